@@ -1,0 +1,1 @@
+"""Where frames come from: one kind of camera a file, and the mailbox."""

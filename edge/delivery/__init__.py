@@ -1,0 +1,1 @@
+"""How verdicts leave: message, outbox, MQTT."""

@@ -1,0 +1,1 @@
+"""Which pictures are kept, where, and within what budget."""

@@ -1,0 +1,1 @@
+"""Judging one picture. Pure: no thread, socket, clock or database."""

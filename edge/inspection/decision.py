@@ -1,0 +1,103 @@
+"""From what the model says to pass, review or fail. A fault never becomes pass."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.errors import ModelError
+from edge.verdict import Outcome
+
+OutputKind = Literal["logits", "probabilities"]
+
+
+class Thresholds(BaseModel):
+    """`score` at or above `reject_at` fails; below `review_from` passes; between is for review."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reject_at: float = Field(ge=0, le=1)
+    review_from: float = Field(ge=0, le=1)
+    chosen: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Thresholds":
+        if self.review_from > self.reject_at:
+            raise ValueError(
+                f"review_from {self.review_from} is above reject_at {self.reject_at}; "
+                "a score between them would be both"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one picture was found to be. `score` is P(defective), 0 to 1."""
+
+    outcome: Outcome
+    score: float
+    label: str
+    probabilities: dict[str, float]
+    reason: str | None
+
+
+def to_probabilities(
+    outputs: NDArray[np.floating], kind: OutputKind, temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Class probabilities from a model's raw outputs, over the last axis.
+
+    `outputs` is float, (..., n), n at least 2: logits, divided by `temperature` before the
+    softmax (Guo et al. 2017, equation 9), or probabilities, which are only brought to a sum of 1.
+    Raises ModelError when they are not finite, or are probabilities that do not sum to about 1.
+    """
+    values = np.asarray(outputs, np.float64)
+    if not np.isfinite(values).all():
+        raise ModelError(f"the model's output is not finite ({values.tolist()})")
+    if kind == "logits":
+        z = values / temperature
+        e = np.exp(z - z.max(axis=-1, keepdims=True))
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+    total = values.sum(axis=-1, keepdims=True)
+    if (values < -1e-6).any() or (np.abs(total - 1) > 0.05).any():
+        raise ModelError(
+            f"the model's output {values.tolist()} is no set of probabilities; "
+            "say `output: logits` for this model"
+        )
+    return np.asarray(values / total)
+
+
+def judge(
+    probabilities: NDArray[np.float64], labels: tuple[str, ...], ok_label: str, at: Thresholds
+) -> Judgement:
+    """The verdict on one picture. `probabilities` is (n,), in the order of `labels`.
+
+    score = 1 - P(ok). `label` is the most probable class, but never `ok` on a part that fails
+    and never a defect on one that passes: an operator must not read the two against each other.
+    """
+    by_label = {label: float(p) for label, p in zip(labels, probabilities)}
+    score = min(1.0, max(0.0, 1.0 - by_label[ok_label]))
+    outcome = decide(score, at)
+    defects = {label: p for label, p in by_label.items() if label != ok_label}
+    worst = max(defects, key=lambda label: defects[label])
+    likely = max(by_label, key=lambda label: by_label[label])
+    label = {"pass": ok_label, "fail": worst}.get(outcome, likely)
+    reason = None
+    if outcome == "review":
+        reason = (
+            f"score {score:.4f} lies between review_from {at.review_from:.4f} "
+            f"and reject_at {at.reject_at:.4f}"
+        )
+    return Judgement(outcome, score, label, by_label, reason)
+
+
+def decide(score: float, at: Thresholds) -> Outcome:
+    """pass, review or fail. Raises ModelError for a score that is no number."""
+    if not 0.0 <= score <= 1.0:
+        raise ModelError(f"score {score} is not between 0 and 1")
+    if score >= at.reject_at:
+        return "fail"
+    if score >= at.review_from:
+        return "review"
+    return "pass"

@@ -1,0 +1,158 @@
+"""A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError, RefusedError
+from edge.inspection.decision import Judgement, OutputKind, Thresholds, judge, to_probabilities
+from edge.inspection.interpreter import Classifier, Runtime, TFLiteClassifier
+from edge.inspection.modelfile import ModelFile, load_model_file
+from edge.inspection.picture import decode_picture
+from edge.inspection.preprocess import InputSpec, preprocess
+from edge.verdict import ModelIdentity
+
+GOLDEN_TOLERANCE = 1 / 255
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What config.yaml may say of a model: all of it for a plain .tflite, else a part."""
+
+    labels: tuple[str, ...] | None = None
+    ok_label: str | None = None
+    output: OutputKind | None = None
+    reject_at: float | None = None
+    review_from: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """Judges one picture at a time. Not for use by two threads at once."""
+
+    identity: ModelIdentity
+    runtime: str
+    input: InputSpec
+    output: OutputKind
+    temperature: float
+    labels: tuple[str, ...]
+    ok_label: str
+    thresholds: Thresholds
+    classify: Classifier
+    file: ModelFile
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The model's input from a frame: uint8, (height, width, 3), BGR in; `input.shape` out."""
+        return preprocess(pixels, self.input)
+
+    def judge(self, picture: NDArray[np.uint8]) -> Judgement:
+        """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
+        outputs = self.classify(picture)
+        probabilities = to_probabilities(outputs, self.output, self.temperature)
+        return judge(probabilities, self.labels, self.ok_label, self.thresholds)
+
+    def check_golden(self) -> int:
+        """Judges the golden pictures in the model file; returns how many there are.
+
+        Raises RefusedError when one gives another score than it gave where it was tested.
+        """
+        golden = self.file.spec.golden if self.file.spec is not None else ()
+        for picture in golden:
+            if picture.file not in self.file.golden:
+                raise ModelError(f"{self.file.path}: {picture.file} is missing; copy it again")
+            pixels = decode_picture(self.file.golden[picture.file], picture.file)
+            score = self.judge(self.prepare(pixels)).score
+            if abs(score - picture.score) > GOLDEN_TOLERANCE:
+                raise RefusedError(
+                    f"{self.file.path}: {picture.file} scores {score:.4f} on this box and "
+                    f"{picture.score:.4f} where the model was tested, with {self.runtime}; "
+                    "convert the model again, or set model.interpreter to the other runtime"
+                )
+        return len(golden)
+
+
+def load_inspector(
+    path: Path,
+    overrides: Overrides | None = None,
+    runtime: Runtime = "auto",
+    threads: int = 1,
+) -> Inspector:
+    """A model file, loaded and checked. Raises ModelError or MissingPartError."""
+    file = load_model_file(path)
+    said = overrides if overrides is not None else Overrides()
+    labels = file.labels or said.labels
+    if file.labels and said.labels and file.labels != said.labels:
+        raise ModelError(
+            f"{path}: model.labels says {list(said.labels)}, the file says {list(file.labels)}; "
+            "remove model.labels from config.yaml"
+        )
+    if labels is None:
+        raise ModelError(
+            f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
+            "in the order of the outputs"
+        )
+    ok_label = (file.spec.ok_label if file.spec else None) or said.ok_label or "ok"
+    if ok_label not in labels:
+        raise ModelError(
+            f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
+            "set model.ok_label"
+        )
+    classifier = TFLiteClassifier(file.content, str(path), runtime, threads)
+    if classifier.outputs != len(labels):
+        raise ModelError(
+            f"{path}: the model has {classifier.outputs} outputs but {len(labels)} labels "
+            f"{list(labels)}; one label an output"
+        )
+    height, width, channels = classifier.shape
+    spec = (
+        file.spec.input
+        if file.spec
+        else InputSpec(
+            width=width,
+            height=height,
+            channels=3 if channels == 3 else 1,
+            colour="rgb" if channels == 3 else "grey",
+        )
+    )
+    if spec.shape != classifier.shape:
+        raise ModelError(
+            f"{path}: its recipe makes pictures of {list(spec.shape)} but its input takes "
+            f"{list(classifier.shape)} (height, width, channels); convert the model again"
+        )
+    kind: OutputKind = said.output or (file.spec.output.kind if file.spec else "probabilities")
+    return Inspector(
+        identity=file.identity,
+        runtime=classifier.runtime,
+        input=spec,
+        output=kind,
+        temperature=file.spec.output.temperature if file.spec else 1.0,
+        labels=labels,
+        ok_label=ok_label,
+        thresholds=_thresholds(path, file, said),
+        classify=classifier,
+        file=file,
+    )
+
+
+def _thresholds(path: Path, file: ModelFile, said: Overrides) -> Thresholds:
+    own = file.spec.thresholds if file.spec else None
+    reject_at, review_from = said.reject_at, said.review_from
+    if own is not None:
+        reject_at = own.reject_at if reject_at is None else reject_at
+        review_from = own.review_from if review_from is None else review_from
+    if reject_at is None:
+        raise ModelError(
+            f"{path}: a plain .tflite has no thresholds; set decision.reject_at in config.yaml"
+        )
+    if review_from is None:
+        review_from = reject_at
+    if review_from > reject_at:
+        raise ModelError(
+            f"{path}: review_from {review_from} is above reject_at {reject_at}; "
+            "set both in config.yaml under decision"
+        )
+    overridden = said.reject_at is not None or said.review_from is not None
+    chosen = "config.yaml" if overridden or own is None else own.chosen
+    return Thresholds(reject_at=reject_at, review_from=review_from, chosen=chosen)

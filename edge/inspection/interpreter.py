@@ -1,0 +1,87 @@
+"""The only door to TFLite: ai-edge-litert or tflite-runtime, behind one class."""
+
+import importlib
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import MissingPartError, ModelError
+
+Runtime = Literal["auto", "litert", "tflite-runtime"]
+
+_MODULES = {
+    "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "pip install 'edge-inspect[tflite-runtime]'"),
+}
+
+
+class Classifier(Protocol):
+    """What the inspector needs of a runtime; exists so that tests can judge without a model."""
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+def runtime_module(runtime: Runtime) -> tuple[str, Any]:
+    """Name and module of the runtime. Raises MissingPartError with the command that installs it."""
+    wanted = ("litert", "tflite-runtime") if runtime == "auto" else (runtime,)
+    for name in wanted:
+        try:
+            return name, importlib.import_module(_MODULES[name][0])
+        except ImportError:
+            continue
+    raise MissingPartError(
+        f"model.interpreter: {runtime}: no such TFLite runtime is installed; "
+        f"run: {_MODULES[wanted[0]][1]}"
+    )
+
+
+class TFLiteClassifier:
+    """A loaded model: one picture in, one row of numbers out. Not for use by two threads at once.
+
+    `shape` is (height, width, channels) of the input, `outputs` the length of the output row.
+    """
+
+    def __init__(
+        self, model: bytes, name: str, runtime: Runtime = "auto", threads: int = 1
+    ) -> None:
+        """`model` is the whole file (an appended ZIP does no harm). Raises ModelError."""
+        self.runtime, module = runtime_module(runtime)
+        try:
+            self._tflite = module.Interpreter(model_content=model, num_threads=threads)
+            self._tflite.allocate_tensors()
+            (self._in,) = self._tflite.get_input_details()
+            (self._out,) = self._tflite.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{name}: {self.runtime} cannot load it ({reason}); "
+                "use a .tflite file with one input and one output, made by edge-convert"
+            ) from error
+        shape = tuple(int(n) for n in self._in["shape"])
+        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+            raise ModelError(
+                f"{name}: its input has shape {list(shape)}; "
+                "a picture classifier has [1, height, width, 1 or 3]"
+            )
+        self.shape = shape[1], shape[2], shape[3]
+        self.outputs = int(self._out["shape"][-1])
+        if self._in["dtype"] not in (np.uint8, np.int8, np.float32):
+            raise ModelError(f"{name}: input type {self._in['dtype'].__name__} is not supported")
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""
+        if picture.shape != self.shape or picture.dtype != np.uint8:
+            raise ModelError(f"a picture of shape {picture.shape}, wanted {self.shape} of uint8")
+        tensor: NDArray[Any] = picture[None]
+        if self._in["dtype"] == np.int8:
+            tensor = (picture[None].astype(np.int16) - 128).astype(np.int8)
+        elif self._in["dtype"] == np.float32:
+            tensor = picture[None].astype(np.float32)
+        self._tflite.set_tensor(self._in["index"], tensor)
+        self._tflite.invoke()
+        row = self._tflite.get_tensor(self._out["index"])[0]
+        if row.dtype in (np.int8, np.uint8, np.int16):
+            scale, zero = self._out["quantization"]
+            row = (row.astype(np.float32) - zero) * scale
+        return np.asarray(row, np.float32)

@@ -1,0 +1,215 @@
+"""The one model file: a .tflite with labels, recipe, thresholds and golden pictures appended.
+
+The appendix is a ZIP archive, as TFLite's own metadata is: interpreters ignore it, `unzip -l`
+lists it. Reading trusts nothing: sizes are bounded before a byte is inflated.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ModelError
+from edge.inspection.decision import OutputKind, Thresholds
+from edge.inspection.preprocess import InputSpec
+from edge.verdict import ModelIdentity
+
+SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
+LABELS = "labels.txt"
+INSPECTION = "inspection.json"
+GOLDEN = "golden/"
+MAX_FILE = 512 * 2**20
+MAX_MEMBER = 32 * 2**20
+MAX_MEMBERS = 256
+
+
+class OutputSpec(BaseModel):
+    """What the numbers of the output row are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: OutputKind
+    temperature: float = Field(default=1.0, gt=0)
+
+
+class GoldenPicture(BaseModel):
+    """A test picture and the score that it must give on the box."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(pattern=r"^golden/[^/\\]+$")
+    label: str
+    score: float = Field(ge=0, le=1)
+
+
+class InspectionSpec(BaseModel):
+    """inspection.json: all that a box must know to judge as the model was tested.
+
+    The dictionaries are for people and reports; the daemon acts on none of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal["edge-inspect/model/1"] = Field(default=SCHEMA, alias="schema")
+    name: str = Field(min_length=1, max_length=200)
+    version: str = Field(min_length=1, max_length=200)
+    ok_label: str = "ok"
+    input: InputSpec
+    output: OutputSpec
+    thresholds: Thresholds
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    quantisation: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
+    tools: dict[str, str] = Field(default_factory=dict)
+    golden: tuple[GoldenPicture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
+
+    path: str
+    content: bytes
+    sha256: str
+    labels: tuple[str, ...] | None
+    spec: InspectionSpec | None
+    golden: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name, version and sha256 as verdicts carry them."""
+        if self.spec is None:
+            return ModelIdentity(Path(self.path).stem, "0", self.sha256)
+        return ModelIdentity(self.spec.name, self.spec.version, self.sha256)
+
+
+def load_model_file(path: Path) -> ModelFile:
+    """Reads and checks a model file. Raises ModelError: one sentence with the file and the mend."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE:
+            raise ModelError(f"{path}: {size} bytes is too large for a model (at most {MAX_FILE})")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: the model file cannot be read ({error.strerror}); run `make demo`, "
+            "or make one with edge-convert, and point model.path at it"
+        ) from error
+    if content[4:8] != b"TFL3":
+        raise ModelError(
+            f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
+            "file made by edge-convert"
+        )
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return ModelFile(str(path), content, sha256, None, None)
+    members = _read_members(content, str(path))
+    labels = _read_labels(members, str(path))
+    spec = _read_spec(members, str(path))
+    if spec is not None and labels is None:
+        raise ModelError(f"{path}: {LABELS} is missing from the file; convert the model again")
+    if spec is not None and labels is not None and spec.ok_label not in labels:
+        raise ModelError(
+            f"{path}: the good class {spec.ok_label!r} is not among its labels {list(labels)}; "
+            "convert the model again"
+        )
+    golden = {name: data for name, data in members.items() if name.startswith(GOLDEN)}
+    return ModelFile(str(path), content, sha256, labels, spec, golden)
+
+
+def pack_model_file(
+    tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
+) -> bytes:
+    """The bytes of a model file; the same arguments give the same bytes."""
+    members = {
+        LABELS: "".join(f"{label}\n" for label in labels).encode(),
+        INSPECTION: (
+            json.dumps(
+                spec.model_dump(mode="json", by_alias=True),
+                indent=1,
+                sort_keys=True,
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+            + "\n"
+        ).encode(),
+        **dict(sorted(golden.items())),
+    }
+    buffer = io.BytesIO(tflite)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _read_members(content: bytes, path: str) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = archive.infolist()
+            if len(infos) > MAX_MEMBERS:
+                raise ModelError(f"{path}: {len(infos)} files inside, at most {MAX_MEMBERS}")
+            for info in infos:
+                known = info.filename in (LABELS, INSPECTION) or info.filename.startswith(GOLDEN)
+                if not known or info.is_dir():
+                    continue  # other tools may add files of their own
+                if info.file_size > MAX_MEMBER:
+                    raise ModelError(f"{path}: {info.filename} inside is too large")
+                with archive.open(info) as member:
+                    members[info.filename] = member.read(MAX_MEMBER + 1)[:MAX_MEMBER]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: the files appended to the model are damaged ({error}); copy it again"
+        ) from error
+    except RuntimeError as error:  # zipfile: an encrypted member
+        raise ModelError(f"{path}: a file inside is encrypted; convert the model again") from error
+    return members
+
+
+def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None:
+    if LABELS not in members:
+        return None
+    try:
+        labels = tuple(members[LABELS].decode().split("\n"))
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{path}: {LABELS} inside is not UTF-8; convert the model again"
+        ) from error
+    labels = tuple(label.strip() for label in labels if label.strip())
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ModelError(
+            f"{path}: {LABELS} inside holds {list(labels)}; a label a line, at least two, no twins"
+        )
+    return labels
+
+
+def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
+    if INSPECTION not in members:
+        return None
+    try:
+        raw = json.loads(members[INSPECTION])
+    except ValueError as error:
+        raise ModelError(f"{path}: {INSPECTION} inside is not JSON ({error})") from error
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema != SCHEMA:
+        raise ModelError(
+            f"{path}: {INSPECTION} has schema {schema!r}, this version reads {SCHEMA!r}; "
+            "update edge-inspect, or convert the model with the version that runs on the box"
+        )
+    try:
+        return InspectionSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"{path}: {INSPECTION}: {where}: {first['msg']} (got {first.get('input')!r:.80}); "
+            "convert the model again"
+        ) from error

@@ -1,0 +1,148 @@
+"""From the bytes of a picture file to BGR pixels: the one decoding for training and for the box.
+
+OpenCV alone is too kind here: it fills a truncated JPEG with grey, squeezes 16 bits into 8 and
+decodes whatever size a header claims. So the header is read first, and what must not be judged
+is refused with a sentence.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import PictureError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+MAX_PIXELS = 64_000_000  # 192 MB decoded: no inspection camera is larger, and a Pi survives it
+MAX_SIDE = 16_384
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+_JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself: size in pixels, bits a channel, colour channels."""
+
+    kind: str
+    width: int
+    height: int
+    bits: int
+    channels: int
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether the file's name says that it is a picture we read; hidden files are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Pixels of a picture file: uint8, (height, width, 3), BGR.
+
+    Raises PictureError, naming the file, when it cannot be read or must not be judged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
+    return decode_picture(data, str(path))
+
+
+def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Pixels of an encoded picture: uint8, (height, width, 3), BGR, turned as its EXIF says.
+
+    Grey becomes three equal channels; an alpha channel is dropped. `name` is only for messages.
+    Raises PictureError for what is empty, no picture, truncated, too large, 16-bit or CMYK.
+    """
+    header = read_header(data, name)
+    _refuse_unjudgeable(header, name)
+    _refuse_truncated(header, data, name)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise PictureError(f"{name}: damaged {header.kind} file; take or copy the picture again")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """The header of a JPEG, PNG or BMP file, without decoding it. Raises PictureError."""
+    if not data:
+        raise PictureError(f"{name}: the file is empty (0 bytes); take or copy the picture again")
+    try:
+        if data.startswith(_PNG):
+            width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+            return Header("PNG", width, height, bits, {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}[colour])
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg_header(data)
+        if data.startswith(b"BM"):
+            width, height, _planes, depth = struct.unpack_from("<iiHH", data, 18)
+            return Header("BMP", width, abs(height), 8, 1 if depth <= 8 else 3)
+    except (struct.error, IndexError, KeyError) as error:
+        raise PictureError(
+            f"{name}: the picture's header is damaged; take or copy the picture again"
+        ) from error
+    raise PictureError(
+        f"{name}: not a JPEG, PNG or BMP picture (starts with {data[:8]!r}); "
+        "save it in one of these formats"
+    )
+
+
+def _jpeg_header(data: bytes) -> Header:
+    at = 2
+    while True:
+        while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes are allowed
+            at += 1
+        marker = data[at + 1]
+        if data[at] != 0xFF:
+            raise IndexError(at)
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _JPEG_SOF:
+            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            return Header("JPEG", width, height, bits, channels)
+        at += 2 + length
+
+
+def _refuse_unjudgeable(header: Header, name: str) -> None:
+    width, height = header.width, header.height
+    if width <= 0 or height <= 0:
+        raise PictureError(f"{name}: has no pixels ({width}×{height}); take the picture again")
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width}×{height} pixels is too large (at most {MAX_SIDE} a side and "
+            f"{MAX_PIXELS // 1_000_000} megapixels); scale it down or crop it"
+        )
+    if header.bits > 8:
+        raise PictureError(
+            f"{name}: {header.bits} bits a channel; save it with 8 bits, "
+            "with the same range for training and for the line"
+        )
+    if header.channels > 3:
+        raise PictureError(f"{name}: CMYK colours, as for print; save it as RGB or grey")
+
+
+def _refuse_truncated(header: Header, data: bytes, name: str) -> None:
+    whole = {
+        # cameras may pad the end of a JPEG with zeros
+        "JPEG": lambda: data.rstrip(b"\x00").endswith(b"\xff\xd9") or b"\xff\xd9" in data[-1024:],
+        "PNG": lambda: _PNG_END in data[-1024:],
+        "BMP": lambda: len(data) >= _bmp_bytes(data),
+    }[header.kind]()
+    if not whole:
+        raise PictureError(
+            f"{name}: the {header.kind} file is truncated (ends after {len(data)} bytes); "
+            "copy it again, and rename it into place when it is complete"
+        )
+
+
+def _bmp_bytes(data: bytes) -> int:
+    offset, _header, width, height, _planes, depth = struct.unpack_from("<IIiiHH", data, 10)
+    (compression,) = struct.unpack_from("<I", data, 30)
+    if compression not in (0, 3):
+        return int(offset)
+    row = (width * depth + 31) // 32 * 4
+    return int(offset + row * abs(height))

@@ -1,0 +1,85 @@
+"""From a frame to the model's input: the one preprocessing for training, conversion and the box."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Pixels = NDArray[np.uint8]
+
+
+class InputSpec(BaseModel):
+    """How a picture becomes the model's input tensor; stored in inspection.json as `input`.
+
+    `region` is x, y, width, height as fractions of the picture, 0 to 1. The steps, in this order:
+    region, resize, colour, standardisation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=8, le=1024)
+    height: int = Field(ge=8, le=1024)
+    channels: Literal[1, 3] = 3
+    colour: Literal["rgb", "grey"] = "rgb"
+    resize: Literal["area"] = "area"
+    region: tuple[float, float, float, float] | None = None
+    standardisation: Literal["none", "per_picture"] = "none"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "InputSpec":
+        if (self.colour == "rgb") != (self.channels == 3):
+            raise ValueError(f"colour {self.colour} does not go with {self.channels} channels")
+        if self.region is not None:
+            x, y, w, h = self.region
+            if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
+                raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the input tensor."""
+        return self.height, self.width, self.channels
+
+
+def preprocess(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """The model's input from a picture.
+
+    `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
+    grey, 0 to 255: scaling to the network's range is inside the model.
+    """
+    if spec.region is not None:
+        pixels = _crop(pixels, spec.region)
+    resized = _resize(pixels, spec.width, spec.height)
+    if spec.colour == "grey":
+        picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
+    else:
+        picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB), np.uint8)
+    if spec.standardisation == "per_picture":
+        picture = _standardise(picture)
+    return picture
+
+
+def _crop(pixels: Pixels, region: tuple[float, float, float, float]) -> Pixels:
+    height, width = pixels.shape[:2]
+    x, y, w, h = region
+    left, top = round(x * width), round(y * height)
+    right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
+    return pixels[top:bottom, left:right]
+
+
+def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    # Area averaging sees every pixel, so a thin scratch stays; it has no meaning when enlarging.
+    shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
+
+
+def _standardise(picture: Pixels) -> Pixels:
+    """(x - mean) / (std + 4), clipped at ±5, mapped back to 0..255: exposure is taken out."""
+    values = picture.astype(np.float32)
+    z = (values - values.mean()) / (values.std() + 4.0)
+    return np.asarray(np.rint((np.clip(z, -5.0, 5.0) + 5.0) * 25.5), np.uint8)

@@ -1,0 +1,1 @@
+"""What watches over the other rooms: health, watchdog, systemd, logs."""

@@ -1,0 +1,63 @@
+"""A verdict: the one thing this daemon exists to say about a part. It travels one way."""
+
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["pass", "review", "fail", "error"]
+OUTCOMES: tuple[Outcome, ...] = ("pass", "review", "fail", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model judged. `sha256` is of the whole .tflite file, 64 hexadecimal digits."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One judgement, complete but for `seq`, which the outbox gives it when it is stored.
+
+    `captured_at` is seconds since the epoch, UTC. `score` is P(defective), 0 to 1, None without a
+    judgement. Latencies are milliseconds. `receipt` is `Frame.receipt`, for the outbox alone.
+    """
+
+    id: str
+    boot_id: str
+    station: str
+    camera: str
+    part: str | None
+    captured_at: float
+    verdict: Outcome
+    label: str | None
+    score: float | None
+    probabilities: dict[str, float]
+    reject_at: float | None
+    review_from: float | None
+    model: ModelIdentity | None
+    config: str
+    frame_width: int
+    frame_height: int
+    frame_seq: int
+    capture_to_verdict_ms: float
+    inference_ms: float | None
+    reason: str | None = None
+    receipt: str | None = field(default=None, compare=False)
+
+
+def uuid7(unix_ms: int | None = None, random_bytes: bytes | None = None) -> str:
+    """A UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
+
+    Python gets `uuid.uuid7` only in 3.14. The arguments exist for tests.
+    """
+    ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
+    rand = int.from_bytes(os.urandom(10) if random_bytes is None else random_bytes, "big")
+    value = (ms & (2**48 - 1)) << 80 | (rand & (2**80 - 1))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))

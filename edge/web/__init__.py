@@ -1,0 +1,1 @@
+"""HTTP: one prediction, health, metrics. Only imported when `web.enabled` is true."""
