@@ -1,0 +1,241 @@
+"""config.yaml as typed, frozen values: what each key means, its range and its default."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from edge.inspection.decision import OutputKind
+from edge.inspection.interpreter import Runtime
+from edge.verdict import Outcome
+
+STATE = Path("/var/lib/edge-inspect")
+
+Level = Literal["debug", "info", "warning", "error"]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\x00-\x1f]+$")]
+TopicPrefix = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*$",
+    ),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+LIVE_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "test"})
+ITEM_KINDS = frozenset({"folder", "replay"})
+LATER_KINDS = frozenset({"picamera", "gstreamer"})
+_OPTION_OF = {
+    "rate": {"replay"},
+    "loop": {"replay"},
+    "width": {"v4l2", "test"},
+    "height": {"v4l2", "test"},
+    "fps": {"v4l2", "test"},
+    "timeout_s": LIVE_KINDS,
+    "frozen_after": LIVE_KINDS,
+}
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelConfig(Section):
+    """Which model judges, and how it is run."""
+
+    path: Path
+    interpreter: Runtime = "auto"
+    threads: int = Field(default=1, ge=1, le=16)
+    labels: tuple[str, ...] | None = Field(default=None, min_length=2)
+    ok_label: str | None = None
+    output: OutputKind | None = None
+
+
+class CameraConfig(Section):
+    """One camera: `source` is `kind:rest`; the other keys belong to some kinds only."""
+
+    id: TopicLevel
+    source: str
+    rate: Literal["max"] | Annotated[float, Field(gt=0, le=1000)] = "max"
+    loop: int = Field(default=1, ge=1)
+    width: int | None = Field(default=None, ge=16, le=16384)
+    height: int | None = Field(default=None, ge=16, le=16384)
+    fps: float | None = Field(default=None, gt=0, le=1000)
+    timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
+    frozen_after: int = Field(default=10, ge=2)
+
+    @property
+    def kind(self) -> str:
+        """The part of `source` before the first colon."""
+        return self.source.partition(":")[0]
+
+    @property
+    def rest(self) -> str:
+        """The part of `source` after the first colon."""
+        return self.source.partition(":")[2]
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, source: str) -> str:
+        kind, colon, rest = source.partition(":")
+        if kind in LATER_KINDS:
+            raise ValueError(f"{kind}: sources are not in this version; use v4l2: or rtsp:")
+        if not colon or kind not in LIVE_KINDS | ITEM_KINDS:
+            raise ValueError(
+                "must be v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, replay:PATH or test:"
+            )
+        if kind != "test" and not rest:
+            raise ValueError(f"says no more than {kind!r}; name the device, address or path")
+        return source
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "CameraConfig":
+        for option in sorted(self.model_fields_set & _OPTION_OF.keys()):
+            kinds = _OPTION_OF[option]
+            if self.kind not in kinds:
+                raise ValueError(
+                    f"{option} does nothing for a {self.kind}: source "
+                    f"(only for {', '.join(sorted(kinds))}); remove it"
+                )
+        return self
+
+
+class DecisionConfig(Section):
+    """Thresholds over those of the model file, and the deadline. None: the model file's."""
+
+    reject_at: Fraction | None = None
+    review_from: Fraction | None = None
+    deadline_ms: float = Field(default=2000, ge=1, le=3_600_000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "DecisionConfig":
+        if None not in (self.reject_at, self.review_from) and self.review_from > self.reject_at:  # type: ignore[operator]  # the line itself rules out None
+            raise ValueError(
+                f"review_from {self.review_from} is above reject_at {self.reject_at}; "
+                "review lies between the two"
+            )
+        return self
+
+
+class TLSConfig(Section):
+    """Encryption to the broker. `ca` None: the system's certificates."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> "TLSConfig":
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together; set both or none")
+        return self
+
+
+class MqttConfig(Section):
+    """The broker, and the names under which this box speaks."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: Port | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    tls: TLSConfig | None = None
+    prefix: TopicPrefix = "inspection"
+    client_id: str | None = Field(default=None, min_length=1, max_length=128)
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    embedded: bool = False
+    keepalive_s: int = Field(default=30, ge=5, le=3600)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _written_as_number(cls, version: object) -> object:
+        return "5" if version == 5 and not isinstance(version, bool) else version
+
+    @model_validator(mode="after")
+    def _embedded_is_plain(self) -> "MqttConfig":
+        if self.embedded and (self.tls is not None or self.version == "5"):
+            raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file without username; set both")
+        return self
+
+    @property
+    def effective_port(self) -> int:
+        """The port said, or MQTT's own: 1883, 8883 with TLS."""
+        return self.port or (8883 if self.tls else 1883)
+
+
+class OutboxConfig(Section):
+    """Where verdicts wait for the broker, how many megabytes and how many hours at most."""
+
+    path: Path = STATE / "outbox.db"
+    max_mb: float = Field(default=256, ge=0.1, le=1_000_000)
+    max_age_h: float = Field(default=24 * 14, gt=0, le=24 * 3650)
+
+
+class ArchiveConfig(Section):
+    """Which pictures are kept as evidence, and how many megabytes of them."""
+
+    enabled: bool = False
+    path: Path = STATE / "archive"
+    keep: tuple[Outcome, ...] = ("fail", "review")
+    max_mb: float = Field(default=1024, ge=1, le=10_000_000)
+
+
+class WebConfig(Section):
+    """HTTP on this box: /predict, /healthz, /metrics."""
+
+    enabled: bool = False
+    bind: str = Field(default="127.0.0.1", min_length=1)
+    port: Port = 8080
+    token_file: Path | None = None
+    max_mb: float = Field(default=20, gt=0, le=1024)
+
+
+class HealthConfig(Section):
+    """How often `health` is published, in seconds."""
+
+    interval_s: float = Field(default=10, ge=0.5, le=3600)
+
+
+class LogConfig(Section):
+    """How much the log says."""
+
+    level: Level = "info"
+
+
+class Config(Section):
+    """The whole file. Only `station`, `model.path` and one camera have no default."""
+
+    station: TopicLevel
+    model: ModelConfig
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1)
+    decision: DecisionConfig = DecisionConfig()
+    mqtt: MqttConfig = MqttConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    web: WebConfig = WebConfig()
+    health: HealthConfig = HealthConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that change when any effective value changes."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def topic(self) -> str:
+        """`<prefix>/<station>`, the base of every topic."""
+        return f"{self.mqtt.prefix}/{self.station}"
+
+
+def mask_credentials(source: str) -> str:
+    """A camera source with `user:password@` hidden, fit for logs and topics."""
+    return re.sub(r"(://)[^/@]*@", r"\1***@", source)

@@ -1,0 +1,254 @@
+"""Reading config.yaml: every mistake at once, each with file, line, column, key and value."""
+
+import difflib
+import json
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edge.config import Config, mask_credentials
+from edge.errors import ConfigError
+
+Loc = tuple[str | int, ...]
+_PATHS: tuple[Loc, ...] = (
+    ("model", "path"),
+    ("outbox", "path"),
+    ("archive", "path"),
+    ("mqtt", "password_file"),
+    ("mqtt", "tls", "ca"),
+    ("mqtt", "tls", "cert"),
+    ("mqtt", "tls", "key"),
+    ("web", "token_file"),
+)
+_READ_AT_START = _PATHS[3:]
+_MAX_BYTES = 1_000_000
+_PLAIN = {
+    "missing": "is missing; add it",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "model_type": "must hold keys and values, one a line, indented",
+    "model_attributes_type": "must hold keys and values, one a line, indented",
+    "finite_number": "must be a finite number",
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that leaves dates as the text that was written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass
+class _Source:
+    """Where each key stands in the file: location → (line, column), counted from 1."""
+
+    name: str
+    places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    problems: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def place(self, loc: Loc) -> tuple[int, int]:
+        while loc and loc not in self.places:
+            loc = loc[:-1]
+        return self.places.get(loc, (1, 1))
+
+    def add(self, loc: Loc, text: str) -> None:
+        line, column = self.place(loc)
+        self.problems.append((line, column, f"{_key(loc)}: {text}"))
+
+    def sentences(self) -> list[str]:
+        ordered = sorted(dict.fromkeys(self.problems))
+        return [f"{self.name}:{line}:{column}: {text}" for line, column, text in ordered]
+
+
+def load_config(path: Path) -> Config:
+    """The configuration in a file; relative paths count from the file's folder.
+
+    Raises ConfigError with every mistake in the file at once.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes; this is no config.yaml"])
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            [f"{path}: cannot be read ({error.strerror}); name the file with -c FILE"]
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"]
+        ) from error
+    return parse_config(text, str(path), path.resolve().parent)
+
+
+def parse_config(text: str, name: str, folder: Path) -> Config:
+    """The configuration in a text. `name` stands in messages, `folder` is where paths start."""
+    source = _Source(name)
+    data = _to_data(text, source)
+    _resolve_paths(data, folder)
+    _check_unique_ids(data, source)
+    _check_readable(data, source)
+    try:
+        # The detour over JSON gives strict types (no "1883" for 1883) and still lists for tuples.
+        config = Config.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        for problem in error.errors():
+            _add_problem(problem, source)
+        raise ConfigError(source.sentences()) from None
+    if source.problems:
+        raise ConfigError(source.sentences())
+    return config
+
+
+def _to_data(text: str, source: _Source) -> dict[str, Any]:
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        where = f"{source.name}:{line}:{column}"
+        mend = "check indentation and quotes here and in the line above (\"test:\" needs quotes)"
+        raise ConfigError([f"{where}: not YAML: {error.problem}; {mend}"]) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ConfigError([f"{source.name}:1:1: not YAML: {reason}"]) from None
+    if not isinstance(data, dict) or node is None:
+        mend = "start from the config.yaml that comes with edge-inspect"
+        raise ConfigError([f"{source.name}:1:1: holds no keys; {mend} (got {_shown(data)})"])
+    _walk(node, (), source, set())
+    try:
+        json.dumps(data)
+    except (TypeError, ValueError, RecursionError):
+        source.problems.append((1, 1, "holds values that are neither text, numbers nor lists"))
+        raise ConfigError(source.sentences()) from None
+    return data
+
+
+def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
+    if id(node) in seen:  # an alias: its place is the anchor's
+        return
+    seen.add(id(node))
+    source.places.setdefault(loc, (node.start_mark.line + 1, node.start_mark.column + 1))
+    if isinstance(node, yaml.MappingNode):
+        first: dict[Hashable, int] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            line, column = key.start_mark.line + 1, key.start_mark.column + 1
+            here = (*loc, name)
+            if name in first:
+                text = f"{_key(here)}: stands twice (first in line {first[name]}); remove one"
+                source.problems.append((line, column, text))
+            first.setdefault(name, line)
+            source.places[here] = line, column
+            _walk(value, here, source, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*loc, index), source, seen)
+
+
+def _strings_at(data: dict[str, Any], locs: tuple[Loc, ...]) -> Iterator[tuple[Loc, Any, str]]:
+    for loc in locs:
+        holder: Any = data
+        for part in loc[:-1]:
+            holder = holder.get(part) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(holder.get(loc[-1]), str):
+            yield loc, holder, holder[loc[-1]]
+
+
+def _cameras(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    cameras = data.get("cameras")
+    listed = enumerate(cameras) if isinstance(cameras, list) else ()
+    return [(index, camera) for index, camera in listed if isinstance(camera, dict)]
+
+
+def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
+    for loc, holder, value in _strings_at(data, _PATHS):
+        holder[loc[-1]] = str(folder / value)
+    for _, camera in _cameras(data):
+        kind, _, rest = str(camera.get("source")).partition(":")
+        if kind in ("folder", "replay") and rest:
+            camera["source"] = f"{kind}:{folder / rest}"
+
+
+def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
+    first: dict[str, int] = {}
+    for index, camera in _cameras(data):
+        name = camera.get("id")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            source.add(
+                ("cameras", index, "id"),
+                f"camera {first[name] + 1} has this id too; give each its own (got {name!r})",
+            )
+        first.setdefault(name, index)
+
+
+def _check_readable(data: dict[str, Any], source: _Source) -> None:
+    for loc, _, value in _strings_at(data, _READ_AT_START):
+        try:
+            with Path(value).open("rb") as file:
+                file.read(1)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            source.add(
+                loc, f"cannot be read ({why}); check the path and permissions (got {value!r})"
+            )
+
+
+def _add_problem(problem: Any, source: _Source) -> None:
+    loc: Loc = tuple(part for part in problem["loc"] if part not in ("float", "literal['max']"))
+    kind, got = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "remove it"
+        source.add(loc, f"unknown key; {hint} (got {_shown(got)})")
+        return
+    text = _PLAIN.get(kind)
+    if text is None:
+        text = problem["msg"].removeprefix("Value error, ")
+        text = text.replace("Input should", "must").replace("List should", "must")
+        text = text.replace("Tuple should", "must").replace("String should", "must")
+    if kind == "string_pattern_mismatch":
+        text = "must not be empty or hold +, #, / or control characters (it is part of a topic)"
+    if kind == "missing" or (kind == "value_error" and isinstance(got, dict)):
+        source.add(loc, text)
+    else:
+        source.add(loc, f"{text} (got {_shown(got)})")
+
+
+def _known_keys(loc: Loc) -> list[str]:
+    model: type[BaseModel] | None = Config
+    for part in loc:
+        if isinstance(part, int) or model is None:
+            continue
+        found = [model.model_fields[part].annotation] if part in model.model_fields else []
+        found += [arg for kind in list(found) for arg in get_args(kind)]
+        models = [k for k in found if isinstance(k, type) and issubclass(k, BaseModel)]
+        model = models[0] if models else None
+    return list(model.model_fields) if model is not None else []
+
+
+def _key(loc: Loc) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "config"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return mask_credentials(text if len(text) <= 80 else text[:77] + "…")
