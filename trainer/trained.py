@@ -80,7 +80,7 @@ def read_spec(path: Path) -> TrainedSpec | None:
         ) from error
     except OSError as error:
         raise ModelError(
-            f"{path}: the model cannot be read ({error.strerror or error}); make one with edge-train"
+            f"{path}: the model cannot be read ({error.strerror or error}); train one"
         ) from error
     except ValueError as error:
         raise ModelError(f"{path}: {MEMBER} inside is not JSON ({error}); train again") from error
