@@ -69,7 +69,7 @@ class CameraConfig(Section):
     height: int | None = Field(default=None, ge=16, le=16384)
     fps: float | None = Field(default=None, gt=0, le=1000)
     timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
-    frozen_after: int = Field(default=10, ge=2)
+    frozen_after: int = Field(default=5, ge=2)
 
     @property
     def kind(self) -> str:

@@ -120,7 +120,7 @@ def _to_data(text: str, source: _Source) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         where = f"{source.name}:{line}:{column}"
-        mend = "check indentation and quotes here and in the line above (\"test:\" needs quotes)"
+        mend = 'check indentation and quotes here and in the line above ("test:" needs quotes)'
         raise ConfigError([f"{where}: not YAML: {error.problem}; {mend}"]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
@@ -212,6 +212,8 @@ def _check_readable(data: dict[str, Any], source: _Source) -> None:
 def _add_problem(problem: Any, source: _Source) -> None:
     loc: Loc = tuple(part for part in problem["loc"] if part not in ("float", "literal['max']"))
     kind, got = problem["type"], problem.get("input")
+    if kind == "too_short" and got:
+        return  # pydantic counts only the valid items; the invalid ones are reported themselves
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1)
         hint = f"did you mean {close[0]!r}?" if close else "remove it"

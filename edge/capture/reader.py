@@ -1,0 +1,169 @@
+"""Reads one camera in a thread of its own: opens, numbers frames, notices what is not fresh and
+real, and opens again with growing pauses."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.capture.camera import Camera, Look
+from edge.capture.mailbox import Mailbox
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from edge.frame import Frame
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "live", "frozen", "silent", "lost", "finished", "stopped"]
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_ROWS = 8  # every eighth row is enough to tell two pictures of a noisy sensor apart
+
+
+class Reader:
+    """One camera's way into the mailbox. Public attributes are counters for `health`."""
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        opener: Callable[[], Camera],
+        mailbox: Mailbox,
+        environment: Environment,
+        stop: Stop,
+    ) -> None:
+        self.id = config.id
+        self.state: State = "starting"
+        self.frames = self.faults = self.frozen = self.reconnects = 0
+        self.last_frame_tick: float | None = None
+        self.why = ""
+        self._config = config
+        self._opener = opener
+        self._mailbox = mailbox
+        self._environment = environment
+        self._stop = stop
+        self._seq = 0
+        self._seq_lock = threading.Lock()
+        self._progress = environment.tick()
+        self._before: NDArray[np.uint8] | None = None
+        self._same = 0
+
+    def run(self) -> None:
+        """Until stop, or until a source that ends has ended."""
+        pause = _FIRST_PAUSE_S
+        while not self._stop.is_set():
+            frames = self.frames
+            try:
+                self._run_once()
+            except CameraError as error:
+                self._lost(str(error))
+            except Exception as error:  # outermost loop: drivers raise what they like
+                log.exception("camera %s: unexpected fault", self.id)
+                self._lost(f"unexpected fault in the camera's driver ({error!r})")
+            if self.state == "finished":
+                return
+            if self.frames > frames:
+                pause = _FIRST_PAUSE_S
+            if self._stop.wait(pause * random.uniform(0.5, 1.0)):
+                break
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            self.reconnects += 1
+        self.state = "stopped"
+
+    def check(self) -> None:
+        """Called from outside, since a read that hangs cannot look at a clock: a live camera
+        that is silent for too long is announced as a fault, once."""
+        age = self._environment.tick() - self._progress
+        if self.state in ("live", "frozen") and self._live and age > self._config.timeout_s:
+            self.state = "silent"
+            self._fault(f"no frame for {age:.1f} s (timeout_s is {self._config.timeout_s:g})")
+
+    def stuck_s(self) -> float:
+        """Seconds since the camera's driver last gave control back, for the watchdog."""
+        if self.state in ("live", "frozen", "silent") and self._live:
+            return self._environment.tick() - self._progress
+        return 0.0
+
+    def last_frame_age_s(self) -> float | None:
+        """Seconds since the last picture; None before the first."""
+        last = self.last_frame_tick
+        return None if last is None else self._environment.tick() - last
+
+    @property
+    def _live(self) -> bool:
+        return self._config.kind not in ("replay", "folder")
+
+    def _run_once(self) -> None:
+        camera = self._opener()
+        if self.state != "starting":
+            log.warning("camera %s: is back", self.id)
+        self._before, self._same = None, 0
+        self._progress = self._environment.tick()
+        try:
+            while not self._stop.is_set():
+                look = camera.read(self._stop)
+                self._progress = self._environment.tick()
+                if look is None:
+                    if not self._stop.is_set():
+                        self.state = "finished"
+                        log.info("camera %s: finished after %d frames", self.id, self.frames)
+                    return
+                self._take(look, live=camera.live)
+        finally:
+            camera.close()
+
+    def _take(self, look: Look, *, live: bool) -> None:
+        self.frames += 1
+        self.last_frame_tick = self._progress
+        fault = look.fault
+        if fault is None and live and look.pixels is not None and self._is_frozen(look.pixels):
+            self.frozen += 1
+            fault = f"camera frozen: the same picture {self._same + 1} times in a row"
+            if self.state != "frozen":
+                log.error("camera %s: %s; check or restart the camera", self.id, fault)
+            self.state, self.why = "frozen", fault
+        else:
+            self.state, self.why = "live", ""
+        if look.fault is not None:
+            self.faults += 1
+            log.warning("camera %s: %s", self.id, look.fault)
+        frame = self._frame(look, fault)
+        if live:
+            self._mailbox.offer(frame)
+        else:
+            self._mailbox.put(frame, self._stop)
+
+    def _is_frozen(self, pixels: NDArray[np.uint8]) -> bool:
+        rows = pixels[::_ROWS].copy()
+        same = self._before is not None and np.array_equal(rows, self._before)
+        self._before = rows
+        self._same = self._same + 1 if same else 0
+        return self._same + 1 >= self._config.frozen_after
+
+    def _lost(self, why: str) -> None:
+        if self.state != "lost" or why != self.why:
+            log.error("camera %s: %s", self.id, why)
+        self.state = "lost"
+        self._fault(why)
+
+    def _fault(self, why: str) -> None:
+        self.why = why
+        self.faults += 1
+        self._mailbox.offer(self._frame(Look(None), why))
+
+    def _frame(self, look: Look, fault: str | None) -> Frame:
+        with self._seq_lock:
+            self._seq += 1
+            return Frame(
+                camera=self.id,
+                seq=self._seq,
+                pixels=None if fault else look.pixels,
+                captured_at=self._environment.now(),
+                captured_tick=self._environment.tick(),
+                item=look.item,
+                receipt=look.receipt,
+                fault=fault,
+            )

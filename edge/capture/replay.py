@@ -1,0 +1,87 @@
+"""`replay:` plays pictures of a folder, or a video file, in order, every one exactly once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edge.capture.camera import Look
+from edge.environment import Environment, Stop
+from edge.errors import CameraError, PictureError
+from edge.inspection.picture import is_picture_name, read_picture
+
+_VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".mpeg", ".webm")
+
+
+class ReplayCamera:
+    """Pictures in the order of their names, folders below included, or a video's frames."""
+
+    live = False
+
+    def __init__(
+        self,
+        path: Path,
+        rate: Literal["max"] | float,
+        loop: int,
+        environment: Environment,
+    ) -> None:
+        """`rate` is frames/s. Raises CameraError when there is nothing to play."""
+        self._interval = 0.0 if rate == "max" else 1.0 / rate
+        self._environment = environment
+        self._due = environment.tick()
+        if path.is_dir():
+            pictures = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p))
+            if not pictures:
+                raise CameraError(
+                    f"replay: no .jpg, .png or .bmp picture in {path}; check the path"
+                )
+            self._looks = _pictures(path, pictures, loop)
+        elif path.is_file() and path.suffix.lower() in _VIDEO:
+            self._looks = _video(path, loop)
+        elif path.is_file() and is_picture_name(path):
+            self._looks = _pictures(path.parent, [path], loop)
+        else:
+            raise CameraError(
+                f"replay: {path} is no folder of pictures, picture or video file; run `make demo` "
+                "if it is the demo's, or check the path"
+            )
+
+    def read(self, stop: Stop) -> Look | None:
+        """The next picture at its time; a bad one is a Look with its fault."""
+        if stop.wait(max(0.0, self._due - self._environment.tick())):
+            return None
+        self._due = max(self._due + self._interval, self._environment.tick() - self._interval)
+        return next(self._looks, None)
+
+    def close(self) -> None:
+        """Nothing is held open between reads but a video, which ends with its iterator."""
+        self._looks = iter(())
+
+
+def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[Look]:
+    for _ in range(loop):
+        for path in pictures:
+            item = path.relative_to(root).as_posix()
+            try:
+                yield Look(read_picture(path), item)
+            except PictureError as error:
+                yield Look(None, item, fault=str(error))
+
+
+def _video(path: Path, loop: int) -> Iterator[Look]:
+    for turn in range(loop):
+        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        try:
+            number = 0
+            while True:
+                taken, pixels = video.read()
+                if not taken or pixels is None:
+                    break
+                number += 1
+                yield Look(np.asarray(pixels, np.uint8), f"{path.name}#{number}")
+            if number == 0 and turn == 0:
+                raise CameraError(f"replay: {path} holds no frame that can be decoded")
+        finally:
+            video.release()

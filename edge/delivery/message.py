@@ -1,0 +1,85 @@
+"""Verdict ⇄ JSON: the bodies of the contract, schema `edge-inspect/result/1` and `…/status/1`."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from edge.verdict import Verdict
+
+RESULT_SCHEMA = "edge-inspect/result/1"
+STATUS_SCHEMA = "edge-inspect/status/1"
+
+
+def rfc3339(epoch_s: float) -> str:
+    """Seconds since the epoch as RFC 3339 text in UTC with milliseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def to_json(body: dict[str, Any]) -> bytes:
+    """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which no PLC gateway reads."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def result_body(verdict: Verdict, seq: int) -> dict[str, Any]:
+    """A `result` body without `replayed`, which is known only when it is sent."""
+    return {
+        "schema": RESULT_SCHEMA,
+        "id": verdict.id,
+        "seq": seq,
+        "boot_id": verdict.boot_id,
+        "station": verdict.station,
+        "camera": verdict.camera,
+        "part": verdict.part,
+        "captured_at": rfc3339(verdict.captured_at),
+        "verdict": verdict.verdict,
+        "label": verdict.label,
+        "score": _rounded(verdict.score, 6),
+        "probabilities": {k: round(p, 6) for k, p in verdict.probabilities.items()},
+        "thresholds": {"reject_at": verdict.reject_at, "review_from": verdict.review_from},
+        "model": None
+        if verdict.model is None
+        else {
+            "name": verdict.model.name,
+            "version": verdict.model.version,
+            "sha256": verdict.model.sha256,
+        },
+        "config": verdict.config,
+        "frame": {
+            "width": verdict.frame_width,
+            "height": verdict.frame_height,
+            "seq": verdict.frame_seq,
+        },
+        "latency_ms": {
+            "capture_to_verdict": round(verdict.capture_to_verdict_ms, 3),
+            "inference": _rounded(verdict.inference_ms, 3),
+        },
+        "reason": verdict.reason,
+    }
+
+
+def stored_body(verdict: Verdict, seq: int) -> bytes:
+    """What the outbox keeps of a verdict."""
+    return to_json(result_body(verdict, seq))
+
+
+def sent_body(stored: bytes, *, replayed: bool) -> bytes:
+    """What goes on the wire: the stored body with `replayed` as its last member."""
+    return stored[:-1] + (b',"replayed":true}' if replayed else b',"replayed":false}')
+
+
+def status_body(state: str, session: str, boot_id: str, time_s: float, reason: str) -> bytes:
+    """A `status` body; `state` is online, stopped or offline."""
+    return to_json(
+        {
+            "schema": STATUS_SCHEMA,
+            "state": state,
+            "session": session,
+            "boot_id": boot_id,
+            "time": rfc3339(time_s),
+            "reason": reason,
+        }
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

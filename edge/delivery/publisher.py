@@ -1,0 +1,271 @@
+"""The thread that empties the outbox: rows go to the broker in order, at most a window of them at
+a time, and a row is forgotten only when the broker's PUBACK says that it has it."""
+
+import logging
+import queue
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge.config import Config
+from edge.delivery.backoff import Backoff
+from edge.delivery.link import Answered, Connected, Event, Link, LinkError, Lost, Protocol_, Refused
+from edge.delivery.message import sent_body, status_body
+from edge.delivery.outbox import OutboxError, OutboxView, Row
+from edge.environment import Environment
+
+log = logging.getLogger(__name__)
+
+State = Literal["connecting", "online", "refused", "offline", "stopped"]
+LinkFactory = Callable[[Protocol_, tuple[str, bytes], Callable[[Event], None]], Link]
+
+_WINDOW = 20
+_TICK_S = 1.0
+_CONNACK_S = 5.0
+_LATE_S = 2.0  # a row that waited longer for its connection is `replayed`
+_GOODBYE_S = 2.0
+_BUSY_CODES = frozenset({0x97})  # quota exceeded: the broker may take the row later
+
+
+@dataclass(frozen=True, slots=True)
+class _Wake:
+    """There is something to do: new rows, a new announcement, or closing."""
+
+
+class Acknowledge(Protocol):
+    """Where the publisher reports what became of a row."""
+
+    def accept(self, seq: int) -> None: ...
+    def park(self, seq: int, reason: str) -> None: ...
+
+
+class _Recent:
+    """A set that remembers its newest members only."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._order: deque[int] = deque()
+        self._members: set[int] = set()
+
+    def add(self, seq: int) -> None:
+        if len(self._order) >= self._size:
+            self._members.discard(self._order.popleft())
+        self._order.append(seq)
+        self._members.add(seq)
+
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._members
+
+
+class Publisher:
+    """Public attributes are for `health`: `state`, `why`, `reconnects`, `beat`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        session: str,
+        view: OutboxView,
+        acknowledge: Acknowledge,
+        environment: Environment,
+        link_factory: LinkFactory,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.state: State = "connecting"
+        self.why = ""
+        self.reconnects = 0
+        self.beat = environment.tick()
+        self._topic = config.topic
+        self._auto = config.mqtt.version == "auto"
+        self._version: Protocol_ = "3.1.1"
+        if not config.mqtt.embedded and config.mqtt.version in ("auto", "5"):
+            self._version = "5"
+        self._session, self._boot_id = session, environment.boot_id()
+        self._view, self._acknowledge, self._environment = view, acknowledge, environment
+        self._factory = link_factory
+        self._backoff = backoff or Backoff(1.0, 60.0)
+        self._events: queue.SimpleQueue[Event | _Wake] = queue.SimpleQueue()
+        self._announced: dict[str, bytes] = {}  # topic -> newest body, kept for every connect
+        self._unsent: set[str] = set()
+        self._closing: tuple[float, str] | None = None
+        self._reported = ""
+        self._cursor = self._handed = self._connect_max = 0
+        self._window = 1
+        self._in_flight: dict[int, int] = {}  # mid -> seq
+        self._done = _Recent(8192)  # accepted, perhaps not yet deleted
+        self._hold_until = 0.0
+
+    def wake(self) -> None:
+        """New rows are in the outbox."""
+        self._events.put(_Wake())
+
+    def announce(self, name: str, body: bytes) -> None:
+        """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
+        self._announced[f"{self._topic}/{name}"] = body
+        self._unsent.add(f"{self._topic}/{name}")
+        self._events.put(_Wake())
+
+    def close(self, grace_s: float, reason: str) -> None:
+        """Send what is there for at most `grace_s` seconds, say `stopped`, and end."""
+        self._closing = self._environment.tick() + grace_s, reason
+        self._events.put(_Wake())
+
+    def run(self) -> None:
+        """Until closed: connect, serve the connection until it is lost, wait, again."""
+        while self._closing is None:
+            try:
+                self._serve()
+            except (LinkError, OutboxError) as error:
+                self._down("offline", str(error))
+            except Exception as error:  # outermost loop: a fault here must not silence the box
+                log.exception("delivery: unexpected fault")
+                self._down("offline", f"internal fault ({error!r})")
+            self._pause(self._backoff.next())
+        self.state = "stopped"
+
+    def _serve(self) -> None:
+        """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
+        link = self._factory(self._version, self._will(), self._events.put)
+        try:
+            self._discard_events()
+            link.open()
+            self._await_connack()
+            self._greet(link)
+            while not self._finished():
+                self._fill(link)
+                self._handle(self._next_event(_TICK_S))
+            self._say_goodbye(link)
+        finally:
+            link.close()
+
+    def _await_connack(self) -> None:
+        deadline = self._environment.tick() + _CONNACK_S
+        while (left := deadline - self._environment.tick()) > 0:
+            event = self._next_event(min(left, _TICK_S))
+            if isinstance(event, Connected):
+                self._window = max(1, min(_WINDOW, event.receive_maximum))
+                return
+            if isinstance(event, Refused):
+                self._other_version(event.wrong_version)
+                self.state = "refused"
+                raise LinkError(event.why)
+            if isinstance(event, Lost):
+                self._other_version(wrong=True)
+                raise LinkError(f"the broker hung up before it answered ({event.why})")
+            if self._closing is not None:
+                raise LinkError("stopping")
+        self._other_version(wrong=True)  # amqtt, for one, meets version 5 with silence
+        raise LinkError(f"the broker took the connection but did not answer in {_CONNACK_S:g} s")
+
+    def _other_version(self, wrong: bool) -> None:
+        if wrong and self._auto:
+            self._version = "3.1.1" if self._version == "5" else "5"
+
+    def _greet(self, link: Link) -> None:
+        if self._reported:
+            self.reconnects += 1
+        log.info("delivery: connected to the broker, MQTT %s", self._version)
+        self.state, self.why, self._reported = "online", "", "online"
+        self._backoff.reset()
+        self._in_flight.clear()
+        self._cursor = 0
+        self._connect_max = self._view.last_seq()
+        self._hold_until = 0.0
+        link.publish(f"{self._topic}/status", self._status("online", "connected"), retain=True)
+        self._unsent = set(self._announced)
+
+    def _fill(self, link: Link) -> None:
+        """Hands the broker as many rows as its window has room for."""
+        for topic in sorted(self._unsent):
+            self._unsent.discard(topic)
+            link.publish(topic, self._announced[topic], retain=True)
+        if self._environment.tick() < self._hold_until:
+            return
+        room = self._window - len(self._in_flight)
+        if room <= 0:
+            return
+        for row in self._view.batch(self._cursor, room):
+            self._cursor = row.seq
+            if row.seq in self._done or row.seq in self._in_flight.values():
+                continue
+            body = sent_body(row.body, replayed=self._is_late(row))
+            mid = link.publish(f"{self._topic}/result", body, retain=False)
+            self._in_flight[mid] = row.seq
+            self._handed = max(self._handed, row.seq)
+
+    def _is_late(self, row: Row) -> bool:
+        if row.seq <= self._handed:
+            return True  # handed to an earlier connection: this is the second time
+        waited = self._environment.now() - row.stored_at
+        return row.seq <= self._connect_max and not 0 <= waited <= _LATE_S
+
+    def _handle(self, event: Event | _Wake | None) -> None:
+        if isinstance(event, Lost):
+            raise LinkError(f"the connection to the broker is lost ({event.why})")
+        if not isinstance(event, Answered):
+            return
+        seq = self._in_flight.pop(event.mid, None)
+        if seq is None:
+            return  # the answer to `status`, `info` or `health`
+        if event.code < 0x80:
+            self._done.add(seq)
+            self._acknowledge.accept(seq)
+        elif event.code in _BUSY_CODES:
+            self._hold_until = self._environment.tick() + self._backoff.next()
+            self._cursor = min(self._cursor, seq - 1)
+            log.warning("delivery: the broker is full (%s); verdicts wait in the outbox", event.why)
+        else:
+            log.error("delivery: the broker will not take verdict %d: %s", seq, event.why)
+            self._acknowledge.park(seq, event.why)
+
+    def _finished(self) -> bool:
+        if self._closing is None:
+            return False
+        deadline, _ = self._closing
+        if self._environment.tick() >= deadline:
+            return True
+        return not self._in_flight and not self._view.batch(self._cursor, 1)
+
+    def _say_goodbye(self, link: Link) -> None:
+        reason = self._closing[1] if self._closing else ""
+        body = self._status("stopped", reason)
+        mid = link.publish(f"{self._topic}/status", body, retain=True)
+        deadline = self._environment.tick() + _GOODBYE_S
+        while self._environment.tick() < deadline:
+            event = self._next_event(0.1)
+            self._handle(event)
+            if isinstance(event, Answered) and event.mid == mid:
+                return
+
+    def _down(self, state: State, why: str) -> None:
+        self.state = "refused" if self.state == "refused" else state
+        self.why = why
+        if why != self._reported and self._closing is None:
+            log.warning("delivery: %s; verdicts are kept in the outbox", why)
+        self._reported = why
+
+    def _pause(self, seconds: float) -> None:
+        deadline = self._environment.tick() + seconds
+        while self._closing is None and (left := deadline - self._environment.tick()) > 0:
+            self._next_event(min(left, _TICK_S))
+        if self.state != "stopped":
+            self.state = "connecting"
+
+    def _next_event(self, timeout: float) -> Event | _Wake | None:
+        self.beat = self._environment.tick()
+        try:
+            return self._events.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _discard_events(self) -> None:
+        """What an earlier connection left behind must not be read as this one's."""
+        while not self._events.empty():
+            self._events.get()
+
+    def _will(self) -> tuple[str, bytes]:
+        return f"{self._topic}/status", self._status("offline", "the connection was lost")
+
+    def _status(self, state: str, reason: str) -> bytes:
+        return status_body(state, self._session, self._boot_id, self._environment.now(), reason)
