@@ -1,7 +1,11 @@
 """The libraries of the extra `train`, imported when first used: each is slow or may be missing."""
 
+import contextlib
 import importlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from edge.errors import MissingPartError
@@ -22,10 +26,31 @@ def tensorflow() -> Any:
     """TensorFlow, without its start-up notices. Raises MissingPartError."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    return extra("tensorflow")
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    with _quiet():
+        return extra("tensorflow")
 
 
 def keras() -> Any:
     """Keras on TensorFlow. Raises MissingPartError."""
     tensorflow()
     return extra("keras")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on file descriptor 2: TensorFlow's C++ writes there before it reads its own level."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a service without standard error
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -7,6 +7,8 @@ Counts = NDArray[np.int64]
 Choice = NDArray[np.bool_]
 
 EXHAUSTIVE = 14  # 16,384 subsets: all of them are tried
+FEW = 200  # up to here groups are large shares: one search gets stuck, so it starts many times
+RESTARTS = 50
 SWAP_PAIRS = 250_000  # above this, single groups are so small a share that swaps gain nothing
 MAX_STEPS = 200
 
@@ -25,12 +27,13 @@ def choose_groups(counts: Counts, fraction: float, seed: int) -> Choice:
     """
     counts = np.asarray(counts, np.int64)
     groups = len(counts)
-    order = np.random.default_rng(seed).permutation(groups)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(groups)
     shuffled = counts[order]
     if groups <= EXHAUSTIVE:
         chosen = _best_subset(shuffled, fraction)
     else:
-        chosen = _improved(shuffled, _greedy(shuffled, fraction), fraction)
+        chosen = _best_found(shuffled, fraction, rng)
     result = np.zeros(groups, np.bool_)
     result[order] = chosen
     return result
@@ -51,6 +54,16 @@ def _best_subset(counts: Counts, fraction: float) -> Choice:
     subsets = (bits[:, None] >> np.arange(groups)[None]) & 1 == 1
     badness = imbalance(subsets.astype(np.int64) @ counts, counts.sum(axis=0), fraction)
     return np.asarray(subsets[int(badness.argmin())], np.bool_)
+
+
+def _best_found(counts: Counts, fraction: float, rng: np.random.Generator) -> Choice:
+    starts = [_greedy(counts, fraction)]
+    if len(counts) <= FEW:
+        starts += [rng.random(len(counts)) < fraction for _ in range(RESTARTS)]
+    ends = [_improved(counts, start, fraction) for start in starts]
+    total = counts.sum(axis=0)
+    badness = [float(imbalance(counts[end].sum(axis=0), total, fraction)) for end in ends]
+    return ends[int(np.argmin(badness))]
 
 
 def _greedy(counts: Counts, fraction: float) -> Choice:

@@ -1,0 +1,78 @@
+"""The figures of a finished model on a data set's test part, the same for .keras and .tflite."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from edge.inspection.inspector import load_inspector
+from trainer.dataset import Dataset, load_dataset
+from trainer.metrics import Evaluation
+from trainer.pictures import load_pictures
+from trainer.progress import Display
+from trainer.run import as_file, describe, judge_test
+from trainer.rundir import write_json
+from trainer.trained import load_trained, scores
+
+
+def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
+    """Judges the test part of `root` with `model`, and writes the figures to `json_file` if given.
+
+    TensorFlow is imported only for a .keras file. A data set without its own test part is split
+    as it was for training. Raises EdgeInspectError for what a user can mend.
+    """
+    if model.suffix == ".tflite":
+        return _measure_tflite(model, root, json_file)
+    if model.suffix == ".keras":
+        return _measure_keras(model, root, json_file)
+    raise ModelError(f"{model}: neither .keras nor .tflite; give one of those")
+
+
+def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluation:
+    inspector = load_inspector(path)
+    recorded = inspector.file.spec.data if inspector.file.spec is not None else {}
+    data = _load(root, inspector.ok_label, recorded)
+    with Display() as display:
+        display.say(describe(data))
+        pictures = load_pictures(data.of("test"), inspector.input, display.reading)
+    found = np.array([inspector.judge(picture).score for picture in pictures])
+    judged = judge_test(data, found, inspector.thresholds)
+    identity = inspector.identity
+    _write(json_file, judged, identity.name, identity.version, data)
+    return judged
+
+
+def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation:
+    model, spec = load_trained(path)
+    if spec is None:
+        raise ModelError(
+            f"{path}: does not say its labels and thresholds, because edge-train did not make it; "
+            "convert it with edge-convert and evaluate the .tflite"
+        )
+    data = _load(root, spec.ok_label, spec.data)
+    with Display() as display:
+        display.say(describe(data))
+        pictures = load_pictures(data.of("test"), spec.input, display.reading)
+    found: NDArray[np.float64] = scores(model, spec, pictures)
+    judged = judge_test(data, found, spec.thresholds)
+    _write(json_file, judged, spec.name, spec.version, data)
+    return judged
+
+
+def _load(root: Path, ok_label: str, recorded: dict[str, Any]) -> Dataset:
+    return load_dataset(
+        root,
+        ok_label,
+        seed=int(recorded.get("split_seed", 0)),
+        validation_fraction=float(recorded.get("validation_fraction", 0.2)),
+        test_fraction=float(recorded.get("test_fraction", 0.25)),
+    )
+
+
+def _write(
+    json_file: Path | None, judged: Evaluation, name: str, version: str, data: Dataset
+) -> None:
+    if json_file is not None:
+        write_json(json_file, as_file(judged, name, version, data.fingerprint()))

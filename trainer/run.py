@@ -1,0 +1,147 @@
+"""One training run from a folder of pictures to a judged model on disk."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge import __version__
+from edge.inspection.decision import Thresholds
+from edge.inspection.modelfile import OutputSpec
+from trainer.dataset import PARTS, Dataset, Sample, load_dataset
+from trainer.dataset import Part as PartName
+from trainer.extra import keras, tensorflow
+from trainer.fit import Part, Recipe, fit
+from trainer.metrics import Evaluation, evaluate
+from trainer.network import input_of
+from trainer.pictures import load_pictures
+from trainer.progress import Display
+from trainer.rundir import EVALUATION, HISTORY, MODEL, prepare_run, write_json
+from trainer.thresholds import choose_thresholds
+from trainer.trained import TrainedSpec, save_trained, scores
+
+SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
+EVALUATION_SCHEMA = "edge-inspect/evaluation/1"
+
+
+def train(root: Path, run: Path, recipe: Recipe, ok_label: str, name: str | None) -> Evaluation:
+    """Trains on `root`, writes `run` and says on standard output how it goes.
+
+    Returns the figures of the test part. Raises EdgeInspectError for what a user can mend.
+    """
+    wanted = input_of(recipe.network)
+    data = load_dataset(
+        root,
+        ok_label,
+        seed=int(SPLIT["seed"]),
+        validation_fraction=SPLIT["validation_fraction"],
+        test_fraction=SPLIT["test_fraction"],
+    )
+    prepare_run(run, root)
+    with Display() as display:
+        display.say(describe(data))
+        pictures = load_pictures(data.samples, wanted, display.reading)
+        fingerprint = data.fingerprint()
+        parts = {
+            part: Part(pictures[_rows(data, part)], _classes(data, data.of(part))) for part in PARTS
+        }
+        del pictures
+        display.expect(recipe.epochs)
+        count = len(data.labels)
+        model, history = fit(recipe, parts["train"], parts["validation"], count, display)
+        display.say(f"network        {recipe.network}, {model.count_params():,} parameters")
+        spec = TrainedSpec(
+            name=name or root.resolve().name or "model",
+            version=_version(fingerprint, recipe),
+            labels=data.labels,
+            ok_label=ok_label,
+            input=wanted,
+            output=OutputSpec(kind="probabilities"),
+            thresholds=Thresholds(reject_at=1, review_from=1),
+            data=_provenance(data, fingerprint),
+            training=recipe.as_json() | {"best_epoch": _best(history), "ran": len(history)},
+            tools=_tools(),
+        )
+        held_out = parts["validation"]
+        chosen = choose_thresholds(scores(model, spec, held_out.pictures), held_out.classes > 0)
+        judged = judge_test(data, scores(model, spec, parts["test"].pictures), chosen)
+        spec = spec.model_copy(update={"thresholds": chosen, "metrics": judged.as_json()})
+        write_json(run / HISTORY, [asdict(epoch) for epoch in history])
+        write_json(run / EVALUATION, as_file(judged, spec.name, spec.version, fingerprint))
+        save_trained(model, spec, run / MODEL)  # last: the run counts once its model is there
+    return judged
+
+
+def judge_test(data: Dataset, found: Any, thresholds: Thresholds) -> Evaluation:
+    """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
+    test = data.of("test")
+    labels, groups = [s.label for s in test], [s.group for s in test]
+    return evaluate(found, labels, groups, thresholds, data.ok_label)
+
+
+def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:
+    """evaluation.json: which model, which pictures, which figures."""
+    return {
+        "schema": EVALUATION_SCHEMA,
+        "model": {"name": name, "version": version},
+        "data": {"fingerprint": fingerprint, "part": "test"},
+        "test": judged.as_json(),
+    }
+
+
+def describe(data: Dataset) -> str:
+    """How many pictures and groups each part holds, as a table."""
+    width = max(len("validation"), *map(len, PARTS))
+    columns = [max(8, len(label) + 2) for label in data.labels]
+    head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
+    lines = [f"data           {data.root}", f"{'part':<{width}} {head}  groups"]
+    for part, counts in data.counts().items():
+        row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
+        groups = len({sample.group for sample in data.samples if sample.part == part})
+        lines.append(f"{part:<{width}} {row}  {groups:>6}")
+    return "\n".join(lines)
+
+
+def _rows(data: Dataset, part: PartName) -> list[int]:
+    return [at for at, sample in enumerate(data.samples) if sample.part == part]
+
+
+def _classes(data: Dataset, samples: Sequence[Sample]) -> Any:
+    return np.array([data.labels.index(sample.label) for sample in samples], np.int64)
+
+
+def _best(history: Sequence[Any]) -> int:
+    return max((epoch.number for epoch in history if epoch.best), default=0)
+
+
+def _version(fingerprint: str, recipe: Recipe) -> str:
+    """The same pictures and recipe are the same version; anything else is another."""
+    recorded = json.dumps([fingerprint, recipe.as_json(), SPLIT, __version__], sort_keys=True)
+    return hashlib.sha256(recorded.encode()).hexdigest()[:12]
+
+
+def _provenance(data: Dataset, fingerprint: str) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint,
+        "split_seed": SPLIT["seed"],
+        "validation_fraction": SPLIT["validation_fraction"],
+        "test_fraction": SPLIT["test_fraction"],
+        "counts": data.counts(),
+    }
+
+
+def _tools() -> dict[str, str]:
+    return {
+        "edge-inspect": __version__,
+        "python": platform.python_version(),
+        "tensorflow": str(tensorflow().__version__),
+        "keras": str(keras().__version__),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }

@@ -1,0 +1,59 @@
+"""The folder of one training run: model.keras, evaluation.json, history.json, each whole."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeInspectError
+
+MODEL = "model.keras"
+EVALUATION = "evaluation.json"
+HISTORY = "history.json"
+
+
+def prepare_run(run: Path, dataset: Path) -> None:
+    """Makes the folder, or finds an earlier run in it, before time is spent on training.
+
+    An earlier run stays as it is until a new one is complete. Raises EdgeInspectError when the
+    folder holds something else, cannot be written, or lies in the data set.
+    """
+    if run.resolve().is_relative_to(dataset.resolve()):
+        raise EdgeInspectError(
+            f"{run}: lies inside the data set {dataset}, where it would be taken for a class; "
+            "give -o another folder"
+        )
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        others = [entry.name for entry in run.iterdir() if not entry.name.startswith(".")]
+        if others and not (run / MODEL).is_file():
+            raise EdgeInspectError(
+                f"{run}: is no folder of a run (it holds {sorted(others)[0]}); "
+                "give -o a new or empty folder"
+            )
+        probe = run / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{run}: cannot be written ({error.strerror}); give -o a folder that can"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, whole or not at all. Raises EdgeInspectError."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with half.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{path}: cannot be written ({error.strerror}); check the disk and the folder's "
+            "permissions"
+        ) from error
+    finally:
+        half.unlink(missing_ok=True)
