@@ -1,0 +1,81 @@
+"""The last step: everything a box must know goes into one file, whole or not at all."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import edge
+from edge.errors import EdgeInspectError, ModelError
+from trainer.extra import keras, tensorflow
+
+
+def check_output(path: Path) -> None:
+    """Raises ModelError when no model file can be written there: asked first, not after minutes."""
+    if path.suffix != ".tflite":
+        raise ModelError(f"{path}: a model file ends in .tflite; give -o NAME.tflite")
+    if not path.parent.is_dir():
+        raise ModelError(f"{path.parent}: no such folder; make it, or give another -o")
+    if path.is_dir():
+        raise ModelError(f"{path}: is a folder; give -o the name of a file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ModelError(
+            f"{path.parent}: cannot be written to; change its permissions, or give another -o"
+        )
+
+
+def content_version(tflite: bytes) -> str:
+    """A version that changes when the network does: 12 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(tflite).hexdigest()[:12]
+
+
+def tools() -> dict[str, str]:
+    """The versions of everything that had a hand in the figures."""
+    found = {
+        "tensorflow": str(tensorflow().__version__),
+        "keras": str(keras().__version__),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "edge-inspect": edge.__version__,
+    }
+    for package in ("ai-edge-litert", "tflite-runtime"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes the file so that a reader, or a power cut, sees the old one or the new one.
+
+    Raises EdgeInspectError when the disk is full or the folder cannot be written to.
+    """
+    half: str | None = None
+    try:
+        descriptor, half = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=".part", dir=path.parent
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(half).chmod(0o644)  # mkstemp's 0600 would lock out the daemon's own user
+        Path(half).replace(path)
+        half = None
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space or check the "
+            "folder's permissions"
+        ) from error
+    finally:
+        if half is not None:
+            Path(half).unlink(missing_ok=True)
