@@ -1,0 +1,115 @@
+"""What a good conversion promises: int8 inside, fine scores, the same judgement, the same bytes."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converter.convert import Conversion, Request, convert
+from converter.graph import input_scale, operators
+from converter.scores import BoxModel, Recipe, installed_runtimes
+from converter.source import Source
+from edge.inspection.inspector import load_inspector
+from edge.inspection.interpreter import TFLiteClassifier
+from edge.inspection.modelfile import load_model_file
+from trainer.dataset import load_dataset
+from trainer.pictures import load_pictures
+
+pytestmark = pytest.mark.train
+
+
+def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
+    """Between the first QUANTIZE and the last DEQUANTIZE every operator is int8."""
+    found = operators(conversion.quantised.tflite)
+    names = [op.name for op in found]
+    assert names[0] == "QUANTIZE"
+    assert names[-2:] == ["DEQUANTIZE", "FULLY_CONNECTED"]
+    assert names.count("CONV_2D") == 2
+    assert not any(op.is_float for op in found[:-2])
+
+
+def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> None:
+    """Pixels go in as uint8, 0 to 255 as they are, though no calibration picture has them all."""
+    scale, zero_point = input_scale(conversion.quantised.tflite)
+    assert scale == pytest.approx(1.0)
+    assert zero_point == 0
+    classifier = TFLiteClassifier(conversion.path.read_bytes(), "rust")
+    assert classifier.shape == source.input.shape
+    assert classifier(np.full(classifier.shape, 255, np.uint8)).dtype == np.float32
+
+
+def test_scores_are_finer_than_an_int8_softmax(
+    conversion: Conversion, source: Source, data: Path
+) -> None:
+    """Different pictures get different scores, off the grid of 1/256 that an int8 softmax has."""
+    recipe = Recipe(source.spec.labels, "ok", source.converted_output)
+    box = BoxModel(conversion.quantised.tflite, "rust", "auto", recipe)
+    pictures = load_pictures(load_dataset(data).of("test"), source.input)
+    scores = box.scores(pictures)
+    assert len(np.unique(scores)) > 0.95 * len(scores)
+    assert np.abs(scores * 256 - np.round(scores * 256)).max() > 0.1
+
+
+def test_scores_stay_close_to_float(conversion: Conversion) -> None:
+    """int8 costs next to nothing on a healthy network, and the gate's figures say so."""
+    compared = conversion.judged.compared
+    assert compared.auroc_float > 0.9, "the test's own network must be worth converting"
+    assert abs(compared.auroc_loss) < 0.005
+    assert compared.largest_change < 0.1
+
+
+def test_runtimes_agree(conversion: Conversion, source: Source, data: Path) -> None:
+    """Where both runtimes are installed they give the same scores within 1/255."""
+    recipe = Recipe(source.spec.labels, "ok", source.converted_output)
+    pictures = load_pictures(load_dataset(data).of("test"), source.input)
+    scores = [
+        BoxModel(conversion.quantised.tflite, "rust", runtime, recipe).scores(pictures)
+        for runtime in installed_runtimes()
+    ]
+    assert np.ptp(np.stack(scores), axis=0).max() <= 1 / 255
+    assert conversion.judged.runtimes == installed_runtimes()
+
+
+def test_golden_pictures_check_out_in_the_daemon(conversion: Conversion) -> None:
+    """The daemon's own inspector loads the file and its golden pictures score as recorded."""
+    inspector = load_inspector(conversion.path)
+    assert inspector.check_golden() == 8
+    assert {picture.label for picture in conversion.judged.golden} == {"ok", "rust"}
+    assert inspector.thresholds == conversion.judged.thresholds
+    assert inspector.output == "logits"
+
+
+def test_the_file_says_what_it_is(conversion: Conversion, source: Source) -> None:
+    """labels.txt and inspection.json carry the recipe, the figures and the tools' versions."""
+    with zipfile.ZipFile(conversion.path) as archive:
+        assert archive.read("labels.txt") == b"ok\nrust\n"
+        said = json.loads(archive.read("inspection.json"))
+    assert said["schema"] == "edge-inspect/model/1"
+    assert said["name"] == "rust finder"
+    assert len(said["version"]) == 12
+    assert said["metrics"]["auroc_interval"][0] <= said["metrics"]["auroc"]
+    assert said["metrics"] == json.loads(json.dumps(conversion.judged.int8.as_json()))
+    assert said["quantisation"]["float_operators"] == {"FULLY_CONNECTED": 1}
+    assert said["quantisation"]["compared"]["pass_fail_flips"] == 0
+    assert said["data"]["fingerprint"] == source.spec.data["fingerprint"]
+    assert {"tensorflow", "keras", "numpy", "opencv", "edge-inspect"} <= set(said["tools"])
+
+
+def test_same_input_same_bytes(
+    conversion: Conversion, trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """Converting the same model with the same pictures again gives the same file, wherever."""
+    again = convert(Request(trained, data, tmp_path / "elsewhere.tflite"))
+    assert again.path.read_bytes() == conversion.path.read_bytes()
+    assert b"elsewhere" not in again.path.read_bytes()
+    assert str(data).encode() not in again.path.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere.tflite"]
+
+
+def test_a_given_name_and_version_are_kept(conversion: Conversion) -> None:
+    """The version is the network's own hash, so that two networks never share one."""
+    file = load_model_file(conversion.path)
+    assert file.spec is not None
+    assert (file.spec.name, file.spec.version) == ("rust finder", conversion.version)
