@@ -26,8 +26,8 @@ def tensorflow() -> Any:
     """TensorFlow, without its start-up notices. Raises MissingPartError."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
+    if sys.modules.get("tensorflow") is not None:
+        return extra("tensorflow")
     with _quiet():
         return extra("tensorflow")
 

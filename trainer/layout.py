@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edge.errors import DatasetError
-from edge.inspection.picture import SUFFIXES, is_picture_name
+from edge.picture import SUFFIXES, is_picture_name
 
 
 def find_pictures(root: Path) -> tuple[bool, dict[str, str]]:

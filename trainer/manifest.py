@@ -39,9 +39,9 @@ def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
         ) from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except csv.Error as error:
+    except csv.Error as error:  # the reader counts a line once its row is whole
         raise DatasetError(
-            f"{path}:{reader.line_num}: is no CSV ({error}); check the quotation marks"
+            f"{path}:{reader.line_num + 1}: is no CSV ({error}); check the quotation marks"
         ) from error
     missing = sorted(labels.keys() - groups.keys())
     if missing:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError, PictureError
-from edge.inspection.picture import read_picture
+from edge.picture import read_picture
 from edge.inspection.preprocess import InputSpec, preprocess
 from trainer.dataset import Sample
 from trainer.manifest import NAMED

@@ -1,0 +1,1 @@
+"""Tests, by package; each says its rule in one sentence."""

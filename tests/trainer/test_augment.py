@@ -1,0 +1,43 @@
+"""Augmented pictures are still pictures of the same thing."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.augment import augment
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(8, 8, 3), (12, 9, 1), (7, 16, 3)]))
+@settings(max_examples=30, deadline=None)
+def test_shape_and_type_stay_and_the_seed_decides(seed: int, shape: tuple[int, int, int]) -> None:
+    """Pictures keep shape and type, originals are untouched, the same seed gives the same."""
+    pictures = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
+    before = pictures.copy()
+    varied = augment(pictures, np.random.default_rng(seed))
+    assert varied.shape == pictures.shape
+    assert varied.dtype == np.uint8
+    assert (pictures == before).all()
+    assert (varied == augment(pictures, np.random.default_rng(seed))).all()
+
+
+def test_light_changes_within_a_fifth_and_never_wraps() -> None:
+    """An even picture stays even, within a fifth of its light, and white never becomes black."""
+    grey = np.full((200, 8, 8, 3), 100, np.uint8)
+    white = np.full((200, 8, 8, 3), 255, np.uint8)
+    rng = np.random.default_rng(0)
+    varied = augment(grey, rng)
+    assert varied.min() >= 80
+    assert varied.max() <= 120
+    assert len(np.unique(varied)) > 10
+    assert augment(white, rng).min() >= 204
+
+
+def test_every_turn_and_flip_happens() -> None:
+    """A bright corner is found in all four corners."""
+    pictures = np.zeros((300, 16, 16, 1), np.uint8)
+    pictures[:, :6, :6] = 200
+    varied = augment(pictures, np.random.default_rng(0))
+    corners = {
+        (bool(p[:8].sum() > p[8:].sum()), bool(p[:, :8].sum() > p[:, 8:].sum())) for p in varied
+    }
+    assert len(corners) == 4
