@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import GOLDEN
-from edge.inspection.picture import decode_picture
 from edge.inspection.preprocess import InputSpec
+from edge.picture import decode_picture
 from trainer.dataset import Sample
 
 GOLDEN_PICTURES = 8

@@ -13,8 +13,8 @@ from converter.scores import BoxModel, Recipe, installed_runtimes
 from converter.source import Source
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import GoldenPicture
-from edge.inspection.picture import decode_picture
 from edge.inspection.preprocess import preprocess
+from edge.picture import decode_picture
 from trainer.dataset import Dataset, Sample
 from trainer.metrics import Evaluation, evaluate
 from trainer.pictures import load_pictures

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edge.inspection.decision import OutputKind
-from edge.inspection.interpreter import Runtime
+from edge.terms import OutputKind, Runtime
 from edge.verdict import Outcome
 
 STATE = Path("/var/lib/edge-inspect")

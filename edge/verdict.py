@@ -1,8 +1,5 @@
 """A verdict: the one thing this daemon exists to say about a part. It travels one way."""
 
-import os
-import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,16 +45,3 @@ class Verdict:
     inference_ms: float | None
     reason: str | None = None
     receipt: str | None = field(default=None, compare=False)
-
-
-def uuid7(unix_ms: int | None = None, random_bytes: bytes | None = None) -> str:
-    """A UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
-
-    Python gets `uuid.uuid7` only in 3.14. The arguments exist for tests.
-    """
-    ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
-    rand = int.from_bytes(os.urandom(10) if random_bytes is None else random_bytes, "big")
-    value = (ms & (2**48 - 1)) << 80 | (rand & (2**80 - 1))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))

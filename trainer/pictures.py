@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError, PictureError
-from edge.picture import read_picture
 from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import read_picture
 from trainer.dataset import Sample
 from trainer.manifest import NAMED
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.capture.camera import Look
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
-from edge.inspection.picture import is_picture_name, read_picture
+from edge.picture import is_picture_name, read_picture
 
 _LOOK_S = 0.2
 _DAMAGED_WAIT_S = 5.0  # a picture that ends too early may still be on its way

@@ -101,6 +101,8 @@ class Reader:
         if self.state != "starting":
             log.warning("camera %s: is back", self.id)
         self._before, self._same = None, 0
+        if not camera.live:
+            self.state = "live"  # it delivers as soon as there is something to deliver
         self._progress = self._environment.tick()
         try:
             while not self._stop.is_set():

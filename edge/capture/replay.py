@@ -10,7 +10,7 @@ import numpy as np
 from edge.capture.camera import Look
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
-from edge.inspection.picture import is_picture_name, read_picture
+from edge.picture import is_picture_name, read_picture
 
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".mpeg", ".webm")
 

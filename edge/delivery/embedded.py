@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import threading
 from typing import Any
@@ -54,8 +55,8 @@ class EmbeddedBroker:
         except OSError as error:
             raise EdgeInspectError(
                 f"mqtt.port: {self._host}:{self._port} cannot be used by the embedded broker "
-                f"({error.strerror}); stop the other program, choose another mqtt.port, or set "
-                "mqtt.embedded: false to use the broker that is there"
+                f"({os.strerror(error.errno or 0)}); stop the other program, choose another "
+                "mqtt.port, or set mqtt.embedded: false to use the broker that is there"
             ) from error
 
     def _run(self) -> None:

@@ -21,17 +21,16 @@ _RETRY_S = 1.0
 class OutboxWriter:
     """Owns the `Outbox`. `submit` is for inspection, `accept` and `park` for the publisher."""
 
-    def __init__(
-        self, outbox: Outbox, environment: Environment, on_stored: Callable[[], None]
-    ) -> None:
+    def __init__(self, outbox: Outbox, environment: Environment) -> None:
+        """`on_stored` may be set before `run`: called after each commit that stored verdicts."""
         self._outbox = outbox
         self._environment = environment
-        self._on_stored = on_stored
+        self.on_stored: Callable[[], None] = lambda: None
         self._verdicts: deque[Verdict] = deque()
         self._accepted: list[int] = []
         self._parked: list[tuple[int, str]] = []
         self._first_ack = 0.0
-        self._closing = False
+        self._closing = self._writing = False
         self._changed = threading.Condition()
         self._dropped = 0
         self._stats = outbox.stats()
@@ -73,6 +72,14 @@ class OutboxWriter:
                 s.rows, s.bytes, s.oldest, s.stored, s.acked, s.dropped + self._dropped, s.parked
             )
 
+    def flush(self, timeout: float) -> None:
+        """Returns when every verdict that was submitted is on disk, or the disk refuses, or after
+        `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: bool(self.fault) or not (self._verdicts or self._writing), timeout
+            )
+
     def close(self) -> None:
         """Asks the thread to write what it has and to end."""
         with self._changed:
@@ -90,6 +97,7 @@ class OutboxWriter:
                 verdicts, self._verdicts = self._verdicts, deque()
                 accepted, self._accepted = self._accepted, []
                 parked, self._parked = self._parked, []
+                self._writing = True
                 self._changed.notify_all()
             stored = self._write(verdicts, accepted, parked)
             if closing and (not stored or not self._anything()):
@@ -121,8 +129,10 @@ class OutboxWriter:
             if self.fault:
                 log.warning("outbox: the disk takes verdicts again; nothing that was held is lost")
                 self.fault = ""
+            self._writing = False
+            self._changed.notify_all()
         if verdicts:
-            self._on_stored()
+            self.on_stored()
         return True
 
     def _put_back(
@@ -139,6 +149,7 @@ class OutboxWriter:
             if not self.fault:
                 log.error("%s; verdicts are held in memory meanwhile", why)
             self.fault = why
+            self._writing = False
             self.beat = self._environment.tick()
             self._changed.notify_all()
             if not self._closing:

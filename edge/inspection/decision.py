@@ -1,16 +1,14 @@
 """From what the model says to pass, review or fail. A fault never becomes pass."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ModelError
+from edge.terms import OutputKind
 from edge.verdict import Outcome
-
-OutputKind = Literal["logits", "probabilities"]
 
 
 class Thresholds(BaseModel):

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError, RefusedError
-from edge.inspection.decision import Judgement, OutputKind, Thresholds, judge, to_probabilities
-from edge.inspection.interpreter import Classifier, Runtime, TFLiteClassifier
+from edge.inspection.decision import Judgement, Thresholds, judge, to_probabilities
+from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.modelfile import ModelFile, load_model_file
-from edge.inspection.picture import decode_picture
 from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import decode_picture
+from edge.terms import OutputKind, Runtime
 from edge.verdict import ModelIdentity
 
 GOLDEN_TOLERANCE = 1 / 255

@@ -1,14 +1,13 @@
 """The only door to TFLite: ai-edge-litert or tflite-runtime, behind one class."""
 
 import importlib
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
-
-Runtime = Literal["auto", "litert", "tflite-runtime"]
+from edge.terms import Runtime
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),

@@ -15,8 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ModelError
-from edge.inspection.decision import OutputKind, Thresholds
+from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec
+from edge.terms import OutputKind
 from edge.verdict import ModelIdentity
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"

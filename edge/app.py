@@ -1,0 +1,259 @@
+"""The one place that builds the daemon's real parts, connects them, starts and stops them."""
+
+import logging
+import os
+import platform
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import edge
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.capture.sources import open_camera
+from edge.config import CameraConfig, Config, mask_credentials
+from edge.delivery.link import Event, Link, PahoLink, Protocol_
+from edge.delivery.message import rfc3339, to_json
+from edge.delivery.outbox import Outbox, OutboxView
+from edge.delivery.publisher import Publisher
+from edge.delivery.writer import OutboxWriter
+from edge.environment import Environment, Stop
+from edge.errors import EXIT_DONE, EXIT_NO
+from edge.evidence.archive import Archive
+from edge.inspection.inspector import Inspector, Overrides, load_inspector
+from edge.operation.health import Health, Parts
+from edge.operation.judging import Judge, Judging, Provenance
+from edge.operation.machine import Machine
+from edge.operation.supervisor import Supervisor
+from edge.operation.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+INFO_SCHEMA = "edge-inspect/info/1"
+DRAIN_S = 10.0
+_JOIN_S = 5.0
+
+
+def inspector_from(config: Config) -> Inspector:
+    """The model that config.yaml names, ready to judge. Raises ModelError."""
+    model, decision = config.model, config.decision
+    said = Overrides(
+        labels=model.labels,
+        ok_label=model.ok_label,
+        output=model.output,
+        reject_at=decision.reject_at,
+        review_from=decision.review_from,
+    )
+    return load_inspector(model.path, said, model.interpreter, model.threads)
+
+
+def judge_from(
+    config: Config, inspector: Inspector, environment: Environment, deadline_ms: float | None
+) -> Judge:
+    """A judge whose verdicts say where they come from."""
+    provenance = Provenance(config.station, config.hash, environment.boot_id())
+    return Judge(inspector, provenance, environment, deadline_ms)
+
+
+class Daemon:
+    """The whole house. Building it opens what must be there: model, outbox, embedded broker."""
+
+    def __init__(self, config: Config, environment: Environment | None = None) -> None:
+        """Raises EdgeInspectError for what cannot run at all; a missing camera or broker can."""
+        self._config = config
+        self._environment = env = environment or Environment()
+        self._session = uuid.uuid4().hex
+        self._stop = Stop()  # capture stops first; the others end when they are drained
+        self._halt = Stop()  # for the supervisor, which watches to the end
+        inspector = inspector_from(config)
+        golden = inspector.check_golden()
+        log.info(
+            "model %s %s on %s: %d golden pictures score as tested",
+            inspector.identity.name,
+            inspector.identity.version,
+            inspector.runtime,
+            golden,
+        )
+        self._outbox = Outbox(
+            config.outbox.path,
+            int(config.outbox.max_mb * 2**20),
+            config.outbox.max_age_h * 3600,
+        )
+        self._views = [OutboxView(config.outbox.path) for _ in range(2)]
+        self._broker = self._embedded_broker()
+        self._mailbox = Mailbox()
+        self._writer = OutboxWriter(self._outbox, env)
+        self._publisher = Publisher(
+            config=config,
+            session=self._session,
+            view=self._views[0],
+            acknowledge=self._writer,
+            environment=env,
+            link_factory=self._link,
+        )
+        self._writer.on_stored = self._publisher.wake
+        self._archive = Archive(config.archive) if config.archive.enabled else None
+        judge = judge_from(config, inspector, env, config.decision.deadline_ms)
+        keep = self._archive.keep if self._archive else lambda _frame, _verdict: None
+        self._judging = Judging(self._mailbox, judge, self._writer.submit, keep, env)
+        self._readers = [self._reader(camera) for camera in config.cameras]
+        parts = Parts(
+            self._readers, self._mailbox, judge, self._judging, self._writer, self._publisher
+        )
+        self._notifier = Notifier()
+        machine = Machine(env.root, config.outbox.path.parent)
+        self._health = Health(parts, machine, env, self._session)
+        self._supervisor = Supervisor(
+            parts, self._health, self._notifier, env, config.health.interval_s
+        )
+        self._web = self._web_server(self._health)
+        self._publisher.announce("info", to_json(self._info(inspector)))
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT. Returns the exit code."""
+        self._catch_signals()
+        if self._broker is not None:
+            self._broker.start()
+        threads = {
+            "publisher": self._start("publisher", self._publisher.run),
+            "outbox": self._start("outbox", self._writer.run),
+            "inspection": self._start("inspection", self._judging.run),
+        }
+        if self._archive is not None:
+            threads["archive"] = self._start("archive", self._archive.run)
+        if self._web is not None:
+            self._start("web", self._web.run)
+        capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
+        self._start("supervisor", lambda: self._supervisor.run(self._halt))
+        while not self._stop.wait(3600):
+            pass
+        self._shut_down(capture, threads)
+        return EXIT_DONE
+
+    def _shut_down(
+        self, capture: list[threading.Thread], threads: dict[str, threading.Thread]
+    ) -> None:
+        """In the direction of the data: capture, inspection, outbox, publisher."""
+        log.info("stopping: verdicts in hand are stored and sent first")
+        self._notifier.stopping()
+        for thread in capture:
+            thread.join(_JOIN_S)
+        self._mailbox.close()
+        threads["inspection"].join(_JOIN_S)
+        self._writer_drained(threads)
+        self._halt.set()
+        if self._web is not None:
+            self._web.close()
+        if self._archive is not None:
+            self._archive.close()
+            threads["archive"].join(_JOIN_S)
+        if self._broker is not None:
+            self._broker.stop()
+        for view in self._views:
+            view.close()
+        self._outbox.close()
+
+    def _writer_drained(self, threads: dict[str, threading.Thread]) -> None:
+        """The publisher sends what is stored, then the writer notes its last acknowledgements."""
+        self._writer.flush(_JOIN_S)
+        self._publisher.close(DRAIN_S, "stopped by request")
+        threads["publisher"].join(DRAIN_S + _JOIN_S)
+        self._writer.close()
+        threads["outbox"].join(DRAIN_S)
+        stats = self._writer.stats()
+        log.info(
+            "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
+            stats.stored,
+            stats.acked,
+            stats.rows,
+        )
+
+    def _catch_signals(self) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            if self._stop.is_set():
+                log.error("second %s: exit at once", signal.Signals(number).name)
+                os._exit(EXIT_NO)
+            self._stop.set()
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            log.warning("SIGHUP: this version reads config.yaml only at start; restart it")
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+
+    @staticmethod
+    def _start(name: str, run: Callable[[], object]) -> threading.Thread:
+        # daemon: a read that hangs in a driver must not keep the process from ending
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _reader(self, camera: CameraConfig) -> Reader:
+        judged = self._views[1].is_judged
+        return Reader(
+            camera,
+            lambda: open_camera(
+                camera, self._environment, lambda receipt: judged(camera.id, receipt)
+            ),
+            self._mailbox,
+            self._environment,
+            self._stop,
+        )
+
+    def _link(
+        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    ) -> Link:
+        client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
+        return PahoLink(self._config.mqtt, client_id, version, will, on_event)
+
+    def _embedded_broker(self) -> Any:
+        mqtt = self._config.mqtt
+        if not mqtt.embedded:
+            return None
+        from edge.delivery.embedded import EmbeddedBroker
+
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port)
+
+    def _web_server(self, health: Health) -> Any:
+        if not self._config.web.enabled:
+            return None
+        from edge.web.server import WebServer
+
+        # Its own interpreter: a request must never make a camera's frame wait.
+        judge = judge_from(
+            self._config, inspector_from(self._config), self._environment, deadline_ms=None
+        )
+        return WebServer(self._config.web, judge, health, self._environment)
+
+    def _info(self, inspector: Inspector) -> dict[str, Any]:
+        identity = inspector.identity
+        return {
+            "schema": INFO_SCHEMA,
+            "time": rfc3339(self._environment.now()),
+            "session": self._session,
+            "boot_id": self._environment.boot_id(),
+            "versions": {
+                "edge_inspect": edge.__version__,
+                "python": platform.python_version(),
+                "runtime": inspector.runtime,
+            },
+            "model": {
+                "name": identity.name,
+                "version": identity.version,
+                "sha256": identity.sha256,
+            },
+            "labels": list(inspector.labels),
+            "thresholds": {
+                "reject_at": inspector.thresholds.reject_at,
+                "review_from": inspector.thresholds.review_from,
+            },
+            "config": self._config.hash,
+            "cameras": [
+                {"id": camera.id, "source": mask_credentials(camera.source)}
+                for camera in self._config.cameras
+            ],
+        }

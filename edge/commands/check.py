@@ -1,0 +1,134 @@
+"""`edge-inspect check`: config, camera, model, broker, disk: one line each, OK or the reason."""
+
+import contextlib
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge.app import inspector_from
+from edge.capture.camera import Look
+from edge.capture.sources import open_camera
+from edge.config import CameraConfig, Config
+from edge.configfile import load_config
+from edge.delivery.link import Connected, Event, Lost, PahoLink, Protocol_, Refused
+from edge.environment import Environment, Stop
+from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
+
+_CONNACK_S = 5.0
+_DISK_FREE_MB = 50.0
+
+
+def check(config_path: Path) -> int:
+    """Prints a line for each part; exit code 0 only if all hold, 2 if the file itself is wrong."""
+    try:
+        config = load_config(config_path)
+    except ConfigError as error:
+        _say("config", "; ".join(error.problems))
+        raise
+    _say("config", None, f"{config_path}, hash {config.hash}")
+    checks: list[tuple[str, Callable[[], str]]] = [
+        *((f"camera {c.id}", lambda c=c: _camera(c)) for c in config.cameras),
+        ("model", lambda: _model(config)),
+        ("broker", lambda: _broker(config)),
+        ("disk", lambda: _disk(config)),
+    ]
+    holds = True
+    for name, look in checks:
+        try:
+            _say(name, None, look())
+        except EdgeInspectError as error:
+            holds = False
+            _say(name, str(error))
+    return EXIT_DONE if holds else EXIT_NO
+
+
+def _say(name: str, reason: str | None, detail: str = "") -> None:
+    sys.stdout.write(f"{name}: {f'OK ({detail})' if reason is None else reason}\n")
+
+
+def _camera(config: CameraConfig) -> str:
+    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
+    try:
+        if config.kind == "folder":
+            return f"{config.rest} is there"
+        look = camera.read(Stop())
+    finally:
+        camera.close()
+    if look is None or look.pixels is None:
+        raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
+    return _size(look)
+
+
+def _size(look: Look) -> str:
+    assert look.pixels is not None
+    height, width = look.pixels.shape[:2]
+    return f"a picture of {width}×{height}"
+
+
+def _model(config: Config) -> str:
+    inspector = inspector_from(config)
+    golden = inspector.check_golden()
+    at, identity = inspector.thresholds, inspector.identity
+    tried = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
+    return (
+        f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
+        f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tried}"
+    )
+
+
+def _broker(config: Config) -> str:
+    if config.mqtt.embedded:
+        from edge.delivery.embedded import EmbeddedBroker
+
+        broker = EmbeddedBroker(config.mqtt.host, config.mqtt.effective_port)
+        broker.start()
+        broker.stop()
+        return f"embedded, {config.mqtt.host}:{config.mqtt.effective_port} is free"
+    version = config.mqtt.version
+    tried: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
+    why = ""
+    for protocol in tried:
+        why = _connect(config, protocol)
+        if not why:
+            return f"{config.mqtt.host}:{config.mqtt.effective_port}, MQTT {protocol}"
+    raise RefusedError(why)
+
+
+def _connect(config: Config, protocol: Protocol_) -> str:
+    """Empty when the broker accepts us, else why not."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    will = (f"{config.topic}/check", b"")
+    # Another client id than the daemon's: a check must not throw the running daemon off.
+    link = PahoLink(config.mqtt, f"edge-inspect-check-{os.getpid()}", protocol, will, events.put)
+    with _closing(link):
+        link.open()
+        try:
+            event = events.get(timeout=_CONNACK_S)
+        except queue.Empty:
+            return f"does not answer in {_CONNACK_S:g} s"
+        if isinstance(event, Connected):
+            return ""
+        return event.why if isinstance(event, Refused | Lost) else "speaks out of turn"
+
+
+@contextlib.contextmanager
+def _closing(link: PahoLink) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        link.close()
+
+
+def _disk(config: Config) -> str:
+    folder = config.outbox.path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise RefusedError(f"outbox.path: {folder} is not writable; change its owner or the path")
+    free = os.statvfs(folder)
+    free_mb = free.f_bavail * free.f_frsize / 2**20
+    if free_mb < _DISK_FREE_MB:
+        raise RefusedError(f"only {free_mb:.0f} MB free at {folder}; make room")
+    return f"{free_mb:.0f} MB free for {config.outbox.path}"

@@ -1,0 +1,28 @@
+"""`edge-inspect config schema` and `config show`."""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from edge.config import Config, mask_credentials
+from edge.configfile import load_config
+from edge.errors import EXIT_DONE
+
+
+def schema() -> int:
+    """Prints the JSON Schema of config.yaml."""
+    text = json.dumps(Config.model_json_schema(), indent=2)
+    sys.stdout.write(text + "\n")
+    return EXIT_DONE
+
+
+def show(config_path: Path) -> int:
+    """Prints the effective values as YAML; passwords in camera addresses are masked."""
+    config = load_config(config_path)
+    values = config.model_dump(mode="json")
+    for camera in values["cameras"]:
+        camera["source"] = mask_credentials(camera["source"])
+    sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    return EXIT_DONE

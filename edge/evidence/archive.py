@@ -1,0 +1,94 @@
+"""Keeps the pictures behind the verdicts that matter, within a budget, never delaying a verdict."""
+
+import logging
+import queue
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+
+from edge.config import ArchiveConfig
+from edge.frame import Frame
+from edge.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+_QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
+_QUALITY = 90
+
+
+class Archive:
+    """`keep` is called by inspection and returns at once; `run` writes in its own thread.
+
+    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`, oldest deleted first past the budget.
+    """
+
+    def __init__(self, config: ArchiveConfig) -> None:
+        self.kept = self.skipped = 0
+        self._config = config
+        self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
+        self._files: deque[tuple[Path, int]] = deque()
+        self._bytes = 0
+        self._faulty = False
+
+    def keep(self, frame: Frame, verdict: Verdict) -> None:
+        """Queues the picture when its verdict is one to keep; skips and counts when busy."""
+        if verdict.verdict not in self._config.keep or frame.pixels is None:
+            return
+        try:
+            self._queue.put_nowait((frame, verdict))
+        except queue.Full:
+            self.skipped += 1
+
+    def close(self) -> None:
+        """Ends the thread after what is queued."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Until closed."""
+        self._count_existing()
+        while (kept := self._queue.get()) is not None:
+            try:
+                self._write(*kept)
+            except (OSError, cv2.error) as error:
+                self.skipped += 1
+                if not self._faulty:
+                    log.error(
+                        "archive: %s: a picture cannot be kept (%s)", self._config.path, error
+                    )
+                self._faulty = True
+
+    def _write(self, frame: Frame, verdict: Verdict) -> None:
+        assert frame.pixels is not None
+        day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
+        folder = self._config.path / day
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{verdict.verdict}-{verdict.camera}-{verdict.id}.jpg"
+        done, data = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        if not done:
+            raise OSError(f"{path}: cannot be encoded")
+        path.write_bytes(data.tobytes())
+        self.kept += 1
+        self._faulty = False
+        self._files.append((path, data.size))
+        self._bytes += data.size
+        self._keep_budget()
+
+    def _keep_budget(self) -> None:
+        limit = self._config.max_mb * 2**20
+        while self._bytes > limit and len(self._files) > 1:
+            path, size = self._files.popleft()
+            path.unlink(missing_ok=True)
+            self._bytes -= size
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+
+    def _count_existing(self) -> None:
+        found = sorted(
+            self._config.path.glob("*/*.jpg"), key=lambda p: (p.parent.name, p.name[-40:])
+        )
+        for path in found:
+            size = path.stat().st_size
+            self._files.append((path, size))
+            self._bytes += size

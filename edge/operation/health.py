@@ -1,0 +1,147 @@
+"""How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.delivery.message import rfc3339
+from edge.delivery.publisher import Publisher
+from edge.delivery.writer import OutboxWriter
+from edge.environment import Environment
+from edge.operation.judging import Judge, Judging
+from edge.operation.machine import Machine
+
+HEALTH_SCHEMA = "edge-inspect/health/1"
+_DISK_LOW_MB = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The running parts that health looks at."""
+
+    readers: Sequence[Reader]
+    mailbox: Mailbox
+    judge: Judge
+    judging: Judging
+    writer: OutboxWriter
+    publisher: Publisher
+
+
+class Health:
+    """`sample` is called once a second by the supervisor; `snapshot` by whoever asks."""
+
+    def __init__(
+        self, parts: Parts, machine: Machine, environment: Environment, session: str
+    ) -> None:
+        self._parts, self._machine = parts, machine
+        self._environment, self._session = environment, session
+        self._lock = threading.Lock()
+        self._sampled = environment.tick()
+        self._frames = {reader.id: 0 for reader in parts.readers}
+        self._fps = {reader.id: 0.0 for reader in parts.readers}
+        self._state = machine.read(environment.tick())
+
+    def sample(self) -> None:
+        """Takes the rates since the sample before."""
+        tick = self._environment.tick()
+        with self._lock:
+            past = tick - self._sampled
+            if past < 0.5:
+                return
+            for reader in self._parts.readers:
+                count = reader.frames
+                self._fps[reader.id] = round((count - self._frames[reader.id]) / past, 2)
+                self._frames[reader.id] = count
+            self._sampled = tick
+            self._state = self._machine.read(tick)
+
+    def healthy(self) -> bool:
+        """Whether every camera delivers (or has delivered all it had) and the outbox accepts."""
+        cameras = all(r.state in ("live", "finished") for r in self._parts.readers)
+        return cameras and not self._parts.writer.fault
+
+    def snapshot(self) -> dict[str, Any]:
+        """The body of `health`."""
+        parts, now = self._parts, self._environment.now()
+        stats = parts.writer.stats()
+        with self._lock:
+            machine, fps = self._state, dict(self._fps)
+        return {
+            "schema": HEALTH_SCHEMA,
+            "time": rfc3339(now),
+            "session": self._session,
+            "healthy": self.healthy(),
+            "cameras": {
+                reader.id: {
+                    "state": reader.state,
+                    "fps": fps[reader.id],
+                    "last_frame_age_s": _rounded(reader.last_frame_age_s()),
+                    "frames": reader.frames,
+                    "skipped": parts.mailbox.replaced(reader.id),
+                    "frozen": reader.frozen,
+                    "faults": reader.faults,
+                    "reconnects": reader.reconnects,
+                }
+                for reader in parts.readers
+            },
+            "latency_ms": parts.judge.latencies.percentiles(),
+            "verdicts": dict(parts.judging.counts),
+            "broker": {
+                "state": parts.publisher.state,
+                "reconnects": parts.publisher.reconnects,
+                "reason": parts.publisher.why,
+            },
+            "outbox": {
+                "rows": stats.rows,
+                "bytes": stats.bytes,
+                "oldest_age_s": 0.0 if stats.oldest is None else _rounded(now - stats.oldest),
+                "stored": stats.stored,
+                "acked": stats.acked,
+                "dropped": stats.dropped,
+                "parked": stats.parked,
+            },
+            "memory": {"rss_mb": machine.rss_mb, "peak_mb": machine.peak_mb},
+            "cpu": {"percent": machine.cpu_percent},
+            "temperature": machine.temperature_c,
+            "disk_free": machine.disk_free_mb,
+            "clock_synced": machine.clock_synced,
+            "faults": self._faults(),
+        }
+
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        parts, stats = self._parts, self._parts.writer.stats()
+        states = ", ".join(f"{r.id} {r.state}" for r in parts.readers)
+        counts = ", ".join(f"{n} {name}" for name, n in parts.judging.counts.items())
+        return (
+            f"cameras: {states}; verdicts: {counts}; broker {parts.publisher.state}; "
+            f"{stats.rows} verdicts wait"
+        )
+
+    def _faults(self) -> list[str]:
+        parts, stats = self._parts, self._parts.writer.stats()
+        faults = [
+            f"camera {reader.id}: {reader.why or reader.state}"
+            for reader in parts.readers
+            if reader.state in ("frozen", "silent", "lost")
+        ]
+        if parts.publisher.why:
+            faults.append(f"broker: {parts.publisher.why}")
+        if parts.writer.fault:
+            faults.append(f"outbox: {parts.writer.fault}")
+        if stats.dropped:
+            faults.append(f"outbox: {stats.dropped} verdicts dropped; raise outbox.max_mb")
+        if stats.parked:
+            faults.append(f"outbox: the broker refused {stats.parked} verdicts; see its log")
+        if self._state.disk_free_mb is not None and self._state.disk_free_mb < _DISK_LOW_MB:
+            faults.append(f"disk: only {self._state.disk_free_mb:.0f} MB free; make room")
+        if self._state.hot:
+            faults.append(f"temperature: {self._state.temperature_c} °C; cool the box")
+        return faults
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,76 @@
+"""The thread that watches the others: notices silence, feeds the watchdog by progress, and
+publishes health."""
+
+import logging
+
+from edge.delivery.message import to_json
+from edge.environment import Environment, Stop
+from edge.operation.health import Health, Parts
+from edge.operation.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+_START_TICK_S = 0.05
+STALLED_S = 30.0
+
+
+class Supervisor:
+    """Looks once a second."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        health: Health,
+        notifier: Notifier,
+        environment: Environment,
+        interval_s: float,
+    ) -> None:
+        """`interval_s`: how often `health` is published."""
+        self._parts, self._health = parts, health
+        self._notifier, self._environment = notifier, environment
+        self._interval_s = interval_s
+        self._published = environment.tick() - interval_s
+        self._ready = False
+        self._stalled = ""
+
+    def run(self, stop: Stop) -> None:
+        """Until the daemon stops."""
+        while not stop.wait(_TICK_S if self._ready else _START_TICK_S):
+            try:
+                self.run_once()
+            except Exception:  # outermost loop: a missed look is better than no more looks
+                log.exception("supervisor: unexpected fault")
+
+    def run_once(self) -> None:
+        """One look."""
+        for reader in self._parts.readers:
+            reader.check()
+        self._health.sample()
+        if not self._ready and all(r.state != "starting" for r in self._parts.readers):
+            self._ready = True
+            self._notifier.ready()
+            log.info("ready: %s", self._health.summary())
+        stalled = self.stalled()
+        if stalled and stalled != self._stalled:
+            log.error("no progress: %s; the watchdog is not fed", stalled)
+        self._stalled = stalled
+        if not stalled:
+            self._notifier.watchdog()
+        tick = self._environment.tick()
+        if tick - self._published >= self._interval_s and self._ready:
+            self._published = tick
+            self._parts.publisher.announce("health", to_json(self._health.snapshot()))
+            self._notifier.status(self._health.summary())
+
+    def stalled(self) -> str:
+        """Which part has made no progress for too long; empty when all have."""
+        tick = self._environment.tick()
+        limit = min(STALLED_S, (self._notifier.watchdog_s or 2 * STALLED_S) / 2)
+        beats = {
+            "inspection": tick - self._parts.judging.beat,
+            "outbox": tick - self._parts.writer.beat,
+            "delivery": tick - self._parts.publisher.beat,
+            **{f"camera {r.id}": r.stuck_s() for r in self._parts.readers},
+        }
+        return ", ".join(f"{name} for {age:.0f} s" for name, age in beats.items() if age > limit)

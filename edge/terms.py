@@ -1,0 +1,6 @@
+"""Words with a fixed set of values that both config.yaml and the model file use."""
+
+from typing import Literal
+
+OutputKind = Literal["logits", "probabilities"]
+Runtime = Literal["auto", "litert", "tflite-runtime"]

@@ -1,0 +1,82 @@
+"""The health snapshot in Prometheus' text format."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+_PREFIX = "edge_inspect_"
+
+
+class _Snapshot(Collector):
+    """Turns one snapshot into metric families."""
+
+    def __init__(self, snapshot: dict[str, Any]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        s = self._snapshot
+        yield _gauge(
+            "healthy", "1 while every camera delivers and the outbox accepts", s["healthy"]
+        )
+        yield from self._cameras()
+        verdicts = CounterMetricFamily(
+            _PREFIX + "verdicts", "Verdicts since start", labels=["verdict"]
+        )
+        for verdict, count in s["verdicts"].items():
+            verdicts.add_metric([verdict], count)
+        yield verdicts
+        latency = GaugeMetricFamily(
+            _PREFIX + "latency_milliseconds",
+            "Over the last 1000 frames",
+            labels=["stage", "quantile"],
+        )
+        for stage, values in s["latency_ms"].items():
+            for name, value in values.items():
+                latency.add_metric([stage, f"0.{name[1:]}"], value)
+        yield latency
+        yield _gauge("broker_connected", "1 while connected", s["broker"]["state"] == "online")
+        outbox = s["outbox"]
+        for name in ("rows", "bytes", "oldest_age_s", "parked"):
+            unit = "oldest_age_seconds" if name == "oldest_age_s" else name
+            yield _gauge(f"outbox_{unit}", f"Waiting in the outbox: {unit}", outbox[name])
+        for name in ("stored", "acked", "dropped"):
+            yield CounterMetricFamily(
+                f"{_PREFIX}outbox_{name}", f"Verdicts {name} since start", outbox[name]
+            )
+        yield _gauge("memory_megabytes", "Resident memory", s["memory"]["rss_mb"])
+        yield _gauge("cpu_percent", "Of one core", s["cpu"]["percent"])
+        yield _gauge("temperature_celsius", "Hottest zone", s["temperature"])
+        yield _gauge("disk_free_megabytes", "Where the outbox is", s["disk_free"])
+        yield _gauge("faults", "Faults present now", len(s["faults"]))
+
+    def _cameras(self) -> Iterator[Metric]:
+        cameras = self._snapshot["cameras"]
+        up = GaugeMetricFamily(_PREFIX + "camera_up", "1 while it delivers", labels=["camera"])
+        fps = GaugeMetricFamily(_PREFIX + "camera_fps", "Frames a second", labels=["camera"])
+        for name, camera in cameras.items():
+            up.add_metric([name], camera["state"] in ("live", "finished"))
+            fps.add_metric([name], camera["fps"])
+        yield up
+        yield fps
+        for count in ("frames", "skipped", "frozen", "faults", "reconnects"):
+            family = CounterMetricFamily(
+                f"{_PREFIX}camera_{count}", f"Camera: {count} since start", labels=["camera"]
+            )
+            for name, camera in cameras.items():
+                family.add_metric([name], camera[count])
+            yield family
+
+
+def exposition(snapshot: dict[str, Any]) -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot(snapshot))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(_PREFIX + name, text, float("nan") if value is None else float(value))

@@ -1,0 +1,144 @@
+"""HTTP: POST /predict, GET /healthz, GET /metrics, served by waitress in threads of its own."""
+
+import hmac
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from edge.config import WebConfig
+from edge.delivery.message import result_body, sent_body, to_json
+from edge.environment import Environment
+from edge.errors import EdgeInspectError, MissingPartError, PictureError
+from edge.frame import Frame
+from edge.operation.health import Health
+from edge.operation.judging import Judge
+from edge.picture import decode_picture
+
+try:
+    import waitress
+    from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
+    from werkzeug.routing import Map, Rule
+    from werkzeug.wrappers import Request, Response
+
+    from edge.web.metrics import exposition
+except ImportError as error:
+    raise MissingPartError(
+        "web.enabled: true needs the HTTP server; run: pip install 'edge-inspect[web]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+_CAMERA = "http"
+_THREADS = 4
+_SLOW_CLIENT_S = 20  # waitress closes a connection that is silent for so long
+
+
+class WebServer:
+    """Listens from the moment it is built; `run` serves until `close`."""
+
+    def __init__(
+        self, config: WebConfig, judge: Judge, health: Health, environment: Environment
+    ) -> None:
+        """Raises EdgeInspectError when the port is taken."""
+        self._judge, self._health, self._environment = judge, health, environment
+        self._judging = threading.Lock()
+        self._seq = 0
+        self._limit = int(config.max_mb * 2**20)
+        self._token = None
+        if config.token_file is not None:
+            self._token = config.token_file.read_text(encoding="utf-8").strip()
+        self._routes = Map(
+            [
+                Rule("/predict", methods=["POST"], endpoint=self._predict),
+                Rule("/healthz", methods=["GET"], endpoint=self._healthz),
+                Rule("/metrics", methods=["GET"], endpoint=self._metrics),
+            ]
+        )
+        logging.getLogger("waitress").setLevel(logging.ERROR)
+        try:
+            self._server = waitress.create_server(
+                self._application,
+                host=config.bind,
+                port=config.port,
+                threads=_THREADS,
+                max_request_body_size=self._limit + 65536,  # the multipart frame around a picture
+                channel_timeout=_SLOW_CLIENT_S,
+                ident=None,
+            )
+        except OSError as error:
+            raise EdgeInspectError(
+                f"web.port: {config.bind}:{config.port} cannot be used ({error.strerror}); "
+                "stop the other program or choose another web.port"
+            ) from error
+
+    def run(self) -> None:
+        """Serves until closed."""
+        self._server.run()
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.close()
+
+    def _application(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = self._limit + 65536
+        try:
+            endpoint, _ = self._routes.bind_to_environ(environ).match()
+            self._authorise(request, endpoint)
+            response: Response = endpoint(request)
+        except HTTPException as error:
+            response = _json({"error": error.description}, error.code or 500)
+            if isinstance(error, Unauthorized):
+                response.headers["WWW-Authenticate"] = "Bearer"
+        except Exception:  # outermost loop of a request: the client learns that we failed
+            log.exception("web: unexpected fault")
+            response = _json({"error": "internal fault; see the log"}, 500)
+        return response(environ, start_response)
+
+    def _authorise(self, request: Request, endpoint: Callable[[Request], Response]) -> None:
+        if self._token is None or endpoint == self._healthz:
+            return
+        said = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(said.encode(), self._token.encode()):
+            raise Unauthorized("send the header `Authorization: Bearer TOKEN` (web.token_file)")
+
+    def _predict(self, request: Request) -> Response:
+        upload = request.files.get("image")
+        if upload is None:
+            raise BadRequest("send the picture as multipart field `image`")
+        data = upload.stream.read(self._limit + 1)
+        if len(data) > self._limit:
+            raise RequestEntityTooLarge(f"more than {self._limit} bytes (web.max_mb)")
+        now, tick = self._environment.now(), self._environment.tick()
+        name = upload.filename or "image"
+        try:
+            pixels = decode_picture(data, name)
+        except PictureError as error:
+            raise BadRequest(str(error)) from error
+        with self._judging:
+            self._seq += 1
+            verdict = self._judge(Frame(_CAMERA, self._seq, pixels, now, tick, item=name))
+        body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
+        return Response(body, mimetype="application/json")
+
+    def _healthz(self, _request: Request) -> Response:
+        snapshot = self._health.snapshot()
+        return _json(
+            {"healthy": snapshot["healthy"], "faults": snapshot["faults"]},
+            200 if snapshot["healthy"] else 503,
+        )
+
+    def _metrics(self, _request: Request) -> Response:
+        body, content_type = exposition(self._health.snapshot())
+        return Response(body, content_type=content_type)
+
+
+def _json(body: dict[str, Any], status: int) -> Response:
+    return Response(json.dumps(body) + "\n", status, mimetype="application/json")
