@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import EdgeInspectError, ModelError
-from edge.inspection.decision import OutputKind, Thresholds, to_probabilities
+from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
+from edge.terms import OutputKind
 from trainer.extra import keras
 
 SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"
