@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 INFO_SCHEMA = "edge-inspect/info/1"
 DRAIN_S = 10.0
 _JOIN_S = 5.0
+_SAME_WISH_S = 0.5
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -93,7 +94,10 @@ class Daemon:
             acknowledge=self._writer,
             environment=env,
             link_factory=self._link,
+            may_send=self._somebody_listens,
         )
+        if self._broker is not None:
+            self._broker.listeners.on_change = self._publisher.wake
         self._writer.on_stored = self._publisher.wake
         self._archive = Archive(config.archive) if config.archive.enabled else None
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
@@ -172,8 +176,13 @@ class Daemon:
         )
 
     def _catch_signals(self) -> None:
+        first = 0.0
+
         def stop(number: int, _frame: FrameType | None) -> None:
-            if self._stop.is_set():
+            nonlocal first
+            first = first or self._environment.tick()
+            # `timeout` and some shells signal a process and its group: that is one wish, not two
+            if self._environment.tick() - first > _SAME_WISH_S:
                 log.error("second %s: exit at once", signal.Signals(number).name)
                 os._exit(EXIT_NO)
             self._stop.set()
@@ -209,6 +218,11 @@ class Daemon:
     ) -> Link:
         client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
         return PahoLink(self._config.mqtt, client_id, version, will, on_event)
+
+    def _somebody_listens(self) -> bool:
+        """The embedded broker keeps nothing: what nobody hears stays in the outbox."""
+        topic = f"{self._config.topic}/result"
+        return self._broker is None or bool(self._broker.listeners.any(topic))
 
     def _embedded_broker(self) -> Any:
         mqtt = self._config.mqtt

@@ -10,6 +10,15 @@ from typing import Any
 
 from edge.errors import EdgeInspectError, MissingPartError
 
+try:
+    from amqtt.broker import Broker
+
+    from edge.delivery.listeners import Listeners
+except ImportError as error:
+    raise MissingPartError(
+        "mqtt.embedded: true needs the embedded broker; run: pip install 'edge-inspect[broker]'"
+    ) from error
+
 _START_S = 10.0
 
 
@@ -17,6 +26,8 @@ class EmbeddedBroker:
     """Started before the publisher, stopped after it. It keeps nothing on disk: the outbox does."""
 
     def __init__(self, host: str, port: int) -> None:
+        """`listeners` tells who has subscribed to what."""
+        self.listeners = Listeners()
         self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -25,15 +36,7 @@ class EmbeddedBroker:
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
 
     def start(self) -> None:
-        """Returns when clients can connect. Raises MissingPartError, or EdgeInspectError when
-        the port is taken."""
-        try:
-            import amqtt.broker  # noqa: F401  imported here so that its absence is one sentence
-        except ImportError as error:
-            raise MissingPartError(
-                "mqtt.embedded: true needs the embedded broker; "
-                "run: pip install 'edge-inspect[broker]'"
-            ) from error
+        """Returns when clients can connect. Raises EdgeInspectError when the port is taken."""
         self._refuse_taken_port()
         self._thread.start()
         if not self._started.wait(_START_S) or self._fault is not None:
@@ -65,14 +68,13 @@ class EmbeddedBroker:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        from amqtt.broker import Broker
-
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.ERROR)
         config: dict[str, Any] = {
             "listeners": {"default": {"type": "tcp", "bind": f"{self._host}:{self._port}"}},
             "plugins": {
-                "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
+                "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
+                "edge.delivery.listeners.ListenersPlugin": {"listeners": self.listeners},
             },
         }
         broker = Broker(config, loop=self._loop)

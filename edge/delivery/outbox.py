@@ -79,11 +79,6 @@ class OutboxView:
             )
             return [Row(*row) for row in found]
 
-    def last_seq(self) -> int:
-        """The highest number ever given, 0 before the first."""
-        with _naming(self._path, "read"):
-            return _last_seq(self._db)
-
     def is_judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was ever stored."""
         with _naming(self._path, "read"):

@@ -23,7 +23,7 @@ LinkFactory = Callable[[Protocol_, tuple[str, bytes], Callable[[Event], None]], 
 _WINDOW = 20
 _TICK_S = 1.0
 _CONNACK_S = 5.0
-_LATE_S = 2.0  # a row that waited longer for its connection is `replayed`
+_LATE_S = 2.0  # a verdict that waited longer is `replayed`
 _GOODBYE_S = 2.0
 _BUSY_CODES = frozenset({0x97})  # quota exceeded: the broker may take the row later
 
@@ -70,8 +70,10 @@ class Publisher:
         acknowledge: Acknowledge,
         environment: Environment,
         link_factory: LinkFactory,
+        may_send: Callable[[], bool] = lambda: True,
         backoff: Backoff | None = None,
     ) -> None:
+        """`may_send`: asked before rows are handed over; False leaves them in the outbox."""
         self.state: State = "connecting"
         self.why = ""
         self.reconnects = 0
@@ -84,13 +86,14 @@ class Publisher:
         self._session, self._boot_id = session, environment.boot_id()
         self._view, self._acknowledge, self._environment = view, acknowledge, environment
         self._factory = link_factory
+        self._may_send = may_send
         self._backoff = backoff or Backoff(1.0, 60.0)
         self._events: queue.SimpleQueue[Event | _Wake] = queue.SimpleQueue()
         self._announced: dict[str, bytes] = {}  # topic -> newest body, kept for every connect
         self._unsent: set[str] = set()
         self._closing: tuple[float, str] | None = None
         self._reported = ""
-        self._cursor = self._handed = self._connect_max = 0
+        self._cursor = self._handed = 0
         self._window = 1
         self._in_flight: dict[int, int] = {}  # mid -> seq
         self._done = _Recent(8192)  # accepted, perhaps not yet deleted
@@ -170,7 +173,6 @@ class Publisher:
         self._backoff.reset()
         self._in_flight.clear()
         self._cursor = 0
-        self._connect_max = self._view.last_seq()
         self._hold_until = 0.0
         link.publish(f"{self._topic}/status", self._status("online", "connected"), retain=True)
         self._unsent = set(self._announced)
@@ -180,7 +182,7 @@ class Publisher:
         for topic in sorted(self._unsent):
             self._unsent.discard(topic)
             link.publish(topic, self._announced[topic], retain=True)
-        if self._environment.tick() < self._hold_until:
+        if self._environment.tick() < self._hold_until or not self._may_send():
             return
         room = self._window - len(self._in_flight)
         if room <= 0:
@@ -197,8 +199,7 @@ class Publisher:
     def _is_late(self, row: Row) -> bool:
         if row.seq <= self._handed:
             return True  # handed to an earlier connection: this is the second time
-        waited = self._environment.now() - row.stored_at
-        return row.seq <= self._connect_max and not 0 <= waited <= _LATE_S
+        return not 0 <= self._environment.now() - row.stored_at <= _LATE_S
 
     def _handle(self, event: Event | _Wake | None) -> None:
         if isinstance(event, Lost):
@@ -225,7 +226,9 @@ class Publisher:
         deadline, _ = self._closing
         if self._environment.tick() >= deadline:
             return True
-        return not self._in_flight and not self._view.batch(self._cursor, 1)
+        if self._in_flight:
+            return False
+        return not self._may_send() or not self._view.batch(self._cursor, 1)
 
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else ""
