@@ -1,0 +1,1 @@
+"""Small real models for the tests, and the script that made them."""
