@@ -23,28 +23,31 @@ class Operator:
     is_float: bool
 
 
-def _flatbuffer() -> tuple[Any, Any]:
+def _utils() -> Any:
     # TensorFlow's own reader and writer: the converter's last step goes through them too
-    return (
-        importlib.import_module("tensorflow.lite.tools.flatbuffer_utils"),
-        importlib.import_module("tensorflow.lite.python.schema_py_generated"),
-    )
+    return importlib.import_module("tensorflow.lite.tools.flatbuffer_utils")
 
 
-def _read(tflite: bytes) -> tuple[Any, Any, Any]:
-    utils, schema = _flatbuffer()
-    model = utils.read_model_from_bytearray(bytearray(tflite))
+def read_model(tflite: bytes) -> tuple[Any, Any]:
+    """TFLite's schema module and the model as its objects. Raises ModelError for many graphs."""
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    model = _utils().read_model_from_bytearray(bytearray(tflite))
     if len(model.subgraphs) != 1:
         raise ModelError(
             f"the converted model has {len(model.subgraphs)} graphs, wanted one; "
             "take loops and branches out of the network"
         )
-    return utils, schema, model
+    return schema, model
+
+
+def write_model(model: Any) -> bytes:
+    """The bytes of a .tflite from its objects; the same objects give the same bytes."""
+    return bytes(_utils().convert_object_to_bytearray(model))
 
 
 def operators(tflite: bytes) -> tuple[Operator, ...]:
     """The operators of a .tflite in the order in which they run."""
-    _, schema, model = _read(tflite)
+    schema, model = read_model(tflite)
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
     graph = model.subgraphs[0]
     found = []
@@ -59,7 +62,7 @@ def operators(tflite: bytes) -> tuple[Operator, ...]:
 
 def input_scale(tflite: bytes) -> tuple[float, int]:
     """Scale and zero point of a uint8 input: value = scale × (pixel − zero point)."""
-    _, _, model = _read(tflite)
+    _, model = read_model(tflite)
     graph = model.subgraphs[0]
     tensor = graph.tensors[graph.inputs[0]]
     if tensor.type != _UINT8:
@@ -75,7 +78,7 @@ def with_float_head(
     The output of `tflite` is float32, (1, features). `weights` is (features, n) as Keras keeps
     them, `bias` is (n,). The new output is float32, (1, n). Raises ModelError when they do not fit.
     """
-    utils, schema, model = _read(tflite)
+    schema, model = read_model(tflite)
     graph = model.subgraphs[0]
     (features,) = graph.outputs
     shape = [int(n) for n in graph.tensors[features].shape]
@@ -118,4 +121,4 @@ def with_float_head(
     for signature in model.signatureDefs or []:
         for output in signature.outputs:
             output.tensorIndex = logits
-    return bytes(utils.convert_object_to_bytearray(model))
+    return write_model(model)

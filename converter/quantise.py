@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converter.bands import with_bands
 from converter.calibrate import representative
 from converter.graph import Operator, input_scale, operators, with_float_head
 from converter.quiet import quiet
@@ -20,10 +21,14 @@ _EDGES = ("QUANTIZE", "DEQUANTIZE")  # they change the type, and compute nothing
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """A bare .tflite, without labels. `float_head` says that its last layer is float32."""
+    """A bare .tflite, without labels. `float_head` says that its last layer is float32.
+
+    `bands` is how many bands of eight bits its features have: see converter.bands.
+    """
 
     tflite: bytes
     float_head: bool
+    bands: int
     operators: tuple[Operator, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -31,6 +36,7 @@ class Quantised:
         inner = [op for op in self.operators if op.name not in _EDGES]
         return {
             "scheme": "int8, float32 head" if self.float_head else "int8",
+            "feature_bands": self.bands,
             "int8_operators": dict(
                 sorted(Counter(o.name for o in inner if not o.is_float).items())
             ),
@@ -52,11 +58,14 @@ def quantise(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
             f"{source.file}: its input takes pixels as {scale} × (pixel − {zero_point}) and not as "
             "they are; report this as a fault"
         )
+    bands = 1
     if parts.head is not None:
-        tflite = with_float_head(tflite, parts.head.weights, parts.head.bias)
+        tflite, bands = with_bands(tflite)
+        weights = np.tile(parts.head.weights, (bands, 1))  # a feature is the sum of its bands
+        tflite = with_float_head(tflite, weights, parts.head.bias)
     found = operators(tflite)
     check_operators(found, parts.head is not None, source.file)
-    return Quantised(tflite, parts.head is not None, found)
+    return Quantised(tflite, parts.head is not None, bands, found)
 
 
 def check_operators(found: tuple[Operator, ...], float_head: bool, name: str) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from converter.quiet import quiet
 from edge.errors import MissingPartError
 from edge.inspection.decision import to_probabilities
-from edge.inspection.interpreter import Runtime, TFLiteClassifier, runtime_module
+from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.modelfile import OutputSpec
+from edge.terms import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = ("litert", "tflite-runtime")
 

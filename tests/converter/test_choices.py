@@ -13,8 +13,8 @@ from converter.calibrate import choose_calibration, representative
 from converter.golden import MARGIN, MAX_BYTES, choose_golden, golden_files
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
-from edge.inspection.picture import decode_picture
 from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import decode_picture
 from trainer.dataset import Sample
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)

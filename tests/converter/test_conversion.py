@@ -1,5 +1,6 @@
 """What a good conversion promises: int8 inside, fine scores, the same judgement, the same bytes."""
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converter.bands import BANDS, with_bands
 from converter.convert import Conversion, Request, convert
 from converter.graph import input_scale, operators
+from converter.quantise import quantise
 from converter.scores import BoxModel, Recipe, installed_runtimes
 from converter.source import Source
 from edge.inspection.inspector import load_inspector
@@ -27,7 +30,33 @@ def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
     assert names[0] == "QUANTIZE"
     assert names[-2:] == ["DEQUANTIZE", "FULLY_CONNECTED"]
     assert names.count("CONV_2D") == 2
+    assert names.count("FULLY_CONNECTED") == BANDS + 1
     assert not any(op.is_float for op in found[:-2])
+
+
+def test_the_bands_of_a_feature_add_up_to_it(source: Source, data: Path) -> None:
+    """The sum of its bands is the feature, within a step of int8, on a grid BANDS times finer."""
+    pictures = load_pictures(load_dataset(data).of("train"), source.input)
+    without_head = dataclasses.replace(source.cut, head=None)
+    coarse = quantise(dataclasses.replace(source, cut=without_head), pictures).tflite
+    fine, bands = with_bands(coarse)
+    rows = [
+        np.stack([classify(picture) for picture in pictures])
+        for classify in (TFLiteClassifier(coarse, "coarse"), TFLiteClassifier(fine, "fine"))
+    ]
+    summed = rows[1].reshape(len(pictures), bands, -1).sum(axis=1)
+    step = np.unique(rows[0])[1]
+    assert bands == BANDS
+    assert step > 0
+    assert np.abs(summed - rows[0]).max() < 0.6 * step
+    assert np.unique(np.round(summed / step * bands)).size > 2 * np.unique(rows[0]).size
+    assert len(fine) < len(coarse) + 10_000
+
+
+def test_other_features_keep_one_band(conversion: Conversion) -> None:
+    """Where the graph does not end in a dense layer with ReLU it stays as it is."""
+    tflite = conversion.quantised.tflite
+    assert with_bands(tflite) == (tflite, 1)
 
 
 def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> None:
