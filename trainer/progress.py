@@ -65,7 +65,7 @@ class Display:
         self.say(
             f"epoch {epoch.number:>3}/{self._epochs}  loss {epoch.loss:.4f}  "
             f"validation loss {epoch.validation_loss:.4f}  "
-            f"accuracy {epoch.validation_accuracy:.3f}" + ("  best" if epoch.best else "")
+            f"AUROC {epoch.validation_auroc:.3f}" + ("  best" if epoch.best else "")
         )
 
     def _show(self, title: str, done: int, total: int) -> None:
