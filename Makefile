@@ -1,0 +1,62 @@
+# Two commands: `make demo` (from nothing to verdicts on an MQTT topic) and `make test`.
+# Everything else serves those who work on edge-inspect.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+INSTALLED := $(VENV)/installed
+
+.PHONY: demo test lint types fresh test-tflite-runtime constraints clean help
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 22
+
+demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in under 10 minutes
+	@$(BIN)/python -m scripts.demo
+
+test: $(INSTALLED)-test mosquitto ## install what the tests need (mosquitto included), run them all
+	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test-tflite-runtime
+
+test-tflite-runtime: ## the inference tests once more, under the older runtime
+	@PYTHON=$(PYTHON) VENV=$(VENV)-tflite-runtime sh scripts/test_tflite_runtime.sh
+
+lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fresh: ## both commands in a new Debian root (needs root and debootstrap): make fresh SUITE=bookworm
+	sh scripts/fresh.sh $(or $(SUITE),bookworm)
+
+mosquitto:
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
+	  echo "Installing mosquitto, a broker for the tests"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mosquitto; }
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "edge-inspect needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python cannot make a virtual environment. Try: $(SUDO) apt-get install python3-venv"; exit 2; }
+
+$(INSTALLED)-demo: $(VENV)/bin/python setup.cfg constraints.txt
+	@echo "Installing edge-inspect with the trainer into $(VENV) (a few minutes, about 2 GB)"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(INSTALLED)-test: $(VENV)/bin/python setup.cfg constraints.txt
+	@echo "Installing edge-inspect with trainer and test tools into $(VENV) (a few minutes, about 2 GB)"
+	@$(PIP) -e '.[test,demo]'
+	@touch $@
+
+constraints: ## pin the newest versions of everything into constraints.txt
+	sh scripts/pin_constraints.sh $(PYTHON)
+
+clean: ## forget the virtual environments and what the demo made
+	rm -rf $(VENV) $(VENV)-tflite-runtime demo build *.egg-info
