@@ -9,12 +9,15 @@ LIGHT = 0.2  # brightness is multiplied by 0.8 to 1.2
 Pictures = NDArray[np.uint8]
 
 
-def augment(pictures: Pictures, rng: np.random.Generator) -> Pictures:
+def augment(
+    pictures: Pictures, rng: np.random.Generator, *, quarter_turns: bool = False
+) -> Pictures:
     """Each picture flipped, turned, shifted and lit at random.
 
     `pictures` is uint8, (n, height, width, channels), 0 to 255; so is what comes back, always a
-    copy. Quarter turns only for square pictures, half turns for others. The border repeats the
-    outermost pixels. The same state of `rng` gives the same variations.
+    copy. Half turns, and with `quarter_turns` quarter turns of square pictures too: they suit parts
+    that come to lie in any direction, and hide what always runs one way, as a cell's busbars do.
+    The border repeats the outermost pixels. The same state of `rng` gives the same variations.
     """
     n, height, width = len(pictures), *pictures.shape[1:3]
     reach_down, reach_right = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
@@ -22,7 +25,7 @@ def augment(pictures: Pictures, rng: np.random.Generator) -> Pictures:
     down = rng.integers(-reach_down, reach_down + 1, size=n)
     right = rng.integers(-reach_right, reach_right + 1, size=n)
     light = rng.uniform(1 - LIGHT, 1 + LIGHT, size=n)
-    if height != width:
+    if height != width or not quarter_turns:
         turns = turns // 2 * 2
     result = np.empty_like(pictures)
     for at in range(n):

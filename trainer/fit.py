@@ -23,11 +23,12 @@ class Recipe:
     """How to train. `patience` is how many epochs without a better one end it."""
 
     network: str = "baseline"
-    epochs: int = 30
+    epochs: int = 40
     batch: int = 32
     seed: int = 0
-    patience: int = 10
+    patience: int = 20
     augmentation: bool = True
+    quarter_turns: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For `training` in the model's spec."""
@@ -58,6 +59,7 @@ class Part:
 class Watcher(Protocol):
     """Who is told how training goes; exists so that tests can train in silence."""
 
+    def start(self, parameters: int, epochs: int) -> None: ...
     def batch(self, epoch: int, done: int, total: int) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
 
@@ -79,6 +81,7 @@ def fit(
     keras().utils.set_random_seed(recipe.seed)
     tensorflow().config.experimental.enable_op_determinism()
     model = build_network(recipe.network, classes)
+    watcher.start(model.count_params(), recipe.epochs)
     rng = np.random.default_rng(recipe.seed)
     weights = class_weights(train.classes, classes)
     history: list[Epoch] = []
@@ -128,7 +131,7 @@ def _one_epoch(
     for done, rows in enumerate(_batches(len(train.classes), recipe.batch, rng), 1):
         pictures = train.pictures[rows]
         if recipe.augmentation:
-            pictures = augment(pictures, rng)
+            pictures = augment(pictures, rng, quarter_turns=recipe.quarter_turns)
         classes = train.classes[rows]
         model.reset_metrics()  # else Keras returns a mean over earlier epochs too
         figures = model.train_on_batch(

@@ -48,9 +48,10 @@ class Display:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
 
-    def expect(self, epochs: int) -> None:
-        """How many epochs there will be at most."""
+    def start(self, parameters: int, epochs: int) -> None:
+        """Training begins, of so many parameters, for at most so many epochs."""
         self._epochs = epochs
+        self.say(f"training       {parameters:,} parameters, at most {epochs} epochs")
 
     def reading(self, done: int, total: int) -> None:
         """So many pictures of so many are read."""

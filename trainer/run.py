@@ -46,16 +46,15 @@ def train(root: Path, run: Path, recipe: Recipe, ok_label: str, name: str | None
     prepare_run(run, root)
     with Display() as display:
         display.say(describe(data))
+        display.say(f"network        {recipe.network}, seed {recipe.seed}")
         pictures = load_pictures(data.samples, wanted, display.reading)
         fingerprint = data.fingerprint()
         parts = {
             part: Part(pictures[_rows(data, part)], _classes(data, data.of(part))) for part in PARTS
         }
         del pictures
-        display.expect(recipe.epochs)
         count = len(data.labels)
         model, history = fit(recipe, parts["train"], parts["validation"], count, display)
-        display.say(f"network        {recipe.network}, {model.count_params():,} parameters")
         spec = TrainedSpec(
             name=name or root.resolve().name or "model",
             version=_version(fingerprint, recipe),

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from trainer.augment import augment
 
@@ -41,3 +42,17 @@ def test_every_turn_and_flip_happens() -> None:
         (bool(p[:8].sum() > p[8:].sum()), bool(p[:, :8].sum() > p[:, 8:].sum())) for p in varied
     }
     assert len(corners) == 4
+
+
+def test_quarter_turns_only_where_wanted() -> None:
+    """A bar that always runs one way still does, unless quarter turns are asked for."""
+    pictures = np.zeros((50, 32, 32, 1), np.uint8)
+    pictures[:, 14:18] = 200
+
+    def lies_across(varied: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return np.asarray((varied[:, :, 0] > 0).sum(axis=(1, 2)) == 4)
+
+    assert lies_across(augment(pictures, np.random.default_rng(0))).all()
+    turned = lies_across(augment(pictures, np.random.default_rng(0), quarter_turns=True))
+    assert turned.any()
+    assert not turned.all()

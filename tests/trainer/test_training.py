@@ -45,6 +45,9 @@ SPEC = TrainedSpec(
 class Silence:
     """Watches and says nothing."""
 
+    def start(self, parameters: int, epochs: int) -> None:
+        assert parameters > 0
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         assert 1 <= done <= total
 
