@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import queue
 import signal
 import threading
 import uuid
@@ -39,7 +40,10 @@ _SAME_WISH_S = 0.5
 
 
 def inspector_from(config: Config) -> Inspector:
-    """The model that config.yaml names, ready to judge. Raises ModelError."""
+    """The model that config.yaml names, ready to judge, its golden pictures judged.
+
+    Raises ModelError, or RefusedError when the model judges differently on this box.
+    """
     model, decision = config.model, config.decision
     said = Overrides(
         labels=model.labels,
@@ -48,7 +52,9 @@ def inspector_from(config: Config) -> Inspector:
         reject_at=decision.reject_at,
         review_from=decision.review_from,
     )
-    return load_inspector(model.path, said, model.interpreter, model.threads)
+    inspector = load_inspector(model.path, said, model.interpreter, model.threads)
+    inspector.check_golden()
+    return inspector
 
 
 def judge_from(
@@ -67,16 +73,17 @@ class Daemon:
         self._config = config
         self._environment = env = environment or Environment()
         self._session = uuid.uuid4().hex
+        # put() is safe in a signal handler that interrupts another one; Event.set() is not
+        self._wishes: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._stop = Stop()  # capture stops first; the others end when they are drained
         self._halt = Stop()  # for the supervisor, which watches to the end
         inspector = inspector_from(config)
-        golden = inspector.check_golden()
         log.info(
             "model %s %s on %s: %d golden pictures score as tested",
             inspector.identity.name,
             inspector.identity.version,
             inspector.runtime,
-            golden,
+            len(inspector.file.golden),
         )
         self._outbox = Outbox(
             config.outbox.path,
@@ -132,8 +139,8 @@ class Daemon:
             self._start("web", self._web.run)
         capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
         self._start("supervisor", lambda: self._supervisor.run(self._halt))
-        while not self._stop.wait(3600):
-            pass
+        self._wishes.get()
+        self._stop.set()
         self._shut_down(capture, threads)
         return EXIT_DONE
 
@@ -185,7 +192,7 @@ class Daemon:
             if self._environment.tick() - first > _SAME_WISH_S:
                 log.error("second %s: exit at once", signal.Signals(number).name)
                 os._exit(EXIT_NO)
-            self._stop.set()
+            self._wishes.put(number)
 
         def reload(_number: int, _frame: FrameType | None) -> None:
             log.warning("SIGHUP: this version reads config.yaml only at start; restart it")

@@ -104,13 +104,8 @@ class PahoLink:
     def open(self) -> None:
         """Opens the TCP (or TLS) connection and sends CONNECT. Raises LinkError."""
         config, where = self._config, f"{self._config.host}:{self._config.effective_port}"
+        self._use_secrets()
         try:
-            if config.username is not None:
-                self._client.username_pw_set(config.username, self._password())
-            if config.tls is not None:
-                tls = config.tls
-                ca, cert, key = (str(p) if p else None for p in (tls.ca, tls.cert, tls.key))
-                self._client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
             self._client.connect(config.host, config.effective_port, keepalive=config.keepalive_s)
         except ssl.SSLError as error:
             why = error.reason or str(error)
@@ -135,6 +130,22 @@ class PahoLink:
         self._closed = True
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _use_secrets(self) -> None:
+        config = self._config
+        try:
+            if config.username is not None:
+                self._client.username_pw_set(config.username, self._password())
+            if config.tls is not None:
+                tls = config.tls
+                ca, cert, key = (str(p) if p else None for p in (tls.ca, tls.cert, tls.key))
+                self._client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise LinkError(
+                f"mqtt.password_file or mqtt.tls: a file cannot be used ({why}); check the paths, "
+                "their permissions and contents"
+            ) from error
 
     def _password(self) -> str | None:
         path = self._config.password_file

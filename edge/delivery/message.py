@@ -17,7 +17,8 @@ def rfc3339(epoch_s: float) -> str:
 
 def to_json(body: dict[str, Any]) -> bytes:
     """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which no PLC gateway reads."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def result_body(verdict: Verdict, seq: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _TICK_S = 1.0
 _CONNACK_S = 5.0
 _LATE_S = 2.0  # a verdict that waited longer is `replayed`
 _GOODBYE_S = 2.0
+_NO_ROW = 0  # seq counts from 1
 _BUSY_CODES = frozenset({0x97})  # quota exceeded: the broker may take the row later
 
 
@@ -95,7 +96,7 @@ class Publisher:
         self._reported = ""
         self._cursor = self._handed = 0
         self._window = 1
-        self._in_flight: dict[int, int] = {}  # mid -> seq
+        self._in_flight: dict[int, int] = {}  # mid -> seq, or _NO_ROW for an announcement
         self._done = _Recent(8192)  # accepted, perhaps not yet deleted
         self._hold_until = 0.0
 
@@ -174,27 +175,31 @@ class Publisher:
         self._in_flight.clear()
         self._cursor = 0
         self._hold_until = 0.0
-        link.publish(f"{self._topic}/status", self._status("online", "connected"), retain=True)
+        online = self._status("online", "connected")
+        self._in_flight[link.publish(f"{self._topic}/status", online, retain=True)] = _NO_ROW
         self._unsent = set(self._announced)
 
     def _fill(self, link: Link) -> None:
         """Hands the broker as many rows as its window has room for."""
-        for topic in sorted(self._unsent):
+        for topic in sorted(self._unsent)[: self._room]:
             self._unsent.discard(topic)
-            link.publish(topic, self._announced[topic], retain=True)
+            self._in_flight[link.publish(topic, self._announced[topic], retain=True)] = _NO_ROW
         if self._environment.tick() < self._hold_until or not self._may_send():
             return
-        room = self._window - len(self._in_flight)
-        if room <= 0:
-            return
-        for row in self._view.batch(self._cursor, room):
-            self._cursor = row.seq
-            if row.seq in self._done or row.seq in self._in_flight.values():
-                continue
-            body = sent_body(row.body, replayed=self._is_late(row))
-            mid = link.publish(f"{self._topic}/result", body, retain=False)
-            self._in_flight[mid] = row.seq
-            self._handed = max(self._handed, row.seq)
+        # again and again, since a batch may hold nothing but rows that are done already
+        while self._room and (rows := self._view.batch(self._cursor, self._room)):
+            for row in rows:
+                self._cursor = row.seq
+                if row.seq in self._done or row.seq in self._in_flight.values():
+                    continue
+                body = sent_body(row.body, replayed=self._is_late(row))
+                mid = link.publish(f"{self._topic}/result", body, retain=False)
+                self._in_flight[mid] = row.seq
+                self._handed = max(self._handed, row.seq)
+
+    @property
+    def _room(self) -> int:
+        return max(0, self._window - len(self._in_flight))
 
     def _is_late(self, row: Row) -> bool:
         if row.seq <= self._handed:
@@ -206,9 +211,9 @@ class Publisher:
             raise LinkError(f"the connection to the broker is lost ({event.why})")
         if not isinstance(event, Answered):
             return
-        seq = self._in_flight.pop(event.mid, None)
-        if seq is None:
-            return  # the answer to `status`, `info` or `health`
+        seq = self._in_flight.pop(event.mid, _NO_ROW)
+        if seq == _NO_ROW:
+            return
         if event.code < 0x80:
             self._done.add(seq)
             self._acknowledge.accept(seq)

@@ -1,6 +1,7 @@
 """The thread that writes the outbox: gathers what came while the last commit ran, and commits it
 as one, so that a slow disk costs neither a frame nor a write a verdict."""
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -119,10 +120,12 @@ class OutboxWriter:
     ) -> bool:
         try:
             self._outbox.apply(list(verdicts), accepted, parked, self._environment.now())
-            stats = self._outbox.stats()
         except OutboxError as error:
             self._put_back(verdicts, accepted, parked, str(error))
             return False
+        stats = self._stats
+        with contextlib.suppress(OutboxError):  # what is committed must not be written again
+            stats = self._outbox.stats()
         with self._changed:
             self._stats = stats
             self.beat = self._environment.tick()

@@ -1,0 +1,148 @@
+"""A broker that lies, stalls and dies on command, in virtual time and without a thread.
+
+Time passes when the publisher looks at its clock; then the broker answers. So a publisher can run
+in the test's own thread, and an hour of outage takes a millisecond.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, Literal
+
+from edge.delivery.link import (
+    Answered,
+    Connected,
+    Event,
+    LinkError,
+    Lost,
+    Protocol_,
+    Refused,
+)
+
+Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
+ACCEPT: Greeting = "accept"
+
+
+@dataclass
+class Arrived:
+    """A PUBLISH as the broker saw it."""
+
+    topic: str
+    body: dict[str, Any]
+    retain: bool
+    connection: int
+
+
+@dataclass
+class FakeBroker:
+    """What the broker does: `greetings` at each connect, `codes` for each PUBACK in turn, `cuts`:
+    which PUBLISH (counted over all) breaks the connection, before or after the broker has it."""
+
+    greetings: Iterator[Greeting] = field(default_factory=lambda: repeat(ACCEPT))
+    codes: Iterator[int] = field(default_factory=lambda: repeat(0))
+    cuts: dict[int, Literal["before", "after", "raise"]] = field(default_factory=dict)
+    receive_maximum: int = 65535
+    reverse: bool = False
+    answers_per_step: int = 1000
+    now: float = 1000.0
+    step_s: float = 0.02
+    arrived: list[Arrived] = field(default_factory=list)
+    versions: list[Protocol_] = field(default_factory=list)
+    wills: list[tuple[str, bytes]] = field(default_factory=list)
+    most_unanswered: int = 0
+    published: int = 0
+    connections: int = 0
+    said_goodbye: list[int] = field(default_factory=list)
+    on_step: Callable[[], None] = lambda: None
+    link: "FakeLink | None" = None
+
+    def tick(self) -> float:
+        """The publisher's clock: each look is a step of time, in which the broker answers."""
+        self.now += self.step_s
+        if self.link is not None:
+            self.link.answer(self.answers_per_step)
+        self.on_step()
+        return self.now
+
+    def connect(
+        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    ) -> "FakeLink":
+        """A LinkFactory."""
+        self.connections += 1
+        self.versions.append(version)
+        self.wills.append(will)
+        self.link = FakeLink(self, self.connections, on_event)
+        return self.link
+
+    def cut(self, why: str = "cut") -> None:
+        """The connection breaks now."""
+        if self.link is not None:
+            self.link.lose(why)
+
+    def bodies(self, name: str) -> list[dict[str, Any]]:
+        """The bodies that arrived on `…/name`, in order."""
+        return [a.body for a in self.arrived if a.topic.endswith(f"/{name}")]
+
+
+class FakeLink:
+    """One connection to a FakeBroker; keeps the promises of `Link`."""
+
+    def __init__(self, broker: FakeBroker, number: int, on_event: Callable[[Event], None]) -> None:
+        self._broker, self._number, self._on_event = broker, number, on_event
+        self._alive = self._closed = False
+        self._mid = 0
+        self._unanswered: list[int] = []
+
+    def open(self) -> None:
+        """As the next greeting says."""
+        greeting = next(self._broker.greetings)
+        if greeting == "absent":
+            raise LinkError("no broker answers")
+        if greeting == "refuse":
+            self._on_event(Refused("the broker refuses no user name", wrong_version=False))
+        elif greeting == "wrong version":
+            self._on_event(Refused("the broker refuses us", wrong_version=True))
+        elif greeting == "hang up":
+            self._on_event(Lost("hung up"))
+        elif greeting == "accept":
+            self._alive = True
+            self._on_event(Connected(self._broker.receive_maximum))
+
+    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
+        """As the broker's cuts say."""
+        broker = self._broker
+        broker.published += 1
+        cut = broker.cuts.get(broker.published)
+        if not self._alive or cut == "raise":
+            self.lose("cannot send")
+            raise LinkError("cannot send")
+        self._mid += 1
+        if cut != "before":
+            broker.arrived.append(Arrived(topic, json.loads(body), retain, self._number))
+            self._unanswered.append(self._mid)
+            broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
+        if cut is not None:
+            self.lose("cut")
+        return self._mid
+
+    def close(self) -> None:
+        """Said goodbye: silence from here on."""
+        if self._alive:
+            self._broker.said_goodbye.append(self._number)
+        self._alive, self._closed = False, True
+
+    def answer(self, count: int) -> None:
+        """PUBACKs for the oldest (or newest) `count` messages."""
+        while self._alive and self._unanswered and count > 0:
+            mid = self._unanswered.pop(-1 if self._broker.reverse else 0)
+            code = next(self._broker.codes)
+            self._on_event(Answered(mid, code, f"reason {code:#04x}"))
+            count -= 1
+
+    def lose(self, why: str) -> None:
+        """The connection is gone, and its answers with it."""
+        if not self._closed and self._alive:
+            self._alive = False
+            self._unanswered.clear()
+            self._on_event(Lost(why))

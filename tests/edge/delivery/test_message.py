@@ -1,0 +1,157 @@
+"""The bodies of the contract."""
+
+import json
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import ValidationError
+
+from edge.delivery.message import rfc3339, sent_body, status_body, stored_body, to_json
+from edge.verdict import Verdict
+from tests.edge.delivery.samples import BOOT, NOON, SCHEMAS, a_verdict, an_error, validator
+
+RESULT = validator("result")
+
+
+def sent(verdict: Verdict, seq: int = 1, *, replayed: bool = False) -> dict[str, Any]:
+    """The body on the wire, parsed."""
+    body: dict[str, Any] = json.loads(sent_body(stored_body(verdict, seq), replayed=replayed))
+    return body
+
+
+def test_every_field_arrives() -> None:
+    """What the verdict says stands in the body under the contract's names and units."""
+    verdict = a_verdict(part="P-7", verdict="review", reason="between")
+    assert sent(verdict, 42) == {
+        "schema": "edge-inspect/result/1",
+        "id": verdict.id,
+        "seq": 42,
+        "boot_id": BOOT,
+        "station": "line1",
+        "camera": "top",
+        "part": "P-7",
+        "captured_at": rfc3339(verdict.captured_at),
+        "verdict": "review",
+        "label": "scratch",
+        "score": 0.876543,
+        "probabilities": {"ok": 0.123457, "scratch": 0.876543},
+        "thresholds": {"reject_at": 0.6, "review_from": 0.4},
+        "model": {"name": "cells", "version": "3", "sha256": "ab" * 32},
+        "config": "0123456789ab",
+        "frame": {"width": 640, "height": 480, "seq": 7},
+        "latency_ms": {"capture_to_verdict": 12.346, "inference": 0.988},
+        "reason": "between",
+        "replayed": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        a_verdict(),
+        a_verdict(verdict="pass", label="ok", score=0.0, part="a/b.png"),
+        a_verdict(verdict="review", reason="between"),
+        a_verdict(boot_id="unknown", station="라인 1", label="스크래치"),
+        an_error(),
+    ],
+)
+@pytest.mark.parametrize("replayed", [True, False])
+def test_bodies_obey_their_schema(verdict: Verdict, replayed: bool) -> None:
+    """Each kind of verdict is valid against docs/schema/result.schema.json."""
+    RESULT.validate(sent(verdict, replayed=replayed))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "2f6c1a9e-7d54-4c1b-9a43-0c8f6d2b1e77"},
+        {"captured_at": "2026-11-22T10:00:00Z"},
+        {"captured_at": "2026-11-22T10:00:00.000+01:00"},
+        {"verdict": "maybe"},
+        {"verdict": "error"},
+        {"score": 1.01},
+        {"score": None},
+        {"seq": -1},
+        {"seq": "1"},
+        {"config": "xyz"},
+        {"surplus": 1},
+        {"reason": "a fail needs none"},
+    ],
+)
+def test_the_schema_is_strict(change: dict[str, Any]) -> None:
+    """A body that breaks the contract in one field is refused by the schema."""
+    with pytest.raises(ValidationError):
+        RESULT.validate({**sent(a_verdict()), **change})
+
+
+@pytest.mark.parametrize("field", sorted(sent(a_verdict())))
+def test_no_field_may_be_missing(field: str) -> None:
+    """Every field of a result is required."""
+    body = sent(a_verdict())
+    del body[field]
+    with pytest.raises(ValidationError):
+        RESULT.validate(body)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_no_nan_leaves(bad: float) -> None:
+    """NaN and infinity are no JSON, so they are refused before anything is stored."""
+    with pytest.raises(ValueError, match="JSON"):
+        stored_body(a_verdict(score=bad), 1)
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"temperature": bad})
+
+
+@given(st.text(max_size=40), st.booleans())
+def test_replayed_is_the_last_member(reason: str, replayed: bool) -> None:
+    """Live and replayed copies of a verdict differ in their last member only, whatever it holds."""
+    stored = stored_body(a_verdict(reason=reason), 5)
+    pairs = json.loads(sent_body(stored, replayed=replayed), object_pairs_hook=list)
+    assert pairs[-1] == ("replayed", replayed)
+    assert dict(pairs[:-1])["reason"] == reason
+    assert sent_body(stored, replayed=replayed).startswith(stored[:-1])
+
+
+@given(st.floats(0, 4e9))
+def test_times_are_utc_with_milliseconds(epoch: float) -> None:
+    """A time reads back to within its millisecond."""
+    text = rfc3339(epoch)
+    assert len(text) == len("2026-11-22T10:00:00.000Z")
+    assert text.endswith("Z")
+    read = datetime.fromisoformat(text).astimezone(UTC).timestamp()
+    assert -0.001 < read - epoch <= 1e-6
+
+
+@pytest.mark.parametrize("state", ["online", "stopped", "offline"])
+def test_status_obeys_its_schema(state: str) -> None:
+    """Each `status` is valid against docs/schema/status.schema.json and says its session."""
+    body = json.loads(status_body(state, "a" * 32, BOOT, NOON, "why"))
+    validator("status").validate(body)
+    assert (body["state"], body["session"], body["reason"]) == (state, "a" * 32, "why")
+
+
+def test_text_is_utf8_and_compact() -> None:
+    """Names stand as written, not as escapes, and no byte is spent on blanks."""
+    stored = stored_body(a_verdict(label="긁힘", probabilities={"ok": 0.1, "긁힘": 0.9}), 1)
+    assert '"label":"긁힘"' in stored.decode()
+    assert b'": ' not in stored
+
+
+def test_config_schema_is_up_to_date() -> None:
+    """docs/schema/config.schema.json is what `edge-inspect config schema` prints."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "edge", "config", "schema"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    stored = (SCHEMAS / "config.schema.json").read_text(encoding="utf-8")
+    assert json.loads(stored) == json.loads(printed), (
+        "run: edge-inspect config schema > docs/schema/config.schema.json"
+    )

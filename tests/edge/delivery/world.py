@@ -1,0 +1,144 @@
+"""A publisher, its outbox and a fake broker in one virtual time: `play` runs it to its end."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.config import Config
+from edge.delivery.backoff import Backoff
+from edge.delivery.outbox import Outbox, OutboxView
+from edge.delivery.publisher import Publisher
+from edge.environment import Environment
+from tests.edge.delivery.fakebroker import FakeBroker
+from tests.edge.delivery.samples import NOON, a_verdict
+
+SESSION = "5" * 32
+MAX_STEPS = 20_000
+
+
+class Ledger:
+    """What the publisher reports, written to the outbox after `delay` reports, as the writer
+    does: an acknowledgement reaches the disk some time after the broker gave it."""
+
+    def __init__(self, outbox: Outbox, delay: int) -> None:
+        self.accepted: list[int] = []
+        self.parked: dict[int, str] = {}
+        self._outbox, self._delay = outbox, delay
+        self._waiting: list[int] = []
+
+    def accept(self, seq: int) -> None:
+        """The broker has it."""
+        self.accepted.append(seq)
+        self._waiting.append(seq)
+        if len(self._waiting) > self._delay:
+            self._outbox.apply([], self._waiting, [], NOON)
+            self._waiting = []
+
+    def park(self, seq: int, reason: str) -> None:
+        """The broker will not have it."""
+        self.parked[seq] = reason
+        self._outbox.apply([], [], [(seq, reason)], NOON)
+
+
+class World:
+    """`rows` verdicts wait in the outbox; `publisher` sends them to `broker`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        rows: int,
+        broker: FakeBroker | None = None,
+        *,
+        age_s: float = 0.0,
+        ack_delay: int = 0,
+        version: Literal["auto", "5", "3.1.1"] = "auto",
+        backoff: Backoff | None = None,
+    ) -> None:
+        """The verdicts were stored `age_s` seconds ago."""
+        self.broker = broker or FakeBroker()
+        self.outbox = Outbox(folder / "outbox.db", 2**24, 1e9)
+        self.view = OutboxView(folder / "outbox.db")
+        self.ledger = Ledger(self.outbox, ack_delay)
+        self.listening = True
+        self.epoch = NOON
+        self.steps = 0
+        self.total = rows
+        self.closed_in: str | None = None
+        self.outbox.apply([a_verdict() for _ in range(rows)], [], [], NOON - age_s)
+        config = Config.model_validate(
+            {
+                "station": "line1",
+                "model": {"path": "m.tflite"},
+                "cameras": [{"id": "top", "source": "test:"}],
+                "mqtt": {"version": version},
+            }
+        )
+        environment = Environment(now=lambda: self.epoch, tick=self.broker.tick, root=folder)
+        self.publisher = Publisher(
+            config=config,
+            session=SESSION,
+            view=self.view,
+            acknowledge=self.ledger,
+            environment=environment,
+            link_factory=self.broker.connect,
+            may_send=lambda: self.listening,
+            backoff=backoff or Backoff(0.01, 0.02),
+        )
+        self.broker.on_step = self.step
+
+    def store(self, count: int) -> None:
+        """More verdicts come in."""
+        self.outbox.apply([a_verdict() for _ in range(count)], [], [], self.epoch)
+        self.total += count
+
+    def step(self) -> None:
+        """Called whenever time passes: closes the publisher when everything has its answer."""
+        self.steps += 1
+        self.wake()
+        if self.settled() or self.steps > MAX_STEPS:
+            self.close()
+
+    def play_until(self, condition: Callable[[], bool]) -> None:
+        """Runs the publisher, and asks it to end as soon as the condition holds."""
+
+        def step() -> None:
+            self.wake()
+            if condition():
+                self.close()
+
+        self.broker.on_step = step
+        self.play()
+
+    def wake(self) -> None:
+        """So that the publisher never waits in real time; behind what the broker has sent."""
+        if self.publisher._events.empty():
+            self.publisher.wake()
+
+    def settled(self) -> bool:
+        """Whether each verdict was accepted or parked."""
+        return len({*self.ledger.accepted, *self.ledger.parked}) >= self.total
+
+    def close(self) -> None:
+        """Asks the publisher to end, once."""
+        if self.closed_in is None:
+            self.closed_in = self.publisher.state
+            self.publisher.close(10.0, "stopped by request")
+
+    def play(self) -> None:
+        """Runs the publisher until it ends, here and now."""
+        self.publisher.run()
+
+    def copies(self, seq: int) -> list[dict[str, Any]]:
+        """Every copy of a verdict that the broker got."""
+        return [body for body in self.broker.bodies("result") if body["seq"] == seq]
+
+    def end(self) -> None:
+        """Files away."""
+        self.view.close()
+        self.outbox.close()
+
+
+def without_replayed(body: dict[str, Any]) -> str:
+    """What all copies of a verdict must have in common, in their order."""
+    return json.dumps({k: v for k, v in body.items() if k != "replayed"})
