@@ -29,7 +29,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 LIVE_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "test"})
 ITEM_KINDS = frozenset({"folder", "replay"})
 LATER_KINDS = frozenset({"picamera", "gstreamer"})
-_OPTION_OF = {
+OPTION_OF = {  # the kinds of source to which a camera's key belongs
     "rate": {"replay"},
     "loop": {"replay"},
     "width": {"v4l2", "test"},
@@ -96,8 +96,8 @@ class CameraConfig(Section):
 
     @model_validator(mode="after")
     def _options_fit(self) -> "CameraConfig":
-        for option in sorted(self.model_fields_set & _OPTION_OF.keys()):
-            kinds = _OPTION_OF[option]
+        for option in sorted(self.model_fields_set & OPTION_OF.keys()):
+            kinds = OPTION_OF[option]
             if self.kind not in kinds:
                 raise ValueError(
                     f"{option} does nothing for a {self.kind}: source "
@@ -147,7 +147,10 @@ class MqttConfig(Section):
     tls: TLSConfig | None = None
     prefix: TopicPrefix = "inspection"
     client_id: str | None = Field(default=None, min_length=1, max_length=128)
-    version: Literal["auto", "5", "3.1.1"] = "auto"
+    version: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto",
+        json_schema_extra={"enum": ["auto", "5", 5, "3.1.1"], "type": ["string", "integer"]},
+    )
     embedded: bool = False
     keepalive_s: int = Field(default=30, ge=5, le=3600)
 
@@ -160,6 +163,8 @@ class MqttConfig(Section):
     def _embedded_is_plain(self) -> "MqttConfig":
         if self.embedded and (self.tls is not None or self.version == "5"):
             raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
+        if self.embedded and self.username is not None:
+            raise ValueError("the embedded broker asks nobody for a name; remove username")
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file without username; set both")
         return self
@@ -237,4 +242,4 @@ class Config(Section):
 
 def mask_credentials(source: str) -> str:
     """A camera source with `user:password@` hidden, fit for logs and topics."""
-    return re.sub(r"(://)[^/@]*@", r"\1***@", source)
+    return re.sub(r"(://)[^/?#\s]*@", r"\1***@", source)  # up to the last @ before the path

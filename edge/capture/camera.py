@@ -22,6 +22,11 @@ class Look:
     fault: str | None = None
 
 
+def item_name(name: str) -> str:
+    """A file's name as text that JSON and SQLite take, also when the name is not UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class Camera(Protocol):
     """One opened source of pictures. It exists so that capture does not care what is plugged in.
 

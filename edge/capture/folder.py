@@ -8,7 +8,7 @@ commit as the verdict (the receipt), so a killed daemon neither skips nor repeat
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.capture.camera import Look
+from edge.capture.camera import Look, item_name
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
 from edge.picture import is_picture_name, read_picture
@@ -58,7 +58,7 @@ class FolderCamera:
                 if not is_picture_name(path) or not path.is_file():
                     continue
                 stat = path.stat()
-                receipt = f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}"
+                receipt = f"{item_name(path.name)}|{stat.st_size}|{stat.st_mtime_ns}"
                 found.append((stat.st_mtime_ns, path.name, receipt))
         except FileNotFoundError as error:
             if not self._path.is_dir():
@@ -92,6 +92,6 @@ class FolderCamera:
             if rested < _DAMAGED_WAIT_S or not path.exists():
                 return None
             self._done.add(receipt)
-            return Look(None, name, receipt, str(error))
+            return Look(None, item_name(name), receipt, item_name(str(error)))
         self._done.add(receipt)
-        return Look(pixels, name, receipt)
+        return Look(pixels, item_name(name), receipt)

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture.camera import Camera, Look
+from edge.capture.camera import Camera, Look, item_name
 from edge.capture.mailbox import Mailbox
-from edge.config import CameraConfig
+from edge.config import LIVE_KINDS, CameraConfig
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.frame import Frame
@@ -47,7 +47,8 @@ class Reader:
         self._stop = stop
         self._seq = 0
         self._seq_lock = threading.Lock()
-        self._progress = environment.tick()
+        self._in_driver: float | None = None  # since when the driver has had control
+        self._announced = environment.tick()
         self._before: NDArray[np.uint8] | None = None
         self._same = 0
 
@@ -74,18 +75,24 @@ class Reader:
         self.state = "stopped"
 
     def check(self) -> None:
-        """Called from outside, since a read that hangs cannot look at a clock: a live camera
-        that is silent for too long is announced as a fault, once."""
-        age = self._environment.tick() - self._progress
-        if self.state in ("live", "frozen") and self._live and age > self._config.timeout_s:
-            self.state = "silent"
-            self._fault(f"no frame for {age:.1f} s (timeout_s is {self._config.timeout_s:g})")
+        """Called from outside, since a read that hangs cannot look at a clock: a live camera that
+        is silent for too long is announced as a fault, and again while it stays so."""
+        age = self.stuck_s()
+        if age <= self._config.timeout_s:
+            return
+        since = self._environment.tick() - self._announced
+        if self.state == "silent" and since < _LONGEST_PAUSE_S:
+            return
+        why = f"no frame for {age:.1f} s (timeout_s is {self._config.timeout_s:g})"
+        if self.state != "silent":
+            log.error("camera %s: %s; check the camera and its cable", self.id, why)
+        self.state = "silent"
+        self._fault(why)
 
     def stuck_s(self) -> float:
-        """Seconds since the camera's driver last gave control back, for the watchdog."""
-        if self.state in ("live", "frozen", "silent") and self._live:
-            return self._environment.tick() - self._progress
-        return 0.0
+        """For how many seconds a live camera's driver has not given control back."""
+        since = self._in_driver
+        return 0.0 if since is None or not self._live else self._environment.tick() - since
 
     def last_frame_age_s(self) -> float | None:
         """Seconds since the last picture; None before the first."""
@@ -94,49 +101,61 @@ class Reader:
 
     @property
     def _live(self) -> bool:
-        return self._config.kind not in ("replay", "folder")
+        return self._config.kind in LIVE_KINDS
 
     def _run_once(self) -> None:
-        camera = self._opener()
-        if self.state != "starting":
-            log.warning("camera %s: is back", self.id)
+        self._in_driver = self._environment.tick()
+        try:
+            camera = self._opener()
+        finally:
+            self._in_driver = None
         self._before, self._same = None, 0
-        if not camera.live:
+        if not self._live:
             self.state = "live"  # it delivers as soon as there is something to deliver
-        self._progress = self._environment.tick()
         try:
             while not self._stop.is_set():
+                asked = self._in_driver = self._environment.tick()
                 look = camera.read(self._stop)
-                self._progress = self._environment.tick()
+                self._in_driver = None
                 if look is None:
                     if not self._stop.is_set():
                         self.state = "finished"
                         log.info("camera %s: finished after %d frames", self.id, self.frames)
                     return
-                self._take(look, live=camera.live)
+                self._take(look, waited_s=self._environment.tick() - asked)
         finally:
+            self._in_driver = None
             camera.close()
 
-    def _take(self, look: Look, *, live: bool) -> None:
+    def _take(self, look: Look, waited_s: float) -> None:
         self.frames += 1
-        self.last_frame_tick = self._progress
+        self.last_frame_tick = self._environment.tick()
+        if self.state in ("lost", "silent"):
+            log.warning("camera %s: is back", self.id)
         fault = look.fault
-        if fault is None and live and look.pixels is not None and self._is_frozen(look.pixels):
+        if fault is not None:
+            self.faults += 1
+            log.warning("camera %s: %s", self.id, fault)
+        elif self._live and look.pixels is not None:
+            fault = self._distrust(look.pixels, waited_s)
+        if fault is None or not self._live:
+            self.state, self.why = "live", ""
+        self._hand_over(self._frame(look, fault))
+
+    def _distrust(self, pixels: NDArray[np.uint8], waited_s: float) -> str | None:
+        """Why a live frame must not be judged; None when it is fresh and real."""
+        if self._is_frozen(pixels):
             self.frozen += 1
             fault = f"camera frozen: the same picture {self._same + 1} times in a row"
             if self.state != "frozen":
                 log.error("camera %s: %s; check or restart the camera", self.id, fault)
             self.state, self.why = "frozen", fault
-        else:
-            self.state, self.why = "live", ""
-        if look.fault is not None:
-            self.faults += 1
-            log.warning("camera %s: %s", self.id, look.fault)
-        frame = self._frame(look, fault)
-        if live:
-            self._mailbox.offer(frame)
-        else:
-            self._mailbox.put(frame, self._stop)
+            return fault
+        if waited_s > self._config.timeout_s:
+            # It may have been taken before the silence, and lain in a buffer since.
+            self.state = "live"
+            return f"stale: it came after {waited_s:.1f} s of silence, so its age is not known"
+        return None
 
     def _is_frozen(self, pixels: NDArray[np.uint8]) -> bool:
         rows = pixels[::_ROWS].copy()
@@ -154,7 +173,14 @@ class Reader:
     def _fault(self, why: str) -> None:
         self.why = why
         self.faults += 1
-        self._mailbox.offer(self._frame(Look(None), why))
+        self._announced = self._environment.tick()
+        self._hand_over(self._frame(Look(None), item_name(why)))
+
+    def _hand_over(self, frame: Frame) -> None:
+        if self._live:
+            self._mailbox.offer(frame)
+        else:
+            self._mailbox.put(frame, self._stop)
 
     def _frame(self, look: Look, fault: str | None) -> Frame:
         with self._seq_lock:

@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from edge.capture.camera import Look
+from edge.capture.camera import Look, item_name
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
 from edge.picture import is_picture_name, read_picture
@@ -63,7 +63,7 @@ class ReplayCamera:
 def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[Look]:
     for _ in range(loop):
         for path in pictures:
-            item = path.relative_to(root).as_posix()
+            item = item_name(path.relative_to(root).as_posix())
             try:
                 yield Look(read_picture(path), item)
             except PictureError as error:
@@ -80,7 +80,7 @@ def _video(path: Path, loop: int) -> Iterator[Look]:
                 if not taken or pixels is None:
                     break
                 number += 1
-                yield Look(np.asarray(pixels, np.uint8), f"{path.name}#{number}")
+                yield Look(np.asarray(pixels, np.uint8), f"{item_name(path.name)}#{number}")
             if number == 0 and turn == 0:
                 raise CameraError(f"replay: {path} holds no frame that can be decoded")
         finally:

@@ -69,7 +69,7 @@ def _size(look: Look) -> str:
 
 def _model(config: Config) -> str:
     inspector = inspector_from(config)
-    golden = inspector.check_golden()
+    golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
     tried = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
     return (

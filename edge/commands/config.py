@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from edge.config import Config, mask_credentials
+from edge.config import OPTION_OF, Config, mask_credentials
 from edge.configfile import load_config
 from edge.errors import EXIT_DONE
 
@@ -22,7 +22,10 @@ def show(config_path: Path) -> int:
     """Prints the effective values as YAML; passwords in camera addresses are masked."""
     config = load_config(config_path)
     values = config.model_dump(mode="json")
-    for camera in values["cameras"]:
-        camera["source"] = mask_credentials(camera["source"])
+    for camera, said in zip(values["cameras"], config.cameras):
+        camera["source"] = mask_credentials(said.source)
+        for option, kinds in OPTION_OF.items():
+            if said.kind not in kinds:
+                del camera[option]
     sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return EXIT_DONE

@@ -123,6 +123,10 @@ class OutboxWriter:
         except OutboxError as error:
             self._put_back(verdicts, accepted, parked, str(error))
             return False
+        except Exception as error:  # outermost loop: a fault of ours must not end the thread
+            log.exception("outbox: unexpected fault")
+            self._put_back(verdicts, accepted, parked, f"internal fault ({error!r})")
+            return False
         stats = self._stats
         with contextlib.suppress(OutboxError):  # what is committed must not be written again
             stats = self._outbox.stats()
@@ -130,7 +134,10 @@ class OutboxWriter:
             self._stats = stats
             self.beat = self._environment.tick()
             if self.fault:
-                log.warning("outbox: the disk takes verdicts again; nothing that was held is lost")
+                log.warning(
+                    "outbox: the disk takes verdicts again; %d were dropped meanwhile",
+                    self._dropped,
+                )
                 self.fault = ""
             self._writing = False
             self._changed.notify_all()

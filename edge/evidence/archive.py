@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
+_TICK_S = 0.5
 
 
 class Archive:
@@ -27,7 +28,8 @@ class Archive:
     def __init__(self, config: ArchiveConfig) -> None:
         self.kept = self.skipped = 0
         self._config = config
-        self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
+        self._queue: queue.Queue[tuple[Frame, Verdict]] = queue.Queue(_QUEUE)
+        self._closing = False
         self._files: deque[tuple[Path, int]] = deque()
         self._bytes = 0
         self._faulty = False
@@ -43,14 +45,16 @@ class Archive:
 
     def close(self) -> None:
         """Ends the thread after what is queued."""
-        self._queue.put(None)
+        self._closing = True
 
     def run(self) -> None:
         """Until closed."""
         self._count_existing()
-        while (kept := self._queue.get()) is not None:
+        while not (self._closing and self._queue.empty()):
             try:
-                self._write(*kept)
+                self._write(*self._queue.get(timeout=_TICK_S))
+            except queue.Empty:
+                continue
             except (OSError, cv2.error) as error:
                 self.skipped += 1
                 if not self._faulty:
@@ -89,6 +93,9 @@ class Archive:
             self._config.path.glob("*/*.jpg"), key=lambda p: (p.parent.name, p.name[-40:])
         )
         for path in found:
-            size = path.stat().st_size
+            try:
+                size = path.stat().st_size
+            except OSError:  # gone meanwhile, or a dangling link: not ours to count
+                continue
             self._files.append((path, size))
             self._bytes += size

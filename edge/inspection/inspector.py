@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge.errors import ModelError, RefusedError
 from edge.inspection.decision import Judgement, Thresholds, judge, to_probabilities
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
-from edge.inspection.modelfile import ModelFile, load_model_file
+from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import decode_picture
 from edge.terms import OutputKind, Runtime
@@ -94,6 +94,8 @@ def load_inspector(
             f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
             "in the order of the outputs"
         )
+    if file.spec is not None:
+        _refuse_contradictions(path, file.spec, said)
     ok_label = (file.spec.ok_label if file.spec else None) or said.ok_label or "ok"
     if ok_label not in labels:
         raise ModelError(
@@ -122,7 +124,7 @@ def load_inspector(
             f"{path}: its recipe makes pictures of {list(spec.shape)} but its input takes "
             f"{list(classifier.shape)} (height, width, channels); convert the model again"
         )
-    kind: OutputKind = said.output or (file.spec.output.kind if file.spec else "probabilities")
+    kind: OutputKind = file.spec.output.kind if file.spec else said.output or "probabilities"
     return Inspector(
         identity=file.identity,
         runtime=classifier.runtime,
@@ -135,6 +137,18 @@ def load_inspector(
         classify=classifier,
         file=file,
     )
+
+
+def _refuse_contradictions(path: Path, spec: InspectionSpec, said: Overrides) -> None:
+    for key, own, other in (
+        ("ok_label", spec.ok_label, said.ok_label),
+        ("output", spec.output.kind, said.output),
+    ):
+        if other is not None and other != own:
+            raise ModelError(
+                f"{path}: model.{key} says {other!r}, the file says {own!r}; "
+                f"remove model.{key} from config.yaml"
+            )
 
 
 def _thresholds(path: Path, file: ModelFile, said: Overrides) -> Thresholds:

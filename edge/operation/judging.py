@@ -95,7 +95,9 @@ class Judge:
         self.latencies.add("prepare", (prepared - start) * 1000)
         self.latencies.add("inference", (done - prepared) * 1000)
         age_ms = (done - frame.captured_tick) * 1000
-        if self._deadline_ms is not None and age_ms > self._deadline_ms:
+        # an item waits for its turn as long as it takes: nobody stands at a gate for it
+        deadline_ms = self._deadline_ms if frame.item is None else None
+        if deadline_ms is not None and age_ms > deadline_ms:
             late = f"judged {age_ms:.0f} ms after capture, later than deadline_ms"
             return self._verdict(frame, None, (done - prepared) * 1000, late)
         return self._verdict(frame, judgement, (done - prepared) * 1000, None)
@@ -149,6 +151,7 @@ class Judging:
     ) -> None:
         """`deliver` stores a verdict for the plant; `keep` may keep the picture as evidence."""
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
+        self.faults = 0
         self.beat = environment.tick()
         self._mailbox, self._judge = mailbox, judge
         self._deliver, self._keep = deliver, keep
@@ -159,8 +162,13 @@ class Judging:
         while not self._mailbox.drained:
             self.beat = self._environment.tick()
             frame = self._mailbox.take(_TAKE_S)
-            if frame is not None:
+            if frame is None:
+                continue
+            try:
                 self.run_once(frame)
+            except Exception:  # outermost loop: one frame's fault must not end all judging
+                self.faults += 1
+                log.exception("inspection: unexpected fault after judging")
 
     def run_once(self, frame: Frame) -> None:
         """One frame: judged, handed to the outbox, perhaps kept."""

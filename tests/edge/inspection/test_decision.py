@@ -1,0 +1,160 @@
+"""Thresholds, score and label: the arithmetic of a verdict."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edge.errors import ModelError
+from edge.inspection.decision import Thresholds, decide, judge, to_probabilities
+
+AT = Thresholds(reject_at=0.6, review_from=0.4)
+FRACTION = st.floats(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome"),
+    [
+        (0.0, "pass"),
+        (math.nextafter(0.4, 0), "pass"),
+        (0.4, "review"),
+        (math.nextafter(0.6, 0), "review"),
+        (0.6, "fail"),
+        (1.0, "fail"),
+    ],
+)
+def test_a_score_on_the_threshold_is_beyond_it(score: float, outcome: str) -> None:
+    """At exactly review_from a part is for review, at exactly reject_at it fails."""
+    assert decide(score, AT) == outcome
+
+
+@given(FRACTION, FRACTION, FRACTION)
+def test_no_score_falls_between(score: float, a: float, b: float) -> None:
+    """Every score has one outcome, by the definition of the contract."""
+    at = Thresholds(reject_at=max(a, b), review_from=min(a, b))
+    expected = "fail" if score >= max(a, b) else "review" if score >= min(a, b) else "pass"
+    assert decide(score, at) == expected
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, -0.001, 1.001])
+def test_a_score_that_is_none_is_refused(score: float) -> None:
+    """A score outside 0 to 1, or none at all, is a fault and not a pass."""
+    with pytest.raises(ModelError):
+        decide(score, AT)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1, 1.1])
+@pytest.mark.parametrize("key", ["reject_at", "review_from"])
+def test_thresholds_are_fractions(key: str, bad: float) -> None:
+    """A threshold that is no number between 0 and 1 cannot be made."""
+    with pytest.raises(ValueError, match=key):
+        Thresholds.model_validate({"reject_at": 0.5, "review_from": 0.5, key: bad})
+
+
+def test_review_lies_below_reject() -> None:
+    """review_from above reject_at would make a score both."""
+    with pytest.raises(ValueError, match="above reject_at"):
+        Thresholds(reject_at=0.4, review_from=0.5)
+
+
+def test_score_is_one_minus_ok() -> None:
+    """The score is 1 - P(ok), wherever ok stands among the labels."""
+    p = np.array([0.2, 0.7, 0.1])
+    assert judge(p, ("dent", "ok", "rust"), "ok", AT).score == pytest.approx(0.3)
+    assert judge(p, ("ok", "dent", "rust"), "ok", AT).score == pytest.approx(0.8)
+    assert judge(p, ("good", "dent", "rust"), "good", AT).score == pytest.approx(0.8)
+
+
+def test_label_never_contradicts_the_verdict() -> None:
+    """A part that fails is never labelled ok, one that passes never with a defect."""
+    p = np.array([0.4, 0.35, 0.25])
+    failed = judge(p, ("ok", "dent", "rust"), "ok", AT)
+    assert (failed.outcome, failed.label) == ("fail", "dent")
+    lenient = Thresholds(reject_at=0.9, review_from=0.8)
+    passed = judge(np.array([0.3, 0.7]), ("ok", "dent"), "ok", lenient)
+    assert (passed.outcome, passed.label) == ("pass", "ok")
+
+
+def test_review_says_why() -> None:
+    """Only a review carries a reason, with score and thresholds in it."""
+    labels = ("ok", "dent")
+    review = judge(np.array([0.5, 0.5]), labels, "ok", AT)
+    assert review.outcome == "review"
+    assert review.reason == "score 0.5000 lies between review_from 0.4000 and reject_at 0.6000"
+    assert judge(np.array([0.9, 0.1]), labels, "ok", AT).reason is None
+    assert judge(np.array([0.1, 0.9]), labels, "ok", AT).reason is None
+
+
+@pytest.mark.parametrize("p", [[math.nan, 0.5], [math.nan, math.nan]])
+def test_probabilities_that_are_none_never_pass(p: list[float]) -> None:
+    """NaN as P(ok) is a fault, not a score of 0."""
+    with pytest.raises(ModelError):
+        judge(np.array(p), ("ok", "dent"), "ok", AT)
+
+
+def test_rounding_past_the_ends_is_no_fault() -> None:
+    """P(ok) a rounding error above 1 is a score of 0."""
+    assert judge(np.array([1 + 1e-12, 0.0]), ("ok", "dent"), "ok", AT).score == 0.0
+
+
+ROW = hnp.arrays(np.float32, st.integers(2, 6), elements=st.floats(-100, 100, width=32))
+
+
+@given(ROW, st.floats(0.05, 20))
+def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> None:
+    """Softmax of logits over the temperature sums to 1 and keeps the order."""
+    p = to_probabilities(row, "logits", temperature)
+    assert p.sum() == pytest.approx(1)
+    assert (p >= 0).all()
+    order = np.argsort(row, kind="stable")
+    assert (np.diff(p[order]) >= -1e-12).all()
+
+
+def test_softmax_by_hand() -> None:
+    """Logits 0 and ln 3 are 1/4 and 3/4; at temperature 2, 1 and √3 parts."""
+    row = np.array([0.0, math.log(3)])
+    assert to_probabilities(row, "logits") == pytest.approx([0.25, 0.75])
+    root = math.sqrt(3)
+    assert to_probabilities(row, "logits", 2.0) == pytest.approx(
+        [1 / (1 + root), root / (1 + root)]
+    )
+
+
+@given(hnp.arrays(np.float64, st.integers(2, 6), elements=st.floats(0.01, 1)))
+def test_probabilities_are_brought_to_a_sum_of_one(row: np.ndarray) -> None:
+    """Int8 probabilities that sum to nearly 1 are brought to 1; far from 1 they are refused."""
+    p = row / row.sum()
+    assert to_probabilities(p * 1.02, "probabilities") == pytest.approx(p)
+    with pytest.raises(ModelError, match="say `output: logits`"):
+        to_probabilities(p * 1.2, "probabilities")
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_outputs_that_are_not_finite_are_a_fault(kind: str, bad: float) -> None:
+    """NaN and infinity from a model are a fault of the model, whatever its output is."""
+    with pytest.raises(ModelError, match="not finite"):
+        to_probabilities(np.array([0.3, bad]), kind)  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(st.floats(width=32), min_size=2, max_size=4),
+    st.sampled_from(["logits", "probabilities"]),
+    st.floats(0, exclude_min=True),
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) -> None:
+    """Whatever numbers a model gives: a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
+    labels = ("ok", "a", "b", "c")[: len(row)]
+    try:
+        p = to_probabilities(np.array(row), kind, temperature)  # type: ignore[arg-type]
+        judged = judge(p, labels, "ok", AT)
+    except ModelError:
+        return
+    assume(judged.outcome == "pass")
+    assert sum(judged.probabilities.values()) == pytest.approx(1)
+    assert judged.score == pytest.approx(1 - judged.probabilities["ok"])
+    assert judged.score < AT.review_from
