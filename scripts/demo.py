@@ -40,7 +40,7 @@ def main() -> int:
             _call("trainer", "elpv", "-o", str(DATA))
         _step(2, "Train the network")
         if not (RUN / "model.keras").exists():
-            _call("trainer", str(DATA), "-o", str(RUN))
+            _call("trainer", str(DATA), "-o", str(RUN), "--name", "solar-cells")
         _step(3, "Convert it for the box, and compare")
         if not MODEL.exists() or MODEL.stat().st_mtime < (RUN / "model.keras").stat().st_mtime:
             _call("converter", str(RUN / "model.keras"), "--data", str(DATA), "-o", str(MODEL))
