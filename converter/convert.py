@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from converter.calibrate import CALIBRATION_PICTURES, choose_calibration
-from converter.gate import Limits, pass_gate
+from converter.gate import Limits, pass_gate, pass_judgement, refuse_unlearned
 from converter.judge import Judged, judge
 from converter.pack import check_output, content_version, tools, write_whole
 from converter.quantise import Quantised, quantise
@@ -50,6 +50,7 @@ def convert(request: Request, say: Callable[[str], None] = lambda _line: None) -
     """
     check_output(request.output)
     source = load_source(request.model, request.said)
+    refuse_unlearned(source.file, source.spec.metrics)
     dataset = open_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
@@ -60,6 +61,7 @@ def convert(request: Request, say: Callable[[str], None] = lambda _line: None) -
 
     say(f"comparing float and int8 on {len(dataset.of('test'))} test pictures …")
     judged = judge(source, dataset, quantised.tflite)
+    pass_judgement(source.file, judged.int8.refusals())
     pass_gate(
         source.file,
         judged.compared,

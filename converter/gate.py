@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from converter.compare import Comparison
 from edge.errors import RefusedError
@@ -69,3 +70,26 @@ def pass_gate(
             f"{name}: refused, nothing was written: {'; '.join(found)}; check that the data set is "
             "the one it was trained on, or calibrate with more pictures (--calibration)"
         )
+
+
+def refuse_unlearned(name: str, metrics: dict[str, Any]) -> None:
+    """Raises RefusedError for a model whose own figures say that it learned nothing.
+
+    A file made of it would pass parts silently. Asked before any work; models that say nothing of
+    themselves are judged all the same (`pass_judgement`).
+    """
+    if metrics.get("learned") is False:
+        raise RefusedError(
+            f"{name}: refused, nothing was written: its training called it not learned (AUROC "
+            f"{metrics.get('auroc', float('nan')):.3f}, its interval touches 0.5); train one that "
+            "tells good from defective"
+        )
+
+
+def pass_judgement(name: str, refusals: Sequence[str]) -> None:
+    """Raises RefusedError when the converted model must not judge parts, with every reason.
+
+    `refusals` are of its evaluation on the test part: not learned, or limits not shown.
+    """
+    if refusals:
+        raise RefusedError(f"{name}: refused, nothing was written: {'; '.join(refusals)}")

@@ -19,6 +19,7 @@ from trainer.dataset import Dataset, Sample
 from trainer.metrics import Evaluation, evaluate
 from trainer.pictures import load_pictures
 from trainer.thresholds import choose_thresholds
+from trainer.wish import Wish
 
 Scores = NDArray[np.float64]
 
@@ -83,8 +84,9 @@ def judge(source: Source, dataset: Dataset, tflite: bytes) -> Judged:
     validation = dataset.of("validation")
     pictures = load_pictures(validation, source.input)
     bad = _defective(validation, spec.ok_label)
-    thresholds = choose_thresholds(pair.after(pictures), bad)
-    float_thresholds = choose_thresholds(pair.before(pictures), bad)
+    wish = Wish.from_json(spec.training.get("wish"))
+    thresholds = choose_thresholds(pair.after(pictures), bad, wish)
+    float_thresholds = choose_thresholds(pair.before(pictures), bad, wish)
 
     test = dataset.of("test")
     pictures = load_pictures(test, source.input)
@@ -104,8 +106,8 @@ def judge(source: Source, dataset: Dataset, tflite: bytes) -> Judged:
             _defective(test, spec.ok_label),
             thresholds,
         ),
-        int8=evaluate(after, labels, groups, thresholds, spec.ok_label),
-        float32=evaluate(before, labels, groups, thresholds, spec.ok_label),
+        int8=evaluate(after, labels, groups, thresholds, spec.ok_label, wish),
+        float32=evaluate(before, labels, groups, thresholds, spec.ok_label, wish),
         golden=golden,
         golden_files={file.name: file.content for file in files},
         golden_flips=golden_flips,

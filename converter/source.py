@@ -56,11 +56,8 @@ class Source:
 
     @property
     def converted_output(self) -> OutputSpec:
-        """What the converted model gives: logits; a temperature is kept, a softmax has none."""
-        was_logits = self.spec.output.kind == "logits"
-        return OutputSpec(
-            kind="logits", temperature=self.spec.output.temperature if was_logits else 1.0
-        )
+        """What the converted model gives: logits, under the temperature of the float model."""
+        return OutputSpec(kind="logits", temperature=self.spec.output.temperature)
 
     def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The float model's word: float64, (n, labels). `pictures` is uint8, (n, *input.shape)."""

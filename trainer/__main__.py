@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge import __version__
-from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError
+from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
 
 EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 EPILOG = """\
@@ -47,6 +47,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
 def _train_parser() -> argparse.ArgumentParser:
     from trainer.fit import Recipe
     from trainer.network import NETWORKS
+    from trainer.wishes import add_wishes
 
     usual = Recipe()
     parser = argparse.ArgumentParser(
@@ -72,6 +73,7 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=_seed, default=usual.seed, help="(%(default)s)")
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
+    add_wishes(parser)
     return parser
 
 
@@ -109,13 +111,21 @@ def _run(args: argparse.Namespace) -> int:
 
         judged = measure(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{judged.as_text()}\n")
-        return EXIT_DONE
+        return _answer(judged.refusals())
     from trainer.fit import Recipe
     from trainer.run import train
+    from trainer.wishes import wish_of
 
     recipe = Recipe(network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed)
-    judged = train(args.dataset, args.run, recipe, args.ok_label, args.name)
+    judged = train(args.dataset, args.run, recipe, args.ok_label, args.name, wish_of(args))
     sys.stdout.write(f"\n{judged.as_text()}\n\nwritten        {args.run}\n")
+    return _answer(judged.refusals())
+
+
+def _answer(refusals: Sequence[str]) -> int:
+    """Done, or no: raises RefusedError with every reason why the model must not judge parts."""
+    if refusals:
+        raise RefusedError("; ".join(refusals))
     return EXIT_DONE
 
 

@@ -12,9 +12,11 @@ from trainer.dataset import Dataset, load_dataset
 from trainer.metrics import Evaluation
 from trainer.pictures import load_pictures
 from trainer.progress import Display
-from trainer.run import as_file, describe, judge_test
+from trainer.run import as_file, describe
 from trainer.rundir import write_json
+from trainer.settle import judge_test
 from trainer.trained import load_trained, scores
+from trainer.wish import Wish
 
 
 def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
@@ -56,7 +58,7 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
         display.say(describe(data))
         pictures = load_pictures(data.of("test"), spec.input, display.reading)
     found: NDArray[np.float64] = scores(model, spec, pictures)
-    judged = judge_test(data, found, spec.thresholds)
+    judged = judge_test(data, found, spec.thresholds, Wish.from_json(spec.training.get("wish")))
     _write(json_file, judged, spec.name, spec.version, data)
     return judged
 

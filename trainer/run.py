@@ -14,23 +14,32 @@ import numpy as np
 from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
+from trainer.claims import check_provable
 from trainer.dataset import PARTS, Dataset, Sample, load_dataset
 from trainer.dataset import Part as PartName
 from trainer.extra import keras, tensorflow
 from trainer.fit import Part, Recipe, fit
-from trainer.metrics import Evaluation, evaluate
+from trainer.metrics import Evaluation
 from trainer.network import input_of
 from trainer.pictures import load_pictures
 from trainer.progress import Display
 from trainer.rundir import EVALUATION, HISTORY, MODEL, prepare_run, write_json
-from trainer.thresholds import choose_thresholds
-from trainer.trained import TrainedSpec, save_trained, scores
+from trainer.settle import settle
+from trainer.trained import TrainedSpec, probabilities, save_trained
+from trainer.wish import Wish
 
 SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
 EVALUATION_SCHEMA = "edge-inspect/evaluation/1"
 
 
-def train(root: Path, run: Path, recipe: Recipe, ok_label: str, name: str | None) -> Evaluation:
+def train(
+    root: Path,
+    run: Path,
+    recipe: Recipe,
+    ok_label: str,
+    name: str | None,
+    wish: Wish | None = None,
+) -> Evaluation:
     """Trains on `root`, writes `run` and says on standard output how it goes.
 
     Returns the figures of the test part. Raises EdgeInspectError for what a user can mend.
@@ -43,6 +52,8 @@ def train(root: Path, run: Path, recipe: Recipe, ok_label: str, name: str | None
         validation_fraction=SPLIT["validation_fraction"],
         test_fraction=SPLIT["test_fraction"],
     )
+    test = data.counts()["test"]
+    check_provable(wish or Wish(), test[ok_label], sum(test.values()) - test[ok_label])
     prepare_run(run, root)
     with Display() as display:
         display.say(describe(data))
@@ -67,21 +78,15 @@ def train(root: Path, run: Path, recipe: Recipe, ok_label: str, name: str | None
             training=recipe.as_json() | {"best_epoch": _best(history), "ran": len(history)},
             tools=_tools(),
         )
-        held_out = parts["validation"]
-        chosen = choose_thresholds(scores(model, spec, held_out.pictures), held_out.classes > 0)
-        judged = judge_test(data, scores(model, spec, parts["test"].pictures), chosen)
-        spec = spec.model_copy(update={"thresholds": chosen, "metrics": judged.as_json()})
+        found = {
+            part: probabilities(model, spec, parts[part].pictures)
+            for part in ("validation", "test")
+        }
+        spec, judged = settle(run, data, spec, **found, wish=wish)
         write_json(run / HISTORY, [asdict(epoch) for epoch in history])
         write_json(run / EVALUATION, as_file(judged, spec.name, spec.version, fingerprint))
         save_trained(model, spec, run / MODEL)  # last: the run counts once its model is there
     return judged
-
-
-def judge_test(data: Dataset, found: Any, thresholds: Thresholds) -> Evaluation:
-    """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
-    test = data.of("test")
-    labels, groups = [s.label for s in test], [s.group for s in test]
-    return evaluate(found, labels, groups, thresholds, data.ok_label)
 
 
 def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:

@@ -1,21 +1,36 @@
 """Where to draw the two lines between pass, review and fail, on parts that were not trained on."""
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
+from trainer.rates import allowed, percent
+from trainer.wish import Wish
 
 CAUGHT_PERCENT = 95
 
+# For a model that has learned nothing: every part goes to a person, whatever its score.
+NOTHING_PASSES = Thresholds(
+    reject_at=1, review_from=0, chosen="none: the model is not learned, so nothing may pass"
+)
 
-def choose_thresholds(scores: ArrayLike, defective: ArrayLike) -> Thresholds:
+Floats = NDArray[np.float64]
+
+
+def choose_thresholds(
+    scores: ArrayLike, defective: ArrayLike, wish: Wish | None = None
+) -> Thresholds:
     """Thresholds for scores of the validation part.
 
-    `scores` is float, (n,), P(defective), 0 to 1; `defective` is bool, (n,). `reject_at` lies
-    midway between the two neighbouring scores where the share of defects caught less the share
-    of good parts rejected (Youden's J) is largest; of equals, the lowest. `review_from` is the
-    largest score, not above it, from which on at least 95 % of the defects lie.
+    `scores` is float, (n,), P(defective), 0 to 1; `defective` is bool, (n,). Without a wish
+    `reject_at` lies midway between the two neighbouring scores where the share of defects caught
+    less the share of good parts rejected (Youden's J) is largest; of equals, the lowest.
+    `review_from` is the largest score, not above it, from which on at least 95 % of the defects
+    lie. A limit of escapes sets `review_from`, one of false rejects `reject_at`; when both can be
+    held by one line there is no review. Costs set `reject_at` where the expected cost is least.
     Raises DatasetError when good or defective pictures are missing.
     """
     values, bad = np.asarray(scores, np.float64), np.asarray(defective, np.bool_)
@@ -27,29 +42,92 @@ def choose_thresholds(scores: ArrayLike, defective: ArrayLike) -> Thresholds:
         )
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise ValueError("scores must be between 0 and 1")
-    reject_at = _youden(defects, good)
-    needed = -(-CAUGHT_PERCENT * len(defects) // 100)
-    review_from = min(float(defects[-needed]), reject_at)
-    caught = int((defects >= review_from).sum())
+    wish = wish or Wish()
+    reject_at, how_reject = _reject_at(defects, good, wish)
+    review_from, how_review = _review_from(defects, good, wish)
+    if review_from > reject_at:
+        # Both limits leave room here, so one line does for both: in the middle of the room.
+        both = wish.max_escape is not None and wish.max_false_reject is not None
+        line = (review_from + reject_at) / 2 if both else reject_at
+        if wish.max_escape is not None and not both:
+            line = review_from
+        reject_at = review_from = line
+    passing = int((defects < review_from).sum())
     return Thresholds(
         reject_at=reject_at,
         review_from=review_from,
         chosen=(
             f"on {len(good)} good and {len(defects)} defective validation pictures that were not "
-            f"trained on: reject_at by Youden's J, review_from so that {caught} of the "
-            f"{len(defects)} defects do not pass"
+            f"trained on: reject_at {how_reject}, review_from {how_review}; there "
+            f"{len(defects) - passing} of the {len(defects)} defects do not pass"
         ),
     )
 
 
-def _youden(defects: NDArray[np.float64], good: NDArray[np.float64]) -> float:
+def _reject_at(defects: Floats, good: Floats, wish: Wish) -> tuple[float, str]:
+    if wish.max_false_reject is not None:
+        may = _room(wish.max_false_reject, len(good))
+        everything = np.concatenate([defects, good])
+        line = _just_above(float(good[-1 - may]), everything)
+        return line, f"for at most {percent(wish.max_false_reject)} false rejects"
+    if wish.escape_cost is not None and wish.reject_cost is not None:
+        share = wish.defect_share or len(defects) / (len(defects) + len(good))
+        weights = share * wish.escape_cost, (1 - share) * wish.reject_cost
+        return _cheapest(defects, good, *weights), (
+            f"where an escape costs {wish.escape_cost:g}, a false reject {wish.reject_cost:g} "
+            f"and {percent(share)} of the parts are defective"
+        )
+    return _cheapest(defects, good, 1.0, 1.0), "by Youden's J"
+
+
+def _review_from(defects: Floats, good: Floats, wish: Wish) -> tuple[float, str]:
+    if wish.max_escape is None:
+        sure = -(-CAUGHT_PERCENT * len(defects) // 100)
+        return float(defects[-sure]), f"so that {CAUGHT_PERCENT} % of the defects do not pass"
+    may = _room(wish.max_escape, len(defects))
+    everything = np.concatenate([defects, good])
+    line = _just_below(float(defects[may]), everything)
+    return line, f"for at most {percent(wish.max_escape)} escapes"
+
+
+def _room(limit: float, n: int) -> int:
+    """How many cases to spend of those that n pictures allow.
+
+    Half: the limit must show again on other parts, where as many cases come by chance. Too few
+    pictures allow none; whether that is enough, the test part says.
+    """
+    return (allowed(limit, n) or 0) // 2
+
+
+def _just_below(score: float, everything: Floats) -> float:
+    """Midway to the next lower score, so that the score itself is not on the edge."""
+    lower = everything[everything < score]
+    return float(_middle(float(lower.max()) if len(lower) else 0.0, score))
+
+
+def _just_above(score: float, everything: Floats) -> float:
+    higher = everything[everything > score]
+    # No line above a score of 1: such a picture fails whatever the line.
+    return float(_middle(score, float(higher.min()) if len(higher) else 1.0))
+
+
+def _middle(below: float, above: float) -> float:
+    middle = below + (above - below) / 2
+    return middle if middle > below else above
+
+
+def _cheapest(defects: Floats, good: Floats, escape: float, reject: float) -> float:
+    """The line where escape × share of defects below + reject × share of good above is least."""
     distinct = np.unique(np.concatenate([defects, good]))
     if len(distinct) == 1:
         return float(distinct[0])  # the model tells nothing apart: everything fails, nothing passes
-    caught = len(defects) - np.searchsorted(defects, distinct[1:], side="left")
-    rejected = len(good) - np.searchsorted(good, distinct[1:], side="left")
-    # In whole numbers, so that equals are equal: J times both counts.
-    best = int((caught * len(good) - rejected * len(defects)).argmax())
-    below, above = float(distinct[best]), float(distinct[best + 1])
-    middle = below + (above - below) / 2
-    return middle if middle > below else above
+    first = 0 if escape != reject else 1  # by Youden's J a line below all scores gains nothing
+    lines = distinct[first:]
+    caught = len(defects) - np.searchsorted(defects, lines, side="left")
+    rejected = len(good) - np.searchsorted(good, lines, side="left")
+    # Times both counts: with equal weights in whole numbers, so that equals are equal.
+    gain = escape * (caught * len(good)) - reject * (rejected * len(defects))
+    best = int(cast(int, gain.argmax())) + first
+    if best == 0:
+        return float(distinct[0])
+    return _middle(float(distinct[best - 1]), float(distinct[best]))

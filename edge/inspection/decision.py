@@ -47,7 +47,8 @@ def to_probabilities(
     """Class probabilities from a model's raw outputs, over the last axis.
 
     `outputs` is float, (..., n), n at least 2: logits, divided by `temperature` before the
-    softmax (Guo et al. 2017, equation 9), or probabilities, which are only brought to a sum of 1.
+    softmax (Guo et al. 2017, equation 9), or probabilities, which are brought to a sum of 1 and
+    raised to 1 / temperature: the same, since their logarithms are logits.
     Raises ModelError when they are not finite, or are probabilities that do not sum to about 1.
     """
     values = np.asarray(outputs, np.float64)
@@ -63,7 +64,11 @@ def to_probabilities(
             f"the model's output {values.tolist()} is no set of probabilities; "
             "say `output: logits` for this model"
         )
-    return np.asarray(values / total)
+    if temperature == 1:
+        return np.asarray(values / total)
+    # Against the largest, so that the sum stays above 0 however small the temperature.
+    against = np.clip(values / values.max(axis=-1, keepdims=True), 0.0, 1.0) ** (1.0 / temperature)
+    return np.asarray(against / against.sum(axis=-1, keepdims=True))
 
 
 def judge(
