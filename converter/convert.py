@@ -61,7 +61,6 @@ def convert(request: Request, say: Callable[[str], None] = lambda _line: None) -
 
     say(f"comparing float and int8 on {len(dataset.of('test'))} test pictures …")
     judged = judge(source, dataset, quantised.tflite)
-    pass_judgement(source.file, judged.int8.refusals())
     pass_gate(
         source.file,
         judged.compared,
@@ -69,6 +68,7 @@ def convert(request: Request, say: Callable[[str], None] = lambda _line: None) -
         judged.runtime_difference,
         request.limits,
     )
+    pass_judgement(source.file, judged.int8.refusals())
 
     version = request.model_version or content_version(quantised.tflite)
     spec = InspectionSpec(

@@ -1,7 +1,5 @@
 """The figures are right, and their intervals hold."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,9 @@ from hypothesis import strategies as st
 
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
-from trainer.metrics import auroc, auroc_interval, binomial_interval, evaluate
+from trainer.curves import auroc, average_precision
+from trainer.intervals import auroc_interval, average_precision_interval, binomial_interval
+from trainer.metrics import evaluate
 from trainer.thresholds import choose_thresholds
 
 # Coarse scores tie heavily, as those of an int8 model do.
@@ -35,26 +35,20 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(rows: list[tuple[float, 
     assert auroc(*_columns(rows)) == pytest.approx(sum(pairs) / len(pairs))
 
 
+@pytest.mark.usefixtures("require_train")
 @given(judged, st.integers(1, 8))
 @settings(max_examples=40, deadline=None)
 def test_the_auroc_interval_holds_the_estimate(rows: list[tuple[float, bool]], parts: int) -> None:
     """The interval is ordered, lies in 0 to 1, holds the estimate, and is repeatable."""
     scores, bad = _columns(rows)
     groups = [f"part{at % parts}" for at in range(len(rows))]
-    low, high = auroc_interval(scores, bad, groups, rounds=50)
-    assert 0 <= low <= auroc(scores, bad) <= high <= 1
-    assert (low, high) == auroc_interval(scores, bad, groups, rounds=50)
-
-
-def test_copies_of_a_picture_do_not_narrow_the_auroc_interval() -> None:
-    """Ten pictures of each part claim no more than one: the interval is over parts."""
-    rng = np.random.default_rng(5)
-    bad = np.arange(60) % 2 == 1
-    scores = rng.normal(bad * 1.0, 1)
-    groups = [f"p{at}" for at in range(60)]
-    once = auroc_interval(scores, bad, groups)
-    tenfold = auroc_interval(np.repeat(scores, 10), np.repeat(bad, 10), list(np.repeat(groups, 10)))
-    assert tenfold == pytest.approx(once)
+    for figure, interval in (
+        (auroc, auroc_interval),
+        (average_precision, average_precision_interval),
+    ):
+        low, high = interval(scores, bad, groups)
+        assert 0 <= low <= figure(scores, bad) <= high <= 1
+        assert (low, high) == interval(scores, bad, groups)
 
 
 def test_figures_need_both_kinds() -> None:
@@ -121,9 +115,11 @@ def test_evaluation_counts_as_the_daemon_judges() -> None:
     assert (judged.escapes.k, judged.escapes.n) == (1, 4)
     assert (judged.false_rejects.k, judged.false_rejects.n) == (1, 3)
     assert (judged.reviews.k, judged.reviews.n) == (3, 7)
-    written = json.loads(json.dumps(judged.as_json(), allow_nan=False))
-    assert written["escapes"]["rate"] == 0.25
-    assert "1 of 4 defects that pass" in judged.as_text()
+    assert judged.escapes.rate == 0.25
+    assert {name: (rate.k, rate.n) for name, rate in judged.by_class.items()} == {
+        "crack": (0, 2),
+        "dent": (1, 2),
+    }
 
 
 @given(judged)
