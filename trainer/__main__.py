@@ -45,11 +45,9 @@ def _parse(given: list[str]) -> argparse.Namespace:
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    from trainer.fit import Recipe
-    from trainer.network import NETWORKS
+    from trainer.options import add_training
     from trainer.wishes import add_wishes
 
-    usual = Recipe()
     parser = argparse.ArgumentParser(
         prog="edge-train",
         description="Trains a network on a folder of pictures and measures it on the test part.",
@@ -65,12 +63,7 @@ def _train_parser() -> argparse.ArgumentParser:
         help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without",
     )
     parser.add_argument("-o", dest="run", metavar="RUN", type=Path, required=True, help="folder")
-    parser.add_argument("--network", choices=list(NETWORKS), default=usual.network)
-    parser.add_argument(
-        "--epochs", type=_positive, default=usual.epochs, help="at most (%(default)s)"
-    )
-    parser.add_argument("--batch", type=_positive, default=usual.batch, help="(%(default)s)")
-    parser.add_argument("--seed", type=_seed, default=usual.seed, help="(%(default)s)")
+    add_training(parser)
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
     add_wishes(parser)
@@ -112,12 +105,18 @@ def _run(args: argparse.Namespace) -> int:
         judged = measure(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{judged.as_text()}\n")
         return _answer(judged.refusals())
-    from trainer.fit import Recipe
+    from trainer.options import recipe_of
     from trainer.run import train
     from trainer.wishes import wish_of
 
-    recipe = Recipe(network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed)
-    judged = train(args.dataset, args.run, recipe, args.ok_label, args.name, wish_of(args))
+    judged = train(
+        args.dataset,
+        args.run,
+        recipe_of(args),
+        ok_label=args.ok_label,
+        name=args.name,
+        wish=wish_of(args),
+    )
     sys.stdout.write(f"\n{judged.as_text()}\n\nwritten        {args.run}\n")
     return _answer(judged.refusals())
 
@@ -127,20 +126,6 @@ def _answer(refusals: Sequence[str]) -> int:
     if refusals:
         raise RefusedError("; ".join(refusals))
     return EXIT_DONE
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 4294967295")
-    return value
 
 
 if __name__ == "__main__":

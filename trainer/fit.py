@@ -4,6 +4,7 @@ Best is the epoch that ranks validation parts best (AUROC), then the lower loss.
 epochs that were unsure of everything: it punishes confidence, which thresholds make up for.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -11,33 +12,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.inspection.preprocess import InputSpec
 from trainer.augment import augment
+from trainer.checkpoint import Checkpoint, Snapshot
 from trainer.extra import keras, tensorflow
+from trainer.learner import Learner
+from trainer.logistic import fit_logistic
 from trainer.metrics import auroc
-from trainer.network import build_network
+from trainer.networks import build_network, input_of, network
+from trainer.recipe import Recipe
 from trainer.trained import probabilities
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train. `patience` is how many epochs without a better one end it."""
-
-    network: str = "baseline"
-    epochs: int = 40
-    batch: int = 32
-    seed: int = 0
-    patience: int = 20
-    augmentation: bool = True
-    quarter_turns: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """For `training` in the model's spec."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the train part gave; `number` counts from 1. Losses are weighted means."""
+    """What one pass over the train part gave. Losses are weighted means.
+
+    `number` counts from 1; 0 is a network that brought weights, with a head fitted to it, before
+    any pass.
+    """
 
     number: int
     loss: float
@@ -50,10 +43,15 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`."""
+    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
+
+    `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
+    int, (n,): equal for pictures of one physical part; None when each picture is its own.
+    """
 
     pictures: NDArray[np.uint8]
     classes: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
 
 
 class Watcher(Protocol):
@@ -71,39 +69,155 @@ def class_weights(classes: NDArray[np.int64], count: int) -> NDArray[np.float64]
 
 
 def fit(
-    recipe: Recipe, train: Part, validation: Part, classes: int, watcher: Watcher
+    recipe: Recipe,
+    train: Part,
+    validation: Part,
+    classes: int,
+    watcher: Watcher,
+    *,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Any, list[Epoch]]:
     """A model with the weights of the best epoch, and all epochs.
 
     The same recipe and pictures give the same weights, bit for bit, on the same machine with the
-    same libraries. Sets Keras' and TensorFlow's global seed and determinism.
+    same libraries, and so they do when a training was stopped and `checkpoint` has its last
+    epoch. Sets Keras' and TensorFlow's global seed and determinism.
     """
     keras().utils.set_random_seed(recipe.seed)
     tensorflow().config.experimental.enable_op_determinism()
-    model = build_network(recipe.network, classes)
-    watcher.start(model.count_params(), recipe.epochs)
-    rng = np.random.default_rng(recipe.seed)
-    weights = class_weights(train.classes, classes)
-    history: list[Epoch] = []
-    best, best_weights, since = (-np.inf, -np.inf), model.get_weights(), 0
-    for number in range(1, recipe.epochs + 1):
-        loss, accuracy = _one_epoch(
-            model, recipe, train, weights=weights, rng=rng, number=number, watcher=watcher
+    learned = network(recipe.network).learned
+    model = build_network(recipe.network, classes, _input(recipe))
+    run = _Run(recipe, train, validation, classes, Learner(model, recipe, frozen_norm=learned))
+    epochs = recipe.epochs if recipe.tune or not learned else 0
+    watcher.start(model.count_params(), epochs)
+    kept = checkpoint.load() if checkpoint is not None else None
+    if kept is not None:
+        run.restore(kept)
+        for epoch in run.history:
+            watcher.epoch(epoch)
+    elif learned:
+        watcher.epoch(run.fit_head())
+    while not run.is_over(epochs):
+        watcher.epoch(run.one_epoch(watcher))
+        if checkpoint is not None:
+            checkpoint.save(run.snapshot())
+    model.set_weights(run.best_weights)
+    return model, run.history
+
+
+def pace(step: int, steps: int, warm_up: int, cosine: bool) -> float:
+    """The share of the rate of learning at `step` of `steps`, both counted from 0: 0 to 1."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    if not cosine:
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+class _Run:
+    """A training between its epochs."""
+
+    def __init__(
+        self, recipe: Recipe, train: Part, validation: Part, classes: int, learner: Learner
+    ) -> None:
+        self._recipe = recipe
+        self._train, self._validation, self._classes = train, validation, classes
+        self._learner = learner
+        self._rng = np.random.default_rng(recipe.seed)
+        self._weights = class_weights(train.classes, classes)
+        self._number = 0
+        self._best = (-math.inf, -math.inf)
+        self._since = 0
+        self.history: list[Epoch] = []
+        self.best_weights: list[NDArray[Any]] = learner.model.get_weights()
+
+    def is_over(self, epochs: int) -> bool:
+        """Whether all epochs are done, or none of the last ones was better."""
+        return self._number >= epochs or self._since >= self._recipe.patience
+
+    def fit_head(self) -> Epoch:
+        """Epoch 0: logistic regression on the features of the weights that were brought."""
+        train = self._train
+        groups = train.groups if train.groups is not None else np.arange(len(train.classes))
+        features = self._learner.look(train.pictures)
+        linear, _, _ = fit_logistic(
+            features, train.classes, groups, self._classes, self._recipe.seed
         )
-        held_out = _look(model, validation, classes)
+        self._learner.set_head(linear)
+        logits = linear.logits(features)
+        own = logits[np.arange(len(logits)), train.classes]
+        miss = np.logaddexp.reduce(logits, axis=1) - own
+        accuracy = float(np.mean(logits.argmax(axis=1) == train.classes))
+        loss = float(np.mean(miss * self._weights[train.classes]))
+        return self._judged(loss, accuracy)
+
+    def one_epoch(self, watcher: Watcher) -> Epoch:
+        """One pass over the train part, and a look at the validation part."""
+        self._number += 1
+        recipe, train = self._recipe, self._train
+        batches = max(1, len(train.classes) // recipe.batch)
+        sums, seen = np.zeros(2), 0
+        for done, rows in enumerate(self._batches(batches), 1):
+            pictures = augment(train.pictures[rows], self._rng, recipe.variations)
+            classes = train.classes[rows]
+            share = pace(
+                (self._number - 1) * batches + done - 1,
+                recipe.epochs * batches,
+                round(recipe.warm_up * batches),
+                recipe.cosine,
+            )
+            figures = self._learner.step(
+                pictures, classes, self._weights[classes], self._rng, share
+            )
+            sums += np.array(figures) * len(rows)
+            seen += len(rows)
+            watcher.batch(self._number, done, batches)
+        self._learner.fold()
+        return self._judged(float(sums[0] / seen), float(sums[1] / seen))
+
+    def snapshot(self) -> Snapshot:
+        """What `restore` needs."""
+        facts = {
+            "number": self._number,
+            "since": self._since,
+            "best": self._best,
+            "rng": self._rng.bit_generator.state,
+            "history": [asdict(epoch) for epoch in self.history],
+        }
+        return Snapshot(facts, self._learner.state(), self.best_weights)
+
+    def restore(self, kept: Snapshot) -> None:
+        """Goes on after the last epoch that was kept."""
+        self._number, self._since = kept.facts["number"], kept.facts["since"]
+        self._best = kept.facts["best"][0], kept.facts["best"][1]
+        self._rng.bit_generator.state = kept.facts["rng"]
+        self.history = [Epoch(**epoch) for epoch in kept.facts["history"]]
+        self._learner.restore(kept.state)
+        self.best_weights = kept.best
+
+    def _judged(self, loss: float, accuracy: float) -> Epoch:
+        held_out = _look(self._learner.model, self._validation, self._classes)
         reached = held_out[2], -held_out[0]
-        better = reached > best
+        better = reached > self._best
         if better:
-            best, best_weights, since = reached, model.get_weights(), 0
+            self._best, self._since = reached, 0
+            self.best_weights = self._learner.model.get_weights()
         else:
-            since += 1
-        epoch = Epoch(number, loss, accuracy, *held_out, best=better)
-        history.append(epoch)
-        watcher.epoch(epoch)
-        if since >= recipe.patience:
-            break
-    model.set_weights(best_weights)
-    return model, history
+            self._since += 1
+        self.history.append(Epoch(self._number, loss, accuracy, *held_out, best=better))
+        return self.history[-1]
+
+    def _batches(self, batches: int) -> Iterator[NDArray[np.int64]]:
+        # A short rest is left out: its few pictures would upset the batch normalisation. Each
+        # epoch leaves out others.
+        order = self._rng.permutation(len(self._train.classes))
+        for at in range(batches):
+            # sorted, so that a file of pictures is read forwards
+            yield np.sort(order[at * self._recipe.batch : (at + 1) * self._recipe.batch])
+
+
+def _input(recipe: Recipe) -> InputSpec:
+    return input_of(recipe.network, recipe.side)
 
 
 def _look(model: Any, part: Part, classes: int) -> tuple[float, float, float]:
@@ -114,36 +228,3 @@ def _look(model: Any, part: Part, classes: int) -> tuple[float, float, float]:
     loss = np.average(-np.log(np.maximum(own, 1e-7)), weights=balance)
     accuracy = np.mean(found.argmax(axis=-1) == part.classes)
     return float(loss), float(accuracy), auroc(1 - found[:, 0], part.classes > 0)
-
-
-def _one_epoch(
-    model: Any,
-    recipe: Recipe,
-    train: Part,
-    *,
-    weights: NDArray[np.float64],
-    rng: np.random.Generator,
-    number: int,
-    watcher: Watcher,
-) -> tuple[float, float]:
-    total = -(-len(train.classes) // recipe.batch)
-    sums = np.zeros(2)
-    for done, rows in enumerate(_batches(len(train.classes), recipe.batch, rng), 1):
-        pictures = train.pictures[rows]
-        if recipe.augmentation:
-            pictures = augment(pictures, rng, quarter_turns=recipe.quarter_turns)
-        classes = train.classes[rows]
-        model.reset_metrics()  # else Keras returns a mean over earlier epochs too
-        figures = model.train_on_batch(
-            pictures.astype(np.float32), classes, sample_weight=weights[classes]
-        )
-        sums += np.array(figures, np.float64) * len(rows)
-        watcher.batch(number, done, total)
-    loss, accuracy = sums / len(train.classes)
-    return float(loss), float(accuracy)
-
-
-def _batches(n: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    order = rng.permutation(n)
-    for at in range(0, n, batch):
-        yield order[at : at + batch]

@@ -1,21 +1,23 @@
 """Pictures as the network sees them, decoded and reduced by the daemon's own path."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DatasetError, PictureError
+from edge.errors import DatasetError, EdgeInspectError, PictureError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
 from trainer.dataset import Sample
 from trainer.manifest import NAMED
 
+Progress = Callable[[int, int], None]
+
 
 def load_pictures(
-    samples: Sequence[Sample],
-    spec: InputSpec,
-    progress: Callable[[int, int], None] | None = None,
+    samples: Sequence[Sample], spec: InputSpec, progress: Progress | None = None
 ) -> NDArray[np.uint8]:
     """The model's input for each sample: uint8, (n, *spec.shape), RGB or grey, 0 to 255.
 
@@ -23,12 +25,55 @@ def load_pictures(
     many. Raises DatasetError that names the unreadable pictures: the first ten, and the count.
     """
     pictures = np.empty((len(samples), *spec.shape), np.uint8)
+    for at, picture in enumerate(_each(samples, spec, progress)):
+        pictures[at] = picture
+    return pictures
+
+
+def map_pictures(
+    samples: Sequence[Sample], spec: InputSpec, file: Path, progress: Progress | None = None
+) -> NDArray[np.uint8]:
+    """The same, kept in `file` and mapped into memory read-only, so that any number fits.
+
+    A file that is there already is taken as it is: name it by what decides its content. It
+    appears whole or not at all. Raises DatasetError, and EdgeInspectError when it cannot be
+    written.
+    """
+    shape = (len(samples), *spec.shape)
+    if not file.exists():
+        half = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with half.open("wb") as stream:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                # written, not mapped: a full disk is then an error and not the end of the process
+                for picture in _each(samples, spec, progress):
+                    stream.write(picture.tobytes())
+            half.replace(file)
+        except OSError as error:
+            raise EdgeInspectError(
+                f"{file}: cannot be written ({error.strerror}); the pictures need "
+                f"{np.prod(shape) / 1e6:.0f} MB there: make room, or give -o another disk"
+            ) from error
+        finally:
+            half.unlink(missing_ok=True)
+    found: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
+    if found.shape != shape or found.dtype != np.uint8:
+        raise EdgeInspectError(f"{file}: holds {found.shape}, not {shape}; remove it")
+    return found
+
+
+def _each(
+    samples: Sequence[Sample], spec: InputSpec, progress: Progress | None
+) -> Iterator[NDArray[np.uint8]]:
+    """The pictures, one at a time; a black one for each that cannot be read, and the error last."""
     broken: list[str] = []
     for at, sample in enumerate(samples):
         try:
-            pictures[at] = preprocess(read_picture(sample.path), spec)
+            yield preprocess(read_picture(sample.path), spec)
         except PictureError as error:
             broken.append(str(error))
+            yield np.zeros(spec.shape, np.uint8)
         if progress is not None:
             progress(at + 1, len(samples))
     if broken:
@@ -36,4 +81,3 @@ def load_pictures(
         more = [f"… and {rest} more"] if rest > 0 else []
         head = f"{len(broken)} of {len(samples)} pictures cannot be used; replace or remove them:"
         raise DatasetError("\n  ".join([head, *broken[:NAMED], *more]))
-    return pictures

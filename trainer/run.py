@@ -14,16 +14,17 @@ import numpy as np
 from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
+from trainer.checkpoint import Checkpoint
 from trainer.claims import check_provable
-from trainer.dataset import PARTS, Dataset, Sample, load_dataset
-from trainer.dataset import Part as PartName
+from trainer.dataset import PARTS, Dataset, load_dataset
 from trainer.extra import keras, tensorflow
-from trainer.fit import Part, Recipe, fit
+from trainer.fit import fit
 from trainer.metrics import Evaluation
-from trainer.network import input_of
-from trainer.pictures import load_pictures
+from trainer.networks import input_of
+from trainer.parts import load_parts
 from trainer.progress import Display
-from trainer.rundir import EVALUATION, HISTORY, MODEL, prepare_run, write_json
+from trainer.recipe import Recipe
+from trainer.rundir import EVALUATION, HISTORY, MODEL, finish_run, prepare_run, write_json
 from trainer.settle import settle
 from trainer.trained import TrainedSpec, probabilities, save_trained
 from trainer.wish import Wish
@@ -36,6 +37,7 @@ def train(
     root: Path,
     run: Path,
     recipe: Recipe,
+    *,
     ok_label: str,
     name: str | None,
     wish: Wish | None = None,
@@ -44,7 +46,7 @@ def train(
 
     Returns the figures of the test part. Raises EdgeInspectError for what a user can mend.
     """
-    wanted = input_of(recipe.network)
+    wanted = input_of(recipe.network, recipe.side)
     data = load_dataset(
         root,
         ok_label,
@@ -54,21 +56,24 @@ def train(
     )
     test = data.counts()["test"]
     check_provable(wish or Wish(), test[ok_label], sum(test.values()) - test[ok_label])
-    prepare_run(run, root)
+    unfinished = prepare_run(run, root)
     with Display() as display:
         display.say(describe(data))
         display.say(f"network        {recipe.network}, seed {recipe.seed}")
-        pictures = load_pictures(data.samples, wanted, display.reading)
         fingerprint = data.fingerprint()
-        parts = {
-            part: Part(pictures[_rows(data, part)], _classes(data, data.of(part))) for part in PARTS
-        }
-        del pictures
-        count = len(data.labels)
-        model, history = fit(recipe, parts["train"], parts["validation"], count, display)
+        version = _version(fingerprint, recipe)
+        parts = load_parts(data, fingerprint, wanted, unfinished, display.reading)
+        model, history = fit(
+            recipe,
+            parts["train"],
+            parts["validation"],
+            len(data.labels),
+            display,
+            checkpoint=Checkpoint(unfinished / f"{recipe.network}.npz", version),
+        )
         spec = TrainedSpec(
             name=name or root.resolve().name or "model",
-            version=_version(fingerprint, recipe),
+            version=version,
             labels=data.labels,
             ok_label=ok_label,
             input=wanted,
@@ -86,6 +91,7 @@ def train(
         write_json(run / HISTORY, [asdict(epoch) for epoch in history])
         write_json(run / EVALUATION, as_file(judged, spec.name, spec.version, fingerprint))
         save_trained(model, spec, run / MODEL)  # last: the run counts once its model is there
+        finish_run(run)
     return judged
 
 
@@ -110,14 +116,6 @@ def describe(data: Dataset) -> str:
         groups = len({sample.group for sample in data.samples if sample.part == part})
         lines.append(f"{part:<{width}} {row}  {groups:>6}")
     return "\n".join(lines)
-
-
-def _rows(data: Dataset, part: PartName) -> list[int]:
-    return [at for at, sample in enumerate(data.samples) if sample.part == part]
-
-
-def _classes(data: Dataset, samples: Sequence[Sample]) -> Any:
-    return np.array([data.labels.index(sample.label) for sample in samples], np.int64)
 
 
 def _best(history: Sequence[Any]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from edge.errors import EdgeInspectError
 MODEL = "model.keras"
 EVALUATION = "evaluation.json"
 HISTORY = "history.json"
+UNFINISHED = ".unfinished"  # what a stopped run goes on from: pictures, and the last epoch
 
 
-def prepare_run(run: Path, dataset: Path) -> None:
+def prepare_run(run: Path, dataset: Path) -> Path:
     """Makes the folder, or finds an earlier run in it, before time is spent on training.
 
-    An earlier run stays as it is until a new one is complete. Raises EdgeInspectError when the
+    Returns the folder for what a stopped run goes on from; `finish_run` removes it. An earlier
+    run stays as it is until a new one is complete. Raises EdgeInspectError when the
     folder holds something else, cannot be written, or lies in the data set.
     """
     if run.resolve().is_relative_to(dataset.resolve()):
@@ -26,7 +29,8 @@ def prepare_run(run: Path, dataset: Path) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
         others = [entry.name for entry in run.iterdir() if not entry.name.startswith(".")]
-        if others and not (run / MODEL).is_file():
+        ours = (run / MODEL).is_file() or (run / UNFINISHED).is_dir()
+        if others and not ours:
             raise EdgeInspectError(
                 f"{run}: is no folder of a run (it holds {sorted(others)[0]}); "
                 "give -o a new or empty folder"
@@ -34,10 +38,17 @@ def prepare_run(run: Path, dataset: Path) -> None:
         probe = run / f".probe.{os.getpid()}"
         probe.touch()
         probe.unlink()
+        (run / UNFINISHED).mkdir(exist_ok=True)
     except OSError as error:
         raise EdgeInspectError(
             f"{run}: cannot be written ({error.strerror}); give -o a folder that can"
         ) from error
+    return run / UNFINISHED
+
+
+def finish_run(run: Path) -> None:
+    """Removes what only a stopped run needs."""
+    shutil.rmtree(run / UNFINISHED, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -121,7 +121,7 @@ def load_trained(path: Path) -> tuple[Any, TrainedSpec | None]:
 
 
 def probabilities(
-    model: Any, spec: TrainedSpec | None, pictures: NDArray[np.uint8], batch: int = 256
+    model: Any, spec: TrainedSpec | None, pictures: NDArray[np.uint8], batch: int = 64
 ) -> NDArray[np.float64]:
     """What the model says of each picture: float64, (n, labels), 0 to 1, rows sum to 1.
 
@@ -145,7 +145,7 @@ def scores(
     spec: TrainedSpec | None,
     pictures: NDArray[np.uint8],
     ok_index: int = 0,
-    batch: int = 256,
+    batch: int = 64,
 ) -> NDArray[np.float64]:
     """P(defective) of each picture: float64, (n,), 0 to 1; 1 - P(ok).
 

@@ -1,0 +1,54 @@
+"""The networks that can be trained, by name. Each takes raw pixels, 0 to 255: scaling is inside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edge.errors import EdgeInspectError
+from edge.inspection.preprocess import InputSpec
+from trainer.networks import baseline, compact, pretrained
+from trainer.networks.terms import HEAD
+
+__all__ = ["HEAD", "NETWORKS", "Network", "build_network", "input_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The input a network takes, and what builds it from that input and the number of classes.
+
+    `learned` says that it brings weights: its head is fitted first, and the statistics of its
+    batch normalisation stay as they are.
+    """
+
+    input: InputSpec
+    build: Callable[[InputSpec, int], Any]
+    learned: bool = False
+
+
+NETWORKS: dict[str, Network] = {
+    "baseline": Network(baseline.INPUT, baseline.baseline),
+    "compact": Network(compact.INPUT, compact.compact),
+    "pretrained": Network(pretrained.INPUT, pretrained.pretrained, learned=True),
+}
+
+
+def input_of(name: str, side: int | None = None) -> InputSpec:
+    """What the network takes, at `side` pixels where given. Raises EdgeInspectError."""
+    usual = network(name).input
+    return usual if side is None else usual.model_copy(update={"width": side, "height": side})
+
+
+def build_network(name: str, classes: int, input_spec: InputSpec | None = None) -> Any:
+    """A new Keras model with softmax outputs, not compiled. Raises EdgeInspectError."""
+    entry = network(name)
+    return entry.build(input_spec or entry.input, classes)
+
+
+def network(name: str) -> Network:
+    """The network of that name. Raises EdgeInspectError for one that does not exist."""
+    try:
+        return NETWORKS[name]
+    except KeyError:
+        raise EdgeInspectError(
+            f"--network {name}: no such network; choose one of {', '.join(NETWORKS)}"
+        ) from None

