@@ -22,6 +22,8 @@ class Head:
 class Cut:
     """`body` maps pixels to features, or to logits when there is no `head`.
 
+    Features that the model concatenates are outputs of their own, in that order: in one int8
+    tensor they would share one scale, and those of small range would lose what they say.
     `ends_in_softmax` says whether a softmax was cut off: only then did the model give
     probabilities, and only then are the logits known to be logits.
     """
@@ -74,9 +76,22 @@ def _head(dense: Any) -> Head:
 def _up_to(k: Any, model: Any, layer: Any, name: str) -> Any:
     """The model up to the input of `layer`."""
     try:
-        return k.Model(model.inputs, layer.input, name="body")
+        return k.Model(model.inputs, _apart(k, layer.input), name="body")
     except (AttributeError, ValueError) as error:
         raise ModelError(
             f"{name}: the layer {layer.name!r} cannot be cut off ({error}); "
             "use each layer once, in a Sequential or functional model"
         ) from error
+
+
+def _apart(k: Any, features: Any) -> Any:
+    """What a concatenation of feature vectors was made from; other features as they are."""
+    made_by = getattr(features, "_keras_history", None)
+    layer = getattr(made_by, "operation", None)
+    if (
+        not isinstance(layer, k.layers.Concatenate)
+        or len(features.shape) != 2
+        or len(layer._inbound_nodes) != 1  # used once: its inputs are not ambiguous
+    ):
+        return features
+    return list(layer.input)

@@ -73,18 +73,24 @@ def input_scale(tflite: bytes) -> tuple[float, int]:
 def with_float_head(
     tflite: bytes, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> bytes:
-    """The model with a dense layer in float32 after its one output.
+    """The model with a dense layer in float32 after its outputs, concatenated by name.
 
-    The output of `tflite` is float32, (1, features). `weights` is (features, n) as Keras keeps
-    them, `bias` is (n,). The new output is float32, (1, n). Raises ModelError when they do not fit.
+    The outputs of `tflite` are float32, (1, features of each). `weights` is (all features, n) as
+    Keras keeps them, `bias` is (n,). The new output is float32, (1, n). Raises ModelError when
+    they do not fit.
     """
     schema, model = read_model(tflite)
     graph = model.subgraphs[0]
-    (features,) = graph.outputs
-    shape = [int(n) for n in graph.tensors[features].shape]
-    if shape != [1, weights.shape[0]] or graph.tensors[features].type != _FLOAT32:
+    outputs = _by_name(model)
+    shapes = [[int(n) for n in graph.tensors[at].shape] for at in outputs]
+    fit = all(len(shape) == 2 and shape[0] == 1 for shape in shapes)
+    if (
+        not fit
+        or sum(shape[1] for shape in shapes) != weights.shape[0]
+        or any(graph.tensors[at].type != _FLOAT32 for at in outputs)
+    ):
         raise ModelError(
-            f"the features have shape {shape}, the head takes {[1, weights.shape[0]]} of float32"
+            f"the features have shape {shapes}, the head takes {[1, weights.shape[0]]} of float32"
         )
 
     def add_tensor(name: str, shape: tuple[int, ...], values: NDArray[np.float32] | None) -> int:
@@ -105,20 +111,44 @@ def with_float_head(
     offset = add_tensor("head/bias", (n,), np.ascontiguousarray(bias, "<f4"))
     logits = add_tensor("logits", (1, n), None)
 
-    # Version 1 of its own: the oldest runtimes know it, whatever version the int8 layers need.
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
-    code.version = 1
-    model.operatorCodes.append(code)
-    dense = schema.OperatorT()
-    dense.opcodeIndex = len(model.operatorCodes) - 1
+    def add_operator(name: str) -> Any:
+        # Version 1 of its own: the oldest runtimes know it, whatever the int8 layers need.
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 1
+        model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(model.operatorCodes) - 1
+        graph.operators.append(operator)
+        return operator
+
+    features = outputs[0]
+    if len(outputs) > 1:
+        features = add_tensor("features", (1, weights.shape[0]), None)
+        join = add_operator("CONCATENATION")
+        join.inputs = np.array(outputs, np.int32)
+        join.outputs = np.array([features], np.int32)
+        join.builtinOptionsType = schema.BuiltinOptions.ConcatenationOptions
+        join.builtinOptions = schema.ConcatenationOptionsT()
+        join.builtinOptions.axis = 1
+    dense = add_operator("FULLY_CONNECTED")
     dense.inputs = np.array([features, kernel, offset], np.int32)
     dense.outputs = np.array([logits], np.int32)
     dense.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
     dense.builtinOptions = schema.FullyConnectedOptionsT()
-    graph.operators.append(dense)
     graph.outputs = np.array([logits], np.int32)
     for signature in model.signatureDefs or []:
-        for output in signature.outputs:
-            output.tensorIndex = logits
+        signature.outputs = signature.outputs[:1]
+        signature.outputs[0].tensorIndex = logits
     return write_model(model)
+
+
+def _by_name(model: Any) -> list[int]:
+    """The tensors that are outputs, in the order of their names in the signature."""
+    found = [int(at) for at in model.subgraphs[0].outputs]
+    if len(found) == 1:
+        return found
+    named = {bytes(out.name): int(out.tensorIndex) for out in model.signatureDefs[0].outputs}
+    if sorted(named.values()) != sorted(found):
+        raise ModelError("the converted model does not name its outputs; report this as a fault")
+    return [named[name] for name in sorted(named)]

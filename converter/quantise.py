@@ -60,18 +60,20 @@ def quantise(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
         )
     bands = 1
     if parts.head is not None:
-        tflite, bands = with_bands(tflite)
+        if len(parts.body.outputs) == 1:
+            tflite, bands = with_bands(tflite)
         weights = np.tile(parts.head.weights, (bands, 1))  # a feature is the sum of its bands
         tflite = with_float_head(tflite, weights, parts.head.bias)
     found = operators(tflite)
-    check_operators(found, parts.head is not None, source.file)
+    head = 0 if parts.head is None else 1 + (len(parts.body.outputs) > 1)
+    check_operators(found, head, source.file)
     return Quantised(tflite, parts.head is not None, bands, found)
 
 
-def check_operators(found: tuple[Operator, ...], float_head: bool, name: str) -> None:
-    """Raises ModelError when an operator other than the head computes in float."""
+def check_operators(found: tuple[Operator, ...], head: int, name: str) -> None:
+    """Raises ModelError when an operator before the last `head` ones computes in float."""
     inner = [op for op in found if op.name not in _EDGES]
-    body = inner[:-1] if float_head else inner
+    body = inner[: len(inner) - head]
     stray = sorted({op.name for op in body if op.is_float})
     if stray:
         raise ModelError(
@@ -86,7 +88,10 @@ def _convert(source: Source, body: Any, pictures: NDArray[np.uint8]) -> bytes:
 
     def serve(pixels: Any) -> Any:
         scaled = pixels if (factor, offset) == (1.0, 0.0) else pixels * factor + offset
-        return body(scaled, training=False)
+        outputs = body(scaled, training=False)
+        if not isinstance(outputs, list | tuple):
+            return outputs
+        return {f"feature{at:03}": output for at, output in enumerate(outputs)}
 
     # A batch of exactly one: an open batch size leaves SHAPE and PACK operators in the graph.
     signature = [tf.TensorSpec((1, *source.input.shape), tf.float32, name="pixels")]
