@@ -14,6 +14,7 @@ EPILOG = """\
 commands other than training:
   edge-train elpv -o DIR              solar-cell pictures to try it with
   edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
+  edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
 (`edge-train COMMAND --help` says more; a data set named like a command is given as ./NAME)
 """
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(given: list[str]) -> argparse.Namespace:
-    commands = {"elpv": _elpv_parser, "evaluate": _evaluate_parser}
+    commands = {"elpv": _elpv_parser, "evaluate": _evaluate_parser, "report": _report_parser}
     if given and given[0] in commands:
         return commands[given[0]]().parse_args(given[1:])
     return _train_parser().parse_args(given)
@@ -92,6 +93,18 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train report",
+        description="Writes RUN/report.html again, with the converted model's figures if given.",
+    )
+    parser.set_defaults(command="report")
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder that edge-train -o wrote")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="it was trained on")
+    parser.add_argument("--tflite", metavar="FILE", type=Path, help="what edge-convert made of it")
+    return parser
+
+
 def _run(args: argparse.Namespace) -> int:
     if args.command == "elpv":
         from trainer.elpv import make_elpv
@@ -105,7 +118,13 @@ def _run(args: argparse.Namespace) -> int:
         judged = measure(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{judged.as_text()}\n")
         return _answer(judged.refusals())
+    if args.command == "report":
+        from trainer.report.build import build_report
+
+        sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
+        return EXIT_DONE
     from trainer.options import recipe_of
+    from trainer.report.build import build_report
     from trainer.run import train
     from trainer.wishes import wish_of
 
@@ -117,7 +136,8 @@ def _run(args: argparse.Namespace) -> int:
         name=args.name,
         wish=wish_of(args),
     )
-    sys.stdout.write(f"\n{judged.as_text()}\n\nwritten        {args.run}\n")
+    build_report(args.run, args.dataset)
+    sys.stdout.write(f"\n{judged.as_text()}\n\nwritten        {args.run}, with report.html\n")
     return _answer(judged.refusals())
 
 

@@ -49,7 +49,7 @@ def average_precision(scores: ArrayLike, defective: ArrayLike) -> float:
 
 
 def placements(values: Floats, bad: Bools) -> Floats:
-    """For each picture the share of the other kind on its right side, ties for a half; (n,), 0 to 1.
+    """For each picture the share of the other kind on its right side, ties for a half; (n,).
 
     Their mean over either kind is the AUROC (DeLong, DeLong and Clarke-Pearson 1988, eq. 4-5).
     """

@@ -87,15 +87,13 @@ def _precision(values: Floats, bad: Bools) -> float:
 
 def _effective(values: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
     return (
-        effective_number(values[bad], names[bad]),
-        effective_number(values[~bad], names[~bad]),
+        effective_number(values[bad], names[bad].tolist()),
+        effective_number(values[~bad], names[~bad].tolist()),
     )
 
 
-def _logit_interval(
-    estimate: float, pull: Floats, bad: Bools, names: np.ndarray
-) -> Interval:
-    """From each picture's pull on the estimate, (n,), summed by group; Welch's degrees of freedom."""
+def _logit_interval(estimate: float, pull: Floats, bad: Bools, names: np.ndarray) -> Interval:
+    """From each picture's pull on the estimate, (n,), summed by group; Welch's freedom."""
     if not 0 < estimate < 1:
         return estimate, estimate
     _names, member = np.unique(names, return_inverse=True)

@@ -73,11 +73,12 @@ class Evaluation:
         """Why this model must not judge parts; empty when it may."""
         if not self.learned:
             low, high = self.auroc_interval
-            return [
+            reason = (
                 f"not learned: on the test part its AUROC is {self.auroc:.3f}, 95 % interval "
                 f"{low:.3f} to {high:.3f}, and 0.5 is guessing; no threshold is given; check the "
                 "labels (edge-train audit), or add pictures of more parts, of defects above all"
-            ]
+            )
+            return [reason]
         return self.claims.refusals()
 
     def as_json(self) -> dict[str, Any]:
@@ -110,15 +111,13 @@ class Evaluation:
 
     def as_text(self) -> str:
         """A table for the people at the line."""
-        low, high = self.auroc_interval
-        precise = self.average_precision_interval
+        counts = f"{self.n_ok} good, {self.n_defect} defective, of {self.n_groups} groups"
+        guessing = self.n_defect / (self.n_ok + self.n_defect)
+        precise = _spread(self.average_precision, self.average_precision_interval, guessing)
         lines = [
-            f"pictures       {self.n_ok} good, {self.n_defect} defective, "
-            f"of {self.n_groups} groups",
-            f"AUROC           {self.auroc:.3f}  (95 % interval {low:.3f} to {high:.3f}; "
-            "0.5 is guessing, 1 is perfect)",
-            f"avg. precision  {self.average_precision:.3f}  (95 % interval {precise[0]:.3f} to "
-            f"{precise[1]:.3f}; {self.n_defect / (self.n_ok + self.n_defect):.3f} is guessing)",
+            f"pictures       {counts}",
+            f"AUROC           {_spread(self.auroc, self.auroc_interval, 0.5)}",
+            f"avg. precision  {precise}",
         ]
         if not self.learned:
             return "\n".join([*lines, "NOT LEARNED    the interval of the AUROC touches 0.5"])
@@ -145,6 +144,7 @@ def evaluate(
     groups: Sequence[str],
     thresholds: Thresholds,
     ok_label: str,
+    *,
     wish: Wish | None = None,
 ) -> Evaluation:
     """Judges the scores as the daemon would and compares with the truth.
@@ -166,9 +166,7 @@ def evaluate(
     def rate(k: int, kind: NDArray[np.bool_]) -> Rate:
         return rate_of(k, int(kind.sum()), effective_number(values[kind], list(parts[kind])))
 
-    by_class = {
-        name: rate(confusion[name]["pass"], truth == name) for name in names[1:]
-    }
+    by_class = {name: rate(confusion[name]["pass"], truth == name) for name in names[1:]}
     escapes = rate(sum(one.k for one in by_class.values()), defective)
     false_rejects = rate(confusion[ok_label]["fail"], ~defective)
     reviewed = sum(row["review"] for row in confusion.values())
@@ -189,4 +187,12 @@ def evaluate(
         confusion=confusion,
         calibration=reliability(values, defective),
         claims=claims(escapes, false_rejects, wish or Wish()),
+    )
+
+
+def _spread(value: float, interval: Interval, guessing: float) -> str:
+    low, high = interval
+    return (
+        f"{value:.3f}  (95 % interval {low:.3f} to {high:.3f}; {guessing:.3g} is guessing, "
+        "1 is perfect)"
     )

@@ -80,7 +80,7 @@ def judge_test(
     """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
     test = data.of("test")
     labels, groups = [s.label for s in test], [s.group for s in test]
-    return evaluate(found, labels, groups, thresholds, data.ok_label, wish)
+    return evaluate(found, labels, groups, thresholds, data.ok_label, wish=wish)
 
 
 def scored(samples: Sequence[Sample], found: Floats) -> list[Scored]:

@@ -1,4 +1,4 @@
-"""What a plant states: how much may escape, how much may be rejected in vain, or what each costs."""
+"""What a plant states: how much may escape, how much may fail in vain, or what each costs."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -64,7 +64,7 @@ class Wish:
 
 
 def parse_share(text: str) -> float:
-    """"0.5%" and "0.005" are the same share. Raises ValueError saying what is wanted."""
+    """ "0.5%" and "0.005" are the same share. Raises ValueError saying what is wanted."""
     cleaned = text.strip().replace("%", "").strip()
     try:
         value = float(cleaned)

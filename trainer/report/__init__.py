@@ -1,0 +1,1 @@
+"""report.html: one file that tells a quality engineer what a model can do, offline and on paper."""

@@ -1,0 +1,129 @@
+"""From the folder of a run to report.html."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import EdgeInspectError
+from edge.inspection.preprocess import preprocess
+from edge.picture import read_picture
+from trainer.report import sections
+from trainer.report.conversion import conversion_section
+from trainer.report.facts import Facts, read_facts
+from trainer.report.gallery import cards, choose
+from trainer.report.heat import Judge
+from trainer.report.page import page, section, words
+from trainer.report.slider import slider
+from trainer.rundir import MODEL
+from trainer.trained import load_trained, scores
+
+REPORT = "report.html"
+
+
+def build_report(
+    run: Path,
+    root: Path,
+    tflite: Path | None = None,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Path:
+    """Writes report.html into `run` from what stands there, and returns its path.
+
+    `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
+    TensorFlow for the heat maps. Raises EdgeInspectError for what a user can mend.
+    """
+    facts = read_facts(run)
+    model, spec = load_trained(run / MODEL)
+
+    def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return scores(model, spec, pictures)
+
+    say("report         drawing, with heat maps of the pictures worth a look")
+    text = render(facts, root, judge, tflite)
+    target = run / REPORT
+    half = target.with_name(f".{REPORT}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(target)
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{target}: cannot be written ({error.strerror}); check the disk and the folder's "
+            "permissions"
+        ) from error
+    finally:
+        half.unlink(missing_ok=True)
+    return target
+
+
+def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -> str:
+    """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
+    spec, judged = facts.spec, facts.judged
+    found = [sections.verdict_section(facts)]
+    if judged.learned:
+        found.append(
+            section(
+                "When a threshold moves",
+                words(
+                    "What these test pictures would have got with other thresholds. Choose by what "
+                    "an escape and a false reject cost you, then set decision.review_from and "
+                    "decision.reject_at in config.yaml; what was seen while choosing proves less "
+                    "than what was chosen before."
+                ),
+                slider(judged, facts.scores, facts.defective),
+            )
+        )
+    found += [sections.ranking_section(facts), sections.scores_section(facts)]
+    if judged.learned:
+        found += [_gallery(facts, root, judge), sections.calibration_section(facts)]
+    found += [
+        sections.comparison_section(facts),
+        sections.data_section(facts),
+        sections.audit_section(facts),
+        sections.training_section(facts),
+    ]
+    if tflite is not None:
+        some = [preprocess(read_picture(root / row.file), spec.input) for row in facts.test[:8]]
+        found.append(conversion_section(tflite, np.stack(some)))
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
+    return page(
+        f"{spec.name}, version {spec.version}",
+        sections.summary(judged),
+        found,
+        f"made with {tools}",
+    )
+
+
+def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
+    spec = facts.spec
+    chosen = choose(facts.test, spec.thresholds, spec.ok_label)
+    shown = [
+        sections.gallery_section(title, meaning, cards(rows, root, spec.input, judge))
+        for title, meaning, rows in (
+            (
+                f"Escapes: {chosen.all_escapes}",
+                "Defects that pass, the surest mistakes first.",
+                chosen.escapes,
+            ),
+            (
+                f"False rejects: {chosen.all_false_rejects}",
+                "Good parts that fail, the surest mistakes first.",
+                chosen.false_rejects,
+            ),
+            (
+                "Closest calls",
+                "Judged rightly or sent to a person, but nearest to a threshold.",
+                chosen.closest,
+            ),
+        )
+    ]
+    return section(
+        "Pictures worth a look",
+        words(
+            "Left the picture, right what the network looked at: covering a red region lowers the "
+            "score, covering a blue one raises it. A red region beside the part means that it "
+            "judges by something else than the part."
+        ),
+        *shown,
+    )

@@ -1,0 +1,90 @@
+"""What a report is made of, read from the folder of a run; nothing is drawn here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import EdgeInspectError
+from trainer.metrics import Evaluation, evaluate
+from trainer.rundir import HISTORY, MODEL
+from trainer.settle import SCORES, Scored
+from trainer.trained import TrainedSpec, read_spec
+from trainer.wish import Wish
+
+AUDIT = "audit.json"
+COMPARISON = "comparison.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A run in memory. `history` is the epochs; `audit` and `comparison` are empty when missing."""
+
+    run: Path
+    spec: TrainedSpec
+    judged: Evaluation
+    test: tuple[Scored, ...]
+    validation: tuple[Scored, ...]
+    history: list[dict[str, Any]]
+    audit: dict[str, Any]
+    comparison: list[dict[str, Any]]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """P(defective) of the test part, float64, (n,)."""
+        return np.array([row.score for row in self.test])
+
+    @property
+    def defective(self) -> NDArray[np.bool_]:
+        """The truth of the test part, bool, (n,)."""
+        return np.array([row.label != self.spec.ok_label for row in self.test])
+
+
+def read_facts(run: Path) -> Facts:
+    """All that a run left behind. Raises EdgeInspectError naming the file that is missing."""
+    spec = read_spec(run / MODEL)
+    if spec is None:
+        raise EdgeInspectError(
+            f"{run / MODEL}: not made by edge-train, so there is nothing to report; train one"
+        )
+    try:
+        rows = [Scored(**row) for row in _json(run / SCORES)]
+    except (TypeError, ValueError) as error:
+        raise EdgeInspectError(f"{run / SCORES}: {error}; train again") from error
+    test = tuple(row for row in rows if row.part == "test")
+    judged = evaluate(
+        [row.score for row in test],
+        [row.label for row in test],
+        [row.group for row in test],
+        spec.thresholds,
+        spec.ok_label,
+        wish=Wish.from_json(spec.training.get("wish")),
+    )
+    audit = _json(run / AUDIT) if (run / AUDIT).is_file() else {}
+    comparison = _json(run / COMPARISON) if (run / COMPARISON).is_file() else []
+    return Facts(
+        run=run,
+        spec=spec,
+        judged=judged,
+        test=test,
+        validation=tuple(row for row in rows if row.part == "validation"),
+        history=_json(run / HISTORY) if (run / HISTORY).is_file() else [],
+        audit=audit if isinstance(audit, dict) else {},
+        comparison=[row for row in comparison if isinstance(row, dict)]
+        if isinstance(comparison, list)
+        else [],
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{path}: cannot be read ({error.strerror}); train again with this version"
+        ) from error
+    except ValueError as error:
+        raise EdgeInspectError(f"{path}: is not JSON ({error}); train again") from error

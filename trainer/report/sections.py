@@ -1,0 +1,287 @@
+"""The report in words and tables, section by section, for a reader who makes parts, not models."""
+
+from html import escape
+
+from trainer.dataset import PARTS
+from trainer.metrics import OUTCOMES, Evaluation
+from trainer.rates import Rate
+from trainer.report.charts import (
+    auroc_chart,
+    histogram,
+    precision_chart,
+    reliability_chart,
+    roc_chart,
+    training_chart,
+)
+from trainer.report.facts import Facts
+from trainer.report.gallery import Card
+from trainer.report.page import figure, section, table, tile, words
+
+NAMED = 10
+
+
+def verdict_section(facts: Facts) -> str:
+    """What it comes to, first."""
+    judged = facts.judged
+    low, high = judged.auroc_interval
+    refused = judged.refusals()
+    if not judged.learned:
+        return section(
+            "What it comes to",
+            words("Not learned: do not use this model.", "answer"),
+            words(
+                f"On parts it had never seen it ranks a defect above a good part in "
+                f"{judged.auroc:.0%} of pairs. By this test part the truth lies between "
+                f"{low:.0%} and {high:.0%}, and 50 % is what a coin does. So no threshold is given, and "
+                "edge-convert refuses this model."
+            ),
+            words(
+                "What helps: check the labels with edge-train audit; add pictures of more parts, "
+                "of defects above all; make sure the defect can be seen at the network's size."
+            ),
+            kind="verdict no",
+        )
+    tiles = [
+        tile(f"{judged.auroc:.3f}", f"AUROC; 95 % interval {low:.3f} to {high:.3f}"),
+        _rate_tile(judged.escapes, "of the defects pass (escapes)"),
+        _rate_tile(judged.false_rejects, "of the good parts fail (false rejects)"),
+        _rate_tile(judged.reviews, "of these pictures go to a person"),
+    ]
+    answer = (
+        "The wanted limits are not shown: do not use this model yet."
+        if refused
+        else "Learned: it tells defects from good parts."
+    )
+    at = judged.thresholds
+    return section(
+        "What it comes to",
+        words(answer, "answer"),
+        *(words(reason) for reason in refused),
+        '<div class="tiles">' + "".join(tiles) + "</div>",
+        words(f"What may be claimed: {judged.claims.escape.as_text()}."),
+        words(f"And: {judged.claims.false_reject.as_text()}."),
+        words(
+            f"A part fails from a score of {at.reject_at:.4f} and goes to a person from "
+            f"{at.review_from:.4f}. Chosen {at.chosen}.",
+            "hint",
+        ),
+        kind="verdict no" if refused else "verdict",
+    )
+
+
+def data_section(facts: Facts) -> str:
+    """Pictures by part and label."""
+    counts = facts.spec.data.get("counts", {})
+    labels = list(facts.spec.labels)
+    rows = []
+    for part in PARTS:
+        row = counts.get(part, {})
+        rows.append([part, *(f"{row.get(label, 0):,}" for label in labels)])
+    fingerprint = str(facts.spec.data.get("fingerprint", "not recorded"))
+    return section(
+        "Data",
+        words(
+            "The network learned from train. Thresholds and temperature come from validation. "
+            "Every figure on this page is of test: parts that took no part in either. "
+            f"Its {len(facts.test)} pictures show {facts.judged.n_groups} parts."
+        ),
+        table(["part", *labels], rows),
+        words(f"fingerprint of all pictures: {fingerprint}", "hint"),
+    )
+
+
+def audit_section(facts: Facts) -> str:
+    """What the audit found; empty when there was none."""
+    found = facts.audit
+    kinds = {
+        "unreadable": "pictures that cannot be read",
+        "leaks": "pictures that stand in train and test alike",
+        "duplicates": "pictures that are copies of another",
+        "suspected_mislabels": "labels that look wrong",
+    }
+    rows, details = [], []
+    for key, meaning in kinds.items():
+        entries = found.get(key)
+        if not isinstance(entries, list):
+            continue
+        rows.append([meaning, f"{len(entries):,}"])
+        named = [_entry(entry) for entry in entries[:NAMED]]
+        if named:
+            more = f" … and {len(entries) - NAMED} more" if len(entries) > NAMED else ""
+            details.append(words(f"{meaning}: {'; '.join(named)}{more}", "hint"))
+    if not rows:
+        return ""
+    return section("Audit", table(["", "found"], rows), *details)
+
+
+def training_section(facts: Facts) -> str:
+    """How it learned, and from which recipe; empty without epochs."""
+    if not facts.history:
+        return ""
+    training = facts.spec.training
+    recipe = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in training.items()
+        if isinstance(value, str | int | float | bool)
+    )
+    charts = ""
+    if len(facts.history) > 1:
+        charts = (
+            '<div class="pair">'
+            + figure(
+                training_chart(facts.history),
+                "Loss: pale on the train part, dark on parts held out. Dashed: the epoch kept.",
+            )
+            + figure(auroc_chart(facts.history), "AUROC on the parts held out; 0.5 is guessing.")
+            + "</div>"
+        )
+    return section("Training", charts, words(recipe, "hint"))
+
+
+def ranking_section(facts: Facts) -> str:
+    """ROC, precision-recall and calibration."""
+    judged, scores, defective = facts.judged, facts.scores, facts.defective
+    low, high = judged.average_precision_interval
+    charts = [
+        figure(
+            roc_chart(judged, scores, defective),
+            "Each point is a threshold: how many defects it catches, how many good parts it "
+            "rejects. Shaded: 95 % at each point. Dashed: guessing. Dots: the two thresholds.",
+        ),
+        figure(
+            precision_chart(judged, scores, defective),
+            f"Average precision {judged.average_precision:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}), at this test part's share of defects.",
+        ),
+    ]
+    return section("How well it ranks", '<div class="pair">' + "".join(charts) + "</div>")
+
+
+def scores_section(facts: Facts) -> str:
+    """Histogram and confusion table."""
+    judged = facts.judged
+    at = judged.thresholds if judged.learned else None
+    chart = figure(
+        histogram(facts.scores, facts.defective, at),
+        "How often each score occurs; heights are square roots of shares, so that the few doubtful "
+        "pictures are seen. Shaded: scores for review.",
+    )
+    if not judged.learned:
+        return section("Scores", chart)
+    rows = [
+        [label, *(str(row[name]) for name in OUTCOMES)] for label, row in judged.confusion.items()
+    ]
+    by_class = [
+        [
+            name,
+            f"{rate.n - rate.k} of {rate.n}",
+            f"{rate.k}",
+            _interval(rate),
+            f"{rate.independent:.0f}",
+        ]
+        for name, rate in judged.by_class.items()
+    ]
+    return section(
+        "Scores and verdicts",
+        chart,
+        "<h3>Verdicts by what the part truly was</h3>",
+        table(["truly", *OUTCOMES], rows),
+        "<h3>By defect class</h3>",
+        table(["class", "caught", "escaped", "escape rate, 95 %", "counts as"], by_class),
+        words(
+            "“Counts as”: pictures of one part resemble each other, so they are fewer independent "
+            "witnesses than there are pictures. The intervals use this number.",
+            "hint",
+        ),
+    )
+
+
+def calibration_section(facts: Facts) -> str:
+    """The reliability plot and its table."""
+    judged = facts.judged
+    rows = [
+        [
+            f"{one.low:.1f} to {one.high:.1f}",
+            str(one.n),
+            f"{one.mean_score:.3f}",
+            f"{one.defects / one.n:.3f}",
+            f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
+        ]
+        for one in judged.calibration.bins
+    ]
+    caption = (
+        f"On the diagonal a score means what it says. Mean gap {judged.calibration.error:.1%}; "
+        f"temperature {facts.spec.output.temperature:g}, fitted on validation."
+    )
+    return section(
+        "Does a score mean what it says?",
+        '<div class="pair">',
+        figure(reliability_chart(judged), caption),
+        table(["score", "pictures", "mean score", "truly defective", "95 %"], rows),
+        "</div>",
+        words("At this test part's share of defects; a line has fewer.", "hint"),
+    )
+
+
+def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
+    """Pictures with their heat maps; says so when there are none."""
+    if not found:
+        return f"<h3>{escape(title)}</h3>" + words("none", "hint")
+    shown = "".join(
+        f'<div class="card"><div><img alt="{escape(card.row.file)}" src="{card.picture}">'
+        f'<img alt="what the network looked at" src="{card.heat}"></div>'
+        f"<p><b>{escape(card.row.label)}</b>, score {card.row.score:.4f}<br>"
+        f"{escape(card.row.file)}</p></div>"
+        for card in found
+    )
+    return f'<h3>{escape(title)}</h3>{words(meaning, "hint")}<div class="gallery">{shown}</div>'
+
+
+def comparison_section(facts: Facts) -> str:
+    """Networks beside each other; empty when only one was trained."""
+    if not facts.comparison:
+        return ""
+    names = list(dict.fromkeys(name for row in facts.comparison for name in row))
+    rows = [[_cell(row.get(name)) for name in names] for row in facts.comparison]
+    return section("Networks compared", table([name.replace("_", " ") for name in names], rows))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return " to ".join(_cell(one) for one in value)
+    return str(value)
+
+
+def _entry(entry: object) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    text = str(entry.get("file", entry))
+    if entry.get("twin"):
+        text += f" = {entry['twin']}"
+    return text + (f" ({entry['how']})" if entry.get("how") else "")
+
+
+def _rate_tile(rate: Rate, meaning: str) -> str:
+    share = f"{rate.rate:.1%}" if rate.rate is not None else "–"
+    return tile(share, f"{meaning}: {rate.k} of {rate.n}; 95 % interval {_interval(rate)}")
+
+
+def _interval(rate: Rate) -> str:
+    low, high = rate.interval
+    return f"{low:.1%} to {high:.1%}"
+
+
+def summary(judged: Evaluation) -> str:
+    """One line below the title."""
+    return (
+        f"{judged.n_ok} good and {judged.n_defect} defective pictures of {judged.n_groups} parts "
+        "that it was not trained on"
+    )
