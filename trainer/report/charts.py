@@ -88,8 +88,8 @@ def histogram(scores: Floats, defective: Bools, at: Thresholds | None) -> str:
     if at is not None:
         for line, name in ((at.review_from, "review"), (at.reject_at, "fail")):
             plot.line([(line, -top), (line, top)], f"threshold {name}")
-    plot.text((0.5, 0.86 * top), "good parts", "big good-text", "middle")
-    plot.text((0.5, -0.92 * top), "defects", "big defect-text", "middle")
+    plot.text((0.99, 0.86 * top), "good parts", "big good-text", "end")
+    plot.text((0.01, -0.92 * top), "defects", "big defect-text")
     return plot.svg(tuple(np.round(np.linspace(0, 1, 11), 1)), ())
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 Point = tuple[float, float]
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 22, 12, 40
 
 
 class Plot:

@@ -31,9 +31,9 @@ def verdict_section(facts: Facts) -> str:
             words("Not learned: do not use this model.", "answer"),
             words(
                 f"On parts it had never seen it ranks a defect above a good part in "
-                f"{judged.auroc:.0%} of pairs. By this test part the truth lies between "
-                f"{low:.0%} and {high:.0%}, and 50 % is what a coin does. So no threshold is given, and "
-                "edge-convert refuses this model."
+                f"{_share(judged.auroc, 0)} of pairs. By this test part the truth lies between "
+                f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
+                "threshold is given, and edge-convert refuses this model."
             ),
             words(
                 "What helps: check the labels with edge-train audit; add pictures of more parts, "
@@ -146,7 +146,8 @@ def ranking_section(facts: Facts) -> str:
         figure(
             roc_chart(judged, scores, defective),
             "Each point is a threshold: how many defects it catches, how many good parts it "
-            "rejects. Shaded: 95 % at each point. Dashed: guessing. Dots: the two thresholds.",
+            "rejects. Shaded: 95 % at each point. Dashed: guessing."
+            + (" Dots: the two thresholds." if judged.learned else ""),
         ),
         figure(
             precision_chart(judged, scores, defective),
@@ -164,8 +165,9 @@ def scores_section(facts: Facts) -> str:
     chart = figure(
         histogram(facts.scores, facts.defective, at),
         "How often each score occurs; heights are square roots of shares, so that the few doubtful "
-        "pictures are seen. Shaded: scores for review.",
+        "pictures are seen." + (" Shaded: scores for review." if at is not None else ""),
     )
+    chart = f'<div class="scroll wide">{chart}</div>'
     if not judged.learned:
         return section("Scores", chart)
     rows = [
@@ -205,19 +207,18 @@ def calibration_section(facts: Facts) -> str:
             str(one.n),
             f"{one.mean_score:.3f}",
             f"{one.defects / one.n:.3f}",
-            f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
         ]
         for one in judged.calibration.bins
     ]
     caption = (
-        f"On the diagonal a score means what it says. Mean gap {judged.calibration.error:.1%}; "
+        f"On the diagonal a score means what it says. Mean gap {_share(judged.calibration.error)}; "
         f"temperature {facts.spec.output.temperature:g}, fitted on validation."
     )
     return section(
         "Does a score mean what it says?",
         '<div class="pair">',
         figure(reliability_chart(judged), caption),
-        table(["score", "pictures", "mean score", "truly defective", "95 %"], rows),
+        table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
         words("At this test part's share of defects; a line has fewer.", "hint"),
     )
@@ -270,13 +271,17 @@ def _entry(entry: object) -> str:
 
 
 def _rate_tile(rate: Rate, meaning: str) -> str:
-    share = f"{rate.rate:.1%}" if rate.rate is not None else "–"
+    share = _share(rate.rate) if rate.rate is not None else "–"
     return tile(share, f"{meaning}: {rate.k} of {rate.n}; 95 % interval {_interval(rate)}")
 
 
 def _interval(rate: Rate) -> str:
     low, high = rate.interval
-    return f"{low:.1%} to {high:.1%}"
+    return f"{_share(low)} to {_share(high)}"
+
+
+def _share(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f} %"
 
 
 def summary(judged: Evaluation) -> str:

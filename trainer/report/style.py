@@ -66,7 +66,9 @@ margin:0 5px 0 12px;vertical-align:-1px}
 button{font:inherit;font-size:13px;padding:4px 10px;border:1px solid var(--rule);border-radius:5px;
 background:var(--back);color:var(--ink);cursor:pointer}
 footer{color:var(--soft);font-size:13px;overflow-wrap:anywhere}
-@media (max-width:560px){main{padding:8px 8px 40px}section{padding:14px 12px;border-radius:6px}
+@media (max-width:560px){.wide figure{min-width:560px}
+main{padding:8px 8px 40px}
+section{padding:14px 12px;border-radius:6px}
 header{padding:0 4px}.pair{grid-template-columns:1fr}.gallery{grid-template-columns:1fr 1fr;gap:8px}
 .card{padding:6px}.card div{flex-direction:column}.card img{width:100%}
 th,td{padding:5px 6px}table{font-size:13px}.tiles{grid-template-columns:1fr 1fr;gap:8px}
@@ -78,5 +80,6 @@ section{border:0;border-top:1px solid var(--rule);border-radius:0;padding:10px 0
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 h2,h3{break-after:avoid}figure,table,.tile,.card{break-inside:avoid}
 .slider input,.slider button,.slider .hint{display:none}
-.gallery{grid-template-columns:repeat(3,1fr)}.pair{grid-template-columns:1fr 1fr}}
+.gallery{grid-template-columns:repeat(3,1fr)}.pair{grid-template-columns:1fr 1fr}
+.tiles{grid-template-columns:1fr 1fr}}
 """
