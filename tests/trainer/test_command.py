@@ -117,6 +117,9 @@ def test_trains_evaluates_and_replaces_only_when_whole(
         "evaluation.json",
         "history.json",
         "model.keras",
+        "preview.png",
+        "report.html",
+        "scores.json",
     ]
     assert len(json.loads((run / "history.json").read_text())) == 2
     written = json.loads((run / "evaluation.json").read_text())
