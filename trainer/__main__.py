@@ -123,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
 
         sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
         return EXIT_DONE
-    from trainer.options import recipe_of
+    from trainer.options import order_of
     from trainer.report.build import build_report
     from trainer.run import train
     from trainer.wishes import wish_of
@@ -131,7 +131,7 @@ def _run(args: argparse.Namespace) -> int:
     judged = train(
         args.dataset,
         args.run,
-        recipe_of(args),
+        order_of(args),
         ok_label=args.ok_label,
         name=args.name,
         wish=wish_of(args),

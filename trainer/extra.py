@@ -28,7 +28,7 @@ def tensorflow() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if sys.modules.get("tensorflow") is not None:
         return extra("tensorflow")
-    with _quiet():
+    with silence():
         return extra("tensorflow")
 
 
@@ -39,7 +39,7 @@ def keras() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Nothing on file descriptor 2: TensorFlow's C++ writes there before it reads its own level."""
     try:
         kept = os.dup(2)

@@ -2,9 +2,9 @@
 
 import argparse
 
-from trainer.recipe import Recipe, usual
+from trainer.recipe import Order, usual
 
-NETWORKS = ("baseline", "compact", "pretrained")
+NETWORKS = ("baseline", "compact", "pretrained", "auto")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,14 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "training", "What is not given is as it suits the network."
     ).add_argument
     add("--network", choices=NETWORKS, default="baseline", help="(%(default)s)")
+    add(
+        "--time-budget",
+        type=_minutes,
+        default=20.0,
+        metavar="MIN",
+        help="auto: minutes for all candidates (%(default)s)",
+    )
+    add("--no-baseline", action="store_true", help="do not train the baseline to compare with")
     add("--epochs", type=_positive, help="at most")
     add("--batch", type=_positive, help="pictures a step")
     add("--seed", type=_seed, default=0, help="(%(default)s)")
@@ -34,10 +42,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The network's usual recipe, changed as the options say."""
-    recipe = usual(args.network)
-    return recipe.changed(
+def order_of(args: argparse.Namespace) -> Order:
+    """What to train: the network's usual recipe, changed as the options say.
+
+    With auto only the seed and the variations of the pictures are for all candidates.
+    """
+    recipe = usual("pretrained" if args.network == "auto" else args.network)
+    recipe = recipe.changed(
         epochs=args.epochs,
         batch=args.batch,
         seed=args.seed,
@@ -45,6 +56,15 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         tune=False if args.frozen else None,
         variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
     )
+    auto = args.network == "auto"
+    return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline)
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10000 minutes")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -10,7 +10,6 @@ from edge.errors import EdgeInspectError
 from trainer.augment import Variations, augment
 from trainer.fit import Part
 
-PREVIEW = "preview.png"
 ROWS = 6  # pictures
 COLUMNS = 8  # the first as it is, the others varied
 GAP = 4  # pixels

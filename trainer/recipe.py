@@ -61,9 +61,9 @@ USUAL: dict[str, Recipe] = {
         batch=16,
         patience=16,
         rate=4e-4,
-        head_rate=2e-3,
+        head_rate=4e-4,  # the head is fitted already: more would throw that away
         decay=1e-2,
-        warm_up=0.5,
+        warm_up=1,
         cosine=True,
         clip=5.0,
         dropout=0.2,
@@ -74,3 +74,16 @@ USUAL: dict[str, Recipe] = {
 def usual(network: str) -> Recipe:
     """What suits a network; one that is not known here gets the plain recipe."""
     return USUAL.get(network, Recipe(network=network))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to train: one recipe, or with `auto` those that suit, within `minutes`.
+
+    With `baseline` the plain CNN is trained too, for the report to compare with.
+    """
+
+    recipe: Recipe
+    auto: bool = False
+    minutes: float = 20.0
+    baseline: bool = False

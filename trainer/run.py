@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,29 +13,38 @@ import numpy as np
 from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
-from trainer.checkpoint import Checkpoint
 from trainer.claims import check_provable
+from trainer.contest import as_table, candidates, plan, plan_as_json, plan_from_json, recommend
 from trainer.dataset import PARTS, Dataset, load_dataset
 from trainer.extra import keras, tensorflow
-from trainer.fit import fit
 from trainer.metrics import Evaluation
-from trainer.networks import input_of
-from trainer.parts import load_parts
 from trainer.progress import Display
-from trainer.recipe import Recipe
-from trainer.rundir import EVALUATION, HISTORY, MODEL, finish_run, prepare_run, write_json
+from trainer.recipe import Order, Recipe, usual
+from trainer.rundir import (
+    BASELINE,
+    CANDIDATES,
+    EVALUATION,
+    HISTORY,
+    MODEL,
+    PREVIEW,
+    finish_run,
+    prepare_run,
+    write_json,
+)
 from trainer.settle import settle
 from trainer.trained import TrainedSpec, probabilities, save_trained
+from trainer.trial import Trial, Work, run_trial
 from trainer.wish import Wish
 
 SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
+FALSE_REJECT = 0.05  # at which candidates are compared where the plant states none
 EVALUATION_SCHEMA = "edge-inspect/evaluation/1"
 
 
 def train(
     root: Path,
     run: Path,
-    recipe: Recipe,
+    order: Order,
     *,
     ok_label: str,
     name: str | None,
@@ -44,9 +52,10 @@ def train(
 ) -> Evaluation:
     """Trains on `root`, writes `run` and says on standard output how it goes.
 
-    Returns the figures of the test part. Raises EdgeInspectError for what a user can mend.
+    Stopped at any moment and given again, it goes on where it was. Returns the figures of the
+    test part. Raises EdgeInspectError for what a user can mend.
     """
-    wanted = input_of(recipe.network, recipe.side)
+    wish = wish or Wish()
     data = load_dataset(
         root,
         ok_label,
@@ -55,43 +64,81 @@ def train(
         test_fraction=SPLIT["test_fraction"],
     )
     test = data.counts()["test"]
-    check_provable(wish or Wish(), test[ok_label], sum(test.values()) - test[ok_label])
+    check_provable(wish, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
     with Display() as display:
         display.say(describe(data))
-        display.say(f"network        {recipe.network}, seed {recipe.seed}")
-        fingerprint = data.fingerprint()
-        version = _version(fingerprint, recipe)
-        parts = load_parts(data, fingerprint, wanted, unfinished, display.reading)
-        model, history = fit(
-            recipe,
-            parts["train"],
-            parts["validation"],
-            len(data.labels),
-            display,
-            checkpoint=Checkpoint(unfinished / f"{recipe.network}.npz", version),
-        )
-        spec = TrainedSpec(
-            name=name or root.resolve().name or "model",
-            version=version,
-            labels=data.labels,
-            ok_label=ok_label,
-            input=wanted,
-            output=OutputSpec(kind="probabilities"),
-            thresholds=Thresholds(reject_at=1, review_from=1),
-            data=_provenance(data, fingerprint),
-            training=recipe.as_json() | {"best_epoch": _best(history), "ran": len(history)},
-            tools=_tools(),
-        )
-        found = {
-            part: probabilities(model, spec, parts[part].pictures)
-            for part in ("validation", "test")
-        }
-        spec, judged = settle(run, data, spec, **found, wish=wish)
-        write_json(run / HISTORY, [asdict(epoch) for epoch in history])
-        write_json(run / EVALUATION, as_file(judged, spec.name, spec.version, fingerprint))
-        save_trained(model, spec, run / MODEL)  # last: the run counts once its model is there
+        work = Work(data, data.fingerprint(), unfinished)
+        trials = [
+            run_trial(
+                work,
+                recipe,
+                _version(work.fingerprint, recipe),
+                display,
+                wish.max_false_reject or FALSE_REJECT,
+                timed=order.auto,
+            )
+            for recipe in _recipes(order, work, display)
+        ]
+        taken, why = recommend(trials)
+        if order.auto:
+            display.say(f"{as_table(trials)}\nrecommended    {why}")
+            entries = [trial.as_json() | {"recommended": trial is taken} for trial in trials]
+            write_json(run / CANDIDATES, {"candidates": entries, "why": why})
+        model_name = name or root.resolve().name or "model"
+        if order.baseline and taken.recipe.network != "baseline":
+            plain = usual("baseline").changed(seed=order.recipe.seed)
+            version = _version(work.fingerprint, plain)
+            trial = run_trial(work, plain, version, display, FALSE_REJECT, timed=False)
+            (run / BASELINE).mkdir(exist_ok=True)
+            _finish(run / BASELINE, work, trial, model_name, wish)
+        judged = _finish(run, work, taken, model_name, wish)
         finish_run(run)
+    return judged
+
+
+def _recipes(order: Order, work: Work, display: Display) -> tuple[Recipe, ...]:
+    if not order.auto:
+        return (order.recipe,)
+    pictures, classes = len(work.data.of("train")), len(work.data.labels)
+    wanted = candidates(order.recipe, pictures)
+    kept = work.folder / f"plan-{_version(work.fingerprint, *wanted)}.json"
+    if kept.exists():
+        made = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
+    else:
+        display.say("timing         a few steps of each candidate")
+        made = plan(wanted, pictures, classes, order.minutes)
+        write_json(kept, plan_as_json(made))
+    for line in made.left_out:
+        display.say(line)
+    return made.recipes
+
+
+def _finish(folder: Path, work: Work, trial: Trial, name: str, wish: Wish) -> Evaluation:
+    """Thresholds, figures of the test part and the files of one trained network."""
+    data, recipe = work.data, trial.recipe
+    best = max((epoch.number for epoch in trial.history if epoch.best), default=0)
+    spec = TrainedSpec(
+        name=name,
+        version=_version(work.fingerprint, recipe),
+        labels=data.labels,
+        ok_label=data.ok_label,
+        input=trial.input,
+        output=OutputSpec(kind="probabilities"),
+        thresholds=Thresholds(reject_at=1, review_from=1),
+        data=_provenance(data, work.fingerprint),
+        training=recipe.as_json() | {"best_epoch": best, "ran": len(trial.history)},
+        tools=_tools(),
+    )
+    found = {
+        part: probabilities(trial.model, spec, trial.parts[part].pictures)
+        for part in ("validation", "test")
+    }
+    spec, judged = settle(folder, data, spec, **found, wish=wish)
+    write_json(folder / HISTORY, [asdict(epoch) for epoch in trial.history])
+    write_json(folder / EVALUATION, as_file(judged, spec.name, spec.version, work.fingerprint))
+    trial.preview.replace(folder / PREVIEW)
+    save_trained(trial.model, spec, folder / MODEL)  # last: a run counts once its model is there
     return judged
 
 
@@ -118,13 +165,11 @@ def describe(data: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _best(history: Sequence[Any]) -> int:
-    return max((epoch.number for epoch in history if epoch.best), default=0)
-
-
-def _version(fingerprint: str, recipe: Recipe) -> str:
+def _version(fingerprint: str, *recipes: Recipe) -> str:
     """The same pictures and recipe are the same version; anything else is another."""
-    recorded = json.dumps([fingerprint, recipe.as_json(), SPLIT, __version__], sort_keys=True)
+    recorded = json.dumps(
+        [fingerprint, *(recipe.as_json() for recipe in recipes), SPLIT, __version__], sort_keys=True
+    )
     return hashlib.sha256(recorded.encode()).hexdigest()[:12]
 
 

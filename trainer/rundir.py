@@ -11,6 +11,9 @@ from edge.errors import EdgeInspectError
 MODEL = "model.keras"
 EVALUATION = "evaluation.json"
 HISTORY = "history.json"
+CANDIDATES = "candidates.json"  # with --network auto: what was tried, and what was taken
+BASELINE = "baseline"  # folder of the plain CNN that the report compares with
+PREVIEW = "preview.png"  # training pictures as the network saw them
 UNFINISHED = ".unfinished"  # what a stopped run goes on from: pictures, and the last epoch
 
 

@@ -29,7 +29,7 @@ def _pictures() -> NDArray[np.uint8]:
     coarse = rng.integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
     fine = rng.integers(-20, 21, (3, 128, 128, 3))
     large = coarse.repeat(16, 1).repeat(16, 2).astype(np.int64)
-    return np.clip(large + fine, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(large + fine, 0, 255), np.uint8)
 
 
 def _weights() -> Path:
@@ -99,7 +99,7 @@ def test_every_network_ends_in_the_head() -> None:
 
 def test_an_unknown_network_is_named() -> None:
     """A name that does not exist is refused with those that do."""
-    with pytest.raises(EdgeInspectError, match="--network huge: .* baseline, compact, pretrained"):
+    with pytest.raises(EdgeInspectError, match=r"--network huge: .* baseline, compact, pretrained"):
         input_of("huge")
 
 
@@ -112,7 +112,8 @@ class _Evil:
 
 def _pth(state: Any) -> bytes:
     stream = io.BytesIO()
-    for value in (MAGIC, PROTOCOL, {}, state, []):
+    values: list[Any] = [MAGIC, PROTOCOL, {}, state, []]
+    for value in values:
         pickle.dump(value, stream, protocol=2)
     return stream.getvalue()
 
@@ -140,5 +141,5 @@ def test_other_weights_are_not_taken(tmp_path: Path) -> None:
         read_lite0(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"")
-    with pytest.raises(ModelError, match="its SHA-256 is .* pip install"):
+    with pytest.raises(ModelError, match=r"its SHA-256 is .* pip install"):
         read_lite0(path)
