@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from benchmarks.interval_coverage import CASES, covered
 from trainer.curves import auroc, average_precision, curves, precision_influence
-from trainer.intervals import auroc_interval, average_precision_interval, upper_bound
+from trainer.intervals import (
+    auroc_gain,
+    auroc_interval,
+    average_precision_interval,
+    upper_bound,
+)
 from trainer.witnesses import effective_number, likeness
 
 pytestmark = pytest.mark.usefixtures("require_train")
@@ -110,3 +115,16 @@ def test_what_nothing_seen_leaves_possible() -> None:
     """0 in 81 shows at most 3.6 %, 0 in 2,995 at most 0.1 %: one-sided and exact."""
     assert upper_bound(0, 81) == pytest.approx(0.0363, abs=5e-5)
     assert upper_bound(0, 2995) <= 0.001 < upper_bound(0, 2994)
+
+
+def test_a_gain_is_paired() -> None:
+    """On the same pictures a small but steady gain is sure; a model against itself gains 0."""
+    rng = np.random.default_rng(4)
+    bad = np.arange(200) % 2 == 1
+    weak = rng.normal(bad * 1.0, 1)
+    strong = weak + bad * 0.8 + rng.normal(0, 0.1, 200)
+    groups = [str(at // 2) for at in range(200)]
+    gain, (low, high) = auroc_gain(strong, weak, bad, groups)
+    assert 0 < low < gain < high < 1
+    assert gain == pytest.approx(auroc(strong, bad) - auroc(weak, bad))
+    assert auroc_gain(weak, weak, bad, groups) == (0, (0, 0))

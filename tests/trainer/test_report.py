@@ -62,7 +62,7 @@ def _facts(run: Path, test: tuple[Scored, ...], spec: TrainedSpec = SPEC) -> Fac
         spec.thresholds,
         "ok",
     )
-    return Facts(run, spec, judged, test, (), HISTORY, {}, [])
+    return Facts(run, spec, judged, test, (), HISTORY, {}, {})
 
 
 @pytest.fixture
@@ -116,10 +116,23 @@ def test_audit_and_comparison_are_shown_when_there(facts: Facts) -> None:
         "unreadable": [],
         "suspected_mislabels": [{"file": "x.png"}],
     }
-    compared = [{"network": "baseline", "auroc": 0.7, "auroc_interval": [0.6, 0.8]}]
-    page = render(replace(facts, audit=audit, comparison=compared), facts.run, _brightness)
+    one = {
+        "title": "compact 128 px",
+        "parameters": 185362,
+        "multiply_adds": 47_000_000,
+        "validation": {"auroc": 0.7, "recall": 0.5, "at_false_reject": 0.05},
+        "milliseconds": 0.41,
+        "recommended": True,
+    }
+    found = {"candidates": [one, {"title": "odd"}], "why": "compact: because"}
+    plain = _facts(facts.run, tuple(replace(row, score=0.9 * row.score) for row in facts.test))
+    page = render(
+        replace(facts, audit=audit, candidates=found, baseline=plain), facts.run, _brightness
+    )
     assert "test/a&lt;.png = train/b.png (rotated)" in page
-    assert "0.600 to 0.800" in page
+    assert "compact: because" in page
+    assert "185,362" in page
+    assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 
 
 def test_the_gallery_is_of_the_worst(facts: Facts) -> None:

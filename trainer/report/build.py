@@ -11,6 +11,7 @@ from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import preprocess
 from edge.picture import read_picture
 from trainer.report import sections
+from trainer.report.comparison import comparison_section
 from trainer.report.conversion import conversion_section
 from trainer.report.facts import Facts, read_facts
 from trainer.report.gallery import cards, choose
@@ -78,7 +79,7 @@ def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -
     if judged.learned:
         found += [_gallery(facts, root, judge), sections.calibration_section(facts)]
     found += [
-        sections.comparison_section(facts),
+        comparison_section(facts),
         sections.data_section(facts),
         sections.audit_section(facts),
         sections.training_section(facts),

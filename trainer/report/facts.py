@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
 from trainer.metrics import Evaluation, evaluate
-from trainer.rundir import HISTORY, MODEL
+from trainer.rundir import BASELINE, CANDIDATES, HISTORY, MODEL
 from trainer.settle import SCORES, Scored
 from trainer.trained import TrainedSpec, read_spec
 from trainer.wish import Wish
 
 AUDIT = "audit.json"
-COMPARISON = "comparison.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A run in memory. `history` is the epochs; `audit` and `comparison` are empty when missing."""
+    """A run in memory. `history` is the epochs; `audit` and `candidates` are empty when missing.
+
+    `baseline` is the run of the plain CNN on the same pictures; None when it is the network itself
+    or was left out.
+    """
 
     run: Path
     spec: TrainedSpec
@@ -30,7 +33,8 @@ class Facts:
     validation: tuple[Scored, ...]
     history: list[dict[str, Any]]
     audit: dict[str, Any]
-    comparison: list[dict[str, Any]]
+    candidates: dict[str, Any]
+    baseline: "Facts | None" = None
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -64,7 +68,6 @@ def read_facts(run: Path) -> Facts:
         wish=Wish.from_json(spec.training.get("wish")),
     )
     audit = _json(run / AUDIT) if (run / AUDIT).is_file() else {}
-    comparison = _json(run / COMPARISON) if (run / COMPARISON).is_file() else []
     return Facts(
         run=run,
         spec=spec,
@@ -73,9 +76,8 @@ def read_facts(run: Path) -> Facts:
         validation=tuple(row for row in rows if row.part == "validation"),
         history=_json(run / HISTORY) if (run / HISTORY).is_file() else [],
         audit=audit if isinstance(audit, dict) else {},
-        comparison=[row for row in comparison if isinstance(row, dict)]
-        if isinstance(comparison, list)
-        else [],
+        candidates=_json(run / CANDIDATES) if (run / CANDIDATES).is_file() else {},
+        baseline=read_facts(run / BASELINE) if (run / BASELINE / MODEL).is_file() else None,
     )
 
 

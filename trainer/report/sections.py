@@ -238,29 +238,6 @@ def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
     return f'<h3>{escape(title)}</h3>{words(meaning, "hint")}<div class="gallery">{shown}</div>'
 
 
-def comparison_section(facts: Facts) -> str:
-    """Networks beside each other; empty when only one was trained."""
-    if not facts.comparison:
-        return ""
-    names = list(dict.fromkeys(name for row in facts.comparison for name in row))
-    rows = [[_cell(row.get(name)) for name in names] for row in facts.comparison]
-    return section("Networks compared", table([name.replace("_", " ") for name in names], rows))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return " to ".join(_cell(one) for one in value)
-    return str(value)
-
-
 def _entry(entry: object) -> str:
     if not isinstance(entry, dict):
         return str(entry)

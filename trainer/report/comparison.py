@@ -1,0 +1,84 @@
+"""The network beside the plain CNN on the same test pictures, and beside those that were tried."""
+
+from typing import Any
+
+from trainer.intervals import auroc_gain
+from trainer.report.facts import Facts
+from trainer.report.page import section, table, words
+
+
+def comparison_section(facts: Facts) -> str:
+    """Empty when there is nothing to compare with."""
+    content = [*_baseline(facts), *_candidates(facts.candidates)]
+    return section("Compared with other networks", *content) if content else ""
+
+
+def _baseline(facts: Facts) -> list[str]:
+    plain = facts.baseline
+    if plain is None:
+        return []
+    rows = []
+    for name, run in (("this one", facts), ("plain CNN", plain)):
+        judged = run.judged
+        low, high = judged.auroc_interval
+        network = str(run.spec.training.get("network", "network"))
+        rows.append(
+            [
+                f"{name}: {network}",
+                f"{judged.auroc:.3f} ({low:.3f} to {high:.3f})",
+                f"{judged.average_precision:.3f}",
+                _counted(run, "escapes"),
+                _counted(run, "false_rejects"),
+            ]
+        )
+    found = [
+        table(["", "AUROC, 95 %", "avg. precision", "escapes", "false rejects"], rows),
+    ]
+    if [row.file for row in plain.test] == [row.file for row in facts.test]:
+        gain, (low, high) = auroc_gain(
+            facts.scores, plain.scores, facts.defective, [row.group for row in facts.test]
+        )
+        surely = "surely better" if low > 0 else "surely worse" if high < 0 else "not surely better"
+        found.append(
+            words(
+                f"On the same pictures its AUROC is higher by {gain:.3f} (95 % interval {low:.3f} "
+                f"to {high:.3f}): {surely} than the plain CNN."
+            )
+        )
+    return found
+
+
+def _counted(run: Facts, name: str) -> str:
+    if not run.judged.learned:
+        return "not learned"
+    rate = run.judged.escapes if name == "escapes" else run.judged.false_rejects
+    return f"{rate.k} of {rate.n}"
+
+
+def _candidates(found: dict[str, Any]) -> list[str]:
+    entries = found.get("candidates")
+    if not isinstance(entries, list) or not entries:
+        return []
+    rows = []
+    for entry in entries:
+        seen = entry.get("validation", {})
+        rows.append(
+            [
+                str(entry.get("title", "?")) + (" – taken" if entry.get("recommended") else ""),
+                _number(seen.get("auroc"), ".3f"),
+                _number(seen.get("recall"), ".0%"),
+                _number(entry.get("milliseconds"), ".2f"),
+                _number(entry.get("parameters"), ",d"),
+            ]
+        )
+    wanted = entries[0].get("validation", {}).get("at_false_reject")
+    recall = "recall" if wanted is None else f"recall at {100 * wanted:g} % false rejects"
+    return [
+        "<h3>What was tried</h3>",
+        table(["on the validation part", "AUROC", recall, "ms, int8, here", "parameters"], rows),
+        words(str(found.get("why", "")), "hint"),
+    ]
+
+
+def _number(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "–"
