@@ -12,6 +12,7 @@ from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
 EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 EPILOG = """\
 commands other than training:
+  edge-train audit DATASET            copies, leaks, wrong labels in a data set
   edge-train elpv -o DIR              solar-cell pictures to try it with
   edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
   edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(given: list[str]) -> argparse.Namespace:
+    if given and given[0] == "audit":
+        from trainer.audit.command import audit_parser
+
+        return audit_parser().parse_args(given[1:])
     commands = {"elpv": _elpv_parser, "evaluate": _evaluate_parser, "report": _report_parser}
     if given and given[0] in commands:
         return commands[given[0]]().parse_args(given[1:])
@@ -67,6 +72,9 @@ def _train_parser() -> argparse.ArgumentParser:
     add_training(parser)
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
+    parser.add_argument(
+        "--seeds", type=_seeds, default=1, help="train so often, for the spread (%(default)s)"
+    )
     add_wishes(parser)
     return parser
 
@@ -112,6 +120,10 @@ def _run(args: argparse.Namespace) -> int:
         made = make_elpv(args.target)
         sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
         return EXIT_DONE
+    if args.command == "audit":
+        from trainer.audit.command import run_audit
+
+        return run_audit(args)
     if args.command == "evaluate":
         from trainer.measure import measure
 
@@ -136,9 +148,28 @@ def _run(args: argparse.Namespace) -> int:
         name=args.name,
         wish=wish_of(args),
     )
+    luck = ""
+    if args.seeds > 1:
+        luck = f"{as_text(train_seeds(args.run, args.seeds, partial(_train, args)))}\n"
     build_report(args.run, args.dataset)
-    sys.stdout.write(f"\n{judged.as_text()}\n\nwritten        {args.run}, with report.html\n")
+    sys.stdout.write(f"\n{judged.as_text()}\n\n{luck}written        {args.run}, with report.html\n")
     return _answer(judged.refusals())
+
+
+def _train(args: argparse.Namespace, run: Path, order: "Order") -> "Evaluation":
+    from trainer.run import train
+    from trainer.wishes import wish_of
+
+    return train(
+        args.dataset, run, order, ok_label=args.ok_label, name=args.name, wish=wish_of(args)
+    )
+
+
+def _seeds(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 20:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 20")
+    return value
 
 
 def _answer(refusals: Sequence[str]) -> int:

@@ -57,6 +57,13 @@ class Display:
         """So many pictures of so many are read."""
         self._show("reading pictures", done, total)
 
+    def working(self, what: str, done: int, total: int) -> None:
+        """So many of so many are done of `what`; in a log file one line when it begins."""
+        if not self._live and what != self._title:
+            self._title = what
+            self.say(f"{what} …")
+        self._show(what, done, total)
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         """So many batches of this epoch are done."""
         self._show(f"epoch {epoch}/{self._epochs}", done, total)

@@ -1,0 +1,164 @@
+"""Which pictures are copies of each other: candidates laid on each other, families looked at twice.
+
+Pixels that are equal need no search; what is left is compared by one picture of each such set.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from trainer.audit.alignment import Common, Match, align, common_of
+from trainer.audit.candidates import Candidates, Pair, candidates
+from trainer.audit.pose import Pose, plausible
+from trainer.audit.sketch import THUMB, Plane
+from trainer.audit.store import Store
+
+Progress = Callable[[str, int, int], None]
+
+LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
+NEAR = 2.0  # pixels of the thumbnail
+FAMILY = 24  # more alike than this are no copies but one design: they are compared once more
+FAMILY_COMPONENTS = 32
+CHUNK = 64
+
+
+def find_copies(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
+    """All pairs of rows that are copies, as (low, high), with how they lie on each other."""
+    n = len(store)
+    if n < 2:
+        return {}
+    cv2.setNumThreads(1)
+    whole = common_of(store, np.arange(n))
+    todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
+    found = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
+    # Parts of one design agree in what the set as a whole does not have in common. What only true
+    # copies share is left when also the family's common structure is taken out.
+    for family in _families(n, found):
+        members = set(family)
+        inside = {pair: match for pair, match in found.items() if pair[0] in members}
+        common = common_of(store, np.array(family), FAMILY_COMPONENTS)
+        again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
+        kept = _verified(
+            store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
+        )
+        for pair in inside.keys() - kept.keys():
+            del found[pair]
+        found.update(kept)
+    return found
+
+
+def groups_of(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
+    """What is linked by pairs, directly or through others; single rows are groups too."""
+    parent = list(range(n))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for low, high in pairs:
+        parent[root(high)] = root(low)
+    found: dict[int, list[int]] = defaultdict(list)
+    for row in range(n):
+        found[root(row)].append(row)
+    return list(found.values())
+
+
+def _families(n: int, found: dict[Pair, Match]) -> list[list[int]]:
+    return [group for group in groups_of(n, found) if len(group) > FAMILY]
+
+
+def _verified(
+    store: Store,
+    todo: Candidates,
+    common: Common,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> dict[Pair, Match]:
+    """Those of the candidates that are copies."""
+    pairs = sorted(todo)
+    chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
+    found: dict[Pair, Match] = {}
+
+    def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Match]]:
+        matches = []
+        for pair in chunk:
+            match = _best_match(store, pair, todo[pair], common)
+            if match is not None and match.copy:
+                matches.append((pair, match))
+        return matches
+
+    with ThreadPoolExecutor(workers, "audit") as pool:
+        for at, matches in enumerate(pool.map(work, chunks)):
+            found.update(matches)
+            progress(min(len(pairs), (at + 1) * CHUNK), len(pairs))
+    return found
+
+
+def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> Match | None:
+    first, second = (store.plane(row) for row in pair)
+    best: Match | None = None
+    starts = known[:2] or []
+    for mirrored in (False, True):
+        best, starts = _better(store, pair, (first, second), starts, common, best)
+        if best is not None and best.copy:
+            break
+        pose = _by_points(store, pair, mirrored)
+        starts = [] if pose is None else [pose]
+    else:
+        best, _ = _better(store, pair, (first, second), starts, common, best)
+    return best
+
+
+def _better(
+    store: Store,
+    pair: Pair,
+    planes: tuple[Plane, Plane],
+    starts: list[Pose],
+    common: Common,
+    best: Match | None,
+) -> tuple[Match | None, list[Pose]]:
+    for start in starts:
+        match = align(*planes, start, common)
+        if match is None:
+            continue
+        match = replace(match, support=_support(store, pair, match.pose))
+        if best is None or (match.copy, match.own) > (best.copy, best.own):
+            best = match
+    return best, []
+
+
+def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
+    """The pose that most of the key points that look alike agree on (RANSAC)."""
+    low, high = pair
+    if min(store.counts[low], store.counts[high]) < 4:
+        return None
+    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
+    forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
+    rows = np.flatnonzero((back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS))
+    if len(rows) < 4:
+        return None
+    source = store.points(low)[rows] * THUMB - 0.5
+    target = store.points(high)[forth[rows]] * THUMB - 0.5
+    pose, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
+    if pose is None or not plausible(pose) or (np.linalg.det(pose[:, :2]) < 0) != mirrored:
+        return None
+    return np.asarray(pose, np.float64)
+
+
+def _support(store: Store, pair: Pair, pose: Pose) -> int:
+    """How many key points of the first lie, in the second, on one that looks alike."""
+    low, high = pair
+    if not store.counts[low] or not store.counts[high]:
+        return 0
+    mirrored = bool(np.linalg.det(pose[:, :2]) < 0)
+    there = (store.points(low) * THUMB - 0.5) @ pose[:, :2].T + pose[:, 2]
+    away = there[:, None] - (store.points(high) * THUMB - 0.5)[None]
+    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
+    on = (np.hypot(away[..., 0], away[..., 1]) < NEAR) & (alike > LIKE_POINTS)
+    return int(min(on.any(axis=1).sum(), on.any(axis=0).sum()))

@@ -1,0 +1,197 @@
+"""One audit from a folder to its findings."""
+
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainer.audit.alignment import Match
+from trainer.audit.copies import find_copies
+from trainer.audit.features import CheapFeatures, Features
+from trainer.audit.findings import Audit, Twin
+from trainer.audit.lighting import giveaways, light_by_label
+from trainer.audit.mislabels import rank_labels, suspected
+from trainer.audit.oddities import oddities
+from trainer.audit.parts import inferred_parts
+from trainer.audit.reading import Item, Seen, Unreadable, read_all
+from trainer.audit.store import Store
+from trainer.audit.twins import exact_twins, near_twins
+from trainer.dataset import MANIFEST, Dataset
+from trainer.layout import find_pictures
+from trainer.manifest import read_manifest
+
+Progress = Callable[[str, int, int], None]
+
+FEW_OF_A_CLASS = 50
+UNEVEN = 20  # times as many of one class as of another
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an audit is done. `workers` are threads; by default one a processor."""
+
+    ok_label: str = "ok"
+    workers: int | None = None
+    full_ranking: bool = False
+
+
+def items_of(root: Path) -> list[Item]:
+    """The pictures of a folder in either layout, by file. Raises DatasetError."""
+    split, labels = find_pictures(root)
+    manifest = root / MANIFEST
+    groups: Mapping[str, str] = read_manifest(manifest, labels) if manifest.exists() else {}
+    return [
+        Item(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
+        for file, label in sorted(labels.items())
+    ]
+
+
+def items_as_split(data: Dataset) -> list[Item]:
+    """The pictures as a training will use them: sides are train, validation and test."""
+    listed = (data.root / MANIFEST).exists()
+    return [
+        Item(one.path, one.file, one.label, one.part, one.group if listed else None)
+        for one in data.samples
+    ]
+
+
+def examine(
+    root: Path,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    items: Sequence[Item] | None = None,
+    features: Features | None = None,
+) -> Audit:
+    """Reads every picture once and says what is wrong with the set.
+
+    `progress` is called with what is done, how many are, of how many. Raises DatasetError for a
+    folder that is no data set; pictures that cannot be read are findings.
+    """
+    started = time.monotonic()
+    options = options or Options()
+    told = progress or (lambda *_: None)
+    items = items_of(root) if items is None else items
+    workers = options.workers or len(os.sched_getaffinity(0))
+    audit = Audit(str(root), pictures=len(items))
+    seen: list[Seen] = []
+    rows: list[int] = []  # of the store, those that are not pixel for pixel another
+    with Store(len(items)) as store:
+        first: dict[bytes, int] = {}
+        for one in read_all(items, features or CheapFeatures(), workers, told):
+            if isinstance(one, Unreadable):
+                audit.unreadable.append(
+                    {"file": one.item.file, "kind": one.kind, "reason": one.reason}
+                )
+                continue
+            if one.pixel_hash not in first:
+                first[one.pixel_hash] = len(seen)
+                store.add(one.sketch)
+                rows.append(len(seen))
+            seen.append(one.without_sketch())
+        matches = find_copies(store, workers, told)
+    near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
+    _judge(audit, seen, near, options)
+    audit.seconds = time.monotonic() - started
+    return audit
+
+
+def _judge(
+    audit: Audit, seen: list[Seen], near: dict[tuple[int, int], Match], options: Options
+) -> None:
+    """All findings that need no pixels."""
+    pairs = exact_twins(seen) + near_twins(seen, near)
+    twins = [twin for _, twin in pairs]
+    audit.counts = _counts(seen)
+    audit.odd = oddities(seen)
+    audit.light = light_by_label(seen)
+    audit.imbalance = _imbalance(audit.counts)
+    given = {one.item.file: one.item.group for one in seen if one.item.group is not None}
+    # A copy that was changed in one place still shows the same part.
+    group, audit.parts = inferred_parts(
+        [one.item.file for one in seen], [(twin.file, twin.twin) for twin in twins], given
+    )
+    groups = [group[one.item.file] for one in seen]
+    _sort_twins(audit, seen, pairs, given)
+    audit.possible_leaks = _possible_leaks(seen, audit)
+    audit.giveaways = giveaways(seen, groups, options.ok_label)
+    friends: list[list[int]] = [[] for _ in seen]
+    for (low, high), twin in pairs:
+        if not twin.changed:
+            friends[low].append(high)
+            friends[high].append(low)
+    if seen:
+        table = np.stack([one.features for one in seen])
+        labels, files = [one.item.label for one in seen], [one.item.file for one in seen]
+        audit.label_ranking = rank_labels(table, labels, groups, friends, files)
+        audit.suspected_mislabels = suspected(audit.label_ranking)
+
+
+def _sort_twins(
+    audit: Audit,
+    seen: list[Seen],
+    pairs: list[tuple[tuple[int, int], Twin]],
+    given: dict[str, str],
+) -> None:
+    for (low, high), twin in pairs:
+        one, other = seen[low].item, seen[high].item
+        audit.duplicates.append(twin)
+        if (one.side == "test") != (other.side == "test"):
+            audit.leaks.append(twin)
+        elif one.side != other.side:
+            audit.notes.append(f"{one.file} is a copy of {other.file} ({one.side}, {other.side})")
+        if given and one.group != other.group:
+            audit.across_groups.append(twin)
+        if not twin.same_label and not twin.changed:
+            audit.two_labels.append(twin)
+    sides: dict[str, dict[bool, str]] = defaultdict(dict)
+    for one in seen:
+        if one.item.group is not None:
+            sides[one.item.group].setdefault(one.item.side == "test", one.item.file)
+    labels = {one.item.file: one.item.label for one in seen}
+    for name, files in sorted(sides.items()):
+        if len(files) == 2:
+            same = labels[files[False]] == labels[files[True]]
+            how = f"the manifest's group {name!r} stands on both sides"
+            audit.leaks.append(Twin(files[True], files[False], how, 1.0, False, False, same))
+
+
+def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
+    """Parts that only file names suggest, on both sides of the split."""
+    side = {one.item.file: one.item.side for one in seen}
+    known = {file for twin in audit.leaks for file in (twin.file, twin.twin)}
+    found: list[dict[str, object]] = []
+    for part in audit.parts:
+        tested = [file for file in part["files"] if side[file] == "test"]
+        others = [file for file in part["files"] if side[file] != "test"]
+        if tested and others and not known.intersection(part["files"]):
+            found.append({"file": tested[0], "twin": others[0], "how": " and ".join(part["why"])})
+    return found
+
+
+def _counts(seen: list[Seen]) -> dict[str, dict[str, int]]:
+    found = Counter((one.item.side or "all", one.item.label) for one in seen)
+    sides, labels = ({key[at] for key in found} for at in (0, 1))
+    return {
+        side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)
+    }
+
+
+def _imbalance(counts: dict[str, dict[str, int]]) -> list[str]:
+    total: Counter[str] = Counter()
+    for row in counts.values():
+        total.update(row)
+    if not total:
+        return []
+    said = [
+        f"only {count} pictures of {label!r}"
+        for label, count in sorted(total.items())
+        if count < FEW_OF_A_CLASS
+    ]
+    (most, many), (least, few) = total.most_common()[0], total.most_common()[-1]
+    if many > UNEVEN * max(1, few):
+        said.append(f"{many} pictures of {most!r} against {few} of {least!r}")
+    return said

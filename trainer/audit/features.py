@@ -1,0 +1,73 @@
+"""What the mislabel check knows of a picture: a port, and the cheap numbers that always work."""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.audit.sketch import resized, standard_light
+
+Pixels = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+
+SIDE = 128
+BANDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+TAILS = (0.001, 0.01, 0.1, 0.9, 0.99, 0.999)
+
+
+class Features(Protocol):
+    """Numbers that tell defects from good parts.
+
+    A port, because ImageNet features are far better but need TensorFlow and 19 MB of weights:
+    the audit must also run without.
+    """
+
+    name: str
+
+    def of(self, pixels: Pixels) -> Vector:
+        """float32, (d,), the same d for every picture; `pixels` is uint8, (h, w, 3), BGR.
+
+        Called from several threads at once.
+        """
+
+
+class CheapFeatures:
+    """Extremes and spread of five band-passes, of whole picture and halves, plus shape of the grey
+    values. A defect is mostly a place that is unlike its surroundings: extremes tell it."""
+
+    name = "band-pass extremes"
+
+    def of(self, pixels: Pixels) -> Vector:
+        """float32, (d,)."""
+        grey = resized(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8), SIDE)
+        plane = grey.astype(np.float32)
+        mean, spread = float(plane.mean()), float(plane.std())
+        numbers = [mean / 255, spread / 64]
+        plane = (plane - mean) / (spread + 4)
+        blurs = [plane, *(_blur(plane, width) for width in BANDS)]
+        for fine, coarse in zip(blurs, blurs[1:]):
+            numbers += _shape(fine - coarse)
+        even = standard_light(grey).astype(np.float32) / 128 - 1
+        numbers += _shape(_blur(even, 1.5))
+        across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
+        strength = np.hypot(across, down)
+        numbers += [float(value) for value in np.quantile(strength, [0.5, 0.9, 0.99, 0.999])]
+        turn = (np.arctan2(down, across) % np.pi * 8 / np.pi).astype(np.int64) % 8
+        share = np.bincount(turn.ravel(), strength.ravel().astype(np.float64), minlength=8)
+        numbers += (share / (share.sum() + 1e-6)).tolist()
+        numbers += np.quantile(plane, TAILS).tolist()
+        return np.asarray(numbers, np.float32)
+
+
+def _blur(plane: Vector, width: float) -> Vector:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), width), np.float32)
+
+
+def _shape(band: Vector) -> list[float]:
+    """Spread, extremes in units of it, and peakedness of one band."""
+    spread = float(band.std()) + 1e-3
+    tails = np.quantile(band, TAILS) / spread
+    peaked = float(np.mean((band / spread) ** 4))
+    halves = [float(np.log(half.std() + 1e-3)) for half in np.array_split(band, 2)]
+    return [float(np.log(spread)), *tails.tolist(), np.log1p(peaked), abs(halves[0] - halves[1])]

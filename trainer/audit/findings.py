@@ -1,0 +1,134 @@
+"""What an audit found, as values: the same for the text, the JSON file and the report."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = "edge-inspect/audit/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Two pictures of one thing. `likeness` is 0 to 1; `exact` when every pixel is equal.
+
+    `changed` when they agree nearly everywhere, but one place differs.
+    """
+
+    file: str
+    twin: str
+    how: str
+    likeness: float
+    exact: bool
+    changed: bool
+    same_label: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {
+            "file": self.file,
+            "twin": self.twin,
+            "how": self.how,
+            "likeness": round(self.likeness, 3),
+            "exact": self.exact,
+            "changed": self.changed,
+            "same_label": self.same_label,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A label that the other pictures speak against. `probability` is that of the given label."""
+
+    file: str
+    label: str
+    likely: str
+    probability: float
+    why: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {
+            "file": self.file,
+            "label": self.label,
+            "likely": self.likely,
+            "probability": round(self.probability, 4),
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Giveaway:
+    """One number of the whole picture that tells a class from the good ones: 0.5 tells nothing."""
+
+    what: str
+    label: str
+    auroc: float
+    interval: tuple[float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the JSON file."""
+        low, high = self.interval
+        return {
+            "what": self.what,
+            "label": self.label,
+            "auroc": round(self.auroc, 3),
+            "interval": [round(low, 3), round(high, 3)],
+        }
+
+
+@dataclass(slots=True)
+class Audit:
+    """Everything found. Lists of dicts are as the JSON file has them, sorted by file.
+
+    `counts` is by side, then by label; `light` by label, then by number: median, lower and upper
+    quarter. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
+    """
+
+    root: str
+    pictures: int = 0
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    odd: list[dict[str, Any]] = field(default_factory=list)
+    duplicates: list[Twin] = field(default_factory=list)
+    leaks: list[Twin] = field(default_factory=list)
+    possible_leaks: list[dict[str, Any]] = field(default_factory=list)
+    two_labels: list[Twin] = field(default_factory=list)
+    across_groups: list[Twin] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    suspected_mislabels: list[Doubt] = field(default_factory=list)
+    label_ranking: list[Doubt] = field(default_factory=list)
+    giveaways: list[Giveaway] = field(default_factory=list)
+    light: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    imbalance: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def refused(self) -> bool:
+        """Whether a training on it would not be honest or not be possible."""
+        return bool(self.leaks or self.unreadable)
+
+    def as_json(self, ranking: bool = False) -> dict[str, Any]:
+        """For the JSON file; `ranking` adds every picture's label probability."""
+        found: dict[str, Any] = {
+            "schema": SCHEMA,
+            "dataset": self.root,
+            "pictures": self.pictures,
+            "counts": self.counts,
+            "unreadable": self.unreadable,
+            "odd": self.odd,
+            "duplicates": [twin.as_json() for twin in self.duplicates],
+            "leaks": [twin.as_json() for twin in self.leaks],
+            "possible_leaks": self.possible_leaks,
+            "two_labels": [twin.as_json() for twin in self.two_labels],
+            "across_groups": [twin.as_json() for twin in self.across_groups],
+            "parts": self.parts,
+            "suspected_mislabels": [doubt.as_json() for doubt in self.suspected_mislabels],
+            "giveaways": [giveaway.as_json() for giveaway in self.giveaways],
+            "light": self.light,
+            "imbalance": self.imbalance,
+            "notes": self.notes,
+            "seconds": round(self.seconds, 1),
+        }
+        if ranking:
+            found["label_ranking"] = [doubt.as_json() for doubt in self.label_ranking]
+        return found

@@ -1,0 +1,108 @@
+"""An audit as a person reads it: what was found, five examples, and what to do about each kind."""
+
+from collections.abc import Iterable, Sequence
+
+from trainer.audit.findings import Audit, Twin
+
+SHOWN = 5
+
+
+def as_text(audit: Audit) -> str:
+    """Lines for a terminal or a log; the JSON file has everything."""
+    blocks = [_head(audit)]
+    blocks += [
+        _block(
+            f"UNREADABLE: {len(audit.unreadable)}",
+            "take or copy these pictures again, or remove them",
+            (f"{one['file']}: {one['reason']}" for one in audit.unreadable),
+        ),
+        _block(
+            f"LEAKS between train and test: {len(audit.leaks)} pairs",
+            "move all pictures of a part to one side: figures on parts that were trained on "
+            "prove nothing",
+            map(_twin, audit.leaks),
+        ),
+        _block(
+            f"possible leaks, by file name only: {len(audit.possible_leaks)}",
+            "if the names mean parts, say so in manifest.csv; `--suggest FILE` writes a beginning",
+            (f"{one['file']}  ~  {one['twin']}: {one['how']}" for one in audit.possible_leaks),
+        ),
+        _block(
+            f"the same picture under two labels: {len(audit.two_labels)} pairs",
+            "one of the labels is wrong: decide, and move the picture",
+            map(_twin, audit.two_labels),
+        ),
+        _block(
+            f"copies: {len(audit.duplicates)} pairs, "
+            f"{sum(twin.exact for twin in audit.duplicates)} of them exact",
+            "remove exact ones; give the others one group in manifest.csv",
+            map(_twin, audit.duplicates),
+        ),
+        _block(
+            f"copies in different groups of the manifest: {len(audit.across_groups)} pairs",
+            "they show one part: give them one group",
+            map(_twin, audit.across_groups),
+        ),
+        _block(
+            f"suspected wrong labels: {len(audit.suspected_mislabels)}, most doubtful first",
+            "look at each; move what is wrong. Not every one is",
+            (
+                f"{one.file}: looks like {one.likely!r} (given {one.label!r} at "
+                f"{one.probability:.1%}); {one.why}"
+                for one in audit.suspected_mislabels
+            ),
+        ),
+        _block(
+            f"odd pictures: {len(audit.odd)}",
+            "an icon, a crop or another camera? remove it, or export it like the others",
+            (f"{one['file']}: {one['kind']}, {one['reason']}" for one in audit.odd),
+        ),
+        _block(
+            f"a classifier could cheat: {len(audit.giveaways)} giveaways",
+            "photograph both classes under the same conditions; or know that this is how the "
+            "defect shows",
+            (
+                f"{one.what} alone tells {one.label!r} from good parts with AUROC {one.auroc:.2f}"
+                for one in audit.giveaways
+            ),
+        ),
+        _block("class balance", "collect more of the rare ones", audit.imbalance),
+        _block(
+            f"copies between train and validation: {len(audit.notes)}",
+            "give them one group in manifest.csv",
+            audit.notes,
+        ),
+    ]
+    told = [block for block in blocks if block]
+    if len(told) == 1:
+        told.append("nothing found that would make figures untrue")
+    return "\n\n".join(told)
+
+
+def _head(audit: Audit) -> str:
+    lines = [f"audit          {audit.root}: {audit.pictures} pictures in {audit.seconds:.0f} s"]
+    for side, row in audit.counts.items():
+        counted = ", ".join(f"{label} {count}" for label, count in row.items())
+        lines.append(f"{side:<14} {counted}")
+    if audit.parts:
+        inside = sum(len(part["files"]) for part in audit.parts)
+        lines.append(f"parts          {len(audit.parts)} with more than one picture ({inside})")
+    for label, numbers in audit.light.items():
+        said = ", ".join(
+            f"{name} {numbers[name][1]:.3g}" for name in ("brightness", "contrast", "focus")
+        )
+        lines.append(f"{label:<14} median {said}")
+    return "\n".join(lines)
+
+
+def _block(title: str, mend: str, lines: Iterable[str] | Sequence[str]) -> str:
+    every = list(lines)
+    if not every:
+        return ""
+    rest = len(every) - SHOWN
+    more = [f"  … and {rest} more"] if rest > 0 else []
+    return "\n".join([title, *(f"  {line}" for line in every[:SHOWN]), *more, f"  → {mend}"])
+
+
+def _twin(twin: Twin) -> str:
+    return f"{twin.file}  =  {twin.twin}: {twin.how}"
