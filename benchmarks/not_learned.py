@@ -41,10 +41,10 @@ def rows_of(root: Path) -> list[Row]:
 
 def shuffled(rows: list[Row]) -> list[Row]:
     """Labels dealt out anew among the parts of each side: nothing is left to learn."""
-    parts = defaultdict(list)
+    parts: dict[tuple[str, str], list[str]] = defaultdict(list)
     for _, side, label, group in rows:
         parts[side, group].append(label)
-    dealt = {}
+    dealt: dict[tuple[str, str], str] = {}
     for side in ("train", "test"):
         keys = [key for key in parts if key[0] == side]
         labels = [max(parts[key], key=parts[key].count) for key in keys]
@@ -90,7 +90,8 @@ def main() -> int:
     parser.add_argument("--epochs", default="12")
     parser.add_argument("--network", default="compact")
     args = parser.parse_args()
-    rows, wrong, found = rows_of(args.dataset), 0, []
+    rows, wrong = rows_of(args.dataset), 0
+    found: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, made, options in (
             ("shuffled labels", shuffled(rows), []),

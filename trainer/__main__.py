@@ -4,6 +4,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edge import __version__
@@ -135,34 +136,22 @@ def _run(args: argparse.Namespace) -> int:
 
         sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
         return EXIT_DONE
+    return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     from trainer.options import order_of
     from trainer.report.build import build_report
     from trainer.run import train
+    from trainer.seeds import as_text, train_seeds
     from trainer.wishes import wish_of
 
-    judged = train(
-        args.dataset,
-        args.run,
-        order_of(args),
-        ok_label=args.ok_label,
-        name=args.name,
-        wish=wish_of(args),
-    )
-    luck = ""
-    if args.seeds > 1:
-        luck = f"{as_text(train_seeds(args.run, args.seeds, partial(_train, args)))}\n"
+    said = partial(train, args.dataset, ok_label=args.ok_label, name=args.name, wish=wish_of(args))
+    judged = said(args.run, order_of(args))
+    luck = f"{as_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
     build_report(args.run, args.dataset)
     sys.stdout.write(f"\n{judged.as_text()}\n\n{luck}written        {args.run}, with report.html\n")
     return _answer(judged.refusals())
-
-
-def _train(args: argparse.Namespace, run: Path, order: "Order") -> "Evaluation":
-    from trainer.run import train
-    from trainer.wishes import wish_of
-
-    return train(
-        args.dataset, run, order, ok_label=args.ok_label, name=args.name, wish=wish_of(args)
-    )
 
 
 def _seeds(text: str) -> int:

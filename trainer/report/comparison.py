@@ -9,7 +9,7 @@ from trainer.report.page import section, table, words
 
 def comparison_section(facts: Facts) -> str:
     """Empty when there is nothing to compare with."""
-    content = [*_baseline(facts), *_candidates(facts.candidates)]
+    content = [*_baseline(facts), *_candidates(facts.candidates), *_seeds(facts.seeds)]
     return section("Compared with other networks", *content) if content else ""
 
 
@@ -77,6 +77,23 @@ def _candidates(found: dict[str, Any]) -> list[str]:
         "<h3>What was tried</h3>",
         table(["on the validation part", "AUROC", recall, "ms, int8, here", "parameters"], rows),
         words(str(found.get("why", "")), "hint"),
+    ]
+
+
+def _seeds(found: dict[str, Any]) -> list[str]:
+    by_seed, spread = found.get("by_seed"), found.get("spread")
+    if not by_seed or not spread:
+        return []
+    rows = [
+        [f"seed {seed}", f"{one['auroc']:.3f}", f"{one['average_precision']:.3f}"]
+        for seed, one in by_seed.items()
+    ]
+    for row in ("mean", "deviation"):
+        rows.append([row, *(f"{spread[name][row]:.3f}" for name in ("auroc", "average_precision"))])
+    return [
+        "<h3>The same again, from other seeds</h3>",
+        table(["on the test part", "AUROC", "avg. precision"], rows),
+        words("What seeds alone change. The model to use is the first.", "hint"),
     ]
 
 

@@ -1,7 +1,7 @@
 """What a report is made of, read from the folder of a run; nothing is drawn here."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge.errors import EdgeInspectError
 from trainer.metrics import Evaluation, evaluate
 from trainer.rundir import BASELINE, CANDIDATES, HISTORY, MODEL
+from trainer.seeds import SPREAD
 from trainer.settle import SCORES, Scored
 from trainer.trained import TrainedSpec, read_spec
 from trainer.wish import Wish
@@ -35,6 +36,7 @@ class Facts:
     audit: dict[str, Any]
     candidates: dict[str, Any]
     baseline: "Facts | None" = None
+    seeds: dict[str, Any] = field(default_factory=dict)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -77,6 +79,7 @@ def read_facts(run: Path) -> Facts:
         history=_json(run / HISTORY) if (run / HISTORY).is_file() else [],
         audit=audit if isinstance(audit, dict) else {},
         candidates=_json(run / CANDIDATES) if (run / CANDIDATES).is_file() else {},
+        seeds=_json(run / SPREAD) if (run / SPREAD).is_file() else {},
         baseline=read_facts(run / BASELINE) if (run / BASELINE / MODEL).is_file() else None,
     )
 
