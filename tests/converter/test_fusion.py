@@ -1,0 +1,65 @@
+"""Features of different range keep a scale each: the small ones still say something in int8."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converter.cut import cut
+from converter.graph import operators
+from converter.quantise import quantise
+from converter.scores import BoxModel, Recipe
+from converter.source import Source
+from edge.inspection.decision import Thresholds
+from edge.inspection.modelfile import OutputSpec
+from edge.inspection.preprocess import InputSpec
+from trainer.trained import TrainedSpec, probabilities
+
+pytestmark = [pytest.mark.train, pytest.mark.inference]
+SIDE = 16
+
+
+def _model(k: Any) -> Any:
+    """The brightness alone decides, by a mean a thousand times smaller than what stands beside."""
+    entered = k.Input((SIDE, SIDE, 1))
+    scaled = k.layers.Rescaling(1 / 255)(entered)
+    small = k.layers.Conv2D(1, 1, kernel_initializer="ones", name="small")(scaled)
+    large = k.layers.Conv2D(1, 1, name="large")(scaled)
+    pooled = [
+        k.layers.GlobalAveragePooling2D()(small),
+        k.layers.GlobalMaxPooling2D()(large),
+    ]
+    features = k.layers.Concatenate()(pooled)
+    model = k.Model(entered, k.layers.Dense(2, activation="softmax")(features))
+    model.get_layer("large").set_weights([np.full((1, 1, 1, 1), 1000.0), np.zeros(1)])
+    kernel = np.array([[-6.0, 6.0], [0.0, 0.0]])
+    model.layers[-1].set_weights([kernel, np.array([3.0, -3.0])])
+    return model
+
+
+def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> None:
+    """Scores of int8 follow those of float although the other feature is a thousand times larger;
+    only the join and the head are float."""
+    model = _model(tensorflow.keras)
+    parts = cut(model, "model")
+    assert len(parts.body.outputs) == 2
+    spec = TrainedSpec(
+        name="fusion",
+        version="1",
+        labels=("ok", "bright"),
+        input=InputSpec(width=SIDE, height=SIDE, channels=1, colour="grey"),
+        output=OutputSpec(kind="probabilities"),
+        thresholds=Thresholds(reject_at=0.5, review_from=0.5),
+    )
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 200, (40, SIDE, SIDE, 1)).astype(np.uint8)
+    pictures = (pictures * np.linspace(0.2, 1, 40)[:, None, None, None]).astype(np.uint8)
+    source = Source("model", model, parts, spec, (1.0, 0.0), ours=True)
+    made = quantise(source, pictures)
+    found = [(op.name, op.is_float) for op in operators(made.tflite)]
+    assert found[-2:] == [("CONCATENATION", True), ("FULLY_CONNECTED", True)]
+    assert "CONCATENATION" not in [name for name, is_float in found if not is_float]
+    box = BoxModel(made.tflite, "model", "auto", Recipe(spec.labels, "ok", source.converted_output))
+    wanted = 1 - probabilities(model, spec, pictures)[:, 0]
+    assert np.abs(box.scores(pictures) - wanted).max() < 0.02
+    assert wanted.max() - wanted.min() > 0.3
