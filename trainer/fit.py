@@ -21,7 +21,6 @@ from trainer.logistic import fit_logistic
 from trainer.metrics import auroc
 from trainer.networks import build_network, input_of, network
 from trainer.recipe import Recipe
-from trainer.trained import probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,7 @@ class _Run:
         self.best_weights = kept.best
 
     def _judged(self, loss: float, accuracy: float) -> Epoch:
-        held_out = _look(self._learner.model, self._validation, self._classes)
+        held_out = _look(self._learner, self._validation, self._classes)
         reached = held_out[2], -held_out[0]
         better = reached > self._best
         if better:
@@ -220,9 +219,9 @@ def _input(recipe: Recipe) -> InputSpec:
     return input_of(recipe.network, recipe.side)
 
 
-def _look(model: Any, part: Part, classes: int) -> tuple[float, float, float]:
+def _look(learner: Learner, part: Part, classes: int) -> tuple[float, float, float]:
     """Balanced loss, accuracy, and AUROC of good against defective, without training."""
-    found = probabilities(model, None, part.pictures)
+    found = learner.judge(part.pictures)
     balance = class_weights(part.classes, classes)[part.classes]
     own = found[np.arange(len(found)), part.classes]
     loss = np.average(-np.log(np.maximum(own, 1e-7)), weights=balance)

@@ -56,6 +56,13 @@ class Learner:
         ]
         return np.concatenate(rows)
 
+    def judge(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """What the model says: float64, (n, classes), 0 to 1, rows sum to 1."""
+        kernel, bias = (np.asarray(part, np.float64) for part in self._head.get_weights())
+        logits = self.look(pictures) @ kernel + bias
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
     def set_head(self, linear: Linear) -> None:
         """Begins with a head that was fitted to the features as they are now."""
         self._mean, self._deviation = linear.mean, linear.deviation

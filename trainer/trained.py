@@ -121,12 +121,13 @@ def load_trained(path: Path) -> tuple[Any, TrainedSpec | None]:
 
 
 def probabilities(
-    model: Any, spec: TrainedSpec | None, pictures: NDArray[np.uint8], batch: int = 64
+    model: Any, spec: TrainedSpec | None, pictures: NDArray[np.uint8], batch: int = 16
 ) -> NDArray[np.float64]:
     """What the model says of each picture: float64, (n, labels), 0 to 1, rows sum to 1.
 
-    `pictures` is uint8, (n, height, width, channels), as `load_pictures` gives them. Without a
-    spec, outputs that are no probabilities are taken for logits. Raises ModelError for nonsense.
+    `pictures` is uint8, (n, height, width, channels), as `load_pictures` gives them; few at a
+    time, because Keras keeps every layer's output of a batch until its end. Without a spec,
+    outputs that are no probabilities are taken for logits. Raises ModelError for nonsense.
     """
     rows = [
         np.asarray(model(pictures[at : at + batch].astype(np.float32), training=False))
@@ -145,7 +146,7 @@ def scores(
     spec: TrainedSpec | None,
     pictures: NDArray[np.uint8],
     ok_index: int = 0,
-    batch: int = 64,
+    batch: int = 16,
 ) -> NDArray[np.float64]:
     """P(defective) of each picture: float64, (n,), 0 to 1; 1 - P(ok).
 
