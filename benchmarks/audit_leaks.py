@@ -134,9 +134,7 @@ def judge(report: dict[str, Any], planted: Planted) -> dict[str, Any]:
     found = {
         copy for copy in planted.copies if any(part[twin] == part[copy] for twin in partners[copy])
     }
-    wrong = [
-        leak for leak in report["leaks"] if part[leak["file"]] != part[leak["twin"]]
-    ]
+    wrong = [leak for leak in report["leaks"] if part[leak["file"]] != part[leak["twin"]]]
     kinds = Counter(kind for _, kind in planted.copies.values())
     hits = Counter(planted.copies[copy][1] for copy in found)
     ranked = [entry["file"] for entry in report["label_ranking"]]

@@ -27,7 +27,8 @@ FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 LEAST_OWN = 0.75
 LEAST_FINE = 0.5
 LEAST_LOCAL = 0.7
-LEAST_SUPPORT = 6
+LEAST_SUPPORT = 5
+STRUCTURE = 0.2  # of the usual variance: below it a place is flat
 PLAIN_OWN = 0.9
 WORTH_REFINING = 0.25
 WORTH_FINE = 0.45
@@ -54,10 +55,15 @@ class Match:
     @property
     def copy(self) -> bool:
         """Whether they are copies of one picture, or pictures of one part in one place."""
-        agree = self.own >= LEAST_OWN and self.fine >= LEAST_FINE and self.local >= LEAST_LOCAL
+        alike = self.own >= LEAST_OWN and self.fine >= LEAST_FINE and self.local >= LEAST_LOCAL
+        # Turning a soft picture blurs it: what is its own is then little, but many points agree.
+        borne = self.own >= 0.5 and self.fine >= 0.7 and self.local >= 0.85 and self.support >= 10
+        if not (alike or borne):
+            return False
         # A few straight lines can be laid on any others by some affine map: such a map must be
-        # borne by key points, or be none to speak of.
-        return agree and (self.support >= LEAST_SUPPORT or self.plain and self.own >= PLAIN_OWN)
+        # borne by key points, the more the less is in common, or be none to speak of.
+        least = LEAST_SUPPORT if self.overlap >= 0.65 else 2 * LEAST_SUPPORT
+        return self.support >= least or (self.plain and self.own >= PLAIN_OWN)
 
     @property
     def plain(self) -> bool:
@@ -113,10 +119,11 @@ def align(first: Plane, second: Plane, start: Pose, common: Common) -> Match | N
 
 def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
     """The pose that maximises their correlation (ECC: Evangelidis and Psarakis, 2008)."""
+    everywhere = np.ones(first.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3)
     try:
         _, found = cv2.findTransformECC(
-            first, second, pose.astype(np.float32), cv2.MOTION_AFFINE, criteria, None, 3
+            first, second, pose.astype(np.float32), cv2.MOTION_AFFINE, criteria, everywhere, 3
         )
     except cv2.error:  # it did not converge: the start stands
         return pose
@@ -201,9 +208,13 @@ def _local(first: Plane, seen: Plane, mask: NDArray[np.bool_]) -> tuple[float, f
 
     left, right = mean(first), mean(seen)
     joint = mean(first * seen) - left * right
-    # the floor keeps flat places, where there is only noise, from having a say
-    spread = [np.maximum(mean(p * p) - m * m, 0.02) for p, m in ((first, left), (seen, right))]
-    found = (joint / np.sqrt(spread[0] * spread[1]))[whole]
+    spread = [mean(p * p) - m * m for p, m in ((first, left), (seen, right))]
+    # Only places where something is: both flat agree in nothing but noise.
+    more = np.maximum(spread[0], spread[1])
+    whole &= more > STRUCTURE * float(np.median(more[whole]))
+    floor = np.float32(0.1) * more
+    sizes = np.maximum(spread[0], floor) * np.maximum(spread[1], floor)
+    found = (joint / np.sqrt(sizes + np.float32(1e-6)))[whole]
     quarter, twentieth = np.quantile(found, [0.25, 0.05])
     return float(quarter), float(twentieth)
 

@@ -1,7 +1,6 @@
 """Which pairs may be copies: found by matrix products in blocks, without comparing pair by pair.
 
-Two ways that miss different things. Visual words (Sivic and Zisserman, 2003): pictures that share
-rare key points, whatever way they are turned; mirrored descriptors find mirror images. And
+Two ways that miss different things. Visual words: pictures that share rare key points. And
 thumbnails in the eight quarter turns and mirrors, less what all pictures have in common: they
 find what has too few key points.
 """
@@ -17,13 +16,11 @@ from trainer.audit.alignment import Common
 from trainer.audit.pose import Pose, inverted, quarter_turns
 from trainer.audit.sketch import THUMB, Plane
 from trainer.audit.store import Store
-from trainer.extra import extra
+from trainer.audit.words import shared_words
 
 Pair = tuple[int, int]
 Candidates = dict[Pair, list[Pose]]
 
-VOCABULARY = 8192
-MEANINGS = 3  # words a key point stands for: the nearest alone is too often another in a copy
 BY_WORDS = 8  # pairs kept a picture; a copy was 1st to 6th in all but 3 % of the cases measured
 BY_LOOK = 2
 LIKE_WORDS = 0.05
@@ -36,8 +33,9 @@ def candidates(store: Store, common: Common, progress: Callable[[int, int], None
     """Pairs of rows (low, high) worth a closer look, each with the poses that are known already."""
     found: Candidates = {}
     steps = 2 + 8
-    for pair in _by_words(store):
-        found.setdefault(pair, [])
+    for rows, alike in shared_words(store, _blocks(len(store))):
+        for low, high, _ in _best(alike, rows, BY_WORDS, LIKE_WORDS):
+            found.setdefault((low, high), [])
     progress(2, steps)
     for at, (pairs, pose) in enumerate(_by_look(store, common)):
         for low, high, swapped in pairs:
@@ -45,61 +43,6 @@ def candidates(store: Store, common: Common, progress: Callable[[int, int], None
             poses.append(inverted(pose) if swapped else pose)
         progress(3 + at, steps)
     return found
-
-
-def _by_words(store: Store) -> set[Pair]:
-    n, total = len(store), int(store.counts.sum())
-    if n < 2 or total < 64:
-        return set()
-    sparse = extra("scipy.sparse")
-    rng = np.random.default_rng(0)
-    chosen = np.sort(rng.choice(n, min(n, 1500), replace=False))
-    sample = np.concatenate([store.descriptors(int(row)) for row in chosen])
-    middle = sample.mean(axis=0)
-    _, axes = np.linalg.eigh(np.cov(sample.T))
-    axes = np.asarray(axes[:, ::-1][:, :48], np.float32)
-    # Random key points serve as words as well as cluster centres do, and cost nothing.
-    count = min(VOCABULARY, max(16, len(sample) // 8))
-    centres = (sample[rng.choice(len(sample), count, replace=False)] - middle) @ axes
-    plain, mirror = (
-        sparse.vstack([_counted(store, rows, centres, middle, axes, flip) for rows in _blocks(n)])
-        for flip in (False, True)
-    )
-    used = np.asarray((plain > 0).sum(axis=0)).ravel()
-    rarity = sparse.diags(np.maximum(np.log((n + 1) / (used + 0.5)), 0).astype(np.float32))
-    plain, mirror = _unit(plain @ rarity), _unit(mirror @ rarity)
-    columns = plain.T.tocsc()
-    pairs: set[Pair] = set()
-    for rows in _blocks(n):
-        alike = np.maximum((plain[rows] @ columns).toarray(), (mirror[rows] @ columns).toarray())
-        pairs.update((low, high) for low, high, _ in _best(alike, rows, BY_WORDS, LIKE_WORDS))
-    return pairs
-
-
-def _counted(
-    store: Store, rows: slice, centres: Plane, middle: Plane, axes: Plane, mirrored: bool
-) -> NDArray[np.float32]:
-    """Which words each picture of a block has: sparse, (rows, words)."""
-    points = (store.words(rows, mirrored) - middle) @ axes
-    length = (centres**2).sum(axis=1)
-    words = np.empty((len(points), MEANINGS), np.int64)
-    for start in range(0, len(points), BLOCK):
-        far = length - 2 * points[start : start + BLOCK] @ centres.T
-        words[start : start + BLOCK] = np.argpartition(far, MEANINGS, axis=1)[:, :MEANINGS]
-    counts = store.counts[rows]
-    owner = np.repeat(np.arange(len(counts)), counts * MEANINGS)
-    shape = (len(counts), len(centres))
-    table = extra("scipy.sparse").csr_matrix(
-        (np.ones(words.size, np.float32), (owner, words.ravel())), shape=shape
-    )
-    table.data = np.minimum(table.data, 2)  # a texture repeats its word: that says little
-    return table  # type: ignore[no-any-return]
-
-
-def _unit(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    sparse = extra("scipy.sparse")
-    length = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel()) + 1e-6  # type: ignore[attr-defined]
-    return sparse.diags((1 / length).astype(np.float32)) @ table  # type: ignore[no-any-return]
 
 
 def _by_look(store: Store, common: Common) -> list[tuple[list[tuple[int, int, bool]], Pose]]:
@@ -131,8 +74,8 @@ def _small(planes: Plane, pose: Pose | None = None) -> Plane:
 
 def _apart(rows: Plane, axes: Plane) -> Plane:
     """What is left of each row without the common axes, at length 1."""
-    rows = rows - (rows @ axes.T) @ axes
-    return rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-3)
+    own = rows - (rows @ axes.T) @ axes
+    return np.asarray(own / (np.linalg.norm(own, axis=1, keepdims=True) + 1e-3), np.float32)
 
 
 def _best(

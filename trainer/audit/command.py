@@ -56,9 +56,7 @@ def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[s
     audit = examine(data.root, options, display.working, items_as_split(data))
     display.say(as_text(audit))
     if audit.leaks and not allow_leaks:
-        named = "; ".join(
-            f"{leak.file} = {leak.twin} ({leak.how})" for leak in audit.leaks[:NAMED]
-        )
+        named = "; ".join(f"{leak.file} = {leak.twin} ({leak.how})" for leak in audit.leaks[:NAMED])
         rest = len(audit.leaks) - NAMED
         raise RefusedError(
             f"{data.root}: {len(audit.leaks)} pairs of pictures show one part on both sides of "

@@ -4,7 +4,7 @@ Pixels that are equal need no search; what is left is compared by one picture of
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ import numpy as np
 from trainer.audit.alignment import Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
 from trainer.audit.pose import Pose, plausible
-from trainer.audit.sketch import THUMB, Plane
+from trainer.audit.sketch import THUMB
 from trainer.audit.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -101,36 +101,27 @@ def _verified(
 
 
 def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> Match | None:
+    """From what is cheap to what is dear: known poses, key points, key points mirrored."""
     first, second = (store.plane(row) for row in pair)
     best: Match | None = None
-    starts = known[:2] or []
-    for mirrored in (False, True):
-        best, starts = _better(store, pair, (first, second), starts, common, best)
-        if best is not None and best.copy:
-            break
-        pose = _by_points(store, pair, mirrored)
-        starts = [] if pose is None else [pose]
-    else:
-        best, _ = _better(store, pair, (first, second), starts, common, best)
-    return best
-
-
-def _better(
-    store: Store,
-    pair: Pair,
-    planes: tuple[Plane, Plane],
-    starts: list[Pose],
-    common: Common,
-    best: Match | None,
-) -> tuple[Match | None, list[Pose]]:
-    for start in starts:
-        match = align(*planes, start, common)
+    for start in _starts(store, pair, known):
+        match = align(first, second, start, common)
         if match is None:
             continue
         match = replace(match, support=_support(store, pair, match.pose))
         if best is None or (match.copy, match.own) > (best.copy, best.own):
             best = match
-    return best, []
+        if best.copy:
+            break
+    return best
+
+
+def _starts(store: Store, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
+    yield from known[:2]
+    for mirrored in (False, True):
+        pose = _by_points(store, pair, mirrored)
+        if pose is not None:
+            yield pose
 
 
 def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
@@ -140,15 +131,18 @@ def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
         return None
     alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
     forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
-    rows = np.flatnonzero((back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS))
+    rows = np.flatnonzero(
+        (back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS)
+    )
     if len(rows) < 4:
         return None
     source = store.points(low)[rows] * THUMB - 0.5
     target = store.points(high)[forth[rows]] * THUMB - 0.5
-    pose, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
-    if pose is None or not plausible(pose) or (np.linalg.det(pose[:, :2]) < 0) != mirrored:
+    estimate, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
+    if estimate is None:
         return None
-    return np.asarray(pose, np.float64)
+    pose: Pose = np.asarray(estimate, np.float64)
+    return pose if plausible(pose) and (np.linalg.det(pose[:, :2]) < 0) == mirrored else None
 
 
 def _support(store: Store, pair: Pair, pose: Pose) -> int:

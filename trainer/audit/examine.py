@@ -148,10 +148,10 @@ def _sort_twins(
         if not twin.same_label and not twin.changed:
             audit.two_labels.append(twin)
     sides: dict[str, dict[bool, str]] = defaultdict(dict)
-    for one in seen:
-        if one.item.group is not None:
-            sides[one.item.group].setdefault(one.item.side == "test", one.item.file)
-    labels = {one.item.file: one.item.label for one in seen}
+    for item in (picture.item for picture in seen):
+        if item.group is not None:
+            sides[item.group].setdefault(item.side == "test", item.file)
+    labels = {picture.item.file: picture.item.label for picture in seen}
     for name, files in sorted(sides.items()):
         if len(files) == 2:
             same = labels[files[False]] == labels[files[True]]
@@ -175,9 +175,7 @@ def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
 def _counts(seen: list[Seen]) -> dict[str, dict[str, int]]:
     found = Counter((one.item.side or "all", one.item.label) for one in seen)
     sides, labels = ({key[at] for key in found} for at in (0, 1))
-    return {
-        side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)
-    }
+    return {side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)}
 
 
 def _imbalance(counts: dict[str, dict[str, int]]) -> list[str]:

@@ -1,5 +1,6 @@
 """What the mislabel check knows of a picture: a port, and the cheap numbers that always work."""
 
+from itertools import pairwise
 from typing import Protocol
 
 import cv2
@@ -46,9 +47,9 @@ class CheapFeatures:
         numbers = [mean / 255, spread / 64]
         plane = (plane - mean) / (spread + 4)
         blurs = [plane, *(_blur(plane, width) for width in BANDS)]
-        for fine, coarse in zip(blurs, blurs[1:]):
+        for fine, coarse in pairwise(blurs):
             numbers += _shape(fine - coarse)
-        even = standard_light(grey).astype(np.float32) / 128 - 1
+        even = standard_light(grey, np.full_like(grey, 255)).astype(np.float32) / np.float32(128)
         numbers += _shape(_blur(even, 1.5))
         across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
         strength = np.hypot(across, down)

@@ -4,7 +4,7 @@ Defective parts photographed on another day, with another lamp or another export
 in the test set too, and not on the line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ NAMED_FROM = 0.75
 SURE_FROM = 0.65  # the interval's nearer end: few pictures separate by chance
 FEW = 8
 
-NUMBERS = {
+NUMBERS: dict[str, Callable[[Seen], float]] = {
     "brightness": lambda one: one.light.brightness,
     "contrast": lambda one: one.light.contrast,
     "focus": lambda one: one.light.focus,
@@ -69,7 +69,7 @@ def _giveaway(
     area = auroc(values, bad)
     if max(area, 1 - area) < NAMED_FROM:
         return None
-    interval = auroc_interval(values, bad, parts, rounds=200)
+    interval = auroc_interval(values, bad, parts)
     nearer = min(max(end, 1 - end) for end in interval)
     crosses = interval[0] <= 0.5 <= interval[1]
     return None if crosses or nearer < SURE_FROM else Giveaway(what, label, area, interval)

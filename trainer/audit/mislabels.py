@@ -6,7 +6,7 @@ are labelled is evidence of its own, and the strongest there is.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def rank_labels(
     total -= total.max(axis=1, keepdims=True)
     shares = np.exp(total) / np.exp(total).sum(axis=1, keepdims=True)
     found = []
-    for row in np.flatnonzero(judged >= 0):
+    for row in np.flatnonzero(judged >= 0).tolist():
         given = int(judged[row])
         likely = int(shares[row].argmax())
         against = float(voted[row].sum() - voted[row, given])
@@ -63,7 +63,9 @@ def rank_labels(
 def suspected(ranking: Sequence[Doubt]) -> list[Doubt]:
     """The head of the ranking that is worth a person's look."""
     most = max(FIRST, int(MOST_NAMED * len(ranking)))
-    doubtful = [one for one in ranking if one.probability < DOUBTED_BELOW and one.likely != one.label]
+    doubtful = [
+        one for one in ranking if one.probability < DOUBTED_BELOW and one.likely != one.label
+    ]
     return doubtful[:most]
 
 
@@ -84,7 +86,8 @@ def out_of_fold(
     return odds
 
 
-def _judge(known: Floats, classes: NDArray[np.int64], count: int):  # type: ignore[no-untyped-def]
+def _judge(known: Floats, classes: NDArray[np.int64], count: int) -> Callable[[Floats], Floats]:
+    """Balanced logistic regression with a ridge, as a function from features to logits."""
     optimize = extra("scipy.optimize")
     n, width = known.shape
     weights = (n / count / np.bincount(classes, minlength=count))[classes]

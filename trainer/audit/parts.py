@@ -74,7 +74,7 @@ def inferred_parts(
         name = given.get(file) or guessed.get(file)
         if name is not None:
             parent[root(file)] = root(first.setdefault(name, file))
-    linked = set()
+    linked: set[str] = set()
     for one, other in copies:
         linked.update((one, other))
         parent[root(other)] = root(one)

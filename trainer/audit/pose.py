@@ -54,7 +54,9 @@ def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> lis
     """
     linear = np.diag(second) @ pose[:, :2] @ np.linalg.inv(np.diag(first))
     linear = linear / np.sqrt(abs(np.linalg.det(linear)))
-    size = float(np.sqrt(abs(np.linalg.det(np.diag(second) @ pose[:, :2] @ np.diag(1 / np.array(first))))))
+    size = float(
+        np.sqrt(abs(np.linalg.det(np.diag(second) @ pose[:, :2] @ np.diag(1 / np.array(first)))))
+    )
     said = []
     mirrored = np.linalg.det(linear) < 0
     if mirrored:

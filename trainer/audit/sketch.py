@@ -15,7 +15,10 @@ Plane = NDArray[np.float32]
 
 THUMB = 96  # pixels a side: 9 KB a picture
 SIDE = 192  # square root of the area at which key points are sought
-KEPT = 48  # key points kept: 6 KB a picture
+KEPT = 64  # key points kept: 8 KB a picture
+FILL = 8  # grey levels that compression makes of one
+LEAST_FILL = 0.003
+MOST_FILL = 0.4
 _TOO_FLAT = 1e-3
 
 # A SIFT descriptor is 4 rows × 4 columns × 8 directions, in the frame of its key point (Lowe,
@@ -29,7 +32,7 @@ class Sketch:
     """`thumb`: uint8, (96, 96), the whole picture squeezed to a square, under standard light.
 
     `points`: float32, (k, 2), x and y from 0 to 1 across and down the picture; `descriptors`:
-    uint8, (k, 128), SIFT; k is at most 48, the strongest first.
+    uint8, (k, 128), SIFT; k is at most 64, the strongest first.
     """
 
     thumb: Grey
@@ -44,17 +47,52 @@ EMPTY = Sketch(
 
 def sketch(grey: Grey) -> Sketch:
     """The sketch of a picture, uint8, (height, width)."""
-    even = standard_light(resized(grey, SIDE))
+    small = resized(grey, SIDE)
+    real = not_filled(small)
+    even = standard_light(small, real)
     height, width = even.shape
-    found, described = cv2.SIFT.create(nfeatures=KEPT, contrastThreshold=0.01).detectAndCompute(
-        even, None
-    )
-    square = cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
-    thumb = standard_light(np.asarray(square, np.uint8))
+    inside = np.asarray(cv2.erode(real, np.ones((9, 9), np.uint8), borderValue=255), np.uint8)
+    finder = cv2.SIFT.create(nfeatures=KEPT, contrastThreshold=0.01)
+    found, described = finder.detectAndCompute(even, inside)
+    square = np.asarray(cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA), np.uint8)
+    shape = cv2.resize(real, (THUMB, THUMB), interpolation=cv2.INTER_NEAREST)
+    thumb = standard_light(square, np.asarray(shape, np.uint8))
     if described is None or not len(found):
         return Sketch(thumb, np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     points = np.array([point.pt for point in found], np.float32) / (width, height)
     return Sketch(thumb, points.astype(np.float32)[:KEPT], described.astype(np.uint8)[:KEPT])
+
+
+def not_filled(grey: Grey) -> Grey:
+    """255 where the picture shows something, 0 in corners that an editor filled when it turned or
+    sheared the picture: uint8, (height, width).
+
+    Such a corner is of one grey and convex, with few vertices; one alone may be part of the scene.
+    """
+    height, width = grey.shape
+    real = np.full((height, width), 255, np.uint8)
+    corners = 0
+    for corner in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
+        if real[corner[1], corner[0]] == 0:  # a strip along one side covers two corners
+            corners += 1
+            continue
+        mask = np.zeros((height + 2, width + 2), np.uint8)
+        flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
+        cv2.floodFill(grey, mask, corner, 0, FILL, FILL, flags)
+        region = np.ascontiguousarray(mask[1:-1, 1:-1])
+        if LEAST_FILL < np.count_nonzero(region) / region.size < MOST_FILL and _convex(region):
+            real[region > 0] = 0
+            corners += 1
+    return real if corners > 1 else np.full((height, width), 255, np.uint8)
+
+
+def _convex(region: Grey) -> bool:
+    outlines, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = max(outlines, key=cv2.contourArea)
+    hull = cv2.convexHull(outline)
+    if cv2.contourArea(outline) < 0.85 * cv2.contourArea(hull):
+        return False
+    return len(cv2.approxPolyDP(hull, 3, True)) <= 5
 
 
 def resized(grey: Grey, side: int) -> Grey:
@@ -66,22 +104,23 @@ def resized(grey: Grey, side: int) -> Grey:
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
 
 
-def standard_light(grey: Grey) -> Grey:
+def standard_light(grey: Grey, real: Grey) -> Grey:
     """Local contrast brought to one standard: uint8, (height, width), middle grey 128.
 
     The mean and the spread of each neighbourhood (a sixth of the side) are divided out, which
-    takes away gain, offset, shading and, to first order, gamma.
+    takes away gain, offset, shading and, to first order, gamma. `real` is 255 where the picture
+    shows something: only that counts.
     """
-    return np.asarray(np.clip(128 + 42 * evened(grey), 0, 255), np.uint8)
-
-
-def evened(grey: Grey) -> Plane:
-    """(p − local mean) / (local spread + floor): float32, (height, width)."""
     plane = grey.astype(np.float32)
+    there = (real > 0).astype(np.float32)
     reach = max(2.0, min(plane.shape) / 6)
-    plane = np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.8), np.float32)
-    mean = np.asarray(cv2.GaussianBlur(plane, (0, 0), reach), np.float32)
-    off = plane - mean
-    spread = np.sqrt(np.asarray(cv2.GaussianBlur(off * off, (0, 0), reach), np.float32))
-    floor = 0.25 * float(spread.mean()) + _TOO_FLAT
-    return np.asarray(off / (spread + floor), np.float32)
+    weight = _blurred(there, reach) + 1e-3
+    plane = _blurred(plane, 0.8)
+    off = (plane - _blurred(plane * there, reach) / weight) * there
+    spread = np.sqrt(_blurred(off * off, reach) / weight)
+    floor = 0.25 * float(spread[real > 0].mean()) + _TOO_FLAT
+    return np.asarray(np.clip(128 + 42 * off / (spread + floor), 0, 255), np.uint8)
+
+
+def _blurred(plane: Plane, width: float) -> Plane:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), width), np.float32)

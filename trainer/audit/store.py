@@ -18,7 +18,7 @@ _UNIT = 42.0  # grey levels that standard_light gives to one local spread
 class Store:
     """Rows of sketches by number, as a context: the file is gone afterwards.
 
-    15 KB a picture on disk, of which the system keeps in memory what it can spare.
+    17 KB a picture on disk, of which the system keeps in memory what it can spare.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -63,11 +63,13 @@ class Store:
 
     def plane(self, row: int) -> Plane:
         """The thumbnail in units of local spread: float32, (96, 96), 0 in the middle."""
-        return (self._thumbs[row].astype(np.float32) - _MIDDLE) / _UNIT
+        taken = np.asarray(self._thumbs[row], np.float32)
+        return np.asarray((taken - _MIDDLE) / _UNIT, np.float32)
 
     def planes(self, rows: slice | NDArray[np.int64]) -> Plane:
         """Several of them: float32, (k, 96, 96)."""
-        return (self._thumbs[: self._rows][rows].astype(np.float32) - _MIDDLE) / _UNIT
+        taken = np.asarray(self._thumbs[: self._rows][rows], np.float32)
+        return np.asarray((taken - _MIDDLE) / _UNIT, np.float32)
 
     def points(self, row: int) -> Plane:
         """Key points: float32, (k, 2), x and y from 0 to 1."""

@@ -59,9 +59,7 @@ def _pairs(seen: Sequence[Seen], rows: list[int]) -> list[Rows]:
     return sorted(pairs)
 
 
-def _twin(
-    one: Seen, other: Seen, how: str, likeness: float, *, exact: bool, changed: bool
-) -> Twin:
+def _twin(one: Seen, other: Seen, how: str, likeness: float, *, exact: bool, changed: bool) -> Twin:
     # The copy is what stands in train: it is what a person will take out.
     if one.item.side == "test" and other.item.side != "test":
         one, other = other, one
