@@ -171,8 +171,8 @@ class _Run:
             sums += np.array(figures) * len(rows)
             seen += len(rows)
             watcher.batch(self._number, done, batches)
-        self._learner.fold()
-        return self._judged(float(sums[0] / seen), float(sums[1] / seen))
+        with self._learner.averaged():
+            return self._judged(float(sums[0] / seen), float(sums[1] / seen))
 
     def snapshot(self) -> Snapshot:
         """What `restore` needs."""

@@ -5,6 +5,8 @@ late blocks differ in size by orders of magnitude; `fold` writes it into the mod
 the terms of the raw features.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,16 @@ class Learner:
         self._scale = tf.Variable(np.ones(self.features, np.float32), trainable=False)
         self._kernel = k.Variable(np.asarray(self._head.kernel), name="head_kernel")
         self._bias = k.Variable(np.asarray(self._head.bias), name="head_bias")
-        self._optimisers = [k.optimizers.AdamW(0.0, recipe.decay) for _ in range(2)]
+        self._optimisers = [
+            k.optimizers.AdamW(
+                0.0,
+                recipe.decay,
+                use_ema=recipe.average > 0,
+                ema_momentum=recipe.average,
+                ema_overwrite_frequency=None,
+            )
+            for _ in range(2)
+        ]
         body = self._body.trainable_variables
         for optimiser, variables in zip(self._optimisers, (body, [self._kernel, self._bias])):
             if recipe.decay:
@@ -96,6 +107,27 @@ class Learner:
             pictures.astype(np.float32), classes, weights.astype(np.float32), mask
         )
         return float(loss), float(accuracy)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the mean of the weights of the last steps, meanwhile.
+
+        The mean judges other parts better than any single step: what one batch has pushed this
+        way and the next that way cancels out. Without `average` in the recipe, the last weights.
+        """
+        if not self._recipe.average:
+            self.fold()
+            yield
+            return
+        variables = [*self._body.trainable_variables, self._kernel, self._bias]
+        own = [np.asarray(variable) for variable in variables]
+        means = [m for o in self._optimisers for m in o._model_variables_moving_average]
+        for variable, mean in zip(variables, means):
+            variable.assign(mean)
+        self.fold()
+        yield
+        for variable, value in zip(variables, own):
+            variable.assign(value)
 
     def fold(self) -> None:
         """Writes the head into the model."""

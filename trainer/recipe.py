@@ -12,7 +12,8 @@ class Recipe:
 
     The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
     it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
-    `clip` limits the norm of a step's gradient; 0 is no limit. `side` is the input's width and
+    `average` is the share of the past in the running mean of the weights, which is what is judged
+    and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is the input's width and
     height in pixels, None as the network usually has it. `tune` is for networks that bring
     weights: without it only the head is fitted.
     """
@@ -29,6 +30,7 @@ class Recipe:
     cosine: bool = False
     clip: float = 0.0
     dropout: float = 0.0
+    average: float = 0.0
     side: int | None = None
     tune: bool = True
     variations: Variations = field(default_factory=Variations)
@@ -67,6 +69,7 @@ USUAL: dict[str, Recipe] = {
         cosine=True,
         clip=5.0,
         dropout=0.2,
+        average=0.99,
     ),
 }
 
@@ -80,10 +83,12 @@ def usual(network: str) -> Recipe:
 class Order:
     """What to train: one recipe, or with `auto` those that suit, within `minutes`.
 
-    With `baseline` the plain CNN is trained too, for the report to compare with.
+    With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
+    nothing is learned from defects.
     """
 
     recipe: Recipe
     auto: bool = False
     minutes: float = 20.0
     baseline: bool = False
+    one_class: bool = False
