@@ -13,9 +13,9 @@ class Recipe:
     The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
     it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
     `average` is the share of the past in the running mean of the weights, which is what is judged
-    and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is the input's width and
-    height in pixels, None as the network usually has it. `tune` is for networks that bring
-    weights: without it only the head is fitted.
+    and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is
+    the input's width and height in pixels, None as the network usually has it. `tune` is for
+    networks that bring weights: without it only the head is fitted.
     """
 
     network: str = "baseline"
