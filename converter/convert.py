@@ -109,6 +109,7 @@ def open_dataset(source: Source, root: Path) -> Dataset:
             ("seed", "split_seed"),
             ("validation_fraction", "validation_fraction"),
             ("test_fraction", "test_fraction"),
+            ("one_class", "one_class"),
         )
         if source.spec.data.get(key) is not None
     }

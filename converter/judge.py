@@ -18,7 +18,7 @@ from edge.picture import decode_picture
 from trainer.dataset import Dataset, Sample
 from trainer.metrics import Evaluation, evaluate
 from trainer.pictures import load_pictures
-from trainer.thresholds import choose_thresholds
+from trainer.thresholds import thresholds_for
 from trainer.wish import Wish
 
 Scores = NDArray[np.float64]
@@ -85,8 +85,8 @@ def judge(source: Source, dataset: Dataset, tflite: bytes) -> Judged:
     pictures = load_pictures(validation, source.input)
     bad = _defective(validation, spec.ok_label)
     wish = Wish.from_json(spec.training.get("wish"))
-    thresholds = choose_thresholds(pair.after(pictures), bad, wish)
-    float_thresholds = choose_thresholds(pair.before(pictures), bad, wish)
+    thresholds = thresholds_for(pair.after(pictures), bad, wish)
+    float_thresholds = thresholds_for(pair.before(pictures), bad, wish)
 
     test = dataset.of("test")
     pictures = load_pictures(test, source.input)

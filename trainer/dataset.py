@@ -16,6 +16,7 @@ from trainer.split import choose_groups
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 MANIFEST = "manifest.csv"
+ANOMALY = "anomaly"  # whatever is not good, for a model that learns from good parts only
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +72,35 @@ def load_dataset(
     seed: int = 0,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.25,
+    one_class: bool = False,
 ) -> Dataset:
     """Finds, labels and splits the pictures under `root`, without decoding any.
 
     The layout is `{train,test}/{ok,<defect>…}/` or `{ok,<defect>…}/`, which is then split by
     group. Validation is always cut from train. Groups come from manifest.csv; without one each
-    picture is a group of its own. The same folder and arguments give the same split.
+    picture is a group of its own. The same folder and arguments give the same split. With
+    `one_class` all defects are one class, `anomaly`, and stand in test with the whole parts that
+    show them: nothing is learned from them.
     Raises DatasetError for anything that cannot be trained on or would give untrue figures.
     """
     split, labels = find_pictures(root)
     classes = _classes(root, set(labels.values()), ok_label)
     manifest = root / MANIFEST
     groups = read_manifest(manifest, labels) if manifest.exists() else {f: f for f in labels}
+    if one_class:
+        classes = ok_label, ANOMALY
+        labels = {file: label if label == ok_label else ANOMALY for file, label in labels.items()}
     table = _Table(root, classes, labels, groups, dict.fromkeys(labels, "train"))
     if split:
         table.parts.update({file: "test" for file in labels if file.startswith("test/")})
         table.check_leaks()
     else:
         table.cut("test", test_fraction, seed)
+    if one_class:
+        table.spare_defects()
+        table.cut("validation", validation_fraction, seed)
+        table.check_good()
+        return Dataset(root, classes, ok_label, table.samples())
     table.check_present(split)
     table.cut("validation", validation_fraction, seed)
     table.check_validation()
@@ -160,6 +172,19 @@ class _Table:
                 "defective pictures; add pictures of other parts (at least two groups a class)"
             )
 
+    def spare_defects(self) -> None:
+        """Moves every group that shows a defect to test."""
+        shown = {self.groups[file] for file, label in self.labels.items() if label == ANOMALY}
+        self.parts.update({file: "test" for file in self.parts if self.groups[file] in shown})
+
+    def check_good(self) -> None:
+        for part in PARTS:
+            if self.classes[0] not in self.labels_in(part):
+                raise DatasetError(
+                    f"{self.root}: no picture of the class {self.classes[0]!r} is left for {part}; "
+                    "add good parts that never showed a defect"
+                )
+
     def samples(self) -> tuple[Sample, ...]:
         return tuple(
             Sample(self.root / file, file, self.labels[file], self.groups[file], self.parts[file])
@@ -175,6 +200,7 @@ def _classes(root: Path, labels: set[str], ok_label: str) -> tuple[str, ...]:
         )
     if len(labels) == 1:
         raise DatasetError(
-            f"{root}: only one class, {ok_label!r}; add at least one folder of defective parts"
+            f"{root}: only one class, {ok_label!r}; add at least one folder of defective parts "
+            "(with --network one-class a few pictures do: they are not learned from)"
         )
     return ok_label, *sorted(labels - {ok_label})

@@ -70,6 +70,7 @@ def _load(root: Path, ok_label: str, recorded: dict[str, Any]) -> Dataset:
         seed=int(recorded.get("split_seed", 0)),
         validation_fraction=float(recorded.get("validation_fraction", 0.2)),
         test_fraction=float(recorded.get("test_fraction", 0.25)),
+        one_class=bool(recorded.get("one_class", False)),
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 
 from trainer.recipe import Order, usual
 
-NETWORKS = ("baseline", "compact", "pretrained", "auto")
+NETWORKS = ("baseline", "compact", "pretrained", "auto", "one-class")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,10 @@ def order_of(args: argparse.Namespace) -> Order:
 
     With auto only the seed and the variations of the pictures are for all candidates.
     """
+    if args.network == "one-class":
+        from trainer.oneclass import one_class_recipe
+
+        return Order(one_class_recipe(args.seed, args.side), one_class=True)
     recipe = usual("pretrained" if args.network == "auto" else args.network)
     recipe = recipe.changed(
         epochs=args.epochs,

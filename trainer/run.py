@@ -13,11 +13,13 @@ import numpy as np
 from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
+from trainer.audit.command import audit_training
 from trainer.claims import check_provable
 from trainer.contest import as_table, candidates, plan, plan_as_json, plan_from_json, recommend
 from trainer.dataset import PARTS, Dataset, load_dataset
 from trainer.extra import keras, tensorflow
 from trainer.metrics import Evaluation
+from trainer.oneclass import NETWORK, one_class_trial
 from trainer.progress import Display
 from trainer.recipe import Order, Recipe, usual
 from trainer.rundir import (
@@ -49,6 +51,7 @@ def train(
     ok_label: str,
     name: str | None,
     wish: Wish | None = None,
+    allow_leaks: bool = False,
 ) -> Evaluation:
     """Trains on `root`, writes `run` and says on standard output how it goes.
 
@@ -62,24 +65,16 @@ def train(
         seed=int(SPLIT["seed"]),
         validation_fraction=SPLIT["validation_fraction"],
         test_fraction=SPLIT["test_fraction"],
+        one_class=order.one_class,
     )
     test = data.counts()["test"]
     check_provable(wish, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
     with Display() as display:
         display.say(describe(data))
+        audited = audit_training(data, allow_leaks, display)
         work = Work(data, data.fingerprint(), unfinished)
-        trials = [
-            run_trial(
-                work,
-                recipe,
-                _version(work.fingerprint, recipe),
-                display,
-                wish.max_false_reject or FALSE_REJECT,
-                timed=order.auto,
-            )
-            for recipe in _recipes(order, work, display)
-        ]
+        trials = _trials(order, work, wish, display)
         taken, why = recommend(trials)
         if order.auto:
             display.say(f"{as_table(trials)}\nrecommended    {why}")
@@ -91,10 +86,27 @@ def train(
             version = _version(work.fingerprint, plain)
             trial = run_trial(work, plain, version, display, FALSE_REJECT, timed=False)
             (run / BASELINE).mkdir(exist_ok=True)
-            _finish(run / BASELINE, work, trial, model_name, wish)
-        judged = _finish(run, work, taken, model_name, wish)
+            _finish(run / BASELINE, work, trial, model_name, wish, audited=audited)
+        judged = _finish(run, work, taken, model_name, wish, audited=audited)
         finish_run(run)
     return judged
+
+
+def _trials(order: Order, work: Work, wish: Wish, display: Display) -> list[Trial]:
+    if order.one_class:
+        version = _version(work.fingerprint, order.recipe)
+        return [one_class_trial(work, order.recipe, version, display)]
+    return [
+        run_trial(
+            work,
+            recipe,
+            _version(work.fingerprint, recipe),
+            display,
+            wish.max_false_reject or FALSE_REJECT,
+            timed=order.auto,
+        )
+        for recipe in _recipes(order, work, display)
+    ]
 
 
 def _recipes(order: Order, work: Work, display: Display) -> tuple[Recipe, ...]:
@@ -114,7 +126,9 @@ def _recipes(order: Order, work: Work, display: Display) -> tuple[Recipe, ...]:
     return made.recipes
 
 
-def _finish(folder: Path, work: Work, trial: Trial, name: str, wish: Wish) -> Evaluation:
+def _finish(
+    folder: Path, work: Work, trial: Trial, name: str, wish: Wish, *, audited: dict[str, Any]
+) -> Evaluation:
     """Thresholds, figures of the test part and the files of one trained network."""
     data, recipe = work.data, trial.recipe
     best = max((epoch.number for epoch in trial.history if epoch.best), default=0)
@@ -126,7 +140,8 @@ def _finish(folder: Path, work: Work, trial: Trial, name: str, wish: Wish) -> Ev
         input=trial.input,
         output=OutputSpec(kind="probabilities"),
         thresholds=Thresholds(reject_at=1, review_from=1),
-        data=_provenance(data, work.fingerprint),
+        data=_provenance(data, work.fingerprint)
+        | {"one_class": recipe.network == NETWORK, "audit": audited},
         training=recipe.as_json() | {"best_epoch": best, "ran": len(trial.history)},
         tools=_tools(),
     )

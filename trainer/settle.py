@@ -13,7 +13,7 @@ from trainer.calibration import fit_temperature
 from trainer.dataset import Dataset, Sample
 from trainer.metrics import Evaluation, evaluate
 from trainer.rundir import write_json
-from trainer.thresholds import NOTHING_PASSES, choose_thresholds
+from trainer.thresholds import NOTHING_PASSES, thresholds_for
 from trainer.trained import TrainedSpec
 from trainer.wish import Wish
 
@@ -57,7 +57,7 @@ def settle(
         for given in (validation, test)
     )
     defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
-    chosen = choose_thresholds(held_out, defective, wish)
+    chosen = thresholds_for(held_out, defective, wish)
     judged = judge_test(data, tested, chosen, wish)
     rows = scored(data.of("validation"), held_out) + scored(data.of("test"), tested)
     write_json(run / SCORES, [asdict(row) for row in rows])

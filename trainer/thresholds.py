@@ -11,6 +11,7 @@ from trainer.rates import allowed, percent
 from trainer.wish import Wish
 
 CAUGHT_PERCENT = 95
+FAILING, WAITING = 0.02, 0.05  # of the good parts, where only good parts were learned from
 
 # For a model that has learned nothing: every part goes to a person, whatever its score.
 NOTHING_PASSES = Thresholds(
@@ -60,6 +61,44 @@ def choose_thresholds(
             f"on {len(good)} good and {len(defects)} defective validation pictures that were not "
             f"trained on: reject_at {how_reject}, review_from {how_review}; there "
             f"{len(defects) - passing} of the {len(defects)} defects do not pass"
+        ),
+    )
+
+
+def thresholds_for(scores: ArrayLike, defective: ArrayLike, wish: Wish | None = None) -> Thresholds:
+    """As `choose_thresholds`; from good parts alone where validation has no defects."""
+    bad = np.asarray(defective, np.bool_)
+    if bad.any():
+        return choose_thresholds(scores, bad, wish)
+    return from_good(np.asarray(scores, np.float64), wish or Wish())
+
+
+def from_good(scores: Floats, wish: Wish) -> Thresholds:
+    """Thresholds for a model that learned from good parts only.
+
+    `scores` is float, (n,), P(defective) of good parts. Of these at most 2 % fail and 5 % go to a
+    person, or as few as a limit of false rejects says. Raises DatasetError for none, and for costs,
+    which nothing here can weigh.
+    """
+    if not len(scores):
+        raise DatasetError("thresholds need good validation pictures (got 0); add good parts")
+    if wish.escape_cost is not None:
+        raise DatasetError(
+            "--escape-cost cannot be weighed where no defect stands in validation; state "
+            "--max-false-reject instead"
+        )
+    good = np.sort(scores)
+    failing = int(FAILING * len(good))
+    if wish.max_false_reject is not None:
+        failing = _room(wish.max_false_reject, len(good))
+    waiting = max(failing, int(WAITING * len(good)))
+    reject_at = _just_above(float(good[-1 - failing]), good)
+    return Thresholds(
+        reject_at=reject_at,
+        review_from=min(_just_above(float(good[-1 - waiting]), good), reject_at),
+        chosen=(
+            f"on {len(good)} good validation pictures and no defect: {failing} of them fail, "
+            f"{waiting} do not pass"
         ),
     )
 
