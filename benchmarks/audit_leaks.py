@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.picture import read_picture
-from trainer.audit.examine import Options, examine
+from trainer.audit.examine import examine
 from trainer.layout import find_pictures
 from trainer.manifest import read_manifest
 
@@ -109,8 +109,8 @@ def plant(source: Path, target: Path, seed: int) -> Planted:
     for at, file in enumerate(chosen):
         kind = KINDS[at % len(KINDS)]
         pixels = alter(read_picture(source / file), kind, rng)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
-        _, data = cv2.imencode(".png" if kind == "quarter" else ".jpg", pixels, quality)
+        quality = [] if kind == "quarter" else [cv2.IMWRITE_JPEG_QUALITY, 90]
+        data = cv2.imencode(".png" if kind == "quarter" else ".jpg", pixels, quality)[1]
         code = rng.bytes(6).hex()
         new = f"train/{labels[file]}/{code}{'.png' if kind == 'quarter' else '.jpg'}"
         _place(target / new, data.tobytes())
@@ -170,7 +170,7 @@ def main() -> int:
         if args.keep and target.exists():
             shutil.rmtree(target)
         planted = plant(args.dataset, target, args.seed)
-        report = examine(target, Options(full_ranking=True)).as_json()
+        report = examine(target).as_json(ranking=True)
     result = judge(report, planted) | {"seconds": report["seconds"], "seed": args.seed}
     text = json.dumps(result, indent=1)
     print(text)

@@ -76,6 +76,9 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=_seeds, default=1, help="train so often, for the spread (%(default)s)"
     )
+    parser.add_argument(
+        "--allow-leaks", action="store_true", help="train although parts stand on both sides"
+    )
     add_wishes(parser)
     return parser
 
@@ -146,7 +149,14 @@ def _train(args: argparse.Namespace) -> int:
     from trainer.seeds import as_text, train_seeds
     from trainer.wishes import wish_of
 
-    said = partial(train, args.dataset, ok_label=args.ok_label, name=args.name, wish=wish_of(args))
+    said = partial(
+        train,
+        args.dataset,
+        ok_label=args.ok_label,
+        name=args.name,
+        wish=wish_of(args),
+        allow_leaks=args.allow_leaks,
+    )
     judged = said(args.run, order_of(args))
     luck = f"{as_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
     build_report(args.run, args.dataset)

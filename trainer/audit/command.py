@@ -15,6 +15,7 @@ from trainer.dataset import Dataset
 from trainer.progress import Display
 
 NAMED = 3
+_DONE: dict[tuple[object, ...], Audit] = {}
 
 
 def audit_parser() -> argparse.ArgumentParser:
@@ -52,9 +53,7 @@ def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[s
     Raises RefusedError for copies between test and the rest, unless allowed. Unreadable pictures
     are not refused here: reading them names each with its mend.
     """
-    options = Options(ok_label=data.ok_label)
-    audit = examine(data.root, options, display.working, items_as_split(data))
-    display.say(as_text(audit))
+    audit = _audited(data, display)
     if audit.leaks and not allow_leaks:
         named = "; ".join(f"{leak.file} = {leak.twin} ({leak.how})" for leak in audit.leaks[:NAMED])
         rest = len(audit.leaks) - NAMED
@@ -65,6 +64,17 @@ def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[s
             "proposes groups), or train with --allow-leaks, which the model file will say"
         )
     return summary(audit, allow_leaks)
+
+
+def _audited(data: Dataset, display: Display) -> Audit:
+    """Once in a process for the same pictures and split: several seeds train on one audit."""
+    key = (data.fingerprint(), tuple((one.file, one.part, one.group) for one in data.samples))
+    if key not in _DONE:
+        _DONE.clear()
+        options = Options(ok_label=data.ok_label)
+        _DONE[key] = examine(data.root, options, display.working, items_as_split(data))
+        display.say(as_text(_DONE[key]))
+    return _DONE[key]
 
 
 def summary(audit: Audit, allow_leaks: bool) -> dict[str, Any]:

@@ -36,7 +36,6 @@ class Options:
 
     ok_label: str = "ok"
     workers: int | None = None
-    full_ranking: bool = False
 
 
 def items_of(root: Path) -> list[Item]:

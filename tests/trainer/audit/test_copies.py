@@ -1,0 +1,97 @@
+"""Copies are found whatever was done to them; different parts of one product are not copies."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.audit_leaks import expose, warp
+from tests.trainer.audit.conftest import Pixels, draw_part
+from trainer.audit.alignment import Match
+from trainer.audit.copies import find_copies, groups_of
+from trainer.audit.pose import in_words
+from trainer.audit.sketch import not_filled, sketch
+from trainer.audit.store import Store
+
+OTHERS = [sketch(cv2.cvtColor(draw_part(seed), cv2.COLOR_BGR2GRAY)) for seed in range(8)]  # type: ignore[arg-type]
+SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def grey(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def copies_of(altered: Pixels) -> dict[tuple[int, int], Match]:
+    """What is found when `altered`, of part 0, is the ninth picture beside eight parts."""
+    with Store(9) as store:
+        for one in OTHERS:
+            store.add(one)
+        store.add(sketch(grey(altered)))
+        return find_copies(store, 1, lambda *_: None)
+
+
+@SLOW
+@given(
+    angle=st.floats(-180, 180),
+    shear=st.floats(-0.18, 0.18),
+    gain=st.floats(0.65, 1.3),
+    gamma=st.floats(0.75, 1.35),
+    reflect=st.booleans(),
+)
+def test_turned_sheared_and_re_exposed_copies_are_found(
+    angle: float, shear: float, gain: float, gamma: float, reflect: bool
+) -> None:
+    """A copy at any angle, shear and exposure is found, and nothing else is."""
+    altered = expose(warp(draw_part(0), angle, shear, reflect), gain, gamma, 0)
+    assert set(copies_of(altered)) == {(0, 8)}
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_quarter_turns_and_mirror_images_are_said_in_words(turns: int, mirrored: bool) -> None:
+    """Each of the eight ways to lay a picture is found and named."""
+    part = draw_part(0)
+    laid = np.rot90(part[:, ::-1] if mirrored else part, turns)
+    found = copies_of(np.ascontiguousarray(laid))
+    assert set(found) == {(0, 8)}
+    size = (200, 150)
+    said = in_words(found[0, 8].pose, size, size if turns % 2 == 0 else size[::-1])
+    text = ", ".join(said)
+    assert ("mirrored" in text) == mirrored
+    if not mirrored:
+        # OpenCV's y runs down: a turn to the left is 270° here
+        assert text == ("" if turns == 0 else f"rotated by {(360 - 90 * turns) % 360}°")
+
+
+@pytest.mark.parametrize("quality", [40, 75, 95])
+def test_re_compressed_and_cropped_copies_are_found(quality: int) -> None:
+    """Another compression, a crop of 10 % and another size hide no copy."""
+    data = cv2.imencode(".jpg", draw_part(0), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    again = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    assert set(copies_of(again)) == {(0, 8)}
+    smaller = np.asarray(cv2.resize(again[8:145, 6:190], None, fx=0.8, fy=0.8), np.uint8)
+    assert set(copies_of(smaller)) == {(0, 8)}
+
+
+def test_different_parts_of_one_product_are_no_copies() -> None:
+    """Parts that share their design and differ in grain and marks are not called copies."""
+    assert copies_of(draw_part(99)) == {}
+
+
+def test_flat_pictures_are_no_copies_and_do_no_harm() -> None:
+    """A picture of nothing has no twin but one of equal pixels, which is found elsewhere."""
+    assert copies_of(np.full((150, 200, 3), 90, np.uint8)) == {}
+
+
+def test_filled_corners_are_told_from_the_picture() -> None:
+    """What an editor filled when it turned the picture is not looked at; a whole picture is."""
+    part = grey(draw_part(0))
+    turned = grey(warp(draw_part(0), 20, 0, reflect=False))
+    assert not_filled(part).all()
+    assert 0.1 < (not_filled(turned) == 0).mean() < 0.5
+
+
+def test_groups_follow_links() -> None:
+    """What is linked through others is one group; what is not linked is alone."""
+    assert sorted(map(sorted, groups_of(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]

@@ -1,0 +1,95 @@
+"""Wrong labels rise to the top, giveaways are named, parts are read from names with care."""
+
+import numpy as np
+
+from trainer.audit.features import CheapFeatures
+from trainer.audit.lighting import giveaways
+from trainer.audit.mislabels import rank_labels, suspected
+from trainer.audit.parts import inferred_parts, stems
+from trainer.audit.reading import Item, Light, Seen
+from trainer.audit.sketch import EMPTY
+
+
+def make_seen(label: str, number: int, brightness: float) -> Seen:
+    from pathlib import Path
+
+    item = Item(Path("x"), f"{label}/{number}.png", label, "", None)
+    light = Light(brightness, 20.0, 0.5)
+    blank = np.zeros(3, np.float32)
+    return Seen(item, 100, 80, "grey", 900, b"", bytes([number]), light, EMPTY, blank)
+
+
+def test_flipped_labels_are_ranked_first() -> None:
+    """Of 200 pictures with 6 labels flipped, at least 5 are among the first 20."""
+    rng = np.random.default_rng(5)
+    truth = np.arange(200) % 2
+    features = rng.normal(0, 1, (200, 10)).astype(np.float32)
+    features[:, 0] += 4 * truth
+    flipped = rng.choice(200, 6, replace=False)
+    given = truth.copy()
+    given[flipped] = 1 - given[flipped]
+    labels = [["ok", "dent"][one] for one in given]
+    files = [f"{at}" for at in range(200)]
+    ranking = rank_labels(features, labels, files, [[] for _ in files], files)
+    assert len({int(one.file) for one in ranking[:20]} & set(flipped.tolist())) >= 5
+    assert {one.file for one in suspected(ranking)} <= {one.file for one in ranking[:20]}
+
+
+def test_copies_speak_against_a_label() -> None:
+    """A picture whose copies all have the other label is first, whatever it looks like."""
+    rng = np.random.default_rng(6)
+    labels = ["ok"] * 30 + ["dent"] * 30
+    labels[0] = "dent"
+    files = [f"{at:02}" for at in range(60)]
+    twins: list[list[int]] = [[] for _ in files]
+    twins[0] = [1, 2, 3]
+    groups = ["a" if at < 4 else files[at] for at in range(60)]
+    ranking = rank_labels(
+        rng.normal(0, 1, (60, 4)).astype(np.float32), labels, groups, twins, files
+    )
+    assert ranking[0].file == "00"
+    assert ranking[0].why == "3 copies of the same part have another label"
+
+
+def test_lighting_that_tells_the_class_is_named() -> None:
+    """Defects that are all brighter are a giveaway; the same light for both is none."""
+    rng = np.random.default_rng(7)
+    values = rng.normal(100, 5, 80)
+    bright = [
+        make_seen("ok" if at < 40 else "dent", at, value + (30 if at >= 40 else 0))
+        for at, value in enumerate(values)
+    ]
+    even = [make_seen("ok" if at < 40 else "dent", at, value) for at, value in enumerate(values)]
+    groups = [str(at) for at in range(80)]
+    assert [one.what for one in giveaways(bright, groups, "ok")] == ["brightness"]
+    assert giveaways(even, groups, "ok") == []
+
+
+def test_stems_that_name_parts_are_told_from_counters() -> None:
+    """`tile001_exp1` names a part; `cell0001` and one stem for all name none."""
+    tiles = [f"ok/tile{at:03}_free_exp{shot}.jpg" for at in range(20) for shot in range(3)]
+    named = stems(tiles)
+    assert named["ok/tile004_free_exp2.jpg"] == "tile004"
+    assert stems([f"ok/cell{at:04}.png" for at in range(60)]) == {}
+    assert stems([f"ok/line1_{at:04}.png" for at in range(60)]) == {}
+
+
+def test_parts_join_copies_and_names_but_not_over_a_manifest() -> None:
+    """With a manifest names are not guessed from, and copies join its groups."""
+    files = [f"ok/t{at:02}_{shot}.png" for at in range(10) for shot in range(2)]
+    group, _ = inferred_parts(files, [("ok/t00_0.png", "ok/t05_1.png")], {})
+    assert group["ok/t00_1.png"] == group["ok/t05_0.png"]
+    own = {file: file for file in files}
+    group, parts = inferred_parts(files, [("ok/t00_0.png", "ok/t05_1.png")], own)
+    assert group["ok/t00_1.png"] != group["ok/t05_0.png"]
+    assert [part["files"] for part in parts] == [["ok/t00_0.png", "ok/t05_1.png"]]
+
+
+def test_cheap_features_are_finite_and_of_one_length() -> None:
+    """Any picture gives the same number of finite numbers: a flat and a tiny one too."""
+    rng = np.random.default_rng(8)
+    sizes = [(40, 60), (300, 200), (1, 1), (9, 300)]
+    rows = [CheapFeatures().of(rng.integers(0, 255, (*size, 3)).astype(np.uint8)) for size in sizes]
+    rows.append(CheapFeatures().of(np.zeros((50, 50, 3), np.uint8)))
+    assert len({row.shape for row in rows}) == 1
+    assert all(np.isfinite(row).all() for row in rows)
