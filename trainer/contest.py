@@ -37,7 +37,7 @@ def candidates(base: Recipe, pictures: int) -> tuple[Recipe, ...]:
     lite = usual("pretrained").changed(**shared)
     if pictures < FEW:
         return lite.changed(tune=False, side=224), lite.changed(tune=False, side=128)
-    return lite, usual("compact").changed(**shared), lite.changed(tune=False, side=224)
+    return lite, usual("compact").changed(**shared), lite.changed(side=128)
 
 
 def plan(wanted: Sequence[Recipe], pictures: int, classes: int, minutes: float) -> Plan:

@@ -59,9 +59,9 @@ USUAL: dict[str, Recipe] = {
     ),
     "pretrained": Recipe(
         network="pretrained",
-        epochs=16,
+        epochs=12,
         batch=16,
-        patience=16,
+        patience=8,
         rate=4e-4,
         head_rate=4e-4,  # the head is fitted already: more would throw that away
         decay=1e-2,

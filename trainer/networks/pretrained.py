@@ -11,7 +11,9 @@ from trainer.extra import keras
 from trainer.networks.lite0 import BLOCKS, lite0_maps, load_lite0
 from trainer.networks.terms import HEAD
 
-INPUT = InputSpec(width=128, height=128)
+# At 128 pixels it is twice as quick, and its AUROC, cross-validated on training pictures with
+# frozen weights, is 0.02 to 0.03 lower where defects are small.
+INPUT = InputSpec(width=192, height=192)
 LAST = 10  # later blocks see patches of half the picture and tell ImageNet's objects apart
 TAPPED = (2, 4, 7, 10)
 
