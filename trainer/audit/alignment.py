@@ -135,7 +135,10 @@ def _compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
     overlap = float(mask.mean())
     if overlap < LEAST_OVERLAP:
         return Match(pose, 0, 0, 0, 0, overlap)
-    own = _correlation(first[mask], seen[mask], _bases(common.planes, pose, mask))
+    # Neighbouring pixels say the same: every third is enough, and three times as fast.
+    some = mask.copy()
+    some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
+    own = _correlation(first[some], seen[some], _bases(common.planes, pose, some))
     fine_seen, _ = _through(_detail(second), pose)
     fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
     local, worst = _local(first, seen, mask)

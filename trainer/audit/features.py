@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.sketch import resized, standard_light
+from trainer.audit.sketch import blurred, resized, standard_light
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -46,11 +46,11 @@ class CheapFeatures:
         mean, spread = float(plane.mean()), float(plane.std())
         numbers = [mean / 255, spread / 64]
         plane = (plane - mean) / (spread + 4)
-        blurs = [plane, *(_blur(plane, width) for width in BANDS)]
+        blurs = [plane, *(blurred(plane, width) for width in BANDS)]
         for fine, coarse in pairwise(blurs):
             numbers += _shape(fine - coarse)
         even = standard_light(grey, np.full_like(grey, 255)).astype(np.float32) / np.float32(128)
-        numbers += _shape(_blur(even, 1.5))
+        numbers += _shape(blurred(even, 1.5))
         across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
         strength = np.hypot(across, down)
         numbers += [float(value) for value in np.quantile(strength, [0.5, 0.9, 0.99, 0.999])]
@@ -59,10 +59,6 @@ class CheapFeatures:
         numbers += (share / (share.sum() + 1e-6)).tolist()
         numbers += np.quantile(plane, TAILS).tolist()
         return np.asarray(numbers, np.float32)
-
-
-def _blur(plane: Vector, width: float) -> Vector:
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), width), np.float32)
 
 
 def _shape(band: Vector) -> list[float]:

@@ -26,9 +26,9 @@ def draw_part(seed: int, width: int = 200, height: int = 150) -> Pixels:
         size = (int(rng.integers(3, 14)), int(rng.integers(2, 8)))
         turn, grey = int(rng.integers(0, 180)), int(rng.integers(20, 235))
         cv2.ellipse(picture, at, size, turn, 0, 360, grey, -1, cv2.LINE_AA)
-    picture = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    picture += rng.normal(0, 2, picture.shape)
-    return np.repeat(np.clip(picture, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)
+    noisy = picture + rng.normal(0, 2, picture.shape)
+    return np.repeat(np.clip(noisy, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def write(path: Path, pixels: Pixels, quality: int = 92) -> Path:

@@ -1,0 +1,81 @@
+"""How long an audit takes and how much memory it needs, and how both grow with the pictures.
+
+    python -m benchmarks.audit_scale [--side PIXELS] [--counts 2500,5000,10000]
+
+Pictures are drawn into a temporary folder: parts of one design with grain and marks of their own,
+5 % of them photographed twice. Each size runs in a process of its own, so that the memory is its.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from trainer.audit.examine import examine
+
+TWICE = 20  # every so many parts is there a second time
+
+
+def draw(path: Path, seed: int, side: int) -> None:
+    """A JPEG of a part; every twentieth is the one before, turned and brighter."""
+    copy = seed % TWICE == TWICE - 1
+    rng = np.random.default_rng(seed - 1 if copy else seed)
+    small = rng.standard_normal((side // 4, side // 4)).astype(np.float32) * 40
+    fine = rng.standard_normal((side, side)).astype(np.float32) * 20
+    shade = np.asarray(cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.5), (side, side)), np.float32)
+    picture = 120 + shade + np.asarray(cv2.GaussianBlur(fine, (0, 0), 1.2), np.float32)
+    picture[:, :: side // 5] += 60
+    for _ in range(10):
+        at = rng.integers(side // 10, side - side // 10, 2).tolist()
+        cv2.circle(picture, at, int(rng.integers(2, side // 16)), int(rng.integers(20, 235)), -1)
+    if copy:
+        picture = np.rot90(picture) * np.float32(1.2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def measure(root: Path) -> dict[str, float]:
+    """One audit in this process: seconds, processor seconds and the most memory, MB."""
+    audit = examine(root)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "pictures": audit.pictures,
+        "seconds": round(audit.seconds, 1),
+        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "most_mb": round(used.ru_maxrss / 1024),
+        "copies_there": audit.pictures // TWICE,
+        "copies_found": len(audit.duplicates),
+    }
+
+
+def main() -> int:
+    """Prints one JSON line a size."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--counts", default="2500,5000,10000")
+    parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.only:
+        print(json.dumps(measure(args.only)))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        done = 0
+        for count in map(int, args.counts.split(",")):
+            for seed in range(done, count):
+                label = "ok" if seed // TWICE % 4 else "scratch"
+                draw(Path(folder) / "set" / label / f"{seed:06}.jpg", seed, args.side)
+            done = count
+            command = [sys.executable, "-m", "benchmarks.audit_scale", "--only", f"{folder}/set"]
+            sys.stdout.write(subprocess.check_output(command, text=True))
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
