@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as error:  # argparse: 0 after --help, 2 after a usage error
         return int(error.code or 0)
     except KeyboardInterrupt:
-        sys.stderr.write("edge-train: stopped; nothing was changed\n")
+        sys.stderr.write("edge-train: stopped; the same command goes on from there\n")
         return EXIT_INTERRUPTED
     except Exception:  # noqa: BLE001 - the outermost loop: whatever is left is a fault of ours
         traceback.print_exc()
