@@ -101,18 +101,20 @@ def reduced(plane: Plane) -> Plane:
     return np.asarray(cv2.resize(plane, (COARSE, COARSE), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def align(first: Plane, second: Plane, start: Pose, common: Common) -> Match | None:
+def align(
+    first: Plane, second: Plane, start: Pose, common: Common, aspects: tuple[float, float]
+) -> Match | None:
     """Lays `second` on `first`, both float32, (96, 96), beginning with `start`; None if they do not
-    agree well enough to be worth an exact look."""
+    agree well enough to be worth an exact look. `aspects` are width / height of each."""
     small = reduced(first), reduced(second)
     pose = rescaled(start, 0.5)
     if _agree(*small, pose, None) < WORTH_REFINING:
         return None
     pose = _refined(*small, pose, 25)
-    if not plausible(pose) or _agree(*small, pose, common.coarse) < WORTH_FINE:
+    if not plausible(pose, aspects) or _agree(*small, pose, common.coarse) < WORTH_FINE:
         return None
     pose = _refined(first, second, rescaled(pose, 2.0), 25)
-    if not plausible(pose):
+    if not plausible(pose, aspects):
         return None
     return _compared(first, second, pose, common)
 

@@ -1,8 +1,8 @@
 """Which pairs may be copies: found by matrix products in blocks, without comparing pair by pair.
 
-Two ways that miss different things. Visual words: pictures that share rare key points. And
-thumbnails in the eight quarter turns and mirrors, less what all pictures have in common: they
-find what has too few key points.
+Three ways that miss different things. Visual words: pictures that share rare key points. Grain:
+surfaces with a direction. And thumbnails in the eight quarter turns and mirrors, less what all
+pictures have in common: they find what has too few key points.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import Common
+from trainer.audit.grain import Grain
 from trainer.audit.pose import Pose, inverted, quarter_turns
 from trainer.audit.sketch import THUMB, Plane
 from trainer.audit.store import Store
@@ -25,6 +26,7 @@ BY_WORDS = 8  # pairs kept a picture; a copy was 1st to 6th in all but 3 % of th
 BY_LOOK = 2
 LIKE_WORDS = 0.05
 LIKE_LOOK = 0.5
+LIKE_GRAIN = 0.5
 SMALL = 16  # pixels a side of the thumbnails that are compared
 BLOCK = 1024
 
@@ -37,6 +39,12 @@ def candidates(store: Store, common: Common, progress: Callable[[int, int], None
         for low, high, _ in _best(alike, rows, BY_WORDS, LIKE_WORDS):
             found.setdefault((low, high), [])
     progress(2, steps)
+    grain = Grain(store)
+    for way, plain, laid in grain.ways():
+        for rows in _blocks(len(store)):
+            for low, high, swapped in _best(plain[rows] @ laid.T, rows, BY_LOOK, LIKE_GRAIN):
+                pose = grain.pose(low, high, way.T if swapped else way)
+                found.setdefault((low, high), []).append(pose)
     for at, (pairs, pose) in enumerate(_by_look(store, common)):
         for low, high, swapped in pairs:
             poses = found.setdefault((low, high), [])

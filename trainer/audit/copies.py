@@ -103,9 +103,10 @@ def _verified(
 def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> Match | None:
     """From what is cheap to what is dear: known poses, key points, key points mirrored."""
     first, second = (store.plane(row) for row in pair)
+    aspects = _aspects(store, pair)
     best: Match | None = None
     for start in _starts(store, pair, known):
-        match = align(first, second, start, common)
+        match = align(first, second, start, common, aspects)
         if match is None:
             continue
         match = replace(match, support=_support(store, pair, match.pose))
@@ -117,7 +118,7 @@ def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> 
 
 
 def _starts(store: Store, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
-    yield from known[:2]
+    yield from known[:4]
     for mirrored in (False, True):
         pose = _by_points(store, pair, mirrored)
         if pose is not None:
@@ -142,7 +143,13 @@ def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
     if estimate is None:
         return None
     pose: Pose = np.asarray(estimate, np.float64)
-    return pose if plausible(pose) and (np.linalg.det(pose[:, :2]) < 0) == mirrored else None
+    flipped = bool(np.linalg.det(pose[:, :2]) < 0)
+    return pose if plausible(pose, _aspects(store, pair)) and flipped == mirrored else None
+
+
+def _aspects(store: Store, pair: Pair) -> tuple[float, float]:
+    low, high = store.aspects[list(pair)].tolist()
+    return low, high
 
 
 def _support(store: Store, pair: Pair, pose: Pose) -> int:

@@ -39,11 +39,17 @@ def inverted(pose: Pose) -> Pose:
     return np.asarray(cv2.invertAffineTransform(pose), np.float64)
 
 
-def plausible(pose: Pose) -> bool:
-    """Whether a copy may lie so: not shrunk to a point, not squeezed to a line."""
+def plausible(pose: Pose, aspects: tuple[float, float]) -> bool:
+    """Whether a copy may lie so: not shrunk to a point, not squeezed to a line.
+
+    `aspects` are width / height of the two pictures: thumbnails are squeezed to squares, so that a
+    turn of an oblong picture looks like a strong shear in them.
+    """
     if not np.isfinite(pose).all():
         return False
-    long, short = np.linalg.svd(pose[:, :2], compute_uv=False)
+    first, second = (np.diag([np.sqrt(aspect), 1 / np.sqrt(aspect)]) for aspect in aspects)
+    linear = second @ pose[:, :2] @ np.linalg.inv(first)
+    long, short = np.linalg.svd(linear, compute_uv=False)
     return bool(long < MOST_SCALE and short > 1 / MOST_SCALE and long < MOST_STRETCH * short)
 
 

@@ -32,16 +32,17 @@ class Sketch:
     """`thumb`: uint8, (96, 96), the whole picture squeezed to a square, under standard light.
 
     `points`: float32, (k, 2), x and y from 0 to 1 across and down the picture; `descriptors`:
-    uint8, (k, 128), SIFT; k is at most 64, the strongest first.
+    uint8, (k, 128), SIFT; k is at most 64, the strongest first. `aspect` is width / height.
     """
 
     thumb: Grey
     points: Plane
     descriptors: Grey
+    aspect: float
 
 
 EMPTY = Sketch(
-    np.empty((0, 0), np.uint8), np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8)
+    np.empty((0, 0), np.uint8), np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8), 1.0
 )
 
 
@@ -58,9 +59,14 @@ def sketch(grey: Grey) -> Sketch:
     shape = cv2.resize(real, (THUMB, THUMB), interpolation=cv2.INTER_NEAREST)
     thumb = standard_light(square, np.asarray(shape, np.uint8))
     if described is None or not len(found):
-        return Sketch(thumb, np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
-    points = np.array([point.pt for point in found], np.float32) / (width, height)
-    return Sketch(thumb, points.astype(np.float32)[:KEPT], described.astype(np.uint8)[:KEPT])
+        return Sketch(thumb, EMPTY.points, EMPTY.descriptors, width / height)
+    places = np.array([point.pt for point in found], np.float64) / (width, height)
+    return Sketch(
+        thumb,
+        places[:KEPT].astype(np.float32),
+        np.asarray(described[:KEPT], np.uint8),
+        width / height,
+    )
 
 
 def not_filled(grey: Grey) -> Grey:

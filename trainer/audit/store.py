@@ -29,6 +29,7 @@ class Store:
         self._words = np.memmap(root / "words", np.uint8, "w+", shape=(rows, KEPT, 128))
         self._points = np.zeros((rows, KEPT, 2), np.float16)
         self._counts = np.zeros(rows, np.int64)
+        self._aspects = np.ones(rows)
         self._rows = 0
 
     def __len__(self) -> int:
@@ -53,6 +54,7 @@ class Store:
         self._words[row, :count] = sketch.descriptors
         self._points[row, :count] = sketch.points
         self._counts[row] = count
+        self._aspects[row] = sketch.aspect
         self._rows += 1
         return row
 
@@ -60,6 +62,11 @@ class Store:
     def counts(self) -> NDArray[np.int64]:
         """How many key points each row has, (n,)."""
         return self._counts[: self._rows]
+
+    @property
+    def aspects(self) -> NDArray[np.float64]:
+        """Width / height of each picture, (n,)."""
+        return self._aspects[: self._rows]
 
     def plane(self, row: int) -> Plane:
         """The thumbnail in units of local spread: float32, (96, 96), 0 in the middle."""
