@@ -131,6 +131,10 @@ def test_audit_and_comparison_are_shown_when_there(facts: Facts) -> None:
     )
     assert "test/a&lt;.png = train/b.png (rotated)" in page
     assert "compact: because" in page
+    short = {"leaks": 3, "leaks_allowed": True, "giveaways": [{"what": "brightness", "auroc": 1}]}
+    told = render(replace(facts, audit=short), facts.run, _brightness)
+    assert "every figure here flatters" in told
+    assert "brightness alone tells" in told
     assert "185,362" in page
     assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 

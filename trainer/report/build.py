@@ -11,6 +11,7 @@ from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import preprocess
 from edge.picture import read_picture
 from trainer.report import sections
+from trainer.report.audited import audit_section
 from trainer.report.comparison import comparison_section
 from trainer.report.conversion import conversion_section
 from trainer.report.facts import Facts, read_facts
@@ -81,7 +82,7 @@ def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -
     found += [
         comparison_section(facts),
         sections.data_section(facts),
-        sections.audit_section(facts),
+        audit_section(facts),
         sections.training_section(facts),
     ]
     if tflite is not None:
@@ -123,8 +124,8 @@ def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
         "Pictures worth a look",
         words(
             "Left the picture, right what the network looked at: covering a red region lowers the "
-            "score, covering a blue one raises it. A red region beside the part means that it "
-            "judges by something else than the part."
+            "score more than covering others does, covering a blue one raises it. A red region "
+            "beside the part means that it judges by something else than the part."
         ),
         *shown,
     )

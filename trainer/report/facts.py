@@ -69,7 +69,7 @@ def read_facts(run: Path) -> Facts:
         spec.ok_label,
         wish=Wish.from_json(spec.training.get("wish")),
     )
-    audit = _json(run / AUDIT) if (run / AUDIT).is_file() else {}
+    audit = _json(run / AUDIT) if (run / AUDIT).is_file() else spec.data.get("audit")
     return Facts(
         run=run,
         spec=spec,

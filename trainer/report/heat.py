@@ -14,7 +14,7 @@ Judge = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
 def occlusion(picture: NDArray[np.uint8], judge: Judge) -> NDArray[np.float64]:
-    """How much each region speaks for a defect, (9, 9), in log-odds of the score.
+    """How much each region speaks for a defect, (9, 9), in log-odds, against the median region.
 
     Occlusion sensitivity (Zeiler and Fergus 2014): the score with the picture whole, less the
     score with a patch painted in the picture's mean colour. Positive where the network sees the
@@ -29,7 +29,9 @@ def occlusion(picture: NDArray[np.uint8], judge: Judge) -> NDArray[np.float64]:
         rows, columns = _span(at // GRID, height), _span(at % GRID, width)
         covered[at + 1, rows, columns] = paint
     odds = _log_odds(judge(covered))
-    return np.asarray((odds[0] - odds[1:]).reshape(GRID, GRID), np.float64)
+    fall = (odds[0] - odds[1:]).reshape(GRID, GRID)
+    # A patch is odd in itself, and one-class models see that wherever it lies.
+    return np.asarray(fall - np.median(fall), np.float64)
 
 
 def overlaid(picture: NDArray[np.uint8], heat: NDArray[np.float64]) -> NDArray[np.uint8]:

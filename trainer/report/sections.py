@@ -17,8 +17,6 @@ from trainer.report.facts import Facts
 from trainer.report.gallery import Card
 from trainer.report.page import figure, section, table, tile, words
 
-NAMED = 10
-
 
 def verdict_section(facts: Facts) -> str:
     """What it comes to, first."""
@@ -88,30 +86,6 @@ def data_section(facts: Facts) -> str:
         table(["part", *labels], rows),
         words(f"fingerprint of all pictures: {fingerprint}", "hint"),
     )
-
-
-def audit_section(facts: Facts) -> str:
-    """What the audit found; empty when there was none."""
-    found = facts.audit
-    kinds = {
-        "unreadable": "pictures that cannot be read",
-        "leaks": "pictures that stand in train and test alike",
-        "duplicates": "pictures that are copies of another",
-        "suspected_mislabels": "labels that look wrong",
-    }
-    rows, details = [], []
-    for key, meaning in kinds.items():
-        entries = found.get(key)
-        if not isinstance(entries, list):
-            continue
-        rows.append([meaning, f"{len(entries):,}"])
-        named = [_entry(entry) for entry in entries[:NAMED]]
-        if named:
-            more = f" … and {len(entries) - NAMED} more" if len(entries) > NAMED else ""
-            details.append(words(f"{meaning}: {'; '.join(named)}{more}", "hint"))
-    if not rows:
-        return ""
-    return section("Audit", table(["", "found"], rows), *details)
 
 
 def training_section(facts: Facts) -> str:
@@ -236,15 +210,6 @@ def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
         for card in found
     )
     return f'<h3>{escape(title)}</h3>{words(meaning, "hint")}<div class="gallery">{shown}</div>'
-
-
-def _entry(entry: object) -> str:
-    if not isinstance(entry, dict):
-        return str(entry)
-    text = str(entry.get("file", entry))
-    if entry.get("twin"):
-        text += f" = {entry['twin']}"
-    return text + (f" ({entry['how']})" if entry.get("how") else "")
 
 
 def _rate_tile(rate: Rate, meaning: str) -> str:
