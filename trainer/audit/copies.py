@@ -28,10 +28,18 @@ CHUNK = 64
 
 def find_copies(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
     """All pairs of rows that are copies, as (low, high), with how they lie on each other."""
-    n = len(store)
-    if n < 2:
+    if len(store) < 2:
         return {}
-    cv2.setNumThreads(1)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a pair a thread, as in reading
+    try:
+        return _found(store, workers, progress)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _found(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
+    n = len(store)
     whole = common_of(store, np.arange(n))
     todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
     found = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))

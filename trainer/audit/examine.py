@@ -74,7 +74,7 @@ def examine(
     options = options or Options()
     told = progress or (lambda *_: None)
     items = items_of(root) if items is None else items
-    workers = options.workers or len(os.sched_getaffinity(0))
+    workers = options.workers or os.cpu_count() or 1
     audit = Audit(str(root), pictures=len(items))
     seen: list[Seen] = []
     rows: list[int] = []  # of the store, those that are not pixel for pixel another
