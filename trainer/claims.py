@@ -1,5 +1,6 @@
 """What may be claimed of a model towards a plant, and when it is refused."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +51,10 @@ class Claim:
                 f"it needs {enough:,} {self.what} of different parts in test with 0 {self.cases}; "
                 "add pictures of other parts, or ask for what can be shown"
             )
+        cases = math.ceil(self.seen.k * self.seen.independent / self.seen.n)
         return (
-            f"with {self.seen.k} {self.cases} it needs {needed(self.limit, self.seen.k):,}; "
-            "a better network or a wider review band is wanted"
+            f"with {cases} {self.cases} it needs {needed(self.limit, cases):,} {self.what} of "
+            "different parts; a better network or a wider review band is wanted"
         )
 
     def as_json(self) -> dict[str, Any]:
