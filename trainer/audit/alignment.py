@@ -57,7 +57,7 @@ class Match:
         """Whether they are copies of one picture, or pictures of one part in one place."""
         alike = self.own >= LEAST_OWN and self.fine >= LEAST_FINE and self.local >= LEAST_LOCAL
         # Turning a soft picture blurs it: what is its own is then little, but many points agree.
-        borne = self.own >= 0.5 and self.fine >= 0.7 and self.local >= 0.85 and self.support >= 10
+        borne = self.own >= 0.55 and self.fine >= 0.8 and self.local >= 0.9 and self.support >= 25
         if not (alike or borne):
             return False
         # A few straight lines can be laid on any others by some affine map: such a map must be

@@ -11,7 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from trainer.audit.alignment import Common, Match, align, common_of
+from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
 from trainer.audit.pose import Pose, plausible
 from trainer.audit.sketch import THUMB
@@ -53,9 +53,12 @@ def _found(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
         kept = _verified(
             store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
         )
-        for pair in inside.keys() - kept.keys():
-            del found[pair]
-        found.update(kept)
+        for pair in inside:
+            # Strictly: what bears a soft copy elsewhere bears every look-alike here.
+            if pair in kept and kept[pair].own >= LEAST_OWN:
+                found[pair] = kept[pair]
+            else:
+                del found[pair]
     return found
 
 
