@@ -25,6 +25,7 @@ _PATHS: tuple[Loc, ...] = (
     ("web", "token_file"),
 )
 _READ_AT_START = _PATHS[3:]
+_SECRETS = {"password_file", "token_file"}
 _MAX_BYTES = 1_000_000
 _PLAIN = {
     "missing": "is missing; add it",
@@ -201,7 +202,11 @@ def _check_readable(data: dict[str, Any], source: _Source) -> None:
     for loc, _, value in _strings_at(data, _READ_AT_START):
         try:
             with Path(value).open("rb") as file:
-                file.read(1)
+                content = file.read(_MAX_BYTES)
+            if loc[-1] in _SECRETS and not content.decode().strip():
+                source.add(loc, f"is empty; write the secret into it (got {value!r})")
+        except UnicodeDecodeError as error:
+            source.add(loc, f"not UTF-8 text (byte {error.start}); save it so (got {value!r})")
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             source.add(
@@ -253,4 +258,5 @@ def _key(loc: Loc) -> str:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return mask_credentials(text if len(text) <= 80 else text[:77] + "…")
+    text = mask_credentials(text)  # before it is cut, which may cut off the @
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
+from edge.inspection.flatbuffer import holds_together
 from edge.terms import Runtime
 
 _MODULES = {
@@ -46,6 +47,8 @@ class TFLiteClassifier:
     ) -> None:
         """`model` is the whole file (an appended ZIP does no harm). Raises ModelError."""
         self.runtime, module = runtime_module(runtime)
+        if not holds_together(model):
+            raise ModelError(f"{name}: the model is damaged or truncated; copy it again")
         try:
             self._tflite = module.Interpreter(model_content=model, num_threads=threads)
             self._tflite.allocate_tensors()
@@ -60,13 +63,16 @@ class TFLiteClassifier:
         shape = tuple(int(n) for n in self._in["shape"])
         if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
             raise ModelError(
-                f"{name}: its input has shape {list(shape)}; "
-                "a picture classifier has [1, height, width, 1 or 3]"
+                f"{name}: its input has shape {list(shape)}, a picture classifier has "
+                "[1, height, width, 1 or 3]; use a model made by edge-convert"
             )
         self.shape = shape[1], shape[2], shape[3]
         self.outputs = int(self._out["shape"][-1])
         if self._in["dtype"] not in (np.uint8, np.int8, np.float32):
-            raise ModelError(f"{name}: input type {self._in['dtype'].__name__} is not supported")
+            raise ModelError(
+                f"{name}: input type {self._in['dtype'].__name__} is not supported; "
+                "use a model made by edge-convert"
+            )
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""
