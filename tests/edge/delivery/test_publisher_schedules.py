@@ -54,7 +54,7 @@ def test_every_row_is_accepted_or_parked(
             before = broker.on_step
 
             def step() -> None:
-                if world.steps == 30 and late:
+                if world.steps == 30 and world.closed_in is None:
                     world.store(late)
                 before()
 
