@@ -25,7 +25,7 @@ try:
     from edge.web.metrics import exposition
 except ImportError as error:
     raise MissingPartError(
-        "web.enabled: true needs the HTTP server; run: pip install 'edge-inspect[web]'"
+        "web.enabled: true needs the HTTP server; run in edge-inspect's folder: pip install '.[web]'"
     ) from error
 
 if TYPE_CHECKING:
