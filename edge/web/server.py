@@ -25,7 +25,8 @@ try:
     from edge.web.metrics import exposition
 except ImportError as error:
     raise MissingPartError(
-        "web.enabled: true needs the HTTP server; run in edge-inspect's folder: pip install '.[web]'"
+        "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
+        "pip install '.[web]'"
     ) from error
 
 if TYPE_CHECKING:
