@@ -31,7 +31,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         client.loop_forever()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C, or `… | head`
+        sys.stdout = None  # type: ignore[assignment]  # nobody reads: nothing is left to flush
         client.disconnect()
     return 0
 
