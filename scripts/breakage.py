@@ -182,15 +182,15 @@ BREAKAGES = [
     Breakage(
         "an escape is counted as caught",
         "trainer/metrics.py",
-        'verdict == "pass"',
-        'verdict == "fail"',
+        'confusion[name]["pass"] for',
+        'confusion[name]["fail"] for',
         "tests/trainer/test_metrics.py",
     ),
     Breakage(
         "the gate lets flips through",
         "converter/gate.py",
-        "flips >",
-        "flips > 100 +",
+        "compared.flip_share > limits.max_flips",
+        "False",
         "tests/converter",
     ),
 ]
