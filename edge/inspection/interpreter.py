@@ -12,7 +12,7 @@ from edge.terms import Runtime
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "pip install 'edge-inspect[tflite-runtime]'"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "pip install '.[tflite-runtime]'"),
 }
 
 

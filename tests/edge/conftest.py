@@ -90,19 +90,22 @@ def eventually() -> Eventually:
 
 
 def installed_runtimes() -> list[Runtime]:
-    """The TFLite runtimes here, or the one that EDGE_TEST_RUNTIME forces."""
-    forced = os.environ.get("EDGE_TEST_RUNTIME")
-    if forced:
-        return [name for name in _RUNTIMES if name == forced]
+    """The TFLite runtimes that this machine has."""
     return [name for name, module in _RUNTIMES.items() if importlib.util.find_spec(module)]
 
 
-@pytest.fixture(params=installed_runtimes() or ["auto"])
+def _tested_runtimes() -> list[Runtime]:
+    forced = os.environ.get("EDGE_TEST_RUNTIME")
+    installed = installed_runtimes()
+    return [name for name in installed if forced in (None, "", name)] or ["auto"]
+
+
+@pytest.fixture(params=_tested_runtimes())
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """Each installed TFLite runtime in turn; without any, a skip with the mend."""
+    """Each installed TFLite runtime in turn, or the one that EDGE_TEST_RUNTIME forces."""
     name: Runtime = request.param
     if name == "auto":
-        pytest.skip("no TFLite runtime is installed; run: pip install ai-edge-litert")
+        pytest.skip("the TFLite runtime is not installed; run: pip install ai-edge-litert")
     return name
 
 

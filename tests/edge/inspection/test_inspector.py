@@ -207,7 +207,7 @@ def test_runtime_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(
         __import__("edge.inspection.interpreter", fromlist=["_MODULES"])._MODULES,
         "tflite-runtime",
-        ("no_such_runtime.interpreter", "pip install 'edge-inspect[tflite-runtime]'"),
+        ("no_such_runtime.interpreter", "pip install '.[tflite-runtime]'"),
     )
     with pytest.raises(MissingPartError, match=r"run: pip install 'edge-inspect\[tflite"):
         runtime_module("tflite-runtime")
