@@ -72,7 +72,11 @@ class Archive:
         done, data = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         if not done:
             raise OSError(f"{path}: cannot be encoded")
-        path.write_bytes(data.tobytes())
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError:
+            path.unlink(missing_ok=True)  # half a picture is no evidence
+            raise
         self.kept += 1
         self._faulty = False
         self._files.append((path, data.size))
