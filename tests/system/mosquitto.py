@@ -23,7 +23,9 @@ def free_port() -> int:
 
 def mosquitto_program() -> str:
     """The program. Skips when it is not installed; under CI fails."""
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    found = shutil.which(
+        "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    )
     if found is None:
         reason = "mosquitto is not installed; run: sudo apt-get install mosquitto"
         if os.environ.get("CI"):
