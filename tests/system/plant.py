@@ -124,6 +124,14 @@ class Daemon:
         found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)
         return int(found[-1][1])
 
+    def wait_for_stored(self, count: int) -> None:
+        """Until so many verdicts were ever stored."""
+        wait_for(lambda: self.last_seq() >= count, f"{count} verdicts stored")
+
+    def wait_for_waiting(self, count: int) -> None:
+        """Until exactly so many verdicts wait in the outbox."""
+        wait_for(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
+
     def _ask(self, query: str) -> int:
         if not self.outbox.exists():
             return 0

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.conftest import MakeDaemon, MakePlant
 from tests.system.mosquitto import free_port
-from tests.system.plant import draw_many, wait_for
+from tests.system.plant import draw_many
 
 
 @pytest.mark.broker
@@ -15,18 +15,20 @@ def test_verdicts_wait_for_a_subscriber(
 ) -> None:
     """Nobody has subscribed: all verdicts stay in the outbox, over a kill too; the first
     subscriber gets every one of them."""
-    pytest.importorskip("amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'")
+    pytest.importorskip(
+        "amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'"
+    )
     draw_many(tmp_path / "parts", 25)
     port = free_port()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", {"embedded": True, "port": port})
     for life in (1, 2):
         daemon.start()
         daemon.wait_for_log("connected to the broker, MQTT 3.1.1", times=life)
-        wait_for(lambda life=life: daemon.waiting() == 25 * life, "all in the outbox")
+        daemon.wait_for_waiting(25 * life)
         if life == 1:
             daemon.kill()
     plant = make_plant(port=port)
     assert sorted(plant.wait_for_results(50)) == list(range(1, 51))
-    wait_for(lambda: daemon.waiting() == 0, "an empty outbox")
+    daemon.wait_for_waiting(0)
     assert daemon.stop() == 0
     plant.close()

@@ -49,9 +49,7 @@ def test_a_bad_picture_is_an_error_and_life_goes_on(
 
 
 @pytest.mark.parametrize("source", ["v4l2:/dev/video99", "http://127.0.0.1:9/stream.mjpg"])
-def test_an_absent_camera_never_passes(
-    make_daemon: MakeDaemon, plant: Plant, source: str
-) -> None:
+def test_an_absent_camera_never_passes(make_daemon: MakeDaemon, plant: Plant, source: str) -> None:
     """No camera: the daemon runs, every verdict is `error` and says why, health is not healthy."""
     daemon = make_daemon(source)
     daemon.start()
@@ -59,8 +57,10 @@ def test_an_absent_camera_never_passes(
     wait_for(lambda: plant.bodies("health"), "health")
     assert daemon.stop() == 0
     assert {body["verdict"] for body in results.values()} == {"error"}
-    assert all("cannot be opened" in b["reason"] or "no such device" in b["reason"]
-               for b in results.values())
+    assert all(
+        "cannot be opened" in b["reason"] or "no such device" in b["reason"]
+        for b in results.values()
+    )
     health = plant.bodies("health")[-1]
     assert not health["healthy"]
     assert any(fault.startswith("camera top:") for fault in health["faults"])
@@ -135,7 +135,9 @@ def test_a_torn_outbox_does_not_start(make_daemon: MakeDaemon) -> None:
 
 def test_a_taken_port_does_not_start(make_daemon: MakeDaemon, broker: Mosquitto) -> None:
     """An embedded broker on a port in use: exit code 2, one sentence with the three mends."""
-    pytest.importorskip("amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'")
+    pytest.importorskip(
+        "amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'"
+    )
     daemon = make_daemon("test:", {"embedded": True})
     daemon.start()
     assert daemon.exit_code() == 2

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.conftest import MakeDaemon, MakePlant
 from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant, draw, draw_many, wait_for
+from tests.system.plant import Plant, draw, draw_many
 
 pytestmark = pytest.mark.broker
 
@@ -22,11 +22,11 @@ def test_kill_of_the_daemon_in_mid_replay(
     for _ in range(3):
         daemon.start()
         goal = last + 40
-        wait_for(lambda goal=goal: daemon.last_seq() >= goal, f"{goal} verdicts stored")
+        daemon.wait_for_stored(goal)
         daemon.kill()
         last = daemon.last_seq()
     daemon.start()
-    wait_for(lambda: daemon.last_seq() >= last + 20, "the fourth life at work")
+    daemon.wait_for_stored(last + 20)
     assert daemon.stop() == 0
     stored = daemon.last_seq()
     assert sorted(plant.wait_for_results(stored)) == list(range(1, stored + 1))
@@ -42,7 +42,7 @@ def test_verdicts_stored_in_an_outage_survive_kills(
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=300)
     for goal in (50, 120):
         daemon.start()
-        wait_for(lambda goal=goal: daemon.last_seq() >= goal, f"{goal} verdicts stored")
+        daemon.wait_for_stored(goal)
         daemon.kill()
     stored = daemon.last_seq()
     assert daemon.waiting() == stored
@@ -66,7 +66,7 @@ def test_kill_of_the_broker_in_mid_run(
         plant.wait_for_results(goal)
         broker.kill()
         before = daemon.last_seq()
-        wait_for(lambda before=before: daemon.last_seq() > before + 10, "verdicts in the outage")
+        daemon.wait_for_stored(before + 10)
         broker.start()
         goal = daemon.last_seq() + 40
     plant.wait_for_results(goal)
@@ -88,7 +88,7 @@ def test_dropped_files_are_judged_once_across_kills(
         daemon.start()
         names += [draw(folder / f"during{life}-{n}.png", n * 20).name for n in range(8)]
         goal = len(names) - 4
-        wait_for(lambda goal=goal: daemon.last_seq() >= goal, "most files judged")
+        daemon.wait_for_stored(goal)
         daemon.kill()
         names += [draw(folder / f"away{life}-{n}.png", n * 20).name for n in range(4)]
     daemon.start()

@@ -95,7 +95,7 @@ def test_a_broker_that_comes_later_gets_everything(
     daemon.wait_for_log("finished after 30 frames")
     daemon.wait_for_log("no broker answers at 127.0.0.1")
     assert "Traceback" not in daemon.log
-    wait_for(lambda: daemon.waiting() == 30, "30 rows in the outbox")
+    daemon.wait_for_waiting(30)
     broker.start()
     plant = make_plant()
     assert sorted(plant.wait_for_results(30)) == list(range(1, 31))

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -33,9 +32,8 @@ def predicted(daemon: Daemon, pictures: list[Path]) -> dict[str, dict[str, Any]]
 
 def posted(port: int, picture: Path) -> dict[str, Any]:
     """What POST /predict answers."""
-    frame = (
-        f'--x\\r\\nContent-Disposition: form-data; name="image"; filename="{picture.name}"\\r\\n\\r\\n'
-    ).replace("\\r\\n", "\r\n")
+    head = f'Content-Disposition: form-data; name="image"; filename="{picture.name}"'
+    frame = f"--x\r\n{head}\r\n\r\n"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(
         "POST",
@@ -50,10 +48,14 @@ def posted(port: int, picture: Path) -> dict[str, Any]:
     return body
 
 
-def listens(port: int) -> bool:
-    """Whether something accepts connections there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def wait_for_http(port: int) -> None:
+    """Until something accepts connections there."""
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(listens, "HTTP")
 
 
 @pytest.mark.broker
@@ -71,7 +73,7 @@ def test_every_door_gives_the_same_score(
     daemon = make_daemon("test:", sections={"cameras": cameras, "web": web})
     command = predicted(daemon, [tmp_path / "parts" / name for name in names])
     daemon.start()
-    wait_for(lambda: listens(port), "HTTP")
+    wait_for_http(port)
     answers = {name: posted(port, tmp_path / "parts" / name) for name in names}
     results = plant.wait_for_results(24)
     assert daemon.stop() == 0
@@ -99,10 +101,10 @@ def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path)
     for source in (f"replay:{tmp_path / 'parts'}", "v4l2:/dev/video99"):
         port = free_port()
         daemon = make_daemon(source, sections={"web": {"enabled": True, "port": port}})
-        seen = len(plant.bodies("result"))
+        stored = daemon.last_seq()
         daemon.start()
-        wait_for(lambda seen=seen: len(plant.bodies("result")) > seen, "a verdict")
-        wait_for(lambda port=port: listens(port), "HTTP")
+        daemon.wait_for_stored(stored + 1)
+        wait_for_http(port)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/healthz")
         response = connection.getresponse()
@@ -111,9 +113,7 @@ def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path)
     assert statuses == [(200, False), (503, True)]
 
 
-def test_predict_needs_no_broker_and_no_outbox(
-    tmp_path: Path, redness_model: Path
-) -> None:
+def test_predict_needs_no_broker_and_no_outbox(tmp_path: Path, redness_model: Path) -> None:
     """predict judges with neither a broker nor an outbox, and leaves no file behind."""
     names = draw_many(tmp_path / "parts", 3)
     daemon = Daemon(
@@ -125,7 +125,7 @@ def test_predict_needs_no_broker_and_no_outbox(
             "mqtt": {"port": free_port()},
         },
     )
-    before = sorted(os.listdir(tmp_path))
+    before = sorted(tmp_path.iterdir())
     bodies = predicted(daemon, [tmp_path / "parts" / name for name in names])
     assert [bodies[name]["verdict"] for name in names] == ["pass", "review", "fail"]
-    assert sorted(os.listdir(tmp_path)) == before
+    assert sorted(tmp_path.iterdir()) == before

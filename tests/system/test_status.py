@@ -7,7 +7,7 @@ import pytest
 
 from tests.system.conftest import MakeDaemon, MakePlant
 from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, Plant, draw_many, wait_for
+from tests.system.plant import Daemon, Plant, draw_many
 
 pytestmark = pytest.mark.broker
 
@@ -47,7 +47,7 @@ def test_a_wrong_password_is_said_and_nothing_lost(
         daemon: Daemon = make_daemon(f"replay:{tmp_path / 'parts'}", mqtt)
         daemon.start()
         daemon.wait_for_log("refuses the user 'box'")
-        wait_for(lambda: daemon.waiting() == 10, "10 verdicts in the outbox")
+        daemon.wait_for_waiting(10)
         assert "mqtt.password_file" in daemon.log
         plant = make_plant("plant", "plant", port=guarded.port)
         assert plant.messages == []

@@ -90,7 +90,7 @@ def test_a_stop_without_a_broker_keeps_everything(
     broker.kill()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
-    wait_for(lambda: daemon.waiting() == 7, "7 rows")
+    daemon.wait_for_waiting(7)
     assert daemon.stop() == 0
     assert "7 wait in the outbox" in daemon.log
     assert daemon.waiting() == 7

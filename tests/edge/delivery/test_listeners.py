@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-pytest.importorskip("amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'")
+pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
 
 from edge.delivery.embedded import EmbeddedBroker
 from edge.delivery.listeners import Listeners
