@@ -186,10 +186,12 @@ VALUES = st.recursive(
 def test_any_values_give_a_config_or_sentences(values: dict[str, object]) -> None:
     """No value in any section gives anything but a configuration or a ConfigError."""
     text = yaml.safe_dump(values)
+    sentences: list[str] = []
     try:
         parse_config(text, "config.yaml", Path("/cfg"))
     except ConfigError as error:
-        assert all(sentence.startswith("config.yaml:") for sentence in error.problems)
+        sentences = error.problems
+    assert all(sentence.startswith("config.yaml:") for sentence in sentences)
 
 
 @settings(max_examples=150, deadline=None)

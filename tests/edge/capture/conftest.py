@@ -100,7 +100,7 @@ def video(tmp_path: Path) -> Path:
 class _MJPEG(BaseHTTPRequestHandler):
     """Sends JPEGs as network cameras do, until the client or the test goes."""
 
-    def do_GET(self) -> None:  # noqa: N802  http.server's name
+    def do_GET(self) -> None:
         """The stream."""
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")

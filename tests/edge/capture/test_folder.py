@@ -160,7 +160,7 @@ def test_file_that_came_just_now_rests_for_a_look(
     clock: Clock,
     write_picture: WritePicture,
 ) -> None:
-    """A file seen for the first time while others are ready still rests 0.2 s before it is taken."""
+    """A file first seen while others are ready still rests 0.2 s before it is taken."""
     write_picture("drop/a.png")
     camera = FolderCamera(drop, receipts, environment)
     patience, came = Patience(clock), []

@@ -79,7 +79,11 @@ def test_network_camera_that_goes_is_lost(mjpeg_server: MJPEGServer) -> None:
     camera = OpenCVCamera(camera_config(mjpeg_server.url, timeout_s=2))
     assert camera.read(Stop()) is not None
     mjpeg_server.gone.set()
-    with pytest.raises(CameraError):
+
+    def read_on() -> None:
         for _ in range(200):
             camera.read(Stop())
+
+    with pytest.raises(CameraError):
+        read_on()
     camera.close()

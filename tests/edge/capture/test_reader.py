@@ -153,7 +153,7 @@ def test_each_lost_minute_is_announced(house: Build, caplog: pytest.LogCaptureFi
 def test_frozen_camera_is_not_believed(house: Build) -> None:
     """From the frozen_after-th equal picture on, frames are faults without pixels."""
     home = house(frozen_after=3)
-    frames = home.run(ScriptedCamera([solid(9)] * 5 + [solid(10), lost()]))
+    frames = home.run(ScriptedCamera([*[solid(9)] * 5, solid(10), lost()]))
     assert [frame.fault is None for frame in frames[:6]] == [True, True, False, False, False, True]
     assert all(frame.pixels is None for frame in frames[2:5])
     assert "the same picture 3 times in a row" in str(frames[2].fault)

@@ -31,8 +31,10 @@ def test_snapshot_holds_what_the_contract_promises(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("state", "healthy"),
-    [("live", True), ("finished", True), ("starting", False), ("frozen", False)]
-    + [("silent", False), ("lost", False), ("stopped", False)],
+    [
+        *(("live", True), ("finished", True), ("starting", False), ("frozen", False)),
+        *(("silent", False), ("lost", False), ("stopped", False)),
+    ],
 )
 def test_healthy_only_while_every_camera_delivers(state: str, healthy: bool, house: House) -> None:
     """A camera that is starting, frozen, silent, lost or stopped is not healthy."""
