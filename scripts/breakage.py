@@ -40,8 +40,15 @@ BREAKAGES = [
     Breakage(
         "score is P(ok)",
         "edge/inspection/decision.py",
-        "max(0.0, 1.0 - by_label[ok_label])",
-        "max(0.0, by_label[ok_label])",
+        "np.clip(1.0 - by_label[ok_label], 0.0, 1.0)",
+        "np.clip(by_label[ok_label], 0.0, 1.0)",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a score that is no number passes",
+        "edge/inspection/decision.py",
+        "float(np.clip(1.0 - by_label[ok_label], 0.0, 1.0))",
+        "max(0.0, min(1.0, 1.0 - by_label[ok_label]))",
         "tests/edge/inspection",
     ),
     Breakage(
@@ -205,11 +212,20 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         subprocess.run(["git", "clone", "-q", "--no-local", ROOT, copy], check=True)
+        tests = sorted({test for b in chosen for test in b.tests.split()})
+        if not _passes(copy, tests):
+            print("the tests fail already, without any breakage")
+            return 1
         rows = [(breakage, _noticed(breakage, copy)) for breakage in chosen]
     print("\n| broken on purpose | in | noticed by |\n|---|---|---|")
     for breakage, noticed in rows:
         print(f"| {breakage.name} | `{breakage.file}` | {noticed or '**nobody**'} |")
     return 0 if all(noticed for _, noticed in rows) else 1
+
+
+def _passes(copy: Path, tests: list[str]) -> bool:
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=copy, check=False)
+    return done.returncode == 0
 
 
 def _noticed(breakage: Breakage, copy: Path) -> str:
