@@ -231,6 +231,8 @@ def _add_problem(problem: Any, source: _Source) -> None:
         text = text.replace("Tuple should", "must").replace("String should", "must")
     if kind == "string_pattern_mismatch":
         text = "must not be empty or hold +, #, / or control characters (it is part of a topic)"
+    if kind in ("int_type", "float_type", "bool_type") and isinstance(got, str):
+        text += ", without quotes"
     if kind == "missing" or (kind == "value_error" and isinstance(got, dict)):
         source.add(loc, text)
     else:

@@ -106,7 +106,8 @@ def load_inspector(
     if classifier.outputs != len(labels):
         raise ModelError(
             f"{path}: the model has {classifier.outputs} outputs but {len(labels)} labels "
-            f"{list(labels)}; one label an output"
+            f"{list(labels)}; one label an output: "
+            + ("convert the model again" if file.labels else "correct model.labels in config.yaml")
         )
     spec = file.spec.input if file.spec else _plain_input(path, classifier.shape)
     if spec.shape != classifier.shape:

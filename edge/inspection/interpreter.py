@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
-from edge.inspection.flatbuffer import holds_together
 from edge.terms import Runtime
 
 _MODULES = {
@@ -45,10 +44,12 @@ class TFLiteClassifier:
     def __init__(
         self, model: bytes, name: str, runtime: Runtime = "auto", threads: int = 1
     ) -> None:
-        """`model` is the whole file (an appended ZIP does no harm). Raises ModelError."""
+        """`model` is a whole file (an appended ZIP does no harm) that `load_model_file` has read
+        or the converter made: bytes that do not hold together may end the process.
+
+        Raises ModelError.
+        """
         self.runtime, module = runtime_module(runtime)
-        if not holds_together(model):
-            raise ModelError(f"{name}: the model is damaged or truncated; copy it again")
         try:
             self._tflite = module.Interpreter(model_content=model, num_threads=threads)
             self._tflite.allocate_tensors()

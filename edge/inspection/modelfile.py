@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
+from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
 from edge.terms import OutputKind
 from edge.verdict import ModelIdentity
@@ -119,6 +120,11 @@ def load_model_file(path: Path) -> ModelFile:
         raise ModelError(
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
+        )
+    if not holds_together(content):
+        raise ModelError(
+            f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
+            "copy it again"
         )
     sha256 = hashlib.sha256(content).hexdigest()
     packed = zipfile.is_zipfile(io.BytesIO(content))

@@ -1,12 +1,13 @@
 """A damaged model is a sentence, not a segmentation fault."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from edge.errors import ModelError
 from edge.inspection.flatbuffer import holds_together
-from edge.inspection.interpreter import TFLiteClassifier
+from edge.inspection.inspector import load_inspector
 from edge.terms import Runtime
 
 
@@ -33,8 +34,10 @@ def test_no_bytes_give_an_error(tflite: bytes) -> None:
 
 
 @pytest.mark.inference
-def test_every_runtime_refuses_a_cut_model(tflite: bytes, runtime: Runtime) -> None:
-    """Neither runtime ends the process over a model that broke off."""
+def test_every_runtime_refuses_a_cut_model(tflite: bytes, runtime: Runtime, tmp_path: Path) -> None:
+    """Neither runtime ends the process over a model that broke off, before labels are asked for."""
+    path = tmp_path / "a.tflite"
     for cut in (9, 100, len(tflite) // 2, len(tflite) - 100):
+        path.write_bytes(tflite[:cut])
         with pytest.raises(ModelError, match=r"a\.tflite: the model is damaged or truncated"):
-            TFLiteClassifier(tflite[:cut], "a.tflite", runtime)
+            load_inspector(path, runtime=runtime)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
+from edge.inspection import interpreter
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
@@ -205,7 +206,7 @@ def test_classifier_takes_nothing_but_its_shape(tflite: bytes, runtime: Runtime)
 def test_runtime_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A runtime that is not installed is named with the command that installs it."""
     monkeypatch.setitem(
-        __import__("edge.inspection.interpreter", fromlist=["_MODULES"])._MODULES,
+        interpreter._MODULES,
         "tflite-runtime",
         ("no_such_runtime.interpreter", "pip install '.[tflite-runtime]'"),
     )
