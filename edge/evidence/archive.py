@@ -59,7 +59,10 @@ class Archive:
                 self.skipped += 1
                 if not self._faulty:
                     log.error(
-                        "archive: %s: a picture cannot be kept (%s)", self._config.path, error
+                        "archive: %s: a picture cannot be kept (%s); make room, lower "
+                        "archive.max_mb, or check the folder and its owner",
+                        self._config.path,
+                        getattr(error, "strerror", None) or error,
                     )
                 self._faulty = True
 
