@@ -10,8 +10,6 @@ from tests.conftest import Require, WriteConfig, WritePicture
 from tests.edge.conftest import installed_runtimes
 from tests.edge.web.conftest import free_port
 
-pytestmark = pytest.mark.inference
-
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str], require: Require) -> "Lines":
