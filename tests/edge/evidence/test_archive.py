@@ -1,8 +1,8 @@
 """Pictures kept as evidence: which ones, within the budget, never delaying a verdict."""
 
+import contextlib
 import dataclasses
 import resource
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,23 +93,28 @@ def test_one_picture_above_the_budget_is_kept(folder: Path) -> None:
     assert len(list(folder.glob("*/*.jpg"))) == 1
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process may grow past 2,000 bytes, as on a disk that is full."""
+    """No file of this process may grow past 2,000 bytes, as on a disk that is full.
+
+    Only around the action: what pytest itself writes to a log file must not meet the limit.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_full_disk_is_logged_once_and_leaves_no_half_picture(
-    folder: Path, full_disk: None, caplog: pytest.LogCaptureFixture
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On a full disk the archive says so once, counts, leaves no half file and goes on."""
     kept = archive(folder)
-    keep(kept, [(noise_frame(seq, side=300), verdict("fail", number=seq)) for seq in range(3)])
+    pictures = [(noise_frame(seq, side=300), verdict("fail", number=seq)) for seq in range(3)]
+    with full_disk():
+        keep(kept, pictures)
     assert kept.skipped == 3
     assert sum("cannot be kept" in record.message for record in caplog.records) == 1
     assert list(folder.glob("*/*.jpg")) == []
