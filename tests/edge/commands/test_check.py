@@ -104,3 +104,15 @@ def test_bad_first_picture_is_said(
     )
     _, said = lines(path)
     assert "a.png: the file is empty" in said["camera r"]
+
+
+def test_outbox_that_is_no_database(
+    lines: Lines, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    """A file that is no outbox is told by `check`, and not only when the daemon starts."""
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this was a database once" * 100)
+    code, said = lines(write_config(outbox={"path": str(broken)}))
+    assert code == 1
+    assert "file is not a database" in said["disk"]
+    assert broken.read_bytes().startswith(b"this was")
