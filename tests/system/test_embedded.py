@@ -16,7 +16,7 @@ def test_verdicts_wait_for_a_subscriber(
     """Nobody has subscribed: all verdicts stay in the outbox, over a kill too; the first
     subscriber gets every one of them."""
     pytest.importorskip(
-        "amqtt", reason="amqtt is not installed; pip install 'edge-inspect[broker]'"
+        "amqtt", reason="amqtt is not installed; pip install '.[broker]'"
     )
     draw_many(tmp_path / "parts", 25)
     port = free_port()

@@ -63,7 +63,7 @@ def test_every_door_gives_the_same_score(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
     """predict, POST /predict, replay: and folder: agree within 1/255, and in the verdict."""
-    pytest.importorskip("waitress", reason="no waitress; pip install 'edge-inspect[web]'")
+    pytest.importorskip("waitress", reason="no waitress; pip install '.[web]'")
     names = draw_many(tmp_path / "parts", 12)
     port = free_port()
     cameras = [
@@ -95,7 +95,7 @@ def test_every_door_gives_the_same_score(
 @pytest.mark.broker
 def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
     """/healthz is 200 while all is well, and 503 with the fault when a camera is not there."""
-    pytest.importorskip("waitress", reason="no waitress; pip install 'edge-inspect[web]'")
+    pytest.importorskip("waitress", reason="no waitress; pip install '.[web]'")
     draw_many(tmp_path / "parts", 2)
     statuses = []
     for source in (f"replay:{tmp_path / 'parts'}", "v4l2:/dev/video99"):

@@ -43,7 +43,7 @@ def embedded() -> dict[str, object]:
 
 def test_all_holds(lines: Lines, write_config: WriteConfig, require: Require) -> None:
     """When all holds, every part is OK with what was found, and the exit code is 0."""
-    require("amqtt", "pip install 'edge-inspect[broker]'")
+    require("amqtt", "pip install '.[broker]'")
     code, said = lines(write_config(mqtt=embedded()))
     assert code == 0
     assert list(said) == ["config", "camera top", "model", "broker", "disk"]
@@ -85,7 +85,7 @@ def test_wrong_config_is_exit_code_2(lines: Lines, write_config: WriteConfig) ->
 
 def test_port_that_is_taken(lines: Lines, write_config: WriteConfig, require: Require) -> None:
     """An embedded broker's port that is in use is said with the mend."""
-    require("amqtt", "pip install 'edge-inspect[broker]'")
+    require("amqtt", "pip install '.[broker]'")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, said = lines(write_config(mqtt={"embedded": True, "port": taken.getsockname()[1]}))
     assert code == 1

@@ -64,7 +64,7 @@ def serve(
 ) -> Iterator[Serve]:
     """`serve(token_file=…, max_mb=…, model=…)`: a running server's client."""
     for module in ("waitress", "werkzeug", "prometheus_client"):
-        require(module, "pip install 'edge-inspect[web]'")
+        require(module, "pip install '.[web]'")
     from edge.web.server import WebServer
 
     monkeypatch.setattr("edge.web.server._POLL_S", 0.01)

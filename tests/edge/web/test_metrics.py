@@ -11,7 +11,7 @@ from tests.edge.web.conftest import Serve
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Every sample by name and labels."""
     parser = pytest.importorskip(
-        "prometheus_client.parser", reason="run: pip install 'edge-inspect[web]'"
+        "prometheus_client.parser", reason="run: pip install '.[web]'"
     )
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
