@@ -15,9 +15,7 @@ def test_verdicts_wait_for_a_subscriber(
 ) -> None:
     """Nobody has subscribed: all verdicts stay in the outbox, over a kill too; the first
     subscriber gets every one of them."""
-    pytest.importorskip(
-        "amqtt", reason="amqtt is not installed; pip install '.[broker]'"
-    )
+    pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
     draw_many(tmp_path / "parts", 25)
     port = free_port()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", {"embedded": True, "port": port})

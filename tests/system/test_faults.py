@@ -135,9 +135,7 @@ def test_a_torn_outbox_does_not_start(make_daemon: MakeDaemon) -> None:
 
 def test_a_taken_port_does_not_start(make_daemon: MakeDaemon, broker: Mosquitto) -> None:
     """An embedded broker on a port in use: exit code 2, one sentence with the three mends."""
-    pytest.importorskip(
-        "amqtt", reason="amqtt is not installed; pip install '.[broker]'"
-    )
+    pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
     daemon = make_daemon("test:", {"embedded": True})
     daemon.start()
     assert daemon.exit_code() == 2

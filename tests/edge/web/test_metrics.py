@@ -10,9 +10,7 @@ from tests.edge.web.conftest import Serve
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Every sample by name and labels."""
-    parser = pytest.importorskip(
-        "prometheus_client.parser", reason="run: pip install '.[web]'"
-    )
+    parser = pytest.importorskip("prometheus_client.parser", reason="run: pip install '.[web]'")
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in parser.text_string_to_metric_families(text)
