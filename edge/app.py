@@ -3,12 +3,9 @@
 import logging
 import os
 import platform
-import queue
-import signal
 import threading
 import uuid
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import edge
@@ -22,12 +19,13 @@ from edge.delivery.outbox import Outbox, OutboxView
 from edge.delivery.publisher import Publisher
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
-from edge.errors import EXIT_DONE, EXIT_NO
+from edge.errors import EXIT_DONE
 from edge.evidence.archive import Archive
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.health import Health, Parts
 from edge.operation.judging import Judge, Judging, Provenance
 from edge.operation.machine import Machine
+from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 
@@ -36,7 +34,6 @@ log = logging.getLogger(__name__)
 INFO_SCHEMA = "edge-inspect/info/1"
 DRAIN_S = 10.0
 _JOIN_S = 5.0
-_SAME_WISH_S = 0.5
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -73,8 +70,6 @@ class Daemon:
         self._config = config
         self._environment = env = environment or Environment()
         self._session = uuid.uuid4().hex
-        # put() is safe in a signal handler that interrupts another one; Event.set() is not
-        self._wishes: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._stop = Stop()  # capture stops first; the others end when they are drained
         self._halt = Stop()  # for the supervisor, which watches to the end
         inspector = inspector_from(config)
@@ -125,7 +120,8 @@ class Daemon:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
-        self._catch_signals()
+        asked = threading.Event()
+        listen_for_signals(asked.set, self._environment)
         if self._broker is not None:
             self._broker.start()
         threads = {
@@ -136,12 +132,13 @@ class Daemon:
         if self._archive is not None:
             threads["archive"] = self._start("archive", self._archive.run)
         if self._web is not None:
-            self._start("web", self._web.run)
+            threads["web"] = self._start("web", self._web.run)
         capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
-        self._start("supervisor", lambda: self._supervisor.run(self._halt))
-        self._wishes.get()
+        threads["supervisor"] = self._start("supervisor", lambda: self._supervisor.run(self._halt))
+        asked.wait()
         self._stop.set()
         self._shut_down(capture, threads)
+        self._leave_hung([*capture, *threads.values()])
         return EXIT_DONE
 
     def _shut_down(
@@ -160,12 +157,24 @@ class Daemon:
             self._web.close()
         if self._archive is not None:
             self._archive.close()
-            threads["archive"].join(_JOIN_S)
+        for name in ("supervisor", "web", "archive"):
+            if name in threads:
+                threads[name].join(_JOIN_S)
         if self._broker is not None:
             self._broker.stop()
         for view in self._views:
             view.close()
         self._outbox.close()
+
+    @staticmethod
+    def _leave_hung(threads: list[threading.Thread]) -> None:
+        """Python aborts when a thread writes while the interpreter is taken apart: a thread that
+        hangs in a driver is left behind instead."""
+        hung = [thread.name for thread in threads if thread.is_alive()]
+        if hung:
+            log.warning("stopped, though %s did not end", ", ".join(hung))
+            logging.shutdown()
+            os._exit(EXIT_DONE)
 
     def _writer_drained(self, threads: dict[str, threading.Thread]) -> None:
         """The publisher sends what is stored, then the writer notes its last acknowledgements."""
@@ -181,25 +190,6 @@ class Daemon:
             stats.acked,
             stats.rows,
         )
-
-    def _catch_signals(self) -> None:
-        first = 0.0
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            nonlocal first
-            first = first or self._environment.tick()
-            # `timeout` and some shells signal a process and its group: that is one wish, not two
-            if self._environment.tick() - first > _SAME_WISH_S:
-                log.error("second %s: exit at once", signal.Signals(number).name)
-                os._exit(EXIT_NO)
-            self._wishes.put(number)
-
-        def reload(_number: int, _frame: FrameType | None) -> None:
-            log.warning("SIGHUP: this version reads config.yaml only at start; restart it")
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGHUP, reload)
 
     @staticmethod
     def _start(name: str, run: Callable[[], object]) -> threading.Thread:

@@ -25,6 +25,7 @@ _PATHS: tuple[Loc, ...] = (
     ("web", "token_file"),
 )
 _READ_AT_START = _PATHS[3:]
+_SECRETS = {"password_file", "token_file"}
 _MAX_BYTES = 1_000_000
 _PLAIN = {
     "missing": "is missing; add it",
@@ -201,7 +202,11 @@ def _check_readable(data: dict[str, Any], source: _Source) -> None:
     for loc, _, value in _strings_at(data, _READ_AT_START):
         try:
             with Path(value).open("rb") as file:
-                file.read(1)
+                content = file.read(_MAX_BYTES)
+            if loc[-1] in _SECRETS and not content.decode().strip():
+                source.add(loc, f"is empty; write the secret into it (got {value!r})")
+        except UnicodeDecodeError as error:
+            source.add(loc, f"not UTF-8 text (byte {error.start}); save it so (got {value!r})")
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             source.add(
@@ -226,6 +231,8 @@ def _add_problem(problem: Any, source: _Source) -> None:
         text = text.replace("Tuple should", "must").replace("String should", "must")
     if kind == "string_pattern_mismatch":
         text = "must not be empty or hold +, #, / or control characters (it is part of a topic)"
+    if kind in ("int_type", "float_type", "bool_type") and isinstance(got, str):
+        text += ", without quotes"
     if kind == "missing" or (kind == "value_error" and isinstance(got, dict)):
         source.add(loc, text)
     else:
@@ -253,4 +260,5 @@ def _key(loc: Loc) -> str:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return mask_credentials(text if len(text) <= 80 else text[:77] + "…")
+    text = mask_credentials(text)  # before it is cut, which may cut off the @
+    return text if len(text) <= 80 else text[:77] + "…"

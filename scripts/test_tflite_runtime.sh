@@ -12,7 +12,7 @@ fi
 if [ ! -e "$venv/installed" ] || [ setup.cfg -nt "$venv/installed" ]; then
   "$python" -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    -c constraints-tflite-runtime.txt -e '.[tflite-runtime]' pytest hypothesis pytest-randomly
+    -c constraints-tflite-runtime.txt -e '.[tflite-runtime]' pytest hypothesis pytest-randomly jsonschema
   touch "$venv/installed"
 fi
-EDGE_TEST_RUNTIME=tflite-runtime "$venv/bin/python" -m pytest -m inference tests/edge
+EDGE_TEST_RUNTIME=tflite-runtime "$venv/bin/python" -m pytest -m inference tests/edge/inspection tests/edge/commands

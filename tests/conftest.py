@@ -32,6 +32,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that skips itself when it is read."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid}: under CI nothing may be skipped: {report.longrepr}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def require() -> Require:
     """`require(module, command)`: skips without the module and says which command installs it."""

@@ -13,7 +13,7 @@ def test_script_makes_the_committed_models(
     tmp_path: Path, redness_model: Path, require: Require
 ) -> None:
     """tests/models/make.py makes the committed models again, with the same scores."""
-    require("tensorflow", "pip install 'edge-inspect[train]'")
+    require("tensorflow", "pip install '.[train]'")
     from tests.models import make
 
     make.main(tmp_path)

@@ -75,9 +75,7 @@ def package_data() -> Path:
     """The folder with labels.csv of the installed package. Raises MissingPartError."""
     found = importlib.util.find_spec("elpv_dataset")
     if found is None or found.origin is None:
-        raise MissingPartError(
-            "elpv-dataset is not installed; run: pip install 'edge-inspect[train]'"
-        )
+        raise MissingPartError("elpv-dataset is not installed; run: pip install '.[train]'")
     return Path(found.origin).parent / "data"
 
 

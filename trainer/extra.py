@@ -18,7 +18,7 @@ def extra(module: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingPartError(
-            f"{package} is not installed ({error}); run: pip install 'edge-inspect[train]'"
+            f"{package} is not installed ({error}); run: pip install '.[train]'"
         ) from error
 
 

@@ -13,6 +13,7 @@ from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.link import Connected, Event, Lost, PahoLink, Protocol_, Refused
+from edge.delivery.outbox import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 
@@ -131,4 +132,11 @@ def _disk(config: Config) -> str:
     free_mb = free.f_bavail * free.f_frsize / 2**20
     if free_mb < _DISK_FREE_MB:
         raise RefusedError(f"only {free_mb:.0f} MB free at {folder}; make room")
-    return f"{free_mb:.0f} MB free for {config.outbox.path}"
+    waiting = ""
+    if config.outbox.path.exists():
+        view = OutboxView(config.outbox.path)
+        try:
+            waiting = ", verdicts wait in it" if view.batch(0, 1) else ""
+        finally:
+            view.close()
+    return f"{free_mb:.0f} MB free for {config.outbox.path}{waiting}"

@@ -16,7 +16,8 @@ try:
     from edge.delivery.listeners import Listeners
 except ImportError as error:
     raise MissingPartError(
-        "mqtt.embedded: true needs the embedded broker; run: pip install 'edge-inspect[broker]'"
+        "mqtt.embedded: true needs the embedded broker; "
+        "run in edge-inspect's folder: pip install '.[broker]'"
     ) from error
 
 _START_S = 10.0

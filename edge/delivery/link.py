@@ -178,7 +178,11 @@ class PahoLink:
 def _plain(why: str, config: MqttConfig) -> str:
     where = f"the broker at {config.host}:{config.effective_port}"
     if why in ("Bad user name or password", "Not authorized"):
-        user = "no user name" if config.username is None else f"the user {config.username!r}"
+        user = (
+            "a client without user name"
+            if config.username is None
+            else f"the user {config.username!r}"
+        )
         return (
             f"{where} refuses {user} ({why}); check mqtt.username and mqtt.password_file, "
             "and the broker's users"

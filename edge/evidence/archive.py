@@ -59,7 +59,10 @@ class Archive:
                 self.skipped += 1
                 if not self._faulty:
                     log.error(
-                        "archive: %s: a picture cannot be kept (%s)", self._config.path, error
+                        "archive: %s: a picture cannot be kept (%s); make room, lower "
+                        "archive.max_mb, or check the folder and its owner",
+                        self._config.path,
+                        getattr(error, "strerror", None) or error,
                     )
                 self._faulty = True
 
@@ -72,7 +75,11 @@ class Archive:
         done, data = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         if not done:
             raise OSError(f"{path}: cannot be encoded")
-        path.write_bytes(data.tobytes())
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError:
+            path.unlink(missing_ok=True)  # half a picture is no evidence
+            raise
         self.kept += 1
         self._faulty = False
         self._files.append((path, data.size))

@@ -14,7 +14,7 @@ from edge.verdict import Outcome
 class Thresholds(BaseModel):
     """`score` at or above `reject_at` fails; below `review_from` passes; between is for review."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     reject_at: float = Field(ge=0, le=1)
     review_from: float = Field(ge=0, le=1)
@@ -56,6 +56,8 @@ def to_probabilities(
         raise ModelError(f"the model's output is not finite ({values.tolist()})")
     if kind == "logits":
         z = values / temperature
+        if not np.isfinite(z).all():
+            raise ModelError(f"logits {values.tolist()} over temperature {temperature} overflow")
         e = np.exp(z - z.max(axis=-1, keepdims=True))
         return np.asarray(e / e.sum(axis=-1, keepdims=True))
     total = values.sum(axis=-1, keepdims=True)
@@ -78,9 +80,11 @@ def judge(
 
     score = 1 - P(ok). `label` is the most probable class, but never `ok` on a part that fails
     and never a defect on one that passes: an operator must not read the two against each other.
+    Raises ModelError when P(ok) is no number.
     """
     by_label = {label: float(p) for label, p in zip(labels, probabilities)}
-    score = min(1.0, max(0.0, 1.0 - by_label[ok_label]))
+    # clip, unlike min and max, leaves NaN as it is, for `decide` to refuse
+    score = float(np.clip(1.0 - by_label[ok_label], 0.0, 1.0))
     outcome = decide(score, at)
     defects = {label: p for label, p in by_label.items() if label != ok_label}
     worst = max(defects, key=lambda label: defects[label])

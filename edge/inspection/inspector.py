@@ -106,19 +106,10 @@ def load_inspector(
     if classifier.outputs != len(labels):
         raise ModelError(
             f"{path}: the model has {classifier.outputs} outputs but {len(labels)} labels "
-            f"{list(labels)}; one label an output"
+            f"{list(labels)}; one label an output: "
+            + ("convert the model again" if file.labels else "correct model.labels in config.yaml")
         )
-    height, width, channels = classifier.shape
-    spec = (
-        file.spec.input
-        if file.spec
-        else InputSpec(
-            width=width,
-            height=height,
-            channels=3 if channels == 3 else 1,
-            colour="rgb" if channels == 3 else "grey",
-        )
-    )
+    spec = file.spec.input if file.spec else _plain_input(path, classifier.shape)
     if spec.shape != classifier.shape:
         raise ModelError(
             f"{path}: its recipe makes pictures of {list(spec.shape)} but its input takes "
@@ -137,6 +128,22 @@ def load_inspector(
         classify=classifier,
         file=file,
     )
+
+
+def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
+    height, width, channels = shape
+    try:
+        return InputSpec(
+            width=width,
+            height=height,
+            channels=3 if channels == 3 else 1,
+            colour="rgb" if channels == 3 else "grey",
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: its input takes pictures of {width}×{height}; only 8 to 1024 pixels a side "
+            "are supported, train it with another input size"
+        ) from error
 
 
 def _refuse_contradictions(path: Path, spec: InspectionSpec, said: Overrides) -> None:

@@ -11,7 +11,7 @@ from edge.terms import Runtime
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "pip install 'edge-inspect[tflite-runtime]'"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "pip install '.[tflite-runtime]'"),
 }
 
 
@@ -44,7 +44,11 @@ class TFLiteClassifier:
     def __init__(
         self, model: bytes, name: str, runtime: Runtime = "auto", threads: int = 1
     ) -> None:
-        """`model` is the whole file (an appended ZIP does no harm). Raises ModelError."""
+        """`model` is a whole file (an appended ZIP does no harm) that `load_model_file` has read
+        or the converter made: bytes that do not hold together may end the process.
+
+        Raises ModelError.
+        """
         self.runtime, module = runtime_module(runtime)
         try:
             self._tflite = module.Interpreter(model_content=model, num_threads=threads)
@@ -60,13 +64,16 @@ class TFLiteClassifier:
         shape = tuple(int(n) for n in self._in["shape"])
         if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
             raise ModelError(
-                f"{name}: its input has shape {list(shape)}; "
-                "a picture classifier has [1, height, width, 1 or 3]"
+                f"{name}: its input has shape {list(shape)}, a picture classifier has "
+                "[1, height, width, 1 or 3]; use a model made by edge-convert"
             )
         self.shape = shape[1], shape[2], shape[3]
         self.outputs = int(self._out["shape"][-1])
         if self._in["dtype"] not in (np.uint8, np.int8, np.float32):
-            raise ModelError(f"{name}: input type {self._in['dtype'].__name__} is not supported")
+            raise ModelError(
+                f"{name}: input type {self._in['dtype'].__name__} is not supported; "
+                "use a model made by edge-convert"
+            )
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""

@@ -7,7 +7,10 @@ lists it. Reading trusts nothing: sizes are bounded before a byte is inflated.
 import hashlib
 import io
 import json
+import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
+from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
 from edge.terms import OutputKind
 from edge.verdict import ModelIdentity
@@ -27,12 +31,23 @@ GOLDEN = "golden/"
 MAX_FILE = 512 * 2**20
 MAX_MEMBER = 32 * 2**20
 MAX_MEMBERS = 256
+_OURS = re.compile(rb"PK\x03\x04.{26}(labels\.txt|inspection\.json)", re.DOTALL)
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+)
 
 
 class OutputSpec(BaseModel):
     """What the numbers of the output row are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: OutputKind
     temperature: float = Field(default=1.0, gt=0)
@@ -41,7 +56,7 @@ class OutputSpec(BaseModel):
 class GoldenPicture(BaseModel):
     """A test picture and the score that it must give on the box."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     file: str = Field(pattern=r"^golden/[^/\\]+$")
     label: str
@@ -54,7 +69,7 @@ class InspectionSpec(BaseModel):
     The dictionaries are for people and reports; the daemon acts on none of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_: Literal["edge-inspect/model/1"] = Field(default=SCHEMA, alias="schema")
     name: str = Field(min_length=1, max_length=200)
@@ -75,11 +90,11 @@ class ModelFile:
     """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
 
     path: str
-    content: bytes
+    content: bytes = field(repr=False)
     sha256: str
     labels: tuple[str, ...] | None
     spec: InspectionSpec | None
-    golden: dict[str, bytes] = field(default_factory=dict)
+    golden: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -106,10 +121,21 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
         )
+    if not holds_together(content):
+        raise ModelError(
+            f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
+            "copy it again"
+        )
     sha256 = hashlib.sha256(content).hexdigest()
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return ModelFile(str(path), content, sha256, None, None)
-    members = _read_members(content, str(path))
+    packed = zipfile.is_zipfile(io.BytesIO(content))
+    members = _read_members(content, str(path)) if packed else {}
+    # Without its recipe a packed model would judge as a plain one, and otherwise than tested.
+    lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
+    if lost:
+        raise ModelError(
+            f"{path}: the files appended to the model are damaged or truncated "
+            f"({', '.join(sorted(lost))}); copy it again"
+        )
     labels = _read_labels(members, str(path))
     spec = _read_spec(members, str(path))
     if spec is not None and labels is None:
@@ -166,7 +192,7 @@ def _read_members(content: bytes, path: str) -> dict[str, bytes]:
                     raise ModelError(f"{path}: {info.filename} inside is too large")
                 with archive.open(info) as member:
                     members[info.filename] = member.read(MAX_MEMBER + 1)[:MAX_MEMBER]
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         raise ModelError(
             f"{path}: the files appended to the model are damaged ({error}); copy it again"
         ) from error
@@ -197,8 +223,10 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
         return None
     try:
         raw = json.loads(members[INSPECTION])
-    except ValueError as error:
-        raise ModelError(f"{path}: {INSPECTION} inside is not JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: {INSPECTION} inside is not JSON ({error}); convert the model again"
+        ) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
         raise ModelError(
@@ -210,6 +238,7 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        where = " ".join(where.split())  # keys are whatever the file says
         raise ModelError(
             f"{path}: {INSPECTION}: {where}: {first['msg']} (got {first.get('input')!r:.80}); "
             "convert the model again"

@@ -17,7 +17,7 @@ class InputSpec(BaseModel):
     region, resize, colour, standardisation.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     width: int = Field(ge=8, le=1024)
     height: int = Field(ge=8, le=1024)
@@ -64,7 +64,7 @@ def preprocess(pixels: Pixels, spec: InputSpec) -> Pixels:
 def _crop(pixels: Pixels, region: tuple[float, float, float, float]) -> Pixels:
     height, width = pixels.shape[:2]
     x, y, w, h = region
-    left, top = round(x * width), round(y * height)
+    left, top = min(round(x * width), width - 1), min(round(y * height), height - 1)
     right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
     return pixels[top:bottom, left:right]
 

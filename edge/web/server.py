@@ -18,6 +18,7 @@ from edge.picture import decode_picture
 
 try:
     import waitress
+    from waitress import wasyncore
     from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
     from werkzeug.routing import Map, Rule
     from werkzeug.wrappers import Request, Response
@@ -25,7 +26,8 @@ try:
     from edge.web.metrics import exposition
 except ImportError as error:
     raise MissingPartError(
-        "web.enabled: true needs the HTTP server; run: pip install 'edge-inspect[web]'"
+        "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
+        "pip install '.[web]'"
     ) from error
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _CAMERA = "http"
 _THREADS = 4
+_POLL_S = 0.5  # how late the end is noticed
 _SLOW_CLIENT_S = 20  # waitress closes a connection that is silent for so long
 
 
@@ -59,10 +62,13 @@ class WebServer:
                 Rule("/metrics", methods=["GET"], endpoint=self._metrics),
             ]
         )
+        self._closing = threading.Event()
+        self._sockets: dict[int, Any] = {}
         logging.getLogger("waitress").setLevel(logging.ERROR)
         try:
             self._server = waitress.create_server(
                 self._application,
+                map=self._sockets,
                 host=config.bind,
                 port=config.port,
                 threads=_THREADS,
@@ -78,11 +84,15 @@ class WebServer:
 
     def run(self) -> None:
         """Serves until closed."""
-        self._server.run()
+        # Closed by the thread that serves: from another one, select would meet a dead socket.
+        while not self._closing.is_set():
+            wasyncore.loop(timeout=_POLL_S, map=self._sockets, count=1)
+        self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(self._sockets, ignore_all=True)
 
     def close(self) -> None:
         """Ends the server."""
-        self._server.close()
+        self._closing.set()
 
     def _application(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

@@ -25,7 +25,7 @@ SIDE = 24
 def tensorflow() -> Any:
     """TensorFlow; without it a skip here and a failure under CI."""
     try:
-        return pytest.importorskip("tensorflow", reason="pip install 'edge-inspect[train]'")
+        return pytest.importorskip("tensorflow", reason="pip install '.[train]'")
     except pytest.skip.Exception:
         if os.environ.get("CI"):
             pytest.fail("TensorFlow is not installed, and under CI nothing may be skipped")

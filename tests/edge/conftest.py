@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.environment import Environment, Stop
 from edge.frame import Frame
 from edge.terms import Runtime
+from edge.verdict import Outcome, Verdict
 
 _RUNTIMES: dict[Runtime, str] = {
     "litert": "ai_edge_litert",
@@ -90,19 +91,22 @@ def eventually() -> Eventually:
 
 
 def installed_runtimes() -> list[Runtime]:
-    """The TFLite runtimes here, or the one that EDGE_TEST_RUNTIME forces."""
-    forced = os.environ.get("EDGE_TEST_RUNTIME")
-    if forced:
-        return [name for name in _RUNTIMES if name == forced]
+    """The TFLite runtimes that this machine has."""
     return [name for name, module in _RUNTIMES.items() if importlib.util.find_spec(module)]
 
 
-@pytest.fixture(params=installed_runtimes() or ["auto"])
+def _tested_runtimes() -> list[Runtime]:
+    forced = os.environ.get("EDGE_TEST_RUNTIME")
+    installed = installed_runtimes()
+    return [name for name in installed if forced in (None, "", name)] or ["auto"]
+
+
+@pytest.fixture(params=_tested_runtimes())
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """Each installed TFLite runtime in turn; without any, a skip with the mend."""
+    """Each installed TFLite runtime in turn, or the one that EDGE_TEST_RUNTIME forces."""
     name: Runtime = request.param
     if name == "auto":
-        pytest.skip("no TFLite runtime is installed; run: pip install ai-edge-litert")
+        pytest.skip("the TFLite runtime is not installed; run: pip install ai-edge-litert")
     return name
 
 
@@ -121,3 +125,36 @@ def frame(
     """A frame of one colour, or without pixels when `red` is None."""
     pixels = None if red is None or fault else solid(red)
     return Frame(camera, seq, pixels, 1_700_000_000.0 + tick, tick, fault=fault)
+
+
+def noise_frame(seq: int, side: int) -> Frame:
+    """A frame of noise, which no encoder makes small."""
+    pixels = np.random.default_rng(seq).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    return Frame("top", seq, pixels, 1_700_000_000.0, 1000.0)
+
+
+def verdict(outcome: Outcome, number: int = 0, camera: str = "top") -> Verdict:
+    """A verdict of that outcome; `number` tells one from another."""
+    score = {"pass": 0.1, "review": 0.5, "fail": 0.9}.get(outcome)
+    return Verdict(
+        id=f"018bcfe5-6800-7000-8000-{number:012d}",
+        boot_id="b-1",
+        station="line1",
+        camera=camera,
+        part=None,
+        captured_at=1_700_000_000.0,
+        verdict=outcome,
+        label=None if score is None else "red",
+        score=score,
+        probabilities={} if score is None else {"ok": 1 - score, "red": score},
+        reject_at=0.6,
+        review_from=0.4,
+        model=None,
+        config="0123456789ab",
+        frame_width=32,
+        frame_height=32,
+        frame_seq=number,
+        capture_to_verdict_ms=5.0,
+        inference_ms=1.0,
+        reason="camera lost" if score is None else None,
+    )

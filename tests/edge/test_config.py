@@ -95,7 +95,7 @@ def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
     """A key that does nothing for its source is an error, not a silence."""
     body = camera.strip("{}")
     text = f"station: s\nmodel: {{path: m}}\ncameras: [{{id: a, {body}}}]\n"
-    with pytest.raises(ConfigError, match="^config.yaml:3:") as caught:
+    with pytest.raises(ConfigError, match=r"^config\.yaml:3:") as caught:
         parse_config(text, "config.yaml", Path("/"))
     assert words in str(caught.value)
 

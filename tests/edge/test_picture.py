@@ -18,7 +18,7 @@ NOISE = RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)
 KINDS = (".jpg", ".png", ".bmp")
 
 
-def encode(kind: str, pixels: NDArray[np.generic] = NOISE) -> bytes:
+def encode(kind: str, pixels: NDArray[np.integer] = NOISE) -> bytes:
     """The bytes of a picture file."""
     done, data = cv2.imencode(kind, pixels)
     assert done
@@ -126,8 +126,10 @@ def test_header_says_the_size(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "taken"),
-    [("a.JPG", True), ("a.jpeg", True), ("a.png", True), ("b.bmp", True)]
-    + [(".a.jpg", False), ("a.jpg.part", False), ("a.txt", False), ("jpg", False)],
+    [
+        *(("a.JPG", True), ("a.jpeg", True), ("a.png", True), ("b.bmp", True)),
+        *((".a.jpg", False), ("a.jpg.part", False), ("a.txt", False), ("jpg", False)),
+    ],
 )
 def test_names_that_are_pictures(name: str, taken: bool) -> None:
     """Only visible .jpg, .jpeg, .png and .bmp files are pictures."""

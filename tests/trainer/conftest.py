@@ -23,20 +23,20 @@ def _require(module: str, mend: str) -> None:
 @pytest.fixture
 def require_tensorflow() -> None:
     """Skips without TensorFlow; under CI fails."""
-    _require("tensorflow", "pip install 'edge-inspect[train]'")
+    _require("tensorflow", "pip install '.[train]'")
 
 
 @pytest.fixture
 def require_train() -> None:
     """Skips without the small libraries of the extra `train`; under CI fails."""
     for module in ("scipy", "rich"):
-        _require(module, "pip install 'edge-inspect[train]'")
+        _require(module, "pip install '.[train]'")
 
 
 @pytest.fixture
 def require_elpv() -> None:
     """Skips without the solar cells; under CI fails."""
-    _require("elpv_dataset", "pip install 'edge-inspect[train]'")
+    _require("elpv_dataset", "pip install '.[train]'")
 
 
 def draw_picture(path: Path, defective: bool, seed: int) -> None:

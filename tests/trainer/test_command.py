@@ -93,7 +93,7 @@ def test_missing_tensorflow_is_named_with_its_mend(monkeypatch: pytest.MonkeyPat
     from trainer.extra import tensorflow
 
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(MissingPartError, match=r"pip install 'edge-inspect\[train\]'"):
+    with pytest.raises(MissingPartError, match=r"pip install '\.\[train\]'"):
         tensorflow()
 
 

@@ -44,7 +44,7 @@ def a_verdict(**changes: Any) -> Verdict:
 
 def an_error(**changes: Any) -> Verdict:
     """An `error` verdict, as a lost camera gives it."""
-    fault = {"verdict": "error", "label": None, "score": None, "probabilities": {}}
+    fault: dict[str, Any] = {"verdict": "error", "label": None, "score": None, "probabilities": {}}
     none = {"frame_width": 0, "frame_height": 0, "inference_ms": None, "reason": "camera lost"}
     return a_verdict(**{**fault, **none, **changes})
 

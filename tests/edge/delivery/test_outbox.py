@@ -9,6 +9,7 @@ import pytest
 
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox, OutboxError, OutboxView
+from edge.verdict import Verdict
 from tests.edge.delivery.samples import NOON, a_verdict
 
 HOUR = 3600.0
@@ -130,13 +131,21 @@ def test_a_receipt_is_stored_with_its_verdict(outbox: Outbox, path: Path) -> Non
     view.close()
 
 
-def test_a_failed_commit_changes_nothing(outbox: Outbox, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (a_verdict(score=float("nan")), ValueError),  # before anything is written
+        (a_verdict(receipt=["no text"]), OutboxError),  # in the middle of the transaction
+    ],
+)
+def test_a_failed_commit_changes_nothing(
+    outbox: Outbox, path: Path, bad: Verdict, error: type[Exception]
+) -> None:
     """One bad verdict in a group: none of it, no receipt, no deletion, no number is kept."""
     outbox.apply([a_verdict()], [], [], NOON)
     before = outbox.stats()
-    group = [a_verdict(receipt="r"), a_verdict(score=float("nan"))]
-    with pytest.raises(ValueError, match="JSON"):
-        outbox.apply(group, [1], [(1, "x")], NOON)
+    with pytest.raises(error):
+        outbox.apply([a_verdict(receipt="r"), bad], [1], [(1, "x")], NOON)
     view = OutboxView(path)
     assert outbox.stats() == before
     assert [row.seq for row in view.batch(0, 9)] == [1]

@@ -1,4 +1,4 @@
-"""Any schedule of cuts, refusals, quotas, delays and versions: nothing is lost, nothing invented."""
+"""Any schedule of cuts, refusals, quotas and delays: nothing is lost, nothing invented."""
 
 import tempfile
 from itertools import chain, repeat
@@ -28,6 +28,7 @@ CUTS: list[Literal["before", "after", "raise"]] = ["before", "after", "raise"]
     late=st.integers(0, 10),
 )
 def test_every_row_is_accepted_or_parked(
+    *,
     rows: int,
     greetings: list[Greeting],
     codes: list[int],
@@ -54,7 +55,7 @@ def test_every_row_is_accepted_or_parked(
             before = broker.on_step
 
             def step() -> None:
-                if world.steps == 30 and late:
+                if world.steps == 30 and world.closed_in is None:
                     world.store(late)
                 before()
 

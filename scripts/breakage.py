@@ -1,0 +1,255 @@
+"""Breaks the code on purpose, one place at a time, and runs the tests: each breakage must be
+noticed. `python -m scripts.breakage` prints a table; exit code 1 when one goes unnoticed."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """What is broken, where, how, and the tests that should notice."""
+
+    name: str
+    file: str
+    good: str
+    bad: str
+    tests: str
+
+
+BREAKAGES = [
+    Breakage(
+        "a score at reject_at no longer fails",
+        "edge/inspection/decision.py",
+        "if score >= at.reject_at:",
+        "if score > at.reject_at:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a score at review_from passes",
+        "edge/inspection/decision.py",
+        "if score >= at.review_from:",
+        "if score > at.review_from:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "score is P(ok)",
+        "edge/inspection/decision.py",
+        "np.clip(1.0 - by_label[ok_label], 0.0, 1.0)",
+        "np.clip(by_label[ok_label], 0.0, 1.0)",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a score that is no number passes",
+        "edge/inspection/decision.py",
+        "float(np.clip(1.0 - by_label[ok_label], 0.0, 1.0))",
+        "max(0.0, min(1.0, 1.0 - by_label[ok_label]))",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a fault becomes pass",
+        "edge/operation/judging.py",
+        'verdict=judgement.outcome if judgement else "error"',
+        'verdict=judgement.outcome if judgement else "pass"',
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "the deadline is ignored",
+        "edge/operation/judging.py",
+        "deadline_ms is not None and age_ms > deadline_ms",
+        "False",
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "colours stay BGR",
+        "edge/inspection/preprocess.py",
+        "cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)",
+        "resized",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "resize without averaging",
+        "edge/inspection/preprocess.py",
+        "cv2.INTER_AREA if shrinks",
+        "cv2.INTER_NEAREST if shrinks",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "resize by interpolation",
+        "edge/inspection/preprocess.py",
+        "cv2.INTER_AREA if shrinks",
+        "cv2.INTER_LINEAR if shrinks",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "golden pictures are not compared",
+        "edge/inspection/inspector.py",
+        "if abs(score - picture.score) > GOLDEN_TOLERANCE:",
+        "if False:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a refused row counts as acknowledged",
+        "edge/delivery/publisher.py",
+        "event.code < 0x80",
+        "event.code < 0x100",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "a row is forgotten when it is sent",
+        "edge/delivery/publisher.py",
+        "            self._handed = max(self._handed, row.seq)",
+        "            self._acknowledge.accept(row.seq)",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "what was in flight is not sent again",
+        "edge/delivery/publisher.py",
+        "        self._cursor = 0\n",
+        "        pass\n",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "seq skips a number",
+        "edge/delivery/outbox.py",
+        "first = _last_seq(db) + 1",
+        "first = _last_seq(db) + 2",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "seq is used again after its row has gone",
+        "edge/delivery/outbox.py",
+        """db.execute("SELECT seq FROM sqlite_sequence WHERE name='outbox'").fetchone()""",
+        'db.execute("SELECT max(seq) FROM outbox").fetchone()',
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "receipts are not stored",
+        "edge/delivery/outbox.py",
+        '"INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts',
+        '"INSERT OR IGNORE INTO judged VALUES (?, ?)", []',
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "what the disk refused is dropped",
+        "edge/delivery/writer.py",
+        "self._verdicts.extendleft(reversed(verdicts))",
+        "pass",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "every verdict is `replayed`: false",
+        "edge/delivery/message.py",
+        "if replayed else",
+        "if False else",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "the mailbox keeps the oldest frame",
+        "edge/capture/mailbox.py",
+        "            self._slots[frame.camera] = frame\n            self._changed.notify_all()\n\n"
+        "    def put(",
+        "            self._slots.setdefault(frame.camera, frame)\n"
+        "            self._changed.notify_all()\n\n    def put(",
+        "tests/edge/capture",
+    ),
+    Breakage(
+        "a frozen camera is trusted",
+        "edge/capture/reader.py",
+        "return self._same + 1 >= self._config.frozen_after",
+        "return False",
+        "tests/edge/capture",
+    ),
+    Breakage(
+        "a file is judged again after a restart",
+        "edge/capture/folder.py",
+        "if self._judged(receipt):",
+        "if False:",
+        "tests/edge/capture",
+    ),
+    Breakage(
+        "unknown keys are accepted",
+        "edge/config.py",
+        'extra="forbid"',
+        'extra="ignore"',
+        "tests/edge/test_configfile.py tests/edge/test_config.py",
+    ),
+    Breakage(
+        "a truncated picture is judged",
+        "edge/picture.py",
+        "    if not whole:",
+        "    if False:",
+        "tests/edge/test_picture.py",
+    ),
+    Breakage(
+        "an escape is counted as caught",
+        "trainer/metrics.py",
+        'confusion[name]["pass"] for',
+        'confusion[name]["fail"] for',
+        "tests/trainer/test_evaluation.py",
+    ),
+    Breakage(
+        "the gate lets flips through",
+        "converter/gate.py",
+        "compared.flip_share > limits.max_flips",
+        "False",
+        "tests/converter",
+    ),
+]
+
+
+def main() -> int:
+    """Runs every breakage, or those whose name holds `--only`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="a part of the name")
+    arguments = parser.parse_args()
+    chosen = [b for b in BREAKAGES if arguments.only in b.name]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        subprocess.run(["git", "clone", "-q", "--no-local", ROOT, copy], check=True)
+        tests = sorted({test for b in chosen for test in b.tests.split()})
+        if not _passes(copy, tests):
+            print("the tests fail already, without any breakage")
+            return 1
+        rows = [(breakage, _noticed(breakage, copy)) for breakage in chosen]
+    print("\n| broken on purpose | in | noticed by |\n|---|---|---|")
+    for breakage, noticed in rows:
+        print(f"| {breakage.name} | `{breakage.file}` | {noticed or '**nobody**'} |")
+    return 0 if all(noticed for _, noticed in rows) else 1
+
+
+def _passes(copy: Path, tests: list[str]) -> bool:
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=copy, check=False)
+    return done.returncode == 0
+
+
+def _noticed(breakage: Breakage, copy: Path) -> str:
+    """The first test that failed; empty when all passed."""
+    file = copy / breakage.file
+    original = file.read_text()
+    if breakage.good not in original:
+        raise SystemExit(f"breakage: {breakage.file} no longer holds {breakage.good!r}")
+    file.write_text(original.replace(breakage.good, breakage.bad, 1))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", *breakage.tests.split()],
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        file.write_text(original)
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    test = failed[0].split(" ")[1].partition("[")[0] if failed else ""
+    print(f"{'noticed' if test else 'NOT NOTICED'}: {breakage.name} {test}", flush=True)
+    return f"`{test}`" if test else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What every kind of camera keeps, the scripted one of the tests included."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.capture.camera import Camera
+from edge.capture.opencv import OpenCVCamera
+from edge.capture.sources import open_camera
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from tests.conftest import WritePicture
+from tests.edge.capture.conftest import (
+    FakeCapture,
+    MJPEGServer,
+    ScriptedCamera,
+    camera_config,
+    noise,
+)
+
+Open = Callable[[], Camera]
+KINDS = [
+    *("scripted", "replay", "replay-video", "folder", "test"),
+    *("opencv-fake", "opencv-video", "opencv-http"),
+]
+INTERRUPTIBLE = KINDS[:5]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of camera in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def opened(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, write_picture: WritePicture
+) -> Camera:
+    """An opened camera with two pictures to give, or endless ones."""
+    real = Environment()
+    drop = write_picture("drop/a.png").parent
+    write_picture("drop/b.png", red=255)
+
+    def source(text: str, **options: Any) -> Camera:
+        return open_camera(camera_config(text, **options), real, lambda _receipt: False)
+
+    def video() -> Camera:
+        path = request.getfixturevalue("video")
+        return OpenCVCamera(
+            camera_config("http://video"), lambda _source, *rest: cv2.VideoCapture(str(path), *rest)
+        )
+
+    def http() -> Camera:
+        server: MJPEGServer = request.getfixturevalue("mjpeg_server")
+        return source(server.url, timeout_s=5)
+
+    pictures: list[tuple[bool, Any]] = [(True, noise(n)) for n in range(2)]
+    openers: dict[str, Open] = {
+        "scripted": lambda: ScriptedCamera([noise(1), noise(2)]),
+        "replay": lambda: source(f"replay:{drop}"),
+        "replay-video": lambda: source(f"replay:{request.getfixturevalue('video')}"),
+        "folder": lambda: source(f"folder:{drop}"),
+        "test": lambda: source("test:", fps=1000, width=64, height=48),
+        "opencv-fake": lambda: OpenCVCamera(camera_config("http://x"), FakeCapture(pictures)),
+        "opencv-video": video,
+        "opencv-http": http,
+    }
+    return openers[kind]()
+
+
+def test_read_gives_bgr_pixels(opened: Camera) -> None:
+    """A look holds uint8 pixels, (height, width, 3), in memory of its own."""
+    first, second = opened.read(Stop()), opened.read(Stop())
+    opened.close()
+    for look in (first, second):
+        assert look is not None
+        assert look.fault is None
+        assert look.pixels is not None
+        assert look.pixels.dtype == np.uint8
+        assert look.pixels.ndim == 3
+        assert look.pixels.shape[2] == 3
+    assert first is not None
+    assert second is not None
+    assert first.pixels is not None
+    assert second.pixels is not None
+    assert not np.shares_memory(first.pixels, second.pixels)
+    assert not np.array_equal(first.pixels, second.pixels)
+
+
+def test_items_have_names_and_live_frames_have_none(opened: Camera) -> None:
+    """What is judged exactly once has a name to tell by; a live frame has none."""
+    look = opened.read(Stop())
+    opened.close()
+    assert look is not None
+    assert (look.item is None) == opened.live
+
+
+def test_close_twice_and_after_a_failed_read(opened: Camera) -> None:
+    """Closing twice does no harm."""
+    opened.close()
+    opened.close()
+
+
+def test_read_after_close_ends(opened: Camera) -> None:
+    """A read after close ends or is a CameraError; a picture may still come from a file."""
+    opened.close()
+    stop = Stop()
+    stop.set()
+    try:
+        look = opened.read(stop)
+    except CameraError:
+        return
+    assert look is None
+
+
+def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
+    """A read that can be interrupted ends without a picture when the daemon stops."""
+    stop = Stop()
+    stop.set()
+    try:
+        look = opened.read(stop)
+    finally:
+        opened.close()
+    assert look is None or kind not in INTERRUPTIBLE
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("replay:{tmp}/none", "run `make demo` if it is the demo's, or check the path"),
+        ("replay:{tmp}", "no .jpg, .png or .bmp picture in {tmp}; check the path"),
+        ("folder:{tmp}/none", "{tmp}/none is no folder; create it, or correct the source"),
+        ("v4l2:/dev/video77", "no such device; `ls /dev/v4l/by-id` lists the cameras"),
+        ("http://u:s3cret@127.0.0.1:9/x", "http://***@127.0.0.1:9/x: cannot be opened; check"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(
+    source: str, words: str, tmp_path: Path, environment: Environment
+) -> None:
+    """Opening what is not there is a CameraError with the place and the mend, without password."""
+    config = camera_config(source.format(tmp=tmp_path))
+    with pytest.raises(CameraError) as caught:
+        open_camera(config, environment, lambda _receipt: False)
+    text = str(caught.value)
+    assert words.format(tmp=tmp_path) in text
+    assert "\n" not in text
+    assert "s3cret" not in text

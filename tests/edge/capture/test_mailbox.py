@@ -1,0 +1,160 @@
+"""The first hand-over: one frame a camera, newest wins, nothing lost in silence."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.capture.mailbox import Mailbox
+from edge.environment import Stop
+from edge.frame import Frame
+from tests.edge.conftest import Clock, Eventually, Patience, frame
+
+
+def test_newest_frame_wins_and_the_others_are_counted() -> None:
+    """Of three frames that nobody took, the last is taken and two are counted."""
+    mailbox = Mailbox()
+    for seq in (1, 2, 3):
+        mailbox.offer(frame(seq))
+    taken = mailbox.take(0)
+    assert taken is not None
+    assert taken.seq == 3
+    assert mailbox.replaced("top") == 2
+    assert mailbox.take(0) is None
+
+
+def test_fault_is_never_replaced_by_a_picture() -> None:
+    """A lost camera is heard of, even when it is back before anyone looked."""
+    mailbox = Mailbox()
+    mailbox.offer(frame(1, fault="lost"))
+    mailbox.offer(frame(2))
+    taken = mailbox.take(0)
+    assert taken is not None
+    assert (taken.seq, taken.fault) == (1, "lost")
+    assert mailbox.replaced("top") == 1
+
+
+def test_fault_replaces_a_picture_and_an_older_fault() -> None:
+    """The newest fault is the one that is told; what it replaced is counted."""
+    mailbox = Mailbox()
+    for seq, fault in ((1, None), (2, "lost"), (3, "lost again")):
+        mailbox.offer(frame(seq, fault=fault))
+    taken = mailbox.take(0)
+    assert taken is not None
+    assert taken.fault == "lost again"
+    assert mailbox.replaced("top") == 2
+
+
+def test_cameras_do_not_replace_each_other() -> None:
+    """Each camera has a slot of its own, and the oldest slot is served first."""
+    mailbox = Mailbox()
+    mailbox.offer(frame(1, camera="slow"))
+    for seq in range(1, 6):
+        mailbox.offer(frame(seq, camera="fast"))
+    order = [mailbox.take(0), mailbox.take(0)]
+    assert [f.camera for f in order if f] == ["slow", "fast"]
+    assert (mailbox.replaced("slow"), mailbox.replaced("fast")) == (0, 4)
+    assert mailbox.replaced("unknown") == 0
+
+
+def test_fast_camera_does_not_starve_a_slow_one() -> None:
+    """After each frame of a camera the other cameras have their turn."""
+    mailbox = Mailbox()
+    taken = []
+    for seq in range(1, 7):
+        mailbox.offer(frame(seq, camera="a"))
+        mailbox.offer(frame(seq, camera="b"))
+        got = mailbox.take(0)
+        assert got is not None
+        taken.append(got.camera)
+    assert taken == ["a", "b"] * 3
+
+
+def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> None:
+    """An item waits for its slot; nothing is replaced and the order is kept."""
+    mailbox, stop = Mailbox(), Stop()
+    put: list[int] = []
+
+    def run() -> None:
+        for seq in (1, 2, 3):
+            assert mailbox.put(frame(seq), stop)
+            put.append(seq)
+
+    thread = threading.Thread(target=run, name="putter")
+    thread.start()
+    taken = []
+    for seq in (1, 2, 3):
+        eventually(lambda seq=seq: put == list(range(1, seq + 1)))  # type: ignore[misc]
+        got = mailbox.take(5)
+        assert got is not None
+        taken.append(got.seq)
+    thread.join(5)
+    assert taken == [1, 2, 3]
+    assert mailbox.replaced("top") == 0
+
+
+def test_put_gives_up_when_the_daemon_stops() -> None:
+    """An item that finds no slot before the stop is not put, and the one before stays."""
+    mailbox, stop = Mailbox(), Stop()
+    assert mailbox.put(frame(1), stop)
+    threading.Timer(0.02, stop.set).start()
+    assert mailbox.put(frame(2), stop) is False
+    got = mailbox.take(0)
+    assert got is not None
+    assert got.seq == 1
+    assert mailbox.put(frame(3), stop) is False
+
+
+def test_closed_mailbox_hands_out_what_is_left() -> None:
+    """After close the waiting frame is still judged, then the mailbox is drained."""
+    mailbox = Mailbox()
+    mailbox.offer(frame(1))
+    mailbox.close()
+    assert not mailbox.drained
+    assert mailbox.take(60) is not None
+    assert mailbox.drained
+    assert mailbox.take(60) is None
+
+
+def test_close_wakes_who_waits() -> None:
+    """A take that waits ends at once when the mailbox closes."""
+    mailbox, got = Mailbox(), []
+    thread = threading.Thread(target=lambda: got.append(mailbox.take(60)), name="taker")
+    thread.start()
+    mailbox.close()
+    thread.join(5)
+    assert got == [None]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "a fault", "take"]), max_size=40))
+def test_every_frame_is_taken_counted_or_waiting(steps: list[str]) -> None:
+    """Whatever the order: frames offered = taken + replaced + waiting, and no fault is lost to a
+    picture."""
+    mailbox = Mailbox()
+    offered, taken = 0, []
+    unheard: Frame | None = None
+    for step in steps:
+        if step == "take":
+            got = mailbox.take(0)
+            if got is not None:
+                taken.append(got)
+                unheard = None if got is unheard else unheard
+        else:
+            offered += 1
+            sent = frame(offered, camera=step[0], fault="lost" if "fault" in step else None)
+            mailbox.offer(sent)
+            unheard = sent if sent.fault else unheard
+    mailbox.close()
+    waiting = []
+    while (got := mailbox.take(0)) is not None:
+        waiting.append(got)
+    assert offered == len(taken) + len(waiting) + mailbox.replaced("a") + mailbox.replaced("b")
+    assert unheard is None or unheard in waiting
+
+
+def test_waiting_put_ends_under_a_turned_clock(clock: Clock) -> None:
+    """`put` asks the stop it is given, whatever clock that runs on."""
+    mailbox, patience = Mailbox(), Patience(clock)
+    assert mailbox.put(frame(1), patience)
+    patience.set()
+    assert mailbox.put(frame(2), patience) is False

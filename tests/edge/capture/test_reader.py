@@ -1,0 +1,284 @@
+"""One camera's thread: fresh frames in, faults announced, opened again with growing pauses."""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from edge.capture.camera import Camera, Look
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from edge.frame import Frame
+from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
+from tests.edge.conftest import Clock, Eventually, Patience, solid
+
+
+class Recorder(Mailbox):
+    """A mailbox that remembers every frame that was handed to it, and never fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offered: list[Frame] = []
+        self.put_frames: list[Frame] = []
+
+    def offer(self, frame: Frame) -> None:
+        """Remembers."""
+        self.offered.append(frame)
+
+    def put(self, frame: Frame, stop: Stop) -> bool:
+        """Remembers."""
+        self.put_frames.append(frame)
+        return True
+
+
+class House:
+    """A reader with scripted cameras: each opening takes the next script."""
+
+    def __init__(self, environment: Environment, stop: Stop, source: str, **options: Any) -> None:
+        self.mailbox = Recorder()
+        self.cameras: list[Camera | BaseException] = []
+        self.stop = stop
+        config = camera_config(source, **options)
+        self.reader = Reader(config, self._open, self.mailbox, environment, stop)
+
+    def _open(self) -> Camera:
+        if not self.cameras:
+            self.stop.set()
+            raise CameraError("no camera is left in the script")
+        camera = self.cameras.pop(0)
+        if isinstance(camera, BaseException):
+            raise camera
+        return camera
+
+    def run(self, *cameras: Camera | BaseException) -> list[Frame]:
+        """Runs until the script is out; the frames of the script itself."""
+        self.cameras = list(cameras)
+        self.reader.run()
+        frames = self.mailbox.offered + self.mailbox.put_frames
+        return [f for f in frames if f.fault != "no camera is left in the script"]
+
+
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def house(environment: Environment, patience: Patience) -> Build:
+    """`house("test:", frozen_after=3)`: a reader under the turned clock."""
+
+    def build(source: str = "test:", **options: Any) -> House:
+        return House(environment, patience, source, **options)
+
+    return build
+
+
+def lost() -> CameraError:
+    """What a camera raises whose cable is pulled."""
+    return CameraError("cam: delivers no picture; check the cable and the power")
+
+
+def seqs(frames: Iterable[Frame]) -> list[int]:
+    """Their numbers."""
+    return [frame.seq for frame in frames]
+
+
+def test_frames_are_numbered_and_timed(house: Build, clock: Clock) -> None:
+    """Frames carry the camera's id, a number that rises by one, and both clocks."""
+    home = house()
+    frames = home.run(ScriptedCamera([noise(1), noise(2), lost()]))
+    assert seqs(frames) == [1, 2, 3]
+    assert frames[0].camera == "top"
+    assert frames[0].captured_tick == 1000.0
+    assert frames[0].captured_at == clock.now() - (clock.at - 1000.0)
+
+
+def test_lost_camera_is_a_fault_and_is_opened_again(house: Build) -> None:
+    """A camera that raises becomes a frame with its reason, is closed, and is opened again."""
+    home = house()
+    first, second = ScriptedCamera([noise(1), lost()]), ScriptedCamera([noise(2), lost()])
+    frames = home.run(first, second)
+    assert [frame.fault is None for frame in frames] == [True, False, True, False]
+    assert frames[1].pixels is None
+    assert "check the cable" in str(frames[1].fault)
+    assert (first.closed, second.closed) == (1, 1)
+    assert home.reader.reconnects == 2
+    assert seqs(frames) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("driver"), MemoryError(), ValueError("x"), OSError(5, "I/O error")]
+)
+def test_whatever_a_driver_raises_is_a_fault(
+    house: Build, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unexpected exception from a driver is a fault too, and the reader lives on."""
+    home = house()
+    frames = home.run(ScriptedCamera([noise(1), error]), ScriptedCamera([noise(2), lost()]))
+    assert [frame.fault is None for frame in frames] == [True, False, True, False]
+    assert "unexpected fault in the camera's driver" in str(frames[1].fault)
+
+
+def test_pauses_grow_to_half_a_minute_and_start_again(house: Build, patience: Patience) -> None:
+    """Pauses double from 0.5 s to 30 s while a camera stays lost; one frame sets them back."""
+    home = house()
+    home.run(*[lost() for _ in range(12)], ScriptedCamera([noise(1), lost()]))
+    assert len(patience.waits) == 13
+    limits = [min(0.5 * 2**n, 30.0) for n in range(12)] + [0.5]
+    for waited, limit in zip(patience.waits, limits):
+        assert limit / 2 <= waited <= limit
+
+
+def test_hour_without_a_camera_costs_few_attempts(
+    house: Build, patience: Patience, clock: Clock
+) -> None:
+    """In an hour without a camera it is tried at least every 30 s, and not 10,000 times."""
+    home = house()
+    start = clock.at
+    patience.on_wait = lambda _number: patience.set() if clock.at - start > 3600 else None
+    home.run(*[lost() for _ in range(2000)])
+    assert 120 <= home.reader.reconnects <= 260
+
+
+def test_each_lost_minute_is_announced(house: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """Each failed attempt is a fault frame; the same reason is logged once."""
+    home = house()
+    frames = home.run(lost(), lost(), lost())
+    assert len(frames) == 3
+    assert home.reader.faults >= 3
+    assert sum("delivers no picture" in record.message for record in caplog.records) == 1
+
+
+def test_frozen_camera_is_not_believed(house: Build) -> None:
+    """From the frozen_after-th equal picture on, frames are faults without pixels."""
+    home = house(frozen_after=3)
+    frames = home.run(ScriptedCamera([*[solid(9)] * 5, solid(10), lost()]))
+    assert [frame.fault is None for frame in frames[:6]] == [True, True, False, False, False, True]
+    assert all(frame.pixels is None for frame in frames[2:5])
+    assert "the same picture 3 times in a row" in str(frames[2].fault)
+    assert home.reader.frozen == 3
+
+
+def test_noise_is_not_frozen(house: Build) -> None:
+    """Pictures that differ in one pixel of every eighth row are fresh."""
+    home = house(frozen_after=2)
+    pictures = [solid(9) for _ in range(4)]
+    for number, pixels in enumerate(pictures):
+        pixels[8, 0, 0] = number
+    frames = home.run(ScriptedCamera([*pictures, lost()]))
+    assert [frame.fault is None for frame in frames[:4]] == [True] * 4
+
+
+def test_reopened_camera_starts_its_count_anew(house: Build) -> None:
+    """A picture equal to the last before a reconnect is not yet frozen."""
+    home = house(frozen_after=2)
+    frames = home.run(ScriptedCamera([solid(9), lost()]), ScriptedCamera([solid(9), lost()]))
+    assert [frame.fault is None for frame in frames] == [True, False, True, False]
+
+
+def test_items_may_be_equal(house: Build) -> None:
+    """Equal pictures in a replay are so many parts, not a frozen camera."""
+    home = house("replay:x")
+    looks: list[Any] = [Look(solid(9), f"{n}.png") for n in range(9)]
+    frames = home.run(ScriptedCamera([*looks, None], live=False))
+    assert all(frame.fault is None for frame in frames)
+    assert [frame.item for frame in frames] == [f"{n}.png" for n in range(9)]
+
+
+def test_items_wait_for_their_turn(house: Build) -> None:
+    """Items, bad ones too, are put and never offered: nothing may replace them."""
+    home = house("replay:x")
+    home.run(ScriptedCamera([Look(solid(1), "a"), Look(None, "b", fault="bad"), None], live=False))
+    assert [frame.item for frame in home.mailbox.put_frames] == ["a", "b"]
+    assert home.mailbox.offered == []
+    assert home.reader.faults == 1
+
+
+def test_vanished_folder_replaces_no_item(house: Build) -> None:
+    """When a folder goes while an item waits, its fault waits behind the item."""
+    home = house("folder:x")
+    home.run(ScriptedCamera([Look(solid(1), "a", "r"), lost()], live=False))
+    assert home.mailbox.offered == []
+    assert home.mailbox.put_frames[0].item == "a"
+
+
+def test_source_that_ends_is_finished(house: Build) -> None:
+    """A replay that has ended is finished and not opened again."""
+    home = house("replay:x")
+    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    assert home.reader.state == "finished"
+    assert home.reader.reconnects == 0
+
+
+def test_stop_is_no_end_of_the_source(house: Build, patience: Patience) -> None:
+    """A reader that is stopped says so; it does not claim that the source has ended."""
+    home = house("replay:x")
+    patience.set()
+    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    assert home.reader.state == "stopped"
+
+
+class HangingCamera(ScriptedCamera):
+    """A camera whose driver does not come back until the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.inside, self.let_go = threading.Event(), threading.Event()
+
+    def read(self, stop: Stop) -> Look | None:
+        """Hangs."""
+        self.inside.set()
+        assert self.let_go.wait(10)
+        return Look(noise(2))
+
+
+def test_silent_camera_is_announced_from_outside(
+    environment: Environment, clock: Clock, eventually: Eventually
+) -> None:
+    """A read that hangs longer than timeout_s is a fault that the supervisor's check announces
+    once; the frame that comes in the end is not believed, since its age is not known."""
+    stop = Stop()
+    home = House(environment, stop, "test:", timeout_s=5)
+    camera = HangingCamera()
+    home.cameras = [camera]
+    thread = threading.Thread(target=home.reader.run, name="camera")
+    thread.start()
+    assert camera.inside.wait(10)
+    clock.at += 4.9
+    home.reader.check()
+    assert home.mailbox.offered == []
+    clock.at += 0.2
+    home.reader.check()
+    home.reader.check()
+    assert home.reader.state == "silent"
+    assert [frame.fault for frame in home.mailbox.offered] == [
+        "no frame for 5.1 s (timeout_s is 5)"
+    ]
+    assert home.reader.stuck_s() == pytest.approx(5.1)
+    camera.let_go.set()
+    eventually(lambda: len(home.mailbox.offered) >= 2)
+    assert home.mailbox.offered[1].pixels is None
+    assert "its age is not known" in str(home.mailbox.offered[1].fault)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_folder_may_be_silent_for_ever(house: Build, clock: Clock) -> None:
+    """A folder into which nothing is dropped is no fault."""
+    home = house("folder:x")
+    home.reader.state = "live"
+    clock.at += 86400
+    home.reader.check()
+    assert home.mailbox.offered == []
+    assert home.reader.stuck_s() == 0
+
+
+def test_age_of_the_last_frame(house: Build, clock: Clock) -> None:
+    """The age of the last frame is None before the first and grows with the clock."""
+    home = house("replay:x")
+    assert home.reader.last_frame_age_s() is None
+    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    clock.at += 7
+    assert home.reader.last_frame_age_s() == pytest.approx(7)

@@ -1,0 +1,129 @@
+"""A judge whose model says what a test wants, and parts whose state a test sets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.delivery.outbox import OutboxStats
+from edge.environment import Environment
+from edge.inspection.decision import Thresholds
+from edge.inspection.inspector import Inspector
+from edge.inspection.modelfile import ModelFile
+from edge.inspection.preprocess import InputSpec
+from edge.operation.health import Health, Parts
+from edge.operation.judging import Judge, Latencies, Provenance
+from edge.operation.machine import Machine
+from edge.verdict import ModelIdentity
+
+Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+MakeJudge = Callable[..., Judge]
+
+
+class ScriptedModel:
+    """A classifier that answers with a row, or raises, and may take its time."""
+
+    def __init__(self, answer: list[float] | BaseException, work: Callable[[], None]) -> None:
+        self.answer, self.work = answer, work
+        self.calls = 0
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Classifies."""
+        assert picture.shape == (16, 16, 3)
+        self.calls += 1
+        self.work()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return np.array(self.answer, np.float32)
+
+
+def inspector_with(model: ScriptedModel) -> Inspector:
+    """An inspector around a scripted model: labels ok and red, thresholds 0.4 and 0.6."""
+    identity = ModelIdentity("scripted", "1", "0" * 64)
+    return Inspector(
+        identity=identity,
+        runtime="scripted",
+        input=InputSpec(width=16, height=16),
+        output="probabilities",
+        temperature=1.0,
+        labels=("ok", "red"),
+        ok_label="ok",
+        thresholds=Thresholds(reject_at=0.6, review_from=0.4),
+        classify=model,
+        file=ModelFile("scripted.tflite", b"", identity.sha256, None, None),
+    )
+
+
+@pytest.fixture
+def make_judge(environment: Environment) -> MakeJudge:
+    """`make_judge([p_ok, p_red] or an exception, deadline_ms=…, work=…)`."""
+
+    def make(
+        answer: list[float] | BaseException,
+        deadline_ms: float | None = 2000,
+        work: Callable[[], None] = lambda: None,
+    ) -> Judge:
+        provenance = Provenance("line1", "0123456789ab", "b-1")
+        return Judge(
+            inspector_with(ScriptedModel(answer, work)), provenance, environment, deadline_ms
+        )
+
+    return make
+
+
+class House:
+    """Everything that health and the supervisor look at, all well until a test says otherwise."""
+
+    def __init__(self, environment: Environment, state: Path) -> None:
+        tick = environment.tick()
+        self.reader = SimpleNamespace(
+            id="top",
+            state="live",
+            why="",
+            frames=0,
+            frozen=0,
+            faults=0,
+            reconnects=0,
+            stuck=0.0,
+            checked=0,
+        )
+        self.reader.check = lambda: setattr(self.reader, "checked", self.reader.checked + 1)
+        self.reader.stuck_s = lambda: self.reader.stuck
+        self.reader.last_frame_age_s = lambda: 0.04
+        self.stats = OutboxStats(
+            rows=2, bytes=2048, oldest=None, stored=9, acked=7, dropped=0, parked=0
+        )
+        self.announced: list[tuple[str, bytes]] = []
+        self.mailbox = SimpleNamespace(replaced=lambda _camera: 3)
+        self.latencies = Latencies()
+        self.judging = SimpleNamespace(
+            beat=tick, faults=0, counts={"pass": 5, "review": 1, "fail": 2, "error": 1}
+        )
+        self.writer = SimpleNamespace(beat=tick, fault="", stats=lambda: self.stats)
+        self.publisher = SimpleNamespace(
+            beat=tick,
+            state="online",
+            why="",
+            reconnects=1,
+            announce=lambda name, body: self.announced.append((name, body)),
+        )
+        parts: dict[str, Any] = {
+            "readers": [self.reader],
+            "mailbox": self.mailbox,
+            "judge": SimpleNamespace(latencies=self.latencies),
+            "judging": self.judging,
+            "writer": self.writer,
+            "publisher": self.publisher,
+        }
+        self.parts = Parts(**cast(Any, parts))
+        self.health = Health(self.parts, Machine(environment.root, state), environment, "s-1")
+
+
+@pytest.fixture
+def house(environment: Environment, tmp_path: Path) -> House:
+    """Parts that are all well."""
+    return House(environment, tmp_path)

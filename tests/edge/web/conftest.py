@@ -1,0 +1,96 @@
+"""A web server on a free loopback port, and a client that speaks plain HTTP."""
+
+import http.client
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import WebConfig
+from edge.environment import Environment
+from edge.operation.judging import Judge, Provenance
+from tests.conftest import Require
+from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
+
+
+class Client:
+    """HTTP as a plant's script speaks it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.headers: dict[str, str] = {}
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers (lower case) and body of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, {**self.headers, **headers})
+            answer = connection.getresponse()
+            said = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, said, answer.read()
+        finally:
+            connection.close()
+
+    def upload(
+        self, data: bytes, field: str = "image", name: str = "part7.png"
+    ) -> tuple[int, dict[str, Any]]:
+        """POST /predict with a picture as a browser's form sends it; status and JSON."""
+        mark = uuid.uuid4().hex
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"'
+        body = f"{head}\r\n\r\n".encode() + data + f"\r\n--{mark}--\r\n".encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        status, _, answer = self.ask("POST", "/predict", body, **kind)
+        return status, json.loads(answer)
+
+
+Serve = Callable[..., Client]
+
+
+@pytest.fixture
+def house(environment: Environment, tmp_path: Path) -> House:
+    """Parts that are all well."""
+    return House(environment, tmp_path)
+
+
+@pytest.fixture
+def serve(
+    environment: Environment, house: House, require: Require, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Serve]:
+    """`serve(token_file=…, max_mb=…, model=…)`: a running server's client."""
+    for module in ("waitress", "werkzeug", "prometheus_client"):
+        require(module, "pip install '.[web]'")
+    from edge.web.server import WebServer
+
+    monkeypatch.setattr("edge.web.server._POLL_S", 0.01)
+    running: list[tuple[WebServer, threading.Thread]] = []
+
+    def start(model: Any = (0.95, 0.05), **options: object) -> Client:
+        config = WebConfig.model_validate({"enabled": True, "port": free_port(), **options})
+        answer = model if isinstance(model, BaseException) else list(model)
+        inspector = inspector_with(ScriptedModel(answer, lambda: None))
+        judge = Judge(inspector, Provenance("line1", "c", "b-1"), environment, None)
+        server = WebServer(config, judge, house.health, environment)
+        thread = threading.Thread(target=server.run, name="web", daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return Client(config.port)
+
+    yield start
+    for server, thread in running:
+        server.close()
+        thread.join(5)
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port

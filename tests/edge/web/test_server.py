@@ -1,0 +1,139 @@
+"""POST /predict, GET /healthz, GET /metrics over real HTTP."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from edge.errors import EXIT_USAGE, EdgeInspectError
+from tests.conftest import WritePicture
+from tests.edge.operation.conftest import House
+from tests.edge.web.conftest import Serve
+
+
+@pytest.fixture
+def picture(write_picture: WritePicture) -> bytes:
+    """A good PNG."""
+    return write_picture().read_bytes()
+
+
+def test_predict_answers_with_the_verdict(serve: Serve, picture: bytes) -> None:
+    """A picture in the multipart field `image` gives 200 and its verdict as JSON."""
+    status, body = serve(model=(0.05, 0.95)).upload(picture)
+    assert status == 200
+    assert body["schema"] == "edge-inspect/result/1"
+    assert (body["verdict"], body["label"], body["camera"]) == ("fail", "red", "http")
+    assert body["part"] == "part7.png"
+    assert body["score"] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "0 bytes"),
+        (b"a text file", "not a JPEG, PNG or BMP"),
+        (b"\x89PNG\r\n\x1a\nxx", "header is damaged"),
+    ],
+)
+def test_what_is_no_picture_is_400(serve: Serve, data: bytes, words: str) -> None:
+    """Bytes that are no picture are 400 with the sentence that the decoder says."""
+    status, body = serve().upload(data)
+    assert status == 400
+    assert body["error"].startswith("part7.png: ")
+    assert words in body["error"]
+
+
+def test_wrong_field_is_400(serve: Serve, picture: bytes) -> None:
+    """Another field, and a body that is no form, are 400 and name the field."""
+    client = serve()
+    assert client.upload(picture, field="file") == (
+        400,
+        {"error": "send the picture as multipart field `image`"},
+    )
+    assert client.ask("POST", "/predict", picture)[0] == 400
+    assert client.ask("POST", "/predict", b"", **{"Content-Type": "multipart/form-data"})[0] == 400
+
+
+def test_too_much_is_413(serve: Serve, picture: bytes) -> None:
+    """More than web.max_mb is 413, whether it is a little or far too much."""
+    client = serve(max_mb=0.1)
+    assert client.upload(picture)[0] == 200
+    status, body = client.upload(bytes(110_000))
+    assert status == 413
+    assert "web.max_mb" in body["error"]
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as plain:
+        plain.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        assert plain.recv(100).startswith(b"HTTP/1.1 413 ")  # before a byte of it was sent
+
+
+def test_model_fault_is_an_error_verdict(serve: Serve, picture: bytes) -> None:
+    """A model that fails gives the verdict `error`, never `pass`."""
+    status, body = serve(model=RuntimeError("invoke")).upload(picture)
+    assert status == 200
+    assert body["verdict"] == "error"
+    assert body["reason"]
+
+
+def test_token_is_asked_for(serve: Serve, picture: bytes, tmp_path: Path) -> None:
+    """With a token file, a wrong, an empty and no token are 401; the right one is 200."""
+    (tmp_path / "token").write_text("s3cret\n")
+    client = serve(token_file=str(tmp_path / "token"))
+    for said in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
+        status, headers, _ = client.ask("GET", "/metrics", **said)  # type: ignore[arg-type]
+        assert status == 401
+        assert headers["www-authenticate"] == "Bearer"
+    assert client.upload(picture)[0] == 401
+    client.headers = {"Authorization": "Bearer s3cret"}
+    assert client.upload(picture)[0] == 200
+    assert client.ask("GET", "/metrics")[0] == 200
+
+
+def test_health_needs_no_token(serve: Serve, tmp_path: Path) -> None:
+    """A load balancer may ask for health without a token."""
+    (tmp_path / "token").write_text("s3cret")
+    assert serve(token_file=str(tmp_path / "token")).ask("GET", "/healthz")[0] == 200
+
+
+def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: House) -> None:
+    """200 only while every camera delivers; otherwise 503 with the faults."""
+    client = serve()
+    assert client.ask("GET", "/healthz")[0] == 200
+    house.reader.state, house.reader.why = "lost", "cable"
+    status, _, body = client.ask("GET", "/healthz")
+    assert status == 503
+    assert json.loads(body) == {"healthy": False, "faults": ["camera top: cable"]}
+
+
+def test_healthz_is_503_while_the_outbox_refuses(serve: Serve, house: House) -> None:
+    """503 while the outbox cannot store."""
+    house.writer.fault = "disk full"
+    assert serve().ask("GET", "/healthz")[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/predict/x", 404),
+        ("GET", "/predict", 405),
+        ("POST", "/healthz", 405),
+        ("DELETE", "/metrics", 405),
+    ],
+)
+def test_wrong_address_or_method(serve: Serve, method: str, path: str, status: int) -> None:
+    """Another address is 404, another method 405, each with a JSON body."""
+    answered, _, body = serve().ask(method, path)
+    assert answered == status
+    assert "error" in json.loads(body)
+
+
+def test_port_in_use_is_one_sentence(serve: Serve) -> None:
+    """A port that is taken is named with the mend, exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EdgeInspectError) as caught:
+            serve(port=port)
+    text = str(caught.value)
+    assert f"web.port: 127.0.0.1:{port} cannot be used (Address already in use); stop" in text
+    assert caught.value.exit_code == EXIT_USAGE

@@ -1,0 +1,112 @@
+"""A real mosquitto on a loopback port of its own, that the tests may kill."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+_START_S = 20.0
+_TRIES = 5
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses just now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def mosquitto_program() -> str:
+    """The program. Skips when it is not installed; under CI fails."""
+    found = shutil.which(
+        "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    )
+    if found is None:
+        reason = "mosquitto is not installed; run: sudo apt-get install mosquitto"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason} (under CI nothing may be skipped)")
+        pytest.skip(reason)
+    return found
+
+
+class Mosquitto:
+    """Keeps its queues on disk at every change, so that they survive `kill -9`; holds any number
+    of messages for a subscriber that is away."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        """`lines` are added to its configuration. Not started yet."""
+        self._program = mosquitto_program()
+        self._folder = folder
+        self._lines = lines
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def start(self) -> None:
+        """Returns when it accepts connections; at a restart on the same port as before."""
+        first = self._process is None
+        for _ in range(_TRIES):
+            if self._try_to_start():
+                return
+            if first:
+                self.port = free_port()  # somebody was faster
+        pytest.fail(f"mosquitto does not start: {self.log}")
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(_START_S)
+
+    def freeze(self) -> None:
+        """It holds its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    @property
+    def log(self) -> str:
+        """What it has written."""
+        path = self._folder / "mosquitto.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def close(self) -> None:
+        """Away with it, in whatever state it is."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _try_to_start(self) -> bool:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "mosquitto.conf"
+        user = ["user root"] if os.geteuid() == 0 else []
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "persistence true",
+            f"persistence_location {self._folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+            "max_queued_messages 0",
+            "max_inflight_messages 0",
+            *user,
+            *(self._lines or ("allow_anonymous true",)),
+        ]
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "-c", str(config)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return self._process.poll() is None
+        return False

@@ -1,0 +1,217 @@
+"""What stands around the box in these tests: the daemon as a process, and a plant that listens."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import paho.mqtt.client as paho
+import yaml
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.edge.delivery.samples import validator
+
+DEADLINE_S = 60.0
+BASE = "inspection/line1"
+
+
+def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Returns as soon as the condition holds; fails with `what` was waited for."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {deadline_s:g} s still not: {what}")
+        time.sleep(0.01)
+
+
+def draw(path: Path, red: int) -> Path:
+    """A picture whose score rises with `red`; put into place under its name when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(".png", np.full((24, 32, 3), (90, 60, red % 256), np.uint8))
+    assert done
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data.tobytes())
+    part.rename(path)
+    return path
+
+
+def draw_many(folder: Path, count: int) -> list[str]:
+    """`count` pictures from good to bad; their names, in the order in which replay: plays them."""
+    return [draw(folder / f"{n:04}.png", n * 255 // max(1, count - 1)).name for n in range(count)]
+
+
+class Daemon:
+    """`edge-inspect run` in a process of its own, which may be killed and started again."""
+
+    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
+        """`values` is config.yaml; the outbox is put into `folder`."""
+        self.folder = folder
+        self.outbox = folder / "state" / "outbox.db"
+        self.config = folder / "config.yaml"
+        values = {"outbox": {"path": str(self.outbox)}, **values}
+        self.config.write_text(yaml.safe_dump(values), encoding="utf-8")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str, **environ: str) -> None:
+        """Starts it; `options` go to the interpreter. Does not wait."""
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *options, "-m", "edge", "run", "-c", str(self.config)],
+                stderr=log,
+                env={**os.environ, **environ},
+            )
+
+    @property
+    def log(self) -> str:
+        """Its stderr, over all its lives."""
+        path = self.folder / "daemon.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        """Until its log holds a text so many times."""
+        with self._telling():
+            wait_for(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
+            assert self.log.count(text) >= times
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """`kill -9`, and waits for the end."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(DEADLINE_S)
+
+    def exit_code(self) -> int:
+        """Waits for its end."""
+        assert self.process is not None
+        with self._telling():
+            return self.process.wait(DEADLINE_S)
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self.terminate()
+        return self.exit_code()
+
+    def close(self) -> None:
+        """Away with it, in whatever state it is."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    def last_seq(self) -> int:
+        """The highest number that its outbox has ever given; 0 before the first."""
+        return self._ask("SELECT max(seq) FROM sqlite_sequence WHERE name='outbox'")
+
+    def waiting(self) -> int:
+        """How many verdicts wait in its outbox."""
+        return self._ask("SELECT count(*) FROM outbox")
+
+    def acknowledged(self) -> int:
+        """How many verdicts its log says it stored and had acknowledged, at the last stop."""
+        found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)
+        return int(found[-1][1])
+
+    def wait_for_stored(self, count: int) -> None:
+        """Until so many verdicts were ever stored."""
+        wait_for(lambda: self.last_seq() >= count, f"{count} verdicts stored")
+
+    def wait_for_waiting(self, count: int) -> None:
+        """Until exactly so many verdicts wait in the outbox."""
+        wait_for(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
+
+    def _ask(self, query: str) -> int:
+        if not self.outbox.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(self.outbox, timeout=30)) as db:
+            try:
+                return int(db.execute(query).fetchone()[0] or 0)
+            except sqlite3.OperationalError:
+                return 0  # the tables are not there yet
+
+    def _dead(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    @contextlib.contextmanager
+    def _telling(self) -> Any:
+        try:
+            yield
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            raise AssertionError(f"{error}\nthe daemon said:\n{self.log}") from error
+
+
+class Plant:
+    """An independent subscriber with a persistent session, QoS 1, that comes back by itself."""
+
+    def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
+        """Subscribes to everything the box says, and remembers it in order."""
+        self.messages: list[tuple[str, dict[str, Any], bool]] = []
+        self._lock = threading.Lock()
+        self._subscribed = threading.Event()
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id="plant", clean_session=False
+        )
+        if credentials:
+            self._client.username_pw_set(*credentials)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(f"{BASE}/#", qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._take
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._subscribed.wait(DEADLINE_S)
+
+    def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        with self._lock:
+            body = json.loads(message.payload)
+            self.messages.append((message.topic, body, message.retain))
+
+    def bodies(self, name: str) -> list[dict[str, Any]]:
+        """The bodies on `…/name`, in order of arrival."""
+        with self._lock:
+            return [body for topic, body, _ in self.messages if topic == f"{BASE}/{name}"]
+
+    def results(self) -> dict[int, dict[str, Any]]:
+        """The verdicts by seq, after checking that copies are copies and that ids are unique."""
+        found: dict[int, dict[str, Any]] = {}
+        ids: dict[str, int] = {}
+        valid = validator("result")
+        for body in self.bodies("result"):
+            valid.validate(body)
+            plain = {k: v for k, v in body.items() if k != "replayed"}
+            first = found.setdefault(body["seq"], plain)
+            assert first == plain, "two verdicts with one number"
+            assert ids.setdefault(body["id"], body["seq"]) == body["seq"], "one id, two numbers"
+        return found
+
+    def wait_for_results(self, count: int) -> dict[int, dict[str, Any]]:
+        """Until so many different verdicts have come."""
+        wait_for(
+            lambda: len({b["seq"] for b in self.bodies("result")}) >= count, f"{count} results"
+        )
+        return self.results()
+
+    def wait_for_state(self, *states: str) -> None:
+        """Until the box has said these states, in this order, and nothing else after them."""
+
+        def said() -> bool:
+            return [b["state"] for b in self.bodies("status")][-len(states) :] == list(states)
+
+        wait_for(said, f"status {states}")
+
+    def close(self) -> None:
+        """Leaves."""
+        self._client.disconnect()
+        self._client.loop_stop()

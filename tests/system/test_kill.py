@@ -1,0 +1,115 @@
+"""`kill -9`, of the daemon and of the broker, at any moment: nothing that was stored is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import MakeDaemon, MakePlant
+from tests.system.mosquitto import Mosquitto
+from tests.system.plant import Plant, draw, draw_many
+
+pytestmark = pytest.mark.broker
+
+
+def test_kill_of_the_daemon_in_mid_replay(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """Killed three times in the middle, every verdict that was stored arrives; copies are equal,
+    and the numbers go on without a gap."""
+    draw_many(tmp_path / "parts", 400)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=400)
+    last = 0
+    for _ in range(3):
+        daemon.start()
+        goal = last + 40
+        daemon.wait_for_stored(goal)
+        daemon.kill()
+        last = daemon.last_seq()
+    daemon.start()
+    daemon.wait_for_stored(last + 20)
+    assert daemon.stop() == 0
+    stored = daemon.last_seq()
+    assert sorted(plant.wait_for_results(stored)) == list(range(1, stored + 1))
+    assert daemon.waiting() == 0
+
+
+def test_verdicts_stored_in_an_outage_survive_kills(
+    make_daemon: MakeDaemon, make_plant: MakePlant, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Stored without a broker, killed, started: they arrive when a broker comes, as `replayed`."""
+    draw_many(tmp_path / "parts", 300)
+    broker.kill()
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=300)
+    for goal in (50, 120):
+        daemon.start()
+        daemon.wait_for_stored(goal)
+        daemon.kill()
+    stored = daemon.last_seq()
+    assert daemon.waiting() == stored
+    broker.start()
+    plant = make_plant()
+    daemon.start()
+    results = plant.wait_for_results(stored)
+    assert set(range(1, stored + 1)) <= set(results)
+    assert daemon.stop() == 0
+
+
+def test_kill_of_the_broker_in_mid_run(
+    make_daemon: MakeDaemon, plant: Plant, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Killed twice and started again, the broker delivers every verdict of the run."""
+    draw_many(tmp_path / "parts", 50)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=100, loop=1000)
+    daemon.start()
+    goal = 40
+    for _ in range(2):
+        plant.wait_for_results(goal)
+        broker.kill()
+        before = daemon.last_seq()
+        daemon.wait_for_stored(before + 10)
+        broker.start()
+        goal = daemon.last_seq() + 40
+    plant.wait_for_results(goal)
+    assert daemon.stop() == 0
+    stored = daemon.last_seq()
+    assert sorted(plant.wait_for_results(stored)) == list(range(1, stored + 1))
+    assert daemon.waiting() == 0
+
+
+def test_dropped_files_are_judged_once_across_kills(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """Files dropped while it runs, while it is killed and while it is away: each is judged exactly
+    once, by the receipt that is stored with its verdict."""
+    folder = tmp_path / "drop"
+    names = [draw(folder / f"before{n}.png", n * 20).name for n in range(8)]
+    daemon = make_daemon(f"folder:{folder}")
+    for life in range(3):
+        daemon.start()
+        names += [draw(folder / f"during{life}-{n}.png", n * 20).name for n in range(8)]
+        goal = len(names) - 4
+        daemon.wait_for_stored(goal)
+        daemon.kill()
+        names += [draw(folder / f"away{life}-{n}.png", n * 20).name for n in range(4)]
+    daemon.start()
+    results = plant.wait_for_results(len(names))
+    names.append(draw(folder / "last.png", 200).name)
+    results = plant.wait_for_results(len(names))
+    assert daemon.stop() == 0
+    assert sorted(str(r["part"]) for r in results.values()) == sorted(names)
+    assert sorted(results) == list(range(1, len(names) + 1))
+
+
+def test_a_file_that_changes_is_a_new_part(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """A new picture under an old name is judged again: the camera wrote another part."""
+    folder = tmp_path / "drop"
+    draw(folder / "part.png", 0)
+    daemon = make_daemon(f"folder:{folder}")
+    daemon.start()
+    plant.wait_for_results(1)
+    draw(folder / "part.png", 255)
+    results = plant.wait_for_results(2)
+    assert daemon.stop() == 0
+    assert [results[n]["verdict"] for n in (1, 2)] == ["pass", "fail"]

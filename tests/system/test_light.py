@@ -1,0 +1,61 @@
+"""The daemon is light: it loads what its configuration uses, and never TensorFlow."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import MakeDaemon
+from tests.system.plant import Plant, draw_many
+
+pytestmark = pytest.mark.broker
+
+NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matplotlib", "scipy"}
+WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
+
+
+def imported(importtime: str) -> set[str]:
+    """The top-level packages in what `-X importtime` wrote."""
+    lines = [line for line in importtime.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+def test_the_daemon_imports_only_what_it_uses(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """A whole run, from start over verdicts to stop, without embedded broker and HTTP."""
+    draw_many(tmp_path / "parts", 5)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
+    daemon.start("-X", "importtime")
+    plant.wait_for_results(5)
+    assert daemon.process is not None
+    maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+    assert daemon.stop() == 0
+    packages = imported(daemon.log)
+    assert {"edge", "numpy", "cv2", "paho"} <= packages
+    assert not packages & (NEVER | WHEN_USED)
+    assert "tensorflow/python" not in maps
+    assert "_pywrap_tensorflow" not in maps
+
+
+def test_check_imports_only_what_it_uses(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    """`edge-inspect check` brings nothing heavy that this configuration does not need."""
+    draw_many(tmp_path / "parts", 1)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
+    command = [sys.executable, "-X", "importtime", "-m", "edge", "check", "-c", str(daemon.config)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert not imported(done.stderr) & (NEVER | WHEN_USED)
+    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert names == ["config", "camera top", "model", "broker", "disk"]
+    assert all(": OK (" in line for line in done.stdout.splitlines())
+
+
+def test_config_schema_imports_no_pixels(make_daemon: MakeDaemon) -> None:
+    """A command about the configuration alone loads neither OpenCV nor a model runtime."""
+    command = [sys.executable, "-X", "importtime", "-m", "edge", "config", "schema"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert not imported(done.stderr) & (
+        NEVER | WHEN_USED | {"cv2", "ai_edge_litert", "tflite_runtime", "paho"}
+    )

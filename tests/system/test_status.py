@@ -1,0 +1,74 @@
+"""What the plant is told of the box's coming and going."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import MakeDaemon, MakePlant
+from tests.system.mosquitto import Mosquitto
+from tests.system.plant import Daemon, Plant, draw_many
+
+pytestmark = pytest.mark.broker
+
+
+def test_a_kill_leaves_the_will(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
+    """Killed: the broker says `offline` with the session that was `online`; the next life has
+    another session; a stop on request says `stopped` and no `offline` follows."""
+    draw_many(tmp_path / "parts", 2)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
+    daemon.start()
+    plant.wait_for_state("online")
+    daemon.kill()
+    plant.wait_for_state("online", "offline")
+    daemon.start()
+    plant.wait_for_state("online", "offline", "online")
+    assert daemon.stop() == 0
+    plant.wait_for_state("online", "offline", "online", "stopped")
+    sessions = [body["session"] for body in plant.bodies("status")]
+    assert sessions[0] == sessions[1] != sessions[2] == sessions[3]
+    assert len({body["boot_id"] for body in plant.bodies("status")}) == 1
+
+
+def test_a_wrong_password_is_said_and_nothing_lost(
+    make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path
+) -> None:
+    """The log names the user and the mend, verdicts are kept, and the right password frees them."""
+    users, secret = tmp_path / "users", tmp_path / "secret"
+    for name, word in (("box", "right"), ("plant", "plant")):
+        create = [] if users.exists() else ["-c"]
+        subprocess.run(["mosquitto_passwd", "-b", *create, str(users), name, word], check=True)
+    secret.write_text("wrong\n")
+    guarded = Mosquitto(tmp_path / "guarded", "allow_anonymous false", f"password_file {users}")
+    guarded.start()
+    try:
+        draw_many(tmp_path / "parts", 10)
+        mqtt = {"port": guarded.port, "username": "box", "password_file": str(secret)}
+        daemon: Daemon = make_daemon(f"replay:{tmp_path / 'parts'}", mqtt)
+        daemon.start()
+        daemon.wait_for_log("refuses the user 'box'")
+        daemon.wait_for_waiting(10)
+        assert "mqtt.password_file" in daemon.log
+        plant = make_plant("plant", "plant", port=guarded.port)
+        assert plant.messages == []
+        secret.write_text("right\n")
+        assert sorted(plant.wait_for_results(10)) == list(range(1, 11))
+        assert daemon.stop() == 0
+        plant.close()
+    finally:
+        guarded.close()
+
+
+@pytest.mark.parametrize("version", ["auto", "5", "3.1.1"])
+def test_every_version_says_the_same(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, version: str
+) -> None:
+    """Over MQTT 5 and over 3.1.1 the plant reads the same bodies."""
+    draw_many(tmp_path / "parts", 3)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", {"version": version})
+    daemon.start()
+    results = plant.wait_for_results(3)
+    assert daemon.stop() == 0
+    wanted = "5" if version == "auto" else version
+    assert f"connected to the broker, MQTT {wanted}" in daemon.log
+    assert [results[n]["verdict"] for n in (1, 2, 3)] == ["pass", "review", "fail"]

@@ -1,0 +1,96 @@
+"""How the daemon ends."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import MakeDaemon
+from tests.system.mosquitto import Mosquitto
+from tests.system.plant import BASE, Plant, draw_many, wait_for
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_drains_in_the_datas_direction(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, number: signal.Signals
+) -> None:
+    """SIGTERM and SIGINT: no new picture, all that was judged is stored, sent and acknowledged,
+    then `stopped` as the last word, exit code 0."""
+    draw_many(tmp_path / "parts", 1000)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
+    daemon.start()
+    plant.wait_for_results(20)
+    assert daemon.process is not None
+    daemon.process.send_signal(number)
+    assert daemon.exit_code() == 0
+    plant.wait_for_state("online", "stopped")
+    stored = daemon.last_seq()
+    assert stored < 1000
+    assert sorted(plant.results()) == list(range(1, stored + 1))
+    assert daemon.waiting() == 0
+    assert daemon.acknowledged() == stored
+    topic, body, _ = plant.messages[-1]
+    assert (topic, body["state"], body["reason"]) == (
+        f"{BASE}/status",
+        "stopped",
+        "stopped by request",
+    )
+    order = ["stopping:", "stopped:"]
+    assert [daemon.log.index(text) for text in order] == sorted(map(daemon.log.index, order))
+
+
+def test_a_second_signal_ends_at_once(
+    make_daemon: MakeDaemon, plant: Plant, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """While a broker that hangs holds up the drain, a second SIGTERM exits at once and says so."""
+    draw_many(tmp_path / "parts", 1000)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
+    daemon.start()
+    plant.wait_for_results(5)
+    broker.freeze()
+    stored = daemon.last_seq()
+    wait_for(lambda: daemon.last_seq() > stored + 30, "verdicts that nobody acknowledges")
+    daemon.terminate()
+    daemon.wait_for_log("stopping:")
+    first = time.monotonic()
+    wait_for(lambda: time.monotonic() - first > 0.6, "more than one wish")
+    daemon.terminate()
+    start = time.monotonic()
+    assert daemon.exit_code() == 1
+    assert time.monotonic() - start < 3
+    assert "second SIGTERM: exit at once" in daemon.log
+    assert daemon.waiting() > 0
+
+
+def test_a_burst_of_signals_is_one_wish(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """A shell that signals process and group at once asks once: the drain is not cut short."""
+    draw_many(tmp_path / "parts", 500)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
+    daemon.start()
+    plant.wait_for_results(5)
+    assert daemon.process is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        os.kill(daemon.process.pid, number)
+    assert daemon.exit_code() == 0
+    assert "exit at once" not in daemon.log
+    plant.wait_for_state("online", "stopped")
+
+
+def test_a_stop_without_a_broker_keeps_everything(
+    make_daemon: MakeDaemon, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """No broker: the daemon stops at once with 0, and says how many verdicts wait."""
+    draw_many(tmp_path / "parts", 7)
+    broker.kill()
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
+    daemon.start()
+    daemon.wait_for_waiting(7)
+    assert daemon.stop() == 0
+    assert "7 wait in the outbox" in daemon.log
+    assert daemon.waiting() == 7

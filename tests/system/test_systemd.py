@@ -1,0 +1,155 @@
+"""What systemd hears, on a real NOTIFY_SOCKET, and when it must hear nothing."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from edge.capture.mailbox import Mailbox
+from edge.environment import Environment, Stop
+from edge.frame import Frame
+from edge.operation.health import Health, Parts
+from edge.operation.judging import Judge, Judging
+from edge.operation.supervisor import Supervisor
+from edge.operation.systemd import Notifier
+from tests.edge.delivery.samples import a_verdict
+from tests.system.conftest import MakeDaemon
+from tests.system.plant import DEADLINE_S, Plant, draw_many, wait_for
+
+
+class Systemd:
+    """The receiving end of the sd_notify protocol."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = str(path)
+        self._heard: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        """The names of all messages so far."""
+        while True:
+            try:
+                text = self._socket.recv(65536).decode()
+            except BlockingIOError:
+                return list(self._heard)
+            self._heard.append(text.partition("=")[0])
+
+    def forget(self) -> None:
+        """Starts listening afresh."""
+        self.heard()
+        self._heard.clear()
+
+    def close(self) -> None:
+        """Away."""
+        self._socket.close()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Systemd]:
+    """A socket as systemd would give it."""
+    running = Systemd(tmp_path / "notify")
+    yield running
+    running.close()
+
+
+@pytest.mark.broker
+def test_a_life_in_notifications(
+    make_daemon: MakeDaemon, plant: Plant, systemd: Systemd, tmp_path: Path
+) -> None:
+    """READY once when the cameras are up, WATCHDOG while it works, STOPPING when asked to stop."""
+    draw_many(tmp_path / "parts", 50)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=100)
+    daemon.start(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC="60000000")
+    plant.wait_for_results(1)
+    wait_for(lambda: systemd.heard().count("WATCHDOG") >= 3, "the watchdog fed")
+    wait_for(lambda: "STATUS" in systemd.heard(), "a status line")
+    assert "STOPPING" not in systemd.heard()
+    assert daemon.stop() == 0
+    heard = systemd.heard()
+    assert heard.count("READY") == 1
+    assert heard.count("STOPPING") == 1
+    assert heard.index("READY") < heard.index("STOPPING")
+
+
+@pytest.mark.broker
+def test_a_camera_that_is_not_there_does_not_hold_up_ready(
+    make_daemon: MakeDaemon, plant: Plant, systemd: Systemd
+) -> None:
+    """A lost camera is a fault on health; systemd must not restart the daemon for it."""
+    daemon = make_daemon("v4l2:/dev/video99")
+    daemon.start(NOTIFY_SOCKET=systemd.address)
+    plant.wait_for_results(1)
+    wait_for(lambda: "READY" in systemd.heard() and "WATCHDOG" in systemd.heard(), "READY")
+    assert daemon.stop() == 0
+
+
+class Beating:
+    """A writer or publisher that makes progress, as its beat says."""
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        self._tick = tick
+
+    @property
+    def beat(self) -> float:
+        """Now."""
+        return self._tick()
+
+    def announce(self, name: str, body: bytes) -> None:
+        """Nobody listens."""
+
+
+class Silent:
+    """A health that has nothing to say."""
+
+    def sample(self) -> None: ...
+
+    def summary(self) -> str:
+        return ""
+
+    def snapshot(self) -> dict[str, Any]:
+        return {}
+
+
+def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
+    """While the model hangs on a frame the watchdog is not fed; when it returns, it is again."""
+    now = 1000.0
+    environment = Environment(tick=lambda: now)
+    stuck, entered = threading.Event(), threading.Event()
+
+    def hanging_judge(_frame: Frame) -> Any:
+        entered.set()
+        assert stuck.wait(DEADLINE_S)
+        return a_verdict()
+
+    mailbox = Mailbox()
+    judge = cast(Judge, hanging_judge)
+    judging = Judging(mailbox, judge, lambda _v: None, lambda _f, _v: None, environment)
+    beating = cast(Any, Beating(environment.tick))
+    parts = Parts([], mailbox, judge, judging, beating, beating)
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
+    supervisor = Supervisor(parts, cast(Health, Silent()), notifier, environment, 1e9)
+    thread = threading.Thread(target=judging.run, name="inspection")
+    thread.start()
+    supervisor.run_once()
+    assert "WATCHDOG" in systemd.heard()
+
+    mailbox.put(Frame("top", 1, np.zeros((2, 2, 3), np.uint8), 0.0, now), Stop())
+    assert entered.wait(DEADLINE_S)
+    now += 15.0
+    systemd.forget()
+    supervisor.run_once()
+    assert "inspection" in supervisor.stalled()
+    assert "WATCHDOG" not in systemd.heard()
+
+    stuck.set()
+    wait_for(lambda: not supervisor.stalled(), "inspection moves again")
+    supervisor.run_once()
+    assert "WATCHDOG" in systemd.heard()
+    mailbox.close()
+    thread.join(DEADLINE_S)
