@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint types fresh test-tflite-runtime constraints clean help
+.PHONY: demo test lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -17,7 +17,7 @@ help: ## what can be made
 demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in under 10 minutes
 	@$(BIN)/python -m scripts.demo
 
-test: $(INSTALLED)-test mosquitto ## install what the tests need (mosquitto included), run them all
+test: $(INSTALLED)-test mosquitto chromium ## install what the tests need (mosquitto, chromium), run them all
 	$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory test-tflite-runtime
 
@@ -38,6 +38,12 @@ mosquitto:
 	  echo "Installing mosquitto, a broker for the tests"; \
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mosquitto; }
+
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Installing chromium, in which the tests open the training report"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium; }
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
