@@ -50,7 +50,8 @@ def run_audit(args: argparse.Namespace) -> int:
 def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[str, Any]:
     """The audit of a set as it will be trained on; what the model file records of it.
 
-    Raises RefusedError for copies between test and the rest, unless allowed. Unreadable pictures
+    Raises RefusedError for copies between test and the rest, unless allowed; look-alikes are told
+    and counted. Unreadable pictures
     are not refused here: reading them names each with its mend.
     """
     audit = _audited(data, display)
@@ -81,6 +82,7 @@ def summary(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
     """What a model card says of the data."""
     return {
         "leaks": len(audit.leaks),
+        "look_alikes": len(audit.look_alikes),
         "leaks_allowed": bool(audit.leaks) and allow_leaks,
         "leaking": [leak.as_json() for leak in audit.leaks[:20]],
         "possible_leaks": len(audit.possible_leaks),

@@ -102,7 +102,9 @@ def _judge(
     audit: Audit, seen: list[Seen], near: dict[tuple[int, int], Match], options: Options
 ) -> None:
     """All findings that need no pixels."""
-    pairs = exact_twins(seen) + near_twins(seen, near)
+    alike = exact_twins(seen) + near_twins(seen, near)
+    pairs = [(rows, twin) for rows, twin in alike if twin.certain]
+    audit.look_alikes = [twin for _, twin in alike if not twin.certain]
     twins = [twin for _, twin in pairs]
     audit.counts = _counts(seen)
     audit.odd = oddities(seen)
@@ -155,7 +157,7 @@ def _sort_twins(
         if len(files) == 2:
             same = labels[files[False]] == labels[files[True]]
             how = f"the manifest's group {name!r} stands on both sides"
-            audit.leaks.append(Twin(files[True], files[False], how, 1.0, False, False, same))
+            audit.leaks.append(Twin(files[True], files[False], how, 1.0, False, True, False, same))
 
 
 def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:

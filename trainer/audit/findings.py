@@ -10,6 +10,7 @@ SCHEMA = "edge-inspect/audit/1"
 class Twin:
     """Two pictures of one thing. `likeness` is 0 to 1; `exact` when every pixel is equal.
 
+    `certain` when they cannot be two parts that only look alike.
     `changed` when they agree nearly everywhere, but one place differs.
     """
 
@@ -18,6 +19,7 @@ class Twin:
     how: str
     likeness: float
     exact: bool
+    certain: bool
     changed: bool
     same_label: bool
 
@@ -29,6 +31,7 @@ class Twin:
             "how": self.how,
             "likeness": round(self.likeness, 3),
             "exact": self.exact,
+            "certain": self.certain,
             "changed": self.changed,
             "same_label": self.same_label,
         }
@@ -80,7 +83,8 @@ class Audit:
     """Everything found. Lists of dicts are as the JSON file has them, sorted by file.
 
     `counts` is by side, then by label; `light` by label, then by number: median, lower and upper
-    quarter. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
+    quarter. `look_alikes` may be copies, or different parts of one design: no other finding rests
+    on them. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
     """
 
     root: str
@@ -90,6 +94,7 @@ class Audit:
     odd: list[dict[str, Any]] = field(default_factory=list)
     duplicates: list[Twin] = field(default_factory=list)
     leaks: list[Twin] = field(default_factory=list)
+    look_alikes: list[Twin] = field(default_factory=list)
     possible_leaks: list[dict[str, Any]] = field(default_factory=list)
     two_labels: list[Twin] = field(default_factory=list)
     across_groups: list[Twin] = field(default_factory=list)
@@ -118,6 +123,7 @@ class Audit:
             "odd": self.odd,
             "duplicates": [twin.as_json() for twin in self.duplicates],
             "leaks": [twin.as_json() for twin in self.leaks],
+            "look_alikes": [twin.as_json() for twin in self.look_alikes],
             "possible_leaks": self.possible_leaks,
             "two_labels": [twin.as_json() for twin in self.two_labels],
             "across_groups": [twin.as_json() for twin in self.across_groups],

@@ -44,6 +44,11 @@ def as_text(audit: Audit) -> str:
             map(_twin, audit.across_groups),
         ),
         _block(
+            f"look-alikes: {len(audit.look_alikes)} pairs, copies or parts of one design",
+            "look at those between train and test first; all are in the JSON file (--json FILE)",
+            map(_twin, audit.look_alikes),
+        ),
+        _block(
             f"suspected wrong labels: {len(audit.suspected_mislabels)}, most doubtful first",
             "look at each; move what is wrong. Not every one is",
             (

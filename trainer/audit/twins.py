@@ -15,6 +15,10 @@ CHANGED_FROM = 0.85
 SAME_LIGHT = 6.0  # grey levels
 SAME_CONTRAST = 1.12
 SAME_DETAIL = 0.97
+# Different solar cells agree up to 0.85, and patches of a few straight lines up to 0.99: those have
+# few key points. What agrees in more than this of both is one picture (docs/audit.md).
+CERTAIN_OWN = 0.93
+CERTAIN_SUPPORT = 25
 
 
 def exact_twins(seen: Sequence[Seen]) -> list[tuple[Rows, Twin]]:
@@ -28,7 +32,7 @@ def exact_twins(seen: Sequence[Seen]) -> list[tuple[Rows, Twin]]:
             one, other = (seen[row] for row in pair)
             same = one.file_hash == other.file_hash
             how = "the same bytes" if same else "the same pixels in another file"
-            found.append((pair, _twin(one, other, how, 1.0, exact=True, changed=False)))
+            found.append((pair, _twin(one, other, how, 1.0, certain=True, exact=True)))
     return found
 
 
@@ -41,7 +45,9 @@ def near_twins(seen: Sequence[Seen], near: Mapping[Rows, Match]) -> list[tuple[R
         how = _how(one, other, match)
         if changed:
             how += ", but one place differs"
-        found.append((pair, _twin(one, other, how, match.own, exact=False, changed=changed)))
+        certain = match.own >= CERTAIN_OWN and match.support >= CERTAIN_SUPPORT
+        twin = _twin(one, other, how, match.own, certain=certain, changed=changed)
+        found.append((pair, twin))
     return found
 
 
@@ -59,12 +65,21 @@ def _pairs(seen: Sequence[Seen], rows: list[int]) -> list[Rows]:
     return sorted(pairs)
 
 
-def _twin(one: Seen, other: Seen, how: str, likeness: float, *, exact: bool, changed: bool) -> Twin:
+def _twin(
+    one: Seen,
+    other: Seen,
+    how: str,
+    likeness: float,
+    *,
+    certain: bool,
+    exact: bool = False,
+    changed: bool = False,
+) -> Twin:
     # The copy is what stands in train: it is what a person will take out.
     if one.item.side == "test" and other.item.side != "test":
         one, other = other, one
     same = one.item.label == other.item.label
-    return Twin(one.item.file, other.item.file, how, likeness, exact, changed, same)
+    return Twin(one.item.file, other.item.file, how, likeness, exact, certain, changed, same)
 
 
 def _how(one: Seen, other: Seen, match: Match) -> str:
