@@ -130,7 +130,8 @@ def _report(seconds: float) -> None:
         f"\nSpeed: {_frames_per_second(results):.0f} frames/s through the whole daemon, "
         f"inference p50 {latency['p50']:.2f} ms; peak memory {health['memory']['peak_mb']:.0f} MB "
         f"(embedded broker included)\nThis took {seconds:.0f} s. Look at {SHEET}: the most "
-        f"confident, the closest and the wrong verdicts;\nand at {RUN}/report.html: all about the training."
+        f"confident, the closest and the wrong verdicts;\n"
+        f"and at {RUN}/report.html: all about the training."
     )
     print(f"{'─' * 78}\n{NEXT}")
 
