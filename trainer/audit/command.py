@@ -10,7 +10,7 @@ from typing import Any
 from edge.errors import EXIT_DONE, EXIT_NO, DatasetError, RefusedError
 from trainer.audit.examine import Options, examine, items_as_split, items_of
 from trainer.audit.findings import Audit
-from trainer.audit.telling import as_text
+from trainer.audit.telling import as_text, in_brief
 from trainer.dataset import Dataset
 from trainer.progress import Display
 
@@ -74,7 +74,7 @@ def _audited(data: Dataset, display: Display) -> Audit:
         _DONE.clear()
         options = Options(ok_label=data.ok_label)
         _DONE[key] = examine(data.root, options, display.working, items_as_split(data))
-        display.say(as_text(_DONE[key]))
+        display.say(in_brief(_DONE[key]))
     return _DONE[key]
 
 

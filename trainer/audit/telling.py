@@ -28,19 +28,19 @@ def as_text(audit: Audit) -> str:
             (f"{one['file']}  ~  {one['twin']}: {one['how']}" for one in audit.possible_leaks),
         ),
         _block(
-            f"the same picture under two labels: {len(audit.two_labels)} pairs",
-            "one of the labels is wrong: decide, and move the picture",
+            f"two labels on what cannot be told apart: {len(audit.two_labels)} pairs",
+            "one of the labels may be wrong: look at them, and decide",
             map(_twin, audit.two_labels),
         ),
         _block(
-            f"copies: {len(audit.duplicates)} pairs, "
-            f"{sum(twin.exact for twin in audit.duplicates)} of them exact",
-            "remove exact ones; give the others one group in manifest.csv",
+            f"copies, or parts that cannot be told apart: {len(audit.duplicates)} pairs, "
+            f"{sum(twin.exact for twin in audit.duplicates)} of them equal in every pixel",
+            "remove equal ones; give the others one group in manifest.csv",
             map(_twin, audit.duplicates),
         ),
         _block(
-            f"copies in different groups of the manifest: {len(audit.across_groups)} pairs",
-            "they show one part: give them one group",
+            f"the same in different groups of the manifest: {len(audit.across_groups)} pairs",
+            "if they show one part, give them one group",
             map(_twin, audit.across_groups),
         ),
         _block(
@@ -82,6 +82,27 @@ def as_text(audit: Audit) -> str:
     if len(told) == 1:
         told.append("nothing found that would make figures untrue")
     return "\n\n".join(told)
+
+
+def in_brief(audit: Audit) -> str:
+    """What a training says of its data: a line for each kind of finding."""
+    counted: dict[str, Sequence[object]] = {
+        "unreadable": audit.unreadable,
+        "leaks": audit.leaks,
+        "possible leaks by name": audit.possible_leaks,
+        "cannot be told apart": audit.duplicates,
+        "of these, two labels": audit.two_labels,
+        "look-alikes": audit.look_alikes,
+        "doubtful labels": audit.suspected_mislabels,
+        "odd pictures": audit.odd,
+        "giveaways": audit.giveaways,
+    }
+    found = [f"{len(what)} {name}" for name, what in counted.items() if what]
+    said = ", ".join(found) or "nothing found that would make figures untrue"
+    return (
+        f"audit          {audit.pictures} pictures in {audit.seconds:.0f} s: {said}\n"
+        f"               to see them: edge-train audit {audit.root}"
+    )
 
 
 def _head(audit: Audit) -> str:
