@@ -80,7 +80,8 @@ def read_header(data: bytes, name: str) -> Header:
         if data.startswith(b"\xff\xd8\xff"):
             return _jpeg_header(data)
         if data.startswith(b"BM"):
-            width, height, _planes, depth = struct.unpack_from("<iiHH", data, 18)
+            # down to the compression, which `_bmp_bytes` reads: a shorter header is damaged
+            width, height, _planes, depth, _how = struct.unpack_from("<iiHHI", data, 18)
             return Header("BMP", width, abs(height), 8, 1 if depth <= 8 else 3)
     except (struct.error, IndexError, KeyError) as error:
         raise PictureError(
