@@ -48,7 +48,12 @@ def _parse(given: list[str]) -> argparse.Namespace:
     commands = {"elpv": _elpv_parser, "evaluate": _evaluate_parser, "report": _report_parser}
     if given and given[0] in commands:
         return commands[given[0]]().parse_args(given[1:])
-    return _train_parser().parse_args(given)
+    from trainer.options import check_training
+
+    parser = _train_parser()
+    args = parser.parse_args(given)
+    check_training(parser, args)
+    return args
 
 
 def _train_parser() -> argparse.ArgumentParser:

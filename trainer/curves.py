@@ -1,5 +1,6 @@
 """Ranking quality from scores alone: AUROC, average precision, and the curves behind them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,19 @@ def average_precision(scores: ArrayLike, defective: ArrayLike) -> float:
     values, bad = checked(scores, defective)
     caught, called = _at_or_above(values, bad)
     return float((caught / called)[bad].mean())
+
+
+def false_rejects_at(scores: ArrayLike, defective: ArrayLike, recall: float) -> float:
+    """The share of good pictures, 0 to 1, that score at or above the line which catches `recall`.
+
+    `recall` is above 0, at most 1; the line is the highest one that catches at least that share of
+    the defects. It is drawn on these very scores: a figure to compare networks by, which no
+    threshold chosen on other parts can promise. Arguments and errors as `auroc`.
+    """
+    values, bad = checked(scores, defective)
+    defects = np.sort(values[bad])[::-1]
+    line = defects[max(0, math.ceil(recall * len(defects) - 1e-9) - 1)]
+    return float(np.mean(values[~bad] >= line))
 
 
 def placements(values: Floats, bad: Bools) -> Floats:

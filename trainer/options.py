@@ -14,7 +14,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group(
         "training", "What is not given is as it suits the network."
     ).add_argument
-    add("--network", choices=NETWORKS, default="baseline", help="(%(default)s)")
+    add(
+        "--network",
+        choices=NETWORKS,
+        default="auto",
+        help="auto tries those that suit and takes the best by parts held out (%(default)s)",
+    )
     add(
         "--time-budget",
         type=_minutes,
@@ -42,16 +47,29 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends with a usage error where an option belongs to one network and none was named."""
+    if args.network != "auto":
+        return
+    for name in ("epochs", "batch", "side", "frozen"):
+        if getattr(args, name):
+            parser.error(
+                f"--{name} belongs to one network, and auto tries several; name one, for example "
+                f"--network pretrained, or leave --{name} out"
+            )
+
+
 def order_of(args: argparse.Namespace) -> Order:
     """What to train: the network's usual recipe, changed as the options say.
 
     With auto only the seed and the variations of the pictures are for all candidates.
     """
+    auto = args.network == "auto"
     if args.network == "one-class":
         from trainer.oneclass import one_class_recipe
 
         return Order(one_class_recipe(args.seed, args.side), one_class=True)
-    recipe = usual("pretrained" if args.network == "auto" else args.network)
+    recipe = usual("pretrained" if auto else args.network)
     recipe = recipe.changed(
         epochs=args.epochs,
         batch=args.batch,
@@ -60,7 +78,6 @@ def order_of(args: argparse.Namespace) -> Order:
         tune=False if args.frozen else None,
         variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
     )
-    auto = args.network == "auto"
     return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline)
 
 

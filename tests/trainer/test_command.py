@@ -35,6 +35,8 @@ def test_help_is_light() -> None:
         ["data"],
         ["data", "-o", "run", "--epochs", "0"],
         ["data", "-o", "run", "--network", "huge"],
+        ["data", "-o", "run", "--epochs", "3"],
+        ["data", "-o", "run", "--network", "auto", "--frozen"],
         ["data", "-o", "run", "--seed", "-1"],
         ["evaluate", "model.keras"],
         ["elpv"],
@@ -108,7 +110,8 @@ def test_trains_evaluates_and_replaces_only_when_whole(
     """A run leaves model, figures and history; `evaluate` gives the same figures again; a run that
     fails over it leaves the earlier one as it was."""
     data, run = draw_dataset(12), tmp_path / "run"
-    argv = [str(data), "-o", str(run), "--epochs", "2", "--name", "tiles", "--seed", "3"]
+    argv = [str(data), "-o", str(run), "--network", "baseline", "--epochs", "2"]
+    argv += ["--name", "tiles", "--seed", "3"]
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "822,402 parameters" in out

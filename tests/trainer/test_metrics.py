@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
-from trainer.curves import auroc, average_precision
+from trainer.curves import auroc, average_precision, false_rejects_at
 from trainer.intervals import auroc_interval, average_precision_interval, binomial_interval
 from trainer.metrics import evaluate
 from trainer.thresholds import choose_thresholds
@@ -49,6 +49,17 @@ def test_the_auroc_interval_holds_the_estimate(rows: list[tuple[float, bool]], p
         low, high = interval(scores, bad, groups)
         assert 0 <= low <= figure(scores, bad) <= high <= 1
         assert (low, high) == interval(scores, bad, groups)
+
+
+@given(judged, st.sampled_from([0.5, 0.95, 0.99, 1.0]))
+def test_false_rejects_at_a_recall_are_the_fewest_that_reach_it(
+    rows: list[tuple[float, bool]], recall: float
+) -> None:
+    """No line that catches this share of the defects rejects fewer good parts."""
+    scores, bad = (np.array(column) for column in _columns(rows))
+    reach = [line for line in scores if np.mean(scores[bad] >= line) >= recall - 1e-9]
+    fewest = min(np.mean(scores[~bad] >= line) for line in reach)
+    assert false_rejects_at(scores, bad, recall) == pytest.approx(fewest)
 
 
 def test_figures_need_both_kinds() -> None:

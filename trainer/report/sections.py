@@ -129,7 +129,17 @@ def ranking_section(facts: Facts) -> str:
             f"{high:.3f}), at this test part's share of defects.",
         ),
     ]
-    return section("How well it ranks", '<div class="pair">' + "".join(charts) + "</div>")
+    compared = words(
+        "Were the threshold drawn on these very pictures, "
+        + ", ".join(
+            f"{share:.1%} of the good parts would fail to catch {recall:.0%} of the defects"
+            for recall, share in judged.at_recall.items()
+        )
+        + ": figures to compare networks by, not to promise.",
+        "hint",
+    )
+    pair = '<div class="pair">' + "".join(charts) + "</div>"
+    return section("How well it ranks", pair, compared)
 
 
 def scores_section(facts: Facts) -> str:
