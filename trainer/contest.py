@@ -9,8 +9,9 @@ import numpy as np
 
 from trainer.extra import keras
 from trainer.fit import class_weights
+from trainer.inputs import input_for
 from trainer.learner import Learner
-from trainer.networks import build_network, input_of, network
+from trainer.networks import build_network, network
 from trainer.recipe import Recipe, usual
 from trainer.trial import Trial
 
@@ -31,9 +32,9 @@ class Plan:
 def candidates(base: Recipe, pictures: int) -> tuple[Recipe, ...]:
     """The recipes that suit so many training pictures, the most promising first.
 
-    `base` is what the options said; its seed and variations are taken.
+    `base` is what the options said; its seed, region and variations are taken.
     """
-    shared = {"seed": base.seed, "variations": base.variations}
+    shared = {"seed": base.seed, "variations": base.variations, "region": base.region}
     lite = usual("pretrained").changed(**shared)
     if pictures < FEW:
         return lite.changed(tune=False, side=224), lite.changed(tune=False, side=128)
@@ -67,7 +68,7 @@ def plan(wanted: Sequence[Recipe], pictures: int, classes: int, minutes: float) 
 
 def seconds_an_epoch(recipe: Recipe, pictures: int, classes: int) -> float:
     """How long an epoch will take on this machine: float, seconds, above 0."""
-    spec = input_of(recipe.network, recipe.side)
+    spec = input_for(recipe)
     learned = network(recipe.network).learned
     keras().utils.set_random_seed(recipe.seed)
     model = build_network(recipe.network, classes, spec)

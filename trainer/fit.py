@@ -12,14 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.preprocess import InputSpec
 from trainer.augment import augment
 from trainer.checkpoint import Checkpoint, Snapshot
 from trainer.extra import keras, tensorflow
+from trainer.inputs import input_for
 from trainer.learner import Learner
 from trainer.logistic import fit_logistic
 from trainer.metrics import auroc
-from trainer.networks import build_network, input_of, network
+from trainer.networks import build_network, network
 from trainer.recipe import Recipe
 
 
@@ -85,7 +85,7 @@ def fit(
     keras().utils.set_random_seed(recipe.seed)
     tensorflow().config.experimental.enable_op_determinism()
     learned = network(recipe.network).learned
-    model = build_network(recipe.network, classes, _input(recipe))
+    model = build_network(recipe.network, classes, input_for(recipe))
     run = _Run(recipe, train, validation, classes, Learner(model, recipe, frozen_norm=learned))
     epochs = recipe.epochs if recipe.tune or not learned else 0
     watcher.start(model.count_params(), epochs)
@@ -213,10 +213,6 @@ class _Run:
         for at in range(batches):
             # sorted, so that a file of pictures is read forwards
             yield np.sort(order[at * self._recipe.batch : (at + 1) * self._recipe.batch])
-
-
-def _input(recipe: Recipe) -> InputSpec:
-    return input_of(recipe.network, recipe.side)
 
 
 def _look(learner: Learner, part: Part, classes: int) -> tuple[float, float, float]:

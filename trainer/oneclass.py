@@ -25,10 +25,18 @@ SIDE = 224  # on magnetic-tile 0.826 against 0.758 at 128 px
 BATCH = 32
 
 
-def one_class_recipe(seed: int, side: int | None) -> Recipe:
+def one_class_recipe(
+    seed: int, side: int | None, region: tuple[float, float, float, float] | None = None
+) -> Recipe:
     """Nothing is tuned: the features are ImageNet's, the rest is arithmetic without chance."""
     return Recipe(
-        network=NETWORK, epochs=0, seed=seed, side=side or SIDE, tune=False, variations=NONE
+        network=NETWORK,
+        epochs=0,
+        seed=seed,
+        side=side or SIDE,
+        tune=False,
+        variations=NONE,
+        region=region,
     )
 
 
@@ -38,7 +46,7 @@ def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) 
     Raises MissingPartError without the package of the weights, DatasetError for too few pictures.
     """
     started = time.monotonic()
-    wanted = input_of("pretrained", recipe.side)
+    wanted = input_of("pretrained", recipe.side).model_copy(update={"region": recipe.region})
     display.say(f"network        {recipe.network}, {wanted.width} px, from good parts only")
     parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
     preview = work.folder / f"{version}.png"
@@ -53,6 +61,7 @@ def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) 
     return Trial(
         recipe=recipe,
         input=wanted,
+        reasons=(),
         model=model,
         history=(),
         parts=parts,

@@ -32,6 +32,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=_positive, help="pictures a step")
     add("--seed", type=_seed, default=0, help="(%(default)s)")
     add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
+    add("--colour", choices=("rgb", "grey"), help="of the input; as the pictures are")
+    add(
+        "--region",
+        type=_region,
+        metavar="X,Y,W,H",
+        help="the part of each picture that is looked at, as fractions of it: 0.1,0,0.8,1",
+    )
     add("--frozen", action="store_true", help="pretrained: fit the last layer only")
     add(
         "--without",
@@ -51,7 +58,7 @@ def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
     """Ends with a usage error where an option belongs to one network and none was named."""
     if args.network != "auto":
         return
-    for name in ("epochs", "batch", "side", "frozen"):
+    for name in ("epochs", "batch", "side", "colour", "frozen"):
         if getattr(args, name):
             parser.error(
                 f"--{name} belongs to one network, and auto tries several; name one, for example "
@@ -62,19 +69,21 @@ def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
 def order_of(args: argparse.Namespace) -> Order:
     """What to train: the network's usual recipe, changed as the options say.
 
-    With auto only the seed and the variations of the pictures are for all candidates.
+    With auto only the seed, the region and the variations of the pictures are for all.
     """
     auto = args.network == "auto"
     if args.network == "one-class":
         from trainer.oneclass import one_class_recipe
 
-        return Order(one_class_recipe(args.seed, args.side), one_class=True)
+        return Order(one_class_recipe(args.seed, args.side, args.region), one_class=True)
     recipe = usual("pretrained" if auto else args.network)
     recipe = recipe.changed(
         epochs=args.epochs,
         batch=args.batch,
         seed=args.seed,
         side=args.side,
+        colour=args.colour,
+        region=args.region,
         tune=False if args.frozen else None,
         variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
     )
@@ -100,6 +109,18 @@ def _side(text: str) -> int:
     if not 32 <= value <= 512:
         raise argparse.ArgumentTypeError(f"{text} is not between 32 and 512")
     return value
+
+
+def _region(text: str) -> tuple[float, float, float, float]:
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not four numbers, X,Y,W,H, as in 0.1,0,0.8,1"
+        ) from None
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
+        raise argparse.ArgumentTypeError(f"{text} is not inside the picture (fractions, 0 to 1)")
+    return x, y, w, h
 
 
 def _seed(text: str) -> int:

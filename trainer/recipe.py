@@ -1,7 +1,7 @@
 """How a network is trained: every number that decides the weights, and what suits each network."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from trainer.augment import Variations
 
@@ -14,7 +14,8 @@ class Recipe:
     it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
     `average` is the share of the past in the running mean of the weights, which is what is judged
     and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is
-    the input's width and height in pixels, None as the network usually has it. `tune` is for
+    the input's width and height in pixels, None as the network usually has it; so is `colour`.
+    `region` is x, y, width, height as fractions of the picture, None for all of it. `tune` is for
     networks that bring weights: without it only the head is fitted.
     """
 
@@ -32,6 +33,8 @@ class Recipe:
     dropout: float = 0.0
     average: float = 0.0
     side: int | None = None
+    colour: Literal["rgb", "grey"] | None = None
+    region: tuple[float, float, float, float] | None = None
     tune: bool = True
     variations: Variations = field(default_factory=Variations)
 

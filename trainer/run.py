@@ -142,7 +142,8 @@ def _finish(
         thresholds=Thresholds(reject_at=1, review_from=1),
         data=_provenance(data, work.fingerprint)
         | {"one_class": recipe.network == NETWORK, "audit": audited},
-        training=recipe.as_json() | {"best_epoch": best, "ran": len(trial.history)},
+        training=recipe.as_json()
+        | {"best_epoch": best, "ran": len(trial.history), "input": list(trial.reasons)},
         tools=_tools(),
     )
     found = {

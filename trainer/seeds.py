@@ -53,6 +53,8 @@ def recipe_from(training: dict[str, Any]) -> Recipe:
     values = {name: value for name, value in training.items() if name in known}
     if isinstance(values.get("variations"), dict):
         values["variations"] = Variations(**values["variations"])
+    if isinstance(values.get("region"), list):
+        values["region"] = tuple(values["region"])
     return Recipe(**values)
 
 

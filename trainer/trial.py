@@ -12,8 +12,8 @@ from trainer.checkpoint import Checkpoint
 from trainer.dataset import Dataset
 from trainer.dataset import Part as PartName
 from trainer.fit import Epoch, Part, fit
+from trainer.inputs import choose_input, describe_input, input_for, look
 from trainer.metrics import auroc
-from trainer.networks import input_of
 from trainer.networks.cost import multiply_adds
 from trainer.parts import load_parts
 from trainer.preview import write_preview
@@ -36,13 +36,15 @@ class Work:
 class Trial:
     """A trained network. `auroc` and `recall` are of the validation part: never of the test part.
 
-    `preview` is a sheet of training pictures as the network saw them.
+    `reasons` say why the input is as it is; `preview` is a sheet of training pictures as the
+    network saw them.
     `recall` is the share of defects above the score that `false_reject`, 0 to 1, of the good
     parts reach. `milliseconds` are of one picture in int8 on this machine; None if not measured.
     """
 
     recipe: Recipe
     input: InputSpec
+    reasons: tuple[str, ...]
     model: Any
     history: tuple[Epoch, ...]
     parts: dict[PartName, Part]
@@ -84,8 +86,11 @@ def run_trial(
     `version` names recipe and pictures: what a stopped run kept under another is not taken.
     """
     started = time.monotonic()
-    wanted = input_of(recipe.network, recipe.side)
-    display.say(f"network        {recipe.network}, {wanted.width} px, seed {recipe.seed}")
+    recipe, why = choose_input(recipe, look(work.data, recipe.region))
+    wanted = input_for(recipe)
+    display.say(f"network        {recipe.network}, {describe_input(wanted)}, seed {recipe.seed}")
+    for reason in why:
+        display.say(f"               {reason}")
     parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
     preview = work.folder / f"{version}.png"
     write_preview(preview, parts["train"], work.data.labels, recipe.variations, recipe.seed)
@@ -105,6 +110,7 @@ def run_trial(
     return Trial(
         recipe=recipe,
         input=wanted,
+        reasons=why,
         model=model,
         history=tuple(history),
         parts=parts,

@@ -20,6 +20,7 @@ def _trial(network: str, auroc: float, recall: float, milliseconds: float | None
     return Trial(
         recipe=Recipe(network=network),
         input=InputSpec(width=64, height=64),
+        reasons=(),
         model=None,
         history=(),
         parts={},

@@ -109,7 +109,8 @@ def training_section(facts: Facts) -> str:
             + figure(auroc_chart(facts.history), "AUROC on the parts held out; 0.5 is guessing.")
             + "</div>"
         )
-    return section("Training", charts, words(recipe, "hint"))
+    why = "; ".join(str(reason) for reason in training.get("input") or [])
+    return section("Training", charts, words(f"{recipe}. Input: {why}" if why else recipe, "hint"))
 
 
 def ranking_section(facts: Facts) -> str:
