@@ -4,6 +4,7 @@ import argparse
 
 from trainer.recipe import Order, usual
 
+HUB = "keras:"
 NETWORKS = ("baseline", "compact", "pretrained", "auto", "one-class")
 
 
@@ -14,7 +15,14 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group(
         "training", "What is not given is as it suits the network."
     ).add_argument
-    add("--network", choices=NETWORKS, default="baseline", help="(%(default)s)")
+    add(
+        "--network",
+        type=_network,
+        default="baseline",
+        metavar="NAME",
+        help=f"{', '.join(NETWORKS)}, or keras:NAME for one of keras.applications, whose weights "
+        "are fetched (%(default)s)",
+    )
     add(
         "--time-budget",
         type=_minutes,
@@ -27,7 +35,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=_positive, help="pictures a step")
     add("--seed", type=_seed, default=0, help="(%(default)s)")
     add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
-    add("--frozen", action="store_true", help="pretrained: fit the last layer only")
+    add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
     add(
         "--without",
         action="append",
@@ -40,6 +48,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="turn training pictures by 90° too: for parts that come to lie in any direction",
     )
+    add(
+        "--turn",
+        type=_degrees,
+        default=0.0,
+        metavar="DEGREES",
+        help="turn training pictures by up to so much: for parts that lie askew now and then",
+    )
 
 
 def order_of(args: argparse.Namespace) -> Order:
@@ -51,14 +66,16 @@ def order_of(args: argparse.Namespace) -> Order:
         from trainer.oneclass import one_class_recipe
 
         return Order(one_class_recipe(args.seed, args.side), one_class=True)
-    recipe = usual("pretrained" if args.network == "auto" else args.network)
+    from_hub = args.network.startswith(HUB)
+    recipe = usual("pretrained" if from_hub or args.network == "auto" else args.network)
     recipe = recipe.changed(
+        network=args.network if from_hub else None,
         epochs=args.epochs,
         batch=args.batch,
         seed=args.seed,
         side=args.side,
         tune=False if args.frozen else None,
-        variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
+        variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
     )
     auto = args.network == "auto"
     return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline)
@@ -68,6 +85,21 @@ def _minutes(text: str) -> float:
     value = float(text)
     if not 0 < value <= 10_000:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10000 minutes")
+    return value
+
+
+def _network(text: str) -> str:
+    if text not in NETWORKS and not (text.startswith(HUB) and text != HUB):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(NETWORKS)} and no keras:NAME"
+        )
+    return text
+
+
+def _degrees(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 45:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 45 degrees")
     return value
 
 

@@ -19,6 +19,8 @@ from trainer.contest import as_table, candidates, plan, plan_as_json, plan_from_
 from trainer.dataset import PARTS, Dataset, load_dataset
 from trainer.extra import keras, tensorflow
 from trainer.metrics import Evaluation
+from trainer.networks import build_network, input_of
+from trainer.networks.hub import PREFIX as HUB
 from trainer.oneclass import NETWORK, one_class_trial
 from trainer.progress import Display
 from trainer.recipe import Order, Recipe, usual
@@ -70,6 +72,10 @@ def train(
     test = data.counts()["test"]
     check_provable(wish, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
+    if order.recipe.network.startswith(HUB):
+        # built once for nothing: weights that cannot be fetched are said before time is spent
+        wanted = input_of(order.recipe.network, order.recipe.side)
+        build_network(order.recipe.network, len(data.labels), wanted)
     with Display() as display:
         display.say(describe(data))
         audited = audit_training(data, allow_leaks, display)
