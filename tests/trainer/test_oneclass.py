@@ -69,13 +69,13 @@ def test_the_scale_puts_good_parts_low() -> None:
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.sampled_from([None, 0.05, 0.3]))
 @settings(max_examples=60, deadline=None)
 def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None) -> None:
-    """In order, and at most 2 % of the good parts fail, 5 % do not pass, where scores differ."""
+    """In order, and at most 2 % of the good parts fail, 10 % do not pass, where scores differ."""
     scores = np.array(steps) / 21
     at = from_good(scores, Wish(max_false_reject=limit))
     assert 0 <= at.review_from <= at.reject_at <= 1
     if limit is None:
         assert (scores >= at.reject_at).mean() <= 0.02
-        assert (scores >= at.review_from).mean() <= 0.05
+        assert (scores >= at.review_from).mean() <= 0.1
     assert "no defect" in at.chosen
 
 
