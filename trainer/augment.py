@@ -1,6 +1,7 @@
 """Variations of a picture that leave its class as it is: more looks at the same few parts."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ SHIFT = 3 / 64  # of the width or height, either way
 LIGHT = 0.2  # brightness is multiplied by 0.8 to 1.2
 BLUR = 0.8  # sigma in pixels, at most
 NOISE = 4.0  # grey levels of standard deviation, at most
+TURNING = 1  # tells the random numbers of turns from those of noise
 SELDOM = 0.25  # blur and noise are for one picture in four: they hide the smallest defects
 
 Pictures = NDArray[np.uint8]
@@ -20,7 +22,8 @@ class Variations:
     """Which variations may happen. Each can be switched off by name with --without.
 
     Quarter turns suit parts that come to lie in any direction, and hide what always runs one way,
-    as a solar cell's busbars do: they must be asked for.
+    as a solar cell's busbars do: they must be asked for. So must small turns, for parts that lie
+    askew now and then: `turn` is by how many degrees at most, either way; 0 is not at all.
     """
 
     flip: bool = True
@@ -30,14 +33,18 @@ class Variations:
     light: bool = True
     blur: bool = True
     noise: bool = True
+    turn: float = 0.0
 
-    def chosen(self, without: set[str], quarter_turn: bool) -> "Variations":
-        """The same with quarter turns where wanted, and those of these names switched off."""
-        mine = asdict(self) | ({"quarter_turn": True} if quarter_turn else {})
-        return Variations(**{name: on and name not in without for name, on in mine.items()})
+    def chosen(self, without: set[str], quarter_turn: bool, turn: float = 0.0) -> "Variations":
+        """The same with turns where wanted, and those of these names switched off."""
+        wanted: dict[str, Any] = {
+            "quarter_turn": quarter_turn or self.quarter_turn,
+            "turn": turn or self.turn,
+        }
+        return replace(self, **wanted | dict.fromkeys(without, False))
 
 
-NAMES = tuple(field.name for field in fields(Variations))
+NAMES = tuple(field.name for field in fields(Variations) if field.name != "turn")
 NONE = Variations(**dict.fromkeys(NAMES, False))
 
 
@@ -47,8 +54,8 @@ def augment(
     """Each picture flipped, turned, shifted, lit, blurred and made noisy at random.
 
     `pictures` is uint8, (n, height, width, channels), 0 to 255; so is what comes back, always a
-    copy. The border repeats the outermost pixels. The same state of `rng` gives the same
-    variations, and what is switched off does not change the others.
+    copy. Shifts repeat the outermost pixels, small turns mirror what lies inside. The same state
+    of `rng` gives the same variations, and what is switched off does not change the others.
     """
     n, height, width = len(pictures), *pictures.shape[1:3]
     reach_down, reach_right = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
@@ -69,6 +76,9 @@ def augment(
         rows = np.clip(np.arange(height) - down[at], 0, height - 1)
         columns = np.clip(np.arange(width) - right[at], 0, width - 1)
         values = picture[rows[:, None], columns[None]].astype(np.float32)
+        if variations.turn:
+            own = np.random.default_rng([seeds[at], TURNING])
+            values = _turned(values, own.uniform(-variations.turn, variations.turn))
         if variations.light:
             values *= np.float32(light[at])
         if variations.blur and blur[at]:
@@ -80,3 +90,11 @@ def augment(
             values += grey * np.float32(noise[at])
         result[at] = np.clip(np.rint(values), 0, 255)
     return result
+
+
+def _turned(values: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+    """About the middle; float32, (height, width, channels), as it came."""
+    height, width = values.shape[:2]
+    around = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    turned = cv2.warpAffine(values, around, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(turned, np.float32).reshape(values.shape)

@@ -32,8 +32,9 @@ class Claim:
         fewer = ""
         if self.seen.n - self.seen.independent >= 1:
             fewer = f" (several of one part: they count as {self.seen.independent:.0f})"
+        cases = self.cases.removesuffix("s") if self.seen.k == 1 else self.cases
         return (
-            f"{self.seen.k} {self.cases} in {self.seen.n} {self.what}{fewer}: "
+            f"{self.seen.k} {cases} in {self.seen.n} {self.what}{fewer}: "
             f"at most {percent(self.seen.at_most)} at 95 %"
         )
 

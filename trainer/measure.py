@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.inspection.inspector import load_inspector
 from trainer.dataset import Dataset, load_dataset
 from trainer.metrics import Evaluation
-from trainer.pictures import load_pictures
+from trainer.pictures import batches_of
 from trainer.progress import Display
 from trainer.run import as_file, describe
 from trainer.rundir import write_json
@@ -38,8 +37,13 @@ def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluatio
     data = _load(root, inspector.ok_label, recorded)
     with Display() as display:
         display.say(describe(data))
-        pictures = load_pictures(data.of("test"), inspector.input, display.reading)
-    found = np.array([inspector.judge(picture).score for picture in pictures])
+        found = np.array(
+            [
+                inspector.judge(picture).score
+                for batch in batches_of(data.of("test"), inspector.input, display.reading)
+                for picture in batch
+            ]
+        )
     judged = judge_test(data, found, inspector.thresholds)
     identity = inspector.identity
     _write(json_file, judged, identity.name, identity.version, data)
@@ -56,8 +60,8 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
     data = _load(root, spec.ok_label, spec.data)
     with Display() as display:
         display.say(describe(data))
-        pictures = load_pictures(data.of("test"), spec.input, display.reading)
-    found: NDArray[np.float64] = scores(model, spec, pictures)
+        batches = batches_of(data.of("test"), spec.input, display.reading)
+        found = np.concatenate([scores(model, spec, batch) for batch in batches])
     judged = judge_test(data, found, spec.thresholds, Wish.from_json(spec.training.get("wish")))
     _write(json_file, judged, spec.name, spec.version, data)
     return judged

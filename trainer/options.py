@@ -4,6 +4,7 @@ import argparse
 
 from trainer.recipe import Order, usual
 
+HUB = "keras:"
 NETWORKS = ("baseline", "compact", "pretrained", "auto", "one-class")
 
 
@@ -16,9 +17,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     ).add_argument
     add(
         "--network",
-        choices=NETWORKS,
+        type=_network,
         default="auto",
-        help="auto tries those that suit and takes the best by parts held out (%(default)s)",
+        metavar="NAME",
+        help=f"{', '.join(NETWORKS)}, or keras:NAME for one of keras.applications, whose weights "
+        "are fetched; auto tries those that suit, takes the best by parts held out (%(default)s)",
     )
     add(
         "--time-budget",
@@ -39,7 +42,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="X,Y,W,H",
         help="the part of each picture that is looked at, as fractions of it: 0.1,0,0.8,1",
     )
-    add("--frozen", action="store_true", help="pretrained: fit the last layer only")
+    add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
     add(
         "--without",
         action="append",
@@ -51,6 +54,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--quarter-turns",
         action="store_true",
         help="turn training pictures by 90° too: for parts that come to lie in any direction",
+    )
+    add(
+        "--turn",
+        type=_degrees,
+        default=0.0,
+        metavar="DEGREES",
+        help="turn training pictures by up to so much: for parts that lie askew now and then",
     )
 
 
@@ -76,8 +86,10 @@ def order_of(args: argparse.Namespace) -> Order:
         from trainer.oneclass import one_class_recipe
 
         return Order(one_class_recipe(args.seed, args.side, args.region), one_class=True)
-    recipe = usual("pretrained" if auto else args.network)
+    from_hub = args.network.startswith(HUB)
+    recipe = usual("pretrained" if from_hub or auto else args.network)
     recipe = recipe.changed(
+        network=args.network if from_hub else None,
         epochs=args.epochs,
         batch=args.batch,
         seed=args.seed,
@@ -85,7 +97,7 @@ def order_of(args: argparse.Namespace) -> Order:
         colour=args.colour,
         region=args.region,
         tune=False if args.frozen else None,
-        variations=recipe.variations.chosen(set(args.without), args.quarter_turns),
+        variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
     )
     return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline)
 
@@ -94,6 +106,21 @@ def _minutes(text: str) -> float:
     value = float(text)
     if not 0 < value <= 10_000:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10000 minutes")
+    return value
+
+
+def _network(text: str) -> str:
+    if text not in NETWORKS and not (text.startswith(HUB) and text != HUB):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(NETWORKS)} and no keras:NAME"
+        )
+    return text
+
+
+def _degrees(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 45:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 45 degrees")
     return value
 
 

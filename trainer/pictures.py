@@ -1,8 +1,10 @@
 """Pictures as the network sees them, decoded and reduced by the daemon's own path."""
 
+import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from trainer.dataset import Sample
 from trainer.manifest import NAMED
 
 Progress = Callable[[int, int], None]
+BATCH = 64
 
 
 def load_pictures(
@@ -30,14 +33,34 @@ def load_pictures(
     return pictures
 
 
+def batches_of(
+    samples: Sequence[Sample], spec: InputSpec, progress: Progress | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """The same, at most 64 pictures at a time and never more in memory.
+
+    The error about unreadable pictures comes after the last batch.
+    """
+    batch = np.empty((BATCH, *spec.shape), np.uint8)
+    filled = 0
+    for picture in _each(samples, spec, progress):
+        batch[filled] = picture
+        filled += 1
+        if filled == BATCH:
+            yield batch.copy()
+            filled = 0
+    if filled:
+        yield batch[:filled].copy()
+
+
 def map_pictures(
     samples: Sequence[Sample], spec: InputSpec, file: Path, progress: Progress | None = None
 ) -> NDArray[np.uint8]:
-    """The same, kept in `file` and mapped into memory read-only, so that any number fits.
+    """The same as `load_pictures`, kept in `file`, so that any number fits.
 
-    A file that is there already is taken as it is: name it by what decides its content. It
-    appears whole or not at all. Raises DatasetError, and EdgeInspectError when it cannot be
-    written.
+    What comes back is read-only; its rows are read from the file when they are asked for, as
+    copies, and only those are in memory. A file that is there already is taken as it is: name it
+    by what decides its content. It appears whole or not at all. Raises DatasetError, and
+    EdgeInspectError when it cannot be written.
     """
     shape = (len(samples), *spec.shape)
     if not file.exists():
@@ -57,10 +80,27 @@ def map_pictures(
             ) from error
         finally:
             half.unlink(missing_ok=True)
-    found: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
-    if found.shape != shape or found.dtype != np.uint8:
-        raise EdgeInspectError(f"{file}: holds {found.shape}, not {shape}; remove it")
-    return found
+    with file.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        there, _order, kind = np.lib.format.read_array_header_1_0(stream)
+        begin = stream.tell()
+    if there != shape or kind != np.uint8:
+        raise EdgeInspectError(f"{file}: holds {there}, not {shape}; remove it")
+    return _Kept(file, np.uint8, "r", begin, shape)
+
+
+class _Kept(np.memmap[Any, np.dtype[np.uint8]]):
+    """Pictures in a file of which only the rows in use are in memory.
+
+    A plain mapping would keep every page that was ever looked at until the system is short of
+    memory: nothing is lost by that, but nobody could see how little a training needs.
+    """
+
+    def __getitem__(self, index: Any) -> Any:
+        rows = np.array(super().__getitem__(index))
+        if isinstance(self.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.base.madvise(mmap.MADV_DONTNEED)
+        return rows
 
 
 def _each(

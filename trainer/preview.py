@@ -1,5 +1,7 @@
 """A sheet of training pictures as the network will see them, so that a person can object."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,14 +18,22 @@ GAP = 4  # pixels
 CELL = 128  # pixels, the width and height at which each is shown
 
 
+Vary = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
+
+
 def preview_sheet(
-    part: Part, labels: tuple[str, ...], variations: Variations, seed: int
+    part: Part,
+    labels: tuple[str, ...],
+    variations: Variations,
+    seed: int,
+    vary: Vary | None = None,
 ) -> NDArray[np.uint8]:
     """A picture of pictures, uint8, (height, width, 3), BGR: a row each, its class on the left.
 
     The classes take turns. The first column is the input as preprocessing leaves it, the others
-    are what one epoch each would make of it.
+    are what one epoch each would make of it: by `variations`, or by `vary` where given.
     """
+    vary = vary or partial(augment, variations=variations)
     rng = np.random.default_rng(seed)
     rows = _chosen(part, len(labels), rng)
     left = 110
@@ -31,7 +41,7 @@ def preview_sheet(
     sheet = np.full((GAP + len(rows) * (CELL + GAP), width, 3), 255, np.uint8)
     for number, row in enumerate(rows):
         own = part.pictures[row : row + 1]
-        seen = [own[0], *(augment(own, rng, variations)[0] for _ in range(COLUMNS - 1))]
+        seen = [own[0], *(vary(own, rng)[0] for _ in range(COLUMNS - 1))]
         top = GAP + number * (CELL + GAP)
         for column, picture in enumerate(seen):
             at = left + column * (CELL + GAP)
@@ -43,10 +53,16 @@ def preview_sheet(
 
 
 def write_preview(
-    path: Path, part: Part, labels: tuple[str, ...], variations: Variations, seed: int
+    path: Path,
+    part: Part,
+    labels: tuple[str, ...],
+    variations: Variations,
+    seed: int,
+    *,
+    vary: Vary | None = None,
 ) -> None:
     """Writes the sheet as PNG. Raises EdgeInspectError when it cannot be written."""
-    made, content = cv2.imencode(".png", preview_sheet(part, labels, variations, seed))
+    made, content = cv2.imencode(".png", preview_sheet(part, labels, variations, seed, vary))
     assert made
     try:
         path.write_bytes(content.tobytes())

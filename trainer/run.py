@@ -19,6 +19,8 @@ from trainer.contest import as_table, candidates, plan, plan_as_json, plan_from_
 from trainer.dataset import PARTS, Dataset, load_dataset
 from trainer.extra import keras, tensorflow
 from trainer.metrics import Evaluation
+from trainer.networks import build_network, input_of
+from trainer.networks.hub import PREFIX as HUB
 from trainer.oneclass import NETWORK, one_class_trial
 from trainer.progress import Display
 from trainer.recipe import Order, Recipe, usual
@@ -70,6 +72,10 @@ def train(
     test = data.counts()["test"]
     check_provable(wish, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
+    if order.recipe.network.startswith(HUB):
+        # built once for nothing: weights that cannot be fetched are said before time is spent
+        wanted = input_of(order.recipe.network, order.recipe.side)
+        build_network(order.recipe.network, len(data.labels), wanted)
     with Display() as display:
         display.say(describe(data))
         audited = audit_training(data, allow_leaks, display)
@@ -82,7 +88,7 @@ def train(
             write_json(run / CANDIDATES, {"candidates": entries, "why": why})
         model_name = name or root.resolve().name or "model"
         if order.baseline and taken.recipe.network != "baseline":
-            plain = usual("baseline").changed(seed=order.recipe.seed)
+            plain = usual("baseline").changed(seed=order.recipe.seed, region=order.recipe.region)
             version = _version(work.fingerprint, plain)
             trial = run_trial(work, plain, version, display, FALSE_REJECT, timed=False)
             (run / BASELINE).mkdir(exist_ok=True)

@@ -36,6 +36,9 @@ def test_the_claim_is_said_as_a_plant_says_it() -> None:
     """0 escapes in 81 defects: at most 3.6 % at 95 %; fewer when parts were seen twice."""
     found = claims(rate_of(0, 81), rate_of(2, 100), Wish())
     assert found.escape.as_text() == "0 escapes in 81 defects: at most 3.6 % at 95 %"
+    assert (
+        claims(rate_of(1, 81), rate_of(2, 90), Wish()).escape.as_text().startswith("1 escape in 81")
+    )
     assert found.refusals() == []
     alike = claims(rate_of(0, 81, 13.0), rate_of(2, 100), Wish()).escape.as_text()
     assert "they count as 13" in alike

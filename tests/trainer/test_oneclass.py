@@ -1,7 +1,9 @@
-"""A model from good parts only: its distance, its thresholds, and what it never learns from."""
+"""A model from good parts only: what is painted, its thresholds, and what it never learns from."""
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,42 +11,56 @@ from hypothesis import strategies as st
 
 from edge.errors import DatasetError
 from tests.trainer.conftest import Draw, write_manifest
-from trainer.curves import auroc
+from trainer.__main__ import main as edge_train
 from trainer.dataset import ANOMALY, load_dataset
-from trainer.normal import fit_normal, scale_of, with_distance
+from trainer.extra import keras
+from trainer.logistic import fit_logistic
+from trainer.networks import HEAD
+from trainer.oneclass import odds_of, scale_of, set_head
+from trainer.painting import KINDS, paint
 from trainer.thresholds import from_good, thresholds_for
 from trainer.wish import Wish
 
 
-def _features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
+def _good(count: int, seed: int, shape: tuple[int, int, int] = (48, 64, 3)) -> np.ndarray:
+    """Grey pictures with a little noise."""
     rng = np.random.default_rng(seed)
-    mix = np.random.default_rng(0).normal(size=(12, 12)) * np.arange(1, 13)
-    return np.asarray((rng.normal(size=(n, 12)) + shift * np.eye(12)[0]) @ mix + 5)
+    return np.clip(rng.normal(120, 6, (count, *shape)), 0, 255).astype(np.uint8)
 
 
-def test_what_is_unlike_good_parts_is_far() -> None:
-    """Parts off in one direction score higher, whatever the scales and mixtures of features."""
-    normal = fit_normal(_features(300, 1))
-    near, far = normal.distances(_features(200, 2)), normal.distances(_features(200, 3, 6.0))
-    assert auroc(np.concatenate([near, far]), np.arange(400) >= 200) > 0.9
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(48, 64, 3), (32, 32, 1), (90, 40, 3)]))
+@settings(max_examples=20, deadline=None)
+def test_each_painting_shows_one_defect(seed: int, shape: tuple[int, int, int]) -> None:
+    """Every picture is changed somewhere, few in most places, originals stay as they are, and the
+    same seed paints the same."""
+    good = _good(8, 1, shape)
+    before = good.copy()
+    painted = paint(good, good[::-1], np.random.default_rng(seed))
+    assert painted.shape == good.shape
+    assert painted.dtype == np.uint8
+    assert (good == before).all()
+    changed = (painted != good).reshape(8, -1).mean(axis=1)
+    assert (changed > 0).all()
+    assert np.median(changed) < 0.5
+    assert (painted == paint(good, good[::-1], np.random.default_rng(seed))).all()
 
 
-def test_fewer_pictures_than_features_are_enough() -> None:
-    """25 pictures of 200 features give finite distances; 19 are refused."""
+def test_every_kind_of_defect_is_painted() -> None:
+    """Each kind changes a picture by more than its noise, and none covers it."""
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(25, 200))
-    features[:, 7] = 3.0  # a feature that never changes
-    normal = fit_normal(features)
-    assert np.isfinite(normal.distances(features)).all()
-    with pytest.raises(DatasetError, match="at least 20"):
-        fit_normal(features[:19])
+    for kind in KINDS:
+        for picture in _good(6, 2):
+            values = picture.astype(np.float32)
+            away = np.abs(kind(values, picture[::-1], 20.0, rng) - values).max(axis=2)
+            assert away.max() > 4
+            assert (away > 8).mean() < 0.4
 
 
 def test_the_scale_puts_good_parts_low() -> None:
     """Half of the good parts score below 0.05 and all but 1 % below 0.5; equal ones stay finite."""
-    distances = np.random.default_rng(0).gamma(9, 2, 4000)
-    factor, offset = scale_of(distances)
-    scores = 1 / (1 + np.exp(-(factor * distances + offset)))
+    odds = np.random.default_rng(0).gamma(9, 2, 4000) - 30
+    factor, offset = scale_of(odds)
+    scores = 1 / (1 + np.exp(-(factor * odds + offset)))
     assert np.median(scores) == pytest.approx(0.05, abs=1e-3)
     assert (scores >= 0.5).mean() == pytest.approx(0.01, abs=2e-3)
     assert np.isfinite(scale_of(np.full(9, 3.0))).all()
@@ -53,13 +69,13 @@ def test_the_scale_puts_good_parts_low() -> None:
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.sampled_from([None, 0.05, 0.3]))
 @settings(max_examples=60, deadline=None)
 def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None) -> None:
-    """In order, and at most 2 % of the good parts fail, 5 % do not pass, where scores differ."""
+    """In order, and at most 2 % of the good parts fail, 10 % do not pass, where scores differ."""
     scores = np.array(steps) / 21
     at = from_good(scores, Wish(max_false_reject=limit))
     assert 0 <= at.review_from <= at.reject_at <= 1
     if limit is None:
         assert (scores >= at.reject_at).mean() <= 0.02
-        assert (scores >= at.review_from).mean() <= 0.05
+        assert (scores >= at.review_from).mean() <= 0.1
     assert "no defect" in at.chosen
 
 
@@ -110,17 +126,56 @@ def test_good_parts_that_are_none_are_missed(draw_dataset: Draw) -> None:
 
 
 @pytest.mark.train
-def test_the_layers_are_the_arithmetic(require_tensorflow: None, tmp_path: Path) -> None:
-    """The network gives the same score as the distance by hand."""
-    import keras
+def test_the_last_layer_is_the_fit(require_tensorflow: None, require_train: None) -> None:
+    """The network gives the score that the fit gives by hand, on the scale of good parts."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(90, 12)) * np.arange(1, 13) + 5
+    classes = (features[:, 0] + rng.normal(size=90) > 5).astype(np.int64)
+    linear, _strength, area = fit_logistic(features, classes, np.arange(90), 2, 0)
+    assert area > 0.6
+    k = keras()
+    entered = k.Input((12,))
+    model = k.Model(entered, k.layers.Dense(2, activation="softmax", name=HEAD)(entered))
+    held_out = odds_of(linear, features[classes == 0])
+    set_head(model, linear, held_out)
+    factor, offset = scale_of(held_out)
+    wanted = 1 / (1 + np.exp(-(factor * odds_of(linear, features) + offset)))
+    assert np.asarray(model(features.astype(np.float32)))[:, 1] == pytest.approx(wanted, abs=1e-4)
 
-    features = _features(60, 1)
-    normal = fit_normal(features)
-    factor, offset = scale_of(normal.distances(_features(60, 2)))
-    entered = keras.Input((12,))
-    model = with_distance(
-        keras.Model(entered, keras.layers.Identity()(entered)), normal, factor, offset
-    )
-    some = _features(9, 3, 2.0)
-    wanted = 1 / (1 + np.exp(-(factor * normal.distances(some) + offset)))
-    assert np.asarray(model(some.astype(np.float32)))[:, 1] == pytest.approx(wanted, abs=1e-4)
+
+def _tile(path: Path, seed: int, dented: bool) -> None:
+    """A grey part with grain, under a light that changes; a dent is a dark spot."""
+    rng = np.random.default_rng(seed)
+    light = rng.uniform(100, 160) + rng.uniform(-25, 25) * np.linspace(-1, 1, 64)[:, None, None]
+    pixels = light + rng.uniform(5, 16) * rng.standard_normal((64, 64, 3)).astype(np.float32)
+    if dented:
+        x, y = rng.integers(16, 48, 2).tolist()
+        cv2.circle(pixels, (x, y), 7, (30.0, 30.0, 30.0), -1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.train
+def test_from_good_parts_to_a_model_file(
+    require_tensorflow: None, require_train: None, tmp_path: Path
+) -> None:
+    """Trained on good parts only it finds dents that it never saw, and becomes a model file that
+    gives the same verdicts."""
+    from converter.__main__ import main as edge_convert
+
+    data = tmp_path / "tiles"
+    for part, count in (("train", 80), ("test", 20)):
+        for at in range(count):
+            _tile(data / part / "ok" / f"{part}{at}.png", at + 1000 * (part == "test"), False)
+    for at in range(20):
+        _tile(data / "test/dent" / f"{at}.png", at + 5000, True)
+    (data / "train/dent").mkdir()
+    _tile(data / "train/dent/one.png", 9000, True)
+    run = tmp_path / "run"
+    options = ["--network", "one-class", "--side", "64", "--no-baseline", "--allow-leaks"]
+    assert edge_train([str(data), "-o", str(run), *options]) == 0
+    test = json.loads((run / "evaluation.json").read_text())["test"]
+    assert test["auroc"] > 0.9
+    assert test["n_defect"] == 21
+    assert edge_convert([str(run / "model.keras"), "--data", str(data), "-o", f"{run}.tflite"]) == 0
+    assert edge_train(["evaluate", f"{run}.tflite", str(data)]) == 0

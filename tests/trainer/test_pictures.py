@@ -8,10 +8,11 @@ import pytest
 from edge.errors import DatasetError, EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
-from trainer.dataset import PARTS, load_dataset
+from trainer.dataset import PARTS, Sample, load_dataset
 from trainer.parts import load_parts
-from trainer.pictures import load_pictures, map_pictures
+from trainer.pictures import BATCH, batches_of, load_pictures, map_pictures
 
+ANY = Sample(Path("x"), "x", "ok", "x", "train")
 GREY = InputSpec(width=16, height=16, channels=1, colour="grey", standardisation="per_picture")
 
 
@@ -56,3 +57,43 @@ def test_parts_never_take_the_pictures_of_other_inputs(tmp_path: Path, draw_data
         groups = small[part].groups
         assert groups is not None
         assert len(groups) == len(data.of(part))
+
+
+def test_rows_of_a_file_are_copies_however_they_are_asked_for(
+    tmp_path: Path, draw_dataset: Draw
+) -> None:
+    """One row, a slice, a choice and a second look give the pictures; changing what came back
+    changes nothing in the file."""
+    samples = load_dataset(draw_dataset(6)).of("train")
+    whole = load_pictures(samples, GREY)
+    mapped = map_pictures(samples, GREY, tmp_path / "train.npy")
+    for index in (2, slice(1, 4), np.array([3, 0, 3]), slice(None)):
+        rows = mapped[index]
+        assert not isinstance(rows, np.memmap)
+        assert (rows == whole[index]).all()
+        rows[...] = 0
+        assert (mapped[index] == whole[index]).all()
+
+
+def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    """After looking at every row of a large file, few of its pages are left in the process."""
+    file = tmp_path / "large.npy"
+    np.save(file, np.ones((4000, 64, 64, 1), np.uint8))
+    spec = GREY.model_copy(update={"width": 64, "height": 64})
+    mapped = map_pictures([ANY] * 4000, spec, file)
+    assert all(mapped[at : at + 50].all() for at in range(0, 4000, 50))
+    held = Path("/proc/self/smaps").read_text().partition(str(file))[2]
+    resident = next(line for line in held.splitlines() if line.startswith("Rss:"))
+    assert int(resident.split()[1]) < 1024
+
+
+@pytest.mark.parametrize("count", [0, 3, BATCH // 2 + 1])
+def test_batches_are_the_pictures_in_order(draw_dataset: Draw, count: int) -> None:
+    """Batch after batch they are what `load_pictures` gives, none larger than its size, and a
+    batch stays as it is when the next one comes."""
+    samples = (load_dataset(draw_dataset(6)).of("train") * BATCH)[: 3 * count]
+    batches = list(batches_of(samples, GREY))
+    assert sum(map(len, batches)) == 3 * count
+    assert all(len(batch) <= BATCH for batch in batches)
+    if count:
+        assert (np.concatenate(batches) == load_pictures(samples, GREY)).all()

@@ -28,7 +28,8 @@ LIKE_WORDS = 0.05
 LIKE_LOOK = 0.5
 LIKE_GRAIN = 0.5
 SMALL = 16  # pixels a side of the thumbnails that are compared
-BLOCK = 1024
+BLOCK = 1024  # rows that are compared with all others at once, and
+CELLS = 4_000_000  # products in memory at once: of a large set fewer rows
 
 
 def candidates(store: Store, common: Common, progress: Callable[[int, int], None]) -> Candidates:
@@ -103,5 +104,5 @@ def _best(
 
 
 def _blocks(n: int) -> list[slice]:
-    edges = [*range(0, n, BLOCK), n]
+    edges = [*range(0, n, max(1, min(BLOCK, CELLS // max(1, n)))), n]
     return [slice(start, end) for start, end in pairwise(edges)]

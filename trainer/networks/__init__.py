@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
-from trainer.networks import baseline, compact, pretrained
+from trainer.networks import baseline, compact, hub, pretrained
 from trainer.networks.terms import HEAD
 
 __all__ = ["HEAD", "NETWORKS", "Network", "build_network", "input_of"]
@@ -45,10 +46,20 @@ def build_network(name: str, classes: int, input_spec: InputSpec | None = None) 
 
 
 def network(name: str) -> Network:
-    """The network of that name. Raises EdgeInspectError for one that does not exist."""
+    """The network of that name. Raises EdgeInspectError for one that does not exist.
+
+    `keras:NAME` is a network of keras.applications; whether there is one shows when it is built.
+    """
+    if name.startswith(hub.PREFIX):
+        return Network(hub.INPUT, partial(_hub, name.removeprefix(hub.PREFIX)), learned=True)
     try:
         return NETWORKS[name]
     except KeyError:
         raise EdgeInspectError(
-            f"--network {name}: no such network; choose one of {', '.join(NETWORKS)}"
+            f"--network {name}: no such network; choose one of {', '.join(NETWORKS)}, "
+            f"or {hub.PREFIX}NAME for one of keras.applications"
         ) from None
+
+
+def _hub(name: str, spec: InputSpec, classes: int) -> Any:
+    return hub.from_hub(name, spec, classes)

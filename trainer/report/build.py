@@ -123,9 +123,9 @@ def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
     return section(
         "Pictures worth a look",
         words(
-            "Left the picture, right what the network looked at: covering a red region lowers the "
-            "score more than covering others does, covering a blue one raises it. A red region "
-            "beside the part means that it judges by something else than the part."
+            "Each picture twice, the second time with what the network looked at: covering a red "
+            "region lowers the score more than covering others does, covering a blue one raises "
+            "it. A red region beside the part means that it judges by something else than the part."
         ),
         *shown,
     )

@@ -74,16 +74,22 @@ def cards(rows: Sequence[Scored], root: Path, spec: InputSpec, judge: Judge) -> 
             continue
         seen = preprocess(pixels, spec)
         heat = overlaid(seen, occlusion(seen, judge))
-        found.append(Card(row, _uri(pixels), _uri(_enlarged(heat[..., ::-1]))))
+        found.append(Card(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
     return found
 
 
-def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = SIDE / max(pixels.shape[:2])
-    if scale <= 1:
-        return pixels
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+def _in_shape(
+    heat: NDArray[np.uint8], picture: NDArray[np.uint8], spec: InputSpec
+) -> NDArray[np.uint8]:
+    """The heat map as large as the gallery shows it, in the shape of what the model was shown.
+
+    The model takes every picture in one shape; stretched like that nobody finds the place again.
+    """
+    _x, _y, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
+    width, height = picture.shape[1] * w, picture.shape[0] * h
+    scale = SIDE / max(width, height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(heat, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _uri(pixels: NDArray[np.uint8]) -> str:

@@ -1,6 +1,7 @@
 """The report in words and tables, section by section, for a reader who makes parts, not models."""
 
 from html import escape
+from typing import Any
 
 from trainer.dataset import PARTS
 from trainer.metrics import OUTCOMES, Evaluation
@@ -88,13 +89,17 @@ def data_section(facts: Facts) -> str:
     )
 
 
+def _plain(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
 def training_section(facts: Facts) -> str:
     """How it learned, and from which recipe; empty without epochs."""
     if not facts.history:
         return ""
     training = facts.spec.training
     recipe = ", ".join(
-        f"{name.replace('_', ' ')} {value}"
+        f"{name.replace('_', ' ')} {_plain(value)}"
         for name, value in training.items()
         if isinstance(value, str | int | float | bool)
     )

@@ -37,6 +37,8 @@ td.bad{color:var(--no);font-weight:600}
 svg{display:block;width:100%;height:auto}
 svg text{font-family:inherit;fill:var(--soft)}
 .tick{font-size:11px}.axis{font-size:12px}.note{font-size:11px}
+svg text.big,svg text.good-text,svg text.defect-text{paint-order:stroke;stroke:#fff;
+stroke-width:3px;stroke-linejoin:round}
 svg text.big{font-size:14px;font-weight:600;fill:var(--ink)}
 svg text.good-text{fill:var(--good)}svg text.defect-text{fill:var(--defect)}
 .grid{stroke:var(--rule);stroke-width:1}
@@ -66,7 +68,8 @@ margin:0 5px 0 12px;vertical-align:-1px}
 button{font:inherit;font-size:13px;padding:4px 10px;border:1px solid var(--rule);border-radius:5px;
 background:var(--back);color:var(--ink);cursor:pointer}
 footer{color:var(--soft);font-size:13px;overflow-wrap:anywhere}
-@media (max-width:560px){.wide figure{min-width:560px}
+@media (max-width:560px){.wide svg{min-width:560px}
+.wide figcaption{position:sticky;left:0;max-width:calc(100vw - 42px)}thead th{white-space:normal}
 main{padding:8px 8px 40px}
 section{padding:14px 12px;border-radius:6px}
 header{padding:0 4px}.pair{grid-template-columns:1fr}.gallery{grid-template-columns:1fr 1fr;gap:8px}

@@ -1,0 +1,127 @@
+"""Scores that a real model gave, as the population from which test parts are drawn again.
+
+Whole parts are drawn, with replacement: what a part's pictures have in common stays as it is.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inspection.inspector import load_inspector
+from trainer.dataset import load_dataset
+from trainer.pictures import batches_of
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+LEAST_PARTS = 4  # of a kind, to be drawn from
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Scores, (n,), truth, (n,), and the part of each picture, int, (n,)."""
+
+    scores: Floats
+    bad: Bools
+    part: NDArray[np.int64]
+
+    def kinds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The parts that show a defect somewhere, and those that do not.
+
+        Fewer than four of the second kind, as where a part is a lot, are put to the first.
+        """
+        every, defective = np.unique(self.part), np.unique(self.part[self.bad])
+        good = np.setdiff1d(every, defective)
+        return (defective, good) if len(good) >= LEAST_PARTS else (every, good[:0])
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The figures of the whole population, each picture with a weight, (n,)."""
+
+    pool: Pool
+    weight: Floats
+
+    def auroc(self) -> float:
+        """P(a defect scores higher than a good picture), equals counting half."""
+        bad, scores, weight = self.pool.bad, self.pool.scores, self.weight
+        order = np.sort(scores[~bad])
+        total = np.concatenate([[0], np.cumsum(weight[~bad][np.argsort(scores[~bad])])])
+        below, to = (np.searchsorted(order, scores[bad], side) for side in ("left", "right"))
+        beaten = (total[below] + total[to]) / 2 / total[-1]
+        return float(np.average(beaten, weights=weight[bad]))
+
+    def average_precision(self, share: float) -> float:
+        """Where `share` of the pictures, 0 to 1, are defective."""
+        bad, scores, weight = self.pool.bad, self.pool.scores, self.weight
+        lines = np.unique(scores)[::-1]
+        caught, called = (
+            np.array([weight[kind & (scores >= line)].sum() for line in lines]) / weight[kind].sum()
+            for kind in (bad, ~bad)
+        )
+        precision = share * caught / (share * caught + (1 - share) * called)
+        return float((precision * np.diff(caught, prepend=0)).sum())
+
+    def escapes(self, line: float) -> float:
+        """The share of defects that score below the line."""
+        bad = self.pool.bad
+        return float(np.average(self.pool.scores[bad] < line, weights=self.weight[bad]))
+
+    def false_rejects(self, line: float) -> float:
+        """The share of good pictures at or above the line."""
+        bad = self.pool.bad
+        return float(np.average(self.pool.scores[~bad] >= line, weights=self.weight[~bad]))
+
+
+def read_pool(file: Path, data: Path | None, ok_label: str, by: str, parts: Sequence[str]) -> Pool:
+    """The pool in `file`: scores.json of a run, or a .tflite that judges the set `data` now.
+
+    `by` is "group" or "picture": what is drawn. Only pictures of the named `parts` are taken,
+    where the file names parts.
+    """
+    if file.suffix == ".json":
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        rows = [
+            (r["label"], r["group"], r["score"]) for r in rows if r.get("part") in (None, *parts)
+        ]
+    else:
+        assert data is not None, "a model needs --data"
+        rows = _judged(file, data, parts)
+    labels, groups, scores = zip(*rows)
+    bad = np.array(labels) != ok_label
+    names = np.unique(groups, return_inverse=True)[1] if by == "group" else np.arange(len(rows))
+    return Pool(np.array(scores, np.float64), bad, names)
+
+
+def _judged(model: Path, root: Path, parts: Sequence[str]) -> list[tuple[str, str, float]]:
+    inspector = load_inspector(model)
+    data = load_dataset(root, inspector.ok_label)
+    samples = [one for one in data.samples if one.part in parts]
+    pictures = (p for batch in batches_of(samples, inspector.input) for p in batch)
+    return [(s.label, s.group, inspector.judge(p).score) for s, p in zip(samples, pictures)]
+
+
+def draw_again(
+    pool: Pool, counts: tuple[int, int], rng: np.random.Generator
+) -> tuple[Floats, Bools, list[str]]:
+    """Scores, truth and part of a test part of so many parts with and without a defect."""
+    drawn = [rng.choice(kind, n) for kind, n in zip(pool.kinds(), counts) if n]
+    rows, groups = [], []
+    for number, part in enumerate(np.concatenate(drawn)):
+        its = np.flatnonzero(pool.part == part)
+        rows.append(its)
+        groups += [str(number)] * len(its)  # drawn twice, it stands for two parts
+    at = np.concatenate(rows)
+    return pool.scores[at], pool.bad[at], groups
+
+
+def truth_of(pool: Pool, counts: tuple[int, int]) -> Truth:
+    """What test parts of so many parts of either kind come from."""
+    weight = np.zeros(len(pool.scores))
+    for kind, n in zip(pool.kinds(), counts):
+        if n:
+            weight[np.isin(pool.part, kind)] = n / len(kind)
+    return Truth(pool, weight)
