@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +39,12 @@ class Dataset:
     labels: tuple[str, ...]
     ok_label: str
     samples: tuple[Sample, ...]
+
+    def without(self, files: Iterable[str]) -> "Dataset":
+        """The same without the pictures named so; names that it does not have are passed over."""
+        left_out = set(files)
+        kept = tuple(sample for sample in self.samples if sample.file not in left_out)
+        return replace(self, samples=kept)
 
     def of(self, part: Part) -> tuple[Sample, ...]:
         """The samples of one part, sorted by file."""
@@ -105,6 +112,27 @@ def load_dataset(
     table.cut("validation", validation_fraction, seed)
     table.check_validation()
     return Dataset(root, classes, ok_label, table.samples())
+
+
+def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dataset:
+    """The set split as a training recorded it, without the test pictures that it set aside.
+
+    `recorded` is `data` in a model's spec; what it does not say is as `load_dataset` has it.
+    Raises DatasetError.
+    """
+    arguments = {
+        argument: recorded[key]
+        for argument, key in (
+            ("seed", "split_seed"),
+            ("validation_fraction", "validation_fraction"),
+            ("test_fraction", "test_fraction"),
+            ("one_class", "one_class"),
+        )
+        if recorded.get(key) is not None
+    }
+    audited = recorded.get("audit")
+    aside = audited.get("set_aside", ()) if isinstance(audited, Mapping) else ()
+    return load_dataset(root, ok_label, **arguments).without(aside)
 
 
 @dataclass(frozen=True, slots=True)

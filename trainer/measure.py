@@ -1,13 +1,12 @@
 """The figures of a finished model on a data set's test part, the same for .keras and .tflite."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge.errors import ModelError
 from edge.inspection.inspector import load_inspector
-from trainer.dataset import Dataset, load_dataset
+from trainer.dataset import Dataset, load_recorded
 from trainer.metrics import Evaluation
 from trainer.pictures import batches_of
 from trainer.progress import Display
@@ -34,7 +33,7 @@ def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluatio
 def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluation:
     inspector = load_inspector(path)
     recorded = inspector.file.spec.data if inspector.file.spec is not None else {}
-    data = _load(root, inspector.ok_label, recorded)
+    data = load_recorded(root, inspector.ok_label, recorded)
     with Display() as display:
         display.say(describe(data))
         found = np.array(
@@ -57,7 +56,7 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
             f"{path}: does not say its labels and thresholds, because edge-train did not make it; "
             "convert it with edge-convert and evaluate the .tflite"
         )
-    data = _load(root, spec.ok_label, spec.data)
+    data = load_recorded(root, spec.ok_label, spec.data)
     with Display() as display:
         display.say(describe(data))
         batches = batches_of(data.of("test"), spec.input, display.reading)
@@ -65,17 +64,6 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
     judged = judge_test(data, found, spec.thresholds, Wish.from_json(spec.training.get("wish")))
     _write(json_file, judged, spec.name, spec.version, data)
     return judged
-
-
-def _load(root: Path, ok_label: str, recorded: dict[str, Any]) -> Dataset:
-    return load_dataset(
-        root,
-        ok_label,
-        seed=int(recorded.get("split_seed", 0)),
-        validation_fraction=float(recorded.get("validation_fraction", 0.2)),
-        test_fraction=float(recorded.get("test_fraction", 0.25)),
-        one_class=bool(recorded.get("one_class", False)),
-    )
 
 
 def _write(

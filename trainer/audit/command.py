@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge.errors import EXIT_DONE, EXIT_NO, DatasetError, RefusedError
+from edge.errors import EXIT_DONE, EXIT_NO, DatasetError
 from trainer.audit.examine import Options, examine, items_as_split, items_of
 from trainer.audit.findings import Audit
+from trainer.audit.leaking import set_aside
 from trainer.audit.telling import as_text, in_brief
 from trainer.dataset import Dataset
 from trainer.progress import Display
 
-NAMED = 3
 _DONE: dict[tuple[object, ...], Audit] = {}
 
 
@@ -50,21 +50,18 @@ def run_audit(args: argparse.Namespace) -> int:
 def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[str, Any]:
     """The audit of a set as it will be trained on; what the model file records of it.
 
-    Raises RefusedError for copies between test and the rest, unless allowed; look-alikes are told
-    and counted. Unreadable pictures
-    are not refused here: reading them names each with its mend.
+    `set_aside` in it names test pictures that must not be judged: see trainer.audit.leaking.
+    Raises RefusedError for more copies between test and the rest than that, unless allowed;
+    look-alikes are told and counted. Unreadable pictures are not refused here: reading them names
+    each with its mend.
     """
     audit = _audited(data, display)
-    if audit.leaks and not allow_leaks:
-        named = "; ".join(f"{leak.file} = {leak.twin} ({leak.how})" for leak in audit.leaks[:NAMED])
-        rest = len(audit.leaks) - NAMED
-        raise RefusedError(
-            f"{data.root}: {len(audit.leaks)} pairs of pictures show one part on both sides of "
-            f"the split: {named}{f' and {rest} more' if rest > 0 else ''}. Figures would not be "
-            "true. Move each part to one side (`edge-train audit DATASET --suggest manifest.csv` "
-            "proposes groups), or train with --allow-leaks, which the model file will say"
+    aside = () if allow_leaks else set_aside(data, audit)
+    if aside:
+        display.say(
+            f"               set aside, for their part stands in train too: {', '.join(aside)}"
         )
-    return summary(audit, allow_leaks)
+    return summary(audit, allow_leaks) | {"set_aside": list(aside)}
 
 
 def _audited(data: Dataset, display: Display) -> Audit:

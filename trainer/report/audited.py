@@ -32,6 +32,13 @@ def audit_section(facts: Facts) -> str:
         details.append(
             words("Parts stand on both sides, and that was allowed: every figure here flatters.")
         )
+    if found.get("set_aside"):
+        details.append(
+            words(
+                "Their part stands in train too, so these test pictures were set aside and are "
+                f"in no figure: {', '.join(map(str, found['set_aside']))}"
+            )
+        )
     for one in found.get("giveaways", []):
         details.append(
             words(

@@ -13,7 +13,9 @@ from edge.errors import RefusedError
 from tests.trainer.audit.conftest import draw_part, write
 from trainer.__main__ import main
 from trainer.audit.command import audit_training
-from trainer.dataset import load_dataset
+from trainer.audit.findings import Audit, Twin
+from trainer.audit.leaking import set_aside
+from trainer.dataset import Dataset, Part, Sample, load_dataset
 from trainer.progress import Display
 
 
@@ -151,6 +153,40 @@ def test_a_training_on_a_leaking_set_is_refused_unless_allowed(parts_set: Path) 
         recorded = audit_training(data, allow_leaks=True, display=display)
     assert recorded["leaks"] == 1
     assert recorded["leaks_allowed"] is True
+
+
+@pytest.mark.parametrize(
+    ("tested", "again", "exact", "refused"),
+    [(200, 2, False, False), (200, 3, False, True), (200, 1, True, True), (99, 1, False, True)],
+)
+def test_a_few_parts_photographed_again_are_set_aside(
+    tested: int, again: int, exact: bool, refused: bool
+) -> None:
+    """One test picture in a hundred at most is left out of all figures; more, or an identical
+    file, refuses the training."""
+    sizes: dict[tuple[Part, str], int] = {
+        ("train", "ok"): 20,
+        ("train", "dent"): 20,
+        ("test", "ok"): tested - 20,
+        ("test", "dent"): 20,
+    }
+    samples = [
+        Sample(Path(name), name, label, name, part)
+        for (part, label), count in sizes.items()
+        for name in (f"{part}/{label}/{number}.png" for number in range(count))
+    ]
+    data = Dataset(Path("plates"), ("ok", "dent"), "ok", tuple(samples))
+    pairs = [(f"train/ok/{n}.png", f"test/ok/{n}.png") for n in range(again)]
+    leaks = [Twin(*pair, "re-exposed", 0.97, exact, True, False, True) for pair in pairs]
+    audit = Audit("plates", leaks=leaks)
+    if refused:
+        with pytest.raises(RefusedError, match="--allow-leaks"):
+            set_aside(data, audit)
+        return
+    aside = set_aside(data, audit)
+    assert aside == tuple(test for _, test in pairs)
+    assert len(data.without(aside).of("test")) == tested - again
+    assert data.without(aside).of("train") == data.of("train")
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
