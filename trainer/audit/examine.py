@@ -17,7 +17,7 @@ from trainer.audit.lighting import giveaways, light_by_label
 from trainer.audit.mislabels import rank_labels, suspected
 from trainer.audit.oddities import oddities
 from trainer.audit.parts import inferred_parts
-from trainer.audit.reading import Item, Seen, Unreadable, read_all
+from trainer.audit.reading import Item, Seen, Unreadable, read_again, read_all
 from trainer.audit.store import Store
 from trainer.audit.twins import exact_twins, near_twins
 from trainer.dataset import MANIFEST, Dataset
@@ -91,7 +91,7 @@ def examine(
                 store.add(one.sketch)
                 rows.append(len(seen))
             seen.append(one.without_sketch())
-        matches = find_copies(store, workers, told)
+        matches = find_copies(store, lambda row: read_again(seen[rows[row]]), workers, told)
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
     _judge(audit, seen, near, options)
     audit.seconds = time.monotonic() - started

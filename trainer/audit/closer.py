@@ -1,0 +1,188 @@
+"""A closer look at pairs that may be copies: both pictures read again, laid on each other pixel by
+pixel, and their grain compared place by place.
+
+A thumbnail shows what a part looks like, and parts of one design look alike. The grain at the scale
+of single pixels shows which part it is: in a copy it agrees everywhere, whatever was done to the
+picture; in two parts it agrees only where the design draws it.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.audit.pose import Pose
+from trainer.audit.sketch import THUMB, Grey, Plane, not_filled, resized, standard_light
+
+SIDE = 224  # square root of the area compared: networks of this field see no more
+WINDOWS = 8  # a side
+# Widths of three band-passes, pixels: below them is what compression writes, above them is shading.
+BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))
+ROUNDING = 0.3  # grey levels: the deviation that rounding to 8 bits makes of nothing
+FLAT = 0.05  # of the picture's detail: less is the ringing of compression round an edge
+LEAST_SEEN = 0.7  # of a window
+LEAST_OVERLAP = 0.2
+CLIPPED = (2, 253)
+MOST_CLIPPED = 0.5  # of the picture: one that has more is black and white by nature
+LOW = 0.1
+STEPS = 30
+AWAY = 5  # pixels
+COVERED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+EXACT = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+
+# Where certainty begins (docs/audit.md has the figures). Grain: planted copies that were aligned
+# lie at 0.5 and more, compressed to a third included; different tiles and solar cells at 0.33 and
+# less. Drawings of a few straight lines are laid on others of their kind at up to 0.89, but with
+# few key points: the fewer of those, the more the grain must agree.
+LEAST_GRAIN = 0.42
+MANY_POINTS = 24
+NEARLY_EQUAL = 0.95
+FEW_POINTS = 6
+FEWEST_WINDOWS = 8
+LEAST_SHARP = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
+    `real`, 255 where it shows something: neither filled by an editor nor clipped."""
+
+    grey: Grey
+    real: Grey
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """How the grain of two pictures agrees.
+
+    `grain`: mean over three bands of the correlation, -1 to 1, of the windows at the lower tenth.
+    `sharp`: the share of it, to 1, that a shift by 5 pixels destroys, in the direction that
+    destroys least: lines lose nothing along themselves. `windows`: how many of 64 show something.
+    """
+
+    grain: float = 0.0
+    sharp: float = 0.0
+    windows: float = 0.0
+
+    def certain(self, support: int) -> bool:
+        """Whether they show one part and nothing else could, when `support` key points of both
+        lie on each other."""
+        if self.windows < FEWEST_WINDOWS or self.sharp < LEAST_SHARP:
+            return False
+        known = (support - FEW_POINTS) / (MANY_POINTS - FEW_POINTS)
+        least = NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * min(1.0, max(0.0, known))
+        return self.grain >= least
+
+
+NOTHING = Closer()
+
+
+def photo(grey: Grey) -> Photo:
+    """What is compared of a picture, uint8, (height, width)."""
+    small = resized(grey, SIDE) if grey.size > SIDE * SIDE else grey
+    real = not_filled(small)
+    lost = ((small < CLIPPED[0]) | (small > CLIPPED[1])).astype(np.uint8)
+    # One clipped pixel is a highlight; where all of a neighbourhood is, nothing can be seen.
+    lost = np.asarray(cv2.erode(lost, np.ones((5, 5), np.uint8)), np.uint8)
+    lost = np.asarray(cv2.dilate(lost, np.ones((7, 7), np.uint8)), np.uint8)
+    if lost.mean() < MOST_CLIPPED:
+        real[lost > 0] = 0
+    return Photo(small, real)
+
+
+def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
+    """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
+    second's."""
+    way = _in_pixels(pose, first, second)
+    if abs(np.linalg.det(way[:, :2])) < 1:  # compared on the grid of the coarser
+        first, second = second, first
+        way = np.asarray(cv2.invertAffineTransform(way), np.float64)
+    reduced = float(np.sqrt(abs(np.linalg.det(way[:, :2]))))
+    if reduced > 1.15:  # else it would alias
+        width = 0.5 * float(np.sqrt(reduced**2 - 1))
+        blurred = cv2.GaussianBlur(second.grey, (0, 0), width)
+        second = Photo(np.asarray(blurred, np.uint8), second.real)
+    way = _refined(first, second, way)
+    size = (first.grey.shape[1], first.grey.shape[0])
+    seen = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
+    there = np.asarray(cv2.warpAffine(_inner(second.real), way, size, flags=COVERED)) > 254
+    mask = (there & (_inner(first.real) > 0)).astype(np.float32)
+    if mask.mean() < LEAST_OVERLAP:
+        return NOTHING
+    return _compared(first.grey.astype(np.float32), np.asarray(seen, np.float32), mask)
+
+
+def _inner(real: Grey) -> Grey:
+    """Without what interpolation took from outside."""
+    kernel, border = np.ones((5, 5), np.uint8), cv2.BORDER_CONSTANT
+    return np.asarray(cv2.erode(real, kernel, borderType=border, borderValue=0), np.uint8)
+
+
+def _in_pixels(pose: Pose, first: Photo, second: Photo) -> Pose:
+    def scaled(one: Photo) -> NDArray[np.float64]:
+        height, width = one.grey.shape
+        across, down = width / THUMB, height / THUMB
+        return np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
+
+    whole = np.vstack([pose, [0, 0, 1]])
+    return np.asarray((scaled(second) @ whole @ np.linalg.inv(scaled(first)))[:2], np.float64)
+
+
+def _refined(first: Photo, second: Photo, way: Pose) -> Pose:
+    """The way that maximises their correlation; the start where that does not converge."""
+    one, other = (standard_light(it.grey, it.real).astype(np.float32) for it in (first, second))
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, STEPS, 1e-4)
+    start, inside = way.astype(np.float32), _inner(first.real)
+    try:
+        _, found = cv2.findTransformECC(one, other, start, cv2.MOTION_AFFINE, criteria, inside, 5)
+    except cv2.error:
+        return way
+    return np.asarray(found, np.float64)
+
+
+def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
+    side = max(12, round(np.sqrt(first.size) / WINDOWS))
+    share = _windows(mask, side)
+    whole = share > LEAST_SEEN
+    if not whole.any():
+        return NOTHING
+    lows, counts, sharps = [], [], []
+    for narrow, wide in BANDS:
+        one, other = (_band(plane, mask, narrow, wide) for plane in (first, seen))
+        energies = [_windows(band * band, side)[whole] / share[whole] for band in (one, other)]
+        # Counted is where either shows more than rounding and ringing would.
+        floors = [max(ROUNDING**2, FLAT**2 * float(energy.mean())) for energy in energies]
+        above = [np.maximum(energy, floor) for energy, floor in zip(energies, floors)]
+        counted = (above[0] > floors[0]) | (above[1] > floors[1])
+        if not counted.any():
+            return NOTHING
+        size = share[whole] * np.sqrt(above[0] * above[1])
+        agree = (_windows(one * other, side)[whole] / size)[counted]
+        lows.append(float(np.quantile(agree, LOW)))
+        counts.append(np.count_nonzero(counted) / 4)  # windows overlap by half, both ways
+        moved = [
+            float(
+                (_windows(one * np.roll(other, step, (0, 1)), side)[whole] / size)[counted].mean()
+            )
+            for step in ((0, AWAY), (AWAY, 0), (AWAY - 1, AWAY - 1), (AWAY - 1, 1 - AWAY))
+        ]
+        sharps.append(1 - max(moved) / max(0.01, float(agree.mean())))
+    # The coarsest band is about as wide as the shift: it tells nothing of it.
+    return Closer(float(np.mean(lows)), min(sharps[:2]), max(counts))
+
+
+def _band(plane: Plane, mask: Plane, narrow: float, wide: float) -> Plane:
+    """What lies between two widths of blur, where the mask is: float32, as `plane`."""
+    blurs = []
+    for width in (narrow, wide):
+        weight = cv2.GaussianBlur(mask, (0, 0), width) + 1e-3
+        blurs.append(cv2.GaussianBlur(plane * mask, (0, 0), width) / weight)
+    return np.asarray((blurs[0] - blurs[1]) * mask, np.float32)
+
+
+def _windows(plane: Plane, side: int) -> Plane:
+    """Means over windows of `side` pixels, every half window."""
+    means = cv2.blur(plane, (side, side), borderType=cv2.BORDER_CONSTANT)
+    half = side // 2
+    return np.asarray(means[half::half, half::half], np.float32)
