@@ -6,9 +6,7 @@
 10 % of the test pictures are put into train as altered copies under neutral names, and 3 % of all
 labels are flipped (benchmarks/audit_planting.py). The manifest is left out, or kept with each copy
 as a group of its own. What counts as right: a leak between two pictures of one part; the manifest
-of DATASET, if any, says which part that is. `strict` counts a pair as right only when both
-come from one picture file, or when they show one part by the manifest and that part is small
-(a group of many pictures, as a module of solar cells is, is no part).
+of DATASET, if any, says which part that is.
 """
 
 import argparse
@@ -16,13 +14,12 @@ import json
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.audit_planting import Planted, plant
 from trainer.audit.examine import examine
-
-SMALL_PART = 12  # pictures: a manifest group of more is a lot or a board, and its parts differ
 
 
 def judge(report: dict[str, Any], planted: Planted) -> dict[str, Any]:
@@ -59,18 +56,9 @@ def judge(report: dict[str, Any], planted: Planted) -> dict[str, Any]:
     }
 
 
-def one_part(planted: Planted) -> Any:
+def one_part(planted: Planted) -> Callable[[str, str], bool]:
     """Whether two files show one part: a function of two names."""
-    source = {copy: origin for copy, (origin, _) in planted.copies.items()}
-    size = Counter(part for file, part in planted.part.items() if file not in source)
-
-    def same(one: str, other: str) -> bool:
-        if source.get(one, one) == source.get(other, other):
-            return True
-        part = planted.part[one]
-        return part == planted.part[other] and size[part] <= SMALL_PART
-
-    return same
+    return lambda one, other: planted.part[one] == planted.part[other]
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Makes a data set that leaks: altered copies of test pictures in train, and flipped labels.
 
-What was done is kept beside the set (`planted.json` is not part of it), so that an audit can be
-judged. The alterations are those of a person, an editor or an export tool, alone and together.
+What was done is known, so that an audit can be judged. The alterations are those of a person, an
+editor or an export tool, alone and together.
 """
 
 import csv
@@ -89,7 +89,13 @@ def expose(pixels: Pixels, gain: float, gamma: float, offset: float) -> Pixels:
 
 
 def plant(
-    source: Path, target: Path, seed: int, *, flip: bool = True, manifest: bool = False
+    source: Path,
+    target: Path,
+    seed: int,
+    *,
+    flip: bool = True,
+    manifest: bool = False,
+    share: float = SHARE_COPIED,
 ) -> Planted:
     """Writes DATASET with leaks and flips to `target`; the test pictures themselves stay.
 
@@ -105,7 +111,7 @@ def plant(
     names = sorted(set(labels.values()))
     files = sorted(labels)
     test = [file for file in files if file.startswith("test/")]
-    chosen = sorted(rng.choice(test, max(1, round(SHARE_COPIED * len(test))), replace=False))
+    chosen = sorted(rng.choice(test, max(1, round(share * len(test))), replace=False))
     flips = set(rng.choice(files, round(SHARE_FLIPPED * len(files)), replace=False).tolist())
     planted = Planted({}, {}, set())
     new_name = {}

@@ -34,12 +34,14 @@ EXACT = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
 # Where certainty begins (docs/audit.md has the figures). Grain: planted copies that were aligned
 # lie at 0.5 and more, compressed to a third included; different tiles and solar cells at 0.33 and
 # less. Drawings of a few straight lines are laid on others of their kind at up to 0.89, but with
-# few key points: the fewer of those, the more the grain must agree.
+# few key points and much empty ground: the less there is to agree in, the more it must agree.
 LEAST_GRAIN = 0.42
 MANY_POINTS = 24
 NEARLY_EQUAL = 0.95
 FEW_POINTS = 6
 FEWEST_WINDOWS = 8
+SPARSE, DENSE = 32, 56  # windows
+SHARE_OF_DENSE = 0.7  # of what many key points prove: a design may be dense too
 LEAST_SHARP = 0.1
 
 
@@ -70,8 +72,10 @@ class Closer:
         lie on each other."""
         if self.windows < FEWEST_WINDOWS or self.sharp < LEAST_SHARP:
             return False
-        known = (support - FEW_POINTS) / (MANY_POINTS - FEW_POINTS)
-        least = NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * min(1.0, max(0.0, known))
+        points = (support - FEW_POINTS) / (MANY_POINTS - FEW_POINTS)
+        ground = SHARE_OF_DENSE * min(1.0, (self.windows - SPARSE) / (DENSE - SPARSE))
+        content = min(1.0, max(0.0, points, ground))
+        least = NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * content
         return self.grain >= least
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
 from trainer.audit.pose import Pose, plausible
-from trainer.audit.reread import WORTH, Read, looked_closer
+from trainer.audit.reread import FAINT, Read, looked_closer
 from trainer.audit.sketch import THUMB
 from trainer.audit.store import Store
 
@@ -105,7 +105,7 @@ def _verified(
         matches = []
         for pair in chunk:
             match = _best_match(store, pair, todo[pair], common)
-            if match is not None and (match.copy or match.own >= WORTH):
+            if match is not None and (match.copy or match.own >= FAINT):
                 matches.append((pair, match))
         return matches
 

@@ -14,7 +14,9 @@ Read = Callable[[int], Photo | None]
 
 KEPT = 512  # pictures in memory, 0.1 MB each: pairs come sorted, so that they are asked for again
 MOST = 12  # pairs a picture: a part is seldom there more often, and a design would be there always
-WORTH = 0.5  # of what is their own: copies that were found at all lay at 0.56 and more
+WORTH = 0.5  # of what is their own: most copies lie at 0.56 and more
+FAINT = 0.3  # copies that lost much in clipping: each picture's best pairs only
+MOST_FAINT = 2
 CHUNK = 32
 
 
@@ -51,11 +53,12 @@ def looked_closer(
 
 
 def worth(found: Mapping[Rows, Match]) -> list[Rows]:
-    """The pairs that agree best, at most 12 a picture counted from the best, in order of rows."""
+    """The pairs that agree best, in order of rows: at most 12 a picture, 2 where little agrees."""
     taken: Counter[int] = Counter()
     chosen = []
     for pair, match in sorted(found.items(), key=lambda one: (-one[1].own, one[0])):
-        if match.own >= WORTH and min(taken[row] for row in pair) < MOST:
+        most = MOST if match.own >= WORTH else MOST_FAINT
+        if match.own >= FAINT and min(taken[row] for row in pair) < most:
             chosen.append(pair)
             taken.update(pair)
     return sorted(chosen)
