@@ -48,10 +48,12 @@ LEAST_SHARP = 0.1
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
-    `real`, 255 where it shows something: neither filled by an editor nor clipped."""
+    `real`, 255 where it shows something: neither filled by an editor nor clipped; `even`: the same
+    under standard light."""
 
     grey: Grey
     real: Grey
+    even: Grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def photo(grey: Grey) -> Photo:
     lost = np.asarray(cv2.dilate(lost, np.ones((7, 7), np.uint8)), np.uint8)
     if lost.mean() < MOST_CLIPPED:
         real[lost > 0] = 0
-    return Photo(small, real)
+    return Photo(small, real, standard_light(small, real))
 
 
 def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
@@ -105,8 +107,8 @@ def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     reduced = float(np.sqrt(abs(np.linalg.det(way[:, :2]))))
     if reduced > 1.15:  # else it would alias
         width = 0.5 * float(np.sqrt(reduced**2 - 1))
-        blurred = cv2.GaussianBlur(second.grey, (0, 0), width)
-        second = Photo(np.asarray(blurred, np.uint8), second.real)
+        grey, even = (cv2.GaussianBlur(it, (0, 0), width) for it in (second.grey, second.even))
+        second = Photo(np.asarray(grey, np.uint8), second.real, np.asarray(even, np.uint8))
     way = _refined(first, second, way)
     size = (first.grey.shape[1], first.grey.shape[0])
     seen = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
@@ -135,7 +137,7 @@ def _in_pixels(pose: Pose, first: Photo, second: Photo) -> Pose:
 
 def _refined(first: Photo, second: Photo, way: Pose) -> Pose:
     """The way that maximises their correlation; the start where that does not converge."""
-    one, other = (standard_light(it.grey, it.real).astype(np.float32) for it in (first, second))
+    one, other = first.even.astype(np.float32), second.even.astype(np.float32)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, STEPS, 1e-4)
     start, inside = way.astype(np.float32), _inner(first.real)
     try:
@@ -153,7 +155,7 @@ def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
         return NOTHING
     lows, counts, sharps = [], [], []
     for narrow, wide in BANDS:
-        one, other = (_band(plane, mask, narrow, wide) for plane in (first, seen))
+        one, other = _bands((first, seen), mask, narrow, wide)
         energies = [_windows(band * band, side)[whole] / share[whole] for band in (one, other)]
         # Counted is where either shows more than rounding and ringing would.
         floors = [max(ROUNDING**2, FLAT**2 * float(energy.mean())) for energy in energies]
@@ -176,13 +178,17 @@ def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
     return Closer(float(np.mean(lows)), min(sharps[:2]), max(counts))
 
 
-def _band(plane: Plane, mask: Plane, narrow: float, wide: float) -> Plane:
-    """What lies between two widths of blur, where the mask is: float32, as `plane`."""
-    blurs = []
-    for width in (narrow, wide):
-        weight = cv2.GaussianBlur(mask, (0, 0), width) + 1e-3
-        blurs.append(cv2.GaussianBlur(plane * mask, (0, 0), width) / weight)
-    return np.asarray((blurs[0] - blurs[1]) * mask, np.float32)
+def _bands(planes: tuple[Plane, Plane], mask: Plane, narrow: float, wide: float) -> list[Plane]:
+    """What lies between two widths of blur in each, where the mask is: float32, as they are."""
+    weights = [cv2.GaussianBlur(mask, (0, 0), width) + 1e-3 for width in (narrow, wide)]
+    found = []
+    for plane in planes:
+        fine, coarse = (
+            cv2.GaussianBlur(plane * mask, (0, 0), width) / weight
+            for width, weight in zip((narrow, wide), weights)
+        )
+        found.append(np.asarray((fine - coarse) * mask, np.float32))
+    return found
 
 
 def _windows(plane: Plane, side: int) -> Plane:

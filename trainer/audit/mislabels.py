@@ -39,17 +39,17 @@ def rank_labels(
 ) -> list[Doubt]:
     """Every picture by how little speaks for its label, the most doubtful first.
 
-    `features` is float32, (n, d); `groups` names the part of each picture; `twins` lists the rows
-    of the copies of each. Classes of fewer than 10 pictures are left out of the judge.
+    `features` is float32, (n, d); `groups` names the part of each picture, or its lot; `twins`
+    lists the rows of the copies of each. Classes of fewer than 10 pictures are left out.
     """
     names = sorted(label for label, count in Counter(labels).items() if count >= FEW)
-    if len(names) < 2 or len(set(groups)) < FOLDS:
-        return []
-    judged = np.array([names.index(label) if label in names else -1 for label in labels])
     size = Counter(groups)
     parts = [
         group if size[group] <= LOT else f"{group}/{file}" for group, file in zip(groups, files)
     ]
+    if len(names) < 2 or len(set(parts)) < FOLDS:
+        return []
+    judged = np.array([names.index(label) if label in names else -1 for label in labels])
     odds = out_of_fold(likened(np.asarray(features, np.float64)), judged, parts, len(names))
     voted = _votes(judged, twins, len(names))
     total = odds + COPY_WEIGHT * voted
