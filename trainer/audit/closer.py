@@ -6,14 +6,22 @@ of single pixels shows which part it is: in a copy it agrees everywhere, whateve
 picture; in two parts it agrees only where the design draws it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.pose import Pose
-from trainer.audit.sketch import THUMB, Grey, Plane, not_filled, resized, standard_light
+from trainer.audit.pose import MOST_SCALE, MOST_STRETCH, Pose
+from trainer.audit.sketch import (
+    MIRRORED,
+    THUMB,
+    Grey,
+    Plane,
+    not_filled,
+    resized,
+    standard_light,
+)
 
 SIDE = 224  # square root of the area compared: networks of this field see no more
 WINDOWS = 8  # a side
@@ -27,6 +35,9 @@ CLIPPED = (2, 253)
 MOST_CLIPPED = 0.5  # of the picture: one that has more is black and white by nature
 LOW = 0.1
 STEPS = 30
+POINTS = 400  # key points a picture; a sketch has 64, of which a tilted copy may share too few
+LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
+WELL_LAID = 0.6  # of the grain: better than any pair that does not lie as it should
 AWAY = 5  # pixels
 COVERED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 EXACT = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -49,11 +60,14 @@ LEAST_SHARP = 0.1
 class Photo:
     """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
     `real`, 255 where it shows something: neither filled by an editor nor clipped; `even`: the same
-    under standard light."""
+    under standard light. `points`: float32, (k, 2), key points in pixels; `described`: uint8,
+    (k, 128), SIFT; k is at most 400."""
 
     grey: Grey
     real: Grey
     even: Grey
+    points: Plane
+    described: Grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +108,58 @@ def photo(grey: Grey) -> Photo:
     lost = np.asarray(cv2.dilate(lost, np.ones((7, 7), np.uint8)), np.uint8)
     if lost.mean() < MOST_CLIPPED:
         real[lost > 0] = 0
-    return Photo(small, real, standard_light(small, real))
+    even = standard_light(small, real)
+    finder = cv2.SIFT.create(nfeatures=POINTS, contrastThreshold=0.01)
+    found, described = finder.detectAndCompute(even, _inner(real))
+    points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
+    if described is None:
+        described = np.empty((0, 128), np.float32)
+    return Photo(small, real, even, points, np.asarray(described, np.uint8))
 
 
 def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
-    second's."""
-    way = _in_pixels(pose, first, second)
+    second's. Where they do not agree that way, their key points say how else they may lie."""
+    found = _laid(first, second, _in_pixels(pose, first, second))
+    if found.grain >= WELL_LAID:
+        return found
+    way = _by_points(first, second, bool(np.linalg.det(pose[:, :2]) < 0))
+    if way is None:
+        return found
+    return max(found, _laid(first, second, way), key=lambda one: one.grain)
+
+
+def _by_points(first: Photo, second: Photo, mirrored: bool) -> Pose | None:
+    """The map that most of the key points that look alike agree on (RANSAC), in pixels."""
+    if min(len(first.points), len(second.points)) < 4:
+        return None
+    one, other = (
+        np.sqrt(rows / (rows.sum(axis=1, keepdims=True) + 1e-6))
+        for rows in (
+            first.described.astype(np.float32),
+            (second.described[:, MIRRORED] if mirrored else second.described).astype(np.float32),
+        )
+    )
+    alike = one @ other.T
+    forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
+    rows = np.flatnonzero(
+        (back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS)
+    )
+    if len(rows) < 4:
+        return None
+    estimate, _ = cv2.estimateAffine2D(
+        first.points[rows], second.points[forth[rows]], ransacReprojThreshold=3.0, maxIters=500
+    )
+    if estimate is None:
+        return None
+    way = np.asarray(estimate, np.float64)
+    long, short = np.linalg.svd(way[:, :2], compute_uv=False)
+    fits = long < MOST_SCALE and short > 1 / MOST_SCALE and long < MOST_STRETCH * short
+    return way if fits and bool(np.linalg.det(way[:, :2]) < 0) == mirrored else None
+
+
+def _laid(first: Photo, second: Photo, way: Pose) -> Closer:
+    """How the grain agrees when pixels of the first lie on the second as `way` says, or nearly."""
     if abs(np.linalg.det(way[:, :2])) < 1:  # compared on the grid of the coarser
         first, second = second, first
         way = np.asarray(cv2.invertAffineTransform(way), np.float64)
@@ -108,7 +167,7 @@ def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     if reduced > 1.15:  # else it would alias
         width = 0.5 * float(np.sqrt(reduced**2 - 1))
         grey, even = (cv2.GaussianBlur(it, (0, 0), width) for it in (second.grey, second.even))
-        second = Photo(np.asarray(grey, np.uint8), second.real, np.asarray(even, np.uint8))
+        second = replace(second, grey=np.asarray(grey, np.uint8), even=np.asarray(even, np.uint8))
     way = _refined(first, second, way)
     size = (first.grey.shape[1], first.grey.shape[0])
     seen = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
