@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.audit.closer import NOTHING, Closer
 from trainer.audit.pose import Pose, plausible, rescaled
 from trainer.audit.sketch import THUMB, Plane
 from trainer.audit.store import Store
@@ -41,7 +42,7 @@ class Match:
     `pose` maps pixels of the first thumbnail to the second. Correlations, -1 to 1: `own` of what
     is not common to the set, `fine` of the fine detail, `local` of the place that is at the lower
     quarter, `worst` at the lower twentieth. `overlap` is the shared area, 0 to 1; `support` how
-    many key points of both lie on each other.
+    many key points of both lie on each other; `closer` what the pictures themselves say.
     """
 
     pose: Pose
@@ -51,10 +52,16 @@ class Match:
     worst: float
     overlap: float
     support: int = 0
+    closer: Closer = NOTHING
+
+    @property
+    def certain(self) -> bool:
+        """Whether they show one part and nothing else could: the grain agrees."""
+        return self.closer.certain(self.support)
 
     @property
     def copy(self) -> bool:
-        """Whether they are copies of one picture, or pictures of one part in one place."""
+        """Whether their thumbnails are alike enough to be copies, or parts of one design."""
         alike = self.own >= LEAST_OWN and self.fine >= LEAST_FINE and self.local >= LEAST_LOCAL
         # Turning a soft picture blurs it: what is its own is then little, but many points agree.
         borne = self.own >= 0.55 and self.fine >= 0.8 and self.local >= 0.9 and self.support >= 25

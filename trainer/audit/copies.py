@@ -1,4 +1,4 @@
-"""Which pictures are copies of each other: candidates laid on each other, families looked at twice.
+"""Which pictures are copies of each other: candidates laid on each other, and looked at closer.
 
 Pixels that are equal need no search; what is left is compared by one picture of each such set.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
 from trainer.audit.pose import Pose, plausible
+from trainer.audit.reread import FAINT, Read, looked_closer
 from trainer.audit.sketch import THUMB
 from trainer.audit.store import Store
 
@@ -21,33 +22,37 @@ Progress = Callable[[str, int, int], None]
 
 LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
 NEAR = 2.0  # pixels of the thumbnail
+SURELY_LAID = 0.93
 FAMILY = 24  # more alike than this are no copies but one design: they are compared once more
 FAMILY_COMPONENTS = 32
 CHUNK = 64
 
 
-def find_copies(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
-    """All pairs of rows that are copies, as (low, high), with how they lie on each other."""
+def find_copies(store: Store, read: Read, workers: int, progress: Progress) -> dict[Pair, Match]:
+    """All pairs of rows that are copies or look like it, as (low, high), with how they lie on each
+    other; `read` gives the picture of a row again."""
     if len(store) < 2:
         return {}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # a pair a thread, as in reading
     try:
-        return _found(store, workers, progress)
+        return _found(store, read, workers, progress)
     finally:
         cv2.setNumThreads(threads)
 
 
-def _found(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
+def _found(store: Store, read: Read, workers: int, progress: Progress) -> dict[Pair, Match]:
     n = len(store)
     whole = common_of(store, np.arange(n))
     todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
-    found = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
-    # Parts of one design agree in what the set as a whole does not have in common. What only true
-    # copies share is left when also the family's common structure is taken out.
-    for family in _families(n, found):
+    laid = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
+    sure = looked_closer(laid, read, workers, lambda *at: progress("looking closer", *at))
+    alike = {pair: match for pair, match in laid.items() if match.copy and pair not in sure}
+    # Parts of one design agree in what the set as a whole does not have in common. Which of them
+    # are still alike without what their family has in common?
+    for family in _families(n, alike):
         members = set(family)
-        inside = {pair: match for pair, match in found.items() if pair[0] in members}
+        inside = {pair: match for pair, match in alike.items() if pair[0] in members}
         common = common_of(store, np.array(family), FAMILY_COMPONENTS)
         again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
         kept = _verified(
@@ -55,11 +60,11 @@ def _found(store: Store, workers: int, progress: Progress) -> dict[Pair, Match]:
         )
         for pair in inside:
             # Strictly: what bears a soft copy elsewhere bears every look-alike here.
-            if pair in kept and kept[pair].own >= LEAST_OWN:
-                found[pair] = kept[pair]
+            if pair in kept and kept[pair].copy and kept[pair].own >= LEAST_OWN:
+                alike[pair] = kept[pair]
             else:
-                del found[pair]
-    return found
+                del alike[pair]
+    return alike | sure
 
 
 def groups_of(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
@@ -91,7 +96,7 @@ def _verified(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> dict[Pair, Match]:
-    """Those of the candidates that are copies."""
+    """Those of the candidates that agree well enough to be worth a closer look."""
     pairs = sorted(todo)
     chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
     found: dict[Pair, Match] = {}
@@ -100,7 +105,7 @@ def _verified(
         matches = []
         for pair in chunk:
             match = _best_match(store, pair, todo[pair], common)
-            if match is not None and match.copy:
+            if match is not None and (match.copy or match.own >= FAINT):
                 matches.append((pair, match))
         return matches
 
@@ -123,7 +128,8 @@ def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> 
         match = replace(match, support=_support(store, pair, match.pose))
         if best is None or (match.copy, match.own) > (best.copy, best.own):
             best = match
-        if best.copy:
+        # A part that is nearly its own mirror image agrees well that way too, but not so well.
+        if best.copy and best.own >= SURELY_LAID:
             break
     return best
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer.audit.alignment import Match
+from trainer.audit.alignment import Match, common_of
 from trainer.audit.copies import find_copies
 from trainer.audit.features import CheapFeatures, Features
 from trainer.audit.findings import Audit, Twin
@@ -17,7 +18,8 @@ from trainer.audit.lighting import giveaways, light_by_label
 from trainer.audit.mislabels import rank_labels, suspected
 from trainer.audit.oddities import oddities
 from trainer.audit.parts import inferred_parts
-from trainer.audit.reading import Item, Seen, Unreadable, read_all
+from trainer.audit.reading import Item, Seen, Unreadable, read_again, read_all
+from trainer.audit.residue import residues
 from trainer.audit.store import Store
 from trainer.audit.twins import exact_twins, near_twins
 from trainer.dataset import MANIFEST, Dataset
@@ -91,17 +93,24 @@ def examine(
                 store.add(one.sketch)
                 rows.append(len(seen))
             seen.append(one.without_sketch())
-        matches = find_copies(store, workers, told)
+        matches = find_copies(store, lambda row: read_again(seen[rows[row]]), workers, told)
+        own = residues(store, common_of(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
-    _judge(audit, seen, near, options)
+    of = {one.pixel_hash: own[at] for at, one in enumerate(map(seen.__getitem__, rows))}
+    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in seen]
+    _judge(audit, seen, table, near, options)
     audit.seconds = time.monotonic() - started
     return audit
 
 
 def _judge(
-    audit: Audit, seen: list[Seen], near: dict[tuple[int, int], Match], options: Options
+    audit: Audit,
+    seen: list[Seen],
+    table: list[NDArray[np.float32]],
+    near: dict[tuple[int, int], Match],
+    options: Options,
 ) -> None:
-    """All findings that need no pixels."""
+    """All findings that need no pixels; `table` has the numbers of each picture that was seen."""
     alike = exact_twins(seen) + near_twins(seen, near)
     pairs = [(rows, twin) for rows, twin in alike if twin.certain]
     audit.look_alikes = [twin for _, twin in alike if not twin.certain]
@@ -125,9 +134,8 @@ def _judge(
             friends[low].append(high)
             friends[high].append(low)
     if seen:
-        table = np.stack([one.features for one in seen])
         labels, files = [one.item.label for one in seen], [one.item.file for one in seen]
-        audit.label_ranking = rank_labels(table, labels, groups, friends, files)
+        audit.label_ranking = rank_labels(np.stack(table), labels, groups, friends, files)
         audit.suspected_mislabels = suspected(audit.label_ranking)
 
 

@@ -65,6 +65,7 @@ def _shape(band: Vector) -> list[float]:
     """Spread, extremes in units of it, and peakedness of one band."""
     spread = float(band.std()) + 1e-3
     tails = np.quantile(band, TAILS) / spread
-    peaked = float(np.mean((band / spread) ** 4))
+    square = np.square(band / spread)
+    peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
     halves = [float(np.log(half.std() + 1e-3)) for half in np.array_split(band, 2)]
     return [float(np.log(spread)), *tails.tolist(), np.log1p(peaked), abs(halves[0] - halves[1])]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.errors import PictureError
 from edge.picture import decode_picture, read_header
+from trainer.audit.closer import Photo, photo
 from trainer.audit.features import Features
 from trainer.audit.sketch import EMPTY, Grey, Sketch, sketch
 
@@ -126,6 +127,15 @@ def look(item: Item, features: Features) -> Seen | Unreadable:
         sketch=sketch(grey),
         features=features.of(pixels),
     )
+
+
+def read_again(seen: Seen) -> Photo | None:
+    """What a closer look compares of a picture; None if it cannot be read any more."""
+    try:
+        pixels = decode_picture(seen.item.path.read_bytes(), seen.item.file)
+    except (OSError, PictureError, cv2.error):  # it could be read a minute ago: it is gone
+        return None
+    return photo(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
 
 
 def light(grey: Grey) -> Light:

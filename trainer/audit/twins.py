@@ -15,10 +15,6 @@ CHANGED_FROM = 0.85
 SAME_LIGHT = 6.0  # grey levels
 SAME_CONTRAST = 1.12
 SAME_DETAIL = 0.97
-# Different solar cells agree up to 0.85, and patches of a few straight lines up to 0.99: those have
-# few key points. What agrees in more than this of both is one picture (docs/audit.md).
-CERTAIN_OWN = 0.93
-CERTAIN_SUPPORT = 25
 
 
 def exact_twins(seen: Sequence[Seen]) -> list[tuple[Rows, Twin]]:
@@ -45,8 +41,7 @@ def near_twins(seen: Sequence[Seen], near: Mapping[Rows, Match]) -> list[tuple[R
         how = _how(one, other, match)
         if changed:
             how += ", but one place differs"
-        certain = match.own >= CERTAIN_OWN and match.support >= CERTAIN_SUPPORT
-        twin = _twin(one, other, how, match.own, certain=certain, changed=changed)
+        twin = _twin(one, other, how, match.own, certain=match.certain, changed=changed)
         found.append((pair, twin))
     return found
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.audit_leaks import warp
+from benchmarks.audit_planting import warp
 from edge.errors import RefusedError
 from tests.trainer.audit.conftest import draw_part, write
 from trainer.__main__ import main
@@ -40,7 +40,7 @@ def test_a_leak_exits_1_and_is_said_in_plain_words(
     parts_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A turned copy of a test picture in train is a leak with file, twin and how."""
-    copy = warp(draw_part(9), 90, 0, reflect=True)[:, 25:175]
+    copy = warp(draw_part(9), 90, 0)[:, 25:175]
     write(parts_set / "train/ok/new.jpg", np.ascontiguousarray(copy))
     code, found = audited(parts_set)
     assert code == 1

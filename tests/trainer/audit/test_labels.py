@@ -1,13 +1,18 @@
 """Wrong labels rise to the top, giveaways are named, parts are read from names with care."""
 
+import cv2
 import numpy as np
 
+from tests.trainer.audit.conftest import draw_part
+from trainer.audit.alignment import common_of
 from trainer.audit.features import CheapFeatures
 from trainer.audit.lighting import giveaways
 from trainer.audit.mislabels import rank_labels, suspected
 from trainer.audit.parts import inferred_parts, stems
 from trainer.audit.reading import Item, Light, Seen
-from trainer.audit.sketch import EMPTY
+from trainer.audit.residue import residues
+from trainer.audit.sketch import EMPTY, sketch
+from trainer.audit.store import Store
 
 
 def make_seen(label: str, number: int, brightness: float) -> Seen:
@@ -33,6 +38,25 @@ def test_flipped_labels_are_ranked_first() -> None:
     ranking = rank_labels(features, labels, files, [[] for _ in files], files)
     assert len({int(one.file) for one in ranking[:20]} & set(flipped.tolist())) >= 5
     assert {one.file for one in suspected(ranking)} <= {one.file for one in ranking[:20]}
+
+
+def test_a_lot_is_judged_by_its_own_pictures() -> None:
+    """Two lots with two looks: what is usual in the one is unusual in the other, and is known."""
+    rng = np.random.default_rng(4)
+    lot = np.arange(240) // 120
+    truth = np.arange(240) % 2
+    features = rng.normal(0, 0.5, (240, 4)).astype(np.float32)
+    features[:, 0] += 4 * lot
+    features[:, 1] += np.where(lot == 0, 3, -3) * truth  # the other way round in the other lot
+    given = truth.copy()
+    flipped = [7, 60, 130, 200]
+    given[flipped] = 1 - given[flipped]
+    labels = [["ok", "dent"][one] for one in given]
+    files = [f"{at}" for at in range(240)]
+    ranking = rank_labels(
+        features, labels, [f"lot{one}" for one in lot], [[] for _ in files], files
+    )
+    assert {int(one.file) for one in ranking[:4]} == set(flipped)
 
 
 def test_copies_speak_against_a_label() -> None:
@@ -83,6 +107,21 @@ def test_parts_join_copies_and_names_but_not_over_a_manifest() -> None:
     group, parts = inferred_parts(files, [("ok/t00_0.png", "ok/t05_1.png")], own)
     assert group["ok/t00_1.png"] != group["ok/t05_0.png"]
     assert [part["files"] for part in parts] == [["ok/t00_0.png", "ok/t05_1.png"]]
+
+
+def test_a_defect_is_left_when_the_design_is_taken_out() -> None:
+    """Among pictures of one drawing the one with a scratch has the widest residue."""
+    pictures = [cv2.cvtColor(draw_part(1), cv2.COLOR_BGR2GRAY).astype(np.int16) for _ in range(40)]
+    rng = np.random.default_rng(2)
+    with Store(40) as store:
+        for at, picture in enumerate(pictures):
+            noisy = picture + rng.normal(0, 6, picture.shape)
+            if at == 23:
+                noisy[40:110, 90:94] -= 90
+            store.add(sketch(np.clip(noisy, 0, 255).astype(np.uint8)))
+        numbers = residues(store, common_of(store, np.arange(40), most=1))
+    assert np.isfinite(numbers).all()
+    assert int(numbers[:, 0].argmax()) == 23
 
 
 def test_cheap_features_are_finite_and_of_one_length() -> None:

@@ -1,0 +1,153 @@
+"""Makes a data set that leaks: altered copies of test pictures in train, and flipped labels.
+
+What was done is known, so that an audit can be judged. The alterations are those of a person, an
+editor or an export tool, alone and together.
+"""
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.picture import read_picture
+from trainer.layout import find_pictures
+from trainer.manifest import read_manifest
+
+Pixels = NDArray[np.uint8]
+SHARE_COPIED = 0.10
+SHARE_FLIPPED = 0.03
+KINDS = ("rotated", "quarter", "mirrored", "sheared", "exposed", "compressed", "cropped", "mixed")
+BORDERS = (
+    (cv2.BORDER_CONSTANT, 0),
+    (cv2.BORDER_CONSTANT, 255),
+    (cv2.BORDER_REFLECT, 0),
+    (cv2.BORDER_REPLICATE, 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """The made set: what each copy was made from and how, the part of each file, the flips."""
+
+    copies: dict[str, tuple[str, str]]
+    part: dict[str, str]
+    flipped: set[str]
+
+
+def alter(pixels: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
+    """A copy as a person or an export tool would make it: uint8, (height, width, 3), BGR."""
+    if kind == "quarter":
+        return np.ascontiguousarray(np.rot90(pixels, int(rng.integers(1, 4))))
+    if kind == "mirrored" or (kind == "mixed" and rng.random() < 0.3):
+        pixels = np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels[::-1])
+    if kind in ("rotated", "sheared", "mixed"):
+        angle = 0.0 if kind == "sheared" else float(rng.uniform(-180, 180))
+        shear = 0.0 if kind == "rotated" else float(rng.uniform(0.05, 0.2) * rng.choice([-1, 1]))
+        border, grey = BORDERS[int(rng.integers(len(BORDERS)))]
+        pixels = warp(pixels, angle, shear, border, grey)
+    if kind in ("exposed", "mixed"):
+        gain, gamma, offset = rng.uniform(0.6, 1.5), rng.uniform(0.7, 1.4), rng.uniform(-25, 25)
+        pixels = expose(pixels, float(gain), float(gamma), float(offset))
+    if kind == "cropped" or (kind == "mixed" and rng.random() < 0.3):
+        height, width = pixels.shape[:2]
+        top, left = (int(side * rng.uniform(0, 0.1)) for side in (height, width))
+        low, right = (int(side * rng.uniform(0.9, 1)) for side in (height, width))
+        scale = float(rng.uniform(0.7, 1.3))
+        cut = pixels[top:low, left:right]
+        pixels = np.asarray(cv2.resize(cut, None, fx=scale, fy=scale), np.uint8)
+    if kind in ("compressed", "mixed"):
+        quality = int(rng.integers(30, 91))
+        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return pixels
+
+
+def warp(
+    pixels: Pixels, angle: float, shear: float, border: int = cv2.BORDER_REFLECT, grey: int = 0
+) -> Pixels:
+    """Turned by `angle` degrees about its middle and sheared, on the same canvas.
+
+    `border` is OpenCV's rule for what the picture does not cover; `grey` fills it, if constant.
+    """
+    height, width = pixels.shape[:2]
+    turn = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0), [0, 0, 1]])
+    push = np.array([[1, shear, -shear * height / 2], [0, 1, 0], [0, 0, 1]])
+    moved = cv2.warpAffine(
+        pixels, (push @ turn)[:2], (width, height), borderMode=border, borderValue=(grey,) * 3
+    )
+    return np.asarray(moved, np.uint8)
+
+
+def expose(pixels: Pixels, gain: float, gamma: float, offset: float) -> Pixels:
+    """As another exposure would have given it: gain · 255 · (p/255)^gamma + offset, clipped."""
+    bent = gain * 255 * (pixels / np.float32(255)) ** gamma + offset
+    return np.asarray(np.clip(bent, 0, 255), np.uint8)
+
+
+def plant(
+    source: Path,
+    target: Path,
+    seed: int,
+    *,
+    flip: bool = True,
+    manifest: bool = False,
+    share: float = SHARE_COPIED,
+) -> Planted:
+    """Writes DATASET with leaks and flips to `target`; the test pictures themselves stay.
+
+    With `manifest` the set keeps its manifest, in which each copy is a group of its own, as it
+    stands there for one who does not know. Exits with a sentence for a set without a split.
+    """
+    split, labels = find_pictures(source)
+    if not split:
+        sys.exit(f"{source}: has no train/ and test/; split it first")
+    listed = source / "manifest.csv"
+    groups = read_manifest(listed, labels) if listed.exists() else {file: file for file in labels}
+    rng = np.random.default_rng(seed)
+    names = sorted(set(labels.values()))
+    files = sorted(labels)
+    test = [file for file in files if file.startswith("test/")]
+    chosen = sorted(rng.choice(test, max(1, round(share * len(test))), replace=False))
+    flips = set(rng.choice(files, round(SHARE_FLIPPED * len(files)), replace=False).tolist())
+    planted = Planted({}, {}, set())
+    new_name = {}
+    for file in files:
+        part, label, *rest = file.split("/")
+        if flip and file in flips:
+            label = str(rng.choice([name for name in names if name != label]))
+        new_name[file] = "/".join([part, label, *rest])
+        _place(target / new_name[file], (source / file).read_bytes())
+        planted.part[new_name[file]] = groups[file]
+        if flip and file in flips:
+            planted.flipped.add(new_name[file])
+    own = dict(planted.part)
+    for at, file in enumerate(chosen):
+        kind = KINDS[at % len(KINDS)]
+        pixels = alter(read_picture(source / file), kind, rng)
+        suffix = ".png" if kind == "quarter" else ".jpg"
+        quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 90]
+        code = rng.bytes(6).hex()
+        new = f"train/{labels[file]}/{code}{suffix}"
+        _place(target / new, cv2.imencode(suffix, pixels, quality)[1].tobytes())
+        planted.copies[new] = (new_name[file], kind)
+        planted.part[new] = groups[file]
+        own[new] = code
+    if manifest:
+        _list(target / "manifest.csv", own)
+    return planted
+
+
+def _place(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _list(path: Path, groups: dict[str, str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("file", "label", "group"))
+        table.writerows((name, name.split("/")[1], group) for name, group in groups.items())
