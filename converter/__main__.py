@@ -10,7 +10,7 @@ from converter.convert import Conversion, Request, convert
 from converter.differ import differ
 from converter.gate import Limits
 from converter.options import compare_parser, convert_parser, show_parser
-from converter.pack import check_output, write_whole
+from converter.pack import check_output, check_place, write_whole
 from converter.source import Said
 from converter.texts import conversion_text, difference_text, model_text, schemes_text
 from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
@@ -61,7 +61,9 @@ def _convert(arguments: list[str]) -> int:
         tflite_python=given.tflite_python,
         older_runtime=not given.without_tflite_runtime,
     )
+    report = given.report or request.output.with_suffix(".html")
     check_output(request.output)
+    check_place(report, "--report")
     with Display() as display:
 
         def table(contest: Contest) -> None:
@@ -69,7 +71,7 @@ def _convert(arguments: list[str]) -> int:
 
         done = convert(request, display.say, display.working, table)
     _say(conversion_text(done))
-    _report(done, given.report or request.output.with_suffix(".html"))
+    _report(done, report)
     return EXIT_DONE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.pack import write_whole
+from converter.pack import check_place, write_whole
 from converter.sheet import Tile, contact_sheet
 from edge.errors import DatasetError, ModelError
 from edge.inspection.decision import Thresholds, decide
@@ -67,8 +67,10 @@ def differ(first: Path, second: Path, root: Path, sheet: Path | None = None) -> 
 
     Raises ModelError and DatasetError for models and data that do not fit each other.
     """
-    if sheet is not None and (sheet.suffix != ".png" or not sheet.parent.is_dir()):
-        raise ModelError(f"{sheet}: a contact sheet is a .png file in a folder that is there")
+    if sheet is not None:
+        if sheet.suffix != ".png":
+            raise ModelError(f"{sheet}: a contact sheet ends in .png; give --sheet NAME.png")
+        check_place(sheet, "--sheet")
     judges = (_judge(first), _judge(second))
     if set(judges[0].labels) != set(judges[1].labels) or judges[0].ok_label != judges[1].ok_label:
         told = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in judges]

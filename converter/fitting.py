@@ -20,6 +20,7 @@ from edge.errors import ModelError
 RESTRAINTS = (10.0, 1.0, 0.1, 0.01, 0.001)
 # A fitted head that is no better than this on parts it has not seen is not worth a difference.
 GAIN = 0.95
+WORTH = 1e-3  # RMS of logits: a head that is no farther off needs no other
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +49,10 @@ def fitted(made: Made, head: Head, train: Seen, validation: Seen, runner: Runner
         return np.asarray(banded.sum(axis=1))
 
     x, held_out = features(train), features(validation)
-    best, least = None, GAIN * off_by(head.logits(held_out), validation.logits)
+    before = off_by(head.logits(held_out), validation.logits)
+    if before < WORTH:
+        return made
+    best, least = None, GAIN * before
     for restraint in RESTRAINTS:
         candidate = _fit(x, train.logits, head, restraint)
         off = off_by(candidate.logits(held_out), validation.logits)

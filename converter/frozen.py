@@ -113,7 +113,9 @@ def layer_of(node: str, layers: frozenset[str]) -> str:
     first = node.partition(";")[0]
     path = first.split("/")
     for part in reversed(path):
-        for candidate in (part, re.sub(r"_\d+$", "", part)):
+        # Keras numbers a layer's uses, so that conv_1 is the first use of conv; keras.ops stand in
+        # the graph by TensorFlow's names of them, in capitals.
+        for candidate in (re.sub(r"_\d+$", "", part), part, part.lower()):
             if candidate in layers:
                 return candidate
     return "/".join(path[:-1]) or first

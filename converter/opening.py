@@ -71,10 +71,11 @@ def _keras(path: Path, kind: Kind, allow_code: bool) -> Opened:
 
 def _names(library: Any, model: Any) -> list[str]:
     found = []
-    for layer in model.layers:
-        found.append(str(layer.name))
-        if isinstance(layer, library.Model):
-            found += _names(library, layer)
+    # operations, because keras.ops used on a functional model are no layers
+    for operation in getattr(model, "operations", None) or model.layers:
+        found.append(str(operation.name))
+        if isinstance(operation, library.Model):
+            found += _names(library, operation)
     return found
 
 

@@ -84,8 +84,8 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
     others.add_argument(
         "--scaling",
         choices=tuple(SCALINGS),
-        help="pixel values the network takes; inside: 0 to 255, it scales them itself; caffe and "
-        "torch: ImageNet's, as Keras names them",
+        help="pixel values the network takes; inside: 0 to 255, it scales them itself; signed: "
+        "-1 to 1; caffe and torch: ImageNet's, as Keras names them",
     )
     others.add_argument(
         "--output-kind",

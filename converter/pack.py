@@ -18,13 +18,18 @@ def check_output(path: Path) -> None:
     """Raises ModelError when no model file can be written there: asked first, not after minutes."""
     if path.suffix != ".tflite":
         raise ModelError(f"{path}: a model file ends in .tflite; give -o NAME.tflite")
+    check_place(path, "-o")
+
+
+def check_place(path: Path, option: str) -> None:
+    """Raises ModelError when no file can be written there; `option` is what named it."""
     if not path.parent.is_dir():
-        raise ModelError(f"{path.parent}: no such folder; make it, or give another -o")
+        raise ModelError(f"{path.parent}: no such folder; make it, or give another {option}")
     if path.is_dir():
-        raise ModelError(f"{path}: is a folder; give -o the name of a file")
+        raise ModelError(f"{path}: is a folder; give {option} the name of a file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ModelError(
-            f"{path.parent}: cannot be written to; change its permissions, or give another -o"
+            f"{path.parent}: cannot be written to; change its permissions, or give another {option}"
         )
 
 

@@ -40,7 +40,7 @@ class Scaling:
         if len(self.factor) == PER_CHANNEL and channels != PER_CHANNEL:
             raise ModelError(
                 f"{name}: this --scaling is for three channels, the model takes {channels}; "
-                "say --scaling inside, 0-1 or -1-1"
+                "say --scaling inside, 0-1 or signed"
             )
 
 
@@ -49,7 +49,7 @@ class Scaling:
 SCALINGS: dict[str, Scaling] = {
     "inside": Scaling(),
     "0-1": Scaling((1 / 255,)),
-    "-1-1": Scaling((1 / 127.5,), (-1.0,)),
+    "signed": Scaling((1 / 127.5,), (-1.0,)),
     "caffe": Scaling((1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
     "torch": Scaling(
         (1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225),

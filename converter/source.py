@@ -142,7 +142,7 @@ def _scaling(path: Path, said: Said, channels: int) -> Scaling:
     if said.scaling is None:
         raise ModelError(
             f"{path}: this model does not say which pixel values it takes; say --scaling inside "
-            "(0 to 255 as they are: it scales itself), 0-1, -1-1, caffe or torch"
+            "(0 to 255 as they are: it scales itself), 0-1, signed (−1 to 1), caffe or torch"
         )
     scaling = SCALINGS[said.scaling]
     scaling.check(str(path), channels)

@@ -102,4 +102,4 @@ def test_a_sheet_must_be_a_png_that_can_be_written(
     path = str(conversion.path)
     for bad in (tmp_path / "sheet.gif", tmp_path / "nowhere" / "sheet.png"):
         assert main(["compare", path, path, "--data", str(data), "--sheet", str(bad)]) == 2
-        assert bad.name in capsys.readouterr().err
+        assert "--sheet" in capsys.readouterr().err
