@@ -47,7 +47,8 @@ class Foreign:
 
     `body` gives Keras's input and features for a side in pixels; `ending` is the last activation;
     `saved` the file it is saved as. `refused` are words of the refusal, empty for one that must
-    be right.
+    be right. `random` ones are deep and have random weights: they tell little apart and magnify
+    what int8 changes, so that the gate is right to refuse int8 and to take a wider scheme.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Foreign:
     ending: str = "softmax"
     options: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    random: bool = False
 
 
 def _application(name: str, **settings: Any) -> Body:
@@ -116,11 +118,13 @@ def _unsupported(k: Any, side: int) -> tuple[Any, Any]:
 
 
 FOREIGN = (
-    Foreign("MobileNetV2", _application("MobileNetV2", alpha=0.35), scaling="signed"),
-    Foreign("MobileNetV3Small", _application("MobileNetV3Small")),
-    Foreign("EfficientNetB0", _application("EfficientNetB0")),
-    Foreign("ResNet50", _application("ResNet50"), scaling="caffe"),
-    Foreign("DenseNet121", _application("DenseNet121"), saved="saved", scaling="torch"),
+    Foreign("MobileNetV2", _application("MobileNetV2", alpha=0.35), scaling="signed", random=True),
+    Foreign("MobileNetV3Small", _application("MobileNetV3Small"), random=True),
+    Foreign("EfficientNetB0", _application("EfficientNetB0"), random=True),
+    Foreign("ResNet50", _application("ResNet50"), scaling="caffe", random=True),
+    Foreign(
+        "DenseNet121", _application("DenseNet121"), saved="saved", scaling="torch", random=True
+    ),
     Foreign("sigmoid", _plain(), saved="model.h5", scaling="0-1", ending="sigmoid"),
     Foreign("grey", _plain(1), saved="saved", scaling="signed", labels=("ok", "dark")),
     Foreign("five classes", _plain(), scaling="0-1", labels=FIVE),
@@ -142,9 +146,10 @@ def draw(root: Path, labels: tuple[str, ...], each: int, side: int = 40) -> Path
     for label in labels:
         (root / label).mkdir(parents=True)
         for at in range(each):
-            pixels = rng.normal(110, 12, (side, side, 3))
-            x, y = rng.integers(2, side - 16, 2)
-            pixels[y : y + 14, x : x + 14] += np.array(_COLOURS[label]) * rng.uniform(0.5, 1)
+            pixels = rng.normal(110, 6, (side, side, 3))
+            x, y = rng.integers(0, side // 4, 2)
+            spot = 3 * side // 4  # large, so that deep random networks see it above the noise
+            pixels[y : y + spot, x : x + spot] += np.array(_COLOURS[label]) * rng.uniform(0.2, 1)
             cv2.imwrite(str(root / label / f"{at:03d}.png"), pixels.clip(0, 255).astype(np.uint8))
     return root
 
@@ -201,6 +206,7 @@ def _settle(k: Any, body: Any, pixels: NDArray[np.float32]) -> None:
 def options_for(foreign: Foreign, side: int) -> list[str]:
     """What edge-convert must be told of it."""
     told = [option.replace("32x32", f"{side}x{side}") for option in foreign.options]
+    told += ["--allow-unlearned"] if foreign.random else []
     return ["--labels", ",".join(foreign.labels), "--scaling", foreign.scaling, *told]
 
 

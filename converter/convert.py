@@ -75,7 +75,7 @@ def convert(
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
     if len(runners) == 1:
-        say(f"only {runners[0].name} is installed: other runtimes are not checked")
+        say(f"only {runners[0].name} is asked: other runtimes are not checked")
 
     train = dataset.of("train")
     samples = choose_calibration(train, request.calibration)

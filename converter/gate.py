@@ -23,6 +23,7 @@ class Limits:
     max_flips: float = 0.005
     max_auroc_loss: float = 0.005
     max_runtime_difference: float = 1 / 255
+    max_mean_change: float = 0.03
     max_clipped: float = 0.02
     allow_unlearned: bool = False
 
@@ -43,6 +44,12 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
         found.append(
             f"AUROC falls from {compared.auroc_float:.4f} to {compared.auroc_int8:.4f}, "
             f"by at most {limits.max_auroc_loss} it may"
+        )
+    # A wide review band hides scores that have nothing to do with float's any more.
+    if not compared.mean_change <= limits.max_mean_change:
+        found.append(
+            f"scores change by {compared.mean_change:.4f} on average, at most "
+            f"{limits.max_mean_change} they may"
         )
     difference = trial.runtime_difference
     if difference is not None and not difference <= limits.max_runtime_difference:

@@ -61,7 +61,13 @@ class Here:
         found, seconds = [], []
         for picture in pictures:
             start = time.perf_counter()
-            found.append(classify(picture))
+            try:
+                found.append(classify(picture))
+            except RuntimeError as error:  # TFLite's own, when an operator cannot run after all
+                reason = " ".join(str(error).split())[:200]
+                raise ModelError(
+                    f"{model}: {self.name} cannot run it ({reason}); choose another --scheme"
+                ) from error
             seconds.append(time.perf_counter() - start)
         return np.stack(found), statistics.median(seconds) * 1000
 

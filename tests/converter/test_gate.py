@@ -52,6 +52,7 @@ def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
         ({"flips": ("a",) * 6}, "6 of 1000 test verdicts (0.6%) flip"),
         ({"auroc_int8": 0.9}, "AUROC falls from 0.9500 to 0.9000"),
         ({"auroc_int8": float("nan")}, "AUROC falls"),
+        ({"mean_change": 0.2}, "scores change by 0.2000 on average"),
     ],
 )
 def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: str) -> None:
@@ -90,6 +91,7 @@ def test_moves_through_review_are_no_flips() -> None:
     assert found.flips == ("a",)
     assert found.review_moves == 3
     assert found.largest_change == pytest.approx(0.8)
+    assert found.mean_change == pytest.approx(0.4)
     assert found.flip_share == pytest.approx(0.2)
 
 

@@ -176,14 +176,14 @@ def test_a_head_that_gains_nothing_is_left_alone(source: Source, data: Path) -> 
     assert not fitted(made, head_of(source.frozen), same, same, runner).fitted
 
 
-def test_operators_are_timed_one_by_one(conversion: Conversion) -> None:
-    """Every operator of the file has a time and the layer that it belongs to."""
-    made = conversion.taken.made
+@pytest.mark.parametrize("place", range(len(SCHEMES)), ids=SCHEMES)
+def test_operators_are_timed_one_by_one(conversion: Conversion, place: int) -> None:
+    """In every scheme each operator that sees the picture has a time, and its layer a name."""
+    made = conversion.contest.trials[place].made
     assert made is not None
     times = operator_times(made.tflite, conversion.source.frozen)
-    assert len(times) > 10
     assert all(timed.milliseconds >= 0 for timed in times)
-    assert {"conv2d", "dense"} <= {timed.layer for timed in times}
+    assert {"conv2d", "conv2d_1", "dense"} <= {timed.layer for timed in times}
 
 
 def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversion) -> None:
