@@ -1,16 +1,18 @@
-"""edge-convert: argv → conversion or description → exit code."""
+"""edge-convert: argv → conversion, description or comparison → exit code."""
 
-import argparse
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from converter.calibrate import CALIBRATION_PICTURES
-from converter.convert import Request, convert
+from converter.contest import Contest
+from converter.convert import Conversion, Request, convert
+from converter.differ import differ
 from converter.gate import Limits
-from converter.report import conversion_text, model_text
-from converter.source import SCALINGS, Said
+from converter.options import compare_parser, convert_parser, show_parser
+from converter.pack import check_output, check_place, write_whole
+from converter.source import Said
+from converter.texts import conversion_text, difference_text, model_text, schemes_text
 from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
 from edge.inspection.modelfile import load_model_file
 
@@ -18,10 +20,9 @@ from edge.inspection.modelfile import load_model_file
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0 done, 1 refused, 2 usage, 70 an internal fault."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    command = {"show": _show, "compare": _compare}.get(arguments[0] if arguments else "")
     try:
-        if arguments[:1] == ["show"]:
-            return _show(arguments[1:])
-        return _convert(arguments)
+        return _convert(arguments) if command is None else command(arguments[1:])
     except SystemExit as stop:  # argparse, which has said its sentence
         return stop.code if isinstance(stop.code, int) else EXIT_DONE
     except EdgeInspectError as error:
@@ -37,95 +38,64 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(arguments: list[str]) -> int:
-    given = _parser().parse_args(arguments)
+    from trainer.progress import Display
+
+    given = convert_parser().parse_args(arguments)
     request = Request(
         model=given.model,
         data=given.data,
         output=given.output,
-        said=Said(given.name, given.labels, given.ok_label, given.scaling),
+        said=Said(
+            given.name,
+            given.labels,
+            given.ok_label,
+            given.scaling,
+            given.output_kind,
+            given.input_size,
+            given.allow_code,
+        ),
         model_version=given.model_version,
         calibration=given.calibration,
-        limits=Limits(max_flips=given.max_flips / 100),
+        limits=Limits(max_flips=given.max_flips / 100, allow_unlearned=given.allow_unlearned),
+        scheme=given.scheme,
+        tflite_python=given.tflite_python,
+        older_runtime=not given.without_tflite_runtime,
     )
-    _say(conversion_text(convert(request, _say)))
+    report = given.report or request.output.with_suffix(".html")
+    check_output(request.output)
+    check_place(report, "--report")
+    with Display() as display:
+
+        def table(contest: Contest) -> None:
+            display.say(f"\n{schemes_text(contest)}\n")
+
+        done = convert(request, display.say, display.working, table)
+    _say(conversion_text(done))
+    _report(done, report)
     return EXIT_DONE
+
+
+def _report(done: Conversion, path: Path) -> None:
+    from converter.report.build import render
+
+    write_whole(path, render(done).encode())
+    _say(f"report: {path}")
 
 
 def _show(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="edge-convert show", description="Prints what a model file says of itself."
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
-    _say(model_text(load_model_file(parser.parse_args(arguments).file)))
+    _say(model_text(load_model_file(show_parser().parse_args(arguments).file)))
     return EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge-convert",
-        description="Turns a trained Keras model into the one int8 file that a box judges with, "
-        "and refuses when it would judge differently.",
-        epilog="edge-convert show FILE prints what a model file says of itself.",
-    )
-    add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="model.keras, as edge-train wrote it")
-    add("--data", type=Path, required=True, help="the data set that it was trained on")
-    add("-o", "--output", type=Path, required=True, metavar="NAME.tflite")
-    add("--name", type=_text, help="name of the model in every verdict (default: the model's own)")
-    add("--model-version", type=_text, help="default: 12 digits of the SHA-256 of the network")
-    add(
-        "--calibration",
-        type=_number(int, 1, 100_000),
-        default=CALIBRATION_PICTURES,
-        metavar="N",
-        help="training pictures that set the int8 ranges (default: %(default)s)",
-    )
-    add(
-        "--max-flips",
-        type=_number(float, 0, 100),
-        default=Limits().max_flips * 100,
-        metavar="PERCENT",
-        help="verdicts that may flip between pass and fail (default: %(default)s)",
-    )
-    others = parser.add_argument_group("for models that edge-train did not make")
-    others.add_argument("--labels", type=_labels, metavar="A,B", help="in the order of outputs")
-    others.add_argument("--ok-label", type=_text, help="the class of good parts (default: ok)")
-    others.add_argument(
-        "--scaling",
-        choices=tuple(SCALINGS),
-        help="pixel values the network takes; inside: 0 to 255, it scales them itself",
-    )
-    return parser
+def _compare(arguments: list[str]) -> int:
+    given = compare_parser().parse_args(arguments)
+    found = differ(given.first, given.second, given.data, given.sheet)
+    _say(difference_text(found))
+    return EXIT_DONE
 
 
-def _text(value: str) -> str:
-    if not 1 <= len(value.strip()) <= 200:
-        raise argparse.ArgumentTypeError(f"{value!r} must have 1 to 200 characters")
-    return value.strip()
-
-
-def _labels(value: str) -> tuple[str, ...]:
-    labels = tuple(label.strip() for label in value.split(","))
-    if len(labels) < 2 or not all(labels) or len(set(labels)) != len(labels):
-        raise argparse.ArgumentTypeError(f"{value!r} must be two or more different names: ok,dent")
-    return labels
-
-
-def _number(kind: type[float], low: float, high: float) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        try:
-            number = kind(value)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{value!r} must be a number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

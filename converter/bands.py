@@ -80,7 +80,8 @@ def _bands(schema: Any, model: Any, dense: Any, bands: int) -> list[Any]:
         data = shifted.clip(-(2**31), 2**31 - 1).astype("<i4").tobytes()
         model.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
         its_bias = copy.deepcopy(graph.tensors[bias]) if bias >= 0 else schema.TensorT()
-        its_bias.name, its_bias.type = f"band{at}/bias".encode(), _INT32
+        # under the layer's own name, by which it is found in reports
+        its_bias.name, its_bias.type = bytes(features.name) + f"/band{at}/bias".encode(), _INT32
         its_bias.shape = np.array([count], np.int32)
         its_bias.buffer = len(model.buffers) - 1
         if bias < 0:
@@ -88,7 +89,7 @@ def _bands(schema: Any, model: Any, dense: Any, bands: int) -> list[Any]:
             its_bias.quantization.scale = unit.astype(np.float32)
             its_bias.quantization.zeroPoint = np.zeros(len(unit), np.int64)
         output = copy.deepcopy(features)
-        output.name = f"band{at}".encode()
+        output.name = bytes(features.name) + f"/band{at}".encode()
         output.quantization.scale = np.array([step], np.float32)
         graph.tensors += [its_bias, output]
         band = copy.deepcopy(dense)

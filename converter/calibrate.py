@@ -1,6 +1,7 @@
 """The pictures that show the quantiser which values occur: stratified, from the train part only."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,14 @@ from numpy.typing import NDArray
 from trainer.dataset import Sample
 
 CALIBRATION_PICTURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Samples and, in their order, the pictures: uint8, (n, height, width, channels)."""
+
+    samples: tuple[Sample, ...]
+    pictures: NDArray[np.uint8]
 
 
 def choose_calibration(

@@ -18,7 +18,8 @@ class Comparison:
     """Float against int8 on one part of the data set, at the thresholds of the model file.
 
     `flips` names the pictures that went from pass to fail or back, `review_moves` counts moves
-    into or out of review. `largest_change` is the largest |score difference|, 0 to 1.
+    into or out of review. `largest_change` is the largest |score difference|, 0 to 1, and
+    `mean_change` the mean.
     """
 
     pictures: int
@@ -27,6 +28,7 @@ class Comparison:
     auroc_float: float
     auroc_int8: float
     largest_change: float
+    mean_change: float = 0.0
 
     @property
     def flip_share(self) -> float:
@@ -48,6 +50,7 @@ class Comparison:
             "auroc_float": round(self.auroc_float, 6),
             "auroc_int8": round(self.auroc_int8, 6),
             "largest_score_change": round(self.largest_change, 6),
+            "mean_score_change": round(self.mean_change, 6),
         }
 
 
@@ -80,4 +83,5 @@ def compare(
         auroc_float=float(auroc(float_scores, defective)),
         auroc_int8=float(auroc(int8_scores, defective)),
         largest_change=float(np.abs(float_scores - int8_scores).max()),
+        mean_change=float(np.abs(float_scores - int8_scores).mean()),
     )

@@ -3,22 +3,30 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from converter.calibrate import CALIBRATION_PICTURES, choose_calibration
-from converter.gate import Limits, pass_gate, pass_judgement, refuse_unlearned
-from converter.judge import Judged, judge
+from converter.calibrate import CALIBRATION_PICTURES, Calibration, choose_calibration
+from converter.contest import Contest, Contestants
+from converter.exam import Exam, Progress, set_exam
+from converter.gate import Limits, check_calibration, refusal, refuse_unlearned
 from converter.pack import check_output, content_version, tools, write_whole
-from converter.quantise import Quantised, quantise
+from converter.runtimes import find_runners
+from converter.schemes import SCHEMES
 from converter.source import Said, Source, load_source
+from converter.trial import Trial, Verdicts
 from edge.errors import DatasetError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from trainer.dataset import Dataset, load_dataset
 from trainer.pictures import load_pictures
+from trainer.thresholds import NOTHING_PASSES
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asks for."""
+    """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is,
+    and `older_runtime` False says that no box has it."""
 
     model: Path
     data: Path
@@ -27,78 +35,107 @@ class Request:
     model_version: str | None = None
     calibration: int = CALIBRATION_PICTURES
     limits: Limits = field(default_factory=Limits)
+    scheme: str | None = None
+    tflite_python: Path | None = None
+    older_runtime: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What came of it: a model file of `size` bytes at `path`."""
+    """What came of it: a model file of `size` bytes at `path`, and every scheme's trial."""
 
     path: Path
     size: int
-    name: str
-    version: str
+    spec: InspectionSpec
     calibrated_on: int
-    quantised: Quantised
-    judged: Judged
+    contest: Contest
+    taken: Trial
+    verdicts: Verdicts
+    source: Source
+    exam: Exam
 
 
-def convert(request: Request, say: Callable[[str], None] = lambda _line: None) -> Conversion:
-    """Converts, judges and writes the model file; tells `say` what it is doing.
+def convert(
+    request: Request,
+    say: Say = lambda _line: None,
+    progress: Progress = lambda _what, _done, _total: None,
+    table: Callable[[Contest], None] = lambda _contest: None,
+) -> Conversion:
+    """Converts, judges and writes the model file; tells `say` and `progress` what it is doing.
 
-    Raises RefusedError when the gate refuses, and ModelError, DatasetError or MissingPartError
-    for what is wrong with the request; nothing is written then, and an older file stays.
+    `table` is given the schemes' trials before the gate has spoken. Raises RefusedError when the
+    gate refuses, and ModelError, DatasetError or MissingPartError for what is wrong with the
+    request; nothing is written then, and an older file stays.
     """
     check_output(request.output)
+    runners = find_runners(request.tflite_python, older=request.older_runtime)
     source = load_source(request.model, request.said)
-    refuse_unlearned(source.file, source.spec.metrics)
+    refuse_unlearned(source.file, source.spec.metrics, request.limits)
     dataset = open_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
+    if len(runners) == 1:
+        say(f"only {runners[0].name} is asked: other runtimes are not checked")
 
-    calibration = choose_calibration(dataset.of("train"), request.calibration)
-    say(f"quantising, calibrated on {len(calibration)} training pictures …")
-    quantised = quantise(source, load_pictures(calibration, source.input))
-
-    say(f"comparing float and int8 on {len(dataset.of('test'))} test pictures …")
-    judged = judge(source, dataset, quantised.tflite)
-    pass_gate(
-        source.file,
-        judged.compared,
-        judged.golden_flips,
-        judged.runtime_difference,
+    train = dataset.of("train")
+    samples = choose_calibration(train, request.calibration)
+    calibration = Calibration(samples, load_pictures(samples, source.input))
+    there = sorted({sample.label for sample in train})
+    check_calibration(source.file, calibration, there, source.input)
+    exam = set_exam(source, dataset, progress)
+    contest = Contestants(
+        source,
+        dataset,
+        calibration.pictures,
+        exam,
+        runners,
         request.limits,
-    )
-    pass_judgement(source.file, judged.int8.refusals())
+        progress,
+    ).hold(SCHEMES if request.scheme is None else (request.scheme,))
+    table(contest)
+    taken = contest.taken
+    if taken is None or taken.made is None or taken.verdicts is None or taken.thresholds is None:
+        raise refusal(source.file, contest.trials)
 
-    version = request.model_version or content_version(quantised.tflite)
+    verdicts = taken.verdicts
     spec = InspectionSpec(
         name=source.spec.name,
-        version=version,
+        version=request.model_version or content_version(taken.made.tflite),
         ok_label=source.spec.ok_label,
         input=source.input,
         output=source.converted_output,
-        thresholds=judged.thresholds,
-        metrics=judged.int8.as_json(),
-        quantisation={
-            **quantised.as_json(),
-            "calibration_pictures": len(calibration),
-            **judged.as_json(),
-        },
+        thresholds=taken.thresholds if verdicts.converted.learned else NOTHING_PASSES,
+        metrics=verdicts.converted.as_json(),
+        quantisation=_quantisation(contest, taken, verdicts, len(samples)),
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tools(),
-        golden=judged.golden,
+        golden=verdicts.golden,
     )
-    content = pack_model_file(quantised.tflite, source.spec.labels, spec, judged.golden_files)
+    files = verdicts.golden_files
+    content = pack_model_file(taken.made.tflite, source.spec.labels, spec, files)
     write_whole(request.output, content)
     return Conversion(
-        path=request.output,
-        size=len(content),
-        name=spec.name,
-        version=version,
-        calibrated_on=len(calibration),
-        quantised=quantised,
-        judged=judged,
+        request.output, len(content), spec, len(samples), contest, taken, verdicts, source, exam
     )
+
+
+def _quantisation(
+    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int
+) -> dict[str, Any]:
+    """Float against converted, for inspection.json; no times, they differ from run to run."""
+    assert taken.made is not None
+    assert taken.compared is not None
+    return {
+        **taken.made.as_json(),
+        "calibration_pictures": calibrated_on,
+        "compared": taken.compared.as_json(),
+        "float_metrics": verdicts.float32.as_json(),
+        "float_thresholds": verdicts.float_thresholds.model_dump(mode="json"),
+        "runtimes": [ran.runtime for ran in taken.ran],
+        "runtime_difference": taken.runtime_difference,
+        "oldest_runtime": taken.ran[-1].runtime,
+        "schemes": [trial.as_json() for trial in contest.trials],
+    }
 
 
 def open_dataset(source: Source, root: Path) -> Dataset:

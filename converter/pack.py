@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -19,13 +18,18 @@ def check_output(path: Path) -> None:
     """Raises ModelError when no model file can be written there: asked first, not after minutes."""
     if path.suffix != ".tflite":
         raise ModelError(f"{path}: a model file ends in .tflite; give -o NAME.tflite")
+    check_place(path, "-o")
+
+
+def check_place(path: Path, option: str) -> None:
+    """Raises ModelError when no file can be written there; `option` is what named it."""
     if not path.parent.is_dir():
-        raise ModelError(f"{path.parent}: no such folder; make it, or give another -o")
+        raise ModelError(f"{path.parent}: no such folder; make it, or give another {option}")
     if path.is_dir():
-        raise ModelError(f"{path}: is a folder; give -o the name of a file")
+        raise ModelError(f"{path}: is a folder; give {option} the name of a file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ModelError(
-            f"{path.parent}: cannot be written to; change its permissions, or give another -o"
+            f"{path.parent}: cannot be written to; change its permissions, or give another {option}"
         )
 
 
@@ -52,20 +56,17 @@ def tools() -> dict[str, str]:
 def write_whole(path: Path, content: bytes) -> None:
     """Writes the file so that a reader, or a power cut, sees the old one or the new one.
 
-    Raises EdgeInspectError when the disk is full or the folder cannot be written to.
+    Where the file system can, the bytes have no name until they are all there: not even a process
+    that is killed leaves a part of them. Raises EdgeInspectError when the disk is full or the
+    folder cannot be written to.
     """
-    half: str | None = None
+    half = path.with_name(f".{path.stem}.{os.getpid()}.part")
     try:
-        descriptor, half = tempfile.mkstemp(
-            prefix=f".{path.stem}.", suffix=".part", dir=path.parent
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(half).chmod(0o644)  # mkstemp's 0600 would lock out the daemon's own user
-        Path(half).replace(path)
-        half = None
+        try:
+            _write_nameless(half, content)
+        except _NoNamelessError:
+            _write_named(half, content)
+        half.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -77,5 +78,33 @@ def write_whole(path: Path, content: bytes) -> None:
             "folder's permissions"
         ) from error
     finally:
-        if half is not None:
-            Path(half).unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
+
+
+class _NoNamelessError(Exception):
+    """This file system cannot hold a file without a name."""
+
+
+def _write_nameless(path: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY)
+    except (OSError, AttributeError) as error:
+        raise _NoNamelessError from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(descriptor, 0o644)  # the daemon's own user must be able to read it
+        os.fsync(descriptor)
+        path.unlink(missing_ok=True)
+        try:
+            os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+        except OSError as error:
+            raise _NoNamelessError from error
+
+
+def _write_named(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    path.chmod(0o644)

@@ -31,6 +31,10 @@ GOLDEN = "golden/"
 MAX_FILE = 512 * 2**20
 MAX_MEMBER = 32 * 2**20
 MAX_MEMBERS = 256
+_NEWER = (
+    "it was made by a newer edge-inspect: update this one, or convert the model with the version "
+    "that runs on the box"
+)
 _OURS = re.compile(rb"PK\x03\x04.{26}(labels\.txt|inspection\.json)", re.DOTALL)
 
 _DAMAGED = (
@@ -231,7 +235,7 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
     if schema != SCHEMA:
         raise ModelError(
             f"{path}: {INSPECTION} has schema {schema!r}, this version reads {SCHEMA!r}; "
-            "update edge-inspect, or convert the model with the version that runs on the box"
+            + (_NEWER if _is_newer(schema) else "convert the model again")
         )
     try:
         return InspectionSpec.model_validate(raw)
@@ -239,7 +243,18 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         where = " ".join(where.split())  # keys are whatever the file says
+        if first["type"] == "extra_forbidden":
+            raise ModelError(
+                f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"
+            ) from error
         raise ModelError(
             f"{path}: {INSPECTION}: {where}: {first['msg']} (got {first.get('input')!r:.80}); "
             "convert the model again"
         ) from error
+
+
+def _is_newer(schema: object) -> bool:
+    """Whether a schema is of this family, with a higher number."""
+    family, _, number = str(schema).rpartition("/")
+    ours, _, own = SCHEMA.rpartition("/")
+    return family == ours and number.isdecimal() and int(number) > int(own)

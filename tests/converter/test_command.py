@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter import convert as conversion_module
+from converter import contest as contest_module
 from converter.__main__ import main
 from converter.convert import Conversion
 from converter.gate import Limits
 from converter.pack import write_whole
-from edge.errors import EdgeInspectError, RefusedError
+from converter.trial import Trial
+from edge.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_file
 from edge.inspection.preprocess import InputSpec
@@ -133,7 +134,7 @@ def test_bad_options_are_usage_errors(
     [
         ("missing.keras", None, "cannot be read"),
         ("text.keras", b"no zip at all", "not a whole .keras file"),
-        ("model.h5", b"\x89HDF", "not a .keras file"),
+        ("model.h5", b"\x89HDF", "not an HDF5 file"),
     ],
 )
 def test_a_bad_model_is_named(
@@ -219,13 +220,15 @@ def test_the_outcome_is_readable(
     assert _run(trained, "--data", data, "-o", output, *options) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    for words in ("line 3 2026-11", "AUROC", "escapes", "gate passed: 0 of", "edge-inspect check"):
+    said = ("line 3 2026-11", "AUROC", "escapes", "gate passed: 0 of", "edge-inspect check")
+    for words in (*said, "int8-float-head", "taken", "would pass", "worst layer"):
         assert words in out
     assert "INFO" not in out
 
     assert _run("show", output) == 0
     shown = capfd.readouterr().out
-    for words in ("line 3", "2026-11", "24×24", "golden/01-ok.png", "tensorflow", "from float"):
+    shows = ("line 3", "2026-11", "24×24", "golden/01-ok.png", "tensorflow", "from float", "oldest")
+    for words in shows:
         assert words in shown
 
 
@@ -236,15 +239,16 @@ def test_the_limit_on_flips_reaches_the_gate(
     """--max-flips is in per cent, and a refusal exits with 1 and leaves nothing behind."""
     seen: list[Limits] = []
 
-    def refuse(_name: str, *figures: Any) -> None:
-        seen.append(figures[-1])
-        raise RefusedError("refused")
+    def object_to_all(_trial: Trial, limits: Limits) -> list[str]:
+        seen.append(limits)
+        return ["too bad"]
 
-    monkeypatch.setattr(conversion_module, "pass_gate", refuse)
+    monkeypatch.setattr(contest_module, "objections", object_to_all)
     output = tmp_path / "rust.tflite"
-    assert _run(trained, "--data", data, "-o", output, "--max-flips", "0.5") == 1
-    assert _sentence(capsys) == "edge-convert: refused"
-    assert seen[0].max_flips == pytest.approx(0.005)
+    options = ("--max-flips", "0.4", "--scheme", "float32")
+    assert _run(trained, "--data", data, "-o", output, *options) == 1
+    assert "refused, nothing was written: float32: too bad" in _sentence(capsys)
+    assert seen[0].max_flips == pytest.approx(0.004)
     assert not list(tmp_path.iterdir())
 
 

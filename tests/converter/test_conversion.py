@@ -11,8 +11,8 @@ import pytest
 from converter.bands import BANDS, with_bands
 from converter.convert import Conversion, Request, convert
 from converter.graph import input_scale, operators
-from converter.quantise import quantise
-from converter.scores import BoxModel, Recipe, installed_runtimes
+from converter.runtimes import find_runners
+from converter.schemes import FLOAT_HEAD, make
 from converter.source import Source
 from edge.inspection.inspector import load_inspector
 from edge.inspection.interpreter import TFLiteClassifier
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.train
 
 def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
     """Between the first QUANTIZE and the last DEQUANTIZE every operator is int8."""
-    found = operators(conversion.quantised.tflite)
+    assert conversion.taken.scheme == FLOAT_HEAD
+    assert conversion.taken.made is not None
+    found = operators(conversion.taken.made.tflite)
     names = [op.name for op in found]
     assert names[0] == "QUANTIZE"
     assert names[-2:] == ["DEQUANTIZE", "FULLY_CONNECTED"]
@@ -37,8 +39,8 @@ def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
 def test_the_bands_of_a_feature_add_up_to_it(source: Source, data: Path) -> None:
     """The sum of its bands is the feature, within a step of int8, on a grid BANDS times finer."""
     pictures = load_pictures(load_dataset(data).of("train"), source.input)
-    without_head = dataclasses.replace(source.cut, head=None)
-    coarse = quantise(dataclasses.replace(source, cut=without_head), pictures).tflite
+    without_head = dataclasses.replace(source.frozen, logits=source.frozen.features[0], head=None)
+    coarse = make("int8", without_head, pictures, "rust").tflite
     fine, bands = with_bands(coarse)
     rows = [
         np.stack([classify(picture) for picture in pictures])
@@ -55,13 +57,14 @@ def test_the_bands_of_a_feature_add_up_to_it(source: Source, data: Path) -> None
 
 def test_other_features_keep_one_band(conversion: Conversion) -> None:
     """Where the graph does not end in a dense layer with ReLU it stays as it is."""
-    tflite = conversion.quantised.tflite
+    assert conversion.taken.made is not None
+    tflite = conversion.taken.made.tflite
     assert with_bands(tflite) == (tflite, 1)
 
 
 def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> None:
     """Pixels go in as uint8, 0 to 255 as they are, though no calibration picture has them all."""
-    scale, zero_point = input_scale(conversion.quantised.tflite)
+    scale, zero_point = input_scale(conversion.path.read_bytes())
     assert scale == pytest.approx(1.0)
     assert zero_point == 0
     classifier = TFLiteClassifier(conversion.path.read_bytes(), "rust")
@@ -69,44 +72,37 @@ def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> N
     assert classifier(np.full(classifier.shape, 255, np.uint8)).dtype == np.float32
 
 
-def test_scores_are_finer_than_an_int8_softmax(
-    conversion: Conversion, source: Source, data: Path
-) -> None:
+def test_scores_are_finer_than_an_int8_softmax(conversion: Conversion) -> None:
     """Different pictures get different scores, off the grid of 1/256 that an int8 softmax has."""
-    recipe = Recipe(source.spec.labels, "ok", source.converted_output)
-    box = BoxModel(conversion.quantised.tflite, "rust", "auto", recipe)
-    pictures = load_pictures(load_dataset(data).of("test"), source.input)
-    scores = box.scores(pictures)
+    scores = conversion.taken.scores
+    assert scores is not None
     assert len(np.unique(scores)) > 0.95 * len(scores)
     assert np.abs(scores * 256 - np.round(scores * 256)).max() > 0.1
 
 
 def test_scores_stay_close_to_float(conversion: Conversion) -> None:
     """int8 costs next to nothing on a healthy network, and the gate's figures say so."""
-    compared = conversion.judged.compared
+    compared = conversion.taken.compared
+    assert compared is not None
     assert compared.auroc_float > 0.9, "the test's own network must be worth converting"
     assert abs(compared.auroc_loss) < 0.005
     assert compared.largest_change < 0.1
 
 
-def test_runtimes_agree(conversion: Conversion, source: Source, data: Path) -> None:
-    """Where both runtimes are installed they give the same scores within 1/255."""
-    recipe = Recipe(source.spec.labels, "ok", source.converted_output)
-    pictures = load_pictures(load_dataset(data).of("test"), source.input)
-    scores = [
-        BoxModel(conversion.quantised.tflite, "rust", runtime, recipe).scores(pictures)
-        for runtime in installed_runtimes()
-    ]
-    assert np.ptp(np.stack(scores), axis=0).max() <= 1 / 255
-    assert conversion.judged.runtimes == installed_runtimes()
+def test_runtimes_agree(conversion: Conversion) -> None:
+    """Every runtime that is installed gives the same scores within 1/255, and is named."""
+    assert all(ran.difference <= 1 / 255 for ran in conversion.taken.ran)
+    assert [ran.runtime for ran in conversion.taken.ran] == [r.name for r in find_runners()]
+    said = conversion.spec.quantisation
+    assert said["oldest_runtime"] == said["runtimes"][-1]
 
 
 def test_golden_pictures_check_out_in_the_daemon(conversion: Conversion) -> None:
     """The daemon's own inspector loads the file and its golden pictures score as recorded."""
     inspector = load_inspector(conversion.path)
     assert inspector.check_golden() == 8
-    assert {picture.label for picture in conversion.judged.golden} == {"ok", "rust"}
-    assert inspector.thresholds == conversion.judged.thresholds
+    assert {picture.label for picture in conversion.spec.golden} == {"ok", "rust"}
+    assert inspector.thresholds == conversion.taken.thresholds
     assert inspector.output == "logits"
 
 
@@ -119,7 +115,7 @@ def test_the_file_says_what_it_is(conversion: Conversion, source: Source) -> Non
     assert said["name"] == "rust finder"
     assert len(said["version"]) == 12
     assert said["metrics"]["auroc_interval"][0] <= said["metrics"]["auroc"]
-    assert said["metrics"] == json.loads(json.dumps(conversion.judged.int8.as_json()))
+    assert said["metrics"] == json.loads(json.dumps(conversion.verdicts.converted.as_json()))
     assert said["quantisation"]["float_operators"] == {"FULLY_CONNECTED": 1}
     assert said["quantisation"]["compared"]["pass_fail_flips"] == 0
     assert said["data"]["fingerprint"] == source.spec.data["fingerprint"]
@@ -141,4 +137,4 @@ def test_a_given_name_and_version_are_kept(conversion: Conversion) -> None:
     """The version is the network's own hash, so that two networks never share one."""
     file = load_model_file(conversion.path)
     assert file.spec is not None
-    assert (file.spec.name, file.spec.version) == ("rust finder", conversion.version)
+    assert (file.spec.name, file.spec.version) == ("rust finder", conversion.spec.version)

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.cut import cut
+from converter.frozen import freeze
 from converter.graph import operators
-from converter.quantise import quantise
-from converter.scores import BoxModel, Recipe
-from converter.source import Source
+from converter.runtimes import find_runners
+from converter.schemes import FLOAT_HEAD, make
+from converter.scores import Recipe
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
@@ -41,8 +41,8 @@ def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> 
     """Scores of int8 follow those of float although the other feature is a thousand times larger;
     only the join and the head are float."""
     model = _model(tensorflow.keras)
-    parts = cut(model, "model")
-    assert len(parts.body.outputs) == 2
+    frozen = freeze(model, (SIDE, SIDE, 1), frozenset(), "model")
+    assert len(frozen.features) == 2
     spec = TrainedSpec(
         name="fusion",
         version="1",
@@ -54,12 +54,12 @@ def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> 
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 200, (40, SIDE, SIDE, 1)).astype(np.uint8)
     pictures = (pictures * np.linspace(0.2, 1, 40)[:, None, None, None]).astype(np.uint8)
-    source = Source("model", model, parts, spec, (1.0, 0.0), ours=True)
-    made = quantise(source, pictures)
+    made = make(FLOAT_HEAD, frozen, pictures, "model")
     found = [(op.name, op.is_float) for op in operators(made.tflite)]
     assert found[-2:] == [("CONCATENATION", True), ("FULLY_CONNECTED", True)]
     assert "CONCATENATION" not in [name for name, is_float in found if not is_float]
-    box = BoxModel(made.tflite, "model", "auto", Recipe(spec.labels, "ok", source.converted_output))
+    recipe = Recipe(spec.labels, "ok", OutputSpec(kind="logits"))
+    rows, _ = find_runners(older=False)[0].rows(made.tflite, pictures, "model")
     wanted = 1 - probabilities(model, spec, pictures)[:, 0]
-    assert np.abs(box.scores(pictures) - wanted).max() < 0.02
+    assert np.abs(recipe.of_rows(rows) - wanted).max() < 0.02
     assert wanted.max() - wanted.min() > 0.2

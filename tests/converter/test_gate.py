@@ -5,60 +5,76 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from converter import contest as contest_module
 from converter import convert as conversion_module
+from converter.calibrate import Calibration, choose_calibration
 from converter.compare import Comparison, compare
 from converter.convert import Request, convert
-from converter.cut import Head, cut
-from converter.gate import Limits, objections, pass_gate
-from converter.quantise import Quantised, quantise
-from converter.source import Source
+from converter.frozen import Frozen, Head
+from converter.gate import Limits, check_calibration, objections
+from converter.layers import LayerError
+from converter.schemes import Made, make
+from converter.trial import Ran, Trial
 from edge.errors import RefusedError
 from edge.inspection.decision import Thresholds
+from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import read_picture
+from trainer.dataset import Sample, load_dataset
+from trainer.pictures import load_pictures
 
-GOOD = Comparison(1000, (), 3, 0.95, 0.949, 0.02)
-Bad = Callable[[Source, NDArray[np.uint8]], Quantised]
+COMPARED = Comparison(1000, (), 3, 0.95, 0.949, 0.02)
+GOOD = Trial("int8", (), compared=COMPARED, ran=(Ran("a", 0, 1), Ran("b", 0.001, 1)))
 
 
-def test_a_good_conversion_passes() -> None:
-    """Figures within the limits raise nothing."""
-    pass_gate("model.keras", GOOD, (), 0.001, Limits())
+def test_a_good_trial_passes() -> None:
+    """Figures within the limits raise no objection."""
+    assert objections(GOOD, Limits()) == []
 
 
 @given(flips=st.integers(0, 1000), limit=st.floats(0, 1))
 def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
     """Refused exactly when the share of flips is above the limit."""
-    compared = dataclasses.replace(GOOD, flips=tuple(map(str, range(flips))))
-    refused = bool(objections(compared, (), None, Limits(max_flips=limit)))
-    assert refused == (flips / 1000 > limit)
+    compared = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
+    trial = dataclasses.replace(GOOD, compared=compared)
+    assert bool(objections(trial, Limits(max_flips=limit))) == (flips / 1000 > limit)
 
 
 @pytest.mark.parametrize(
-    ("changed", "golden", "runtimes", "words"),
+    ("changed", "words"),
     [
-        ({"flips": ("a",) * 11}, (), None, "11 of 1000 test verdicts (1.1%) flip"),
-        ({"auroc_int8": 0.9}, (), None, "AUROC falls from 0.9500 to 0.9000"),
-        ({"auroc_int8": float("nan")}, (), None, "AUROC falls"),
-        ({"auroc_float": 0.2, "auroc_int8": 0.2}, (), None, "worse than chance"),
-        ({}, ("golden/01-ok.png",), None, "golden pictures flip"),
-        ({}, (), 0.005, "the two runtimes differ by 0.0050"),
-        ({}, (), float("nan"), "the two runtimes differ"),
+        ({"flips": ("a",) * 6}, "6 of 1000 test verdicts (0.6%) flip"),
+        ({"auroc_int8": 0.9}, "AUROC falls from 0.9500 to 0.9000"),
+        ({"auroc_int8": float("nan")}, "AUROC falls"),
+        ({"mean_change": 0.2}, "scores change by 0.2000 on average"),
     ],
 )
-def test_every_loss_is_named_with_its_numbers(
-    changed: dict[str, Any], golden: tuple[str, ...], runtimes: float | None, words: str
-) -> None:
+def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: str) -> None:
     """Each kind of loss alone is enough, and the sentence carries its figures."""
-    compared = dataclasses.replace(GOOD, **changed)
-    with pytest.raises(RefusedError, match="nothing was written") as refused:
-        pass_gate("model.keras", compared, golden, runtimes, Limits())
-    assert words in str(refused.value)
-    assert refused.value.exit_code == 1
+    compared = dataclasses.replace(COMPARED, **changed)
+    (said,) = objections(dataclasses.replace(GOOD, compared=compared), Limits())
+    assert words in said
+
+
+@pytest.mark.parametrize("difference", [0.005, float("nan")])
+def test_runtimes_must_agree(difference: float) -> None:
+    """More than 1/255 between two runtimes is refused, and so is what is no number."""
+    ran = (Ran("a", 0, 1), Ran("b", difference, 1))
+    (said,) = objections(dataclasses.replace(GOOD, ran=ran), Limits())
+    assert "the two runtimes differ" in said
+
+
+def test_a_layer_that_is_cut_off_is_named() -> None:
+    """A range too small for what the layer computes is refused, whatever the scores say."""
+    layers = (LayerError("conv1", 0.1, 0.0), LayerError("conv2", 0.2, 0.1))
+    (said,) = objections(dataclasses.replace(GOOD, layers=layers), Limits())
+    assert "'conv2' cuts off 10.0%" in said
 
 
 def test_moves_through_review_are_no_flips() -> None:
@@ -75,52 +91,128 @@ def test_moves_through_review_are_no_flips() -> None:
     assert found.flips == ("a",)
     assert found.review_moves == 3
     assert found.largest_change == pytest.approx(0.8)
+    assert found.mean_change == pytest.approx(0.4)
     assert found.flip_share == pytest.approx(0.2)
 
 
-def _calibrated_on_one_colour(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
-    return quantise(source, np.full_like(pictures[:20], 90))
+Spoil = Callable[[tuple[Sample, ...], InputSpec], Calibration]
 
 
-def _calibrated_on_noise(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
+def _of_one_class(samples: tuple[Sample, ...], recipe: InputSpec) -> Calibration:
+    chosen = tuple(sample for sample in samples if sample.label == "ok")
+    return Calibration(chosen, load_pictures(chosen, recipe))
+
+
+def _as(change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Spoil:
+    def spoil(samples: tuple[Sample, ...], recipe: InputSpec) -> Calibration:
+        return Calibration(samples, change(load_pictures(samples, recipe)))
+
+    return spoil
+
+
+def _resized_otherwise(samples: tuple[Sample, ...], recipe: InputSpec) -> Calibration:
+    size = recipe.width, recipe.height
+    small = [
+        cv2.resize(read_picture(sample.path), size, interpolation=cv2.INTER_NEAREST)[:, :, ::-1]
+        for sample in samples
+    ]
+    return Calibration(samples, np.stack(small).astype(np.uint8))
+
+
+def _of_the_test_part(samples: tuple[Sample, ...], recipe: InputSpec) -> Calibration:
+    moved = tuple(dataclasses.replace(sample, part="test") for sample in samples)
+    return Calibration(moved, load_pictures(moved, recipe))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_of_one_class, "no picture shows the class rust"),
+        (_of_the_test_part, "is not of the train part"),
+        (_resized_otherwise, "is not as the box would see it"),
+        (_as(lambda p: p[..., ::-1].copy()), "is not as the box would see it"),
+        (_as(lambda p: p.clip(60, 120)), "is not as the box would see it"),
+        (_as(lambda p: (p // 255).astype(np.uint8)), "is not as the box would see it"),
+        (
+            _as(lambda p: np.random.default_rng(0).integers(0, 255, p.shape, np.uint8)),
+            "is not as the box would see it",
+        ),
+        (_as(lambda p: p[:, ::2, ::2]), "their shape is"),
+    ],
+)
+def test_calibration_on_anything_but_the_train_part_is_refused(
+    spoil: Spoil, words: str, data: Path
+) -> None:
+    """Noise, one class, another resizer, swapped channels, a clipped range: none gets through."""
+    recipe = InputSpec(width=24, height=24)
+    samples = choose_calibration(load_dataset(data).of("train"), 20)
+    good = Calibration(samples, load_pictures(samples, recipe))
+    check_calibration("m.keras", good, ("ok", "rust"), recipe)
+    with pytest.raises(RefusedError, match="nothing was written") as refused:
+        check_calibration("m.keras", spoil(samples, recipe), ("ok", "rust"), recipe)
+    assert words in str(refused.value)
+
+
+def test_the_check_reads_the_pictures_itself(data: Path) -> None:
+    """What the chooser says of a picture is not believed: the file is."""
+    recipe = InputSpec(width=24, height=24)
+    first, second = load_dataset(data).of("train")[:2]
+    pictures = np.stack([preprocess(read_picture(s.path), recipe) for s in (second, first)])
+    with pytest.raises(RefusedError, match="is not as the box would see it"):
+        check_calibration("m", Calibration((first, second), pictures), ("ok",), recipe)
+
+
+def _dark(_frozen: Frozen, pictures: NDArray[np.uint8]) -> tuple[Frozen, NDArray[np.uint8]]:
+    return _frozen, np.full_like(pictures[:20], 90)
+
+
+def _noise(_frozen: Frozen, pictures: NDArray[np.uint8]) -> tuple[Frozen, NDArray[np.uint8]]:
     noise = np.random.default_rng(0).integers(88, 92, (20, *pictures.shape[1:]), np.uint8)
-    return quantise(source, noise)
+    return _frozen, noise
 
 
-def _swapped_channels(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
-    keras = __import__("keras")
-    twin = keras.models.clone_model(source.model)
-    weights = source.model.get_weights()
-    twin.set_weights([weights[0][:, :, ::-1], *weights[1:]])
-    return quantise(dataclasses.replace(source, cut=cut(twin, "twin")), pictures)
-
-
-def _labels_in_another_order(source: Source, pictures: NDArray[np.uint8]) -> Quantised:
-    assert source.cut.head is not None
-    head = Head(source.cut.head.weights[:, ::-1], source.cut.head.bias[::-1])
-    return quantise(
-        dataclasses.replace(source, cut=dataclasses.replace(source.cut, head=head)), pictures
-    )
+def _other_order(frozen: Frozen, pictures: NDArray[np.uint8]) -> tuple[Frozen, NDArray[np.uint8]]:
+    assert frozen.head is not None
+    head = Head(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
+    return dataclasses.replace(frozen, head=head), pictures
 
 
 @pytest.mark.train
-@pytest.mark.parametrize(
-    "bad",
-    [
-        _calibrated_on_one_colour,
-        _calibrated_on_noise,
-        _swapped_channels,
-        _labels_in_another_order,
-    ],
-)
+@pytest.mark.parametrize("bad", [_dark, _noise, _other_order])
 def test_bad_conversions_are_refused_and_an_older_file_stays(
-    bad: Bad, trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bad: Callable[..., Any],
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A conversion that judges differently writes nothing and spoils nothing."""
-    monkeypatch.setattr(conversion_module, "quantise", bad)
+
+    def spoiled(scheme: str, frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
+        frozen, pictures = bad(frozen, pictures)
+        return make(scheme, frozen, pictures, name)
+
+    monkeypatch.setattr(contest_module, "make", spoiled)
+    monkeypatch.setattr(contest_module, "fitted", lambda made, *_: made)
     output = tmp_path / "line3.tflite"
     output.write_bytes(b"the good one of yesterday")
+    request = Request(trained, data, output, scheme="int8-float-head", older_runtime=False)
     with pytest.raises(RefusedError, match="refused, nothing was written"):
-        convert(Request(trained, data, output))
+        convert(request)
     assert output.read_bytes() == b"the good one of yesterday"
     assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.train
+def test_a_calibration_through_another_resizer_stops_the_conversion(
+    trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check stands in the way of every conversion, before any work."""
+
+    def otherwise(samples: tuple[Sample, ...], recipe: InputSpec) -> NDArray[np.uint8]:
+        return _resized_otherwise(samples, recipe).pictures
+
+    monkeypatch.setattr(conversion_module, "load_pictures", otherwise)
+    with pytest.raises(RefusedError, match="is not as the box would see it"):
+        convert(Request(trained, data, tmp_path / "m.tflite", older_runtime=False))
+    assert not list(tmp_path.iterdir())

@@ -118,9 +118,13 @@ def test_labels_that_are_none(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "edge-inspect/model/2"}, "this version reads 'edge-inspect/model/1'; update"),
+        ({"schema": "edge-inspect/model/2"}, "it was made by a newer edge-inspect: update"),
+        ({"schema": "edge-inspect/model/0"}, "reads 'edge-inspect/model/1'; convert the model"),
         ({"schema": None}, "has schema None"),
-        ({"unknown": 1}, "unknown: Extra inputs"),
+        (
+            {"unknown": 1},
+            "says 'unknown', which this version does not know; it was made by a newer",
+        ),
         ({"name": ""}, "name: "),
         ({"thresholds": {"reject_at": 0.4, "review_from": 0.6}}, "above reject_at"),
         ({"thresholds": {"reject_at": float("nan"), "review_from": 0}}, "thresholds.reject_at"),

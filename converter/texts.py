@@ -2,38 +2,99 @@
 
 from typing import Any
 
+from converter.contest import Contest
 from converter.convert import Conversion
+from converter.differ import Difference
+from converter.trial import Trial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
+
+SCHEME_WORDS = {
+    "int8-float-head": "int8, float32 head",
+    "int8": "int8",
+    "float16": "float16 weights",
+    "float32": "float32",
+    "dynamic": "int8 weights, dynamic ranges",
+    "int16x8": "int16 activations, int8 weights",
+}
 
 
 def conversion_text(done: Conversion) -> str:
     """The figures of a conversion that passed the gate, and what to do next."""
-    judged, compared = done.judged, done.judged.compared
-    int8, float32 = judged.int8.as_json(), judged.float32.as_json()
-    scheme = done.quantised.as_json()["scheme"]
-    made = f"{done.path}: {done.name} {done.version}, {done.size / 1024:.0f} KB"
-    at = judged.thresholds
+    compared = done.taken.compared
+    assert compared is not None
+    int8, float32 = done.verdicts.converted.as_json(), done.verdicts.float32.as_json()
+    spec, at = done.spec, done.spec.thresholds
+    made = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
+    scheme = SCHEME_WORDS[done.taken.scheme]
     moved = (
         f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
         f"{compared.review_moves} move into or out of review, "
         f"the largest change of a score is {compared.largest_change:.4f}"
     )
+    rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{made}, {scheme}, {judged.milliseconds:.2f} ms a picture here",
+        f"{made}, {scheme}, {done.taken.ran[0].milliseconds:.2f} ms a picture here",
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
-        _row("escapes", _rate(float32["escapes"]), _rate(int8["escapes"])),
-        _row("false rejects", _rate(float32["false_rejects"]), _rate(int8["false_rejects"])),
-        _row("for review", _rate(float32["reviews"]), _rate(int8["reviews"])),
+        *(
+            _row(words, _rate(float32[key]), _rate(int8[key]))
+            for words, key in rates
+            if key in int8 and key in float32
+        ),
         "",
         f"gate passed: {moved}",
         f"thresholds: fail from {at.reject_at:.4f}, review from {at.review_from:.4f}",
-        f"{len(judged.golden)} golden pictures inside; {_checked_with(judged.as_json())}",
+        f"{len(spec.golden)} golden pictures inside; {_checked_with(spec.quantisation)}",
         "",
         "next: set model.path in config.yaml to this file and run: edge-inspect check",
     ]
     return "\n".join(lines)
+
+
+HEADINGS = (
+    "scheme", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer", ""
+)  # fmt: skip
+
+
+def scheme_rows(contest: Contest) -> list[list[str]]:
+    """A row of words a scheme, under HEADINGS, in the order of preference."""
+    return [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
+
+
+def schemes_text(contest: Contest) -> str:
+    """The schemes' table, and below it why those that may not pass may not."""
+    rows = [list(HEADINGS), *scheme_rows(contest)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if at in (0, 8, 9) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+    for trial in contest.trials:
+        lines += [f"  {trial.scheme}: {reason}" for reason in trial.objections]
+    return "\n".join(lines)
+
+
+def _scheme_row(trial: Trial, taken: bool) -> list[str]:
+    made, compared, worst = trial.made, trial.compared, trial.worst_layer
+    if made is None or compared is None:
+        return [trial.scheme, *("–" for _ in HEADINGS[2:]), "not possible"]
+    said = "taken" if taken else "refused" if trial.objections else "would pass"
+    return [
+        trial.scheme,
+        f"{len(made.tflite) / 1024:,.0f}",
+        f"{trial.ran[0].milliseconds:.2f}",
+        f"{compared.auroc_int8:.4f}",
+        f"{compared.auroc_loss:+.4f}",
+        f"{len(compared.flips)}/{compared.pictures}",
+        f"{compared.review_moves}",
+        f"{compared.largest_change:.4f}",
+        f"{worst.layer} {worst.error:.1%}" if worst is not None else "–",
+        said,
+    ]
 
 
 def model_text(file: ModelFile) -> str:
@@ -109,26 +170,61 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
 def _quantisation(quantisation: dict[str, Any]) -> list[str]:
     try:
         compared = quantisation["compared"]
+        moved = (
+            f"AUROC {compared['auroc_float']:.4f} to {compared['auroc_int8']:.4f}; "
+            f"{compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between "
+            f"pass and fail, {compared['review_moves']} move into or out of review; "
+            f"largest change of a score {compared['largest_score_change']:.4f}"
+        )
         return [
             _line(
                 "quantisation",
-                f"{quantisation['scheme']}, calibrated on "
+                f"{_scheme(quantisation)}, calibrated on "
                 f"{quantisation['calibration_pictures']} pictures",
             ),
-            _line(
-                "from float",
-                f"AUROC {compared['auroc_float']:.4f} to {compared['auroc_int8']:.4f}; "
-                f"{compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between "
-                f"pass and fail, {compared['review_moves']} move into or out of review; "
-                f"largest change of a score {compared['largest_score_change']:.4f}",
-            ),
+            _line("from float", moved),
             _line("runtimes", _checked_with(quantisation)),
+            *_oldest(quantisation),
         ]
     except (KeyError, TypeError, ValueError):
         return [_line("quantisation", "nothing that this version can read")]
+
+
+def _scheme(quantisation: dict[str, Any]) -> str:
+    scheme = str(quantisation["scheme"])
+    return SCHEME_WORDS.get(scheme, scheme)
 
 
 def _checked_with(quantisation: dict[str, Any]) -> str:
     checked = f"checked with {' and '.join(quantisation['runtimes'])}"
     difference = quantisation["runtime_difference"]
     return checked if difference is None else f"{checked}, which differ by {difference:.5f}"
+
+
+def difference_text(found: Difference) -> str:
+    """Which pictures two models judge differently."""
+    flips = sum(each.flips for each in found.differing)
+    told = (
+        f"{len(found.differing)} of {found.pictures} test pictures are judged differently, {flips} "
+        f"of them pass by one and fail by the other; the largest change of a score is "
+        f"{found.largest_change:.4f}"
+    )
+    lines = [
+        f"A  {found.names[0]}  AUROC {found.aurocs[0]:.4f}",
+        f"B  {found.names[1]}  AUROC {found.aurocs[1]:.4f}",
+        told,
+    ]
+    for each in found.differing:
+        said = "  ".join(
+            f"{name} {outcome:<6} {score:.4f}"
+            for name, outcome, score in zip("AB", each.outcomes, each.scores)
+        )
+        lines.append(f"{said}  {each.sample.file}")
+    if found.sheet is not None:
+        lines.append(f"contact sheet: {found.sheet}")
+    return "\n".join(lines)
+
+
+def _oldest(quantisation: dict[str, Any]) -> list[str]:
+    oldest = quantisation.get("oldest_runtime")
+    return [_line("", f"oldest that was tried and agrees: {oldest}")] if oldest else []

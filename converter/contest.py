@@ -1,0 +1,94 @@
+"""All schemes side by side: the first that passes the gate is taken, the rest is looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from converter.calibrate import choose_calibration
+from converter.exam import LEARNING, Exam, Progress
+from converter.fitting import Seen, fitted
+from converter.gate import Limits, objections
+from converter.layers import layer_errors, refuse_overflow
+from converter.runtimes import Runner
+from converter.schemes import FLOAT_HEAD, SCHEMES, Made, head_of, make
+from converter.source import Source
+from converter.trial import Trial, judge, run
+from edge.errors import ModelError
+from edge.inspection.preprocess import Pixels
+from trainer.dataset import Dataset
+from trainer.pictures import load_pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Every scheme's trial, in the order of preference. `taken` is None when nothing passes."""
+
+    trials: tuple[Trial, ...]
+    taken: Trial | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contestants:
+    """What every scheme is made from and judged by."""
+
+    source: Source
+    dataset: Dataset
+    calibration: Pixels
+    exam: Exam
+    runners: tuple[Runner, ...]
+    limits: Limits
+    progress: Progress
+
+    def hold(self, schemes: Sequence[str] = SCHEMES) -> Contest:
+        """Tries `schemes` in the order given.
+
+        Raises ModelError when not even float32 can be made or run: then none can.
+        """
+        source = self.source
+        self.progress("converting to float32", 0, 1)
+        float32 = make("float32", source.frozen, self.calibration, source.file)
+        refuse_overflow(float32.tflite, self.calibration, source.frozen, source.file)
+        trials: list[Trial] = []
+        taken: Trial | None = None
+        for at, scheme in enumerate(schemes):
+            self.progress(f"trying {scheme}", at, len(schemes))
+            trial = self._try(scheme, float32, full=taken is None)
+            trials.append(trial)
+            if taken is None and not trial.objections:
+                taken = trial
+        return Contest(tuple(trials), taken)
+
+    def _try(self, scheme: str, float32: Made, *, full: bool) -> Trial:
+        source = self.source
+        exam = self.exam if full else self.exam.few()
+        try:
+            made = float32
+            if scheme != "float32":
+                made = make(scheme, source.frozen, self.calibration, source.file)
+            if scheme == FLOAT_HEAD:
+                made = self._fitted(made, float32)
+            trial = run(made, exam, self.runners, source.file)
+            layers = layer_errors(
+                made.tflite, float32.tflite, exam.validation.pictures, source.frozen
+            )
+        except ModelError as error:
+            return Trial(scheme, (str(error).removeprefix(f"{source.file}: "),))
+        trial = replace(trial, layers=layers)
+        verdicts = judge(trial, source, exam, self.runners[0]) if full else None
+        trial = replace(trial, verdicts=verdicts)
+        return replace(trial, objections=tuple(objections(trial, self.limits)))
+
+    def _fitted(self, made: Made, float32: Made) -> Made:
+        """With a head fitted on train pictures; validation says whether it is taken."""
+        source, runner = self.source, self.runners[0]
+        samples = choose_calibration(self.dataset.of("train"), LEARNING)
+        train = load_pictures(samples, source.input)
+
+        def seen(pictures: Pixels) -> Seen:
+            rows, _ = runner.rows(float32.tflite, pictures, source.file)
+            return Seen(pictures, rows.astype(np.float64))
+
+        return fitted(
+            made, head_of(source.frozen), seen(train), seen(self.exam.validation.pictures), runner
+        )

@@ -1,0 +1,45 @@
+"""Asked by another Python, by path: judges pictures with the tflite-runtime installed there.
+
+Stands alone: numpy and tflite-runtime are all it may import. Standard input is a line of JSON
+(`model`: bytes, `shape`: of the pictures), the model, the pictures (uint8); standard output a line
+of JSON (`milliseconds`: the median of an inference), then the rows, float32.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+
+
+def main() -> int:
+    """Answers one question and ends; returns 1 with a line on standard error when it cannot."""
+    from tflite_runtime.interpreter import Interpreter
+
+    question = sys.stdin.buffer.read()
+    line, _, rest = question.partition(b"\n")
+    head = json.loads(line)
+    model, pixels = rest[: head["model"]], rest[head["model"] :]
+    pictures = np.frombuffer(pixels, np.uint8).reshape(head["shape"])
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter.allocate_tensors()
+        (entry,), (end,) = interpreter.get_input_details(), interpreter.get_output_details()
+        rows, seconds = [], []
+        for picture in pictures:
+            interpreter.set_tensor(entry["index"], picture[None])
+            start = time.perf_counter()
+            interpreter.invoke()
+            seconds.append(time.perf_counter() - start)
+            rows.append(np.asarray(interpreter.get_tensor(end["index"])[0], np.float32))
+    except (ValueError, RuntimeError) as error:
+        sys.stderr.write(" ".join(str(error).split())[:300] + "\n")
+        return 1
+    answer = json.dumps({"milliseconds": statistics.median(seconds) * 1000})
+    sys.stdout.buffer.write(answer.encode() + b"\n" + np.stack(rows).tobytes())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

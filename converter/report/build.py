@@ -1,0 +1,172 @@
+"""From a finished conversion to its report."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+import cv2
+import numpy as np
+
+from converter.compare import flipped
+from converter.convert import Conversion
+from converter.profile import Timed, operator_times
+from converter.report.page import bars, page, section, table, tiles, words
+from converter.texts import HEADINGS, SCHEME_WORDS, scheme_rows
+from edge.inspection.decision import decide
+from edge.picture import read_picture
+
+CARDS = 24
+SIDE = 160
+
+
+def render(done: Conversion) -> str:
+    """The page. Raises PictureError when a picture has gone since it was judged."""
+    spec = done.spec
+    made = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
+    return page(
+        f"{spec.name}, version {spec.version}",
+        f"conversion to {done.path.name}, {SCHEME_WORDS[done.taken.scheme]}",
+        [_verdict(done), _schemes(done), _changed(done), _layers(done), _speed(done), _runs(done)],
+        f"made with {made}",
+    )
+
+
+def _verdict(done: Conversion) -> str:
+    compared = done.taken.compared
+    assert compared is not None
+    difference = done.taken.runtime_difference
+    told = "only one runtime was asked" if difference is None else "largest between runtimes"
+    return section(
+        "The file judges like the model that was tested",
+        words(
+            f"{len(compared.flips)} of {compared.pictures} test verdicts flip between pass and "
+            f"fail, {compared.review_moves} move into or out of review.",
+            "answer",
+        ),
+        tiles(
+            [
+                (f"{done.size / 1024:,.0f} KB", "size of the file"),
+                (f"{done.taken.ran[0].milliseconds:.2f} ms", "a picture, here, one thread"),
+                (f"{compared.auroc_float:.4f}", "AUROC, float32"),
+                (f"{compared.auroc_int8:.4f}", "AUROC, in the file"),
+                (f"{compared.largest_change:.4f}", "largest change of a score"),
+                ("–" if difference is None else f"{difference:.5f}", told),
+            ]
+        ),
+        kind="verdict",
+    )
+
+
+def _schemes(done: Conversion) -> str:
+    contest = done.contest
+    reasons = [
+        words(f"{trial.scheme}: {reason}", "hint")
+        for trial in contest.trials
+        for reason in trial.objections
+    ]
+    return section(
+        "Schemes side by side",
+        table(HEADINGS, scheme_rows(contest), contest.trials.index(done.taken)),
+        words(
+            "The first that passes the gate is taken; those after it are looked at on fewer "
+            "pictures. Loss is of AUROC against float32 on the same pictures; flips are verdicts "
+            "that change between pass and fail.",
+            "hint",
+        ),
+        *reasons,
+    )
+
+
+def _changed(done: Conversion) -> str:
+    trial, test = done.taken, done.exam.test
+    assert trial.scores is not None
+    assert trial.thresholds is not None
+    at = trial.thresholds
+    change = np.abs(trial.scores - test.float_scores)
+    flips = [
+        flipped(float(old), float(new), at) for old, new in zip(test.float_scores, trial.scores)
+    ]
+    order = sorted(range(len(change)), key=lambda place: (not flips[place], -change[place]))
+    cards = []
+    for place in order[:CARDS]:
+        sample = test.samples[place]
+        old, new = float(test.float_scores[place]), float(trial.scores[place])
+        pixels = read_picture(sample.path)
+        scale = min(1.0, SIDE / max(pixels.shape[:2]))
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])
+        data = base64.b64encode(jpeg.tobytes()).decode()
+        cards.append(
+            f'<div class="card{" flip" if flips[place] else ""}">'
+            f'<img alt="{escape(sample.file)}" src="data:image/jpeg;base64,{data}">'
+            f"<p>{escape(sample.file)}<br>truly {escape(sample.label)}<br>"
+            f"float {old:.4f} {decide(old, at)}<br>file {new:.4f} {decide(new, at)}</p></div>"
+        )
+    return section(
+        f"Verdicts that flip: {sum(flips)}",
+        words(
+            "Test pictures that pass by one and fail by the other, framed in red; then those whose "
+            "score changed most."
+        ),
+        f'<div class="gallery">{"".join(cards)}</div>',
+    )
+
+
+def _layers(done: Conversion) -> str:
+    rows = [
+        (layer.layer, layer.error, f"{layer.error:.1%}")
+        for layer in done.taken.layers
+        if layer.error > 0
+    ]
+    clipped = max((layer.clipped for layer in done.taken.layers), default=0.0)
+    return section(
+        "Error by layer",
+        bars(
+            "error by layer",
+            rows,
+            "RMS of the difference to float32 over RMS in float32, in the order in which they run. "
+            f"At most {clipped:.2%} of a layer's values lie outside the range it can hold.",
+        )
+        if rows
+        else words("Every layer computes as in float32."),
+    )
+
+
+def _speed(done: Conversion) -> str:
+    assert done.taken.made is not None
+    times = operator_times(done.taken.made.tflite, done.source.frozen)
+    by_layer = _by_layer(times)
+    return section(
+        "Speed by layer",
+        bars(
+            "speed by layer",
+            [(name, taken, f"{taken:.3f} ms") for name, taken in by_layer],
+            "Each operator run alone on this machine, one thread, and added up by layer. Together "
+            f"{sum(t.milliseconds for t in times):.2f} ms; the whole model takes "
+            f"{done.taken.ran[0].milliseconds:.2f} ms, because the runtime saves the ways between.",
+        ),
+    )
+
+
+def _by_layer(times: Sequence[Timed]) -> list[tuple[str, float]]:
+    found: dict[str, float] = {}
+    for timed in times:
+        name = f"{timed.layer} ({timed.operator.lower()})"
+        found[name] = found.get(name, 0.0) + timed.milliseconds
+    return list(found.items())
+
+
+def _runs(done: Conversion) -> str:
+    rows = [
+        [ran.runtime, f"{ran.difference:.5f}", f"{ran.milliseconds:.2f}"] for ran in done.taken.ran
+    ]
+    thresholds = done.spec.thresholds
+    return section(
+        "Runtimes, calibration, thresholds",
+        table(["runtime", "largest score difference to the first", "ms"], rows),
+        words(
+            f"Calibrated on {done.calibrated_on} training pictures, each class as often while it "
+            f"has pictures. Fail from score {thresholds.reject_at:.4f}, review from "
+            f"{thresholds.review_from:.4f}, chosen {thresholds.chosen}."
+        ),
+    )
