@@ -16,7 +16,7 @@ from converter.source import Said, Source, load_source
 from converter.trial import Trial, Verdicts
 from edge.errors import DatasetError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
-from trainer.dataset import Dataset, load_dataset
+from trainer.dataset import Dataset, load_recorded
 from trainer.pictures import load_pictures
 from trainer.thresholds import NOTHING_PASSES
 
@@ -139,18 +139,11 @@ def _quantisation(
 
 
 def open_dataset(source: Source, root: Path) -> Dataset:
-    """The data set, split as it was for training. Raises DatasetError when it does not fit."""
-    recorded = {
-        argument: source.spec.data[key]
-        for argument, key in (
-            ("seed", "split_seed"),
-            ("validation_fraction", "validation_fraction"),
-            ("test_fraction", "test_fraction"),
-            ("one_class", "one_class"),
-        )
-        if source.spec.data.get(key) is not None
-    }
-    dataset = load_dataset(root, source.spec.ok_label, **recorded)
+    """The data set, split as it was for training, less what that set aside.
+
+    Raises DatasetError when it does not fit.
+    """
+    dataset = load_recorded(root, source.spec.ok_label, source.spec.data)
     if set(dataset.labels) != set(source.spec.labels):
         raise DatasetError(
             f"{root}: has the classes {', '.join(dataset.labels)}, the model {source.file} has "

@@ -14,7 +14,7 @@ from edge.inspection.decision import Thresholds, decide
 from edge.inspection.inspector import load_inspector
 from edge.inspection.preprocess import InputSpec
 from edge.verdict import Outcome
-from trainer.dataset import Dataset, Sample, load_dataset
+from trainer.dataset import Dataset, Sample, load_recorded
 from trainer.metrics import auroc
 from trainer.pictures import load_pictures
 from trainer.trained import load_trained, scores
@@ -111,15 +111,7 @@ def _tile(each: Differing) -> Tile:
 
 
 def _load(root: Path, judge: Judge) -> Dataset:
-    recorded = judge.data
-    dataset = load_dataset(
-        root,
-        judge.ok_label,
-        seed=int(str(recorded.get("split_seed", 0))),
-        validation_fraction=float(str(recorded.get("validation_fraction", 0.2))),
-        test_fraction=float(str(recorded.get("test_fraction", 0.25))),
-        one_class=bool(recorded.get("one_class", False)),
-    )
+    dataset = load_recorded(root, judge.ok_label, judge.data)
     if set(dataset.labels) != set(judge.labels):
         raise DatasetError(
             f"{root}: has the classes {', '.join(dataset.labels)}, {judge.name} has "
