@@ -234,7 +234,7 @@ def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
         ]
         sharps.append(1 - max(moved) / max(0.01, float(agree.mean())))
     # The coarsest band is about as wide as the shift: it tells nothing of it.
-    return Closer(float(np.mean(lows)), min(sharps[:2]), max(counts))
+    return Closer(float(np.mean(lows)), float(min(sharps[:2])), float(max(counts)))
 
 
 def _bands(planes: tuple[Plane, Plane], mask: Plane, narrow: float, wide: float) -> list[Plane]:

@@ -1,5 +1,7 @@
 """Copies are found whatever was done to them; different parts of one product are not copies."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -112,6 +114,14 @@ def test_the_same_design_on_another_plate_is_no_copy() -> None:
     still = about_middle(np.eye(2), 96)
     assert look_closer(first, first, still).certain(support=40)
     assert not look_closer(first, second, still).certain(support=40)
+
+
+def test_what_is_certain_can_be_written_as_json() -> None:
+    """The answer is a truth of Python's: numpy's own cannot be written into the JSON file."""
+    one = photo(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
+    found = look_closer(one, one, about_middle(np.eye(2), 96))
+    assert [type(value) for value in (found.grain, found.sharp, found.windows)] == [float] * 3
+    assert json.loads(json.dumps(found.certain(support=4))) in (True, False)
 
 
 def test_few_key_points_ask_for_more_agreement() -> None:
