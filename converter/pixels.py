@@ -4,6 +4,7 @@ Scaling to −1…1 puts every int8 value exactly between two steps, and two run
 differently: all that follows then differs, too. As a part of the input's scale nothing is rounded.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,15 @@ def with_folded_scaling(tflite: bytes) -> bytes:
     rest = exact - zero
     users = [op for op in graph.operators if scaled in op.inputs]
     names = {operator_name(schema, model.operatorCodes[op.opcodeIndex]) for op in users}
-    foldable = names <= set(_CONVOLUTIONS) and all(int(op.inputs[2]) >= 0 for op in users)
-    if not -128 <= zero <= 127 or not (foldable or abs(rest) < _EXACT):
-        return tflite
+    biased = all(len(op.inputs) > 2 and int(op.inputs[2]) >= 0 for op in users)
+    foldable = names <= set(_CONVOLUTIONS) and biased
     before = float(graph.tensors[scaled].quantization.scale[0])
+    nothing_to_fold = abs(rest) < _EXACT and abs(before / factor - 1) < _EXACT / 255
+    if not -128 <= zero <= 127 or not (foldable or nothing_to_fold):
+        return tflite
     for op in users if foldable else ():
         depthwise = "DEPTHWISE" in operator_name(schema, model.operatorCodes[op.opcodeIndex])
-        _shift_bias(model, op, before / factor, rest, depthwise)
+        _shift_bias(schema, model, op, (before / factor, rest), depthwise)
     for place, zero_point in ((int(graph.inputs[0]), zero + 128), (scaled, zero)):
         quantization = graph.tensors[place].quantization
         quantization.scale = np.array([factor], np.float32)
@@ -84,14 +87,25 @@ def _scalar(model: Any, op: Any, picture: int) -> float | None:
     return (value - float(zero)) * float(scale)
 
 
-def _shift_bias(model: Any, op: Any, ratio: float, rest: float, depthwise: bool) -> None:
-    """Restates a convolution's bias in the new scale, less what the input's zero point misses."""
+def _shift_bias(schema: Any, model: Any, op: Any, by: tuple[float, float], depthwise: bool) -> None:
+    """Gives a convolution a bias of its own, in the new scale, less what the input's zero misses.
+
+    `by` is the old scale over the new one, and the rest of the zero point in steps. The old bias
+    stays: identical constants may be shared with other operators.
+    """
+    ratio, rest = by
     tensors = model.subgraphs[0].tensors
-    kernel, bias = tensors[int(op.inputs[1])], tensors[int(op.inputs[2])]
+    kernel, bias = tensors[int(op.inputs[1])], copy.deepcopy(tensors[int(op.inputs[2])])
     raw = np.asarray(model.buffers[kernel.buffer].data, np.uint8).tobytes()
     weights = np.frombuffer(raw, np.int8).reshape([int(n) for n in kernel.shape]).astype(np.int64)
     sums = weights.sum(axis=(0, 1, 2) if depthwise else (1, 2, 3))
     old = np.frombuffer(np.asarray(model.buffers[bias.buffer].data, np.uint8).tobytes(), "<i4")
     new = np.rint(old.astype(np.float64) * ratio - rest * sums).clip(-(2**31), 2**31 - 1)
-    model.buffers[bias.buffer].data = np.frombuffer(new.astype("<i4").tobytes(), np.uint8)
+    model.buffers.append(schema.BufferT(data=np.frombuffer(new.astype("<i4").tobytes(), np.uint8)))
+    bias.buffer = len(model.buffers) - 1
+    bias.name = bytes(bias.name) + b"/shifted"
     bias.quantization.scale = (np.asarray(bias.quantization.scale) / ratio).astype(np.float32)
+    tensors.append(bias)
+    inputs = [int(at) for at in op.inputs]
+    inputs[2] = len(tensors) - 1
+    op.inputs = np.array(inputs, np.int32)
