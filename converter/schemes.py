@@ -12,6 +12,7 @@ from converter.calibrate import representative
 from converter.frozen import OF_ONE, Frozen, Head
 from converter.graph import Operator, input_scale, operators, with_byte_input, with_float_head
 from converter.obstacles import obstacle
+from converter.pixels import with_folded_scaling
 from converter.quiet import quiet
 from edge.errors import ModelError
 from trainer.extra import tensorflow
@@ -68,6 +69,7 @@ def make(scheme: str, frozen: Frozen, pictures: NDArray[np.uint8], name: str) ->
     tflite = _convert(scheme, frozen, frozen.whole(), pictures, name)
     if scheme == "int8":
         _check_int8(tflite, frozen, name)
+        tflite = with_folded_scaling(tflite)
     else:
         tflite = with_byte_input(tflite)
     if frozen.outputs == 1:
@@ -101,6 +103,7 @@ def _with_head(frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
     head = head_of(frozen)
     body = _convert(FLOAT_HEAD, frozen, frozen.body(), pictures, name)
     _check_int8(body, frozen, name)
+    body = with_folded_scaling(body)
     bands = 1
     if len(frozen.features) == 1:
         body, bands = with_bands(body)

@@ -38,8 +38,8 @@ def test_each_is_right_or_refused_with_a_way_out(
     path = save(foreign, data, tmp_path, SIDE)
     options = options_for(foreign, SIDE)
     call = [str(path), "--data", str(data), "-o", str(output), *options]
-    # one flip among some sixty pictures is over the usual limit already
-    forced = ["--max-flips", "5", "--without-tflite-runtime", "--scheme"]
+    # one flip among some thirty pictures is over the usual limit already; scores are compared below
+    forced = ["--max-flips", "20", "--without-tflite-runtime", "--scheme"]
     forced.append("float16" if foreign.random else "int8-float-head")
     code = main([*call, *forced])
     said = capsys.readouterr().err

@@ -12,6 +12,7 @@ from converter.convert import Conversion, Request, convert
 from converter.fitting import Seen, fitted, off_by
 from converter.frozen import Frozen, Head, freeze, layer_of
 from converter.gate import Limits, objections
+from converter.graph import operators
 from converter.layers import layer_errors, refuse_overflow
 from converter.profile import operator_times
 from converter.runtimes import find_runners
@@ -194,3 +195,26 @@ def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversio
     found = layer_errors(float32.tflite, float32.tflite, pictures, conversion.source.frozen)
     assert found
     assert all(layer.error == 0 and layer.clipped == 0 for layer in found)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_scaling_of_pixels_is_no_operator(tensorflow: Any, padding: str) -> None:
+    """Scaled to −1…1, where every pixel falls between two steps of int8, the file still takes each
+    pixel apart and follows float32: no rounding is left for runtimes to do differently."""
+    k = tensorflow.keras
+    body = [
+        k.layers.Rescaling(1 / 127.5, offset=-1),
+        k.layers.Conv2D(6, 3, padding=padding, activation="relu"),
+        k.layers.GlobalAveragePooling2D(),
+    ]
+    frozen = _frozen(k, *body, k.layers.Dense(2, activation="softmax"))
+    pictures = _pictures(40)
+    made = make(FLOAT_HEAD, frozen, pictures, "m.keras")
+    names = [op.name for op in operators(made.tflite)]
+    assert "MUL" not in names
+    assert "ADD" not in names
+    runner = find_runners(older=False)[0]
+    float32 = make("float32", frozen, pictures, "m.keras").tflite
+    wanted = runner.rows(float32, pictures, "m")[0].astype(np.float64)
+    found = runner.rows(made.tflite, pictures, "m")[0].astype(np.float64)
+    assert off_by(found, wanted) < 0.05 * float(wanted.std())
