@@ -56,7 +56,11 @@ def _convert(arguments: list[str]) -> int:
         ),
         model_version=given.model_version,
         calibration=given.calibration,
-        limits=Limits(max_flips=given.max_flips / 100, allow_unlearned=given.allow_unlearned),
+        limits=Limits(
+            max_flips=given.max_flips / 100,
+            every_runtime=given.for_tflite_runtime,
+            allow_unlearned=given.allow_unlearned,
+        ),
         scheme=given.scheme,
         tflite_python=given.tflite_python,
         older_runtime=not given.without_tflite_runtime,

@@ -14,7 +14,7 @@ from converter.runtimes import find_runners
 from converter.schemes import SCHEMES
 from converter.source import Said, Source, load_source
 from converter.trial import Trial, Verdicts
-from edge.errors import DatasetError
+from edge.errors import DatasetError, MissingPartError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from trainer.dataset import Dataset, load_recorded
 from trainer.pictures import load_pictures
@@ -74,6 +74,11 @@ def convert(
     dataset = open_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
+    if len(runners) == 1 and request.limits.every_runtime:
+        raise MissingPartError(
+            "--for-tflite-runtime: no tflite-runtime is installed here to be asked; make one with "
+            "`make test-tflite-runtime`, or name a Python that has it with --tflite-python"
+        )
     if len(runners) == 1:
         say(f"only {runners[0].name} is asked: other runtimes are not checked")
 
@@ -106,7 +111,9 @@ def convert(
         output=source.converted_output,
         thresholds=taken.thresholds if verdicts.converted.learned else NOTHING_PASSES,
         metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(contest, taken, verdicts, len(samples)),
+        quantisation=_quantisation(
+            contest, taken, verdicts, len(samples), request.limits.max_runtime_difference
+        ),
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tools(),
         golden=verdicts.golden,
@@ -120,20 +127,26 @@ def convert(
 
 
 def _quantisation(
-    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int
+    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int, limit: float
 ) -> dict[str, Any]:
     """Float against converted, for inspection.json; no times, they differ from run to run."""
     assert taken.made is not None
     assert taken.compared is not None
+    agreeing = taken.agreeing(limit)
     return {
         **taken.made.as_json(),
         "calibration_pictures": calibrated_on,
         "compared": taken.compared.as_json(),
         "float_metrics": verdicts.float32.as_json(),
         "float_thresholds": verdicts.float_thresholds.model_dump(mode="json"),
-        "runtimes": [ran.runtime for ran in taken.ran],
-        "runtime_difference": taken.runtime_difference,
-        "oldest_runtime": taken.ran[-1].runtime,
+        "runtimes": [ran.runtime for ran in agreeing],
+        "runtime_difference": max((ran.difference for ran in agreeing[1:]), default=None),
+        "runtimes_apart": {
+            ran.runtime: ran.failed or round(ran.difference, 6)
+            for ran in taken.ran
+            if ran not in agreeing
+        },
+        "oldest_runtime": agreeing[-1].runtime,
         "schemes": [trial.as_json() for trial in contest.trials],
     }
 

@@ -31,9 +31,9 @@ class Judged:
     float_scores: Scores
     defective: NDArray[np.bool_]
 
-    def few(self) -> "Judged":
-        """At most FEW of them, each class as often; the same ones every time."""
-        chosen = set(choose_calibration(self.samples, FEW))
+    def few(self, most: int) -> "Judged":
+        """At most so many of them, each class as often; the same ones every time."""
+        chosen = set(choose_calibration(self.samples, most))
         at = np.array([sample in chosen for sample in self.samples])
         return Judged(
             tuple(sample for sample in self.samples if sample in chosen),
@@ -56,9 +56,9 @@ class Exam:
         """Chosen on scores, (n,), of the validation part."""
         return thresholds_for(scores, self.validation.defective, self.wish)
 
-    def few(self) -> "Exam":
+    def few(self, most: int = FEW) -> "Exam":
         """The same with few pictures of each part."""
-        return Exam(self.recipe, self.validation.few(), self.test.few(), self.wish)
+        return Exam(self.recipe, self.validation.few(most), self.test.few(most), self.wish)
 
 
 def set_exam(source: Source, dataset: Dataset, progress: Progress) -> Exam:

@@ -17,12 +17,15 @@ from edge.picture import read_picture
 class Limits:
     """What a conversion may cost; shares and differences from 0 to 1.
 
-    `allow_unlearned` lets a model through that tells nothing apart: its file lets nothing pass.
+    With `every_runtime` all runtimes that were asked must agree; else those that do not are named
+    in the file as such. `allow_unlearned` lets a model through that tells nothing apart: its file
+    lets nothing pass.
     """
 
     max_flips: float = 0.005
     max_auroc_loss: float = 0.005
     max_runtime_difference: float = 1 / 255
+    every_runtime: bool = False
     max_mean_change: float = 0.03
     max_clipped: float = 0.02
     allow_unlearned: bool = False
@@ -51,12 +54,14 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
             f"scores change by {compared.mean_change:.4f} on average, at most "
             f"{limits.max_mean_change} they may"
         )
-    difference = trial.runtime_difference
-    if difference is not None and not difference <= limits.max_runtime_difference:
-        found.append(
-            f"the two runtimes differ by {difference:.4f} in score, "
-            f"at most {limits.max_runtime_difference:.4f} they may"
-        )
+    for ran in trial.ran if limits.every_runtime else ():
+        if ran.failed:
+            found.append(ran.failed)
+        elif not ran.difference <= limits.max_runtime_difference:
+            found.append(
+                f"{ran.runtime} differs by {ran.difference:.4f} in score from "
+                f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may"
+            )
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
         found.append(

@@ -65,7 +65,13 @@ def _add_runtimes(parser: argparse.ArgumentParser) -> None:
         help="a Python with tflite-runtime (default: this one, or "
         f"${VARIABLE}, or the one that make test-tflite-runtime made)",
     )
-    runtimes.add_argument(
+    asked = runtimes.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--for-tflite-runtime",
+        action="store_true",
+        help="some boxes have tflite-runtime: refuse what it judges differently",
+    )
+    asked.add_argument(
         "--without-tflite-runtime",
         action="store_true",
         help="no box has tflite-runtime: do not ask it",

@@ -198,7 +198,14 @@ def _scheme(quantisation: dict[str, Any]) -> str:
 def _checked_with(quantisation: dict[str, Any]) -> str:
     checked = f"checked with {' and '.join(quantisation['runtimes'])}"
     difference = quantisation["runtime_difference"]
-    return checked if difference is None else f"{checked}, which differ by {difference:.5f}"
+    if difference is not None:
+        checked += f", which differ by {difference:.5f}"
+    for runtime, apart in quantisation.get("runtimes_apart", {}).items():
+        why = apart if isinstance(apart, str) else f"scores differ by up to {apart:.4f} there"
+        checked += (
+            f"\nNOT for boxes with {runtime}: {why} (--for-tflite-runtime makes one for them)"
+        )
+    return checked
 
 
 def difference_text(found: Difference) -> str:

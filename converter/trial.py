@@ -14,6 +14,7 @@ from converter.layers import LayerError
 from converter.runtimes import Runner
 from converter.schemes import Made
 from converter.source import Source
+from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import GoldenPicture
 from edge.inspection.preprocess import preprocess
@@ -40,14 +41,16 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A runtime that ran it: the largest score difference to the first one, 0 to 1, and its time.
+    """A runtime that was asked, and its largest score difference to the first one, 0 to 1.
 
-    `milliseconds` is the median of an inference on this machine, one thread.
+    `milliseconds` is the median of an inference on this machine, one thread. `failed` says why it
+    could not run the file, and is empty where it could; the difference is 1 then.
     """
 
     runtime: str
     difference: float
     milliseconds: float
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,10 @@ class Trial:
         """The largest score difference between two runtimes, None when only one was asked."""
         return max(ran.difference for ran in self.ran[1:]) if len(self.ran) > 1 else None
 
+    def agreeing(self, limit: float) -> tuple[Ran, ...]:
+        """The runtimes that give the scores of the first one within `limit`, that one included."""
+        return tuple(ran for ran in self.ran if not ran.failed and ran.difference <= limit)
+
     @property
     def worst_layer(self) -> LayerError | None:
         """The layer that is farthest off."""
@@ -96,7 +103,7 @@ def run(made: Made, exam: Exam, runners: Sequence[Runner], name: str) -> Trial:
     """Runs it on the pictures of `exam`; nothing is objected to yet.
 
     The first runtime judges validation and test, the others the test part. Raises ModelError when
-    a runtime cannot run it.
+    the first one cannot run it.
     """
     recipe, first = exam.recipe, runners[0]
     rows, _ = first.rows(made.tflite, exam.validation.pictures, name)
@@ -104,7 +111,13 @@ def run(made: Made, exam: Exam, runners: Sequence[Runner], name: str) -> Trial:
     found: list[Ran] = []
     scores: list[Scores] = []
     for runner in runners:
-        rows, milliseconds = runner.rows(made.tflite, exam.test.pictures, name)
+        try:
+            rows, milliseconds = runner.rows(made.tflite, exam.test.pictures, name)
+        except ModelError as error:
+            if runner is first:
+                raise
+            found.append(Ran(runner.name, 1.0, 0.0, str(error).removeprefix(f"{name}: ")))
+            continue
         scores.append(recipe.of_rows(rows))
         difference = float(np.abs(scores[-1] - scores[0]).max())
         found.append(Ran(runner.name, difference, milliseconds))
