@@ -202,9 +202,7 @@ def _checked_with(quantisation: dict[str, Any]) -> str:
         checked += f", which differ by {difference:.5f}"
     for runtime, apart in quantisation.get("runtimes_apart", {}).items():
         why = apart if isinstance(apart, str) else f"scores differ by up to {apart:.4f} there"
-        checked += (
-            f"\nNOT for boxes with {runtime}: {why} (--for-tflite-runtime makes one for them)"
-        )
+        checked += f"; NOT for boxes with {runtime}: {why} (--for-tflite-runtime)"
     return checked
 
 
