@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.closer import NOTHING, Closer
+from trainer.audit.closer import NOTHING, SPARSE, Closer
 from trainer.audit.pose import Pose, plausible, rescaled
 from trainer.audit.sketch import THUMB, Plane
 from trainer.audit.store import Store
@@ -56,8 +56,13 @@ class Match:
 
     @property
     def certain(self) -> bool:
-        """Whether they show one part and nothing else could: the grain agrees."""
-        return self.closer.certain(self.support)
+        """Whether they show one part and nothing else could: the grain agrees.
+
+        Where less than half of the picture shows anything to compare, the thumbnails must agree as
+        well: a few straight lines are found in many a drawing, turned and stretched.
+        """
+        little = self.closer.windows < SPARSE and self.own < LEAST_OWN
+        return self.closer.certain(self.support) and not little
 
     @property
     def copy(self) -> bool:

@@ -138,6 +138,18 @@ def test_lines_that_slide_along_themselves_prove_nothing() -> None:
     assert not look_closer(one, one, about_middle(np.eye(2), 96)).certain(support=60)
 
 
+@pytest.mark.parametrize(
+    ("own", "windows", "certain"), [(0.6, 12, False), (0.9, 12, True), (0.6, 50, True)]
+)
+def test_where_little_can_be_compared_the_thumbnails_must_agree_too(
+    own: float, windows: float, certain: bool
+) -> None:
+    """A few straight lines are found in many a drawing: their grain alone makes no copy."""
+    closer = Closer(grain=0.97, sharp=0.6, windows=windows)
+    match = Match(about_middle(np.eye(2), 96), own, 0.5, 0.5, 0.1, 0.8, 8, closer)
+    assert match.certain is certain
+
+
 def test_groups_follow_links() -> None:
     """What is linked through others is one group; what is not linked is alone."""
     assert sorted(map(sorted, groups_of(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]
