@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from converter.quiet import quiet
 from edge.errors import ModelError
 from trainer.extra import extra, tensorflow
 
@@ -89,7 +90,8 @@ def freeze(
     constants = extra("tensorflow.python.framework.convert_to_constants")
     try:
         traced = tf.function(call, autograph=False).get_concrete_function(signature)
-        function = constants.convert_variables_to_constants_v2(traced)
+        with quiet():  # its optimiser logs what devices there are
+            function = constants.convert_variables_to_constants_v2(traced)
     except Exception as error:  # TensorFlow and the model's own code raise anything
         reason = " ".join(str(error).split())[:200]
         raise ModelError(

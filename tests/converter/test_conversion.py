@@ -64,9 +64,9 @@ def test_other_features_keep_one_band(conversion: Conversion) -> None:
 
 def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> None:
     """Pixels go in as uint8, 0 to 255 as they are, though no calibration picture has them all; the
-    network's own scaling by 1/255 is what their numbers mean, and no operator."""
+    network's own scaling by 1/255 is in the first convolution, and no operator."""
     scale, zero_point = input_scale(conversion.path.read_bytes())
-    assert scale == pytest.approx(1 / 255)
+    assert scale == pytest.approx(1)
     assert zero_point == 0
     names = [op.name for op in operators(conversion.path.read_bytes())]
     assert names[:2] == ["QUANTIZE", "CONV_2D"]
