@@ -23,7 +23,7 @@ class Limits:
     """
 
     max_flips: float = 0.005
-    max_auroc_loss: float = 0.005
+    max_auroc_loss: float = 0.01  # of 80 test defects the choice of pictures alone moves more
     max_runtime_difference: float = 1 / 255
     every_runtime: bool = False
     max_mean_change: float = 0.03
