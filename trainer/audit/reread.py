@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
-from trainer.audit.alignment import Match
+from trainer.audit.alignment import LEAST_OWN, Match
 from trainer.audit.closer import Photo, look_closer
 
 Rows = tuple[int, int]
 Read = Callable[[int], Photo | None]
 
 KEPT = 512  # pictures in memory, 0.1 MB each: pairs come sorted, so that they are asked for again
-MOST = 12  # pairs a picture: a part is seldom there more often, and a design would be there always
+MOST = 6  # pairs a picture: those of a part agree best, and a design would be there always
 WORTH = 0.5  # of what is their own: most copies lie at 0.56 and more
 FAINT = 0.3  # copies that lost much in clipping: each picture's best pairs only
 MOST_FAINT = 2
@@ -39,7 +39,9 @@ def looked_closer(
             if first is None or second is None:
                 continue
             match = found[pair]
-            match = replace(match, closer=look_closer(first, second, match.pose))
+            match = replace(
+                match, closer=look_closer(first, second, match.pose, lies=match.own >= LEAST_OWN)
+            )
             if match.certain:
                 sure.append((pair, match))
         return sure
@@ -53,7 +55,7 @@ def looked_closer(
 
 
 def worth(found: Mapping[Rows, Match]) -> list[Rows]:
-    """The pairs that agree best, in order of rows: at most 12 a picture, 2 where little agrees."""
+    """The pairs that agree best, in order of rows: at most 6 a picture, 2 where little agrees."""
     taken: Counter[int] = Counter()
     chosen = []
     for pair, match in sorted(found.items(), key=lambda one: (-one[1].own, one[0])):
