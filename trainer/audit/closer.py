@@ -117,12 +117,11 @@ def photo(grey: Grey) -> Photo:
     return Photo(small, real, even, points, np.asarray(described, np.uint8))
 
 
-def look_closer(first: Photo, second: Photo, pose: Pose, *, lies: bool = False) -> Closer:
+def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
-    second's. Where they do not agree that way, their key points say how else they may lie, unless
-    `lies` says that the thumbnails agree: then they are laid right, and are two parts."""
+    second's. Where they do not agree that way, their key points say how else they may lie."""
     found = _laid(first, second, _in_pixels(pose, first, second))
-    if lies or found.grain >= WELL_LAID:
+    if found.grain >= WELL_LAID:
         return found
     way = _by_points(first, second, bool(np.linalg.det(pose[:, :2]) < 0))
     if way is None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
-from trainer.audit.alignment import LEAST_OWN, Match
+from trainer.audit.alignment import Match
 from trainer.audit.closer import Photo, look_closer
 
 Rows = tuple[int, int]
@@ -39,9 +39,7 @@ def looked_closer(
             if first is None or second is None:
                 continue
             match = found[pair]
-            match = replace(
-                match, closer=look_closer(first, second, match.pose, lies=match.own >= LEAST_OWN)
-            )
+            match = replace(match, closer=look_closer(first, second, match.pose))
             if match.certain:
                 sure.append((pair, match))
         return sure
