@@ -79,7 +79,7 @@ def train(
     with Display() as display:
         display.say(describe(data))
         audited = audit_training(data, allow_leaks, display)
-        data = data.without(audited["set_aside"])
+        data = data.without(audited.get("set_aside", ()))
         work = Work(data, data.fingerprint(), unfinished)
         trials = _trials(order, work, wish, display)
         taken, why = recommend(trials)
