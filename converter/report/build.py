@@ -10,10 +10,11 @@ import numpy as np
 from converter.compare import flipped
 from converter.convert import Conversion
 from converter.profile import Timed, operator_times
-from converter.report.page import bars, page, section, table, tiles, words
+from converter.report.page import bars, page, table, tiles
 from converter.texts import HEADINGS, SCHEME_WORDS, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
+from trainer.report.page import section, words
 
 CARDS = 24
 SIDE = 160

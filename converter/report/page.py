@@ -1,6 +1,6 @@
 """The page around the sections: one HTML file, its style inside, nothing fetched from anywhere.
 
-It looks like the training report and shares no code with it: either may change alone.
+It looks like the training report and takes its sections and paragraphs from there.
 """
 
 from collections.abc import Sequence
@@ -69,18 +69,6 @@ def page(title: str, subtitle: str, sections: Sequence[str], footer: str) -> str
         + "".join(sections)
         + f"<footer><p>{escape(footer)}</p></footer></main></body></html>\n"
     )
-
-
-def section(title: str, *content: str, kind: str = "") -> str:
-    """A section of the page from pieces of HTML."""
-    mark = f' class="{kind}"' if kind else ""
-    return f"<section{mark}><h2>{escape(title)}</h2>{''.join(content)}</section>"
-
-
-def words(text: str, kind: str = "") -> str:
-    """A paragraph of plain text."""
-    mark = f' class="{kind}"' if kind else ""
-    return f"<p{mark}>{escape(text)}</p>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
