@@ -51,7 +51,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def keras_model(data: Path, tensorflow: Any) -> Any:
-    """A CNN on raw pixels that ends in a softmax, trained for a few seconds."""
+    """A CNN on raw pixels that ends in a softmax, trained for a few seconds.
+
+    Layers that tests look for have names: those Keras gives count what was built before.
+    """
     keras = tensorflow.keras
     keras.utils.set_random_seed(3)
     layers = keras.layers
@@ -59,10 +62,10 @@ def keras_model(data: Path, tensorflow: Any) -> Any:
         [
             keras.Input((SIDE, SIDE, 3)),
             layers.Rescaling(1 / 255),
-            layers.Conv2D(8, 5, strides=2, activation="relu"),
-            layers.Conv2D(16, 3, strides=2, activation="relu"),
+            layers.Conv2D(8, 5, strides=2, activation="relu", name="edges"),
+            layers.Conv2D(16, 3, strides=2, activation="relu", name="shapes"),
             layers.Flatten(),
-            layers.Dense(16, activation="relu"),
+            layers.Dense(16, activation="relu", name="features"),
             layers.Dense(2, activation="softmax"),
         ]
     )

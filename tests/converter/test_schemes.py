@@ -50,10 +50,10 @@ def test_every_layer_of_every_scheme_is_measured(conversion: Conversion) -> None
         for trial in conversion.contest.trials
     }
     for found in errors.values():
-        assert {"conv2d", "conv2d_1"} <= set(found)
-    assert errors["float32"]["dense"] == 0
-    assert 0 < errors["float16"]["dense"] < errors["int8"]["dense"] < 0.2
-    assert 0 < errors["int16x8"]["dense"] < errors["int8"]["dense"]
+        assert {"edges", "shapes"} <= set(found)
+    assert errors["float32"]["features"] == 0
+    assert 0 < errors["float16"]["features"] < errors["int8"]["features"] < 0.2
+    assert 0 < errors["int16x8"]["features"] < errors["int8"]["features"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -184,7 +184,7 @@ def test_operators_are_timed_one_by_one(conversion: Conversion, place: int) -> N
     assert made is not None
     times = operator_times(made.tflite, conversion.source.frozen)
     assert all(timed.milliseconds >= 0 for timed in times)
-    assert {"conv2d", "conv2d_1", "dense"} <= {timed.layer for timed in times}
+    assert {"edges", "shapes", "features"} <= {timed.layer for timed in times}
 
 
 def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversion) -> None:
