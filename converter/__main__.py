@@ -58,12 +58,11 @@ def _convert(arguments: list[str]) -> int:
         calibration=given.calibration,
         limits=Limits(
             max_flips=given.max_flips / 100,
-            every_runtime=given.for_tflite_runtime,
             allow_unlearned=given.allow_unlearned,
         ),
         scheme=given.scheme,
         tflite_python=given.tflite_python,
-        older_runtime=not given.without_tflite_runtime,
+        older_runtime=given.older_runtime,
     )
     report = given.report or request.output.with_suffix(".html")
     check_output(request.output)

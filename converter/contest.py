@@ -16,11 +16,15 @@ from converter.source import Source
 from converter.trial import Trial, judge, run
 from edge.errors import ModelError
 from edge.inspection.preprocess import Pixels
+from edge.terms import Kernels
 from trainer.dataset import Dataset
 from trainer.pictures import load_pictures
 
 # Pictures of a part to look at a scheme that no runtime has quick kernels for: a second for each.
 SLOW = {"int16x8": (12,)}
+# The second only where two runtimes round int8 otherwise than each other with the first. Slower,
+# and int8 all the same: a box has little memory, and the next scheme is of float.
+KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +60,49 @@ class Contestants:
         taken: Trial | None = None
         for at, scheme in enumerate(schemes):
             self.progress(f"trying {scheme}", at, len(schemes))
-            trial = self._try(scheme, float32, full=taken is None)
-            trials.append(trial)
-            if taken is None and not trial.objections:
-                taken = trial
+            for kernels in KERNELS:
+                trial = self._try(scheme, float32, kernels, full=taken is None)
+                trials.append(trial)
+                if taken is None and not trial.objections:
+                    taken = trial
+                if taken is not None or not self._apart(trial):
+                    break
         return Contest(tuple(trials), taken)
 
-    def _try(self, scheme: str, float32: Made, *, full: bool) -> Trial:
+    def _apart(self, trial: Trial) -> bool:
+        """Whether runtimes round this scheme so differently that other kernels are worth a try."""
+        difference = trial.runtime_difference
+        return (
+            difference is not None
+            and not difference <= self.limits.max_runtime_difference
+            and not any(ran.failed for ran in trial.ran)
+        )
+
+    def _try(self, scheme: str, float32: Made, kernels: Kernels, *, full: bool) -> Trial:
         source = self.source
+        runners = tuple(runner.with_kernels(kernels) for runner in self.runners)
         exam = self.exam if full else self.exam.few(*SLOW.get(scheme, ()))
         try:
             made = float32
             if scheme != "float32":
                 made = make(scheme, source.frozen, self.calibration, source.file)
             if scheme == FLOAT_HEAD:
-                made = self._fitted(made, float32)
-            trial = run(made, exam, self.runners, source.file)
+                made = self._fitted(made, float32, runners[0])
+            trial = replace(run(made, exam, runners, source.file), kernels=kernels)
             layers = layer_errors(
                 made.tflite, float32.tflite, exam.validation.pictures, source.frozen
             )
         except ModelError as error:
-            return Trial(scheme, (str(error).removeprefix(f"{source.file}: "),))
+            reason = str(error).removeprefix(f"{source.file}: ")
+            return Trial(scheme, (reason,), kernels=kernels)
         trial = replace(trial, layers=layers)
-        verdicts = judge(trial, source, exam, self.runners[0]) if full else None
+        verdicts = judge(trial, source, exam, runners[0]) if full else None
         trial = replace(trial, verdicts=verdicts)
         return replace(trial, objections=tuple(objections(trial, self.limits)))
 
-    def _fitted(self, made: Made, float32: Made) -> Made:
+    def _fitted(self, made: Made, float32: Made, runner: Runner) -> Made:
         """With a head fitted on train pictures; validation says whether it is taken."""
-        source, runner = self.source, self.runners[0]
+        source = self.source
         samples = choose_calibration(self.dataset.of("train"), LEARNING)
         train = load_pictures(samples, source.input)
 

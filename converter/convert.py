@@ -25,8 +25,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is,
-    and `older_runtime` False says that no box has it."""
+    """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is.
+
+    `older_runtime` True: it must be asked; False: no box has it; None: if it is here.
+    """
 
     model: Path
     data: Path
@@ -37,7 +39,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     scheme: str | None = None
     tflite_python: Path | None = None
-    older_runtime: bool = True
+    older_runtime: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,13 @@ def convert(
     request; nothing is written then, and an older file stays.
     """
     check_output(request.output)
-    runners = find_runners(request.tflite_python, older=request.older_runtime)
+    runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
     source = load_source(request.model, request.said)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
     dataset = open_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
-    if len(runners) == 1 and request.limits.every_runtime:
+    if len(runners) == 1 and request.older_runtime:
         raise MissingPartError(
             "--for-tflite-runtime: no tflite-runtime is installed here to be asked; make one with "
             "`make test-tflite-runtime`, or name a Python that has it with --tflite-python"
@@ -109,11 +111,10 @@ def convert(
         ok_label=source.spec.ok_label,
         input=source.input,
         output=source.converted_output,
+        kernels=taken.kernels,
         thresholds=taken.thresholds if verdicts.converted.learned else NOTHING_PASSES,
         metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(
-            contest, taken, verdicts, len(samples), request.limits.max_runtime_difference
-        ),
+        quantisation=_quantisation(contest, taken, verdicts, len(samples)),
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tools(),
         golden=verdicts.golden,
@@ -127,26 +128,21 @@ def convert(
 
 
 def _quantisation(
-    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int, limit: float
+    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int
 ) -> dict[str, Any]:
     """Float against converted, for inspection.json; no times, they differ from run to run."""
     assert taken.made is not None
     assert taken.compared is not None
-    agreeing = taken.agreeing(limit)
     return {
         **taken.made.as_json(),
         "calibration_pictures": calibrated_on,
         "compared": taken.compared.as_json(),
         "float_metrics": verdicts.float32.as_json(),
         "float_thresholds": verdicts.float_thresholds.model_dump(mode="json"),
-        "runtimes": [ran.runtime for ran in agreeing],
-        "runtime_difference": max((ran.difference for ran in agreeing[1:]), default=None),
-        "runtimes_apart": {
-            ran.runtime: ran.failed or round(ran.difference, 6)
-            for ran in taken.ran
-            if ran not in agreeing
-        },
-        "oldest_runtime": agreeing[-1].runtime,
+        "kernels": taken.kernels,
+        "runtimes": [ran.runtime for ran in taken.ran],
+        "runtime_difference": taken.runtime_difference,
+        "oldest_runtime": taken.ran[-1].runtime,
         "schemes": [trial.as_json() for trial in contest.trials],
     }
 

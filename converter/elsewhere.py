@@ -1,8 +1,9 @@
 """Asked by another Python, by path: judges pictures with the tflite-runtime installed there.
 
 Stands alone: numpy and tflite-runtime are all it may import. Standard input is a line of JSON
-(`model`: bytes, `shape`: of the pictures), the model, the pictures (uint8); standard output a line
-of JSON (`milliseconds`: the median of an inference), then the rows, float32.
+(`model`: bytes, `shape`: of the pictures, `built_in`: whether only TFLite's own kernels), the
+model, the pictures (uint8); standard output a line of JSON (`milliseconds`: the median of an
+inference), then the rows, float32.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 
 def main() -> int:
     """Answers one question and ends; returns 1 with a line on standard error when it cannot."""
-    from tflite_runtime.interpreter import Interpreter
+    from tflite_runtime.interpreter import Interpreter, OpResolverType
 
     question = sys.stdin.buffer.read()
     line, _, rest = question.partition(b"\n")
@@ -23,7 +24,12 @@ def main() -> int:
     model, pixels = rest[: head["model"]], rest[head["model"] :]
     pictures = np.frombuffer(pixels, np.uint8).reshape(head["shape"])
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1)
+        kernels = OpResolverType.AUTO
+        if head["built_in"]:
+            kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = Interpreter(
+            model_content=model, num_threads=1, experimental_op_resolver_type=kernels
+        )
         interpreter.allocate_tensors()
         (entry,), (end,) = interpreter.get_input_details(), interpreter.get_output_details()
         rows, seconds = [], []

@@ -17,15 +17,13 @@ from edge.picture import read_picture
 class Limits:
     """What a conversion may cost; shares and differences from 0 to 1.
 
-    With `every_runtime` all runtimes that were asked must agree; else those that do not are named
-    in the file as such. `allow_unlearned` lets a model through that tells nothing apart: its file
-    lets nothing pass.
+    All runtimes that were asked must agree. `allow_unlearned` lets a model through that tells
+    nothing apart: its file lets nothing pass.
     """
 
     max_flips: float = 0.005
     max_auroc_loss: float = 0.01  # of 80 test defects the choice of pictures alone moves more
     max_runtime_difference: float = 1 / 255
-    every_runtime: bool = False
     max_mean_change: float = 0.03
     max_clipped: float = 0.02
     allow_unlearned: bool = False
@@ -54,13 +52,14 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
             f"scores change by {compared.mean_change:.4f} on average, at most "
             f"{limits.max_mean_change} they may"
         )
-    for ran in trial.ran if limits.every_runtime else ():
+    for ran in trial.ran:
         if ran.failed:
             found.append(ran.failed)
         elif not ran.difference <= limits.max_runtime_difference:
             found.append(
                 f"{ran.runtime} differs by {ran.difference:.4f} in score from "
-                f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may"
+                f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
+                "(--without-tflite-runtime, if no box has it)"
             )
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
@@ -123,7 +122,7 @@ def check_calibration(
 
 def refusal(name: str, trials: Sequence[Trial]) -> RefusedError:
     """The numbers against each trial, in one sentence: for when none may pass."""
-    reasons = [f"{trial.scheme}: {', '.join(trial.objections)}" for trial in trials]
+    reasons = [f"{trial.label}: {', '.join(trial.objections)}" for trial in trials]
     shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
     if len(trials) > 1 and shared == set(trials[0].objections):
         reasons = [f"any scheme: {', '.join(trials[0].objections)}"]

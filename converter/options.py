@@ -68,13 +68,18 @@ def _add_runtimes(parser: argparse.ArgumentParser) -> None:
     asked = runtimes.add_mutually_exclusive_group()
     asked.add_argument(
         "--for-tflite-runtime",
-        action="store_true",
-        help="some boxes have tflite-runtime: refuse what it judges differently",
+        action="store_const",
+        dest="older_runtime",
+        const=True,
+        help="some boxes have it: an error when it is not here to be asked (default: it must "
+        "agree if it is here)",
     )
     asked.add_argument(
         "--without-tflite-runtime",
-        action="store_true",
-        help="no box has tflite-runtime: do not ask it",
+        action="store_const",
+        dest="older_runtime",
+        const=False,
+        help="no box has it: do not ask it, and take the quickest kernels of ai-edge-litert",
     )
 
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from converter.quiet import quiet
 from edge.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
-from edge.terms import Runtime
+from edge.terms import Kernels, Runtime
 
 VARIABLE = "EDGE_CONVERT_TFLITE_PYTHON"
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
@@ -32,6 +32,10 @@ class Runner(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def with_kernels(self, kernels: Kernels) -> "Runner":
+        """The same runtime, with other code for the operators."""
+        ...
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """Output rows, float32, (n, outputs), and the median milliseconds of an inference.
@@ -48,16 +52,21 @@ class Here:
 
     runtime: Runtime
     version: str
+    kernels: Kernels = "quickest"
 
     @property
     def name(self) -> str:
         """The package and its version."""
         return f"{PACKAGES[self.runtime]} {self.version}"
 
+    def with_kernels(self, kernels: Kernels) -> "Here":
+        """As `Runner.with_kernels`."""
+        return replace(self, kernels=kernels)
+
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """As `Runner.rows`."""
         with quiet():  # LiteRT tells about its delegate each time
-            classify = TFLiteClassifier(tflite, model, self.runtime, threads=1)
+            classify = TFLiteClassifier(tflite, model, self.runtime, 1, self.kernels)
         found, seconds = [], []
         for picture in pictures:
             start = time.perf_counter()
@@ -78,6 +87,7 @@ class Elsewhere:
 
     python: Path
     version: str
+    kernels: Kernels = "quickest"
     timeout: float = field(default=1800.0, kw_only=True)
 
     @property
@@ -85,9 +95,17 @@ class Elsewhere:
         """The package and its version."""
         return f"tflite-runtime {self.version}"
 
+    def with_kernels(self, kernels: Kernels) -> "Elsewhere":
+        """As `Runner.with_kernels`."""
+        return replace(self, kernels=kernels)
+
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """As `Runner.rows`."""
-        head = {"model": len(tflite), "shape": list(pictures.shape)}
+        head = {
+            "model": len(tflite),
+            "shape": list(pictures.shape),
+            "built_in": self.kernels == "built-in",
+        }
         asked = json.dumps(head).encode() + b"\n" + tflite + pictures.tobytes()
         try:
             done = subprocess.run(

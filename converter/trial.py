@@ -19,6 +19,7 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import GoldenPicture
 from edge.inspection.preprocess import preprocess
 from edge.picture import decode_picture
+from edge.terms import Kernels
 from trainer.metrics import Evaluation, evaluate
 
 Scores = NDArray[np.float64]
@@ -55,7 +56,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was found out about one scheme.
+    """What was found out about one scheme, run with one sort of kernels.
 
     `made` is None where it could not be made, and `objections` say why then; else they are the
     gate's. `verdicts` is None for one that was only looked at, on few pictures.
@@ -70,15 +71,17 @@ class Trial:
     layers: tuple[LayerError, ...] = ()
     scores: Scores | None = None
     verdicts: Verdicts | None = None
+    kernels: Kernels = "quickest"
+
+    @property
+    def label(self) -> str:
+        """The scheme, and the kernels where they are not the usual ones."""
+        return self.scheme + ("" if self.kernels == "quickest" else f", {self.kernels}")
 
     @property
     def runtime_difference(self) -> float | None:
         """The largest score difference between two runtimes, None when only one was asked."""
         return max(ran.difference for ran in self.ran[1:]) if len(self.ran) > 1 else None
-
-    def agreeing(self, limit: float) -> tuple[Ran, ...]:
-        """The runtimes that give the scores of the first one within `limit`, that one included."""
-        return tuple(ran for ran in self.ran if not ran.failed and ran.difference <= limit)
 
     @property
     def worst_layer(self) -> LayerError | None:
@@ -88,7 +91,11 @@ class Trial:
     def as_json(self) -> dict[str, Any]:
         """A row of the schemes' table, for inspection.json; no times, they differ from run to
         run."""
-        row: dict[str, Any] = {"scheme": self.scheme, "objections": list(self.objections)}
+        row: dict[str, Any] = {
+            "scheme": self.scheme,
+            "kernels": self.kernels,
+            "objections": list(self.objections),
+        }
         if self.made is not None:
             row["bytes"] = len(self.made.tflite)
         if self.compared is not None:

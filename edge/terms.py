@@ -4,3 +4,6 @@ from typing import Literal
 
 OutputKind = Literal["logits", "probabilities"]
 Runtime = Literal["auto", "litert", "tflite-runtime"]
+# Which code computes the operators: the runtime's quickest, or TFLite's own, which rounds alike in
+# every runtime.
+Kernels = Literal["quickest", "built-in"]

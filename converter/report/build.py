@@ -61,7 +61,7 @@ def _verdict(done: Conversion) -> str:
 def _schemes(done: Conversion) -> str:
     contest = done.contest
     reasons = [
-        words(f"{trial.scheme}: {reason}", "hint")
+        words(f"{trial.label}: {reason}", "hint")
         for trial in contest.trials
         for reason in trial.objections
     ]

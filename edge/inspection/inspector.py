@@ -102,7 +102,8 @@ def load_inspector(
             f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
             "set model.ok_label"
         )
-    classifier = TFLiteClassifier(file.content, str(path), runtime, threads)
+    kernels = file.spec.kernels if file.spec else "quickest"
+    classifier = TFLiteClassifier(file.content, str(path), runtime, threads, kernels)
     if classifier.outputs != len(labels):
         raise ModelError(
             f"{path}: the model has {classifier.outputs} outputs but {len(labels)} labels "

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
-from edge.terms import Runtime
+from edge.terms import Kernels, Runtime
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
@@ -42,7 +42,12 @@ class TFLiteClassifier:
     """
 
     def __init__(
-        self, model: bytes, name: str, runtime: Runtime = "auto", threads: int = 1
+        self,
+        model: bytes,
+        name: str,
+        runtime: Runtime = "auto",
+        threads: int = 1,
+        kernels: Kernels = "quickest",
     ) -> None:
         """`model` is a whole file (an appended ZIP does no harm) that `load_model_file` has read
         or the converter made: bytes that do not hold together may end the process.
@@ -50,8 +55,12 @@ class TFLiteClassifier:
         Raises ModelError.
         """
         self.runtime, module = runtime_module(runtime)
+        chosen = {}
+        if kernels == "built-in":
+            resolvers = module.OpResolverType
+            chosen["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            self._tflite = module.Interpreter(model_content=model, num_threads=threads)
+            self._tflite = module.Interpreter(model_content=model, num_threads=threads, **chosen)
             self._tflite.allocate_tensors()
             (self._in,) = self._tflite.get_input_details()
             (self._out,) = self._tflite.get_output_details()

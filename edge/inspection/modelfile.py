@@ -21,7 +21,7 @@ from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
-from edge.terms import OutputKind
+from edge.terms import Kernels, OutputKind
 from edge.verdict import ModelIdentity
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
@@ -70,7 +70,8 @@ class GoldenPicture(BaseModel):
 class InspectionSpec(BaseModel):
     """inspection.json: all that a box must know to judge as the model was tested.
 
-    The dictionaries are for people and reports; the daemon acts on none of them.
+    The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
+    the model was tested with: other code rounds int8 otherwise, and deep networks add that up.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,6 +82,7 @@ class InspectionSpec(BaseModel):
     ok_label: str = "ok"
     input: InputSpec
     output: OutputSpec
+    kernels: Kernels = "quickest"
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(default_factory=dict)
     quantisation: dict[str, Any] = Field(default_factory=dict)
@@ -157,11 +159,14 @@ def pack_model_file(
     tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
 ) -> bytes:
     """The bytes of a model file; the same arguments give the same bytes."""
+    said = spec.model_dump(mode="json", by_alias=True)
+    if spec.kernels == "quickest":
+        del said["kernels"]  # boxes from before there was a choice know no such key
     members = {
         LABELS: "".join(f"{label}\n" for label in labels).encode(),
         INSPECTION: (
             json.dumps(
-                spec.model_dump(mode="json", by_alias=True),
+                said,
                 indent=1,
                 sort_keys=True,
                 ensure_ascii=False,

@@ -64,13 +64,10 @@ def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: st
 
 @pytest.mark.parametrize("difference", [0.005, float("nan")])
 def test_runtimes_must_agree(difference: float) -> None:
-    """More than 1/255 between two runtimes, or what is no number, is refused where every runtime
-    must agree; elsewhere the file is not for that runtime."""
+    """More than 1/255 between two runtimes, or what is no number, is refused."""
     trial = dataclasses.replace(GOOD, ran=(Ran("a", 0, 1), Ran("b", difference, 1)))
-    (said,) = objections(trial, Limits(every_runtime=True))
+    (said,) = objections(trial, Limits())
     assert "b differs by" in said
-    assert objections(trial, Limits()) == []
-    assert [ran.runtime for ran in trial.agreeing(Limits().max_runtime_difference)] == ["a"]
 
 
 def test_a_layer_that_is_cut_off_is_named() -> None:

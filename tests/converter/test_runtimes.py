@@ -10,18 +10,22 @@ from converter import elsewhere
 from converter.runtimes import VARIABLE, Elsewhere, find_runners
 from edge.errors import MissingPartError, ModelError
 
-# Stands in for the other Python's tflite-runtime: each output is the picture's mean times ten.
+# Stands in for the other Python's tflite-runtime: the output is the picture's mean times ten,
+# or times twenty with TFLite's built-in kernels.
 FAKE = """
+import enum
 import numpy as np
+OpResolverType = enum.Enum("OpResolverType", "AUTO BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 class Interpreter:
-    def __init__(self, model_content, num_threads):
+    def __init__(self, model_content, num_threads, experimental_op_resolver_type):
+        self.factor = 10 if experimental_op_resolver_type is OpResolverType.AUTO else 20
         if model_content != b"model":
             raise ValueError("not\\na model")
     def allocate_tensors(self): pass
     def get_input_details(self): return [{"index": 0}]
     def get_output_details(self): return [{"index": 1}]
     def set_tensor(self, index, value): self.value = value
-    def invoke(self): self.row = [[10 * self.value.mean(), 1.0]]
+    def invoke(self): self.row = [[self.factor * self.value.mean(), 1.0]]
     def get_tensor(self, index): return self.row
 """
 
@@ -58,6 +62,8 @@ def test_the_older_runtime_answers_from_its_own_python(other_python: Path) -> No
     rows, milliseconds = runner.rows(b"model", pictures, "m.tflite")
     assert rows.tolist() == [[0, 1], [70, 1], [2000, 1]]
     assert milliseconds >= 0
+    rows, _ = runner.with_kernels("built-in").rows(b"model", pictures, "m.tflite")
+    assert rows.tolist() == [[0, 1], [140, 1], [4000, 1]]
 
 
 def test_what_it_cannot_load_is_an_error_that_names_both(other_python: Path) -> None:
