@@ -16,7 +16,7 @@ from edge.inspection.preprocess import InputSpec
 from edge.verdict import Outcome
 from trainer.dataset import Dataset, Sample, load_recorded
 from trainer.metrics import auroc
-from trainer.pictures import load_pictures
+from trainer.pictures import batches_of
 from trainer.trained import load_trained, scores
 
 Scores = NDArray[np.float64]
@@ -77,7 +77,10 @@ def differ(first: Path, second: Path, root: Path, sheet: Path | None = None) -> 
         raise ModelError(f"{'; '.join(told)}: only models of the same classes can be compared")
     dataset = _load(root, judges[0])
     test = dataset.of("test")
-    found = [judge.score(load_pictures(test, judge.input)) for judge in judges]
+    found = [
+        np.concatenate([judge.score(batch) for batch in batches_of(test, judge.input)])
+        for judge in judges
+    ]
     defective = np.array([sample.label != judges[0].ok_label for sample in test])
     differing = _differing(test, (found[0], found[1]), judges)
     result = Difference(

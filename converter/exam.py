@@ -1,7 +1,9 @@
 """The pictures that a conversion is judged on, and what the float model says of them."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from converter.scores import Recipe
 from converter.source import Source
 from edge.inspection.decision import Thresholds
 from trainer.dataset import Dataset, Sample
-from trainer.pictures import load_pictures
+from trainer.pictures import map_pictures
 from trainer.thresholds import thresholds_for
 from trainer.wish import Wish
 
@@ -24,7 +26,10 @@ LEARNING = 1000  # train pictures that a head is fitted on
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Pictures of one part, uint8, (n, height, width, channels), and the float scores of them."""
+    """Pictures of one part, uint8, (n, height, width, channels), and the float scores of them.
+
+    The pictures are in a file without a name, and only those in use in memory.
+    """
 
     samples: tuple[Sample, ...]
     pictures: NDArray[np.uint8]
@@ -64,7 +69,8 @@ class Exam:
 def set_exam(source: Source, dataset: Dataset, progress: Progress) -> Exam:
     """Reads the pictures of validation and test and asks the float model for all of them.
 
-    Raises DatasetError for pictures that cannot be read.
+    Raises DatasetError for pictures that cannot be read, and EdgeInspectError when there is no
+    room for them in the folder for temporary files.
     """
     spec = source.spec
     recipe = Recipe(spec.labels, spec.ok_label, source.converted_output)
@@ -73,7 +79,9 @@ def set_exam(source: Source, dataset: Dataset, progress: Progress) -> Exam:
         def reading(done: int, total: int) -> None:
             progress(f"reading the {part} part", done, total)
 
-        pictures = load_pictures(samples, source.input, reading)
+        with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
+            # The name goes at once; the file stays for as long as the pictures are asked for.
+            pictures = map_pictures(samples, source.input, Path(folder) / part, reading)
         said = source.probabilities(
             pictures, lambda done, total: progress(f"float model, {part}", done, total)
         )

@@ -76,7 +76,8 @@ def map_pictures(
         except OSError as error:
             raise EdgeInspectError(
                 f"{file}: cannot be written ({error.strerror}); the pictures need "
-                f"{np.prod(shape) / 1e6:.0f} MB there: make room, or give -o another disk"
+                f"{np.prod(shape) / 1e6:.0f} MB there: make room, or name another disk "
+                "(edge-train: -o, edge-convert: the environment variable TMPDIR)"
             ) from error
         finally:
             half.unlink(missing_ok=True)
