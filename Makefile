@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# The order of tests is another one in each run; under CI always the same, so that nothing is refused
+# by chance. `make test ORDER=--randomly-seed=7` repeats one.
+ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
@@ -18,7 +21,7 @@ demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in u
 	@$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)-test mosquitto chromium ## install what the tests need (mosquitto, chromium), run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ORDER)
 	@$(MAKE) --no-print-directory test-tflite-runtime
 
 test-tflite-runtime: ## the inference tests once more, under the older runtime
