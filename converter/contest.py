@@ -20,8 +20,10 @@ from edge.terms import Kernels
 from trainer.dataset import Dataset
 from trainer.pictures import load_pictures
 
-# Pictures of a part to look at a scheme that no runtime has quick kernels for: a second for each.
+# Pictures of a part to look at a scheme that no runtime has quick kernels for, a second for each,
+# and to calibrate it with, unless it may be taken.
 SLOW = {"int16x8": (12,)}
+ROUGH = 24
 # The second only where two runtimes round int8 otherwise than each other with the first. Slower,
 # and int8 all the same: a box has little memory, and the next scheme is of float.
 KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
@@ -60,8 +62,14 @@ class Contestants:
         taken: Trial | None = None
         for at, scheme in enumerate(schemes):
             self.progress(f"trying {scheme}", at, len(schemes))
+            full = taken is None
+            try:
+                made = float32 if scheme == "float32" else self._make(scheme, full=full)
+            except ModelError as error:
+                trials.append(self._impossible(scheme, error))
+                continue
             for kernels in KERNELS:
-                trial = self._try(scheme, float32, kernels, full=taken is None)
+                trial = self._try(made, float32, kernels, full=full)
                 trials.append(trial)
                 if taken is None and not trial.objections:
                     taken = trial
@@ -78,14 +86,21 @@ class Contestants:
             and not any(ran.failed for ran in trial.ran)
         )
 
-    def _try(self, scheme: str, float32: Made, kernels: Kernels, *, full: bool) -> Trial:
-        source = self.source
+    def _make(self, scheme: str, *, full: bool) -> Made:
+        pictures = self.calibration
+        if scheme in SLOW and not full:
+            pictures = pictures[:: max(1, len(pictures) // ROUGH)]
+        return make(scheme, self.source.frozen, pictures, self.source.file)
+
+    def _impossible(self, scheme: str, error: ModelError, kernels: Kernels = KERNELS[0]) -> Trial:
+        reason = str(error).removeprefix(f"{self.source.file}: ")
+        return Trial(scheme, (reason,), kernels=kernels)
+
+    def _try(self, made: Made, float32: Made, kernels: Kernels, *, full: bool) -> Trial:
+        source, scheme = self.source, made.scheme
         runners = tuple(runner.with_kernels(kernels) for runner in self.runners)
         exam = self.exam if full else self.exam.few(*SLOW.get(scheme, ()))
         try:
-            made = float32
-            if scheme != "float32":
-                made = make(scheme, source.frozen, self.calibration, source.file)
             if scheme == FLOAT_HEAD:
                 made = self._fitted(made, float32, runners[0])
             trial = replace(run(made, exam, runners, source.file), kernels=kernels)
@@ -93,8 +108,7 @@ class Contestants:
                 made.tflite, float32.tflite, exam.validation.pictures, source.frozen
             )
         except ModelError as error:
-            reason = str(error).removeprefix(f"{source.file}: ")
-            return Trial(scheme, (reason,), kernels=kernels)
+            return self._impossible(scheme, error, kernels)
         trial = replace(trial, layers=layers)
         verdicts = judge(trial, source, exam, runners[0]) if full else None
         trial = replace(trial, verdicts=verdicts)

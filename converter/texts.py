@@ -53,7 +53,7 @@ def conversion_text(done: Conversion) -> str:
 
 
 HEADINGS = (
-    "scheme", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer", ""
+    "scheme", "", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer"
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def schemes_text(contest: Contest) -> str:
     widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
     lines = [
         "  ".join(
-            cell.ljust(width) if at in (0, 8, 9) else cell.rjust(width)
+            cell.ljust(width) if at in (0, 1, 9) else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()
         for row in rows
@@ -88,10 +88,11 @@ def schemes_text(contest: Contest) -> str:
 def _scheme_row(trial: Trial, taken: bool) -> list[str]:
     made, compared, worst = trial.made, trial.compared, trial.worst_layer
     if made is None or compared is None:
-        return [trial.label, *("–" for _ in HEADINGS[2:]), "not possible"]
+        return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
     said = "taken" if taken else "refused" if trial.objections else "would pass"
     return [
         trial.label,
+        said,
         f"{len(made.tflite) / 1024:,.0f}",
         f"{trial.ran[0].milliseconds:.2f}",
         f"{compared.auroc_int8:.4f}",
@@ -100,7 +101,6 @@ def _scheme_row(trial: Trial, taken: bool) -> list[str]:
         f"{compared.review_moves}",
         f"{compared.largest_change:.4f}",
         f"{worst.layer} {worst.error:.1%}" if worst is not None else "–",
-        said,
     ]
 
 

@@ -12,7 +12,7 @@ STYLE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--ink);
 font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:980px;margin:0 auto;padding:24px 16px 64px}
+main{max-width:1040px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:26px;line-height:1.2;margin:8px 0 2px;overflow-wrap:anywhere}
 header p{color:var(--soft);margin:0 0 16px}
 section{background:var(--paper);border:1px solid var(--rule);border-radius:8px;
@@ -28,7 +28,7 @@ p{margin:8px 0;max-width:72ch;overflow-wrap:anywhere}
 .tile span{color:var(--soft);font-size:13px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:5px 10px;border-bottom:1px solid var(--rule);white-space:nowrap}
+th,td{text-align:right;padding:5px 7px;border-bottom:1px solid var(--rule);white-space:nowrap}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{color:var(--soft);font-weight:500;font-size:13px}
 tbody th{font-weight:500}
