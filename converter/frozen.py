@@ -99,7 +99,9 @@ def freeze(
             f"({reason}); check --input-size, or save the model again"
         ) from error
     outputs = function.outputs
-    if len(outputs) != 1 or outputs[0].shape.rank != 2 or outputs[0].shape[0] != 1:
+    # A layer of a kernel of its own may not say how many rows it gives for one picture.
+    rows = (1, None)
+    if len(outputs) != 1 or outputs[0].shape.rank != 2 or outputs[0].shape[0] not in rows:
         shapes = ", ".join(str(output.shape) for output in outputs)
         raise ModelError(
             f"{name}: it gives {shapes or 'nothing'} for one picture; a classifier gives one row "

@@ -31,6 +31,11 @@ def _utils() -> Any:
     return importlib.import_module("tensorflow.lite.tools.flatbuffer_utils")
 
 
+def graphs(tflite: bytes) -> int:
+    """How many graphs there are: one, and one more for each body and condition of a loop."""
+    return len(_utils().read_model_from_bytearray(bytearray(tflite)).subgraphs)
+
+
 def read_model(tflite: bytes) -> tuple[Any, Any]:
     """TFLite's schema module and the model as its objects. Raises ModelError for many graphs."""
     schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")

@@ -15,6 +15,7 @@ _INSTEAD = {
     "ScaleAndTranslate": "use UpSampling2D(interpolation='bilinear')",
     "Digamma": "use relu",
 }
+_LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "TensorListStack", "TensorListReserve")
 _ELSE = "replace it by layers of Conv2D, Dense, pooling, batch norm and relu, or leave it out"
 
 
@@ -39,6 +40,17 @@ def obstacle(error: Exception, scheme: str, frozen: Frozen, name: str) -> str:
     return (
         f"{name}: TensorFlow cannot convert it to {scheme} ({_reason(text)}); replace the layer "
         "that it names, or choose another --scheme"
+    )
+
+
+def loop(frozen: Frozen, name: str) -> str:
+    """The sentence for a network with loops or branches: TFLite keeps those as further graphs."""
+    layers = [layer for operator in _LOOPS for layer in frozen.layers_with(operator)]
+    where = " and ".join(repr(layer) for layer in dict.fromkeys(layers)) or "the network"
+    return (
+        f"{name}: the layer {where} computes in a loop or a branch, which cannot be quantised; "
+        "say unroll=True for a recurrent layer and save the model again, or replace it by Conv2D "
+        "or Dense layers"
     )
 
 

@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from converter.bands import with_bands
 from converter.calibrate import representative
 from converter.frozen import OF_ONE, Frozen, Head
-from converter.graph import Operator, input_scale, operators, with_byte_input, with_float_head
-from converter.obstacles import obstacle
+from converter.graph import (
+    Operator,
+    graphs,
+    input_scale,
+    operators,
+    with_byte_input,
+    with_float_head,
+)
+from converter.obstacles import loop, obstacle
 from converter.pixels import with_folded_scaling
 from converter.quiet import quiet
 from edge.errors import ModelError
@@ -162,6 +169,9 @@ def _convert(
                 ]
             elif scheme == "float16":
                 converter.target_spec.supported_types = [tf.float16]
-            return bytes(converter.convert())
+            tflite = bytes(converter.convert())
     except Exception as error:  # TensorFlow raises anything; the reason is passed on
         raise ModelError(obstacle(error, scheme, frozen, name)) from error
+    if graphs(tflite) != 1:
+        raise ModelError(loop(frozen, name))
+    return tflite

@@ -117,6 +117,34 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(tensorflow: Any) 
         make("float32", frozen, _pictures(), "m.keras")
 
 
+def test_a_loop_is_named_with_its_layer(tensorflow: Any) -> None:
+    """A recurrent layer becomes graphs of their own; unrolled it can be converted."""
+    k = tensorflow.keras
+
+    def frozen(*, unroll: bool) -> Frozen:
+        rows = k.layers.Reshape((SIDE, SIDE * 3))
+        memory = k.layers.LSTM(4, unroll=unroll, name="memory")
+        return _frozen(k, rows, memory, k.layers.Dense(2, activation="softmax"))
+
+    with pytest.raises(
+        ModelError, match=r"m\.keras: the layer 'memory' computes in a loop.*unroll"
+    ):
+        make("float32", frozen(unroll=False), _pictures(), "m.keras")
+    assert make("float32", frozen(unroll=True), _pictures(), "m.keras").tflite
+
+
+def test_a_layer_that_does_not_say_how_many_rows_it_gives(tensorflow: Any) -> None:
+    """Keras loses the count of pictures in a grouped and dilated convolution; it is one."""
+    k = tensorflow.keras
+    body = [
+        k.layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=3),
+        k.layers.GlobalAveragePooling2D(),
+    ]
+    frozen = _frozen(k, *body, k.layers.Dense(2, activation="softmax"))
+    assert frozen.outputs == 2
+    assert make("float32", frozen, _pictures(), "m.keras").tflite
+
+
 def test_a_network_without_a_dense_layer_has_no_float_head(tensorflow: Any) -> None:
     """It cannot have the first scheme, and the sentence says why; int8 it can have."""
     k = tensorflow.keras
