@@ -97,4 +97,5 @@ def counted(pictures: int, what: str, groups: Sequence[str], independent: float)
 
 
 def _as_independent(k: int, n: int, independent: float) -> tuple[float, float]:
-    return (k * independent / n if n else 0.0), independent
+    # the share first: k · independent / n may round to more than all of them
+    return (k / n * independent if n else 0.0), independent

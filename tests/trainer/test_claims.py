@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.errors import EdgeInspectError, RefusedError
@@ -18,6 +18,16 @@ from trainer.wish import Wish, parse_share
 from trainer.wishes import add_wishes, wish_of
 
 pytestmark = pytest.mark.usefixtures("require_train")
+
+
+@example(80, 12.852969570517788)
+@given(st.integers(1, 5000), st.floats(0.5, 5000))
+def test_all_or_none_of_any_effective_number_is_a_rate(n: int, independent: float) -> None:
+    """Rounding never makes more cases of pictures that count as fewer than there are of those."""
+    every, none = rate_of(n, n, independent), rate_of(0, n, independent)
+    assert every.interval[1] == every.at_most == 1
+    assert none.interval[0] == 0
+    assert none.at_most < 1
 
 
 def test_too_few_defects_are_refused_with_the_number_needed() -> None:
