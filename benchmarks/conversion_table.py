@@ -10,10 +10,12 @@ two files must be the same byte for byte.
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from converter.contest import Contest
 from converter.convert import Conversion, Request, convert
+from converter.gate import Limits
 from converter.texts import schemes_text
 from edge.errors import RefusedError
 from trainer.progress import Display
@@ -39,16 +41,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("pairs", nargs="+", metavar="MODEL=DATASET")
     parser.add_argument("--without-tflite-runtime", action="store_true")
+    parser.add_argument("--allow-unlearned", action="store_true", help="as edge-convert's")
     parser.add_argument("--once", action="store_true", help="do not convert a second time")
     given = parser.parse_args()
-    older = False if given.without_tflite_runtime else None
+    wanted = Request(
+        Path(),
+        Path(),
+        Path(),
+        limits=Limits(allow_unlearned=given.allow_unlearned),
+        older_runtime=False if given.without_tflite_runtime else None,
+    )
     rows, fine = [], True
     for pair in given.pairs:
         model, _, data = pair.rpartition("=")
         with tempfile.TemporaryDirectory() as name:
             output = Path(name) / "m.tflite"
+            request = replace(wanted, model=Path(model), data=Path(data), output=output)
             try:
-                done = _convert(Path(model), Path(data), output, older)
+                done = _convert(request)
             except RefusedError as error:
                 print(f"{model}: {error}", flush=True)
                 fine = False
@@ -57,7 +67,7 @@ def main() -> int:
             same = "–"
             if not given.once:
                 # The older file stays in the way: a conversion must not look at it.
-                _convert(Path(model), Path(data), output, older)
+                _convert(request)
                 same = "yes" if output.read_bytes() == first else "NO"
                 fine = fine and same == "yes"
         rows.append(_row(model, done, same))
@@ -67,12 +77,11 @@ def main() -> int:
     return 0 if fine else 1
 
 
-def _convert(model: Path, data: Path, output: Path, older: bool | None) -> Conversion:
+def _convert(request: Request) -> Conversion:
     def table(contest: Contest) -> None:
-        print(f"\n{model}\n{schemes_text(contest)}\n", flush=True)
+        print(f"\n{request.model}\n{schemes_text(contest)}\n", flush=True)
 
     with Display() as display:
-        request = Request(model, data, output, older_runtime=older)
         return convert(request, progress=display.working, table=table)
 
 
