@@ -7,6 +7,7 @@ from converter.convert import Conversion
 from converter.differ import Difference
 from converter.trial import Trial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
+from trainer.painted import NOTE
 
 SCHEME_WORDS = {
     "int8-float-head": "int8, float32 head",
@@ -128,6 +129,7 @@ def model_text(file: ModelFile) -> str:
         _line("", f"chosen {spec.thresholds.chosen}"),
         *_metrics(spec.metrics),
         *_quantisation(spec.quantisation),
+        *([_line("painted", NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
         _line("golden", f"{len(spec.golden)} pictures, to be judged alike on every box"),

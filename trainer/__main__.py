@@ -15,6 +15,7 @@ EPILOG = """\
 commands other than training:
   edge-train audit DATASET            copies, leaks, wrong labels in a data set
   edge-train elpv -o DIR              solar-cell pictures to try it with
+  edge-train paint DATASET -o DIR     a set with painted defects, where there is no real one
   edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
   edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
 (`edge-train COMMAND --help` says more; a data set named like a command is given as ./NAME)
@@ -45,7 +46,12 @@ def _parse(given: list[str]) -> argparse.Namespace:
         from trainer.audit.command import audit_parser
 
         return audit_parser().parse_args(given[1:])
-    commands = {"elpv": _elpv_parser, "evaluate": _evaluate_parser, "report": _report_parser}
+    commands = {
+        "elpv": _elpv_parser,
+        "paint": _paint_parser,
+        "evaluate": _evaluate_parser,
+        "report": _report_parser,
+    }
     if given and given[0] in commands:
         return commands[given[0]]().parse_args(given[1:])
     from trainer.options import check_training
@@ -98,6 +104,20 @@ def _elpv_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _paint_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train paint",
+        description="Makes a data set of good pictures and of some with painted defects, to be "
+        "trained on with --network one-class where there is no real defect yet.",
+    )
+    parser.set_defaults(command="paint")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="good pictures only")
+    parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    return parser
+
+
 def _evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-train evaluate",
@@ -129,6 +149,8 @@ def _run(args: argparse.Namespace) -> int:
         made = make_elpv(args.target)
         sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
         return EXIT_DONE
+    if args.command == "paint":
+        return _paint(args)
     if args.command == "audit":
         from trainer.audit.command import run_audit
 
@@ -145,6 +167,18 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
         return EXIT_DONE
     return _train(args)
+
+
+def _paint(args: argparse.Namespace) -> int:
+    from trainer.painted import NOTE, make_painted
+
+    made = make_painted(args.dataset, args.target, args.ok_label, args.seed)
+    told = ", ".join(f"{count} in {folder}" for folder, count in made.items())
+    sys.stdout.write(
+        f"{args.target}: {told}\n{NOTE}\n"
+        f"next: edge-train {args.target} -o RUN --network one-class\n"
+    )
+    return EXIT_DONE
 
 
 def _train(args: argparse.Namespace) -> int:

@@ -229,6 +229,7 @@ def _classes(root: Path, labels: set[str], ok_label: str) -> tuple[str, ...]:
     if len(labels) == 1:
         raise DatasetError(
             f"{root}: only one class, {ok_label!r}; add at least one folder of defective parts "
-            "(with --network one-class a few pictures do: they are not learned from)"
+            "(with --network one-class a few pictures do: they are not learned from; without any "
+            "defect, `edge-train paint` makes a set with painted ones)"
         )
     return ok_label, *sorted(labels - {ok_label})

@@ -22,6 +22,7 @@ from trainer.metrics import Evaluation
 from trainer.networks import build_network, input_of
 from trainer.networks.hub import PREFIX as HUB
 from trainer.oneclass import NETWORK, one_class_trial
+from trainer.painted import NOTE, only_painted
 from trainer.progress import Display
 from trainer.recipe import Order, Recipe, usual
 from trainer.rundir import (
@@ -148,7 +149,8 @@ def _finish(
         output=OutputSpec(kind="probabilities"),
         thresholds=Thresholds(reject_at=1, review_from=1),
         data=_provenance(data, work.fingerprint)
-        | {"one_class": recipe.network == NETWORK, "audit": audited},
+        | {"one_class": recipe.network == NETWORK, "audit": audited}
+        | ({"painted": True} if _painted(data) else {}),
         training=recipe.as_json()
         | {"best_epoch": best, "ran": len(trial.history), "input": list(trial.reasons)},
         tools=_tools(),
@@ -163,6 +165,10 @@ def _finish(
     trial.preview.replace(folder / PREVIEW)
     save_trained(trial.model, spec, folder / MODEL)  # last: a run counts once its model is there
     return judged
+
+
+def _painted(data: Dataset) -> bool:
+    return only_painted((sample.file for sample in data.samples), data.ok_label)
 
 
 def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:
@@ -185,6 +191,8 @@ def describe(data: Dataset) -> str:
         row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
         groups = len({sample.group for sample in data.samples if sample.part == part})
         lines.append(f"{part:<{width}} {row}  {groups:>6}")
+    if _painted(data):
+        lines.append(f"painted        {NOTE}")
     return "\n".join(lines)
 
 

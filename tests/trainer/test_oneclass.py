@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import DatasetError
-from tests.trainer.conftest import Draw, write_manifest
+from tests.trainer.conftest import Draw, draw_picture, write_manifest
 from trainer.__main__ import main as edge_train
 from trainer.dataset import ANOMALY, load_dataset
 from trainer.extra import keras
@@ -18,6 +18,7 @@ from trainer.logistic import fit_logistic
 from trainer.networks import HEAD
 from trainer.oneclass import odds_of, scale_of, set_head
 from trainer.painting import KINDS, paint
+from trainer.run import describe
 from trainer.thresholds import from_good, thresholds_for
 from trainer.wish import Wish
 
@@ -179,3 +180,60 @@ def test_from_good_parts_to_a_model_file(
     assert test["n_defect"] == 21
     assert edge_convert([str(run / "model.keras"), "--data", str(data), "-o", f"{run}.tflite"]) == 0
     assert edge_train(["evaluate", f"{run}.tflite", str(data)]) == 0
+
+
+def _paint(root: Path, target: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = edge_train(["paint", str(root), "-o", str(target)])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_without_any_defect_a_set_is_painted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Good parts are painted on in test alone, no part stands twice, the same every time, and
+    what is said of the set names the paint."""
+    good = tmp_path / "good"
+    for at in range(30):
+        draw_picture(good / "ok" / f"{at}.png", defective=False, seed=at)
+    write_manifest(good, [(f"ok/{at}.png", "ok", f"part{at // 3}") for at in range(30)])
+    code, said = _paint(good, tmp_path / "set", capsys)
+    assert code == 0, said
+    assert "there was no real defect" in said
+    data = load_dataset(tmp_path / "set", one_class=True)
+    counts = data.counts()
+    assert counts["test"]["ok"] >= 3
+    assert counts["test"][ANOMALY] >= 3
+    assert sum(sum(part.values()) for part in counts.values()) == 30
+    by_group: dict[str, set[str]] = {}
+    for sample in data.samples:
+        by_group.setdefault(sample.group, set()).add(f"{sample.part} {sample.label}")
+    assert len(by_group) == 10
+    assert all(len(found) == 1 for found in by_group.values())
+    assert "painted ones" in describe(data)
+    assert _paint(good, tmp_path / "again", capsys)[0] == 0
+    assert load_dataset(tmp_path / "again", one_class=True).fingerprint() == data.fingerprint()
+
+
+def test_what_cannot_be_painted_on_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A set with defects, one of two parts, a folder that is there already: nothing is written."""
+    for at in range(2):
+        draw_picture(tmp_path / "few" / "ok" / f"{at}.png", defective=False, seed=at)
+    code, said = _paint(tmp_path / "few", tmp_path / "set", capsys)
+    assert code == 2
+    assert "2 parts, at least 8" in said
+    draw_picture(tmp_path / "few" / "dent" / "0.png", defective=True, seed=9)
+    code, said = _paint(tmp_path / "few", tmp_path / "set", capsys)
+    assert code == 2
+    assert "has pictures of dent" in said
+    assert not (tmp_path / "set").exists()
+    for at in range(9):
+        draw_picture(tmp_path / "good" / "ok" / f"{at}.png", defective=False, seed=at)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine").touch()
+    code, said = _paint(tmp_path / "good", tmp_path / "set", capsys)
+    assert code == 2
+    assert "is there already" in said
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]

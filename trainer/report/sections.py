@@ -5,6 +5,7 @@ from typing import Any
 
 from trainer.dataset import PARTS
 from trainer.metrics import OUTCOMES, Evaluation
+from trainer.painted import NOTE
 from trainer.rates import Rate
 from trainer.report.charts import (
     auroc_chart,
@@ -55,6 +56,7 @@ def verdict_section(facts: Facts) -> str:
     return section(
         "What it comes to",
         words(answer, "answer"),
+        *([words(f"Mind: {NOTE}.")] if facts.spec.data.get("painted") else []),
         *(words(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
         words(f"What may be claimed: {judged.claims.escape.as_text()}."),
