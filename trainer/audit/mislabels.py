@@ -128,16 +128,19 @@ def _judge(
     n, width = known.shape
     weights = (n / count / np.bincount(classes, minlength=count))[classes]
     truth = np.eye(count)[classes]
-    design = np.hstack([known, np.ones((n, 1), known.dtype)])
+    design = np.hstack([known, np.ones((n, 1))])
+    across = np.ascontiguousarray(design.T)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         kernel = flat.reshape(width + 1, count)
-        logits = design @ kernel
+        # einsum and not @: hundreds of small products, for each of which BLAS would wake threads.
+        logits = np.einsum("np,cp->nc", design, np.ascontiguousarray(kernel.T))
         logits -= logits.max(axis=1, keepdims=True)
         shares = np.exp(logits)
         shares /= shares.sum(axis=1, keepdims=True)
         value = -(weights * np.log(shares[np.arange(n), classes] + 1e-12)).sum()
-        slope = design.T @ (weights[:, None] * (shares - truth))
+        off = np.ascontiguousarray((weights[:, None] * (shares - truth)).T)
+        slope = np.einsum("pn,cn->pc", across, off)
         shrunk = SHRINK * kernel
         shrunk[-1] = 0
         return float(value + (shrunk * kernel).sum() / 2), (slope + shrunk).ravel()
