@@ -12,6 +12,7 @@ import edge
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
+from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config, mask_credentials
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
 from edge.delivery.message import rfc3339, to_json
@@ -21,9 +22,11 @@ from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE
 from edge.evidence.archive import Archive
+from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.health import Health, Parts
-from edge.operation.judging import Judge, Judging, Provenance
+from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.judging import Judging
 from edge.operation.machine import Machine
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
@@ -59,7 +62,15 @@ def judge_from(
 ) -> Judge:
     """A judge whose verdicts say where they come from."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
-    return Judge(inspector, provenance, environment, deadline_ms)
+    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
+    return Judge(
+        inspector,
+        provenance,
+        environment,
+        deadline_ms,
+        manners=manners,
+        hysteresis=config.decision.hysteresis,
+    )
 
 
 class Daemon:
@@ -87,7 +98,10 @@ class Daemon:
         )
         self._views = [OutboxView(config.outbox.path) for _ in range(2)]
         self._broker = self._embedded_broker()
-        self._mailbox = Mailbox()
+        self._trackers = {
+            c.id: Tracker(c.id, c.trigger, env) for c in config.cameras if c.trigger.announces
+        }
+        self._mailbox = Mailbox(self._trackers)
         self._writer = OutboxWriter(self._outbox, env)
         self._publisher = Publisher(
             config=config,
@@ -104,10 +118,18 @@ class Daemon:
         self._archive = Archive(config.archive) if config.archive.enabled else None
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
         keep = self._archive.keep if self._archive else lambda _frame, _verdict: None
-        self._judging = Judging(self._mailbox, judge, self._writer.submit, keep, env)
+        self._judging = Judging(
+            self._mailbox, judge, self._writer.submit, keep, env, trackers=self._trackers
+        )
         self._readers = [self._reader(camera) for camera in config.cameras]
         parts = Parts(
-            self._readers, self._mailbox, judge, self._judging, self._writer, self._publisher
+            self._readers,
+            self._mailbox,
+            judge,
+            self._judging,
+            self._writer,
+            self._publisher,
+            self._trackers,
         )
         self._notifier = Notifier()
         machine = Machine(env.root, config.outbox.path.parent)

@@ -4,3 +4,5 @@ from typing import Literal
 
 OutputKind = Literal["logits", "probabilities"]
 Runtime = Literal["auto", "litert", "tflite-runtime"]
+TriggerKind = Literal["continuous", "interval", "request", "gpio", "presence", "folder"]
+RuleName = Literal["single", "mean", "worst", "k_of_n"]

@@ -13,7 +13,7 @@ from edge.environment import Environment
 from edge.errors import EdgeInspectError, MissingPartError, PictureError
 from edge.frame import Frame
 from edge.operation.health import Health
-from edge.operation.judging import Judge
+from edge.operation.judge import Judge
 from edge.picture import decode_picture
 
 try:

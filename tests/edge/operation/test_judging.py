@@ -10,7 +10,8 @@ from edge.capture.mailbox import Mailbox
 from edge.environment import Environment
 from edge.errors import ModelError, PictureError
 from edge.frame import Frame
-from edge.operation.judging import Judging, Latencies
+from edge.operation.judging import Judging
+from edge.operation.latencies import Latencies
 from edge.verdict import OUTCOMES, Verdict
 from tests.edge.conftest import Clock, Eventually, frame
 from tests.edge.operation.conftest import MakeJudge

@@ -12,7 +12,7 @@ import pytest
 
 from edge.config import WebConfig
 from edge.environment import Environment
-from edge.operation.judging import Judge, Provenance
+from edge.operation.judge import Judge, Provenance
 from tests.conftest import Require
 from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
 
