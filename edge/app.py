@@ -2,20 +2,18 @@
 
 import logging
 import os
-import platform
 import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-import edge
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
 from edge.capture.tracker import Tracker
-from edge.config import CameraConfig, Config, mask_credentials
+from edge.config import CameraConfig, Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
-from edge.delivery.message import rfc3339, to_json
+from edge.delivery.message import to_json
 from edge.delivery.outbox import Outbox, OutboxView
 from edge.delivery.publisher import Publisher
 from edge.delivery.writer import OutboxWriter
@@ -25,16 +23,18 @@ from edge.evidence.archive import Archive
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.health import Health, Parts
+from edge.operation.info import info_body
 from edge.operation.judge import Judge, Manner, Provenance
 from edge.operation.judging import Judging
 from edge.operation.machine import Machine
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.plantside import PlantSide
+from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-INFO_SCHEMA = "edge-inspect/info/1"
 DRAIN_S = 10.0
 _JOIN_S = 5.0
 
@@ -119,7 +119,7 @@ class Daemon:
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
         keep = self._archive.keep if self._archive else lambda _frame, _verdict: None
         self._judging = Judging(
-            self._mailbox, judge, self._writer.submit, keep, env, trackers=self._trackers
+            self._mailbox, judge, self._deliver, keep, env, trackers=self._trackers
         )
         self._readers = [self._reader(camera) for camera in config.cameras]
         parts = Parts(
@@ -137,8 +137,20 @@ class Daemon:
         self._supervisor = Supervisor(
             parts, self._health, self._notifier, env, config.health.interval_s
         )
+        self._plant = PlantSide(
+            config,
+            self._session,
+            self._trackers,
+            self._publisher,
+            env,
+            wake=self._mailbox.wake,
+            alive=lambda: not self._supervisor.stalled(),
+        )
         self._web = self._web_server(self._health)
-        self._publisher.announce("info", to_json(self._info(inspector)))
+        self._publisher.announce("info", to_json(info_body(config, inspector, env, self._session)))
+
+    def _deliver(self, verdict: Verdict) -> None:
+        self._plant.tell(verdict, self._writer.submit)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
@@ -155,7 +167,10 @@ class Daemon:
             threads["archive"] = self._start("archive", self._archive.run)
         if self._web is not None:
             threads["web"] = self._start("web", self._web.run)
+        if self._plant.outputs is not None:
+            threads["outputs"] = self._start("outputs", self._plant.outputs.run)
         capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
+        self._plant.start(self._stop)
         threads["supervisor"] = self._start("supervisor", lambda: self._supervisor.run(self._halt))
         asked.wait()
         self._stop.set()
@@ -169,6 +184,7 @@ class Daemon:
         """In the direction of the data: capture, inspection, outbox, publisher."""
         log.info("stopping: verdicts in hand are stored and sent first")
         self._notifier.stopping()
+        self._plant.shut()
         for thread in capture:
             thread.join(_JOIN_S)
         self._mailbox.close()
@@ -179,7 +195,8 @@ class Daemon:
             self._web.close()
         if self._archive is not None:
             self._archive.close()
-        for name in ("supervisor", "web", "archive"):
+        self._plant.close()
+        for name in ("supervisor", "web", "archive", "outputs"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         if self._broker is not None:
@@ -230,6 +247,7 @@ class Daemon:
             self._mailbox,
             self._environment,
             self._stop,
+            misfit=Framing(camera.view).misfit,
         )
 
     def _link(
@@ -260,33 +278,4 @@ class Daemon:
         judge = judge_from(
             self._config, inspector_from(self._config), self._environment, deadline_ms=None
         )
-        return WebServer(self._config.web, judge, health, self._environment)
-
-    def _info(self, inspector: Inspector) -> dict[str, Any]:
-        identity = inspector.identity
-        return {
-            "schema": INFO_SCHEMA,
-            "time": rfc3339(self._environment.now()),
-            "session": self._session,
-            "boot_id": self._environment.boot_id(),
-            "versions": {
-                "edge_inspect": edge.__version__,
-                "python": platform.python_version(),
-                "runtime": inspector.runtime,
-            },
-            "model": {
-                "name": identity.name,
-                "version": identity.version,
-                "sha256": identity.sha256,
-            },
-            "labels": list(inspector.labels),
-            "thresholds": {
-                "reject_at": inspector.thresholds.reject_at,
-                "review_from": inspector.thresholds.review_from,
-            },
-            "config": self._config.hash,
-            "cameras": [
-                {"id": camera.id, "source": mask_credentials(camera.source)}
-                for camera in self._config.cameras
-            ],
-        }
+        return WebServer(self._config.web, judge, health, self._environment, self._plant.desk)

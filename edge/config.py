@@ -162,6 +162,7 @@ class MqttConfig(Section):
     )
     embedded: bool = False
     keepalive_s: int = Field(default=30, ge=5, le=3600)
+    max_requests_per_s: float = Field(default=100, ge=1, le=10_000)
 
     @field_validator("version", mode="before")
     @classmethod

@@ -55,7 +55,16 @@ class Answered:
     why: str
 
 
-Event = Connected | Refused | Lost | Answered
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message on a topic that was subscribed to."""
+
+    topic: str
+    body: bytes
+    retained: bool
+
+
+Event = Connected | Refused | Lost | Answered | Received
 
 
 class Link(Protocol):
@@ -67,6 +76,10 @@ class Link(Protocol):
 
     def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
         """Sends with QoS 1 and returns the `mid` its Answered will carry. Raises LinkError."""
+        ...
+
+    def subscribe(self, pattern: str) -> None:
+        """Asks for the messages on the topics of a pattern. Raises LinkError."""
         ...
 
     def close(self) -> None:
@@ -100,6 +113,7 @@ class PahoLink:
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
+        self._client.on_message = self._received
 
     def open(self) -> None:
         """Opens the TCP (or TLS) connection and sends CONNECT. Raises LinkError."""
@@ -124,6 +138,12 @@ class PahoLink:
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(f"cannot send ({paho.error_string(info.rc)})")
         return info.mid
+
+    def subscribe(self, pattern: str) -> None:
+        """QoS 1. Raises LinkError when there is no connection."""
+        code, _mid = self._client.subscribe(pattern, qos=1)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
 
     def close(self) -> None:
         """Disconnects and ends paho's thread."""
@@ -173,6 +193,13 @@ class PahoLink:
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
     ) -> None:
         self._emit(Answered(mid, int(code.value), str(code)))
+
+    def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no topic of ours, and paho's thread would end by it
+        self._emit(Received(topic, bytes(message.payload), bool(message.retain)))
 
 
 def _plain(why: str, config: MqttConfig) -> str:

@@ -45,6 +45,14 @@ class Framing:
         """
         self._plan(width, height)
 
+    def misfit(self, width: int, height: int) -> str | None:
+        """Why the view does not fit pictures of this size in pixels; None when it does."""
+        try:
+            self.check(width, height)
+        except PictureError as error:
+            return str(error)
+        return None
+
     def cut(self, pixels: Pixels) -> dict[str | None, Pixels]:
         """The regions of a picture, by name.
 

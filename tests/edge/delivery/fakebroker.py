@@ -17,6 +17,7 @@ from edge.delivery.link import (
     LinkError,
     Lost,
     Protocol_,
+    Received,
     Refused,
 )
 
@@ -54,6 +55,7 @@ class FakeBroker:
     published: int = 0
     connections: int = 0
     said_goodbye: list[int] = field(default_factory=list)
+    subscribed: list[str] = field(default_factory=list)
     on_step: Callable[[], None] = lambda: None
     link: "FakeLink | None" = None
 
@@ -125,6 +127,17 @@ class FakeLink:
         if cut is not None:
             self.lose("cut")
         return self._mid
+
+    def subscribe(self, pattern: str) -> None:
+        """Remembers what was asked for."""
+        if not self._alive:
+            raise LinkError("cannot subscribe")
+        self._broker.subscribed.append(pattern)
+
+    def receive(self, topic: str, body: bytes, *, retained: bool = False) -> None:
+        """A message from somebody else."""
+        if self._alive:
+            self._on_event(Received(topic, body, retained))
 
     def close(self) -> None:
         """Said goodbye: silence from here on."""

@@ -189,7 +189,8 @@ def of(*scores: float) -> list[Judgement]:
 def test_rules_by_hand(rule: str, k: int, scores: list[float], outcome: str, score: float) -> None:
     """Each rule, on frames whose verdict can be worked out by hand."""
     judged = combine(of(*scores), rule, k, "ok", AT)  # type: ignore[arg-type]
-    assert (judged.outcome, judged.score) == (outcome, pytest.approx(score))
+    assert judged.outcome == outcome
+    assert judged.score == pytest.approx(score)
 
 
 @given(st.lists(FRACTION, min_size=1, max_size=9), st.data())

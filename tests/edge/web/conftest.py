@@ -12,6 +12,7 @@ import pytest
 
 from edge.config import WebConfig
 from edge.environment import Environment
+from edge.operation.desk import TriggerDesk
 from edge.operation.judge import Judge, Provenance
 from tests.conftest import Require
 from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
@@ -75,7 +76,7 @@ def serve(
         answer = model if isinstance(model, BaseException) else list(model)
         inspector = inspector_with(ScriptedModel(answer, lambda: None))
         judge = Judge(inspector, Provenance("line1", "c", "b-1"), environment, None)
-        server = WebServer(config, judge, house.health, environment)
+        server = WebServer(config, judge, house.health, environment, TriggerDesk({}, environment))
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
         running.append((server, thread))
