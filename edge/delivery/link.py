@@ -4,6 +4,8 @@ paho-mqtt stays behind this door. It reconnects nothing and queues nothing for u
 sent, and what is sent again, is decided by the publisher from the outbox.
 """
 
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,6 +116,7 @@ class PahoLink:
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
         self._client.on_message = self._received
+        self._client.on_socket_open = self._opened
 
     def open(self) -> None:
         """Opens the TCP (or TLS) connection and sends CONNECT. Raises LinkError."""
@@ -193,6 +196,12 @@ class PahoLink:
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
     ) -> None:
         self._emit(Answered(mid, int(code.value), str(code)))
+
+    def _opened(self, _client: Any, _data: Any, sock: Any) -> None:
+        # Nagle's algorithm holds a small packet back until the one before is acknowledged, which
+        # the other side delays by up to 40 ms: an answer must not wait for that.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         try:
