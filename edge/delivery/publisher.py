@@ -247,7 +247,7 @@ class Publisher:
         deadline, _ = self._closing
         if self._environment.tick() >= deadline:
             return True
-        if self._in_flight:
+        if self._in_flight or self._replies:
             return False
         return not self._may_send() or not self._view.batch(self._cursor, 1)
 
