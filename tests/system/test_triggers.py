@@ -1,7 +1,10 @@
 """Triggered parts, end to end: a real broker, a real daemon, one verdict a part."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +149,18 @@ def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) 
     raised = plant.bodies("alarm")[1]
     validator("alarm").validate(raised)
     assert (raised["count"], raised["causes"][0]["verdict"]) == (3, "fail")
+
+
+def test_the_benchmark_keeps_every_promise() -> None:
+    """A hundred parts in bursts, with a camera that fails by chance, in real time: one verdict a
+    part, and what missed its deadline is `error` (benchmarks/triggered_parts.py)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.triggered_parts", "--count", "100", "--seed", "3"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every promise kept" in done.stdout
