@@ -122,21 +122,6 @@ class Daemon:
             self._mailbox, judge, self._deliver, keep, env, trackers=self._trackers
         )
         self._readers = [self._reader(camera) for camera in config.cameras]
-        parts = Parts(
-            self._readers,
-            self._mailbox,
-            judge,
-            self._judging,
-            self._writer,
-            self._publisher,
-            self._trackers,
-        )
-        self._notifier = Notifier()
-        machine = Machine(env.root, config.outbox.path.parent)
-        self._health = Health(parts, machine, env, self._session)
-        self._supervisor = Supervisor(
-            parts, self._health, self._notifier, env, config.health.interval_s
-        )
         self._plant = PlantSide(
             config,
             self._session,
@@ -145,6 +130,22 @@ class Daemon:
             env,
             wake=self._mailbox.wake,
             alive=lambda: not self._supervisor.stalled(),
+        )
+        parts = Parts(
+            self._readers,
+            self._mailbox,
+            judge,
+            self._judging,
+            self._writer,
+            self._publisher,
+            self._trackers,
+            self._plant.requests,
+        )
+        self._notifier = Notifier()
+        machine = Machine(env.root, config.outbox.path.parent)
+        self._health = Health(parts, machine, env, self._session)
+        self._supervisor = Supervisor(
+            parts, self._health, self._notifier, env, config.health.interval_s
         )
         self._web = self._web_server(self._health)
         self._publisher.announce("info", to_json(info_body(config, inspector, env, self._session)))

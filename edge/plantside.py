@@ -48,8 +48,8 @@ class PlantSide:
         for tracker in trackers.values():
             tracker.on_change = self._parts_changed
         allowance = Allowance(config.mqtt.max_requests_per_s, environment.tick)
-        requests = Requests({"trigger": self.desk.ask}, publisher.reply, allowance)
-        publisher.on_request = requests.hear
+        self.requests = Requests({"trigger": self.desk.ask}, publisher.reply, allowance)
+        publisher.on_request = self.requests.hear
         self._triggers = Triggers(trackers, environment, factory)  # last: from here on they come
 
     def start(self, stop: Stop) -> None:

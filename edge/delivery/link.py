@@ -5,6 +5,7 @@ sent, and what is sent again, is decided by the publisher from the outbox.
 """
 
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import MqttConfig
 from edge.errors import EdgeInspectError
+
+log = logging.getLogger(__name__)
 
 Protocol_ = Literal["5", "3.1.1"]
 CONNECT_TIMEOUT_S = 5.0
@@ -116,6 +119,7 @@ class PahoLink:
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
         self._client.on_message = self._received
+        self._client.on_subscribe = self._subscribed
         self._client.on_socket_open = self._opened
 
     def open(self) -> None:
@@ -196,6 +200,17 @@ class PahoLink:
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
     ) -> None:
         self._emit(Answered(mid, int(code.value), str(code)))
+
+    def _subscribed(
+        self, _client: Any, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                log.error(
+                    "delivery: the broker refuses our subscription (%s): no request is heard; "
+                    "allow this user to read <prefix>/<station>/request/+",
+                    code,
+                )
 
     def _opened(self, _client: Any, _data: Any, sock: Any) -> None:
         # Nagle's algorithm holds a small packet back until the one before is acknowledged, which

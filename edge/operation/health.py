@@ -10,6 +10,7 @@ from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
 from edge.delivery.publisher import Publisher
+from edge.delivery.requests import Requests
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.operation.judge import Judge
@@ -31,6 +32,7 @@ class Parts:
     writer: OutboxWriter
     publisher: Publisher
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # of cameras with a trigger
+    requests: Requests | None = None
 
 
 class Health:
@@ -93,6 +95,7 @@ class Health:
             },
             "latency_ms": parts.judge.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
+            "requests": _requests(parts.requests),
             "broker": {
                 "state": parts.publisher.state,
                 "reconnects": parts.publisher.reconnects,
@@ -156,6 +159,16 @@ def _trigger(tracker: Tracker | None) -> dict[str, Any]:
         "refused": tracker.refused,
         "open": tracker.open,
         "unused": tracker.unused,
+    }
+
+
+def _requests(requests: Requests | None) -> dict[str, int]:
+    if requests is None:
+        return {"heard": 0, "refused": 0, "dropped": 0}
+    return {
+        "heard": requests.heard,
+        "refused": requests.refused,
+        "dropped": requests.dropped,
     }
 
 

@@ -142,6 +142,9 @@ class Judge:
                 return self._by_rule(camera, findings, part, manner)
         except EdgeInspectError as error:
             fault = str(error)
+        except Exception as error:  # as above: whoever waits for this verdict must get one
+            log.exception("inspection: unexpected fault in the decision")
+            fault = f"fault in the decision ({error!r})"
         if manner.framing.worst_decides:
             regions = (None,)
         rules = {name: self._rule(manner, findings, name) for name in regions}

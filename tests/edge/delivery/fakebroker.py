@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Literal
 
+from paho.mqtt.client import topic_matches_sub
+
 from edge.delivery.link import (
     Answered,
     Connected,
@@ -87,6 +89,14 @@ class FakeBroker:
         return [a.body for a in self.arrived if a.topic.endswith(f"/{name}")]
 
 
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(body)
+    except ValueError:
+        return {}
+    return parsed
+
+
 class FakeLink:
     """One connection to a FakeBroker; keeps the promises of `Link`."""
 
@@ -121,7 +131,10 @@ class FakeLink:
             raise LinkError("cannot send")
         self._mid += 1
         if cut != "before":
-            broker.arrived.append(Arrived(topic, json.loads(body), retain, self._number))
+            if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
+                self.receive(topic, body)
+            else:
+                broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number))
             self._unanswered.append(self._mid)
             broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
