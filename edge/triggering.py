@@ -21,6 +21,7 @@ _KEYS_OF: dict[str, frozenset[TriggerKind]] = {  # which kinds a key belongs to;
     "share": frozenset({"presence"}),
     "relearn_s": frozenset({"presence"}),
 }
+_MOST_WAITING = 64  # whole frames: 64 at 1080p are 400 MB
 FREE_KINDS: frozenset[TriggerKind] = frozenset({"continuous", "folder"})  # no part is announced
 
 
@@ -31,10 +32,10 @@ class TriggerConfig(Section):
     delay_ms: float = Field(default=0, ge=0, le=600_000)
     deadline_ms: float = Field(default=1000, ge=1, le=3_600_000)
     window_ms: float | None = Field(default=None, gt=0, le=3_600_000)
-    frames: int = Field(default=1, ge=1, le=100)
+    frames: int = Field(default=1, ge=1, le=64)
     rule: Literal["mean", "worst", "k_of_n"] = "worst"
-    k: int | None = Field(default=None, ge=1, le=100)
-    queue: int = Field(default=4, ge=0, le=100)
+    k: int | None = Field(default=None, ge=1, le=64)
+    queue: int = Field(default=4, ge=0, le=63)
     every_s: float | None = Field(default=None, ge=0.01, le=86_400)
     pin: Pin | None = None
     edge: Literal["rising", "falling"] = "rising"
@@ -77,6 +78,12 @@ class TriggerConfig(Section):
             raise ValueError(
                 f"delay_ms {self.delay_ms:g} leaves no time before deadline_ms "
                 f"{self.deadline_ms:g}; both count from the trigger, raise deadline_ms"
+            )
+        if (self.queue + 1) * self.frames > _MOST_WAITING:
+            raise ValueError(
+                f"queue {self.queue} and frames {self.frames} let (queue + 1) × frames = "
+                f"{(self.queue + 1) * self.frames} pictures wait in memory; at most "
+                f"{_MOST_WAITING} may, lower one of them"
             )
         self._check_rule()
         if self.area is not None:

@@ -41,6 +41,7 @@ class Tracker:
         self._environment = environment
         self._presence = Presence(config) if config.kind == "presence" else None
         self._open: deque[_Open] = deque()
+        # bounded, should inspection hang: `refused` counts them all
         self._refusals: deque[Shot] = deque(maxlen=config.queue + 100)
         self._lock = threading.Lock()
         self._shut = False

@@ -35,6 +35,7 @@ def parse(camera: str, source: str = "test:") -> Config:
         ("{kind: request, frames: 3, k: 2}", "k and rule: k_of_n go together"),
         ("{kind: request, frames: 2, rule: k_of_n, k: 3}", "k 3 of 2 frames cannot be"),
         ("{kind: request, queue: -1}", "greater than or equal to 0"),
+        ("{kind: request, queue: 12, frames: 5}", "65 pictures wait in memory; at most 64"),
         ("{kind: presence, area: [0.5, 0, 0.6, 1]}", "fractions inside the picture"),
         ("{kind: presence, every_s: 1}", "every_s does nothing for a presence trigger"),
         ("{kind: folder}", "belongs to a folder: source"),
