@@ -1,7 +1,9 @@
 """Pins, pressed and read through gpiozero's own mock of a Raspberry Pi."""
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +14,7 @@ from edge.errors import EdgeInspectError
 from edge.operation.gpio import Debounce, InputPin
 from edge.operation.outputs import Outputs
 from edge.operation.triggers import Interval, Triggers
-from edge.plantside import outputs_from
+from edge.plantside import PlantSide, outputs_from
 from edge.triggering import TriggerConfig
 from tests.conftest import Require
 from tests.edge.conftest import Clock, Patience, verdict
@@ -287,3 +289,60 @@ def test_no_pins_no_outputs(environment: Environment) -> None:
     )
     assert outputs_from(config, {}, environment, lambda: True) is None
     Triggers({}, environment).start(Stop())
+
+
+def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, clock: Clock) -> None:
+    """All of the plant's side on mock pins: an edge announces a part, a request another; a verdict
+    pulses its wire before it is stored; three fails raise the alarm; at the end none is taken."""
+    config = Config.model_validate(
+        {
+            "station": "line1",
+            "model": {"path": "m"},
+            "cameras": [
+                {
+                    "id": "top",
+                    "source": "test:",
+                    "trigger": {"kind": "gpio", "pin": 4},
+                    "outputs": {**PINS, "busy": 22},
+                },
+                {"id": "side", "source": "test:", "trigger": {"kind": "request"}},
+            ],
+            "decision": {"alarm": {"fails": 3}, "outputs": {"alarm": 6}},
+        }
+    )
+    trackers = {c.id: Tracker(c.id, c.trigger, environment) for c in config.cameras}
+    said: list[str] = []
+    publisher = SimpleNamespace(
+        announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
+        reply=lambda name, body: said.append(f"{name} {json.loads(body)['status']}"),
+    )
+    woken: list[int] = []
+    plant = PlantSide(
+        config,
+        "a" * 32,
+        trackers,
+        cast(Any, publisher),
+        environment,
+        wake=lambda: woken.append(1),
+        alive=lambda: True,
+        factory=board,
+    )
+    assert plant.outputs is not None
+    clock.at += 1
+    board.pin(4).drive_high()
+    plant.outputs.run_once()
+    assert (trackers["top"].open, board.pin(22).state, len(woken)) == (1, 1, 1)
+    publisher.on_request("trigger", b'{"transaction": "1", "camera": "side"}', False)
+    publisher.on_request("trigger", b'{"transaction": "2", "camera": "top"}', False)
+    assert said == ["alarm clear", "trigger ok", "trigger error"]
+    stored: list[tuple[str, int]] = []
+    for _ in range(3):
+        plant.tell(verdict("fail"), lambda v: stored.append((v.verdict, board.pin(27).state)))
+    assert stored == [("fail", 1)] * 3
+    assert said[-1] == "alarm raised"
+    assert board.pin(6).state
+    plant.shut()
+    board.pin(4).drive_low()
+    clock.at += 1
+    board.pin(4).drive_high()
+    assert [t.triggered for t in trackers.values()] == [1, 1]
