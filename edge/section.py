@@ -1,9 +1,9 @@
-"""What every section of config.yaml is: frozen, no unknown keys, no NaN."""
+"""What all sections of config.yaml share."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """What all sections share."""
+    """Frozen, no unknown keys, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
