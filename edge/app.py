@@ -2,36 +2,39 @@
 
 import logging
 import os
-import platform
 import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-import edge
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
-from edge.config import CameraConfig, Config, mask_credentials
+from edge.capture.tracker import Tracker
+from edge.config import CameraConfig, Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
-from edge.delivery.message import rfc3339, to_json
+from edge.delivery.message import to_json
 from edge.delivery.outbox import Outbox, OutboxView
 from edge.delivery.publisher import Publisher
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE
 from edge.evidence.archive import Archive
+from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.health import Health, Parts
-from edge.operation.judging import Judge, Judging, Provenance
+from edge.operation.info import info_body
+from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.judging import Judging
 from edge.operation.machine import Machine
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.plantside import PlantSide
+from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-INFO_SCHEMA = "edge-inspect/info/1"
 DRAIN_S = 10.0
 _JOIN_S = 5.0
 
@@ -59,7 +62,15 @@ def judge_from(
 ) -> Judge:
     """A judge whose verdicts say where they come from."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
-    return Judge(inspector, provenance, environment, deadline_ms)
+    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
+    return Judge(
+        inspector,
+        provenance,
+        environment,
+        deadline_ms,
+        manners=manners,
+        hysteresis=config.decision.hysteresis,
+    )
 
 
 class Daemon:
@@ -87,7 +98,10 @@ class Daemon:
         )
         self._views = [OutboxView(config.outbox.path) for _ in range(2)]
         self._broker = self._embedded_broker()
-        self._mailbox = Mailbox()
+        self._trackers = {
+            c.id: Tracker(c.id, c.trigger, env) for c in config.cameras if c.trigger.announces
+        }
+        self._mailbox = Mailbox(self._trackers)
         self._writer = OutboxWriter(self._outbox, env)
         self._publisher = Publisher(
             config=config,
@@ -104,10 +118,28 @@ class Daemon:
         self._archive = Archive(config.archive) if config.archive.enabled else None
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
         keep = self._archive.keep if self._archive else lambda _frame, _verdict: None
-        self._judging = Judging(self._mailbox, judge, self._writer.submit, keep, env)
+        self._judging = Judging(
+            self._mailbox, judge, self._deliver, keep, env, trackers=self._trackers
+        )
         self._readers = [self._reader(camera) for camera in config.cameras]
+        self._plant = PlantSide(
+            config,
+            self._session,
+            self._trackers,
+            self._publisher,
+            env,
+            wake=self._mailbox.wake,
+            alive=lambda: not self._supervisor.stalled(),
+        )
         parts = Parts(
-            self._readers, self._mailbox, judge, self._judging, self._writer, self._publisher
+            self._readers,
+            self._mailbox,
+            judge,
+            self._judging,
+            self._writer,
+            self._publisher,
+            self._trackers,
+            self._plant.requests,
         )
         self._notifier = Notifier()
         machine = Machine(env.root, config.outbox.path.parent)
@@ -116,7 +148,10 @@ class Daemon:
             parts, self._health, self._notifier, env, config.health.interval_s
         )
         self._web = self._web_server(self._health)
-        self._publisher.announce("info", to_json(self._info(inspector)))
+        self._publisher.announce("info", to_json(info_body(config, inspector, env, self._session)))
+
+    def _deliver(self, verdict: Verdict) -> None:
+        self._plant.tell(verdict, self._writer.submit)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
@@ -133,7 +168,10 @@ class Daemon:
             threads["archive"] = self._start("archive", self._archive.run)
         if self._web is not None:
             threads["web"] = self._start("web", self._web.run)
+        if self._plant.outputs is not None:
+            threads["outputs"] = self._start("outputs", self._plant.outputs.run)
         capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
+        self._plant.start(self._stop)
         threads["supervisor"] = self._start("supervisor", lambda: self._supervisor.run(self._halt))
         asked.wait()
         self._stop.set()
@@ -147,6 +185,7 @@ class Daemon:
         """In the direction of the data: capture, inspection, outbox, publisher."""
         log.info("stopping: verdicts in hand are stored and sent first")
         self._notifier.stopping()
+        self._plant.shut()
         for thread in capture:
             thread.join(_JOIN_S)
         self._mailbox.close()
@@ -157,7 +196,8 @@ class Daemon:
             self._web.close()
         if self._archive is not None:
             self._archive.close()
-        for name in ("supervisor", "web", "archive"):
+        self._plant.close()
+        for name in ("supervisor", "web", "archive", "outputs"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         if self._broker is not None:
@@ -208,6 +248,7 @@ class Daemon:
             self._mailbox,
             self._environment,
             self._stop,
+            misfit=Framing(camera.view).misfit,
         )
 
     def _link(
@@ -238,33 +279,4 @@ class Daemon:
         judge = judge_from(
             self._config, inspector_from(self._config), self._environment, deadline_ms=None
         )
-        return WebServer(self._config.web, judge, health, self._environment)
-
-    def _info(self, inspector: Inspector) -> dict[str, Any]:
-        identity = inspector.identity
-        return {
-            "schema": INFO_SCHEMA,
-            "time": rfc3339(self._environment.now()),
-            "session": self._session,
-            "boot_id": self._environment.boot_id(),
-            "versions": {
-                "edge_inspect": edge.__version__,
-                "python": platform.python_version(),
-                "runtime": inspector.runtime,
-            },
-            "model": {
-                "name": identity.name,
-                "version": identity.version,
-                "sha256": identity.sha256,
-            },
-            "labels": list(inspector.labels),
-            "thresholds": {
-                "reject_at": inspector.thresholds.reject_at,
-                "review_from": inspector.thresholds.review_from,
-            },
-            "config": self._config.hash,
-            "cameras": [
-                {"id": camera.id, "source": mask_credentials(camera.source)}
-                for camera in self._config.cameras
-            ],
-        }
+        return WebServer(self._config.web, judge, health, self._environment, self._plant.desk)

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from edge.section import Section
 from edge.terms import OutputKind, Runtime
+from edge.triggering import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
 from edge.verdict import Outcome
+from edge.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 
@@ -40,12 +43,6 @@ OPTION_OF = {  # the kinds of source to which a camera's key belongs
 }
 
 
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class ModelConfig(Section):
     """Which model judges, and how it is run."""
 
@@ -69,6 +66,9 @@ class CameraConfig(Section):
     fps: float | None = Field(default=None, gt=0, le=1000)
     timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
     frozen_after: int = Field(default=5, ge=2)
+    trigger: TriggerConfig = TriggerConfig()
+    view: ViewConfig = ViewConfig()
+    outputs: LampsConfig = LampsConfig()
 
     @property
     def kind(self) -> str:
@@ -103,6 +103,12 @@ class CameraConfig(Section):
                     f"{option} does nothing for a {self.kind}: source "
                     f"(only for {', '.join(sorted(kinds))}); remove it"
                 )
+        if self.kind in ITEM_KINDS and self.trigger.announces:
+            raise ValueError(
+                f"a {self.kind}: source brings its parts itself; remove trigger, or read a camera"
+            )
+        if self.trigger.kind == "folder" and self.kind != "folder":
+            raise ValueError("a folder trigger belongs to a folder: source; choose another kind")
         return self
 
 
@@ -112,6 +118,9 @@ class DecisionConfig(Section):
     reject_at: Fraction | None = None
     review_from: Fraction | None = None
     deadline_ms: float = Field(default=2000, ge=1, le=3_600_000)
+    hysteresis: float = Field(default=0, ge=0, lt=1)
+    alarm: AlarmConfig = AlarmConfig()
+    outputs: StationOutputsConfig = StationOutputsConfig()
 
     @model_validator(mode="after")
     def _ordered(self) -> "DecisionConfig":
@@ -153,6 +162,7 @@ class MqttConfig(Section):
     )
     embedded: bool = False
     keepalive_s: int = Field(default=30, ge=5, le=3600)
+    max_requests_per_s: float = Field(default=100, ge=1, le=10_000)
 
     @field_validator("version", mode="before")
     @classmethod

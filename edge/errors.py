@@ -1,5 +1,9 @@
 """The one family of errors: each carries the place, the value and the mend, and its exit code."""
 
+from typing import Literal
+
+TriggerRefusal = Literal["malformed", "unknown", "busy", "flood", "stopping"]
+
 EXIT_DONE = 0
 EXIT_NO = 1
 EXIT_USAGE = 2
@@ -30,6 +34,14 @@ class PictureError(EdgeInspectError):
 
 class CameraError(EdgeInspectError):
     """A camera that cannot be opened or does not deliver."""
+
+
+class TriggerError(EdgeInspectError):
+    """A trigger that is not taken. `kind` says why in one word, for the status of an answer."""
+
+    def __init__(self, sentence: str, kind: TriggerRefusal) -> None:
+        super().__init__(sentence)
+        self.kind: TriggerRefusal = kind
 
 
 class DatasetError(EdgeInspectError):

@@ -7,3 +7,5 @@ Runtime = Literal["auto", "litert", "tflite-runtime"]
 # Which code computes the operators: the runtime's quickest, or TFLite's own, which rounds alike in
 # every runtime.
 Kernels = Literal["quickest", "built-in"]
+TriggerKind = Literal["continuous", "interval", "request", "gpio", "presence", "folder"]
+RuleName = Literal["single", "mean", "worst", "k_of_n"]

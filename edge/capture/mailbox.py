@@ -1,13 +1,18 @@
 """The first hand-over: from cameras to inspection, one frame a camera, newest wins.
 
 Live cameras `offer`: a frame that nobody took is replaced, and counted. Sources that bring items
-`put`: they wait until the one before is taken, so nothing is replaced.
+`put`: they wait until the one before is taken, so nothing is replaced. Of a camera with a trigger
+only the frames of its parts are kept; each of them is handed over, none is replaced.
 """
 
 import threading
+from collections import deque
+from collections.abc import Mapping
 
+from edge.capture.tracker import Tracker
 from edge.environment import Stop
 from edge.frame import Frame
+from edge.part import Shot
 
 _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its item
 
@@ -15,7 +20,11 @@ _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its i
 class Mailbox:
     """One slot a camera, taken in turn so that a fast camera cannot starve a slow one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trackers: Mapping[str, Tracker] | None = None) -> None:
+        """`trackers`: of the cameras that have a trigger, by camera."""
+        self._trackers = dict(trackers or {})
+        self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
+        self._woken = self._parts_turn = False
         self._slots: dict[str, Frame] = {}
         self._replaced: dict[str, int] = {}
         self._changed = threading.Condition()
@@ -23,8 +32,15 @@ class Mailbox:
 
     def offer(self, frame: Frame) -> None:
         """Puts a live frame, replacing one that was not taken. A fault is never replaced by a
-        picture: each lost camera is heard of."""
+        picture: each lost camera is heard of. A camera with a trigger gives to its parts alone."""
+        tracker = self._trackers.get(frame.camera)
         with self._changed:
+            if tracker is not None:
+                shots = tracker.match(frame)
+                self._shots.extend(shots)
+                if shots:
+                    self._changed.notify_all()
+                return
             waiting = self._slots.get(frame.camera)
             if waiting is not None and waiting.fault is not None and frame.fault is None:
                 self._count_replaced(frame.camera)
@@ -47,11 +63,23 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def take(self, timeout: float) -> Frame | None:
-        """The next frame, oldest slot first; None after `timeout` seconds, or closed and empty."""
+    def wake(self) -> None:
+        """Ends the present or next `take` without a frame: a deadline may have become nearer."""
         with self._changed:
-            if not self._slots and not self._closed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Frame | Shot | None:
+        """The next frame, of a part and of a slot in turn, the oldest first; None after `timeout`
+        seconds, when woken, or closed and empty."""
+        with self._changed:
+            if not (self._slots or self._shots or self._closed or self._woken):
                 self._changed.wait(timeout)
+            self._woken = False
+            # in turn, so that neither parts nor cameras without a trigger starve the others
+            self._parts_turn = not self._parts_turn or not self._slots
+            if self._shots and self._parts_turn:
+                return self._shots.popleft()
             if not self._slots:
                 return None
             frame = self._slots.pop(next(iter(self._slots)))
@@ -68,7 +96,7 @@ class Mailbox:
     def drained(self) -> bool:
         """Closed, and everything was taken."""
         with self._changed:
-            return self._closed and not self._slots
+            return self._closed and not self._slots and not self._shots
 
     def replaced(self, camera: str) -> int:
         """How many frames of this camera were replaced before anyone took them."""

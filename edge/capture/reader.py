@@ -19,7 +19,7 @@ from edge.frame import Frame
 
 log = logging.getLogger(__name__)
 
-State = Literal["starting", "live", "frozen", "silent", "lost", "finished", "stopped"]
+State = Literal["starting", "live", "frozen", "silent", "lost", "unfit", "finished", "stopped"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _ROWS = 8  # every eighth row is enough to tell two pictures of a noisy sensor apart
 
@@ -34,7 +34,11 @@ class Reader:
         mailbox: Mailbox,
         environment: Environment,
         stop: Stop,
+        *,
+        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
     ) -> None:
+        """`misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at
+        the first picture and at each change of size."""
         self.id = config.id
         self.state: State = "starting"
         self.frames = self.faults = self.frozen = self.reconnects = 0
@@ -51,6 +55,9 @@ class Reader:
         self._announced = environment.tick()
         self._before: NDArray[np.uint8] | None = None
         self._same = 0
+        self._misfit = misfit
+        self._size: tuple[int, int] | None = None
+        self._unfit: str | None = None
 
     def run(self) -> None:
         """Until stop, or until a source that ends has ended."""
@@ -136,11 +143,26 @@ class Reader:
         if fault is not None:
             self.faults += 1
             log.warning("camera %s: %s", self.id, fault)
-        elif self._live and look.pixels is not None:
-            fault = self._distrust(look.pixels, waited_s)
+        elif look.pixels is not None:
+            fault = self._does_not_fit(look.pixels)
+            if fault is None and self._live:
+                fault = self._distrust(look.pixels, waited_s)
         if fault is None or not self._live:
             self.state, self.why = "live", ""
         self._hand_over(self._frame(look, fault))
+
+    def _does_not_fit(self, pixels: NDArray[np.uint8]) -> str | None:
+        """Why a picture of this size cannot be judged; worked out once a size, not a frame."""
+        height, width = pixels.shape[:2]
+        if self._size != (width, height):
+            self._size = width, height
+            self._unfit = self._misfit(width, height)
+            if self._unfit is not None:
+                log.error("camera %s: %s", self.id, self._unfit)
+        if self._unfit is not None:
+            self.faults += 1
+            self.state, self.why = "unfit", self._unfit
+        return self._unfit
 
     def _distrust(self, pixels: NDArray[np.uint8], waited_s: float) -> str | None:
         """Why a live frame must not be judged; None when it is fresh and real."""

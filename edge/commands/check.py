@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.app import inspector_from
-from edge.capture.camera import Look
 from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
@@ -16,6 +15,7 @@ from edge.delivery.link import Connected, Event, Lost, PahoLink, Protocol_, Refu
 from edge.delivery.outbox import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
+from edge.inspection.framing import Framing
 
 _CONNACK_S = 5.0
 _DISK_FREE_MB = 50.0
@@ -59,12 +59,8 @@ def _camera(config: CameraConfig) -> str:
         camera.close()
     if look is None or look.pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
-    return _size(look)
-
-
-def _size(look: Look) -> str:
-    assert look.pixels is not None
     height, width = look.pixels.shape[:2]
+    Framing(config.view).check(width, height)
     return f"a picture of {width}×{height}"
 
 

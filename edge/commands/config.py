@@ -3,10 +3,11 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from edge.config import OPTION_OF, Config, mask_credentials
+from edge.config import OPTION_OF, CameraConfig, Config, mask_credentials
 from edge.configfile import load_config
 from edge.errors import EXIT_DONE
 
@@ -21,11 +22,20 @@ def schema() -> int:
 def show(config_path: Path) -> int:
     """Prints the effective values as YAML; passwords in camera addresses are masked."""
     config = load_config(config_path)
-    values = config.model_dump(mode="json")
+    values = config.model_dump(mode="json", by_alias=True)
     for camera, said in zip(values["cameras"], config.cameras):
         camera["source"] = mask_credentials(said.source)
         for option, kinds in OPTION_OF.items():
             if said.kind not in kinds:
                 del camera[option]
+        _leave_out(camera, said)
     sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return EXIT_DONE
+
+
+def _leave_out(camera: dict[str, Any], said: CameraConfig) -> None:
+    """What does nothing here, so that what is shown can be used as config.yaml again."""
+    fitting = said.trigger.fitting_keys
+    camera["trigger"] = {k: v for k, v in camera["trigger"].items() if k in fitting}
+    if not said.view.regions:
+        del camera["view"]["verdict"]

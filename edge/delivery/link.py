@@ -4,6 +4,9 @@ paho-mqtt stays behind this door. It reconnects nothing and queues nothing for u
 sent, and what is sent again, is decided by the publisher from the outbox.
 """
 
+import contextlib
+import logging
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import MqttConfig
 from edge.errors import EdgeInspectError
+
+log = logging.getLogger(__name__)
 
 Protocol_ = Literal["5", "3.1.1"]
 CONNECT_TIMEOUT_S = 5.0
@@ -55,7 +60,16 @@ class Answered:
     why: str
 
 
-Event = Connected | Refused | Lost | Answered
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message on a topic that was subscribed to."""
+
+    topic: str
+    body: bytes
+    retained: bool
+
+
+Event = Connected | Refused | Lost | Answered | Received
 
 
 class Link(Protocol):
@@ -67,6 +81,10 @@ class Link(Protocol):
 
     def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
         """Sends with QoS 1 and returns the `mid` its Answered will carry. Raises LinkError."""
+        ...
+
+    def subscribe(self, pattern: str) -> None:
+        """Asks for the messages on the topics of a pattern. Raises LinkError."""
         ...
 
     def close(self) -> None:
@@ -100,6 +118,9 @@ class PahoLink:
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published
+        self._client.on_message = self._received
+        self._client.on_subscribe = self._subscribed
+        self._client.on_socket_open = self._opened
 
     def open(self) -> None:
         """Opens the TCP (or TLS) connection and sends CONNECT. Raises LinkError."""
@@ -124,6 +145,12 @@ class PahoLink:
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(f"cannot send ({paho.error_string(info.rc)})")
         return info.mid
+
+    def subscribe(self, pattern: str) -> None:
+        """QoS 1. Raises LinkError when there is no connection."""
+        code, _mid = self._client.subscribe(pattern, qos=1)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
 
     def close(self) -> None:
         """Disconnects and ends paho's thread."""
@@ -173,6 +200,30 @@ class PahoLink:
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
     ) -> None:
         self._emit(Answered(mid, int(code.value), str(code)))
+
+    def _subscribed(
+        self, _client: Any, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                log.error(
+                    "delivery: the broker refuses our subscription (%s): no request is heard; "
+                    "allow this user to read <prefix>/<station>/request/+",
+                    code,
+                )
+
+    def _opened(self, _client: Any, _data: Any, sock: Any) -> None:
+        # Nagle's algorithm holds a small packet back until the one before is acknowledged, which
+        # the other side delays by up to 40 ms: an answer must not wait for that.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no topic of ours, and paho's thread would end by it
+        self._emit(Received(topic, bytes(message.payload), bool(message.retain)))
 
 
 def _plain(why: str, config: MqttConfig) -> str:

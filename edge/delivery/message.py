@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.verdict import Verdict
+from edge.part import Part
+from edge.verdict import Rule, Verdict
 
 RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
@@ -55,6 +56,30 @@ def result_body(verdict: Verdict, seq: int) -> dict[str, Any]:
             "inference": _rounded(verdict.inference_ms, 3),
         },
         "reason": verdict.reason,
+        "region": verdict.region,
+        "rule": _rule(verdict.rule),
+        "trigger": None if verdict.trigger is None else _trigger(verdict, verdict.trigger),
+    }
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "frames": rule.frames,
+        "k": rule.k,
+        "scores": [round(score, 6) for score in rule.scores],
+        "regions": {name: round(score, 6) for name, score in rule.regions.items()},
+        "hysteresis": rule.hysteresis,
+    }
+
+
+def _trigger(verdict: Verdict, part: Part) -> dict[str, Any]:
+    return {
+        "kind": part.kind,
+        "number": part.number,
+        "transaction": part.transaction,
+        "at": rfc3339(part.at),
+        "to_verdict_ms": _rounded(verdict.trigger_to_verdict_ms, 3),
     }
 
 

@@ -10,14 +10,26 @@ from typing import Literal, Protocol
 
 from edge.config import Config
 from edge.delivery.backoff import Backoff
-from edge.delivery.link import Answered, Connected, Event, Link, LinkError, Lost, Protocol_, Refused
+from edge.delivery.link import (
+    Answered,
+    Connected,
+    Event,
+    Link,
+    LinkError,
+    Lost,
+    Protocol_,
+    Received,
+    Refused,
+)
 from edge.delivery.message import sent_body, status_body
 from edge.delivery.outbox import OutboxError, OutboxView, Row
+from edge.delivery.recent import Recent
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
 
 State = Literal["connecting", "online", "refused", "offline", "stopped"]
+OnRequest = Callable[[str, bytes, bool], None]  # name, body, retained
 LinkFactory = Callable[[Protocol_, tuple[str, bytes], Callable[[Event], None]], Link]
 
 _WINDOW = 20
@@ -25,6 +37,7 @@ _TICK_S = 1.0
 _CONNACK_S = 5.0
 _LATE_S = 2.0  # a verdict that waited longer is `replayed`
 _GOODBYE_S = 2.0
+_REPLIES = 1000  # answers to requests that may wait for the broker
 _NO_ROW = 0  # seq counts from 1
 _BUSY_CODES = frozenset({0x97})  # quota exceeded: the broker may take the row later
 
@@ -39,24 +52,6 @@ class Acknowledge(Protocol):
 
     def accept(self, seq: int) -> None: ...
     def park(self, seq: int, reason: str) -> None: ...
-
-
-class _Recent:
-    """A set that remembers its newest members only."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._order: deque[int] = deque()
-        self._members: set[int] = set()
-
-    def add(self, seq: int) -> None:
-        if len(self._order) >= self._size:
-            self._members.discard(self._order.popleft())
-        self._order.append(seq)
-        self._members.add(seq)
-
-    def __contains__(self, seq: int) -> bool:
-        return seq in self._members
 
 
 class Publisher:
@@ -92,12 +87,14 @@ class Publisher:
         self._events: queue.SimpleQueue[Event | _Wake] = queue.SimpleQueue()
         self._announced: dict[str, bytes] = {}  # topic -> newest body, kept for every connect
         self._unsent: set[str] = set()
+        self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
+        self._replies: deque[tuple[str, bytes]] = deque(maxlen=_REPLIES)
         self._closing: tuple[float, str] | None = None
         self._reported = ""
         self._cursor = self._handed = 0
         self._window = 1
         self._in_flight: dict[int, int] = {}  # mid -> seq, or _NO_ROW for an announcement
-        self._done = _Recent(8192)  # accepted, perhaps not yet deleted
+        self._done = Recent(8192)  # accepted, perhaps not yet deleted
         self._hold_until = 0.0
 
     def wake(self) -> None:
@@ -108,6 +105,11 @@ class Publisher:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
         self._announced[f"{self._topic}/{name}"] = body
         self._unsent.add(f"{self._topic}/{name}")
+        self._events.put(_Wake())
+
+    def reply(self, name: str, body: bytes) -> None:
+        """Publishes on `<prefix>/<station>/response/<name>`, once; not kept past a restart."""
+        self._replies.append((f"{self._topic}/response/{name}", body))
         self._events.put(_Wake())
 
     def close(self, grace_s: float, reason: str) -> None:
@@ -130,7 +132,7 @@ class Publisher:
 
     def _serve(self) -> None:
         """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
-        link = self._factory(self._version, self._will(), self._events.put)
+        link = self._factory(self._version, self._will(), self._hear)
         try:
             self._discard_events()
             link.open()
@@ -166,6 +168,15 @@ class Publisher:
         if wrong and self._auto:
             self._version = "3.1.1" if self._version == "5" else "5"
 
+    def _hear(self, event: Event) -> None:
+        """What the link says. A request is handled at once, on the link's thread: a trigger must
+        not wait for the disk."""
+        if not isinstance(event, Received):
+            self._events.put(event)
+        elif self.on_request is not None:
+            name = event.topic.removeprefix(f"{self._topic}/request/")
+            self.on_request(name, event.body, event.retained)
+
     def _greet(self, link: Link) -> None:
         if self._reported:
             self.reconnects += 1
@@ -178,12 +189,17 @@ class Publisher:
         online = self._status("online", "connected")
         self._in_flight[link.publish(f"{self._topic}/status", online, retain=True)] = _NO_ROW
         self._unsent = set(self._announced)
+        if self.on_request is not None:
+            link.subscribe(f"{self._topic}/request/+")
 
     def _fill(self, link: Link) -> None:
         """Hands the broker as many rows as its window has room for."""
         for topic in sorted(self._unsent)[: self._room]:
             self._unsent.discard(topic)
             self._in_flight[link.publish(topic, self._announced[topic], retain=True)] = _NO_ROW
+        while self._replies and self._room:
+            topic, body = self._replies.popleft()
+            self._in_flight[link.publish(topic, body, retain=False)] = _NO_ROW
         if self._environment.tick() < self._hold_until or not self._may_send():
             return
         # again and again, since a batch may hold nothing but rows that are done already
@@ -231,7 +247,7 @@ class Publisher:
         deadline, _ = self._closing
         if self._environment.tick() >= deadline:
             return True
-        if self._in_flight:
+        if self._in_flight or self._replies:
             return False
         return not self._may_send() or not self._view.batch(self._cursor, 1)
 

@@ -1,5 +1,6 @@
 """From what the model says to pass, review or fail. A fault never becomes pass."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ModelError
-from edge.terms import OutputKind
+from edge.terms import OutputKind, RuleName
 from edge.verdict import Outcome
 
 
@@ -97,6 +98,42 @@ def judge(
             f"and reject_at {at.reject_at:.4f}"
         )
     return Judgement(outcome, score, label, by_label, reason)
+
+
+def combine(
+    judgements: Sequence[Judgement], rule: RuleName, k: int | None, ok_label: str, at: Thresholds
+) -> Judgement:
+    """One judgement of a part from those of its frames, at least one, in order of capture.
+
+    `mean`: of the probabilities. `worst`: the frame with the highest score. `k_of_n`: the frame
+    with the k-th highest score, so the part fails exactly when at least k frames do. `single`: the
+    only one. The score obeys the thresholds whatever the rule.
+    Raises ModelError when a score is no number, or k asks for more frames than there are.
+    """
+    for judgement in judgements:
+        decide(judgement.score, at)  # a NaN sorts anywhere: it must not hide among the others
+    if rule == "mean":
+        labels = tuple(judgements[0].probabilities)
+        table = np.array([[j.probabilities[label] for label in labels] for j in judgements])
+        # Rounded, since the mean of scores that lie on a threshold must not fall below it.
+        return judge(table.mean(axis=0).round(12), labels, ok_label, at)
+    ranked = sorted(judgements, key=lambda j: j.score, reverse=True)
+    place = k if rule == "k_of_n" and k is not None else 1
+    if place > len(ranked):
+        raise ModelError(f"{place} of {len(ranked)} frames cannot decide; lower trigger.k")
+    chosen = ranked[place - 1]
+    labels = tuple(chosen.probabilities)
+    return judge(np.array([chosen.probabilities[n] for n in labels]), labels, ok_label, at)
+
+
+def lowered(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
+    """The thresholds after a verdict, with hysteresis: what was reached is left only when the score
+    falls `by` (0 to 1) below it. Never higher than `at`, so hysteresis makes no pass of a fail."""
+    if by == 0 or before not in ("review", "fail"):
+        return at
+    review_from = max(0.0, at.review_from - by)
+    reject_at = max(review_from, at.reject_at - by) if before == "fail" else at.reject_at
+    return Thresholds(reject_at=reject_at, review_from=review_from, chosen=at.chosen)
 
 
 def decide(score: float, at: Thresholds) -> Outcome:

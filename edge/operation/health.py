@@ -1,17 +1,20 @@
 """How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
+from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
 from edge.delivery.publisher import Publisher
+from edge.delivery.requests import Requests
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
-from edge.operation.judging import Judge, Judging
+from edge.operation.judge import Judge
+from edge.operation.judging import Judging
 from edge.operation.machine import Machine
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
@@ -28,6 +31,8 @@ class Parts:
     judging: Judging
     writer: OutboxWriter
     publisher: Publisher
+    trackers: Mapping[str, Tracker] = field(default_factory=dict)  # of cameras with a trigger
+    requests: Requests | None = None
 
 
 class Health:
@@ -84,11 +89,13 @@ class Health:
                     "frozen": reader.frozen,
                     "faults": reader.faults,
                     "reconnects": reader.reconnects,
+                    "trigger": _trigger(parts.trackers.get(reader.id)),
                 }
                 for reader in parts.readers
             },
             "latency_ms": parts.judge.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
+            "requests": _requests(parts.requests),
             "broker": {
                 "state": parts.publisher.state,
                 "reconnects": parts.publisher.reconnects,
@@ -126,7 +133,7 @@ class Health:
         faults = [
             f"camera {reader.id}: {reader.why or reader.state}"
             for reader in parts.readers
-            if reader.state in ("frozen", "silent", "lost")
+            if reader.state in ("frozen", "silent", "lost", "unfit")
         ]
         if parts.publisher.why:
             faults.append(f"broker: {parts.publisher.why}")
@@ -141,6 +148,28 @@ class Health:
         if self._state.hot:
             faults.append(f"temperature: {self._state.temperature_c} °C; cool the box")
         return faults
+
+
+def _trigger(tracker: Tracker | None) -> dict[str, Any]:
+    if tracker is None:  # each frame or item is judged
+        return {"kind": "continuous", "triggered": 0, "refused": 0, "open": 0, "unused": 0}
+    return {
+        "kind": tracker.config.kind,
+        "triggered": tracker.triggered,
+        "refused": tracker.refused,
+        "open": tracker.open,
+        "unused": tracker.unused,
+    }
+
+
+def _requests(requests: Requests | None) -> dict[str, int]:
+    if requests is None:
+        return {"heard": 0, "refused": 0, "dropped": 0}
+    return {
+        "heard": requests.heard,
+        "refused": requests.refused,
+        "dropped": requests.dropped,
+    }
 
 
 def _rounded(value: float | None) -> float | None:

@@ -69,6 +69,13 @@ class _Snapshot(Collector):
             for name, camera in cameras.items():
                 family.add_metric([name], camera[count])
             yield family
+        for count in ("triggered", "refused", "unused"):
+            family = CounterMetricFamily(
+                f"{_PREFIX}parts_{count}", f"Parts: {count} since start", labels=["camera"]
+            )
+            for name, camera in cameras.items():
+                family.add_metric([name], camera["trigger"][count])
+            yield family
 
 
 def exposition(snapshot: dict[str, Any]) -> tuple[bytes, str]:

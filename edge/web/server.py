@@ -1,4 +1,4 @@
-"""HTTP: POST /predict, GET /healthz, GET /metrics, served by waitress in threads of its own."""
+"""HTTP: POST /predict and /trigger, GET /healthz and /metrics, served by waitress's threads."""
 
 import hmac
 import json
@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config import WebConfig
 from edge.delivery.message import result_body, sent_body, to_json
+from edge.delivery.requests import Allowance, parse
 from edge.environment import Environment
-from edge.errors import EdgeInspectError, MissingPartError, PictureError
+from edge.errors import (
+    EdgeInspectError,
+    MissingPartError,
+    PictureError,
+    TriggerError,
+    TriggerRefusal,
+)
 from edge.frame import Frame
+from edge.operation.desk import TriggerDesk
 from edge.operation.health import Health
-from edge.operation.judging import Judge
+from edge.operation.judge import Judge
 from edge.picture import decode_picture
 
 try:
@@ -38,6 +46,15 @@ log = logging.getLogger(__name__)
 _CAMERA = "http"
 _THREADS = 4
 _POLL_S = 0.5  # how late the end is noticed
+_TRIGGERS_PER_S = 100
+_TRIGGER_BYTES = 16_384
+_STATUS_OF: dict[TriggerRefusal, int] = {
+    "malformed": 400,
+    "unknown": 404,
+    "busy": 409,
+    "flood": 429,
+    "stopping": 503,
+}
 _SLOW_CLIENT_S = 20  # waitress closes a connection that is silent for so long
 
 
@@ -45,10 +62,18 @@ class WebServer:
     """Listens from the moment it is built; `run` serves until `close`."""
 
     def __init__(
-        self, config: WebConfig, judge: Judge, health: Health, environment: Environment
+        self,
+        config: WebConfig,
+        judge: Judge,
+        health: Health,
+        environment: Environment,
+        desk: TriggerDesk,
     ) -> None:
-        """Raises EdgeInspectError when the port is taken."""
+        """`judge` is for /predict, `desk` for /trigger. Raises EdgeInspectError when the port is
+        taken."""
         self._judge, self._health, self._environment = judge, health, environment
+        self._desk = desk
+        self._allowance = Allowance(_TRIGGERS_PER_S, environment.tick)
         self._judging = threading.Lock()
         self._seq = 0
         self._limit = int(config.max_mb * 2**20)
@@ -58,6 +83,7 @@ class WebServer:
         self._routes = Map(
             [
                 Rule("/predict", methods=["POST"], endpoint=self._predict),
+                Rule("/trigger", methods=["POST"], endpoint=self._trigger),
                 Rule("/healthz", methods=["GET"], endpoint=self._healthz),
                 Rule("/metrics", methods=["GET"], endpoint=self._metrics),
             ]
@@ -137,6 +163,17 @@ class WebServer:
             verdict = self._judge(Frame(_CAMERA, self._seq, pixels, now, tick, item=name))
         body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
         return Response(body, mimetype="application/json")
+
+    def _trigger(self, request: Request) -> Response:
+        """202: the part will get its verdict on the topic `result`. Else why it will not."""
+        body = request.stream.read(_TRIGGER_BYTES + 1)
+        if not self._allowance.take():
+            return _json({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
+        try:
+            transaction, fields = parse(body, needs_transaction=False)
+            return _json(self._desk.ask(transaction, fields), 202)
+        except TriggerError as error:
+            return _json({"error": str(error)}, _STATUS_OF[error.kind])
 
     def _healthz(self, _request: Request) -> Response:
         snapshot = self._health.snapshot()

@@ -175,8 +175,14 @@ class Plant:
 
     def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         with self._lock:
+            if message.topic.startswith(f"{BASE}/request/"):
+                return  # said by the plant itself
             body = json.loads(message.payload)
             self.messages.append((message.topic, body, message.retain))
+
+    def publish(self, topic: str, body: bytes, *, retain: bool = False) -> None:
+        """Says something itself, QoS 1."""
+        self._client.publish(topic, body, qos=1, retain=retain)
 
     def bodies(self, name: str) -> list[dict[str, Any]]:
         """The bodies on `…/name`, in order of arrival."""

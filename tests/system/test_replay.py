@@ -65,7 +65,7 @@ def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_
 def test_retained_topics_meet_a_late_listener(
     make_daemon: MakeDaemon, make_plant: MakePlant, plant: Plant, tmp_path: Path
 ) -> None:
-    """Who subscribes after the run finds status, info and health, and no old verdict."""
+    """Who subscribes after the run finds status, info, health and alarm, and no old verdict."""
     draw_many(tmp_path / "parts", 2)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
@@ -74,11 +74,12 @@ def test_retained_topics_meet_a_late_listener(
     assert daemon.stop() == 0
     plant.close()
     late = make_plant()  # the same session: nothing waits in it, what is retained comes again
-    wait_for(lambda: len(late.messages) >= 3, "the retained messages")
+    wait_for(lambda: len(late.messages) >= 4, "the retained messages")
     assert {topic.rpartition("/")[2] for topic, _, _ in late.messages} == {
         "status",
         "info",
         "health",
+        "alarm",
     }
     assert late.bodies("status")[0]["state"] == "stopped"
 

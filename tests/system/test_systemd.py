@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,8 @@ from edge.capture.mailbox import Mailbox
 from edge.environment import Environment, Stop
 from edge.frame import Frame
 from edge.operation.health import Health, Parts
-from edge.operation.judging import Judge, Judging
+from edge.operation.judge import Judge
+from edge.operation.judging import Judging
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from tests.edge.delivery.samples import a_verdict
@@ -125,10 +127,10 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     def hanging_judge(_frame: Frame) -> Any:
         entered.set()
         assert stuck.wait(DEADLINE_S)
-        return a_verdict()
+        return [a_verdict()]
 
     mailbox = Mailbox()
-    judge = cast(Judge, hanging_judge)
+    judge = cast(Judge, SimpleNamespace(judge=hanging_judge))
     judging = Judging(mailbox, judge, lambda _v: None, lambda _f, _v: None, environment)
     beating = cast(Any, Beating(environment.tick))
     parts = Parts([], mailbox, judge, judging, beating, beating)

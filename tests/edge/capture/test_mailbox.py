@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from edge.capture.mailbox import Mailbox
 from edge.environment import Stop
 from edge.frame import Frame
+from edge.part import Shot
 from tests.edge.conftest import Clock, Eventually, Patience, frame
+
+
+def took(mailbox: Mailbox, timeout: float) -> Frame | None:
+    """What `take` gives where no camera has a trigger."""
+    taken = mailbox.take(timeout)
+    assert not isinstance(taken, Shot)
+    return taken
 
 
 def test_newest_frame_wins_and_the_others_are_counted() -> None:
@@ -16,11 +24,11 @@ def test_newest_frame_wins_and_the_others_are_counted() -> None:
     mailbox = Mailbox()
     for seq in (1, 2, 3):
         mailbox.offer(frame(seq))
-    taken = mailbox.take(0)
+    taken = took(mailbox, 0)
     assert taken is not None
     assert taken.seq == 3
     assert mailbox.replaced("top") == 2
-    assert mailbox.take(0) is None
+    assert took(mailbox, 0) is None
 
 
 def test_fault_is_never_replaced_by_a_picture() -> None:
@@ -28,7 +36,7 @@ def test_fault_is_never_replaced_by_a_picture() -> None:
     mailbox = Mailbox()
     mailbox.offer(frame(1, fault="lost"))
     mailbox.offer(frame(2))
-    taken = mailbox.take(0)
+    taken = took(mailbox, 0)
     assert taken is not None
     assert (taken.seq, taken.fault) == (1, "lost")
     assert mailbox.replaced("top") == 1
@@ -39,7 +47,7 @@ def test_fault_replaces_a_picture_and_an_older_fault() -> None:
     mailbox = Mailbox()
     for seq, fault in ((1, None), (2, "lost"), (3, "lost again")):
         mailbox.offer(frame(seq, fault=fault))
-    taken = mailbox.take(0)
+    taken = took(mailbox, 0)
     assert taken is not None
     assert taken.fault == "lost again"
     assert mailbox.replaced("top") == 2
@@ -51,7 +59,7 @@ def test_cameras_do_not_replace_each_other() -> None:
     mailbox.offer(frame(1, camera="slow"))
     for seq in range(1, 6):
         mailbox.offer(frame(seq, camera="fast"))
-    order = [mailbox.take(0), mailbox.take(0)]
+    order = [took(mailbox, 0), took(mailbox, 0)]
     assert [f.camera for f in order if f] == ["slow", "fast"]
     assert (mailbox.replaced("slow"), mailbox.replaced("fast")) == (0, 4)
     assert mailbox.replaced("unknown") == 0
@@ -64,7 +72,7 @@ def test_fast_camera_does_not_starve_a_slow_one() -> None:
     for seq in range(1, 7):
         mailbox.offer(frame(seq, camera="a"))
         mailbox.offer(frame(seq, camera="b"))
-        got = mailbox.take(0)
+        got = took(mailbox, 0)
         assert got is not None
         taken.append(got.camera)
     assert taken == ["a", "b"] * 3
@@ -85,7 +93,7 @@ def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> Non
     taken = []
     for seq in (1, 2, 3):
         eventually(lambda seq=seq: put == list(range(1, seq + 1)))  # type: ignore[misc]
-        got = mailbox.take(5)
+        got = took(mailbox, 5)
         assert got is not None
         taken.append(got.seq)
     thread.join(5)
@@ -99,7 +107,7 @@ def test_put_gives_up_when_the_daemon_stops() -> None:
     assert mailbox.put(frame(1), stop)
     threading.Timer(0.02, stop.set).start()
     assert mailbox.put(frame(2), stop) is False
-    got = mailbox.take(0)
+    got = took(mailbox, 0)
     assert got is not None
     assert got.seq == 1
     assert mailbox.put(frame(3), stop) is False
@@ -111,15 +119,15 @@ def test_closed_mailbox_hands_out_what_is_left() -> None:
     mailbox.offer(frame(1))
     mailbox.close()
     assert not mailbox.drained
-    assert mailbox.take(60) is not None
+    assert took(mailbox, 60) is not None
     assert mailbox.drained
-    assert mailbox.take(60) is None
+    assert took(mailbox, 60) is None
 
 
 def test_close_wakes_who_waits() -> None:
     """A take that waits ends at once when the mailbox closes."""
     mailbox, got = Mailbox(), []
-    thread = threading.Thread(target=lambda: got.append(mailbox.take(60)), name="taker")
+    thread = threading.Thread(target=lambda: got.append(took(mailbox, 60)), name="taker")
     thread.start()
     mailbox.close()
     thread.join(5)
@@ -135,7 +143,7 @@ def test_every_frame_is_taken_counted_or_waiting(steps: list[str]) -> None:
     unheard: Frame | None = None
     for step in steps:
         if step == "take":
-            got = mailbox.take(0)
+            got = took(mailbox, 0)
             if got is not None:
                 taken.append(got)
                 unheard = None if got is unheard else unheard
@@ -146,7 +154,7 @@ def test_every_frame_is_taken_counted_or_waiting(steps: list[str]) -> None:
             unheard = sent if sent.fault else unheard
     mailbox.close()
     waiting = []
-    while (got := mailbox.take(0)) is not None:
+    while (got := took(mailbox, 0)) is not None:
         waiting.append(got)
     assert offered == len(taken) + len(waiting) + mailbox.replaced("a") + mailbox.replaced("b")
     assert unheard is None or unheard in waiting

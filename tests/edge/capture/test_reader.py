@@ -282,3 +282,39 @@ def test_age_of_the_last_frame(house: Build, clock: Clock) -> None:
     home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
     clock.at += 7
     assert home.reader.last_frame_age_s() == pytest.approx(7)
+
+
+def test_pictures_that_do_not_fit_the_view_are_a_fault(
+    environment: Environment, patience: Patience
+) -> None:
+    """A size that the view does not fit makes the camera `unfit`, asked once a size; when the
+    camera gives another size that fits, it is live again."""
+    asked: list[tuple[int, int]] = []
+
+    def misfit(width: int, height: int) -> str | None:
+        asked.append((width, height))
+        return "view.region is outside" if width < 32 else None
+
+    house = House(environment, patience, "test:")
+    house.reader = Reader(
+        camera_config("test:"), house._open, house.mailbox, environment, patience, misfit=misfit
+    )
+    states: list[str] = []
+
+    def watched(seed: int, side: int) -> Look:
+        return Look(noise(seed, side))
+
+    script = ScriptedCamera([watched(1, 16), watched(2, 16), watched(3, 48)])
+    read = script.read
+
+    def reading(stop: Stop) -> Look | None:
+        states.append(house.reader.state)
+        return read(stop)
+
+    script.read = reading  # type: ignore[method-assign]
+    house.run(script)
+    faults = [f.fault for f in house.mailbox.offered[:3]]
+    assert faults == ["view.region is outside", "view.region is outside", None]
+    assert house.mailbox.offered[0].pixels is None
+    assert asked == [(16, 16), (48, 48)]
+    assert states == ["starting", "unfit", "unfit", "live"]

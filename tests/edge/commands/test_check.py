@@ -53,6 +53,14 @@ def test_all_holds(lines: Lines, write_config: WriteConfig, require: Require) ->
     assert lines.err == ""
 
 
+def test_a_view_that_does_not_fit_is_said(lines: Lines, write_config: WriteConfig) -> None:
+    """A region outside the camera's picture is found before the daemon runs."""
+    camera = {"id": "top", "source": "test:", "view": {"region": [0, 0, 641, 480]}}
+    code, said = lines(write_config(cameras=[camera], mqtt={"port": free_port()}))
+    assert code == 1
+    assert "outside the picture of 640×480" in said["camera top"]
+
+
 def test_every_fault_is_said_not_only_the_first(
     lines: Lines, write_config: WriteConfig, tmp_path: Path
 ) -> None:

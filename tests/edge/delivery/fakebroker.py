@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Literal
 
+from paho.mqtt.client import topic_matches_sub
+
 from edge.delivery.link import (
     Answered,
     Connected,
@@ -17,6 +19,7 @@ from edge.delivery.link import (
     LinkError,
     Lost,
     Protocol_,
+    Received,
     Refused,
 )
 
@@ -54,6 +57,7 @@ class FakeBroker:
     published: int = 0
     connections: int = 0
     said_goodbye: list[int] = field(default_factory=list)
+    subscribed: list[str] = field(default_factory=list)
     on_step: Callable[[], None] = lambda: None
     link: "FakeLink | None" = None
 
@@ -83,6 +87,14 @@ class FakeBroker:
     def bodies(self, name: str) -> list[dict[str, Any]]:
         """The bodies that arrived on `…/name`, in order."""
         return [a.body for a in self.arrived if a.topic.endswith(f"/{name}")]
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(body)
+    except ValueError:
+        return {}
+    return parsed
 
 
 class FakeLink:
@@ -119,12 +131,26 @@ class FakeLink:
             raise LinkError("cannot send")
         self._mid += 1
         if cut != "before":
-            broker.arrived.append(Arrived(topic, json.loads(body), retain, self._number))
+            if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
+                self.receive(topic, body)
+            else:
+                broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number))
             self._unanswered.append(self._mid)
             broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
             self.lose("cut")
         return self._mid
+
+    def subscribe(self, pattern: str) -> None:
+        """Remembers what was asked for."""
+        if not self._alive:
+            raise LinkError("cannot subscribe")
+        self._broker.subscribed.append(pattern)
+
+    def receive(self, topic: str, body: bytes, *, retained: bool = False) -> None:
+        """A message from somebody else."""
+        if self._alive:
+            self._on_event(Received(topic, body, retained))
 
     def close(self) -> None:
         """Said goodbye: silence from here on."""

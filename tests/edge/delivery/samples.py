@@ -8,6 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from edge.identity import uuid7
+from edge.part import Part
 from edge.verdict import ModelIdentity, Verdict
 
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schema"
@@ -47,6 +48,24 @@ def an_error(**changes: Any) -> Verdict:
     fault: dict[str, Any] = {"verdict": "error", "label": None, "score": None, "probabilities": {}}
     none = {"frame_width": 0, "frame_height": 0, "inference_ms": None, "reason": "camera lost"}
     return a_verdict(**{**fault, **none, **changes})
+
+
+def a_part(**changes: Any) -> Part:
+    """A part that a request triggered at NOON, but for `changes`."""
+    part = Part(
+        camera="top",
+        number=4,
+        kind="request",
+        name="P-7",
+        transaction="t-9",
+        at=NOON,
+        tick=1000.0,
+        due=1000.0,
+        latest=1001.0,
+        until=1001.0,
+        frames=1,
+    )
+    return dataclasses.replace(part, **changes)
 
 
 def validator(name: str) -> Draft202012Validator:

@@ -19,6 +19,7 @@ from edge.delivery.link import (
     Lost,
     PahoLink,
     Protocol_,
+    Received,
     Refused,
 )
 from tests.edge.delivery.fakebroker import FakeBroker
@@ -148,6 +149,20 @@ def test_each_publish_is_answered(site: Site, events: "queue.SimpleQueue[Event]"
     assert all(isinstance(a, Answered) and a.code < 0x80 for a in answers)
 
 
+def test_what_was_subscribed_to_is_received(site: Site, events: "queue.SimpleQueue[Event]") -> None:
+    """Messages on a topic of the pattern come with their bytes; others do not."""
+    link = site.link(events.put)
+    link.open()
+    assert isinstance(wait(site, events), Connected)
+    link.subscribe("s/request/+")
+    for topic, body in (("s/other", b"no"), ("s/request/trigger", b"\xffyes")):
+        link.publish(topic, body, retain=False)
+    came = [wait(site, events) for _ in range(3)]
+    link.close()
+    received = [e for e in came if isinstance(e, Received)]
+    assert received == [Received("s/request/trigger", b"\xffyes", retained=False)]
+
+
 def test_nothing_comes_after_close(site: Site, events: "queue.SimpleQueue[Event]") -> None:
     """close is silent: neither a loss nor a late answer disturbs the next connection."""
     link = site.link(events.put)
@@ -181,6 +196,8 @@ def test_a_broker_that_dies_is_lost(site: Site, events: "queue.SimpleQueue[Event
     assert isinstance(event, Lost)
     with pytest.raises(LinkError, match="cannot send"):
         link.publish("t", b"{}", retain=False)
+    with pytest.raises(LinkError, match="cannot subscribe"):
+        link.subscribe("t/+")
     link.close()
 
 

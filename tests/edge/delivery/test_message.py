@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from jsonschema import ValidationError
 
 from edge.delivery.message import rfc3339, sent_body, status_body, stored_body, to_json
-from edge.verdict import Verdict
-from tests.edge.delivery.samples import BOOT, NOON, SCHEMAS, a_verdict, an_error, validator
+from edge.verdict import Rule, Verdict
+from tests.edge.delivery.samples import (
+    BOOT,
+    NOON,
+    SCHEMAS,
+    a_part,
+    a_verdict,
+    an_error,
+    validator,
+)
 
 RESULT = validator("result")
 
@@ -27,7 +35,15 @@ def sent(verdict: Verdict, seq: int = 1, *, replayed: bool = False) -> dict[str,
 
 def test_every_field_arrives() -> None:
     """What the verdict says stands in the body under the contract's names and units."""
-    verdict = a_verdict(part="P-7", verdict="review", reason="between")
+    verdict = a_verdict(
+        part="P-7",
+        verdict="review",
+        reason="between",
+        region="left",
+        rule=Rule("k_of_n", 3, (0.1, 0.87654321, 0.9), 2, {"left": 0.87654321}, 0.05),
+        trigger=a_part(),
+        trigger_to_verdict_ms=31.23456,
+    )
     assert sent(verdict, 42) == {
         "schema": "edge-inspect/result/1",
         "id": verdict.id,
@@ -47,6 +63,22 @@ def test_every_field_arrives() -> None:
         "frame": {"width": 640, "height": 480, "seq": 7},
         "latency_ms": {"capture_to_verdict": 12.346, "inference": 0.988},
         "reason": "between",
+        "region": "left",
+        "rule": {
+            "name": "k_of_n",
+            "frames": 3,
+            "k": 2,
+            "scores": [0.1, 0.876543, 0.9],
+            "regions": {"left": 0.876543},
+            "hysteresis": 0.05,
+        },
+        "trigger": {
+            "kind": "request",
+            "number": 4,
+            "transaction": "t-9",
+            "at": rfc3339(NOON),
+            "to_verdict_ms": 31.235,
+        },
         "replayed": False,
     }
 
@@ -59,6 +91,9 @@ def test_every_field_arrives() -> None:
         a_verdict(verdict="review", reason="between"),
         a_verdict(boot_id="unknown", station="라인 1", label="스크래치"),
         an_error(),
+        an_error(
+            frame_seq=0, trigger=a_part(name=None, transaction=None), trigger_to_verdict_ms=500.0
+        ),
     ],
 )
 @pytest.mark.parametrize("replayed", [True, False])

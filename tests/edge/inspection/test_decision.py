@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge.errors import ModelError
-from edge.inspection.decision import Thresholds, decide, judge, to_probabilities
+from edge.inspection.decision import (
+    Judgement,
+    Thresholds,
+    combine,
+    decide,
+    judge,
+    lowered,
+    to_probabilities,
+)
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)
 FRACTION = st.floats(0, 1)
@@ -158,3 +166,82 @@ def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) 
     assert sum(judged.probabilities.values()) == pytest.approx(1)
     assert judged.score == pytest.approx(1 - judged.probabilities["ok"])
     assert judged.score < AT.review_from
+
+
+def of(*scores: float) -> list[Judgement]:
+    """Judgements of frames with these scores."""
+    return [judge(np.array([1 - s, s]), ("ok", "dent"), "ok", AT) for s in scores]
+
+
+@pytest.mark.parametrize(
+    ("rule", "k", "scores", "outcome", "score"),
+    [
+        ("single", None, [0.7], "fail", 0.7),
+        ("mean", None, [0.1, 0.2, 0.9], "review", 0.4),
+        ("worst", None, [0.1, 0.2, 0.9], "fail", 0.9),
+        ("k_of_n", 1, [0.1, 0.2, 0.9], "fail", 0.9),
+        ("k_of_n", 2, [0.1, 0.7, 0.9], "fail", 0.7),
+        ("k_of_n", 2, [0.1, 0.5, 0.9], "review", 0.5),
+        ("k_of_n", 2, [0.1, 0.2, 0.9], "pass", 0.2),
+        ("k_of_n", 3, [0.9, 0.7, 0.1], "pass", 0.1),
+    ],
+)
+def test_rules_by_hand(rule: str, k: int, scores: list[float], outcome: str, score: float) -> None:
+    """Each rule, on frames whose verdict can be worked out by hand."""
+    judged = combine(of(*scores), rule, k, "ok", AT)  # type: ignore[arg-type]
+    assert judged.outcome == outcome
+    assert judged.score == pytest.approx(score)
+
+
+@given(st.lists(FRACTION, min_size=1, max_size=9), st.data())
+def test_k_of_n_fails_when_k_frames_fail(scores: list[float], data: st.DataObject) -> None:
+    """By the definition: at least k frames at or above a threshold."""
+    k = data.draw(st.integers(1, len(scores)))
+    frames = of(*scores)
+    failed = sum(j.score >= AT.reject_at for j in frames) >= k
+    doubted = sum(j.score >= AT.review_from for j in frames) >= k
+    expected = "fail" if failed else "review" if doubted else "pass"
+    assert combine(frames, "k_of_n", k, "ok", AT).outcome == expected
+
+
+@given(st.lists(FRACTION, min_size=1, max_size=9), st.sampled_from(["mean", "worst"]))
+def test_no_rule_goes_below_the_best_or_above_the_worst(scores: list[float], rule: str) -> None:
+    """A part's score lies between those of its frames, and obeys the thresholds."""
+    judged = combine(of(*scores), rule, None, "ok", AT)  # type: ignore[arg-type]
+    assert min(scores) - 1e-9 <= judged.score <= max(scores) + 1e-9
+    assert judged.outcome == decide(judged.score, AT)
+
+
+@pytest.mark.parametrize("rule", ["mean", "worst", "k_of_n", "single"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_frame_without_a_score_hides_nowhere(rule: str, place: int) -> None:
+    """NaN in any frame is a fault of the part, whatever the rule would have chosen."""
+    frames = of(0.1, 0.1, 0.1)
+    frames[place] = Judgement("pass", math.nan, "ok", {"ok": math.nan, "dent": math.nan}, None)
+    with pytest.raises(ModelError):
+        combine(frames, rule, 2 if rule == "k_of_n" else None, "ok", AT)  # type: ignore[arg-type]
+
+
+def test_more_frames_than_there_are_cannot_decide() -> None:
+    """k beyond the frames that came is a fault, not a pass."""
+    with pytest.raises(ModelError, match="2 of 1 frames cannot decide"):
+        combine(of(0.1), "k_of_n", 2, "ok", AT)
+
+
+@given(FRACTION, st.sampled_from(["pass", "review", "fail", "error", None]), st.floats(0, 0.99))
+def test_hysteresis_only_ever_makes_stricter(score: float, before: str, by: float) -> None:
+    """With hysteresis no verdict is better than without."""
+    order = ["pass", "review", "fail"]
+    held = decide(score, lowered(AT, before, by))  # type: ignore[arg-type]
+    assert order.index(held) >= order.index(decide(score, AT))
+
+
+def test_hysteresis_by_hand() -> None:
+    """A fail is left only below reject_at - h, a review only below review_from - h."""
+    assert decide(0.56, lowered(AT, "fail", 0.05)) == "fail"
+    assert decide(0.54, lowered(AT, "fail", 0.05)) == "review"
+    assert decide(0.36, lowered(AT, "review", 0.05)) == "review"
+    assert decide(0.56, lowered(AT, "review", 0.05)) == "review"
+    assert decide(0.34, lowered(AT, "review", 0.05)) == "pass"
+    assert decide(0.39, lowered(AT, "pass", 0.05)) == "pass"
+    assert decide(0.39, lowered(AT, "error", 0.05)) == "pass"

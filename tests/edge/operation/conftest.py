@@ -16,7 +16,8 @@ from edge.inspection.inspector import Inspector
 from edge.inspection.modelfile import ModelFile
 from edge.inspection.preprocess import InputSpec
 from edge.operation.health import Health, Parts
-from edge.operation.judging import Judge, Latencies, Provenance
+from edge.operation.judge import Judge, Provenance
+from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
 from edge.verdict import ModelIdentity
 

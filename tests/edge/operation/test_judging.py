@@ -10,10 +10,15 @@ from edge.capture.mailbox import Mailbox
 from edge.environment import Environment
 from edge.errors import ModelError, PictureError
 from edge.frame import Frame
-from edge.operation.judging import Judging, Latencies
+from edge.inspection.framing import Framing
+from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.judging import Judging
+from edge.operation.latencies import Latencies
+from edge.triggering import TriggerConfig
 from edge.verdict import OUTCOMES, Verdict
+from edge.view import ViewConfig
 from tests.edge.conftest import Clock, Eventually, frame
-from tests.edge.operation.conftest import MakeJudge
+from tests.edge.operation.conftest import MakeJudge, ScriptedModel, inspector_with
 
 GOOD, BAD, DOUBTFUL = [0.95, 0.05], [0.05, 0.95], [0.5, 0.5]
 
@@ -211,3 +216,63 @@ def test_one_frames_fault_does_not_end_judging(
     mailbox.close()
     thread.join(5)
     assert [verdict.frame_seq for verdict in delivered] == [2]
+
+
+def test_hysteresis_holds_what_is_watched_over_time(environment: Environment) -> None:
+    """A live camera's verdict gets better only when the score falls well below the threshold; the
+    lowered thresholds travel in it. Items and other cameras are not held."""
+    answers = iter([0.65, 0.58, 0.53, 0.37, 0.34, 0.37, 0.58, 0.58])
+    model = ScriptedModel([], lambda: None)
+    model.work = lambda: setattr(model, "answer", [1 - (p := next(answers)), p])
+    judge = Judge(
+        inspector_with(model),
+        Provenance("line1", "0123456789ab", "b-1"),
+        environment,
+        None,
+        hysteresis=0.05,
+    )
+    seen = [judge(frame(seq)) for seq in range(6)]
+    assert [v.verdict for v in seen] == ["fail", "fail", "review", "review", "pass", "pass"]
+    assert [v.rule.hysteresis for v in seen] == [0, 0.05, 0.05, 0.05, 0.05, 0]
+    assert seen[1].reject_at == pytest.approx(0.55)
+    assert judge(frame(7, camera="side")).verdict == "review"
+    item = Frame("side", 8, frame().pixels, 0.0, 1000.0, item="a.png")
+    assert judge(item).rule.hysteresis == 0
+
+
+def test_a_view_that_does_not_fit_is_an_error(environment: Environment) -> None:
+    """A region outside the frame gives `error` with the sentence, and the model is not asked."""
+    model = ScriptedModel(GOOD, lambda: None)
+    view = ViewConfig.model_validate({"region": [0, 0, 33, 32]})
+    judge = Judge(
+        inspector_with(model),
+        Provenance("line1", "0123456789ab", "b-1"),
+        environment,
+        None,
+        manners={"top": Manner(Framing(view), TriggerConfig())},
+    )
+    verdict = judge(frame())
+    assert verdict.verdict == "error"
+    assert "outside the picture of 32×32" in str(verdict.reason)
+    assert model.calls == 0
+
+
+def test_an_item_of_regions_is_done_with_its_last_verdict(environment: Environment) -> None:
+    """The receipt goes with the last region's verdict: half a picture told is told again."""
+    regions = [{"id": n, "region": [0, 0, 1, 1]} for n in ("a", "b", "c")]
+    view = ViewConfig.model_validate({"regions": regions})
+    judge = Judge(
+        inspector_with(ScriptedModel(GOOD, lambda: None)),
+        Provenance("line1", "0123456789ab", "b-1"),
+        environment,
+        None,
+        manners={"top": Manner(Framing(view), TriggerConfig())},
+    )
+    item = Frame("top", 1, frame().pixels, 0.0, 1000.0, item="a.png", receipt="r")
+    assert [v.receipt for v in judge.judge(item)] == [None, None, "r"]
+    broken = Frame("top", 2, None, 0.0, 1000.0, item="b.png", receipt="q", fault="damaged")
+    assert [(v.verdict, v.receipt) for v in judge.judge(broken)] == [
+        ("error", None),
+        ("error", None),
+        ("error", "q"),
+    ]

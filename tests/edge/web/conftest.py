@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from edge.capture.tracker import Tracker
 from edge.config import WebConfig
 from edge.environment import Environment
-from edge.operation.judging import Judge, Provenance
+from edge.operation.desk import TriggerDesk
+from edge.operation.judge import Judge, Provenance
 from tests.conftest import Require
 from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
 
@@ -70,12 +72,18 @@ def serve(
     monkeypatch.setattr("edge.web.server._POLL_S", 0.01)
     running: list[tuple[WebServer, threading.Thread]] = []
 
-    def start(model: Any = (0.95, 0.05), **options: object) -> Client:
+    def start(
+        model: Any = (0.95, 0.05),
+        trackers: dict[str, Tracker] | None = None,
+        **options: object,
+    ) -> Client:
         config = WebConfig.model_validate({"enabled": True, "port": free_port(), **options})
         answer = model if isinstance(model, BaseException) else list(model)
         inspector = inspector_with(ScriptedModel(answer, lambda: None))
         judge = Judge(inspector, Provenance("line1", "c", "b-1"), environment, None)
-        server = WebServer(config, judge, house.health, environment)
+        server = WebServer(
+            config, judge, house.health, environment, TriggerDesk(trackers or {}, environment)
+        )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
         running.append((server, thread))

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.capture.tracker import Tracker
+from edge.environment import Environment
 from edge.errors import EXIT_USAGE, EdgeInspectError
+from edge.triggering import TriggerConfig
 from tests.conftest import WritePicture
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import Serve
@@ -137,3 +140,52 @@ def test_port_in_use_is_one_sentence(serve: Serve) -> None:
     text = str(caught.value)
     assert f"web.port: 127.0.0.1:{port} cannot be used (Address already in use); stop" in text
     assert caught.value.exit_code == EXIT_USAGE
+
+
+def request_tracker(environment: Environment) -> dict[str, Tracker]:
+    """One camera that is triggered by request, one part at a time."""
+    config = TriggerConfig.model_validate({"kind": "request", "queue": 0})
+    return {"top": Tracker("top", config, environment)}
+
+
+def test_a_trigger_is_taken_or_refused_with_its_status(
+    serve: Serve, environment: Environment
+) -> None:
+    """POST /trigger: 202 with the part, 409 while busy, 400 and 404 for what is wrong, 503 at the
+    end; each refusal says why."""
+    trackers = request_tracker(environment)
+    client = serve(trackers=trackers)
+
+    def post(body: object) -> tuple[int, dict[str, object]]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        status, _, answer = client.ask("POST", "/trigger", raw)
+        return status, json.loads(answer)
+
+    status, answer = post({"camera": "top", "part": "P-7"})
+    assert (status, answer["part"], answer["number"]) == (202, "P-7", 1)
+    refusals = [
+        post({"part": "P-8"}),
+        post(b"nonsense"),
+        post({"camera": "nobody"}),
+        post({"part": 7}),
+    ]
+    trackers["top"].shut()
+    refusals.append(post({"part": "P-9"}))
+    assert [status for status, _ in refusals] == [409, 400, 404, 400, 503]
+    assert all(answer["error"] for _, answer in refusals)
+    assert trackers["top"].open == 1
+
+
+def test_triggers_by_http_are_limited(serve: Serve, environment: Environment) -> None:
+    """Past a hundred a second they are refused with 429; a token is asked for as anywhere."""
+    client = serve(trackers=request_tracker(environment))
+    statuses = [client.ask("POST", "/trigger", b"x")[0] for _ in range(102)]
+    assert statuses == [400] * 100 + [429] * 2
+
+
+def test_a_trigger_needs_the_token(serve: Serve, tmp_path: Path) -> None:
+    """With web.token_file nobody triggers without it."""
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    client = serve(token_file=token)
+    assert client.ask("POST", "/trigger", b"{}")[0] == 401

@@ -1,0 +1,130 @@
+"""Requests over MQTT: `…/request/<name>` in, `…/response/<name>` out. Whatever comes, it is
+answered, counted or both; nothing that comes can end the connection or the daemon."""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.delivery.message import to_json
+from edge.errors import EdgeInspectError, TriggerError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[str | None, Mapping[str, Any]], dict[str, Any]]
+_MAX_BYTES = 16_384
+_NAME = re.compile(r"[a-z]{1,32}")
+
+
+class _Envelope(BaseModel):
+    """What every request says. The other keys are for its handler."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    transaction: str | None = Field(default=None, min_length=1, max_length=128)
+
+
+class Allowance:
+    """So many a second on average, and as many at once: a bucket that fills with time."""
+
+    def __init__(self, per_s: float, tick: Callable[[], float]) -> None:
+        """`tick` is monotonic seconds. Safe between threads."""
+        self._lock = threading.Lock()
+        self._per_s, self._tick = per_s, tick
+        self._left = per_s
+        self._at = tick()
+
+    def take(self) -> bool:
+        """Whether one more is within the allowance."""
+        with self._lock:
+            now = self._tick()
+            self._left = min(self._per_s, self._left + (now - self._at) * self._per_s)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+class Requests:
+    """`hear` is called on the network's thread. Counters are for `health`."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        reply: Callable[[str, bytes], None],
+        allowance: Allowance,
+    ) -> None:
+        """`handlers` by name of request: (transaction, the other keys) → `data` of the answer, or
+        EdgeInspectError, whose sentence is the answer. `reply` is given the name and the body."""
+        self.heard = self.refused = self.dropped = 0
+        self._handlers = dict(handlers)
+        self._reply = reply
+        self._allowance = allowance
+
+    def hear(self, name: str, body: bytes, retained: bool) -> None:
+        """Answers one request. Raises nothing."""
+        self.heard += 1
+        if not self._allowance.take():
+            # an answer to each would make the flood two floods
+            self.dropped += 1
+            if self.dropped == 1 or self.dropped % 1000 == 0:
+                log.warning("requests: too many a second; %d not answered so far", self.dropped)
+            return
+        transaction: str | None = None
+        try:
+            transaction, fields = parse(body, needs_transaction=True)
+            data = self._handler(name, retained)(transaction, fields)
+            answer = {"status": "ok", "data": data, "error": None}
+        except EdgeInspectError as error:
+            self.refused += 1
+            answer = {"status": "error", "data": None, "error": str(error)}
+        except Exception:  # the last door of a network thread that must live on
+            self.refused += 1
+            log.exception("requests: unexpected fault")
+            answer = {"status": "error", "data": None, "error": "internal fault; see the log"}
+        if _NAME.fullmatch(name):  # nothing is published on a topic of anybody's making
+            self._reply(name, to_json({"transaction": transaction, **answer}))
+
+    def _handler(self, name: str, retained: bool) -> Handler:
+        if retained:
+            raise TriggerError(
+                "a retained request is not obeyed: it would come again at every reconnect; "
+                "publish it without the retain flag",
+                "malformed",
+            )
+        handler = self._handlers.get(name)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
+        return handler
+
+
+def parse(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:
+    """The transaction and the other keys of a request. Raises TriggerError."""
+    if len(body) > _MAX_BYTES:
+        raise TriggerError(
+            f"a request of {len(body)} bytes; at most {_MAX_BYTES} are read", "malformed"
+        )
+    try:
+        envelope = _Envelope.model_validate(dict(json.loads(body).items()))
+    except ValidationError as error:
+        raise TriggerError(
+            f"transaction: {error.errors()[0]['msg']}; send a text of 1 to 128 characters that is "
+            "new for each request",
+            "malformed",
+        ) from None
+    except (ValueError, AttributeError, RecursionError):
+        raise TriggerError(
+            'a request is a JSON object, such as {"transaction": "1", "camera": "cam1"}',
+            "malformed",
+        ) from None
+    if envelope.transaction is None and needs_transaction:
+        raise TriggerError(
+            "transaction: is missing; send a text that is new each time", "malformed"
+        )
+    return envelope.transaction, dict(envelope.model_extra or {})

@@ -1,0 +1,89 @@
+"""From the frames of a part to its one verdict. All parts are closed here, in the thread that
+judges: so none gets two verdicts, and none gets none."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from edge.capture.tracker import Tracker
+from edge.environment import Environment
+from edge.frame import Frame
+from edge.operation.judge import Finding, Judge
+from edge.part import Part, Shot
+from edge.verdict import Verdict
+
+Spoken = list[tuple[Frame | None, Verdict]]  # each verdict with the frame it shows, if any
+
+
+class Assembly:
+    """What was found of each open part so far. Not for use by two threads at once."""
+
+    def __init__(
+        self, trackers: Mapping[str, Tracker], judge: Judge, environment: Environment
+    ) -> None:
+        """`trackers` of the cameras that have a trigger, by camera."""
+        self.discarded = 0  # frames of parts that had their verdict already
+        self._trackers = dict(trackers)
+        self._judge, self._environment = judge, environment
+        self._findings: dict[tuple[str, int], list[Finding]] = {}
+
+    def add(self, shot: Shot) -> Spoken:
+        """Judges a frame of a part. Returns the verdicts when it was the last that was wanted, or
+        was none."""
+        part = shot.part
+        if shot.refused:
+            return self._conclude(part, shot.fault)
+        if not self._trackers[part.camera].is_open(part):
+            self.discarded += 1
+            return []
+        if shot.frame is None:
+            return self._close(part, shot.fault)
+        findings = self._findings.setdefault((part.camera, part.number), [])
+        _append(findings, self._judge.look(shot.frame))
+        if len(findings) < part.frames and findings[-1].fault is None:
+            return []
+        return self._close(part, None)
+
+    def overdue(self) -> Spoken:
+        """The `error` verdicts of parts whose deadline is past."""
+        tick = self._environment.tick()
+        spoken: Spoken = []
+        for tracker in self._trackers.values():
+            for shot in tracker.overdue(tick):
+                spoken += self.add(shot)
+        return spoken
+
+    def finish(self, reason: str) -> Spoken:
+        """No trigger is taken any more; every open part gets its `error` verdict."""
+        spoken: Spoken = []
+        for tracker in self._trackers.values():
+            for part in tracker.shut():
+                spoken += self._close(part, reason)
+        return spoken
+
+    def patience(self, most: float) -> float:
+        """Seconds until the next deadline, at most `most`."""
+        ends = [t.next_deadline() for t in self._trackers.values()]
+        tick = self._environment.tick()
+        return max(0.0, min([most, *(end - tick for end in ends if end is not None)]))
+
+    def _close(self, part: Part, fault: str | None) -> Spoken:
+        spoken = self._conclude(part, fault)
+        self._trackers[part.camera].close(part)
+        return spoken
+
+    def _conclude(self, part: Part, fault: str | None) -> Spoken:
+        findings = self._findings.pop((part.camera, part.number), [])
+        shown = max(findings, key=lambda f: f.score, default=None)
+        verdicts = self._judge.conclude(part.camera, findings, part, fault)
+        return [(shown.frame if shown else None, verdict) for verdict in verdicts]
+
+
+def _append(findings: list[Finding], new: Finding) -> None:
+    """Adds a finding; of all frames only the one with the highest score keeps its pixels, since
+    a part of many frames would hold them all."""
+    worst = max(findings, key=lambda f: f.score, default=None)
+    if worst is not None and worst.score >= new.score:
+        new = replace(new, frame=replace(new.frame, pixels=None))
+    else:
+        findings[:] = [finding.without_pixels() for finding in findings]
+    findings.append(new)

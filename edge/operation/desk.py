@@ -1,0 +1,100 @@
+"""Where parts are announced by request, over MQTT or HTTP: checks who and what, once for both."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.capture.tracker import Tracker
+from edge.environment import Environment
+from edge.errors import TriggerError
+
+_REMEMBERED = 4096
+_REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
+
+_Key = tuple[str, str, str | None]
+
+
+class _Wish(BaseModel):
+    """The body of a trigger request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    camera: str | None = Field(default=None, max_length=64)
+    part: str | None = Field(default=None, min_length=1, max_length=256)
+
+
+class TriggerDesk:
+    """Safe between threads."""
+
+    def __init__(self, trackers: Mapping[str, Tracker], environment: Environment) -> None:
+        """`trackers` of the cameras that have a trigger; those by request are obeyed."""
+        self._trackers = {name: t for name, t in trackers.items() if t.config.kind == "request"}
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[_Key, tuple[float, dict[str, Any]]] = OrderedDict()
+
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Triggers a part now. `fields` may name `camera` and `part`.
+
+        The same request again within 30 s (same transaction, camera and part) is the same part: it
+        is answered as before, with `duplicate` true. Raises TriggerError.
+        """
+        wish = _checked(fields)
+        tracker = self._tracker(wish.camera)
+        with self._lock:
+            key = None if transaction is None else (transaction, tracker.camera, wish.part)
+            known = None if key is None else self._known(key)
+            if known is not None:
+                return {**known, "duplicate": True}
+            part = tracker.trigger("request", wish.part, transaction)
+            answer = {
+                "camera": part.camera,
+                "part": part.name,
+                "number": part.number,
+                "deadline_ms": tracker.config.deadline_ms,
+                "duplicate": False,
+            }
+            if key is not None:
+                self._answers[key] = self._environment.tick(), answer
+                while len(self._answers) > _REMEMBERED:
+                    self._answers.popitem(last=False)
+            return answer
+
+    def _known(self, key: _Key) -> dict[str, Any] | None:
+        tick = self._environment.tick()
+        while self._answers:
+            oldest = next(iter(self._answers))
+            if tick - self._answers[oldest][0] <= _REMEMBERED_S:
+                break
+            del self._answers[oldest]
+        known = self._answers.get(key)
+        return None if known is None else known[1]
+
+    def _tracker(self, camera: str | None) -> Tracker:
+        names = ", ".join(sorted(self._trackers)) or "none; set cameras[].trigger.kind: request"
+        if camera is None:
+            if len(self._trackers) == 1:
+                return next(iter(self._trackers.values()))
+            raise TriggerError(f"camera: say which one (by request: {names})", "malformed")
+        tracker = self._trackers.get(camera)
+        if tracker is None:
+            raise TriggerError(
+                f"camera: {camera!r} is not triggered by request (by request: {names})", "unknown"
+            )
+        return tracker
+
+
+def _checked(fields: Mapping[str, Any]) -> _Wish:
+    try:
+        return _Wish.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise TriggerError(
+            f"{key}: {first['msg']} (got {first['input']!r:.80}); a trigger has the keys "
+            "transaction, camera and part, all text",
+            "malformed",
+        ) from None

@@ -1,0 +1,49 @@
+"""What runs on this box: the retained `info`, published once a start."""
+
+import platform
+from typing import Any
+
+import edge
+from edge.config import Config, mask_credentials
+from edge.delivery.message import rfc3339
+from edge.environment import Environment
+from edge.inspection.inspector import Inspector
+
+INFO_SCHEMA = "edge-inspect/info/1"
+
+
+def info_body(
+    config: Config, inspector: Inspector, environment: Environment, session: str
+) -> dict[str, Any]:
+    """The body of `info`."""
+    identity = inspector.identity
+    return {
+        "schema": INFO_SCHEMA,
+        "time": rfc3339(environment.now()),
+        "session": session,
+        "boot_id": environment.boot_id(),
+        "versions": {
+            "edge_inspect": edge.__version__,
+            "python": platform.python_version(),
+            "runtime": inspector.runtime,
+        },
+        "model": {
+            "name": identity.name,
+            "version": identity.version,
+            "sha256": identity.sha256,
+        },
+        "labels": list(inspector.labels),
+        "thresholds": {
+            "reject_at": inspector.thresholds.reject_at,
+            "review_from": inspector.thresholds.review_from,
+        },
+        "config": config.hash,
+        "cameras": [
+            {
+                "id": camera.id,
+                "source": mask_credentials(camera.source),
+                "trigger": camera.trigger.kind,
+            }
+            for camera in config.cameras
+        ],
+    }

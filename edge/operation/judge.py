@@ -1,0 +1,280 @@
+"""From frames to verdicts, by one model. Whatever goes wrong becomes an `error` verdict with its
+reason: a fault never becomes `pass`."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edge.environment import Environment
+from edge.errors import EdgeInspectError
+from edge.frame import Frame
+from edge.identity import uuid7
+from edge.inspection.decision import Judgement, Thresholds, combine, lowered
+from edge.inspection.framing import Framing
+from edge.inspection.inspector import Inspector
+from edge.operation.latencies import Latencies
+from edge.part import Part
+from edge.triggering import TriggerConfig
+from edge.verdict import Outcome, Rule, Verdict
+from edge.view import ViewConfig
+
+log = logging.getLogger(__name__)
+
+Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What every verdict of this process says of where it comes from."""
+
+    station: str
+    config_hash: str
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the frames of one camera are judged: what is cut out of them, and by which rule several
+    become one verdict."""
+
+    framing: Framing
+    trigger: TriggerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one frame was found to be, region by region, or the `fault` that left it unjudged.
+
+    `width` and `height` are the frame's, in pixels; `inference_ms` is the model alone.
+    """
+
+    frame: Frame
+    width: int
+    height: int
+    judgements: Judgements = field(default_factory=dict)
+    inference_ms: float | None = None
+    fault: str | None = None
+
+    @property
+    def score(self) -> float:
+        """The highest score of its regions, 0 to 1; -1 when it was not judged."""
+        return max((j.score for j in self.judgements.values()), default=-1.0)
+
+    def without_pixels(self) -> "Finding":
+        """The same, for when another frame of the part is the one worth keeping."""
+        return replace(self, frame=replace(self.frame, pixels=None))
+
+
+class Judge:
+    """Frames → verdicts. Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        provenance: Provenance,
+        environment: Environment,
+        deadline_ms: float | None,
+        *,
+        manners: Mapping[str, Manner] | None = None,
+        hysteresis: float = 0.0,
+    ) -> None:
+        """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
+        `manners` by camera; a camera that is not there is judged whole, frame by frame.
+        `hysteresis` is in units of score, see `lowered`."""
+        self.inspector = inspector
+        self.latencies = Latencies()
+        self._provenance = provenance
+        self._environment = environment
+        self._deadline_ms = deadline_ms
+        self._manners = dict(manners or {})
+        self._plain = Manner(Framing(ViewConfig()), TriggerConfig())
+        self._hysteresis = hysteresis
+        self._before: dict[tuple[str, str | None], Outcome] = {}
+
+    def __call__(self, frame: Frame) -> Verdict:
+        """The verdict on a frame of a camera whose view is one picture, or shares one verdict."""
+        (verdict,) = self.judge(frame)
+        return verdict
+
+    def judge(self, frame: Frame) -> list[Verdict]:
+        """The verdicts on one frame that no trigger asked for: one, or one a region."""
+        return self.conclude(frame.camera, [self.look(frame)])
+
+    def look(self, frame: Frame) -> Finding:
+        """Judges one frame, every region of it. Raises nothing."""
+        if frame.pixels is None:
+            return Finding(frame, 0, 0, fault=frame.fault or "the camera gave no picture")
+        height, width = frame.pixels.shape[:2]
+        start = self._environment.tick()
+        try:
+            regions = self._manner(frame.camera).framing.cut(frame.pixels)
+            pictures = {name: self.inspector.prepare(p) for name, p in regions.items()}
+            prepared = self._environment.tick()
+            judgements = {name: self.inspector.judge(p) for name, p in pictures.items()}
+        except EdgeInspectError as error:
+            return Finding(frame, width, height, fault=str(error))
+        except Exception as error:  # a model that crashes must not take its part for good
+            log.exception("inspection: unexpected fault")
+            return Finding(frame, width, height, fault=f"fault in the model ({error!r})")
+        done = self._environment.tick()
+        self.latencies.add("prepare", (prepared - start) * 1000)
+        self.latencies.add("inference", (done - prepared) * 1000)
+        return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+
+    def conclude(
+        self,
+        camera: str,
+        findings: Sequence[Finding],
+        part: Part | None = None,
+        fault: str | None = None,
+    ) -> list[Verdict]:
+        """The verdicts from all frames of a part, or from one frame without: one, or one a region.
+
+        `fault` ends a part, however its frames were judged. Without one there is a finding at
+        least.
+        """
+        fault = fault or next((f.fault for f in findings if f.fault is not None), None)
+        fault = fault or self._late(findings, part)
+        manner = self._manner(camera)
+        regions = manner.framing.regions
+        try:
+            if fault is None:
+                return self._by_rule(camera, findings, part, manner)
+        except EdgeInspectError as error:
+            fault = str(error)
+        except Exception as error:  # as above: whoever waits for this verdict must get one
+            log.exception("inspection: unexpected fault in the decision")
+            fault = f"fault in the decision ({error!r})"
+        if manner.framing.worst_decides:
+            regions = (None,)
+        rules = {name: self._rule(manner, findings, name) for name in regions}
+        verdicts = [
+            self._verdict(camera, findings, part, region=name, rule=rules[name], fault=fault)
+            for name in regions
+        ]
+        return _receipt_on_last(verdicts)
+
+    def _by_rule(
+        self, camera: str, findings: Sequence[Finding], part: Part | None, manner: Manner
+    ) -> list[Verdict]:
+        trigger, framing = manner.trigger, manner.framing
+        # Between parts there is no before: hysteresis is for one thing watched over time.
+        steady = part is None and findings[0].frame.item is None
+        found: dict[str | None, tuple[Judgement, Thresholds]] = {}
+        for name in framing.regions:
+            key = camera, None if framing.worst_decides else name
+            before = self._before.get(key) if steady else None
+            at = lowered(self.inspector.thresholds, before, self._hysteresis)
+            judgements = [finding.judgements[name] for finding in findings]
+            rule_name = trigger.rule_name if part is not None else "single"
+            one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
+            found[name] = one, at
+        of_regions: dict[str, float] = {}
+        if framing.worst_decides:
+            of_regions = {str(name): j.score for name, (j, _) in found.items()}
+            worst = max(found, key=lambda name: found[name][0].score)
+            found = {worst: found[worst]}
+        verdicts = []
+        for name, (judgement, at) in found.items():
+            by = round(self.inspector.thresholds.review_from - at.review_from, 9)
+            rule = replace(
+                self._rule(manner, findings, name, part), regions=of_regions, hysteresis=by
+            )
+            verdicts.append(
+                self._verdict(
+                    camera, findings, part, region=name, rule=rule, judgement=judgement, at=at
+                )
+            )
+            if steady:
+                self._before[camera, None if framing.worst_decides else name] = judgement.outcome
+        return _receipt_on_last(verdicts)
+
+    def _manner(self, camera: str) -> Manner:
+        return self._manners.get(camera, self._plain)
+
+    def _late(self, findings: Sequence[Finding], part: Part | None) -> str | None:
+        tick = self._environment.tick()
+        if part is not None:
+            if tick <= part.until:
+                return None
+            return (
+                f"judged {(tick - part.tick) * 1000:.0f} ms after the trigger, later than "
+                "trigger.deadline_ms"
+            )
+        frame = findings[0].frame
+        # an item waits for its turn as long as it takes: nobody stands at a gate for it
+        if self._deadline_ms is None or frame.item is not None:
+            return None
+        age_ms = (tick - frame.captured_tick) * 1000
+        if age_ms <= self._deadline_ms:
+            return None
+        return f"judged {age_ms:.0f} ms after capture, later than deadline_ms"
+
+    def _rule(
+        self,
+        manner: Manner,
+        findings: Sequence[Finding],
+        region: str | None,
+        part: Part | None = None,
+    ) -> Rule:
+        trigger = manner.trigger
+        scores = tuple(f.judgements[region].score for f in findings if region in f.judgements)
+        if part is None and not trigger.announces:
+            return Rule(scores=scores)
+        return Rule(trigger.rule_name, trigger.frames, scores, trigger.k)
+
+    def _verdict(
+        self,
+        camera: str,
+        findings: Sequence[Finding],
+        part: Part | None,
+        *,
+        region: str | None,
+        rule: Rule,
+        judgement: Judgement | None = None,
+        at: Thresholds | None = None,
+        fault: str | None = None,
+    ) -> Verdict:
+        tick = self._environment.tick()
+        shown = max(findings, key=lambda f: f.score, default=None)
+        captured = shown.frame.captured_tick if shown else part.tick if part else tick
+        total_ms = max(0.0, (tick - captured) * 1000)
+        since_trigger_ms = None if part is None else max(0.0, (tick - part.tick) * 1000)
+        self.latencies.add("capture_to_verdict", total_ms)
+        if since_trigger_ms is not None:
+            self.latencies.add("trigger_to_verdict", since_trigger_ms)
+        at = at or self.inspector.thresholds
+        times = [f.inference_ms for f in findings if f.inference_ms is not None]
+        return Verdict(
+            id=uuid7(),
+            boot_id=self._provenance.boot_id,
+            station=self._provenance.station,
+            camera=camera,
+            part=part.name if part else shown.frame.item if shown else None,
+            captured_at=shown.frame.captured_at if shown else part.at if part else 0.0,
+            verdict=judgement.outcome if judgement else "error",
+            label=judgement.label if judgement else None,
+            score=judgement.score if judgement else None,
+            probabilities=judgement.probabilities if judgement else {},
+            reject_at=at.reject_at,
+            review_from=at.review_from,
+            model=self.inspector.identity,
+            config=self._provenance.config_hash,
+            frame_width=shown.width if shown else 0,
+            frame_height=shown.height if shown else 0,
+            frame_seq=shown.frame.seq if shown else 0,
+            capture_to_verdict_ms=total_ms,
+            inference_ms=sum(times) if times else None,
+            reason=judgement.reason if judgement else fault,
+            region=region,
+            rule=rule,
+            trigger=part,
+            trigger_to_verdict_ms=since_trigger_ms,
+            receipt=shown.frame.receipt if shown else None,
+        )
+
+
+def _receipt_on_last(verdicts: list[Verdict]) -> list[Verdict]:
+    """Only the last verdict of a picture says that the picture is done: the outbox may commit
+    between two of them, and a picture half told must be judged again."""
+    return [replace(v, receipt=None) for v in verdicts[:-1]] + verdicts[-1:]

@@ -1,0 +1,33 @@
+"""How long each stage took lately."""
+
+import threading
+from collections import deque
+
+import numpy as np
+
+_KEPT = 1000
+
+
+class Latencies:
+    """The last thousand durations of each stage, in milliseconds. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stages: dict[str, deque[float]] = {}
+
+    def add(self, stage: str, ms: float) -> None:
+        """Notes one duration."""
+        with self._lock:
+            self._stages.setdefault(stage, deque(maxlen=_KEPT)).append(ms)
+
+    def percentiles(self) -> dict[str, dict[str, float]]:
+        """`{stage: {p50, p95, p99}}` in milliseconds."""
+        with self._lock:
+            copies = {stage: list(values) for stage, values in self._stages.items()}
+        return {
+            stage: {
+                f"p{q}": round(float(p), 3)
+                for q, p in zip((50, 95, 99), np.percentile(v, [50, 95, 99]))
+            }
+            for stage, v in copies.items()
+        }

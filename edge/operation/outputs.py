@@ -1,0 +1,129 @@
+"""Verdicts as signals on wires: pulses for pass and fail, levels for busy and alarm, a beat for
+alive. Pins are given their level here only, by one thread, so that pulses end when they should."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from edge.environment import Environment
+from edge.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+_BEAT_S = 0.5  # `alive` changes its level this often
+_WAIT_S = 0.25
+
+
+class Wire(Protocol):
+    """One output. It exists so that tests can listen without a Raspberry Pi."""
+
+    def on(self) -> None:
+        """The wire's active level."""
+        ...
+
+    def off(self) -> None:
+        """The wire's idle level."""
+        ...
+
+    def close(self) -> None:
+        """Idle, and given back."""
+        ...
+
+
+class Outputs:
+    """`note` and `level` may be called from any thread and return at once."""
+
+    def __init__(
+        self,
+        lamps: Mapping[str, Mapping[str, Wire]],
+        pulse_s: Mapping[str, float],
+        station: Mapping[str, Wire],
+        environment: Environment,
+        *,
+        busy: Mapping[str, Callable[[], bool]],
+        alive: Callable[[], bool],
+    ) -> None:
+        """`lamps`: by camera, then pass, fail, review, error, busy. `pulse_s`: by camera, seconds.
+        `station`: alarm and alive. `busy`: by camera, whether a part waits for its verdict.
+        `alive` says whether there is progress: without it the beat stands still, so that a hung box
+        is seen, whatever level it stopped at."""
+        self._lamps, self._pulse_s, self._station = lamps, pulse_s, station
+        self._environment, self._is_alive, self._is_busy = environment, alive, busy
+        self._changed = threading.Condition()
+        self._ends: dict[tuple[str, str], float] = {}  # (camera, lamp) → monotonic seconds
+        self._closing = self._poked = False
+        self._beat = False
+        self._next_beat = environment.tick()
+
+    def note(self, verdict: Verdict) -> None:
+        """Starts the pulse of a verdict. Everything that is not `pass` is told by `fail`, unless
+        review or error have a wire of their own."""
+        lamps = self._lamps.get(verdict.camera, {})
+        name = verdict.verdict if verdict.verdict in ("pass", *lamps) else "fail"
+        wire = lamps.get(name)
+        if wire is None:
+            return
+        with self._changed:
+            for other in ("pass", "fail", "review", "error"):  # one answer at a time on the wires
+                if other != name and self._ends.pop((verdict.camera, other), None) is not None:
+                    lamps[other].off()
+            wire.on()
+            end = self._environment.tick() + self._pulse_s[verdict.camera]
+            self._ends[verdict.camera, name] = end
+            self._poked = True
+            self._changed.notify_all()
+
+    def poke(self) -> None:
+        """A camera may have become busy, or free."""
+        with self._changed:
+            self._poked = True
+            self._changed.notify_all()
+
+    def alarm(self, raised: bool) -> None:
+        """The alarm's level."""
+        wire = self._station.get("alarm")
+        if wire is not None:
+            (wire.on if raised else wire.off)()
+
+    def close(self) -> None:
+        """All wires idle; ends the thread."""
+        with self._changed:
+            self._closing = self._poked = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Until closed."""
+        while not self._closing:
+            try:
+                pause = self.run_once()
+                with self._changed:
+                    if not self._poked:
+                        self._changed.wait(pause)
+                    self._poked = False
+            except Exception:  # outermost loop: a pin that fails must not stop the others for good
+                log.exception("outputs: unexpected fault")
+                threading.Event().wait(_WAIT_S)
+        for wires in (*self._lamps.values(), self._station):
+            for wire in wires.values():
+                wire.close()
+
+    def run_once(self) -> float:
+        """Ends the pulses that are over, and beats. Returns seconds until there is more to do."""
+        tick = self._environment.tick()
+        with self._changed:
+            for (camera, name), end in list(self._ends.items()):
+                if tick >= end:
+                    self._lamps[camera][name].off()
+                    del self._ends[camera, name]
+            soonest = min(self._ends.values(), default=tick + _WAIT_S)
+        for camera, is_busy in self._is_busy.items():
+            wire = self._lamps.get(camera, {}).get("busy")
+            if wire is not None:
+                (wire.on if is_busy() else wire.off)()
+        wire = self._station.get("alive")
+        if wire is not None and tick >= self._next_beat and self._is_alive():
+            self._next_beat = tick + _BEAT_S
+            self._beat = not self._beat
+            (wire.on if self._beat else wire.off)()
+        return max(0.0, min(_WAIT_S, soonest - tick))

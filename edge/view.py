@@ -1,0 +1,88 @@
+"""`cameras[].view` in config.yaml: which part of a camera's picture is judged, and which way up.
+
+Only the values live here; the pixels are turned in edge/inspection/framing.py.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from edge.section import Section
+
+Number = Annotated[float, Field(ge=0, le=100_000)]
+Box = tuple[Number, Number, Number, Number]
+Point = tuple[Number, Number]
+RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$")]
+
+
+class RegionConfig(Section):
+    """A named region: x, y, width, height, as fractions (all 0 to 1) or as whole pixels."""
+
+    id: RegionName
+    region: Box
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RegionConfig":
+        check_box(self.region)
+        return self
+
+
+class ViewConfig(Section):
+    """In this order: perspective, rotation (clockwise), mirror, region. A whole view: nothing."""
+
+    perspective: tuple[Point, Point, Point, Point] | None = None
+    rotate: Literal[0, 90, 180, 270] = 0
+    mirror: Literal["none", "horizontal", "vertical"] = "none"
+    region: Box | None = None
+    regions: tuple[RegionConfig, ...] = Field(default=(), max_length=64)
+    verdict: Literal["each", "worst"] = "each"
+
+    @property
+    def boxes(self) -> dict[str | None, Box | None]:
+        """Region by its name; the name is None where the view is one picture."""
+        if self.regions:
+            return {r.id: r.region for r in self.regions}
+        return {None: self.region}
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ViewConfig":
+        if self.region is not None and self.regions:
+            raise ValueError("region and regions exclude each other; keep one of them")
+        if self.region is not None:
+            check_box(self.region)
+        names = [r.id for r in self.regions]
+        if len(set(names)) < len(names):
+            raise ValueError("two regions have the same id; give each its own")
+        if "verdict" in self.model_fields_set and not self.regions:
+            raise ValueError("verdict: each or worst is about regions; add them or remove it")
+        if self.perspective is not None:
+            _check_corners(self.perspective)
+        return self
+
+
+def is_fractions(numbers: tuple[float, ...]) -> bool:
+    """Whether numbers are meant as fractions of the picture: all of them from 0 to 1."""
+    return all(number <= 1 for number in numbers)
+
+
+def check_box(box: Box) -> None:
+    """Raises ValueError for a region that no picture has."""
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        raise ValueError("a region needs a width and a height above 0 (x, y, width, height)")
+    if is_fractions(box):
+        if x + w > 1 + 1e-9 or y + h > 1 + 1e-9:
+            raise ValueError("the region reaches past the picture (x + width, y + height up to 1)")
+    elif any(number != int(number) for number in box):
+        raise ValueError("a region is all fractions (0 to 1) or all whole pixels, not both")
+
+
+def _check_corners(corners: tuple[Point, Point, Point, Point]) -> None:
+    """Four corners in the order top left, top right, bottom right, bottom left."""
+    for i in range(4):
+        (ax, ay), (bx, by), (cx, cy) = corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]
+        if (bx - ax) * (cy - by) - (by - ay) * (cx - bx) <= 0:
+            raise ValueError(
+                "perspective needs four corners in the order top left, top right, bottom right, "
+                "bottom left, none of them inside the others"
+            )
