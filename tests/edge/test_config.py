@@ -80,7 +80,11 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
     ("camera", "words"),
     [
         ("source: usb0", "must be v4l2:"),
-        ("source: 'picamera:0'", "not in this version"),
+        ("source: 'picamera:'", "name the device"),
+        ("{source: 'rtsp://cam', fps: 5}", "fps does nothing for a rtsp: source"),
+        ("{source: 'replay:x', trust: {}}", "trust does nothing for a replay: source"),
+        ("{source: 'test:', trust: {max_age_s: 0}}", "greater than 0"),
+        ("{source: 'test:', controls: {gain: 1}}", "controls does nothing for a test: source"),
         ("source: 'v4l2:'", "name the device"),
         ("{source: 'test:', rate: 5}", "rate does nothing for a test: source"),
         ("{source: 'replay:x', fps: 5}", "fps does nothing for a replay: source"),
