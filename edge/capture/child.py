@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from socket import socket
 
@@ -50,6 +51,12 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
             camera.close()
     except CameraError as error:
         channel.send({"lost": str(error)[:_MAX_TEXT], "kind": error.kind})
+    except ChannelClosed:
+        raise
+    except Exception as error:  # noqa: BLE001  outermost loop of this process
+        traceback.print_exc()
+        why = f"unexpected fault in the camera's driver ({error!r})"
+        channel.send({"lost": why[:_MAX_TEXT], "kind": "lost"})
 
 
 def _become_a_child(parent: int, name: str) -> None:

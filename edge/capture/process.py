@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CHILD = "edge.capture.child"
 _START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card
 _GRACE_S = 1.0  # for a driver to give its device back in order
+_END_S = 5.0  # from the end of the conversation to that of the process
 _REAP_S = 2.0
 _SLICE_S = 0.2  # how late a stop may be noticed
 
@@ -175,7 +176,7 @@ class ProcessCamera:
     def _how_it_ended(self) -> str:
         code: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._child.wait(_GRACE_S)
+            code = self._child.wait(_END_S)
         self._end(grace_s=0.0)
         if code is None:
             return "its process closed the conversation"

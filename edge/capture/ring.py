@@ -61,7 +61,12 @@ class Ring:
     def __init__(self, memory: int, shape: Shape, slots: int = SLOTS) -> None:
         """Sizes the memory for `slots` pictures of (height, width, 3) uint8, for good: a child
         that goes mad cannot shrink it. Raises CameraError."""
-        if len(shape) != 3 or shape[2] != 3 or not 0 < np.prod(shape, dtype=float) <= _MAX_BYTES:
+        if (
+            len(shape) != 3
+            or shape[2] != 3
+            or min(shape) < 1
+            or np.prod(shape, dtype=float) > _MAX_BYTES
+        ):
             raise CameraError(f"pictures of shape {shape} are no pictures of a camera")
         self.shape, self.stride = shape, _slot_bytes(shape)
         os.ftruncate(memory, self.stride * slots)

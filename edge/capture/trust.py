@@ -59,6 +59,14 @@ def focus(pixels: Pixels) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_16S).var())
 
 
+def _same(one: Pixels | None, other: Pixels) -> bool:
+    return (
+        one is not None
+        and np.array_equal(one[::_ROWS], other[::_ROWS])
+        and np.array_equal(one, other)
+    )
+
+
 class Trust:
     """Looks at every picture of one live camera. Not for use by two threads at once."""
 
@@ -72,6 +80,7 @@ class Trust:
         self._timeout_s = config.timeout_s
         self._width, self._height = config.width, config.height
         self._before: Pixels | None = None
+        self._trusted: Pixels | None = None
         self._same = 0
         self._since: float | None = None
 
@@ -79,8 +88,9 @@ class Trust:
         """The camera was opened again. What it shows now must differ from what it showed before,
         else it was not taken since."""
         self._same, self._since = 0, None
-        if self._before is not None:
-            self._before = self._before.copy()  # out of the memory of a process that has gone
+        # out of the memory of a process that has gone
+        self._before = None if self._before is None else self._before.copy()
+        self._trusted = None if self._trusted is None else self._trusted.copy()
 
     def judge(self, pixels: Pixels, age_s: float) -> Doubt | None:
         """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged."""
@@ -96,6 +106,8 @@ class Trust:
             self.counts[doubt.kind] += 1
         elif doubt is not None:
             self.repeated += 1
+        else:
+            self._trusted = pixels
         return doubt
 
     def needs_a_new_start(self, kind: str | None, now: float) -> bool:
@@ -126,12 +138,9 @@ class Trust:
         )
 
     def _of_sameness(self, pixels: Pixels) -> Doubt | None:
+        # Also the last one that was judged: some cameras fall back to it after a fault.
         before, self._before = self._before, pixels
-        if (
-            before is None
-            or not np.array_equal(before[::_ROWS], pixels[::_ROWS])
-            or not np.array_equal(before, pixels)
-        ):
+        if not _same(before, pixels) and not _same(self._trusted, pixels):
             self._same = 0
             return None
         self._same += 1

@@ -2,11 +2,13 @@
 
     python -m tests.edge.capture.faulty SOCKET MEMORY
 
-The script stands in the source: `v4l2:` and steps with commas between them. The frame's number is
-written into its first pixels, in black and white, so that a test knows which picture it holds.
+The script stands in the source: `v4l2:` and steps with commas between them, or
+`v4l2:plan:SEED:LIFE` for steps by chance. The frame's number is written into its first pixels, in
+black and white, so that whoever judges it knows which picture it is.
 """
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -26,10 +28,35 @@ _CELL = 4
 
 def numbered(number: int, height: int = 48, width: int = 160) -> Pixels:
     """A noisy picture, uint8 (height, width, 3), with `number` written into its first rows."""
-    pixels = np.random.default_rng(number).integers(40, 200, (height, width, 3)).astype(np.uint8)
+    pixels = np.random.default_rng(number).integers(40, 200, (height, width, 3), np.uint8)
+    pixels[:, :, 2] //= 8  # little red: the model of the tests lets it pass
     bits = (number >> np.arange(BITS)) & 1
     pixels[:_CELL, : BITS * _CELL] = np.repeat(bits * 255, _CELL).astype(np.uint8)[None, :, None]
     return pixels
+
+
+# What goes wrong by chance, and how often: what ends the process is rarer, since it takes longer.
+FAULTS = {
+    **dict.fromkeys(("hang", "crash", "size"), 1),
+    **dict.fromkeys(("freeze", "black", "late"), 6),
+    **dict.fromkeys(("white", "even", "damaged"), 5),
+}
+ENDING = frozenset({"hang", "crash", "size"})
+FAULTY_SHARE = 0.4
+_LIFE = 16  # bits of the number that count pictures; those above count lives
+
+
+def planned(seed: int, life: int, count: int) -> str:
+    """What the camera does at its `count`th picture, counted from 1, in its `life`th life."""
+    chance = random.Random(f"{seed}:{life}:{count}")
+    if count == 1 or chance.random() >= FAULTY_SHARE:
+        return "good"
+    return chance.choices(list(FAULTS), list(FAULTS.values()))[0]
+
+
+def life_and_count(number: int) -> tuple[int, int]:
+    """The life and the picture that a number names."""
+    return number >> _LIFE, number & ((1 << _LIFE) - 1)
 
 
 def number_of(pixels: Pixels) -> int:
@@ -44,11 +71,16 @@ class FaultyCamera(DrivenCamera):
     """One step a frame; the last step is repeated for ever."""
 
     def __init__(self, config: CameraConfig) -> None:
+        self._plan: tuple[int, int] | None = None
+        if config.rest.startswith("plan:"):
+            seed, life = config.rest.split(":")[1:]
+            self._plan = int(seed), int(life)
+        self._base = self._plan[1] << _LIFE if self._plan else 0
         self._steps = config.rest.split(",")
         self._interval = 1 / (config.fps or 100)
         self._count = 0
         self._step = "good"
-        self._last = numbered(1)
+        self._last = numbered(self._base)
         if self._steps[0] == "no-open":
             raise CameraError("faulty: cannot be opened; check the cable")
         if self._steps[0] == "hang-open":
@@ -58,7 +90,10 @@ class FaultyCamera(DrivenCamera):
         """Does the next step."""
         time.sleep(self._interval)
         self._count += 1
-        self._step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        if self._plan is not None:
+            self._step = planned(*self._plan, self._count)
+        else:
+            self._step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
         match self._step:
             case "hang":
                 threading.Event().wait()
@@ -82,7 +117,7 @@ class FaultyCamera(DrivenCamera):
         now = time.monotonic()
         if self._step == "freeze":
             return Look(self._last)
-        pixels = numbered(self._count)
+        pixels = numbered(self._base + self._count)
         match self._step:
             case "black":
                 return Look(np.zeros_like(pixels) + np.uint8(self._count % 5))

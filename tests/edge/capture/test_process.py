@@ -128,7 +128,7 @@ def test_pictures_outlive_their_process(start: Start) -> None:
     [
         ("good,good,good,crash", r"its driver crashed \(SIGSEGV\); it is started anew", "lost"),
         ("good,good,good,exit", "its process ended with code 3; it is started anew", "lost"),
-        ("good,good,good,raise", "its process ended with code 1", "lost"),
+        ("good,good,good,raise", "unexpected fault in the camera's driver", "lost"),
         ("good,good,good,lost", "faulty: lost; check the cable", "lost"),
         ("good,good,good,end", "the stream has ended", "lost"),
         ("good,good,good,size", "wrong size: pictures were 160×48, now 160×60", "wrong_size"),

@@ -1,0 +1,94 @@
+"""`edge-inspect snapshot`: what a camera sees, with the model's region drawn in."""
+
+import sys
+from pathlib import Path
+
+import cv2
+
+from edge.capture.camera import Pixels
+from edge.capture.sources import open_camera
+from edge.capture.trust import focus, light
+from edge.config import CameraConfig, Config
+from edge.configfile import load_config
+from edge.environment import Environment, Stop
+from edge.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
+from edge.inspection.modelfile import read_model
+
+_GREEN = (0, 220, 0)
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
+    """Writes one picture of the camera to `target` and prints its size, light and sharpness.
+
+    Without `camera` there must be only one. Raises EdgeInspectError.
+    """
+    if target.suffix.lower() not in _SUFFIXES:
+        raise RefusedError(f"-o {target}: must end in {', '.join(_SUFFIXES)}")
+    config = load_config(config_path)
+    chosen = _chosen(config, camera, config_path)
+    pixels = _look(chosen)
+    found, sharp = light(pixels), focus(pixels)
+    region = _region(config)
+    drawn = pixels.copy()
+    if region is not None:
+        _draw(drawn, region)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _done, data = cv2.imencode(target.suffix.lower(), drawn)
+        target.write_bytes(data.tobytes())
+    except OSError as error:
+        raise RefusedError(f"-o {target}: cannot be written ({error.strerror})") from error
+    height, width = pixels.shape[:2]
+    where = "no region" if region is None else f"region {region} (x, y, width, height)"
+    sys.stdout.write(
+        f"camera {chosen.id}: {width}×{height}, {where}, grey levels {found.low} to {found.high}, "
+        f"sharpness {sharp:.1f}: {target}\n"
+    )
+    return EXIT_DONE
+
+
+def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
+    names = [one.id for one in config.cameras]
+    if camera is None and len(names) == 1:
+        return config.cameras[0]
+    if camera not in names:
+        raise ConfigError(
+            [f"{path}: --camera must be one of {', '.join(names)} (got {camera or 'none'})"]
+        )
+    return config.cameras[names.index(camera)]
+
+
+def _look(config: CameraConfig) -> Pixels:
+    """The camera's second picture: the first of many cameras is dark until the exposure settles.
+    An item that a folder brings stays there to be judged."""
+    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
+    if config.kind == "folder":
+        raise CameraError("a folder is no camera that could be looked at; open a picture in it")
+    try:
+        look = camera.read(Stop())
+        again = camera.read(Stop()) if camera.live else None
+    finally:
+        camera.close()
+    look = again or look
+    if look is None or look.pixels is None:
+        raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
+    return look.pixels
+
+
+def _region(config: Config) -> tuple[int, int, int, int] | None:
+    """The model's region; None when it has none, or when the file is not there yet."""
+    try:
+        spec = read_model(config.model.path).spec
+    except EdgeInspectError as error:
+        sys.stderr.write(f"edge-inspect: no region is drawn: {error}\n")
+        return None
+    region = None if spec is None else spec.input.region
+    return None if region is None else tuple(region)  # type: ignore[return-value]
+
+
+def _draw(pixels: Pixels, region: tuple[int, int, int, int]) -> None:
+    """A frame around the region, so thick that it is seen in a small preview."""
+    left, top, width, height = region
+    thick = max(1, round(min(pixels.shape[:2]) / 240))
+    cv2.rectangle(pixels, (left, top), (left + width - 1, top + height - 1), _GREEN, thick)
