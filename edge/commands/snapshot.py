@@ -12,9 +12,12 @@ from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
-from edge.inspection.modelfile import read_model
+from edge.inspection.modelfile import load_model_file
+
+Region = tuple[float, float, float, float]
 
 _GREEN = (0, 220, 0)
+_SETTLE = 10
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -40,7 +43,7 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     except OSError as error:
         raise RefusedError(f"-o {target}: cannot be written ({error.strerror})") from error
     height, width = pixels.shape[:2]
-    where = "no region" if region is None else f"region {region} (x, y, width, height)"
+    where = "no region" if region is None else f"region {list(region)}"
     sys.stdout.write(
         f"camera {chosen.id}: {width}×{height}, {where}, grey levels {found.low} to {found.high}, "
         f"sharpness {sharp:.1f}: {target}\n"
@@ -60,35 +63,36 @@ def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
 
 
 def _look(config: CameraConfig) -> Pixels:
-    """The camera's second picture: the first of many cameras is dark until the exposure settles.
-    An item that a folder brings stays there to be judged."""
-    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
+    """A picture of the camera; of a live one the tenth, since exposure takes a moment to settle."""
     if config.kind == "folder":
-        raise CameraError("a folder is no camera that could be looked at; open a picture in it")
+        raise CameraError(
+            f"{config.source}: a folder shows nothing by itself; open a picture in it"
+        )
+    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
     try:
-        look = camera.read(Stop())
-        again = camera.read(Stop()) if camera.live else None
+        for _ in range(_SETTLE if camera.live else 1):
+            look = camera.read(Stop())
     finally:
         camera.close()
-    look = again or look
     if look is None or look.pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
     return look.pixels
 
 
-def _region(config: Config) -> tuple[int, int, int, int] | None:
-    """The model's region; None when it has none, or when the file is not there yet."""
+def _region(config: Config) -> Region | None:
+    """The model's region; None when it has none, or when there is no model file yet."""
     try:
-        spec = read_model(config.model.path).spec
+        spec = load_model_file(config.model.path).spec
     except EdgeInspectError as error:
         sys.stderr.write(f"edge-inspect: no region is drawn: {error}\n")
         return None
-    region = None if spec is None else spec.input.region
-    return None if region is None else tuple(region)  # type: ignore[return-value]
+    return None if spec is None else spec.input.region
 
 
-def _draw(pixels: Pixels, region: tuple[int, int, int, int]) -> None:
+def _draw(pixels: Pixels, region: Region) -> None:
     """A frame around the region, so thick that it is seen in a small preview."""
-    left, top, width, height = region
-    thick = max(1, round(min(pixels.shape[:2]) / 240))
-    cv2.rectangle(pixels, (left, top), (left + width - 1, top + height - 1), _GREEN, thick)
+    height, width = pixels.shape[:2]
+    x, y, w, h = region
+    first = (round(x * width), round(y * height))
+    last = (round((x + w) * width) - 1, round((y + h) * height) - 1)
+    cv2.rectangle(pixels, first, last, _GREEN, max(1, round(min(height, width) / 240)))
