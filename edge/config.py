@@ -105,6 +105,8 @@ class CameraConfig(Section):
 
     @model_validator(mode="after")
     def _options_fit(self) -> "CameraConfig":
+        if self.move_to is not None and Path(self.rest) == self.move_to:
+            raise ValueError("move_to is the folder itself; name another one")
         for option in sorted(self.model_fields_set & OPTION_OF.keys()):
             kinds = OPTION_OF[option]
             if self.kind not in kinds:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge.capture.camera import Camera
 from edge.capture.folder import FolderCamera
+from edge.capture.inotify import Watch
 from edge.capture.pattern import PatternCamera
 from edge.capture.process import ProcessCamera
 from edge.capture.replay import ReplayCamera
@@ -22,7 +23,9 @@ def open_camera(
     if config.kind == "replay":
         return ReplayCamera(Path(config.rest), config.rate, config.loop, environment)
     if config.kind == "folder":
-        return FolderCamera(Path(config.rest), judged, environment)
+        path = Path(config.rest)
+        watch = Watch.on(path) if path.is_dir() else None
+        return FolderCamera(path, judged, environment, watch=watch, move_to=config.move_to)
     if config.kind == "test":
         return PatternCamera(config.width, config.height, config.fps, environment)
     return ProcessCamera(config, environment)
