@@ -1,6 +1,6 @@
 """An RTSP camera: GStreamer's own server, run by the system's Python (`make test-capture`).
 
-    /usr/bin/python3 tests/cameras/rtsp_server.py PORT WIDTH HEIGHT PATTERN
+/usr/bin/python3 tests/cameras/rtsp_server.py PORT WIDTH HEIGHT PATTERN
 """
 
 import sys
@@ -17,7 +17,7 @@ server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(port)
 factory = GstRtspServer.RTSPMediaFactory()
-# A picture of moving noise: what a frozen camera would show is not the same twice.
+# x264 ultrafast: what counts is the way through the network, not the film.
 factory.set_launch(
     f"( videotestsrc is-live=true pattern={pattern} ! "
     f"video/x-raw,width={width},height={height},framerate=20/1 ! "
@@ -27,5 +27,5 @@ factory.set_launch(
 factory.set_shared(True)
 server.get_mount_points().add_factory("/stream", factory)
 server.attach(None)
-print("ready", flush=True)  # noqa: T201  the test waits for it
+print("ready", flush=True)
 GLib.MainLoop().run()
