@@ -6,6 +6,7 @@ Real servers, real drivers, real processes. Exit code 1 when a fault was not not
 did not come back, or when a verdict other than `error` was given while the camera was at fault.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -91,9 +92,10 @@ class Line:
         return None
 
     def signal(self, number: signal.Signals) -> None:
-        """To the camera's process."""
+        """To the camera's process, if there is one just now."""
         assert self.camera is not None
-        os.kill(self.camera.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.camera.pid, number)
 
     def close(self) -> None:
         """Ends everything."""
