@@ -158,7 +158,6 @@ def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
     for line in lines.values():
         line.thread.start()
     asked = False
-    logging.getLogger("edge").setLevel(logging.CRITICAL)  # ten thousand faults are no news
     while not mailbox.drained:
         frame = mailbox.take(0.5)
         if frame is not None:
@@ -246,6 +245,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cameras", type=int, default=4)
     arguments = parser.parse_args()
+    logging.getLogger("edge").setLevel(logging.CRITICAL)  # ten thousand faults are no news
     problems = run(arguments.count, arguments.seed, arguments.cameras)
     for text in problems[:20]:
         print("BROKEN:", text)
