@@ -117,7 +117,13 @@ def bad(verdict: str) -> bool:
 
 Act = Callable[[Line], None]
 # What must be said of these: the camera is lost for a moment too, when it is made to do it.
-WORDS = {"frozen": "the same picture", "wrong size": "wrong size", "dark": "dark:"}
+WORDS = {
+    "frozen": "the same picture",
+    "wrong size": "wrong size",
+    "dark": "dark:",
+    "v4l2src device gone": "Cannot identify device",
+    "device gone": "there is no such camera",
+}
 
 
 class Table:
@@ -250,7 +256,7 @@ def main() -> int:
             frozen=(test.format("smpte75", 320), {}),
             wrong_size=(test.format("ball", 640), {}),
             dark=(test.format("black", 320), {}),
-            unplugged=("gstreamer:v4l2src device=/dev/video99", {}),
+            v4l2src_device_gone=("gstreamer:v4l2src device=/dev/video99", {}),
         )
     else:
         print("gstreamer: no binding for this Python; left out", file=sys.stderr)
@@ -265,7 +271,7 @@ def main() -> int:
         "pylon:0815-0000",
         frozen=("pylon:0815-0000", {"controls": {"TestImageSelector": "Testimage1"}}),
         wrong_size=("pylon:0815-0000", {"width": 640, "height": 480}),
-        unplugged=("pylon:77", {}),
+        device_gone=("pylon:77", {}),
     )
     return 1 if table.failed else 0
 
