@@ -1,8 +1,9 @@
 """`rtsp://…` through OpenCV's FFmpeg, over TCP."""
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -15,9 +16,24 @@ from edge.config import CameraConfig, mask_credentials
 from edge.environment import Stop
 from edge.errors import CameraError
 
+_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # UDP drops packets silently, and a grey smear is no picture of a part; damaged pictures are dropped
 # instead of guessed, and nothing is held back for a smoother film.
 _FFMPEG = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|err_detect;explode"
+
+
+@contextlib.contextmanager
+def _ffmpeg_options() -> Iterator[None]:
+    """OpenCV takes FFmpeg's options only from the environment, at the opening. Whoever has set them
+    already knows better."""
+    if _VARIABLE in os.environ:
+        yield
+        return
+    os.environ[_VARIABLE] = _FFMPEG
+    try:
+        yield
+    finally:
+        del os.environ[_VARIABLE]
 
 
 class RTSPCamera(DrivenCamera):
@@ -26,13 +42,13 @@ class RTSPCamera(DrivenCamera):
     def __init__(self, config: CameraConfig, opener: Callable[..., Any] = cv2.VideoCapture) -> None:
         """Raises CameraError, naming the source without its password."""
         self._name = mask_credentials(config.source)
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FFMPEG)
         limits = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(config.open_timeout_s * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(config.timeout_s * 1000)),
         ]
         address = with_credentials(*split_source(config))
-        self._capture = opener(address, cv2.CAP_FFMPEG, limits)
+        with _ffmpeg_options():
+            self._capture = opener(address, cv2.CAP_FFMPEG, limits)
         self._stamps = Stamps()
         self._taken: float | None = None
         if not self._capture.isOpened():
