@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: demo test test-capture lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -26,6 +26,17 @@ test: $(INSTALLED)-test mosquitto chromium ## install what the tests need (mosqu
 
 test-tflite-runtime: ## the inference tests once more, under the older runtime
 	@PYTHON=$(PYTHON) VENV=$(VENV)-tflite-runtime sh scripts/test_tflite_runtime.sh
+
+test-capture: $(INSTALLED)-test ## every camera source x every fault, against real camera servers (installs GStreamer and ffmpeg)
+	@[ -e /usr/lib/python3/dist-packages/gi ] && command -v ffmpeg >/dev/null && \
+	  ls /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib >/dev/null 2>&1 || { \
+	  echo "Installing camera servers for the tests"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+	    ffmpeg python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 \
+	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
+	$(BIN)/python -m tests.cameras.table
+	$(BIN)/python -m benchmarks.camera_faults --count 1000
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

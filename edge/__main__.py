@@ -47,6 +47,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.commands.predict import predict
 
             return predict(arguments.pictures, arguments.config)
+        case "snapshot":
+            from edge.commands.snapshot import snapshot
+
+            return snapshot(arguments.config, arguments.camera, arguments.output)
         case _:
             from edge.commands import config
 
@@ -72,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", parents=[where], help="config, camera, model, broker, disk")
     predict = commands.add_parser("predict", parents=[where], help="a verdict for picture files")
     predict.add_argument("pictures", nargs="+", type=Path, metavar="IMAGE")
+    snapshot = commands.add_parser(
+        "snapshot", parents=[where], help="what a camera sees, with the region drawn in"
+    )
+    snapshot.add_argument("--camera", metavar="ID", help="which one, when there are several")
+    snapshot.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
+    )
     config = commands.add_parser("config", parents=[where], help="the configuration")
     config.add_argument("what", choices=["schema", "show"])
     return parser

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from edge.section import Section
 from edge.terms import OutputKind, Runtime
 from edge.triggering import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
+from edge.trustconfig import TrustConfig
 from edge.verdict import Outcome
 from edge.view import ViewConfig
 
@@ -29,17 +30,25 @@ TopicPrefix = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-LIVE_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "test"})
+# Cameras with a driver, which may hang or crash: each is read in a process of its own.
+DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
+LIVE_KINDS = DRIVEN_KINDS | {"test"}
 ITEM_KINDS = frozenset({"folder", "replay"})
-LATER_KINDS = frozenset({"picamera", "gstreamer"})
+_SIZED_KINDS = frozenset({"v4l2", "picamera", "pylon", "test"})
 OPTION_OF = {  # the kinds of source to which a camera's key belongs
     "rate": {"replay"},
     "loop": {"replay"},
-    "width": {"v4l2", "test"},
-    "height": {"v4l2", "test"},
-    "fps": {"v4l2", "test"},
+    "width": LIVE_KINDS,
+    "height": LIVE_KINDS,
+    "fps": _SIZED_KINDS,
+    "pixel_format": {"v4l2", "pylon"},
+    "controls": {"v4l2", "picamera", "pylon"},
+    "credentials_file": {"rtsp", "http", "https"},
+    "open_timeout_s": DRIVEN_KINDS,
     "timeout_s": LIVE_KINDS,
     "frozen_after": LIVE_KINDS,
+    "trust": LIVE_KINDS,
+    "move_to": {"folder"},
 }
 
 
@@ -64,11 +73,17 @@ class CameraConfig(Section):
     width: int | None = Field(default=None, ge=16, le=16384)
     height: int | None = Field(default=None, ge=16, le=16384)
     fps: float | None = Field(default=None, gt=0, le=1000)
+    pixel_format: str | None = Field(default=None, min_length=1, max_length=32)
+    controls: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    credentials_file: Path | None = None
+    open_timeout_s: float = Field(default=10.0, ge=0.1, le=3600)
     timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
     frozen_after: int = Field(default=5, ge=2)
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig = ViewConfig()
     outputs: LampsConfig = LampsConfig()
+    trust: TrustConfig = TrustConfig()
+    move_to: Path | None = None
 
     @property
     def kind(self) -> str:
@@ -84,18 +99,19 @@ class CameraConfig(Section):
     @classmethod
     def _known_source(cls, source: str) -> str:
         kind, colon, rest = source.partition(":")
-        if kind in LATER_KINDS:
-            raise ValueError(f"{kind}: sources are not in this version; use v4l2: or rtsp:")
         if not colon or kind not in LIVE_KINDS | ITEM_KINDS:
             raise ValueError(
-                "must be v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, replay:PATH or test:"
+                "must be v4l2:/dev/video0, rtsp://…, http://…, pylon:SERIAL, picamera:0, "
+                "gstreamer:PIPELINE, folder:PATH, replay:PATH or test:"
             )
-        if kind != "test" and not rest:
+        if kind not in ("test", "pylon") and not rest:
             raise ValueError(f"says no more than {kind!r}; name the device, address or path")
         return source
 
     @model_validator(mode="after")
     def _options_fit(self) -> "CameraConfig":
+        if self.move_to is not None and Path(self.rest) == self.move_to:
+            raise ValueError("move_to is the folder itself; name another one")
         for option in sorted(self.model_fields_set & OPTION_OF.keys()):
             kinds = OPTION_OF[option]
             if self.kind not in kinds:

@@ -25,7 +25,8 @@ _PATHS: tuple[Loc, ...] = (
     ("web", "token_file"),
 )
 _READ_AT_START = _PATHS[3:]
-_SECRETS = {"password_file", "token_file"}
+_CAMERA_PATHS = ("credentials_file", "move_to")
+_SECRETS = {"password_file", "token_file", "credentials_file"}
 _MAX_BYTES = 1_000_000
 _PLAIN = {
     "missing": "is missing; add it",
@@ -182,6 +183,9 @@ def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
         kind, _, rest = str(camera.get("source")).partition(":")
         if kind in ("folder", "replay") and rest:
             camera["source"] = f"{kind}:{folder / rest}"
+        for key in _CAMERA_PATHS:
+            if isinstance(camera.get(key), str):
+                camera[key] = str(folder / camera[key])
 
 
 def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
@@ -199,7 +203,11 @@ def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
 
 
 def _check_readable(data: dict[str, Any], source: _Source) -> None:
-    for loc, _, value in _strings_at(data, _READ_AT_START):
+    secrets: list[tuple[Loc, str]] = [(loc, v) for loc, _, v in _strings_at(data, _READ_AT_START)]
+    for index, camera in _cameras(data):
+        if isinstance(camera.get("credentials_file"), str):
+            secrets.append((("cameras", index, "credentials_file"), camera["credentials_file"]))
+    for loc, value in secrets:
         try:
             with Path(value).open("rb") as file:
                 content = file.read(_MAX_BYTES)

@@ -33,7 +33,12 @@ class PictureError(EdgeInspectError):
 
 
 class CameraError(EdgeInspectError):
-    """A camera that cannot be opened or does not deliver."""
+    """A camera that cannot be opened or does not deliver. `kind` is the state that `health` shows
+    of it: `lost`, `silent`, or what made its pictures untrustworthy for too long."""
+
+    def __init__(self, text: str, kind: str = "lost") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class TriggerError(EdgeInspectError):

@@ -1,25 +1,43 @@
 """The camera port: what every kind of camera is to the rest of the house."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.environment import Stop
 
+Pixels = NDArray[np.uint8]
+Distrust = Literal[
+    "decode", "wrong_size", "stale", "frozen", "dark", "bright", "covered", "blurred"
+]
+FaultKind = Literal["lost", "silent", "unfit"] | Distrust
+FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one read brought: BGR uint8 pixels (height, width, 3), or a fault instead.
 
-    `item` and `receipt` as in Frame.
+    `item` and `receipt` as in Frame. `captured_tick` is when the driver says that the picture was
+    taken, monotonic seconds; None when nobody knows. `passed_over` counts the pictures that came
+    since the look before and made way for this one.
     """
 
-    pixels: NDArray[np.uint8] | None
+    pixels: Pixels | None
     item: str | None = None
     receipt: str | None = None
     fault: str | None = None
+    fault_kind: FaultKind = "decode"
+    captured_tick: float | None = None
+    passed_over: int = 0
+
+
+def fault_kind(said: object) -> FaultKind:
+    """The kind of that name; `lost` for what is none."""
+    return next((kind for kind in FAULT_KINDS if kind == said), "lost")
 
 
 def item_name(name: str) -> str:
@@ -46,3 +64,33 @@ class Camera(Protocol):
     def close(self) -> None:
         """Gives the device back. May be called twice, and after a failed read."""
         ...
+
+
+class DrivenCamera(ABC):
+    """A live camera behind a driver, read in two steps: a picture that nobody wants is grabbed, so
+    that the driver's buffer stays empty, and never decoded."""
+
+    live = True
+
+    @abstractmethod
+    def grab(self, stop: Stop) -> bool:
+        """Blocks until the driver has the next picture; False when there will never be another.
+
+        Raises CameraError when the camera is lost.
+        """
+
+    @abstractmethod
+    def retrieve(self, target: Pixels | None) -> Look:
+        """The picture that was grabbed, decoded, written into `target` where the driver can do
+        that and it has the picture's shape; else into memory of its own.
+
+        Raises CameraError when the camera is lost.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the device back. May be called twice, and after a failed read."""
+
+    def read(self, stop: Stop) -> Look | None:
+        """Both steps at once, as in `Camera.read`."""
+        return self.retrieve(None) if self.grab(stop) else None

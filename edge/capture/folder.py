@@ -1,19 +1,27 @@
 """`folder:` judges every picture that is dropped there, once, also across restarts.
 
-A file is taken when its size and time have rested between two looks; a file renamed into the
-folder is taken at the second look. What was judged is written down by the outbox in the same
-commit as the verdict (the receipt), so a killed daemon neither skips nor repeats a file.
+A file is taken when it was closed after writing or renamed into the folder. Where the kernel does
+not tell (a network drive, a file that was there before), it is taken when its size and time have
+rested between two looks. What was judged is written down by the outbox in the same commit as the
+verdict (the receipt), so a killed daemon neither skips nor repeats a file.
 """
 
+import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from edge.capture.camera import Look, item_name
+from edge.capture.inotify import Watch
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
 from edge.picture import is_picture_name, read_picture
 
+log = logging.getLogger(__name__)
+
 _LOOK_S = 0.2
+_EVENT_S = 0.05  # how late the kernel's word is heard
+_WATCHED_LOOK_S = 2.0  # a watched folder is looked at too, since a network drive tells nothing
 _DAMAGED_WAIT_S = 5.0  # a picture that ends too early may still be on its way
 
 
@@ -22,17 +30,29 @@ class FolderCamera:
 
     live = False
 
-    def __init__(self, path: Path, judged: Callable[[str], bool], environment: Environment) -> None:
-        """Raises CameraError when the folder does not exist."""
+    def __init__(
+        self,
+        path: Path,
+        judged: Callable[[str], bool],
+        environment: Environment,
+        *,
+        watch: Watch | None = None,
+        move_to: Path | None = None,
+    ) -> None:
+        """`watch`: the kernel's word on `path`; None: the folder is looked at. `move_to`: where
+        judged files go; None: they stay. Raises CameraError when the folder does not exist."""
         if not path.is_dir():
             raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
         self._path = path
         self._judged = judged
         self._environment = environment
+        self._watch, self._move_to = watch, move_to
         self._done: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
         self._ready: list[tuple[str, str]] = []
-        self._next_look = environment.tick()
+        self._brought: dict[str, str] = {}  # receipt -> name, of files that wait to be moved
+        self._next_look = self._next_move = environment.tick()
+        self._quick_looks = 2  # what lies there at the start rests between the first two
 
     def read(self, stop: Stop) -> Look | None:
         """The next complete picture, oldest first; a bad one is a Look with its fault."""
@@ -42,15 +62,52 @@ class FolderCamera:
                 look = self._take(name, receipt)
                 if look is not None:
                     return look
+            self._move_judged()
             # Looks stand apart: a file rests between two of them, a damaged one makes none spin.
-            if stop.wait(max(0.0, self._next_look - self._environment.tick())):
+            pause = max(0.0, self._next_look - self._environment.tick())
+            if stop.wait(pause if self._watch is None else min(pause, _EVENT_S)):
                 return None
-            self._next_look = self._environment.tick() + _LOOK_S
-            self._look_around()
+            self._hear()
+            if self._environment.tick() >= self._next_look:
+                self._quick_looks = max(0, self._quick_looks - 1)
+                watched = self._watch is not None and not self._quick_looks
+                self._next_look = self._environment.tick() + (
+                    _WATCHED_LOOK_S if watched else _LOOK_S
+                )
+                self._look_around()
         return None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Ends the watch."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def _hear(self) -> None:
+        """Takes the kernel's word for files that are complete."""
+        if self._watch is None:
+            return
+        names = self._watch.complete()
+        if names is None:
+            self._next_look, self._quick_looks = self._environment.tick(), 2
+            return
+        for name in dict.fromkeys(names):
+            path = self._path / name
+            receipt = self._receipt(path) if is_picture_name(path) else None
+            if receipt is not None and receipt not in self._done:
+                self._seen[name] = (receipt, self._environment.tick())
+                self._ready.append((name, receipt))
+
+    @staticmethod
+    def _receipt(path: Path) -> str | None:
+        """Name, size and time of a file; None when it is none, or has gone."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        if not path.is_file():
+            return None
+        return f"{item_name(path.name)}|{stat.st_size}|{stat.st_mtime_ns}"
 
     def _look_around(self) -> None:
         """Finds files that rest; raises CameraError when the folder is gone."""
@@ -58,22 +115,17 @@ class FolderCamera:
         found: list[tuple[int, str, str]] = []
         try:
             for path in self._path.iterdir():
-                if not is_picture_name(path) or not path.is_file():
-                    continue
-                stat = path.stat()
-                receipt = f"{item_name(path.name)}|{stat.st_size}|{stat.st_mtime_ns}"
-                found.append((stat.st_mtime_ns, path.name, receipt))
+                if is_picture_name(path) and (receipt := self._receipt(path)) is not None:
+                    found.append((int(receipt.rpartition("|")[2]), path.name, receipt))
         except FileNotFoundError as error:
-            if not self._path.is_dir():
-                raise CameraError(f"folder: {self._path} has gone; create it again") from error
-            return  # a file went between the listing and its stat: look again
+            raise CameraError(f"folder: {self._path} has gone; create it again") from error
         except OSError as error:
             raise CameraError(f"folder: {self._path}: {error.strerror}") from error
         names = {name for _, name, _ in found}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         self._done &= {receipt for _, _, receipt in found}
         for _, name, receipt in sorted(found):
-            if receipt in self._done:
+            if receipt in self._done or self._is_open(name):
                 continue
             before = self._seen.get(name)
             if before is None or before[0] != receipt:
@@ -81,20 +133,70 @@ class FolderCamera:
             else:
                 self._ready.append((name, receipt))
 
+    def _is_open(self, name: str) -> bool:
+        """Whether somebody is writing this file. One that was linked into the folder is not."""
+        if self._watch is None or name not in self._watch.open:
+            return False
+        try:
+            return (self._path / name).stat().st_nlink == 1
+        except OSError:
+            return True
+
     def _take(self, name: str, receipt: str) -> Look | None:
         if receipt in self._done:
             return None
+        path = self._path / name
         if self._judged(receipt):
             self._done.add(receipt)
+            self._brought[receipt] = name
             return None
-        path = self._path / name
         try:
             pixels = read_picture(path)
         except PictureError as error:
             rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
             if rested < _DAMAGED_WAIT_S or not path.exists():
                 return None
-            self._done.add(receipt)
+            self._give(name, receipt)
             return Look(None, item_name(name), receipt, item_name(str(error)))
-        self._done.add(receipt)
+        if self._receipt(path) != receipt:
+            return None  # it was written over meanwhile: what was read is not what the receipt says
+        self._give(name, receipt)
         return Look(pixels, item_name(name), receipt)
+
+    def _give(self, name: str, receipt: str) -> None:
+        self._done.add(receipt)
+        self._brought[receipt] = name
+
+    def _move_judged(self) -> None:
+        """Moves files whose verdict is stored; never one that a killed daemon would miss."""
+        if self._move_to is None:
+            self._brought.clear()
+            return
+        if self._environment.tick() < self._next_move:
+            return
+        self._next_move = self._environment.tick() + _LOOK_S
+        for receipt, name in list(self._brought.items()):
+            if not self._judged(receipt):
+                continue
+            del self._brought[receipt]
+            path = self._path / name
+            if self._receipt(path) != receipt:
+                continue  # gone, or another part under the same name by now
+            try:
+                _move(path, self._move_to)
+            except OSError as error:
+                log.error(
+                    "folder: %s: cannot be moved to %s (%s); it stays, and is not judged again",
+                    path,
+                    self._move_to,
+                    error.strerror or error,
+                )
+
+
+def _move(path: Path, folder: Path) -> None:
+    """Never over another file: a camera may use its names again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    if target.exists():
+        target = folder / f"{path.stem}-{path.stat().st_mtime_ns}{path.suffix}"
+    shutil.move(path, target)

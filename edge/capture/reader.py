@@ -4,24 +4,22 @@ real, and opens again with growing pauses."""
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge.capture.camera import Camera, Look, item_name
+from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
 from edge.capture.mailbox import Mailbox
-from edge.config import LIVE_KINDS, CameraConfig
+from edge.capture.trust import Trust
+from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.frame import Frame
 
 log = logging.getLogger(__name__)
 
-State = Literal["starting", "live", "frozen", "silent", "lost", "unfit", "finished", "stopped"]
+State = Literal["starting", "live", "finished", "stopped"] | FaultKind
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_ROWS = 8  # every eighth row is enough to tell two pictures of a noisy sensor apart
 
 
 class Reader:
@@ -35,13 +33,17 @@ class Reader:
         environment: Environment,
         stop: Stop,
         *,
+        first_pause_s: float = _FIRST_PAUSE_S,
         misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
     ) -> None:
-        """`misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at
-        the first picture and at each change of size."""
+        """`first_pause_s`: how long to wait before a lost camera is opened again. Pauses double
+        from there to 30 s while it stays lost; chance cuts each to between half and all of it.
+        `misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at the
+        first picture and at each change of size."""
         self.id = config.id
         self.state: State = "starting"
-        self.frames = self.faults = self.frozen = self.reconnects = 0
+        self.frames = self.faults = self.reconnects = self.passed_over = 0
+        self.losses: Counter[str] = Counter()
         self.last_frame_tick: float | None = None
         self.why = ""
         self._config = config
@@ -49,32 +51,32 @@ class Reader:
         self._mailbox = mailbox
         self._environment = environment
         self._stop = stop
+        self._first_pause_s = first_pause_s
         self._seq = 0
         self._seq_lock = threading.Lock()
         self._in_driver: float | None = None  # since when the driver has had control
         self._announced = environment.tick()
-        self._before: NDArray[np.uint8] | None = None
-        self._same = 0
+        self._trust = Trust(config)
         self._misfit = misfit
         self._size: tuple[int, int] | None = None
         self._unfit: str | None = None
 
     def run(self) -> None:
         """Until stop, or until a source that ends has ended."""
-        pause = _FIRST_PAUSE_S
+        pause = self._first_pause_s
         while not self._stop.is_set():
             frames = self.frames
             try:
                 self._run_once()
             except CameraError as error:
-                self._lost(str(error))
+                self._lost(str(error), fault_kind(error.kind))
             except Exception as error:  # outermost loop: drivers raise what they like
                 log.exception("camera %s: unexpected fault", self.id)
-                self._lost(f"unexpected fault in the camera's driver ({error!r})")
+                self._lost(f"unexpected fault in the camera's driver ({error!r})", "lost")
             if self.state == "finished":
                 return
             if self.frames > frames:
-                pause = _FIRST_PAUSE_S
+                pause = self._first_pause_s
             if self._stop.wait(pause * random.uniform(0.5, 1.0)):
                 break
             pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -84,7 +86,7 @@ class Reader:
     def check(self) -> None:
         """Called from outside, since a read that hangs cannot look at a clock: a live camera that
         is silent for too long is announced as a fault, and again while it stays so."""
-        age = self.stuck_s()
+        age = self._waiting_s()
         if age <= self._config.timeout_s:
             return
         since = self._environment.tick() - self._announced
@@ -94,12 +96,12 @@ class Reader:
         if self.state != "silent":
             log.error("camera %s: %s; check the camera and its cable", self.id, why)
         self.state = "silent"
-        self._fault(why)
+        self._fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """For how many seconds a live camera's driver has not given control back."""
-        since = self._in_driver
-        return 0.0 if since is None or not self._live else self._environment.tick() - since
+        """For how many seconds a live camera's driver has held this process's thread. A driver in
+        a process of its own never does."""
+        return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
     def last_frame_age_s(self) -> float | None:
         """Seconds since the last picture; None before the first."""
@@ -107,8 +109,27 @@ class Reader:
         return None if last is None else self._environment.tick() - last
 
     @property
+    def distrusted(self) -> dict[str, int]:
+        """How often each thing was wrong with the camera or its pictures."""
+        return dict(self.losses + self._trust.counts)
+
+    @property
+    def frozen(self) -> int:
+        """How many pictures came of a camera that stood still."""
+        return self._trust.counts["frozen"]
+
+    @property
+    def repeated(self) -> int:
+        """How many pictures equalled the one before, and were not judged again."""
+        return self._trust.repeated
+
+    @property
     def _live(self) -> bool:
         return self._config.kind in LIVE_KINDS
+
+    def _waiting_s(self) -> float:
+        since = self._in_driver
+        return 0.0 if since is None or not self._live else self._environment.tick() - since
 
     def _run_once(self) -> None:
         self._in_driver = self._environment.tick()
@@ -116,7 +137,7 @@ class Reader:
             camera = self._opener()
         finally:
             self._in_driver = None
-        self._before, self._same = None, 0
+        self._trust.reopened()
         if not self._live:
             self.state = "live"  # it delivers as soon as there is something to deliver
         try:
@@ -136,65 +157,67 @@ class Reader:
 
     def _take(self, look: Look, waited_s: float) -> None:
         self.frames += 1
+        self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
-        fault = look.fault
+        fault, kind = look.fault, look.fault_kind if look.fault is not None else None
         if fault is not None:
             self.faults += 1
+            self.losses[look.fault_kind] += 1
             log.warning("camera %s: %s", self.id, fault)
-        elif look.pixels is not None:
-            fault = self._does_not_fit(look.pixels)
-            if fault is None and self._live:
-                fault = self._distrust(look.pixels, waited_s)
+        elif look.pixels is not None and (fault := self._does_not_fit(look.pixels)) is not None:
+            kind = "unfit"
+            self.faults += 1
+            self.losses[kind] += 1
+        elif self._live and look.pixels is not None:
+            if waited_s > self._config.timeout_s and look.captured_tick is None:
+                # It may have been taken before the silence, and lain in a buffer since.
+                fault = f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
+                kind = "stale"
+                self._trust.counts[kind] += 1
+            else:
+                doubt = self._trust.judge(look.pixels, self._age_s(look))
+                if doubt is not None and doubt.repeated:
+                    return  # judged already; whether the camera stands still will be seen
+                if doubt is not None:
+                    fault, kind = doubt.why, doubt.kind
+        self._note(fault, kind)
+        self._hand_over(self._frame(look, fault))
+        if self._live and self._trust.needs_a_new_start(kind, self._environment.tick()):
+            raise CameraError(f"{fault}; the camera is opened again", kind or "lost")
+
+    def _note(self, fault: str | None, kind: FaultKind | None) -> None:
         if fault is None or not self._live:
             self.state, self.why = "live", ""
-        self._hand_over(self._frame(look, fault))
+            return
+        assert kind is not None
+        if self.state != kind:
+            log.error("camera %s: %s", self.id, fault)
+        self.state, self.why = kind, fault
 
-    def _does_not_fit(self, pixels: NDArray[np.uint8]) -> str | None:
+    def _does_not_fit(self, pixels: Pixels) -> str | None:
         """Why a picture of this size cannot be judged; worked out once a size, not a frame."""
         height, width = pixels.shape[:2]
         if self._size != (width, height):
             self._size = width, height
             self._unfit = self._misfit(width, height)
-            if self._unfit is not None:
-                log.error("camera %s: %s", self.id, self._unfit)
-        if self._unfit is not None:
-            self.faults += 1
-            self.state, self.why = "unfit", self._unfit
         return self._unfit
 
-    def _distrust(self, pixels: NDArray[np.uint8], waited_s: float) -> str | None:
-        """Why a live frame must not be judged; None when it is fresh and real."""
-        if self._is_frozen(pixels):
-            self.frozen += 1
-            fault = f"camera frozen: the same picture {self._same + 1} times in a row"
-            if self.state != "frozen":
-                log.error("camera %s: %s; check or restart the camera", self.id, fault)
-            self.state, self.why = "frozen", fault
-            return fault
-        if waited_s > self._config.timeout_s:
-            # It may have been taken before the silence, and lain in a buffer since.
-            self.state = "live"
-            return f"stale: it came after {waited_s:.1f} s of silence, so its age is not known"
-        return None
+    def _age_s(self, look: Look) -> float:
+        taken = look.captured_tick
+        return 0.0 if taken is None else self._environment.tick() - taken
 
-    def _is_frozen(self, pixels: NDArray[np.uint8]) -> bool:
-        rows = pixels[::_ROWS].copy()
-        same = self._before is not None and np.array_equal(rows, self._before)
-        self._before = rows
-        self._same = self._same + 1 if same else 0
-        return self._same + 1 >= self._config.frozen_after
-
-    def _lost(self, why: str) -> None:
-        if self.state != "lost" or why != self.why:
+    def _lost(self, why: str, kind: FaultKind) -> None:
+        if self.state != kind or why != self.why:
             log.error("camera %s: %s", self.id, why)
-        self.state = "lost"
-        self._fault(why)
+        self.state = kind
+        self._fault(why, kind)
 
-    def _fault(self, why: str) -> None:
+    def _fault(self, why: str, kind: FaultKind) -> None:
         self.why = why
         self.faults += 1
+        self.losses[kind] += 1
         self._announced = self._environment.tick()
         self._hand_over(self._frame(Look(None), item_name(why)))
 
@@ -205,14 +228,15 @@ class Reader:
             self._mailbox.put(frame, self._stop)
 
     def _frame(self, look: Look, fault: str | None) -> Frame:
+        age = self._age_s(look)
         with self._seq_lock:
             self._seq += 1
             return Frame(
                 camera=self.id,
                 seq=self._seq,
                 pixels=None if fault else look.pixels,
-                captured_at=self._environment.now(),
-                captured_tick=self._environment.tick(),
+                captured_at=self._environment.now() - age,
+                captured_tick=self._environment.tick() - age,
                 item=look.item,
                 receipt=look.receipt,
                 fault=fault,

@@ -1,12 +1,13 @@
-"""From a camera's `source` to the class that reads it."""
+"""From a camera's `source` to the class that the daemon reads."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from edge.capture.camera import Camera
 from edge.capture.folder import FolderCamera
-from edge.capture.opencv import OpenCVCamera
+from edge.capture.inotify import Watch
 from edge.capture.pattern import PatternCamera
+from edge.capture.process import ProcessCamera
 from edge.capture.replay import ReplayCamera
 from edge.config import CameraConfig
 from edge.environment import Environment
@@ -15,11 +16,16 @@ from edge.environment import Environment
 def open_camera(
     config: CameraConfig, environment: Environment, judged: Callable[[str], bool]
 ) -> Camera:
-    """Opens the camera that `config.source` names. Raises CameraError."""
+    """The camera that `config.source` names; one with a driver is opened by its first `read`.
+
+    Raises CameraError.
+    """
     if config.kind == "replay":
         return ReplayCamera(Path(config.rest), config.rate, config.loop, environment)
     if config.kind == "folder":
-        return FolderCamera(Path(config.rest), judged, environment)
+        path = Path(config.rest)
+        watch = Watch.on(path) if path.is_dir() else None
+        return FolderCamera(path, judged, environment, watch=watch, move_to=config.move_to)
     if config.kind == "test":
         return PatternCamera(config.width, config.height, config.fps, environment)
-    return OpenCVCamera(config)
+    return ProcessCamera(config, environment)

@@ -63,6 +63,14 @@ class Framing:
         height, width = pixels.shape[:2]
         return self._plan(width, height).cut(pixels)
 
+    def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
+        """The straightened picture, and x, y, width, height of each region in it, in pixels.
+
+        Arguments and errors as `cut`. For people: `cut` is what is judged.
+        """
+        height, width = pixels.shape[:2]
+        return self._plan(width, height).show(pixels)
+
     def _plan(self, width: int, height: int) -> "_Plan":
         plan = self._plans.get((width, height))
         if plan is None:
@@ -93,6 +101,17 @@ class _Plan:
         }
 
     def cut(self, pixels: Pixels) -> dict[str | None, Pixels]:
+        picture = self._straightened(pixels)
+        return {name: picture[at] for name, at in self._slices.items()}
+
+    def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
+        boxes = {
+            name: (x.start, y.start, x.stop - x.start, y.stop - y.start)
+            for name, (y, x) in self._slices.items()
+        }
+        return self._straightened(pixels), boxes
+
+    def _straightened(self, pixels: Pixels) -> Pixels:
         picture = pixels
         if self._matrix is not None:
             warped = cv2.warpPerspective(picture, self._matrix, self._size, flags=cv2.INTER_LINEAR)
@@ -101,7 +120,7 @@ class _Plan:
             picture = np.asarray(cv2.rotate(picture, self._turn), np.uint8)
         if self._flip is not None:
             picture = np.asarray(cv2.flip(picture, self._flip), np.uint8)
-        return {name: picture[at] for name, at in self._slices.items()}
+        return picture
 
 
 def _slices(box: Box | None, key: str, width: int, height: int) -> tuple[slice, slice]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge.capture.camera import FAULT_KINDS
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
@@ -85,8 +86,10 @@ class Health:
                     "fps": fps[reader.id],
                     "last_frame_age_s": _rounded(reader.last_frame_age_s()),
                     "frames": reader.frames,
-                    "skipped": parts.mailbox.replaced(reader.id),
+                    "skipped": parts.mailbox.replaced(reader.id) + reader.passed_over,
+                    "repeated": reader.repeated,
                     "frozen": reader.frozen,
+                    "distrusted": reader.distrusted,
                     "faults": reader.faults,
                     "reconnects": reader.reconnects,
                     "trigger": _trigger(parts.trackers.get(reader.id)),
@@ -133,7 +136,7 @@ class Health:
         faults = [
             f"camera {reader.id}: {reader.why or reader.state}"
             for reader in parts.readers
-            if reader.state in ("frozen", "silent", "lost", "unfit")
+            if reader.state in FAULT_KINDS
         ]
         if parts.publisher.why:
             faults.append(f"broker: {parts.publisher.why}")

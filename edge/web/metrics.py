@@ -62,7 +62,7 @@ class _Snapshot(Collector):
             fps.add_metric([name], camera["fps"])
         yield up
         yield fps
-        for count in ("frames", "skipped", "frozen", "faults", "reconnects"):
+        for count in ("frames", "skipped", "repeated", "frozen", "faults", "reconnects"):
             family = CounterMetricFamily(
                 f"{_PREFIX}camera_{count}", f"Camera: {count} since start", labels=["camera"]
             )
@@ -76,6 +76,15 @@ class _Snapshot(Collector):
             for name, camera in cameras.items():
                 family.add_metric([name], camera["trigger"][count])
             yield family
+        distrusted = CounterMetricFamily(
+            _PREFIX + "camera_distrusted",
+            "Camera: losses and untrustworthy pictures since start",
+            labels=["camera", "kind"],
+        )
+        for name, camera in cameras.items():
+            for kind, number in camera["distrusted"].items():
+                distrusted.add_metric([name, kind], number)
+        yield distrusted
 
 
 def exposition(snapshot: dict[str, Any]) -> tuple[bytes, str]:

@@ -79,12 +79,12 @@ def patience(clock: Clock) -> Patience:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`eventually(condition)`: returns when it holds, fails after 10 s."""
+    """`eventually(condition)`: returns when it holds, fails after 60 s."""
 
     def wait(condition: Callable[[], object]) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < until, "the condition did not hold within 10 s"
+            assert time.monotonic() < until, "the condition did not hold within 60 s"
             time.sleep(0.005)
 
     return wait

@@ -79,9 +79,13 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        ("source: usb0", "must be v4l2:"),
-        ("source: 'picamera:0'", "not in this version"),
-        ("source: 'v4l2:'", "name the device"),
+        ("{source: usb0}", "must be v4l2:"),
+        ("{source: 'picamera:'}", "name the device"),
+        ("{source: 'rtsp://cam', fps: 5}", "fps does nothing for a rtsp: source"),
+        ("{source: 'replay:x', trust: {}}", "trust does nothing for a replay: source"),
+        ("{source: 'test:', trust: {max_age_s: 0}}", "greater than 0"),
+        ("{source: 'test:', controls: {gain: 1}}", "controls does nothing for a test: source"),
+        ("{source: 'v4l2:'}", "name the device"),
         ("{source: 'test:', rate: 5}", "rate does nothing for a test: source"),
         ("{source: 'replay:x', fps: 5}", "fps does nothing for a replay: source"),
         ("{source: 'folder:x', timeout_s: 5}", "timeout_s does nothing for a folder: source"),
@@ -93,7 +97,7 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
 )
 def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
     """A key that does nothing for its source is an error, not a silence."""
-    body = camera.strip("{}")
+    body = camera.removeprefix("{").removesuffix("}")
     text = f"station: s\nmodel: {{path: m}}\ncameras: [{{id: a, {body}}}]\n"
     with pytest.raises(ConfigError, match=r"^config\.yaml:3:") as caught:
         parse_config(text, "config.yaml", Path("/"))

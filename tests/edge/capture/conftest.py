@@ -1,7 +1,10 @@
 """Cameras of every kind, good and bad: scripted ones, and an MJPEG server on this machine."""
 
+import base64
+import hashlib
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,11 @@ class ScriptedCamera:
         self.live = live
         self.closed = 0
         self.steps = steps
+        self.on_read: Callable[[], None] = lambda: None
 
     def read(self, stop: Stop) -> Look | None:
         """The next step."""
+        self.on_read()
         if stop.is_set() or self.closed or not self.steps:
             return None
         step = self.steps.pop(0)
@@ -48,6 +53,8 @@ class FakeCapture:
         self.answers, self.opened = answers, opened
         self.released = 0
         self.settings: dict[int, float] = {}
+        self.formats: list[str] = []
+        self._grabbed: tuple[bool, Any] = (False, None)
         self.arguments: tuple[Any, ...] = ()
 
     def __call__(self, *arguments: Any) -> "FakeCapture":
@@ -59,11 +66,23 @@ class FakeCapture:
         """Whether there is a device."""
         return self.opened and not self.released
 
-    def read(self) -> tuple[bool, Any]:
-        """The next answer; OpenCV gives (False, None) for ever once a device is gone."""
-        if self.released or not self.answers:
-            return False, None
-        return self.answers.pop(0)
+    def grab(self) -> bool:
+        """Takes the next answer; OpenCV gives False for ever once a device is gone."""
+        gone = self.released or not self.answers
+        self._grabbed = (False, None) if gone else self.answers.pop(0)
+        return self._grabbed[0]
+
+    def retrieve(self, _target: Any = None) -> tuple[bool, Any]:
+        """What was grabbed."""
+        return self._grabbed
+
+    def get(self, prop: int) -> float:
+        """The format that is set, when the camera has it, else the one it has."""
+        if prop != cv2.CAP_PROP_FOURCC or not self.formats:
+            return 0.0
+        codes = [float(cv2.VideoWriter.fourcc(*name)) for name in self.formats]
+        wanted = self.settings.get(prop, codes[0])
+        return wanted if wanted in codes else codes[0]
 
     def set(self, prop: int, value: float) -> bool:
         """Remembers a setting."""
@@ -101,7 +120,14 @@ class _MJPEG(BaseHTTPRequestHandler):
     """Sends JPEGs as network cameras do, until the client or the test goes."""
 
     def do_GET(self) -> None:
-        """The stream."""
+        """The stream; a page and nothing are there too."""
+        if not self._let_in():
+            return
+        if not self.path.endswith(".mjpg"):
+            self.send_response(200 if self.path.endswith(".html") else 404)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            return
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
@@ -111,14 +137,47 @@ class _MJPEG(BaseHTTPRequestHandler):
         try:
             while not server.gone.wait(0.02):
                 number += 1
-                _, data = cv2.imencode(".jpg", solid(number * 10 % 256, side=64))
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {data.size}\r\n\r\n"
-                self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+                _, data = cv2.imencode(".jpg", noise(number, side=64))
+                size = data.size // 2 if number == server.damaged else data.size
+                length = f"Content-Length: {size}\r\n" if server.length else ""
+                head = f"--frame\r\nContent-Type: image/jpeg\r\n{length}\r\n"
+                self.wfile.write(head.encode() + data.tobytes()[:size] + b"\r\n")
         except OSError:
             return
 
+    def _let_in(self) -> bool:
+        server = self.server
+        assert isinstance(server, MJPEGServer)
+        said = self.headers.get("Authorization", "")
+        if server.asks == "basic":
+            right = said == "Basic " + base64.b64encode(b"operator:s3cret").decode()
+            question = 'Basic realm="camera"'
+        else:
+            right = server.asks == "" or _digest_is_right(said)
+            question = 'Digest realm="camera", nonce="n1", qop="auth", algorithm=MD5'
+        if not right:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", question)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        return right
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
         """Silent."""
+
+
+def _digest_is_right(said: str) -> bool:
+    """RFC 2617 with qop=auth, for operator:s3cret."""
+    parts = dict(re.findall(r'(\w+)="?([^",]*)"?', said.removeprefix("Digest ")))
+    if parts.get("username") != "operator":
+        return False
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    first, second = md5("operator:camera:s3cret"), md5(f"GET:{parts['uri']}")
+    middle = ":".join(parts[key] for key in ("nonce", "nc", "cnonce", "qop"))
+    return bool(parts["response"] == md5(f"{first}:{middle}:{second}"))
 
 
 class MJPEGServer(ThreadingHTTPServer):
@@ -129,6 +188,9 @@ class MJPEGServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _MJPEG)
         self.gone = threading.Event()
+        self.asks = ""  # basic or digest
+        self.length = True  # whether each part says how long it is
+        self.damaged = 0  # the number of the picture that ends too early
         self.url = f"http://127.0.0.1:{self.server_port}/stream.mjpg"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.capture.camera import Camera
-from edge.capture.opencv import OpenCVCamera
+from edge.capture.rtsp import RTSPCamera
 from edge.capture.sources import open_camera
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
@@ -25,9 +25,9 @@ from tests.edge.capture.conftest import (
 Open = Callable[[], Camera]
 KINDS = [
     *("scripted", "replay", "replay-video", "folder", "test"),
-    *("opencv-fake", "opencv-video", "opencv-http"),
+    *("rtsp-fake", "rtsp-video", "process-http"),
 ]
-INTERRUPTIBLE = KINDS[:5]
+INTERRUPTIBLE = [*KINDS[:5], "process-http"]
 
 
 @pytest.fixture(params=KINDS)
@@ -50,13 +50,13 @@ def opened(
 
     def video() -> Camera:
         path = request.getfixturevalue("video")
-        return OpenCVCamera(
-            camera_config("http://video"), lambda _source, *rest: cv2.VideoCapture(str(path), *rest)
+        return RTSPCamera(
+            camera_config("rtsp://video"), lambda _source, *rest: cv2.VideoCapture(str(path), *rest)
         )
 
     def http() -> Camera:
         server: MJPEGServer = request.getfixturevalue("mjpeg_server")
-        return source(server.url, timeout_s=5)
+        return source(server.url, timeout_s=20)
 
     pictures: list[tuple[bool, Any]] = [(True, noise(n)) for n in range(2)]
     openers: dict[str, Open] = {
@@ -65,9 +65,9 @@ def opened(
         "replay-video": lambda: source(f"replay:{request.getfixturevalue('video')}"),
         "folder": lambda: source(f"folder:{drop}"),
         "test": lambda: source("test:", fps=1000, width=64, height=48),
-        "opencv-fake": lambda: OpenCVCamera(camera_config("http://x"), FakeCapture(pictures)),
-        "opencv-video": video,
-        "opencv-http": http,
+        "rtsp-fake": lambda: RTSPCamera(camera_config("rtsp://x"), FakeCapture(pictures)),
+        "rtsp-video": video,
+        "process-http": http,
     }
     return openers[kind]()
 
@@ -135,16 +135,25 @@ def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
         ("replay:{tmp}", "no .jpg, .png or .bmp picture in {tmp}; check the path"),
         ("folder:{tmp}/none", "{tmp}/none is no folder; create it, or correct the source"),
         ("v4l2:/dev/video77", "no such device; `ls /dev/v4l/by-id` lists the cameras"),
-        ("http://u:s3cret@127.0.0.1:9/x", "http://***@127.0.0.1:9/x: cannot be opened; check"),
+        (
+            "http://u:s3cret@127.0.0.1:9/x",
+            "http://***@127.0.0.1:9/x: cannot be opened (Connection refused",
+        ),
     ],
 )
-def test_what_is_not_there_is_one_sentence(
-    source: str, words: str, tmp_path: Path, environment: Environment
-) -> None:
+def test_what_is_not_there_is_one_sentence(source: str, words: str, tmp_path: Path) -> None:
     """Opening what is not there is a CameraError with the place and the mend, without password."""
     config = camera_config(source.format(tmp=tmp_path))
+
+    def read_once() -> None:
+        camera = open_camera(config, Environment(), lambda _receipt: False)
+        try:
+            camera.read(Stop())
+        finally:
+            camera.close()
+
     with pytest.raises(CameraError) as caught:
-        open_camera(config, environment, lambda _receipt: False)
+        read_once()
     text = str(caught.value)
     assert words.format(tmp=tmp_path) in text
     assert "\n" not in text

@@ -1,0 +1,137 @@
+"""`python -m edge.capture.child`: the process that reads one driven camera for the daemon.
+
+Only what the source needs is imported here, and nothing of the daemon's threads. It ends when the
+daemon ends, however that happens.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from socket import socket
+
+import numpy as np
+
+from edge.capture.camera import DrivenCamera, Look
+from edge.capture.channel import Channel, ChannelClosed, Message
+from edge.capture.ring import RingWriter, Shape
+from edge.config import CameraConfig
+from edge.environment import Stop
+from edge.errors import CameraError
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
+_MAX_TEXT = 2000
+
+Opener = Callable[[CameraConfig], DrivenCamera]
+
+
+def main(opener: Opener) -> int:
+    """Serves until the daemon goes. `sys.argv` names the socket and the shared memory."""
+    channel = Channel(socket(fileno=int(sys.argv[1])))
+    with contextlib.suppress(ChannelClosed):  # the daemon has closed the camera, or has gone
+        _serve(channel, int(sys.argv[2]), opener)
+    return 0
+
+
+def _serve(channel: Channel, memory: int, opener: Opener) -> None:
+    setup = channel.receive(None)
+    assert setup is not None
+    config = CameraConfig.model_validate(setup["config"])
+    _become_a_child(int(setup["parent"]), config.id)
+    channel.send({"hello": os.getpid()})
+    try:
+        camera = opener(config)
+        try:
+            _stream(channel, memory, camera)
+        finally:
+            camera.close()
+    except CameraError as error:
+        channel.send({"lost": str(error)[:_MAX_TEXT], "kind": error.kind})
+    except ChannelClosed:
+        raise
+    except Exception as error:  # noqa: BLE001  outermost loop of this process
+        traceback.print_exc()
+        why = f"unexpected fault in the camera's driver ({error!r})"
+        channel.send({"lost": why[:_MAX_TEXT], "kind": "lost"})
+
+
+def _become_a_child(parent: int, name: str) -> None:
+    """Dies with the daemon, leaves stopping to it, and leaves no core file when a driver crashes
+    every few seconds."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before that line
+        raise ChannelClosed
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, f"camera-{name}".encode()[:15], 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
+
+
+def _stream(channel: Channel, memory: int, camera: DrivenCamera) -> None:
+    stop = Stop()
+    shape = _first_shape(camera, stop)
+    channel.send({"opened": list(shape)})
+    writer: RingWriter | None = None
+    over = 1  # the first picture has only shown the shape
+    while True:
+        _grab(camera, stop)
+        at = time.monotonic()
+        want = channel.receive(0)
+        if want is None:
+            over += 1
+            continue
+        writer = writer or RingWriter(memory, shape)
+        channel.send(_answer(camera, writer, want, shape, at) | {"over": over})
+        over = 0
+
+
+def _grab(camera: DrivenCamera, stop: Stop) -> None:
+    if not camera.grab(stop):
+        raise CameraError("the stream has ended; check the camera or the server")
+
+
+def _first_shape(camera: DrivenCamera, stop: Stop) -> Shape:
+    """Of the first picture that can be decoded; the daemon watches the time."""
+    while True:
+        _grab(camera, stop)
+        pixels = camera.retrieve(None).pixels
+        if pixels is not None:
+            height, width, channels = pixels.shape
+            return height, width, channels
+
+
+def _answer(
+    camera: DrivenCamera, writer: RingWriter, want: Message, shape: Shape, at: float
+) -> Message:
+    """Writes the grabbed picture into the slot that the daemon lent."""
+    slot, number = int(want["want"]), int(want["number"])
+    target = writer.target(slot)
+    writer.begin(slot, number)
+    look: Look = camera.retrieve(target)
+    pixels = look.pixels
+    if pixels is None:
+        return {"number": number, "fault": str(look.fault)[:_MAX_TEXT], "kind": look.fault_kind}
+    if pixels.shape != shape:
+        height, width = pixels.shape[:2]
+        raise CameraError(
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {width}×{height}; "
+            "check the camera's settings",
+            kind="wrong_size",
+        )
+    if not np.may_share_memory(pixels, target):
+        np.copyto(target, pixels)
+    writer.finish(slot, number)
+    taken = look.captured_tick
+    return {"number": number, "at": at if taken is None else min(taken, at)}
+
+
+if __name__ == "__main__":
+    from edge.capture.drivers import open_driver
+
+    sys.exit(main(open_driver))

@@ -1,0 +1,179 @@
+"""Whether a live picture may be judged: fresh, new, of the right size, lit and in focus."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.capture.camera import Distrust, Pixels
+from edge.config import CameraConfig
+
+_ROWS = 8  # every eighth row tells two pictures of a noisy sensor apart; only equal ones are
+_STEP = 8  # compared whole, and light is measured on every eighth pixel of every eighth row
+_TAIL = 0.005  # dead and hot pixels, and the gleam of a screw, say nothing of the light
+_FOCUS_SIDE = 640
+_REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a picture is not judged. `repeated`: it was judged already, and that alone is no fault
+    of the camera yet."""
+
+    kind: Distrust
+    why: str
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Grey levels, 0 to 255, below and above which half a per cent of a picture lies."""
+
+    low: int
+    high: int
+
+    @property
+    def contrast(self) -> int:
+        """The range between the two."""
+        return self.high - self.low
+
+
+def light(pixels: Pixels) -> Light:
+    """The light of a BGR picture, uint8, (height, width, 3)."""
+    step = max(1, min(_STEP, min(pixels.shape[:2]) // 32))
+    grey = pixels[::step, ::step].sum(axis=2, dtype=np.uint16) // 3
+    shares = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
+    low = int(np.searchsorted(shares, _TAIL, side="right"))
+    high = int(np.searchsorted(shares, 1 - _TAIL))
+    return Light(low, min(255, max(low, high)))
+
+
+def focus(pixels: Pixels) -> float:
+    """Sharpness of the middle of a BGR picture, uint8, (height, width, 3): the variance of its
+    Laplacian. Only to be compared with pictures of the same scene, size and light."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, (height - _FOCUS_SIDE) // 2), max(0, (width - _FOCUS_SIDE) // 2)
+    middle = pixels[top : top + _FOCUS_SIDE, left : left + _FOCUS_SIDE]
+    grey = cv2.cvtColor(np.ascontiguousarray(middle), cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_16S).var())
+
+
+def _same(one: Pixels | None, other: Pixels) -> bool:
+    return (
+        one is not None
+        and np.array_equal(one[::_ROWS], other[::_ROWS])
+        and np.array_equal(one, other)
+    )
+
+
+class Trust:
+    """Looks at every picture of one live camera. Not for use by two threads at once."""
+
+    def __init__(self, config: CameraConfig) -> None:
+        """The size that counts is the configured one, else that of the first picture: a camera
+        that comes back with another size shows something else than the model was tried on."""
+        self.counts: Counter[str] = Counter()
+        self.repeated = 0
+        self._limits = config.trust
+        self._frozen_after = config.frozen_after
+        self._timeout_s = config.timeout_s
+        self._width, self._height = config.width, config.height
+        self._before: Pixels | None = None
+        self._trusted: Pixels | None = None
+        self._same = 0
+        self._since: float | None = None
+
+    def reopened(self) -> None:
+        """The camera was opened again. What it shows now must differ from what it showed before,
+        else it was not taken since."""
+        self._same, self._since = 0, None
+        # out of the memory of a process that has gone
+        self._before = None if self._before is None else self._before.copy()
+        self._trusted = None if self._trusted is None else self._trusted.copy()
+
+    def judge(self, pixels: Pixels, age_s: float) -> Doubt | None:
+        """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged."""
+        same = self._of_sameness(pixels)
+        doubt = (
+            self._of_size(pixels)
+            or self._of_age(age_s)
+            or same
+            or self._of_light(pixels)
+            or self._of_focus(pixels)
+        )
+        if doubt is not None and not doubt.repeated:
+            self.counts[doubt.kind] += 1
+        elif doubt is not None:
+            self.repeated += 1
+        else:
+            self._trusted = pixels
+        return doubt
+
+    def needs_a_new_start(self, kind: str | None, now: float) -> bool:
+        """Whether doubts that a new start may end have lasted for `timeout_s`. `kind` is that of
+        this picture's doubt, `now` monotonic seconds."""
+        if kind not in _REOPEN:
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        return now - self._since >= self._timeout_s
+
+    def _of_size(self, pixels: Pixels) -> Doubt | None:
+        height, width = pixels.shape[:2]
+        self._width, self._height = self._width or width, self._height or height
+        if (width, height) == (self._width, self._height):
+            return None
+        return Doubt(
+            "wrong_size",
+            f"wrong size: {width}×{height}, not {self._width}×{self._height}; set the camera, or "
+            "width and height in config.yaml",
+        )
+
+    def _of_age(self, age_s: float) -> Doubt | None:
+        if age_s <= self._limits.max_age_s:
+            return None
+        return Doubt(
+            "stale", f"stale: taken {age_s:.2f} s ago (trust.max_age_s {self._limits.max_age_s:g})"
+        )
+
+    def _of_sameness(self, pixels: Pixels) -> Doubt | None:
+        # Also the last one that was judged: some cameras fall back to it after a fault.
+        before, self._before = self._before, pixels
+        if not _same(before, pixels) and not _same(self._trusted, pixels):
+            self._same = 0
+            return None
+        self._same += 1
+        why = f"camera frozen: the same picture {self._same + 1} times in a row"
+        return Doubt("frozen", why, repeated=self._same + 1 < self._frozen_after)
+
+    def _of_light(self, pixels: Pixels) -> Doubt | None:
+        limits, found = self._limits, light(pixels)
+        if found.high < limits.dark_below:
+            return Doubt(
+                "dark",
+                f"dark: the brightest spots have grey level {found.high} (trust.dark_below "
+                f"{limits.dark_below}); check lamp, exposure and lens cap",
+            )
+        if found.low > limits.bright_above:
+            return Doubt(
+                "bright",
+                f"saturated: the darkest spots have grey level {found.low} (trust.bright_above "
+                f"{limits.bright_above}); check lamp and exposure",
+            )
+        if found.contrast < limits.min_contrast:
+            return Doubt(
+                "covered",
+                f"covered: one even tone, grey levels {found.low} to {found.high} "
+                f"(trust.min_contrast {limits.min_contrast}); check what is before the lens",
+            )
+        return None
+
+    def _of_focus(self, pixels: Pixels) -> Doubt | None:
+        wanted = self._limits.min_focus
+        if wanted is None or (found := focus(pixels)) >= wanted:
+            return None
+        return Doubt(
+            "blurred",
+            f"out of focus: sharpness {found:.1f} (trust.min_focus {wanted:g}); check the lens",
+        )

@@ -1,0 +1,113 @@
+"""`v4l2:/dev/video0`: cameras of the Linux kernel, through OpenCV, with MJPEG taken as the camera
+sends it."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.capture.camera import DrivenCamera, Look, Pixels
+from edge.capture.v4l2controls import set_controls
+from edge.config import CameraConfig
+from edge.environment import Stop
+from edge.errors import CameraError, PictureError
+from edge.picture import decode_picture
+
+_MJPEG = ("MJPG", "JPEG")
+
+
+class V4L2Camera(DrivenCamera):
+    """A camera with a device file; best named by /dev/v4l/by-id, which stays when the camera is
+    plugged in again and gets another number. `opener` exists so that tests can hand in a bad one.
+    """
+
+    def __init__(self, config: CameraConfig, opener: Callable[..., Any] = cv2.VideoCapture) -> None:
+        """Sets the camera as configured. Raises CameraError, naming what it does not take."""
+        self._name = config.source
+        device = Path(config.rest)
+        if not device.exists():
+            raise CameraError(
+                f"{self._name}: there is no such device; `ls /dev/v4l/by-id` lists the cameras"
+            )
+        if not os.access(device, os.R_OK | os.W_OK):
+            raise CameraError(f"{self._name}: no permission; add the user to the group `video`")
+        self._capture = opener(str(device), cv2.CAP_V4L2)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise CameraError(
+                f"{self._name}: cannot be opened; another program may hold it, or it is no camera"
+            )
+        try:
+            self._set(config)
+            set_controls(device, config.controls)
+        except CameraError:
+            self._capture.release()
+            raise
+        self._raw = self._fourcc() in _MJPEG
+        if self._raw:
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        self._taken: float | None = None
+
+    def grab(self, stop: Stop) -> bool:  # noqa: ARG002  OpenCV cannot be interrupted
+        """The next frame. Raises CameraError when none comes."""
+        if not self._capture.grab():
+            raise CameraError(f"{self._name}: delivers no picture; check the cable and the power")
+        return True
+
+    def retrieve(self, target: Pixels | None) -> Look:
+        """The picture of that frame. OpenCV may answer True without one."""
+        if self._raw:
+            return self._decoded()
+        taken, pixels = self._capture.retrieve(target)
+        if not taken or pixels is None or pixels.size == 0:
+            return Look(None, fault=f"{self._name}: a picture could not be decoded")
+        if pixels.ndim == 2:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+        return Look(np.asarray(pixels, np.uint8), captured_tick=self._stamp())
+
+    def close(self) -> None:
+        """Gives the device back."""
+        self._capture.release()
+
+    def _decoded(self) -> Look:
+        taken, data = self._capture.retrieve()
+        if not taken or data is None or data.size == 0:
+            return Look(None, fault=f"{self._name}: the camera sent an empty picture")
+        try:
+            pixels = decode_picture(np.asarray(data, np.uint8).tobytes(), self._name)
+        except PictureError as error:
+            return Look(None, fault=str(error))
+        return Look(pixels, captured_tick=self._stamp())
+
+    def _stamp(self) -> float | None:
+        """The driver's stamp, when it is of the clock that we use: most drivers stamp so."""
+        stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        now = time.monotonic()
+        return stamp if 0.0 < now - stamp < 3600.0 else None
+
+    def _set(self, config: CameraConfig) -> None:
+        if config.pixel_format is not None:
+            wanted = config.pixel_format.upper().ljust(4)
+            if len(wanted) == 4:
+                self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wanted))
+            if self._fourcc() != wanted.strip():
+                raise CameraError(
+                    f"{self._name}: does not give pixel_format {config.pixel_format} (gives "
+                    f"{self._fourcc()}); `v4l2-ctl --list-formats-ext` lists what it can"
+                )
+        for prop, value in (
+            (cv2.CAP_PROP_FRAME_WIDTH, config.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, config.height),
+            (cv2.CAP_PROP_FPS, config.fps),
+        ):
+            if value is not None:
+                self._capture.set(prop, value)
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the frame read is then at most one old
+
+    def _fourcc(self) -> str:
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
+        return code.to_bytes(4, "little", signed=code < 0).decode("latin-1").strip()

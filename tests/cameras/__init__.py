@@ -1,0 +1,1 @@
+"""Real camera servers and the faults of real cameras; run by `make test-capture`."""

@@ -1,0 +1,69 @@
+"""Cameras that misbehave at random, in real processes: benchmarks/camera_faults.py, briefly."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.camera_faults import run
+from edge.capture.camera import Camera
+from edge.capture.mailbox import Mailbox
+from edge.capture.process import ProcessCamera
+from edge.capture.reader import Reader
+from edge.environment import Environment, Stop
+from tests.edge.capture.conftest import camera_config
+from tests.edge.conftest import Eventually
+
+FAULTY = "tests.edge.capture.faulty"
+
+
+@pytest.mark.inference
+def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) -> None:
+    """Among faults by chance, no picture that is not fresh and real passes, and every picture that
+    is missing is in a counter."""
+    assert redness_model.exists()
+    assert run(count=60, seed=42, cameras=3, say=False) == []
+
+
+def test_hung_camera_recovers_and_touches_no_other(eventually: Eventually) -> None:
+    """Of four cameras one hangs: it is killed and comes back by itself, while the three others are
+    never opened again and every one of their pictures is accounted for."""
+    mailbox, stop, environment = Mailbox(), Stop(), Environment()
+    opened: dict[str, int] = {}
+
+    def reader(name: str) -> Reader:
+        def opener() -> Camera:
+            opened[name] = opened.get(name, 0) + 1
+            script = "good,good,good,hang" if (name, opened[name]) == ("c0", 1) else "good"
+            config = camera_config(
+                f"v4l2:{script}", fps=20, timeout_s=1.0 if name == "c0" else 60, open_timeout_s=60
+            )
+            return ProcessCamera(config, environment, FAULTY)
+
+        config = camera_config("v4l2:x").model_copy(update={"id": name})
+        return Reader(config, opener, mailbox, environment, stop, first_pause_s=0.01)
+
+    readers = [reader(f"c{n}") for n in range(4)]
+    threads = [threading.Thread(target=r.run, name=f"camera-{r.id}") for r in readers]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: readers[0].losses["silent"] >= 1)
+        before = [r.frames for r in readers]
+        eventually(
+            lambda: (
+                readers[0].state == "live"
+                and all(r.frames >= count + 10 for r, count in zip(readers, before))
+            )
+        )
+        assert readers[0].state == "live"
+        assert readers[0].reconnects == 1
+        for other in readers[1:]:
+            assert other.state == "live"
+            assert other.distrusted == {}
+            assert opened[other.id] == 1
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,271 @@
+"""A camera in a process of its own: real processes, real shared memory, real faults."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from edge.capture.camera import Look
+from edge.capture.process import ProcessCamera
+from edge.capture.ring import SLOTS
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from tests.edge.capture.conftest import camera_config
+from tests.edge.capture.faulty import number_of, numbered
+from tests.edge.conftest import Eventually
+
+FAULTY = "tests.edge.capture.faulty"
+Start = Callable[..., ProcessCamera]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """`start("good,hang", timeout_s=1)`: a camera in a process that misbehaves in that way."""
+    made: list[ProcessCamera] = []
+
+    def make(script: str, **options: Any) -> ProcessCamera:
+        options = {"timeout_s": 20, "open_timeout_s": 30, **options}
+        config = camera_config(f"v4l2:{script}", **options)
+        made.append(ProcessCamera(config, Environment(), FAULTY))
+        return made[-1]
+
+    yield make
+    for camera in made:
+        camera.close()
+        assert not psutil.pid_exists(camera.pid)
+
+
+def read(camera: ProcessCamera) -> Look:
+    """One look, which must come."""
+    look = camera.read(Stop())
+    assert look is not None
+    return look
+
+
+def read_to_the_end(camera: ProcessCamera) -> None:
+    """Until it raises; no script is longer than twenty steps."""
+    for _ in range(20):
+        camera.read(Stop())
+
+
+def number(look: Look) -> int:
+    """The number in the picture of a look."""
+    assert look.pixels is not None
+    return number_of(look.pixels)
+
+
+@pytest.mark.parametrize("step", ["good", "in-place"])
+def test_pictures_arrive_whole_and_in_order(start: Start, step: str) -> None:
+    """Every picture is the one that the driver gave, pixel by pixel, newer than the one before, and
+    those that made way are counted."""
+    camera = start(step, fps=500)
+    looks = [read(camera) for _ in range(40)]
+    count = 0
+    for look in looks[: SLOTS - 2]:
+        assert look.pixels is not None
+    for look in looks:
+        count += look.passed_over + 1
+        assert number(look) == count
+        np.testing.assert_array_equal(look.pixels, numbered(count))
+
+
+def test_a_picture_that_is_held_is_never_written_over(start: Start) -> None:
+    """However many pictures somebody holds, each stays as it was, and reading goes on."""
+    camera = start("good", fps=1000)
+    held = [read(camera) for _ in range(3 * SLOTS)]
+    numbers = [number(look) for look in held]
+    for _ in range(3 * SLOTS):
+        read(camera)
+    for look, seen in zip(held, numbers):
+        np.testing.assert_array_equal(look.pixels, numbered(seen))
+    assert camera.copied > 0
+
+
+def test_pictures_are_not_copied_while_slots_are_free(start: Start) -> None:
+    """One who lets go of each picture sees them where the child wrote them, and nobody can write
+    into them."""
+    camera = start("good", fps=1000)
+    for _ in range(5 * SLOTS):
+        look = read(camera)
+        assert look.pixels is not None
+        assert not look.pixels.flags.owndata
+        assert not look.pixels.flags.writeable
+    assert camera.copied == 0
+
+
+def test_a_view_keeps_its_slot(start: Start) -> None:
+    """Part of a picture keeps the whole slot, also when the picture itself was let go."""
+    camera = start("good", fps=1000)
+    look = read(camera)
+    assert look.pixels is not None
+    seen, part = number(look), look.pixels[::2, 3:, ::-1]
+    del look
+    for _ in range(4 * SLOTS):
+        read(camera)
+    np.testing.assert_array_equal(part, numbered(seen)[::2, 3:, ::-1])
+
+
+def test_pictures_outlive_their_process(start: Start) -> None:
+    """What was read may be judged when the camera has gone."""
+    camera = start("good,good,good,crash")
+    looks = [read(camera)]
+    with pytest.raises(CameraError):
+        looks.extend(iter(lambda: read(camera), None))
+    camera.close()
+    for look in looks:
+        np.testing.assert_array_equal(look.pixels, numbered(number(look)))
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "kind"),
+    [
+        ("good,good,good,crash", r"its driver crashed \(SIGSEGV\); it is started anew", "lost"),
+        ("good,good,good,exit", "its process ended with code 3; it is started anew", "lost"),
+        ("good,good,good,raise", "unexpected fault in the camera's driver", "lost"),
+        ("good,good,good,lost", "faulty: lost; check the cable", "lost"),
+        ("good,good,good,end", "the stream has ended", "lost"),
+        ("good,good,good,size", "wrong size: pictures were 160×48, now 160×60", "wrong_size"),
+        ("good,good,good,liar", "its process says what makes no sense", "lost"),
+        ("no-open", "faulty: cannot be opened; check the cable", "lost"),
+        ("crash", r"its driver crashed \(SIGSEGV\)", "lost"),
+    ],
+)
+def test_what_ends_a_camera_is_one_sentence(
+    start: Start, script: str, words: str, kind: str
+) -> None:
+    """Whatever ends the process is a CameraError that says what happened, and it is gone."""
+    camera = start(script)
+    with pytest.raises(CameraError, match=words) as caught:
+        read_to_the_end(camera)
+    assert caught.value.kind == kind
+    with pytest.raises(CameraError):
+        camera.read(Stop())
+
+
+@pytest.mark.parametrize("script", ["good,good,good,hang", "good,good,good,stop"])
+def test_a_hung_driver_is_killed(start: Start, script: str) -> None:
+    """A driver that hangs, or a process that stands, is silent after timeout_s and is killed."""
+    camera = start(script, timeout_s=0.3)
+    with pytest.raises(CameraError, match=r"no frame for 0\.3 s") as caught:
+        read_to_the_end(camera)
+    assert caught.value.kind == "silent"
+    assert not psutil.pid_exists(camera.pid)
+
+
+def test_an_opening_that_hangs_is_killed(start: Start) -> None:
+    """A device that does not open is silent after open_timeout_s."""
+    camera = start("hang-open", open_timeout_s=0.2)
+    with pytest.raises(CameraError, match="open_timeout_s") as caught:
+        camera.read(Stop())
+    assert caught.value.kind == "silent"
+    assert not psutil.pid_exists(camera.pid)
+
+
+def test_damaged_pictures_are_faults_and_life_goes_on(start: Start) -> None:
+    """A picture that cannot be decoded is a look with its sentence; the next one is good."""
+    camera = start("good,damaged,damaged,damaged,good", fps=200)
+    looks = [read(camera) for _ in range(6)]
+    faults = [look for look in looks if look.fault]
+    assert faults
+    assert all(look.fault_kind == "decode" and look.pixels is None for look in faults)
+    assert "truncated" in str(faults[0].fault)
+    assert looks[-1].pixels is not None
+
+
+def test_capture_time_is_the_drivers(start: Start) -> None:
+    """A driver's time stamp travels; a picture without one was taken when it came."""
+    late, plain = start("good,late"), start("in-place")
+    taken = read(late).captured_tick
+    assert taken is not None
+    assert 59 < time.monotonic() - taken < 120
+    before = time.monotonic()
+    assert before <= (read(plain).captured_tick or 0) <= time.monotonic()
+
+
+def test_reading_ends_on_stop(start: Start, eventually: Eventually) -> None:
+    """On stop the read ends without a picture, also while the driver hangs."""
+    stop = Stop()
+    camera = start("good,hang", timeout_s=600)
+
+    class Soon(Stop):
+        asked = 0
+
+        def is_set(self) -> bool:
+            self.asked += 1
+            return self.asked > 5
+
+    assert camera.read(Soon()) is None
+    stop.set()
+    camera.close()
+    assert not psutil.pid_exists(camera.pid)
+
+
+def test_the_process_dies_with_the_daemon(eventually: Eventually) -> None:
+    """A daemon that is killed leaves no process behind, also when the driver hangs."""
+    program = (
+        "from edge.capture.process import ProcessCamera\n"
+        "from edge.config import CameraConfig\n"
+        "from edge.environment import Environment, Stop\n"
+        f"camera = ProcessCamera(CameraConfig(id='top', source='v4l2:good,good,hang'), "
+        f"Environment(), {FAULTY!r})\n"
+        "camera.read(Stop())\n"
+        "print(camera.pid, flush=True)\n"
+        "while True: camera.read(Stop())\n"
+    )
+    daemon = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert daemon.stdout is not None
+    pid = int(daemon.stdout.readline())
+    assert psutil.pid_exists(pid)
+    daemon.kill()
+    daemon.wait(20)
+    daemon.stdout.close()
+
+    def gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # nobody reaps here
+        except psutil.NoSuchProcess:
+            return True
+
+    eventually(gone)
+
+
+def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:
+    """Signals that stop the whole group leave the camera to the daemon's orderly shutdown."""
+    camera = start("good", fps=200)
+    read(camera)
+    os.kill(camera.pid, signal.SIGTERM)
+    os.kill(camera.pid, signal.SIGINT)
+    for _ in range(5):
+        assert read(camera).pixels is not None
+
+
+def test_restarts_leave_nothing_behind(start: Start) -> None:
+    """After many deaths there is no process, no file descriptor and no shared memory more."""
+    me = psutil.Process()
+
+    def life(script: str) -> None:
+        camera = start(script, timeout_s=0.2)
+        held = camera.read(Stop())
+        with pytest.raises(CameraError):
+            read_to_the_end(camera)
+        camera.close()
+        del held
+
+    life("good,good,crash")
+    before = (me.num_fds(), len(me.children()), memory_maps())
+    for script in ("good,good,crash", "good,good,hang", "good,good,exit", "good,good,size") * 3:
+        life(script)
+    assert (me.num_fds(), len(me.children()), memory_maps()) == before
+
+
+def memory_maps() -> int:
+    """How many shared-memory segments of cameras this process has mapped."""
+    with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123  a file of the kernel
+        return sum("memfd:camera" in line for line in file)

@@ -1,0 +1,95 @@
+"""Picture slots in shared memory, both ends in one process so that each order can be tried."""
+
+import mmap
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from edge.capture.ring import SLOTS, Ring, RingWriter, Shape, new_memory
+from edge.errors import CameraError
+
+SHAPE: Shape = (48, 64, 3)
+
+
+@pytest.fixture
+def memory() -> Iterator[int]:
+    """Empty memory without a name."""
+    file = new_memory("top")
+    yield file
+    os.close(file)
+
+
+def test_torn_picture_is_refused(memory: int) -> None:
+    """A picture that is not finished, that is another's, or whose slot was begun anew is torn."""
+    ring, writer = Ring(memory, SHAPE), RingWriter(memory, SHAPE)
+    slot = ring.lend()
+    with pytest.raises(CameraError, match="torn"):
+        ring.take(slot, 1)
+    slot = ring.lend()
+    writer.begin(slot, 1)
+    with pytest.raises(CameraError, match="torn"):
+        ring.take(slot, 1)
+    slot = ring.lend()
+    writer.begin(slot, 1)
+    writer.finish(slot, 1)
+    with pytest.raises(CameraError, match="torn"):
+        ring.take(slot, 2)
+    slot = ring.lend()
+    writer.begin(slot, 3)
+    writer.finish(slot, 3)
+    assert ring.take(slot, 3).shape == SHAPE
+
+
+def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
+    """A slot is lent to one picture at a time; the spare one only when no other is free."""
+    ring, writer = Ring(memory, SHAPE), RingWriter(memory, SHAPE)
+    held = []
+    for number in range(1, SLOTS):
+        slot = ring.lend()
+        writer.begin(slot, number)
+        writer.target(slot)[:] = number
+        writer.finish(slot, number)
+        held.append(ring.take(slot, number))
+    assert ring.lend() == 0
+    for number in (SLOTS, SLOTS + 1):  # copied out of the spare slot, so each stays what it was
+        writer.begin(0, number)
+        writer.target(0)[:] = number
+        writer.finish(0, number)
+        held.append(ring.take(0, number))
+    assert ring.copied == 2
+    assert [int(pixels[7, 7, 1]) for pixels in held] == list(range(1, SLOTS + 2))
+    del held[2]
+    assert ring.lend() > 0
+    assert ring.lend() == 0
+
+
+def test_a_mad_child_cannot_pull_the_memory_away(memory: int) -> None:
+    """The memory's size is sealed: a shrunk file under a mapping would end the daemon."""
+    Ring(memory, SHAPE)
+    with pytest.raises(PermissionError):
+        os.ftruncate(memory, 0)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 5, 4), (100_000, 100_000, 3), (-1, -1, 3)])
+def test_shape_that_no_camera_has_is_refused(memory: int, shape: Shape) -> None:
+    """What a child says of its pictures is not believed blindly."""
+    with pytest.raises(CameraError, match="are no pictures of a camera"):
+        Ring(memory, shape)
+
+
+def test_slots_lie_apart(memory: int) -> None:
+    """Writing all of one slot changes no other."""
+    ring, writer = Ring(memory, SHAPE), RingWriter(memory, SHAPE)
+    for slot in range(SLOTS):
+        writer.target(slot)[:] = 7
+        writer.begin(slot, slot + 1)
+        writer.finish(slot, slot + 1)
+    whole = np.frombuffer(mmap.mmap(memory, 0), np.uint8)
+    before = whole.copy()
+    writer.target(2)[:] = 9
+    changed = np.flatnonzero(before != whole)
+    assert changed.size == np.prod(SHAPE)
+    assert np.ptp(changed) == changed.size - 1
+    assert ring.shape == SHAPE
