@@ -1,4 +1,4 @@
-"""`edge-inspect snapshot`: what a camera sees, straightened by its view, with its regions drawn in."""
+"""`edge-inspect snapshot`: what a camera sees, straightened by its view, its regions drawn in."""
 
 import sys
 from pathlib import Path
