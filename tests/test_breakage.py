@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.breakage import BREAKAGES, ROOT, Breakage
+from scripts.breakage import ROOT
+from scripts.breakages import BREAKAGES, Breakage
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)

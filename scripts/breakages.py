@@ -1,0 +1,265 @@
+"""What is broken on purpose by scripts.breakage, and the tests that should notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """What is broken, where, how, and the tests that should notice."""
+
+    name: str
+    file: str
+    good: str
+    bad: str
+    tests: str
+
+
+BREAKAGES = [
+    Breakage(
+        "a score at reject_at no longer fails",
+        "edge/inspection/decision.py",
+        "if score >= at.reject_at:",
+        "if score > at.reject_at:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a score at review_from passes",
+        "edge/inspection/decision.py",
+        "if score >= at.review_from:",
+        "if score > at.review_from:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "score is P(ok)",
+        "edge/inspection/decision.py",
+        "np.clip(1.0 - by_label[ok_label], 0.0, 1.0)",
+        "np.clip(by_label[ok_label], 0.0, 1.0)",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a score that is no number passes",
+        "edge/inspection/decision.py",
+        "float(np.clip(1.0 - by_label[ok_label], 0.0, 1.0))",
+        "max(0.0, min(1.0, 1.0 - by_label[ok_label]))",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a fault becomes pass",
+        "edge/operation/judge.py",
+        'verdict=judgement.outcome if judgement else "error"',
+        'verdict=judgement.outcome if judgement else "pass"',
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "the deadline is ignored",
+        "edge/operation/judge.py",
+        "if age_ms <= self._deadline_ms:",
+        "if True:",
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "a frame from before the trigger is taken",
+        "edge/capture/tracker.py",
+        "elif frame.captured_tick >= part.due:",
+        "elif True:",
+        "tests/edge/capture/test_tracker.py",
+    ),
+    Breakage(
+        "a frame serves two parts",
+        "edge/capture/tracker.py",
+        "return [*shots, Shot(part, _owned(frame))]",
+        "shots.append(Shot(part, _owned(frame)))",
+        "tests/edge/capture/test_tracker.py",
+    ),
+    Breakage(
+        "a part's deadline is ignored",
+        "edge/capture/tracker.py",
+        "if tick >= each.part.until:",
+        "if False:",
+        "tests/edge/capture/test_tracker.py",
+    ),
+    Breakage(
+        "a late judgement of a part counts",
+        "edge/operation/judge.py",
+        "if tick <= part.until:",
+        "if True:",
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "open parts are forgotten at the stop",
+        "edge/operation/assembly.py",
+        "for part in tracker.shut():",
+        "for part in tracker.shut()[:0]:",
+        "tests/edge/operation",
+    ),
+    Breakage(
+        "hysteresis raises the thresholds",
+        "edge/inspection/decision.py",
+        "at.review_from - by)",
+        "at.review_from + by)",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "colours stay BGR",
+        "edge/inspection/preprocess.py",
+        "cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)",
+        "resized",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "resize without averaging",
+        "edge/inspection/preprocess.py",
+        "cv2.INTER_AREA if shrinks",
+        "cv2.INTER_NEAREST if shrinks",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "resize by interpolation",
+        "edge/inspection/preprocess.py",
+        "cv2.INTER_AREA if shrinks",
+        "cv2.INTER_LINEAR if shrinks",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "golden pictures are not compared",
+        "edge/inspection/inspector.py",
+        "if abs(score - picture.score) > GOLDEN_TOLERANCE:",
+        "if False:",
+        "tests/edge/inspection",
+    ),
+    Breakage(
+        "a refused row counts as acknowledged",
+        "edge/delivery/publisher.py",
+        "event.code < 0x80",
+        "event.code < 0x100",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "a row is forgotten when it is sent",
+        "edge/delivery/publisher.py",
+        "            self._handed = max(self._handed, row.seq)",
+        "            self._acknowledge.accept(row.seq)",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "what was in flight is not sent again",
+        "edge/delivery/publisher.py",
+        "        self._cursor = 0\n",
+        "        pass\n",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "seq skips a number",
+        "edge/delivery/outbox.py",
+        "first = _last_seq(db) + 1",
+        "first = _last_seq(db) + 2",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "seq is used again after its row has gone",
+        "edge/delivery/outbox.py",
+        """db.execute("SELECT seq FROM sqlite_sequence WHERE name='outbox'").fetchone()""",
+        'db.execute("SELECT max(seq) FROM outbox").fetchone()',
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "receipts are not stored",
+        "edge/delivery/outbox.py",
+        '"INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts',
+        '"INSERT OR IGNORE INTO judged VALUES (?, ?)", []',
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "what the disk refused is dropped",
+        "edge/delivery/writer.py",
+        "self._verdicts.extendleft(reversed(verdicts))",
+        "pass",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "every verdict is `replayed`: false",
+        "edge/delivery/message.py",
+        "if replayed else",
+        "if False else",
+        "tests/edge/delivery",
+    ),
+    Breakage(
+        "the mailbox keeps the oldest frame",
+        "edge/capture/mailbox.py",
+        "            self._slots[frame.camera] = frame\n            self._changed.notify_all()\n\n"
+        "    def put(",
+        "            self._slots.setdefault(frame.camera, frame)\n"
+        "            self._changed.notify_all()\n\n    def put(",
+        "tests/edge/capture",
+    ),
+    Breakage(
+        "a frozen camera is trusted",
+        "edge/capture/trust.py",
+        "if not _same(before, pixels) and not _same(self._trusted, pixels):",
+        "if pixels.size:",
+        "tests/edge/capture/test_reader.py",
+    ),
+    Breakage(
+        "an old picture is fresh",
+        "edge/capture/trust.py",
+        "if age_s <= self._limits.max_age_s:",
+        "if age_s >= 0:",
+        "tests/edge/capture/test_reader.py",
+    ),
+    Breakage(
+        "a torn picture in shared memory is taken",
+        "edge/capture/ring.py",
+        "if head != (number, size) or tail != (number,):",
+        "if head[0] > 1 << 62:",
+        "tests/edge/capture/test_ring.py",
+    ),
+    Breakage(
+        "a slot is lent while its picture is looked at",
+        "edge/capture/ring.py",
+        "return np.asarray(_Picture(self, slot))",
+        "return np.asarray(_Picture(self, slot)) if not self.give_back(slot) else None",
+        "tests/edge/capture/test_process.py tests/edge/capture/test_ring.py",
+    ),
+    Breakage(
+        "a hung driver is left alive",
+        "edge/capture/process.py",
+        "            self._child.kill()\n",
+        "            self._child.poll()\n",
+        "tests/edge/capture/test_process.py",
+    ),
+    Breakage(
+        "a file is judged again after a restart",
+        "edge/capture/folder.py",
+        "if self._judged(receipt):",
+        "if False:",
+        "tests/edge/capture",
+    ),
+    Breakage(
+        "unknown keys are accepted",
+        "edge/section.py",
+        'extra="forbid"',
+        'extra="ignore"',
+        "tests/edge/test_configfile.py tests/edge/test_config.py",
+    ),
+    Breakage(
+        "a truncated picture is judged",
+        "edge/picture.py",
+        "    if not whole:",
+        "    if False:",
+        "tests/edge/test_picture.py",
+    ),
+    Breakage(
+        "an escape is counted as caught",
+        "trainer/metrics.py",
+        'rate(confusion[name]["pass"]',
+        'rate(confusion[name]["fail"]',
+        "tests/trainer/test_evaluation.py",
+    ),
+    Breakage(
+        "the gate lets flips through",
+        "converter/gate.py",
+        "compared.flip_share > limits.max_flips",
+        "False",
+        "tests/converter",
+    ),
+]
