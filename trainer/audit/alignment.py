@@ -128,7 +128,7 @@ def align(
     pose = _refined(first, second, rescaled(pose, 2.0), 25)
     if not plausible(pose, aspects):
         return None
-    return compared(first, second, pose, common)
+    return _compared(first, second, pose, common)
 
 
 def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
@@ -144,56 +144,46 @@ def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
     return np.asarray(found, np.float64)
 
 
-def compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
-    """How `second`, float32, (96, 96), agrees with `first` when it lies as `pose` says."""
-    mask = _seen_at(second.shape, pose)
+def _compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
+    seen, mask = _through(second, pose)
     overlap = float(mask.mean())
     if overlap < LEAST_OVERLAP:
         return Match(pose, 0, 0, 0, 0, overlap)
-    seen = _through(second, pose)
     # Neighbouring pixels say the same: every third is enough, and three times as fast.
-    every = np.flatnonzero(mask)
-    some = every[np.arange(len(every)) % 3 == 0]
-    bases = _bases(common.planes, pose, some)
-    own = _correlation(first.ravel()[some], seen.ravel()[some], bases)
-    fine_seen = _through(_detail(second), pose)
-    fine = _correlation(_detail(first).ravel()[every], fine_seen.ravel()[every], None)
+    some = mask.copy()
+    some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
+    own = _correlation(first[some], seen[some], _bases(common.planes, pose, some))
+    fine_seen, _ = _through(_detail(second), pose)
+    fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
     local, worst = _local(first, seen, mask)
     return Match(pose, own, fine, local, worst, overlap)
 
 
 def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
-    mask = _seen_at(second.shape, pose)
+    seen, mask = _through(second, pose)
     if mask.mean() < LEAST_OVERLAP:
         return 0.0
-    some = np.flatnonzero(mask)
-    bases = None if common is None else _bases(common, pose, some)
-    return _correlation(first.ravel()[some], _through(second, pose).ravel()[some], bases)
+    bases = None if common is None else _bases(common, pose, mask)
+    return _correlation(first[mask], seen[mask], bases)
 
 
-def _through(planes: Plane, pose: Pose) -> Plane:
-    """`planes`, one or up to four in the last axis, as seen from the first picture."""
-    size = (planes.shape[1], planes.shape[0])
-    return np.asarray(cv2.warpAffine(planes, pose, size, flags=FLAGS), np.float32)
+def _through(plane: Plane, pose: Pose) -> tuple[Plane, NDArray[np.bool_]]:
+    """`plane` as seen from the first picture, and where it is seen; 2 px of the edge are not."""
+    size = (plane.shape[1], plane.shape[0])
+    seen = cv2.warpAffine(plane, pose, size, flags=FLAGS)
+    there = cv2.warpAffine(np.ones_like(plane), pose, size, flags=FLAGS)
+    mask = np.asarray(cv2.erode(there, np.ones((5, 5), np.uint8))) > 0.99
+    return np.asarray(seen, np.float32), mask
 
 
-def _seen_at(shape: tuple[int, ...], pose: Pose) -> NDArray[np.bool_]:
-    """Where the second is seen from the first picture; 2 px of the edge are not."""
-    there = _through(np.ones(shape, np.float32), pose)
-    return np.asarray(cv2.erode(there, np.ones((5, 5), np.uint8))) > 0.99
-
-
-def _bases(planes: Plane, pose: Pose, some: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """The common structure as it lies in both pictures, at `some` of the pixels, counted row by
-    row: float32, (k, pixels), or None."""
+def _bases(planes: Plane, pose: Pose, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+    """The common structure as it lies in both pictures: float32, (k, pixels), or None."""
     if not len(planes):
         return None
-    rows = [planes.reshape(len(planes), -1).take(some, axis=1)]
+    rows = [plane[mask] for plane in planes]
     if np.abs(pose - np.eye(2, 3)).max() > 0.02:
-        for at in range(0, len(planes), 4):  # OpenCV warps four at once
-            four = _through(np.ascontiguousarray(planes[at : at + 4].transpose(1, 2, 0)), pose)
-            rows.append(four.reshape(planes[0].size, -1).take(some, axis=0).T)
-    return np.concatenate(rows)
+        rows += [_through(plane, pose)[0][mask] for plane in planes]
+    return np.stack(rows)
 
 
 def _correlation(

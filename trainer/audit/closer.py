@@ -6,30 +6,39 @@ of single pixels shows which part it is: in a copy it agrees everywhere, whateve
 picture; in two parts it agrees only where the design draws it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer.audit.bands import Ground
-from trainer.audit.photo import Photo, between_halves, in_pixels
-from trainer.audit.pointpair import LIKE_POINTS, mutual, products
 from trainer.audit.pose import MOST_SCALE, MOST_STRETCH, Pose
+from trainer.audit.sketch import (
+    MIRRORED,
+    THUMB,
+    Grey,
+    Plane,
+    not_filled,
+    resized,
+    standard_light,
+)
 
-# Of blur, pixels; between them lie three band-passes: below is what compression writes, above
-# them is shading.
-WIDTHS = (0.7, 1.4, 2.8, 5.6)
-HALF_WIDTHS = tuple(width / 2 for width in WIDTHS[1:])
+SIDE = 224  # square root of the area compared: networks of this field see no more
+WINDOWS = 8  # a side
+# Widths of three band-passes, pixels: below them is what compression writes, above them is shading.
+BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))
+ROUNDING = 0.3  # grey levels: the deviation that rounding to 8 bits makes of nothing
+FLAT = 0.05  # of the picture's detail: less is the ringing of compression round an edge
+LEAST_SEEN = 0.7  # of a window
 LEAST_OVERLAP = 0.2
+CLIPPED = (2, 253)
+MOST_CLIPPED = 0.5  # of the picture: one that has more is black and white by nature
 LOW = 0.1
-HALF_STEPS = 20
-STEPS = 10  # begun where the halves ended: more move nothing
-LEAST_GAIN = 3e-4
-SLACK = 0.2  # what a whole picture may agree better than its half: 0.15 at most where certain
-LAID = 0.3  # of the halves' grain: they lie as they should, whether of one part or not
+STEPS = 30
+POINTS = 400  # key points a picture; a sketch has 64, of which a tilted copy may share too few
+LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
 WELL_LAID = 0.6  # of the grain: better than any pair that does not lie as it should
-FEWEST_AGREEING = 12  # key points: fewer agree on a map of any two pictures
+AWAY = 5  # pixels
 COVERED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 EXACT = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
 
@@ -45,6 +54,20 @@ FEWEST_WINDOWS = 8
 SPARSE, DENSE = 32, 56  # windows
 SHARE_OF_DENSE = 0.7  # of what many key points prove: a design may be dense too
 LEAST_SHARP = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
+    `real`, 255 where it shows something: neither filled by an editor nor clipped; `even`: the same
+    under standard light. `points`: float32, (k, 2), key points in pixels; `described`: uint8,
+    (k, 128), SIFT; k is at most 400."""
+
+    grey: Grey
+    real: Grey
+    even: Grey
+    points: Plane
+    described: Grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,44 +88,69 @@ class Closer:
         lie on each other."""
         if self.windows < FEWEST_WINDOWS or self.sharp < LEAST_SHARP:
             return False
-        return self.grain >= self.least(support)
-
-    def least(self, support: int) -> float:
-        """The grain from which on they do: the less there is to agree in, the more."""
         points = (support - FEW_POINTS) / (MANY_POINTS - FEW_POINTS)
         ground = SHARE_OF_DENSE * min(1.0, (self.windows - SPARSE) / (DENSE - SPARSE))
         content = min(1.0, max(0.0, points, ground))
-        return NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * content
+        least = NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * content
+        return self.grain >= least
 
 
 NOTHING = Closer()
 
 
-def look_closer(first: Photo, second: Photo, pose: Pose, support: int = MANY_POINTS) -> Closer:
+def photo(grey: Grey) -> Photo:
+    """What is compared of a picture, uint8, (height, width)."""
+    small = resized(grey, SIDE) if grey.size > SIDE * SIDE else grey
+    real = not_filled(small)
+    lost = ((small < CLIPPED[0]) | (small > CLIPPED[1])).astype(np.uint8)
+    # One clipped pixel is a highlight; where all of a neighbourhood is, nothing can be seen.
+    lost = np.asarray(cv2.erode(lost, np.ones((5, 5), np.uint8)), np.uint8)
+    lost = np.asarray(cv2.dilate(lost, np.ones((7, 7), np.uint8)), np.uint8)
+    if lost.mean() < MOST_CLIPPED:
+        real[lost > 0] = 0
+    even = standard_light(small, real)
+    finder = cv2.SIFT.create(nfeatures=POINTS, contrastThreshold=0.01)
+    found, described = finder.detectAndCompute(even, _inner(real))
+    points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
+    if described is None:
+        described = np.empty((0, 128), np.float32)
+    return Photo(small, real, even, points, np.asarray(described, np.uint8))
+
+
+def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
-    second's, and `support` key points bear it. Where they do not lie on each other that way, their
-    key points say how else they may. What cannot be certain is not looked at to the end."""
-    found, halves = _laid(first, second, in_pixels(pose, first, second), support)
-    if max(found.grain / WELL_LAID, halves.grain / LAID) >= 1:
+    second's. Where they do not agree that way, their key points say how else they may lie."""
+    found = _laid(first, second, _in_pixels(pose, first, second))
+    if found.grain >= WELL_LAID:
         return found
     way = _by_points(first, second, bool(np.linalg.det(pose[:, :2]) < 0))
     if way is None:
         return found
-    return max(found, _laid(first, second, way, support)[0], key=lambda one: one.grain)
+    return max(found, _laid(first, second, way), key=lambda one: one.grain)
 
 
 def _by_points(first: Photo, second: Photo, mirrored: bool) -> Pose | None:
     """The map that most of the key points that look alike agree on (RANSAC), in pixels."""
-    (one, _), (other, _) = first.corners, second.corners
-    if min(len(one), len(other)) < FEWEST_AGREEING:
+    if min(len(first.points), len(second.points)) < 4:
         return None
-    rows, columns = mutual(products(first.rooted(False), second.rooted(mirrored)), LIKE_POINTS)
-    if len(rows) < FEWEST_AGREEING:
-        return None
-    estimate, agreeing = cv2.estimateAffine2D(
-        one[rows], other[columns], ransacReprojThreshold=3.0, maxIters=500
+    one, other = (
+        np.sqrt(rows / (rows.sum(axis=1, keepdims=True) + 1e-6))
+        for rows in (
+            first.described.astype(np.float32),
+            (second.described[:, MIRRORED] if mirrored else second.described).astype(np.float32),
+        )
     )
-    if estimate is None or np.count_nonzero(agreeing) < FEWEST_AGREEING:
+    alike = one @ other.T
+    forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
+    rows = np.flatnonzero(
+        (back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS)
+    )
+    if len(rows) < 4:
+        return None
+    estimate, _ = cv2.estimateAffine2D(
+        first.points[rows], second.points[forth[rows]], ransacReprojThreshold=3.0, maxIters=500
+    )
+    if estimate is None:
         return None
     way = np.asarray(estimate, np.float64)
     long, short = np.linalg.svd(way[:, :2], compute_uv=False)
@@ -110,61 +158,100 @@ def _by_points(first: Photo, second: Photo, mirrored: bool) -> Pose | None:
     return way if fits and bool(np.linalg.det(way[:, :2]) < 0) == mirrored else None
 
 
-def _laid(first: Photo, second: Photo, way: Pose, support: int) -> tuple[Closer, Closer]:
-    """How the grain agrees when pixels of the first lie on the second as `way` says, or nearly; and
-    how that of the halved pictures does."""
+def _laid(first: Photo, second: Photo, way: Pose) -> Closer:
+    """How the grain agrees when pixels of the first lie on the second as `way` says, or nearly."""
     if abs(np.linalg.det(way[:, :2])) < 1:  # compared on the grid of the coarser
         first, second = second, first
         way = np.asarray(cv2.invertAffineTransform(way), np.float64)
-    # At half the size first: a quarter of the time, and many pairs that are no copies end there.
-    start = between_halves(way, first, second)
-    small = _refined(first.halved, second.halved, start, HALF_STEPS)
-    halves = _compared(first.halved, second.halved, small, HALF_WIDTHS)
-    if halves.grain < WELL_LAID:  # it may have been led astray
-        still = _compared(first.halved, second.halved, start, HALF_WIDTHS)
-        if still.grain > halves.grain:
-            small, halves = start, still
-    if halves.grain < halves.least(support) - SLACK:
-        return NOTHING, halves
-    way = between_halves(small, first, second, back=True)
     reduced = float(np.sqrt(abs(np.linalg.det(way[:, :2]))))
     if reduced > 1.15:  # else it would alias
-        second = second.softened(0.5 * float(np.sqrt(reduced**2 - 1)))
-    found = _compared(first, second, _refined(first, second, way, STEPS), WIDTHS)
-    if small is start and found.grain < WELL_LAID:
-        found = max(found, _compared(first, second, way, WIDTHS), key=lambda one: one.grain)
-    return found, halves
+        width = 0.5 * float(np.sqrt(reduced**2 - 1))
+        grey, even = (cv2.GaussianBlur(it, (0, 0), width) for it in (second.grey, second.even))
+        second = replace(second, grey=np.asarray(grey, np.uint8), even=np.asarray(even, np.uint8))
+    way = _refined(first, second, way)
+    size = (first.grey.shape[1], first.grey.shape[0])
+    seen = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
+    there = np.asarray(cv2.warpAffine(_inner(second.real), way, size, flags=COVERED)) > 254
+    mask = (there & (_inner(first.real) > 0)).astype(np.float32)
+    if mask.mean() < LEAST_OVERLAP:
+        return NOTHING
+    return _compared(first.grey.astype(np.float32), np.asarray(seen, np.float32), mask)
 
 
-def _refined(first: Photo, second: Photo, way: Pose, steps: int) -> Pose:
+def _inner(real: Grey) -> Grey:
+    """Without what interpolation took from outside."""
+    kernel, border = np.ones((5, 5), np.uint8), cv2.BORDER_CONSTANT
+    return np.asarray(cv2.erode(real, kernel, borderType=border, borderValue=0), np.uint8)
+
+
+def _in_pixels(pose: Pose, first: Photo, second: Photo) -> Pose:
+    def scaled(one: Photo) -> NDArray[np.float64]:
+        height, width = one.grey.shape
+        across, down = width / THUMB, height / THUMB
+        return np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
+
+    whole = np.vstack([pose, [0, 0, 1]])
+    return np.asarray((scaled(second) @ whole @ np.linalg.inv(scaled(first)))[:2], np.float64)
+
+
+def _refined(first: Photo, second: Photo, way: Pose) -> Pose:
     """The way that maximises their correlation; the start where that does not converge."""
     one, other = first.even.astype(np.float32), second.even.astype(np.float32)
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, LEAST_GAIN)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, STEPS, 1e-4)
+    start, inside = way.astype(np.float32), _inner(first.real)
     try:
-        # The mask is that of the picture which is moved, and has its size.
-        _, found = cv2.findTransformECC(
-            one, other, way.astype(np.float32), cv2.MOTION_AFFINE, criteria, second.inner, 5
-        )
+        _, found = cv2.findTransformECC(one, other, start, cv2.MOTION_AFFINE, criteria, inside, 5)
     except cv2.error:
         return way
     return np.asarray(found, np.float64)
 
 
-def _compared(first: Photo, second: Photo, way: Pose, widths: Sequence[float]) -> Closer:
-    """How the grain between the `widths` of blur, in pixels, agrees where both show something."""
-    seen = cv2.warpAffine(second.grey.astype(np.float32), way, first.size, flags=EXACT)
-    there = np.asarray(cv2.warpAffine(second.inner, way, first.size, flags=COVERED)) > 254
-    mask = (there & (first.inner > 0)).astype(np.float32)
-    if mask.mean() < LEAST_OVERLAP:
+def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
+    side = max(12, round(np.sqrt(first.size) / WINDOWS))
+    share = _windows(mask, side)
+    whole = share > LEAST_SEEN
+    if not whole.any():
         return NOTHING
-    plane = first.grey.astype(np.float32)
-    bands = Ground(mask).bands(plane, np.asarray(seen, np.float32), widths)
-    if not all(len(band.agreement) for band in bands):
-        return NOTHING
-    grain = float(np.mean([np.quantile(band.agreement, LOW) for band in bands]))
-    windows = max(len(band.agreement) for band in bands) / 4  # they overlap by half, both ways
-    if grain < LEAST_GRAIN:  # nothing can make it certain
-        return Closer(grain, 0.0, windows)
+    lows, counts, sharps = [], [], []
+    for narrow, wide in BANDS:
+        one, other = _bands((first, seen), mask, narrow, wide)
+        energies = [_windows(band * band, side)[whole] / share[whole] for band in (one, other)]
+        # Counted is where either shows more than rounding and ringing would.
+        floors = [max(ROUNDING**2, FLAT**2 * float(energy.mean())) for energy in energies]
+        above = [np.maximum(energy, floor) for energy, floor in zip(energies, floors)]
+        counted = (above[0] > floors[0]) | (above[1] > floors[1])
+        if not counted.any():
+            return NOTHING
+        size = share[whole] * np.sqrt(above[0] * above[1])
+        agree = (_windows(one * other, side)[whole] / size)[counted]
+        lows.append(float(np.quantile(agree, LOW)))
+        counts.append(np.count_nonzero(counted) / 4)  # windows overlap by half, both ways
+        moved = [
+            float(
+                (_windows(one * np.roll(other, step, (0, 1)), side)[whole] / size)[counted].mean()
+            )
+            for step in ((0, AWAY), (AWAY, 0), (AWAY - 1, AWAY - 1), (AWAY - 1, 1 - AWAY))
+        ]
+        sharps.append(1 - max(moved) / max(0.01, float(agree.mean())))
     # The coarsest band is about as wide as the shift: it tells nothing of it.
-    sharp = min(band.lost_by_shifts() for band in bands[:2])
-    return Closer(grain, sharp, windows)
+    return Closer(float(np.mean(lows)), float(min(sharps[:2])), float(max(counts)))
+
+
+def _bands(planes: tuple[Plane, Plane], mask: Plane, narrow: float, wide: float) -> list[Plane]:
+    """What lies between two widths of blur in each, where the mask is: float32, as they are."""
+    weights = [cv2.GaussianBlur(mask, (0, 0), width) + 1e-3 for width in (narrow, wide)]
+    found = []
+    for plane in planes:
+        fine, coarse = (
+            cv2.GaussianBlur(plane * mask, (0, 0), width) / weight
+            for width, weight in zip((narrow, wide), weights)
+        )
+        found.append(np.asarray((fine - coarse) * mask, np.float32))
+    return found
+
+
+def _windows(plane: Plane, side: int) -> Plane:
+    """Means over windows of `side` pixels, every half window."""
+    means = cv2.blur(plane, (side, side), borderType=cv2.BORDER_CONSTANT)
+    half = side // 2
+    return np.asarray(means[half::half, half::half], np.float32)

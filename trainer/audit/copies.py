@@ -4,28 +4,28 @@ Pixels that are equal need no search; what is left is compared by one picture of
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of, compared
+from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
-from trainer.audit.chunks import in_chunks
-from trainer.audit.pointpair import PointPair
-from trainer.audit.pose import Pose
+from trainer.audit.pose import Pose, plausible
 from trainer.audit.reread import FAINT, Read, looked_closer
 from trainer.audit.sketch import THUMB
 from trainer.audit.store import Store
 
 Progress = Callable[[str, int, int], None]
 
+LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
+NEAR = 2.0  # pixels of the thumbnail
 SURELY_LAID = 0.93
-SAME_START = 1.5  # pixels of the thumbnail: nearer than this, starts end at one place
-CORNERS = np.array([[0, THUMB - 1, 0, THUMB - 1], [0, 0, THUMB - 1, THUMB - 1], [1, 1, 1, 1]])
 FAMILY = 24  # more alike than this are no copies but one design: they are compared once more
 FAMILY_COMPONENTS = 32
+CHUNK = 64
 
 
 def find_copies(store: Store, read: Read, workers: int, progress: Progress) -> dict[Pair, Match]:
@@ -53,10 +53,17 @@ def _found(store: Store, read: Read, workers: int, progress: Progress) -> dict[P
     for family in _families(n, alike):
         members = set(family)
         inside = {pair: match for pair, match in alike.items() if pair[0] in members}
-        kept = _own_agree(
-            store, inside, family, workers, lambda *at: progress("comparing look-alikes", *at)
+        common = common_of(store, np.array(family), FAMILY_COMPONENTS)
+        again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
+        kept = _verified(
+            store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
         )
-        alike = {pair: match for pair, match in alike.items() if pair not in inside} | kept
+        for pair in inside:
+            # Strictly: what bears a soft copy elsewhere bears every look-alike here.
+            if pair in kept and kept[pair].copy and kept[pair].own >= LEAST_OWN:
+                alike[pair] = kept[pair]
+            else:
+                del alike[pair]
     return alike | sure
 
 
@@ -82,26 +89,6 @@ def _families(n: int, found: dict[Pair, Match]) -> list[list[int]]:
     return [group for group in groups_of(n, found) if len(group) > FAMILY]
 
 
-def _own_agree(
-    store: Store,
-    inside: dict[Pair, Match],
-    family: list[int],
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> dict[Pair, Match]:
-    """Those that are still alike without what their family has in common."""
-    common = common_of(store, np.array(family), FAMILY_COMPONENTS)
-
-    def work(pair: Pair) -> Match | None:
-        first, second = (store.plane(row) for row in pair)
-        match = compared(first, second, inside[pair].pose, common)
-        match = replace(match, support=inside[pair].support)
-        # Strictly: what bears a soft copy elsewhere bears every look-alike here.
-        return match if match.copy and match.own >= LEAST_OWN else None
-
-    return in_chunks(sorted(inside), work, workers, progress)
-
-
 def _verified(
     store: Store,
     todo: Candidates,
@@ -110,28 +97,35 @@ def _verified(
     progress: Callable[[int, int], None],
 ) -> dict[Pair, Match]:
     """Those of the candidates that agree well enough to be worth a closer look."""
+    pairs = sorted(todo)
+    chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
+    found: dict[Pair, Match] = {}
 
-    def work(pair: Pair) -> Match | None:
-        match = _best_match(store, pair, todo[pair], common)
-        return match if match is not None and (match.copy or match.own >= FAINT) else None
+    def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Match]]:
+        matches = []
+        for pair in chunk:
+            match = _best_match(store, pair, todo[pair], common)
+            if match is not None and (match.copy or match.own >= FAINT):
+                matches.append((pair, match))
+        return matches
 
-    return in_chunks(sorted(todo), work, workers, progress)
+    with ThreadPoolExecutor(workers, "audit") as pool:
+        for at, matches in enumerate(pool.map(work, chunks)):
+            found.update(matches)
+            progress(min(len(pairs), (at + 1) * CHUNK), len(pairs))
+    return found
 
 
 def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> Match | None:
     """From what is cheap to what is dear: known poses, key points, key points mirrored."""
     first, second = (store.plane(row) for row in pair)
-    points = PointPair(store, *pair)
+    aspects = _aspects(store, pair)
     best: Match | None = None
-    reached: list[tuple[Pose, Pose]] = []  # from where, to where
-    for start in _starts(points, known):
-        if any(_near(start, pose) for both in reached for pose in both):
-            continue
-        match = align(first, second, start, common, points.aspects)
-        reached.append((start, start if match is None else match.pose))
+    for start in _starts(store, pair, known):
+        match = align(first, second, start, common, aspects)
         if match is None:
             continue
-        match = replace(match, support=points.support(match.pose))
+        match = replace(match, support=_support(store, pair, match.pose))
         if best is None or (match.copy, match.own) > (best.copy, best.own):
             best = match
         # A part that is nearly its own mirror image agrees well that way too, but not so well.
@@ -140,15 +134,49 @@ def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> 
     return best
 
 
-def _near(one: Pose, other: Pose) -> bool:
-    """Whether two poses lay every corner nearly on one place: one is found from the other."""
-    apart = (one - other) @ CORNERS
-    return bool((apart * apart).sum(axis=0).max() < SAME_START**2)
-
-
-def _starts(points: PointPair, known: list[Pose]) -> Iterator[Pose]:
+def _starts(store: Store, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
     yield from known[:4]
     for mirrored in (False, True):
-        pose = points.pose(mirrored)
+        pose = _by_points(store, pair, mirrored)
         if pose is not None:
             yield pose
+
+
+def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
+    """The pose that most of the key points that look alike agree on (RANSAC)."""
+    low, high = pair
+    if min(store.counts[low], store.counts[high]) < 4:
+        return None
+    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
+    forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
+    rows = np.flatnonzero(
+        (back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS)
+    )
+    if len(rows) < 4:
+        return None
+    source = store.points(low)[rows] * THUMB - 0.5
+    target = store.points(high)[forth[rows]] * THUMB - 0.5
+    estimate, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
+    if estimate is None:
+        return None
+    pose: Pose = np.asarray(estimate, np.float64)
+    flipped = bool(np.linalg.det(pose[:, :2]) < 0)
+    return pose if plausible(pose, _aspects(store, pair)) and flipped == mirrored else None
+
+
+def _aspects(store: Store, pair: Pair) -> tuple[float, float]:
+    low, high = store.aspects[list(pair)].tolist()
+    return low, high
+
+
+def _support(store: Store, pair: Pair, pose: Pose) -> int:
+    """How many key points of the first lie, in the second, on one that looks alike."""
+    low, high = pair
+    if not store.counts[low] or not store.counts[high]:
+        return 0
+    mirrored = bool(np.linalg.det(pose[:, :2]) < 0)
+    there = (store.points(low) * THUMB - 0.5) @ pose[:, :2].T + pose[:, 2]
+    away = there[:, None] - (store.points(high) * THUMB - 0.5)[None]
+    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
+    on = (np.hypot(away[..., 0], away[..., 1]) < NEAR) & (alike > LIKE_POINTS)
+    return int(min(on.any(axis=1).sum(), on.any(axis=0).sum()))

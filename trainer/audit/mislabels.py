@@ -128,19 +128,16 @@ def _judge(
     n, width = known.shape
     weights = (n / count / np.bincount(classes, minlength=count))[classes]
     truth = np.eye(count)[classes]
-    design = np.hstack([known, np.ones((n, 1))])
-    across = np.ascontiguousarray(design.T)
+    design = np.hstack([known, np.ones((n, 1), known.dtype)])
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         kernel = flat.reshape(width + 1, count)
-        # einsum and not @: hundreds of small products, for each of which BLAS would wake threads.
-        logits = np.einsum("np,cp->nc", design, np.ascontiguousarray(kernel.T))
+        logits = design @ kernel
         logits -= logits.max(axis=1, keepdims=True)
         shares = np.exp(logits)
         shares /= shares.sum(axis=1, keepdims=True)
         value = -(weights * np.log(shares[np.arange(n), classes] + 1e-12)).sum()
-        off = np.ascontiguousarray((weights[:, None] * (shares - truth)).T)
-        slope = np.einsum("pn,cn->pc", across, off)
+        slope = design.T @ (weights[:, None] * (shares - truth))
         shrunk = SHRINK * kernel
         shrunk[-1] = 0
         return float(value + (shrunk * kernel).sum() / 2), (slope + shrunk).ravel()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge.errors import PictureError
 from edge.picture import decode_picture, read_header
+from trainer.audit.closer import Photo, photo
 from trainer.audit.features import Features
-from trainer.audit.photo import Photo, photo
 from trainer.audit.sketch import EMPTY, Grey, Sketch, sketch
 
 Pixels = NDArray[np.uint8]

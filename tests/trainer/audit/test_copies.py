@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from benchmarks.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Match
-from trainer.audit.closer import Closer, look_closer
+from trainer.audit.closer import Closer, look_closer, photo
 from trainer.audit.copies import find_copies, groups_of
-from trainer.audit.photo import photo
 from trainer.audit.pose import about_middle, in_words
 from trainer.audit.sketch import not_filled, sketch
 from trainer.audit.store import Store
