@@ -15,18 +15,20 @@ from edge.config import CameraConfig, Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
 from edge.delivery.message import to_json
 from edge.delivery.outbox import Outbox, OutboxView
+from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE
 from edge.evidence.archive import Archive
+from edge.frame import Frame
 from edge.inspection.framing import Framing
-from edge.inspection.inspector import Inspector, Overrides, load_inspector
+from edge.modelside import inspector_from, judge_from
 from edge.operation.health import Health, Parts
 from edge.operation.info import info_body
-from edge.operation.judge import Judge, Manner, Provenance
 from edge.operation.judging import Judging
 from edge.operation.machine import Machine
+from edge.operation.picturedesk import PictureDesk
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
@@ -37,40 +39,6 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 10.0
 _JOIN_S = 5.0
-
-
-def inspector_from(config: Config) -> Inspector:
-    """The model that config.yaml names, ready to judge, its golden pictures judged.
-
-    Raises ModelError, or RefusedError when the model judges differently on this box.
-    """
-    model, decision = config.model, config.decision
-    said = Overrides(
-        labels=model.labels,
-        ok_label=model.ok_label,
-        output=model.output,
-        reject_at=decision.reject_at,
-        review_from=decision.review_from,
-    )
-    inspector = load_inspector(model.path, said, model.interpreter, model.threads)
-    inspector.check_golden()
-    return inspector
-
-
-def judge_from(
-    config: Config, inspector: Inspector, environment: Environment, deadline_ms: float | None
-) -> Judge:
-    """A judge whose verdicts say where they come from."""
-    provenance = Provenance(config.station, config.hash, environment.boot_id())
-    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
-    return Judge(
-        inspector,
-        provenance,
-        environment,
-        deadline_ms,
-        manners=manners,
-        hysteresis=config.decision.hysteresis,
-    )
 
 
 class Daemon:
@@ -117,11 +85,17 @@ class Daemon:
         self._writer.on_stored = self._publisher.wake
         self._archive = Archive(config.archive) if config.archive.enabled else None
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
-        keep = self._archive.keep if self._archive else lambda _frame, _verdict: None
+        self._pictures = Pictures(config.mqtt.snapshots, config.topic, env, self._picture_link)
         self._judging = Judging(
-            self._mailbox, judge, self._deliver, keep, env, trackers=self._trackers
+            self._mailbox, judge, self._deliver, self._keep, env, trackers=self._trackers
         )
         self._readers = [self._reader(camera) for camera in config.cameras]
+        self._picture_desk = PictureDesk(
+            {reader.id: reader.glances for reader in self._readers},
+            self._archive.find if self._archive else None,
+            self._pictures,
+            env,
+        )
         self._plant = PlantSide(
             config,
             self._session,
@@ -130,6 +104,7 @@ class Daemon:
             env,
             wake=self._mailbox.wake,
             alive=lambda: not self._supervisor.stalled(),
+            handlers={"snapshot": self._picture_desk.ask},
         )
         parts = Parts(
             self._readers,
@@ -140,6 +115,8 @@ class Daemon:
             self._publisher,
             self._trackers,
             self._plant.requests,
+            self._pictures,
+            self._picture_desk,
         )
         self._notifier = Notifier()
         machine = Machine(env.root, config.outbox.path.parent)
@@ -153,6 +130,11 @@ class Daemon:
     def _deliver(self, verdict: Verdict) -> None:
         self._plant.tell(verdict, self._writer.submit)
 
+    def _keep(self, frame: Frame, verdict: Verdict) -> None:
+        if self._archive is not None:
+            self._archive.keep(frame, verdict)
+        self._pictures.offer(frame.pixels, verdict)
+
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
@@ -163,6 +145,7 @@ class Daemon:
             "publisher": self._start("publisher", self._publisher.run),
             "outbox": self._start("outbox", self._writer.run),
             "inspection": self._start("inspection", self._judging.run),
+            "pictures": self._start("pictures", self._pictures.run),
         }
         if self._archive is not None:
             threads["archive"] = self._start("archive", self._archive.run)
@@ -196,8 +179,9 @@ class Daemon:
             self._web.close()
         if self._archive is not None:
             self._archive.close()
+        self._pictures.close()
         self._plant.close()
-        for name in ("supervisor", "web", "archive", "outputs"):
+        for name in ("supervisor", "web", "archive", "pictures", "outputs"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         if self._broker is not None:
@@ -256,6 +240,11 @@ class Daemon:
     ) -> Link:
         client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
         return PahoLink(self._config.mqtt, client_id, version, will, on_event)
+
+    def _picture_link(self, on_event: Callable[[Event], None]) -> Link:
+        client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
+        version = self._publisher.version
+        return PahoLink(self._config.mqtt, f"{client_id}-pictures", version, None, on_event)
 
     def _somebody_listens(self) -> bool:
         """The embedded broker keeps nothing: what nobody hears stays in the outbox."""

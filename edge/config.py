@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from edge.section import Section
+from edge.snapshotconfig import SnapshotsConfig
 from edge.terms import OutputKind, Runtime
 from edge.triggering import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
 from edge.trustconfig import TrustConfig
@@ -179,6 +180,7 @@ class MqttConfig(Section):
     embedded: bool = False
     keepalive_s: int = Field(default=30, ge=5, le=3600)
     max_requests_per_s: float = Field(default=100, ge=1, le=10_000)
+    snapshots: SnapshotsConfig = SnapshotsConfig()
 
     @field_validator("version", mode="before")
     @classmethod

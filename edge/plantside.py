@@ -7,7 +7,7 @@ from typing import Any
 from edge.capture.tracker import Tracker
 from edge.config import Config
 from edge.delivery.publisher import Publisher
-from edge.delivery.requests import Allowance, Requests
+from edge.delivery.requests import Allowance, Handler, Requests
 from edge.environment import Environment, Stop
 from edge.operation.alarm import Alarm
 from edge.operation.desk import TriggerDesk
@@ -29,11 +29,12 @@ class PlantSide:
         *,
         wake: Callable[[], None],
         alive: Callable[[], bool],
+        handlers: Mapping[str, Handler] | None = None,
         factory: Any = None,
     ) -> None:
-        """`wake`: a part was announced, and so a deadline may be nearer. `alive`: whether there is
-        progress. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin
-        cannot be used."""
+        """`handlers`: of requests besides `trigger`. `wake`: a part was announced, and so a
+        deadline may be nearer. `alive`: whether there is progress. `factory` is gpiozero's; None:
+        the board's. Raises EdgeInspectError when a pin cannot be used."""
         self.desk = TriggerDesk(trackers, environment)
         self.outputs = outputs_from(config, trackers, environment, alive, factory)
         self._trackers, self._wake = trackers, wake
@@ -48,7 +49,9 @@ class PlantSide:
         for tracker in trackers.values():
             tracker.on_change = self._parts_changed
         allowance = Allowance(config.mqtt.max_requests_per_s, environment.tick)
-        self.requests = Requests({"trigger": self.desk.ask}, publisher.reply, allowance)
+        self.requests = Requests(
+            {"trigger": self.desk.ask, **(handlers or {})}, publisher.reply, allowance
+        )
         publisher.on_request = self.requests.hear
         self._triggers = Triggers(trackers, environment, factory)  # last: from here on they come
 

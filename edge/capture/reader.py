@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
+from edge.capture.glances import Glances
 from edge.capture.mailbox import Mailbox
 from edge.capture.trust import Trust
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
@@ -46,6 +47,7 @@ class Reader:
         self.losses: Counter[str] = Counter()
         self.last_frame_tick: float | None = None
         self.why = ""
+        self.glances = Glances()
         self._config = config
         self._opener = opener
         self._mailbox = mailbox
@@ -159,6 +161,8 @@ class Reader:
         self.frames += 1
         self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
+        if look.pixels is not None:
+            self.glances.look(look.pixels)
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
         fault, kind = look.fault, look.fault_kind if look.fault is not None else None

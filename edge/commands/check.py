@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.app import inspector_from
 from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
@@ -16,6 +15,7 @@ from edge.delivery.outbox import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing
+from edge.modelside import inspector_from
 
 _CONNACK_S = 5.0
 _DISK_FREE_MB = 50.0

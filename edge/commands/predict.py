@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from edge.app import inspector_from, judge_from
 from edge.configfile import load_config
 from edge.delivery.message import result_body, sent_body, to_json
 from edge.environment import Environment
 from edge.errors import EXIT_DONE, EXIT_NO, PictureError
 from edge.frame import Frame
+from edge.modelside import inspector_from, judge_from
 from edge.picture import read_picture
 
 CAMERA = "predict"

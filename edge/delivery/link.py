@@ -100,9 +100,10 @@ class PahoLink:
         config: MqttConfig,
         client_id: str,
         version: Protocol_,
-        will: tuple[str, bytes],
+        will: tuple[str, bytes] | None,
         on_event: Callable[[Event], None],
     ) -> None:
+        """`will`: topic and body of what the broker says, retained, when the connection is lost."""
         self._config = config
         self._on_event = on_event
         self._closed = False
@@ -114,7 +115,8 @@ class PahoLink:
             reconnect_on_failure=False,
         )
         self._client.connect_timeout = CONNECT_TIMEOUT_S
-        self._client.will_set(will[0], will[1], qos=1, retain=True)
+        if will is not None:
+            self._client.will_set(will[0], will[1], qos=1, retain=True)
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_publish = self._published

@@ -97,6 +97,11 @@ class Publisher:
         self._done = Recent(8192)  # accepted, perhaps not yet deleted
         self._hold_until = 0.0
 
+    @property
+    def version(self) -> Protocol_:
+        """The MQTT that the broker speaks, as far as it is known."""
+        return self._version
+
     def wake(self) -> None:
         """New rows are in the outbox."""
         self._events.put(_Wake())

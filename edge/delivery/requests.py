@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.delivery.later import Later
 from edge.delivery.message import to_json
 from edge.errors import EdgeInspectError, TriggerError
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[str | None, Mapping[str, Any]], dict[str, Any]]
+Handler = Callable[[str | None, Mapping[str, Any]], dict[str, Any] | Later]
 _MAX_BYTES = 16_384
 _NAME = re.compile(r"[a-z]{1,32}")
 
@@ -79,14 +80,23 @@ class Requests:
         try:
             transaction, fields = parse(body, needs_transaction=True)
             data = self._handler(name, retained)(transaction, fields)
-            answer = {"status": "ok", "data": data, "error": None}
+            if isinstance(data, Later):
+                data.then(lambda outcome: self._answer(name, transaction, outcome))
+            else:
+                self._answer(name, transaction, data)
         except EdgeInspectError as error:
-            self.refused += 1
-            answer = {"status": "error", "data": None, "error": str(error)}
+            self._answer(name, transaction, error)
         except Exception:  # the last door of a network thread that must live on
-            self.refused += 1
             log.exception("requests: unexpected fault")
-            answer = {"status": "error", "data": None, "error": "internal fault; see the log"}
+            self._answer(name, transaction, EdgeInspectError("internal fault; see the log"))
+
+    def _answer(
+        self, name: str, transaction: str | None, outcome: Mapping[str, Any] | EdgeInspectError
+    ) -> None:
+        answer: dict[str, Any] = {"status": "ok", "data": outcome, "error": None}
+        if isinstance(outcome, EdgeInspectError):
+            self.refused += 1
+            answer = {"status": "error", "data": None, "error": str(outcome)}
         if _NAME.fullmatch(name):  # nothing is published on a topic of anybody's making
             self._reply(name, to_json({"transaction": transaction, **answer}))
 

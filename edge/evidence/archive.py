@@ -1,5 +1,6 @@
 """Keeps the pictures behind the verdicts that matter, within a budget, never delaying a verdict."""
 
+import contextlib
 import logging
 import queue
 from collections import deque
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from edge.config import ArchiveConfig
+from edge.errors import RefusedError
 from edge.frame import Frame
 from edge.verdict import Verdict
 
@@ -42,6 +44,19 @@ class Archive:
             self._queue.put_nowait((frame, verdict))
         except queue.Full:
             self.skipped += 1
+
+    def find(self, name: str) -> bytes:
+        """The JPEG kept of the verdict with this id (UUIDv7). Raises RefusedError."""
+        made = int(name.replace("-", "")[:12], 16) / 1000  # an id begins with its time
+        with contextlib.suppress(OSError, ValueError, OverflowError):  # deleted this moment, or
+            # a time that no clock shows
+            for hour in (0, -3600, 3600):
+                day = datetime.fromtimestamp(made + hour, UTC).date().isoformat()
+                for path in (self._config.path / day).glob(f"*-{name}.jpg"):
+                    return path.read_bytes()
+        raise RefusedError(
+            f"no picture of the verdict {name} is kept (archive.keep says which are)"
+        )
 
     def close(self) -> None:
         """Ends the thread after what is queued."""

@@ -10,6 +10,7 @@ from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
+from edge.delivery.pictures import SKIPS, Pictures
 from edge.delivery.publisher import Publisher
 from edge.delivery.requests import Requests
 from edge.delivery.writer import OutboxWriter
@@ -17,6 +18,7 @@ from edge.environment import Environment
 from edge.operation.judge import Judge
 from edge.operation.judging import Judging
 from edge.operation.machine import Machine
+from edge.operation.picturedesk import PictureDesk
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 _DISK_LOW_MB = 100.0
@@ -34,6 +36,8 @@ class Parts:
     publisher: Publisher
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # of cameras with a trigger
     requests: Requests | None = None
+    pictures: Pictures | None = None
+    picture_desk: PictureDesk | None = None
 
 
 class Health:
@@ -99,6 +103,7 @@ class Health:
             "latency_ms": parts.judge.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
             "requests": _requests(parts.requests),
+            "pictures": _pictures(parts.pictures),
             "broker": {
                 "state": parts.publisher.state,
                 "reconnects": parts.publisher.reconnects,
@@ -173,6 +178,12 @@ def _requests(requests: Requests | None) -> dict[str, int]:
         "refused": requests.refused,
         "dropped": requests.dropped,
     }
+
+
+def _pictures(pictures: Pictures | None) -> dict[str, Any]:
+    if pictures is None:
+        return {"sent": 0, "skipped": dict.fromkeys(SKIPS, 0)}
+    return pictures.counts()
 
 
 def _rounded(value: float | None) -> float | None:

@@ -46,6 +46,8 @@ class Supervisor:
         """One look."""
         for reader in self._parts.readers:
             reader.check()
+        if self._parts.picture_desk is not None:
+            self._parts.picture_desk.overdue()
         self._health.sample()
         if not self._ready and all(r.state != "starting" for r in self._parts.readers):
             self._ready = True

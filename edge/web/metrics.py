@@ -47,6 +47,15 @@ class _Snapshot(Collector):
             yield CounterMetricFamily(
                 f"{_PREFIX}outbox_{name}", f"Verdicts {name} since start", outbox[name]
             )
+        yield CounterMetricFamily(
+            _PREFIX + "pictures_sent", "Pictures sent since start", s["pictures"]["sent"]
+        )
+        skipped = CounterMetricFamily(
+            _PREFIX + "pictures_skipped", "Pictures not sent since start", labels=["why"]
+        )
+        for why, count in s["pictures"]["skipped"].items():
+            skipped.add_metric([why], count)
+        yield skipped
         yield _gauge("memory_megabytes", "Resident memory", s["memory"]["rss_mb"])
         yield _gauge("cpu_percent", "Of one core", s["cpu"]["percent"])
         yield _gauge("temperature_celsius", "Hottest zone", s["temperature"])

@@ -158,6 +158,7 @@ class Plant:
     def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
         """Subscribes to everything the box says, and remembers it in order."""
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
+        self.pictures: dict[str, bytes] = {}  # by id
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._client = paho.Client(
@@ -177,6 +178,9 @@ class Plant:
         with self._lock:
             if message.topic.startswith(f"{BASE}/request/"):
                 return  # said by the plant itself
+            if message.topic.startswith(f"{BASE}/snapshot/"):
+                self.pictures[message.topic.rpartition("/")[2]] = bytes(message.payload)
+                return
             body = json.loads(message.payload)
             self.messages.append((message.topic, body, message.retain))
 

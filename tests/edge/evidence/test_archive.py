@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.config import ArchiveConfig
+from edge.errors import RefusedError
 from edge.evidence.archive import Archive
 from edge.frame import Frame
 from edge.verdict import Outcome, Verdict
@@ -130,3 +131,22 @@ def test_full_disk_that_is_mended(folder: Path, caplog: pytest.LogCaptureFixture
     folder.unlink()
     keep(kept, [(frame(), verdict("fail", number=1))])
     assert (kept.kept, kept.skipped) == (1, 1)
+
+
+def test_a_kept_picture_is_found_by_its_id(folder: Path) -> None:
+    """By the id of the verdict alone, byte by byte; an id of which nothing is kept, of whatever
+    time, is refused in a sentence."""
+    kept = archive(folder)
+    judged = dataclasses.replace(
+        verdict("fail"), id="018bcfe5-6800-7000-8000-00000000000a", captured_at=1_700_000_000.0
+    )
+    keep(kept, [(frame(red=200), judged)])
+    (path,) = folder.glob("*/*.jpg")
+    assert kept.find(judged.id) == path.read_bytes()
+    for missing in (
+        "018bcfe5-6800-7000-8000-00000000000b",
+        "ffffffff-ffff-7000-8000-000000000000",
+        "00000000-0000-7000-8000-000000000000",
+    ):
+        with pytest.raises(RefusedError, match=missing):
+            kept.find(missing)

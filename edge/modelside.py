@@ -1,0 +1,41 @@
+"""The side of the model: what config.yaml says of model and decision, as a judge that is ready."""
+
+from edge.config import Config
+from edge.environment import Environment
+from edge.inspection.framing import Framing
+from edge.inspection.inspector import Inspector, Overrides, load_inspector
+from edge.operation.judge import Judge, Manner, Provenance
+
+
+def inspector_from(config: Config) -> Inspector:
+    """The model that config.yaml names, ready to judge, its golden pictures judged.
+
+    Raises ModelError, or RefusedError when the model judges differently on this box.
+    """
+    model, decision = config.model, config.decision
+    said = Overrides(
+        labels=model.labels,
+        ok_label=model.ok_label,
+        output=model.output,
+        reject_at=decision.reject_at,
+        review_from=decision.review_from,
+    )
+    inspector = load_inspector(model.path, said, model.interpreter, model.threads)
+    inspector.check_golden()
+    return inspector
+
+
+def judge_from(
+    config: Config, inspector: Inspector, environment: Environment, deadline_ms: float | None
+) -> Judge:
+    """A judge whose verdicts say where they come from."""
+    provenance = Provenance(config.station, config.hash, environment.boot_id())
+    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
+    return Judge(
+        inspector,
+        provenance,
+        environment,
+        deadline_ms,
+        manners=manners,
+        hysteresis=config.decision.hysteresis,
+    )

@@ -1,0 +1,124 @@
+"""Where pictures are asked for: `request/snapshot`, by camera (what it sees now) or by verdict (the
+picture that the archive has kept)."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.capture.glances import Glances, Show
+from edge.delivery.later import Later
+from edge.delivery.pictures import Pictures
+from edge.environment import Environment
+from edge.errors import TriggerError
+from edge.identity import uuid7
+
+_WAIT_S = 5.0
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+class _Wish(BaseModel):
+    """The body of a snapshot request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    camera: str | None = Field(default=None, max_length=64)
+    id: str | None = Field(default=None, pattern=_UUID)
+
+
+class PictureDesk:
+    """Safe between threads. `overdue` is to be called once a second or so."""
+
+    def __init__(
+        self,
+        glances: Mapping[str, Glances],
+        kept: Callable[[str], bytes] | None,
+        pictures: Pictures,
+        environment: Environment,
+    ) -> None:
+        """`glances` by camera. `kept`: the JPEG that was kept of a verdict, or EdgeInspectError;
+        None: none are kept."""
+        self._glances, self._kept = dict(glances), kept
+        self._pictures, self._environment = pictures, environment
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[float, Later, Callable[[], None], str]] = []
+
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+        """The picture will be on `snapshot/<id>`; the answer says so when the broker has it.
+
+        `fields` name a `camera` (or none, when there is one only), or a verdict's `id`. Raises
+        TriggerError.
+        """
+        wish = _checked(fields)
+        if wish.id is not None:
+            return self._from_archive(wish.id)
+        camera = self._camera(wish.camera)
+        answer, name = Later(), uuid7()
+
+        def show(pixels: NDArray[np.uint8]) -> None:
+            self._pictures.order(name, lambda: pixels, answer)
+
+        if not self._glances[camera].ask(show):
+            raise TriggerError(f"camera {camera}: too many wait for its picture", "busy")
+        self._remember(camera, answer, show)
+        return answer
+
+    def overdue(self) -> None:
+        """Whoever waited too long is told so."""
+        tick = self._environment.tick()
+        with self._lock:
+            self._waiting = [one for one in self._waiting if not one[1].filled]
+            late = [one for one in self._waiting if one[0] <= tick]
+        for _until, answer, withdraw, camera in late:
+            withdraw()
+            answer.fill(
+                TriggerError(
+                    f"camera {camera} gave no picture in {_WAIT_S:g} s; see its state in health",
+                    "busy",
+                )
+            )
+
+    def _remember(self, camera: str, answer: Later, show: Show) -> None:
+        glances = self._glances[camera]
+        until = self._environment.tick() + _WAIT_S
+        with self._lock:
+            self._waiting.append((until, answer, lambda: glances.withdraw(show), camera))
+
+    def _from_archive(self, name: str) -> Later:
+        kept = self._kept
+        if kept is None:
+            raise TriggerError(
+                "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
+            )
+        answer = Later()
+        self._pictures.order(name, lambda: kept(name), answer)
+        return answer
+
+    def _camera(self, camera: str | None) -> str:
+        names = ", ".join(sorted(self._glances))
+        if camera is None and len(self._glances) == 1:
+            return next(iter(self._glances))
+        if camera is None:
+            raise TriggerError(f"camera: say which one ({names})", "malformed")
+        if camera not in self._glances:
+            raise TriggerError(f"camera: there is no {camera!r} here (cameras: {names})", "unknown")
+        return camera
+
+
+def _checked(fields: Mapping[str, Any]) -> _Wish:
+    try:
+        wish = _Wish.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise TriggerError(
+            f"{key}: {first['msg']} (got {first['input']!r:.80}); a snapshot request has the keys "
+            "transaction, and camera or id, all text",
+            "malformed",
+        ) from None
+    if wish.camera is not None and wish.id is not None:
+        raise TriggerError("camera and id: name one of the two", "malformed")
+    return wish

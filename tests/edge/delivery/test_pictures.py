@@ -1,0 +1,238 @@
+"""Pictures on `snapshot/<id>`: which are sent, how large, and what becomes of the others."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.delivery.backoff import Backoff
+from edge.delivery.later import Later
+from edge.delivery.link import Answered, Connected, Event, LinkError, Lost, Refused
+from edge.delivery.pictures import PictureError, Pictures, encode
+from edge.environment import Environment
+from edge.errors import EdgeInspectError
+from edge.snapshotconfig import SnapshotsConfig
+from edge.verdict import Outcome, Verdict
+from tests.edge.delivery.samples import a_verdict
+from tests.system.plant import wait_for
+
+NOISE = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
+
+
+class Wire:
+    """The links that were made, and what the broker does with them."""
+
+    def __init__(self, manner: str = "takes") -> None:
+        self.manner = manner
+        self.opened = self.closed = 0
+        self.arrived: list[tuple[str, bytes, bool]] = []
+
+    def link(self, on_event: Callable[[Event], None]) -> "_FakeLink":
+        return _FakeLink(self, on_event)
+
+
+class _FakeLink:
+    def __init__(self, wire: Wire, on_event: Callable[[Event], None]) -> None:
+        self._wire, self._on_event = wire, on_event
+
+    def open(self) -> None:
+        self._wire.opened += 1
+        if self._wire.manner == "absent":
+            raise LinkError("no broker answers")
+        refused = self._wire.manner == "refuses"
+        self._on_event(Refused("not you", False) if refused else Connected(20))
+
+    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
+        self._wire.arrived.append((topic, body, retain))
+        number = len(self._wire.arrived)
+        if self._wire.manner == "hangs up":
+            self._on_event(Lost("gone"))
+        else:
+            code = 0x87 if self._wire.manner == "forbids" else 0
+            self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
+        return number
+
+    def subscribe(self, pattern: str) -> None:
+        raise AssertionError(f"nobody asked to hear {pattern}")
+
+    def close(self) -> None:
+        self._wire.closed += 1
+
+
+class Studio:
+    """Pictures with a running thread."""
+
+    def __init__(self, wire: Wire, **config: Any) -> None:
+        self.pictures = Pictures(
+            SnapshotsConfig.model_validate(config),
+            "inspection/line1",
+            Environment(),
+            wire.link,
+            Backoff(0.001, 0.001),
+        )
+        self._thread = threading.Thread(target=self.pictures.run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self.pictures.close()
+        if self._thread.is_alive():
+            self._thread.join(30)
+            assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def studio() -> Iterator[Callable[..., Studio]]:
+    """Builds one that ends with the test."""
+    made: list[Studio] = []
+
+    def make(wire: Wire, **config: Any) -> Studio:
+        made.append(Studio(wire, **config))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def _verdict(outcome: Outcome, number: int = 1) -> Verdict:
+    return replace(a_verdict(), verdict=outcome, id=f"{number:08}-0000-7000-8000-000000000000")
+
+
+def _answer(later: Later) -> Any:
+    said: list[Any] = []
+    later.then(said.append)
+    wait_for(lambda: said, "an answer")
+    return said[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(300, 120_000), st.integers(32, 400), st.integers(32, 400))
+def test_no_picture_is_larger_than_the_limit(limit: int, width: int, height: int) -> None:
+    """A picture of noise, the worst to compress, becomes a readable JPEG within the limit, in its
+    own proportions, or is refused."""
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    try:
+        data, wide, high = encode(pixels, limit)
+    except PictureError:
+        assert limit < 10_000 or limit < width * height
+        return
+    assert len(data) <= limit
+    seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert seen is not None
+    assert seen.shape == (high, wide, 3)
+    assert wide / high == pytest.approx(width / height, rel=0.1)
+
+
+def test_a_kept_jpeg_that_fits_is_not_touched() -> None:
+    """What the archive kept goes out byte by byte; only one that is too large is encoded anew."""
+    kept = cv2.imencode(".jpg", NOISE)[1].tobytes()
+    assert encode(kept, len(kept)) == (kept, 320, 240)
+    smaller, width, _height = encode(kept, len(kept) - 1)
+    assert len(smaller) < len(kept)
+    assert width < 320
+    with pytest.raises(PictureError, match="cannot be read"):
+        encode(b"no picture", 1000)
+
+
+def test_pictures_follow_the_verdicts_that_are_wanted(studio: Callable[..., Studio]) -> None:
+    """Of fail, and of every second pass of a camera: others stay here."""
+    wire = Wire()
+    one = studio(wire, send=["fail"], pass_every=2, max_per_s=100)
+    one.start()
+    said: list[Outcome] = ["pass", "fail", "review", "pass", "error", "pass", "pass"]
+    wanted = []
+    for number, outcome in enumerate(said):
+        verdict = _verdict(outcome, number)
+        before = one.pictures.sent
+        one.pictures.offer(NOISE, verdict)
+        if number in (1, 3, 6):
+            wanted.append(f"inspection/line1/snapshot/{verdict.id}")
+            wait_for(lambda before=before: one.pictures.sent > before, "a picture")  # type: ignore[misc]
+    assert [topic for topic, _, _ in wire.arrived] == wanted
+    assert not any(retain for _, _, retain in wire.arrived)
+    assert all(body[:2] == b"\xff\xd8" for _, body, _ in wire.arrived)
+    assert wire.opened == 1, "one connection serves all"
+
+
+def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., Studio]) -> None:
+    """While nothing is sent (the thread has not started) `offer` returns, four wait, others are
+    counted; whoever asked for a picture is told."""
+    one = studio(Wire(), send=["fail"], max_per_s=100)
+    for number in range(10):
+        one.pictures.offer(NOISE, _verdict("fail", number))
+    later = Later()
+    one.pictures.order("x", lambda: NOISE, later)
+    assert one.pictures.counts()["skipped"] == {
+        "busy": 7,
+        "rate": 0,
+        "unusable": 0,
+        "offline": 0,
+    }
+    assert "too many" in str(_answer(later))
+    one.start()
+    wait_for(lambda: one.pictures.sent == 4, "the four that waited")
+
+
+def test_no_more_than_so_many_a_second() -> None:
+    """The allowance is one at once when max_per_s is below; the next is counted as `rate`."""
+    one = Studio(Wire(), send=["fail"], max_per_s=0.01)
+    for number in range(3):
+        one.pictures.offer(NOISE, _verdict("fail", number))
+    assert one.pictures.skipped["rate"] == 2
+
+
+def _broken() -> NDArray[np.uint8]:
+    raise EdgeInspectError("no picture of it is kept")
+
+
+@pytest.mark.parametrize(
+    ("manner", "why", "words"),
+    [
+        ("absent", "offline", "no broker answers"),
+        ("refuses", "offline", "not you"),
+        ("hangs up", "offline", "gone"),
+        ("forbids", "offline", "Not authorized"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_and_tried_again(
+    studio: Callable[..., Studio], manner: str, why: str, words: str
+) -> None:
+    """The picture is counted, its asker hears why, the link is dropped; the next picture goes over
+    a new one when the broker has thought better of it."""
+    wire = Wire(manner)
+    one = studio(wire)
+    one.start()
+    later = Later()
+    one.pictures.order("a", lambda: NOISE, later)
+    assert words in str(_answer(later))
+    assert one.pictures.counts()["skipped"][why] == 1
+    wait_for(lambda: wire.closed == 1, "the link is dropped")
+    wire.manner = "takes"
+
+    def arrives() -> bool:
+        again = Later()
+        one.pictures.order("b", lambda: NOISE, again)
+        return not isinstance(_answer(again), EdgeInspectError)
+
+    wait_for(arrives, "the second picture")
+
+
+def test_a_source_without_a_picture_is_the_answer(studio: Callable[..., Studio]) -> None:
+    """The archive's sentence reaches whoever asked, and no connection was made for it."""
+    wire = Wire()
+    one = studio(wire)
+    one.start()
+    later = Later()
+    one.pictures.order("a", _broken, later)
+    assert "is kept" in str(_answer(later))
+    assert one.pictures.skipped["unusable"] == 1
+    assert wire.opened == 0
