@@ -75,6 +75,7 @@ class FaultyCamera:
 def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
     import edge.app
+    import edge.cameraside
     from edge.configfile import load_config
     from edge.operation.logs import set_up_logging
 
@@ -83,7 +84,7 @@ def daemon(config: Path, seed: int) -> int:
     def opener(_config: object, environment: Environment, _judged: object) -> Camera:
         return FaultyCamera(chance, environment)
 
-    setattr(edge.app, "open_camera", opener)  # noqa: B010  the one part that is not real
+    setattr(edge.cameraside, "open_camera", opener)  # noqa: B010  the one part that is not real
     loaded = load_config(config)
     set_up_logging("error")
     return edge.app.Daemon(loaded).run()

@@ -1,55 +1,57 @@
-"""The one place that builds the daemon's real parts, connects them, starts and stops them."""
+"""The one place that builds the daemon's real parts, connects them, starts, changes and stops
+them."""
 
+import hashlib
 import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from edge.capture.mailbox import Mailbox
-from edge.capture.reader import Reader
-from edge.capture.sources import open_camera
-from edge.capture.tracker import Tracker
-from edge.config import CameraConfig, Config
-from edge.delivery.link import Event, Link, PahoLink, Protocol_
+from edge.config import Config
+from edge.configfile import load_config
 from edge.delivery.message import to_json
-from edge.delivery.outbox import Outbox, OutboxView
-from edge.delivery.pictures import Pictures
-from edge.delivery.publisher import Publisher
-from edge.delivery.writer import OutboxWriter
+from edge.deliveryside import DeliverySide
 from edge.environment import Environment, Stop
-from edge.errors import EXIT_DONE
+from edge.errors import EXIT_DONE, EdgeInspectError
 from edge.evidence.archive import Archive
 from edge.frame import Frame
-from edge.inspection.framing import Framing
+from edge.line import Line
 from edge.modelside import inspector_from, judge_from
+from edge.operation.changes import Changes
 from edge.operation.health import Health, Parts
 from edge.operation.info import info_body
-from edge.operation.judging import Judging
 from edge.operation.machine import Machine
 from edge.operation.picturedesk import PictureDesk
+from edge.operation.reloader import Reloader
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.plantside import PlantSide
+from edge.threads import start_thread
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 10.0
 _JOIN_S = 5.0
 
 
 class Daemon:
     """The whole house. Building it opens what must be there: model, outbox, embedded broker."""
 
-    def __init__(self, config: Config, environment: Environment | None = None) -> None:
-        """Raises EdgeInspectError for what cannot run at all; a missing camera or broker can."""
-        self._config = config
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment | None = None,
+        *,
+        path: Path | None = None,
+    ) -> None:
+        """`path` is the file that a reload reads; None: nothing can be reloaded. Raises
+        EdgeInspectError for what cannot run at all; a missing camera or broker can."""
+        self._path = path
         self._environment = env = environment or Environment()
         self._session = uuid.uuid4().hex
-        self._stop = Stop()  # capture stops first; the others end when they are drained
         self._halt = Stop()  # for the supervisor, which watches to the end
         inspector = inspector_from(config)
         log.info(
@@ -59,213 +61,192 @@ class Daemon:
             inspector.runtime,
             len(inspector.file.golden),
         )
-        self._outbox = Outbox(
-            config.outbox.path,
-            int(config.outbox.max_mb * 2**20),
-            config.outbox.max_age_h * 3600,
-        )
-        self._views = [OutboxView(config.outbox.path) for _ in range(2)]
-        self._broker = self._embedded_broker()
-        self._trackers = {
-            c.id: Tracker(c.id, c.trigger, env) for c in config.cameras if c.trigger.announces
-        }
-        self._mailbox = Mailbox(self._trackers)
-        self._writer = OutboxWriter(self._outbox, env)
-        self._publisher = Publisher(
-            config=config,
-            session=self._session,
-            view=self._views[0],
-            acknowledge=self._writer,
-            environment=env,
-            link_factory=self._link,
-            may_send=self._somebody_listens,
-        )
-        if self._broker is not None:
-            self._broker.listeners.on_change = self._publisher.wake
-        self._writer.on_stored = self._publisher.wake
+        self._delivery = delivery = DeliverySide(config, self._session, env)
         self._archive = Archive(config.archive) if config.archive.enabled else None
-        judge = judge_from(config, inspector, env, config.decision.deadline_ms)
-        self._pictures = Pictures(config.mqtt.snapshots, config.topic, env, self._picture_link)
-        self._judging = Judging(
-            self._mailbox, judge, self._deliver, self._keep, env, trackers=self._trackers
+        self._line = Line(
+            config,
+            inspector,
+            env,
+            deliver=self._deliver,
+            keep=self._keep,
+            judged=delivery.judged,
         )
-        self._readers = [self._reader(camera) for camera in config.cameras]
+        self._notifier = Notifier()
+        self._reloader = Reloader(
+            config, self._read, self._apply, self._model_differs, self._notifier
+        )
         self._picture_desk = PictureDesk(
-            {reader.id: reader.glances for reader in self._readers},
-            self._archive.find if self._archive else None,
-            self._pictures,
+            self._line.readers,
+            lambda: self._archive.find if self._archive else None,
+            delivery.pictures,
             env,
         )
         self._plant = PlantSide(
             config,
             self._session,
-            self._trackers,
-            self._publisher,
+            self._line.trackers,
+            delivery.publisher,
             env,
-            wake=self._mailbox.wake,
             alive=lambda: not self._supervisor.stalled(),
-            handlers={"snapshot": self._picture_desk.ask},
+            handlers={"snapshot": self._picture_desk.ask, "reload": self._reloader.ask},
         )
+        self._line.on_parts = self._plant.parts_changed
         parts = Parts(
-            self._readers,
-            self._mailbox,
-            judge,
-            self._judging,
-            self._writer,
-            self._publisher,
-            self._trackers,
+            self._line.readers,
+            self._line.mailbox,
+            self._line.latencies,
+            self._line.judging,
+            delivery.writer,
+            delivery.publisher,
+            self._line.trackers,
             self._plant.requests,
-            self._pictures,
+            delivery.pictures,
             self._picture_desk,
+            self._reloader,
         )
-        self._notifier = Notifier()
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
         self._supervisor = Supervisor(
             parts, self._health, self._notifier, env, config.health.interval_s
         )
-        self._web = self._web_server(self._health)
-        self._publisher.announce("info", to_json(info_body(config, inspector, env, self._session)))
-
-    def _deliver(self, verdict: Verdict) -> None:
-        self._plant.tell(verdict, self._writer.submit)
-
-    def _keep(self, frame: Frame, verdict: Verdict) -> None:
-        if self._archive is not None:
-            self._archive.keep(frame, verdict)
-        self._pictures.offer(frame.pixels, verdict)
+        self._web = self._web_server(config)
+        self._reloader.on_outcome = self._tell_outcome
+        self._tell_info()
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
-        listen_for_signals(asked.set, self._environment)
-        if self._broker is not None:
-            self._broker.start()
-        threads = {
-            "publisher": self._start("publisher", self._publisher.run),
-            "outbox": self._start("outbox", self._writer.run),
-            "inspection": self._start("inspection", self._judging.run),
-            "pictures": self._start("pictures", self._pictures.run),
-        }
+        listen_for_signals(asked.set, self._reloader.hang_up, self._environment)
+        self._delivery.start()
+        threads = {"inspection": start_thread("inspection", self._line.judging.run)}
         if self._archive is not None:
-            threads["archive"] = self._start("archive", self._archive.run)
+            start_thread("archive", self._archive.run)
         if self._web is not None:
-            threads["web"] = self._start("web", self._web.run)
-        if self._plant.outputs is not None:
-            threads["outputs"] = self._start("outputs", self._plant.outputs.run)
-        capture = [self._start(f"camera-{r.id}", r.run) for r in self._readers]
-        self._plant.start(self._stop)
-        threads["supervisor"] = self._start("supervisor", lambda: self._supervisor.run(self._halt))
+            threads["web"] = start_thread("web", self._web.run)
+        self._line.start()
+        self._plant.start()
+        threads["supervisor"] = start_thread("supervisor", lambda: self._supervisor.run(self._halt))
+        threads["reload"] = start_thread("reload", self._reloader.run)
         asked.wait()
-        self._stop.set()
-        self._shut_down(capture, threads)
-        self._leave_hung([*capture, *threads.values()])
+        hung = self._shut_down(threads)
+        self._leave_hung(hung)
         return EXIT_DONE
 
-    def _shut_down(
-        self, capture: list[threading.Thread], threads: dict[str, threading.Thread]
-    ) -> None:
-        """In the direction of the data: capture, inspection, outbox, publisher."""
+    def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
+        """In the direction of the data: capture, inspection, outbox, publisher. Returns what
+        hangs."""
         log.info("stopping: verdicts in hand are stored and sent first")
         self._notifier.stopping()
-        self._plant.shut()
-        for thread in capture:
-            thread.join(_JOIN_S)
-        self._mailbox.close()
+        self._reloader.close()
+        threads["reload"].join(_JOIN_S)
+        self._line.shut()
+        hung = self._line.stop()
         threads["inspection"].join(_JOIN_S)
-        self._writer_drained(threads)
+        hung += self._delivery.drain()
         self._halt.set()
         if self._web is not None:
             self._web.close()
         if self._archive is not None:
             self._archive.close()
-        self._pictures.close()
         self._plant.close()
-        for name in ("supervisor", "web", "archive", "pictures", "outputs"):
+        for name in ("supervisor", "web"):
             if name in threads:
                 threads[name].join(_JOIN_S)
-        if self._broker is not None:
-            self._broker.stop()
-        for view in self._views:
-            view.close()
-        self._outbox.close()
+        if self._archive is not None:
+            self._archive.join(_JOIN_S)
+        self._delivery.close()
+        return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod
-    def _leave_hung(threads: list[threading.Thread]) -> None:
+    def _leave_hung(hung: list[str]) -> None:
         """Python aborts when a thread writes while the interpreter is taken apart: a thread that
         hangs in a driver is left behind instead."""
-        hung = [thread.name for thread in threads if thread.is_alive()]
         if hung:
             log.warning("stopped, though %s did not end", ", ".join(hung))
             logging.shutdown()
             os._exit(EXIT_DONE)
 
-    def _writer_drained(self, threads: dict[str, threading.Thread]) -> None:
-        """The publisher sends what is stored, then the writer notes its last acknowledgements."""
-        self._writer.flush(_JOIN_S)
-        self._publisher.close(DRAIN_S, "stopped by request")
-        threads["publisher"].join(DRAIN_S + _JOIN_S)
-        self._writer.close()
-        threads["outbox"].join(DRAIN_S)
-        stats = self._writer.stats()
-        log.info(
-            "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
-            stats.stored,
-            stats.acked,
-            stats.rows,
-        )
+    def _deliver(self, verdict: Verdict) -> None:
+        self._plant.tell(verdict, self._delivery.writer.submit)
 
-    @staticmethod
-    def _start(name: str, run: Callable[[], object]) -> threading.Thread:
-        # daemon: a read that hangs in a driver must not keep the process from ending
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
-        return thread
+    def _keep(self, frame: Frame, verdict: Verdict) -> None:
+        archive = self._archive
+        if archive is not None:
+            archive.keep(frame, verdict)
+        self._delivery.pictures.offer(frame.pixels, verdict)
 
-    def _reader(self, camera: CameraConfig) -> Reader:
-        judged = self._views[1].is_judged
-        return Reader(
-            camera,
-            lambda: open_camera(
-                camera, self._environment, lambda receipt: judged(camera.id, receipt)
-            ),
-            self._mailbox,
+    def _read(self) -> Config:
+        if self._path is None:
+            raise EdgeInspectError(
+                "this daemon was started without a file to read again"
+            )
+        return load_config(self._path)
+
+    def _model_differs(self, config: Config) -> bool:
+        try:
+            data = config.model.path.read_bytes()
+        except OSError:
+            return True  # said in words when it is loaded
+        return hashlib.sha256(data).hexdigest() != self._line.inspector.identity.sha256
+
+    def _apply(self, old: Config, changes: Changes) -> None:
+        """Takes a new configuration over. Raises EdgeInspectError with the old still running: what
+        can fail comes first."""
+        config = changes.config
+        inspector = self._line.inspector
+        if changes.model or changes.decision:
+            inspector = inspector_from(config)
+        web_judge = self._web_judge(config) if self._web is not None else None
+        if changes.wires:
+            self._plant.release()
+        try:
+            self._plant.adopt(config)
+            self._line.adopt(old, changes, inspector)
+        except EdgeInspectError:
+            self._plant.release()
+            self._plant.adopt(old)
+            raise
+        self._delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
+        if changes.archive:
+            if self._archive is not None:
+                self._archive.close()
+            self._archive = Archive(config.archive) if config.archive.enabled else None
+            if self._archive is not None:
+                start_thread("archive", self._archive.run)
+        if self._web is not None:
+            self._web.adopt(web_judge)
+        self._supervisor.interval_s = config.health.interval_s
+        logging.getLogger().setLevel(config.log.level.upper())
+
+    def _tell_outcome(self) -> None:
+        self._tell_info()
+        self._delivery.publisher.announce("health", to_json(self._health.snapshot()))
+        self._notifier.status(self._health.summary())
+
+    def _tell_info(self) -> None:
+        body = info_body(
+            self._reloader.config,
+            self._line.inspector,
             self._environment,
-            self._stop,
-            misfit=Framing(camera.view).misfit,
+            self._session,
+            problems=self._reloader.problems,
+            restart_required=self._reloader.restart_required,
         )
+        self._delivery.publisher.announce("info", to_json(body))
 
-    def _link(
-        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
-    ) -> Link:
-        client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
-        return PahoLink(self._config.mqtt, client_id, version, will, on_event)
+    def _web_judge(self, config: Config) -> Any:
+        # Its own interpreter: a request must never make a camera's frame wait.
+        return judge_from(config, inspector_from(config), self._environment, deadline_ms=None)
 
-    def _picture_link(self, on_event: Callable[[Event], None]) -> Link:
-        client_id = self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
-        version = self._publisher.version
-        return PahoLink(self._config.mqtt, f"{client_id}-pictures", version, None, on_event)
-
-    def _somebody_listens(self) -> bool:
-        """The embedded broker keeps nothing: what nobody hears stays in the outbox."""
-        topic = f"{self._config.topic}/result"
-        return self._broker is None or bool(self._broker.listeners.any(topic))
-
-    def _embedded_broker(self) -> Any:
-        mqtt = self._config.mqtt
-        if not mqtt.embedded:
-            return None
-        from edge.delivery.embedded import EmbeddedBroker
-
-        return EmbeddedBroker(mqtt.host, mqtt.effective_port)
-
-    def _web_server(self, health: Health) -> Any:
-        if not self._config.web.enabled:
+    def _web_server(self, config: Config) -> Any:
+        if not config.web.enabled:
             return None
         from edge.web.server import WebServer
 
-        # Its own interpreter: a request must never make a camera's frame wait.
-        judge = judge_from(
-            self._config, inspector_from(self._config), self._environment, deadline_ms=None
+        return WebServer(
+            config.web,
+            self._web_judge(config),
+            self._health,
+            self._environment,
+            self._plant.desk,
         )
-        return WebServer(self._config.web, judge, health, self._environment, self._plant.desk)

@@ -5,6 +5,7 @@ from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.latencies import Latencies
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -26,7 +27,11 @@ def inspector_from(config: Config) -> Inspector:
 
 
 def judge_from(
-    config: Config, inspector: Inspector, environment: Environment, deadline_ms: float | None
+    config: Config,
+    inspector: Inspector,
+    environment: Environment,
+    deadline_ms: float | None,
+    latencies: Latencies | None = None,
 ) -> Judge:
     """A judge whose verdicts say where they come from."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
@@ -38,4 +43,5 @@ def judge_from(
         deadline_ms,
         manners=manners,
         hysteresis=config.decision.hysteresis,
+        latencies=latencies,
     )

@@ -1,5 +1,5 @@
-"""The side that faces the plant, besides the topics of verdicts: what announces parts, and the
-wires and the alarm that tell of them."""
+"""The side that faces the plant, besides the topics of verdicts: requests, and the wires and the
+alarm that tell of parts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,16 +8,15 @@ from edge.capture.tracker import Tracker
 from edge.config import Config
 from edge.delivery.publisher import Publisher
 from edge.delivery.requests import Allowance, Handler, Requests
-from edge.environment import Environment, Stop
+from edge.environment import Environment
 from edge.operation.alarm import Alarm
 from edge.operation.desk import TriggerDesk
 from edge.operation.outputs import Outputs, Wire
-from edge.operation.triggers import Triggers
 from edge.verdict import Verdict
 
 
 class PlantSide:
-    """Inputs, requests, outputs and alarm, built from config.yaml and connected."""
+    """Requests, outputs and alarm, built from config.yaml and connected."""
 
     def __init__(
         self,
@@ -27,61 +26,86 @@ class PlantSide:
         publisher: Publisher,
         environment: Environment,
         *,
-        wake: Callable[[], None],
         alive: Callable[[], bool],
         handlers: Mapping[str, Handler] | None = None,
         factory: Any = None,
     ) -> None:
-        """`handlers`: of requests besides `trigger`. `wake`: a part was announced, and so a
-        deadline may be nearer. `alive`: whether there is progress. `factory` is gpiozero's; None:
-        the board's. Raises EdgeInspectError when a pin cannot be used."""
+        """`trackers` may change meanwhile. `alive`: whether there is progress. `handlers`: of
+        requests besides `trigger`. `factory` is gpiozero's; None: the board's. Raises
+        EdgeInspectError when a pin cannot be used."""
         self.desk = TriggerDesk(trackers, environment)
-        self.outputs = outputs_from(config, trackers, environment, alive, factory)
-        self._trackers, self._wake = trackers, wake
-        self._alarm = Alarm(
-            config.decision.alarm,
-            session,
-            lambda body: publisher.announce("alarm", body),
-            environment,
-        )
-        if self.outputs is not None:
-            self._alarm.on_change = self.outputs.alarm
-        for tracker in trackers.values():
-            tracker.on_change = self._parts_changed
+        self._trackers, self._environment = trackers, environment
+        self._session, self._alive, self._factory = session, alive, factory
+        self._announce = lambda body: publisher.announce("alarm", body)
+        self._config = config
+        self._outputs: Outputs | None = None
+        self._alarm = self._new_alarm(config)
+        self._wire(config)
         allowance = Allowance(config.mqtt.max_requests_per_s, environment.tick)
         self.requests = Requests(
             {"trigger": self.desk.ask, **(handlers or {})}, publisher.reply, allowance
         )
         publisher.on_request = self.requests.hear
-        self._triggers = Triggers(trackers, environment, factory)  # last: from here on they come
 
-    def start(self, stop: Stop) -> None:
-        """Clocks start to trigger, until `stop`."""
-        self._triggers.start(stop)
+    @property
+    def outputs(self) -> Outputs | None:
+        """The wires; None when config.yaml names no pin."""
+        return self._outputs
+
+    def start(self) -> None:
+        """Starts the thread that drives the wires."""
+        if self._outputs is not None:
+            self._outputs.start()
 
     def tell(self, verdict: Verdict, store: Callable[[Verdict], None]) -> None:
         """One verdict, to the wires first: a pulse that comes after a slow disk would be for the
         next part."""
-        if self.outputs is not None:
-            self.outputs.note(verdict)
+        outputs = self._outputs
+        if outputs is not None:
+            outputs.note(verdict)
         store(verdict)
         self._alarm.note(verdict)
 
-    def shut(self) -> None:
-        """Nothing is announced any more; what is open is answered by inspection."""
-        self._triggers.close()
-        for tracker in self._trackers.values():
-            tracker.shut()
+    def parts_changed(self) -> None:
+        """A camera may have become busy, or free."""
+        outputs = self._outputs
+        if outputs is not None:
+            outputs.poke()
+
+    def release(self) -> None:
+        """All wires idle, and their pins free for `adopt`."""
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            outputs.close()
+
+    def adopt(self, config: Config) -> None:
+        """Wires and alarm as config.yaml says now. Raises EdgeInspectError when a pin cannot be
+        used; then there are no wires until the next `adopt`."""
+        if config.decision.alarm != self._config.decision.alarm:
+            self._alarm = self._new_alarm(config)
+        self._config = config
+        if self._outputs is None:
+            self._wire(config)
+            self.start()
 
     def close(self) -> None:
         """All wires idle."""
-        if self.outputs is not None:
-            self.outputs.close()
+        self.release()
 
-    def _parts_changed(self) -> None:
-        self._wake()
-        if self.outputs is not None:
-            self.outputs.poke()
+    def _new_alarm(self, config: Config) -> Alarm:
+        alarm = Alarm(config.decision.alarm, self._session, self._announce, self._environment)
+        alarm.on_change = self._show_alarm
+        return alarm
+
+    def _show_alarm(self, raised: bool) -> None:
+        outputs = self._outputs
+        if outputs is not None:
+            outputs.alarm(raised)
+
+    def _wire(self, config: Config) -> None:
+        self._outputs = outputs_from(
+            config, self._trackers, self._environment, self._alive, self._factory
+        )
 
 
 def outputs_from(
@@ -119,10 +143,14 @@ def outputs_from(
         {camera.id: camera.outputs.pulse_ms / 1000 for camera in config.cameras},
         station,
         environment,
-        busy={name: _is_busy(tracker) for name, tracker in trackers.items()},
+        busy={camera.id: _is_busy(trackers, camera.id) for camera in config.cameras},
         alive=alive,
     )
 
 
-def _is_busy(tracker: Tracker) -> Callable[[], bool]:
-    return lambda: tracker.open > 0
+def _is_busy(trackers: Mapping[str, Tracker], camera: str) -> Callable[[], bool]:
+    def busy() -> bool:
+        tracker = trackers.get(camera)
+        return tracker is not None and tracker.open > 0
+
+    return busy

@@ -21,8 +21,8 @@ class Mailbox:
     """One slot a camera, taken in turn so that a fast camera cannot starve a slow one."""
 
     def __init__(self, trackers: Mapping[str, Tracker] | None = None) -> None:
-        """`trackers`: of the cameras that have a trigger, by camera."""
-        self._trackers = dict(trackers or {})
+        """`trackers`: of the cameras that have a trigger, by camera; may change meanwhile."""
+        self._trackers = trackers if trackers is not None else {}
         self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
         self._woken = self._parts_turn = False
         self._slots: dict[str, Frame] = {}
@@ -97,6 +97,20 @@ class Mailbox:
         """Closed, and everything was taken."""
         with self._changed:
             return self._closed and not self._slots and not self._shots
+
+    def waiting(self, camera: str) -> bool:
+        """Whether a frame of this camera was not taken yet."""
+        with self._changed:
+            shots = any(shot.part.camera == camera for shot in self._shots)
+            return shots or camera in self._slots
+
+    def forget(self, camera: str) -> None:
+        """The camera has gone, and with it what was not taken. A live frame counts as replaced."""
+        with self._changed:
+            if self._slots.pop(camera, None) is not None:
+                self._count_replaced(camera)
+            self._shots = deque(shot for shot in self._shots if shot.part.camera != camera)
+            self._changed.notify_all()
 
     def replaced(self, camera: str) -> int:
         """How many frames of this camera were replaced before anyone took them."""

@@ -36,11 +36,13 @@ class Reader:
         *,
         first_pause_s: float = _FIRST_PAUSE_S,
         misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
+        before: int = 0,
     ) -> None:
         """`first_pause_s`: how long to wait before a lost camera is opened again. Pauses double
         from there to 30 s while it stays lost; chance cuts each to between half and all of it.
         `misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at the
-        first picture and at each change of size."""
+        first picture and at each change of size. `before`: how many looks of this camera an earlier
+        reader has numbered."""
         self.id = config.id
         self.state: State = "starting"
         self.frames = self.faults = self.reconnects = self.passed_over = 0
@@ -54,7 +56,7 @@ class Reader:
         self._environment = environment
         self._stop = stop
         self._first_pause_s = first_pause_s
-        self._seq = 0
+        self.seq = before  # the number of the newest look
         self._seq_lock = threading.Lock()
         self._in_driver: float | None = None  # since when the driver has had control
         self._announced = environment.tick()
@@ -227,17 +229,18 @@ class Reader:
 
     def _hand_over(self, frame: Frame) -> None:
         if self._live:
-            self._mailbox.offer(frame)
+            if not self._stop.is_set():  # another reader may read this camera by now
+                self._mailbox.offer(frame)
         else:
             self._mailbox.put(frame, self._stop)
 
     def _frame(self, look: Look, fault: str | None) -> Frame:
         age = self._age_s(look)
         with self._seq_lock:
-            self._seq += 1
+            self.seq += 1
             return Frame(
                 camera=self.id,
-                seq=self._seq,
+                seq=self.seq,
                 pixels=None if fault else look.pixels,
                 captured_at=self._environment.now() - age,
                 captured_tick=self._environment.tick() - age,

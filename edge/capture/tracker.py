@@ -33,9 +33,13 @@ class Tracker:
     """Safe between threads. `trigger` may come from any of them, `match` from the camera's, the
     rest from the one that judges. Public attributes are counters for `health`."""
 
-    def __init__(self, camera: str, config: TriggerConfig, environment: Environment) -> None:
+    def __init__(
+        self, camera: str, config: TriggerConfig, environment: Environment, *, before: int = 0
+    ) -> None:
+        """`before`: how many parts of this camera were announced to a tracker before this one."""
         self.camera, self.config = camera, config
-        self.triggered = self.refused = self.unused = 0
+        self.triggered = before
+        self.refused = self.unused = 0
         self.fault: str | None = None  # why the camera's last look was no picture
         self.on_change: Callable[[], None] = lambda: None
         self._environment = environment

@@ -12,4 +12,4 @@ def run(config_path: Path) -> int:
     set_up_logging(config.log.level)
     from edge.app import Daemon
 
-    return Daemon(config).run()
+    return Daemon(config, path=config_path).run()

@@ -79,6 +79,7 @@ class Pictures:
         self._link: Link | None = None
         self._used = self._not_before = 0.0
         self._reported = ""
+        self._stale = False
         self._closing = threading.Event()
 
     def offer(self, pixels: Pixels | None, verdict: Verdict) -> None:
@@ -99,6 +100,12 @@ class Pictures:
     def counts(self) -> dict[str, Any]:
         """For `health`."""
         return {"sent": self.sent, "skipped": {why: self.skipped[why] for why in SKIPS}}
+
+    def adopt(self, config: SnapshotsConfig) -> None:
+        """Which pictures from now on; the connection is made anew."""
+        self._config = config
+        self._allowance = Allowance(max(1.0, config.max_per_s), self._environment.tick)
+        self._stale = True
 
     def close(self) -> None:
         """Ends the thread; what is queued is not sent any more."""
@@ -166,6 +173,10 @@ class Pictures:
 
     def _deliver(self, topic: str, data: bytes) -> None:
         """Raises LinkError unless the broker has acknowledged it."""
+        if self._stale:
+            self._stale = False
+            self._drop_link()
+            self._not_before = 0.0
         link = self._link
         if link is None:
             if self._environment.tick() < self._not_before:

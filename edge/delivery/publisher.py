@@ -76,9 +76,7 @@ class Publisher:
         self.beat = environment.tick()
         self._topic = config.topic
         self._auto = config.mqtt.version == "auto"
-        self._version: Protocol_ = "3.1.1"
-        if not config.mqtt.embedded and config.mqtt.version in ("auto", "5"):
-            self._version = "5"
+        self._version = _first_version(config)
         self._session, self._boot_id = session, environment.boot_id()
         self._view, self._acknowledge, self._environment = view, acknowledge, environment
         self._factory = link_factory
@@ -90,6 +88,7 @@ class Publisher:
         self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=_REPLIES)
         self._closing: tuple[float, str] | None = None
+        self._moving_to: Config | None = None
         self._reported = ""
         self._cursor = self._handed = 0
         self._window = 1
@@ -117,6 +116,11 @@ class Publisher:
         self._replies.append((f"{self._topic}/response/{name}", body))
         self._events.put(_Wake())
 
+    def move(self, config: Config) -> None:
+        """Another broker, or other words to the same: says `stopped` and connects anew."""
+        self._moving_to = config
+        self._events.put(_Wake())
+
     def close(self, grace_s: float, reason: str) -> None:
         """Send what is there for at most `grace_s` seconds, say `stopped`, and end."""
         self._closing = self._environment.tick() + grace_s, reason
@@ -125,6 +129,8 @@ class Publisher:
     def run(self) -> None:
         """Until closed: connect, serve the connection until it is lost, wait, again."""
         while self._closing is None:
+            if self._moving_to is not None:
+                self._move()
             try:
                 self._serve()
             except (LinkError, OutboxError) as error:
@@ -132,8 +138,17 @@ class Publisher:
             except Exception as error:  # outermost loop: a fault here must not silence the box
                 log.exception("delivery: unexpected fault")
                 self._down("offline", f"internal fault ({error!r})")
-            self._pause(self._backoff.next())
+            if self._moving_to is None:
+                self._pause(self._backoff.next())
         self.state = "stopped"
+
+    def _move(self) -> None:
+        config, self._moving_to = self._moving_to, None
+        assert config is not None
+        self._auto = config.mqtt.version == "auto"
+        self._version = _first_version(config)
+        self._backoff.reset()
+        log.info("delivery: connecting anew, as config.yaml says now")
 
     def _serve(self) -> None:
         """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
@@ -143,7 +158,7 @@ class Publisher:
             link.open()
             self._await_connack()
             self._greet(link)
-            while not self._finished():
+            while not self._finished() and self._moving_to is None:
                 self._fill(link)
                 self._handle(self._next_event(_TICK_S))
             self._say_goodbye(link)
@@ -257,7 +272,7 @@ class Publisher:
         return not self._may_send() or not self._view.batch(self._cursor, 1)
 
     def _say_goodbye(self, link: Link) -> None:
-        reason = self._closing[1] if self._closing else ""
+        reason = self._closing[1] if self._closing else "the configuration of the broker changed"
         body = self._status("stopped", reason)
         mid = link.publish(f"{self._topic}/status", body, retain=True)
         deadline = self._environment.tick() + _GOODBYE_S
@@ -276,7 +291,11 @@ class Publisher:
 
     def _pause(self, seconds: float) -> None:
         deadline = self._environment.tick() + seconds
-        while self._closing is None and (left := deadline - self._environment.tick()) > 0:
+        while (
+            self._closing is None
+            and self._moving_to is None
+            and (left := deadline - self._environment.tick()) > 0
+        ):
             self._next_event(min(left, _TICK_S))
         if self.state != "stopped":
             self.state = "connecting"
@@ -298,3 +317,9 @@ class Publisher:
 
     def _status(self, state: str, reason: str) -> bytes:
         return status_body(state, self._session, self._boot_id, self._environment.now(), reason)
+
+
+def _first_version(config: Config) -> Protocol_:
+    """Which MQTT to try first."""
+    modern = not config.mqtt.embedded and config.mqtt.version in ("auto", "5")
+    return "5" if modern else "3.1.1"

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import queue
+import threading
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ class Archive:
         self._config = config
         self._queue: queue.Queue[tuple[Frame, Verdict]] = queue.Queue(_QUEUE)
         self._closing = False
+        self._ended = threading.Event()
         self._files: deque[tuple[Path, int]] = deque()
         self._bytes = 0
         self._faulty = False
@@ -62,8 +64,18 @@ class Archive:
         """Ends the thread after what is queued."""
         self._closing = True
 
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended, waiting up to `timeout` seconds for it."""
+        return self._ended.wait(timeout)
+
     def run(self) -> None:
         """Until closed."""
+        try:
+            self._write_all()
+        finally:
+            self._ended.set()
+
+    def _write_all(self) -> None:
         self._count_existing()
         while not (self._closing and self._queue.empty()):
             try:

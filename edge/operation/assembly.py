@@ -20,11 +20,24 @@ class Assembly:
     def __init__(
         self, trackers: Mapping[str, Tracker], judge: Judge, environment: Environment
     ) -> None:
-        """`trackers` of the cameras that have a trigger, by camera."""
+        """`trackers` of the cameras that have a trigger, by camera; may change meanwhile."""
         self.discarded = 0  # frames of parts that had their verdict already
-        self._trackers = dict(trackers)
+        self._trackers = trackers
         self._judge, self._environment = judge, environment
         self._findings: dict[tuple[str, int], list[Finding]] = {}
+        self._judges: dict[tuple[str, int], Judge] = {}  # who judged a part's first frame
+
+    def adopt(self, judge: Judge) -> None:
+        """Another judge, for every part of which no frame was judged yet."""
+        self._judge = judge
+
+    def retire(self, camera: str, reason: str) -> Spoken:
+        """The camera goes: its open parts get their `error` verdicts."""
+        tracker = self._trackers.get(camera)
+        spoken: Spoken = []
+        for part in tracker.shut() if tracker is not None else []:
+            spoken += self._close(part, reason)
+        return spoken
 
     def add(self, shot: Shot) -> Spoken:
         """Judges a frame of a part. Returns the verdicts when it was the last that was wanted, or
@@ -32,13 +45,15 @@ class Assembly:
         part = shot.part
         if shot.refused:
             return self._conclude(part, shot.fault)
-        if not self._trackers[part.camera].is_open(part):
+        tracker = self._trackers.get(part.camera)
+        if tracker is None or not tracker.is_open(part):
             self.discarded += 1
             return []
         if shot.frame is None:
             return self._close(part, shot.fault)
-        findings = self._findings.setdefault((part.camera, part.number), [])
-        _append(findings, self._judge.look(shot.frame))
+        key = part.camera, part.number
+        findings = self._findings.setdefault(key, [])
+        _append(findings, self._judges.setdefault(key, self._judge).look(shot.frame))
         if len(findings) < part.frames and findings[-1].fault is None:
             return []
         return self._close(part, None)
@@ -73,8 +88,9 @@ class Assembly:
 
     def _conclude(self, part: Part, fault: str | None) -> Spoken:
         findings = self._findings.pop((part.camera, part.number), [])
+        judge = self._judges.pop((part.camera, part.number), self._judge)
         shown = max(findings, key=lambda f: f.score, default=None)
-        verdicts = self._judge.conclude(part.camera, findings, part, fault)
+        verdicts = judge.conclude(part.camera, findings, part, fault)
         return [(shown.frame if shown else None, verdict) for verdict in verdicts]
 
 

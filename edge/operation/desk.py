@@ -30,8 +30,9 @@ class TriggerDesk:
     """Safe between threads."""
 
     def __init__(self, trackers: Mapping[str, Tracker], environment: Environment) -> None:
-        """`trackers` of the cameras that have a trigger; those by request are obeyed."""
-        self._trackers = {name: t for name, t in trackers.items() if t.config.kind == "request"}
+        """`trackers` of the cameras that have a trigger; those by request are obeyed. They may
+        change meanwhile."""
+        self._all = trackers
         self._environment = environment
         self._lock = threading.Lock()
         self._answers: OrderedDict[_Key, tuple[float, dict[str, Any]]] = OrderedDict()
@@ -74,12 +75,13 @@ class TriggerDesk:
         return None if known is None else known[1]
 
     def _tracker(self, camera: str | None) -> Tracker:
-        names = ", ".join(sorted(self._trackers)) or "none; set cameras[].trigger.kind: request"
+        trackers = {t.camera: t for t in self._all.values() if t.config.kind == "request"}
+        names = ", ".join(sorted(trackers)) or "none; set cameras[].trigger.kind: request"
         if camera is None:
-            if len(self._trackers) == 1:
-                return next(iter(self._trackers.values()))
+            if len(trackers) == 1:
+                return next(iter(trackers.values()))
             raise TriggerError(f"camera: say which one (by request: {names})", "malformed")
-        tracker = self._trackers.get(camera)
+        tracker = trackers.get(camera)
         if tracker is None:
             raise TriggerError(
                 f"camera: {camera!r} is not triggered by request (by request: {names})", "unknown"

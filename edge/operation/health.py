@@ -1,7 +1,7 @@
 """How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ from edge.delivery.publisher import Publisher
 from edge.delivery.requests import Requests
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
-from edge.operation.judge import Judge
 from edge.operation.judging import Judging
+from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
 from edge.operation.picturedesk import PictureDesk
+from edge.operation.reloader import Reloader
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 _DISK_LOW_MB = 100.0
@@ -28,9 +29,9 @@ _DISK_LOW_MB = 100.0
 class Parts:
     """The running parts that health looks at."""
 
-    readers: Sequence[Reader]
+    readers: Mapping[str, Reader]
     mailbox: Mailbox
-    judge: Judge
+    latencies: Latencies
     judging: Judging
     writer: OutboxWriter
     publisher: Publisher
@@ -38,6 +39,7 @@ class Parts:
     requests: Requests | None = None
     pictures: Pictures | None = None
     picture_desk: PictureDesk | None = None
+    reloader: Reloader | None = None
 
 
 class Health:
@@ -50,8 +52,8 @@ class Health:
         self._environment, self._session = environment, session
         self._lock = threading.Lock()
         self._sampled = environment.tick()
-        self._frames = {reader.id: 0 for reader in parts.readers}
-        self._fps = {reader.id: 0.0 for reader in parts.readers}
+        self._frames: dict[str, int] = {}
+        self._fps: dict[str, float] = {}
         self._state = machine.read(environment.tick())
 
     def sample(self) -> None:
@@ -61,16 +63,18 @@ class Health:
             past = tick - self._sampled
             if past < 0.5:
                 return
-            for reader in self._parts.readers:
-                count = reader.frames
-                self._fps[reader.id] = round((count - self._frames[reader.id]) / past, 2)
-                self._frames[reader.id] = count
+            frames = {reader.id: reader.frames for reader in self._parts.readers.values()}
+            self._fps = {
+                name: round(max(0, count - self._frames.get(name, 0)) / past, 2)
+                for name, count in frames.items()
+            }
+            self._frames = frames
             self._sampled = tick
             self._state = self._machine.read(tick)
 
     def healthy(self) -> bool:
         """Whether every camera delivers (or has delivered all it had) and the outbox accepts."""
-        cameras = all(r.state in ("live", "finished") for r in self._parts.readers)
+        cameras = all(r.state in ("live", "finished") for r in self._parts.readers.values())
         return cameras and not self._parts.writer.fault
 
     def snapshot(self) -> dict[str, Any]:
@@ -87,7 +91,7 @@ class Health:
             "cameras": {
                 reader.id: {
                     "state": reader.state,
-                    "fps": fps[reader.id],
+                    "fps": fps.get(reader.id, 0.0),
                     "last_frame_age_s": _rounded(reader.last_frame_age_s()),
                     "frames": reader.frames,
                     "skipped": parts.mailbox.replaced(reader.id) + reader.passed_over,
@@ -98,9 +102,9 @@ class Health:
                     "reconnects": reader.reconnects,
                     "trigger": _trigger(parts.trackers.get(reader.id)),
                 }
-                for reader in parts.readers
+                for reader in parts.readers.values()
             },
-            "latency_ms": parts.judge.latencies.percentiles(),
+            "latency_ms": parts.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
             "requests": _requests(parts.requests),
             "pictures": _pictures(parts.pictures),
@@ -129,18 +133,32 @@ class Health:
     def summary(self) -> str:
         """One line for `systemctl status`."""
         parts, stats = self._parts, self._parts.writer.stats()
-        states = ", ".join(f"{r.id} {r.state}" for r in parts.readers)
+        states = ", ".join(f"{r.id} {r.state}" for r in parts.readers.values())
         counts = ", ".join(f"{n} {name}" for name, n in parts.judging.counts.items())
-        return (
+        line = (
             f"cameras: {states}; verdicts: {counts}; broker {parts.publisher.state}; "
             f"{stats.rows} verdicts wait"
         )
+        return "; ".join([line, *self._config_faults()])
+
+    def _config_faults(self) -> list[str]:
+        reloader = self._parts.reloader
+        if reloader is None:
+            return []
+        if reloader.problems:
+            more = len(reloader.problems) - 1
+            others = f" and {more} more" if more else ""
+            return [f"new configuration refused: {reloader.problems[0]}{others}; the old one runs"]
+        if reloader.restart_required:
+            keys = ", ".join(reloader.restart_required)
+            return [f"{keys} changed in config.yaml: systemctl restart edge-inspect"]
+        return []
 
     def _faults(self) -> list[str]:
         parts, stats = self._parts, self._parts.writer.stats()
         faults = [
             f"camera {reader.id}: {reader.why or reader.state}"
-            for reader in parts.readers
+            for reader in parts.readers.values()
             if reader.state in FAULT_KINDS
         ]
         if parts.publisher.why:
@@ -151,6 +169,7 @@ class Health:
             faults.append(f"outbox: {stats.dropped} verdicts dropped; raise outbox.max_mb")
         if stats.parked:
             faults.append(f"outbox: the broker refused {stats.parked} verdicts; see its log")
+        faults += self._config_faults()
         if self._state.disk_free_mb is not None and self._state.disk_free_mb < _DISK_LOW_MB:
             faults.append(f"disk: only {self._state.disk_free_mb:.0f} MB free; make room")
         if self._state.hot:

@@ -1,6 +1,7 @@
-"""What runs on this box: the retained `info`, published once a start."""
+"""What runs on this box: the retained `info`, published at start and at each reload."""
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import edge
@@ -13,9 +14,16 @@ INFO_SCHEMA = "edge-inspect/info/1"
 
 
 def info_body(
-    config: Config, inspector: Inspector, environment: Environment, session: str
+    config: Config,
+    inspector: Inspector,
+    environment: Environment,
+    session: str,
+    *,
+    problems: Sequence[str] = (),
+    restart_required: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The body of `info`."""
+    """The body of `info`. `problems`: why the newest config.yaml is not in use;
+    `restart_required`: the keys of it that wait for a restart."""
     identity = inspector.identity
     return {
         "schema": INFO_SCHEMA,
@@ -38,6 +46,8 @@ def info_body(
             "review_from": inspector.thresholds.review_from,
         },
         "config": config.hash,
+        "config_problems": list(problems),
+        "restart_required": list(restart_required),
         "cameras": [
             {
                 "id": camera.id,

@@ -77,12 +77,13 @@ class Judge:
         *,
         manners: Mapping[str, Manner] | None = None,
         hysteresis: float = 0.0,
+        latencies: Latencies | None = None,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
         `manners` by camera; a camera that is not there is judged whole, frame by frame.
-        `hysteresis` is in units of score, see `lowered`."""
+        `hysteresis` is in units of score, see `lowered`. `latencies`: where to count on."""
         self.inspector = inspector
-        self.latencies = Latencies()
+        self.latencies = latencies or Latencies()
         self._provenance = provenance
         self._environment = environment
         self._deadline_ms = deadline_ms

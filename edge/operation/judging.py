@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from edge.capture.mailbox import Mailbox
@@ -16,6 +18,35 @@ from edge.verdict import OUTCOMES, Outcome, Verdict
 log = logging.getLogger(__name__)
 
 _TAKE_S = 0.5
+
+
+class _Errand:
+    """Something to do on another thread, once, unless whoever asked has given up."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._withdrawn = False
+        self._error: Exception | None = None
+
+    def do(self) -> None:
+        with self._lock:
+            if self._withdrawn:
+                return
+            try:
+                self._action()
+            except Exception as error:  # noqa: BLE001  raised again where it was asked for
+                self._error = error
+            self._done.set()
+
+    def wait(self, timeout: float) -> bool:
+        if not self._done.wait(timeout):
+            with self._lock:  # unless it is being done this moment
+                self._withdrawn = not self._done.is_set()
+        if self._error is not None:
+            raise self._error
+        return self._done.is_set()
 
 
 class Judging:
@@ -39,12 +70,32 @@ class Judging:
         self._mailbox, self._judge = mailbox, judge
         self._deliver, self._keep = deliver, keep
         self._environment = environment
-        self._assembly = Assembly(trackers or {}, judge, environment)
+        self._assembly = Assembly(trackers if trackers is not None else {}, judge, environment)
+        self._errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+
+    def between(self, action: Callable[[], None], timeout: float) -> bool:
+        """Has `action` done on the inspection thread, between two frames. False when it was not
+        its turn within `timeout` seconds: then it is never done. Raises what `action` raises."""
+        errand = _Errand(action)
+        self._errands.put(errand)
+        self._mailbox.wake()
+        return errand.wait(timeout)
+
+    def adopt(self, judge: Judge) -> None:
+        """Judges by another judge from the next frame on; a part that was begun is finished by the
+        one that began it. To be called through `between`."""
+        self._judge = judge
+        self._assembly.adopt(judge)
+
+    def retire(self, camera: str, reason: str) -> None:
+        """Ends the camera's open parts with `error`. To be called through `between`."""
+        self._say(self._assembly.retire(camera, reason))
 
     def run(self) -> None:
         """Until the mailbox is closed and empty. Then every part that is open gets its `error`."""
         while not self._mailbox.drained:
             self.beat = self._environment.tick()
+            self._run_errands()
             work = self._mailbox.take(self._assembly.patience(_TAKE_S))
             with self._guarded():
                 self.run_once(work)
@@ -58,6 +109,10 @@ class Judging:
             self._say(self._assembly.add(work))
         elif work is not None:
             self._say([(work, verdict) for verdict in self._judge.judge(work)])
+
+    def _run_errands(self) -> None:
+        while not self._errands.empty():
+            self._errands.get().do()
 
     def _say(self, spoken: Spoken) -> None:
         for frame, verdict in spoken:

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 _BEAT_S = 0.5  # `alive` changes its level this often
 _WAIT_S = 0.25
+_END_S = 5.0
 
 
 class Wire(Protocol):
@@ -53,6 +54,7 @@ class Outputs:
         self._changed = threading.Condition()
         self._ends: dict[tuple[str, str], float] = {}  # (camera, lamp) → monotonic seconds
         self._closing = self._poked = False
+        self._thread: threading.Thread | None = None
         self._beat = False
         self._next_beat = environment.tick()
 
@@ -86,11 +88,20 @@ class Outputs:
         if wire is not None:
             (wire.on if raised else wire.off)()
 
+    def start(self) -> None:
+        """Drives the wires in a thread of its own."""
+        self._thread = threading.Thread(target=self.run, name="outputs", daemon=True)
+        self._thread.start()
+
     def close(self) -> None:
-        """All wires idle; ends the thread."""
+        """All wires idle, their pins given back, the thread ended."""
         with self._changed:
             self._closing = self._poked = True
             self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(_END_S)
+        else:
+            self._give_back()
 
     def run(self) -> None:
         """Until closed."""
@@ -104,6 +115,9 @@ class Outputs:
             except Exception:  # outermost loop: a pin that fails must not stop the others for good
                 log.exception("outputs: unexpected fault")
                 threading.Event().wait(_WAIT_S)
+        self._give_back()
+
+    def _give_back(self) -> None:
         for wires in (*self._lamps.values(), self._station):
             for wire in wires.values():
                 wire.close()

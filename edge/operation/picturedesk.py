@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.capture.glances import Glances, Show
+from edge.capture.glances import Show
+from edge.capture.reader import Reader
 from edge.delivery.later import Later
 from edge.delivery.pictures import Pictures
 from edge.environment import Environment
@@ -34,14 +35,14 @@ class PictureDesk:
 
     def __init__(
         self,
-        glances: Mapping[str, Glances],
-        kept: Callable[[str], bytes] | None,
+        readers: Mapping[str, Reader],
+        kept: Callable[[], Callable[[str], bytes] | None],
         pictures: Pictures,
         environment: Environment,
     ) -> None:
-        """`glances` by camera. `kept`: the JPEG that was kept of a verdict, or EdgeInspectError;
-        None: none are kept."""
-        self._glances, self._kept = dict(glances), kept
+        """`readers` by camera, which may change meanwhile. `kept()` finds the JPEG that was kept
+        of a verdict, or raises EdgeInspectError; None: none are kept."""
+        self._readers, self._kept = readers, kept
         self._pictures, self._environment = pictures, environment
         self._lock = threading.Lock()
         self._waiting: list[tuple[float, Later, Callable[[], None], str]] = []
@@ -61,8 +62,8 @@ class PictureDesk:
         def show(pixels: NDArray[np.uint8]) -> None:
             self._pictures.order(name, lambda: pixels, answer)
 
-        if not self._glances[camera].ask(show):
-            raise TriggerError(f"camera {camera}: too many wait for its picture", "busy")
+        if not camera.glances.ask(show):
+            raise TriggerError(f"camera {camera.id}: too many wait for its picture", "busy")
         self._remember(camera, answer, show)
         return answer
 
@@ -81,14 +82,14 @@ class PictureDesk:
                 )
             )
 
-    def _remember(self, camera: str, answer: Later, show: Show) -> None:
-        glances = self._glances[camera]
+    def _remember(self, camera: Reader, answer: Later, show: Show) -> None:
+        glances = camera.glances
         until = self._environment.tick() + _WAIT_S
         with self._lock:
-            self._waiting.append((until, answer, lambda: glances.withdraw(show), camera))
+            self._waiting.append((until, answer, lambda: glances.withdraw(show), camera.id))
 
     def _from_archive(self, name: str) -> Later:
-        kept = self._kept
+        kept = self._kept()
         if kept is None:
             raise TriggerError(
                 "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
@@ -97,15 +98,16 @@ class PictureDesk:
         self._pictures.order(name, lambda: kept(name), answer)
         return answer
 
-    def _camera(self, camera: str | None) -> str:
-        names = ", ".join(sorted(self._glances))
-        if camera is None and len(self._glances) == 1:
-            return next(iter(self._glances))
+    def _camera(self, camera: str | None) -> Reader:
+        readers = {reader.id: reader for reader in self._readers.values()}
+        names = ", ".join(sorted(readers))
+        if camera is None and len(readers) == 1:
+            return next(iter(readers.values()))
         if camera is None:
             raise TriggerError(f"camera: say which one ({names})", "malformed")
-        if camera not in self._glances:
+        if camera not in readers:
             raise TriggerError(f"camera: there is no {camera!r} here (cameras: {names})", "unknown")
-        return camera
+        return readers[camera]
 
 
 def _checked(fields: Mapping[str, Any]) -> _Wish:

@@ -21,8 +21,11 @@ log = logging.getLogger(__name__)
 SAME_WISH_S = 0.5
 
 
-def listen_for_signals(ask: Callable[[], None], environment: Environment) -> None:
+def listen_for_signals(
+    ask: Callable[[], None], reload: Callable[[], None], environment: Environment
+) -> None:
     """Calls `ask` at the first SIGTERM or SIGINT; a later second one ends the process at once.
+    Calls `reload` at each SIGHUP.
 
     To be called once, in the main thread.
     """
@@ -38,7 +41,7 @@ def listen_for_signals(ask: Callable[[], None], environment: Environment) -> Non
             while True:
                 for number in ours.recv(64):
                     if number == signal.SIGHUP:
-                        log.warning("SIGHUP: config.yaml is read only at start; restart the daemon")
+                        reload()
                     elif first is None:
                         first = environment.tick()
                         ask()

@@ -29,7 +29,7 @@ class Supervisor:
         """`interval_s`: how often `health` is published."""
         self._parts, self._health = parts, health
         self._notifier, self._environment = notifier, environment
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._published = environment.tick() - interval_s
         self._ready = False
         self._stalled = ""
@@ -44,12 +44,12 @@ class Supervisor:
 
     def run_once(self) -> None:
         """One look."""
-        for reader in self._parts.readers:
+        for reader in self._parts.readers.values():
             reader.check()
         if self._parts.picture_desk is not None:
             self._parts.picture_desk.overdue()
         self._health.sample()
-        if not self._ready and all(r.state != "starting" for r in self._parts.readers):
+        if not self._ready and all(r.state != "starting" for r in self._parts.readers.values()):
             self._ready = True
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())
@@ -60,7 +60,7 @@ class Supervisor:
         if not stalled:
             self._notifier.watchdog()
         tick = self._environment.tick()
-        if tick - self._published >= self._interval_s and self._ready:
+        if tick - self._published >= self.interval_s and self._ready:
             self._published = tick
             self._parts.publisher.announce("health", to_json(self._health.snapshot()))
             self._notifier.status(self._health.summary())
@@ -73,6 +73,6 @@ class Supervisor:
             "inspection": tick - self._parts.judging.beat,
             "outbox": tick - self._parts.writer.beat,
             "delivery": tick - self._parts.publisher.beat,
-            **{f"camera {r.id}": r.stuck_s() for r in self._parts.readers},
+            **{f"camera {r.id}": r.stuck_s() for r in self._parts.readers.values()},
         }
         return ", ".join(f"{name} for {age:.0f} s" for name, age in beats.items() if age > limit)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 
@@ -17,6 +18,10 @@ class Notifier:
     def ready(self) -> None:
         """Model and cameras are up."""
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """The configuration is read again; `ready` says when that is over."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, line: str) -> None:
         """The line that `systemctl status` shows."""

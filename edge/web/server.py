@@ -108,6 +108,11 @@ class WebServer:
                 "stop the other program or choose another web.port"
             ) from error
 
+    def adopt(self, judge: Judge) -> None:
+        """Judges by another judge from the next request on."""
+        with self._judging:
+            self._judge = judge
+
     def run(self) -> None:
         """Serves until closed."""
         # Closed by the thread that serves: from another one, select would meet a dead socket.

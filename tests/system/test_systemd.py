@@ -16,6 +16,7 @@ from edge.frame import Frame
 from edge.operation.health import Health, Parts
 from edge.operation.judge import Judge
 from edge.operation.judging import Judging
+from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from tests.edge.delivery.samples import a_verdict
@@ -133,7 +134,7 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     judge = cast(Judge, SimpleNamespace(judge=hanging_judge))
     judging = Judging(mailbox, judge, lambda _v: None, lambda _f, _v: None, environment)
     beating = cast(Any, Beating(environment.tick))
-    parts = Parts([], mailbox, judge, judging, beating, beating)
+    parts = Parts({}, mailbox, Latencies(), judging, beating, beating)
     notifier = Notifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
     supervisor = Supervisor(parts, cast(Health, Silent()), notifier, environment, 1e9)
     thread = threading.Thread(target=judging.run, name="inspection")

@@ -116,9 +116,9 @@ class House:
             announce=lambda name, body: self.announced.append((name, body)),
         )
         parts: dict[str, Any] = {
-            "readers": [self.reader],
+            "readers": {"top": self.reader},
             "mailbox": self.mailbox,
-            "judge": SimpleNamespace(latencies=self.latencies),
+            "latencies": self.latencies,
             "judging": self.judging,
             "writer": self.writer,
             "publisher": self.publisher,

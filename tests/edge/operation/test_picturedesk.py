@@ -1,6 +1,7 @@
 """`request/snapshot`: by camera or by verdict; whoever asks gets an answer in any case."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -40,8 +41,12 @@ class Desk:
         environment = Environment(now=self.clock.now, tick=self.clock.tick)
         self.glances = {name: Glances() for name in cameras}
         self.orders = Orders(environment)
+        readers = {name: SimpleNamespace(id=name, glances=g) for name, g in self.glances.items()}
         self.desk = PictureDesk(
-            self.glances, self._kept if archive else None, self.orders, environment
+            cast(Any, readers),
+            lambda: self._kept if archive else None,
+            self.orders,
+            environment,
         )
 
     @staticmethod

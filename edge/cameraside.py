@@ -1,0 +1,76 @@
+"""One camera with all that belongs to it: what reads it, and what announces its parts."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.capture.sources import open_camera
+from edge.capture.tracker import Tracker
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.inspection.framing import Framing
+from edge.operation.triggers import Triggers
+
+
+class CameraSide:
+    """Comes and goes as a whole, while other cameras go on."""
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        mailbox: Mailbox,
+        environment: Environment,
+        judged: Callable[[str, str], bool],
+        *,
+        after: "CameraSide | None" = None,
+        factory: Any = None,
+    ) -> None:
+        """Opens its pins; the camera is opened by its thread. `judged(camera, receipt)`: whether an
+        item has its verdict. `after`: the side of this name that went, whose numbers go on.
+        `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be
+        used."""
+        self.config = config
+        looks: int = after.reader.seq if after else 0
+        self._stop = Stop()
+        self.tracker: Tracker | None = None
+        if config.trigger.announces:
+            before = after.tracker.triggered if after and after.tracker else 0
+            self.tracker = Tracker(config.id, config.trigger, environment, before=before)
+        self.reader: Reader = Reader(
+            config,
+            lambda: open_camera(config, environment, lambda receipt: judged(config.id, receipt)),
+            mailbox,
+            environment,
+            self._stop,
+            misfit=Framing(config.view).misfit,
+            before=looks,
+        )
+        self._thread = threading.Thread(
+            # daemon: a read that hangs in a driver must not keep the process from ending
+            target=self.reader.run,
+            name=f"camera-{config.id}",
+            daemon=True,
+        )
+        trackers = {} if self.tracker is None else {config.id: self.tracker}
+        self._triggers = Triggers(trackers, environment, factory)
+
+    def start(self) -> None:
+        """Reads the camera, and starts its clocks."""
+        self._thread.start()
+        self._triggers.start(self._stop)
+
+    def shut(self) -> None:
+        """No part is announced any more, by clock or wire; its pins are free."""
+        self._triggers.close()
+
+    def stop(self) -> None:
+        """Asks the camera's thread to end. Returns at once."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the camera's thread has ended, waiting up to `timeout` seconds for it."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()

@@ -1,0 +1,130 @@
+"""The side of delivery: outbox, its writer, the publisher, pictures, and the broker inside the
+daemon where there is one; built from config.yaml and connected."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from edge.config import Config
+from edge.delivery.link import Event, Link, PahoLink, Protocol_
+from edge.delivery.outbox import Outbox, OutboxView
+from edge.delivery.pictures import Pictures
+from edge.delivery.publisher import Publisher
+from edge.delivery.writer import OutboxWriter
+from edge.environment import Environment
+from edge.threads import start_thread
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 10.0
+_JOIN_S = 5.0
+
+
+class DeliverySide:
+    """What becomes of verdicts. Building it opens the outbox."""
+
+    def __init__(self, config: Config, session: str, environment: Environment) -> None:
+        """Raises EdgeInspectError when the outbox cannot be opened."""
+        self._config = config
+        self._outbox = Outbox(
+            config.outbox.path,
+            int(config.outbox.max_mb * 2**20),
+            config.outbox.max_age_h * 3600,
+        )
+        self._views = [OutboxView(config.outbox.path) for _ in range(2)]
+        self.broker = self._embedded_broker()
+        self.writer = OutboxWriter(self._outbox, environment)
+        self.publisher = Publisher(
+            config=config,
+            session=session,
+            view=self._views[0],
+            acknowledge=self.writer,
+            environment=environment,
+            link_factory=self._link,
+            may_send=self._somebody_listens,
+        )
+        if self.broker is not None:
+            self.broker.listeners.on_change = self.publisher.wake
+        self.writer.on_stored = self.publisher.wake
+        self.pictures = Pictures(
+            config.mqtt.snapshots, config.topic, environment, self._picture_link
+        )
+        self._threads: dict[str, threading.Thread] = {}
+
+    def start(self) -> None:
+        """Raises EdgeInspectError when the embedded broker cannot have its port."""
+        if self.broker is not None:
+            self.broker.start()
+        for name, run in (
+            ("publisher", self.publisher.run),
+            ("outbox", self.writer.run),
+            ("pictures", self.pictures.run),
+        ):
+            self._threads[name] = start_thread(name, run)
+
+    def judged(self, camera: str, receipt: str) -> bool:
+        """Whether a verdict with this receipt was ever stored."""
+        return self._views[1].is_judged(camera, receipt)
+
+    def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
+        """Speaks to the broker as config.yaml says now; `broker` and `snapshots` are what
+        changed."""
+        self._config = config
+        if broker:
+            self.publisher.move(config)
+        if broker or snapshots:
+            self.pictures.adopt(config.mqtt.snapshots)
+
+    def drain(self) -> list[str]:
+        """What is judged is stored, what is stored is sent while there is time, the broker hears
+        `stopped`, and the last acknowledgements are noted. Returns which threads hang."""
+        self.writer.flush(_JOIN_S)
+        self.pictures.close()
+        self.publisher.close(DRAIN_S, "stopped by request")
+        self._threads["publisher"].join(DRAIN_S + _JOIN_S)
+        self.writer.close()
+        self._threads["outbox"].join(DRAIN_S)
+        self._threads["pictures"].join(_JOIN_S)
+        stats = self.writer.stats()
+        log.info(
+            "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
+            stats.stored,
+            stats.acked,
+            stats.rows,
+        )
+        return [name for name, thread in self._threads.items() if thread.is_alive()]
+
+    def close(self) -> None:
+        """Closes the files and ends the embedded broker."""
+        if self.broker is not None:
+            self.broker.stop()
+        for view in self._views:
+            view.close()
+        self._outbox.close()
+
+    @property
+    def _client_id(self) -> str:
+        return self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
+
+    def _link(
+        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    ) -> Link:
+        return PahoLink(self._config.mqtt, self._client_id, version, will, on_event)
+
+    def _picture_link(self, on_event: Callable[[Event], None]) -> Link:
+        client_id, version = f"{self._client_id}-pictures", self.publisher.version
+        return PahoLink(self._config.mqtt, client_id, version, None, on_event)
+
+    def _somebody_listens(self) -> bool:
+        """The embedded broker keeps nothing: what nobody hears stays in the outbox."""
+        topic = f"{self._config.topic}/result"
+        return self.broker is None or bool(self.broker.listeners.any(topic))
+
+    def _embedded_broker(self) -> Any:
+        mqtt = self._config.mqtt
+        if not mqtt.embedded:
+            return None
+        from edge.delivery.embedded import EmbeddedBroker
+
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port)

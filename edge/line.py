@@ -1,0 +1,198 @@
+"""The line: cameras, what lies between them, and the judge; built, changed and stopped here.
+
+A change never mixes: what one configuration has begun to judge is finished by it, and what comes
+after is judged by the next alone.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from edge.cameraside import CameraSide
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.capture.tracker import Tracker
+from edge.config import CameraConfig, Config
+from edge.environment import Environment, Stop
+from edge.errors import EdgeInspectError, RefusedError
+from edge.frame import Frame
+from edge.inspection.inspector import Inspector
+from edge.modelside import judge_from
+from edge.operation.changes import Changes
+from edge.operation.judging import Judging
+from edge.operation.latencies import Latencies
+from edge.roster import Roster
+from edge.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+_JOIN_S = 5.0
+_FINISH_S = 5.0  # for parts that were announced before a change
+_TURN_S = 30.0  # for the judge to come to the end of a frame
+
+
+class Line:
+    """`trackers` and `readers` are those of the cameras that are there now."""
+
+    def __init__(
+        self,
+        config: Config,
+        inspector: Inspector,
+        environment: Environment,
+        *,
+        deliver: Callable[[Verdict], None],
+        keep: Callable[[Frame, Verdict], None],
+        judged: Callable[[str, str], bool],
+        factory: Any = None,
+    ) -> None:
+        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `judged(camera,
+        receipt)`: whether an item has its verdict. `factory` is gpiozero's; None: the board's.
+        Raises EdgeInspectError when a pin cannot be used."""
+        self.inspector = inspector
+        self.trackers: Roster[Tracker] = Roster()
+        self.readers: Roster[Reader] = Roster()
+        self.mailbox = Mailbox(self.trackers)
+        self.latencies = Latencies()
+        self.on_parts: Callable[[], None] = lambda: None
+        self._environment, self._judged, self._factory = environment, judged, factory
+        self._sides: dict[str, CameraSide] = {}
+        self._never = Stop()  # waiting for it is sleeping
+        judge = judge_from(
+            config, inspector, environment, config.decision.deadline_ms, self.latencies
+        )
+        self.judging = Judging(
+            self.mailbox, judge, deliver, keep, environment, trackers=self.trackers
+        )
+        for camera in config.cameras:
+            self._add(self._built(camera, None))
+
+    def start(self) -> None:
+        """Starts the cameras. The judge's thread is `judging.run`."""
+        for side in self._sides.values():
+            side.start()
+
+    def adopt(self, old: Config, changes: Changes, inspector: Inspector) -> None:
+        """Takes the changes over: cameras that changed end and begin anew, every verdict from then
+        on is of the new configuration. `old` is what ran so far.
+
+        Raises EdgeInspectError when the new cannot be: then the old goes on.
+        """
+        gone = [self._sides[name] for name in changes.gone if name in self._sides]
+        self._end(gone)
+        after = {side.config.id: side for side in gone}
+        config = changes.config
+        come = {camera.id: camera for camera in config.cameras if camera.id in changes.come}
+        try:
+            sides = self._built_all(list(come.values()), after)
+        except EdgeInspectError:
+            self._put_back(old, gone)
+            raise
+        judge = judge_from(
+            config, inspector, self._environment, config.decision.deadline_ms, self.latencies
+        )
+
+        def turn() -> None:
+            for name in after:
+                self.judging.retire(name, "the configuration was changed before it was judged")
+                self._drop(name)
+            self.judging.adopt(judge)
+            for side in sides:
+                self._add(side)
+
+        if not self.judging.between(turn, _TURN_S):
+            for side in sides:
+                side.shut()
+            self._put_back(old, gone)
+            raise RefusedError(f"the model did not come to the end of a frame in {_TURN_S:g} s")
+        self.inspector = inspector
+        for side in sides:
+            side.start()
+
+    def shut(self) -> None:
+        """Nothing is announced any more; what is open is answered by the judge."""
+        for side in self._sides.values():
+            side.shut()
+            if side.tracker is not None:
+                side.tracker.shut()
+
+    def stop(self) -> list[str]:
+        """Ends the cameras, then lets the judge come to its end. Returns which cameras hang."""
+        sides = list(self._sides.values())
+        for side in sides:
+            side.stop()
+        hung = [f"camera-{side.config.id}" for side in sides if not side.join(_JOIN_S)]
+        self.mailbox.close()
+        return hung
+
+    def _end(self, sides: list[CameraSide]) -> None:
+        for side in sides:
+            side.shut()
+            if side.tracker is not None:
+                side.tracker.shut()
+        self._wait_until(
+            lambda: not any(side.tracker and side.tracker.open for side in sides), _FINISH_S
+        )
+        for side in sides:
+            side.stop()
+        for side in sides:
+            if not side.join(_JOIN_S):
+                log.warning("camera %s: hangs in its driver; it is left behind", side.config.id)
+        self._wait_until(
+            lambda: not any(self.mailbox.waiting(side.config.id) for side in sides), _FINISH_S
+        )
+
+    def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+        until = self._environment.tick() + seconds
+        while not condition() and self._environment.tick() < until:
+            self._never.wait(0.01)
+
+    def _built_all(
+        self, cameras: list[CameraConfig], after: dict[str, CameraSide]
+    ) -> list[CameraSide]:
+        sides: list[CameraSide] = []
+        try:
+            for camera in cameras:
+                sides.append(self._built(camera, after.get(camera.id)))
+        except EdgeInspectError:
+            for side in sides:
+                side.shut()
+            raise
+        return sides
+
+    def _built(self, camera: CameraConfig, after: CameraSide | None) -> CameraSide:
+        return CameraSide(
+            camera,
+            self.mailbox,
+            self._environment,
+            self._judged,
+            after=after,
+            factory=self._factory,
+        )
+
+    def _put_back(self, old: Config, gone: list[CameraSide]) -> None:
+        """The cameras that ended begin anew as they were."""
+        after = {side.config.id: side for side in gone}
+        cameras = [camera for camera in old.cameras if camera.id in after]
+        for side in self._built_all(cameras, after):
+            self._add(side)
+            side.start()
+
+    def _add(self, side: CameraSide) -> None:
+        name = side.config.id
+        self._sides = {**self._sides, name: side}
+        if side.tracker is not None:
+            side.tracker.on_change = self._parts_changed
+            self.trackers.put(name, side.tracker)
+        else:
+            self.trackers.drop(name)
+        self.readers.put(name, side.reader)
+
+    def _drop(self, name: str) -> None:
+        self.mailbox.forget(name)
+        self.trackers.drop(name)
+        self.readers.drop(name)
+        self._sides = {key: side for key, side in self._sides.items() if key != name}
+
+    def _parts_changed(self) -> None:
+        self.mailbox.wake()
+        self.on_parts()
