@@ -177,9 +177,7 @@ class Daemon:
 
     def _read(self) -> Config:
         if self._path is None:
-            raise EdgeInspectError(
-                "this daemon was started without a file to read again"
-            )
+            raise EdgeInspectError("this daemon was started without a file to read again")
         return load_config(self._path)
 
     def _model_differs(self, config: Config) -> bool:

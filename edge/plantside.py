@@ -86,6 +86,7 @@ class PlantSide:
         self._config = config
         if self._outputs is None:
             self._wire(config)
+            self._show_alarm(self._alarm.raised)
             self.start()
 
     def close(self) -> None:

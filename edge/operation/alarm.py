@@ -37,6 +37,11 @@ class Alarm:
         self._since: float | None = None
         self._say()
 
+    @property
+    def raised(self) -> bool:
+        """Whether it is raised now."""
+        return self._since is not None
+
     def note(self, verdict: Verdict) -> None:
         """One more verdict."""
         key = verdict.camera, verdict.region
