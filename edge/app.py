@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edge.config import Config
-from edge.configfile import load_config
+from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
 from edge.deliveryside import DeliverySide
 from edge.environment import Environment, Stop
-from edge.errors import EXIT_DONE, EdgeInspectError
+from edge.errors import EXIT_DONE, ConfigError, EdgeInspectError
 from edge.evidence.archive import Archive
 from edge.frame import Frame
+from edge.inspection.inspector import Inspector
 from edge.line import Line
 from edge.modelside import inspector_from, judge_from
 from edge.operation.changes import Changes
@@ -187,13 +188,20 @@ class Daemon:
             return True  # said in words when it is loaded
         return hashlib.sha256(data).hexdigest() != self._line.inspector.identity.sha256
 
+    def _new_inspector(self, config: Config) -> Inspector:
+        try:
+            return inspector_from(config)
+        except EdgeInspectError as error:
+            assert self._path is not None
+            raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
+
     def _apply(self, old: Config, changes: Changes) -> None:
         """Takes a new configuration over. Raises EdgeInspectError with the old still running: what
         can fail comes first."""
         config = changes.config
         inspector = self._line.inspector
         if changes.model or changes.decision:
-            inspector = inspector_from(config)
+            inspector = self._new_inspector(config)
         web_judge = self._web_judge(config) if self._web is not None else None
         if changes.wires:
             self._plant.release()

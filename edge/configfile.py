@@ -94,6 +94,18 @@ def load_config(path: Path) -> Config:
     return parse_config(text, str(path), path.resolve().parent)
 
 
+def place_of(path: Path, *loc: str | int) -> str:
+    """Where a key, or what holds it, stands in a file that was read well before:
+    `FILE:LINE:COLUMN`."""
+    source = _Source(str(path))
+    try:
+        _to_data(path.read_text(encoding="utf-8"), source)
+    except (OSError, ConfigError):
+        return f"{path}:1:1"  # it was changed again meanwhile
+    line, column = source.place(loc)
+    return f"{path}:{line}:{column}"
+
+
 def parse_config(text: str, name: str, folder: Path) -> Config:
     """The configuration in a text. `name` stands in messages, `folder` is where paths start."""
     source = _Source(name)
