@@ -136,6 +136,7 @@ class Line:
             side.stop()
         for side in sides:
             if not side.join(_JOIN_S):
+                side.reader.retire()
                 log.warning("camera %s: hangs in its driver; it is left behind", side.config.id)
         self._wait_until(
             lambda: not any(self.mailbox.waiting(side.config.id) for side in sides), _FINISH_S

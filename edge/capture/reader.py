@@ -50,6 +50,7 @@ class Reader:
         self.last_frame_tick: float | None = None
         self.why = ""
         self.glances = Glances()
+        self._retired = False
         self._config = config
         self._opener = opener
         self._mailbox = mailbox
@@ -86,6 +87,11 @@ class Reader:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
             self.reconnects += 1
         self.state = "stopped"
+
+    def retire(self) -> None:
+        """Another reader has this camera's name now: what a driver that hung still brings is not
+        handed over."""
+        self._retired = True
 
     def check(self) -> None:
         """Called from outside, since a read that hangs cannot look at a clock: a live camera that
@@ -231,7 +237,7 @@ class Reader:
 
     def _hand_over(self, frame: Frame) -> None:
         if self._live:
-            if not self._stop.is_set():  # another reader may read this camera by now
+            if not self._retired:
                 self._mailbox.offer(frame)
         else:
             self._mailbox.put(frame, self._stop)
