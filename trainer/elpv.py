@@ -12,7 +12,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from edge.errors import DatasetError, MissingPartError
 from trainer.split import choose_groups
+from trainer.wholefolder import check_free, write_folder
 
 MODULE_CELLS = 60
 TEST_FRACTION = 0.25
@@ -48,26 +48,10 @@ def make_elpv(target: Path, data: Path | None = None) -> bool:
     """
     if (target / DONE).exists():
         return False
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise DatasetError(
-                f"{target}: is there already and was not made by `edge-train elpv`; "
-                "give another folder, or remove it"
-            )
-        cells = read_cells(data if data is not None else package_data())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            _write(half, cells)
-            half.chmod(0o755)
-            half.replace(target)  # an empty folder in its place is taken over
-        finally:
-            shutil.rmtree(half, ignore_errors=True)
-    except OSError as error:
-        raise DatasetError(
-            f"{error.filename or target}: {error.strerror or error}; check the disk and the "
-            "permissions, then run it again"
-        ) from error
+    check_free(target, " and was not made by `edge-train elpv`; give another folder, or remove it")
+    write_folder(
+        target, lambda half: _write(half, read_cells(data if data is not None else package_data()))
+    )
     return True
 
 

@@ -7,7 +7,6 @@ say how well painted defects are found, and whatever shows them says so.
 import csv
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from trainer.layout import find_pictures
 from trainer.manifest import COLUMNS, read_manifest
 from trainer.painting import Pictures, paint
 from trainer.split import choose_groups
+from trainer.wholefolder import check_free, write_folder
 
 CLASS = "painted"  # the folder of the painted pictures in test/
 NOTE = (
@@ -59,24 +59,9 @@ def make_painted(root: Path, target: Path, ok_label: str = "ok", seed: int = 0) 
         raise DatasetError(
             f"{root}: {len(names)} parts, at least {LEAST} are needed; add pictures of other parts"
         )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatasetError(f"{target}: is there already; give another folder, or remove it")
+    check_free(target, "; give another folder, or remove it")
     folder_of = _folders(names, groups, ok_label, seed)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            made = _write(half, root, groups, folder_of, seed)
-            half.chmod(0o755)
-            half.replace(target)  # an empty folder in its place is taken over
-        finally:
-            shutil.rmtree(half, ignore_errors=True)
-    except OSError as error:
-        raise DatasetError(
-            f"{error.filename or target}: {error.strerror or error}; check the disk and the "
-            "permissions, then run it again"
-        ) from error
-    return made
+    return write_folder(target, lambda half: _write(half, root, groups, folder_of, seed))
 
 
 def _folders(names: list[str], groups: dict[str, str], ok_label: str, seed: int) -> dict[str, str]:
