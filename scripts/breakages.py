@@ -197,14 +197,14 @@ BREAKAGES = [
         "edge/capture/trust.py",
         "if not _same(before, pixels) and not _same(self._trusted, pixels):",
         "if pixels.size:",
-        "tests/edge/capture/test_reader.py",
+        "tests/edge/capture/test_reader_trust.py",
     ),
     Breakage(
         "an old picture is fresh",
         "edge/capture/trust.py",
         "if age_s <= self._limits.max_age_s:",
         "if age_s >= 0:",
-        "tests/edge/capture/test_reader.py",
+        "tests/edge/capture/test_reader_trust.py",
     ),
     Breakage(
         "a torn picture in shared memory is taken",

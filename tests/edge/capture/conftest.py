@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from edge.capture.camera import Look
 from edge.config import CameraConfig
-from edge.environment import Stop
-from tests.edge.conftest import solid
+from edge.environment import Environment, Stop
+from tests.edge.capture.dropfolder import Receipts
+from tests.edge.capture.readinghouse import Build, House
+from tests.edge.conftest import Patience, solid
 
 Step = NDArray[np.uint8] | Look | BaseException | None
 
@@ -206,3 +208,27 @@ def mjpeg_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MJPEGServer]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def receipts() -> Receipts:
+    """An outbox that has stored nothing."""
+    return Receipts()
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    """An empty folder."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def house(environment: Environment, patience: Patience) -> Build:
+    """`house("test:", frozen_after=3)`: a reader under the turned clock."""
+
+    def build(source: str = "test:", **options: Any) -> House:
+        return House(environment, patience, source, **options)
+
+    return build

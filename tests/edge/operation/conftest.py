@@ -1,6 +1,6 @@
 """A judge whose model says what a test wants, and parts whose state a test sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +20,7 @@ from edge.operation.judge import Judge, Provenance
 from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
 from edge.verdict import ModelIdentity
+from tests.conftest import Require
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 MakeJudge = Callable[..., Judge]
@@ -131,3 +132,14 @@ class House:
 def house(environment: Environment, tmp_path: Path) -> House:
     """Parts that are all well."""
     return House(environment, tmp_path)
+
+
+@pytest.fixture
+def board(require: Require) -> Iterator[Any]:
+    """A Raspberry Pi of mock pins."""
+    require("gpiozero", "pip install '.[test]'")
+    from gpiozero.pins.mock import MockFactory
+
+    factory = MockFactory()
+    yield factory
+    factory.reset()

@@ -1,0 +1,67 @@
+"""What tests of `folder:` share: receipts that outlive a camera, and runs of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.capture.camera import Look
+from edge.capture.folder import FolderCamera
+from edge.capture.inotify import Watch
+from edge.environment import Environment, Stop
+from tests.edge.conftest import Clock, Patience
+
+
+class Looks(Stop):
+    """A stop that comes after so many waits, under the real clock."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+
+    def wait(self, seconds: float) -> bool:
+        """Waits as told."""
+        self._left -= 1
+        return super().wait(seconds) or self._left < 0
+
+
+class Receipts:
+    """What the outbox knows to be judged; it outlives the camera."""
+
+    def __init__(self) -> None:
+        self.stored: set[str] = set()
+
+    def __call__(self, receipt: str) -> bool:
+        return receipt in self.stored
+
+
+def read_all(
+    folder: Path,
+    receipts: Receipts,
+    environment: Environment,
+    clock: Clock,
+    *,
+    looks: int = 60,
+    on_wait: Callable[[int], None] = lambda _number: None,
+) -> list[Look]:
+    """What one run of the camera brings in so many looks of 0.2 s; each is stored as judged."""
+    patience = Patience(clock, looks)
+    patience.on_wait = on_wait
+    camera = FolderCamera(folder, receipts, environment)
+    brought = []
+    while (look := camera.read(patience)) is not None:
+        assert look.receipt is not None
+        receipts.stored.add(look.receipt)
+        brought.append(look)
+    camera.close()
+    return brought
+
+
+def names(looks: list[Look]) -> list[str | None]:
+    """The names of what was brought."""
+    return [look.item for look in looks]
+
+
+def watched(folder: Path, receipts: Receipts, move_to: Path | None = None) -> FolderCamera:
+    """A camera that hears the kernel, under the real clock."""
+    watch = Watch.on(folder)
+    assert watch is not None
+    return FolderCamera(folder, receipts, Environment(), watch=watch, move_to=move_to)

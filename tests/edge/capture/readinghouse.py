@@ -1,0 +1,70 @@
+"""A reader with scripted cameras, under a clock that a test turns."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from edge.capture.camera import Camera
+from edge.capture.mailbox import Mailbox
+from edge.capture.reader import Reader
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from edge.frame import Frame
+
+
+class Recorder(Mailbox):
+    """A mailbox that remembers every frame that was handed to it, and never fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offered: list[Frame] = []
+        self.put_frames: list[Frame] = []
+
+    def offer(self, frame: Frame) -> None:
+        """Remembers."""
+        self.offered.append(frame)
+
+    def put(self, frame: Frame, stop: Stop) -> bool:
+        """Remembers."""
+        self.put_frames.append(frame)
+        return True
+
+
+class House:
+    """A reader with scripted cameras: each opening takes the next script."""
+
+    def __init__(self, environment: Environment, stop: Stop, source: str, **options: Any) -> None:
+        self.mailbox = Recorder()
+        self.cameras: list[Camera | BaseException] = []
+        self.stop = stop
+        config = CameraConfig.model_validate({"id": "top", "source": source, **options})
+        self.reader = Reader(config, self._open, self.mailbox, environment, stop)
+
+    def _open(self) -> Camera:
+        if not self.cameras:
+            self.stop.set()
+            raise CameraError("no camera is left in the script")
+        camera = self.cameras.pop(0)
+        if isinstance(camera, BaseException):
+            raise camera
+        return camera
+
+    def run(self, *cameras: Camera | BaseException) -> list[Frame]:
+        """Runs until the script is out; the frames of the script itself."""
+        self.cameras = list(cameras)
+        self.reader.run()
+        frames = self.mailbox.offered + self.mailbox.put_frames
+        return [f for f in frames if f.fault != "no camera is left in the script"]
+
+
+Build = Callable[..., House]
+
+
+def lost() -> CameraError:
+    """What a camera raises whose cable is pulled."""
+    return CameraError("cam: delivers no picture; check the cable and the power")
+
+
+def seqs(frames: Iterable[Frame]) -> list[int]:
+    """Their numbers."""
+    return [frame.seq for frame in frames]

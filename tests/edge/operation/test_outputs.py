@@ -1,0 +1,224 @@
+"""Wires that say pass, fail, busy and alive, read through gpiozero's own mock of a Raspberry Pi."""
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge.capture.tracker import Tracker
+from edge.config import Config
+from edge.environment import Environment, Stop
+from edge.operation.outputs import Outputs
+from edge.operation.triggers import Triggers
+from edge.plantside import PlantSide, outputs_from
+from tests.edge.conftest import Clock, verdict
+
+MakeTracker = Callable[..., tuple[Tracker, Triggers, Callable[[bool], None]]]
+
+
+@pytest.fixture
+def wired(board: Any, environment: Environment) -> Callable[..., Any]:
+    """`wired(outputs={…}, station={…})`: the outputs, and how to read a pin."""
+
+    def make(outputs: dict[str, Any], **station: Any) -> tuple[Outputs, Callable[[int], bool]]:
+        config = Config.model_validate(
+            {
+                "station": "s",
+                "model": {"path": "m"},
+                "cameras": [
+                    {
+                        "id": "top",
+                        "source": "test:",
+                        "trigger": {"kind": "request"},
+                        "outputs": outputs,
+                    }
+                ],
+                "decision": {"outputs": station.get("pins", {})},
+            }
+        )
+        trackers = {"top": Tracker("top", config.cameras[0].trigger, environment)}
+        made = outputs_from(
+            config, trackers, environment, station.get("alive", lambda: True), board
+        )
+        assert made is not None
+        made.tracker = trackers["top"]  # type: ignore[attr-defined]  # for the test alone
+        return made, lambda pin: bool(board.pin(pin).state)
+
+    return make
+
+
+PINS = {"pass": 17, "fail": 27, "pulse_ms": 100}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "extra", "pin"),
+    [
+        ("pass", {}, 17),
+        ("fail", {}, 27),
+        ("review", {}, 27),
+        ("error", {}, 27),
+        ("error", {"error": 5}, 5),
+        ("review", {"review": 6}, 6),
+    ],
+)
+def test_a_verdict_is_a_pulse(
+    outcome: Any, extra: dict[str, int], pin: int, wired: Callable[..., Any], clock: Clock
+) -> None:
+    """Each verdict pulses one wire for pulse_ms; what is not `pass` never pulses `pass`."""
+    outputs, level = wired({**PINS, **extra})
+    outputs.note(verdict(outcome))
+    pins = [17, 27, *extra.values()]
+    assert [p for p in pins if level(p)] == [pin]
+    clock.at += 0.099
+    outputs.run_once()
+    assert level(pin)
+    clock.at += 0.001
+    outputs.run_once()
+    assert not any(level(p) for p in pins)
+
+
+def test_only_the_newest_verdict_is_on_the_wires(wired: Callable[..., Any], clock: Clock) -> None:
+    """A pass during the pulse of a fail ends it: the two are never told at once."""
+    outputs, level = wired(PINS)
+    outputs.note(verdict("pass"))
+    clock.at += 0.05
+    outputs.note(verdict("fail"))
+    assert (level(17), level(27)) == (False, True)
+    clock.at += 0.06
+    outputs.run_once()
+    assert level(27)
+
+
+def test_without_a_pin_for_it_nothing_is_told_as_pass(wired: Callable[..., Any]) -> None:
+    """With a pass wire only, a fail pulses nothing."""
+    outputs, level = wired({"pass": 17})
+    for outcome in ("fail", "review", "error"):
+        outputs.note(verdict(outcome))
+    assert not level(17)
+
+
+def test_busy_lasts_from_trigger_to_verdict(wired: Callable[..., Any]) -> None:
+    """`busy` is on while a part waits."""
+    outputs, level = wired({"busy": 22})
+    outputs.run_once()
+    assert not level(22)
+    part = outputs.tracker.trigger("request", "a")
+    outputs.run_once()
+    assert level(22)
+    outputs.tracker.close(part)
+    outputs.run_once()
+    assert not level(22)
+
+
+def test_alive_beats_only_with_progress(wired: Callable[..., Any], clock: Clock) -> None:
+    """The beat changes its level twice a second; without progress it stands still."""
+    alive = [True]
+    outputs, level = wired({}, pins={"alive": 5, "alarm": 6}, alive=lambda: alive[0])
+    seen = []
+    for step in range(8):
+        alive[0] = step < 4
+        outputs.run_once()
+        seen.append(level(5))
+        clock.at += 0.5
+    assert seen == [True, False, True, False, False, False, False, False]
+    outputs.alarm(True)
+    assert level(6)
+    outputs.alarm(False)
+    assert not level(6)
+
+
+def test_active_low_outputs_idle_high(wired: Callable[..., Any]) -> None:
+    """With active_high: false a wire is high until its verdict."""
+    outputs, level = wired({**PINS, "active_high": False})
+    assert level(17)
+    outputs.note(verdict("pass"))
+    assert not level(17)
+
+
+def test_the_thread_ends_pulses_and_leaves_wires_idle(
+    wired: Callable[..., Any], clock: Clock, eventually: Any
+) -> None:
+    """Its thread ends a pulse at its time; closing leaves every wire idle."""
+    import threading
+
+    outputs, level = wired(PINS)
+    thread = threading.Thread(target=outputs.run, name="outputs")
+    thread.start()
+    outputs.note(verdict("pass"))
+    assert level(17)
+    clock.at += 1
+    outputs.poke()
+    eventually(lambda: not level(17))
+    outputs.note(verdict("fail"))
+    outputs.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not level(27)
+
+
+def test_no_pins_no_outputs(environment: Environment) -> None:
+    """Without a pin in config.yaml gpiozero is not even asked for."""
+    config = Config.model_validate(
+        {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
+    )
+    assert outputs_from(config, {}, environment, lambda: True) is None
+    Triggers({}, environment).start(Stop())
+
+
+def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, clock: Clock) -> None:
+    """All of the plant's side on mock pins: an edge announces a part, a request another; a verdict
+    pulses its wire before it is stored; three fails raise the alarm; at the end none is taken."""
+    config = Config.model_validate(
+        {
+            "station": "line1",
+            "model": {"path": "m"},
+            "cameras": [
+                {
+                    "id": "top",
+                    "source": "test:",
+                    "trigger": {"kind": "gpio", "pin": 4},
+                    "outputs": {**PINS, "busy": 22},
+                },
+                {"id": "side", "source": "test:", "trigger": {"kind": "request"}},
+            ],
+            "decision": {"alarm": {"fails": 3}, "outputs": {"alarm": 6}},
+        }
+    )
+    trackers = {c.id: Tracker(c.id, c.trigger, environment) for c in config.cameras}
+    said: list[str] = []
+    publisher = SimpleNamespace(
+        announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
+        reply=lambda name, body: said.append(f"{name} {json.loads(body)['status']}"),
+    )
+    woken: list[int] = []
+    plant = PlantSide(
+        config,
+        "a" * 32,
+        trackers,
+        cast(Any, publisher),
+        environment,
+        wake=lambda: woken.append(1),
+        alive=lambda: True,
+        factory=board,
+    )
+    assert plant.outputs is not None
+    clock.at += 1
+    board.pin(4).drive_high()
+    plant.outputs.run_once()
+    assert (trackers["top"].open, board.pin(22).state, len(woken)) == (1, 1, 1)
+    publisher.on_request("trigger", b'{"transaction": "1", "camera": "side"}', False)
+    publisher.on_request("trigger", b'{"transaction": "2", "camera": "top"}', False)
+    assert said == ["alarm clear", "trigger ok", "trigger error"]
+    stored: list[tuple[str, int]] = []
+    for _ in range(3):
+        plant.tell(verdict("fail"), lambda v: stored.append((v.verdict, board.pin(27).state)))
+    assert stored == [("fail", 1)] * 3
+    assert said[-1] == "alarm raised"
+    assert board.pin(6).state
+    plant.shut()
+    board.pin(4).drive_low()
+    clock.at += 1
+    board.pin(4).drive_high()
+    assert [t.triggered for t in trackers.values()] == [1, 1]
