@@ -79,7 +79,7 @@ class CameraConfig(Section):
     credentials_file: Path | None = None
     open_timeout_s: float = Field(default=10.0, ge=0.1, le=3600)
     timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
-    frozen_after: int = Field(default=5, ge=2)
+    frozen_after: Annotated[int, Field(ge=2)] | None = 5
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig = ViewConfig()
     outputs: LampsConfig = LampsConfig()

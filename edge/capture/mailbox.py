@@ -63,6 +63,12 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
+    def passed_by(self, camera: str, why: str) -> None:
+        """A picture came that is not judged: a part that waits in vain can say `why`."""
+        tracker = self._trackers.get(camera)
+        if tracker is not None:
+            tracker.fault = why
+
     def wake(self) -> None:
         """Ends the present or next `take` without a frame: a deadline may have become nearer."""
         with self._changed:

@@ -183,7 +183,9 @@ class Reader:
             else:
                 doubt = self._trust.judge(look.pixels, self._age_s(look))
                 if doubt is not None and doubt.repeated:
-                    return  # judged already; whether the camera stands still will be seen
+                    # whether the camera stands still will be seen; a part goes on waiting
+                    self._mailbox.passed_by(self.id, doubt.why)
+                    return
                 if doubt is not None:
                     fault, kind = doubt.why, doubt.kind
         self._note(fault, kind)

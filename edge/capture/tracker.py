@@ -36,7 +36,7 @@ class Tracker:
     def __init__(self, camera: str, config: TriggerConfig, environment: Environment) -> None:
         self.camera, self.config = camera, config
         self.triggered = self.refused = self.unused = 0
-        self.fault: str | None = None  # why the camera's last look was no picture
+        self.fault: str | None = None  # why the camera's last look is not judged
         self.on_change: Callable[[], None] = lambda: None
         self._environment = environment
         self._presence = Presence(config) if config.kind == "presence" else None

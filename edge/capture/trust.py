@@ -139,13 +139,17 @@ class Trust:
 
     def _of_sameness(self, pixels: Pixels) -> Doubt | None:
         # Also the last one that was judged: some cameras fall back to it after a fault.
+        if self._frozen_after is None:
+            return None  # somebody has said that equal pictures are honest here
         before, self._before = self._before, pixels
         if not _same(before, pixels) and not _same(self._trusted, pixels):
             self._same = 0
             return None
         self._same += 1
-        why = f"camera frozen: the same picture {self._same + 1} times in a row"
-        return Doubt("frozen", why, repeated=self._same + 1 < self._frozen_after)
+        why = f"the same picture {self._same + 1} times in a row"
+        if self._same + 1 < self._frozen_after:
+            return Doubt("frozen", f"{why}, which is judged once", repeated=True)
+        return Doubt("frozen", f"camera frozen: {why}")
 
     def _of_light(self, pixels: Pixels) -> Doubt | None:
         limits, found = self._limits, light(pixels)

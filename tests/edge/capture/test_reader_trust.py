@@ -34,6 +34,15 @@ def test_noise_is_not_frozen(house: Build) -> None:
     assert [frame.fault is None for frame in frames[:4]] == [True] * 4
 
 
+def test_a_still_scene_can_be_allowed(house: Build) -> None:
+    """With `frozen_after: null` equal pictures are judged one by one, also after a new start."""
+    home = house(frozen_after=None)
+    still = [noise(9) for _ in range(20)]
+    frames = home.run(ScriptedCamera([*still, lost()]), ScriptedCamera([noise(9), lost()]))
+    assert [frame.fault is None for frame in frames] == [True] * 20 + [False, True, False]
+    assert (home.reader.frozen, home.reader.repeated) == (0, 0)
+
+
 def test_reopened_camera_must_show_something_new(house: Build) -> None:
     """A picture equal to the last before a reconnect was not taken since: it is not judged."""
     home = house(frozen_after=2)
