@@ -5,6 +5,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edge.capture.mailbox import Mailbox
@@ -23,6 +24,7 @@ from edge.errors import EXIT_DONE
 from edge.evidence.archive import Archive
 from edge.frame import Frame
 from edge.inspection.framing import Framing
+from edge.inspection.inspector import Inspector
 from edge.modelside import inspector_from, judge_from
 from edge.operation.health import Health, Parts
 from edge.operation.info import info_body
@@ -32,6 +34,7 @@ from edge.operation.picturedesk import PictureDesk
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.operation.viewing import camera_by_hand, disagreement, manners_by_hand, view_of
 from edge.plantside import PlantSide
 from edge.verdict import Verdict
 
@@ -89,7 +92,7 @@ class Daemon:
         self._judging = Judging(
             self._mailbox, judge, self._deliver, self._keep, env, trackers=self._trackers
         )
-        self._readers = [self._reader(camera) for camera in config.cameras]
+        self._readers = [self._reader(camera, inspector) for camera in config.cameras]
         self._picture_desk = PictureDesk(
             {reader.id: reader.glances for reader in self._readers},
             self._archive.find if self._archive else None,
@@ -222,8 +225,10 @@ class Daemon:
         thread.start()
         return thread
 
-    def _reader(self, camera: CameraConfig) -> Reader:
+    def _reader(self, camera: CameraConfig, inspector: Inspector) -> Reader:
         judged = self._views[1].is_judged
+        if (why := disagreement(camera, inspector.input)) is not None:
+            log.warning("%s", why)
         return Reader(
             camera,
             lambda: open_camera(
@@ -232,7 +237,7 @@ class Daemon:
             self._mailbox,
             self._environment,
             self._stop,
-            misfit=Framing(camera.view).misfit,
+            misfit=Framing(view_of(camera, inspector.input)).misfit,
         )
 
     def _link(
@@ -265,7 +270,8 @@ class Daemon:
         from edge.web.server import WebServer
 
         # Its own interpreter: a request must never make a camera's frame wait.
-        judge = judge_from(
-            self._config, inspector_from(self._config), self._environment, deadline_ms=None
-        )
-        return WebServer(self._config.web, judge, health, self._environment, self._plant.desk)
+        inspector, env = inspector_from(self._config), self._environment
+        manners = manners_by_hand(self._config.cameras, inspector, one_verdict=True)
+        judge = judge_from(self._config, inspector, env, None, manners)
+        whose = partial(camera_by_hand, manners)
+        return WebServer(self._config.web, judge, health, env, self._plant.desk, whose=whose)

@@ -1,10 +1,13 @@
 """The side of the model: what config.yaml says of model and decision, as a judge that is ready."""
 
+from collections.abc import Mapping
+
 from edge.config import Config
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.viewing import view_of
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -26,11 +29,18 @@ def inspector_from(config: Config) -> Inspector:
 
 
 def judge_from(
-    config: Config, inspector: Inspector, environment: Environment, deadline_ms: float | None
+    config: Config,
+    inspector: Inspector,
+    environment: Environment,
+    deadline_ms: float | None,
+    manners: Mapping[str, Manner] | None = None,
 ) -> Judge:
-    """A judge whose verdicts say where they come from."""
+    """A judge whose verdicts say where they come from. `manners`: other than the cameras' own."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
-    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
+    if manners is None:
+        manners = {
+            c.id: Manner(Framing(view_of(c, inspector.input)), c.trigger) for c in config.cameras
+        }
     return Judge(
         inspector,
         provenance,

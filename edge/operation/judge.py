@@ -79,7 +79,8 @@ class Judge:
         hysteresis: float = 0.0,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
-        `manners` by camera; a camera that is not there is judged whole, frame by frame.
+        `manners` by camera; a camera that is not there is seen as the model was
+        trained, and judged frame by frame.
         `hysteresis` is in units of score, see `lowered`."""
         self.inspector = inspector
         self.latencies = Latencies()
@@ -87,7 +88,7 @@ class Judge:
         self._environment = environment
         self._deadline_ms = deadline_ms
         self._manners = dict(manners or {})
-        self._plain = Manner(Framing(ViewConfig()), TriggerConfig())
+        self._plain = Manner(Framing(inspector.input.view or ViewConfig()), TriggerConfig())
         self._hysteresis = hysteresis
         self._before: dict[tuple[str, str | None], Outcome] = {}
 
