@@ -15,6 +15,7 @@ from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
 from edge.delivery.message import to_json
+from edge.delivery.openparts import OpenParts
 from edge.delivery.outbox import Outbox, OutboxView
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
@@ -34,6 +35,7 @@ from edge.operation.picturedesk import PictureDesk
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.operation.unjudged import place_of, verdicts_for_unjudged
 from edge.operation.viewing import camera_by_hand, disagreement, manners_by_hand, view_of
 from edge.plantside import PlantSide
 from edge.verdict import Verdict
@@ -88,6 +90,14 @@ class Daemon:
         self._writer.on_stored = self._publisher.wake
         self._archive = Archive(config.archive) if config.archive.enabled else None
         judge = judge_from(config, inspector, env, config.decision.deadline_ms)
+        self._open_parts = OpenParts(
+            place_of(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),
+            {name: judge.verdicts_a_part(name) for name in self._trackers},
+        )
+        self._unjudged = verdicts_for_unjudged(self._open_parts, self._views[1], judge, env)
+        self._writer.on_commit = self._open_parts.stored
+        for tracker in self._trackers.values():
+            tracker.on_open = self._open_parts.note
         self._pictures = Pictures(config.mqtt.snapshots, config.topic, env, self._picture_link)
         self._judging = Judging(
             self._mailbox, judge, self._deliver, self._keep, env, trackers=self._trackers
@@ -150,6 +160,8 @@ class Daemon:
             "inspection": self._start("inspection", self._judging.run),
             "pictures": self._start("pictures", self._pictures.run),
         }
+        for verdict in self._unjudged:
+            self._writer.submit(verdict)
         if self._archive is not None:
             threads["archive"] = self._start("archive", self._archive.run)
         if self._web is not None:
@@ -192,6 +204,7 @@ class Daemon:
         for view in self._views:
             view.close()
         self._outbox.close()
+        self._open_parts.close()
 
     @staticmethod
     def _leave_hung(threads: list[threading.Thread]) -> None:

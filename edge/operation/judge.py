@@ -101,6 +101,11 @@ class Judge:
         """The verdicts on one frame that no trigger asked for: one, or one a region."""
         return self.conclude(frame.camera, [self.look(frame)])
 
+    def verdicts_a_part(self, camera: str) -> int:
+        """How many verdicts each part of a camera gets: one, or one a region."""
+        framing = self._manner(camera).framing
+        return 1 if framing.worst_decides else len(framing.regions)
+
     def look(self, frame: Frame) -> Finding:
         """Judges one frame, every region of it. Raises nothing."""
         if frame.pixels is None:
