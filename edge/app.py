@@ -36,7 +36,13 @@ from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.unjudged import place_of, verdicts_for_unjudged
-from edge.operation.viewing import camera_by_hand, disagreement, manners_by_hand, view_of
+from edge.operation.viewing import (
+    camera_by_hand,
+    check_views,
+    disagreement,
+    manners_by_hand,
+    view_of,
+)
 from edge.plantside import PlantSide
 from edge.verdict import Verdict
 
@@ -57,6 +63,7 @@ class Daemon:
         self._stop = Stop()  # capture stops first; the others end when they are drained
         self._halt = Stop()  # for the supervisor, which watches to the end
         inspector = inspector_from(config)
+        check_views(config.cameras, inspector.input)
         log.info(
             "model %s %s on %s: %d golden pictures score as tested",
             inspector.identity.name,

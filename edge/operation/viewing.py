@@ -6,7 +6,7 @@ Exactly one of them is applied, here and nowhere else: no picture is cut twice, 
 from collections.abc import Mapping, Sequence
 
 from edge.config import CameraConfig
-from edge.errors import RefusedError
+from edge.errors import ConfigError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocess import InputSpec
@@ -34,6 +34,19 @@ def disagreement(camera: CameraConfig, recipe: InputSpec) -> str | None:
         f"camera {camera.id}: its view is not the one that the model was trained with; right when "
         "the camera is mounted otherwise, else remove cameras[].view"
     )
+
+
+def check_views(cameras: Sequence[CameraConfig], recipe: InputSpec) -> None:
+    """Raises ConfigError with every view that does not fit the size that its camera is asked for.
+    Where no size is said, the camera's first picture tells, before anything is judged."""
+    problems = []
+    for camera in cameras:
+        if camera.width is not None and camera.height is not None:
+            why = Framing(view_of(camera, recipe)).misfit(camera.width, camera.height)
+            if why is not None:
+                problems.append(f"camera {camera.id}: {why}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def manners_by_hand(

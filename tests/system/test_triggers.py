@@ -166,16 +166,25 @@ def test_a_view_outside_the_frame_is_a_fault_of_the_camera(
 ) -> None:
     """A region that the frames do not have: camera state `unfit`, `error` with the sentence, never
     a smaller region."""
-    daemon = make_daemon("test:", fps=20, width=64, height=48, view={"region": [0, 0, 65, 48]})
+    daemon = make_daemon("test:", fps=20, view={"region": [0, 0, 641, 480]})
     daemon.start()
     (first, *_) = plant.wait_for_results(1).values()
     assert first["verdict"] == "error"
-    assert "view.region reaches to 65,48, outside the picture of 64×48" in first["reason"]
+    assert "view.region reaches to 641,480, outside the picture of 640×480" in first["reason"]
     wait_for(lambda: bool(plant.bodies("health")), "health")
     health = plant.bodies("health")[-1]
     validator("health").validate(health)
     assert health["cameras"]["top"]["state"] == "unfit"
     assert not health["healthy"]
+
+
+def test_a_view_outside_the_size_that_is_asked_for_is_a_mistake(make_daemon: MakeDaemon) -> None:
+    """Where config.yaml says the size, the daemon does not start: exit code 2 and one sentence."""
+    daemon = make_daemon("test:", width=64, height=48, view={"region": [0, 0, 65, 48]})
+    daemon.start()
+    assert daemon.exit_code() == 2
+    assert "camera top: view.region reaches to 65,48, outside the picture of 64×48" in daemon.log
+    assert "Traceback" not in daemon.log
 
 
 def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from edge.config import CameraConfig
-from edge.errors import RefusedError
+from edge.errors import ConfigError, RefusedError
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocess import InputSpec
 from edge.operation.viewing import (
     BY_HAND,
     camera_by_hand,
+    check_views,
     disagreement,
     manners_by_hand,
     view_of,
@@ -68,6 +69,24 @@ def test_another_view_than_the_models_is_said() -> None:
     said = disagreement(camera(view={"rotate": 270}), recipe(TURNED))
     assert said is not None
     assert said.startswith("camera top: its view is not the one that the model was trained with")
+
+
+def test_views_are_checked_against_the_size_at_the_start() -> None:
+    """Every view that the asked-for size does not hold is told before a camera is opened."""
+    outside = {"region": [0, 0, 641, 480]}
+    cameras = [
+        camera("a", view=outside, width=640, height=480),
+        camera("b", view={"region": [0, 0, 640, 480]}, width=640, height=480),
+        camera("c", width=20, height=20),
+        camera("d", view=outside),
+    ]
+    with pytest.raises(ConfigError) as error:
+        check_views(cameras, recipe({"region": [0, 0, 0.1, 1]}))
+    said = error.value.problems
+    assert len(said) == 2
+    assert said[0].startswith("camera a: view.region reaches to 641,480, outside the picture")
+    assert said[1].startswith("camera c: view.region is only 2×20 pixels")
+    check_views(cameras[1:2], recipe())
 
 
 def test_without_a_name_it_is_the_only_camera() -> None:
