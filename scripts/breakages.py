@@ -172,7 +172,8 @@ BREAKAGES = [
     Breakage(
         "a repeated picture is taken for a part",
         "edge/capture/reader.py",
-        "                    self._mailbox.passed_by(self.id, doubt.why)\n                    return\n",
+        "                    self._mailbox.passed_by(self.id, doubt.why)\n"
+        "                    return\n",
         "                    pass\n",
         "tests/edge/capture/test_repeats.py",
     ),

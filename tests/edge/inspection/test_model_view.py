@@ -136,11 +136,15 @@ def test_golden_pictures_notice_another_view(
 def test_what_the_camera_has_cut_is_not_cut_again(
     with_view: Callable[..., Path], runtime: Runtime
 ) -> None:
-    """`prepare` takes what a view has left: a second cut would see the blue half."""
+    """`prepare` takes what a view has left: a second cut would see another, redder part of it."""
     inspector = load_inspector(with_view(VIEW, redness(120)), runtime=runtime)
-    cut = viewed(red_where_the_view_looks(120), inspector.input)
+    pixels = red_where_the_view_looks(0)
+    pixels[50:60, 60:100, 2] = 255
+    cut = viewed(pixels, inspector.input)
     score = inspector.judge(inspector.prepare(cut)).score
-    assert score == pytest.approx(redness(120), abs=1 / 255)
+    assert score == pytest.approx(redness(cut[..., 2].mean()), abs=1 / 255)
+    twice = viewed(cut, inspector.input)
+    assert abs(redness(twice[..., 2].mean()) - score) > 0.1
 
 
 def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: Path) -> None:
