@@ -1,5 +1,6 @@
 """Golden pictures: a few test pictures that travel in the model file, to be judged on every box."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
+from edge.inspection.framing import Framing
 from edge.inspection.modelfile import GOLDEN
 from edge.inspection.preprocess import InputSpec
 from edge.picture import decode_picture
+from edge.view import ViewConfig
 from trainer.dataset import Sample
 
 GOLDEN_PICTURES = 8
@@ -91,7 +94,19 @@ def _reduced(content: bytes, path: Path, spec: InputSpec) -> bytes:
     pixels = decode_picture(content, str(path))
     _, _, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
     size = max(1, round(spec.width / w)), max(1, round(spec.height / h))
+    if spec.view is not None:
+        size = _before_view(pixels, spec.view, size)
     if size[0] < pixels.shape[1] and size[1] < pixels.shape[0]:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, png = cv2.imencode(".png", pixels)
     return png.tobytes()
+
+
+def _before_view(
+    pixels: NDArray[np.uint8], view: ViewConfig, after: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height to which a picture may shrink so that its view still leaves `after`."""
+    (left,) = Framing(view).cut(pixels).values()
+    scale = max(after[0] / left.shape[1], after[1] / left.shape[0])
+    height, width = pixels.shape[:2]
+    return math.ceil(width * scale), math.ceil(height * scale)

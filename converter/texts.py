@@ -1,5 +1,6 @@
 """What people read: the outcome of a conversion, and what a model file says of itself."""
 
+import json
 from typing import Any
 
 from converter.contest import Contest
@@ -149,6 +150,9 @@ def _row(name: str, before: str, after: str) -> str:
 def _input(spec: InspectionSpec) -> str:
     recipe = spec.input
     region = "the whole picture" if recipe.region is None else f"region {recipe.region}"
+    if recipe.view is not None:
+        said = recipe.view.model_dump(mode="json", exclude_defaults=True)
+        region = f"view {json.dumps(said)}, {region}"
     extra = "" if recipe.standardisation == "none" else f", {recipe.standardisation} standardised"
     return (
         f"{region}, {recipe.resize} resize to {recipe.width}×{recipe.height}, "

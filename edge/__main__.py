@@ -46,7 +46,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         case "predict":
             from edge.commands.predict import predict
 
-            return predict(arguments.pictures, arguments.config)
+            return predict(arguments.pictures, arguments.config, arguments.camera)
         case "snapshot":
             from edge.commands.snapshot import snapshot
 
@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", parents=[where], help="config, camera, model, broker, disk")
     predict = commands.add_parser("predict", parents=[where], help="a verdict for picture files")
     predict.add_argument("pictures", nargs="+", type=Path, metavar="IMAGE")
+    predict.add_argument(
+        "--camera", metavar="ID", help="whose view the pictures are cut by, when views differ"
+    )
     snapshot = commands.add_parser(
         "snapshot", parents=[where], help="what a camera sees, with the region drawn in"
     )

@@ -6,12 +6,15 @@ import logging
 import os
 import threading
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge.config import Config
 from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
+from edge.delivery.openparts import OpenParts
 from edge.deliveryside import DeliverySide
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, ConfigError, EdgeInspectError
@@ -23,12 +26,16 @@ from edge.modelside import inspector_from, judge_from
 from edge.operation.changes import Changes
 from edge.operation.health import Health, Parts
 from edge.operation.info import info_body
+from edge.operation.judge import Judge
 from edge.operation.machine import Machine
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
 from edge.operation.signals import listen_for_signals
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.operation.unjudged import place_of as place_of_parts
+from edge.operation.unjudged import verdicts_for_unjudged
+from edge.operation.viewing import camera_by_hand, check_views, manners_by_hand
 from edge.plantside import PlantSide
 from edge.threads import start_thread
 from edge.verdict import Verdict
@@ -55,6 +62,7 @@ class Daemon:
         self._session = uuid.uuid4().hex
         self._halt = Stop()  # for the supervisor, which watches to the end
         inspector = inspector_from(config)
+        check_views(config.cameras, inspector.input)
         log.info(
             "model %s %s on %s: %d golden pictures score as tested",
             inspector.identity.name,
@@ -72,6 +80,15 @@ class Daemon:
             keep=self._keep,
             judged=delivery.judged,
         )
+        self._open_parts = OpenParts(
+            place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),
+            self._line.verdicts_a_part,
+        )
+        self._unjudged = verdicts_for_unjudged(
+            self._open_parts, delivery.rows, self._line.judge, env
+        )
+        delivery.writer.on_commit = self._open_parts.stored
+        self._line.on_open = self._open_parts.note
         self._notifier = Notifier()
         self._reloader = Reloader(
             config, self._read, self._apply, self._model_differs, self._notifier
@@ -120,6 +137,8 @@ class Daemon:
         listen_for_signals(asked.set, self._reloader.hang_up, self._environment)
         self._delivery.start()
         threads = {"inspection": start_thread("inspection", self._line.judging.run)}
+        for verdict in self._unjudged:
+            self._delivery.writer.submit(verdict)
         if self._archive is not None:
             start_thread("archive", self._archive.run)
         if self._web is not None:
@@ -156,6 +175,7 @@ class Daemon:
         if self._archive is not None:
             self._archive.join(_JOIN_S)
         self._delivery.close()
+        self._open_parts.close()
         return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod
@@ -188,21 +208,33 @@ class Daemon:
             return True  # said in words when it is loaded
         return hashlib.sha256(data).hexdigest() != self._line.inspector.identity.sha256
 
-    def _new_inspector(self, config: Config) -> Inspector:
-        try:
-            return inspector_from(config)
-        except EdgeInspectError as error:
-            assert self._path is not None
-            raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
+    def _new_inspector(self, config: Config, changes: Changes) -> Inspector:
+        """The model of a new configuration, after a look whether the views fit. Raises
+        ConfigError with the places of what does not."""
+        assert self._path is not None
+        inspector = self._line.inspector
+        if changes.model or changes.decision:
+            try:
+                inspector = inspector_from(config)
+            except EdgeInspectError as error:
+                raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
+        problems = []
+        for index, camera in enumerate(config.cameras):
+            try:
+                check_views([camera], inspector.input)
+            except ConfigError as error:
+                place = place_of(self._path, "cameras", index, "view")
+                problems += [f"{place}: {problem}" for problem in error.problems]
+        if problems:
+            raise ConfigError(problems)
+        return inspector
 
     def _apply(self, old: Config, changes: Changes) -> None:
         """Takes a new configuration over. Raises EdgeInspectError with the old still running: what
         can fail comes first."""
         config = changes.config
-        inspector = self._line.inspector
-        if changes.model or changes.decision:
-            inspector = self._new_inspector(config)
-        web_judge = self._web_judge(config) if self._web is not None else None
+        inspector = self._new_inspector(config, changes)
+        for_web = self._web_judge(config) if self._web is not None else None
         if changes.wires:
             self._plant.release()
         try:
@@ -219,8 +251,8 @@ class Daemon:
             self._archive = Archive(config.archive) if config.archive.enabled else None
             if self._archive is not None:
                 start_thread("archive", self._archive.run)
-        if self._web is not None:
-            self._web.adopt(web_judge)
+        if for_web is not None:
+            self._web.adopt(*for_web)
         self._supervisor.interval_s = config.health.interval_s
         logging.getLogger().setLevel(config.log.level.upper())
 
@@ -240,19 +272,18 @@ class Daemon:
         )
         self._delivery.publisher.announce("info", to_json(body))
 
-    def _web_judge(self, config: Config) -> Any:
+    def _web_judge(self, config: Config) -> tuple[Judge, Callable[[str | None], str]]:
         # Its own interpreter: a request must never make a camera's frame wait.
-        return judge_from(config, inspector_from(config), self._environment, deadline_ms=None)
+        inspector = inspector_from(config)
+        manners = manners_by_hand(config.cameras, inspector, one_verdict=True)
+        judge = judge_from(config, inspector, self._environment, None, manners=manners)
+        return judge, partial(camera_by_hand, manners)
 
     def _web_server(self, config: Config) -> Any:
         if not config.web.enabled:
             return None
         from edge.web.server import WebServer
 
-        return WebServer(
-            config.web,
-            self._web_judge(config),
-            self._health,
-            self._environment,
-            self._plant.desk,
-        )
+        judge, whose = self._web_judge(config)
+        env, desk = self._environment, self._plant.desk
+        return WebServer(config.web, judge, self._health, env, desk, whose=whose)

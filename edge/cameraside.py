@@ -1,5 +1,6 @@
 """One camera with all that belongs to it: what reads it, and what announces its parts."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,11 @@ from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
 from edge.inspection.framing import Framing
+from edge.inspection.preprocess import InputSpec
 from edge.operation.triggers import Triggers
+from edge.operation.viewing import disagreement, view_of
+
+log = logging.getLogger(__name__)
 
 
 class CameraSide:
@@ -23,15 +28,19 @@ class CameraSide:
         mailbox: Mailbox,
         environment: Environment,
         judged: Callable[[str, str], bool],
+        recipe: InputSpec,
         *,
         after: "CameraSide | None" = None,
         factory: Any = None,
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `judged(camera, receipt)`: whether an
-        item has its verdict. `after`: the side of this name that went, whose numbers go on.
+        item has its verdict. `recipe`: how the model was
+        trained to see. `after`: the side of this name that went, whose numbers go on.
         `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be
         used."""
         self.config = config
+        if (why := disagreement(config, recipe)) is not None:
+            log.warning("%s", why)
         looks: int = after.reader.seq if after else 0
         self._stop = Stop()
         self.tracker: Tracker | None = None
@@ -44,7 +53,7 @@ class CameraSide:
             mailbox,
             environment,
             self._stop,
-            misfit=Framing(config.view).misfit,
+            misfit=Framing(view_of(config, recipe)).misfit,
             before=looks,
         )
         self._thread = threading.Thread(

@@ -81,7 +81,7 @@ class CameraConfig(Section):
     timeout_s: float = Field(default=5.0, ge=0.1, le=3600)
     frozen_after: Annotated[int, Field(ge=2)] | None = 5
     trigger: TriggerConfig = TriggerConfig()
-    view: ViewConfig = ViewConfig()
+    view: ViewConfig | None = None
     outputs: LampsConfig = LampsConfig()
     trust: TrustConfig = TrustConfig()
     move_to: Path | None = None

@@ -63,6 +63,11 @@ class DeliverySide:
         ):
             self._threads[name] = start_thread(name, run)
 
+    @property
+    def rows(self) -> OutboxView:
+        """What waits in the outbox; for the main thread, before `start`."""
+        return self._views[1]
+
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was ever stored."""
         return self._views[1].is_judged(camera, receipt)

@@ -19,8 +19,11 @@ from edge.frame import Frame
 from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
 from edge.operation.changes import Changes
+from edge.operation.judge import Judge
 from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
+from edge.operation.viewing import view_of
+from edge.part import Part
 from edge.roster import Roster
 from edge.verdict import Verdict
 
@@ -54,17 +57,18 @@ class Line:
         self.mailbox = Mailbox(self.trackers)
         self.latencies = Latencies()
         self.on_parts: Callable[[], None] = lambda: None
+        self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment, self._judged, self._factory = environment, judged, factory
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
-        judge = judge_from(
-            config, inspector, environment, config.decision.deadline_ms, self.latencies
+        self._judge = judge_from(
+            config, inspector, environment, config.decision.deadline_ms, latencies=self.latencies
         )
         self.judging = Judging(
-            self.mailbox, judge, deliver, keep, environment, trackers=self.trackers
+            self.mailbox, self._judge, deliver, keep, environment, trackers=self.trackers
         )
         for camera in config.cameras:
-            self._add(self._built(camera, None))
+            self._add(self._built(camera, None, inspector))
 
     def start(self) -> None:
         """Starts the cameras. The judge's thread is `judging.run`."""
@@ -77,18 +81,28 @@ class Line:
 
         Raises EdgeInspectError when the new cannot be: then the old goes on.
         """
-        gone = [self._sides[name] for name in changes.gone if name in self._sides]
+        config = changes.config
+        # a camera without a view of its own sees as its model was trained
+        turned = {
+            camera.id
+            for camera in config.cameras
+            if view_of(camera, self.inspector.input) != view_of(camera, inspector.input)
+        }
+        gone = [self._sides[n] for n in self._sides if n in turned or n in changes.gone]
         self._end(gone)
         after = {side.config.id: side for side in gone}
-        config = changes.config
-        come = {camera.id: camera for camera in config.cameras if camera.id in changes.come}
+        come = [c for c in config.cameras if c.id in turned or c.id in changes.come]
         try:
-            sides = self._built_all(list(come.values()), after)
+            sides = self._built_all(come, after, inspector)
         except EdgeInspectError:
             self._put_back(old, gone)
             raise
         judge = judge_from(
-            config, inspector, self._environment, config.decision.deadline_ms, self.latencies
+            config,
+            inspector,
+            self._environment,
+            config.decision.deadline_ms,
+            latencies=self.latencies,
         )
 
         def turn() -> None:
@@ -96,6 +110,7 @@ class Line:
                 self.judging.retire(name, "the configuration was changed before it was judged")
                 self._drop(name)
             self.judging.adopt(judge)
+            self._judge = judge
             for side in sides:
                 self._add(side)
 
@@ -107,6 +122,15 @@ class Line:
         self.inspector = inspector
         for side in sides:
             side.start()
+
+    def verdicts_a_part(self, camera: str) -> int:
+        """How many verdicts a part of a camera gets now: one, or one a region."""
+        return self._judge.verdicts_a_part(camera)
+
+    @property
+    def judge(self) -> Judge:
+        """Who judges now; not for use beside the thread that judges, once that has started."""
+        return self._judge
 
     def shut(self) -> None:
         """Nothing is announced any more; what is open is answered by the judge."""
@@ -148,24 +172,27 @@ class Line:
             self._never.wait(0.01)
 
     def _built_all(
-        self, cameras: list[CameraConfig], after: dict[str, CameraSide]
+        self, cameras: list[CameraConfig], after: dict[str, CameraSide], inspector: Inspector
     ) -> list[CameraSide]:
         sides: list[CameraSide] = []
         try:
             for camera in cameras:
-                sides.append(self._built(camera, after.get(camera.id)))
+                sides.append(self._built(camera, after.get(camera.id), inspector))
         except EdgeInspectError:
             for side in sides:
                 side.shut()
             raise
         return sides
 
-    def _built(self, camera: CameraConfig, after: CameraSide | None) -> CameraSide:
+    def _built(
+        self, camera: CameraConfig, after: CameraSide | None, inspector: Inspector
+    ) -> CameraSide:
         return CameraSide(
             camera,
             self.mailbox,
             self._environment,
             self._judged,
+            inspector.input,
             after=after,
             factory=self._factory,
         )
@@ -174,7 +201,7 @@ class Line:
         """The cameras that ended begin anew as they were."""
         after = {side.config.id: side for side in gone}
         cameras = [camera for camera in old.cameras if camera.id in after]
-        for side in self._built_all(cameras, after):
+        for side in self._built_all(cameras, after, self.inspector):
             self._add(side)
             side.start()
 
@@ -183,6 +210,7 @@ class Line:
         self._sides = {**self._sides, name: side}
         if side.tracker is not None:
             side.tracker.on_change = self._parts_changed
+            side.tracker.on_open = self._part_opened
             self.trackers.put(name, side.tracker)
         else:
             self.trackers.drop(name)
@@ -193,6 +221,9 @@ class Line:
         self.trackers.drop(name)
         self.readers.drop(name)
         self._sides = {key: side for key, side in self._sides.items() if key != name}
+
+    def _part_opened(self, part: Part) -> None:
+        self.on_open(part)
 
     def _parts_changed(self) -> None:
         self.mailbox.wake()

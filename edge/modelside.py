@@ -1,11 +1,14 @@
 """The side of the model: what config.yaml says of model and decision, as a judge that is ready."""
 
+from collections.abc import Mapping
+
 from edge.config import Config
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.judge import Judge, Manner, Provenance
 from edge.operation.latencies import Latencies
+from edge.operation.viewing import view_of
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -31,11 +34,17 @@ def judge_from(
     inspector: Inspector,
     environment: Environment,
     deadline_ms: float | None,
+    *,
     latencies: Latencies | None = None,
+    manners: Mapping[str, Manner] | None = None,
 ) -> Judge:
-    """A judge whose verdicts say where they come from."""
+    """A judge whose verdicts say where they come from. `manners`: other than the cameras' own.
+    `latencies`: where to count on."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
-    manners = {c.id: Manner(Framing(c.view), c.trigger) for c in config.cameras}
+    if manners is None:
+        manners = {
+            c.id: Manner(Framing(view_of(c, inspector.input)), c.trigger) for c in config.cameras
+        }
     return Judge(
         inspector,
         provenance,

@@ -44,6 +44,25 @@ class ViewConfig(Section):
             return {r.id: r.region for r in self.regions}
         return {None: self.region}
 
+    def unfit_for_models(self) -> str | None:
+        """Why no model can be trained for this view, with the mend; None when one can."""
+        if self.regions:
+            return (
+                "the view has several regions, but a picture of a data set has one label; train on "
+                "pictures of one region each, cut beforehand"
+            )
+        numbers = [*(self.region or ()), *(n for p in self.perspective or () for n in p)]
+        if not is_fractions(tuple(numbers)):
+            return (
+                "the view is said in pixels, but a model serves cameras of any size; say it in "
+                "fractions: x and width divided by the picture's width, y and height by its height"
+            )
+        return None
+
+    def same_as(self, other: "ViewConfig") -> bool:
+        """Whether both say the same of a picture, however they are written down."""
+        return self.model_dump() == other.model_dump()
+
     @model_validator(mode="after")
     def _fits(self) -> "ViewConfig":
         if self.region is not None and self.regions:

@@ -149,6 +149,35 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
+        "what the camera's view has cut is cut again",
+        "edge/inspection/inspector.py",
+        "return shaped(pixels, self.input)",
+        "return preprocess(pixels, self.input)",
+        "tests/edge/inspection/test_model_view.py",
+    ),
+    Breakage(
+        "golden pictures are not cut",
+        "edge/inspection/inspector.py",
+        "self.judge(preprocess(pixels, self.input)).score",
+        "self.judge(shaped(pixels, self.input)).score",
+        "tests/edge/inspection/test_model_view.py",
+    ),
+    Breakage(
+        "an open part is noted too late for a kill",
+        "edge/capture/tracker.py",
+        "        self.on_open(part)\n",
+        "",
+        "tests/edge/capture/test_tracker.py",
+    ),
+    Breakage(
+        "a repeated picture is taken for a part",
+        "edge/capture/reader.py",
+        "                    self._mailbox.passed_by(self.id, doubt.why)\n"
+        "                    return\n",
+        "                    pass\n",
+        "tests/edge/capture/test_repeats.py",
+    ),
+    Breakage(
         "seq skips a number",
         "edge/delivery/outbox.py",
         "first = _last_seq(db) + 1",

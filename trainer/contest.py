@@ -32,9 +32,14 @@ class Plan:
 def candidates(base: Recipe, pictures: int) -> tuple[Recipe, ...]:
     """The recipes that suit so many training pictures, the most promising first.
 
-    `base` is what the options said; its seed, region and variations are taken.
+    `base` is what the options said; its seed, view, region and variations are taken.
     """
-    shared = {"seed": base.seed, "variations": base.variations, "region": base.region}
+    shared = {
+        "seed": base.seed,
+        "variations": base.variations,
+        "view": base.view,
+        "region": base.region,
+    }
     lite = usual("pretrained").changed(**shared)
     if pictures < FEW:
         return lite.changed(tune=False, side=224), lite.changed(tune=False, side=128)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError, PictureError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocess import InputSpec, viewed
 from edge.picture import read_picture
 from trainer.dataset import Dataset
 from trainer.networks import input_of, network
@@ -54,23 +54,24 @@ def input_for(recipe: Recipe) -> InputSpec:
             )
         channels = 1 if recipe.colour == "grey" else 3
         usual = usual.model_copy(update={"colour": recipe.colour, "channels": channels})
-    return usual.model_copy(update={"region": recipe.region}) if recipe.region else usual
+    return usual.model_copy(update={"view": recipe.view, "region": recipe.region})
 
 
-def look(data: Dataset, region: Region | None) -> Seen:
-    """Looks at training pictures; those that cannot be read are passed over."""
+def look(data: Dataset, wanted: InputSpec) -> Seen:
+    """Looks at training pictures, as the view leaves them; those that cannot be read are passed
+    over."""
     samples = data.of("train")
     rows = np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples))).astype(int)
     sizes, coloured, thumbnails = [], [], []
     for row in rows:
         try:
-            pixels = read_picture(samples[row].path)
+            pixels = viewed(read_picture(samples[row].path), wanted)
         except PictureError:
             continue  # the audit has said so
         height, width = pixels.shape[:2]
         small = cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         spread = np.ptp(small.astype(np.int16), axis=2)
-        _, _, w, h = region or (0, 0, 1, 1)
+        _, _, w, h = wanted.region or (0, 0, 1, 1)
         sizes.append((round(w * width), round(h * height)))
         coloured.append(float(np.mean(spread > GREY_LEVELS)) > COLOURED)
         thumbnails.append(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32))

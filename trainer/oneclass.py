@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError
+from edge.view import ViewConfig
 from trainer.augment import NONE
 from trainer.extra import keras, tensorflow
 from trainer.fit import Part
@@ -36,7 +37,10 @@ Floats = NDArray[np.float64]
 
 
 def one_class_recipe(
-    seed: int, side: int | None, region: tuple[float, float, float, float] | None = None
+    seed: int,
+    side: int | None,
+    region: tuple[float, float, float, float] | None = None,
+    view: ViewConfig | None = None,
 ) -> Recipe:
     """Nothing is tuned: the features are ImageNet's, only the last layer is fitted."""
     return Recipe(
@@ -46,6 +50,7 @@ def one_class_recipe(
         side=side or SIDE,
         tune=False,
         variations=NONE,
+        view=view,
         region=region,
     )
 
@@ -56,7 +61,9 @@ def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) 
     Raises MissingPartError without the package of the weights, DatasetError for too few pictures.
     """
     started = time.monotonic()
-    wanted = input_of("pretrained", recipe.side).model_copy(update={"region": recipe.region})
+    wanted = input_of("pretrained", recipe.side).model_copy(
+        update={"view": recipe.view, "region": recipe.region}
+    )
     display.say(f"network        {recipe.network}, {wanted.width} px, from good parts only")
     parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
     good = parts["train"]

@@ -2,6 +2,8 @@
 
 import argparse
 
+from edge.errors import DatasetError
+from edge.view import ViewConfig
 from trainer.recipe import Order, usual
 
 HUB = "keras:"
@@ -36,6 +38,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=_seed, default=0, help="(%(default)s)")
     add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
     add("--colour", choices=("rgb", "grey"), help="of the input; as the pictures are")
+    add(
+        "--view",
+        type=_view,
+        metavar="FILE[:CAMERA]",
+        help="config.yaml whose cameras[].view the pictures are cut by, as the box will: for "
+        "pictures as the camera takes them; they must not be cut yet",
+    )
     add(
         "--region",
         type=_region,
@@ -79,13 +88,13 @@ def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
 def order_of(args: argparse.Namespace) -> Order:
     """What to train: the network's usual recipe, changed as the options say.
 
-    With auto only the seed, the region and the variations of the pictures are for all.
+    With auto only the seed, the view, the region and the variations of the pictures are for all.
     """
     auto = args.network == "auto"
     if args.network == "one-class":
         from trainer.oneclass import one_class_recipe
 
-        return Order(one_class_recipe(args.seed, args.side, args.region), one_class=True)
+        return Order(one_class_recipe(args.seed, args.side, args.region, args.view), one_class=True)
     from_hub = args.network.startswith(HUB)
     recipe = usual("pretrained" if from_hub or auto else args.network)
     recipe = recipe.changed(
@@ -95,6 +104,7 @@ def order_of(args: argparse.Namespace) -> Order:
         seed=args.seed,
         side=args.side,
         colour=args.colour,
+        view=args.view,
         region=args.region,
         tune=False if args.frozen else None,
         variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
@@ -136,6 +146,15 @@ def _side(text: str) -> int:
     if not 32 <= value <= 512:
         raise argparse.ArgumentTypeError(f"{text} is not between 32 and 512")
     return value
+
+
+def _view(text: str) -> ViewConfig:
+    from trainer.viewfile import read_view
+
+    try:
+        return read_view(text)
+    except DatasetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _region(text: str) -> tuple[float, float, float, float]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from edge.view import ViewConfig
 from trainer.augment import Variations
 
 
@@ -15,7 +16,8 @@ class Recipe:
     `average` is the share of the past in the running mean of the weights, which is what is judged
     and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is
     the input's width and height in pixels, None as the network usually has it; so is `colour`.
-    `region` is x, y, width, height as fractions of the picture, None for all of it. `tune` is for
+    `view` is how the camera's pictures are straightened, None for pictures as they are. `region` is
+    x, y, width, height as fractions of what that leaves, None for all of it. `tune` is for
     networks that bring weights: without it only the head is fitted.
     """
 
@@ -34,13 +36,18 @@ class Recipe:
     average: float = 0.0
     side: int | None = None
     colour: Literal["rgb", "grey"] | None = None
+    view: ViewConfig | None = None
     region: tuple[float, float, float, float] | None = None
     tune: bool = True
     variations: Variations = field(default_factory=Variations)
 
     def as_json(self) -> dict[str, Any]:
         """For `training` in the model's spec."""
-        return asdict(self)
+        said = asdict(replace(self, view=None))
+        del said["view"]
+        if self.view is not None:
+            said["view"] = self.view.model_dump(mode="json", exclude_defaults=True)
+        return said
 
     def changed(self, **fields: Any) -> "Recipe":
         """The recipe with some fields replaced; None leaves a field as it is."""

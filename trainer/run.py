@@ -90,7 +90,8 @@ def train(
             write_json(run / CANDIDATES, {"candidates": entries, "why": why})
         model_name = name or root.resolve().name or "model"
         if order.baseline and taken.recipe.network != "baseline":
-            plain = usual("baseline").changed(seed=order.recipe.seed, region=order.recipe.region)
+            asked = order.recipe
+            plain = usual("baseline").changed(seed=asked.seed, view=asked.view, region=asked.region)
             version = _version(work.fingerprint, plain)
             trial = run_trial(work, plain, version, display, FALSE_REJECT, timed=False)
             (run / BASELINE).mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from edge.view import ViewConfig
 from trainer.augment import Variations
 from trainer.metrics import Evaluation
 from trainer.recipe import Order, Recipe
@@ -55,6 +56,8 @@ def recipe_from(training: dict[str, Any]) -> Recipe:
         values["variations"] = Variations(**values["variations"])
     if isinstance(values.get("region"), list):
         values["region"] = tuple(values["region"])
+    if isinstance(values.get("view"), dict):
+        values["view"] = ViewConfig.model_validate(values["view"])
     return Recipe(**values)
 
 

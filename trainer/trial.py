@@ -86,7 +86,7 @@ def run_trial(
     `version` names recipe and pictures: what a stopped run kept under another is not taken.
     """
     started = time.monotonic()
-    recipe, why = choose_input(recipe, look(work.data, recipe.region))
+    recipe, why = choose_input(recipe, look(work.data, input_for(recipe)))
     wanted = input_for(recipe)
     display.say(f"network        {recipe.network}, {describe_input(wanted)}, seed {recipe.seed}")
     for reason in why:

@@ -42,6 +42,7 @@ class Tracker:
         self.refused = self.unused = 0
         self.fault: str | None = None  # why the camera's last look is not judged
         self.on_change: Callable[[], None] = lambda: None
+        self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment = environment
         self._presence = Presence(config) if config.kind == "presence" else None
         self._open: deque[_Open] = deque()
@@ -150,6 +151,7 @@ class Tracker:
                 self._refusals.append(Shot(part, None, why, refused=True))
             raise TriggerError(why, "stopping" if self._shut else "busy")
         self._open.append(_Open(part, config.frames))
+        self.on_open(part)
         return part
 
     def _refusal(self, name: str | None) -> str | None:

@@ -15,7 +15,10 @@ from edge.delivery.outbox import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing
+from edge.inspection.modelfile import load_model_file
+from edge.inspection.preprocess import InputSpec
 from edge.modelside import inspector_from
+from edge.operation.viewing import disagreement, view_of
 
 _CONNACK_S = 5.0
 _DISK_FREE_MB = 50.0
@@ -29,8 +32,9 @@ def check(config_path: Path) -> int:
         _say("config", "; ".join(error.problems))
         raise
     _say("config", None, f"{config_path}, hash {config.hash}")
+    recipe = _recipe(config)
     checks: list[tuple[str, Callable[[], str]]] = [
-        *((f"camera {c.id}", lambda c=c: _camera(c)) for c in config.cameras),
+        *((f"camera {c.id}", lambda c=c: _camera(c, recipe)) for c in config.cameras),
         ("model", lambda: _model(config)),
         ("broker", lambda: _broker(config)),
         ("disk", lambda: _disk(config)),
@@ -49,7 +53,16 @@ def _say(name: str, reason: str | None, detail: str = "") -> None:
     sys.stdout.write(f"{name}: {f'OK ({detail})' if reason is None else reason}\n")
 
 
-def _camera(config: CameraConfig) -> str:
+def _recipe(config: Config) -> InputSpec | None:
+    """The model file's; None when it has none, or when it cannot be read: `model:` says why."""
+    try:
+        spec = load_model_file(config.model.path).spec
+    except EdgeInspectError:
+        return None
+    return None if spec is None else spec.input
+
+
+def _camera(config: CameraConfig, recipe: InputSpec | None) -> str:
     camera = open_camera(config, Environment(), judged=lambda _receipt: False)
     try:
         if config.kind == "folder":
@@ -60,8 +73,13 @@ def _camera(config: CameraConfig) -> str:
     if look is None or look.pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
     height, width = look.pixels.shape[:2]
-    Framing(config.view).check(width, height)
-    return f"a picture of {width}×{height}"
+    Framing(view_of(config, recipe)).check(width, height)
+    said = f"a picture of {width}×{height}"
+    if recipe is None or recipe.view is None:
+        return said
+    differs = disagreement(config, recipe) is not None
+    whose = "its own view, other than the model's" if differs else "the model's view"
+    return f"{said}, {whose}"
 
 
 def _model(config: Config) -> str:

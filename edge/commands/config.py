@@ -37,5 +37,5 @@ def _leave_out(camera: dict[str, Any], said: CameraConfig) -> None:
     """What does nothing here, so that what is shown can be used as config.yaml again."""
     fitting = said.trigger.fitting_keys
     camera["trigger"] = {k: v for k, v in camera["trigger"].items() if k in fitting}
-    if not said.view.regions:
+    if said.view is not None and not said.view.regions:
         del camera["view"]["verdict"]

@@ -6,22 +6,29 @@ from pathlib import Path
 from edge.configfile import load_config
 from edge.delivery.message import result_body, sent_body, to_json
 from edge.environment import Environment
-from edge.errors import EXIT_DONE, EXIT_NO, PictureError
+from edge.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, RefusedError
 from edge.frame import Frame
 from edge.modelside import inspector_from, judge_from
+from edge.operation.viewing import camera_by_hand, manners_by_hand
 from edge.picture import read_picture
 
-CAMERA = "predict"
 
-
-def predict(pictures: list[Path], config_path: Path) -> int:
+def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:
     """Prints a verdict for each picture, in the order given; `seq` is 0, since nothing is stored.
 
+    A picture is cut as the view of `camera` says, and each region with a verdict of its own has a
+    line; without `camera` there must be only one, or all must have the same view.
     A picture that cannot be judged gives an `error` verdict, a sentence on stderr and exit code 1.
     """
     config = load_config(config_path)
     environment = Environment()
-    judge = judge_from(config, inspector_from(config), environment, deadline_ms=None)
+    inspector = inspector_from(config)
+    manners = manners_by_hand(config.cameras, inspector)
+    try:
+        name = camera_by_hand(manners, camera)
+    except RefusedError as error:
+        raise ConfigError([f"{config_path}: --camera: {error}"]) from error
+    judge = judge_from(config, inspector, environment, None, manners=manners)
     code = EXIT_DONE
     for number, path in enumerate(pictures, start=1):
         pixels, fault = None, None
@@ -30,12 +37,13 @@ def predict(pictures: list[Path], config_path: Path) -> int:
             pixels = read_picture(path)
         except PictureError as error:
             fault = str(error)
-        frame = Frame(CAMERA, number, pixels, now, tick, item=str(path), fault=fault)
-        verdict = judge(frame)
-        if verdict.verdict == "error":
-            sys.stderr.write(f"edge-inspect: {verdict.reason}\n")
+        frame = Frame(name, number, pixels, now, tick, item=str(path), fault=fault)
+        verdicts = judge.judge(frame)
+        for reason in dict.fromkeys(v.reason for v in verdicts if v.verdict == "error"):
+            sys.stderr.write(f"edge-inspect: {reason}\n")
             code = EXIT_NO
-        body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
-        sys.stdout.write(body.decode() + "\n")
+        for verdict in verdicts:
+            body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
+            sys.stdout.write(body.decode() + "\n")
         sys.stdout.flush()
     return code

@@ -14,6 +14,8 @@ from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.modelfile import load_model_file
+from edge.inspection.preprocess import InputSpec
+from edge.operation.viewing import view_of
 
 Region = tuple[float, float, float, float]
 
@@ -33,8 +35,9 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     chosen = _chosen(config, camera, config_path)
     pixels = _look(chosen)
     found, sharp = light(pixels), focus(pixels)
-    region = _region(config)
-    straight, boxes = Framing(chosen.view).show(pixels)
+    recipe = _recipe(config)
+    region = None if recipe is None else recipe.region
+    straight, boxes = Framing(view_of(chosen, recipe)).show(pixels)
     drawn = straight.copy()
     for box in boxes.values():
         _draw(drawn, box, region)
@@ -83,14 +86,14 @@ def _look(config: CameraConfig) -> Pixels:
     return look.pixels
 
 
-def _region(config: Config) -> Region | None:
-    """The model's region; None when it has none, or when there is no model file yet."""
+def _recipe(config: Config) -> InputSpec | None:
+    """The model's recipe; None when it has none, or when there is no model file yet."""
     try:
         spec = load_model_file(config.model.path).spec
     except EdgeInspectError as error:
         sys.stderr.write(f"edge-inspect: no region is drawn: {error}\n")
         return None
-    return None if spec is None else spec.input.region
+    return None if spec is None else spec.input
 
 
 def _draw(pixels: Pixels, box: tuple[int, int, int, int], region: Region | None) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge.delivery.outbox import Outbox, OutboxError, OutboxStats
 from edge.environment import Environment
@@ -23,10 +23,12 @@ class OutboxWriter:
     """Owns the `Outbox`. `submit` is for inspection, `accept` and `park` for the publisher."""
 
     def __init__(self, outbox: Outbox, environment: Environment) -> None:
-        """`on_stored` may be set before `run`: called after each commit that stored verdicts."""
+        """Both may be set before `run`: `on_commit` is called after each commit with the verdicts
+        that it stored and their numbers, and `on_stored` after that when there were any."""
         self._outbox = outbox
         self._environment = environment
         self.on_stored: Callable[[], None] = lambda: None
+        self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
         self._verdicts: deque[Verdict] = deque()
         self._accepted: list[int] = []
         self._parked: list[tuple[int, str]] = []
@@ -119,7 +121,8 @@ class OutboxWriter:
         self, verdicts: deque[Verdict], accepted: list[int], parked: list[tuple[int, str]]
     ) -> bool:
         try:
-            self._outbox.apply(list(verdicts), accepted, parked, self._environment.now())
+            now = self._environment.now()
+            numbers = self._outbox.apply(list(verdicts), accepted, parked, now)
         except OutboxError as error:
             self._put_back(verdicts, accepted, parked, str(error))
             return False
@@ -127,6 +130,7 @@ class OutboxWriter:
             log.exception("outbox: unexpected fault")
             self._put_back(verdicts, accepted, parked, f"internal fault ({error!r})")
             return False
+        self.on_commit(list(verdicts), numbers)
         stats = self._stats
         with contextlib.suppress(OutboxError):  # what is committed must not be written again
             stats = self._outbox.stats()

@@ -10,7 +10,7 @@ from edge.errors import ModelError, RefusedError
 from edge.inspection.decision import Judgement, Thresholds, judge, to_probabilities
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocess import InputSpec, preprocess, shaped
 from edge.picture import decode_picture
 from edge.terms import OutputKind, Runtime
 from edge.verdict import ModelIdentity
@@ -45,8 +45,10 @@ class Inspector:
     file: ModelFile
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The model's input from a frame: uint8, (height, width, 3), BGR in; `input.shape` out."""
-        return preprocess(pixels, self.input)
+        """The model's input from what a camera's view left of a frame: uint8, (height, width, 3),
+        BGR in; `input.shape` out. The model's own view is not applied: that is the caller's, see
+        `edge.operation.viewing`."""
+        return shaped(pixels, self.input)
 
     def judge(self, picture: NDArray[np.uint8]) -> Judgement:
         """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
@@ -64,7 +66,7 @@ class Inspector:
             if picture.file not in self.file.golden:
                 raise ModelError(f"{self.file.path}: {picture.file} is missing; copy it again")
             pixels = decode_picture(self.file.golden[picture.file], picture.file)
-            score = self.judge(self.prepare(pixels)).score
+            score = self.judge(preprocess(pixels, self.input)).score
             if abs(score - picture.score) > GOLDEN_TOLERANCE:
                 raise RefusedError(
                     f"{self.file.path}: {picture.file} scores {score:.4f} on this box and "

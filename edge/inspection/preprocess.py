@@ -1,11 +1,21 @@
 """From a frame to the model's input: the one preprocessing for training, conversion and the box."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from edge.inspection.framing import Framing
+from edge.view import ViewConfig
 
 Pixels = NDArray[np.uint8]
 
@@ -13,8 +23,9 @@ Pixels = NDArray[np.uint8]
 class InputSpec(BaseModel):
     """How a picture becomes the model's input tensor; stored in inspection.json as `input`.
 
-    `region` is x, y, width, height as fractions of the picture, 0 to 1. The steps, in this order:
-    region, resize, colour, standardisation.
+    `view` is how a camera's picture is straightened, in fractions of it; None for pictures that are
+    judged as they are. `region` is x, y, width, height as fractions of what that leaves, 0 to 1.
+    The steps, in this order: view, region, resize, colour, standardisation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,6 +35,7 @@ class InputSpec(BaseModel):
     channels: Literal[1, 3] = 3
     colour: Literal["rgb", "grey"] = "rgb"
     resize: Literal["area"] = "area"
+    view: ViewConfig | None = None
     region: tuple[float, float, float, float] | None = None
     standardisation: Literal["none", "per_picture"] = "none"
 
@@ -35,7 +47,18 @@ class InputSpec(BaseModel):
             x, y, w, h = self.region
             if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
+        if self.view is not None and (why := self.view.unfit_for_models()) is not None:
+            raise ValueError(why)
         return self
+
+    @model_serializer(mode="wrap")
+    def _said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a view there is no such key: boxes from before there were views know none."""
+        said: dict[str, Any] = handler(self)
+        del said["view"]
+        if self.view is not None:
+            said["view"] = self.view.model_dump(mode="json", exclude_defaults=True)
+        return said
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -44,10 +67,29 @@ class InputSpec(BaseModel):
 
 
 def preprocess(pixels: Pixels, spec: InputSpec) -> Pixels:
-    """The model's input from a picture.
+    """The model's input from a picture as the camera took it.
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
-    grey, 0 to 255: scaling to the network's range is inside the model.
+    grey, 0 to 255: scaling to the network's range is inside the model. Raises PictureError when
+    the picture is too small for the view.
+    """
+    return shaped(viewed(pixels, spec), spec)
+
+
+def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """What the recipe's view leaves of a picture: uint8, (height, width, 3), BGR, as is `pixels`,
+    with which it may share memory. Raises PictureError when the picture is too small for it."""
+    if spec.view is None:
+        return pixels
+    (picture,) = Framing(spec.view).cut(pixels).values()
+    return picture
+
+
+def shaped(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """The model's input from what a view left of a picture: all steps of the recipe but its view.
+
+    Arguments as `viewed` returns them, result as of `preprocess`. For the daemon, which has cut by
+    the camera's view already: no picture is cut twice.
     """
     if spec.region is not None:
         pixels = _crop(pixels, spec.region)

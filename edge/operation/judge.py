@@ -80,15 +80,16 @@ class Judge:
         latencies: Latencies | None = None,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
-        `manners` by camera; a camera that is not there is judged whole, frame by frame.
-        `hysteresis` is in units of score, see `lowered`. `latencies`: where to count on."""
+        `manners` by camera; a camera that is not there is seen as the model was
+        trained, and judged frame by frame. `hysteresis` is in units of score, see `lowered`.
+        `latencies`: where to count on."""
         self.inspector = inspector
         self.latencies = latencies or Latencies()
         self._provenance = provenance
         self._environment = environment
         self._deadline_ms = deadline_ms
         self._manners = dict(manners or {})
-        self._plain = Manner(Framing(ViewConfig()), TriggerConfig())
+        self._plain = Manner(Framing(inspector.input.view or ViewConfig()), TriggerConfig())
         self._hysteresis = hysteresis
         self._before: dict[tuple[str, str | None], Outcome] = {}
 
@@ -100,6 +101,11 @@ class Judge:
     def judge(self, frame: Frame) -> list[Verdict]:
         """The verdicts on one frame that no trigger asked for: one, or one a region."""
         return self.conclude(frame.camera, [self.look(frame)])
+
+    def verdicts_a_part(self, camera: str) -> int:
+        """How many verdicts each part of a camera gets: one, or one a region."""
+        framing = self._manner(camera).framing
+        return 1 if framing.worst_decides else len(framing.regions)
 
     def look(self, frame: Frame) -> Finding:
         """Judges one frame, every region of it. Raises nothing."""

@@ -15,6 +15,7 @@ from edge.errors import (
     EdgeInspectError,
     MissingPartError,
     PictureError,
+    RefusedError,
     TriggerError,
     TriggerRefusal,
 )
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CAMERA = "http"
 _THREADS = 4
 _POLL_S = 0.5  # how late the end is noticed
 _TRIGGERS_PER_S = 100
@@ -68,11 +68,14 @@ class WebServer:
         health: Health,
         environment: Environment,
         desk: TriggerDesk,
+        *,
+        whose: Callable[[str | None], str],
     ) -> None:
-        """`judge` is for /predict, `desk` for /trigger. Raises EdgeInspectError when the port is
-        taken."""
+        """`judge` is for /predict, `desk` for /trigger. `whose` gives the camera as which a picture
+        is judged, by the name that the client said; it raises RefusedError. Raises
+        EdgeInspectError when the port is taken."""
         self._judge, self._health, self._environment = judge, health, environment
-        self._desk = desk
+        self._desk, self._whose = desk, whose
         self._allowance = Allowance(_TRIGGERS_PER_S, environment.tick)
         self._judging = threading.Lock()
         self._seq = 0
@@ -108,10 +111,10 @@ class WebServer:
                 "stop the other program or choose another web.port"
             ) from error
 
-    def adopt(self, judge: Judge) -> None:
-        """Judges by another judge from the next request on."""
+    def adopt(self, judge: Judge, whose: Callable[[str | None], str]) -> None:
+        """Judges by another judge from the next request on; arguments as at the start."""
         with self._judging:
-            self._judge = judge
+            self._judge, self._whose = judge, whose
 
     def run(self) -> None:
         """Serves until closed."""
@@ -157,6 +160,10 @@ class WebServer:
         data = upload.stream.read(self._limit + 1)
         if len(data) > self._limit:
             raise RequestEntityTooLarge(f"more than {self._limit} bytes (web.max_mb)")
+        try:
+            camera = self._whose(request.form.get("camera"))
+        except RefusedError as error:
+            raise BadRequest(f"field `camera`: {error}") from error
         now, tick = self._environment.now(), self._environment.tick()
         name = upload.filename or "image"
         try:
@@ -165,7 +172,7 @@ class WebServer:
             raise BadRequest(str(error)) from error
         with self._judging:
             self._seq += 1
-            verdict = self._judge(Frame(_CAMERA, self._seq, pixels, now, tick, item=name))
+            verdict = self._judge(Frame(camera, self._seq, pixels, now, tick, item=name))
         body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
         return Response(body, mimetype="application/json")
 

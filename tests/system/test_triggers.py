@@ -121,21 +121,70 @@ def test_a_stop_answers_every_open_part(make_daemon: MakeDaemon, plant: Plant) -
     assert {(r["verdict"], r["reason"]) for r in results} == {("error", "the daemon was stopped")}
 
 
+def test_parts_open_at_kill_get_an_error_at_the_next_start(
+    make_daemon: MakeDaemon, plant: Plant
+) -> None:
+    """`kill -9` while parts wait: every one that was answered gets exactly one verdict, also when
+    the daemon is killed again right after it is back; judged ones get no second."""
+    quick = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
+    slow = {**quick, "deadline_ms": 600_000, "delay_ms": 500_000}
+    cameras = [
+        {"id": name, "source": "test:", "fps": 20, "width": 64, "height": 48, "trigger": trigger}
+        for name, trigger in (("quick", quick), ("slow", slow))
+    ]
+    daemon = make_daemon("test:", sections={"cameras": cameras})
+    daemon.start()
+    plant.wait_for_state("online")
+    for number in range(10):
+        ask(plant, {"transaction": f"q{number}", "camera": "quick", "part": f"Q-{number}"})
+        ask(plant, {"transaction": f"s{number}", "camera": "slow", "part": f"S-{number}"})
+    answers(plant, 20)
+    plant.wait_for_results(10)
+    for _ in range(3):
+        daemon.kill()
+        plant.wait_for_state("online", "offline")
+        daemon.start()
+        plant.wait_for_state("offline", "online")
+    plant.wait_for_results(20)
+    assert daemon.stop() == 0
+    results = plant.results()
+    assert Counter(r["part"] for r in results.values()) == {
+        f"{kind}-{n}": 1 for kind in "QS" for n in range(10)
+    }
+    for result in results.values():
+        if result["camera"] == "slow":
+            assert (result["verdict"], result["reason"]) == (
+                "error",
+                "the daemon was restarted before it was judged",
+            )
+            assert result["trigger"]["transaction"] == result["part"].replace("S-", "s")
+    assert not daemon.outbox.with_name("outbox.db.parts").exists()
+
+
 def test_a_view_outside_the_frame_is_a_fault_of_the_camera(
     make_daemon: MakeDaemon, plant: Plant
 ) -> None:
     """A region that the frames do not have: camera state `unfit`, `error` with the sentence, never
     a smaller region."""
-    daemon = make_daemon("test:", fps=20, width=64, height=48, view={"region": [0, 0, 65, 48]})
+    daemon = make_daemon("test:", fps=20, view={"region": [0, 0, 641, 480]})
     daemon.start()
     (first, *_) = plant.wait_for_results(1).values()
     assert first["verdict"] == "error"
-    assert "view.region reaches to 65,48, outside the picture of 64×48" in first["reason"]
+    assert "view.region reaches to 641,480, outside the picture of 640×480" in first["reason"]
     wait_for(lambda: bool(plant.bodies("health")), "health")
     health = plant.bodies("health")[-1]
     validator("health").validate(health)
     assert health["cameras"]["top"]["state"] == "unfit"
     assert not health["healthy"]
+
+
+def test_a_view_outside_the_size_that_is_asked_for_is_a_mistake(make_daemon: MakeDaemon) -> None:
+    """Where config.yaml says the size, the daemon does not start: exit code 2 and one sentence."""
+    daemon = make_daemon("test:", width=64, height=48, view={"region": [0, 0, 65, 48]})
+    daemon.start()
+    assert daemon.exit_code() == 2
+    assert "camera top: view.region reaches to 65,48, outside the picture of 64×48" in daemon.log
+    assert "Traceback" not in daemon.log
 
 
 def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) -> None:

@@ -33,7 +33,7 @@ def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
     root = draw_dataset(6)
     rng = np.random.default_rng(0)
     _repaint(root, np.full((50, 50, 3), 90, np.uint8), rng)
-    recipe, why = choose_input(COMPACT, look(load_dataset(root), None))
+    recipe, why = choose_input(COMPACT, look(load_dataset(root), input_for(COMPACT)))
     assert (recipe.colour, input_for(recipe).channels) == ("grey", 1)
     assert why[0].startswith("grey: 0% of")
     train = sorted((root / "train" / "ok").glob("*.png"))
@@ -42,7 +42,7 @@ def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
     for path in train:
         if path in kept:
             assert cv2.imwrite(str(path), np.full((50, 50, 3), (20, 60, 200), np.uint8))
-    recipe, why = choose_input(COMPACT, look(load_dataset(root), None))
+    recipe, why = choose_input(COMPACT, look(load_dataset(root), input_for(COMPACT)))
     assert (recipe.colour, input_for(recipe).channels) == ("rgb", 3)
     assert why[0].startswith("RGB: ")
 
@@ -51,7 +51,7 @@ def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
     """The region outside of which nothing changes is proposed, not taken."""
     root = draw_dataset(6)
     _repaint(root, np.full((100, 100, 3), 90, np.uint8), np.random.default_rng(0))
-    seen = look(load_dataset(root), None)
+    seen = look(load_dataset(root), input_for(COMPACT))
     assert seen.still == pytest.approx((0.2, 0.2, 0.6, 0.6), abs=0.021)
     recipe, why = choose_input(LITE, seen)
     assert recipe.region is None

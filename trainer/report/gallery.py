@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.errors import PictureError
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocess import InputSpec, shaped, viewed
 from edge.picture import read_picture
 from trainer.report.heat import Judge, occlusion, overlaid
 from trainer.settle import Scored
@@ -69,10 +69,10 @@ def cards(rows: Sequence[Scored], root: Path, spec: InputSpec, judge: Judge) -> 
     found = []
     for row in rows:
         try:
-            pixels = read_picture(root / row.file)
+            pixels = viewed(read_picture(root / row.file), spec)
         except PictureError:
             continue
-        seen = preprocess(pixels, spec)
+        seen = shaped(pixels, spec)
         heat = overlaid(seen, occlusion(seen, judge))
         found.append(Card(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
     return found

@@ -42,6 +42,17 @@ def test_only_frames_from_after_the_trigger_count(track: Any, clock: Clock) -> N
     assert tracker.unused == 2
 
 
+def test_a_part_is_noted_before_its_trigger_is_answered(track: Any) -> None:
+    """Whoever is told that a part was taken may rely on it; a refused one is not noted."""
+    tracker = track(queue=0)
+    noted: list[str | None] = []
+    tracker.on_open = lambda part: noted.append(part.name)
+    assert tracker.trigger("request", "a").name in noted
+    with pytest.raises(TriggerError):
+        tracker.trigger("request", "b")
+    assert noted == ["a"]
+
+
 def test_a_frame_without_a_trigger_is_of_no_part(track: Any) -> None:
     """Frames that no part waits for are counted, not judged."""
     tracker = track()

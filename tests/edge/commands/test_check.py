@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge.__main__ import main
+from edge.inspection.modelfile import load_model_file, pack_model_file
+from edge.view import ViewConfig
 from tests.conftest import Require, WriteConfig, WritePicture
 from tests.edge.conftest import installed_runtimes
 from tests.edge.web.conftest import free_port
@@ -59,6 +61,43 @@ def test_a_view_that_does_not_fit_is_said(lines: Lines, write_config: WriteConfi
     code, said = lines(write_config(cameras=[camera], mqtt={"port": free_port()}))
     assert code == 1
     assert "outside the picture of 640×480" in said["camera top"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "the model's view"),
+        ({"view": {"region": [0, 0, 0.5, 0.5]}}, "the model's view"),
+        ({"view": {"rotate": 90}}, "its own view, other than the model's"),
+        ({"view": {}}, "its own view, other than the model's"),
+    ],
+)
+def test_whose_view_counts_is_said(
+    said: dict[str, object],
+    words: str,
+    *,
+    lines: Lines,
+    write_config: WriteConfig,
+    redness_model: Path,
+    tmp_path: Path,
+) -> None:
+    """With a model that brings a view, the camera's line says which of the two is applied."""
+    made = load_model_file(redness_model)
+    assert made.spec is not None
+    view = ViewConfig(region=(0, 0, 0.5, 0.5))
+    spec = made.spec.model_copy(
+        update={"input": made.spec.input.model_copy(update={"view": view}), "golden": ()}
+    )
+    path = tmp_path / "viewed.tflite"
+    tflite = made.content[: made.content.index(b"PK\x03\x04")]
+    path.write_bytes(pack_model_file(tflite, ("ok", "red"), spec, {}))
+    config = write_config(
+        model={"path": str(path)},
+        cameras=[{"id": "top", "source": "test:", **said}],
+        mqtt={"port": free_port()},
+    )
+    _code, found = lines(config)
+    assert found["camera top"] == f"OK (a picture of 640×480, {words})"
 
 
 def test_every_fault_is_said_not_only_the_first(

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.__main__ import main
 from tests.conftest import WriteConfig, WritePicture
-from tests.edge.conftest import installed_runtimes
+from tests.edge.conftest import installed_runtimes, solid
 
 pytestmark = pytest.mark.inference
 
@@ -81,3 +82,74 @@ def test_deadline_is_not_for_predict(
     path = write_config(decision={"deadline_ms": 1})
     assert main(["predict", "-c", str(path), str(write_picture())]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
+
+
+HALVES = {
+    "regions": [{"id": "top", "region": [0, 0, 1, 0.5]}, {"id": "low", "region": [0, 0.5, 1, 0.5]}]
+}
+
+
+def cameras(**views: object) -> list[dict[str, object]]:
+    """Cameras with these views; None is without."""
+    return [
+        {"id": name, "source": "test:", **({} if view is None else {"view": view})}
+        for name, view in views.items()
+    ]
+
+
+@pytest.fixture
+def half_red(tmp_path: Path) -> str:
+    """A picture whose upper half is red."""
+    pixels = solid(0, side=64)
+    pixels[:32] = solid(255, side=64)[:32]
+    path = tmp_path / "half.png"
+    assert cv2.imwrite(str(path), pixels)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("views", "options", "expected"),
+    [
+        ({"only": {"region": [0, 0, 1, 0.5]}}, [], [("only", None, "fail")]),
+        ({"only": {"region": [0, 0.5, 1, 0.5]}}, [], [("only", None, "pass")]),
+        ({"only": HALVES}, [], [("only", "top", "fail"), ("only", "low", "pass")]),
+        ({"a": HALVES, "b": {"region": [0, 0.5, 1, 0.5]}}, ["b"], [("b", None, "pass")]),
+        ({"a": {"region": [0, 0, 1, 0.5]}, "b": None}, ["a"], [("a", None, "fail")]),
+        ({"a": None, "b": None}, [], [("predict", None, "review")]),
+    ],
+)
+def test_pictures_are_cut_as_the_camera_would(
+    views: dict[str, object],
+    options: list[str],
+    expected: list[tuple[str, str | None, str]],
+    *,
+    half_red: str,
+    write_config: WriteConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The view of the only camera, or of the one that is named, is applied; each region that has a
+    verdict of its own has its line."""
+    path = str(write_config(cameras=cameras(**views)))
+    named = [word for name in options for word in ("--camera", name)]
+    assert main(["predict", "-c", path, *named, half_red]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(v["camera"], v["region"], v["verdict"]) for v in lines] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [([], "--camera: the cameras a, b have different views"), (["--camera", "x"], "camera 'x'")],
+)
+def test_a_camera_that_is_not_clear_is_asked_for(
+    options: list[str],
+    words: str,
+    half_red: str,
+    write_config: WriteConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With several views nobody guesses which one counts: exit code 2 and their names."""
+    path = str(write_config(cameras=cameras(a=HALVES, b=None)))
+    assert main(["predict", "-c", path, *options, half_red]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err

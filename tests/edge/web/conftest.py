@@ -4,19 +4,23 @@ import http.client
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.capture.tracker import Tracker
-from edge.config import WebConfig
+from edge.config import CameraConfig, WebConfig
 from edge.environment import Environment
 from edge.operation.desk import TriggerDesk
 from edge.operation.judge import Judge, Provenance
+from edge.operation.viewing import camera_by_hand, manners_by_hand
 from tests.conftest import Require
 from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
+
+TOP = CameraConfig(id="top", source="test:")
 
 
 class Client:
@@ -40,12 +44,16 @@ class Client:
             connection.close()
 
     def upload(
-        self, data: bytes, field: str = "image", name: str = "part7.png"
+        self, data: bytes, field: str = "image", name: str = "part7.png", camera: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         """POST /predict with a picture as a browser's form sends it; status and JSON."""
         mark = uuid.uuid4().hex
         head = f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"'
-        body = f"{head}\r\n\r\n".encode() + data + f"\r\n--{mark}--\r\n".encode()
+        body = f"{head}\r\n\r\n".encode() + data + b"\r\n"
+        if camera is not None:
+            said = f'Content-Disposition: form-data; name="camera"\r\n\r\n{camera}'
+            body += f"--{mark}\r\n{said}\r\n".encode()
+        body += f"--{mark}--\r\n".encode()
         kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
         status, _, answer = self.ask("POST", "/predict", body, **kind)
         return status, json.loads(answer)
@@ -75,14 +83,23 @@ def serve(
     def start(
         model: Any = (0.95, 0.05),
         trackers: dict[str, Tracker] | None = None,
+        cameras: Sequence[CameraConfig] = (TOP,),
         **options: object,
     ) -> Client:
         config = WebConfig.model_validate({"enabled": True, "port": free_port(), **options})
         answer = model if isinstance(model, BaseException) else list(model)
         inspector = inspector_with(ScriptedModel(answer, lambda: None))
-        judge = Judge(inspector, Provenance("line1", "c", "b-1"), environment, None)
+        manners = manners_by_hand(cameras, inspector, one_verdict=True)
+        judge = Judge(
+            inspector, Provenance("line1", "c", "b-1"), environment, None, manners=manners
+        )
         server = WebServer(
-            config, judge, house.health, environment, TriggerDesk(trackers or {}, environment)
+            config,
+            judge,
+            house.health,
+            environment,
+            TriggerDesk(trackers or {}, environment),
+            whose=partial(camera_by_hand, manners),
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()

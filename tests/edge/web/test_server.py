@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge.capture.tracker import Tracker
+from edge.config import CameraConfig
 from edge.environment import Environment
 from edge.errors import EXIT_USAGE, EdgeInspectError
 from edge.triggering import TriggerConfig
 from tests.conftest import WritePicture
 from tests.edge.operation.conftest import House
-from tests.edge.web.conftest import Serve
+from tests.edge.web.conftest import TOP, Serve
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_predict_answers_with_the_verdict(serve: Serve, picture: bytes) -> None:
     status, body = serve(model=(0.05, 0.95)).upload(picture)
     assert status == 200
     assert body["schema"] == "edge-inspect/result/1"
-    assert (body["verdict"], body["label"], body["camera"]) == ("fail", "red", "http")
+    assert (body["verdict"], body["label"], body["camera"]) == ("fail", "red", "top")
     assert body["part"] == "part7.png"
     assert body["score"] == pytest.approx(0.95)
 
@@ -45,6 +46,44 @@ def test_what_is_no_picture_is_400(serve: Serve, data: bytes, words: str) -> Non
     assert status == 400
     assert body["error"].startswith("part7.png: ")
     assert words in body["error"]
+
+
+SIDE = CameraConfig.model_validate(
+    {
+        "id": "side",
+        "source": "test:",
+        "view": {
+            "regions": [
+                {"id": "l", "region": [0, 0, 0.5, 1]},
+                {"id": "r", "region": [0.5, 0, 0.5, 1]},
+            ]
+        },
+    }
+)
+
+
+def test_a_picture_is_cut_as_the_camera_would(serve: Serve, picture: bytes) -> None:
+    """The field `camera` names whose view counts; of several regions the worst answers."""
+    client = serve(cameras=(TOP, SIDE))
+    status, body = client.upload(picture, camera="side")
+    assert status == 200
+    assert (body["camera"], body["region"] in ("l", "r")) == ("side", True)
+    assert body["rule"]["regions"].keys() == {"l", "r"}
+    status, body = client.upload(picture, camera="top")
+    assert (status, body["camera"], body["rule"]["regions"]) == (200, "top", {})
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"), [(None, "have different views"), ("x", "no camera 'x'; name one of top")]
+)
+def test_a_camera_that_is_not_clear_is_400(
+    camera: str | None, words: str, serve: Serve, picture: bytes
+) -> None:
+    """Nobody guesses which view counts."""
+    status, body = serve(cameras=(TOP, SIDE)).upload(picture, camera=camera)
+    assert status == 400
+    assert words in body["error"]
+    assert body["error"].startswith("field `camera`: ")
 
 
 def test_wrong_field_is_400(serve: Serve, picture: bytes) -> None:

@@ -1,0 +1,164 @@
+"""A view inside the model file: applied once, in training, conversion and on the box alike."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from edge.errors import ModelError, PictureError, RefusedError
+from edge.inspection.framing import Framing
+from edge.inspection.inspector import load_inspector
+from edge.inspection.modelfile import GoldenPicture, load_model_file
+from edge.inspection.preprocess import InputSpec, preprocess, shaped, viewed
+from edge.terms import Runtime
+from edge.view import ViewConfig
+from tests.edge.inspection.conftest import Repack, with_members
+from tests.models.make import redness
+
+VIEW = {
+    "perspective": [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]],
+    "rotate": 90,
+    "mirror": "horizontal",
+    "region": [0, 0, 0.5, 1],
+}
+
+
+def spec(**options: Any) -> InputSpec:
+    """A recipe for inputs of 16×16."""
+    return InputSpec.model_validate({"width": 16, "height": 16, **options})
+
+
+def red_where_the_view_looks(red: int) -> NDArray[np.uint8]:
+    """160×160, BGR: `red` in what VIEW leaves, blue in the middle's other half, red around."""
+    pixels = np.full((160, 160, 3), (0, 0, 255), np.uint8)
+    # turned clockwise and mirrored, the left half of the result is the top half of the middle,
+    # turned to the right side and back
+    middle = pixels[40:120, 40:120]
+    middle[:] = (255, 0, 0)
+    middle[:40] = (90, 60, red)
+    return pixels
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """As a file."""
+    done, data = cv2.imencode(".png", pixels)
+    assert done
+    return data.tobytes()
+
+
+def test_the_recipe_cuts_as_the_camera_would() -> None:
+    """View and rest are the one preprocessing: the same pixels as the daemon's framing gives."""
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
+    (cut,) = Framing(ViewConfig.model_validate(VIEW)).cut(pixels).values()
+    assert np.array_equal(viewed(pixels, recipe), cut)
+    assert np.array_equal(preprocess(pixels, recipe), shaped(cut, recipe))
+    assert not np.array_equal(preprocess(pixels, recipe), shaped(pixels, recipe))
+
+
+def test_a_view_comes_before_the_region() -> None:
+    """The region is of what the view leaves."""
+    pixels = red_where_the_view_looks(200)
+    left = viewed(pixels, spec(view=VIEW))
+    assert left.shape == (80, 40, 3)
+    assert (left[2:-2, 2:-2] == (90, 60, 200)).all()
+
+
+def test_a_recipe_without_a_view_is_written_as_before() -> None:
+    """Boxes from before there were views read it; with a view they refuse it, and say why."""
+    assert "view" not in spec().model_dump(mode="json")
+    written = json.loads(spec(view=VIEW).model_dump_json())
+    assert written["view"] == VIEW
+    assert InputSpec.model_validate(written) == spec(view=VIEW)
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ({"region": [10, 10, 50, 50]}, "say it in fractions"),
+        ({"perspective": [[10, 10], [90, 10], [90, 90], [10, 90]]}, "say it in fractions"),
+        ({"regions": [{"id": "a", "region": [0, 0, 1, 1]}]}, "several regions"),
+    ],
+)
+def test_a_view_that_no_model_can_have_is_refused(view: dict[str, Any], words: str) -> None:
+    """Pixels fit cameras of one size only, and several regions have no label each."""
+    with pytest.raises(ValidationError, match=words):
+        spec(view=view)
+
+
+def test_a_picture_too_small_for_the_view_is_one_sentence() -> None:
+    """It is a fault of the picture, with the view's key in it."""
+    with pytest.raises(PictureError, match=r"view\.region is only 6×12 pixels"):
+        preprocess(np.zeros((24, 24, 3), np.uint8), spec(view=VIEW))
+
+
+@pytest.fixture
+def with_view(repack: Repack) -> Callable[..., Path]:
+    """`with_view(view, score)`: the model with a view and one golden picture, as a camera took
+    it: red where the view looks is 120, elsewhere 255 or 0."""
+
+    def make(view: dict[str, Any] | None, score: float) -> Path:
+        golden = (GoldenPicture(file="golden/raw.png", label="ok", score=score),)
+        files = {"golden/raw.png": png(red_where_the_view_looks(120))}
+        return repack(spec={"input": spec(view=view), "golden": golden}, golden=files)
+
+    return make
+
+
+@pytest.mark.inference
+def test_golden_pictures_are_cut_once(with_view: Callable[..., Path], runtime: Runtime) -> None:
+    """Golden pictures are as the camera took them: the model's view is applied to them, once."""
+    path = with_view(VIEW, redness(120))
+    inspector = load_inspector(path, runtime=runtime)
+    assert inspector.check_golden() == 1
+    assert load_model_file(path).spec is not None
+
+
+@pytest.mark.inference
+@pytest.mark.parametrize("view", [None, {**VIEW, "rotate": 270}, {**VIEW, "mirror": "none"}])
+def test_golden_pictures_notice_another_view(
+    view: dict[str, Any] | None, with_view: Callable[..., Path], runtime: Runtime
+) -> None:
+    """A model whose view is lost, turned or mirrored otherwise does not start."""
+    inspector = load_inspector(with_view(view, redness(120)), runtime=runtime)
+    with pytest.raises(RefusedError, match=r"golden/raw\.png scores"):
+        inspector.check_golden()
+
+
+@pytest.mark.inference
+def test_what_the_camera_has_cut_is_not_cut_again(
+    with_view: Callable[..., Path], runtime: Runtime
+) -> None:
+    """`prepare` takes what a view has left: a second cut would see another, redder part of it."""
+    inspector = load_inspector(with_view(VIEW, redness(120)), runtime=runtime)
+    pixels = red_where_the_view_looks(0)
+    pixels[50:60, 60:100, 2] = 255
+    cut = viewed(pixels, inspector.input)
+    score = inspector.judge(inspector.prepare(cut)).score
+    assert score == pytest.approx(redness(cut[..., 2].mean()), abs=1 / 255)
+    twice = viewed(cut, inspector.input)
+    assert abs(redness(twice[..., 2].mean()) - score) > 0.1
+
+
+def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: Path) -> None:
+    """Whoever wrote it, a view in pixels is refused when the file is read."""
+    said = {
+        "schema": "edge-inspect/model/1",
+        "name": "m",
+        "version": "1",
+        "input": {"width": 16, "height": 16, "view": {"region": [1, 2, 30, 40]}},
+        "output": {"kind": "logits"},
+        "thresholds": {"reject_at": 0.6, "review_from": 0.4},
+    }
+    path = tmp_path / "m.tflite"
+    members = {"labels.txt": b"ok\nred\n", "inspection.json": json.dumps(said).encode()}
+    path.write_bytes(with_members(tflite, members))
+    with pytest.raises(ModelError, match=r"input: .*say it in fractions"):
+        load_model_file(path)
