@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.section import Section
 from edge.snapshotconfig import SnapshotsConfig
-from edge.terms import OutputKind, Runtime
+from edge.terms import Durability, OutputKind, Runtime
 from edge.triggering import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
 from edge.trustconfig import TrustConfig
 from edge.verdict import Outcome
@@ -204,10 +204,13 @@ class MqttConfig(Section):
 
 
 class OutboxConfig(Section):
-    """Where verdicts wait for the broker, how many megabytes and how many hours at most."""
+    """Where verdicts wait for the broker, how many megabytes and how many hours at most, and how
+    sure a verdict must be before it is announced."""
 
     path: Path = STATE / "outbox.db"
-    max_mb: float = Field(default=256, ge=0.1, le=1_000_000)
+    durability: Durability = "strict"
+    window_ms: float = Field(default=500, ge=1, le=60_000)
+    max_mb: float = Field(default=512, ge=0.1, le=1_000_000)
     max_age_h: float = Field(default=24 * 14, gt=0, le=24 * 3650)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from edge.config import Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
-from edge.delivery.outbox import Outbox, OutboxView
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
+from edge.delivery.store import Store
+from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.threads import start_thread
@@ -27,18 +28,20 @@ class DeliverySide:
     def __init__(self, config: Config, session: str, environment: Environment) -> None:
         """Raises EdgeInspectError when the outbox cannot be opened."""
         self._config = config
-        self._outbox = Outbox(
-            config.outbox.path,
-            int(config.outbox.max_mb * 2**20),
-            config.outbox.max_age_h * 3600,
-        )
-        self._views = [OutboxView(config.outbox.path) for _ in range(2)]
+        said = config.outbox
+        self._store = Store(said.path, int(said.max_mb * 2**20), said.max_age_h * 3600, environment)
+        self._receipts = self._store.new_view()
         self.broker = self._embedded_broker()
-        self.writer = OutboxWriter(self._outbox, environment)
+        self.writer = OutboxWriter(
+            self._store,
+            environment,
+            durability=said.durability,
+            window_s=said.window_ms / 1000,
+        )
         self.publisher = Publisher(
             config=config,
             session=session,
-            view=self._views[0],
+            view=self.writer.waiting,
             acknowledge=self.writer,
             environment=environment,
             link_factory=self._link,
@@ -64,13 +67,13 @@ class DeliverySide:
             self._threads[name] = start_thread(name, run)
 
     @property
-    def rows(self) -> OutboxView:
-        """What waits in the outbox; for the main thread, before `start`."""
-        return self._views[1]
+    def rows(self) -> Waiting:
+        """What waits to be sent; for the main thread, before `start`."""
+        return self.writer.waiting
 
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was ever stored."""
-        return self._views[1].is_judged(camera, receipt)
+        return self._receipts.is_judged(camera, receipt)
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
         """Speaks to the broker as config.yaml says now; `broker` and `snapshots` are what
@@ -104,9 +107,9 @@ class DeliverySide:
         """Closes the files and ends the embedded broker."""
         if self.broker is not None:
             self.broker.stop()
-        for view in self._views:
-            view.close()
-        self._outbox.close()
+        self.writer.waiting.close()
+        self._receipts.close()
+        self._store.close()
 
     @property
     def _client_id(self) -> str:

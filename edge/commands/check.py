@@ -11,7 +11,7 @@ from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.link import Connected, Event, Lost, PahoLink, Protocol_, Refused
-from edge.delivery.outbox import OutboxView
+from edge.delivery.outboxview import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing

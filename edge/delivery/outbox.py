@@ -1,174 +1,199 @@
-"""The second hand-over: verdicts wait here, on disk, until the broker has acknowledged them.
+"""The outbox's file: verdicts wait here, on disk, until the broker has acknowledged them.
 
-One SQLite file in WAL mode, synchronous=FULL: what is committed survives `kill -9` and a power
-cut. `seq` is the row's own AUTOINCREMENT number, so it rises by one a verdict and is never reused,
-also when the row is long gone. Below the cap nothing is lost; at the cap the oldest go, counted.
+One SQLite database in WAL mode, synchronous=FULL: what is committed survives `kill -9` and a power
+cut. Every row carries a checksum of its own, since SQLite has none for its pages. Numbers come from
+whoever writes; this file only remembers the highest. At the cap the oldest go, counted.
 """
 
 import contextlib
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.delivery.message import stored_body
-from edge.errors import EdgeInspectError
-from edge.verdict import Verdict
+from edge.delivery.outboxfile import OutboxError, connect, naming, wal_of
+from edge.delivery.row import Row
 
-_SCHEMA = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+SCHEMA = 2
+PAGE = 4096
+_ROWS = """CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY,
     stored_at REAL NOT NULL,
     parked TEXT,
+    crc INTEGER NOT NULL,
     body BLOB NOT NULL
-);
+)"""
+_OTHERS = """
 CREATE INDEX IF NOT EXISTS outbox_parked ON outbox (seq) WHERE parked IS NOT NULL;
-CREATE INDEX IF NOT EXISTS outbox_stored_at ON outbox (stored_at);
 CREATE TABLE IF NOT EXISTS judged (
     camera TEXT NOT NULL,
     receipt TEXT NOT NULL,
     PRIMARY KEY (camera, receipt)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL,
+    rows INTEGER NOT NULL
+);
 """
-
-
-class OutboxError(EdgeInspectError):
-    """The outbox cannot be opened or written; the sentence names the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A verdict that waits: its number, when it was stored (epoch seconds), its JSON."""
-
-    seq: int
-    stored_at: float
-    body: bytes
+_CHECKED_BYTES = 64 * 2**20  # a larger file is checked while it is read, not at start
+_WAL_PAGES = 256
+_SHRINK_PAGES = 64  # given back to the file system in one commit
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxStats:
-    """What waits, and what went since this process started. `oldest` is epoch seconds."""
+class Applied:
+    """What one commit did: how many rows went because the broker has them, because the file was at
+    its cap, and because they were too old."""
+
+    acked: int
+    over_cap: int
+    over_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the file holds. `bytes` is its size on disk with the log of SQLite beside it, `oldest`
+    is on the outbox's own clock."""
 
     rows: int
     bytes: int
     oldest: float | None
-    stored: int
-    acked: int
-    dropped: int
     parked: int
-
-
-class OutboxView:
-    """Reads the file, for a thread that never writes it."""
-
-    def __init__(self, path: Path) -> None:
-        """Opens the file, which an `Outbox` has created. Raises OutboxError."""
-        self._path = path
-        with _naming(path, "opened"):
-            self._db = _connect(path)
-            self._db.execute("PRAGMA query_only=ON")
-
-    def batch(self, after: int, limit: int) -> list[Row]:
-        """The oldest rows with `seq` above `after` that may be sent, in order."""
-        with _naming(self._path, "read"):
-            found = self._db.execute(
-                "SELECT seq, stored_at, body FROM outbox WHERE seq > ? AND parked IS NULL "
-                "ORDER BY seq LIMIT ?",
-                (after, limit),
-            )
-            return [Row(*row) for row in found]
-
-    def is_judged(self, camera: str, receipt: str) -> bool:
-        """Whether a verdict with this receipt was ever stored."""
-        with _naming(self._path, "read"):
-            found = self._db.execute(
-                "SELECT 1 FROM judged WHERE camera=? AND receipt=?", (camera, receipt)
-            )
-            return found.fetchone() is not None
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
 
 
 class Outbox:
     """Writes the file: one of it, in one thread."""
 
     def __init__(self, path: Path, max_bytes: int, max_age_s: float) -> None:
-        """Opens or creates the file. Raises OutboxError."""
+        """Opens or creates the file, and checks it. Raises OutboxError."""
         self._path = path
-        self._max_bytes = max_bytes
         self._max_age_s = max_age_s
-        self._stored = self._acked = self._dropped = 0
-        with _naming(path, "opened"):
+        self._last = self._rows = 0
+        cap = max_bytes // PAGE
+        self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
+        self._budget = max(8, cap - self._wal_pages - 2)  # pages in use, the log beside them
+        with naming(path, "opened"):
+            _refuse_strangers(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _connect(path)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _SCHEMA):
-                raise OutboxError(
-                    f"{path}: written by another edge-inspect (outbox schema {version}); "
-                    "install the newer version, or name a new file as outbox.path"
-                )
-            self._db.executescript(f"{_TABLES} PRAGMA user_version={_SCHEMA};")
-            # What the broker would not take may be welcome after a restart.
-            self._db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
-            rows, size = self._db.execute(
-                "SELECT count(*), coalesce(sum(length(body)), 0) FROM outbox"
-            ).fetchone()
-        self._rows, self._bytes = int(rows), int(size)
+            self._db = connect(path)
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
+
+    @property
+    def last(self) -> int:
+        """The highest number that was ever stored."""
+        return self._last
+
+    @property
+    def clock(self) -> float:
+        """The newest row's time on the outbox's own clock, seconds; 0 when there is none."""
+        with naming(self._path, "read"):
+            newest = "SELECT stored_at FROM outbox ORDER BY seq DESC LIMIT 1"
+            found = self._db.execute(newest).fetchone()
+        return float(found[0]) if found else 0.0
 
     def apply(
         self,
-        verdicts: Sequence[Verdict],
+        rows: Sequence[Row],
+        receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
-        now: float,
-    ) -> list[int]:
-        """One commit: stores verdicts, forgets accepted rows, sets parked ones aside, and drops
-        the oldest past the caps. Returns the numbers of the stored rows.
+        clock: float,
+    ) -> Applied:
+        """One commit: stores rows and receipts, forgets accepted rows, sets parked ones aside, and
+        drops the oldest past the caps.
 
-        `now` is epoch seconds. Raises OutboxError, with nothing changed, when the disk refuses.
+        `clock` is the outbox's own, now. Raises OutboxError, with nothing changed.
         """
-        with _naming(self._path, "written"), self._commit() as db:
-            first = _last_seq(db) + 1
-            numbers = list(range(first, first + len(verdicts)))
-            bodies = [stored_body(verdict, seq) for verdict, seq in zip(verdicts, numbers)]
-            db.executemany(
-                "INSERT INTO outbox (seq, stored_at, body) VALUES (?, ?, ?)",
-                [(seq, now, body) for seq, body in zip(numbers, bodies)],
-            )
-            receipts = [(v.camera, v.receipt) for v in verdicts if v.receipt is not None]
+        with naming(self._path, "written"), self._commit() as db:
+            # a commit that failed may be there all the same
+            added = db.executemany(
+                "INSERT OR IGNORE INTO outbox VALUES (?, ?, NULL, ?, ?)",
+                [(row.seq, row.stored_at, zlib.crc32(row.body), row.body) for row in rows],
+            ).rowcount
             db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked, freed = _delete(db, accepted)
+            acked = _delete(db, accepted)
             db.executemany(
                 "UPDATE outbox SET parked=? WHERE seq=?", [(why, seq) for seq, why in parked]
             )
-            rows = self._rows + len(bodies) - acked
-            size = self._bytes + sum(len(body) for body in bodies) - freed
-            dropped, freed = self._drop_past_caps(db, rows, size, now)
-        self._rows, self._bytes = rows - dropped, size - freed
-        self._stored += len(bodies)
-        self._acked += acked
-        self._dropped += dropped
-        return numbers
+            over_age = self._drop_old(db, clock)
+            over_cap = self._drop_past_cap(db)
+            last = max([self._last, *(row.seq for row in rows)])
+            count = self._rows + max(0, added) - acked - over_age - over_cap
+            db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
+        self._last, self._rows = last, count
+        self._shrink()
+        return Applied(acked, over_cap, over_age)
 
-    def stats(self) -> OutboxStats:
-        """Counts, and since when the oldest row waits."""
-        with _naming(self._path, "read"):
-            oldest = self._db.execute("SELECT min(seq), stored_at FROM outbox").fetchone()[1]
-            (parked,) = self._db.execute(
-                "SELECT count(*) FROM outbox WHERE parked IS NOT NULL"
+    def holding(self) -> Holding:
+        """What is in the file. Raises OutboxError."""
+        with naming(self._path, "read"):
+            oldest = self._db.execute(
+                "SELECT stored_at FROM outbox ORDER BY seq LIMIT 1"
             ).fetchone()
-        return OutboxStats(
-            self._rows, self._bytes, oldest, self._stored, self._acked, self._dropped, parked
-        )
+            parked = self._db.execute(
+                "SELECT count(*) FROM outbox WHERE parked IS NOT NULL"
+            ).fetchone()[0]
+            size = self._path.stat().st_size
+            with contextlib.suppress(FileNotFoundError):
+                size += wal_of(self._path).stat().st_size
+        return Holding(self._rows, size, float(oldest[0]) if oldest else None, int(parked))
 
     def close(self) -> None:
         """Closes the file; what is committed stays."""
         self._db.close()
+
+    def _set_up(self) -> None:
+        db = self._db
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts in a new file only
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
+        db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, 1, SCHEMA):
+            raise OutboxError(
+                f"{self._path}: written by another edge-inspect (outbox schema {version}); "
+                "install the newer version, or name a new file as outbox.path"
+            )
+        if self._path.stat().st_size <= _CHECKED_BYTES:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {found}")
+        if version != SCHEMA:
+            self._renew(version)
+        # What the broker would not take may be welcome after a restart.
+        db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
+        last, rows = db.execute("SELECT last, rows FROM state").fetchone()
+        self._last, self._rows = int(last), int(rows)
+
+    def _renew(self, version: int) -> None:
+        """Makes the tables, and takes over what an earlier version has left."""
+        with self._commit() as db:
+            last = 0
+            if version == 1:
+                (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+                db.execute("DROP INDEX outbox_parked")
+                db.execute("DROP INDEX outbox_stored_at")
+                db.execute("ALTER TABLE outbox RENAME TO former")
+            db.execute(_ROWS)
+            for statement in filter(str.strip, _OTHERS.split(";")):
+                db.execute(statement)
+            count = 0
+            if version == 1:
+                former = db.execute("SELECT seq, body FROM former")  # their age begins anew
+                for seq, body in former:
+                    row = (seq, 0.0, zlib.crc32(body), body)
+                    db.execute("INSERT INTO outbox VALUES (?, ?, NULL, ?, ?)", row)
+                    count, last = count + 1, max(last, seq)
+                db.execute("DROP TABLE former")
+            db.execute("INSERT INTO state VALUES (1, ?, ?)", (last, count))
+            db.execute(f"PRAGMA user_version={SCHEMA}")
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
@@ -177,54 +202,50 @@ class Outbox:
             yield self._db
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
             raise
 
-    def _drop_past_caps(
-        self, db: sqlite3.Connection, rows: int, size: int, now: float
-    ) -> tuple[int, int]:
-        expired = db.execute(
-            "SELECT seq FROM outbox WHERE stored_at < ? ORDER BY seq LIMIT 1000",
-            (now - self._max_age_s,),
-        )
-        dropped, freed = _delete(db, [row[0] for row in expired])
-        while size - freed > self._max_bytes and rows - dropped > 1:
-            oldest = db.execute("SELECT seq FROM outbox ORDER BY seq LIMIT 1").fetchone()
-            gone, more = _delete(db, oldest)
-            dropped, freed = dropped + gone, freed + more
-        return dropped, freed
+    def _drop_old(self, db: sqlite3.Connection, clock: float) -> int:
+        eldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
+        return _delete(db, [seq for seq, at in eldest if at < clock - self._max_age_s])
+
+    def _drop_past_cap(self, db: sqlite3.Connection) -> int:
+        """The oldest, until the pages in use are within the budget; the newest row stays."""
+        dropped = 0
+        while (excess := _used_pages(db) - self._budget) > 0:
+            eldest = db.execute(
+                "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
+                "ORDER BY seq LIMIT ?",
+                (excess * 4,),
+            ).fetchall()
+            if not eldest:
+                break
+            dropped += _delete(db, [seq for (seq,) in eldest])
+        return dropped
+
+    def _shrink(self) -> None:
+        """Gives back a little of what is free: after an outage the file becomes small again."""
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        if free > 4 * _SHRINK_PAGES:
+            with contextlib.suppress(sqlite3.Error):  # the next commit will tell
+                self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # Opened in the main thread, used in one other: hence no check of the thread.
-    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+def _refuse_strangers(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
 
 
-def _last_seq(db: sqlite3.Connection) -> int:
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name='outbox'").fetchone()
-    return int(last[0]) if last else 0
+def _used_pages(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    return int(pages) - int(free)
 
 
-def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> tuple[int, int]:
-    gone = size = 0
+def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    gone = 0
     for number in numbers:
-        found = db.execute(
-            "DELETE FROM outbox WHERE seq=? RETURNING length(body)", (number,)
-        ).fetchone()
-        if found is not None:
-            gone, size = gone + 1, size + int(found[0])
-    return gone, size
-
-
-@contextlib.contextmanager
-def _naming(path: Path, what: str) -> Iterator[None]:
-    """SQLite's and the system's errors as one sentence that names the file."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise OutboxError(
-            f"{path}: the outbox cannot be {what} ({why}); check outbox.path, its owner and the "
-            "free space; move the file away if it is damaged"
-        ) from error
+        gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
+    return gone

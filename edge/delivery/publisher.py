@@ -22,8 +22,10 @@ from edge.delivery.link import (
     Refused,
 )
 from edge.delivery.message import sent_body, status_body
-from edge.delivery.outbox import OutboxError, OutboxView, Row
+from edge.delivery.outboxfile import OutboxError
 from edge.delivery.recent import Recent
+from edge.delivery.row import Row
+from edge.delivery.waiting import Waiting
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class Publisher:
         *,
         config: Config,
         session: str,
-        view: OutboxView,
+        view: Waiting,
         acknowledge: Acknowledge,
         environment: Environment,
         link_factory: LinkFactory,
@@ -240,7 +242,7 @@ class Publisher:
     def _is_late(self, row: Row) -> bool:
         if row.seq <= self._handed:
             return True  # handed to an earlier connection: this is the second time
-        return not 0 <= self._environment.now() - row.stored_at <= _LATE_S
+        return self._view.age_s(row) > _LATE_S
 
     def _handle(self, event: Event | _Wake | None) -> None:
         if isinstance(event, Lost):

@@ -1,87 +1,151 @@
 """The thread that writes the outbox: gathers what came while the last commit ran, and commits it
-as one, so that a slow disk costs neither a frame nor a write a verdict."""
+as one, so that a slow disk costs neither a frame nor a write a verdict.
 
-import contextlib
+`strict`: a verdict may be sent when it is on disk. `balanced`: at once, and it is on disk a little
+later unless the broker has it by then. While the disk refuses both go on from memory, bounded.
+"""
+
 import logging
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from edge.delivery.outbox import Outbox, OutboxError, OutboxStats
+from edge.delivery.held import Held, HeldVerdict
+from edge.delivery.message import stored_body
+from edge.delivery.numbers import BLOCK
+from edge.delivery.outbox import Holding
+from edge.delivery.outboxfile import OutboxError
+from edge.delivery.row import Row
+from edge.delivery.stats import CAUSES, Cause, OutboxStats
+from edge.delivery.store import Store
+from edge.delivery.waiting import Waiting
 from edge.environment import Environment
+from edge.terms import Durability
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
 _QUEUE = 256  # verdicts that may wait for the disk before inspection waits too
-_HELD = 10_000  # verdicts held in memory while the disk refuses
+_HELD = 10_000  # verdicts held in memory while the disk refuses, and
+_HELD_BYTES = 32 * 2**20
+_BATCH = 1000  # rows in one commit
 _ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
 _RETRY_S = 1.0
 
 
 class OutboxWriter:
-    """Owns the `Outbox`. `submit` is for inspection, `accept` and `park` for the publisher."""
+    """Owns the `Store`. `submit` is for inspection, `accept` and `park` for the publisher, which
+    reads `waiting`."""
 
-    def __init__(self, outbox: Outbox, environment: Environment) -> None:
-        """Both may be set before `run`: `on_commit` is called after each commit with the verdicts
-        that it stored and their numbers, and `on_stored` after that when there were any."""
-        self._outbox = outbox
-        self._environment = environment
+    def __init__(
+        self,
+        store: Store,
+        environment: Environment,
+        *,
+        durability: Durability = "strict",
+        window_s: float = 0.5,
+    ) -> None:
+        """Both may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
+        or acknowledged) and their numbers, and `on_stored` when there is something to send."""
+        self._store, self._environment = store, environment
+        self._window_s = window_s if durability == "balanced" else 0.0
+        self._hidden = durability == "strict"  # what is not on disk is not shown
         self.on_stored: Callable[[], None] = lambda: None
         self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
-        self._verdicts: deque[Verdict] = deque()
+        self.waiting = Waiting(store.new_view(), store.last, store.clock)
+        self.waiting.on_damage = self._damage_seen
+        store.kept = self.waiting.kept
+        self._held = Held()
+        self._safe: list[HeldVerdict] = []  # acknowledged before they were written
+        self._writing: set[int] = set()
         self._accepted: list[int] = []
         self._parked: list[tuple[int, str]] = []
         self._first_ack = 0.0
-        self._closing = self._writing = False
+        self._next = store.first
+        self._closing = False
+        self._damage: OutboxError | None = None
+        self._generation = store.generation
         self._changed = threading.Condition()
-        self._dropped = 0
-        self._stats = outbox.stats()
-        self.fault = ""
+        self._stored = self._acked = 0
+        self._dropped: Counter[Cause] = Counter()
+        self._holding = store.holding()
+        self.fault = store.fault
         self.beat = environment.tick()
+        if self.fault:
+            log.error("%s; verdicts are sent from memory meanwhile", self.fault)
 
     def submit(self, verdict: Verdict) -> None:
-        """Hands a verdict over. Waits while the disk is slow; while it refuses, the verdict is
-        held in memory, and past a bound the oldest held one is dropped and counted."""
+        """Hands a verdict over, and fixes its number. Waits while the disk is slow; while it
+        refuses, the verdict is held in memory and sent from there, and past a bound the oldest
+        held one is dropped and counted."""
         with self._changed:
-            while len(self._verdicts) >= _QUEUE and not self.fault:
+            while len(self._held) >= _QUEUE and self._hidden and not self.fault:
                 self._changed.wait(1.0)
-            if len(self._verdicts) >= _HELD:
-                self._verdicts.popleft()
-                self._dropped += 1
-            self._verdicts.append(verdict)
-            self._changed.notify_all()
+            number, self._next = self._next, self._next + 1
+            body = stored_body(verdict, number)
+            row = Row(number, self._store.clock(), body)
+            self._held.add(HeldVerdict(row, verdict, self._environment.tick() + self._window_s))
+            while len(self._held) > _HELD or self._held.bytes > _HELD_BYTES:
+                self.waiting.done(self._held.drop_first().row.seq)
+                self._dropped["memory"] += 1
+            shown = not self._hidden or bool(self.fault)
+            if shown:
+                self._show([row])
+            if len(self._held) == 1 or self._hidden:
+                self._changed.notify_all()
+        if shown:
+            self.on_stored()
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
+        self.waiting.done(seq)
         with self._changed:
+            if seq not in self._writing and (held := self._held.settle(seq)) is not None:
+                self._safe.append(held)
+                self._acked += 1
+                return
             if not self._accepted:
                 self._first_ack = self._environment.tick()
-            self._accepted.append(seq)
-            if len(self._accepted) == 1:
                 self._changed.notify_all()
+            self._accepted.append(seq)
 
     def park(self, seq: int, reason: str) -> None:
-        """The broker will never take a row."""
+        """The broker will never take a row. It is kept."""
+        self.waiting.done(seq)
         with self._changed:
             self._parked.append((seq, reason))
             self._changed.notify_all()
 
     def stats(self) -> OutboxStats:
-        """The outbox after its last commit, memory's losses included."""
+        """The outbox after its last commit, memory included."""
         with self._changed:
-            s = self._stats
+            store, holding = self._store, self._holding
+            oldest = 0.0
+            if holding is not None and holding.oldest is not None:
+                oldest = max(0.0, store.clock() - holding.oldest)
             return OutboxStats(
-                s.rows, s.bytes, s.oldest, s.stored, s.acked, s.dropped + self._dropped, s.parked
+                rows=holding.rows if holding is not None else 0,
+                bytes=holding.bytes if holding is not None else 0,
+                oldest_age_s=oldest,
+                held=len(self._held),
+                stored=self._stored,
+                acked=self._acked,
+                parked=holding.parked if holding is not None else 0,
+                dropped_by={cause: self._dropped[cause] for cause in CAUSES},
+                damaged=store.damaged,
+                salvaged=store.salvaged,
+                lost_at_most=store.lost_at_most,
+                skipped=store.skipped,
             )
 
     def flush(self, timeout: float) -> None:
         """Returns when every verdict that was submitted is on disk, or the disk refuses, or after
         `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: bool(self.fault) or not (self._verdicts or self._writing), timeout
-            )
+            self._window_s = 0.0
+            self._held.hurry()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: bool(self.fault) or not len(self._held), timeout)
 
     def close(self) -> None:
         """Asks the thread to write what it has and to end."""
@@ -94,84 +158,150 @@ class OutboxWriter:
         while True:
             with self._changed:
                 while not self._due():
-                    self._changed.wait(_ACK_DELAY_S / 4)
+                    self._changed.wait(self._patience())
                     self.beat = self._environment.tick()
                 closing = self._closing
-                verdicts, self._verdicts = self._verdicts, deque()
+                held = self._held.first(_BATCH) if closing or self._write_is_due() else []
+                self._writing = {one.row.seq for one in held}
                 accepted, self._accepted = self._accepted, []
                 parked, self._parked = self._parked, []
-                self._writing = True
-                self._changed.notify_all()
-            stored = self._write(verdicts, accepted, parked)
-            if closing and (not stored or not self._anything()):
-                self._report_unwritten()
+                safe, self._safe = self._safe, []
+                damage, self._damage = self._damage, None
+            done = self._write(held, safe, accepted, parked, damage)
+            if closing and (not done or not self._anything()):
+                self._end()
                 return
 
+    def _show(self, rows: list[Row]) -> None:
+        """These may be sent though no disk has them: so their numbers must never be given again."""
+        if rows:
+            self._store.numbers.reserve(rows[-1].seq, given=True)
+            self.waiting.show(rows, stored=False)
+
     def _due(self) -> bool:
-        if self._closing or self._verdicts or self._parked:
+        if self._closing or self._parked or self._damage is not None or self.fault:
+            return True
+        if self._write_is_due() or len(self._safe) >= _BATCH:
             return True
         waited = self._environment.tick() - self._first_ack
-        return bool(self._accepted) and waited >= _ACK_DELAY_S
+        return bool(self._safe) or (bool(self._accepted) and waited >= _ACK_DELAY_S)
+
+    def _write_is_due(self) -> bool:
+        due = self._held.due
+        return due is not None and (due <= self._environment.tick() or bool(self.fault))
+
+    def _patience(self) -> float:
+        due = self._held.due
+        if due is None:
+            return _ACK_DELAY_S / 4
+        return min(_ACK_DELAY_S / 4, max(0.001, due - self._environment.tick()))
 
     def _anything(self) -> bool:
         with self._changed:
-            return bool(self._verdicts or self._accepted or self._parked)
+            return bool(len(self._held) or self._accepted or self._parked)
 
     def _write(
-        self, verdicts: deque[Verdict], accepted: list[int], parked: list[tuple[int, str]]
+        self,
+        held: list[HeldVerdict],
+        safe: list[HeldVerdict],
+        accepted: list[int],
+        parked: list[tuple[int, str]],
+        damage: OutboxError | None,
     ) -> bool:
+        receipts = [
+            (one.verdict.camera, one.verdict.receipt)
+            for one in (*safe, *held)
+            if one.verdict.receipt is not None
+        ]
+        rows = [one.row for one in held]
+        acked = 0
         try:
-            now = self._environment.now()
-            numbers = self._outbox.apply(list(verdicts), accepted, parked, now)
+            if damage is not None:
+                self._store.mend(damage)
+            if rows or receipts or accepted or parked or self.fault:
+                applied = self._store.apply(rows, receipts, accepted, parked)
+                acked = applied.acked
+                self._dropped["cap"] += applied.over_cap
+                self._dropped["age"] += applied.over_age
         except OutboxError as error:
-            self._put_back(verdicts, accepted, parked, str(error))
+            self._put_back(safe, accepted, parked, str(error))
             return False
         except Exception as error:  # outermost loop: a fault of ours must not end the thread
             log.exception("outbox: unexpected fault")
-            self._put_back(verdicts, accepted, parked, f"internal fault ({error!r})")
+            self._put_back(safe, accepted, parked, f"outbox: internal fault ({error!r})")
             return False
-        self.on_commit(list(verdicts), numbers)
-        stats = self._stats
-        with contextlib.suppress(OutboxError):  # what is committed must not be written again
-            stats = self._outbox.stats()
-        with self._changed:
-            self._stats = stats
-            self.beat = self._environment.tick()
-            if self.fault:
-                log.warning(
-                    "outbox: the disk takes verdicts again; %d were dropped meanwhile",
-                    self._dropped,
-                )
-                self.fault = ""
-            self._writing = False
-            self._changed.notify_all()
-        if verdicts:
+        if not self._hidden:
+            self._store.numbers.reserve(self._next + BLOCK // 2, given=True)
+        holding = self._store.holding()
+        if safe or held:
+            done = [*safe, *held]
+            self.on_commit([one.verdict for one in done], [one.row.seq for one in done])
+        self._wrote(held, acked, holding)
+        if held:
             self.on_stored()
         return True
 
+    def _wrote(self, held: list[HeldVerdict], acked: int, holding: Holding | None) -> None:
+        with self._changed:
+            if self._generation != self._store.generation:
+                self._generation = self._store.generation
+                self.waiting.file_changed(self._store.last)
+            if held:
+                self._held.written(held[-1].row.seq)
+                if self._hidden and not self.fault:
+                    self.waiting.show([one.row for one in held], stored=True)
+                else:
+                    self.waiting.stored([one.row.seq for one in held])
+            self._writing = set()
+            self._stored += len(held)
+            self._acked += acked
+            self._holding = holding
+            if self.fault and not len(self._held):
+                log.warning(
+                    "outbox: the disk takes verdicts again; %d were dropped meanwhile",
+                    self._dropped["memory"],
+                )
+                self.fault = ""
+                if self._hidden:
+                    self._store.numbers.settle()
+            self.beat = self._environment.tick()
+            self._changed.notify_all()
+
     def _put_back(
         self,
-        verdicts: deque[Verdict],
+        safe: list[HeldVerdict],
         accepted: list[int],
         parked: list[tuple[int, str]],
         why: str,
     ) -> None:
         with self._changed:
-            self._verdicts.extendleft(reversed(verdicts))
-            self._accepted[:0] = accepted
-            self._parked[:0] = parked
-            if not self.fault:
-                log.error("%s; verdicts are held in memory meanwhile", why)
+            self._safe = safe + self._safe
+            self._accepted = accepted + self._accepted
+            self._parked = parked + self._parked
+            self._writing = set()
+            news = not self.fault
             self.fault = why
-            self._writing = False
+            if news:
+                log.error("%s; verdicts are sent from memory meanwhile", why)
+                if self._hidden:
+                    self._show([one.row for one in self._held.first(_HELD)])
             self.beat = self._environment.tick()
             self._changed.notify_all()
+        self.on_stored()
+        with self._changed:
             if not self._closing:
                 self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
-    def _report_unwritten(self) -> None:
+    def _damage_seen(self, error: OutboxError) -> None:
+        """On the publisher's thread: what it read cannot be right."""
+        if error.kind == "damaged":
+            with self._changed:
+                self._damage = error
+                self._changed.notify_all()
+
+    def _end(self) -> None:
         with self._changed:
-            if self._verdicts:
-                log.error(
-                    "outbox: %d verdicts could not be written and are lost", len(self._verdicts)
-                )
+            if len(self._held):
+                log.error("outbox: %d verdicts could not be written and are lost", len(self._held))
+            else:
+                self._store.numbers.settle()

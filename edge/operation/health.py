@@ -116,11 +116,17 @@ class Health:
             "outbox": {
                 "rows": stats.rows,
                 "bytes": stats.bytes,
-                "oldest_age_s": 0.0 if stats.oldest is None else _rounded(now - stats.oldest),
+                "oldest_age_s": _rounded(stats.oldest_age_s),
+                "held": stats.held,
                 "stored": stats.stored,
                 "acked": stats.acked,
                 "dropped": stats.dropped,
+                "dropped_by": dict(stats.dropped_by),
                 "parked": stats.parked,
+                "damaged": stats.damaged,
+                "salvaged": stats.salvaged,
+                "lost_at_most": stats.lost_at_most,
+                "skipped": stats.skipped,
             },
             "memory": {"rss_mb": machine.rss_mb, "peak_mb": machine.peak_mb},
             "cpu": {"percent": machine.cpu_percent},
@@ -166,7 +172,15 @@ class Health:
         if parts.writer.fault:
             faults.append(f"outbox: {parts.writer.fault}")
         if stats.dropped:
-            faults.append(f"outbox: {stats.dropped} verdicts dropped; raise outbox.max_mb")
+            faults.append(
+                f"outbox: {stats.dropped} verdicts dropped unsent; mend the broker, or raise "
+                "outbox.max_mb or outbox.max_age_h"
+            )
+        if stats.damaged:
+            faults.append(
+                f"outbox: the file was damaged and set aside; {stats.salvaged} verdicts saved, at "
+                f"most {stats.lost_at_most} lost; replace the SD card"
+            )
         if stats.parked:
             faults.append(f"outbox: the broker refused {stats.parked} verdicts; see its log")
         faults += self._config_faults()

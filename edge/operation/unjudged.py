@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.delivery.openparts import OpenParts
-from edge.delivery.outbox import Row
+from edge.delivery.row import Row
 from edge.environment import Environment
 from edge.operation.judge import Judge
 from edge.verdict import Verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.delivery.outbox import OutboxStats
+from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector
@@ -100,7 +100,7 @@ class House:
         self.reader.stuck_s = lambda: self.reader.stuck
         self.reader.last_frame_age_s = lambda: 0.04
         self.stats = OutboxStats(
-            rows=2, bytes=2048, oldest=None, stored=9, acked=7, dropped=0, parked=0
+            rows=2, bytes=2048, stored=9, acked=7
         )
         self.announced: list[tuple[str, bytes]] = []
         self.mailbox = SimpleNamespace(replaced=lambda _camera: 3)

@@ -7,7 +7,7 @@ import pytest
 
 from edge.delivery.message import stored_body
 from edge.delivery.openparts import OpenParts
-from edge.delivery.outbox import Row
+from edge.delivery.row import Row
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.operation.judge import Judge, Manner, Provenance

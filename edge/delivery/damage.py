@@ -1,0 +1,186 @@
+"""A damaged outbox: set aside, never deleted, and every verdict that can still be read is saved.
+
+What cannot be reached by SQLite any more is looked for in the bytes themselves: a verdict is a JSON
+text that begins in a known way, ends by itself, and names its own number.
+"""
+
+import contextlib
+import json
+import mmap
+import re
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.delivery.message import RESULT_SCHEMA
+from edge.delivery.outboxfile import wal_of
+from edge.delivery.row import Row
+
+_START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
+_LONGEST = 1 << 20  # bytes; a verdict is far smaller
+_WAL_HEAD = struct.Struct(">8I")
+_FRAME_HEAD = struct.Struct(">6I")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(slots=True)
+class Salvage:
+    """What was saved. `last` is the highest number seen. `lost_at_most`: how many verdicts that
+    waited may not be among them."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    receipts: list[tuple[str, str]] = field(default_factory=list)
+    last: int = 0
+    lost_at_most: int = 0
+
+
+def set_aside(path: Path, now: float) -> Path:
+    """Renames the database and its log, so that a new one can begin. `now` is epoch seconds."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    path.rename(target)
+    for beside in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + beside).rename(target.with_name(target.name + beside))
+    return target
+
+
+def salvage(damaged: Path) -> Salvage:
+    """Everything readable in a file that was set aside, or beside it. Raises nothing."""
+    found = Salvage()
+    expected: int | None = None
+    log_bytes = _bytes_of(wal_of(damaged))  # before SQLite touches it
+    whole = False
+    with contextlib.suppress(sqlite3.Error, OSError):
+        # read only: what was set aside stays as it is
+        uri = f"{damaged.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            whole = _walk(db, found, descending=False)
+            if not whole:
+                _walk(db, found, descending=True)
+            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+                for camera, receipt in db.execute("SELECT camera, receipt FROM judged"):
+                    found.receipts.append((str(camera), str(receipt)))
+            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+                last, rows = db.execute("SELECT last, rows FROM state").fetchone()
+                if 0 <= rows <= last < 2**62:
+                    found.last, expected = int(last), int(rows)
+    least = min(found.rows, default=0)
+    _carve_into(found, log_bytes, least)
+    if not whole or expected != len(found.rows):
+        with (
+            contextlib.suppress(OSError, ValueError),
+            damaged.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw,
+        ):
+            _carve_into(found, raw, least)
+    found.last = max([found.last, *found.rows])
+    if expected is None:  # nobody knows how many waited
+        expected = found.last - least + 1 if found.rows else found.last
+    found.lost_at_most = max(0, expected - len(found.rows))
+    return found
+
+
+def _carve_into(found: Salvage, raw: bytes | mmap.mmap, least: int) -> None:
+    for row in carved(raw):
+        if row.seq >= least:  # what lies before the first that is alive was delivered and forgotten
+            found.rows.setdefault(row.seq, row)
+
+
+def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
+    """Verdicts in bytes of any kind, in the order in which they lie there; of two with one number
+    each comes. Their time is 0: it was beside them."""
+    for match in re.finditer(re.escape(_START), raw):
+        text = raw[match.start() : match.start() + _LONGEST].decode("utf-8", "replace")
+        try:
+            body, end = _DECODER.raw_decode(text)
+            seq = body["seq"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        encoded = text[:end].encode()
+        if type(seq) is int and seq > 0 and "\ufffd" not in text[:end]:
+            yield Row(seq, 0.0, encoded)
+
+
+def behind_the_break(path: Path) -> list[Row]:
+    """Verdicts in SQLite's log behind the first frame whose checksum is wrong: SQLite would pass
+    over them without a word. Empty when the log is whole, or ends in mid-write."""
+    raw = _bytes_of(wal_of(path))
+    if len(raw) < _WAL_HEAD.size:
+        return []
+    head = _WAL_HEAD.unpack_from(raw)
+    order = "<" if head[0] == 0x377F0682 else ">"
+    page, salts = head[2], head[4:6]
+    if head[0] not in (0x377F0682, 0x377F0683) or not 512 <= page <= 65536:
+        return list(carved(raw))
+    sums = _checksum(raw[:24], (0, 0), order)
+    if sums != head[6:8]:
+        return list(carved(raw))
+    at, size = _WAL_HEAD.size, _FRAME_HEAD.size + page
+    while at + size <= len(raw):
+        frame = _FRAME_HEAD.unpack_from(raw, at)
+        if frame[2:4] != salts:
+            return []  # of an earlier round of the log: here it ends
+        sums = _checksum(raw[at : at + 8], sums, order)
+        sums = _checksum(raw[at + _FRAME_HEAD.size : at + size], sums, order)
+        if sums != frame[4:6]:
+            return list(carved(raw[at:]))
+        at += size
+    return []
+
+
+def _walk(db: sqlite3.Connection, found: Salvage, *, descending: bool) -> bool:
+    """Rows from one end of the table, as far as it can be read; a wrong one is left out. Whether
+    all were right."""
+    order = "DESC" if descending else "ASC"
+    right = True
+    try:
+        columns = [str(c[1]) for c in db.execute("PRAGMA table_info(outbox)")]
+        crc = "crc" if "crc" in columns else "NULL"
+        for seq, at, expected, body in db.execute(
+            f"SELECT seq, stored_at, {crc}, body FROM outbox ORDER BY seq {order}"  # noqa: S608  fixed words only
+        ):
+            if seq in found.rows:
+                break  # met what came from the other end
+            if isinstance(body, bytes) and _is_row(seq, expected, body):
+                found.rows[seq] = Row(seq, float(at) if crc == "crc" else 0.0, body)
+            else:
+                right = False
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
+        return False
+    return right
+
+
+def _is_row(seq: object, crc: object, body: bytes) -> bool:
+    if crc is not None and zlib.crc32(body) != crc:
+        return False
+    try:
+        return bool(json.loads(body)["seq"] == seq)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _checksum(data: bytes, start: tuple[int, ...], order: str) -> tuple[int, int]:
+    """SQLite's checksum of its log (file format, section 4.2)."""
+    one, two = start
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for first, second in zip(words[::2], words[1::2]):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 30)
+    except OSError:
+        return b""

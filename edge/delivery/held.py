@@ -1,0 +1,88 @@
+"""Verdicts that no disk has yet, in the order of their numbers, which are without gaps here."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from edge.delivery.row import Row
+from edge.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class HeldVerdict:
+    """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
+
+    row: Row
+    verdict: Verdict
+    due: float
+
+
+class Held:
+    """A queue from which those in the middle may go too. Not safe between threads."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._queue: deque[HeldVerdict] = deque()
+        self._gone: set[int] = set()  # numbers in the queue that need no writing any more
+
+    def __len__(self) -> int:
+        return len(self._queue) - len(self._gone)
+
+    @property
+    def due(self) -> float | None:
+        """When the first of them is to be written; None when there is none."""
+        return self._queue[0].due if self._queue else None
+
+    def add(self, one: HeldVerdict) -> None:
+        """The next number."""
+        self._queue.append(one)
+        self.bytes += len(one.row.body)
+
+    def settle(self, seq: int) -> HeldVerdict | None:
+        """Takes a number out, if it is there."""
+        if not self._queue or not self._queue[0].row.seq <= seq <= self._queue[-1].row.seq:
+            return None
+        if seq in self._gone:
+            return None
+        one = self._queue[seq - self._queue[0].row.seq]
+        self._gone.add(seq)
+        self.bytes -= len(one.row.body)
+        self._trim()
+        return one
+
+    def drop_first(self) -> HeldVerdict:
+        """Takes the oldest out."""
+        one = self._queue.popleft()
+        self.bytes -= len(one.row.body)
+        self._trim()
+        return one
+
+    def first(self, most: int) -> list[HeldVerdict]:
+        """The oldest; they stay."""
+        found = []
+        for one in self._queue:
+            if one.row.seq not in self._gone:
+                found.append(one)
+                if len(found) == most:
+                    break
+        return found
+
+    def written(self, upto: int) -> set[int]:
+        """All up to this number are on disk. Returns those of them that had been taken out."""
+        gone = set()
+        while self._queue and self._queue[0].row.seq <= upto:
+            one = self._queue.popleft()
+            if one.row.seq in self._gone:
+                gone.add(one.row.seq)
+                self._gone.discard(one.row.seq)
+            else:
+                self.bytes -= len(one.row.body)
+        self._trim()
+        return gone
+
+    def hurry(self) -> None:
+        """All are due now."""
+        self._queue = deque(HeldVerdict(one.row, one.verdict, 0.0) for one in self._queue)
+
+    def _trim(self) -> None:
+        while self._queue and self._queue[0].row.seq in self._gone:
+            self._gone.discard(self._queue.popleft().row.seq)

@@ -1,0 +1,63 @@
+"""The door to SQLite: connections, and its errors as sentences with a kind."""
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from edge.errors import EdgeInspectError
+
+Kind = Literal["refused", "damaged", "hopeless"]
+
+
+class OutboxError(EdgeInspectError):
+    """The outbox cannot be opened, read or written; the sentence names the file. `kind`: the disk
+    `refused` and may think better of it; the file is `damaged`; or only a person can mend it."""
+
+    def __init__(self, text: str, kind: Kind = "hopeless") -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that may be opened in one thread and used in one other."""
+    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+
+
+def wal_of(path: Path) -> Path:
+    """SQLite's log beside a database."""
+    return path.with_name(f"{path.name}-wal")
+
+
+@contextlib.contextmanager
+def naming(path: Path, what: str) -> Iterator[None]:
+    """SQLite's and the system's errors as OutboxError: one sentence that names the file."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, ValueError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        kind = _kind(error)
+        mend = {
+            "damaged": "it is set aside, and what can be read is saved",
+            "refused": "check the free space, and whether the disk is read-only or broken",
+            "hopeless": "check outbox.path and its owner",
+        }[kind]
+        raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {mend}", kind) from error
+
+
+_HOPELESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+
+
+def _kind(error: Exception) -> Kind:
+    if isinstance(error, OSError):
+        return "hopeless" if error.errno in _HOPELESS else "refused"
+    if isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+        if "no such" in text or "malformed" in text:  # a table or column that must be there
+            return "damaged"
+        return "refused"
+    if isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError):
+        return "refused"
+    return "damaged"

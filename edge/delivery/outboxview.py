@@ -1,0 +1,66 @@
+"""Reading the outbox beside the thread that writes it."""
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.delivery.outboxfile import connect, naming
+from edge.delivery.row import Row
+
+
+class OutboxView:
+    """Reads the file, for a thread that never writes it. Opened when first needed, and anew after
+    each error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+        """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
+        Raises OutboxError, also for a row whose checksum is wrong."""
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT seq, stored_at, crc, body FROM outbox WHERE seq > ? AND seq < ? "
+                "AND parked IS NULL ORDER BY seq LIMIT ?",
+                (after, before if before is not None else 2**62, limit),
+            )
+            rows = []
+            for seq, at, crc, body in found:
+                if not isinstance(body, bytes) or zlib.crc32(body) != crc:
+                    raise sqlite3.DatabaseError(f"malformed: verdict {seq} has a wrong checksum")
+                rows.append(Row(seq, at, body))
+            return rows
+
+    def is_judged(self, camera: str, receipt: str) -> bool:
+        """Whether a verdict with this receipt was ever stored. Raises OutboxError."""
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT 1 FROM judged WHERE camera=? AND receipt=?", (camera, receipt)
+            )
+            return found.fetchone() is not None
+
+    def reopen(self) -> None:
+        """The file is another one now. To be called by the thread that reads."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.reopen()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with naming(self._path, "read"):
+            try:
+                if self._db is None:
+                    self._path.stat()  # SQLite would make a file that is not there
+                    self._db = connect(self._path)
+                    self._db.execute("PRAGMA query_only=ON")
+                yield self._db
+            except BaseException:
+                self.reopen()
+                raise
