@@ -7,17 +7,20 @@ text that begins in a known way, ends by itself, and names its own number.
 import contextlib
 import json
 import mmap
+import os
 import re
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.delivery.message import RESULT_SCHEMA
-from edge.delivery.outboxfile import wal_of
+from edge.delivery.numbers import Progress
+from edge.delivery.outbox import Outbox
+from edge.delivery.outboxfile import naming, wal_of
 from edge.delivery.row import Row
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
@@ -38,55 +41,129 @@ class Salvage:
     lost_at_most: int = 0
 
 
-def set_aside(path: Path, now: float) -> Path:
-    """Renames the database and its log, so that a new one can begin. `now` is epoch seconds."""
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    path.rename(target)
-    for beside in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + beside).rename(target.with_name(target.name + beside))
-    return target
-
-
-def salvage(damaged: Path) -> Salvage:
-    """Everything readable in a file that was set aside, or beside it. Raises nothing."""
+def salvage(path: Path, progress: Progress | None) -> Salvage:
+    """Everything readable in a damaged file and beside it, which stay as they are. `progress`: what
+    it should hold, as far as that is known. Raises nothing."""
     found = Salvage()
-    expected: int | None = None
-    log_bytes = _bytes_of(wal_of(damaged))  # before SQLite touches it
-    whole = False
-    with contextlib.suppress(sqlite3.Error, OSError):
-        # read only: what was set aside stays as it is
-        uri = f"{damaged.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-            whole = _walk(db, found, descending=False)
-            if not whole:
-                _walk(db, found, descending=True)
-            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
-                for camera, receipt in db.execute("SELECT camera, receipt FROM judged"):
-                    found.receipts.append((str(camera), str(receipt)))
-            with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
-                last, rows = db.execute("SELECT last, rows FROM state").fetchone()
-                if 0 <= rows <= last < 2**62:
-                    found.last, expected = int(last), int(rows)
-    least = min(found.rows, default=0)
+    log_bytes = _bytes_of(wal_of(path))
+    whole, expected = _read_all(path, found)
+    floor = progress.oldest if progress is not None and progress.oldest else None
+    # what lies before the first that waited was delivered and forgotten
+    least = floor if floor is not None else min(found.rows, default=0) if whole else 0
     _carve_into(found, log_bytes, least)
     if not whole or expected != len(found.rows):
         with (
             contextlib.suppress(OSError, ValueError),
-            damaged.open("rb") as file,
+            path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw,
         ):
             _carve_into(found, raw, least)
-    found.last = max([found.last, *found.rows])
+    said = progress.last if progress is not None else 0
+    found.last = max([found.last, said, *found.rows])
     if expected is None:  # nobody knows how many waited
-        expected = found.last - least + 1 if found.rows else found.last
+        expected = found.last - (floor or 1) + 1
     found.lost_at_most = max(0, expected - len(found.rows))
     return found
+
+
+def renewed(
+    path: Path,
+    limits: tuple[int, float],
+    rows: Sequence[Row],
+    receipts: Sequence[tuple[str, str]],
+    *,
+    now: float,
+    clock: float,
+) -> str:
+    """Puts a new file with these rows into the place of a damaged one, which is renamed with its
+    log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own. Raises OutboxError.
+
+    The new one is whole before the old one goes, and `finish_renewal` ends what was interrupted.
+    """
+    with naming(path, "renewed"):
+        new = _new(path)
+        for left in (new, wal_of(new), _beside(new, "-shm")):
+            left.unlink(missing_ok=True)
+        fresh = Outbox(new, *limits)
+        try:
+            fresh.apply(rows, receipts, [], [], clock)
+        finally:
+            fresh.close()
+        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        aside = path.with_name(f"{path.name}.damaged-{stamp}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+        if path.exists():
+            path.rename(aside)
+        _set_log_aside(path, aside)
+        new.rename(path)
+        _sync_folder(path.parent)
+        return aside.name
+
+
+def finish_renewal(path: Path) -> None:
+    """Ends a renewal that was interrupted: a new file whose old one has gone takes its place; one
+    whose old one is still there may be half written, and goes. Raises OutboxError."""
+    new = _new(path)
+    with naming(path, "opened"):
+        if not new.exists():
+            return
+        if path.exists():
+            for left in (new, wal_of(new), _beside(new, "-shm")):
+                left.unlink(missing_ok=True)
+            return
+        aside = sorted(
+            path.parent.glob(f"{path.name}.damaged-*Z*"), key=lambda p: p.stat().st_ctime
+        )
+        if aside:
+            _set_log_aside(path, aside[-1])
+        new.rename(path)
+        _sync_folder(path.parent)
+
+
+def _set_log_aside(path: Path, aside: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            _beside(path, suffix).rename(_beside(aside, suffix))
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _new(path: Path) -> Path:
+    return _beside(path, ".new")
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _read_all(path: Path, found: Salvage) -> tuple[bool, int | None]:
+    """By SQLite, read only: whether all rows were right, and how many there should be."""
+    whole, expected = False, None
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.Error, OSError),
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as db,
+    ):
+        whole = _walk(db, found, descending=False)
+        if not whole:
+            _walk(db, found, descending=True)
+        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+            for camera, receipt in db.execute("SELECT camera, receipt FROM judged"):
+                found.receipts.append((str(camera), str(receipt)))
+        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):
+            last, rows = db.execute("SELECT last, rows FROM state").fetchone()
+            if 0 <= rows <= last < 2**62:
+                found.last, expected = int(last), int(rows)
+    return whole, expected
 
 
 def _carve_into(found: Salvage, raw: bytes | mmap.mmap, least: int) -> None:

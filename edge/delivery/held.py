@@ -27,6 +27,11 @@ class Held:
     def __len__(self) -> int:
         return len(self._queue) - len(self._gone)
 
+    def __contains__(self, seq: int) -> bool:
+        if not self._queue or seq in self._gone:
+            return False
+        return self._queue[0].row.seq <= seq <= self._queue[-1].row.seq
+
     @property
     def due(self) -> float | None:
         """When the first of them is to be written; None when there is none."""

@@ -1,30 +1,40 @@
 """Which numbers were given: a small file beside the outbox, so that no number is given twice
 whatever happens to the outbox.
 
-One record of fixed size, written over in place: that works on a disk that is full. `given` says
-that numbers up to `reserved` may have been given to verdicts that are on no disk; a start after
-that goes on behind them. The file is also the lock: one outbox, one daemon.
+Records of fixed size, written over in place: that works on a disk that is full. Two of them,
+written in turn, say up to where numbers are reserved, and whether some may have been given to
+verdicts that are on no disk (`given`): a start after that goes on behind them. A third, written at
+each commit but left to the kernel to flush, says what the outbox should hold: it outlives kill -9,
+so that a file that was cut, or put back from a copy, is noticed. The file is also the lock: one
+outbox, one daemon.
 """
 
 import contextlib
 import fcntl
 import hashlib
-import logging
 import os
 import re
 import threading
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
-log = logging.getLogger(__name__)
-
 BLOCK = 1000  # numbers reserved by one write
-_RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) ([01]) ([0-9a-f]{8})\n")
-_BYTES = 55
+_SLOT = 512  # bytes between records: one sector each, which is written whole or not at all
+_RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
 
 
 class InUseError(Exception):
-    """Another process holds the lock; `str()` of it is that process's id, if known."""
+    """Another process holds the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the outbox held after a commit: its highest number, and the lowest that waited; 0: none
+    waited."""
+
+    last: int
+    oldest: int
 
 
 class Numbers:
@@ -38,10 +48,18 @@ class Numbers:
         self._memory = (memory or _memory()) / f"edge-inspect-{name}.numbers"
         self._lock = threading.Lock()
         self._fd = self._open()
-        found = [r for r in (self._read(), _parsed(_content(self._memory))) if r is not None]
-        self.known = bool(found)
-        self.reserved = max((reserved for reserved, _ in found), default=0)
-        self.given = any(given for _, given in found)
+        content = b"" if self._fd is None else os.pread(self._fd, 4 * _SLOT, 0)
+        found = [_parsed(content[:_SLOT]), _parsed(content[_SLOT : 2 * _SLOT])]
+        found.append(_parsed(_content(self._memory)))
+        right = [record for record in found if record is not None]
+        self._turn = max((turn for turn, _, _ in right), default=0)
+        self.reserved = max((reserved for _, reserved, _ in right), default=0)
+        self.given = any(turn == self._turn and given for turn, _, given in right)
+        # there were numbers, and nobody knows which
+        self.unreadable = not right and bool(content.strip(b"\0"))
+        self.known = bool(right)
+        said = _parsed(content[2 * _SLOT : 3 * _SLOT])
+        self.progress = None if said is None else Progress(said[0], said[1])
 
     def reserve(self, number: int, *, given: bool) -> None:
         """Before `number` is given: whether from memory (`given`) or together with its row. Writes
@@ -58,6 +76,12 @@ class Numbers:
             if self.given:
                 self._note(self.reserved, given=False)
 
+    def committed(self, progress: Progress) -> None:
+        """What the outbox holds from now on. Never fails, and waits for no disk."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._fd is not None:
+                os.pwrite(self._fd, _record(progress.last, progress.oldest, 0), 2 * _SLOT)
+
     def close(self) -> None:
         """Gives the lock back."""
         if self._fd is not None:
@@ -65,12 +89,12 @@ class Numbers:
             self._fd = None
 
     def _note(self, reserved: int, *, given: bool) -> None:
-        head = b"edge-inspect numbers 1 %020d %d " % (reserved, given)
-        record = head + b"%08x\n" % zlib.crc32(head)
+        self._turn += 1
+        record = _record(self._turn, reserved, int(given))
         if self._fd is None:
             with contextlib.suppress(InUseError):
                 self._fd = self._open()
-        written = self._fd is not None and _written(self._fd, record)
+        written = self._fd is not None and _written(self._fd, record, self._turn % 2 * _SLOT)
         with contextlib.suppress(OSError):
             if written:
                 self._memory.unlink(missing_ok=True)
@@ -93,15 +117,22 @@ class Numbers:
             return fd
         return None
 
-    def _read(self) -> tuple[int, bool] | None:
-        if self._fd is None:
-            return None
-        return _parsed(os.pread(self._fd, _BYTES * 2, 0))
+
+def _record(first: int, second: int, third: int) -> bytes:
+    head = b"edge-inspect numbers 1 %020d %020d %020d " % (first, second, third)
+    return head + b"%08x\n" % zlib.crc32(head)
 
 
-def _written(fd: int, record: bytes) -> bool:
+def _parsed(record: bytes) -> tuple[int, int, bool] | None:
+    match = _RECORD.match(record)
+    if match is None or int(match[4], 16) != zlib.crc32(record[: match.start(4)]):
+        return None
+    return int(match[1]), int(match[2]), bool(int(match[3]))
+
+
+def _written(fd: int, record: bytes, at: int) -> bool:
     try:
-        os.pwrite(fd, record, 0)
+        os.pwrite(fd, record, at)
         os.fdatasync(fd)
     except OSError:
         return False
@@ -110,7 +141,7 @@ def _written(fd: int, record: bytes) -> bool:
 
 def _memory() -> Path:
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    return Path(runtime or "/dev/shm")  # noqa: S108  one name for one outbox, in a locked record
+    return Path(runtime or "/dev/shm")  # noqa: S108  one name for one outbox, its record checked
 
 
 def _content(path: Path) -> bytes:
@@ -118,10 +149,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _parsed(record: bytes) -> tuple[int, bool] | None:
-    match = _RECORD.match(record)
-    if match is None or int(match[3], 16) != zlib.crc32(record[: match.start(3)]):
-        return None
-    return int(match[1]), match[2] == b"1"

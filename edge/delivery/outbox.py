@@ -44,12 +44,15 @@ _SHRINK_PAGES = 64  # given back to the file system in one commit
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one commit did: how many rows went because the broker has them, because the file was at
-    its cap, and because they were too old."""
+    """What one commit did: how many rows went because the broker has them, and which because the
+    file was at its cap or they were too old. `oldest` is the lowest number left, 0: none. `unlike`
+    rows were not stored, since their number stood for another verdict."""
 
     acked: int
-    over_cap: int
-    over_age: int
+    over_cap: Sequence[int]
+    over_age: Sequence[int]
+    oldest: int
+    unlike: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Outbox:
         self._path = path
         self._max_age_s = max_age_s
         self._last = self._rows = 0
+        self._file = (0, 0)
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
         self._budget = max(8, cap - self._wal_pages - 2)  # pages in use, the log beside them
@@ -111,11 +115,7 @@ class Outbox:
         `clock` is the outbox's own, now. Raises OutboxError, with nothing changed.
         """
         with naming(self._path, "written"), self._commit() as db:
-            # a commit that failed may be there all the same
-            added = db.executemany(
-                "INSERT OR IGNORE INTO outbox VALUES (?, ?, NULL, ?, ?)",
-                [(row.seq, row.stored_at, zlib.crc32(row.body), row.body) for row in rows],
-            ).rowcount
+            added, unlike = _insert(db, rows)
             db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
             acked = _delete(db, accepted)
             db.executemany(
@@ -124,11 +124,27 @@ class Outbox:
             over_age = self._drop_old(db, clock)
             over_cap = self._drop_past_cap(db)
             last = max([self._last, *(row.seq for row in rows)])
-            count = self._rows + max(0, added) - acked - over_age - over_cap
+            count = self._rows + added - acked - len(over_age) - len(over_cap)
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
+            (oldest,) = db.execute("SELECT coalesce(min(seq), 0) FROM outbox").fetchone()
         self._last, self._rows = last, count
         self._shrink()
-        return Applied(acked, over_cap, over_age)
+        return Applied(acked, over_cap, over_age, int(oldest), unlike)
+
+    def is_there(self) -> bool:
+        """Whether the file that is open is still the one of that name."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def everything(self) -> tuple[list[Row], list[tuple[str, str]]]:
+        """All rows and receipts. Raises OutboxError."""
+        with naming(self._path, "read"):
+            rows = self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq")
+            receipts = self._db.execute("SELECT camera, receipt FROM judged")
+            return [Row(*row) for row in rows], [(str(c), str(r)) for c, r in receipts]
 
     def holding(self) -> Holding:
         """What is in the file. Raises OutboxError."""
@@ -169,6 +185,8 @@ class Outbox:
             self._renew(version)
         # What the broker would not take may be welcome after a restart.
         db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
+        stat = self._path.stat()
+        self._file = stat.st_dev, stat.st_ino
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()
         self._last, self._rows = int(last), int(rows)
 
@@ -207,13 +225,15 @@ class Outbox:
                     self._db.execute("ROLLBACK")
             raise
 
-    def _drop_old(self, db: sqlite3.Connection, clock: float) -> int:
+    def _drop_old(self, db: sqlite3.Connection, clock: float) -> list[int]:
         eldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
-        return _delete(db, [seq for seq, at in eldest if at < clock - self._max_age_s])
+        old = [seq for seq, at in eldest if at < clock - self._max_age_s]
+        _delete(db, old)
+        return old
 
-    def _drop_past_cap(self, db: sqlite3.Connection) -> int:
+    def _drop_past_cap(self, db: sqlite3.Connection) -> list[int]:
         """The oldest, until the pages in use are within the budget; the newest row stays."""
-        dropped = 0
+        dropped: list[int] = []
         while (excess := _used_pages(db) - self._budget) > 0:
             eldest = db.execute(
                 "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
@@ -222,7 +242,9 @@ class Outbox:
             ).fetchall()
             if not eldest:
                 break
-            dropped += _delete(db, [seq for (seq,) in eldest])
+            numbers = [int(seq) for (seq,) in eldest]
+            _delete(db, numbers)
+            dropped += numbers
         return dropped
 
     def _shrink(self) -> None:
@@ -242,6 +264,20 @@ def _used_pages(db: sqlite3.Connection) -> int:
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     return int(pages) - int(free)
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
+    """How many rows were added, and how many not because their number stood for another."""
+    added = unlike = 0
+    for row in rows:
+        values = (row.seq, row.stored_at, zlib.crc32(row.body), row.body)
+        if db.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?, NULL, ?, ?)", values).rowcount:
+            added += 1
+            continue
+        # a commit that failed may be there all the same
+        found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
+        unlike += found is None or found[0] != row.body
+    return added, unlike
 
 
 def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> int:

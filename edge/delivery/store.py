@@ -5,11 +5,11 @@ Above this the writer sees a disk that takes a commit or does not. Below is SQLi
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from edge.delivery.damage import behind_the_break, salvage, set_aside
-from edge.delivery.numbers import InUseError, Numbers
+from edge.delivery.damage import behind_the_break, finish_renewal, renewed, salvage
+from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Applied, Holding, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
@@ -17,6 +17,8 @@ from edge.delivery.row import Row
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
+
+_FAR = 20 * BLOCK  # more numbers than one process gives without a record of it
 
 
 class Store:
@@ -30,7 +32,7 @@ class Store:
         person can mend: another daemon on this file, a file of a newer version, no permission."""
         self.fault = ""
         self.generation = 0  # rises when the file is opened
-        self.damaged = self.salvaged = self.lost_at_most = 0
+        self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
         self.kept: Callable[[], Sequence[Row]] = tuple  # stored rows that memory has too
         self._path, self._limits = path, (max_bytes, max_age_s)
         self._environment = environment
@@ -46,27 +48,12 @@ class Store:
         try:
             self.open()
         except OutboxError as error:
-            unknown = not self.numbers.known and path.exists()  # which number would be the next?
+            # a file is there, and nobody knows which number would be the next
+            unknown = not self.numbers.known and path.exists()
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
                 raise
-        last = self._outbox.last if self._outbox is not None else 0
-        # without the file, or after damage, nobody knows the last number that was given
-        unsure = self.numbers.given or self._outbox is None or self.damaged > 0
-        self.first = (max(last, self.numbers.reserved) if unsure else last) + 1
-        self.skipped = self.first - last - 1 if self._outbox is not None else 0
-        if self.skipped:
-            log.warning(
-                "outbox: the last run did not end in order: the numbers %d to %d are not used, "
-                "unless for verdicts that were sent already",
-                last + 1,
-                self.first - 1,
-            )
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is there and took the last commit."""
-        return self._outbox is not None
+        self.first = self._first_number()
 
     @property
     def last(self) -> int:
@@ -83,13 +70,12 @@ class Store:
 
     def open(self) -> None:
         """Opens the file, and mends it. Raises OutboxError."""
-        with contextlib.suppress(OutboxError):
-            self._close()
+        self._close()
         try:
             self._open()
         except OutboxError as error:
             if error.kind == "damaged":
-                self._begin_anew(error)
+                self._begin_anew(str(error))
             else:
                 self.fault = str(error)
                 raise
@@ -102,27 +88,34 @@ class Store:
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
     ) -> Applied:
-        """One commit, see `Outbox.apply`. A file that is found damaged is set aside first. Raises
-        OutboxError when the disk refuses."""
+        """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
+        that was deleted is written anew. Raises OutboxError when the disk refuses."""
         if self._outbox is None:
             self.open()
         assert self._outbox is not None
         if rows:
             self.numbers.reserve(rows[-1].seq, given=False)
         try:
-            return self._outbox.apply(rows, receipts, accepted, parked, self.clock())
+            if not self._outbox.is_there():
+                self._write_anew(self._outbox)
+            applied = self._outbox.apply(rows, receipts, accepted, parked, self.clock())
         except OutboxError as error:
-            if error.kind == "damaged":
-                self._begin_anew(error)
-                return self._outbox.apply(rows, receipts, accepted, parked, self.clock())
-            self.fault = str(error)
-            self._close()  # after an error of the disk nothing is sure
-            raise
+            if error.kind != "damaged":
+                self.fault = str(error)
+                self._close()  # after an error of the disk nothing is sure
+                raise
+            self._begin_anew(str(error))
+            applied = self._outbox.apply(rows, receipts, accepted, parked, self.clock())
+        self.numbers.committed(Progress(self._outbox.last, applied.oldest))
+        if applied.unlike:
+            self.lost_at_most += applied.unlike
+            log.error("%s: %d numbers stood for other verdicts", self._path, applied.unlike)
+        return applied
 
     def mend(self, error: OutboxError) -> None:
         """Somebody who reads has found damage. Raises OutboxError when the disk refuses."""
         if self._outbox is not None:
-            self._begin_anew(error)
+            self._begin_anew(str(error))
 
     def holding(self) -> Holding | None:
         """What is in the file; None when it cannot be said."""
@@ -136,53 +129,107 @@ class Store:
         self._close()
         self.numbers.close()
 
+    def _first_number(self) -> int:
+        """The number that the next verdict gets: one more than the last, or, where nobody knows
+        what that was, one that was surely never given."""
+        numbers, last = self.numbers, self.last
+        said = numbers.progress.last if numbers.progress is not None else 0
+        behind = last
+        if self._outbox is not None and not self.damaged and said > last:
+            self.lost_at_most += said - last
+            log.error(
+                "%s: holds numbers up to %d only, though %d were stored: the file was cut, deleted "
+                "or put back; at most %d verdicts are lost",
+                self._path,
+                last,
+                said,
+                said - last,
+            )
+        unsure = numbers.given or self._outbox is None or self.damaged > 0 or said > last
+        if numbers.unreadable:
+            behind = max(last, said) + _FAR
+        elif unsure or (last == 0 and numbers.reserved > 0):
+            behind = max(last, said, numbers.reserved)
+        if behind > last and self._outbox is not None:
+            self.skipped = behind - last
+            log.warning(
+                "outbox: the last run did not end in order: the numbers %d to %d are not used, "
+                "unless for verdicts that were sent already",
+                last + 1,
+                behind,
+            )
+        return behind + 1
+
     def _close(self) -> None:
         outbox, self._outbox = self._outbox, None
         if outbox is not None:
-            outbox.close()
+            with contextlib.suppress(OutboxError):
+                outbox.close()
 
     def _open(self) -> None:
+        finish_renewal(self._path)
         broken = behind_the_break(self._path)
-        outbox = Outbox(self._path, *self._limits)
-        self._base = max(self._base, outbox.clock - self._environment.tick())
-        self._outbox = outbox
-        self.generation += 1
+        self._now_is(Outbox(self._path, *self._limits))
+        assert self._outbox is not None
         if broken:
-            self._take_in([row for row in broken if row.seq > outbox.last])
+            self._take_in([row for row in broken if row.seq > self._outbox.last])
+            self.damaged += 1
+            self.salvaged += len(broken)
             log.error(
                 "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved",
                 self._path,
                 len(broken),
             )
 
-    def _begin_anew(self, error: OutboxError) -> None:
-        self._close()
-        try:
-            aside = set_aside(self._path, self._environment.now())
-        except OSError as refused:
-            self.fault = f"{self._path}: damaged, and cannot be set aside ({refused.strerror})"
-            raise OutboxError(self.fault, "refused") from refused
-        found = salvage(aside)
-        kept = self.kept()
-        self._outbox = Outbox(self._path, *self._limits)
+    def _now_is(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._base = max(self._base, outbox.clock - self._environment.tick())
         self.generation += 1
-        for row in kept:
+
+    def _begin_anew(self, why: str) -> None:
+        """Sets the file aside and goes on with one that holds what could be saved. Whenever this
+        is interrupted, the next start finds the one or the other."""
+        self._close()
+        found = salvage(self._path, self.numbers.progress)
+        saved = len(found.rows)
+        for row in self.kept():
             found.rows[row.seq] = row
-        self._take_in([found.rows[number] for number in sorted(found.rows)], found.receipts)
-        missing = max(0, found.lost_at_most - len(kept))
+        missing = max(0, found.lost_at_most - (len(found.rows) - saved))
+        latest = max((row.stored_at for row in found.rows.values()), default=0.0)
+        self._base = max(self._base, latest - self._environment.tick())
+        now, clock = self._environment.now(), self.clock()
+        rows = [_timed(found.rows[number], clock) for number in sorted(found.rows)]
+        aside = renewed(self._path, self._limits, rows, found.receipts, now=now, clock=clock)
+        self._now_is(Outbox(self._path, *self._limits))
         self.damaged += 1
-        self.salvaged += len(found.rows)
+        self.salvaged += len(rows)
         self.lost_at_most += missing
         log.error(
             "%s; set aside as %s, %d verdicts saved, at most %d lost",
-            error,
-            aside.name,
-            len(found.rows),
+            why,
+            aside,
+            len(rows),
             missing,
         )
 
-    def _take_in(self, rows: Sequence[Row], receipts: Sequence[tuple[str, str]] = ()) -> None:
+    def _write_anew(self, deleted: Outbox) -> None:
+        """The file was deleted under us: what the open file still shows is written once more."""
+        rows, receipts = deleted.everything()
+        self._close()
+        self._now_is(Outbox(self._path, *self._limits))
+        self._take_in(rows, receipts)
+        log.error(
+            "%s: the file was deleted or replaced in use; its %d verdicts were written anew",
+            self._path,
+            len(rows),
+        )
+
+    def _take_in(self, rows: Sequence[Row], receipts: Iterable[tuple[str, str]] = ()) -> None:
         assert self._outbox is not None
-        now = self.clock()
-        timed = [row if row.stored_at else Row(row.seq, now, row.body) for row in rows]
-        self._outbox.apply(timed, receipts, [], [], now)
+        clock = self.clock()
+        self._outbox.apply([_timed(row, clock) for row in rows], list(receipts), [], [], clock)
+
+
+def _timed(row: Row, clock: float) -> Row:
+    """A row whose time is not known is as old as this moment."""
+    return row if row.stored_at else Row(row.seq, clock, row.body)

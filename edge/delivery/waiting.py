@@ -18,9 +18,13 @@ class Waiting:
     """Rows above `floor` are in memory, all of them that wait; those up to it are in the file.
     Safe between threads; `batch` is for one of them."""
 
-    def __init__(self, view: OutboxView, floor: int, clock: Callable[[], float]) -> None:
-        """`floor` is the highest number in the file. `clock` is the outbox's own, seconds."""
-        self.on_damage: Callable[[OutboxError], None] = lambda _error: None
+    def __init__(
+        self, view: OutboxView, floor: int, clock: Callable[[], float], generation: int = 1
+    ) -> None:
+        """`floor` is the highest number in the file. `clock` is the outbox's own, seconds.
+        `generation` is which file it is, for `on_damage`."""
+        self._generation = generation
+        self.on_damage: Callable[[OutboxError, int], None] = lambda _error, _generation: None
         self._view, self._clock = view, clock
         self._lock = threading.Lock()
         self._floor = self._newest = floor
@@ -33,7 +37,7 @@ class Waiting:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
         Never raises: what the file does not give now it gives later."""
         with self._lock:
-            floor = self._floor
+            floor, generation = self._floor, self._generation
             if self._fresh_view:
                 self._fresh_view = False
                 self._view.reopen()
@@ -43,7 +47,7 @@ class Waiting:
             try:
                 found = self._view.batch(after, limit, top)
             except OutboxError as error:
-                self.on_damage(error)
+                self.on_damage(error, generation)
                 return []  # else what is newer would go first, and order would be lost
         if len(found) < limit:
             found += self._from_memory(max(after, floor), limit - len(found), before)
@@ -87,9 +91,10 @@ class Waiting:
         with self._lock:
             return [self._rows[number] for number in sorted(self._stored)]
 
-    def file_changed(self, last: int) -> None:
+    def file_changed(self, last: int, generation: int) -> None:
         """The file is another one, which holds numbers up to `last`."""
         with self._lock:
+            self._generation = generation
             self._fresh_view = True
             self._newest = max(self._newest, last)
             # what waits and is not here is in the file

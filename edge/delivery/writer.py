@@ -52,7 +52,7 @@ class OutboxWriter:
         self._hidden = durability == "strict"  # what is not on disk is not shown
         self.on_stored: Callable[[], None] = lambda: None
         self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
-        self.waiting = Waiting(store.new_view(), store.last, store.clock)
+        self.waiting = Waiting(store.new_view(), store.last, store.clock, store.generation)
         self.waiting.on_damage = self._damage_seen
         store.kept = self.waiting.kept
         self._held = Held()
@@ -79,13 +79,16 @@ class OutboxWriter:
         refuses, the verdict is held in memory and sent from there, and past a bound the oldest
         held one is dropped and counted."""
         with self._changed:
-            while len(self._held) >= _QUEUE and self._hidden and not self.fault:
+            most = _QUEUE if self._hidden else _HELD // 2
+            while not self.fault and (
+                len(self._held) >= most or self._held.bytes > _HELD_BYTES // 2
+            ):
                 self._changed.wait(1.0)
             number, self._next = self._next, self._next + 1
             body = stored_body(verdict, number)
             row = Row(number, self._store.clock(), body)
             self._held.add(HeldVerdict(row, verdict, self._environment.tick() + self._window_s))
-            while len(self._held) > _HELD or self._held.bytes > _HELD_BYTES:
+            while (len(self._held) > _HELD or self._held.bytes > _HELD_BYTES) and not self._writing:
                 self.waiting.done(self._held.drop_first().row.seq)
                 self._dropped["memory"] += 1
             shown = not self._hidden or bool(self.fault)
@@ -142,7 +145,6 @@ class OutboxWriter:
         """Returns when every verdict that was submitted is on disk, or the disk refuses, or after
         `timeout` seconds."""
         with self._changed:
-            self._window_s = 0.0
             self._held.hurry()
             self._changed.notify_all()
             self._changed.wait_for(lambda: bool(self.fault) or not len(self._held), timeout)
@@ -164,7 +166,8 @@ class OutboxWriter:
                 held = self._held.first(_BATCH) if closing or self._write_is_due() else []
                 self._writing = {one.row.seq for one in held}
                 accepted, self._accepted = self._accepted, []
-                parked, self._parked = self._parked, []
+                parked = [p for p in self._parked if not self._only_held(p[0])]
+                self._parked = [p for p in self._parked if self._only_held(p[0])]
                 safe, self._safe = self._safe, []
                 damage, self._damage = self._damage, None
             done = self._write(held, safe, accepted, parked, damage)
@@ -188,7 +191,13 @@ class OutboxWriter:
 
     def _write_is_due(self) -> bool:
         due = self._held.due
-        return due is not None and (due <= self._environment.tick() or bool(self.fault))
+        if due is None:
+            return False
+        return bool(self.fault or self._parked) or due <= self._environment.tick()
+
+    def _only_held(self, seq: int) -> bool:
+        """Whether a row is in memory alone, and not being written either."""
+        return seq in self._held and seq not in self._writing
 
     def _patience(self) -> float:
         due = self._held.due
@@ -221,8 +230,10 @@ class OutboxWriter:
             if rows or receipts or accepted or parked or self.fault:
                 applied = self._store.apply(rows, receipts, accepted, parked)
                 acked = applied.acked
-                self._dropped["cap"] += applied.over_cap
-                self._dropped["age"] += applied.over_age
+                self._dropped["cap"] += len(applied.over_cap)
+                self._dropped["age"] += len(applied.over_age)
+                for number in (*applied.over_cap, *applied.over_age):
+                    self.waiting.done(number)
         except OutboxError as error:
             self._put_back(safe, accepted, parked, str(error))
             return False
@@ -245,7 +256,7 @@ class OutboxWriter:
         with self._changed:
             if self._generation != self._store.generation:
                 self._generation = self._store.generation
-                self.waiting.file_changed(self._store.last)
+                self.waiting.file_changed(self._store.last, self._generation)
             if held:
                 self._held.written(held[-1].row.seq)
                 if self._hidden and not self.fault:
@@ -292,10 +303,10 @@ class OutboxWriter:
             if not self._closing:
                 self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
-    def _damage_seen(self, error: OutboxError) -> None:
-        """On the publisher's thread: what it read cannot be right."""
-        if error.kind == "damaged":
-            with self._changed:
+    def _damage_seen(self, error: OutboxError, generation: int) -> None:
+        """On the publisher's thread: what it read of the file of that generation is not right."""
+        with self._changed:
+            if error.kind == "damaged" and generation == self._generation:
                 self._damage = error
                 self._changed.notify_all()
 
