@@ -60,7 +60,7 @@ def salvage(path: Path, progress: Progress | None) -> Salvage:
             _carve_into(found, raw, least)
     said = progress.last if progress is not None else 0
     found.last = max([found.last, said, *found.rows])
-    if expected is None:  # nobody knows how many waited
+    if expected is None or not whole:  # nobody knows how many waited
         expected = found.last - (floor or 1) + 1
     found.lost_at_most = max(0, expected - len(found.rows))
     return found
