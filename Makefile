@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-capture lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: demo test test-capture test-capture-qemu lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -37,6 +37,9 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
 	$(BIN)/python -m tests.cameras.table
 	$(BIN)/python -m benchmarks.camera_faults --count 1000
+
+test-capture-qemu: ## v4l2 x every fault with a kernel driver, in an emulated machine (root, Debian; about 20 minutes)
+	sh scripts/vivid.sh
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

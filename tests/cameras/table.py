@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
@@ -29,12 +29,13 @@ from edge.operation.judge import Judge, Provenance
 from tests.cameras.servers import HTTPServer, RTSPServer, Server
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
-_DEADLINE_S = 60.0
 _TIMEOUT_S = 2.0
 
 
 class Line:
     """One camera, read and judged as the daemon does; `options` may change between openings."""
+
+    deadline_s = 60.0  # how long each thing that must happen is waited for
 
     def __init__(self, source: str, **options: Any) -> None:
         self.source, self.options = source, options
@@ -80,7 +81,7 @@ class Line:
     ) -> float | None:
         """Seconds from `since` to the `count`th verdict of a kind after it, whose reason holds
         `words`; None: it did not come."""
-        while time.monotonic() < since + _DEADLINE_S:
+        while time.monotonic() < since + self.deadline_s:
             times = [
                 at
                 for at, verdict, why in list(self.judged)
@@ -113,6 +114,13 @@ def good(verdict: str) -> bool:
 def bad(verdict: str) -> bool:
     """No judgement."""
     return verdict == "error"
+
+
+class Starts(Protocol):
+    """What `Table.late` needs of a camera: that it can come up."""
+
+    def start(self) -> None:
+        """The camera is there from now on."""
 
 
 Act = Callable[[Line], None]
@@ -157,7 +165,7 @@ class Table:
             between = Counter({"error": between["error"]})
         self._say(source, fault, noticed, back, between, reason or "")
 
-    def late(self, source: str, line: Line, server: Server) -> None:
+    def late(self, source: str, line: Line, server: Starts) -> None:
         """The camera comes up only after the daemon."""
         began = time.monotonic()
         noticed = line.wait(bad, began)

@@ -1,0 +1,121 @@
+"""v4l2 × fault with a real kernel driver: the virtual camera `vivid`, whose controls inject faults.
+
+Runs as root in the emulated machine of scripts/vivid.sh (`make test-capture-qemu`), whose kernel
+has the driver; it loads and unloads the driver, so run it nowhere else.
+"""
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.cameras.table import Act, Line, Table
+
+_DEVICE = Path("/dev/video0")
+_KIND = "v4l2 (vivid)"
+# The machine is emulated: a camera's process needs some ten seconds to start there.
+_OPTIONS: dict[str, Any] = {
+    "width": 320,
+    "height": 180,
+    "timeout_s": 5,
+    "open_timeout_s": 120,
+    "trust": {"max_age_s": 3},
+}
+_DEADLINE_S = 240.0
+
+
+class Vivid:
+    """The driver, as a server of `Table.late`: it starts and ends with its module."""
+
+    kind = _KIND
+
+    def start(self) -> None:
+        """Plugs the camera in. Raises TimeoutError when no device file comes."""
+        _run("modprobe", "vivid", "n_devs=1", "node_types=0x1")
+        end = time.monotonic() + 60
+        while not _DEVICE.exists():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{_DEVICE} did not come after modprobe vivid")
+            time.sleep(0.1)
+
+    def restart(self) -> None:
+        """Plugs it in again after `disconnect`. Raises TimeoutError when it stays in use."""
+        end = time.monotonic() + 60
+        while subprocess.run(("rmmod", "vivid"), capture_output=True, check=False).returncode:
+            if time.monotonic() > end:
+                raise TimeoutError("vivid stays in use after disconnect: a camera process holds it")
+            time.sleep(0.2)
+        self.start()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+
+
+def controls(**values: int) -> Act:
+    """Sets controls of the driver, in order. Raises CalledProcessError for one it refuses."""
+
+    def act(_: Line) -> None:
+        for name, value in values.items():
+            _run("v4l2-ctl", "-d", str(_DEVICE), "-c", f"{name}={value}")
+
+    return act
+
+
+def become(**options: object) -> Act:
+    """The camera is opened again, with these options."""
+
+    def act(line: Line) -> None:
+        line.options = {**_OPTIONS, **options}
+        line.signal(signal.SIGKILL)
+
+    return act
+
+
+def main() -> int:
+    """Prints the table; exit code 1 when something failed."""
+    logging.getLogger("edge").setLevel(logging.CRITICAL)
+    table, driver = Table(), Vivid()
+    Line.deadline_s = _DEADLINE_S
+    line = Line(f"v4l2:{_DEVICE}", **_OPTIONS)
+    faults: list[tuple[str, Act, Act | None]] = [
+        ("driver hangs", lambda x: x.signal(signal.SIGSTOP), None),
+        ("driver crashes", lambda x: x.signal(signal.SIGSEGV), None),
+        ("killed", lambda x: x.signal(signal.SIGKILL), None),
+        (
+            "no buffers",
+            controls(percentage_of_dropped_buffers=100),
+            controls(percentage_of_dropped_buffers=0),
+        ),
+        ("fatal queue error", controls(inject_fatal_streaming_error=1), None),
+        ("frozen", controls(osd_text_mode=2), controls(osd_text_mode=0)),
+        (
+            "dark",
+            controls(osd_text_mode=2, test_pattern=5),
+            controls(test_pattern=0, osd_text_mode=0),
+        ),
+        ("wrong size", become(width=640, height=360), become()),
+        ("unplugged", controls(disconnect=1), lambda _: driver.restart()),
+    ]
+    try:
+        table.late(_KIND, line, driver)
+        listed = subprocess.run(
+            ("v4l2-ctl", "-d", str(_DEVICE), "-l"), capture_output=True, text=True, check=False
+        )
+        print(listed.stdout, flush=True)
+        for fault, act, mend in faults:
+            try:
+                table.row(_KIND, fault, line, act, mend)
+            except (OSError, subprocess.SubprocessError) as error:
+                table.failed += 1
+                print(f"| {_KIND} | {fault} | **FAILED** {error} |", flush=True)
+    finally:
+        line.close()
+    return 1 if table.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
