@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.cameras.table import Act, Line, Table
+from tests.cameras.line import Line
+from tests.cameras.rows import Act, Table
 
 _DEVICE = Path("/dev/video0")
 _KIND = "v4l2 (vivid)"
