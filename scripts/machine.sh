@@ -78,6 +78,6 @@ machine_options() { # how to emulate: with the processor's own help where it has
   else
     accelerator="-accel tcg,thread=multi"
   fi
-  echo "$accelerator -cpu max -smp 2 -m 1536 -nographic -no-reboot" \
+  echo "$accelerator -cpu max -smp 2 -m 1536 -display none -no-reboot" \
     "-kernel $(ls "$root"/boot/vmlinuz-* | tail -1) -initrd $(ls "$root"/boot/initrd.img-* | tail -1)"
 }

@@ -16,7 +16,7 @@ machine_disk "$disk"
 
 echo "== the machine (at most $limit s; everything it says: $console)"
 # shellcheck disable=SC2046  options are words
-timeout "$limit" qemu-system-x86_64 $(machine_options) -nic none \
+timeout "$limit" qemu-system-x86_64 $(machine_options) -nic none -serial stdio -monitor none \
   -drive "file=$disk,format=raw,if=virtio" \
   -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 init=/opt/init machine.run=tests.cameras.vivid" \
   </dev/null 2>&1 | tr -d '\r' | tee "$console" | grep --line-buffered -E '^(\||vivid:|Traceback|[A-Za-z.]*Error)' || true

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.cameras.line import Line
+from tests.cameras.line import Line, bad
 from tests.cameras.rows import Act, Table
 
 _DEVICE = Path("/dev/video0")
+_NAME = Path("/tmp/by-id-camera")  # as /dev/v4l/by-id has them
+_OTHER = 5
 _KIND = "v4l2 (vivid)"
 # The machine is emulated: a camera's process needs some ten seconds to start there.
 _OPTIONS: dict[str, Any] = {
@@ -37,6 +39,7 @@ class Vivid:
         """Plugs the camera in. Raises TimeoutError when no device file comes."""
         _run("modprobe", "vivid", "n_devs=1", "node_types=0x1")
         end = time.monotonic() + 60
+        _NAME.symlink_to(_DEVICE)
         while not _DEVICE.exists():
             if time.monotonic() > end:
                 raise TimeoutError(f"{_DEVICE} did not come after modprobe vivid")
@@ -52,6 +55,10 @@ def bound(action: str) -> Act:
     return act
 
 
+def _gone_wrong(*command: str) -> bool:
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode != 0
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
 
@@ -64,6 +71,39 @@ def controls(**values: int) -> Act:
             _run("v4l2-ctl", "-d", str(_DEVICE), "-c", f"{name}={value}")
 
     return act
+
+
+def damaged(line: Line) -> None:
+    """The driver marks a picture as damaged, again and again: not every picture is judged."""
+    since = time.monotonic()
+    while time.monotonic() < since + 10:
+        controls(inject_v4l2_buf_flag_error=1)(line)
+        if any(at >= since and bad(verdict) for at, verdict, _ in list(line.judged)):
+            return
+
+
+def at_opening(control: str) -> Act:
+    """The camera is opened again, and the driver refuses once."""
+
+    def act(line: Line) -> None:
+        controls(**{control: 1})(line)
+        line.signal(signal.SIGKILL)
+
+    return act
+
+
+def renumbered(_: Line) -> None:
+    """Plugged in again, it has another number; the lasting name points at that, as udev sees to."""
+    end = time.monotonic() + 60
+    while _gone_wrong("modprobe", "-r", "vivid"):  # until its last user has let go
+        if time.monotonic() > end:
+            raise TimeoutError("vivid is still in use")
+        time.sleep(0.2)
+    _run("modprobe", "vivid", "n_devs=1", "node_types=0x1", f"vid_cap_nr={_OTHER}")
+    while not Path(f"/dev/video{_OTHER}").exists():
+        time.sleep(0.1)
+    _NAME.unlink()
+    _NAME.symlink_to(f"/dev/video{_OTHER}")
 
 
 def become(**options: object) -> Act:
@@ -81,7 +121,7 @@ def main() -> int:
     logging.getLogger("edge").setLevel(logging.CRITICAL)
     table, driver = Table(), Vivid()
     Line.deadline_s = _DEADLINE_S
-    line = Line(f"v4l2:{_DEVICE}", **_OPTIONS)
+    line = Line(f"v4l2:{_NAME}", **_OPTIONS)
     faults: list[tuple[str, Act, Act | None]] = [
         ("driver hangs", lambda x: x.signal(signal.SIGSTOP), None),
         ("driver crashes", lambda x: x.signal(signal.SIGSEGV), None),
@@ -99,9 +139,14 @@ def main() -> int:
             controls(test_pattern=0, osd_text_mode=0),
         ),
         ("wrong size", become(width=640, height=360), become()),
-        # It comes back by itself once every program has closed it; the last row stays away.
+        ("damaged buffers", damaged, None),
+        ("no buffers given", at_opening("inject_vidioc_reqbufs_error"), None),
+        ("buffers refused", at_opening("inject_vidioc_qbuf_error"), None),
+        ("does not start", at_opening("inject_vidioc_streamon_error"), None),
+        # It comes back by itself once every program has closed it.
         ("disconnected", controls(disconnect=1), None),
         ("unplugged", bound("unbind"), bound("bind")),
+        ("other number", bound("unbind"), renumbered),
     ]
     try:
         table.late(_KIND, line, driver)
