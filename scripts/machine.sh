@@ -17,7 +17,9 @@ machine_tools() { # exit code 2 with a sentence where no machine can be emulated
   mkdir -p "$work"
 }
 
-machine_root() { # the root with the daemon's packages and the working tree
+machine_root() { # the root with the daemon's packages and the working tree, until machine_disk
+  exec 9>"$work/lock"
+  flock 9 # another script may be at it
   if [ ! -e "$work/root-complete" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
       awk '$2 == "Debian" {print $1; exit}')
@@ -67,7 +69,8 @@ machine_packages() {
 
 machine_disk() { # FILE: a new ext4 disk that holds the root
   rm -f "$1"
-  mkfs.ext4 -q -F -d "$root" "$1" 3G
+  mkfs.ext4 -q -F -d "$root" "$1" 3G >/dev/null
+  exec 9>&-
 }
 
 machine_options() { # how to emulate: with the processor's own help where it has any

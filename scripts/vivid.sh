@@ -19,7 +19,7 @@ echo "== the machine (at most $limit s; everything it says: $console)"
 timeout "$limit" qemu-system-x86_64 $(machine_options) -nic none -serial stdio -monitor none \
   -drive "file=$disk,format=raw,if=virtio" \
   -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 init=/opt/init machine.run=tests.cameras.vivid" \
-  </dev/null 2>&1 | tr -d '\r' | tee "$console" | grep --line-buffered -E '^(\||vivid:|Traceback|[A-Za-z.]*Error)' || true
+  </dev/null 2>&1 | sed -u 's:\r::g' | tee "$console" | grep --line-buffered -E '^(\||vivid:|Traceback|[A-Za-z.]*Error)' || true
 rm -f "$disk"
 grep -qx 'machine: exit code 0' "$console" || {
   echo "vivid: a row failed, or the machine died or was too slow; see $console"

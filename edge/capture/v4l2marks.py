@@ -1,5 +1,5 @@
-"""What a V4L2 driver says of the pictures that wait in its buffers: OpenCV takes a picture also when
-the driver has marked it as damaged (a lost USB packet, an overrun)."""
+"""What a V4L2 driver says of the pictures that wait in its buffers: OpenCV takes a picture also
+when the driver has marked it as damaged (a lost USB packet, an overrun)."""
 
 import contextlib
 import fcntl
@@ -48,9 +48,7 @@ class Marks:
         poll = select.poll()
         poll.register(self._file, select.POLLIN)
         poll.poll(_WAIT_MS)  # what goes wrong here, OpenCV's read will say
-        waiting = [
-            (sequence, flags) for flags, sequence in self._buffers() if flags & _DONE
-        ]
+        waiting = [(sequence, flags) for flags, sequence in self._buffers() if flags & _DONE]
         # The driver hands out buffers in the order in which it filled them. The sequence may wrap
         # after 2^32 pictures, four years at 30 a second: one picture is then looked at wrongly.
         return bool(waiting) and bool(min(waiting)[1] & _ERROR)

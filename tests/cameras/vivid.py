@@ -150,10 +150,6 @@ def main() -> int:
     ]
     try:
         table.late(_KIND, line, driver)
-        listed = subprocess.run(
-            ("v4l2-ctl", "-d", str(_DEVICE), "-l"), capture_output=True, text=True, check=False
-        )
-        print(listed.stdout, flush=True)
         for fault, act, mend in faults:
             try:
                 table.row(_KIND, fault, line, act, mend)

@@ -11,6 +11,7 @@ import random
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 SECTOR = 512
@@ -84,9 +85,16 @@ class DiskServer:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(1)
+        self._left = 0
+        self._cut: Callable[[], None] = lambda: None
         self._idle = threading.Event()
         self._idle.set()
         threading.Thread(target=self._run, name="disk", daemon=True).start()
+
+    def cut_at(self, write: int, cut: Callable[[], None]) -> None:
+        """The power goes with the `write`th write from now: it is in the cache, and `cut` is called
+        before it is answered."""
+        self._cut, self._left = cut, write
 
     def wait_for_end(self, timeout_s: float) -> None:
         """Until the machine's connection is over: nothing more is written. Raises TimeoutError."""
@@ -148,6 +156,11 @@ class DiskServer:
             error = 0 if len(data) == length else _EIO
         else:
             self._disk.write(start, _take(connection, length))
+            if self._left:
+                self._left -= 1
+                if not self._left:
+                    self._cut()
+                    return False
             if flags & _FUA:
                 self._disk.flush()
         connection.sendall(_ANSWER.pack(0x67446698, error, handle) + (b"" if error else data))

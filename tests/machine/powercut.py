@@ -28,6 +28,7 @@ from tests.system.mosquitto import Mosquitto
 from tests.system.plant import Plant, wait_for
 
 _BOOT_S = 900.0  # emulated, on a busy machine
+_WRITES = 30  # the power goes with one of so many writes
 
 
 @dataclass
@@ -108,8 +109,11 @@ class Machine:
         return False
 
     def cut(self) -> None:
-        """The power goes."""
+        """The power goes. May be called twice."""
         self._process.send_signal(signal.SIGKILL)
+
+    def wait_for_end(self) -> None:
+        """Until it is gone. Raises TimeoutExpired."""
         self._process.wait(60)
 
 
@@ -144,8 +148,11 @@ def run(cuts: int, seed: int, disk_file: Path, command: list[str], *, lies: bool
                 missing = ledger.check(boot, there, plant)
                 if boot <= cuts:
                     live(machine, chance)
+                    server.cut_at(chance.randint(1, _WRITES), machine.cut)
+                    machine.wait_for_end()
             finally:
                 machine.cut()
+                machine.wait_for_end()
             ledger.stored |= machine.rows()
             server.wait_for_end(60)
             lost, total = disk.cut(chance.choice((0.0, 0.5)), chance)
