@@ -14,7 +14,7 @@ from pathlib import Path
 _BUFFER = struct.Struct("@IIIIIll16sIILIII0L")
 _QUERYBUF = 3 << 30 | _BUFFER.size << 16 | ord("V") << 8 | 9  # _IOWR('V', 9, struct v4l2_buffer)
 _CAPTURE = 1
-_DONE, _ERROR = 0x0004, 0x0040
+_QUEUED, _DONE, _ERROR = 0x0002, 0x0004, 0x0040
 _MOST = 32  # VIDEO_MAX_FRAME
 _WAIT_MS = 10_000  # as long as OpenCV itself waits
 
@@ -42,9 +42,11 @@ class Marks:
         """Waits until a picture is there, or the driver says that none will come; whether the
         picture that is read next is marked as damaged.
 
-        Only while the camera runs and at least two buffers are its own: OpenCV keeps the one that
-        it read last until it reads again.
+        Only while the camera runs. OpenCV keeps the buffer that it read last until it reads again:
+        a driver that has but this one cannot be asked, and nothing is waited for.
         """
+        if not any(flags & (_QUEUED | _DONE) for flags, _ in self._buffers()):
+            return False
         poll = select.poll()
         poll.register(self._file, select.POLLIN)
         poll.poll(_WAIT_MS)  # what goes wrong here, OpenCV's read will say

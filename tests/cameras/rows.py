@@ -21,6 +21,8 @@ WORDS = {
     "frozen": "the same picture",
     "wrong size": "wrong size",
     "dark": "dark:",
+    "damaged buffers": "marks a picture as damaged",
+    "does not start": "delivers no picture",
     "v4l2src device gone": "Cannot identify device",
     "device gone": "there is no such camera",
 }

@@ -140,8 +140,6 @@ def main() -> int:
         ),
         ("wrong size", become(width=640, height=360), become()),
         ("damaged buffers", damaged, None),
-        ("no buffers given", at_opening("inject_vidioc_reqbufs_error"), None),
-        ("buffers refused", at_opening("inject_vidioc_qbuf_error"), None),
         ("does not start", at_opening("inject_vidioc_streamon_error"), None),
         # It comes back by itself once every program has closed it.
         ("disconnected", controls(disconnect=1), None),

@@ -3,6 +3,7 @@
 import errno
 import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def test_the_mark_of_the_next_picture(
 ) -> None:
     """The mark that counts is that of the buffer which is read next."""
     assert Marks(ready, Driver(*buffers)).next_is_damaged() is damaged
+
+
+def test_nothing_is_waited_for_when_the_driver_holds_no_buffer() -> None:
+    """A driver with one buffer, which OpenCV keeps, fills none before the next read."""
+    reader, writer = os.pipe()  # never ready
+    began = time.monotonic()
+    assert not Marks(reader, Driver((0, 7))).next_is_damaged()
+    assert time.monotonic() - began < 5
+    os.close(reader)
+    os.close(writer)
 
 
 class Device(FakeCapture):
