@@ -53,7 +53,8 @@ machine_packages() {
   done
   rm -rf "$root/opt/edge-inspect" "$root/opt/packages"
   mkdir -p "$root/opt/edge-inspect"
-  (cd "$here" && git ls-files -z | tar -c --null -T - ) | tar -x -C "$root/opt/edge-inspect"
+  (cd "$here" && tar -c --exclude=__pycache__ setup.cfg pyproject.toml constraints.txt README.md \
+    LICENSE edge converter trainer) | tar -x -C "$root/opt/edge-inspect"
   mount -t proc proc "$root/proc"
   trap 'umount "$root/proc"' EXIT INT TERM
   chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \

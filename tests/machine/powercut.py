@@ -126,11 +126,11 @@ def live(machine: Machine, chance: random.Random) -> None:
     time.sleep(chance.uniform(1, 6))
 
 
-def run(cuts: int, seed: int, disk_file: Path, command: list[str], *, lies: bool) -> list[str]:
+def run(
+    cuts: int, seed: int, disk: CachedDisk, command: list[str], folder: Path, *, lies: bool
+) -> list[str]:
     """Cuts the power so many times; returns what was wrong, as sentences."""
-    chance, ledger = random.Random(seed), Ledger()
-    folder = Path(tempfile.mkdtemp(prefix="powercut"))
-    broker, disk = Mosquitto(folder / "broker"), CachedDisk(disk_file, lies=lies)
+    chance, ledger, broker = random.Random(seed), Ledger(), Mosquitto(folder / "broker")
     server = DiskServer(disk, folder / "disk")
     broker.start()
     plant = Plant(broker.port)
@@ -167,7 +167,6 @@ def run(cuts: int, seed: int, disk_file: Path, command: list[str], *, lies: bool
         plant.close()
         broker.close()
         server.close()
-        disk.close()
     received = len({body["id"] for body in plant.bodies("result")})
     print(f"{len(ledger.stored)} verdicts stored, {received} received, {disk.flushes} flushes")
     if not received or received == len(ledger.stored):
@@ -184,10 +183,13 @@ def main() -> int:
     parser.add_argument("--lying-disk", action="store_true", help="flushes do nothing")
     parser.add_argument("--qemu", nargs=argparse.REMAINDER, required=True, help="how to emulate")
     asked = parser.parse_args()
-    problems = run(asked.cuts, asked.seed, asked.disk, asked.qemu, lies=asked.lying_disk)
+    lies, disk = asked.lying_disk, CachedDisk(asked.disk, lies=asked.lying_disk)
+    with tempfile.TemporaryDirectory(prefix="powercut") as folder:
+        problems = run(asked.cuts, asked.seed, disk, asked.qemu, Path(folder), lies=lies)
+    disk.close()
     for text in problems[:20]:
         print("BROKEN:", text)
-    if asked.lying_disk:
+    if lies:
         print("the loss was found" if problems else "nothing was found missing")
         return 0 if any("missing" in text for text in problems) else 1
     print("nothing that was stored is missing" if not problems else f"{len(problems)} broken")
