@@ -8,12 +8,10 @@ me=powercut
 . "$here/scripts/machine.sh"
 machine_tools
 machine_root
-disk=$work/powercut.ext4
+disk=$work/powercut.$$.ext4
+trap 'rm -f "$disk"' EXIT
 machine_disk "$disk"
-code=0
 cd "$here"
 # shellcheck disable=SC2046  options are words
 "${PYTHON:-python3}" -m tests.machine.powercut --disk "$disk" "$@" \
-  --qemu qemu-system-x86_64 $(machine_options) || code=$?
-rm -f "$disk"
-exit "$code"
+  --qemu qemu-system-x86_64 $(machine_options)

@@ -11,7 +11,8 @@ limit=${VIVID_LIMIT_S:-2400}
 . "$here/scripts/machine.sh"
 machine_tools
 machine_root
-disk=$work/vivid.ext4 console=$work/vivid.console
+disk=$work/vivid.$$.ext4 console=$work/vivid.$$.console
+trap 'rm -f "$disk"' EXIT
 machine_disk "$disk"
 
 echo "== the machine (at most $limit s; everything it says: $console)"
@@ -20,7 +21,6 @@ timeout "$limit" qemu-system-x86_64 $(machine_options) -nic none -serial stdio -
   -drive "file=$disk,format=raw,if=virtio" \
   -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 init=/opt/init machine.run=tests.cameras.vivid" \
   </dev/null 2>&1 | sed -u 's:\r::g' | tee "$console" | grep --line-buffered -E '^(\||vivid:|Traceback|[A-Za-z.]*Error)' || true
-rm -f "$disk"
 grep -qx 'machine: exit code 0' "$console" || {
   echo "vivid: a row failed, or the machine died or was too slow; see $console"
   exit 1
