@@ -25,3 +25,4 @@ grep -qx 'machine: exit code 0' "$console" || {
   echo "vivid: a row failed, or the machine died or was too slow; see $console"
   exit 1
 }
+rm -f "$console"
