@@ -37,7 +37,7 @@ def check(config_path: Path) -> int:
     checks: list[tuple[str, Callable[[], str]]] = [
         *((f"camera {c.id}", lambda c=c: _camera(c, recipe)) for c in config.cameras),
         ("model", lambda: _model(config)),
-        ("broker", lambda: _broker(config)),
+        ("broker", lambda: check_broker(config)),
         ("disk", lambda: _disk(config)),
     ]
     holds = True
@@ -94,7 +94,8 @@ def _model(config: Config) -> str:
     )
 
 
-def _broker(config: Config) -> str:
+def check_broker(config: Config) -> str:
+    """Which brokers accept us. Raises EdgeInspectError with what each other one says."""
     if config.mqtt.embedded:
         from edge.delivery.embedded import EmbeddedBroker
 

@@ -36,7 +36,7 @@ def await_connack(
         if isinstance(event, Lost):
             raise NotAcceptedError(
                 f"the broker at {at} hung up before it answered ({event.why}); check that "
-                "mqtt.port is its MQTT port, and see its log",
+                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
                 wrong_version=True,
             )
         if closing():

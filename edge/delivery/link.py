@@ -198,6 +198,9 @@ class PahoLink:
             self._emit(Refused(why_tls_spoken_to_plainly(self._at), wrong_version=False))
         elif self._config.tls is not None and not self._answered and "SSL" in why:
             self._emit(Refused(why_not_tls(why, self._at), wrong_version=False))
+        elif self._config.tls is not None and not self._answered:
+            hint = "it may miss or not trust our client certificate: check mqtt.tls.cert"
+            self._emit(Lost(f"{why}; {hint}"))
         else:
             self._emit(Lost(why))
 

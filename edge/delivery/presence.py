@@ -1,12 +1,15 @@
 """Our own `status` topic: the will, `online`, `stopped`, and what others say there about us."""
 
+import logging
 from collections.abc import Callable
 
 from edge.config import Config
-from edge.delivery.events import About, Link, Lost, Received
+from edge.delivery.events import About, Link, Lost, Received, Refusal, Refused
 from edge.delivery.message import status_body
 from edge.delivery.namesake import Namesake
 from edge.environment import Environment
+
+log = logging.getLogger(__name__)
 
 _SAY_ONLINE_S = 1.0  # at most so often against a late will
 
@@ -19,13 +22,22 @@ class Presence:
         self._session, self._environment = session, environment
         self._boot_id = environment.boot_id()
         self._namesake = Namesake(session, config.station, config.client_id, environment.tick)
+        self._deaf: dict[str, str] = {}  # by pattern
         self._due = False
         self._said = 0.0
 
-    @property
-    def fault(self) -> str:
-        """The sentence when somebody else uses our name."""
-        return self._namesake.fault
+    def faults(self) -> list[str]:
+        """Who else uses our name, and what we cannot hear."""
+        return [text for text in (self._namesake.fault, *self._deaf.values()) if text]
+
+    def deaf(self, event: Refusal) -> None:
+        """The broker does not let us subscribe."""
+        sentence = (
+            f"the broker does not let us subscribe to {event.pattern} ({event.why}); allow this "
+            "user to read it"
+        )
+        log.error("delivery: %s", sentence)
+        self._deaf[event.pattern] = sentence
 
     def will(self) -> tuple[str, bytes]:
         """Topic and body of what the broker says when the connection is lost."""
@@ -37,9 +49,10 @@ class Presence:
             self._due = True
             wake()
 
-    def lost(self, event: Lost, lived_s: float) -> None:
+    def lost(self, event: Lost | Refused, lived_s: float) -> None:
         """A connection that had been accepted has ended."""
-        self._namesake.lost(event, lived_s)
+        self._deaf.clear()
+        self._namesake.lost(event if isinstance(event, Lost) else Lost(event.why), lived_s)
 
     def due(self, now: float) -> bool:
         """Whether `online` has to be said again."""

@@ -11,6 +11,7 @@ from edge.delivery.backoff import Backoff
 from edge.delivery.brokers import Brokers
 from edge.delivery.events import (
     Answered,
+    Connected,
     Event,
     Link,
     LinkFactory,
@@ -22,6 +23,7 @@ from edge.delivery.events import (
     Refused,
     ReplyTo,
 )
+from edge.delivery.flight import Flight
 from edge.delivery.handshake import NotAcceptedError, await_connack
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
@@ -58,7 +60,7 @@ class Publisher:
     ) -> None:
         """`may_send`: asked before rows are handed over; False leaves them in the outbox."""
         self.state: State = "connecting"
-        self.why = ""
+        self.why = ""  # there is no connection; empty when there is one
         self.reconnects = 0
         self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
         self._topic = config.topic
@@ -81,12 +83,9 @@ class Publisher:
         self._closing: tuple[float, str] | None = None
         self._moving_to: Config | None = None
         self._reported: set[str] = set()
-        self._refusals: dict[str, str] = {}  # of subscriptions, by pattern
         self._wrong_version = self._lasted = False
-        self._window = 1
-        self._bound_s = 0.0  # for a PUBACK
         self._since = 0.0  # when this connection was accepted
-        self._in_flight: dict[int, tuple[int, float]] = {}  # mid -> seq (0: none), when
+        self._flight = Flight()
 
     @property
     def beat(self) -> float:
@@ -115,8 +114,7 @@ class Publisher:
 
     def faults(self) -> list[str]:
         """What stands between the box and its plant, a sentence each."""
-        found = [self.why, self._lanes.trouble, self._presence.fault, *self._refusals.values()]
-        return [sentence for sentence in found if sentence]
+        return [text for text in (self.why, self._lanes.trouble) if text] + self._presence.faults()
 
     def wake(self) -> None:
         """New rows are in the outbox."""
@@ -147,7 +145,10 @@ class Publisher:
         """Until closed: connect, serve the connection until it is lost, wait, again."""
         while self._closing is None:
             if self._moving_to is not None:
-                self._move()
+                config, self._moving_to = self._moving_to, None
+                self._speak_as(config)
+                self._backoff.reset()
+                log.info("delivery: connecting anew, as config.yaml says now")
             self._wrong_version = False
             try:
                 self._serve()
@@ -163,13 +164,6 @@ class Publisher:
                 self._inbox.pass_time(self._backoff.next(), self._is_leaving)
             self.state = "connecting"
         self.state = "stopped"
-
-    def _move(self) -> None:
-        config, self._moving_to = self._moving_to, None
-        assert config is not None
-        self._speak_as(config)
-        self._backoff.reset()
-        log.info("delivery: connecting anew, as config.yaml says now")
 
     def _speak_as(self, config: Config) -> None:
         self._keepalive_s = config.mqtt.keepalive_s
@@ -189,9 +183,7 @@ class Publisher:
                 self._is_leaving,
                 self.at,
             )
-            self._window = max(1, min(WINDOW, accepted.receive_maximum))
-            self._bound_s = _SILENT * (accepted.keepalive_s or self._keepalive_s)
-            self._greet(link)
+            self._greet(link, accepted)
             while self._moving_to is None and not self._finished():
                 self._handle(self._inbox.next(self._fill(link)))
                 self._watch(link)
@@ -210,17 +202,16 @@ class Publisher:
             name = event.topic.removeprefix(f"{self._topic}/request/")
             self.on_request(name, event.body, event.retained, event.reply_to)
 
-    def _greet(self, link: Link) -> None:
+    def _greet(self, link: Link, accepted: Connected) -> None:
         if self._reported:
             self.reconnects += 1
         log.info("delivery: connected to the broker at %s, MQTT %s", self.at, self.version)
         self.state, self.why, self._reported = "online", "", {"online"}
-        self._lasted = False
-        self._since = self._environment.tick()
-        self._in_flight.clear()
-        self._refusals.clear()
-        self._lanes.begin(self._window)
-        self._in_flight[self._presence.online(link, self._since)] = 0, self._since
+        self._lasted, self._since = False, self._environment.tick()
+        window = max(1, min(WINDOW, accepted.receive_maximum))
+        self._flight.begin(window, _SILENT * (accepted.keepalive_s or self._keepalive_s))
+        self._lanes.begin(window)
+        self._flight.add(self._presence.online(link, self._since), self._since)
         self._announcements.connected()
         link.subscribe(self._presence.topic)
         if self.on_request is not None:
@@ -230,55 +221,43 @@ class Publisher:
         """Hands the broker as many messages as its window has room for. Returns for how many
         seconds nothing more is due, if nothing happens."""
         now = self._environment.tick()
-        if self._room and self._presence.due(now):
-            self._in_flight[self._presence.online(link, now)] = 0, now
-        for said in self._announcements.take(self._room):
+        if self._flight.room and self._presence.due(now):
+            self._flight.add(self._presence.online(link, now), now)
+        for said in self._announcements.take(self._flight.room):
             try:
                 mid = link.publish(said.topic, said.body, retain=said.retain, about=said.about)
             except OversizeError as error:
                 log.error("delivery: %s cannot be published: %s", said.topic, error)
             else:
-                self._in_flight[mid] = 0, now
+                self._flight.add(mid, now)
         if not self._may_send():
             return _TICK_S
-        if self._room:
-            for row, replayed in self._lanes.next(self._room):
+        if self._flight.room:
+            for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
         return self._lanes.wait_s(_TICK_S)
 
     def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)
-        left_s = self._max_age_s - self._view.age_s(row)
-        about = about_result(body, left_s) if self.version == "5" else None
+        about = about_result(body, self._max_age_s - self._view.age_s(row))
         try:
             mid = link.publish(f"{self._topic}/result", body, retain=False, about=about)
         except OversizeError as error:
             self._lanes.park(row.seq, "too_large", str(error))
         else:
-            self._in_flight[mid] = row.seq, now
-
-    @property
-    def _room(self) -> int:
-        return max(0, self._window - len(self._in_flight))
+            self._flight.add(mid, now, row.seq)
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
-            lost = event if isinstance(event, Lost) else Lost(event.why)
-            self._presence.lost(lost, self._environment.tick() - self._since)
+            self._presence.lost(event, self._environment.tick() - self._since)
             raise LinkError(f"the connection to the broker is lost ({event.why})")
         if isinstance(event, Answered):
-            seq, _ = self._in_flight.pop(event.mid, (0, 0.0))
-            if seq:
+            if seq := self._flight.answered(event.mid):
                 self._lanes.settle(seq, event.code, event.why)
             elif event.code >= 0x80:
                 log.error("delivery: the broker refuses an announcement: %s", event.why)
         elif isinstance(event, Refusal):
-            sentence = (
-                f"the broker does not let us subscribe to {event.pattern} ({event.why}); allow "
-                "this user to read it"
-            )
-            log.error("delivery: %s", sentence)
-            self._refusals[event.pattern] = sentence
+            self._presence.deaf(event)
 
     def _watch(self, link: Link) -> None:
         """A connection that looks alive and is not is thrown away. Raises LinkError."""
@@ -287,9 +266,8 @@ class Publisher:
             self._lasted = True
             self._backoff.reset()
             self._brokers.lasts()
-        oldest = next(iter(self._in_flight.values()), None)
-        if oldest is not None and now - oldest[1] > self._bound_s:
-            raise LinkError(f"the broker has not acknowledged a message for {self._bound_s:g} s")
+        if self._flight.overdue(now):
+            raise LinkError(f"no answer to a message for {self._flight.bound_s:g} s")
         if self._inbox.empty() and not link.alive() and self._inbox.empty():
             raise LinkError("the connection's thread has ended")
 
@@ -301,7 +279,7 @@ class Publisher:
             return False
         if self._environment.tick() >= self._closing[0]:
             return True
-        if self._in_flight or self._announcements.replies_wait():
+        if not self._flight.empty or self._announcements.replies_wait():
             return False
         return not self._may_send() or self._lanes.empty()
 
