@@ -205,7 +205,7 @@ class Publisher:
     def _greet(self, link: Link, accepted: Connected) -> None:
         if self._reported:
             self.reconnects += 1
-        log.info("delivery: connected to the broker at %s, MQTT %s", self.at, self.version)
+        log.info("delivery: connected to the broker, MQTT %s, at %s", self.version, self.at)
         self.state, self.why, self._reported = "online", "", {"online"}
         self._lasted, self._since = False, self._environment.tick()
         window = max(1, min(WINDOW, accepted.receive_maximum))
