@@ -7,7 +7,8 @@ also when the row is long gone. Below the cap nothing is lost; at the cap the ol
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,22 +63,32 @@ class OutboxStats:
 class OutboxView:
     """Reads the file, for a thread that never writes it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         """Opens the file, which an `Outbox` has created. Raises OutboxError."""
-        self._path = path
+        self._path, self._now = path, now
         with _naming(path, "opened"):
             self._db = _connect(path)
             self._db.execute("PRAGMA query_only=ON")
 
-    def batch(self, after: int, limit: int) -> list[Row]:
-        """The oldest rows with `seq` above `after` that may be sent, in order."""
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+        """The oldest rows with `seq` above `after` (and below `before`) that may be sent, in
+        order."""
         with _naming(self._path, "read"):
             found = self._db.execute(
-                "SELECT seq, stored_at, body FROM outbox WHERE seq > ? AND parked IS NULL "
-                "ORDER BY seq LIMIT ?",
-                (after, limit),
+                "SELECT seq, stored_at, body FROM outbox WHERE seq > ? AND seq < ? "
+                "AND parked IS NULL ORDER BY seq LIMIT ?",
+                (after, before if before is not None else 2**63 - 1, limit),
             )
             return [Row(*row) for row in found]
+
+    def newest(self) -> int:
+        """The highest number that was ever stored."""
+        with _naming(self._path, "read"):
+            return _last_seq(self._db)
+
+    def age_s(self, row: Row) -> float:
+        """Seconds that a row has waited."""
+        return self._now() - row.stored_at
 
     def is_judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was ever stored."""
