@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-capture lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -37,6 +37,14 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
 	$(BIN)/python -m tests.cameras.table
 	$(BIN)/python -m benchmarks.camera_faults --count 1000
+	$(BIN)/python -m benchmarks.hung_camera
+	$(SUDO) sh scripts/vivid.sh || [ $$? = 2 ]
+
+test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulated machine (Debian amd64, root)
+	$(SUDO) sh scripts/vivid.sh
+
+test-powercut: $(INSTALLED)-test mosquitto ## an emulated box loses its power 20 times in mid-write (Debian amd64, root)
+	$(SUDO) env PYTHON=$(abspath $(BIN))/python sh scripts/powercut.sh
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.mqttconfig import MqttConfig, Port
 from edge.section import Section
-from edge.snapshotconfig import SnapshotsConfig
 from edge.terms import Durability, OutputKind, Runtime
 from edge.triggering import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
 from edge.trustconfig import TrustConfig
@@ -20,15 +20,6 @@ STATE = Path("/var/lib/edge-inspect")
 
 Level = Literal["debug", "info", "warning", "error"]
 TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\x00-\x1f]+$")]
-TopicPrefix = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*$",
-    ),
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 # Cameras with a driver, which may hang or crash: each is read in a process of its own.
@@ -149,60 +140,6 @@ class DecisionConfig(Section):
         return self
 
 
-class TLSConfig(Section):
-    """Encryption to the broker. `ca` None: the system's certificates."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    @model_validator(mode="after")
-    def _pair(self) -> "TLSConfig":
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key go together; set both or none")
-        return self
-
-
-class MqttConfig(Section):
-    """The broker, and the names under which this box speaks."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: Port | None = None
-    username: str | None = None
-    password_file: Path | None = None
-    tls: TLSConfig | None = None
-    prefix: TopicPrefix = "inspection"
-    client_id: str | None = Field(default=None, min_length=1, max_length=128)
-    version: Literal["auto", "5", "3.1.1"] = Field(
-        default="auto",
-        json_schema_extra={"enum": ["auto", "5", 5, "3.1.1"], "type": ["string", "integer"]},
-    )
-    embedded: bool = False
-    keepalive_s: int = Field(default=30, ge=5, le=3600)
-    max_requests_per_s: float = Field(default=100, ge=1, le=10_000)
-    snapshots: SnapshotsConfig = SnapshotsConfig()
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _written_as_number(cls, version: object) -> object:
-        return "5" if version == 5 and not isinstance(version, bool) else version
-
-    @model_validator(mode="after")
-    def _embedded_is_plain(self) -> "MqttConfig":
-        if self.embedded and (self.tls is not None or self.version == "5"):
-            raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
-        if self.embedded and self.username is not None:
-            raise ValueError("the embedded broker asks nobody for a name; remove username")
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file without username; set both")
-        return self
-
-    @property
-    def effective_port(self) -> int:
-        """The port said, or MQTT's own: 1883, 8883 with TLS."""
-        return self.port or (8883 if self.tls else 1883)
-
-
 class OutboxConfig(Section):
     """Where verdicts wait for the broker, how many megabytes and how many hours at most, and how
     sure a verdict must be before it is announced."""
@@ -269,6 +206,11 @@ class Config(Section):
     def topic(self) -> str:
         """`<prefix>/<station>`, the base of every topic."""
         return f"{self.mqtt.prefix}/{self.station}"
+
+    @property
+    def client_id(self) -> str:
+        """The name under which the broker knows this box."""
+        return self.mqtt.client_id or f"edge-inspect-{self.station}"
 
 
 def mask_credentials(source: str) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,13 @@ _PATHS: tuple[Loc, ...] = (
     ("mqtt", "tls", "ca"),
     ("mqtt", "tls", "cert"),
     ("mqtt", "tls", "key"),
+    ("mqtt", "tls", "key_password_file"),
     ("web", "token_file"),
 )
 _READ_AT_START = _PATHS[3:]
 _CAMERA_PATHS = ("credentials_file", "move_to")
-_SECRETS = {"password_file", "token_file", "credentials_file"}
+_SECRETS = {"password_file", "key_password_file", "token_file", "credentials_file"}
+_CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
 _PLAIN = {
     "missing": "is missing; add it",
@@ -190,7 +193,7 @@ def _cameras(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
     for loc, holder, value in _strings_at(data, _PATHS):
-        holder[loc[-1]] = str(folder / value)
+        holder[loc[-1]] = _credential(value) or str(folder / value)
     for _, camera in _cameras(data):
         kind, _, rest = str(camera.get("source")).partition(":")
         if kind in ("folder", "replay") and rest:
@@ -198,6 +201,14 @@ def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
         for key in _CAMERA_PATHS:
             if isinstance(camera.get(key), str):
                 camera[key] = str(folder / camera[key])
+
+
+def _credential(value: str) -> str | None:
+    """`credential:NAME` as the file that systemd's LoadCredential=NAME:… makes of it."""
+    prefix, colon, name = value.partition(":")
+    if prefix != "credential" or not colon or not name or "/" in name:
+        return None
+    return f"{os.environ.get('CREDENTIALS_DIRECTORY', _CREDENTIALS)}/{name}"
 
 
 def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:

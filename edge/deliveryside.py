@@ -111,18 +111,16 @@ class DeliverySide:
         self._receipts.close()
         self._store.close()
 
-    @property
-    def _client_id(self) -> str:
-        return self._config.mqtt.client_id or f"edge-inspect-{self._config.station}"
-
     def _link(
         self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
     ) -> Link:
-        return PahoLink(self._config.mqtt, self._client_id, version, will, on_event)
+        config, broker = self._config, self.publisher.broker
+        return PahoLink(config.mqtt, config.client_id, version, will, on_event, broker=broker)
 
     def _picture_link(self, on_event: Callable[[Event], None]) -> Link:
-        client_id, version = f"{self._client_id}-pictures", self.publisher.version
-        return PahoLink(self._config.mqtt, client_id, version, None, on_event)
+        config, broker, version = self._config, self.publisher.broker, self.publisher.version
+        client_id = f"{config.client_id}-pictures"
+        return PahoLink(config.mqtt, client_id, version, None, on_event, broker=broker)
 
     def _somebody_listens(self) -> bool:
         """The embedded broker keeps nothing: what nobody hears stays in the outbox."""

@@ -229,6 +229,13 @@ BREAKAGES = [
         "tests/edge/capture/test_reader_trust.py",
     ),
     Breakage(
+        "a picture that its driver marks as damaged is judged",
+        "edge/capture/v4l2marks.py",
+        "bool(min(waiting)[1] & _ERROR)",
+        "False",
+        "tests/edge/capture/test_v4l2marks.py",
+    ),
+    Breakage(
         "an old picture is fresh",
         "edge/capture/trust.py",
         "if age_s <= self._limits.max_age_s:",

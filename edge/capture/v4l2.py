@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.capture.camera import DrivenCamera, Look, Pixels
 from edge.capture.v4l2controls import set_controls
+from edge.capture.v4l2marks import Marks, opened
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError, PictureError
@@ -35,6 +36,7 @@ class V4L2Camera(DrivenCamera):
             )
         if not os.access(device, os.R_OK | os.W_OK):
             raise CameraError(f"{self._name}: no permission; add the user to the group `video`")
+        before = opened(device)
         self._capture = opener(str(device), cv2.CAP_V4L2)
         if not self._capture.isOpened():
             self._capture.release()
@@ -50,16 +52,26 @@ class V4L2Camera(DrivenCamera):
         self._raw = self._fourcc() in _MJPEG
         if self._raw:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        self._taken: float | None = None
+        held = opened(device) - before  # none when the opener is no driver's
+        self._marks = Marks(held.pop()) if held else None
+        self._running = self._damaged = False
 
     def grab(self, stop: Stop) -> bool:  # noqa: ARG002  OpenCV cannot be interrupted
         """The next frame. Raises CameraError when none comes."""
+        # OpenCV starts the camera with its first grab; that picture is not judged.
+        self._damaged = self._running and self._marks is not None and self._marks.next_is_damaged()
         if not self._capture.grab():
             raise CameraError(f"{self._name}: delivers no picture; check the cable and the power")
+        self._running = True
         return True
 
     def retrieve(self, target: Pixels | None) -> Look:
-        """The picture of that frame. OpenCV may answer True without one."""
+        """The picture of that frame. OpenCV may answer True without one, or with a damaged one."""
+        if self._damaged:
+            return Look(
+                None,
+                fault=f"{self._name}: the driver marks a picture as damaged; check cable and hub",
+            )
         if self._raw:
             return self._decoded()
         taken, pixels = self._capture.retrieve(target)
@@ -106,7 +118,8 @@ class V4L2Camera(DrivenCamera):
         ):
             if value is not None:
                 self._capture.set(prop, value)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the frame read is then at most one old
+        # OpenCV holds one, so one can be looked at before it is read; no more, so none is old.
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
 
     def _fourcc(self) -> str:
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC))

@@ -4,13 +4,15 @@ import contextlib
 import os
 import queue
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
-from edge.delivery.link import Connected, Event, Lost, PahoLink, Protocol_, Refused
+from edge.delivery.handshake import NotAcceptedError, await_connack
+from edge.delivery.link import Event, LinkError, PahoLink, Protocol_
 from edge.delivery.outboxview import OutboxView
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
@@ -20,7 +22,6 @@ from edge.inspection.preprocess import InputSpec
 from edge.modelside import inspector_from
 from edge.operation.viewing import disagreement, view_of
 
-_CONNACK_S = 5.0
 _DISK_FREE_MB = 50.0
 
 
@@ -36,7 +37,7 @@ def check(config_path: Path) -> int:
     checks: list[tuple[str, Callable[[], str]]] = [
         *((f"camera {c.id}", lambda c=c: _camera(c, recipe)) for c in config.cameras),
         ("model", lambda: _model(config)),
-        ("broker", lambda: _broker(config)),
+        ("broker", lambda: check_broker(config)),
         ("disk", lambda: _disk(config)),
     ]
     holds = True
@@ -93,7 +94,8 @@ def _model(config: Config) -> str:
     )
 
 
-def _broker(config: Config) -> str:
+def check_broker(config: Config) -> str:
+    """Which brokers accept us. Raises EdgeInspectError with what each other one says."""
     if config.mqtt.embedded:
         from edge.delivery.embedded import EmbeddedBroker
 
@@ -101,31 +103,57 @@ def _broker(config: Config) -> str:
         broker.start()
         broker.stop()
         return f"embedded, {config.mqtt.host}:{config.mqtt.effective_port} is free"
+    answers = [_reach(config, broker) for broker in config.mqtt.brokers]
+    silent = [why for why, reached in answers if not reached]
+    if silent:
+        raise RefusedError("; ".join(silent))
+    return "; ".join(text for text, _ in answers)
+
+
+def _reach(config: Config, broker: tuple[str, int]) -> tuple[str, bool]:
+    """What one broker says, and whether it accepts us."""
     version = config.mqtt.version
     tried: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
-    why = ""
+    first = ""
     for protocol in tried:
-        why = _connect(config, protocol)
+        why, other_version = _connect(config, broker, protocol)
         if not why:
-            return f"{config.mqtt.host}:{config.mqtt.effective_port}, MQTT {protocol}"
-    raise RefusedError(why)
+            return f"{broker[0]}:{broker[1]}, MQTT {protocol}", True
+        first = first or why
+        if not other_version:
+            break
+    return first, False
 
 
-def _connect(config: Config, protocol: Protocol_) -> str:
-    """Empty when the broker accepts us, else why not."""
+def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> tuple[str, bool]:
+    """Why the broker does not accept us, empty when it does; and whether it might in another
+    version of MQTT."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     will = (f"{config.topic}/check", b"")
     # Another client id than the daemon's: a check must not throw the running daemon off.
-    link = PahoLink(config.mqtt, f"edge-inspect-check-{os.getpid()}", protocol, will, events.put)
+    client_id = f"edge-inspect-check-{os.getpid()}"
+    link = PahoLink(config.mqtt, client_id, protocol, will, events.put, broker=broker)
     with _closing(link):
-        link.open()
         try:
-            event = events.get(timeout=_CONNACK_S)
-        except queue.Empty:
-            return f"does not answer in {_CONNACK_S:g} s"
-        if isinstance(event, Connected):
-            return ""
-        return event.why if isinstance(event, Refused | Lost) else "speaks out of turn"
+            link.open()
+            await_connack(
+                lambda seconds: _next(events, seconds),
+                time.monotonic,
+                lambda: False,
+                f"{broker[0]}:{broker[1]}",
+            )
+        except NotAcceptedError as error:
+            return str(error), error.wrong_version
+        except LinkError as error:
+            return str(error), False
+    return "", False
+
+
+def _next(events: "queue.SimpleQueue[Event]", seconds: float) -> Event | None:
+    try:
+        return events.get(timeout=seconds)
+    except queue.Empty:
+        return None
 
 
 @contextlib.contextmanager

@@ -5,95 +5,74 @@ sent, and what is sent again, is decided by the publisher from the outbox.
 """
 
 import contextlib
+import functools
 import logging
 import socket
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.config import MqttConfig
-from edge.errors import EdgeInspectError
+from edge.delivery.events import (
+    About,
+    Answered,
+    Connected,
+    Event,
+    Link,
+    Lost,
+    Protocol_,
+    Received,
+    Refusal,
+    Refused,
+    ReplyTo,
+)
+from edge.delivery.network import Network, no_connection
+from edge.delivery.tls import context_from, read_secret
+from edge.delivery.troubles import (
+    TAKEN_OVER,
+    Address,
+    LinkError,
+    why_not_open,
+    why_not_tls,
+    why_refused,
+    why_tls_spoken_to_plainly,
+)
+from edge.mqttconfig import MqttConfig
+
+__all__ = [
+    "About",
+    "Answered",
+    "Connected",
+    "Event",
+    "Link",
+    "LinkError",
+    "Lost",
+    "OversizeError",
+    "PahoLink",
+    "Protocol_",
+    "Received",
+    "Refusal",
+    "Refused",
+    "ReplyTo",
+]
 
 log = logging.getLogger(__name__)
 
-Protocol_ = Literal["5", "3.1.1"]
 CONNECT_TIMEOUT_S = 5.0
+_QOS_TOO_LOW = 0x9B
+_WRONG_VERSION = 0x84
 
 
-class LinkError(EdgeInspectError):
-    """There is no connection; the sentence says why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker has accepted us; `receive_maximum` is how much it takes unacknowledged."""
-
-    receive_maximum: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The broker has answered, and the answer is no."""
-
-    why: str
-    wrong_version: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection is gone."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """PUBACK for message `mid`; `code` is 0 or MQTT 5's reason, `why` its words."""
-
-    mid: int
-    code: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message on a topic that was subscribed to."""
-
-    topic: str
-    body: bytes
-    retained: bool
-
-
-Event = Connected | Refused | Lost | Answered | Received
-
-
-class Link(Protocol):
-    """A connection. It exists so that the publisher can be tested against a broker that lies."""
-
-    def open(self) -> None:
-        """Starts connecting; the outcome comes as an event. Raises LinkError."""
-        ...
-
-    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
-        """Sends with QoS 1 and returns the `mid` its Answered will carry. Raises LinkError."""
-        ...
-
-    def subscribe(self, pattern: str) -> None:
-        """Asks for the messages on the topics of a pattern. Raises LinkError."""
-        ...
-
-    def close(self) -> None:
-        """Says goodbye, so that the broker sends no will. No event comes afterwards."""
-        ...
+class OversizeError(LinkError):
+    """A message that is larger than the broker takes; sending it would end the connection."""
 
 
 class PahoLink:
-    """A real connection through paho-mqtt. Events come on paho's thread."""
+    """A real connection through paho-mqtt. Events come on the connection's own thread."""
 
     def __init__(
         self,
@@ -102,101 +81,165 @@ class PahoLink:
         version: Protocol_,
         will: tuple[str, bytes] | None,
         on_event: Callable[[Event], None],
+        *,
+        broker: tuple[str, int] | None = None,
     ) -> None:
-        """`will`: topic and body of what the broker says, retained, when the connection is lost."""
-        self._config = config
+        """`will`: topic and body of what the broker says, retained, when the connection is lost.
+        `broker`: host and port, None: the first of `config`."""
+        self._config, self._client_id, self._version = config, client_id, version
+        self._at = Address(config, *(broker or config.brokers[0]))
         self._on_event = on_event
-        self._closed = False
-        self._client = paho.Client(
+        self._closed = self._over = self._answered = False
+        self._largest: int | None = None
+        self._retains = True
+        self._subscribing: dict[int, str] = {}
+        self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=paho.MQTTv5 if version == "5" else paho.MQTTv311,
             clean_session=None if version == "5" else True,
             reconnect_on_failure=False,
+            transport=config.transport,
         )
-        self._client.connect_timeout = CONNECT_TIMEOUT_S
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.suppress_exceptions = True  # paho ends its loop on one; `_guarded` logs them first
         if will is not None:
-            self._client.will_set(will[0], will[1], qos=1, retain=True)
-        self._client.on_connect = self._connected
-        self._client.on_disconnect = self._disconnected
-        self._client.on_publish = self._published
-        self._client.on_message = self._received
-        self._client.on_subscribe = self._subscribed
-        self._client.on_socket_open = self._opened
+            client.will_set(will[0], will[1], qos=1, retain=True)
+        client.on_connect = _guarded(self._connected)
+        client.on_disconnect = _guarded(self._disconnected)
+        client.on_publish = _guarded(self._published)
+        client.on_message = _guarded(self._received)
+        client.on_subscribe = _guarded(self._subscribed)
+        client.on_socket_open = _guarded(self._opened)
+        self._network = Network(client, self._connect, self._ended)
 
     def open(self) -> None:
-        """Opens the TCP (or TLS) connection and sends CONNECT. Raises LinkError."""
-        config, where = self._config, f"{self._config.host}:{self._config.effective_port}"
+        """Opens the TCP, TLS or WebSocket connection and sends CONNECT. Raises LinkError."""
         self._use_secrets()
         try:
-            self._client.connect(config.host, config.effective_port, keepalive=config.keepalive_s)
-        except ssl.SSLError as error:
-            why = error.reason or str(error)
-            raise LinkError(f"no TLS with the broker at {where} ({why}); check mqtt.tls") from error
-        except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise LinkError(
-                f"no broker answers at {where} ({why}); check mqtt.host and mqtt.port, and that "
-                "the broker runs"
-            ) from error
-        self._client.loop_start()
+            self._network.open()
+        except Exception as error:
+            why = why_not_open(error, self._at)
+            raise LinkError(why) from error
 
-    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
-        """Sends with QoS 1. Raises LinkError when there is no connection."""
-        info = self._client.publish(topic, body, qos=1, retain=retain)
+    def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
+        """Sends with QoS 1. Raises LinkError when there is no connection, OversizeError when the
+        broker would end the connection over it."""
+        properties = None
+        if self._version == "5" and about is not None:
+            properties = _properties(about)
+        if self._largest is not None:
+            packed = 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho's
+            size = 5 + 2 + len(topic.encode()) + 2 + packed + len(body)
+            if size > self._largest:
+                raise OversizeError(
+                    f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
+                    "its max_packet_size"
+                )
+        info = self._client.publish(
+            topic, body, qos=1, retain=retain and self._retains, properties=properties
+        )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise LinkError(f"cannot send ({paho.error_string(info.rc)})")
+            raise no_connection(info.rc)
+        self._network.wake()
         return info.mid
 
     def subscribe(self, pattern: str) -> None:
         """QoS 1. Raises LinkError when there is no connection."""
-        code, _mid = self._client.subscribe(pattern, qos=1)
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        code, mid = self._client.subscribe(pattern, qos=1)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
+        self._subscribing[mid] = pattern
+        self._network.wake()
+
+    def alive(self) -> bool:
+        """Whether the connection's thread runs."""
+        return self._network.alive
 
     def close(self) -> None:
-        """Disconnects and ends paho's thread."""
+        """Disconnects and ends the thread; a peer that does not read delays it by a second."""
         self._closed = True
-        self._client.disconnect()
-        self._client.loop_stop()
+        with contextlib.suppress(OSError, ValueError):
+            self._client.disconnect()
+        self._network.close()
+
+    def _connect(self) -> None:
+        self._client.connect(self._at.host, self._at.port, keepalive=self._config.keepalive_s)
 
     def _use_secrets(self) -> None:
-        config = self._config
-        try:
-            if config.username is not None:
-                self._client.username_pw_set(config.username, self._password())
-            if config.tls is not None:
-                tls = config.tls
-                ca, cert, key = (str(p) if p else None for p in (tls.ca, tls.cert, tls.key))
-                self._client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
-        except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise LinkError(
-                f"mqtt.password_file or mqtt.tls: a file cannot be used ({why}); check the paths, "
-                "their permissions and contents"
-            ) from error
-
-    def _password(self) -> str | None:
-        path = self._config.password_file
-        return None if path is None else path.read_text(encoding="utf-8").rstrip("\r\n")
+        config, client = self._config, self._client
+        if config.username is not None:
+            path = config.password_file
+            password = None if path is None else read_secret(path, "mqtt.password_file")
+            client.username_pw_set(config.username, password)
+        if config.tls is not None:
+            context = context_from(config.tls)
+            client.tls_set_context(context)
+            if config.tls.insecure_skip_hostname:
+                client.tls_insecure_set(True)
+                log.warning(
+                    "mqtt.tls.insecure_skip_hostname: any certificate of the authority passes for "
+                    "the broker at %s; remove it when the certificate carries the right name",
+                    self._at,
+                )
+        if config.transport == "websockets":
+            client.ws_set_options(path=config.ws_path)
 
     def _emit(self, event: Event) -> None:
+        if isinstance(event, Lost | Refused):
+            if self._over:
+                return  # the first reason is the one that says most
+            self._over = True
         if not self._closed:
             self._on_event(event)
+
+    def _ended(self, why: str, tls_alert: bool) -> None:
+        if tls_alert:
+            self._emit(Refused(why_tls_spoken_to_plainly(self._at), wrong_version=False))
+        elif self._config.tls is not None and not self._answered and "SSL" in why:
+            self._emit(Refused(why_not_tls(why, self._at), wrong_version=False))
+        elif self._config.tls is not None and not self._answered:
+            hint = "it may miss or not trust our client certificate: check mqtt.tls.cert"
+            self._emit(Lost(f"{why}; {hint}"))
+        else:
+            self._emit(Lost(why))
 
     def _connected(
         self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Any
     ) -> None:
+        self._answered = True
         if code.is_failure:
-            why = str(code)
-            self._emit(Refused(_plain(why, self._config), why == "Unsupported protocol version"))
+            wrong = int(code.value) == _WRONG_VERSION
+            self._emit(Refused(self._why(int(code.value), str(code), properties), wrong))
             return
-        self._emit(Connected(int(getattr(properties, "ReceiveMaximum", 65535))))
+        if getattr(properties, "MaximumQoS", 1) < 1:
+            self._emit(Refused(self._why(_QOS_TOO_LOW, "QoS not supported", None), False))
+            return
+        self._largest = getattr(properties, "MaximumPacketSize", None)
+        self._retains = bool(getattr(properties, "RetainAvailable", 1))
+        if not self._retains:
+            log.warning("delivery: %s", self._why(0x9A, "Retain not supported", None))
+        most = int(getattr(properties, "ReceiveMaximum", 65535))
+        self._emit(Connected(most, int(self._client.keepalive)))
 
     def _disconnected(
-        self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
+        self, _client: Any, _data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
-        self._emit(Lost(str(code)))
+        if not getattr(flags, "is_disconnect_packet_from_server", False):
+            return  # the network thread ends by it, and says why
+        number = int(code.value)
+        self._emit(Lost(self._why(number, str(code), properties), number == TAKEN_OVER))
+
+    def _why(self, code: int, words: str, properties: Any) -> str:
+        elsewhere = str(getattr(properties, "ServerReference", "") or "")
+        said = str(getattr(properties, "ReasonString", "") or "")
+        return why_refused(
+            code,
+            f"{words}: {said[:200]}" if said else words,
+            self._at,
+            self._client_id,
+            elsewhere[:200],
+        )
 
     def _published(
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
@@ -204,42 +247,53 @@ class PahoLink:
         self._emit(Answered(mid, int(code.value), str(code)))
 
     def _subscribed(
-        self, _client: Any, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any
+        self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
     ) -> None:
+        pattern = self._subscribing.pop(mid, "")
         for code in codes:
             if code.is_failure:
-                log.error(
-                    "delivery: the broker refuses our subscription (%s): no request is heard; "
-                    "allow this user to read <prefix>/<station>/request/+",
-                    code,
-                )
+                self._emit(Refusal(pattern, str(code)))
 
     def _opened(self, _client: Any, _data: Any, sock: Any) -> None:
         # Nagle's algorithm holds a small packet back until the one before is acknowledged, which
         # the other side delays by up to 40 ms: an answer must not wait for that.
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError, AttributeError):
+            plain = getattr(sock, "_socket", sock)  # paho's wrapper for WebSockets
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            return  # no topic of ours, and paho's thread would end by it
-        self._emit(Received(topic, bytes(message.payload), bool(message.retain)))
+            return  # no topic of ours
+        properties = message.properties
+        to = getattr(properties, "ResponseTopic", None)
+        correlation = getattr(properties, "CorrelationData", None)
+        reply_to = None if to is None and correlation is None else ReplyTo(to, correlation)
+        self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
 
 
-def _plain(why: str, config: MqttConfig) -> str:
-    where = f"the broker at {config.host}:{config.effective_port}"
-    if why in ("Bad user name or password", "Not authorized"):
-        user = (
-            "a client without user name"
-            if config.username is None
-            else f"the user {config.username!r}"
-        )
-        return (
-            f"{where} refuses {user} ({why}); check mqtt.username and mqtt.password_file, "
-            "and the broker's users"
-        )
-    if why == "Client identifier not valid":
-        return f"{where} refuses the client id ({why}); set mqtt.client_id"
-    return f"{where} refuses us ({why}); see the broker's log"
+def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
+    """What a broker sends may be anything: a fault of ours over it is logged, and ends nothing."""
+
+    @functools.wraps(callback)
+    def guarded(*arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception:  # the outermost door of paho's loop
+            log.exception("mqtt: unexpected fault in a callback")
+
+    return guarded
+
+
+def _properties(about: About) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+    properties.PayloadFormatIndicator = 1
+    properties.ContentType = about.content_type
+    if about.user:
+        properties.UserProperty = list(about.user.items())
+    if about.expiry_s is not None:
+        properties.MessageExpiryInterval = max(1, min(about.expiry_s, 2**32 - 1))
+    if about.correlation is not None:
+        properties.CorrelationData = about.correlation
+    return properties

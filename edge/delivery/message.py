@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from edge.delivery.events import About
 from edge.part import Part
 from edge.verdict import Rule, Verdict
 
@@ -91,6 +92,15 @@ def stored_body(verdict: Verdict, seq: int) -> bytes:
 def sent_body(stored: bytes, *, replayed: bool) -> bytes:
     """What goes on the wire: the stored body with `replayed` as its last member."""
     return stored[:-1] + (b',"replayed":true}' if replayed else b',"replayed":false}')
+
+
+def about_result(sent: bytes, left_s: float) -> About:
+    """MQTT 5's properties of a result: what a broker's rule may sort by, copied from the body, and
+    the seconds until the outbox itself would drop it."""
+    body = json.loads(sent)
+    user = {key: str(body[key]) for key in ("schema", "station", "camera", "verdict")}
+    user["replayed"] = "true" if body["replayed"] else "false"
+    return About(user=user, expiry_s=max(1, int(left_s)))
 
 
 def status_body(state: str, session: str, boot_id: str, time_s: float, reason: str) -> bytes:

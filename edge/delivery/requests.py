@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.delivery.events import ReplyTo
 from edge.delivery.later import Later
 from edge.delivery.message import to_json
 from edge.errors import EdgeInspectError, TriggerError
@@ -57,17 +58,18 @@ class Requests:
     def __init__(
         self,
         handlers: Mapping[str, Handler],
-        reply: Callable[[str, bytes], None],
+        reply: Callable[[str, bytes, ReplyTo | None], None],
         allowance: Allowance,
     ) -> None:
         """`handlers` by name of request: (transaction, the other keys) → `data` of the answer, or
-        EdgeInspectError, whose sentence is the answer. `reply` is given the name and the body."""
+        EdgeInspectError, whose sentence is the answer. `reply` is given the name, the body, and
+        where else the request wants it."""
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
         self._allowance = allowance
 
-    def hear(self, name: str, body: bytes, retained: bool) -> None:
+    def hear(self, name: str, body: bytes, retained: bool, reply_to: ReplyTo | None = None) -> None:
         """Answers one request. Raises nothing."""
         self.heard += 1
         if not self._allowance.take():
@@ -81,24 +83,30 @@ class Requests:
             transaction, fields = parse(body, needs_transaction=True)
             data = self._handler(name, retained)(transaction, fields)
             if isinstance(data, Later):
-                data.then(lambda outcome: self._answer(name, transaction, outcome))
+                data.then(lambda outcome: self._answer((name, reply_to), transaction, outcome))
             else:
-                self._answer(name, transaction, data)
+                self._answer((name, reply_to), transaction, data)
         except EdgeInspectError as error:
-            self._answer(name, transaction, error)
+            self._answer((name, reply_to), transaction, error)
         except Exception:  # the last door of a network thread that must live on
             log.exception("requests: unexpected fault")
-            self._answer(name, transaction, EdgeInspectError("internal fault; see the log"))
+            self._answer(
+                (name, reply_to), transaction, EdgeInspectError("internal fault; see the log")
+            )
 
     def _answer(
-        self, name: str, transaction: str | None, outcome: Mapping[str, Any] | EdgeInspectError
+        self,
+        to: tuple[str, ReplyTo | None],
+        transaction: str | None,
+        outcome: Mapping[str, Any] | EdgeInspectError,
     ) -> None:
+        name, reply_to = to
         answer: dict[str, Any] = {"status": "ok", "data": outcome, "error": None}
         if isinstance(outcome, EdgeInspectError):
             self.refused += 1
             answer = {"status": "error", "data": None, "error": str(outcome)}
         if _NAME.fullmatch(name):  # nothing is published on a topic of anybody's making
-            self._reply(name, to_json({"transaction": transaction, **answer}))
+            self._reply(name, to_json({"transaction": transaction, **answer}), reply_to)
 
     def _handler(self, name: str, retained: bool) -> Handler:
         if retained:

@@ -23,6 +23,7 @@ class Waiting:
     ) -> None:
         """`floor` is the highest number in the file. `clock` is the outbox's own, seconds.
         `generation` is which file it is, for `on_damage`."""
+        self.unsure = False
         self._generation = generation
         self.on_damage: Callable[[OutboxError, int], None] = lambda _error, _generation: None
         self._view, self._clock = view, clock
@@ -35,18 +36,20 @@ class Waiting:
 
     def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
-        Never raises: what the file does not give now it gives later."""
+        Never raises: what the file does not give now it gives later (`unsure`)."""
         with self._lock:
             floor, generation = self._floor, self._generation
             if self._fresh_view:
                 self._fresh_view = False
                 self._view.reopen()
+        self.unsure = False
         found: list[Row] = []
         if after < floor:
             top = floor + 1 if before is None else min(before, floor + 1)
             try:
                 found = self._view.batch(after, limit, top)
             except OutboxError as error:
+                self.unsure = True
                 self.on_damage(error, generation)
                 return []  # else what is newer would go first, and order would be lost
         if len(found) < limit:

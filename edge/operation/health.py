@@ -112,6 +112,9 @@ class Health:
                 "state": parts.publisher.state,
                 "reconnects": parts.publisher.reconnects,
                 "reason": parts.publisher.why,
+                "at": parts.publisher.at,
+                "version": parts.publisher.version,
+                "refused": parts.publisher.refused,
             },
             "outbox": {
                 "rows": stats.rows,
@@ -167,8 +170,7 @@ class Health:
             for reader in parts.readers.values()
             if reader.state in FAULT_KINDS
         ]
-        if parts.publisher.why:
-            faults.append(f"broker: {parts.publisher.why}")
+        faults += [f"broker: {sentence}" for sentence in parts.publisher.faults()]
         if parts.writer.fault:
             faults.append(f"outbox: {parts.writer.fault}")
         if stats.dropped:

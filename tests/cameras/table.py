@@ -6,179 +6,16 @@ Real servers, real drivers, real processes. Exit code 1 when a fault was not not
 did not come back, or when a verdict other than `error` was given while the camera was at fault.
 """
 
-import contextlib
 import os
 import signal
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.capture.mailbox import Mailbox
-from edge.capture.process import ProcessCamera
-from edge.capture.reader import Reader
-from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.frame import Frame
-from edge.inspection.inspector import Overrides, load_inspector
-from edge.operation.judge import Judge, Provenance
+from tests.cameras.line import Line
+from tests.cameras.rows import Act, Table
 from tests.cameras.servers import HTTPServer, RTSPServer, Server
-
-MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
-_DEADLINE_S = 60.0
-_TIMEOUT_S = 2.0
-
-
-class Line:
-    """One camera, read and judged as the daemon does; `options` may change between openings."""
-
-    def __init__(self, source: str, **options: Any) -> None:
-        self.source, self.options = source, options
-        self.camera: ProcessCamera | None = None
-        self.judged: list[tuple[float, str, str | None]] = []  # when, verdict, reason
-        self._mailbox, self._stop = Mailbox(), Stop()
-        inspector = load_inspector(MODEL, Overrides(), "auto", 1)
-        environment = Environment()
-        self._judge = Judge(inspector, Provenance("t", "0" * 12, "b"), environment, 2000)
-
-        def opener() -> ProcessCamera:
-            self.camera = ProcessCamera(self._config(), environment)
-            return self.camera
-
-        self.reader = Reader(self._config(), opener, self._mailbox, environment, self._stop)
-        self._threads = [
-            threading.Thread(target=self.reader.run, name="camera"),
-            threading.Thread(target=self._inspect, name="inspection"),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _config(self) -> CameraConfig:
-        return CameraConfig.model_validate(
-            {
-                "id": "top",
-                "source": self.source,
-                "timeout_s": _TIMEOUT_S,
-                "open_timeout_s": 20,
-                **self.options,
-            }
-        )
-
-    def _inspect(self) -> None:
-        while not self._mailbox.drained:
-            frame = self._mailbox.take(0.2)
-            if isinstance(frame, Frame):
-                verdict = self._judge(frame)
-                self.judged.append((time.monotonic(), verdict.verdict, verdict.reason))
-
-    def wait(
-        self, wanted: Callable[[str], bool], since: float, count: int = 1, words: str = ""
-    ) -> float | None:
-        """Seconds from `since` to the `count`th verdict of a kind after it, whose reason holds
-        `words`; None: it did not come."""
-        while time.monotonic() < since + _DEADLINE_S:
-            times = [
-                at
-                for at, verdict, why in list(self.judged)
-                if at >= since and wanted(verdict) and words in (why or "")
-            ]
-            if len(times) >= count:
-                return times[count - 1] - since
-            time.sleep(0.02)
-        return None
-
-    def signal(self, number: signal.Signals) -> None:
-        """To the camera's process, if there is one just now."""
-        assert self.camera is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.camera.pid, number)
-
-    def close(self) -> None:
-        """Ends everything."""
-        self._stop.set()
-        self._threads[0].join(20)
-        self._mailbox.close()
-        self._threads[1].join(20)
-
-
-def good(verdict: str) -> bool:
-    """A judgement."""
-    return verdict != "error"
-
-
-def bad(verdict: str) -> bool:
-    """No judgement."""
-    return verdict == "error"
-
-
-Act = Callable[[Line], None]
-# What must be said of these: the camera is lost for a moment too, when it is made to do it.
-WORDS = {
-    "frozen": "the same picture",
-    "wrong size": "wrong size",
-    "dark": "dark:",
-    "v4l2src device gone": "Cannot identify device",
-    "device gone": "there is no such camera",
-}
-
-
-class Table:
-    """Prints rows as they come, and remembers what failed."""
-
-    def __init__(self) -> None:
-        self.failed = 0
-        print("| source | fault | noticed after s | back after s | verdicts between | said |")
-        print("|---|---|---|---|---|---|")
-
-    def row(self, source: str, fault: str, line: Line, act: Act | None, mend: Act | None) -> None:
-        """Waits for pictures, does the fault, waits for the first `error`, mends, waits again."""
-        if line.wait(good, time.monotonic(), 3) is None:
-            self._say(source, fault, None, None, Counter(), "no pictures before the fault")
-            return
-        began = time.monotonic()
-        if act is not None:
-            act(line)
-        words = WORDS.get(fault, "")
-        noticed = line.wait(bad, began, words=words)
-        reasons = [why or "" for at, v, why in line.judged if at >= began and bad(v)]
-        reason = next((why for why in reasons if words in why), "")
-        mended = time.monotonic()
-        if mend is not None:
-            mend(line)
-        back = line.wait(good, mended, 3)
-        first_error = began + (noticed or 0.0)
-        end = mended if mend is not None else mended + (back or 0.0)
-        between = Counter(v for at, v, _ in line.judged if first_error <= at < end)
-        if mend is None:  # it mends itself: the pictures that are back are no mistake
-            between = Counter({"error": between["error"]})
-        self._say(source, fault, noticed, back, between, reason or "")
-
-    def late(self, source: str, line: Line, server: Server) -> None:
-        """The camera comes up only after the daemon."""
-        began = time.monotonic()
-        noticed = line.wait(bad, began)
-        server.start()
-        mended = time.monotonic()
-        back = line.wait(good, mended, 3)
-        between = Counter(v for at, v, _ in line.judged if at < mended)
-        reason = line.judged[0][2] or ""
-        self._say(source, "late start", noticed, back, between, reason)
-
-    def _say(self, source: str, fault: str, *times: Any) -> None:
-        noticed, back, between, reason = times
-        ok = noticed is not None and back is not None and set(between) <= {"error"}
-        self.failed += not ok
-        cells = [
-            *(source, fault),
-            *("never" if t is None else f"{t:.1f}" for t in (noticed, back)),
-            ", ".join(f"{n} {kind}" for kind, n in between.items()) or "-",
-            reason.replace("|", "/")[:90] + ("" if ok else " **FAILED**"),
-        ]
-        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def network(table: Table, server: Server) -> None:
@@ -200,6 +37,26 @@ def network(table: Table, server: Server) -> None:
         ]
         for fault, act, mend in faults:
             table.row(server.kind, fault, line, act, mend)
+    finally:
+        line.close()
+        server.kill()
+
+
+class Emulator:
+    """Pylon's emulated cameras: they are there for processes that start after this."""
+
+    def start(self) -> None:
+        """Plugs them in."""
+        os.environ["PYLON_CAMEMU"] = "2"
+
+
+def through_gstreamer(table: Table) -> None:
+    """A GStreamer pipeline that reads a network camera, which comes up only after the daemon."""
+    server = HTTPServer()
+    place = f"souphttpsrc location={server.source} is-live=true do-timestamp=true"
+    line = Line(f"gstreamer:{place} ! multipartdemux ! jpegdec")
+    try:
+        table.late("gstreamer", line, server)
     finally:
         line.close()
         server.kill()
@@ -243,12 +100,12 @@ def main() -> int:
     import logging
 
     logging.getLogger("edge").setLevel(logging.CRITICAL)
-    os.environ["PYLON_CAMEMU"] = "2"
     table = Table()
     for server in (RTSPServer(), HTTPServer()):
         network(table, server)
     test = "gstreamer:videotestsrc is-live=true pattern={} ! video/x-raw,width={},height=240"
     if with_gi():
+        through_gstreamer(table)
         local(
             table,
             "gstreamer",
@@ -265,6 +122,12 @@ def main() -> int:
     except ImportError:
         print("pylon: not installed; left out", file=sys.stderr)
         return 1 if table.failed else 0
+    os.environ.pop("PYLON_CAMEMU", None)
+    late = Line("pylon:0815-0000")
+    try:
+        table.late("pylon", late, Emulator())
+    finally:
+        late.close()
     local(
         table,
         "pylon",

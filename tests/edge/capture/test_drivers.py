@@ -95,7 +95,7 @@ def test_credentials_file_that_is_none_is_one_sentence(tmp_path: Path, text: str
 
 
 def test_usb_camera_gets_its_settings(device: Path) -> None:
-    """Format, width, height and rate are set on a USB camera, and its buffer holds one frame."""
+    """Format, width, height and rate are set on a USB camera, and it holds no old frames."""
     capture = FakeCapture([(True, noise(1))])
     capture.formats = ["YUYV"]
     config = camera_config(f"v4l2:{device}", width=1280, height=720, fps=15, pixel_format="yuyv")
@@ -106,7 +106,7 @@ def test_usb_camera_gets_its_settings(device: Path) -> None:
         cv2.CAP_PROP_FRAME_WIDTH: 1280,
         cv2.CAP_PROP_FRAME_HEIGHT: 720,
         cv2.CAP_PROP_FPS: 15,
-        cv2.CAP_PROP_BUFFERSIZE: 1,
+        cv2.CAP_PROP_BUFFERSIZE: 2,
     }
     camera.close()
     assert capture.released == 1

@@ -118,7 +118,7 @@ def test_every_fault_is_said_not_only_the_first(
     assert said["camera drop"].startswith("OK")
     assert "cannot be read" in said["model"]
     assert "no broker answers at 127.0.0.1" in said["broker"]
-    assert "check mqtt.host and mqtt.port" in said["broker"]
+    assert "correct mqtt.host and mqtt.port" in said["broker"]
     assert said["disk"].startswith("OK")
 
 

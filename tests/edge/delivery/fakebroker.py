@@ -13,11 +13,13 @@ from typing import Any, Literal
 from paho.mqtt.client import topic_matches_sub
 
 from edge.delivery.link import (
+    About,
     Answered,
     Connected,
     Event,
     LinkError,
     Lost,
+    OversizeError,
     Protocol_,
     Received,
     Refused,
@@ -35,6 +37,7 @@ class Arrived:
     body: dict[str, Any]
     retain: bool
     connection: int
+    about: About | None = None
 
 
 @dataclass
@@ -46,6 +49,8 @@ class FakeBroker:
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
     cuts: dict[int, Literal["before", "after", "raise"]] = field(default_factory=dict)
     receive_maximum: int = 65535
+    largest: int = 2**30  # bytes of a body
+    keepalive_s: int = 30
     reverse: bool = False
     answers_per_step: int = 1000
     now: float = 1000.0
@@ -119,11 +124,13 @@ class FakeLink:
             self._on_event(Lost("hung up"))
         elif greeting == "accept":
             self._alive = True
-            self._on_event(Connected(self._broker.receive_maximum))
+            self._on_event(Connected(self._broker.receive_maximum, self._broker.keepalive_s))
 
-    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
+    def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
         """As the broker's cuts say."""
         broker = self._broker
+        if len(body) > broker.largest:
+            raise OversizeError("too large")
         broker.published += 1
         cut = broker.cuts.get(broker.published)
         if not self._alive or cut == "raise":
@@ -133,8 +140,7 @@ class FakeLink:
         if cut != "before":
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
                 self.receive(topic, body)
-            else:
-                broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number))
+            broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number, about))
             self._unanswered.append(self._mid)
             broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
@@ -151,6 +157,10 @@ class FakeLink:
         """A message from somebody else."""
         if self._alive:
             self._on_event(Received(topic, body, retained))
+
+    def alive(self) -> bool:
+        """Whether it was not lost."""
+        return self._alive
 
     def close(self) -> None:
         """Said goodbye: silence from here on."""

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import pytest
 
-from edge.config import MqttConfig
 from edge.delivery.link import (
     Answered,
     Connected,
@@ -22,6 +21,7 @@ from edge.delivery.link import (
     Received,
     Refused,
 )
+from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.fakebroker import FakeBroker
 from tests.system.mosquitto import Mosquitto, free_port
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
 from edge.delivery.later import Later
-from edge.delivery.link import Answered, Connected, Event, LinkError, Lost, Refused
+from edge.delivery.link import About, Answered, Connected, Event, LinkError, Lost, Refused
 from edge.delivery.pictures import PictureError, Pictures, encode
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
@@ -49,7 +49,7 @@ class _FakeLink:
         refused = self._wire.manner == "refuses"
         self._on_event(Refused("not you", False) if refused else Connected(20))
 
-    def publish(self, topic: str, body: bytes, *, retain: bool) -> int:
+    def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
         self._wire.arrived.append((topic, body, retain))
         number = len(self._wire.arrived)
         if self._wire.manner == "hangs up":
@@ -58,6 +58,9 @@ class _FakeLink:
             code = 0x87 if self._wire.manner == "forbids" else 0
             self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
         return number
+
+    def alive(self) -> bool:
+        return True
 
     def subscribe(self, pattern: str) -> None:
         raise AssertionError(f"nobody asked to hear {pattern}")

@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from edge.delivery.backoff import Backoff
+from edge.delivery.outcome import Cause
 from tests.edge.delivery.conftest import Make
 from tests.edge.delivery.fakebroker import FakeBroker
 from tests.edge.delivery.samples import validator
@@ -52,14 +53,63 @@ def test_success_codes_release_the_row(world: Make, code: int) -> None:
     assert w.ledger.parked == {}
 
 
-@pytest.mark.parametrize("code", [0x80, 0x83, 0x87, 0x90, 0x91, 0x99, 0xFF])
-def test_refusals_park_the_row(world: Make, code: int) -> None:
-    """A PUBACK of 0x80 or above is no delivery: the row is parked with the broker's reason."""
+@pytest.mark.parametrize(
+    ("code", "cause"), [(0x90, "topic"), (0x95, "too_large"), (0x99, "payload")]
+)
+def test_what_will_never_be_taken_is_parked(world: Make, code: int, cause: Cause) -> None:
+    """A PUBACK that is about this row is no delivery: parked with the broker's reason, counted."""
     w = world(2, FakeBroker(codes=chain([0, code], repeat(0))))
     w.play()
     assert w.ledger.parked == {1: f"reason {code:#04x}"}
     assert w.ledger.accepted == [2]
     assert w.outbox.stats().rows == 1
+    assert w.publisher.refused[cause] == 1
+    assert sum(w.publisher.refused.values()) == 1
+
+
+@pytest.mark.parametrize("code", [0x80, 0x83, 0xFF])
+def test_a_refusal_without_a_reason_is_tried_some_times(world: Make, code: int) -> None:
+    """`Unspecified` may pass: the row is sent again, but cannot hold the others for ever."""
+    w = world(2, FakeBroker(codes=chain([0, code, 0], repeat(0))))
+    w.play()
+    assert sorted(w.ledger.accepted) == [1, 2]
+    assert w.publisher.refused["unspecified"] == 1
+    poison = world(1, FakeBroker(codes=chain([0], repeat(code))))
+    poison.play()
+    assert list(poison.ledger.parked) == [3]
+    assert poison.publisher.refused["unspecified"] == 8
+
+
+def test_a_missing_permission_holds_all_rows(world: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Not authorized is mended by people: no row is lost, the fault names the topic, and the rows
+    go out when the ACL is right."""
+    broker = FakeBroker(codes=chain([0, 0x87, 0x87], repeat(0)))
+    w = world(3, broker)
+    faults: list[str] = []
+    step = broker.on_step
+
+    def watch() -> None:
+        faults.extend(w.publisher.faults())
+        step()
+
+    broker.on_step = watch
+    started = broker.now
+    w.play()
+    assert sorted(w.ledger.accepted) == [1, 2, 3]
+    assert w.ledger.parked == {}
+    assert broker.now - started > 300
+    assert any("publish on inspection/line1/result" in fault for fault in faults)
+    assert w.publisher.faults() == []
+    assert "ACL" in caplog.text
+
+
+def test_an_oversize_row_is_parked_not_sent(world: Make) -> None:
+    """What the broker's Maximum Packet Size forbids would end the connection in a loop."""
+    w = world(2, FakeBroker(largest=200))
+    w.play()
+    assert sorted(w.ledger.parked) == [1, 2]
+    assert w.publisher.refused["too_large"] == 2
+    assert w.broker.connections == 1
 
 
 def test_a_full_broker_gets_the_row_again(world: Make) -> None:
@@ -68,7 +118,7 @@ def test_a_full_broker_gets_the_row_again(world: Make) -> None:
     w.play()
     assert sorted(w.ledger.accepted) == [1, 2, 3, 4, 5]
     assert w.ledger.parked == {}
-    assert [c["replayed"] for c in w.copies(1)] == [False, True]
+    assert [c["replayed"] for c in w.copies(1)] == [True, True]
 
 
 def test_a_full_broker_gets_a_pause(world: Make) -> None:
@@ -112,19 +162,78 @@ def test_a_cut_anywhere_loses_nothing(
         assert all(copy["replayed"] for copy in copies[1:])
 
 
-def test_old_verdicts_are_replayed(world: Make) -> None:
-    """A verdict that waited more than two seconds is marked; a fresh one is not."""
-    w = world(2, age_s=2.5)
-    w.store(1)
+def test_what_was_stored_before_is_replayed(world: Make) -> None:
+    """Rows from before the connection are the backlog; those stored meanwhile are live."""
+    broker = FakeBroker()
+    w = world(2, broker)
+    step = broker.on_step
+
+    def later() -> None:
+        if len(w.ledger.accepted) == 2 and w.total == 2:
+            w.store(1)
+        step()
+
+    broker.on_step = later
+    w.total = 2
+    w.settled = lambda: len(w.ledger.accepted) >= 3  # type: ignore[method-assign]
     w.play()
     assert [body["replayed"] for body in w.broker.bodies("result")] == [True, True, False]
 
 
-def test_a_clock_set_back_marks_replayed(world: Make) -> None:
-    """A verdict from the future cannot be trusted to be live."""
-    w = world(1, age_s=-3600)
+@pytest.mark.parametrize("jump_s", [2.5, -3600.0])
+def test_a_live_row_that_waited_is_replayed(world: Make, jump_s: float) -> None:
+    """A row that could not go for two seconds, or whose age cannot be true, is not live."""
+    broker = FakeBroker()
+    w = world(0, broker)
+    step = broker.on_step
+
+    def later() -> None:
+        if broker.bodies("status") and w.total == 0:
+            w.store(1)
+            w.epoch += jump_s
+        step()
+
+    broker.on_step = later
+    w.settled = lambda: bool(w.ledger.accepted)  # type: ignore[method-assign]
     w.play()
     assert [body["replayed"] for body in w.broker.bodies("result")] == [True]
+
+
+def test_live_rows_go_before_the_backlog(world: Make) -> None:
+    """While a backlog drains at its pace, each live row goes at once; both lanes keep their order,
+    and the backlog never fills more than half of the window."""
+    broker = FakeBroker(answers_per_step=2)
+    w = world(200, broker, replay_per_s=100)
+    step = broker.on_step
+    behind: list[int] = []
+    most: list[int] = [0]
+
+    def later() -> None:
+        if broker.bodies("status") and w.total < 260 and w.steps % 5 == 0:
+            live = [b["seq"] for b in broker.bodies("result") if not b["replayed"]]
+            behind.append(w.total - 200 - len(live))
+            w.store(1)
+        most[0] = max(most[0], sum(w.publisher._lanes._in_flight.values()))
+        step()
+
+    broker.on_step = later
+    w.play()
+    bodies = broker.bodies("result")
+    live = [b["seq"] for b in bodies if not b["replayed"]]
+    old = [b["seq"] for b in bodies if b["replayed"]]
+    assert live == list(range(201, 261))
+    assert old == list(range(1, 201))
+    assert max(behind) <= 1
+    assert 0 < most[0] <= 10
+
+
+def test_the_backlog_keeps_its_pace(world: Make) -> None:
+    """200 rows at 50 a second take four seconds."""
+    broker = FakeBroker(step_s=0.001)
+    w = world(200, broker, replay_per_s=50)
+    started = broker.now
+    w.play()
+    assert 3.7 < broker.now - started < 5
 
 
 def test_acknowledged_rows_are_not_sent_again(world: Make) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.delivery.events import ReplyTo
 from edge.delivery.requests import Allowance, Requests
 from edge.errors import TriggerError
 from tests.edge.conftest import Clock
@@ -45,7 +46,7 @@ class Office:
         self.asked.append((transaction, dict(fields)))
         return {"taken": True}
 
-    def _reply(self, name: str, body: bytes) -> None:
+    def _reply(self, name: str, body: bytes, to: ReplyTo | None) -> None:
         self.answers.append((name, json.loads(body)))
 
 
@@ -124,7 +125,7 @@ def test_requests_come_in_and_answers_go_out(world: Callable[..., World]) -> Non
     made = world(3)
     heard: list[tuple[str, bytes, bool]] = []
 
-    def answer(name: str, body: bytes, retained: bool) -> None:
+    def answer(name: str, body: bytes, retained: bool, to: ReplyTo | None) -> None:
         heard.append((name, body, retained))
         made.publisher.reply(name, b'{"transaction":"1"}')
 
@@ -142,7 +143,8 @@ def test_requests_come_in_and_answers_go_out(world: Callable[..., World]) -> Non
 
     made.broker.on_step = step
     made.play()
-    assert made.broker.subscribed == ["inspection/line1/request/+"] * made.broker.connections
+    patterns = ["inspection/line1/status", "inspection/line1/request/+"]
+    assert made.broker.subscribed == patterns * made.broker.connections
     assert heard == [("trigger", b"{}", False)] * len(asked)
     answers = [a for a in made.broker.arrived if a.topic.endswith("/response/trigger")]
     assert len(answers) == len(heard) > 0

@@ -54,14 +54,15 @@ class World:
         ack_delay: int = 0,
         version: Literal["auto", "5", "3.1.1"] = "auto",
         backoff: Backoff | None = None,
+        **mqtt: Any,
     ) -> None:
-        """The verdicts were stored `age_s` seconds ago."""
+        """The verdicts were stored `age_s` seconds ago; `mqtt`: more of config.yaml."""
         self.broker = broker or FakeBroker()
         self.outbox = Outbox(folder / "outbox.db", 2**24, 1e9)
-        self.view = OutboxView(folder / "outbox.db")
+        self.epoch = NOON
+        self.view = OutboxView(folder / "outbox.db", lambda: self.epoch)
         self.ledger = Ledger(self.outbox, ack_delay)
         self.listening = True
-        self.epoch = NOON
         self.steps = 0
         self.total = rows
         self.closed_in: str | None = None
@@ -71,7 +72,7 @@ class World:
                 "station": "line1",
                 "model": {"path": "m.tflite"},
                 "cameras": [{"id": "top", "source": "test:"}],
-                "mqtt": {"version": version},
+                "mqtt": {"version": version, "replay_per_s": 0, **mqtt},
             }
         )
         environment = Environment(now=lambda: self.epoch, tick=self.broker.tick, root=folder)
@@ -96,6 +97,7 @@ class World:
         """Called whenever time passes: closes the publisher when everything has its answer."""
         self.steps += 1
         self.wake()
+        self.broker.now = max(self.broker.now, self.publisher._lanes._hold_until)  # nothing is due
         if self.settled() or self.steps > MAX_STEPS:
             self.close()
 
@@ -112,7 +114,7 @@ class World:
 
     def wake(self) -> None:
         """So that the publisher never waits in real time; behind what the broker has sent."""
-        if self.publisher._events.empty():
+        if self.publisher._inbox.empty():
             self.publisher.wake()
 
     def settled(self) -> bool:

@@ -109,11 +109,15 @@ class House:
             beat=tick, faults=0, counts={"pass": 5, "review": 1, "fail": 2, "error": 1}
         )
         self.writer = SimpleNamespace(beat=tick, fault="", stats=lambda: self.stats)
-        self.publisher = SimpleNamespace(
+        self.publisher: Any = SimpleNamespace(
             beat=tick,
             state="online",
             why="",
             reconnects=1,
+            at="127.0.0.1:1883",
+            version="5",
+            refused=dict.fromkeys(CAUSES, 0),
+            faults=lambda: [why for why in [self.publisher.why] if why],
             announce=lambda name, body: self.announced.append((name, body)),
         )
         parts: dict[str, Any] = {

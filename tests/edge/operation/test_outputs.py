@@ -190,7 +190,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     said: list[str] = []
     publisher = SimpleNamespace(
         announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
-        reply=lambda name, body: said.append(f"{name} {json.loads(body)['status']}"),
+        reply=lambda name, body, to: said.append(f"{name} {json.loads(body)['status']}"),
     )
     plant = PlantSide(
         config,

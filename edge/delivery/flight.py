@@ -1,0 +1,37 @@
+"""The messages that are on their way to the broker: how many, which, and since when."""
+
+
+class Flight:
+    """By `mid`. `window`: at most so many; `bound_s`: so long an answer may take."""
+
+    def __init__(self) -> None:
+        self.window, self.bound_s = 1, 0.0
+        self._sent: dict[int, tuple[int, float]] = {}  # mid -> seq, when; the oldest first
+
+    def begin(self, window: int, bound_s: float) -> None:
+        """A new connection: nothing is on its way."""
+        self.window, self.bound_s = window, bound_s
+        self._sent.clear()
+
+    def add(self, mid: int, now: float, seq: int = 0) -> None:
+        """One more; `seq` 0: no row of the outbox."""
+        self._sent[mid] = seq, now
+
+    def answered(self, mid: int) -> int:
+        """The row that it was; 0: none."""
+        return self._sent.pop(mid, (0, 0.0))[0]
+
+    @property
+    def room(self) -> int:
+        """How many more may go."""
+        return max(0, self.window - len(self._sent))
+
+    @property
+    def empty(self) -> bool:
+        """Whether every one was answered."""
+        return not self._sent
+
+    def overdue(self, now: float) -> bool:
+        """Whether the oldest has waited too long for its answer."""
+        oldest = next(iter(self._sent.values()), None)
+        return oldest is not None and now - oldest[1] > self.bound_s

@@ -1,0 +1,51 @@
+"""Where events wait for the publisher's thread, and where that thread waits for them."""
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.delivery.events import Event
+
+_STEP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """There is something to do: new rows, a new announcement, or closing."""
+
+
+class Inbox:
+    """`put` is for any thread. `beat`: when the publisher's thread last looked, in monotonic
+    seconds."""
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        self.beat = tick()
+        self._tick = tick
+        self._events: queue.SimpleQueue[Event | Wake] = queue.SimpleQueue()
+
+    def put(self, event: Event | Wake) -> None:
+        """Hands an event over."""
+        self._events.put(event)
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._events.empty()
+
+    def next(self, seconds: float) -> Event | Wake | None:
+        """The next event; None when there is none for so long."""
+        self.beat = self._tick()
+        try:
+            return self._events.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def clear(self) -> None:
+        """What an earlier connection left behind must not be read as this one's."""
+        while not self._events.empty():
+            self._events.get()
+
+    def pass_time(self, seconds: float, closing: Callable[[], bool]) -> None:
+        """Waits so long, or until it is time to close; what comes meanwhile is thrown away."""
+        deadline = self._tick() + seconds
+        while not closing() and (left := deadline - self._tick()) > 0:
+            self.next(min(left, _STEP_S))

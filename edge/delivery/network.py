@@ -1,0 +1,187 @@
+"""The thread that moves one connection's bytes. It drives paho-mqtt through its interface for
+external event loops, so that whatever ends it is told, and that nobody else ever waits for a
+socket."""
+
+import contextlib
+import logging
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+
+from edge.delivery.troubles import LinkError
+
+log = logging.getLogger(__name__)
+
+OPEN_S = 8.0  # for name, TCP, TLS and WebSocket together
+DEAD_AFTER = 1.4  # of keepalive: with the tick, a silence is noticed within 1.5
+_TICK_S = 0.25
+_GOODBYE_S = 1.0  # for DISCONNECT to be written
+_TLS_ALERT = 0x15
+
+
+class _LastError(logging.Handler):
+    """paho tells why a socket failed only to a logger."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+class Network:
+    """`on_end(why, tls_alert)` is called at most once, on the thread, when a connection that was
+    open ends without `close`. `heard` is when bytes came last, in monotonic seconds."""
+
+    def __init__(
+        self,
+        client: paho.Client,
+        connect: Callable[[], None],
+        on_end: Callable[[str, bool], None],
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`connect` opens the socket and may block and raise; it runs on the thread."""
+        self._client, self._connect, self._on_end, self._tick = client, connect, on_end, tick
+        self._errors = _LastError()
+        logger = logging.Logger("paho", logging.ERROR)  # of its own: nothing reaches the log
+        logger.addHandler(self._errors)
+        client.enable_logger(logger)
+        # paho would write on the caller's thread if it thought that nobody else does
+        client.on_socket_register_write = lambda *_: None
+        self._reader, self._waker = socket.socketpair()
+        self._reader.setblocking(False)
+        self._waker.setblocking(False)
+        self._closing = threading.Event()
+        self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._spoken = False
+        self.heard = tick()
+
+    def open(self) -> None:
+        """Starts the thread and waits for the socket, at most OPEN_S. Raises what went wrong;
+        TimeoutError when it takes too long."""
+        self._thread.start()
+        try:
+            fault = self._opened.get(timeout=OPEN_S)
+        except queue.Empty:
+            self._closing.set()
+            raise TimeoutError("timed out") from None
+        if fault is not None:
+            raise fault
+
+    def wake(self) -> None:
+        """There is something to write."""
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody is there
+            self._waker.send(b"\0")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Writes what is queued, DISCONNECT included, for at most a second; then ends the thread.
+        A peer that does not read cannot keep us."""
+        self._closing.set()
+        self.wake()
+        if self._thread.ident is None:
+            self._shut()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join(_GOODBYE_S + 2 * _TICK_S)
+
+    def _run(self) -> None:
+        try:
+            self._connect()
+        except Exception as error:  # noqa: BLE001  handed to whoever waits in `open`
+            self._shut()
+            self._opened.put(error)
+            return
+        self.heard = self._tick()
+        self._opened.put(None)
+        why, alert = "", False
+        try:
+            why, alert = self._serve()
+        except Exception as error:  # the outermost loop of this thread: told, never silent
+            log.exception("mqtt: unexpected fault in the network thread")
+            why = f"internal fault ({error!r})"
+        finally:
+            self._shut()
+        if not self._closing.is_set():
+            self._on_end(self._errors.text.rpartition("socket: ")[2] or why, alert)
+
+    def _serve(self) -> tuple[str, bool]:
+        """Moves bytes until the end: why it ended, and whether a TLS alert came in plain."""
+        until: float | None = None
+        while (sock := self._client.socket()) is not None:
+            if self._closing.is_set():
+                until = until or self._tick() + _GOODBYE_S
+                if self._tick() >= until:
+                    return "closed", False
+            readable, writable = self._wait(sock)
+            if readable:
+                if not self._spoken and self._peeks_alert(sock):
+                    return "the port speaks TLS", True
+                self._spoken = True
+                self.heard = self._tick()
+                code = self._client.loop_read()
+                if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    return paho.error_string(code), False
+            if writable and self._client.socket() is not None:
+                code = self._client.loop_write()
+                if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
+                    return paho.error_string(code), False
+            code = self._client.loop_misc()
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return paho.error_string(code), False
+            silent = self._tick() - self.heard
+            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+                return f"the broker is silent for {silent:.1f} s", False
+        return "the connection was closed", False
+
+    def _wait(self, sock: Any) -> tuple[bool, bool]:
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        writing = select.POLLOUT if self._client.want_write() else 0
+        poll.register(sock, select.POLLIN | writing)
+        pending = getattr(sock, "pending", None)  # bytes that TLS has taken off the socket already
+        waiting = bool(pending is not None and pending())
+        events = dict(poll.poll(0 if waiting else _TICK_S * 1000))
+        if self._reader.fileno() in events:
+            with contextlib.suppress(BlockingIOError):
+                self._reader.recv(4096)
+        said = events.get(sock.fileno(), 0)
+        broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
+        return (
+            waiting or bool(said & select.POLLIN or broken),
+            bool(said & select.POLLOUT),
+        )
+
+    @staticmethod
+    def _peeks_alert(sock: Any) -> bool:
+        if type(sock) is not socket.socket:
+            return False
+        with contextlib.suppress(OSError):
+            return sock.recv(1, socket.MSG_PEEK) == bytes([_TLS_ALERT])
+        return False
+
+    def _shut(self) -> None:
+        sock = self._client.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.close()
+        with contextlib.suppress(OSError):
+            self._reader.close()
+            self._waker.close()
+
+
+def no_connection(code: int) -> LinkError:
+    """For paho's code of a call that could not be served."""
+    return LinkError(f"cannot send ({paho.error_string(MQTTErrorCode(code))})")

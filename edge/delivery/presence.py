@@ -1,0 +1,75 @@
+"""Our own `status` topic: the will, `online`, `stopped`, and what others say there about us."""
+
+import logging
+from collections.abc import Callable
+
+from edge.config import Config
+from edge.delivery.events import About, Link, Lost, Received, Refusal, Refused
+from edge.delivery.message import status_body
+from edge.delivery.namesake import Namesake
+from edge.environment import Environment
+
+log = logging.getLogger(__name__)
+
+_SAY_ONLINE_S = 1.0  # at most so often against a late will
+
+
+class Presence:
+    """`hear` is for the link's thread, the rest for the publisher's."""
+
+    def __init__(self, config: Config, session: str, environment: Environment) -> None:
+        self.topic = f"{config.topic}/status"
+        self._session, self._environment = session, environment
+        self._boot_id = environment.boot_id()
+        self._namesake = Namesake(session, config.station, config.client_id, environment.tick)
+        self._deaf: dict[str, str] = {}  # by pattern
+        self._due = False
+        self._said = 0.0
+
+    def faults(self) -> list[str]:
+        """Who else uses our name, and what we cannot hear."""
+        return [text for text in (self._namesake.fault, *self._deaf.values()) if text]
+
+    def deaf(self, event: Refusal) -> None:
+        """The broker does not let us subscribe."""
+        sentence = (
+            f"the broker does not let us subscribe to {event.pattern} ({event.why}); allow this "
+            "user to read it"
+        )
+        log.error("delivery: %s", sentence)
+        self._deaf[event.pattern] = sentence
+
+    def will(self) -> tuple[str, bytes]:
+        """Topic and body of what the broker says when the connection is lost."""
+        return self.topic, self._body("offline", "the connection was lost")
+
+    def hear(self, event: Received, wake: Callable[[], None]) -> None:
+        """Somebody, perhaps the broker with a late will, has spoken on our topic."""
+        if self._namesake.heard(event.body, retained=event.retained) and not self._due:
+            self._due = True
+            wake()
+
+    def lost(self, event: Lost | Refused, lived_s: float) -> None:
+        """A connection that had been accepted has ended."""
+        self._deaf.clear()
+        self._namesake.lost(event if isinstance(event, Lost) else Lost(event.why), lived_s)
+
+    def due(self, now: float) -> bool:
+        """Whether `online` has to be said again."""
+        return self._due and now - self._said >= _SAY_ONLINE_S
+
+    def online(self, link: Link, now: float) -> int:
+        """Says it; the `mid` of the message. Raises LinkError."""
+        self._due, self._said = False, now
+        return self._publish(link, "online", "connected")
+
+    def stopped(self, link: Link, reason: str) -> int:
+        """Says it; the `mid` of the message. Raises LinkError."""
+        return self._publish(link, "stopped", reason)
+
+    def _publish(self, link: Link, state: str, reason: str) -> int:
+        return link.publish(self.topic, self._body(state, reason), retain=True, about=About())
+
+    def _body(self, state: str, reason: str) -> bytes:
+        now = self._environment.now()
+        return status_body(state, self._session, self._boot_id, now, reason)

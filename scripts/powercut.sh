@@ -1,0 +1,17 @@
+#!/bin/sh
+# The power of an emulated box is cut in mid-write, 20 times: is all that was stored still there?
+#   sh scripts/powercut.sh [--cuts N] [--seed N] [--lying-disk]
+# Needs root, a Debian machine, mosquitto and a Python with this project's test packages (PYTHON).
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+me=powercut
+. "$here/scripts/machine.sh"
+machine_tools
+machine_root
+disk=$work/powercut.$$.ext4
+trap 'rm -f "$disk"' EXIT
+machine_disk "$disk"
+cd "$here"
+# shellcheck disable=SC2046  options are words
+"${PYTHON:-python3}" -m tests.machine.powercut --disk "$disk" "$@" \
+  --qemu qemu-system-x86_64 $(machine_options)

@@ -1,0 +1,106 @@
+"""One camera of the table source × fault: read and judged as the daemon does."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.capture.mailbox import Mailbox
+from edge.capture.process import ProcessCamera
+from edge.capture.reader import Reader
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.frame import Frame
+from edge.inspection.inspector import Overrides, load_inspector
+from edge.operation.judge import Judge, Provenance
+
+MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
+_TIMEOUT_S = 2.0
+
+
+class Line:
+    """One camera, read and judged as the daemon does; `options` may change between openings."""
+
+    deadline_s = 60.0  # how long each thing that must happen is waited for
+
+    def __init__(self, source: str, **options: Any) -> None:
+        self.source, self.options = source, options
+        self.camera: ProcessCamera | None = None
+        self.judged: list[tuple[float, str, str | None]] = []  # when, verdict, reason
+        self._mailbox, self._stop = Mailbox(), Stop()
+        inspector = load_inspector(MODEL, Overrides(), "auto", 1)
+        environment = Environment()
+        self._judge = Judge(inspector, Provenance("t", "0" * 12, "b"), environment, 2000)
+
+        def opener() -> ProcessCamera:
+            self.camera = ProcessCamera(self._config(), environment)
+            return self.camera
+
+        self.reader = Reader(self._config(), opener, self._mailbox, environment, self._stop)
+        self._threads = [
+            threading.Thread(target=self.reader.run, name="camera"),
+            threading.Thread(target=self._inspect, name="inspection"),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _config(self) -> CameraConfig:
+        return CameraConfig.model_validate(
+            {
+                "id": "top",
+                "source": self.source,
+                "timeout_s": _TIMEOUT_S,
+                "open_timeout_s": 20,
+                **self.options,
+            }
+        )
+
+    def _inspect(self) -> None:
+        while not self._mailbox.drained:
+            frame = self._mailbox.take(0.2)
+            if isinstance(frame, Frame):
+                verdict = self._judge(frame)
+                self.judged.append((time.monotonic(), verdict.verdict, verdict.reason))
+
+    def wait(
+        self, wanted: Callable[[str], bool], since: float, count: int = 1, words: str = ""
+    ) -> float | None:
+        """Seconds from `since` to the `count`th verdict of a kind after it, whose reason holds
+        `words`; None: it did not come."""
+        while time.monotonic() < since + self.deadline_s:
+            times = [
+                at
+                for at, verdict, why in list(self.judged)
+                if at >= since and wanted(verdict) and words in (why or "")
+            ]
+            if len(times) >= count:
+                return times[count - 1] - since
+            time.sleep(0.02)
+        return None
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the camera's process, if there is one just now."""
+        assert self.camera is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.camera.pid, number)
+
+    def close(self) -> None:
+        """Ends everything."""
+        self._stop.set()
+        self._threads[0].join(20)
+        self._mailbox.close()
+        self._threads[1].join(20)
+
+
+def good(verdict: str) -> bool:
+    """A judgement."""
+    return verdict != "error"
+
+
+def bad(verdict: str) -> bool:
+    """No judgement."""
+    return verdict == "error"

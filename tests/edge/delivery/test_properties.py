@@ -1,0 +1,75 @@
+"""What MQTT 5 carries beside the body, through a real mosquitto."""
+
+import queue
+from pathlib import Path
+
+from edge.delivery.announcements import Announcements
+from edge.delivery.events import Answered, Connected, Event, Received, ReplyTo
+from edge.delivery.link import PahoLink
+from edge.delivery.message import about_result, sent_body, stored_body
+from edge.mqttconfig import MqttConfig
+from tests.edge.delivery.samples import a_verdict
+from tests.system.mosquitto import Mosquitto
+
+
+def test_a_result_carries_its_properties(tmp_path: Path) -> None:
+    """Content type, format, user properties and expiry arrive as they were sent."""
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    link = PahoLink(MqttConfig(port=broker.port), "box", "5", None, events.put)
+    seen: queue.SimpleQueue[object] = queue.SimpleQueue()
+    hear = link._client.on_message
+    assert hear is not None
+
+    def also(client: object, data: object, message: object) -> None:
+        seen.put(message)
+        hear(client, data, message)  # type: ignore[arg-type]  # paho's own types, handed on
+
+    link._client.on_message = also
+    try:
+        link.open()
+        assert isinstance(events.get(timeout=20), Connected)
+        link.subscribe("t/#")
+        body = sent_body(stored_body(a_verdict(), 1), replayed=True)
+        link.publish("t/result", body, retain=False, about=about_result(body, 3600.9))
+        got = [events.get(timeout=20) for _ in range(2)]
+        assert {type(event) for event in got} == {Answered, Received}
+        properties = seen.get(timeout=20).properties  # type: ignore[attr-defined]
+        assert properties.ContentType == "application/json"
+        assert properties.PayloadFormatIndicator == 1
+        assert dict(properties.UserProperty) == {
+            "schema": "edge-inspect/result/1",
+            "station": "line1",
+            "camera": "top",
+            "verdict": "fail",
+            "replayed": "true",
+        }
+        assert 3590 <= properties.MessageExpiryInterval <= 3600
+    finally:
+        link.close()
+        broker.close()
+
+
+def test_expiry_is_never_negative() -> None:
+    """A row past its age is given a second, not the past."""
+    body = sent_body(stored_body(a_verdict(), 1), replayed=True)
+    assert about_result(body, -5.0).expiry_s == 1
+
+
+def test_answers_go_where_the_request_may_ask() -> None:
+    """Always on response/<name>; besides only below `response/` of this box, with the requester's
+    correlation data."""
+    for topic, served in (
+        ("p/s/response/mine", True),
+        ("p/s/result", False),
+        ("p/s/response/+", False),
+        ("elsewhere", False),
+        (None, False),
+    ):
+        says = Announcements("p/s")
+        says.reply("trigger", b"{}", ReplyTo(topic, b"\x01"))
+        said = list(says.take(9))
+        assert said[0].topic == "p/s/response/trigger"
+        assert [s.topic for s in said[1:]] == ([topic] if served else [])
+        assert all(s.about.correlation == b"\x01" and not s.retain for s in said)
