@@ -113,7 +113,7 @@ class Daemon:
 
     def last_seq(self) -> int:
         """The highest number that its outbox has ever given; 0 before the first."""
-        return self._ask("SELECT max(seq) FROM sqlite_sequence WHERE name='outbox'")
+        return self._ask("SELECT last FROM state")
 
     def waiting(self) -> int:
         """How many verdicts wait in its outbox."""
