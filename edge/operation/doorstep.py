@@ -66,12 +66,13 @@ class Doorstep:
         """Whether the last refusal was another one, or long ago. Remembers this one."""
         digest = hashlib.sha256(sentence.encode()).hexdigest()
         try:
-            age_s = self._environment.now() - self._memory.stat().st_mtime
+            age_s = abs(self._environment.now() - self._memory.stat().st_mtime)
             known = self._memory.read_text(encoding="utf-8") == digest and age_s < 3 * WAIT_S
         except (OSError, UnicodeDecodeError):
             known = False
         try:
             self._memory.write_text(digest, encoding="utf-8")
+            os.utime(self._memory, (self._environment.now(),) * 2)
         except OSError as error:  # then each try says it: too often is better than never
             log.debug("%s: cannot be written (%s)", self._memory, error.strerror)
         return not known

@@ -1,0 +1,1 @@
+"""`make test-box`: install, service, upgrade, rollback, uninstall in a Debian that boots systemd."""
