@@ -165,13 +165,17 @@ make_folders() {
   install -d -m 755 -o root -g root $STATE/models
 }
 
-# A configuration is never changed. When the example has changed since, the new one lies beside it.
-put_config() { # $1: the new version's folder, $2: the folder of the version before, or nothing
-  if [ ! -e $CONFIG ]; then
-    install -m 640 -o root -g $USER_NAME "$1/share/config.yaml" $CONFIG
-    say "Wrote $CONFIG: set station, cameras and model there"
-  elif [ -z "$2" ] || ! cmp -s "$1/share/config.yaml" "$2/share/config.yaml"; then
-    cmp -s "$1/share/config.yaml" $CONFIG && return
+# A configuration is never changed.
+put_config() { # $1: the new version's folder
+  [ ! -e $CONFIG ] || return 0
+  install -m 640 -o root -g $USER_NAME "$1/share/config.yaml" $CONFIG
+  say "Wrote $CONFIG: set station, cameras and model there"
+}
+
+# When the example has changed since, the new one lies beside it.
+put_new_config() { # $1: the new version's folder, $2: the folder of the version before, or nothing
+  if [ -z "$2" ] || ! cmp -s "$1/share/config.yaml" "$2/share/config.yaml"; then
+    cmp -s "$1/share/config.yaml" $CONFIG && return 0
     install -m 640 -o root -g $USER_NAME "$1/share/config.yaml" $CONFIG.new
     say "Kept $CONFIG; what a new one would be is in $CONFIG.new"
   fi
@@ -207,6 +211,15 @@ switch_to() { # $1: the version's folder
 
 is_active() { systemd_runs && systemctl -q is-active edge-inspect; }
 
+# Without waiting: a service that waits for its model would keep us.
+restart_soon() {
+  if systemd_runs; then
+    before=$(invocation)
+    systemctl restart --no-block edge-inspect
+  fi
+}
+invocation() { systemctl show -P InvocationID edge-inspect; }
+
 restart() { timeout "$START_S" systemctl restart edge-inspect 2>/dev/null; }
 
 links() {
@@ -223,16 +236,22 @@ tell_state() {
     return
   fi
   tries=0
-  while [ $tries -lt 40 ] && ! is_active && [ -z "$(status_line)" ]; do
+  while [ $tries -lt 60 ]; do
+    if is_active && [ "$(invocation)" != "${before:-}" ]; then
+      say "The service runs. See: systemctl status edge-inspect"
+      return
+    fi
+    case $(status_line) in
+    "does not start"*)
+      say "The service waits: $(status_line)"
+      say "It starts by itself when that is mended. See: systemctl status edge-inspect"
+      return
+      ;;
+    esac
     sleep 0.5
     tries=$((tries + 1))
   done
-  if is_active; then
-    say "The service runs. See: systemctl status edge-inspect"
-  else
-    say "The service waits: $(status_line)"
-    say "It starts by itself when that is mended. See: systemctl status edge-inspect"
-  fi
+  say "The service has not come up yet. See: systemctl status edge-inspect"
 }
 
 prune() { # every version but current and previous
@@ -254,7 +273,7 @@ install_version() {
   make_user
   make_folders
   if [ -e "$new/complete" ]; then say "$(basename "$new") is built already"; else build "$new"; fi
-  put_config "$new" "$old"
+  put_config "$new"
   if [ -n "$old" ] && [ "$old" != "$new" ] && ! try "$new"; then
     refusal=$answer
     if try "$old"; then
@@ -275,7 +294,7 @@ $refusal"
   switch_to "$new"
   systemctl -q enable edge-inspect
   links
-  if [ "$was_active" = yes ]; then
+  if [ "$was_active" = yes ] && [ -n "$old" ] && [ "$old" != "$new" ]; then
     if ! restart; then
       why=$(status_line)
       switch_to "$old"
@@ -283,11 +302,12 @@ $refusal"
       rm -rf "$new"
       refuse "the new version did not come up (${why:-see: journalctl -u edge-inspect}); the old one runs again ($(basename "$old"))"
     fi
-  elif systemd_runs; then
-    systemctl restart --no-block edge-inspect
+  else
+    restart_soon
   fi
   if [ -n "$old" ] && [ "$old" != "$new" ]; then point previous "$old"; fi
   prune
+  put_new_config "$new" "$old"
   say "Installed $(basename "$new")"
   tell_state
 }
@@ -304,7 +324,7 @@ $answer"
   switch_to "$new"
   [ -z "$old" ] || point previous "$old"
   say "Back to $(basename "$new"); once more: forth to $(basename "${old:-nothing}")"
-  if systemd_runs; then systemctl restart --no-block edge-inspect; fi
+  restart_soon
   tell_state
 }
 

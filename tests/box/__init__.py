@@ -1,1 +1,1 @@
-"""`make test-box`: install, service, upgrade, rollback, uninstall in a Debian that boots systemd."""
+"""`make test-box`: the life of an installed box, in a Debian that boots systemd."""

@@ -62,7 +62,6 @@ def _debootstrap(suite: str, base: Path) -> None:
     if not mirrors:
         raise BoxError("apt names no Debian mirror; run: apt-get update")
     made = subprocess.run(
-        # mosquitto-clients needs more than --variant=minbase resolves by itself: apt does
         ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(base), mirrors[0]],
         capture_output=True,
         text=True,
@@ -88,6 +87,7 @@ class Box:
     def boot(self) -> float:
         """Until systemd has started everything; returns the seconds. Raises BoxError."""
         start = time.monotonic()
+        self._leader = 0
         ours, theirs = pty.openpty()
         self._nspawn = subprocess.Popen(
             [

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.box import plant
@@ -32,8 +33,10 @@ def make(root: Path) -> None:
     for ours in (root / "root/wheels").glob("edge_inspect-*"):
         ours.unlink()  # `make install` builds its own, with this:
     subprocess.run(
-        ["python3", "-m", "pip", "-q", "download", "--no-deps", "-d", str(root / "root/wheels")]
-        + ["setuptools>=77"],
+        [
+            *(sys.executable, "-m", "pip", "-q", "download", "--no-deps", "setuptools>=77"),
+            *("-d", str(root / "root/wheels")),
+        ],
         check=True,
         capture_output=True,
     )

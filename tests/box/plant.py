@@ -135,6 +135,6 @@ def restarted(box: Box, before: str, seconds: float) -> float:
 
 
 def log_lines(box: Box, text: str) -> int:
-    """How many lines of the service's journal hold a text."""
-    said = box("journalctl -u edge-inspect --no-pager -o cat", check=False)[1]
+    """How many lines of the service's journal since the boot hold a text."""
+    said = box("journalctl -b -u edge-inspect --no-pager -o cat", check=False)[1]
     return sum(text in line for line in said.splitlines())

@@ -99,6 +99,7 @@ def rolls_back_and_forth(box: Box) -> str:
         plant.active(box)
         plant.more_verdicts(box.root, 20)
         assert box("edge-inspect --version")[1] == version
+        assert "The service runs" in said, said
         seen.append(said)
     assert not plant.lost(box.root), plant.lost(box.root)
     return "\n".join([*seen, "verdicts lost: 0"])
@@ -119,11 +120,10 @@ def uninstalls(box: Box) -> str:
 
 def leftovers(box: Box) -> str:
     """Every file and user of ours that is still in the box, but for what /root holds."""
-    files = box(
+    return box(
         "find / -xdev -path /root -prune -o -path /var/lib/dpkg -prune -o -path /proc -prune -o "
         "-path /var/cache -prune -o -path /var/log -prune -o -path /sys -prune -o "
         "-path /run/lock -prune -o -name '*edge-inspect*' -print; "
         "getent passwd edge-inspect; getent group edge-inspect",
         check=False,
     )[1]
-    return files
