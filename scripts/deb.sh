@@ -9,8 +9,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 arch=${1:-$(dpkg --print-architecture)}
 case $arch in
-amd64) machine=x86_64 pins= ;;
-arm64) machine=aarch64 pins=lgpio ;;
+amd64) machine=x86_64 ;;
+arm64) machine=aarch64 ;;
 *) echo "make deb: ARCH is amd64 or arm64 (got $arch)" >&2; exit 2 ;;
 esac
 id=$(sh scripts/install.sh id)
@@ -38,7 +38,7 @@ wheel = glob.glob(f"{sys.argv[1]}/edge_inspect-*.whl")[0]
 for line in PathDistribution(info).requires or []:
     name, _, marker = line.partition(";")
     extra = re.search(r'extra == ["\'](\w+)', marker)
-    if extra is None or (extra[1] in ("web", "broker", "gpio") and "platform_machine" not in marker):
+    if extra is None or (extra[1] in ("web", "broker")):
         print(name.strip())
 PYTHON
 )
@@ -47,8 +47,13 @@ for python in 3.11 3.13; do
   # shellcheck disable=SC2086  # lists, to be split
   $pip download -d "$lib/wheels" -c constraints.txt --only-binary :all: --implementation cp \
     --python-version $python --abi "cp$(echo $python | tr -d .)" --abi abi3 --abi none \
-    $platforms --platform "manylinux2014_$machine" --platform any $wanted $pins
+    $platforms --platform "manylinux2014_$machine" --platform any $wanted gpiozero
 done
+if [ "$arch" = arm64 ]; then # pins; for later Pythons there is no wheel, and Raspberry Pi OS brings it
+  # shellcheck disable=SC2086
+  $pip download -d "$lib/wheels" --no-deps --only-binary :all: --implementation cp \
+    --python-version 3.11 --abi cp311 $platforms 'lgpio>=0.2'
+fi
 
 echo "== the package"
 echo "$id" >"$lib/id"
@@ -58,7 +63,10 @@ install -m 644 constraints.txt docs/install.md systemd/edge-inspect.service "$li
 ln -s /opt/edge-inspect/current/bin/edge-inspect "$tree/usr/bin/edge-inspect"
 ln -s ../lib/edge-inspect/install.sh "$tree/usr/sbin/edge-inspect-setup"
 cp systemd/debian/copyright "$tree/usr/share/doc/edge-inspect/copyright"
-gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/edge-inspect/changelog.gz"
+gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/edge-inspect/NEWS.md.gz"
+maintainer=$(sed -n 's/^Maintainer: //p' systemd/debian/control)
+printf 'edge-inspect (%s) unstable; urgency=medium\n\n  * See NEWS.md.gz.\n\n -- %s  %s\n' \
+  "$version" "$maintainer" "$(date -R)" | gzip -9n >"$tree/usr/share/doc/edge-inspect/changelog.gz"
 for script in postinst prerm postrm; do
   install -m 755 "systemd/debian/$script" "$tree/DEBIAN/$script"
 done

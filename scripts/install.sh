@@ -20,7 +20,7 @@ CONFIG=/etc/edge-inspect/config.yaml
 STATE=/var/lib/edge-inspect
 UNITS=/etc/systemd/system
 USER_NAME=edge-inspect
-EXTRAS=web,broker,gpio
+EXTRAS=web,broker
 PYTHON=${PYTHON:-python3}
 WHEELS=${WHEELS:-}
 BIN=${BIN-/usr/local/bin}
@@ -106,6 +106,16 @@ check_machine() {
   }
 }
 
+# Pins: Raspberry Pi OS brings lgpio, and a virtual environment of ours sees it. Else the wheel, where
+# there is one (Python 3.11). Only boards have pins, and without it nothing else is lacking.
+get_pins() { # $1: the version's folder
+  [ "$architecture" = arm64 ] || return 0
+  "$1/bin/python" -c 'import lgpio' 2>/dev/null && return 0
+  # shellcheck disable=SC2086
+  $pip install $from --only-binary :all: --no-warn-script-location 'lgpio>=0.2' 2>/dev/null ||
+    say "There is no lgpio for this Python: everything works but GPIO pins (Raspberry Pi OS: apt-get install python3-lgpio)"
+}
+
 build() { # $1: the folder; complete or not there at all
   say "Building $(basename "$1") (a minute or two on a Raspberry Pi)"
   rm -rf "$1"
@@ -131,7 +141,8 @@ build() { # $1: the folder; complete or not there at all
   # Wheels alone: nothing is compiled, so a box needs no compiler.
   # shellcheck disable=SC2086
   $pip install $from --only-binary :all: --ignore-installed --no-warn-script-location \
-    -c "$(constraints)" "${wheel}[$EXTRAS]" || refuse "the packages cannot be installed (above: why); nothing was changed"
+    -c "$(constraints)" "${wheel}[$EXTRAS]" gpiozero || refuse "the packages cannot be installed (above: why); nothing was changed"
+  get_pins "$1"
   "$1/bin/edge-inspect" --version >/dev/null || refuse "the new version does not run here; nothing was changed"
   mkdir -p "$1/share"
   example >"$1/share/config.yaml"
