@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -63,6 +63,9 @@ deb: ## a Debian package that needs no network to install: make deb ARCH=arm64
 
 test-box: ## the service in a new Debian that boots systemd (as root): make test-box SUITE=bookworm
 	$(PYTHON) -m tests.box $(or $(SUITE),bookworm)
+
+test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root, some minutes)
+	$(PYTHON) -m tests.box.emulated
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -37,7 +37,7 @@ def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
     return time.monotonic() - start
 
 
-def new_root(suite: str, root: Path) -> None:
+def new_root(suite: str, root: Path, packages: str = PACKAGES) -> None:
     """A fresh Debian below `root`, kept beside it as `root`.base for the next time.
 
     Raises BoxError when apt names no mirror or debootstrap fails.
@@ -45,13 +45,13 @@ def new_root(suite: str, root: Path) -> None:
     base = root.with_suffix(".base")
     if not (base / "complete").exists():
         shutil.rmtree(base, ignore_errors=True)
-        _debootstrap(suite, base)
+        _debootstrap(suite, base, packages)
         (base / "complete").touch()
     shutil.rmtree(root, ignore_errors=True)
     subprocess.run(["cp", "-a", str(base), str(root)], check=True)
 
 
-def _debootstrap(suite: str, base: Path) -> None:
+def _debootstrap(suite: str, base: Path, packages: str) -> None:
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"],
         capture_output=True,
@@ -62,7 +62,7 @@ def _debootstrap(suite: str, base: Path) -> None:
     if not mirrors:
         raise BoxError("apt names no Debian mirror; run: apt-get update")
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(base), mirrors[0]],
+        ["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(base), mirrors[0]],
         capture_output=True,
         text=True,
         check=False,

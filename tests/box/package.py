@@ -15,17 +15,8 @@ def make(root: Path) -> None:
 
     Raises BoxError when one cannot be made.
     """
-    for name, edits in (("one", ()), ("two", SECOND)):
-        tree = root / "root" / f"deb-{name}"
-        plant.source_tree(root, tree.name, *edits)
-        made = subprocess.run(
-            ["sh", "scripts/deb.sh"], cwd=tree, capture_output=True, text=True, check=False
-        )
-        if made.returncode:
-            raise BoxError("make deb: " + made.stdout[-500:] + made.stderr[-1500:])
-        (package,) = (tree / "build").glob("*.deb")
-        shutil.move(package, root / "root" / f"{name}.deb")
-        shutil.rmtree(tree)
+    make_one(root, "one")
+    make_one(root, "two", *SECOND)
     unpacked = root / "root/unpacked"
     subprocess.run(["dpkg-deb", "-x", str(root / "root/one.deb"), str(unpacked)], check=True)
     shutil.move(unpacked / "usr/lib/edge-inspect/wheels", root / "root/wheels")
@@ -40,6 +31,20 @@ def make(root: Path) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def make_one(root: Path, name: str, *edits: tuple[str, str, str]) -> None:
+    """A package of this source, with `edits`, as /root/`name`.deb. Raises BoxError."""
+    tree = root / "root" / f"deb-{name}"
+    plant.source_tree(root, tree.name, *edits)
+    made = subprocess.run(
+        ["sh", "scripts/deb.sh"], cwd=tree, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise BoxError("make deb: " + made.stdout[-500:] + made.stderr[-1500:])
+    (package,) = (tree / "build").glob("*.deb")
+    shutil.move(package, root / "root" / f"{name}.deb")
+    shutil.rmtree(tree)
 
 
 def installs(box: Box) -> str:
