@@ -65,6 +65,7 @@ def is_shut_in(box: Box) -> str:
         refused.append(path)
     assert box(f"{inside} 'ls /home /root'", check=False)[1].count("denied") in (0, 2)
     plant.more_verdicts(box.root, 20)
+    assert plant.log_lines(box, "Traceback") == 0, "something was forbidden that it needs"
     return f"{said}\nuid {uid}, no capability, seccomp on; read-only to it: {', '.join(refused)}"
 
 

@@ -11,8 +11,9 @@ wait_active() {
 }
 tell "kernel $(uname -r), $(cat /sys/class/video4linux/video0/name) at /dev/video0"
 wait_active
+until mosquitto_pub -t box/witness -m here 2>/dev/null; do sleep 1; done
 tell "active $(cut -d. -f1 /proc/uptime) s after power-on"
-mosquitto_sub -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r1 || fail "no verdicts"
+mosquitto_sub -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r1 2>/dev/ttyS0 || fail "no verdicts"
 tell "verdicts $(grep -o '"verdict":"[a-z]*"' /root/r1 | sort | uniq -c | tr -s ' \n' ' ')"
 grep -q '"verdict":"\(pass\|review\|fail\)"' /root/r1 || fail "nothing was judged"
 tell "$(systemd-analyze security edge-inspect --no-pager | tail -1 | tr -cd ' -~')"
