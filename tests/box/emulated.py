@@ -72,8 +72,9 @@ def _furnish(root: Path) -> None:
     said = box.in_root("dpkg -i /root/one.deb && systemctl enable witness")[1]
     sys.stdout.write(said.splitlines()[-1] + "\n")
     # Without the processor's help all is some twenty times slower than on a box.
-    slowly = '"v4l2:/dev/video0"\n    timeout_s: 60\n    open_timeout_s: 60\n    width: 320\n    height: 180'
-    plant.edit_config(root, '"v4l2:/dev/video0"', slowly)
+    slowly = "timeout_s: 60", "open_timeout_s: 60", "width: 320", "height: 180"
+    camera = "\n    ".join(('"v4l2:/dev/video0"', *slowly))
+    plant.edit_config(root, '"v4l2:/dev/video0"', camera)
     plant.edit_config(root, "  deadline_ms: 2000 ", "  deadline_ms: 60000 ")
     plant.put_model(root)
     (root / "root/one.deb").unlink()
