@@ -11,9 +11,9 @@ wait_active() {
 }
 tell "kernel $(uname -r), $(cat /sys/class/video4linux/video0/name) at /dev/video0"
 wait_active
-until mosquitto_pub -t box/witness -m here 2>/dev/null; do sleep 1; done
+until mosquitto_pub -h 127.0.0.1 -t box/witness -m here 2>/dev/null; do sleep 1; done
 tell "active $(cut -d. -f1 /proc/uptime) s after power-on"
-mosquitto_sub -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r1 2>/dev/ttyS0 || fail "no verdicts"
+mosquitto_sub -h 127.0.0.1 -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r1 2>/dev/ttyS0 || fail "no verdicts"
 tell "verdicts $(grep -o '"verdict":"[a-z]*"' /root/r1 | sort | uniq -c | tr -s ' \n' ' ')"
 grep -q '"verdict":"\(pass\|review\|fail\)"' /root/r1 || fail "nothing was judged"
 tell "$(systemd-analyze security edge-inspect --no-pager | tail -1 | tr -cd ' -~')"
@@ -33,7 +33,7 @@ before=$(systemctl show -P MainPID edge-inspect)
 kill -9 "$before"
 until [ "$(systemctl show -P MainPID edge-inspect)" != "$before" ]; do sleep 0.2; done
 wait_active
-mosquitto_sub -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r2 || fail "no verdicts after kill -9"
+mosquitto_sub -h 127.0.0.1 -C 30 -W 300 -q 1 -i gateway -c -t inspection/line1/result >/root/r2 || fail "no verdicts after kill -9"
 seqs=$(cat /root/r1 /root/r2 | grep -o '"seq":[0-9]*,"boot' | grep -o '[0-9]*' | sort -nu)
 lost=$(echo "$seqs" | awk 'NR > 1 && $1 != last + 1 {n += $1 - last - 1} {last = $1} END {print n + 0}')
 tell "after kill -9: verdicts come; $(echo "$seqs" | wc -l) different ones, missing between them: $lost"
