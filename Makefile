@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -45,6 +45,27 @@ test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulat
 
 test-powercut: $(INSTALLED)-test mosquitto ## an emulated box loses its power 20 times in mid-write (Debian amd64, root)
 	$(SUDO) env PYTHON=$(abspath $(BIN))/python sh scripts/powercut.sh
+
+install: ## put edge-inspect on this box as a service (as root): docs/install.md
+	@PYTHON=$(PYTHON) sh scripts/install.sh install
+
+upgrade: ## the same where it is installed: the version before stays, to go back to
+	@PYTHON=$(PYTHON) sh scripts/install.sh upgrade
+
+rollback: ## back to the version before
+	@sh scripts/install.sh rollback
+
+uninstall: ## take the service away; PURGE=1: its configuration and data too
+	@PURGE=$(PURGE) sh scripts/install.sh uninstall
+
+deb: ## a Debian package that needs no network to install: make deb ARCH=arm64
+	@PYTHON=$(PYTHON) sh scripts/deb.sh $(ARCH)
+
+test-box: ## the service in a new Debian that boots systemd (as root): make test-box SUITE=bookworm
+	$(PYTHON) -m tests.box $(or $(SUITE),bookworm)
+
+test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root, some minutes)
+	$(PYTHON) -m tests.box.emulated
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

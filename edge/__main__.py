@@ -42,7 +42,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         case "check":
             from edge.commands.check import check
 
-            return check(arguments.config)
+            return check(arguments.config, arguments.offline)
         case "predict":
             from edge.commands.predict import predict
 
@@ -73,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", parents=[where], help="the daemon, in the foreground")
-    commands.add_parser("check", parents=[where], help="config, camera, model, broker, disk")
+    check = commands.add_parser(
+        "check", parents=[where], help="config, camera, model, broker, disk"
+    )
+    check.add_argument(
+        "--offline", action="store_true", help="only config, model and disk, as for an upgrade"
+    )
     predict = commands.add_parser("predict", parents=[where], help="a verdict for picture files")
     predict.add_argument("pictures", nargs="+", type=Path, metavar="IMAGE")
     predict.add_argument(

@@ -2,6 +2,7 @@
 connection would make the verdict behind it wait. What cannot be sent now is counted and forgotten:
 evidence that must not be lost belongs into the archive."""
 
+import contextlib
 import logging
 import os
 import queue
@@ -113,7 +114,8 @@ class Pictures:
 
     def run(self) -> None:
         """Until closed."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with contextlib.suppress(OSError):  # a sandbox that forbids it must not cost the pictures
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._closing.is_set():
             try:
                 order = self._orders.get(timeout=_TICK_S)

@@ -119,8 +119,8 @@ def load_model_file(path: Path) -> ModelFile:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"{path}: the model file cannot be read ({error.strerror}); run `make demo`, "
-            "or make one with edge-convert, and point model.path at it"
+            f"{path}: the model file cannot be read ({error.strerror}); put one there "
+            "that edge-convert made (run `make demo` for one to try), or point model.path at one"
         ) from error
     if content[4:8] != b"TFL3":
         raise ModelError(

@@ -59,6 +59,8 @@ class Supervisor:
         self._stalled = stalled
         if not stalled:
             self._notifier.watchdog()
+            if not self._ready:  # a camera may take longer to open than systemd would wait
+                self._notifier.extend(2 * STALLED_S)
         tick = self._environment.tick()
         if tick - self._published >= self.interval_s and self._ready:
             self._published = tick

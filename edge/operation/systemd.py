@@ -31,6 +31,10 @@ class Notifier:
         """Capture, inspection and delivery each made progress."""
         self._send("WATCHDOG=1")
 
+    def extend(self, seconds: float) -> None:
+        """Starting goes on: systemd shall wait at least `seconds` from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def stopping(self) -> None:
         """We are on our way out."""
         self._send("STOPPING=1")

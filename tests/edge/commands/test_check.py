@@ -163,3 +163,20 @@ def test_outbox_that_is_no_database(
     assert code == 1
     assert "file is not a database" in said["disk"]
     assert broken.read_bytes().startswith(b"this was")
+
+
+def test_offline_asks_neither_camera_nor_broker(
+    capsys: pytest.CaptureFixture[str], write_config: WriteConfig
+) -> None:
+    """`--offline`: config, model and disk alone; a missing model is still exit code 1."""
+    cameras = [{"id": "usb", "source": "v4l2:/dev/video77"}]
+    good = write_config(cameras=cameras, mqtt={"port": free_port()})
+    assert main(["check", "--offline", "-c", str(good)]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "config",
+        "model",
+        "disk",
+    ]
+    bad = write_config(cameras=cameras, model={"path": "none.tflite"})
+    assert main(["check", "--offline", "-c", str(bad)]) == 1
+    assert "cannot be read" in capsys.readouterr().out

@@ -41,10 +41,12 @@ def test_ready_once_every_camera_has_started(
     house.reader.state = "starting"
     supervisor.run_once()
     assert "READY=1" not in notifier.said
+    assert notifier.said.count("EXTEND_TIMEOUT_USEC=60000000") == 1  # systemd must not give up yet
     house.reader.state = "lost"
     supervisor.run_once()
     supervisor.run_once()
     assert notifier.said.count("READY=1") == 1
+    assert notifier.said.count("EXTEND_TIMEOUT_USEC=60000000") == 1
     assert house.reader.checked == 3
 
 

@@ -1,0 +1,1 @@
+"""`make test-box`: the life of an installed box, in a Debian that boots systemd."""
