@@ -66,7 +66,7 @@ def _results(
                 *("--worker", str(number), "--jobs", str(arguments.jobs), "--pipe", str(writer)),
                 *("--rounds", str(arguments.rounds), "--seed", str(seed), "--keep", str(keep)),
                 *("--level", arguments.level, "--broken", arguments.broken),
-                *("--only", arguments.only, "--mounts", str(int(mounts))),
+                *("--kinds", arguments.kinds, "--mounts", str(int(mounts))),
                 *(["--first"] if arguments.first else []),
             ],
             pass_fds=[writer],
@@ -88,7 +88,7 @@ def _results(
         for worker in workers:
             worker.terminate()
         for worker in workers:
-            worker.wait(60)
+            worker.wait(120)
 
 
 def _progress(count: int, rounds: int, result: dict[str, Any]) -> None:
@@ -103,15 +103,15 @@ def _progress(count: int, rounds: int, result: dict[str, Any]) -> None:
 
 def _table(results: list[dict[str, Any]]) -> str:
     """A row for each kind of fault (a round stands in each of its kinds' rows) and one for all."""
-    columns = ("given", "stored", "duplicates", "dropped", "parked", "salvage_lost", "unstored")
+    columns = ("given", "stored", "duplicates", "dropped", "parked", "salvage_lost", "unheld", "unstored")
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         for kind in result["kinds"]:
             rows[kind].append(result)
     lines = [
-        "| fault | rounds | given | stored | duplicates | dropped | parked | lost, said so | "
+        "| fault | rounds | given | stored | duplicates | dropped | parked | lost, said so | in memory, disk refused | "
         "not yet stored at a kill | oldest of these, ms | lost | broken rules |",
-        "|---" * 12 + "|",
+        "|---" * 13 + "|",
     ]
     for kind, found in [*sorted(rows.items()), ("all rounds", results)]:
         sums = [sum(r[c] for r in found) for c in columns]
@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of the first round; they count up from it")
     parser.add_argument("--level", choices=_LEVELS, default="strict")
     parser.add_argument("--jobs", type=int, default=2, help="rounds at a time")
-    parser.add_argument("--only", default="", help="every round begins with this fault")
+    parser.add_argument("--kinds", default="", help="only these faults, with commas between them")
     parser.add_argument("--keep", default="", help="where broken rounds are kept")
     parser.add_argument("--first", action="store_true", help="stop at the first broken round")
     parser.add_argument("--broken", default="", help="a box that is broken on purpose")

@@ -21,6 +21,7 @@ class Facts:
     waiting: list[Waiting] = field(default_factory=list)  # in the file at the very end
     exposed: dict[str, int] = field(default_factory=dict)  # in the file when it was damaged
     said_lost: int = 0  # how many of them the box said that it could not save
+    held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
     faults: list[str] = field(default_factory=list)  # what went wrong with the box itself
@@ -40,6 +41,7 @@ class Judgement:
     lost: list[str] = field(default_factory=list)
     window_ms: float = 0.0  # age at the kill of the oldest verdict that was given and is nowhere
     unstored: int = 0  # given, and nowhere, and never said to be stored
+    unheld: int = 0  # the same, of lives whose disk refused: gone with the memory
     broken: list[str] = field(default_factory=list)
 
 
@@ -146,6 +148,9 @@ def _measure_window(facts: Facts, somewhere: set[str], result: Judgement) -> Non
         if life.ended is None:
             continue
         gone = [g for g in life.given if g[0] not in somewhere and g[0] not in claimed]
+        if life.number in facts.held:
+            result.unheld += len(gone)
+            continue
         result.unstored += len(gone)
         for _, _, given in gone:
             result.window_ms = max(result.window_ms, (life.ended - given) * 1000)

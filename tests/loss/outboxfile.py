@@ -30,13 +30,27 @@ def read(path: Path) -> list[Waiting] | None:
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(path, copy)
             shutil.copy(_wal(path), _wal(copy))
-        with contextlib.closing(sqlite3.connect(copy)) as db:
-            try:
-                found = db.execute("SELECT seq, body, parked FROM outbox ORDER BY seq").fetchall()
-            except sqlite3.OperationalError as error:
-                return [] if "no such table" in str(error) else None
-            except sqlite3.DatabaseError:
-                return None
+        try:
+            with contextlib.closing(sqlite3.connect(copy)) as db:
+                return _rows(db)
+        except sqlite3.OperationalError as error:
+            return [] if "no such table" in str(error) else None
+        except (sqlite3.DatabaseError, ValueError):
+            return None
+
+
+def unsent(path: Path) -> int | None:
+    """How many verdicts wait that are not parked, read while a box has the file open; None when it
+    cannot be read just now."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return sum(row.parked is None for row in _rows(db))
+    except sqlite3.DatabaseError:
+        return None
+
+
+def _rows(db: sqlite3.Connection) -> list[Waiting]:
+    found = db.execute("SELECT seq, body, parked FROM outbox ORDER BY seq")
     return [Waiting(seq, str(json.loads(body)["id"]), parked) for seq, body, parked in found]
 
 

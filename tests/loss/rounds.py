@@ -25,7 +25,7 @@ from tests.system.mosquitto import Mosquitto
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _YEAR_S = 365.25 * 86400
-_DRAIN_S = 60.0
+_DRAIN_S = 30.0
 # One group commit holds at most the 256 verdicts that may wait for the disk, 1 KB each with their
 # page; while it is made they stand in the log and in the file.
 BATCH_BYTES = 2 * 256 * 1024
@@ -130,9 +130,10 @@ class Round:
             self._boxes.kill()
         self._after_death()
 
-    def _stop(self) -> None:
+    def _stop(self, *, healed: bool = True) -> None:
         """SIGTERM, as systemd stops it."""
-        self._heal()
+        if healed:
+            self._heal()
         self._ensure_alive()
         self._boxes.signal(signal.SIGTERM)
         code = self._boxes.wait_end()
@@ -222,6 +223,7 @@ class Round:
         self._proxy.behave(closed=False)
 
     def _upset_disk(self, event: Event) -> None:
+        self._facts.held.add(self._boxes.lives[-1].number)
         if event.kind == "disk_limit":
             self._boxes.limit_files(outboxfile.largest(self._outbox) + int(event.amount * 20_000))
             self._later(event, lambda: self._boxes.limit_files(NO_LIMIT))
@@ -242,8 +244,14 @@ class Round:
             self._start()
 
     def _damage(self, event: Event) -> None:
+        if event.amount * 10 % 1 < 0.7:  # an outage, so that there is something to damage
+            self._proxy.behave(closed=True)
+            self._proxy.cut()
+            goal = self._boxes.given + 5 * event.after
+            self._boxes.wait_until(lambda: self._boxes.given >= goal, 3.0)
+            self._open.append(lambda: self._proxy.behave(closed=False))
         if event.amount < 0.3:
-            self._stop()
+            self._stop(healed=False)
         else:
             self._kill()
         rows = self._after_death()
@@ -316,7 +324,7 @@ class Round:
         if self._left():
             self._start("quiet.yaml")
             until = time.monotonic() + _DRAIN_S
-            while self._unsent() and time.monotonic() < until:
+            while outboxfile.unsent(self._outbox) != 0 and time.monotonic() < until:
                 self._ensure_alive()
                 time.sleep(0.1)
             self._stop()
@@ -327,9 +335,6 @@ class Round:
         if rows is None:
             self._fault("the outbox cannot be read at the end")
         return rows or []
-
-    def _unsent(self) -> list[outboxfile.Waiting]:
-        return [row for row in outboxfile.read(self._outbox) or [] if row.parked is None]
 
     def _sample_sizes(self, done: threading.Event) -> None:
         while not done.wait(0.003):

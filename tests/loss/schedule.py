@@ -1,6 +1,7 @@
 """What happens in a round: a list of events drawn from a seed, so that a round can be played again."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -61,13 +62,15 @@ class Schedule:
         return asdict(self)
 
 
-def draw(seed: int, *, mounts: bool, only: str = "") -> Schedule:
-    """The schedule of a seed. `mounts`: whether a file system of our own may be mounted; `only`: the
-    first event is of this kind."""
+def draw(seed: int, *, mounts: bool, kinds: Sequence[str] = ()) -> Schedule:
+    """The schedule of a seed. `mounts`: whether a file system of our own may be mounted; `kinds`:
+    only these are drawn, when there are any. Raises ValueError for a kind that there is not."""
+    if unknown := set(kinds) - KINDS.keys():
+        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {list(KINDS)}")
     chance = random.Random(f"lossfinder {seed}")
-    weights = {k: w for k, w in KINDS.items() if mounts or k not in NEEDS_MOUNT}
+    chosen = kinds or KINDS
+    weights = {k: w for k, w in KINDS.items() if k in chosen and (mounts or k not in NEEDS_MOUNT)}
     kinds = chance.choices(list(weights), list(weights.values()), k=chance.choice((1, 1, 2, 3, 4)))
-    kinds = [only or kinds[0], *kinds[1:]]
     denied = {"puback_quota", "puback_denied"} & set(kinds)
     capped = "cap" in kinds
     return Schedule(

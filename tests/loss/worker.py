@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,9 @@ _PICTURES = 8
 
 def work(arguments: argparse.Namespace) -> None:
     """Plays every `jobs`-th round and writes each result as a JSON line to the pipe."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())  # the round in hand is ended in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the mother passes it on
     keep = Path(arguments.keep)
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     with tempfile.TemporaryDirectory(dir=memory) as name:
@@ -30,11 +32,18 @@ def work(arguments: argparse.Namespace) -> None:
         boxes = Boxes(root)
         try:
             for number in range(arguments.worker, arguments.rounds, arguments.jobs):
+                if asked.is_set():
+                    break
                 schedule = draw(
-                    arguments.seed + number, mounts=bool(arguments.mounts), only=arguments.only
+                    arguments.seed + number,
+                    mounts=bool(arguments.mounts),
+                    kinds=[k for k in arguments.kinds.split(",") if k],
                 )
                 result = play(root, boxes, schedule, arguments, keep)
-                os.write(arguments.pipe, json.dumps(result).encode() + b"\n")
+                try:
+                    os.write(arguments.pipe, json.dumps(result).encode() + b"\n")
+                except BrokenPipeError:
+                    break
         finally:
             boxes.close()
 
