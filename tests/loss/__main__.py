@@ -1,5 +1,5 @@
-"""`python -m tests.loss` (make lossfinder): plays rounds, prints a table, exit code 1 when a rule was
-broken; then the folder of the round is kept, with its schedule."""
+"""`python -m tests.loss` (make lossfinder): plays rounds, prints a table, exit code 1 when a rule
+was broken; then the folder of the round is kept, with its schedule."""
 
 import argparse
 import json
@@ -53,9 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if broken or len(results) < arguments.rounds else 0
 
 
-def _results(
-    arguments: argparse.Namespace, seed: int, keep: Path, *, mounts: bool
-) -> Any:
+def _results(arguments: argparse.Namespace, seed: int, keep: Path, *, mounts: bool) -> Any:
     """Runs the workers and yields what they find, as it comes."""
     command = [*(PRIVATE_MOUNTS if mounts else []), sys.executable, "-m", "tests.loss"]
     reader, writer = os.pipe()
@@ -103,16 +101,26 @@ def _progress(count: int, rounds: int, result: dict[str, Any]) -> None:
 
 def _table(results: list[dict[str, Any]]) -> str:
     """A row for each kind of fault (a round stands in each of its kinds' rows) and one for all."""
-    columns = ("given", "stored", "duplicates", "dropped", "parked", "salvage_lost", "unheld", "unstored")
+    columns = (
+        "given",
+        "stored",
+        "duplicates",
+        "dropped",
+        "parked",
+        "salvage_lost",
+        "unheld",
+        "unstored",
+    )
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         for kind in result["kinds"]:
             rows[kind].append(result)
-    lines = [
-        "| fault | rounds | given | stored | duplicates | dropped | parked | lost, said so | in memory, disk refused | "
-        "not yet stored at a kill | oldest of these, ms | lost | broken rules |",
-        "|---" * 13 + "|",
-    ]
+    head = (
+        "| fault | rounds | given | stored | twice | dropped | parked | gone with a damaged file, "
+        "said so | in memory, disk refused | not yet stored at a kill | oldest of these, ms | lost "
+        "| broken rules |"
+    )
+    lines = [head, "|---" * 13 + "|"]
     for kind, found in [*sorted(rows.items()), ("all rounds", results)]:
         sums = [sum(r[c] for r in found) for c in columns]
         cells = [kind, len(found), *sums]

@@ -1,7 +1,8 @@
-"""The box: the real daemon, started by fork from a process that has imported it already, so that a
-thousand starts cost no thousand imports. It differs from `edge-inspect run` in three things, all here:
-it writes down what it was given and what it says it has stored (the witness), it reads the wall clock
-with an offset that a schedule may change, and its pauses between connections are short.
+"""The box: the real daemon, started by fork from a process that has imported it already, so that
+a thousand starts cost no thousand imports. It differs from `edge-inspect run` in three things,
+all here: it writes down what it was given and what it says it has stored (the witness), it reads
+the wall clock with an offset that a schedule may change, and its pauses between connections are
+short.
 
 Run by `tests.loss.boxes`; speaks JSON lines on stdin and stdout.
 """
@@ -70,9 +71,7 @@ def hurry() -> None:
 
     slow = Backoff.__init__
 
-    def quick(
-        self: Backoff, base_s: float, cap_s: float, rng: random.Random | None = None
-    ) -> None:
+    def quick(self: Backoff, base_s: float, cap_s: float, rng: random.Random | None = None) -> None:
         slow(self, min(base_s, _PAUSE_S[0]), min(cap_s, _PAUSE_S[1]), rng)
 
     Backoff.__init__ = quick  # type: ignore[method-assign]

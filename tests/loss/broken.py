@@ -1,5 +1,6 @@
-"""Boxes that are broken on purpose, so that the lossfinder is seen to find what it is there for. Each
-function changes the daemon's real classes before it runs; `outbox` is the path of its database."""
+"""Boxes that are broken on purpose, so that the lossfinder is seen to find what it is there for.
+Each function changes the daemon's real classes before it runs; `outbox` is the path of its
+database."""
 
 import contextlib
 import json
@@ -45,7 +46,8 @@ def reports_before_the_commit(outbox: Path) -> None:
     real = sqlite3.connect
 
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        return real(*args, **{**kwargs, "factory": Lazy})
+        made: sqlite3.Connection = real(*args, **{**kwargs, "factory": Lazy})
+        return made
 
     sqlite3.connect = connect  # type: ignore[assignment]
 

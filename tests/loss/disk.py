@@ -1,5 +1,6 @@
-"""The disk under the outbox: a small file system of its own that can be full or read-only, where the
-operating system lets us mount one; otherwise a plain folder, and only the limits of a process."""
+"""The disk under the outbox: a small file system of its own that can be full or read-only, where
+the operating system lets us mount one; otherwise a plain folder, and only the limits of a
+process."""
 
 import os
 import subprocess

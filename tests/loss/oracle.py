@@ -1,5 +1,5 @@
-"""What may be missing, and what must never be: the rules by which a round is judged. The reasons are
-in docs/decisions/0025-the-oracle.md."""
+"""What may be missing, and what must never be: the rules by which a round is judged. The reasons
+are in docs/decisions/0025-the-oracle.md."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,7 @@ class Facts:
     on_disk: dict[str, int] = field(default_factory=dict)  # id -> seq: seen in the file, box dead
     arrivals: list[Arrival] = field(default_factory=list)
     refused: Mapping[str, int] = field(default_factory=dict)  # id -> reason in the broker's place
+    parked: int = 0  # when all was well again, before the restart that tries them once more
     waiting: list[Waiting] = field(default_factory=list)  # in the file at the very end
     exposed: dict[str, int] = field(default_factory=dict)  # in the file when it was damaged
     said_lost: int = 0  # how many of them the box said that it could not save
@@ -56,7 +57,7 @@ def judge(facts: Facts) -> Judgement:
         stored=len(stored),
         received=len(received),
         duplicates=len(facts.arrivals) - len(received),
-        parked=len(waiting),
+        parked=facts.parked,
         broken=list(facts.faults),
     )
     missing = stored - received - waiting - {row.id for row in stuck}

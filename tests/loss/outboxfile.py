@@ -39,12 +39,12 @@ def read(path: Path) -> list[Waiting] | None:
             return None
 
 
-def unsent(path: Path) -> int | None:
-    """How many verdicts wait that are not parked, read while a box has the file open; None when it
-    cannot be read just now."""
+def count(path: Path) -> int | None:
+    """How many verdicts wait, read while a box has the file open; None when it cannot be read just
+    now."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            return sum(row.parked is None for row in _rows(db))
+            return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
     except sqlite3.DatabaseError:
         return None
 

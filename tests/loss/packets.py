@@ -8,7 +8,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ = 1, 2, 3, 4, 8, 9
 _LARGEST = 16 * 2**20
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """This is no MQTT."""
 
 
@@ -29,7 +29,7 @@ class Framer:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The packets that these bytes complete. Raises Malformed."""
+        """The packets that these bytes complete. Raises MalformedError."""
         self._rest += data
         while (end := _end(self._rest)) is not None and len(self._rest) >= end:
             packet, self._rest = self._rest[:end], self._rest[end:]
@@ -48,7 +48,7 @@ def level_of(connect: bytes) -> int:
 
 
 def open_publish(packet: bytes, level: int) -> Publish:
-    """Looks into a PUBLISH. Raises Malformed."""
+    """Looks into a PUBLISH. Raises MalformedError."""
     body, qos = _body(packet), packet[0] >> 1 & 3
     try:
         end = 2 + int.from_bytes(body[:2], "big")
@@ -60,7 +60,7 @@ def open_publish(packet: bytes, level: int) -> Publish:
             length, size = _varint(body, end)
             end += size + length
     except (IndexError, UnicodeDecodeError) as error:
-        raise Malformed(f"a PUBLISH that cannot be read: {error}") from error
+        raise MalformedError(f"a PUBLISH that cannot be read: {error}") from error
     return Publish(topic, qos, mid, body[end:])
 
 
@@ -124,7 +124,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * digit
         if not byte & 0x80:
             return value, digit + 1
-    raise Malformed("a length of more than four bytes")
+    raise MalformedError("a length of more than four bytes")
 
 
 def _end(data: bytes) -> int | None:
@@ -135,5 +135,5 @@ def _end(data: bytes) -> int | None:
     except IndexError:
         return None
     if length > _LARGEST:
-        raise Malformed(f"a packet of {length} bytes")
+        raise MalformedError(f"a packet of {length} bytes")
     return 1 + size + length

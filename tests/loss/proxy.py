@@ -1,6 +1,7 @@
-"""A TCP proxy between box and broker that misbehaves when told: passes, cuts, half-closes, stalls,
-throttles, refuses the CONNECT, answers a PUBLISH in the broker's place. It also bears witness: which
-verdicts left the box, and which of them the broker never saw because the proxy swallowed them."""
+"""A TCP proxy between box and broker that misbehaves when told: passes, cuts, half-closes,
+stalls, throttles, refuses the CONNECT, answers a PUBLISH in the broker's place. It also bears
+witness: which verdicts left the box, and which of them the broker never saw because the proxy
+swallowed them."""
 
 import contextlib
 import json
@@ -83,15 +84,15 @@ class Proxy:
 
     def pass_on(self) -> None:
         """Behaves from now on; what was held back goes out."""
-        self._do(lambda: setattr(self, "_manners", Manners()))
+        self._do(self._forget_manners)
 
     def behave(self, **manners: object) -> None:
         """Changes some of its `Manners`."""
-        self._do(lambda: [setattr(self._manners, name, to) for name, to in manners.items()])
+        self._do(lambda: self._learn(manners))
 
     def cut(self) -> None:
         """RST to both sides of every connection."""
-        self._do(lambda: [self._end(pair, reset=True) for pair in list(self._pairs)])
+        self._do(self._cut_all)
 
     def half_close(self, *, to_box: bool) -> None:
         """FIN to one side only; the other direction goes on."""
@@ -107,6 +108,17 @@ class Proxy:
         self._orders.put(None)
         self._wake_out.send(b"x")
         self._thread.join(20)
+
+    def _forget_manners(self) -> None:
+        self._manners = Manners()
+
+    def _learn(self, manners: dict[str, object]) -> None:
+        for name, value in manners.items():
+            setattr(self._manners, name, value)
+
+    def _cut_all(self) -> None:
+        for pair in list(self._pairs):
+            self._end(pair, reset=True)
 
     def _do(self, order: Callable[[], object]) -> None:
         done = threading.Event()
@@ -207,7 +219,7 @@ class Proxy:
                     self._from_box(pair, packet)
                 else:
                     self._from_broker(pair, packet)
-        except packets.Malformed:
+        except packets.MalformedError:
             self._end(pair, reset=True)
 
     def _from_box(self, pair: _Pair, packet: bytes) -> None:
@@ -299,8 +311,7 @@ class Proxy:
             _reset(side.sock) if reset else side.sock.close()
 
     def _close_all(self) -> None:
-        for pair in list(self._pairs):
-            self._end(pair, reset=True)
+        self._cut_all()
         for sock in (self._server, self._wake_in, self._wake_out):
             sock.close()
 

@@ -231,9 +231,9 @@ class Round:
             self._disk.fill()
             self._later(event, self._disk.free)
         else:
+            self._heal()  # a read-only disk takes no mend but its own
             self._disk.break_down()
             _wait(event.hold_s)
-            self._heal()
             if event.amount < 0.5:
                 self._boxes.signal(signal.SIGTERM)
                 if self._boxes.wait_end() is None:
@@ -321,14 +321,17 @@ class Round:
         self._proxy.pass_on()
         self._ensure_alive()
         self._stop()
-        if self._left():
+        left = self._left()
+        self._facts.parked = sum(row.parked is not None for row in left)
+        if left:
             self._start("quiet.yaml")
             until = time.monotonic() + _DRAIN_S
-            while outboxfile.unsent(self._outbox) != 0 and time.monotonic() < until:
+            while outboxfile.count(self._outbox) != 0 and time.monotonic() < until:
                 self._ensure_alive()
-                time.sleep(0.1)
+                time.sleep(0.05)
             self._stop()
-        self._facts.waiting = self._left()
+            left = self._left()
+        self._facts.waiting = left
 
     def _left(self) -> list[outboxfile.Waiting]:
         rows = outboxfile.read(self._outbox)

@@ -1,4 +1,5 @@
-"""What happens in a round: a list of events drawn from a seed, so that a round can be played again."""
+"""What happens in a round: a list of events drawn from a seed, so that a round can be played
+again."""
 
 import random
 from collections.abc import Sequence
@@ -7,8 +8,8 @@ from typing import Any, Literal
 
 When = Literal["given", "stored", "sent", "started", "now"]
 
-# How often a kind is drawn. Kinds that cost seconds of waiting, or need a file system of our own, are
-# rarer.
+# How often a kind is drawn. Kinds that cost seconds of waiting, or need a file system of our
+# own, are rarer.
 NET = {
     "net_cut": 3,
     "net_half_close": 2,

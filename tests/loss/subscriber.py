@@ -1,6 +1,6 @@
-"""The plant: an independent subscriber, QoS 1, with a session that lasts. It shares no code with the
-daemon's client, and reads what the kernel holds for it to the last byte, also after the broker was
-killed: what the broker had written to it counts as received."""
+"""The plant: an independent subscriber, QoS 1, with a session that lasts. It shares no code with
+the daemon's client, and reads what the kernel holds for it to the last byte, also after the
+broker was killed: what the broker had written to it counts as received."""
 
 import contextlib
 import json
@@ -95,9 +95,7 @@ class Subscriber:
             replayed = bool(body.pop("replayed"))
             plain = json.dumps(body, sort_keys=True)
             self.ids.add(body["id"])
-            self.arrivals.append(
-                Arrival(body["id"], body["seq"], body["camera"], replayed, plain)
-            )
+            self.arrivals.append(Arrival(body["id"], body["seq"], body["camera"], replayed, plain))
         else:
             self.last[message.topic] = body
         if message.mid:

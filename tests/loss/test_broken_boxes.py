@@ -1,5 +1,5 @@
-"""The lossfinder finds what it is there for: boxes that are broken on purpose, each in a few rounds;
-and it says nothing against the real one in the same rounds."""
+"""The lossfinder finds what it is there for: boxes that are broken on purpose, each in a few
+rounds; and it says nothing against the real one in the same rounds."""
 
 import json
 import subprocess

@@ -8,10 +8,12 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.loss.boxes import Boxes
+from tests.loss.oracle import Judgement
 from tests.loss.rounds import Round
 from tests.loss.schedule import Schedule, draw
 from tests.system.plant import draw_many
@@ -25,7 +27,7 @@ def work(arguments: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: asked.set())  # the round in hand is ended in order
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the mother passes it on
     keep = Path(arguments.keep)
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as name:
         root = Path(name)
         draw_many(root / "pictures", _PICTURES)
@@ -54,16 +56,18 @@ def play(
     """One round; its folder is kept when a rule was broken."""
     folder = root / f"round-{schedule.seed}"
     since = time.monotonic()
-    playing = Round(
-        folder,
-        boxes,
-        root / "pictures",
-        schedule,
-        level=arguments.level,
-        broken=arguments.broken,
-        mounts=bool(arguments.mounts),
-    )
-    judgement = playing.play()
+    try:
+        judgement = Round(
+            folder,
+            boxes,
+            root / "pictures",
+            schedule,
+            level=arguments.level,
+            broken=arguments.broken,
+            mounts=bool(arguments.mounts),
+        ).play()
+    except Exception:  # noqa: BLE001  outermost loop: the other rounds are to be played
+        judgement = Judgement(broken=[f"the lossfinder itself failed: {traceback.format_exc()}"])
     result = {
         "seed": schedule.seed,
         "kinds": sorted(schedule.kinds()),
