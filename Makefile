@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test test-capture lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: demo test test-capture lossfinder lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -37,6 +37,11 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
 	$(BIN)/python -m tests.cameras.table
 	$(BIN)/python -m benchmarks.camera_faults --count 1000
+
+ROUNDS ?= 1000
+LEVEL  ?= strict
+lossfinder: $(INSTALLED)-test mosquitto ## a random schedule of faults: is a verdict lost? ROUNDS=1000 SEED=1 LEVEL=strict|balanced
+	$(BIN)/python -m tests.loss --rounds $(ROUNDS) --level $(LEVEL) $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.loss.disk import PRIVATE_MOUNTS, can_mount
+from tests.loss.schedule import KINDS
 
 _LEVELS = ("strict", "balanced")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Plays all rounds in `--jobs` processes and prints what they found."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if unknown := set(filter(None, arguments.kinds.split(","))) - KINDS.keys():
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     if arguments.worker is not None:
         from tests.loss.worker import work
 
@@ -108,6 +112,7 @@ def _table(results: list[dict[str, Any]]) -> str:
         "dropped",
         "parked",
         "salvage_lost",
+        "unwritten",
         "unheld",
         "unstored",
     )
@@ -117,10 +122,10 @@ def _table(results: list[dict[str, Any]]) -> str:
             rows[kind].append(result)
     head = (
         "| fault | rounds | given | stored | twice | dropped | parked | gone with a damaged file, "
-        "said so | in memory, disk refused | not yet stored at a kill | oldest of these, ms | lost "
-        "| broken rules |"
+        "said so | not written by a lying disk | in memory, disk refused | not yet stored at a kill "
+        "| oldest of these, ms | lost | broken rules |"
     )
-    lines = [head, "|---" * 13 + "|"]
+    lines = [head, "|---" * 14 + "|"]
     for kind, found in [*sorted(rows.items()), ("all rounds", results)]:
         sums = [sum(r[c] for r in found) for c in columns]
         cells = [kind, len(found), *sums]

@@ -79,6 +79,7 @@ class Card(Disk):
         """Formats and mounts it. Raises OSError."""
         super().__init__(folder)
         self._image = folder.with_suffix(".img")
+        self._full = False
         with self._image.open("wb") as file:
             file.truncate(_MB * 2**20)
         _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
@@ -86,10 +87,12 @@ class Card(Disk):
 
     def fill(self) -> None:
         """A filler takes what is left."""
+        self._full = True
         _fill(self.folder / "filler")
 
     def free(self) -> None:
         """The filler goes."""
+        self._full = False
         (self.folder / "filler").unlink(missing_ok=True)
 
     def break_down(self) -> None:
@@ -103,6 +106,8 @@ class Card(Disk):
             ["e2fsck", "-p", str(self._image)], check=False, capture_output=True, timeout=60
         )
         self._mount()
+        if not self._full:
+            self.free()  # a fault soon after may have brought the filler back
 
     def close(self) -> None:
         """Unmounts it, busy or not, and deletes the image."""

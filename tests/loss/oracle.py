@@ -2,7 +2,7 @@
 are in docs/decisions/0025-the-oracle.md."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.loss.boxes import Life
@@ -21,7 +21,9 @@ class Facts:
     parked: int = 0  # when all was well again, before the restart that tries them once more
     waiting: list[Waiting] = field(default_factory=list)  # in the file at the very end
     exposed: dict[str, int] = field(default_factory=dict)  # in the file when it was damaged
-    said_lost: int = 0  # how many of them the box said that it could not save
+    unwritten: dict[str, int] = field(default_factory=dict)  # what a lying disk did not write
+    damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
+    said_lost: int = 0  # how many of these the box said that it could not save
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
@@ -39,6 +41,7 @@ class Judgement:
     dropped: int = 0
     parked: int = 0
     salvage_lost: int = 0
+    unwritten: int = 0
     lost: list[str] = field(default_factory=list)
     window_ms: float = 0.0  # age at the kill of the oldest verdict that was given and is nowhere
     unstored: int = 0  # given, and nowhere, and never said to be stored
@@ -61,7 +64,11 @@ def judge(facts: Facts) -> Judgement:
         broken=list(facts.faults),
     )
     missing = stored - received - waiting - {row.id for row in stuck}
+    result.unwritten = len(missing & facts.unwritten.keys())
+    missing -= facts.unwritten.keys()
     exposed = missing & facts.exposed.keys()
+    if facts.damaged_in is not None:
+        exposed |= missing & reported(facts.lives[facts.damaged_in :])
     if exposed and len(exposed) <= facts.said_lost:
         result.salvage_lost = len(exposed)
         missing -= exposed
@@ -81,7 +88,7 @@ def judge(facts: Facts) -> Judgement:
             f"{len(stuck)} verdicts wait in the outbox and are not sent (seq {stuck[0].seq} …)"
         )
     result.broken += _numbers(facts) + _copies(facts.arrivals)
-    result.broken += _order(facts.arrivals, set(facts.refused))
+    result.broken += _order(facts.arrivals, facts.refused.keys() | facts.unwritten.keys())
     if facts.allowed is not None and facts.largest > facts.allowed:
         result.broken.append(f"the file had {facts.largest} bytes, {facts.allowed} are allowed")
     _measure_window(facts, received | waiting | set(facts.on_disk), result)
@@ -98,13 +105,16 @@ def reported(lives: Iterable[Life]) -> set[str]:
 
 
 def _numbers(facts: Facts) -> list[str]:
-    """No number for two ids, no id with two numbers; on disk, on the wire, over all lives."""
+    """No number for two ids, no id with two numbers; on disk, on the wire, over all lives. What a
+    lying disk did not write, nobody can know."""
     ids: dict[int, set[str]] = defaultdict(set)
     numbers: dict[str, set[int]] = defaultdict(set)
     pairs = [(a.seq, a.id) for a in facts.arrivals]
     pairs += [(seq, name) for name, seq in facts.on_disk.items()]
     pairs += [(row.seq, row.id) for row in facts.waiting]
     for seq, name in pairs:
+        if name in facts.unwritten:
+            continue
         ids[seq].add(name)
         numbers[name].add(seq)
     twice = sorted(seq for seq, names in ids.items() if len(names) > 1)
@@ -124,9 +134,10 @@ def _copies(arrivals: Sequence[Arrival]) -> list[str]:
     return [f"{len(odd)} verdicts came twice and differ: {sorted(odd)[:3]}"] if odd else []
 
 
-def _order(arrivals: Sequence[Arrival], refused: set[str]) -> list[str]:
+def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
     """First arrivals rise, for each camera, within the live and within the replayed stream. A row
-    that was refused on its way comes when it is tried again, so it is left out."""
+    that was refused on its way comes when it is tried again, so it is left out, as is what a lying
+    disk forgot, whose numbers come again."""
     seen: set[str] = set()
     newest: dict[tuple[str, bool], int] = {}
     back: list[str] = []

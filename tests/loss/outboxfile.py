@@ -88,18 +88,31 @@ def flip_bytes(path: Path, chance: random.Random) -> str:
 
 
 def tear_tail(path: Path, chance: random.Random) -> str:
-    """What a power cut leaves behind a file's good part: garbage, half a page, zeros; or the file
-    is cut off. Returns what was done."""
-    file = _victim(path, chance)
-    if file is None:
-        return "nothing to tear"
+    """What a power cut leaves in a log behind what was committed: garbage, zeros, a part of a
+    frame. Without a log, the database is cut off, as a file system check may leave it. Returns what
+    was done."""
+    file = _wal(path)
+    if not file.is_file() or not file.stat().st_size or chance.random() < 0.2:
+        return _cut_off(path, chance)
     length = file.stat().st_size
-    if file == _wal(path) and chance.random() < 0.6:
-        more = chance.choice((1, 24, 500, 4120, 9000))
-        tail = chance.choice((bytes(more), chance.randbytes(more)))
-        with file.open("ab") as opened:
-            opened.write(tail)
-        return f"{file.name}: {more} bytes of garbage after {length}"
+    more = chance.choice((1, 24, 500, 4120, 9000))
+    frame = file.read_bytes()[-4120:]
+    tail = chance.choice((bytes(more), chance.randbytes(more), frame[: more % 4120]))
+    with file.open("ab") as opened:
+        opened.write(tail)
+    return f"{file.name}: {len(tail)} bytes of garbage after {length}"
+
+
+def lose_tail(path: Path, chance: random.Random) -> str:
+    """The log is cut off where it was committed: what a disk does that said it had written and had
+    not. Returns what was done."""
+    return _cut_off(_wal(path), chance)
+
+
+def _cut_off(file: Path, chance: random.Random) -> str:
+    length = file.stat().st_size if file.is_file() else 0
+    if not length:
+        return "nothing to cut"
     left = chance.randrange(length)
     with file.open("r+b") as opened:
         opened.truncate(left)

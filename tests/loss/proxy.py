@@ -4,59 +4,18 @@ witness: which verdicts left the box, and which of them the broker never saw bec
 swallowed them."""
 
 import contextlib
-import json
 import queue
 import selectors
 import socket
-import struct
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from tests.loss import packets
+from tests.loss.connection import Manners, Pair, Side, Witness
 
 _CHUNK = 65536
 _BACKLOG = 1 << 20  # bytes that one side may owe the other before its source is read no more
-_RESET = struct.pack("ii", 1, 0)
-
-
-@dataclass(slots=True)
-class Manners:
-    """How the proxy behaves just now. `to_broker`: what the box says; `to_box`: what it hears."""
-
-    stall_to_broker: bool = False
-    stall_to_box: bool = False
-    bytes_per_s: float | None = None
-    refuse: tuple[int, int] | None = None  # CONNACK reasons for versions 3.1.1 and 5
-    closed: bool = False  # hangs up on whoever comes
-    deaf: bool = False  # accepts connections and says nothing at all
-    answers: list[int] = field(default_factory=list)  # PUBACK reasons for the next verdicts
-
-
-@dataclass(slots=True)
-class _Side:
-    """One socket, and what it still has to be given."""
-
-    sock: socket.socket
-    framer: packets.Framer = field(default_factory=packets.Framer)
-    owed: bytearray = field(default_factory=bytearray)
-    ended: bool = False  # says no more
-    shut: bool = False  # hears no more
-
-
-@dataclass(slots=True)
-class _Pair:
-    box: _Side
-    broker: _Side
-    level: int = 4
-    # PUBACKs go out in the order of the PUBLISHes, as the standard wants it, forged ones too.
-    acks: "OrderedDict[int, bytes | None]" = field(default_factory=OrderedDict)
-    swallowed: set[int] = field(default_factory=set)
-    paid: float = 0.0  # until when throttling has been waited for
-    doomed: bool = False  # hang up when everything owed is given
-    alone: bool = False  # no broker behind it
 
 
 class Proxy:
@@ -64,15 +23,13 @@ class Proxy:
 
     def __init__(self, upstream: int) -> None:
         """`upstream`: the broker's loopback port."""
-        self.sent: list[str] = []  # ids of verdicts in the order in which they left the box
-        self.refused: dict[str, int] = {}  # id -> the reason that was given in the broker's place
+        self.witness = Witness()
         self.connects = 0
-        self.on_sent: Callable[[int], None] = lambda _count: None
         self._upstream = upstream
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.setblocking(False)
         self.port: int = self._server.getsockname()[1]
-        self._pairs: list[_Pair] = []
+        self._pairs: list[Pair] = []
         self._manners = Manners()
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -99,7 +56,7 @@ class Proxy:
 
         def shut() -> None:
             for pair in self._pairs:
-                self._shut(pair.box if to_box else pair.broker)
+                (pair.box if to_box else pair.broker).close_ear()
 
         self._do(shut)
 
@@ -178,7 +135,7 @@ class Proxy:
             box, _ = self._server.accept()
             self.connects += 1
             if self._manners.closed:
-                _reset(box)
+                Side(box).reset()
                 return
             broker = socket.socket()
             alone = self._manners.refuse is not None or self._manners.deaf
@@ -186,15 +143,17 @@ class Proxy:
                 try:
                     broker.connect(("127.0.0.1", self._upstream))
                 except OSError:
-                    _reset(box)
+                    Side(box).reset()
                     broker.close()
                     return
             for sock in (box, broker):
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._pairs.append(_Pair(_Side(box), _Side(broker, ended=alone), alone=alone))
+            self._pairs.append(
+                Pair(Side(box), Side(broker, ended=alone), self.witness, alone=alone)
+            )
 
-    def _take(self, pair: _Pair, side: _Side) -> None:
+    def _take(self, pair: Pair, side: Side) -> None:
         """Reads from one side and owes it to the other."""
         try:
             data = side.sock.recv(_CHUNK)
@@ -207,7 +166,7 @@ class Proxy:
         if not data:
             side.ended = True
             if not other.owed and not pair.alone:
-                self._shut(other)
+                other.close_ear()
             if pair.box.ended and pair.broker.ended:
                 self._end(pair, reset=False)
             return
@@ -216,59 +175,13 @@ class Proxy:
         try:
             for packet in side.framer.feed(data):
                 if side is pair.box:
-                    self._from_box(pair, packet)
+                    pair.from_box(packet, self._manners)
                 else:
-                    self._from_broker(pair, packet)
+                    pair.from_broker(packet)
         except packets.MalformedError:
             self._end(pair, reset=True)
 
-    def _from_box(self, pair: _Pair, packet: bytes) -> None:
-        kind = packets.kind(packet)
-        if kind == packets.CONNECT:
-            pair.level = packets.level_of(packet)
-            if (refuse := self._manners.refuse) is not None:
-                pair.box.owed += packets.connack(pair.level, refuse[pair.level >= 5])
-                pair.doomed = True
-                return
-        if kind == packets.PUBLISH:
-            message = packets.open_publish(packet, pair.level)
-            forged = None
-            if message.topic.endswith("/result"):
-                name = str(json.loads(message.payload)["id"])
-                self.sent.append(name)
-                if self._manners.answers and pair.level >= 5:
-                    reason = self._manners.answers.pop(0)
-                    self.refused[name] = reason
-                    forged = packets.puback(message.mid, pair.level, reason)
-            if message.qos:
-                pair.acks[message.mid] = forged
-            if forged is not None:
-                self._give_acks(pair)
-                self.on_sent(len(self.sent))
-                return
-            pair.broker.owed += packet
-            self.on_sent(len(self.sent))
-            return
-        pair.broker.owed += packet
-
-    def _from_broker(self, pair: _Pair, packet: bytes) -> None:
-        if packets.kind(packet) != packets.PUBACK:
-            pair.box.owed += packet
-            return
-        mid = packets.mid_of_puback(packet)
-        if mid in pair.acks:
-            pair.acks[mid] = packet
-            self._give_acks(pair)
-        else:
-            pair.box.owed += packet
-
-    @staticmethod
-    def _give_acks(pair: _Pair) -> None:
-        while pair.acks and (first := next(iter(pair.acks.items())))[1] is not None:
-            pair.box.owed += first[1]
-            del pair.acks[first[0]]
-
-    def _give(self, pair: _Pair) -> None:
+    def _give(self, pair: Pair) -> None:
         manners = self._manners
         for side, stalled in (
             (pair.box, manners.stall_to_box),
@@ -295,28 +208,18 @@ class Proxy:
             if pair.alone:
                 break
             if other.ended and not side.owed and not side.shut:
-                self._shut(side)
+                side.close_ear()
 
-    @staticmethod
-    def _shut(side: _Side) -> None:
-        side.shut = True
-        side.owed.clear()
-        with contextlib.suppress(OSError):
-            side.sock.shutdown(socket.SHUT_WR)
-
-    def _end(self, pair: _Pair, *, reset: bool) -> None:
+    def _end(self, pair: Pair, *, reset: bool) -> None:
         if pair in self._pairs:
             self._pairs.remove(pair)
         for side in (pair.box, pair.broker):
-            _reset(side.sock) if reset else side.sock.close()
+            if reset:
+                side.reset()
+            else:
+                side.sock.close()
 
     def _close_all(self) -> None:
         self._cut_all()
         for sock in (self._server, self._wake_in, self._wake_out):
             sock.close()
-
-
-def _reset(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    sock.close()

@@ -24,7 +24,7 @@ BROKER = {"broker_kill": 3, "broker_freeze": 1}
 BOX = {"box_kill": 8, "box_stop": 1, "box_freeze": 2}
 CLOCK = {"clock_jump": 2}
 DISK = {"disk_limit": 2, "disk_full": 3, "disk_readonly": 1}
-FILE = {"torn_tail": 2, "flipped_bytes": 3}
+FILE = {"torn_tail": 2, "flipped_bytes": 3, "lost_tail": 1}
 CAP = {"cap": 2}
 KINDS = {**NET, **BROKER, **BOX, **CLOCK, **DISK, **FILE, **CAP}
 NEEDS_MOUNT = frozenset({"disk_full", "disk_readonly"})
@@ -65,9 +65,7 @@ class Schedule:
 
 def draw(seed: int, *, mounts: bool, kinds: Sequence[str] = ()) -> Schedule:
     """The schedule of a seed. `mounts`: whether a file system of our own may be mounted; `kinds`:
-    only these are drawn, when there are any. Raises ValueError for a kind that there is not."""
-    if unknown := set(kinds) - KINDS.keys():
-        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {list(KINDS)}")
+    only these are drawn, when there are any."""
     chance = random.Random(f"lossfinder {seed}")
     chosen = kinds or KINDS
     weights = {k: w for k, w in KINDS.items() if k in chosen and (mounts or k not in NEEDS_MOUNT)}

@@ -94,6 +94,23 @@ def test_damage_excuses_only_what_the_box_says() -> None:
     assert judge(made).lost == ["id3"]
 
 
+def test_what_is_stored_into_a_damaged_file_is_exposed_too() -> None:
+    """Until the box notices; it must be in what it says then."""
+    made = facts(arrivals=[arrival(1), arrival(2)], damaged_in=0, said_lost=1)
+    assert judge(made).salvage_lost == 1
+    assert not judge(made).broken
+    made.damaged_in = 1
+    assert judge(made).lost == ["id3"]
+
+
+def test_what_a_lying_disk_did_not_write_is_counted_apart() -> None:
+    """It may be missing, and its number may come again: nobody can know it."""
+    again = arrival(3, id="other")
+    made = facts(arrivals=[arrival(1), arrival(2), again], unwritten={"id3": 3}, on_disk={"id3": 3})
+    assert judge(made).unwritten == 1
+    assert not judge(made).broken
+
+
 def test_copies_are_counted_and_must_be_equal() -> None:
     """Only `replayed` may differ."""
     same = judge(facts(arrivals=[*facts().arrivals, arrival(2, replayed=True)]))

@@ -83,7 +83,7 @@ def test_it_passes_both_ways_and_bears_witness(ends: Ends) -> None:
     assert take(broker, len(said)) == said
     broker.sendall(packets.puback(1, 5) + packets.puback(2, 5))
     assert take(box, 8) == packets.puback(1, 5) + packets.puback(2, 5)
-    assert ends.proxy.sent == ["one", "two"]
+    assert ends.proxy.witness.sent == ["one", "two"]
 
 
 def test_a_cut_is_a_reset(ends: Ends) -> None:
@@ -175,8 +175,8 @@ def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict
     broker.sendall(packets.puback(1, 5))
     wanted = packets.puback(1, 5) + packets.puback(2, 5, 0x97) + packets.puback(3, 5)
     assert take(box, len(wanted)) == wanted
-    assert ends.proxy.refused == {"two": 0x97}
-    assert ends.proxy.sent == ["one", "two", "six"]
+    assert ends.proxy.witness.refused == {"two": 0x97}
+    assert ends.proxy.witness.sent == ["one", "two", "six"]
 
 
 def test_deaf_it_accepts_and_says_nothing(ends: Ends) -> None:
@@ -224,4 +224,4 @@ def test_a_side_that_does_not_read_stops_the_other(ends: Ends) -> None:
     assert sent[0] < 100 * 2**20
     first = take(broker, len(block))
     assert first == block
-    eventually(lambda: len(ends.proxy.sent) > 1000)
+    eventually(lambda: len(ends.proxy.witness.sent) > 1000)

@@ -16,6 +16,7 @@ from tests.loss.boxes import Boxes
 from tests.loss.oracle import Judgement
 from tests.loss.rounds import Round
 from tests.loss.schedule import Schedule, draw
+from tests.loss.world import World
 from tests.system.plant import draw_many
 
 _PICTURES = 8
@@ -57,7 +58,7 @@ def play(
     folder = root / f"round-{schedule.seed}"
     since = time.monotonic()
     try:
-        judgement = Round(
+        world = World(
             folder,
             boxes,
             root / "pictures",
@@ -65,7 +66,8 @@ def play(
             level=arguments.level,
             broken=arguments.broken,
             mounts=bool(arguments.mounts),
-        ).play()
+        )
+        judgement = Round(world).play()
     except Exception:  # noqa: BLE001  outermost loop: the other rounds are to be played
         judgement = Judgement(broken=[f"the lossfinder itself failed: {traceback.format_exc()}"])
     result = {
