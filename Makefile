@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lossfinder lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -66,6 +66,11 @@ test-box: ## the service in a new Debian that boots systemd (as root): make test
 
 test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root, some minutes)
 	$(PYTHON) -m tests.box.emulated
+
+ROUNDS ?= 1000
+LEVEL  ?= strict
+lossfinder: $(INSTALLED)-test mosquitto ## a random schedule of faults: is a verdict lost? ROUNDS=1000 SEED=1 LEVEL=strict|balanced
+	$(BIN)/python -m tests.loss --rounds $(ROUNDS) --level $(LEVEL) $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -66,6 +66,10 @@ class Mosquitto:
         """It holds its connections and answers nothing."""
         self._signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """It goes on after `freeze`."""
+        self._signal(signal.SIGCONT)
+
     @property
     def log(self) -> str:
         """What it has written."""

@@ -1,0 +1,175 @@
+"""The box: the real daemon, started by fork from a process that has imported it already, so that
+a thousand starts cost no thousand imports. It differs from `edge-inspect run` in three things,
+all here: it writes down what it was given and what it says it has stored (the witness), it reads
+the wall clock with an offset that a schedule may change, and its pauses between connections are
+short.
+
+Run by `tests.loss.boxes`; speaks JSON lines on stdin and stdout.
+"""
+
+import json
+import mmap
+import os
+import random
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+_PAUSE_S = (0.02, 0.3)  # between two connections: a round must not wait out a minute's backoff
+Journal = Callable[[str], None]
+
+
+def shift_the_clock(file: Path) -> None:
+    """The wall clock is off by the number (a double, seconds) in `file`, which another process may
+    change at any time. Must come before the daemon is imported, which keeps `time.time`."""
+    with file.open("rb") as opened:
+        shared = mmap.mmap(opened.fileno(), 8, access=mmap.ACCESS_READ)
+    real, real_ns = time.time, time.time_ns
+
+    def offset() -> float:
+        value: float = struct.unpack("d", shared[:8])[0]
+        return value
+
+    time.time = lambda: real() + offset()
+    time.time_ns = lambda: real_ns() + int(offset() * 1e9)
+
+
+def bear_witness(journal: Journal) -> None:
+    """Journals every verdict before it is handed to the outbox (`G`), and the outbox's own counts
+    whenever it says that something is stored (`S`)."""
+    from edge.delivery.writer import OutboxWriter
+
+    submit, run = OutboxWriter.submit, OutboxWriter.run
+
+    def telling_submit(self: Any, verdict: Any) -> None:
+        journal(f"G {verdict.id} {verdict.camera} {time.monotonic():.6f}")
+        submit(self, verdict)
+
+    def telling_run(self: Any) -> None:
+        announce = self.on_stored
+
+        def told() -> None:
+            journal(f"S {json.dumps(asdict(self.stats()))}")
+            announce()
+
+        self.on_stored = told
+        run(self)
+        journal(f"S {json.dumps(asdict(self.stats()))}")
+
+    OutboxWriter.submit, OutboxWriter.run = telling_submit, telling_run  # type: ignore[method-assign]
+
+
+def hurry() -> None:
+    """Pauses between connections become short."""
+    from edge.delivery.backoff import Backoff
+
+    slow = Backoff.__init__
+
+    def quick(self: Backoff, base_s: float, cap_s: float, rng: random.Random | None = None) -> None:
+        slow(self, min(base_s, _PAUSE_S[0]), min(cap_s, _PAUSE_S[1]), rng)
+
+    Backoff.__init__ = quick  # type: ignore[method-assign]
+
+
+def live(order: dict[str, Any], journal_fd: int) -> int:
+    """One life of the daemon, in a process of its own. Returns its exit code."""
+    life = order["life"]
+
+    def journal(text: str) -> None:
+        os.write(journal_fd, f"{life} {text}\n".encode())
+
+    random.seed()
+    hurry()
+    if order.get("broken"):
+        from tests.loss.broken import BREAKAGES
+
+        BREAKAGES[order["broken"]](Path(order["outbox"]))
+    bear_witness(journal)
+    from edge.__main__ import main
+
+    return main(["run", "-c", order["config"]])
+
+
+def _preload() -> None:
+    import edge.app
+    import edge.commands.run
+
+    edge.app.inspector_from  # noqa: B018  imported for its imports
+    edge.commands.run.run  # noqa: B018
+    import importlib
+
+    for runtime in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            importlib.import_module(runtime)
+        except ImportError:
+            continue
+        break
+
+
+def _fork(order: dict[str, Any], journal_fd: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 2)
+        os.dup2(log, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.close(log)
+        code = live(order, journal_fd)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve(journal_fd: int) -> None:
+    """Forks a life for each line on stdin; tells each pid, and each end."""
+    wake_in, wake_out = os.pipe()
+    os.set_blocking(wake_in, False)
+    os.set_blocking(wake_out, False)
+    signal.set_wakeup_fd(wake_out)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    rest = b""
+    while True:
+        ready, _, _ = select.select([0, wake_in], [], [])
+        if wake_in in ready:
+            os.read(wake_in, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+        if 0 in ready:
+            data = os.read(0, 65536)
+            if not data:
+                return
+            rest += data
+            while b"\n" in rest:
+                line, rest = rest.split(b"\n", 1)
+                order = json.loads(line)
+                if "mark" in order:
+                    os.write(journal_fd, b"0 ! -\n")
+                else:
+                    _tell({"born": _fork(order, journal_fd)})
+
+
+def _tell(what: dict[str, int]) -> None:
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    shift_the_clock(Path(sys.argv[2]))
+    _preload()
+    serve(int(sys.argv[1]))

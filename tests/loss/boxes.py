@@ -1,0 +1,181 @@
+"""Starts, stops, freezes and kills the box from outside, and reads what its witness writes."""
+
+import contextlib
+import json
+import os
+import queue
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_DEADLINE_S = 30.0
+NO_LIMIT = resource.RLIM_INFINITY
+
+
+@dataclass(slots=True)
+class Life:
+    """What one process said and did."""
+
+    number: int
+    given: list[tuple[str, str, float]] = field(default_factory=list)  # id, camera, monotonic s
+    counts: dict[str, Any] = field(default_factory=dict)  # the outbox's own, newest
+    started: float = 0.0
+    ended: float | None = None
+    code: int | None = None
+
+
+class Boxes:
+    """One mother process, from which lives are forked; at most one lives at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: for the clock's offset; not on the disk that is made to fail."""
+        self._clock = folder / "clock"
+        self.shift_clock(0.0)
+        self._heard = threading.Condition()
+        self.lives: list[Life] = []
+        self.given = self.said = 0  # over all lives of the round
+        reader, writer = os.pipe()
+        self._mother = subprocess.Popen(
+            [sys.executable, "-m", "tests.loss.box", str(writer), str(self._clock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[writer],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+        os.close(writer)
+        self._news: queue.SimpleQueue[dict[str, int]] = queue.SimpleQueue()
+        self._journal_end = threading.Event()
+        threading.Thread(target=self._read_journal, args=(reader,), daemon=True).start()
+        threading.Thread(target=self._read_news, daemon=True).start()
+        self._ends: dict[int, int] = {}
+        self.pid = 0
+
+    def shift_clock(self, seconds: float) -> None:
+        """The box's wall clock is off by so much from now on."""
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(struct.pack("d", seconds))
+
+    def new_round(self) -> None:
+        """Forgets the lives before."""
+        with self._heard:
+            self.lives, self.given, self.said = [], 0, 0
+
+    def start(self, order: dict[str, Any]) -> Life:
+        """A life. Returns when its process is there."""
+        with self._heard:
+            life = Life(len(self.lives), started=time.monotonic())
+            self.lives.append(life)
+        assert self._mother.stdin is not None
+        line = json.dumps({**order, "life": life.number})
+        self._mother.stdin.write(line.encode() + b"\n")
+        self._mother.stdin.flush()
+        while "born" not in (news := self._news.get(timeout=_DEADLINE_S)):
+            self._note(news)
+        self.pid = news["born"]
+        self._ends.pop(self.pid, None)  # of an earlier process with this number
+        return life
+
+    @property
+    def alive(self) -> bool:
+        """Whether a life goes on."""
+        while not self._news.empty():
+            self._note(self._news.get())
+        return bool(self.pid) and self.pid not in self._ends
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the living one; nothing when there is none."""
+        if self.alive:
+            os.kill(self.pid, number)
+
+    def limit_files(self, size: int) -> None:
+        """No file may grow past `size` bytes: writes fail as with a full disk (EFBIG)."""
+        if self.alive:
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, NO_LIMIT))
+
+    def wait_end(self, deadline_s: float = _DEADLINE_S) -> int | None:
+        """Its exit code, negative for a signal; None when it still lives after `deadline_s`."""
+        until = time.monotonic() + deadline_s
+        while self.pid not in self._ends and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self._note(self._news.get(timeout=left))
+        code = self._ends.get(self.pid)
+        if code is not None and self.lives[-1].ended is None:
+            self.lives[-1].ended, self.lives[-1].code = time.monotonic(), code
+            self._let_journal_settle()
+        return code
+
+    def kill(self) -> None:
+        """`kill -9`, and waits for the end."""
+        self.signal(signal.SIGKILL)
+        self.wait_end()
+
+    def wait_until(self, condition: Callable[[], bool], deadline_s: float = _DEADLINE_S) -> bool:
+        """Until the journal makes the condition true, or the life ends, or the deadline."""
+        until = time.monotonic() + deadline_s
+        with self._heard:
+            while not condition():
+                if time.monotonic() > until or not self.alive:
+                    return False
+                self._heard.wait(0.05)
+        return True
+
+    def close(self) -> None:
+        """Ends everything."""
+        if self.alive:
+            self.kill()
+        assert self._mother.stdin is not None
+        self._mother.stdin.close()
+        self._mother.wait(_DEADLINE_S)
+        self._clock.unlink(missing_ok=True)
+
+    def _note(self, news: dict[str, int]) -> None:
+        if "ended" in news:
+            self._ends[news["ended"]] = news["code"]
+
+    def _read_news(self) -> None:
+        assert self._mother.stdout is not None
+        for line in self._mother.stdout:
+            self._news.put(json.loads(line))
+
+    def _read_journal(self, fd: int) -> None:
+        rest = b""
+        while data := os.read(fd, 65536):
+            *lines, rest = (rest + data).split(b"\n")
+            with self._heard:
+                for line in lines:
+                    self._hear(line.decode())
+                self._heard.notify_all()
+        os.close(fd)
+
+    def _hear(self, line: str) -> None:
+        number, what, rest = line.split(" ", 2)
+        if what == "!":
+            self._journal_end.set()
+            return
+        if int(number) >= len(self.lives):
+            return
+        life = self.lives[int(number)]
+        if what == "G":
+            name, camera, tick = rest.split(" ")
+            life.given.append((name, camera, float(tick)))
+            self.given += 1
+        else:
+            life.counts = json.loads(rest)
+            self.said += 1
+
+    def _let_journal_settle(self) -> None:
+        """What the dead one wrote is in the pipe; it is read in order, so a marker comes last."""
+        self._journal_end.clear()
+        assert self._mother.stdin is not None
+        self._mother.stdin.write(b'{"mark": 1}\n')
+        self._mother.stdin.flush()
+        if not self._journal_end.wait(_DEADLINE_S):
+            raise TimeoutError("the journal does not end")

@@ -1,0 +1,168 @@
+"""What may be missing, and what must never be: the rules by which a round is judged. The reasons
+are in docs/decisions/0025-the-oracle.md."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from tests.loss.boxes import Life
+from tests.loss.outboxfile import Waiting
+from tests.loss.subscriber import Arrival
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was seen in a round, from outside."""
+
+    lives: list[Life] = field(default_factory=list)
+    on_disk: dict[str, int] = field(default_factory=dict)  # id -> seq: seen in the file, box dead
+    arrivals: list[Arrival] = field(default_factory=list)
+    refused: Mapping[str, int] = field(default_factory=dict)  # id -> reason in the broker's place
+    parked: int = 0  # when all was well again, before the restart that tries them once more
+    waiting: list[Waiting] = field(default_factory=list)  # in the file at the very end
+    exposed: dict[str, int] = field(default_factory=dict)  # in the file when it was damaged
+    unwritten: dict[str, int] = field(default_factory=dict)  # what a lying disk did not write
+    damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
+    said_lost: int = 0  # how many of these the box said that it could not save
+    held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
+    largest: int = 0  # bytes of file and log at most
+    allowed: int | None = None  # the cap and one batch, when a cap was under test
+    faults: list[str] = field(default_factory=list)  # what went wrong with the box itself
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A round's figures, and every rule that was broken, as sentences."""
+
+    given: int = 0
+    stored: int = 0
+    received: int = 0
+    duplicates: int = 0
+    dropped: int = 0
+    parked: int = 0
+    salvage_lost: int = 0
+    unwritten: int = 0
+    lost: list[str] = field(default_factory=list)
+    window_ms: float = 0.0  # age at the kill of the oldest verdict that was given and is nowhere
+    unstored: int = 0  # given, and nowhere, and never said to be stored
+    unheld: int = 0  # the same, of lives whose disk refused: gone with the memory
+    broken: list[str] = field(default_factory=list)
+
+
+def judge(facts: Facts) -> Judgement:
+    """Weighs the facts of a round."""
+    stored = reported(facts.lives) | set(facts.on_disk)
+    received = {arrival.id for arrival in facts.arrivals}
+    waiting = {row.id for row in facts.waiting if row.parked is not None}
+    stuck = [row for row in facts.waiting if row.parked is None]
+    result = Judgement(
+        given=sum(len(life.given) for life in facts.lives),
+        stored=len(stored),
+        received=len(received),
+        duplicates=len(facts.arrivals) - len(received),
+        parked=facts.parked,
+        broken=list(facts.faults),
+    )
+    missing = stored - received - waiting - {row.id for row in stuck}
+    result.unwritten = len(missing & facts.unwritten.keys())
+    missing -= facts.unwritten.keys()
+    exposed = missing & facts.exposed.keys()
+    if facts.damaged_in is not None:
+        exposed |= missing & reported(facts.lives[facts.damaged_in :])
+    if exposed and len(exposed) <= facts.said_lost:
+        result.salvage_lost = len(exposed)
+        missing -= exposed
+    counted = sum(int(life.counts.get("dropped", 0)) for life in facts.lives)
+    if missing and len(missing) <= counted:
+        result.dropped = len(missing)
+        missing = set()
+    result.lost = sorted(missing)
+    if missing:
+        result.broken.append(
+            f"{len(missing)} verdicts were stored and are nowhere, {counted} counted as dropped, "
+            f"{len(exposed)} of them in a file that was damaged, {facts.said_lost} said to be lost "
+            f"with it: {sorted(missing)[:3]}"
+        )
+    if stuck:
+        result.broken.append(
+            f"{len(stuck)} verdicts wait in the outbox and are not sent (seq {stuck[0].seq} …)"
+        )
+    result.broken += _numbers(facts) + _copies(facts.arrivals)
+    result.broken += _order(facts.arrivals, facts.refused.keys() | facts.unwritten.keys())
+    if facts.allowed is not None and facts.largest > facts.allowed:
+        result.broken.append(f"the file had {facts.largest} bytes, {facts.allowed} are allowed")
+    _measure_window(facts, received | waiting | set(facts.on_disk), result)
+    return result
+
+
+def reported(lives: Iterable[Life]) -> set[str]:
+    """The ids that the box said it had stored. It says a number; verdicts are stored in the order
+    in which they were given, so the first so many of a life are meant."""
+    found: set[str] = set()
+    for life in lives:
+        found.update(name for name, _, _ in life.given[: int(life.counts.get("stored", 0))])
+    return found
+
+
+def _numbers(facts: Facts) -> list[str]:
+    """No number for two ids, no id with two numbers; on disk, on the wire, over all lives. What a
+    lying disk did not write, nobody can know."""
+    ids: dict[int, set[str]] = defaultdict(set)
+    numbers: dict[str, set[int]] = defaultdict(set)
+    pairs = [(a.seq, a.id) for a in facts.arrivals]
+    pairs += [(seq, name) for name, seq in facts.on_disk.items()]
+    pairs += [(row.seq, row.id) for row in facts.waiting]
+    for seq, name in pairs:
+        if name in facts.unwritten:
+            continue
+        ids[seq].add(name)
+        numbers[name].add(seq)
+    twice = sorted(seq for seq, names in ids.items() if len(names) > 1)
+    many = sorted(name for name, seqs in numbers.items() if len(seqs) > 1)
+    broken = []
+    if twice:
+        broken.append(f"{len(twice)} numbers stand for two ids each: seq {twice[:5]}")
+    if many:
+        broken.append(f"{len(many)} ids have two numbers each: {many[:3]}")
+    return broken
+
+
+def _copies(arrivals: Sequence[Arrival]) -> list[str]:
+    """Copies are equal but for `replayed`."""
+    first: dict[str, str] = {}
+    odd = {a.id for a in arrivals if first.setdefault(a.id, a.body) != a.body}
+    return [f"{len(odd)} verdicts came twice and differ: {sorted(odd)[:3]}"] if odd else []
+
+
+def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
+    """First arrivals rise, for each camera, within the live and within the replayed stream. A row
+    that was refused on its way comes when it is tried again, so it is left out, as is what a lying
+    disk forgot, whose numbers come again."""
+    seen: set[str] = set()
+    newest: dict[tuple[str, bool], int] = {}
+    back: list[str] = []
+    for arrival in arrivals:
+        if arrival.id in seen or arrival.id in refused:
+            continue
+        seen.add(arrival.id)
+        stream = arrival.camera, arrival.replayed
+        if arrival.seq < newest.get(stream, 0):
+            name = "replayed" if arrival.replayed else "live"
+            back.append(f"{arrival.camera} {name}: {newest[stream]} then {arrival.seq}")
+        newest[stream] = max(arrival.seq, newest.get(stream, 0))
+    return [f"out of order {len(back)} times: {back[0]}"] if back else []
+
+
+def _measure_window(facts: Facts, somewhere: set[str], result: Judgement) -> None:
+    """How old was the oldest verdict that a kill took before it was stored?"""
+    claimed = reported(facts.lives)
+    for life in facts.lives:
+        if life.ended is None:
+            continue
+        gone = [g for g in life.given if g[0] not in somewhere and g[0] not in claimed]
+        if life.number in facts.held:
+            result.unheld += len(gone)
+            continue
+        result.unstored += len(gone)
+        for _, _, given in gone:
+            result.window_ms = max(result.window_ms, (life.ended - given) * 1000)

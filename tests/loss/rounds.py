@@ -1,0 +1,91 @@
+"""One round: a world is built, the schedule is played, everything is healed, and what is left is
+sent; then the oracle is asked."""
+
+import threading
+import time
+
+from tests.loss import outboxfile
+from tests.loss.faults import Mischief, wait
+from tests.loss.oracle import Judgement, judge
+from tests.loss.schedule import Event
+from tests.loss.world import World
+
+_DRAIN_S = 30.0
+# One group commit holds at most the 256 verdicts that may wait for the disk, 1 KB each with their
+# page; while it is made they stand in the log and in the file.
+BATCH_BYTES = 2 * 256 * 1024
+
+
+class Round:
+    """A schedule, played in a world."""
+
+    def __init__(self, world: World) -> None:
+        """The world is closed at the end."""
+        self._world = world
+        self._mischief = Mischief(world, world.schedule.seed)
+
+    def play(self) -> Judgement:
+        """Everything in order. What is left behind is away afterwards, but for the folder."""
+        capped = "cap" in self._world.schedule.kinds()
+        done = threading.Event()
+        sampler = threading.Thread(target=self._sample_sizes, args=(done,), name="sampler")
+        if capped:
+            self._world.facts.allowed = int(self._world.schedule.max_mb * 2**20) + BATCH_BYTES
+            sampler.start()
+        try:
+            self._world.start()
+            for event in self._world.schedule.events:
+                self._wait_for(event)
+                self._mischief.apply(event)
+            self._finish()
+        finally:
+            done.set()
+            if capped:
+                sampler.join()
+            self._world.close()
+        return judge(self._world.facts)
+
+    def _wait_for(self, event: Event) -> None:
+        boxes, proxy = self._world.boxes, self._world.proxy
+        if event.when == "given":
+            goal = boxes.given + event.after
+            boxes.wait_until(lambda: boxes.given >= goal, 5.0)
+        elif event.when == "stored":
+            goal = boxes.said + 1 + event.after // 8
+            boxes.wait_until(lambda: boxes.said >= goal, 5.0)
+        elif event.when == "sent":
+            goal = len(proxy.witness.sent) + event.after
+            until = time.monotonic() + (0.5 if self._mischief.lasting else 5.0)
+            while len(proxy.witness.sent) < goal and time.monotonic() < until:
+                time.sleep(0.0002)
+        wait(event.delay_s)
+
+    def _finish(self) -> None:
+        """All is well again: what is stored must come out."""
+        self._mischief.heal()
+        self._world.proxy.pass_on()
+        self._world.ensure_alive()
+        self._world.stop()
+        left = self._left()
+        self._world.facts.parked = sum(row.parked is not None for row in left)
+        if left:
+            self._world.start("quiet.yaml")
+            until = time.monotonic() + _DRAIN_S
+            while outboxfile.count(self._world.outbox) != 0 and time.monotonic() < until:
+                self._world.ensure_alive()
+                time.sleep(0.05)
+            self._world.stop()
+            left = self._left()
+        self._world.facts.waiting = left
+
+    def _left(self) -> list[outboxfile.Waiting]:
+        rows = outboxfile.read(self._world.outbox)
+        if rows is None:
+            self._world.fault("the outbox cannot be read at the end")
+        return rows or []
+
+    def _sample_sizes(self, done: threading.Event) -> None:
+        while not done.wait(0.003):
+            self._world.facts.largest = max(
+                self._world.facts.largest, outboxfile.size(self._world.outbox)
+            )

@@ -1,0 +1,50 @@
+"""A short run of the lossfinder against the daemon as it is: `make lossfinder` makes long ones."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.mosquitto import mosquitto_program
+
+pytestmark = pytest.mark.broker
+
+ROUNDS = 15
+
+
+@pytest.mark.parametrize("level", ["strict", "balanced"])
+def test_nothing_is_lost_whatever_happens(tmp_path: Path, level: str) -> None:
+    """Exit code 0 after rounds of every kind of fault; under CI always the same rounds."""
+    mosquitto_program()
+    command = [sys.executable, "-m", "tests.loss", "--rounds", str(ROUNDS), "--level", level]
+    done = subprocess.run(
+        [
+            *command,
+            "--keep",
+            str(tmp_path / "kept"),
+            *(["--seed", "1"] if os.environ.get("CI") else []),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=580,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 verdicts lost" in done.stdout
+
+
+def test_a_fault_that_there_is_not_is_named(tmp_path: Path) -> None:
+    """A mistyped kind is said in one sentence, and what there is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.loss", "--rounds", "1", "--kinds", "net_cutt"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "net_cutt" in done.stderr
+    assert "net_stall" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,145 @@
+"""Each rule of the oracle, broken once, and the cases that are not broken."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.loss.boxes import Life
+from tests.loss.oracle import Facts, judge
+from tests.loss.outboxfile import Waiting
+from tests.loss.subscriber import Arrival
+
+
+def arrival(seq: int, **but: Any) -> Arrival:
+    """A verdict of cam0 as it arrives; its id is its number, unless said otherwise."""
+    return replace(Arrival(f"id{seq}", seq, "cam0", False, f"body{seq}"), **but)
+
+
+def facts(count: int = 3, *, stored: int | None = None, **but: Any) -> Facts:
+    """A life that was given `count` verdicts and stored and delivered them all."""
+    life = Life(
+        0,
+        given=[(f"id{n}", "cam0", 10.0) for n in range(1, count + 1)],
+        counts={"stored": count if stored is None else stored, "dropped": 0},
+        ended=12.0,
+    )
+    made = Facts(lives=[life], arrivals=[arrival(n) for n in range(1, count + 1)])
+    for name, value in but.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_all_delivered_is_all_well() -> None:
+    """Figures, and no broken rule."""
+    result = judge(facts())
+    assert (result.given, result.stored, result.received, result.duplicates) == (3, 3, 3, 0)
+    assert not result.broken
+    assert not result.lost
+
+
+def test_stored_and_nowhere_is_lost() -> None:
+    """What the box said it had stored must arrive, wait parked, or be counted."""
+    result = judge(facts(arrivals=[arrival(1), arrival(3)]))
+    assert result.lost == ["id2"]
+    assert "nowhere" in result.broken[0]
+
+
+def test_seen_in_the_file_is_stored_too() -> None:
+    """Also when the box was killed before it could say so."""
+    result = judge(facts(stored=2, arrivals=[arrival(1), arrival(2)], on_disk={"id3": 3}))
+    assert result.lost == ["id3"]
+
+
+def test_given_and_not_yet_stored_is_measured_and_not_lost() -> None:
+    """The window: two seconds between its submission and the kill."""
+    result = judge(facts(stored=2, arrivals=[arrival(1), arrival(2)]))
+    assert not result.broken
+    assert result.unstored == 1
+    assert result.window_ms == pytest.approx(2000)
+
+
+def test_what_memory_held_for_a_refusing_disk_is_counted_apart() -> None:
+    """Such a life says nothing about the window."""
+    result = judge(facts(stored=2, arrivals=[arrival(1), arrival(2)], held={0}))
+    assert (result.unstored, result.unheld) == (0, 1)
+
+
+def test_parked_is_not_lost_and_unsent_is_a_fault() -> None:
+    """A parked row may wait at the end; one that could be sent may not."""
+    arrivals = [arrival(1), arrival(2)]
+    assert not judge(facts(arrivals=arrivals, waiting=[Waiting(3, "id3", "refused")])).broken
+    stuck = judge(facts(arrivals=arrivals, waiting=[Waiting(3, "id3", None)]))
+    assert "not sent" in stuck.broken[0]
+
+
+def test_dropped_must_be_counted_one_by_one() -> None:
+    """One missing and one counted is well, two missing and one counted is not."""
+    made = facts(arrivals=[arrival(2), arrival(3)])
+    made.lives[0].counts["dropped"] = 1
+    assert judge(made).dropped == 1
+    assert not judge(made).broken
+    made.arrivals.pop(0)
+    assert judge(made).lost == ["id1", "id2"]
+
+
+def test_damage_excuses_only_what_the_box_says() -> None:
+    """Rows that were in a damaged file may be missing as far as the box said that it lost them."""
+    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, said_lost=2)
+    assert judge(made).salvage_lost == 2
+    assert not judge(made).broken
+    made.said_lost = 1
+    assert judge(made).lost == ["id2", "id3"]
+    made.exposed, made.said_lost = {"id2": 2}, 5
+    assert judge(made).lost == ["id3"]
+
+
+def test_what_is_stored_into_a_damaged_file_is_exposed_too() -> None:
+    """Until the box notices; it must be in what it says then."""
+    made = facts(arrivals=[arrival(1), arrival(2)], damaged_in=0, said_lost=1)
+    assert judge(made).salvage_lost == 1
+    assert not judge(made).broken
+    made.damaged_in = 1
+    assert judge(made).lost == ["id3"]
+
+
+def test_what_a_lying_disk_did_not_write_is_counted_apart() -> None:
+    """It may be missing, and its number may come again: nobody can know it."""
+    again = arrival(3, id="other")
+    made = facts(arrivals=[arrival(1), arrival(2), again], unwritten={"id3": 3}, on_disk={"id3": 3})
+    assert judge(made).unwritten == 1
+    assert not judge(made).broken
+
+
+def test_copies_are_counted_and_must_be_equal() -> None:
+    """Only `replayed` may differ."""
+    same = judge(facts(arrivals=[*facts().arrivals, arrival(2, replayed=True)]))
+    assert same.duplicates == 1
+    assert not same.broken
+    odd = judge(facts(arrivals=[*facts().arrivals, arrival(2, replayed=True, body="other")]))
+    assert "came twice and differ" in odd.broken[0]
+
+
+def test_one_number_one_id() -> None:
+    """On the wire, on the disk, and between the two."""
+    twice = judge(facts(arrivals=[*facts().arrivals, arrival(2, id="other", replayed=True)]))
+    assert "two ids" in twice.broken[0]
+    moved = judge(facts(on_disk={"id2": 7}))
+    assert "two numbers" in moved.broken[0]
+
+
+def test_order_holds_within_a_camera_and_a_stream() -> None:
+    """Live and replayed may overtake each other, as may cameras; within one of them nothing."""
+    mixed = [arrival(3), arrival(1, replayed=True), arrival(2, camera="cam1")]
+    assert not judge(facts(arrivals=mixed)).broken
+    back = [arrival(2), arrival(1), arrival(3)]
+    assert "out of order" in judge(facts(arrivals=back)).broken[0]
+    assert not judge(facts(arrivals=back, refused={"id1": 0x97})).broken
+    copies = [arrival(1), arrival(2), arrival(1), arrival(3)]
+    assert not judge(facts(arrivals=copies)).broken
+
+
+def test_the_cap_is_a_cap() -> None:
+    """Cap and one batch, not a byte more."""
+    assert not judge(facts(largest=100, allowed=100)).broken
+    assert "bytes" in judge(facts(largest=101, allowed=100)).broken[0]
