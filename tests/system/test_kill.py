@@ -58,8 +58,8 @@ def test_verdicts_stored_in_an_outage_survive_kills(
 def test_kill_of_the_broker_in_mid_run(
     make_daemon: MakeDaemon, plant: Plant, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """Killed twice and started again, the broker delivers every verdict of the run, but for one that
-    it acknowledged in the moment of its death: mosquitto had that on no disk."""
+    """Killed twice and started again, the broker delivers every verdict of the run, but for what it
+    acknowledged in the moment of its death: mosquitto had that on no disk."""
     draw_many(tmp_path / "parts", 50)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=50, loop=1000)
     daemon.start()
