@@ -28,7 +28,9 @@ def waiting(outbox: Outbox, tmp_path: Path) -> Iterator[Waiting]:
     view.close()
 
 
-def seqs(waiting: Waiting, after: int = 0, limit: int = 10_000, before: int | None = None) -> list[int]:
+def seqs(
+    waiting: Waiting, after: int = 0, limit: int = 10_000, before: int | None = None
+) -> list[int]:
     """The numbers of a batch."""
     return [row.seq for row in waiting.batch(after, limit, before)]
 
@@ -87,7 +89,9 @@ def test_a_file_that_cannot_be_read_holds_the_newer_back(tmp_path: Path) -> None
     waiting.close()
 
 
-def test_another_file_is_read_from_then_on(waiting: Waiting, outbox: Outbox, tmp_path: Path) -> None:
+def test_another_file_is_read_from_then_on(
+    waiting: Waiting, outbox: Outbox, tmp_path: Path
+) -> None:
     """After the file was renewed the reader sees the new one, and memory above it."""
     assert seqs(waiting) == list(range(1, 21))
     waiting.show(rows_from(21, 2), stored=False)

@@ -73,7 +73,9 @@ class World:
         self.total = 0
         self.closed_in: str | None = None
         self._store(rows, NOON - age_s)
-        self.view.file_changed(self.outbox.last, 1)  # as after a start: all that waits is in the file
+        self.view.file_changed(
+            self.outbox.last, 1
+        )  # as after a start: all that waits is in the file
         config = Config.model_validate(
             {
                 "station": "line1",
