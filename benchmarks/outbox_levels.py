@@ -122,7 +122,7 @@ def main() -> None:
         for name, delay in ACKS.items():
             for level in ("strict", "balanced"):
                 with tempfile.TemporaryDirectory(dir=root) as folder:
-                    row = measure(Path(folder), level, rate, delay)  # type: ignore[arg-type]
+                    row = measure(Path(folder), level, rate, delay)
                 print(
                     f"| {'bulk' if rate is None else f'{rate:g}'} | {name} | {level} | {row}",
                     flush=True,

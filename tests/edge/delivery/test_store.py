@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge.delivery import damage
 from edge.delivery.message import stored_body
+from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.row import Row
 from edge.delivery.store import Store
@@ -180,7 +181,7 @@ def test_a_salvage_killed_anywhere_is_ended_by_the_next_start(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", counted(Path.rename))
         patched.setattr(Path, "unlink", counted(Path.unlink))
-        patched.setattr(damage, "Outbox", counted(damage.Outbox))
+        patched.setattr("edge.delivery.damage.Outbox", counted(Outbox))
         patched.setattr(damage, "_sync_folder", counted(damage._sync_folder))
         try:
             opened(path).close()
