@@ -172,14 +172,24 @@ class Store:
         self._now_is(Outbox(self._path, *self._limits))
         assert self._outbox is not None
         if broken:
-            self._take_in([row for row in broken if row.seq > self._outbox.last])
-            self.damaged += 1
-            self.salvaged += len(broken)
-            log.error(
-                "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved",
-                self._path,
-                len(broken),
-            )
+            self._take_in_broken(self._outbox.last, broken)
+
+    def _take_in_broken(self, last: int, broken: Sequence[Row]) -> None:
+        """What lay in SQLite's log behind damage. `last` is the highest number before it."""
+        rows = {row.seq: row for row in broken if row.seq > last}
+        self._take_in([rows[number] for number in sorted(rows)])
+        said = self.numbers.progress.last if self.numbers.progress is not None else 0
+        lost = max([said, *rows]) - last - len(rows)
+        self.damaged += 1
+        self.salvaged += len(rows)
+        self.lost_at_most += lost
+        log.error(
+            "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved, at "
+            "most %d lost",
+            self._path,
+            len(rows),
+            lost,
+        )
 
     def _now_is(self, outbox: Outbox) -> None:
         self._outbox = outbox
