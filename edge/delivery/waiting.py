@@ -37,6 +37,11 @@ class Waiting:
     def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
         Never raises: what the file does not give now it gives later (`unsure`)."""
+        while (found := self._batch(after, limit, before)) is None:
+            pass  # rows went from memory to the file between looking there and here
+        return found
+
+    def _batch(self, after: int, limit: int, before: int | None) -> list[Row] | None:
         with self._lock:
             floor, generation = self._floor, self._generation
             if self._fresh_view:
@@ -53,7 +58,10 @@ class Waiting:
                 self.on_damage(error, generation)
                 return []  # else what is newer would go first, and order would be lost
         if len(found) < limit:
-            found += self._from_memory(max(after, floor), limit - len(found), before)
+            more = self._from_memory(max(after, floor), limit - len(found), before)
+            if more is None:
+                return found or None
+            found += more
         return found
 
     def newest(self) -> int:
@@ -107,8 +115,11 @@ class Waiting:
         """Closes the file."""
         self._view.close()
 
-    def _from_memory(self, after: int, limit: int, before: int | None) -> list[Row]:
+    def _from_memory(self, after: int, limit: int, before: int | None) -> list[Row] | None:
+        """None: some of those that wait above `after` are in the file alone by now."""
         with self._lock:
+            if self._floor > after:
+                return None
             found = []
             for at in range(bisect_right(self._order, after), len(self._order)):
                 number = self._order[at]

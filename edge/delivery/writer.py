@@ -256,6 +256,7 @@ class OutboxWriter:
         with self._changed:
             if self._generation != self._store.generation:
                 self._generation = self._store.generation
+                self._damage = None  # of the file before: this one is not to be set aside for it
                 self.waiting.file_changed(self._store.last, self._generation)
             if held:
                 self._held.written(held[-1].row.seq)

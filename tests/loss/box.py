@@ -16,11 +16,12 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+_IDS = 64  # in one line of the journal: a pipe takes so much at once, or nothing
 _PAUSE_S = (0.02, 0.3)  # between two connections: a round must not wait out a minute's backoff
 Journal = Callable[[str], None]
 
@@ -41,28 +42,48 @@ def shift_the_clock(file: Path) -> None:
 
 
 def bear_witness(journal: Journal) -> None:
-    """Journals every verdict before it is handed to the outbox (`G`), and the outbox's own counts
-    whenever it says that something is stored (`S`)."""
+    """Journals every verdict before it is handed to the outbox (`G`), every one that the outbox
+    says is safe (`C`), the outbox's own counts whenever there is something to send (`S`), and when
+    each commit begins and ends (`B`, `E`)."""
     from edge.delivery.writer import OutboxWriter
 
-    submit, run = OutboxWriter.submit, OutboxWriter.run
+    submit, run, write = OutboxWriter.submit, OutboxWriter.run, OutboxWriter._write
 
     def telling_submit(self: Any, verdict: Any) -> None:
         journal(f"G {verdict.id} {verdict.camera} {time.monotonic():.6f}")
         submit(self, verdict)
 
     def telling_run(self: Any) -> None:
-        announce = self.on_stored
+        announce, committed = self.on_stored, self.on_commit
+
+        def safe(verdicts: Sequence[Any], numbers: Sequence[int]) -> None:
+            names = [verdict.id for verdict in verdicts]
+            for first in range(0, len(names), _IDS):
+                journal(f"C {' '.join(names[first : first + _IDS])}")
+            committed(verdicts, numbers)
 
         def told() -> None:
-            journal(f"S {json.dumps(asdict(self.stats()))}")
+            journal(f"S {said(self.stats())}")
             announce()
 
-        self.on_stored = told
+        self.on_stored, self.on_commit = told, safe
+        journal(f"S {said(self.stats())}")
         run(self)
-        journal(f"S {json.dumps(asdict(self.stats()))}")
+        journal(f"S {said(self.stats())}")
+
+    def telling_write(self: Any, *work: Any) -> bool:
+        journal(f"B {time.monotonic():.6f}")
+        done: bool = write(self, *work)
+        journal(f"E {time.monotonic():.6f}")
+        return done
 
     OutboxWriter.submit, OutboxWriter.run = telling_submit, telling_run  # type: ignore[method-assign]
+    OutboxWriter._write = telling_write  # type: ignore[method-assign]
+
+
+def said(stats: Any) -> str:
+    """The outbox's counts as JSON."""
+    return json.dumps({**asdict(stats), "dropped": stats.dropped})
 
 
 def hurry() -> None:

@@ -27,6 +27,10 @@ class Life:
     number: int
     given: list[tuple[str, str, float]] = field(default_factory=list)  # id, camera, monotonic s
     counts: dict[str, Any] = field(default_factory=dict)  # the outbox's own, newest
+    safe: list[str] = field(default_factory=list)  # ids that it said are stored, or acknowledged
+    commit: float | None = None  # since when it makes one, monotonic s
+    longest: float = 0.0  # commit, seconds
+    frozen: float = 0.0  # seconds that it was stopped from outside
     started: float = 0.0
     ended: float | None = None
     code: int | None = None
@@ -167,6 +171,14 @@ class Boxes:
             name, camera, tick = rest.split(" ")
             life.given.append((name, camera, float(tick)))
             self.given += 1
+        elif what == "C":
+            life.safe += rest.split(" ")
+        elif what == "B":
+            life.commit = float(rest)
+        elif what == "E":
+            if life.commit is not None:
+                life.longest = max(life.longest, float(rest) - life.commit)
+            life.commit = None
         else:
             life.counts = json.loads(rest)
             self.said += 1

@@ -78,10 +78,7 @@ def reuses_numbers(outbox: Path) -> None:
     if not outbox.exists():
         return
     with contextlib.closing(sqlite3.connect(outbox)) as db, contextlib.suppress(sqlite3.Error):
-        db.execute(
-            "UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(seq), 0) FROM outbox) "
-            "WHERE name = 'outbox'"
-        )
+        db.execute("UPDATE state SET last = (SELECT coalesce(max(seq), 0) FROM outbox)")
         db.commit()
 
 

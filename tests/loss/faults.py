@@ -59,6 +59,7 @@ class Mischief:
             self._world.boxes.signal(signal.SIGSTOP)
             wait(event.hold_s)
             self._world.boxes.signal(signal.SIGCONT)
+            self._world.boxes.lives[-1].frozen += event.hold_s
         else:
             self._world.kill()
             wait(event.hold_s * event.amount)

@@ -9,6 +9,8 @@ from tests.loss.boxes import Life
 from tests.loss.outboxfile import Waiting
 from tests.loss.subscriber import Arrival
 
+_WAKING_S = 0.25  # a thread that is due, on a machine with other work; and the kill itself
+
 
 @dataclass(slots=True)
 class Facts:
@@ -27,6 +29,7 @@ class Facts:
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
+    window_s: float | None = None  # what the level promises; None: it promises no time
     faults: list[str] = field(default_factory=list)  # what went wrong with the box itself
 
 
@@ -96,12 +99,8 @@ def judge(facts: Facts) -> Judgement:
 
 
 def reported(lives: Iterable[Life]) -> set[str]:
-    """The ids that the box said it had stored. It says a number; verdicts are stored in the order
-    in which they were given, so the first so many of a life are meant."""
-    found: set[str] = set()
-    for life in lives:
-        found.update(name for name, _, _ in life.given[: int(life.counts.get("stored", 0))])
-    return found
+    """The ids that the box said it had stored, or had acknowledged by the broker."""
+    return {name for life in lives for name in life.safe}
 
 
 def _numbers(facts: Facts) -> list[str]:
@@ -164,5 +163,14 @@ def _measure_window(facts: Facts, somewhere: set[str], result: Judgement) -> Non
             result.unheld += len(gone)
             continue
         result.unstored += len(gone)
-        for _, _, given in gone:
-            result.window_ms = max(result.window_ms, (life.ended - given) * 1000)
+        oldest = max((life.ended - given for _, _, given in gone), default=0.0)
+        result.window_ms = max(result.window_ms, oldest * 1000)
+        if facts.window_s is None:
+            continue
+        running = life.ended - life.commit if life.commit is not None else 0.0
+        allowed = facts.window_s + max(life.longest, running) + life.frozen + _WAKING_S
+        if oldest > allowed:
+            result.broken.append(
+                f"a kill took a verdict that was {oldest * 1000:.0f} ms old, and {allowed * 1000:.0f} "
+                "are the window and one commit"
+            )

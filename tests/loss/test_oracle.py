@@ -21,7 +21,8 @@ def facts(count: int = 3, *, stored: int | None = None, **but: Any) -> Facts:
     life = Life(
         0,
         given=[(f"id{n}", "cam0", 10.0) for n in range(1, count + 1)],
-        counts={"stored": count if stored is None else stored, "dropped": 0},
+        counts={"dropped": 0},
+        safe=[f"id{n}" for n in range(1, (count if stored is None else stored) + 1)],
         ended=12.0,
     )
     made = Facts(lives=[life], arrivals=[arrival(n) for n in range(1, count + 1)])

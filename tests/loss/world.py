@@ -1,6 +1,7 @@
 """What stands around a round, all of it new but for the mother of the boxes: disk, broker,
 subscriber, proxy, the box; and the facts that are gathered about them."""
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.loss.schedule import Schedule
 from tests.loss.subscriber import Subscriber
 from tests.system.mosquitto import Mosquitto
 
+_LOSSES = re.compile(
+    r"verdicts saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
+    r": (\d+) numbers stood for other verdicts"
+)
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 
 
@@ -39,6 +44,8 @@ class World:
         self.folder, self.boxes, self.schedule = folder, boxes, schedule
         self._level, self._broken = level, broken
         self.facts = Facts()
+        if level == "balanced":
+            self.facts.window_s = OutboxConfig().window_ms / 1000
         folder.mkdir(parents=True)
         make: type[Disk] = Disk
         if mounts:
@@ -119,6 +126,12 @@ class World:
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return lines[-1] if lines else "no word"
 
+    def _said_lost(self) -> int:
+        """How many verdicts the box says, in its log, that a damaged file has perhaps cost."""
+        log = self.folder / "box.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        return sum(int(next(filter(None, found))) for found in _LOSSES.findall(text))
+
     def fault(self, sentence: str) -> None:
         """Something that must not happen, once."""
         if sentence not in self.facts.faults:
@@ -126,8 +139,7 @@ class World:
 
     def _write_config(self, name: str, cameras: list[dict[str, Any]]) -> None:
         outbox: dict[str, Any] = {"path": str(self.outbox), "max_mb": self.schedule.max_mb}
-        if "durability" in OutboxConfig.model_fields:
-            outbox["durability"] = self._level
+        outbox["durability"] = self._level
         values = {
             "station": "line1",
             "model": {"path": str(MODEL)},
@@ -147,6 +159,7 @@ class World:
     def close(self) -> None:
         """All facts are in; everything goes but the folder."""
         self.facts.lives = list(self.boxes.lives)
+        self.facts.said_lost = self._said_lost()
         self.facts.arrivals = list(self.subscriber.arrivals)
         self.facts.refused = dict(self.proxy.witness.refused)
         if self.boxes.alive:
