@@ -14,6 +14,7 @@ from edge.delivery.outbox import Applied, Holding, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
+from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,20 @@ class Store:
             return self._outbox.holding() if self._outbox is not None else None
         except OutboxError:
             return None
+
+    def stats(self, holding: Holding | None) -> OutboxStats:
+        """What is to be said of the file, which held this; what goes on above it is left out."""
+        oldest = holding.oldest if holding is not None else None
+        return OutboxStats(
+            rows=holding.rows if holding is not None else 0,
+            bytes=holding.bytes if holding is not None else 0,
+            oldest_age_s=0.0 if oldest is None else max(0.0, self.clock() - oldest),
+            parked=holding.parked if holding is not None else 0,
+            damaged=self.damaged,
+            salvaged=self.salvaged,
+            lost_at_most=self.lost_at_most,
+            skipped=self.skipped,
+        )
 
     def close(self) -> None:
         """Closes the file, and gives the lock back."""
