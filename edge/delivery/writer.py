@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edge.delivery.held import Held, HeldVerdict
+from edge.delivery.held import Held, HeldVerdict, receipts_of
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -204,11 +204,7 @@ class OutboxWriter:
         parked: list[tuple[int, str]],
         damage: OutboxError | None,
     ) -> bool:
-        receipts = [
-            (one.verdict.camera, one.verdict.receipt)
-            for one in (*safe, *held)
-            if one.verdict.receipt is not None
-        ]
+        receipts = receipts_of([*safe, *held])
         rows = [one.row for one in held]
         acked = 0
         try:
