@@ -8,6 +8,7 @@ import threading
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from tests.system.mosquitto import free_port
 
@@ -36,7 +37,7 @@ class WebSocketBridge:
 
     async def _run(self) -> None:
         async with serve(
-            self._handle, "127.0.0.1", self.port, subprotocols=["mqtt"], ssl=self._context
+            self._handle, "127.0.0.1", self.port, subprotocols=[Subprotocol("mqtt")], ssl=self._context
         ):  # fmt: skip
             self._ready.set()
             await self._stop.wait()
