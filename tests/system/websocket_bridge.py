@@ -36,9 +36,11 @@ class WebSocketBridge:
         self._loop.close()
 
     async def _run(self) -> None:
-        async with serve(
-            self._handle, "127.0.0.1", self.port, subprotocols=[Subprotocol("mqtt")], ssl=self._context
-        ):  # fmt: skip
+        protocols = [Subprotocol("mqtt")]
+        server = serve(
+            self._handle, "127.0.0.1", self.port, subprotocols=protocols, ssl=self._context
+        )
+        async with server:
             self._ready.set()
             await self._stop.wait()
 
