@@ -256,8 +256,8 @@ class Publisher:
         if isinstance(event, Answered):
             if seq := self._flight.answered(event.mid):
                 self._lanes.settle(seq, event.code, event.why)
-            elif event.code >= 0x80:
-                log.error("delivery: the broker refuses an announcement: %s", event.why)
+            else:
+                self._presence.announced(event)
         elif isinstance(event, Refusal):
             self._presence.deaf(event)
 

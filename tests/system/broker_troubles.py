@@ -209,7 +209,8 @@ def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
         daemon.start()
         wait_for(told, f"a fault of the broker: {trouble.expected}")
         log = next(line for line in daemon.log.splitlines() if trouble.expected in line)
-        return Said(check, ran.returncode, log[9:], found[0])
+        fault = next(text for text in found if trouble.expected in text)
+        return Said(check, ran.returncode, log[9:], fault)
     finally:
         daemon.close()
 
