@@ -1,6 +1,7 @@
 """Verdicts that no disk has yet, in the order of their numbers, which are without gaps here."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.delivery.row import Row
@@ -14,6 +15,12 @@ class HeldVerdict:
     row: Row
     verdict: Verdict
     due: float
+
+
+def receipts_of(verdicts: Sequence[HeldVerdict]) -> list[tuple[str, str]]:
+    """Camera and receipt of those that have one."""
+    pairs = [(one.verdict.camera, one.verdict.receipt) for one in verdicts]
+    return [(camera, receipt) for camera, receipt in pairs if receipt is not None]
 
 
 class Held:

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import threading
 import zlib
 from dataclasses import dataclass
@@ -109,6 +110,9 @@ class Numbers:
                 fd = os.open(self.path, flags | os.O_CLOEXEC, 0o600)
             except OSError:
                 continue
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                return None
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -47,7 +47,9 @@ def naming(path: Path, what: str) -> Iterator[None]:
         raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {mend}", kind) from error
 
 
-_HOPELESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+_HOPELESS = frozenset(
+    {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.EPERM}
+)
 
 
 def _kind(error: Exception) -> Kind:

@@ -14,6 +14,7 @@ from edge.delivery.outbox import Applied, Holding, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
+from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,20 @@ class Store:
         except OutboxError:
             return None
 
+    def stats(self, holding: Holding | None) -> OutboxStats:
+        """What is to be said of the file, which held this; what goes on above it is left out."""
+        oldest = holding.oldest if holding is not None else None
+        return OutboxStats(
+            rows=holding.rows if holding is not None else 0,
+            bytes=holding.bytes if holding is not None else 0,
+            oldest_age_s=0.0 if oldest is None else max(0.0, self.clock() - oldest),
+            parked=holding.parked if holding is not None else 0,
+            damaged=self.damaged,
+            salvaged=self.salvaged,
+            lost_at_most=self.lost_at_most,
+            skipped=self.skipped,
+        )
+
     def close(self) -> None:
         """Closes the file, and gives the lock back."""
         self._close()
@@ -175,14 +190,24 @@ class Store:
         self._now_is(Outbox(self._path, *self._limits))
         assert self._outbox is not None
         if broken:
-            self._take_in([row for row in broken if row.seq > self._outbox.last])
-            self.damaged += 1
-            self.salvaged += len(broken)
-            log.error(
-                "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved",
-                self._path,
-                len(broken),
-            )
+            self._take_in_broken(self._outbox.last, broken)
+
+    def _take_in_broken(self, last: int, broken: Sequence[Row]) -> None:
+        """What lay in SQLite's log behind damage. `last` is the highest number before it."""
+        rows = {row.seq: row for row in broken if row.seq > last}
+        self._take_in([rows[number] for number in sorted(rows)])
+        said = self.numbers.progress.last if self.numbers.progress is not None else 0
+        lost = max([said, *rows]) - last - len(rows)
+        self.damaged += 1
+        self.salvaged += len(rows)
+        self.lost_at_most += lost
+        log.error(
+            "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved, at "
+            "most %d lost",
+            self._path,
+            len(rows),
+            lost,
+        )
 
     def _now_is(self, outbox: Outbox) -> None:
         self._outbox = outbox

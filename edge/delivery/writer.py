@@ -9,8 +9,9 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from edge.delivery.held import Held, HeldVerdict
+from edge.delivery.held import Held, HeldVerdict, receipts_of
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -123,24 +124,10 @@ class OutboxWriter:
     def stats(self) -> OutboxStats:
         """The outbox after its last commit, memory included."""
         with self._changed:
-            store, holding = self._store, self._holding
-            oldest = 0.0
-            if holding is not None and holding.oldest is not None:
-                oldest = max(0.0, store.clock() - holding.oldest)
-            return OutboxStats(
-                rows=holding.rows if holding is not None else 0,
-                bytes=holding.bytes if holding is not None else 0,
-                oldest_age_s=oldest,
-                held=len(self._held),
-                stored=self._stored,
-                acked=self._acked,
-                parked=holding.parked if holding is not None else 0,
-                dropped_by={cause: self._dropped[cause] for cause in CAUSES},
-                damaged=store.damaged,
-                salvaged=store.salvaged,
-                lost_at_most=store.lost_at_most,
-                skipped=store.skipped,
-            )
+            known = self._store.stats(self._holding)
+            dropped = {cause: self._dropped[cause] for cause in CAUSES}
+            counts = {"held": len(self._held), "stored": self._stored, "acked": self._acked}
+            return replace(known, **counts, dropped_by=dropped)
 
     def flush(self, timeout: float) -> None:
         """Returns when every verdict that was submitted is on disk, or the disk refuses, or after
@@ -219,11 +206,7 @@ class OutboxWriter:
         parked: list[tuple[int, str]],
         damage: OutboxError | None,
     ) -> bool:
-        receipts = [
-            (one.verdict.camera, one.verdict.receipt)
-            for one in (*safe, *held)
-            if one.verdict.receipt is not None
-        ]
+        receipts = receipts_of([*safe, *held])
         rows = [one.row for one in held]
         acked = 0
         try:

@@ -78,7 +78,7 @@ def bear_witness(journal: Journal) -> None:
         return done
 
     OutboxWriter.submit, OutboxWriter.run = telling_submit, telling_run  # type: ignore[method-assign]
-    OutboxWriter._write = telling_write  # type: ignore[method-assign]
+    OutboxWriter._write = telling_write  # type: ignore[method-assign,assignment]
 
 
 def said(stats: Any) -> str:
@@ -121,7 +121,7 @@ def _preload() -> None:
     import edge.app
     import edge.commands.run
 
-    edge.app.inspector_from  # noqa: B018  imported for its imports
+    edge.app.Daemon  # noqa: B018  imported for its imports
     edge.commands.run.run  # noqa: B018
     import importlib
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import yaml
 
 from edge.config import OutboxConfig
-from edge.delivery.outbox import OutboxView
+from edge.delivery.outboxview import OutboxView
 from tests.machine.digest import digest
 
 _STATE = Path("/var/lib/edge-inspect")

@@ -121,16 +121,22 @@ def test_a_missing_model_does_not_start(make_daemon: MakeDaemon, tmp_path: Path)
     assert daemon.log.count("\n") == 1
 
 
-def test_a_torn_outbox_does_not_start(make_daemon: MakeDaemon) -> None:
-    """A damaged outbox: exit code 2, one sentence, and the file is as it was."""
+def test_a_torn_outbox_is_set_aside(make_daemon: MakeDaemon, plant: Plant) -> None:
+    """A damaged outbox: the box starts and delivers, keeps the damaged file, and says so."""
     daemon = make_daemon("test:")
     daemon.outbox.parent.mkdir()
     daemon.outbox.write_bytes(b"torn" * 1000)
     daemon.start()
-    assert daemon.exit_code() == 2
-    assert "outbox.db: the outbox cannot be opened" in daemon.log
+    plant.wait_for_results(3)
+    wait_for(
+        lambda: any(body["outbox"]["damaged"] == 1 for body in plant.bodies("health")),
+        "the damage in health",
+    )
+    assert daemon.stop() == 0
+    (aside,) = daemon.outbox.parent.glob("outbox.db.damaged-*[Z0-9]")
+    assert aside.read_bytes() == b"torn" * 1000
+    assert f"set aside as {aside.name}" in daemon.log
     assert "Traceback" not in daemon.log
-    assert daemon.outbox.read_bytes() == b"torn" * 1000
 
 
 def test_a_taken_port_does_not_start(make_daemon: MakeDaemon, broker: Mosquitto) -> None:

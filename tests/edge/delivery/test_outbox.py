@@ -1,4 +1,4 @@
-"""The outbox by itself: what it keeps, what it refuses, and what it says."""
+"""The outbox's file by itself: what it keeps, what it refuses, and what it says."""
 
 import resource
 import sqlite3
@@ -8,11 +8,28 @@ from pathlib import Path
 import pytest
 
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import Outbox, OutboxError, OutboxView
-from edge.verdict import Verdict
-from tests.edge.delivery.samples import NOON, a_verdict
+from edge.delivery.outbox import PAGE, Outbox
+from edge.delivery.outboxfile import OutboxError, wal_of
+from edge.delivery.outboxview import OutboxView
+from edge.delivery.row import Row
+from tests.edge.delivery.samples import a_verdict
 
 HOUR = 3600.0
+MB = 2**20
+
+
+def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[Row]:
+    """Rows with the numbers from `first`."""
+    numbers = range(first, first + count)
+    return [Row(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
+
+
+def numbers_in(path: Path) -> list[int]:
+    """What may be sent, in order."""
+    view = OutboxView(path)
+    found = [row.seq for row in view.batch(0, 1_000_000)]
+    view.close()
+    return found
 
 
 @pytest.fixture
@@ -23,183 +40,212 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outbox(path: Path) -> Iterator[Outbox]:
-    """An empty outbox with room for a megabyte and an hour."""
-    box = Outbox(path, 2**20, HOUR)
+    """An empty outbox with room for some megabytes and an hour."""
+    box = Outbox(path, 8 * MB, HOUR)
     yield box
     box.close()
 
 
-def test_numbers_rise_by_one_across_reopen_and_deletion(path: Path) -> None:
-    """seq rises by one a verdict and is never used again, also when its row is long gone."""
+def test_the_last_number_survives_reopen_and_deletion(path: Path) -> None:
+    """The highest number is remembered, also when its row is long gone."""
     for start in (1, 4, 7):
-        box = Outbox(path, 2**20, HOUR)
-        numbers = box.apply([a_verdict() for _ in range(3)], [], [], NOON)
-        assert numbers == [start, start + 1, start + 2]
-        box.apply([], numbers, [], NOON)
-        assert box.stats().rows == 0
+        box = Outbox(path, 8 * MB, HOUR)
+        assert box.last == start - 1
+        box.apply(rows_from(start, 3), [], [], [], 1.0)
+        assert box.apply([], [], range(start, start + 3), [], 1.0).acked == 3
+        assert box.holding().rows == 0
         box.close()
 
 
 def test_rows_wait_in_order_until_accepted(outbox: Outbox, path: Path) -> None:
-    """A batch hands out the oldest rows past a number, and what was accepted is gone."""
-    verdicts = [a_verdict() for _ in range(5)]
-    outbox.apply(verdicts, [], [], NOON)
+    """A batch hands out the oldest rows between two numbers, and what was accepted is gone."""
+    rows = rows_from(1, 5)
+    assert outbox.apply(rows, [], [], [], 1.0).oldest == 1
     view = OutboxView(path)
-    assert [row.body for row in view.batch(0, 9)] == [
-        stored_body(v, seq) for seq, v in enumerate(verdicts, 1)
-    ]
-    outbox.apply([], [2, 3], [], NOON)
-    assert [row.seq for row in view.batch(0, 9)] == [1, 4, 5]
-    assert [row.seq for row in view.batch(1, 1)] == [4]
-    assert outbox.stats().acked == 2
+    assert view.batch(0, 9) == rows
+    assert outbox.apply([], [], [1, 3], [], 1.0).oldest == 2
+    assert [row.seq for row in view.batch(0, 9)] == [2, 4, 5]
+    assert [row.seq for row in view.batch(2, 1)] == [4]
+    assert [row.seq for row in view.batch(0, 9, 5)] == [2, 4]
     view.close()
 
 
 def test_an_unknown_number_is_not_counted(outbox: Outbox) -> None:
     """Accepting twice, or a row that was dropped, counts once."""
-    outbox.apply([a_verdict()], [], [], NOON)
-    outbox.apply([], [1, 1, 99], [], NOON)
-    assert outbox.stats().acked == 1
+    outbox.apply(rows_from(1, 1), [], [], [], 1.0)
+    assert outbox.apply([], [], [1, 1, 99], [], 1.0).acked == 1
+
+
+def test_the_same_row_twice_is_one_and_another_is_told(outbox: Outbox, path: Path) -> None:
+    """A commit that is repeated changes nothing; a number that stands for another verdict is not
+    written over, and said."""
+    rows = rows_from(1, 2)
+    outbox.apply(rows, [], [], [], 1.0)
+    assert outbox.apply(rows, [], [], [], 1.0).unlike == 0
+    assert outbox.holding().rows == 2
+    assert outbox.apply(rows_from(2, 1, part="other"), [], [], [], 1.0).unlike == 1
+    view = OutboxView(path)
+    assert view.batch(0, 9) == rows
+    view.close()
 
 
 def test_parked_rows_stay_but_are_not_sent(path: Path) -> None:
     """A row the broker refuses is kept aside, and offered again after a restart."""
-    box = Outbox(path, 2**20, HOUR)
-    box.apply([a_verdict(), a_verdict()], [], [], NOON)
-    box.apply([], [], [(1, "too large")], NOON)
-    view = OutboxView(path)
-    assert [row.seq for row in view.batch(0, 9)] == [2]
-    assert (box.stats().parked, box.stats().rows) == (1, 2)
+    box = Outbox(path, 8 * MB, HOUR)
+    box.apply(rows_from(1, 2), [], [], [], 1.0)
+    box.apply([], [], [], [(1, "too large")], 1.0)
+    assert numbers_in(path) == [2]
+    assert (box.holding().parked, box.holding().rows) == (1, 2)
     box.close()
-    again = Outbox(path, 2**20, HOUR)
-    assert [row.seq for row in view.batch(0, 9)] == [1, 2]
-    assert again.stats().parked == 0
-    view.close()
+    again = Outbox(path, 8 * MB, HOUR)
+    assert numbers_in(path) == [1, 2]
+    assert again.holding().parked == 0
     again.close()
 
 
-def test_the_cap_on_bytes_drops_the_oldest_and_counts(path: Path) -> None:
-    """At the cap the oldest verdicts go, counted, and the newest always stays."""
-    size = len(stored_body(a_verdict(), 1))
-    box = Outbox(path, 3 * size + 10, HOUR)
-    box.apply([a_verdict() for _ in range(5)], [], [], NOON)
-    view = OutboxView(path)
-    assert [row.seq for row in view.batch(0, 9)] == [3, 4, 5]
-    assert (box.stats().dropped, box.stats().rows) == (2, 3)
-    assert box.stats().bytes <= 3 * size + 10
-    view.close()
+@pytest.mark.parametrize("cap", [256 * 1024, MB])
+def test_the_file_stays_under_its_cap(path: Path, cap: int) -> None:
+    """At the cap the oldest go, counted; the file with its log is over it by one batch at most."""
+    box = Outbox(path, cap, HOUR)
+    batch = 100
+    body = len(rows_from(1, 1)[0].body)
+    dropped: list[int] = []
+    for first in range(1, 6001, batch):
+        dropped += box.apply(rows_from(first, batch), [], [], [], 1.0).over_cap
+        size = path.stat().st_size + wal_of(path).stat().st_size
+        assert size == box.holding().bytes
+        assert size <= cap + 4 * batch * (body + PAGE // 8)
+    assert dropped == list(range(1, len(dropped) + 1))
+    assert dropped
+    assert numbers_in(path) == list(range(len(dropped) + 1, 6001))
     box.close()
+
+
+def test_the_newest_stays_under_any_cap(path: Path) -> None:
+    """A cap that holds nothing still holds the newest verdict."""
     tiny = Outbox(path, 1, HOUR)
-    tiny.apply([a_verdict()], [], [], NOON)
-    assert tiny.stats().rows == 1
+    tiny.apply(rows_from(1, 1, part="x" * 100_000), [], [], [], 1.0)
+    tiny.apply(rows_from(2, 1, part="x" * 100_000), [], [], [], 1.0)
+    assert numbers_in(path) == [2]
     tiny.close()
+
+
+def test_the_file_shrinks_after_a_drain(outbox: Outbox, path: Path) -> None:
+    """What an outage has made large becomes small again while commits go on."""
+    outbox.apply(rows_from(1, 4000), [], [], [], 1.0)
+    large = outbox.holding().bytes
+    outbox.apply([], [], range(1, 4001), [], 1.0)
+    for seq in range(4001, 4101):
+        outbox.apply(rows_from(seq, 1), [], [seq - 1], [], 1.0)
+    outbox.close()
+    assert path.stat().st_size < large / 2
 
 
 def test_the_cap_on_age_drops_the_old(outbox: Outbox, path: Path) -> None:
     """A verdict older than the limit goes at the next commit; one exactly as old stays."""
-    outbox.apply([a_verdict()], [], [], NOON)
-    outbox.apply([a_verdict()], [], [], NOON + 1)
-    outbox.apply([], [], [], NOON + HOUR + 1)
-    view = OutboxView(path)
-    assert [row.seq for row in view.batch(0, 9)] == [2]
-    assert outbox.stats().dropped == 1
-    view.close()
-
-
-def test_stats_tell_bytes_and_the_oldest(outbox: Outbox) -> None:
-    """Size is that of the bodies; `oldest` is when the oldest waiting row was stored."""
-    first, second = a_verdict(), a_verdict(part="a longer one")
-    outbox.apply([first], [], [], NOON)
-    outbox.apply([second], [], [], NOON + 9)
-    stats = outbox.stats()
-    assert stats.bytes == len(stored_body(first, 1)) + len(stored_body(second, 2))
-    assert (stats.oldest, stats.stored) == (NOON, 2)
-    outbox.apply([], [1], [], NOON + 10)
-    assert outbox.stats().oldest == NOON + 9
-    outbox.apply([], [2], [], NOON + 11)
-    assert outbox.stats().oldest is None
+    outbox.apply(rows_from(1, 1, 10.0), [], [], [], 10.0)
+    outbox.apply(rows_from(2, 1, 11.0), [], [], [], 11.0)
+    assert outbox.apply([], [], [], [], 11.0 + HOUR).over_age == [1]
+    assert numbers_in(path) == [2]
+    assert outbox.holding().oldest == 11.0
+    assert outbox.clock == 11.0
 
 
 def test_a_receipt_is_stored_with_its_verdict(outbox: Outbox, path: Path) -> None:
     """The receipt is there with the verdict, per camera, and stays when the row has gone."""
     view = OutboxView(path)
     assert not view.is_judged("top", "a.png|1")
-    outbox.apply([a_verdict(receipt="a.png|1")], [], [], NOON)
-    outbox.apply([], [1], [], NOON)
+    outbox.apply(rows_from(1, 1), [("top", "a.png|1")], [], [], 1.0)
+    outbox.apply([], [], [1], [], 1.0)
     assert view.is_judged("top", "a.png|1")
     assert not view.is_judged("side", "a.png|1")
     view.close()
 
 
-@pytest.mark.parametrize(
-    ("bad", "error"),
-    [
-        (a_verdict(score=float("nan")), ValueError),  # before anything is written
-        (a_verdict(receipt=["no text"]), OutboxError),  # in the middle of the transaction
-    ],
-)
-def test_a_failed_commit_changes_nothing(
-    outbox: Outbox, path: Path, bad: Verdict, error: type[Exception]
-) -> None:
-    """One bad verdict in a group: none of it, no receipt, no deletion, no number is kept."""
-    outbox.apply([a_verdict()], [], [], NOON)
-    before = outbox.stats()
-    with pytest.raises(error):
-        outbox.apply([a_verdict(receipt="r"), bad], [1], [(1, "x")], NOON)
+def test_a_failed_commit_changes_nothing(outbox: Outbox, path: Path) -> None:
+    """A fault in the middle of a group: none of it, no receipt, no deletion is kept."""
+    outbox.apply(rows_from(1, 1), [], [], [], 1.0)
+    before = outbox.holding().rows
+    broken = [("top", "r"), ("top", ["no text"])]
+    with pytest.raises(OutboxError):
+        outbox.apply(rows_from(2, 2), broken, [1], [], 1.0)  # type: ignore[arg-type]
     view = OutboxView(path)
-    assert outbox.stats() == before
+    assert (outbox.holding().rows, outbox.last) == (before, 1)
     assert [row.seq for row in view.batch(0, 9)] == [1]
     assert not view.is_judged("top", "r")
-    assert outbox.apply([a_verdict()], [], [], NOON) == [2]
     view.close()
 
 
 def test_a_full_disk_is_named_and_heals(outbox: Outbox, path: Path) -> None:
     """A disk that takes no more gives a sentence, changes nothing, and works again with room."""
-    outbox.apply([a_verdict()], [], [], NOON)
+    outbox.apply(rows_from(1, 1), [], [], [], 1.0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(OutboxError, match="cannot be written") as caught:
-            outbox.apply([a_verdict(part="x" * 10_000)], [1], [], NOON)
+            outbox.apply(rows_from(2, 1, part="x" * 10_000), [], [1], [], 1.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.kind == "refused"
     assert str(path) in str(caught.value)
-    assert (outbox.stats().rows, outbox.stats().stored, outbox.stats().acked) == (1, 1, 0)
-    assert outbox.apply([a_verdict()], [1], [], NOON) == [2]
+    assert (outbox.holding().rows, outbox.last) == (1, 1)
+    assert outbox.apply(rows_from(2, 1), [], [1], [], 1.0).acked == 1
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, " * 40, b"SQLite format 3\0" * 300])
-def test_a_torn_file_is_a_sentence(path: Path, content: bytes) -> None:
-    """A file that is no outbox is not touched, and the sentence names it and the mend."""
+@pytest.mark.parametrize("content", [b"not a database at all, " * 400, b"SQLite format 3\0" * 300])
+def test_a_torn_file_is_damaged(path: Path, content: bytes) -> None:
+    """A file that is no outbox is not touched here, and the error says of which kind it is."""
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(OutboxError, match="move the file away") as caught:
-        Outbox(path, 2**20, HOUR)
+    with pytest.raises(OutboxError) as caught:
+        Outbox(path, 8 * MB, HOUR)
+    assert caught.value.kind == "damaged"
     assert str(path) in str(caught.value)
     assert path.read_bytes() == content
 
 
 def test_a_newer_file_is_a_sentence(path: Path) -> None:
-    """A file of another schema is refused with both mends."""
-    Outbox(path, 2**20, HOUR).close()
+    """A file of another schema is refused with both mends, and is not taken for damaged."""
+    Outbox(path, 8 * MB, HOUR).close()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version=9")
     db.close()
-    with pytest.raises(OutboxError, match=r"schema 9.*install the newer version, or name a new"):
-        Outbox(path, 2**20, HOUR)
+    sentence = r"schema 9.*install the newer version, or name a new"
+    with pytest.raises(OutboxError, match=sentence) as caught:
+        Outbox(path, 8 * MB, HOUR)
+    assert caught.value.kind == "hopeless"
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
-    """A path below a file gives a sentence that names it."""
+def test_a_place_where_no_file_can_be_is_hopeless(tmp_path: Path) -> None:
+    """A path below a file, or a folder in the file's place: only a person can mend that."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutboxError, match=r"outbox\.db: the outbox cannot be opened"):
-        Outbox(tmp_path / "file" / "outbox.db", 2**20, HOUR)
+    (tmp_path / "folder").mkdir()
+    for bad in (tmp_path / "file" / "outbox.db", tmp_path / "folder"):
+        with pytest.raises(OutboxError, match=f"{bad}: the outbox") as caught:
+            Outbox(bad, 8 * MB, HOUR)
+        assert caught.value.kind == "hopeless"
+
+
+def test_a_row_with_a_wrong_checksum_is_never_handed_out(outbox: Outbox, path: Path) -> None:
+    """SQLite has no checksums: one letter that changed in a body is noticed by the reader."""
+    outbox.apply(rows_from(1, 3), [], [], [], 1.0)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE outbox SET body=replace(body, 'fail', 'pass') WHERE seq=2")
+    db.execute("UPDATE outbox SET body=cast(body AS BLOB)")
+    db.commit()
+    db.close()
+    view = OutboxView(path)
+    with pytest.raises(OutboxError, match="verdict 2 has a wrong checksum") as caught:
+        view.batch(0, 9)
+    assert caught.value.kind == "damaged"
+    view.close()
 
 
 def test_the_view_never_writes(outbox: Outbox, path: Path) -> None:
     """A reader's connection refuses to write, whatever it is asked."""
     view = OutboxView(path)
+    view.batch(0, 1)
+    assert view._db is not None
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         view._db.execute("DELETE FROM outbox")
     view.close()
@@ -209,3 +255,41 @@ def test_commits_reach_the_disk(outbox: Outbox) -> None:
     """WAL with synchronous=FULL: the promise that a power cut takes nothing that was stored."""
     assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+_SCHEMA_1 = """
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, stored_at REAL NOT NULL,
+    parked TEXT, body BLOB NOT NULL);
+CREATE INDEX outbox_parked ON outbox (seq) WHERE parked IS NOT NULL;
+CREATE INDEX outbox_stored_at ON outbox (stored_at);
+CREATE TABLE judged (camera TEXT NOT NULL, receipt TEXT NOT NULL,
+    PRIMARY KEY (camera, receipt)) WITHOUT ROWID;
+PRAGMA user_version=1;
+"""
+
+
+def test_a_file_of_the_first_schema_is_taken_over(path: Path) -> None:
+    """What is in the field keeps its verdicts, receipts and numbers; age begins anew."""
+    path.parent.mkdir()
+    bodies = {seq: stored_body(a_verdict(), seq) for seq in (3, 4, 5)}
+    db = sqlite3.connect(path)
+    db.executescript(_SCHEMA_1)
+    for seq, body in bodies.items():
+        parked = "too large" if seq == 4 else None
+        db.execute("INSERT INTO outbox VALUES (?, 1.79e9, ?, ?)", (seq, parked, body))
+    db.execute("INSERT INTO outbox VALUES (9, 1.79e9, NULL, x'00')")
+    db.execute("DELETE FROM outbox WHERE seq=9")  # given, and delivered
+    db.execute("INSERT INTO judged VALUES ('top', 'a.png|1')")
+    db.commit()
+    db.close()
+    box = Outbox(path, 8 * MB, HOUR)
+    view = OutboxView(path)
+    assert {row.seq: row.body for row in view.batch(0, 9)} == bodies
+    assert view.is_judged("top", "a.png|1")
+    assert (box.last, box.holding().rows) == (9, 3)
+    assert box.apply([], [], [], [], 10.0).over_age == []
+    view.close()
+    box.close()
+    again = Outbox(path, 8 * MB, HOUR)
+    assert again.last == 9
+    again.close()

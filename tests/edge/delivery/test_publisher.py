@@ -62,7 +62,7 @@ def test_what_will_never_be_taken_is_parked(world: Make, code: int, cause: Cause
     w.play()
     assert w.ledger.parked == {1: f"reason {code:#04x}"}
     assert w.ledger.accepted == [2]
-    assert w.outbox.stats().rows == 1
+    assert w.outbox.holding().rows == 1
     assert w.publisher.refused[cause] == 1
     assert sum(w.publisher.refused.values()) == 1
 
@@ -180,9 +180,8 @@ def test_what_was_stored_before_is_replayed(world: Make) -> None:
     assert [body["replayed"] for body in w.broker.bodies("result")] == [True, True, False]
 
 
-@pytest.mark.parametrize("jump_s", [2.5, -3600.0])
-def test_a_live_row_that_waited_is_replayed(world: Make, jump_s: float) -> None:
-    """A row that could not go for two seconds, or whose age cannot be true, is not live."""
+def test_a_live_row_that_waited_is_replayed(world: Make) -> None:
+    """A row that could not go for two seconds is not live."""
     broker = FakeBroker()
     w = world(0, broker)
     step = broker.on_step
@@ -190,7 +189,7 @@ def test_a_live_row_that_waited_is_replayed(world: Make, jump_s: float) -> None:
     def later() -> None:
         if broker.bodies("status") and w.total == 0:
             w.store(1)
-            w.epoch += jump_s
+            w.epoch += 2.5
         step()
 
     broker.on_step = later

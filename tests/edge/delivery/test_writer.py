@@ -4,75 +4,87 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.delivery import writer as writer_module
-from edge.delivery.outbox import Outbox, OutboxError, OutboxStats, OutboxView
+from edge.delivery.outbox import Applied
+from edge.delivery.outboxfile import OutboxError
+from edge.delivery.row import Row
+from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.verdict import Verdict
 from tests.edge.delivery.samples import a_verdict
+from tests.edge.delivery.test_outbox import numbers_in
 
 DEADLINE_S = 20.0
+Start = Callable[..., OutboxWriter]
 
 
-class BalkingOutbox(Outbox):
+class BalkingStore(Store):
     """A real outbox on a disk that refuses the next `refusals` commits, or answers late."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, 2**24, 3600.0)
+        super().__init__(path, 2**26, 3600.0, Environment())
         self.refusals = 0
-        self.blind = 0  # so many times the counts cannot be read
         self.commits: list[tuple[int, int]] = []
-        self.open = threading.Event()
-        self.open.set()
+        self.gate = threading.Event()
+        self.gate.set()
 
     def apply(
         self,
-        verdicts: Sequence[Verdict],
+        rows: Sequence[Row],
+        receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
-        now: float,
-    ) -> list[int]:
+    ) -> Applied:
         """As the real one, when the disk lets it."""
-        assert self.open.wait(DEADLINE_S)
+        assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
-            raise OutboxError("the disk is full")
-        numbers = super().apply(verdicts, accepted, parked, now)
-        self.commits.append((len(verdicts), len(accepted)))
-        return numbers
-
-    def stats(self) -> OutboxStats:
-        """As the real one, when the disk lets it."""
-        if self.blind > 0:
-            self.blind -= 1
-            raise OutboxError("the disk cannot be read")
-        return super().stats()
+            raise OutboxError("the disk is full", "refused")
+        applied = super().apply(rows, receipts, accepted, parked)
+        self.commits.append((len(rows), len(accepted)))
+        return applied
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[BalkingOutbox]:
+def path(tmp_path: Path) -> Path:
+    """Where the outbox lives."""
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[BalkingStore]:
     """An empty outbox on a disk that works until told otherwise."""
-    box = BalkingOutbox(tmp_path / "outbox.db")
-    yield box
-    box.open.set()
-    box.close()
+    made = BalkingStore(path)
+    yield made
+    made.gate.set()
+    made.close()
 
 
 @pytest.fixture
-def writer(outbox: BalkingOutbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[OutboxWriter]:
-    """A running writer that tries a refusing disk again soon."""
+def start(store: BalkingStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """`start(durability=…, window_s=…)`: a running writer that tries a refusing disk again soon."""
     monkeypatch.setattr(writer_module, "_RETRY_S", 0.02)
-    running = OutboxWriter(outbox, Environment())
-    thread = threading.Thread(target=running.run, name="outbox")
-    thread.start()
-    yield running
-    outbox.open.set()
-    running.close()
-    thread.join(DEADLINE_S)
-    assert not thread.is_alive()
+    running: list[tuple[OutboxWriter, threading.Thread]] = []
+
+    def make(**options: Any) -> OutboxWriter:
+        writer = OutboxWriter(store, Environment(), **options)
+        thread = threading.Thread(target=writer.run, name="outbox")
+        thread.start()
+        running.append((writer, thread))
+        return writer
+
+    yield make
+    store.gate.set()
+    for writer, thread in running:
+        writer.close()
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
+        writer.waiting.close()
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -83,165 +95,206 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def parts_in(path: Path) -> list[str]:
-    """The `part` of each row that waits, in order."""
-    view = OutboxView(path)
-    rows = view.batch(0, 100_000)
-    view.close()
-    return [row.body.decode().split('"part":"')[1].split('"')[0] for row in rows]
+def shown(writer: OutboxWriter) -> list[int]:
+    """The numbers that the publisher may send."""
+    return [row.seq for row in writer.waiting.batch(0, 1_000_000)]
 
 
-def test_everything_submitted_is_stored_in_order(writer: OutboxWriter, tmp_path: Path) -> None:
-    """flush returns when all that was submitted is on disk, in the order of submission."""
+BOTH = pytest.mark.parametrize("durability", ["strict", "balanced"])
+
+
+@BOTH
+def test_everything_submitted_is_stored_in_order(start: Start, path: Path, durability: str) -> None:
+    """flush returns when all that was submitted is on disk, numbered in the order it came."""
+    writer = start(durability=durability, window_s=60.0)
     for n in range(300):
-        writer.submit(a_verdict(part=f"{n}"))
+        writer.submit(a_verdict(part=f"<{n}>"))
     writer.flush(DEADLINE_S)
-    assert parts_in(tmp_path / "outbox.db") == [f"{n}" for n in range(300)]
+    assert numbers_in(path) == list(range(1, 301))
+    rows = writer.waiting.batch(0, 999)
+    assert len(rows) == 300
+    assert all(f'"<{n}>"'.encode() in row.body for n, row in enumerate(rows))
     assert writer.stats().stored == 300
 
 
-def test_one_commit_for_what_came_meanwhile(writer: OutboxWriter, outbox: BalkingOutbox) -> None:
-    """While the disk is busy verdicts gather, and go down as one commit."""
-    outbox.open.clear()
-    for _ in range(50):
-        writer.submit(a_verdict())
-    outbox.open.set()
-    writer.flush(DEADLINE_S)
-    assert sum(stored for stored, _ in outbox.commits) == 50
-    assert len(outbox.commits) <= 3
+def test_strict_shows_only_what_is_on_disk(start: Start, store: BalkingStore) -> None:
+    """While the commit runs the publisher sees nothing; after it, all."""
+    writer = start()
+    store.gate.clear()
+    writer.submit(a_verdict())
+    assert shown(writer) == []
+    store.gate.set()
+    until(lambda: shown(writer) == [1])
 
 
-def test_a_refusing_disk_loses_nothing(
-    writer: OutboxWriter, outbox: BalkingOutbox, tmp_path: Path
+def test_balanced_shows_at_once_and_spares_the_disk(
+    start: Start, store: BalkingStore, path: Path
 ) -> None:
-    """Commits that fail are tried again with all they held, and the fault is seen and heals."""
-    outbox.refusals = 10_000
-    faults = []
-    for n in range(20):
-        writer.submit(a_verdict(part=f"{n}"))
+    """What is acknowledged within the window is never written; the rest is, after it."""
+    writer = start(durability="balanced", window_s=0.5)
+    safe: list[int] = []
+    writer.on_commit = lambda _verdicts, numbers: safe.extend(numbers)
+    for _ in range(3):
+        writer.submit(a_verdict())
+    assert shown(writer) == [1, 2, 3]
+    writer.accept(2)
+    until(lambda: len(safe) == 3)
+    assert numbers_in(path) == [1, 3]
+    assert sorted(safe) == [1, 2, 3]
+    assert sum(stored for stored, _ in store.commits) == 2
+
+
+@BOTH
+def test_on_commit_once_a_verdict(start: Start, store: BalkingStore, durability: str) -> None:
+    """Whatever the disk does meanwhile, each verdict is said to be safe exactly once."""
+    writer = start(durability=durability, window_s=0.01)
+    safe: list[tuple[str, int]] = []
+
+    def note(verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:
+        safe.extend(zip((v.id for v in verdicts), numbers))
+
+    writer.on_commit = note
+    verdicts = [a_verdict() for _ in range(50)]
+    for number, verdict in enumerate(verdicts, 1):
+        if number == 10:
+            store.refusals = 5
+        writer.submit(verdict)
+        if number % 3 == 0 and number in shown(writer):
+            writer.accept(number)
+    until(lambda: len(safe) >= 50 and not writer.fault)
+    assert sorted(safe, key=lambda one: one[1]) == [(v.id, n) for n, v in enumerate(verdicts, 1)]
+
+
+@BOTH
+def test_a_refusing_disk_loses_nothing(
+    start: Start, store: BalkingStore, path: Path, durability: str
+) -> None:
+    """While the disk refuses, verdicts may be sent from memory; when it heals they are stored."""
+    writer = start(durability=durability, window_s=0.01)
+    store.refusals = 1_000_000
+    for _ in range(20):
+        writer.submit(a_verdict())
     until(lambda: bool(writer.fault))
-    faults.append(writer.fault)
-    writer.submit(a_verdict(part="20"))
-    outbox.refusals = 3
+    writer.submit(a_verdict())
+    assert "disk is full" in writer.fault
+    until(lambda: shown(writer) == list(range(1, 22)))
+    writer.accept(1)
+    store.refusals = 2
     until(lambda: not writer.fault)
     writer.flush(DEADLINE_S)
-    assert "disk is full" in faults[0]
-    assert parts_in(tmp_path / "outbox.db") == [f"{n}" for n in range(21)]
-    assert writer.stats().dropped == 0
+    assert numbers_in(path) == list(range(2, 22))
+    assert (writer.stats().dropped, writer.stats().held) == (0, 0)
 
 
-def test_acknowledgements_survive_a_refusing_disk(
-    writer: OutboxWriter, outbox: BalkingOutbox
+def test_numbers_sent_from_memory_are_not_given_again(
+    start: Start, store: BalkingStore, path: Path
 ) -> None:
+    """The disk refuses, the daemon is killed: the next one begins behind what may be out."""
+    writer = start()
+    store.refusals = 1_000_000
+    for _ in range(5):
+        writer.submit(a_verdict())
+    until(lambda: shown(writer) == [1, 2, 3, 4, 5])
+    raw = store.numbers.path.read_bytes()  # as kill -9 leaves it
+    other = path.parent / "after" / path.name
+    other.parent.mkdir()
+    other.with_name(store.numbers.path.name).write_bytes(raw)
+    again = Store(other, 2**26, 3600.0, Environment())
+    assert again.first > 5
+    again.close()
+    store.refusals = 0
+
+
+def test_a_refusing_disk_never_blocks_and_is_bounded(
+    start: Start, store: BalkingStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk refuses, submit returns at once; past the bound the oldest go, counted."""
+    monkeypatch.setattr(writer_module, "_HELD", 500)
+    writer = start()
+    store.refusals = 1_000_000
+    writer.submit(a_verdict())
+    until(lambda: bool(writer.fault))
+    for _ in range(1, 600):
+        writer.submit(a_verdict())
+    assert writer.stats().dropped_by["memory"] >= 1
+    store.refusals = 0
+    until(lambda: not writer.fault)
+    writer.flush(DEADLINE_S)
+    kept = numbers_in(path)
+    assert kept == list(range(601 - len(kept), 601))
+    assert len(kept) + writer.stats().dropped == 600
+
+
+@BOTH
+def test_a_slow_disk_drops_nothing(
+    start: Start, store: BalkingStore, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    """A disk that is slow but does not refuse makes inspection wait; no verdict goes."""
+    monkeypatch.setattr(writer_module, "_HELD", 600)
+    writer = start(durability=durability, window_s=0.01)
+    store.gate.clear()
+    done = threading.Event()
+
+    def submit_many() -> None:
+        for _ in range(2000):
+            writer.submit(a_verdict())
+        done.set()
+
+    thread = threading.Thread(target=submit_many)
+    thread.start()
+    until(lambda: writer.stats().held >= 256)
+    assert not done.wait(0.2)
+    assert writer.stats().held <= 600
+    store.gate.set()
+    thread.join(DEADLINE_S)
+    writer.flush(DEADLINE_S)
+    assert (writer.stats().stored, writer.stats().dropped) == (2000, 0)
+
+
+def test_acknowledgements_survive_a_refusing_disk(start: Start, store: BalkingStore) -> None:
     """Accepted and parked rows are remembered until the disk takes them."""
+    writer = start()
     for _ in range(3):
         writer.submit(a_verdict())
     writer.flush(DEADLINE_S)
-    outbox.refusals = 2
+    store.refusals = 2
     writer.accept(1)
     writer.park(2, "too large")
     until(lambda: writer.stats().acked == 1 and writer.stats().parked == 1)
     assert writer.stats().rows == 2
 
 
-def test_a_verdict_is_stored_once_when_only_the_counts_fail(
-    writer: OutboxWriter, outbox: BalkingOutbox, tmp_path: Path
+def test_parked_before_it_is_written(start: Start, path: Path) -> None:
+    """In `balanced` the broker may refuse a row that is in memory alone: it is stored as parked."""
+    writer = start(durability="balanced", window_s=0.2)
+    writer.submit(a_verdict())
+    writer.park(1, "too large")
+    until(lambda: writer.stats().parked == 1)
+    assert shown(writer) == []
+    assert numbers_in(path) == []
+    assert writer.stats().rows == 1
+
+
+@BOTH
+def test_close_writes_what_is_left(
+    start: Start, store: BalkingStore, path: Path, durability: str
 ) -> None:
-    """A commit that succeeded is never repeated because reading the counts after it failed."""
-    outbox.blind = 1
-    writer.submit(a_verdict(part="once"))
-    until(lambda: len(outbox.commits) >= 1)
-    writer.submit(a_verdict(part="twice"))
-    until(lambda: writer.stats().stored >= 2)
-    assert parts_in(tmp_path / "outbox.db") == ["once", "twice"]
-
-
-def test_a_slow_disk_makes_inspection_wait(writer: OutboxWriter, outbox: BalkingOutbox) -> None:
-    """Past 256 verdicts in memory, submit waits for the disk instead of piling up."""
-    outbox.open.clear()
-    count = 0
-
-    def submit_many() -> None:
-        nonlocal count
-        for _ in range(600):
-            writer.submit(a_verdict())
-            count += 1
-
-    thread = threading.Thread(target=submit_many)
-    thread.start()
-    until(lambda: count >= 256)
-    assert count <= 2 * 256  # one group in the writer's hands, one waiting
-    assert thread.is_alive()
-    outbox.open.set()
-    thread.join(DEADLINE_S)
-    writer.flush(DEADLINE_S)
-    assert writer.stats().stored == 600
-
-
-def test_a_refusing_disk_never_blocks_and_is_bounded(
-    writer: OutboxWriter,
-    outbox: BalkingOutbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """While the disk refuses, submit returns at once; past the bound the oldest go, counted."""
-    monkeypatch.setattr(writer_module, "_HELD", 500)
-    outbox.refusals = 1_000_000
-    writer.submit(a_verdict(part="0"))
-    until(lambda: bool(writer.fault))
-    for n in range(1, 600):
-        writer.submit(a_verdict(part=f"{n}"))
-    dropped = writer.stats().dropped
-    outbox.refusals = 0
-    until(lambda: not writer.fault)
-    writer.flush(DEADLINE_S)
-    kept = parts_in(tmp_path / "outbox.db")
-    assert dropped >= 1
-    assert kept == [f"{n}" for n in range(600 - len(kept), 600)]
-    assert len(kept) + writer.stats().dropped == 600
-
-
-def test_acknowledgements_wait_for_company(tmp_path: Path, outbox: BalkingOutbox) -> None:
-    """Acknowledgements alone cost no commit before their delay has passed; then one for all."""
-    tick = 0.0
-    writer = OutboxWriter(outbox, Environment(tick=lambda: tick))
-    thread = threading.Thread(target=writer.run)
-    thread.start()
-    for _ in range(40):
-        writer.submit(a_verdict())
-    writer.flush(DEADLINE_S)
-    before = len(outbox.commits)
-    for seq in range(1, 41):
-        writer.accept(seq)
-    beats = writer.beat
-    assert len(outbox.commits) == before
-    tick = 2.0
-    until(lambda: writer.stats().acked == 40)
-    assert len(outbox.commits) == before + 1
-    assert writer.beat > beats  # the watchdog sees progress
-    writer.close()
-    thread.join(DEADLINE_S)
-
-
-def test_closing_writes_what_is_left(outbox: BalkingOutbox, tmp_path: Path) -> None:
-    """close ends the thread only when verdicts and acknowledgements are on disk."""
-    writer = OutboxWriter(outbox, Environment())
-    writer.submit(a_verdict(part="a"))
-    writer.submit(a_verdict(part="b"))
+    """The thread ends only when all is on disk, and then no number is in doubt."""
+    writer = start(durability=durability, window_s=60.0)
+    writer.submit(a_verdict())
+    writer.submit(a_verdict())
+    until(lambda: shown(writer) == [1, 2])
     writer.accept(1)
     writer.close()
-    writer.run()
-    writer.accept(1)
-    writer.run()
-    assert parts_in(tmp_path / "outbox.db") == ["b"]
+    until(lambda: not store.numbers.given and numbers_in(path) == [2])
 
 
 def test_closing_on_a_dead_disk_ends_and_says_what_is_lost(
-    outbox: BalkingOutbox, caplog: pytest.LogCaptureFixture
+    store: BalkingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A disk that still refuses at the end is tried once more, then the loss is in the log."""
-    outbox.refusals = 1_000_000
-    writer = OutboxWriter(outbox, Environment())
+    store.refusals = 1_000_000
+    writer = OutboxWriter(store, Environment())
     for _ in range(3):
         writer.submit(a_verdict())
     writer.close()
@@ -249,26 +302,12 @@ def test_closing_on_a_dead_disk_ends_and_says_what_is_lost(
     assert "3 verdicts could not be written and are lost" in caplog.text
 
 
-def test_flush_gives_up_on_a_refusing_disk(writer: OutboxWriter, outbox: BalkingOutbox) -> None:
+def test_flush_gives_up_on_a_refusing_disk(start: Start, store: BalkingStore) -> None:
     """flush does not wait out its time when the disk refuses: shutting down must go on."""
-    outbox.refusals = 1_000_000
+    writer = start()
+    store.refusals = 1_000_000
     writer.submit(a_verdict())
-    start = time.monotonic()
+    began = time.monotonic()
     writer.flush(DEADLINE_S)
     assert writer.fault
-    assert time.monotonic() - start < DEADLINE_S / 2
-    outbox.refusals = 0
-
-
-def test_the_publisher_is_woken_after_each_store(
-    writer: OutboxWriter, outbox: BalkingOutbox
-) -> None:
-    """on_stored comes after the commit, so what it announces can be read."""
-    seen: list[int] = []
-    writer.on_stored = lambda: seen.append(sum(stored for stored, _ in outbox.commits))
-    writer.submit(a_verdict())
-    until(lambda: bool(seen))
-    assert seen == [1]
-    writer.accept(1)
-    until(lambda: writer.stats().acked == 1)
-    assert seen == [1]
+    assert time.monotonic() - began < DEADLINE_S / 2

@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 from edge.config import Config
 from edge.delivery.backoff import Backoff
-from edge.delivery.outbox import Outbox, OutboxView
+from edge.delivery.message import stored_body
+from edge.delivery.outbox import Outbox
+from edge.delivery.outboxview import OutboxView
 from edge.delivery.publisher import Publisher
+from edge.delivery.row import Row
+from edge.delivery.waiting import Waiting
 from edge.environment import Environment
 from tests.edge.delivery.fakebroker import FakeBroker
 from tests.edge.delivery.samples import NOON, a_verdict
@@ -21,24 +25,26 @@ class Ledger:
     """What the publisher reports, written to the outbox after `delay` reports, as the writer
     does: an acknowledgement reaches the disk some time after the broker gave it."""
 
-    def __init__(self, outbox: Outbox, delay: int) -> None:
+    def __init__(self, outbox: Outbox, view: Waiting, delay: int) -> None:
         self.accepted: list[int] = []
         self.parked: dict[int, str] = {}
-        self._outbox, self._delay = outbox, delay
+        self._outbox, self._view, self._delay = outbox, view, delay
         self._waiting: list[int] = []
 
     def accept(self, seq: int) -> None:
         """The broker has it."""
         self.accepted.append(seq)
+        self._view.done(seq)
         self._waiting.append(seq)
         if len(self._waiting) > self._delay:
-            self._outbox.apply([], self._waiting, [], NOON)
+            self._outbox.apply([], [], self._waiting, [], NOON)
             self._waiting = []
 
     def park(self, seq: int, reason: str) -> None:
         """The broker will not have it."""
         self.parked[seq] = reason
-        self._outbox.apply([], [], [(seq, reason)], NOON)
+        self._view.done(seq)
+        self._outbox.apply([], [], [], [(seq, reason)], NOON)
 
 
 class World:
@@ -60,13 +66,16 @@ class World:
         self.broker = broker or FakeBroker()
         self.outbox = Outbox(folder / "outbox.db", 2**24, 1e9)
         self.epoch = NOON
-        self.view = OutboxView(folder / "outbox.db", lambda: self.epoch)
-        self.ledger = Ledger(self.outbox, ack_delay)
+        self.view = Waiting(OutboxView(folder / "outbox.db"), 0, lambda: self.epoch)
+        self.ledger = Ledger(self.outbox, self.view, ack_delay)
         self.listening = True
         self.steps = 0
-        self.total = rows
+        self.total = 0
         self.closed_in: str | None = None
-        self.outbox.apply([a_verdict() for _ in range(rows)], [], [], NOON - age_s)
+        self._store(rows, NOON - age_s)
+        self.view.file_changed(
+            self.outbox.last, 1
+        )  # as after a start: all that waits is in the file
         config = Config.model_validate(
             {
                 "station": "line1",
@@ -90,8 +99,14 @@ class World:
 
     def store(self, count: int) -> None:
         """More verdicts come in."""
-        self.outbox.apply([a_verdict() for _ in range(count)], [], [], self.epoch)
+        self.view.show(self._store(count, self.epoch), stored=True)
+
+    def _store(self, count: int, at: float) -> list[Row]:
+        numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)
+        rows = [Row(number, at, stored_body(a_verdict(), number)) for number in numbers]
+        self.outbox.apply(rows, [], [], [], at)
         self.total += count
+        return rows
 
     def step(self) -> None:
         """Called whenever time passes: closes the publisher when everything has its answer."""

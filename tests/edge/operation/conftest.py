@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.delivery.outcome import CAUSES
 from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 from edge.inspection.decision import Thresholds
@@ -99,9 +100,7 @@ class House:
         self.reader.check = lambda: setattr(self.reader, "checked", self.reader.checked + 1)
         self.reader.stuck_s = lambda: self.reader.stuck
         self.reader.last_frame_age_s = lambda: 0.04
-        self.stats = OutboxStats(
-            rows=2, bytes=2048, stored=9, acked=7
-        )
+        self.stats = OutboxStats(rows=2, bytes=2048, stored=9, acked=7)
         self.announced: list[tuple[str, bytes]] = []
         self.mailbox = SimpleNamespace(replaced=lambda _camera: 3)
         self.latencies = Latencies()

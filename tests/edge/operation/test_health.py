@@ -59,10 +59,18 @@ def test_lost_broker_is_a_fault_but_healthy(house: House) -> None:
 
 
 def test_losses_are_faults(house: House) -> None:
-    """Dropped and parked verdicts are faults, each with its number and mend."""
-    house.stats = dataclasses.replace(house.stats, dropped=4, parked=2)
+    """Dropped, parked and damaged verdicts are faults, each with its number and mend."""
+    house.stats = dataclasses.replace(
+        house.stats,
+        dropped_by={"cap": 3, "age": 0, "memory": 1},
+        parked=2,
+        damaged=1,
+        salvaged=5,
+        lost_at_most=6,
+    )
     faults = house.health.snapshot()["faults"]
-    assert "outbox: 4 verdicts dropped; raise outbox.max_mb" in faults
+    assert any(fault.startswith("outbox: 4 verdicts dropped unsent; mend") for fault in faults)
+    assert any("set aside; 5 verdicts saved, at most 6 lost" in fault for fault in faults)
     assert any(fault.startswith("outbox: the broker refused 2 verdicts") for fault in faults)
 
 
@@ -80,10 +88,10 @@ def test_rates_are_taken_between_samples(house: House, clock: Clock) -> None:
     assert house.health.snapshot()["cameras"]["top"]["fps"] == 0
 
 
-def test_age_of_the_oldest_verdict(house: House, clock: Clock) -> None:
-    """The oldest waiting verdict's age is by the clock; without one it is 0."""
+def test_age_of_the_oldest_verdict(house: House) -> None:
+    """The oldest waiting verdict's age is the outbox's own; without one it is 0."""
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 0
-    house.stats = dataclasses.replace(house.stats, oldest=clock.now() - 12.5)
+    house.stats = dataclasses.replace(house.stats, oldest_age_s=12.5)
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 12.5
 
 
