@@ -174,7 +174,8 @@ def _carve_into(found: Salvage, raw: bytes | mmap.mmap, least: int) -> None:
 
 def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
     """Verdicts in bytes of any kind, in the order in which they lie there; of two with one number
-    each comes. Their time is 0: it was beside them."""
+    each comes; one whose checksum, which SQLite keeps right before it, is wrong does not: a bit
+    may have made another verdict of it. Their time is 0: it was beside them."""
     for match in re.finditer(re.escape(_START), raw):
         text = raw[match.start() : match.start() + _LONGEST].decode("utf-8", "replace")
         try:
@@ -183,8 +184,18 @@ def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
         encoded = text[:end].encode()
-        if type(seq) is int and seq > 0 and "\ufffd" not in text[:end]:
+        sum_ = _stored_sum(zlib.crc32(encoded))
+        summed = raw[max(0, match.start() - len(sum_)) : match.start()] == sum_
+        if type(seq) is int and seq > 0 and summed:
             yield Row(seq, 0.0, encoded)
+
+
+def _stored_sum(crc: int) -> bytes:
+    """A checksum as SQLite writes it: in 0 (for 0 and 1), 1, 2, 3, 4 or 6 bytes (file format,
+    section 2.1)."""
+    widths = ((0, 2), (1, 1 << 7), (2, 1 << 15), (3, 1 << 23), (4, 1 << 31))
+    width = next((width for width, end in widths if crc < end), 6)
+    return crc.to_bytes(width, "big") if width else b""
 
 
 def behind_the_break(path: Path) -> list[Row]:

@@ -108,11 +108,14 @@ class Outbox:
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         clock: float,
+        *,
+        given: int = 0,
     ) -> Applied:
         """One commit: stores rows and receipts, forgets accepted rows, sets parked ones aside, and
         drops the oldest past the caps.
 
-        `clock` is the outbox's own, now. Raises OutboxError, with nothing changed.
+        `clock` is the outbox's own, now. Numbers up to `given` are gone, also those of verdicts
+        that needed no storing. Raises OutboxError, with nothing changed.
         """
         with naming(self._path, "written"), self._commit() as db:
             added, unlike = _insert(db, rows)
@@ -123,7 +126,7 @@ class Outbox:
             )
             over_age = self._drop_old(db, clock)
             over_cap = self._drop_past_cap(db)
-            last = max([self._last, *(row.seq for row in rows)])
+            last = max([self._last, given, *(row.seq for row in rows)])
             count = self._rows + added - acked - len(over_age) - len(over_cap)
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
             (oldest,) = db.execute("SELECT coalesce(min(seq), 0) FROM outbox").fetchone()

@@ -88,6 +88,8 @@ class Store:
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
+        *,
+        given: int = 0,
     ) -> Applied:
         """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
         that was deleted is written anew. Raises OutboxError when the disk refuses."""
@@ -96,17 +98,18 @@ class Store:
         assert self._outbox is not None
         if rows:
             self.numbers.reserve(rows[-1].seq, given=False)
+        work = rows, receipts, accepted, parked
         try:
             if not self._outbox.is_there():
                 self._write_anew(self._outbox)
-            applied = self._outbox.apply(rows, receipts, accepted, parked, self.clock())
+            applied = self._outbox.apply(*work, self.clock(), given=given)
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
                 self._close()  # after an error of the disk nothing is sure
                 raise
             self._begin_anew(str(error))
-            applied = self._outbox.apply(rows, receipts, accepted, parked, self.clock())
+            applied = self._outbox.apply(*work, self.clock(), given=given)
         self.numbers.committed(Progress(self._outbox.last, applied.oldest))
         if applied.unlike:
             self.lost_at_most += applied.unlike

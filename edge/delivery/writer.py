@@ -63,6 +63,7 @@ class OutboxWriter:
         self._parked: list[tuple[int, str]] = []
         self._first_ack = 0.0
         self._next = store.first
+        self._shown = 0  # the highest number that was shown before it was on disk
         self._closing = False
         self._damage: OutboxError | None = None
         self._generation = store.generation
@@ -166,6 +167,7 @@ class OutboxWriter:
         """These may be sent though no disk has them: so their numbers must never be given again."""
         if rows:
             self._store.numbers.reserve(rows[-1].seq, given=True)
+            self._shown = rows[-1].seq
             self.waiting.show(rows, stored=False)
 
     def _due(self) -> bool:
@@ -194,7 +196,7 @@ class OutboxWriter:
 
     def _anything(self) -> bool:
         with self._changed:
-            return bool(len(self._held) or self._accepted or self._parked)
+            return bool(len(self._held) or self._safe or self._accepted or self._parked)
 
     def _write(
         self,
@@ -210,8 +212,9 @@ class OutboxWriter:
         try:
             if damage is not None:
                 self._store.mend(damage)
-            if rows or receipts or accepted or parked or self.fault:
-                applied = self._store.apply(rows, receipts, accepted, parked)
+            if rows or safe or accepted or parked or self.fault:
+                given = max((one.row.seq for one in safe), default=0)
+                applied = self._store.apply(rows, receipts, accepted, parked, given=given)
                 acked = applied.acked
                 self._dropped["cap"] += len(applied.over_cap)
                 self._dropped["age"] += len(applied.over_age)
@@ -257,8 +260,7 @@ class OutboxWriter:
                     self._dropped["memory"],
                 )
                 self.fault = ""
-                if self._hidden:
-                    self._store.numbers.settle()
+                self._settle()
             self.beat = self._environment.tick()
             self._changed.notify_all()
 
@@ -299,4 +301,9 @@ class OutboxWriter:
             if len(self._held):
                 log.error("outbox: %d verdicts could not be written and are lost", len(self._held))
             else:
-                self._store.numbers.settle()
+                self._settle(at_the_end=True)
+
+    def _settle(self, *, at_the_end: bool = False) -> None:
+        """The file knows the highest number that anybody saw, so a start may count on from it."""
+        if (self._hidden or at_the_end) and self._store.last >= self._shown:
+            self._store.numbers.settle()

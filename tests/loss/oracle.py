@@ -171,6 +171,6 @@ def _measure_window(facts: Facts, somewhere: set[str], result: Judgement) -> Non
         allowed = facts.window_s + max(life.longest, running) + life.frozen + _WAKING_S
         if oldest > allowed:
             result.broken.append(
-                f"a kill took a verdict that was {oldest * 1000:.0f} ms old, and "
-                f"{allowed * 1000:.0f} are the window and one commit"
+                f"a kill took a verdict that was {oldest * 1000:.0f} ms old; the window and one "
+                f"commit are {allowed * 1000:.0f} ms"
             )

@@ -7,8 +7,11 @@ import random
 import shutil
 import sqlite3
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+UNREADABLE = "unreadable"  # the name of a row with a wrong checksum begins so
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,14 @@ def count(path: Path) -> int | None:
 
 
 def _rows(db: sqlite3.Connection) -> list[Waiting]:
-    found = db.execute("SELECT seq, body, parked FROM outbox ORDER BY seq")
-    return [Waiting(seq, str(json.loads(body)["id"]), parked) for seq, body, parked in found]
+    rows = []
+    for seq, crc, body, parked in db.execute(
+        "SELECT seq, crc, body, parked FROM outbox ORDER BY seq"
+    ):
+        whole = isinstance(body, bytes) and zlib.crc32(body) == crc
+        name = str(json.loads(body)["id"]) if whole else f"{UNREADABLE} {seq}"
+        rows.append(Waiting(seq, name, parked))
+    return rows
 
 
 def size(path: Path) -> int:

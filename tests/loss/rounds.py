@@ -66,9 +66,10 @@ class Round:
         self._world.proxy.pass_on()
         self._world.ensure_alive()
         self._world.stop()
-        left = self._left()
-        self._world.facts.parked = sum(row.parked is not None for row in left)
-        if left:
+        # None: damaged in the end, and stopped before it could look
+        left = outboxfile.read(self._world.outbox)
+        self._world.facts.parked = sum(row.parked is not None for row in left or [])
+        if left is None or left:
             self._world.start("quiet.yaml")
             until = time.monotonic() + _DRAIN_S
             while outboxfile.count(self._world.outbox) != 0 and time.monotonic() < until:

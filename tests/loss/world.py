@@ -118,6 +118,7 @@ class World:
         rows = outboxfile.read(self.outbox)
         if rows is None:
             return []
+        rows = [row for row in rows if not row.id.startswith(outboxfile.UNREADABLE)]
         self.facts.on_disk.update({row.id: row.seq for row in rows})
         return rows
 
