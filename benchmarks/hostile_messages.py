@@ -4,15 +4,20 @@ unknown names, retained messages, strange answer topics."""
 import json
 import random
 import string
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.system.plant import BASE
+from tests.system.plant import BASE, wait_for
 
+_WAIT_S = 120.0
 _NAMES = ("trigger", "snapshot", "reload")
 
 
@@ -102,3 +107,43 @@ def shot(chance: random.Random) -> tuple[str, Shot]:
     if kind == "strange answer topic":
         return kind, Shot(name, body, properties=_strange_answer_topic(chance))
     return kind, Shot(name, body, kind == "retained" and bool(body))
+
+
+class Attacker:
+    """Publishes, QoS 1, at a pace."""
+
+    def __init__(self, port: int) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.sent = 0
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id="attacker", protocol=paho.MQTTv5
+        )
+        self._client.max_inflight_messages_set(1000)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        wait_for(self._client.is_connected, "the attacker's connection")
+
+    def fire(self, count: int, per_s: float, seed: int) -> float:
+        """`count` messages at `per_s`; the seconds that it took."""
+        chance, start = random.Random(seed), time.monotonic()
+        info = None
+        for number in range(count):
+            kind, one = shot(chance)
+            self.kinds[kind] += 1
+            if info is not None and number % 100 == 0:
+                info.wait_for_publish(_WAIT_S)  # a broker that throws us out shall be seen here
+            info = self._client.publish(
+                f"{BASE}/request/{one.name}", one.body, 1, one.retain, one.properties
+            )
+            self.sent += 1
+            early = start + number / per_s - time.monotonic()
+            if early > 0:
+                time.sleep(early)
+        assert info is not None
+        info.wait_for_publish(_WAIT_S)
+        return time.monotonic() - start
+
+    def close(self) -> None:
+        """Leaves."""
+        self._client.disconnect()
+        self._client.loop_stop()

@@ -9,7 +9,6 @@ left a right request without its answer, or grew by more than `--growth-mb`.
 
 import argparse
 import json
-import random
 import shutil
 import socket
 import sys
@@ -27,7 +26,7 @@ import paho.mqtt.client as paho
 import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.hostile_messages import shot
+from benchmarks.hostile_messages import Attacker
 from tests.system.mosquitto import Mosquitto
 from tests.system.plant import BASE, Daemon, wait_for
 
@@ -41,46 +40,6 @@ _RIGHT: dict[str, dict[str, str]] = {
     "snapshot": {"camera": "top"},
     "reload": {},
 }
-
-
-class Attacker:
-    """Publishes, QoS 1, at a pace."""
-
-    def __init__(self, port: int) -> None:
-        self.kinds: Counter[str] = Counter()
-        self.sent = 0
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="attacker", protocol=paho.MQTTv5
-        )
-        self._client.max_inflight_messages_set(1000)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        wait_for(self._client.is_connected, "the attacker's connection")
-
-    def fire(self, count: int, per_s: float, seed: int) -> float:
-        """`count` messages at `per_s`; the seconds that it took."""
-        chance, start = random.Random(seed), time.monotonic()
-        info = None
-        for number in range(count):
-            kind, one = shot(chance)
-            self.kinds[kind] += 1
-            if info is not None and number % 100 == 0:
-                info.wait_for_publish(_WAIT_S)  # a broker that throws us out shall be seen here
-            info = self._client.publish(
-                f"{BASE}/request/{one.name}", one.body, 1, one.retain, one.properties
-            )
-            self.sent += 1
-            early = start + number / per_s - time.monotonic()
-            if early > 0:
-                time.sleep(early)
-        assert info is not None
-        info.wait_for_publish(_WAIT_S)
-        return time.monotonic() - start
-
-    def close(self) -> None:
-        """Leaves."""
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 class Listener:
@@ -270,7 +229,7 @@ def _config(port: int, allowed_per_s: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs it, once with the usual allowance and once with the largest."""
+    """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="messages (default 10000)")
     parser.add_argument("--per-s", type=float, default=1000.0, help="their pace (default 1000)")
@@ -290,6 +249,10 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{arguments.count} messages in {outcome.took_s:.0f} s, "
           f"mqtt.max_requests_per_s {arguments.allowed_per_s:g}")  # fmt: skip
+    return _show(outcome, arguments.growth_mb)
+
+
+def _show(outcome: Outcome, growth_mb: float) -> int:
     print(f"sent {outcome.sent}, with those before the measurement and the right ones: heard "
           f"{outcome.heard}, refused {outcome.refused}, taken {outcome.answers['ok']}, "
           f"too many a second {outcome.dropped}; answers received {outcome.answers.total()}; "
@@ -299,7 +262,7 @@ def main() -> int:
     print("picture taken → verdict received, ms")
     for name, values in zip(("without the flood", "with it", "after it"), outcome.late_ms):
         print("  " + _line(name, values))
-    promises = outcome.promises(arguments.growth_mb)
+    promises = outcome.promises(growth_mb)
     for name, kept in promises.items():
         print(f"{'kept  ' if kept else 'BROKEN'} {name}")
     return 0 if all(promises.values()) else 1

@@ -180,10 +180,7 @@ class Publisher:
             self._inbox.clear()
             link.open()
             accepted = await_connack(
-                self._inbox.next,
-                self._environment.tick,
-                self._is_leaving,
-                self.at,
+                self._inbox.next, self._environment.tick, self._is_leaving, self.at
             )
             self._greet(link, accepted)
             while self._moving_to is None and not self._finished():

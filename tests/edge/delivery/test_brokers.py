@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from edge.config import Config
 from edge.delivery.brokers import Brokers
-from edge.delivery.events import Connected, Event, Lost
+from edge.delivery.events import Answered, Connected, Event, Lost
 from edge.delivery.link import PahoLink
 from edge.delivery.namesake import Namesake
+from edge.delivery.presence import Presence
+from edge.environment import Environment
 from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.conftest import Make
 from tests.edge.delivery.fakebroker import FakeBroker
@@ -112,6 +115,27 @@ def test_another_client_with_our_id_is_named() -> None:
     for lived in (0.5, 0.5, 60.0, 0.5, 0.5):
         patient.lost(Lost("gone"), lived)
     assert patient.fault == ""
+
+
+def test_a_forbidden_topic_is_not_called_a_namesake(environment: Environment) -> None:
+    """A broker that ends the connection over a message it forbids: the ACL is named, until an
+    announcement is taken."""
+    config = Config.model_validate(
+        {
+            "station": "line1",
+            "model": {"path": "m.tflite"},
+            "cameras": [{"id": "top", "source": "test:"}],
+        }
+    )
+    presence = Presence(config, SESSION, environment)
+    for _ in range(5):
+        presence.announced(Answered(1, 0x87, "Not authorized"))
+        presence.lost(Lost("gone"), 0.5)
+    (fault,) = presence.faults()
+    assert "publish below inspection/line1/" in fault
+    assert "ACL" in fault
+    presence.announced(Answered(2, 0, "Success"))
+    assert presence.faults() == []
 
 
 def test_an_answer_that_never_comes_ends_the_connection(world: Make) -> None:
