@@ -16,6 +16,7 @@ from edge.delivery.outboxfile import OutboxError, connect, naming, wal_of
 from edge.delivery.row import Row
 
 SCHEMA = 2
+_MARK = 0x0ED6E000  # plus the schema: SQLite's application id, which vouches for the schema
 PAGE = 4096
 _ROWS = """CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY,
@@ -175,7 +176,10 @@ class Outbox:
         db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
         db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
         version = db.execute("PRAGMA user_version").fetchone()[0]
+        (mark,) = db.execute("PRAGMA application_id").fetchone()
         if version not in (0, 1, SCHEMA):
+            if mark != _MARK + version:  # no version of ours wrote that: a byte was flipped
+                raise sqlite3.DatabaseError(f"malformed: schema {version}")
             raise OutboxError(
                 f"{self._path}: written by another edge-inspect (outbox schema {version}); "
                 "install the newer version, or name a new file as outbox.path"
@@ -215,6 +219,7 @@ class Outbox:
                 db.execute("DROP TABLE former")
             db.execute("INSERT INTO state VALUES (1, ?, ?)", (last, count))
             db.execute(f"PRAGMA user_version={SCHEMA}")
+            db.execute(f"PRAGMA application_id={_MARK + SCHEMA}")
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:

@@ -57,7 +57,8 @@ def _kind(error: Exception) -> Kind:
         return "hopeless" if error.errno in _HOPELESS else "refused"
     if isinstance(error, sqlite3.OperationalError):
         text = str(error)
-        if "no such" in text or "malformed" in text:  # a table or column that must be there
+        # a table that must be there, or must not
+        if any(word in text for word in ("no such", "malformed", "already exists")):
             return "damaged"
         return "refused"
     if isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError):

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _QUEUE = 256  # verdicts that may wait for the disk before inspection waits too
 _HELD = 10_000  # verdicts held in memory while the disk refuses, and
 _HELD_BYTES = 32 * 2**20
-_BATCH = 1000  # rows in one commit
+_BATCH = 256  # rows in one commit, which may stand in the log and in the file at once
 _ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
 _RETRY_S = 1.0
 

@@ -66,8 +66,10 @@ class Round:
         self._world.proxy.pass_on()
         self._world.ensure_alive()
         self._world.stop()
-        # None: damaged in the end, and stopped before it could look
-        left = outboxfile.read(self._world.outbox)
+        # None: perhaps damaged in the end, and stopped before the box could look; reading it here
+        # would be SQLite's recovery, which cuts off what is behind the damage
+        damaged = self._world.facts.damaged_in is not None
+        left = None if damaged else outboxfile.read(self._world.outbox)
         self._world.facts.parked = sum(row.parked is not None for row in left or [])
         if left is None or left:
             self._world.start("quiet.yaml")

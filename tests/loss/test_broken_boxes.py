@@ -17,6 +17,7 @@ SEED = 31
 # Faults that hurt a box with one of these defects; all others would only take time.
 KINDS = "box_kill,box_stop,net_cut,net_stall"
 LOST = "stored and are nowhere"
+STUCK = "wait in the outbox and are not sent"
 TWICE = "stand for two ids each"
 
 
@@ -38,7 +39,8 @@ def lossfinder(keep: Path, *options: str) -> tuple[int, str]:
     ("broken", "sentences"),
     [
         ("forgets_at_publish", [LOST]),
-        ("reports_before_the_commit", [LOST]),
+        # what is not committed when its acknowledgement comes is never taken out
+        ("reports_before_the_commit", [LOST, STUCK]),
         # what was lost on its way the first time comes only under the new id
         ("gives_a_new_id_on_resend", [TWICE, LOST]),
         ("reuses_numbers", [TWICE]),

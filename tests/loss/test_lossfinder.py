@@ -7,21 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.loss.schedule import BOX, BROKER, CLOCK, DISK, NET
 from tests.system.mosquitto import mosquitto_program
 
 pytestmark = pytest.mark.broker
 
-ROUNDS = 15
+ROUNDS = 12
+# Damaged files and full caps are left to `make lossfinder`: what is lost there needs weighing, and
+# a test must not be refused by chance.
+KINDS = ",".join({**NET, **BROKER, **BOX, **CLOCK, **DISK})
 
 
 @pytest.mark.parametrize("level", ["strict", "balanced"])
 def test_nothing_is_lost_whatever_happens(tmp_path: Path, level: str) -> None:
-    """Exit code 0 after rounds of every kind of fault; under CI always the same rounds."""
+    """Exit code 0 after rounds of all that can happen to net, broker, box, clock and disk; under CI
+    always the same rounds."""
     mosquitto_program()
     command = [sys.executable, "-m", "tests.loss", "--rounds", str(ROUNDS), "--level", level]
     done = subprocess.run(
         [
             *command,
+            "--kinds",
+            KINDS,
             "--keep",
             str(tmp_path / "kept"),
             *(["--seed", "1"] if os.environ.get("CI") else []),

@@ -20,7 +20,7 @@ from tests.loss.subscriber import Subscriber
 from tests.system.mosquitto import Mosquitto
 
 _LOSSES = re.compile(
-    r"verdicts saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
+    r"saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
     r": (\d+) numbers stood for other verdicts"
 )
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"

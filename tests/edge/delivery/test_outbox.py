@@ -208,12 +208,27 @@ def test_a_newer_file_is_a_sentence(path: Path) -> None:
     """A file of another schema is refused with both mends, and is not taken for damaged."""
     Outbox(path, 8 * MB, HOUR).close()
     db = sqlite3.connect(path)
+    (mark,) = db.execute("PRAGMA application_id").fetchone()
     db.execute("PRAGMA user_version=9")
+    db.execute(f"PRAGMA application_id={mark - 2 + 9}")
     db.close()
     sentence = r"schema 9.*install the newer version, or name a new"
     with pytest.raises(OutboxError, match=sentence) as caught:
         Outbox(path, 8 * MB, HOUR)
     assert caught.value.kind == "hopeless"
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 130, 16777218])
+def test_a_version_that_nobody_wrote_is_damage(path: Path, version: int) -> None:
+    """A flipped bit in the version alone must not end the start: a newer edge-inspect would have
+    marked the file twice."""
+    Outbox(path, 8 * MB, HOUR).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version={version}")
+    db.close()
+    with pytest.raises(OutboxError) as caught:
+        Outbox(path, 8 * MB, HOUR)
+    assert caught.value.kind == "damaged"
 
 
 def test_a_place_where_no_file_can_be_is_hopeless(tmp_path: Path) -> None:
