@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lossfinder lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lossfinder test-node lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -71,6 +71,14 @@ ROUNDS ?= 1000
 LEVEL  ?= strict
 lossfinder: $(INSTALLED)-test mosquitto ## a random schedule of faults: is a verdict lost? ROUNDS=1000 SEED=1 LEVEL=strict|balanced
 	$(BIN)/python -m tests.loss --rounds $(ROUNDS) --level $(LEVEL) $(if $(SEED),--seed $(SEED))
+
+test-node: $(INSTALLED)-test mosquitto ## an independent client (npm mqtt) reads every topic, MQTT 3.1.1 and 5 x TCP, TLS, WebSockets
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo "Installing node and npm for the independent client"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends nodejs npm; }
+	cd tests/node && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m tests.node.table
 
 lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

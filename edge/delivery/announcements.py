@@ -28,24 +28,28 @@ class Announcements:
         self._base = base
         self._newest: dict[str, bytes] = {}  # kept for every connect
         self._unsent: dict[str, None] = {}
-        self._replies: deque[Said] = deque(maxlen=_REPLIES)
+        self._replies: deque[Said] = deque()
 
     def announce(self, name: str, body: bytes) -> None:
         """Retained `<base>/<name>`."""
         self._newest[f"{self._base}/{name}"] = body
         self._unsent[f"{self._base}/{name}"] = None
 
-    def reply(self, name: str, body: bytes, to: ReplyTo | None) -> None:
+    def reply(self, name: str, body: bytes, to: ReplyTo | None) -> bool:
         """`<base>/response/<name>`; and where the request wants it, below `<base>/response/`: an
-        answer must not pass for a verdict, and nobody shall make us write elsewhere."""
+        answer must not pass for a verdict, and nobody shall make us write elsewhere. False: too
+        many wait already."""
+        if len(self._replies) >= _REPLIES:
+            return False
         about = About(correlation=None if to is None else to.correlation)
         topic = f"{self._base}/response/{name}"
         self._replies.append(Said(topic, body, False, about))
         if to is None or to.topic is None or to.topic == topic:
-            return
+            return True
         allowed = to.topic.startswith(f"{self._base}/response/")
         if allowed and len(to.topic.encode()) <= _TOPIC_BYTES and not set(to.topic) & set("+#\0"):
             self._replies.append(Said(to.topic, body, False, about))
+        return True
 
     def connected(self) -> None:
         """All that is retained is due again."""

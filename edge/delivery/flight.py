@@ -7,24 +7,35 @@ class Flight:
     def __init__(self) -> None:
         self.window, self.bound_s = 1, 0.0
         self._sent: dict[int, tuple[int, float]] = {}  # mid -> seq, when; the oldest first
+        self._others: set[int] = set()  # those that are no rows
 
     def begin(self, window: int, bound_s: float) -> None:
         """A new connection: nothing is on its way."""
         self.window, self.bound_s = window, bound_s
         self._sent.clear()
+        self._others.clear()
 
     def add(self, mid: int, now: float, seq: int = 0) -> None:
         """One more; `seq` 0: no row of the outbox."""
         self._sent[mid] = seq, now
+        if not seq:
+            self._others.add(mid)
 
     def answered(self, mid: int) -> int:
         """The row that it was; 0: none."""
+        self._others.discard(mid)
         return self._sent.pop(mid, (0, 0.0))[0]
 
     @property
     def room(self) -> int:
         """How many more may go."""
         return max(0, self.window - len(self._sent))
+
+    @property
+    def room_for_others(self) -> int:
+        """How many of them may be no rows: a quarter of the window, so that a flood of requests
+        and its answers never delay a verdict."""
+        return min(self.room, max(1, self.window // 4) - len(self._others))
 
     @property
     def empty(self) -> bool:

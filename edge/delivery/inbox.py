@@ -22,9 +22,14 @@ class Inbox:
         self.beat = tick()
         self._tick = tick
         self._events: queue.SimpleQueue[Event | Wake] = queue.SimpleQueue()
+        self._awake = False  # a Wake waits already: a thousand say no more than one
 
     def put(self, event: Event | Wake) -> None:
         """Hands an event over."""
+        if isinstance(event, Wake):
+            if self._awake:
+                return
+            self._awake = True
         self._events.put(event)
 
     def empty(self) -> bool:
@@ -35,14 +40,18 @@ class Inbox:
         """The next event; None when there is none for so long."""
         self.beat = self._tick()
         try:
-            return self._events.get(timeout=seconds)
+            event = self._events.get(timeout=seconds)
         except queue.Empty:
             return None
+        if isinstance(event, Wake):
+            self._awake = False
+        return event
 
     def clear(self) -> None:
         """What an earlier connection left behind must not be read as this one's."""
         while not self._events.empty():
             self._events.get()
+        self._awake = False  # after, never before: one too many does no harm
 
     def pass_time(self, seconds: float, closing: Callable[[], bool]) -> None:
         """Waits so long, or until it is time to close; what comes meanwhile is thrown away."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from edge.config import Config
-from edge.delivery.events import About, Link, Lost, Received, Refusal, Refused
+from edge.delivery.events import About, Answered, Link, Lost, Received, Refusal, Refused
 from edge.delivery.message import status_body
 from edge.delivery.namesake import Namesake
 from edge.environment import Environment
@@ -23,12 +23,27 @@ class Presence:
         self._boot_id = environment.boot_id()
         self._namesake = Namesake(session, config.station, config.client_id, environment.tick)
         self._deaf: dict[str, str] = {}  # by pattern
+        self._mute = ""
         self._due = False
         self._said = 0.0
 
     def faults(self) -> list[str]:
         """Who else uses our name, and what we cannot hear."""
-        return [text for text in (self._namesake.fault, *self._deaf.values()) if text]
+        texts = (self._namesake.fault, self._mute, *self._deaf.values())
+        return [text for text in texts if text]
+
+    def announced(self, event: Answered) -> None:
+        """The broker's answer to something that is no verdict."""
+        if event.code < 0x80:
+            self._mute = ""
+            return
+        sentence = (
+            f"the broker does not let us publish below {self.topic.rpartition('/')[0]}/ "
+            f"({event.why}): allow it in the broker's ACL"
+        )
+        if sentence != self._mute:
+            log.error("delivery: %s", sentence)
+        self._mute = sentence
 
     def deaf(self, event: Refusal) -> None:
         """The broker does not let us subscribe."""
@@ -52,6 +67,8 @@ class Presence:
     def lost(self, event: Lost | Refused, lived_s: float) -> None:
         """A connection that had been accepted has ended."""
         self._deaf.clear()
+        if self._mute:
+            return  # mosquitto 2.0.11 ends the connection over it: nobody has taken our name
         self._namesake.lost(event if isinstance(event, Lost) else Lost(event.why), lived_s)
 
     def due(self, now: float) -> bool:

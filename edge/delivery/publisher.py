@@ -126,11 +126,12 @@ class Publisher:
         self._announcements.announce(name, body)
         self._inbox.put(Wake())
 
-    def reply(self, name: str, body: bytes, to: ReplyTo | None = None) -> None:
-        """Publishes on `<prefix>/<station>/response/<name>`, once; not kept past a restart. `to`:
-        where else the request wants its answer."""
-        self._announcements.reply(name, body, to)
+    def reply(self, name: str, body: bytes, to: ReplyTo | None = None) -> bool:
+        """Publishes on `<prefix>/<station>/response/<name>`, once, and where else `to` wants it;
+        not kept past a restart. False: too many wait."""
+        kept = self._announcements.reply(name, body, to)
         self._inbox.put(Wake())
+        return kept
 
     def move(self, config: Config) -> None:
         """Another broker, or other words to the same: says `stopped` and connects anew."""
@@ -224,7 +225,7 @@ class Publisher:
         now = self._environment.tick()
         if self._flight.room and self._presence.due(now):
             self._flight.add(self._presence.online(link, now), now)
-        for said in self._announcements.take(self._flight.room):
+        for said in self._announcements.take(self._flight.room_for_others):
             try:
                 mid = link.publish(said.topic, said.body, retain=said.retain, about=said.about)
             except OversizeError as error:
@@ -255,8 +256,8 @@ class Publisher:
         if isinstance(event, Answered):
             if seq := self._flight.answered(event.mid):
                 self._lanes.settle(seq, event.code, event.why)
-            elif event.code >= 0x80:
-                log.error("delivery: the broker refuses an announcement: %s", event.why)
+            else:
+                self._presence.announced(event)
         elif isinstance(event, Refusal):
             self._presence.deaf(event)
 
@@ -294,8 +295,7 @@ class Publisher:
                 return
 
     def _down(self, state: State, why: str) -> None:
-        self.state = state
-        self.why = why
+        self.state, self.why = state, why
         if why not in self._reported and self._closing is None:
             log.warning("delivery: %s; verdicts are kept in the outbox", why)
         self._reported.add(why)

@@ -58,12 +58,12 @@ class Requests:
     def __init__(
         self,
         handlers: Mapping[str, Handler],
-        reply: Callable[[str, bytes, ReplyTo | None], None],
+        reply: Callable[[str, bytes, ReplyTo | None], bool],
         allowance: Allowance,
     ) -> None:
         """`handlers` by name of request: (transaction, the other keys) → `data` of the answer, or
         EdgeInspectError, whose sentence is the answer. `reply` is given the name, the body, and
-        where else the request wants it."""
+        where else the request wants it; False: it cannot be sent."""
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
@@ -74,9 +74,7 @@ class Requests:
         self.heard += 1
         if not self._allowance.take():
             # an answer to each would make the flood two floods
-            self.dropped += 1
-            if self.dropped == 1 or self.dropped % 1000 == 0:
-                log.warning("requests: too many a second; %d not answered so far", self.dropped)
+            self._drop()
             return
         transaction: str | None = None
         try:
@@ -102,11 +100,20 @@ class Requests:
     ) -> None:
         name, reply_to = to
         answer: dict[str, Any] = {"status": "ok", "data": outcome, "error": None}
-        if isinstance(outcome, EdgeInspectError):
-            self.refused += 1
+        refused = isinstance(outcome, EdgeInspectError)
+        if refused:
             answer = {"status": "error", "data": None, "error": str(outcome)}
-        if _NAME.fullmatch(name):  # nothing is published on a topic of anybody's making
-            self._reply(name, to_json({"transaction": transaction, **answer}), reply_to)
+        body = to_json({"transaction": transaction, **answer})
+        # nothing is published on a topic of anybody's making
+        if _NAME.fullmatch(name) and not self._reply(name, body, reply_to):
+            self._drop()
+        elif refused:
+            self.refused += 1
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        if self.dropped == 1 or self.dropped % 1000 == 0:
+            log.warning("requests: too many a second; %d not answered so far", self.dropped)
 
     def _handler(self, name: str, retained: bool) -> Handler:
         if retained:

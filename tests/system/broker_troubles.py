@@ -1,11 +1,14 @@
 """What the operator sees when the broker cannot be used: `python -m tests.system.broker_troubles`
-starts a real mosquitto for each trouble, makes the certificates, and prints a table of what
-`edge-inspect check` says. The daemon's log and `health` hold the same sentence."""
+starts a real mosquitto for each trouble, makes the certificates, runs the daemon and `edge-inspect
+check` against it, and prints a table of what they say."""
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +17,9 @@ from typing import Any
 from edge.commands.check import check_broker
 from edge.config import Config
 from edge.errors import EdgeInspectError
+from tests.conftest import MODELS
 from tests.system.mosquitto import Mosquitto, free_port
+from tests.system.plant import Daemon, wait_for
 
 _DAYS = {"good": ("20200101000000Z", "20400101000000Z")}
 _EXPIRED = ("20200101000000Z", "20210101000000Z")
@@ -82,6 +87,9 @@ def make_all(folder: Path) -> None:
     make_certificate(folder, "stranger", "other-ca", "DNS:box")
     subprocess.run(["mosquitto_passwd", "-b", "-c", "users", "box", "right"], check=True,
                    capture_output=True, cwd=folder)  # fmt: skip
+    (folder / "may-read.acl").write_text("topic read #\n")
+    silent = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False}
+    (folder / "may-write.json").write_text(json.dumps({"defaultACLAccess": silent}))
     (folder / "right").write_text("right\n")
     (folder / "wrong").write_text("wrong\n")
 
@@ -125,6 +133,18 @@ def troubles(folder: Path) -> list[Trouble]:
     ]  # fmt: skip
 
 
+def later_troubles(folder: Path) -> list[Trouble]:
+    """Those that come when the connection stands: `check`, which only connects, finds none."""
+    plugin = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
+    anybody = "allow_anonymous true"
+    deaf = (anybody, f"plugin {plugin}", f"plugin_opt_config_file {folder}/may-write.json")
+    return [
+        Trouble("ACL: may not publish", "does not let us publish",
+                (anybody, f"acl_file {folder}/may-read.acl")),
+        Trouble("ACL: may not subscribe", "does not let us subscribe", deaf),
+    ]  # fmt: skip
+
+
 @contextlib.contextmanager
 def standing(folder: Path, trouble: Trouble) -> Iterator[Config]:
     """The broker of a row, and the configuration of the box."""
@@ -154,21 +174,83 @@ def seen(config: Config) -> str:
         return str(error)
 
 
+@dataclass(frozen=True)
+class Said:
+    """The line of `check` and its exit code; the sentence of the daemon's log and of `health`."""
+
+    check: str
+    code: int
+    log: str
+    health: str
+
+
+def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
+    """Runs `edge-inspect check` and the daemon against the broker of a row."""
+    web = free_port()
+    values = {
+        "station": "line1",
+        "model": {"path": str(MODELS / "redness.tflite")},
+        "cameras": [{"id": "top", "source": "test:"}],
+        "web": {"enabled": True, "port": web},
+        "mqtt": {**trouble.mqtt, "port": config.mqtt.effective_port},
+    }
+    daemon = Daemon(folder, values)
+    command = [sys.executable, "-m", "edge", "check", "-c", str(daemon.config)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = (ran.stdout + ran.stderr).splitlines()
+    (check,) = [line for line in lines if line.startswith("broker: ")]
+    found: list[str] = []
+
+    def told() -> bool:
+        found[:] = [text for text in _faults(web) if text.startswith("broker: ")]
+        return any(trouble.expected in text for text in found)
+
+    try:
+        daemon.start()
+        wait_for(told, f"a fault of the broker: {trouble.expected}")
+        log = next(line for line in daemon.log.splitlines() if trouble.expected in line)
+        fault = next(text for text in found if trouble.expected in text)
+        return Said(check, ran.returncode, log[9:], fault)
+    finally:
+        daemon.close()
+
+
+def _faults(port: int) -> list[str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except OSError:
+        return []
+    found: list[str] = json.loads(body)["faults"]
+    return found
+
+
 def main() -> int:
-    """Prints the table; exit code 1 when a sentence misses its words."""
-    good = True
-    sys.stdout.write("| trouble | what `check`, the log and `health` say |\n|---|---|\n")
+    """Prints the table; ends with an error when a sentence does not come."""
+    head = "| trouble | line of `check` | exit code | line of the log | fault in `health` |\n"
+    sys.stdout.write(head + "|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "made"
-        make_all(folder)
-        for number, trouble in enumerate(troubles(folder)):
-            with standing(Path(name) / str(number), trouble) as config:
-                said = seen(config)
-                good = good and trouble.expected in said
-                said = said.replace(str(folder), "/etc/edge-inspect")
+        made = Path(name) / "made"
+        make_all(made)
+        for number, trouble in enumerate([*troubles(made), *later_troubles(made)]):
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            with standing(folder / "broker", trouble) as config:
+                said = listened_to(folder, config, trouble)
+                row = _shortened(trouble, said).replace(str(made), "/etc/edge-inspect")
                 port = str(config.mqtt.effective_port)
-                sys.stdout.write(f"| {trouble.name} | {said.replace(port, '1883')} |\n")
-    return 0 if good else 1
+                sys.stdout.write(row.replace(port, "1883"))
+                sys.stdout.flush()
+    return 0
+
+
+def _shortened(trouble: Trouble, said: Said) -> str:
+    """A row; `…` stands for the sentence that `check` has said."""
+    sentence = said.check.removeprefix("broker: ")
+    log, health = (text.replace(sentence, "…") for text in (said.log, said.health))
+    return f"| {trouble.name} | {said.check} | {said.code} | {log} | {health} |\n"
 
 
 if __name__ == "__main__":

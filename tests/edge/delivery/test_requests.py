@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.delivery.announcements import Announcements
 from edge.delivery.events import ReplyTo
 from edge.delivery.requests import Allowance, Requests
 from edge.errors import TriggerError
@@ -29,6 +30,7 @@ class Office:
         self.asked: list[tuple[str | None, dict[str, Any]]] = []
         self.answers: list[tuple[str, dict[str, Any]]] = []
         self.fault: Exception | None = None
+        self.full = False
         allowance = Allowance(per_s, self.clock.tick)
         self.requests = Requests({"trigger": self._handle}, self._reply, allowance)
 
@@ -46,8 +48,10 @@ class Office:
         self.asked.append((transaction, dict(fields)))
         return {"taken": True}
 
-    def _reply(self, name: str, body: bytes, to: ReplyTo | None) -> None:
-        self.answers.append((name, json.loads(body)))
+    def _reply(self, name: str, body: bytes, to: ReplyTo | None) -> bool:
+        if not self.full:
+            self.answers.append((name, json.loads(body)))
+        return not self.full
 
 
 def test_a_good_request_reaches_its_handler() -> None:
@@ -150,3 +154,46 @@ def test_requests_come_in_and_answers_go_out(world: Callable[..., World]) -> Non
     assert len(answers) == len(heard) > 0
     assert not any(a.retain for a in answers)
     assert len(made.broker.bodies("result")) == 3
+
+
+def test_an_answer_that_cannot_be_sent_is_counted() -> None:
+    """The broker is slower than the requests: dropped, and not counted as refused too."""
+    office = Office()
+    office.full = True
+    office.requests.hear("trigger", b"nonsense", False)
+    office.requests.hear("trigger", b'{"transaction": "1"}', False)
+    counts = office.requests.heard, office.requests.refused, office.requests.dropped
+    assert counts == (2, 0, 2)
+
+
+def test_answers_that_wait_are_bounded() -> None:
+    """What has waited longest is kept; what comes when all is full is told so."""
+    says = Announcements("p/s")
+    taken = [says.reply("trigger", str(n).encode(), None) for n in range(1500)]
+    assert taken == [n < 1000 for n in range(1500)]
+    assert [said.body for said in says.take(2)] == [b"0", b"1"]
+    assert says.reply("trigger", b"again", None)
+
+
+def test_a_flood_of_answers_does_not_hold_verdicts_back(world: Callable[..., World]) -> None:
+    """Answers take a quarter of the window at most: verdicts go beside them, not after them."""
+    made = world(0)
+    stored: list[int] = []
+
+    def step() -> None:
+        if made.broker.link is not None and not stored:
+            for number in range(900):
+                made.publisher.reply("trigger", str(number).encode())
+            made.store(60)
+            stored.append(60)
+        made.wake()
+        if stored and made.settled() and not made.publisher._announcements.replies_wait():
+            made.close()
+
+    made.broker.on_step, made.broker.step_s = step, 0.001
+    made.play()
+    came = [a.topic.rpartition("/")[2] for a in made.broker.arrived]
+    last_verdict = len(came) - came[::-1].index("result")
+    assert came.count("result") == 60
+    assert came.count("trigger") == 900
+    assert came[:last_verdict].count("trigger") < 60

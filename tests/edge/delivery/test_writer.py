@@ -39,13 +39,15 @@ class BalkingStore(Store):
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
+        *,
+        given: int = 0,
     ) -> Applied:
         """As the real one, when the disk lets it."""
         assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
             raise OutboxError("the disk is full", "refused")
-        applied = super().apply(rows, receipts, accepted, parked)
+        applied = super().apply(rows, receipts, accepted, parked, given=given)
         self.commits.append((len(rows), len(accepted)))
         return applied
 

@@ -1,0 +1,1 @@
+"""An independent client of the box, written for node."""
