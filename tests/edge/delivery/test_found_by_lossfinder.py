@@ -68,6 +68,29 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
     store.close()
 
 
+def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
+    """`balanced`: nothing is written while the box runs; when it ends in order, the number is."""
+    path = tmp_path / "outbox.db"
+    store = BalkingStore(path)
+    writer = OutboxWriter(store, Environment(), durability="balanced", window_s=HOUR)
+    safe: list[int] = []
+    writer.on_commit = lambda _, numbers: safe.extend(numbers)
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    for seq in range(1, 6):
+        writer.submit(a_verdict())
+        writer.accept(seq)
+        until(lambda seq=seq: safe == list(range(1, seq + 1)))  # type: ignore[misc]
+    assert not store.commits
+    writer.close()
+    thread.join(20)
+    writer.waiting.close()
+    store.close()
+    again = Store(path, 64 * MB, HOUR, Environment())
+    assert (again.last, again.first, again.skipped) == (5, 6, 0)
+    again.close()
+
+
 def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     """It still is JSON, and says something else: what is looked for in the bytes of a damaged file
     must have its checksum. Of 300 rows some have checksums of fewer bytes than others."""
