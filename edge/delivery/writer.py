@@ -63,7 +63,8 @@ class OutboxWriter:
         self._parked: list[tuple[int, str]] = []
         self._first_ack = 0.0
         self._next = store.first
-        self._shown = 0  # the highest number that was shown before it was on disk
+        # the highest number that was shown before it was on disk, that was acknowledged before
+        self._shown = self._given = 0
         self._closing = False
         self._damage: OutboxError | None = None
         self._generation = store.generation
@@ -212,9 +213,10 @@ class OutboxWriter:
         try:
             if damage is not None:
                 self._store.mend(damage)
-            if rows or safe or accepted or parked or self.fault:
-                given = max((one.row.seq for one in safe), default=0)
-                applied = self._store.apply(rows, receipts, accepted, parked, given=given)
+            self._given = max([self._given, *(one.row.seq for one in safe)])
+            numbers = self._closing and self._given > self._store.last
+            if rows or receipts or accepted or parked or self.fault or numbers:
+                applied = self._store.apply(rows, receipts, accepted, parked, given=self._given)
                 acked = applied.acked
                 self._dropped["cap"] += len(applied.over_cap)
                 self._dropped["age"] += len(applied.over_age)
@@ -255,9 +257,9 @@ class OutboxWriter:
             self._acked += acked
             self._holding = holding
             if self.fault and not len(self._held):
+                dropped = self._dropped["memory"]
                 log.warning(
-                    "outbox: the disk takes verdicts again; %d were dropped meanwhile",
-                    self._dropped["memory"],
+                    "outbox: the disk takes verdicts again; %d were dropped meanwhile", dropped
                 )
                 self.fault = ""
                 self._settle()

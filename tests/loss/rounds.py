@@ -12,8 +12,9 @@ from tests.loss.world import World
 
 _DRAIN_S = 30.0
 # One group commit holds at most the 256 verdicts that may wait for the disk, 1 KB each with their
-# page; while it is made they stand in the log and in the file.
-BATCH_BYTES = 2 * 256 * 1024
+# page, and at `balanced` those of one window; while it is made they stand in the log and the file.
+_WAITING = 256
+_VERDICT_BYTES = 2 * 1024
 
 
 class Round:
@@ -30,7 +31,7 @@ class Round:
         done = threading.Event()
         sampler = threading.Thread(target=self._sample_sizes, args=(done,), name="sampler")
         if capped:
-            self._world.facts.allowed = int(self._world.schedule.max_mb * 2**20) + BATCH_BYTES
+            self._world.facts.allowed = self._cap()
             sampler.start()
         try:
             self._world.start()
@@ -44,6 +45,13 @@ class Round:
                 sampler.join()
             self._world.close()
         return judge(self._world.facts)
+
+    def _cap(self) -> int:
+        """Bytes of the cap and one batch."""
+        schedule = self._world.schedule
+        window_s = self._world.facts.window_s or 0.0
+        batch = _WAITING + int(window_s * schedule.rate * schedule.cameras)
+        return int(schedule.max_mb * 2**20) + batch * _VERDICT_BYTES
 
     def _wait_for(self, event: Event) -> None:
         boxes, proxy = self._world.boxes, self._world.proxy
