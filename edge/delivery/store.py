@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.delivery.damage import behind_the_break, finish_renewal, renewed, salvage
 from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Applied, Holding, Outbox
-from edge.delivery.outboxfile import OutboxError
+from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
 from edge.delivery.stats import OutboxStats
@@ -49,8 +49,8 @@ class Store:
         try:
             self.open()
         except OutboxError as error:
-            # a file is there, and nobody knows which number would be the next
-            unknown = not self.numbers.known and path.exists()
+            # something is there, and nobody knows which number would be the next
+            unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
                 raise
@@ -261,3 +261,13 @@ class Store:
 def _timed(row: Row, clock: float) -> Row:
     """A row whose time is not known is as old as this moment."""
     return row if row.stored_at else Row(row.seq, clock, row.body)
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 without a file. Where the place itself is bad, something may be there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1

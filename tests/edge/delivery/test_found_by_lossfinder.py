@@ -6,9 +6,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from edge.delivery.damage import carved
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
+from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
 from edge.delivery.store import Store
@@ -89,6 +92,27 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     again = Store(path, 64 * MB, HOUR, Environment())
     assert (again.last, again.first, again.skipped) == (5, 6, 0)
     again.close()
+
+
+def test_a_first_start_on_a_full_disk_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that SQLite has just made is empty: no number was ever given, and the box runs from
+    memory until the disk takes verdicts."""
+    path = tmp_path / "outbox.db"
+
+    def full(*_: object) -> Outbox:
+        path.touch()
+        raise OutboxError("the disk is full", "refused")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("edge.delivery.store.Outbox", full)
+        store = Store(path, 64 * MB, HOUR, Environment())
+    assert store.fault
+    assert store.first == 1
+    store.open()
+    assert not store.fault
+    store.close()
 
 
 def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
