@@ -46,11 +46,11 @@ class Store:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
+        # something is there that another run has left, and only it knows the next number
+        unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
         try:
             self.open()
         except OutboxError as error:
-            # something is there, and nobody knows which number would be the next
-            unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
                 raise
@@ -227,7 +227,16 @@ class Store:
         self._base = max(self._base, latest - self._environment.tick())
         now, clock = self._environment.now(), self.clock()
         rows = [_timed(found.rows[number], clock) for number in sorted(found.rows)]
-        aside = renewed(self._path, self._limits, rows, found.receipts, now=now, clock=clock)
+        progress = self.numbers.progress
+        aside = renewed(
+            self._path,
+            self._limits,
+            rows,
+            found.receipts,
+            now=now,
+            clock=clock,
+            given=progress.last if progress is not None else 0,
+        )
         self._now_is(Outbox(self._path, *self._limits))
         self.damaged += 1
         self.salvaged += len(rows)

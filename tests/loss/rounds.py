@@ -11,9 +11,9 @@ from tests.loss.schedule import Event
 from tests.loss.world import World
 
 _DRAIN_S = 30.0
-# One group commit holds at most 256 verdicts, 1 KB each with their page; while it is made they
-# stand in the log and in the file.
-BATCH_BYTES = 2 * 256 * 1024
+# One group commit holds at most 256 verdicts, three to a page of 4 KB; while it is made they stand
+# in the log and in the file.
+BATCH_BYTES = 2 * 256 * 4096 // 3
 
 
 class Round:

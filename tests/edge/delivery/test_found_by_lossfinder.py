@@ -166,3 +166,22 @@ def _accepted(writer: OutboxWriter, seq: int) -> bool:
     """The broker's answer, as often as it takes to come between two tries of the disk."""
     writer.accept(seq)
     return writer.stats().acked == 1
+
+
+def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None:
+    """What was delivered is not in the file that is set aside, and the new one knows its numbers
+    all the same; nor does what was delivered since the start come back."""
+    path = tmp_path / "outbox.db"
+    store = Store(path, 64 * MB, HOUR, Environment())
+    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
+    store.apply(rows, [], [], [])
+    store.apply([], [], [*range(1, 7), 9, 10], [])
+    store.mend(OutboxError("malformed", "damaged"))
+    assert store.last == 10
+    view = store.new_view()
+    assert [row.seq for row in view.batch(0, 100)] == [7, 8]
+    view.close()
+    store.close()  # as a kill leaves it: nothing is stored after the damage
+    again = Store(path, 64 * MB, HOUR, Environment())
+    assert again.first > 10
+    again.close()
