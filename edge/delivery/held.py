@@ -17,6 +17,17 @@ class HeldVerdict:
     due: float
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one commit is to do: write `held`, note that `safe` ones were acknowledged before, and
+    that stored ones are `accepted` or `parked`, by number."""
+
+    held: list[HeldVerdict]
+    safe: list[HeldVerdict]
+    accepted: list[int]
+    parked: list[tuple[int, str]]
+
+
 def receipts_of(verdicts: Sequence[HeldVerdict]) -> list[tuple[str, str]]:
     """Camera and receipt of those that have one."""
     pairs = [(one.verdict.camera, one.verdict.receipt) for one in verdicts]

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.delivery.damage import behind_the_break, finish_renewal, renewed, salvage
 from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Applied, Holding, Outbox
-from edge.delivery.outboxfile import OutboxError
+from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
 from edge.delivery.stats import OutboxStats
@@ -46,11 +46,11 @@ class Store:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
+        # something is there that another run has left, and only it knows the next number
+        unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
         try:
             self.open()
         except OutboxError as error:
-            # a file is there, and nobody knows which number would be the next
-            unknown = not self.numbers.known and path.exists()
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
                 raise
@@ -227,7 +227,16 @@ class Store:
         self._base = max(self._base, latest - self._environment.tick())
         now, clock = self._environment.now(), self.clock()
         rows = [_timed(found.rows[number], clock) for number in sorted(found.rows)]
-        aside = renewed(self._path, self._limits, rows, found.receipts, now=now, clock=clock)
+        progress = self.numbers.progress
+        aside = renewed(
+            self._path,
+            self._limits,
+            rows,
+            found.receipts,
+            now=now,
+            clock=clock,
+            given=progress.last if progress is not None else 0,
+        )
         self._now_is(Outbox(self._path, *self._limits))
         self.damaged += 1
         self.salvaged += len(rows)
@@ -261,3 +270,13 @@ class Store:
 def _timed(row: Row, clock: float) -> Row:
     """A row whose time is not known is as old as this moment."""
     return row if row.stored_at else Row(row.seq, clock, row.body)
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 without a file. Where the place itself is bad, something may be there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1

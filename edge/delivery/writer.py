@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edge.delivery.held import Held, HeldVerdict, receipts_of
+from edge.delivery.held import Held, HeldVerdict, Work, receipts_of
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -159,7 +159,7 @@ class OutboxWriter:
                 self._parked = [p for p in self._parked if self._only_held(p[0])]
                 safe, self._safe = self._safe, []
                 damage, self._damage = self._damage, None
-            done = self._write(held, safe, accepted, parked, damage)
+            done = self._write(Work(held, safe, accepted, parked), damage)
             if closing and (not done or not self._anything()):
                 self._end()
                 return
@@ -199,14 +199,8 @@ class OutboxWriter:
         with self._changed:
             return bool(len(self._held) or self._safe or self._accepted or self._parked)
 
-    def _write(
-        self,
-        held: list[HeldVerdict],
-        safe: list[HeldVerdict],
-        accepted: list[int],
-        parked: list[tuple[int, str]],
-        damage: OutboxError | None,
-    ) -> bool:
+    def _write(self, work: Work, damage: OutboxError | None) -> bool:
+        held, safe, accepted, parked = work.held, work.safe, work.accepted, work.parked
         receipts = receipts_of([*safe, *held])
         rows = [one.row for one in held]
         acked = 0
@@ -223,11 +217,11 @@ class OutboxWriter:
                 for number in (*applied.over_cap, *applied.over_age):
                     self.waiting.done(number)
         except OutboxError as error:
-            self._put_back(safe, accepted, parked, str(error))
+            self._put_back(work, str(error))
             return False
         except Exception as error:  # outermost loop: a fault of ours must not end the thread
             log.exception("outbox: unexpected fault")
-            self._put_back(safe, accepted, parked, f"outbox: internal fault ({error!r})")
+            self._put_back(work, f"outbox: internal fault ({error!r})")
             return False
         if not self._hidden:
             self._store.numbers.reserve(self._next + BLOCK // 2, given=True)
@@ -266,17 +260,11 @@ class OutboxWriter:
             self.beat = self._environment.tick()
             self._changed.notify_all()
 
-    def _put_back(
-        self,
-        safe: list[HeldVerdict],
-        accepted: list[int],
-        parked: list[tuple[int, str]],
-        why: str,
-    ) -> None:
+    def _put_back(self, work: Work, why: str) -> None:
         with self._changed:
-            self._safe = safe + self._safe
-            self._accepted = accepted + self._accepted
-            self._parked = parked + self._parked
+            self._safe = work.safe + self._safe
+            self._accepted = work.accepted + self._accepted
+            self._parked = work.parked + self._parked
             self._writing = set()
             news = not self.fault
             self.fault = why
