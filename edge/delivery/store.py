@@ -90,6 +90,7 @@ class Store:
         parked: Sequence[tuple[int, str]],
         *,
         given: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
     ) -> Applied:
         """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
         that was deleted is written anew. Raises OutboxError when the disk refuses."""
@@ -102,14 +103,14 @@ class Store:
         try:
             if not self._outbox.is_there():
                 self._write_anew(self._outbox)
-            applied = self._outbox.apply(*work, self.clock(), given=given)
+            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
                 self._close()  # after an error of the disk nothing is sure
                 raise
             self._begin_anew(str(error))
-            applied = self._outbox.apply(*work, self.clock(), given=given)
+            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
         self.numbers.committed(Progress(self._outbox.last, applied.oldest))
         if applied.unlike:
             self.lost_at_most += applied.unlike
