@@ -78,7 +78,7 @@ class Daemon:
             env,
             deliver=self._deliver,
             keep=self._keep,
-            judged=delivery.judged,
+            receipts=delivery.receipts,
         )
         self._open_parts = OpenParts(
             place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),

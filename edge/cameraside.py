@@ -2,9 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
+from edge.capture.camera import Receipts
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
@@ -27,15 +27,14 @@ class CameraSide:
         config: CameraConfig,
         mailbox: Mailbox,
         environment: Environment,
-        judged: Callable[[str, str], bool],
+        receipts: Receipts,
         recipe: InputSpec,
         *,
         after: "CameraSide | None" = None,
         factory: Any = None,
     ) -> None:
-        """Opens its pins; the camera is opened by its thread. `judged(camera, receipt)`: whether an
-        item has its verdict. `recipe`: how the model was
-        trained to see. `after`: the side of this name that went, whose numbers go on.
+        """Opens its pins; the camera is opened by its thread. `recipe`: how the model
+        was trained to see. `after`: the side of this name that went, whose numbers go on.
         `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be
         used."""
         self.config = config
@@ -49,7 +48,7 @@ class CameraSide:
             self.tracker = Tracker(config.id, config.trigger, environment, before=before)
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(config, environment, lambda receipt: judged(config.id, receipt)),
+            lambda: open_camera(config, environment, receipts),
             mailbox,
             environment,
             self._stop,

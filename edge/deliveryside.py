@@ -10,6 +10,7 @@ from edge.config import Config
 from edge.delivery.link import Event, Link, PahoLink, Protocol_
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
+from edge.delivery.receipts import Receipts
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
@@ -29,8 +30,8 @@ class DeliverySide:
         """Raises EdgeInspectError when the outbox cannot be opened."""
         self._config = config
         said = config.outbox
-        self._store = Store(said.path, int(said.max_mb * 2**20), said.max_age_h * 3600, environment)
-        self._receipts = self._store.new_view()
+        most = int(said.max_mb * 2**20)
+        self._store = Store(said.path, most, said.max_age_h * 3600, environment)
         self.broker = self._embedded_broker()
         self.writer = OutboxWriter(
             self._store,
@@ -38,6 +39,8 @@ class DeliverySide:
             durability=said.durability,
             window_s=said.window_ms / 1000,
         )
+        folders = sum(camera.kind == "folder" for camera in config.cameras)
+        self.receipts = Receipts(self._store.new_view(), self.writer.forget, most, folders)
         self.publisher = Publisher(
             config=config,
             session=session,
@@ -70,10 +73,6 @@ class DeliverySide:
     def rows(self) -> Waiting:
         """What waits to be sent; for the main thread, before `start`."""
         return self.writer.waiting
-
-    def judged(self, camera: str, receipt: str) -> bool:
-        """Whether a verdict with this receipt was ever stored."""
-        return self._receipts.is_judged(camera, receipt)
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
         """Speaks to the broker as config.yaml says now; `broker` and `snapshots` are what
@@ -108,7 +107,7 @@ class DeliverySide:
         if self.broker is not None:
             self.broker.stop()
         self.writer.waiting.close()
-        self._receipts.close()
+        self.receipts.close()
         self._store.close()
 
     def _link(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.cameraside import CameraSide
+from edge.capture.camera import Receipts
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
@@ -45,12 +46,11 @@ class Line:
         *,
         deliver: Callable[[Verdict], None],
         keep: Callable[[Frame, Verdict], None],
-        judged: Callable[[str, str], bool],
+        receipts: Receipts,
         factory: Any = None,
     ) -> None:
-        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `judged(camera,
-        receipt)`: whether an item has its verdict. `factory` is gpiozero's; None: the board's.
-        Raises EdgeInspectError when a pin cannot be used."""
+        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `factory` is
+        gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be used."""
         self.inspector = inspector
         self.trackers: Roster[Tracker] = Roster()
         self.readers: Roster[Reader] = Roster()
@@ -58,7 +58,7 @@ class Line:
         self.latencies = Latencies()
         self.on_parts: Callable[[], None] = lambda: None
         self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
-        self._environment, self._judged, self._factory = environment, judged, factory
+        self._environment, self._receipts, self._factory = environment, receipts, factory
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
         self._judge = judge_from(
@@ -191,7 +191,7 @@ class Line:
             camera,
             self.mailbox,
             self._environment,
-            self._judged,
+            self._receipts,
             inspector.input,
             after=after,
             factory=self._factory,

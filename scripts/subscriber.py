@@ -73,6 +73,8 @@ class Subscriber:
         if message.topic.endswith("/health"):
             self.health = body
             return
+        if not message.topic.endswith("/result"):
+            return  # amqtt now and then hands a retained `status` to a client that did not ask
         self.last_at = time.monotonic()
         problem = next(iter(self._validator.iter_errors(body)), None)
         if problem is not None:

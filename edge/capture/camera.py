@@ -1,6 +1,7 @@
 """The camera port: what every kind of camera is to the rest of the house."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -43,6 +44,16 @@ def fault_kind(said: object) -> FaultKind:
 def item_name(name: str) -> str:
     """A file's name as text that JSON and SQLite take, also when the name is not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+class Receipts(Protocol):
+    """What is remembered of items over restarts, whoever remembers it."""
+
+    def judged(self, camera: str, receipt: str) -> bool:
+        """Whether the item has its verdict."""
+
+    def lying(self, camera: str, present: Collection[str]) -> None:
+        """These are the receipts of what the source holds now; those of what went may go too."""
 
 
 class Camera(Protocol):

@@ -8,7 +8,7 @@ verdict (the receipt), so a killed daemon neither skips nor repeats a file.
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from edge.capture.camera import Look, item_name
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 0.2
 _EVENT_S = 0.05  # how late the kernel's word is heard
 _WATCHED_LOOK_S = 2.0  # a watched folder is looked at too, since a network drive tells nothing
+_TOLD_S = 600.0  # between two words on what lies in the folder
 _DAMAGED_WAIT_S = 5.0  # a picture that ends too early may still be on its way
 
 
@@ -38,20 +39,22 @@ class FolderCamera:
         *,
         watch: Watch | None = None,
         move_to: Path | None = None,
+        lying: Callable[[Collection[str]], None] = lambda _present: None,
     ) -> None:
         """`watch`: the kernel's word on `path`; None: the folder is looked at. `move_to`: where
-        judged files go; None: they stay. Raises CameraError when the folder does not exist."""
+        judged files go; None: they stay. `lying` hears now and then the receipts of all files
+        there, so that others can be forgotten. Raises CameraError when there is no folder."""
         if not path.is_dir():
             raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
         self._path = path
         self._judged = judged
         self._environment = environment
-        self._watch, self._move_to = watch, move_to
+        self._watch, self._move_to, self._lying = watch, move_to, lying
         self._done: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
         self._ready: list[tuple[str, str]] = []
         self._brought: dict[str, str] = {}  # receipt -> name, of files that wait to be moved
-        self._next_look = self._next_move = environment.tick()
+        self._next_look = self._next_move = self._next_told = environment.tick()
         self._quick_looks = 2  # what lies there at the start rests between the first two
 
     def read(self, stop: Stop) -> Look | None:
@@ -123,7 +126,11 @@ class FolderCamera:
             raise CameraError(f"folder: {self._path}: {error.strerror}") from error
         names = {name for _, name, _ in found}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
-        self._done &= {receipt for _, _, receipt in found}
+        present = {receipt for _, _, receipt in found}
+        self._done &= present
+        if now >= self._next_told:
+            self._next_told = now + _TOLD_S
+            self._lying(present)
         for _, name, receipt in sorted(found):
             if receipt in self._done or self._is_open(name):
                 continue

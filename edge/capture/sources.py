@@ -1,9 +1,9 @@
 """From a camera's `source` to the class that the daemon reads."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from edge.capture.camera import Camera
+from edge.capture.camera import Camera, Receipts
 from edge.capture.folder import FolderCamera
 from edge.capture.inotify import Watch
 from edge.capture.pattern import PatternCamera
@@ -14,18 +14,25 @@ from edge.environment import Environment
 
 
 def open_camera(
-    config: CameraConfig, environment: Environment, judged: Callable[[str], bool]
+    config: CameraConfig, environment: Environment, receipts: Receipts | None = None
 ) -> Camera:
     """The camera that `config.source` names; one with a driver is opened by its first `read`.
-
-    Raises CameraError.
-    """
+    Without `receipts` no item counts as judged. Raises CameraError."""
     if config.kind == "replay":
         return ReplayCamera(Path(config.rest), config.rate, config.loop, environment)
     if config.kind == "folder":
         path = Path(config.rest)
         watch = Watch.on(path) if path.is_dir() else None
-        return FolderCamera(path, judged, environment, watch=watch, move_to=config.move_to)
+        if receipts is None:
+            return FolderCamera(path, lambda _receipt: False, environment, watch=watch)
+        return FolderCamera(
+            path,
+            partial(receipts.judged, config.id),
+            environment,
+            watch=watch,
+            move_to=config.move_to,
+            lying=partial(receipts.lying, config.id),
+        )
     if config.kind == "test":
         return PatternCamera(config.width, config.height, config.fps, environment)
     return ProcessCamera(config, environment)

@@ -69,7 +69,7 @@ def _recipe(config: Config) -> InputSpec | None:
 
 
 def _camera(config: CameraConfig, recipe: InputSpec | None) -> str:
-    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
+    camera = open_camera(config, Environment())
     try:
         if config.kind == "folder":
             return f"{config.rest} is there"

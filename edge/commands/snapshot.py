@@ -75,7 +75,7 @@ def _look(config: CameraConfig) -> Pixels:
         raise CameraError(
             f"{config.source}: a folder shows nothing by itself; open a picture in it"
         )
-    camera = open_camera(config, Environment(), judged=lambda _receipt: False)
+    camera = open_camera(config, Environment())
     try:
         for _ in range(_SETTLE if camera.live else 1):
             look = camera.read(Stop())

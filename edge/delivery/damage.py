@@ -74,9 +74,11 @@ def renewed(
     *,
     now: float,
     clock: float,
+    given: int = 0,
 ) -> str:
     """Puts a new file with these rows into the place of a damaged one, which is renamed with its
-    log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own. Raises OutboxError.
+    log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own; numbers up to
+    `given` are gone. Raises OutboxError.
 
     The new one is whole before the old one goes, and `finish_renewal` ends what was interrupted.
     """
@@ -86,7 +88,7 @@ def renewed(
             left.unlink(missing_ok=True)
         fresh = Outbox(new, *limits)
         try:
-            fresh.apply(rows, receipts, [], [], clock)
+            fresh.apply(rows, receipts, [], [], clock, given=given)
         finally:
             fresh.close()
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -1,11 +1,13 @@
 """Verdicts that no disk has yet, in the order of their numbers, which are without gaps here."""
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from edge.delivery.row import Row
 from edge.verdict import Verdict
+
+_STALE = 1000  # receipts forgotten in one commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,48 @@ class HeldVerdict:
     row: Row
     verdict: Verdict
     due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one commit is to do: write `held`, note that `safe` ones were acknowledged before and
+    that stored ones are `accepted` or `parked`, by number, and forget receipts that are `stale`."""
+
+    held: list[HeldVerdict]
+    safe: list[HeldVerdict]
+    accepted: list[int]
+    parked: list[tuple[int, str]]
+    stale: list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Pending:
+    """What the next commit is to do besides writing. Fields as in `Work`. Not safe between
+    threads."""
+
+    safe: list[HeldVerdict] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
+    parked: list[tuple[int, str]] = field(default_factory=list)
+    stale: list[tuple[str, str]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.safe or self.accepted or self.parked or self.stale)
+
+    def take(self, held: list[HeldVerdict], only_held: Callable[[int], bool]) -> Work:
+        """Work for one commit that writes `held`. What is parked stays here while `only_held`
+        says that no disk has it; stale receipts go a few at a time."""
+        parked = [one for one in self.parked if not only_held(one[0])]
+        self.parked = [one for one in self.parked if only_held(one[0])]
+        work = Work(held, self.safe, self.accepted, parked, self.stale[:_STALE])
+        self.safe, self.accepted, self.stale = [], [], self.stale[_STALE:]
+        return work
+
+    def put_back(self, work: Work) -> None:
+        """That commit failed."""
+        self.safe = work.safe + self.safe
+        self.accepted = work.accepted + self.accepted
+        self.parked = work.parked + self.parked
+        self.stale = work.stale + self.stale
 
 
 def receipts_of(verdicts: Sequence[HeldVerdict]) -> list[tuple[str, str]]:

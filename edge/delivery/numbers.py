@@ -80,6 +80,7 @@ class Numbers:
     def committed(self, progress: Progress) -> None:
         """What the outbox holds from now on. Never fails, and waits for no disk."""
         with self._lock, contextlib.suppress(OSError):
+            self.progress = progress
             if self._fd is not None:
                 os.pwrite(self._fd, _record(progress.last, progress.oldest, 0), 2 * _SLOT)
 

@@ -111,15 +111,17 @@ class Outbox:
         clock: float,
         *,
         given: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
     ) -> Applied:
-        """One commit: stores rows and receipts, forgets accepted rows, sets parked ones aside, and
-        drops the oldest past the caps.
+        """One commit: stores rows and receipts, forgets accepted rows and `stale` receipts, sets
+        parked ones aside, and drops the oldest past the caps.
 
         `clock` is the outbox's own, now. Numbers up to `given` are gone, also those of verdicts
         that needed no storing. Raises OutboxError, with nothing changed.
         """
         with naming(self._path, "written"), self._commit() as db:
             added, unlike = _insert(db, rows)
+            db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
             db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
             acked = _delete(db, accepted)
             db.executemany(

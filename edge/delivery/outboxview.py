@@ -42,6 +42,12 @@ class OutboxView:
             )
             return found.fetchone() is not None
 
+    def receipts(self, camera: str) -> list[str]:
+        """All receipts of a camera. Raises OutboxError."""
+        with self._reading() as db:
+            found = db.execute("SELECT receipt FROM judged WHERE camera=?", (camera,))
+            return [str(receipt) for (receipt,) in found]
+
     def reopen(self) -> None:
         """The file is another one now. To be called by the thread that reads."""
         db, self._db = self._db, None

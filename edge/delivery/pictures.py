@@ -152,6 +152,9 @@ class Pictures:
             self._skip(order, "unusable", str(error))
             return
         topic = f"{self._topic}/snapshot/{order.id}"
+        if self._is_pausing():
+            self._skip(order, "offline", "there is no connection to the broker; ask again later")
+            return
         try:
             self._deliver(topic, data)
         except Exception as error:  # outermost door: one picture's trouble must not end the thread
@@ -173,16 +176,18 @@ class Pictures:
                 }
             )
 
-    def _deliver(self, topic: str, data: bytes) -> None:
-        """Raises LinkError unless the broker has acknowledged it."""
+    def _is_pausing(self) -> bool:
+        """Whether it is too early for another attempt: only attempts make a new pause."""
         if self._stale:
             self._stale = False
             self._drop_link()
             self._not_before = 0.0
+        return self._link is None and self._environment.tick() < self._not_before
+
+    def _deliver(self, topic: str, data: bytes) -> None:
+        """Raises LinkError unless the broker has acknowledged it."""
         link = self._link
         if link is None:
-            if self._environment.tick() < self._not_before:
-                raise LinkError("there is no connection to the broker for pictures")
             link = self._link = self._new_link(self._events.put)
             link.open()
             self._await(lambda event: isinstance(event, Connected))

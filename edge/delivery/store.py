@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.delivery.damage import behind_the_break, finish_renewal, renewed, salvage
 from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Applied, Holding, Outbox
-from edge.delivery.outboxfile import OutboxError
+from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
 from edge.delivery.stats import OutboxStats
@@ -46,11 +46,11 @@ class Store:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
+        # something is there that another run has left, and only it knows the next number
+        unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
         try:
             self.open()
         except OutboxError as error:
-            # a file is there, and nobody knows which number would be the next
-            unknown = not self.numbers.known and path.exists()
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
                 raise
@@ -90,6 +90,7 @@ class Store:
         parked: Sequence[tuple[int, str]],
         *,
         given: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
     ) -> Applied:
         """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
         that was deleted is written anew. Raises OutboxError when the disk refuses."""
@@ -102,14 +103,14 @@ class Store:
         try:
             if not self._outbox.is_there():
                 self._write_anew(self._outbox)
-            applied = self._outbox.apply(*work, self.clock(), given=given)
+            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
                 self._close()  # after an error of the disk nothing is sure
                 raise
             self._begin_anew(str(error))
-            applied = self._outbox.apply(*work, self.clock(), given=given)
+            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
         self.numbers.committed(Progress(self._outbox.last, applied.oldest))
         if applied.unlike:
             self.lost_at_most += applied.unlike
@@ -227,7 +228,16 @@ class Store:
         self._base = max(self._base, latest - self._environment.tick())
         now, clock = self._environment.now(), self.clock()
         rows = [_timed(found.rows[number], clock) for number in sorted(found.rows)]
-        aside = renewed(self._path, self._limits, rows, found.receipts, now=now, clock=clock)
+        progress = self.numbers.progress
+        aside = renewed(
+            self._path,
+            self._limits,
+            rows,
+            found.receipts,
+            now=now,
+            clock=clock,
+            given=progress.last if progress is not None else 0,
+        )
         self._now_is(Outbox(self._path, *self._limits))
         self.damaged += 1
         self.salvaged += len(rows)
@@ -261,3 +271,13 @@ class Store:
 def _timed(row: Row, clock: float) -> Row:
     """A row whose time is not known is as old as this moment."""
     return row if row.stored_at else Row(row.seq, clock, row.body)
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 without a file. Where the place itself is bad, something may be there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edge.delivery.held import Held, HeldVerdict, receipts_of
+from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -57,10 +57,8 @@ class OutboxWriter:
         self.waiting.on_damage = self._damage_seen
         store.kept = self.waiting.kept
         self._held = Held()
-        self._safe: list[HeldVerdict] = []  # acknowledged before they were written
+        self._pending = Pending()
         self._writing: set[int] = set()
-        self._accepted: list[int] = []
-        self._parked: list[tuple[int, str]] = []
         self._first_ack = 0.0
         self._next = store.first
         # the highest number that was shown before it was on disk, that was acknowledged before
@@ -107,19 +105,25 @@ class OutboxWriter:
         self.waiting.done(seq)
         with self._changed:
             if seq not in self._writing and (held := self._held.settle(seq)) is not None:
-                self._safe.append(held)
+                self._pending.safe.append(held)
                 self._acked += 1
                 return
-            if not self._accepted:
+            if not self._pending.accepted:
                 self._first_ack = self._environment.tick()
                 self._changed.notify_all()
-            self._accepted.append(seq)
+            self._pending.accepted.append(seq)
 
     def park(self, seq: int, reason: str) -> None:
         """The broker will never take a row. It is kept."""
         self.waiting.done(seq)
         with self._changed:
-            self._parked.append((seq, reason))
+            self._pending.parked.append((seq, reason))
+            self._changed.notify_all()
+
+    def forget(self, receipts: Sequence[tuple[str, str]]) -> None:
+        """Nobody will ask for these cameras' receipts again."""
+        with self._changed:
+            self._pending.stale += receipts
             self._changed.notify_all()
 
     def stats(self) -> OutboxStats:
@@ -154,12 +158,9 @@ class OutboxWriter:
                 closing = self._closing
                 held = self._held.first(_BATCH) if closing or self._write_is_due() else []
                 self._writing = {one.row.seq for one in held}
-                accepted, self._accepted = self._accepted, []
-                parked = [p for p in self._parked if not self._only_held(p[0])]
-                self._parked = [p for p in self._parked if self._only_held(p[0])]
-                safe, self._safe = self._safe, []
+                work = self._pending.take(held, self._only_held)
                 damage, self._damage = self._damage, None
-            done = self._write(held, safe, accepted, parked, damage)
+            done = self._write(work, damage)
             if closing and (not done or not self._anything()):
                 self._end()
                 return
@@ -172,18 +173,18 @@ class OutboxWriter:
             self.waiting.show(rows, stored=False)
 
     def _due(self) -> bool:
-        if self._closing or self._parked or self._damage is not None or self.fault:
+        now = self._pending
+        if self._closing or now.parked or now.stale or self._damage is not None or self.fault:
             return True
-        if self._write_is_due() or len(self._safe) >= _BATCH:
+        if self._write_is_due() or now.safe:
             return True
-        waited = self._environment.tick() - self._first_ack
-        return bool(self._safe) or (bool(self._accepted) and waited >= _ACK_DELAY_S)
+        return bool(now.accepted) and self._environment.tick() - self._first_ack >= _ACK_DELAY_S
 
     def _write_is_due(self) -> bool:
         due = self._held.due
         if due is None:
             return False
-        return bool(self.fault or self._parked) or due <= self._environment.tick()
+        return bool(self.fault or self._pending.parked) or due <= self._environment.tick()
 
     def _only_held(self, seq: int) -> bool:
         """Whether a row is in memory alone, and not being written either."""
@@ -197,16 +198,10 @@ class OutboxWriter:
 
     def _anything(self) -> bool:
         with self._changed:
-            return bool(len(self._held) or self._safe or self._accepted or self._parked)
+            return bool(len(self._held) or self._pending)
 
-    def _write(
-        self,
-        held: list[HeldVerdict],
-        safe: list[HeldVerdict],
-        accepted: list[int],
-        parked: list[tuple[int, str]],
-        damage: OutboxError | None,
-    ) -> bool:
+    def _write(self, work: Work, damage: OutboxError | None) -> bool:
+        held, safe, accepted, parked = work.held, work.safe, work.accepted, work.parked
         receipts = receipts_of([*safe, *held])
         rows = [one.row for one in held]
         acked = 0
@@ -215,19 +210,21 @@ class OutboxWriter:
                 self._store.mend(damage)
             self._given = max([self._given, *(one.row.seq for one in safe)])
             numbers = self._closing and self._given > self._store.last
-            if rows or receipts or accepted or parked or self.fault or numbers:
-                applied = self._store.apply(rows, receipts, accepted, parked, given=self._given)
+            if rows or receipts or accepted or parked or work.stale or self.fault or numbers:
+                applied = self._store.apply(
+                    rows, receipts, accepted, parked, given=self._given, stale=work.stale
+                )
                 acked = applied.acked
                 self._dropped["cap"] += len(applied.over_cap)
                 self._dropped["age"] += len(applied.over_age)
                 for number in (*applied.over_cap, *applied.over_age):
                     self.waiting.done(number)
         except OutboxError as error:
-            self._put_back(safe, accepted, parked, str(error))
+            self._put_back(work, str(error))
             return False
         except Exception as error:  # outermost loop: a fault of ours must not end the thread
             log.exception("outbox: unexpected fault")
-            self._put_back(safe, accepted, parked, f"outbox: internal fault ({error!r})")
+            self._put_back(work, f"outbox: internal fault ({error!r})")
             return False
         if not self._hidden:
             self._store.numbers.reserve(self._next + BLOCK // 2, given=True)
@@ -266,17 +263,9 @@ class OutboxWriter:
             self.beat = self._environment.tick()
             self._changed.notify_all()
 
-    def _put_back(
-        self,
-        safe: list[HeldVerdict],
-        accepted: list[int],
-        parked: list[tuple[int, str]],
-        why: str,
-    ) -> None:
+    def _put_back(self, work: Work, why: str) -> None:
         with self._changed:
-            self._safe = safe + self._safe
-            self._accepted = accepted + self._accepted
-            self._parked = parked + self._parked
+            self._pending.put_back(work)
             self._writing = set()
             news = not self.fault
             self.fault = why

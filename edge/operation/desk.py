@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.errors import TriggerError
+from edge.operation.wish import checked
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
@@ -43,7 +44,9 @@ class TriggerDesk:
         The same request again within 30 s (same transaction, camera and part) is the same part: it
         is answered as before, with `duplicate` true. Raises TriggerError.
         """
-        wish = _checked(fields)
+        wish = checked(
+            _Wish, fields, "a trigger has the keys transaction, camera and part, all text"
+        )
         tracker = self._tracker(wish.camera)
         with self._lock:
             key = None if transaction is None else (transaction, tracker.camera, wish.part)
@@ -87,16 +90,3 @@ class TriggerDesk:
                 f"camera: {camera!r} is not triggered by request (by request: {names})", "unknown"
             )
         return tracker
-
-
-def _checked(fields: Mapping[str, Any]) -> _Wish:
-    try:
-        return _Wish.model_validate(dict(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise TriggerError(
-            f"{key}: {first['msg']} (got {first['input']!r:.80}); a trigger has the keys "
-            "transaction, camera and part, all text",
-            "malformed",
-        ) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge.capture.glances import Show
 from edge.capture.reader import Reader
@@ -16,6 +16,7 @@ from edge.delivery.pictures import Pictures
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.identity import uuid7
+from edge.operation.wish import checked
 
 _WAIT_S = 5.0
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -111,16 +112,8 @@ class PictureDesk:
 
 
 def _checked(fields: Mapping[str, Any]) -> _Wish:
-    try:
-        wish = _Wish.model_validate(dict(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise TriggerError(
-            f"{key}: {first['msg']} (got {first['input']!r:.80}); a snapshot request has the keys "
-            "transaction, and camera or id, all text",
-            "malformed",
-        ) from None
+    keys = "a snapshot request has the keys transaction, and camera or id, all text"
+    wish = checked(_Wish, fields, keys)
     if wish.camera is not None and wish.id is not None:
         raise TriggerError("camera and id: name one of the two", "malformed")
     return wish

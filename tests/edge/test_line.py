@@ -1,7 +1,7 @@
 """The line changes while it runs: whole or not at all, and nothing old is judged by the new."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,18 @@ from edge.modelside import inspector_from
 from edge.operation.changes import compare
 from edge.threads import start_thread
 from edge.verdict import Verdict
+
+
+class NothingJudged:
+    """No item has its verdict yet."""
+
+    def judged(self, camera: str, receipt: str) -> bool:
+        """Never."""
+        del camera, receipt
+        return False
+
+    def lying(self, camera: str, present: Collection[str]) -> None:
+        """Remembers nothing."""
 
 
 class Staged:
@@ -64,7 +76,7 @@ class Hall:
             Environment(),
             deliver=self.verdicts.append,
             keep=lambda _frame, _verdict: None,
-            judged=lambda _camera, _receipt: False,
+            receipts=NothingJudged(),
             factory=self.factory,
         )
         self._thread = start_thread("inspection", self.line.judging.run)

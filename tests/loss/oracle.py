@@ -72,9 +72,8 @@ def judge(facts: Facts) -> Judgement:
     exposed = missing & facts.exposed.keys()
     if facts.damaged_in is not None:
         exposed |= missing & reported(facts.lives[facts.damaged_in :])
-    if exposed and len(exposed) <= facts.said_lost:
-        result.salvage_lost = len(exposed)
-        missing -= exposed
+    result.salvage_lost = min(len(exposed), facts.said_lost)
+    missing -= set(sorted(exposed)[: result.salvage_lost])
     counted = sum(int(life.counts.get("dropped", 0)) for life in facts.lives)
     if missing and len(missing) <= counted:
         result.dropped = len(missing)

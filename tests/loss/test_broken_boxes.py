@@ -12,7 +12,10 @@ from tests.system.mosquitto import mosquitto_program
 
 pytestmark = pytest.mark.broker
 
-ROUNDS = 12
+ROUNDS = 12  # that the real box has to stand
+# A broken one is mostly found in the first ten. A kill must meet it in the right moment, and where
+# the machine is busy that may take longer: the search ends at the first find.
+SEARCH = 200
 SEED = 31
 # Faults that hurt a box with one of these defects; all others would only take time.
 KINDS = "box_kill,box_stop,net_cut,net_stall"
@@ -21,10 +24,10 @@ STUCK = "wait in the outbox and are not sent"
 TWICE = "stand for two ids each"
 
 
-def lossfinder(keep: Path, *options: str) -> tuple[int, str]:
+def lossfinder(keep: Path, rounds: int, *options: str) -> tuple[int, str]:
     """Exit code and output."""
     mosquitto_program()
-    command = [sys.executable, "-m", "tests.loss", "--rounds", str(ROUNDS), "--seed", str(SEED)]
+    command = [sys.executable, "-m", "tests.loss", "--rounds", str(rounds), "--seed", str(SEED)]
     done = subprocess.run(
         [*command, "--kinds", KINDS, "--keep", str(keep), *options],
         capture_output=True,
@@ -48,7 +51,7 @@ def lossfinder(keep: Path, *options: str) -> tuple[int, str]:
 )
 def test_each_broken_box_is_found(tmp_path: Path, broken: str, sentences: list[str]) -> None:
     """Exit code 1, the broken rule in words, and a folder with the schedule and the box's log."""
-    code, said = lossfinder(tmp_path / "kept", "--broken", broken, "--first")
+    code, said = lossfinder(tmp_path / "kept", SEARCH, "--broken", broken, "--first")
     assert code == 1, said
     assert any(sentence in said for sentence in sentences), said
     kept = next((tmp_path / "kept").iterdir())
@@ -58,7 +61,7 @@ def test_each_broken_box_is_found(tmp_path: Path, broken: str, sentences: list[s
 
 def test_the_real_box_passes_the_same_rounds(tmp_path: Path) -> None:
     """Exit code 0, nothing lost, nothing kept."""
-    code, said = lossfinder(tmp_path / "kept")
+    code, said = lossfinder(tmp_path / "kept", ROUNDS)
     assert code == 0, said
     assert f"{ROUNDS} rounds" in said
     assert "0 verdicts lost" in said

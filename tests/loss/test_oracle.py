@@ -90,9 +90,20 @@ def test_damage_excuses_only_what_the_box_says() -> None:
     assert judge(made).salvage_lost == 2
     assert not judge(made).broken
     made.said_lost = 1
-    assert judge(made).lost == ["id2", "id3"]
+    assert len(judge(made).lost) == 1
     made.exposed, made.said_lost = {"id2": 2}, 5
     assert judge(made).lost == ["id3"]
+
+
+def test_what_went_by_damage_and_what_went_at_the_cap_add_up() -> None:
+    """Two missing are excused by one that was lost with a file and one that was dropped later, not
+    by fewer; and what the file never held is not excused by what it lost."""
+    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, said_lost=1)
+    made.lives[0].counts["dropped"] = 1
+    found = judge(made)
+    assert (found.salvage_lost, found.dropped, found.lost) == (1, 1, [])
+    made.exposed = {}
+    assert len(judge(made).lost) == 2
 
 
 def test_what_is_stored_into_a_damaged_file_is_exposed_too() -> None:

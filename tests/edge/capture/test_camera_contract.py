@@ -46,7 +46,7 @@ def opened(
     write_picture("drop/b.png", red=255)
 
     def source(text: str, **options: Any) -> Camera:
-        return open_camera(camera_config(text, **options), real, lambda _receipt: False)
+        return open_camera(camera_config(text, **options), real)
 
     def video() -> Camera:
         path = request.getfixturevalue("video")
@@ -146,7 +146,7 @@ def test_what_is_not_there_is_one_sentence(source: str, words: str, tmp_path: Pa
     config = camera_config(source.format(tmp=tmp_path))
 
     def read_once() -> None:
-        camera = open_camera(config, Environment(), lambda _receipt: False)
+        camera = open_camera(config, Environment())
         try:
             camera.read(Stop())
         finally:

@@ -182,6 +182,35 @@ def test_file_that_is_taken_away_is_forgotten(
     assert looks == []
 
 
+def test_what_lies_there_is_told_from_time_to_time(
+    drop: Path,
+    receipts: Receipts,
+    environment: Environment,
+    clock: Clock,
+    write_picture: WritePicture,
+) -> None:
+    """At the start, and again after ten minutes: the receipts of the files that are there."""
+    told: list[list[str]] = []
+    write_picture("drop/a.png")
+    late = Patience(clock, 3100)
+
+    def on_wait(number: int) -> None:
+        if number == 1000:
+            write_picture("drop/b.png")
+
+    late.on_wait = on_wait
+    camera = FolderCamera(
+        drop, receipts, environment, lying=lambda present: told.append(sorted(present))
+    )
+    while (look := camera.read(late)) is not None:
+        assert look.receipt is not None
+        receipts.stored.add(look.receipt)
+    assert [[one.split("|")[0] for one in names] for names in told] == [
+        ["a.png"],
+        ["a.png", "b.png"],
+    ]
+
+
 def test_folder_that_goes_is_a_lost_camera(
     drop: Path, receipts: Receipts, environment: Environment, clock: Clock
 ) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from edge.delivery.damage import carved
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
+from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
 from edge.delivery.store import Store
@@ -91,6 +94,27 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_first_start_on_a_full_disk_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that SQLite has just made is empty: no number was ever given, and the box runs from
+    memory until the disk takes verdicts."""
+    path = tmp_path / "outbox.db"
+
+    def full(*_: object) -> Outbox:
+        path.touch()
+        raise OutboxError("the disk is full", "refused")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("edge.delivery.store.Outbox", full)
+        store = Store(path, 64 * MB, HOUR, Environment())
+    assert store.fault
+    assert store.first == 1
+    store.open()
+    assert not store.fault
+    store.close()
+
+
 def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     """It still is JSON, and says something else: what is looked for in the bytes of a damaged file
     must have its checksum. Of 300 rows some have checksums of fewer bytes than others."""
@@ -142,3 +166,22 @@ def _accepted(writer: OutboxWriter, seq: int) -> bool:
     """The broker's answer, as often as it takes to come between two tries of the disk."""
     writer.accept(seq)
     return writer.stats().acked == 1
+
+
+def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None:
+    """What was delivered is not in the file that is set aside, and the new one knows its numbers
+    all the same; nor does what was delivered since the start come back."""
+    path = tmp_path / "outbox.db"
+    store = Store(path, 64 * MB, HOUR, Environment())
+    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
+    store.apply(rows, [], [], [])
+    store.apply([], [], [*range(1, 7), 9, 10], [])
+    store.mend(OutboxError("malformed", "damaged"))
+    assert store.last == 10
+    view = store.new_view()
+    assert [row.seq for row in view.batch(0, 100)] == [7, 8]
+    view.close()
+    store.close()  # as a kill leaves it: nothing is stored after the damage
+    again = Store(path, 64 * MB, HOUR, Environment())
+    assert again.first > 10
+    again.close()

@@ -151,17 +151,6 @@ def test_the_cap_on_age_drops_the_old(outbox: Outbox, path: Path) -> None:
     assert outbox.clock == 11.0
 
 
-def test_a_receipt_is_stored_with_its_verdict(outbox: Outbox, path: Path) -> None:
-    """The receipt is there with the verdict, per camera, and stays when the row has gone."""
-    view = OutboxView(path)
-    assert not view.is_judged("top", "a.png|1")
-    outbox.apply(rows_from(1, 1), [("top", "a.png|1")], [], [], 1.0)
-    outbox.apply([], [], [1], [], 1.0)
-    assert view.is_judged("top", "a.png|1")
-    assert not view.is_judged("side", "a.png|1")
-    view.close()
-
-
 def test_a_failed_commit_changes_nothing(outbox: Outbox, path: Path) -> None:
     """A fault in the middle of a group: none of it, no receipt, no deletion is kept."""
     outbox.apply(rows_from(1, 1), [], [], [], 1.0)

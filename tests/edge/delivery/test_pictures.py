@@ -20,6 +20,7 @@ from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Outcome, Verdict
+from tests.edge.conftest import Clock
 from tests.edge.delivery.samples import a_verdict
 from tests.system.plant import wait_for
 
@@ -239,3 +240,35 @@ def test_a_source_without_a_picture_is_the_answer(studio: Callable[..., Studio])
     assert "is kept" in str(_answer(later))
     assert one.pictures.skipped["unusable"] == 1
     assert wire.opened == 0
+
+
+def test_pictures_come_again_after_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """A picture a second through ten minutes without a broker: few attempts, one line in the log;
+    with the broker back they are sent again within the longest pause, whatever was skipped."""
+    clock, wire = Clock(), Wire("absent")
+    pictures = Pictures(
+        SnapshotsConfig.model_validate({"send": ["fail"], "max_per_s": 100}),
+        "inspection/line1",
+        Environment(now=clock.now, tick=clock.tick),
+        wire.link,
+        Backoff(1.0, 60.0),
+    )
+
+    def pass_seconds(count: int) -> None:
+        for number in range(count):
+            clock.at += 1
+            pictures.offer(NOISE, _verdict("fail", number))
+            order = pictures._orders.get_nowait()
+            assert order is not None
+            pictures._send(order)
+
+    pass_seconds(600)
+    assert 5 < wire.opened < 200
+    assert pictures.skipped["offline"] == 600
+    assert len(caplog.records) == 1
+    wire.manner = "takes"
+    pass_seconds(61)
+    assert pictures.sent > 0
+    sent = pictures.sent
+    pass_seconds(30)
+    assert pictures.sent == sent + 30

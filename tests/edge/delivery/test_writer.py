@@ -41,13 +41,14 @@ class BalkingStore(Store):
         parked: Sequence[tuple[int, str]],
         *,
         given: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
     ) -> Applied:
         """As the real one, when the disk lets it."""
         assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
             raise OutboxError("the disk is full", "refused")
-        applied = super().apply(rows, receipts, accepted, parked, given=given)
+        applied = super().apply(rows, receipts, accepted, parked, given=given, stale=stale)
         self.commits.append((len(rows), len(accepted)))
         return applied
 
