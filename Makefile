@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut lossfinder test-node lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut test-monitoring lossfinder test-node lint fresh mosquitto chromium test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -45,6 +45,12 @@ test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulat
 
 test-powercut: $(INSTALLED)-test mosquitto ## an emulated box loses its power 20 times in mid-write (Debian amd64, root)
 	$(SUDO) env PYTHON=$(abspath $(BIN))/python sh scripts/powercut.sh
+
+test-monitoring: $(INSTALLED)-test mosquitto ## Debian's Prometheus scrapes the daemon, and the alerts of docs/monitoring fire
+	@command -v promtool >/dev/null || { \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends prometheus; }
+	$(BIN)/python -m pytest tests/system/prometheus_scrapes.py
 
 install: ## put edge-inspect on this box as a service (as root): docs/install.md
 	@PYTHON=$(PYTHON) sh scripts/install.sh install

@@ -121,6 +121,7 @@ class Daemon:
             delivery.pictures,
             self._picture_desk,
             self._reloader,
+            self._open_parts,
         )
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
@@ -258,8 +259,9 @@ class Daemon:
 
     def _tell_outcome(self) -> None:
         self._tell_info()
-        self._delivery.publisher.announce("health", to_json(self._health.snapshot()))
-        self._notifier.status(self._health.summary())
+        report = self._health.report()
+        self._delivery.publisher.announce("health", to_json(report.body))
+        self._notifier.status(report.summary)
 
     def _tell_info(self) -> None:
         body = info_body(

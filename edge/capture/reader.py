@@ -177,7 +177,8 @@ class Reader:
         if fault is not None:
             self.faults += 1
             self.losses[look.fault_kind] += 1
-            log.warning("camera %s: %s", self.id, fault)
+            if not self._live:  # of a live camera the change is told, in _note
+                log.warning("camera %s: %s", self.id, fault)
         elif look.pixels is not None and (fault := self._does_not_fit(look.pixels)) is not None:
             kind = "unfit"
             self.faults += 1

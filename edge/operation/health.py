@@ -1,28 +1,37 @@
 """How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge.capture.camera import FAULT_KINDS
 from edge.capture.mailbox import Mailbox
-from edge.capture.reader import Reader
+from edge.capture.reader import Reader, State
 from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
+from edge.delivery.openparts import OpenParts
 from edge.delivery.pictures import SKIPS, Pictures
 from edge.delivery.publisher import Publisher
 from edge.delivery.requests import Requests
+from edge.delivery.stats import OutboxStats
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
+from edge.operation.faults import (
+    Fault,
+    camera_faults,
+    config_faults,
+    delivery_faults,
+    healthy,
+    machine_faults,
+)
 from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
-from edge.operation.machine import Machine
+from edge.operation.machine import Machine, MachineState
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
-_DISK_LOW_MB = 100.0
+_SHOWN = 3  # faults in systemd's line
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,17 @@ class Parts:
     pictures: Pictures | None = None
     picture_desk: PictureDesk | None = None
     reloader: Reloader | None = None
+    open_parts: OpenParts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One look at everything. `body` is that of `health`, `faults` its faults as values, the
+    gravest first, `summary` the line for `systemctl status`."""
+
+    body: dict[str, Any]
+    faults: tuple[Fault, ...]
+    summary: str
 
 
 class Health:
@@ -74,23 +94,48 @@ class Health:
 
     def healthy(self) -> bool:
         """Whether every camera delivers (or has delivered all it had) and the outbox accepts."""
-        cameras = all(r.state in ("live", "finished") for r in self._parts.readers.values())
-        return cameras and not self._parts.writer.fault
+        return bool(self.report().body["healthy"])
 
     def snapshot(self) -> dict[str, Any]:
         """The body of `health`."""
-        parts, now = self._parts, self._environment.now()
-        stats = parts.writer.stats()
+        return self.report().body
+
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        return self.report().summary
+
+    def report(self) -> Report:
+        """One look, of which everybody tells: no two of them can contradict each other."""
+        parts = self._parts
         with self._lock:
             machine, fps = self._state, dict(self._fps)
+        stats = parts.writer.stats()
+        states = [(reader, reader.state, reader.why) for reader in parts.readers.values()]
+        faults = sorted(
+            self._faults([(r.id, state, why) for r, state, why in states], stats, machine),
+            key=lambda fault: fault.severity != "unhealthy",
+        )
+        body = self._body(states, stats, machine, fps)
+        body["healthy"] = healthy(faults)
+        body["faults"] = [str(fault) for fault in faults]
+        return Report(body, tuple(faults), self._line(body))
+
+    def _body(
+        self,
+        states: list[tuple[Reader, State, str]],
+        stats: OutboxStats,
+        machine: MachineState,
+        fps: dict[str, float],
+    ) -> dict[str, Any]:
+        parts = self._parts
         return {
             "schema": HEALTH_SCHEMA,
-            "time": rfc3339(now),
+            "time": rfc3339(self._environment.now()),
             "session": self._session,
-            "healthy": self.healthy(),
+            "healthy": False,
             "cameras": {
                 reader.id: {
-                    "state": reader.state,
+                    "state": state,
                     "fps": fps.get(reader.id, 0.0),
                     "last_frame_age_s": _rounded(reader.last_frame_age_s()),
                     "frames": reader.frames,
@@ -102,7 +147,7 @@ class Health:
                     "reconnects": reader.reconnects,
                     "trigger": _trigger(parts.trackers.get(reader.id)),
                 }
-                for reader in parts.readers.values()
+                for reader, state, _ in states
             },
             "latency_ms": parts.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
@@ -131,66 +176,46 @@ class Health:
                 "lost_at_most": stats.lost_at_most,
                 "skipped": stats.skipped,
             },
-            "memory": {"rss_mb": machine.rss_mb, "peak_mb": machine.peak_mb},
+            "memory": asdict(machine.memory),
             "cpu": {"percent": machine.cpu_percent},
             "temperature": machine.temperature_c,
-            "disk_free": machine.disk_free_mb,
+            "disk_free": machine.disk.free_mb,
+            "disk": {
+                "inodes_free_percent": machine.disk.inodes_free_percent,
+                "read_only": machine.disk.read_only,
+            },
+            "power": asdict(machine.power),
             "clock_synced": machine.clock_synced,
-            "faults": self._faults(),
+            "rtc": machine.rtc,
+            "faults": [],
         }
 
-    def summary(self) -> str:
-        """One line for `systemctl status`."""
-        parts, stats = self._parts, self._parts.writer.stats()
-        states = ", ".join(f"{r.id} {r.state}" for r in parts.readers.values())
-        counts = ", ".join(f"{n} {name}" for name, n in parts.judging.counts.items())
-        line = (
-            f"cameras: {states}; verdicts: {counts}; broker {parts.publisher.state}; "
-            f"{stats.rows} verdicts wait"
+    def _faults(
+        self, cameras: list[tuple[str, str, str]], stats: OutboxStats, machine: MachineState
+    ) -> Iterator[Fault]:
+        parts, reloader = self._parts, self._parts.reloader
+        yield from camera_faults(cameras)
+        if reloader is not None:
+            yield from config_faults(reloader.problems, reloader.restart_required)
+        yield from delivery_faults(
+            parts.writer.fault,
+            stats,
+            "" if parts.open_parts is None else parts.open_parts.fault,
+            parts.publisher.faults(),
         )
-        return "; ".join([line, *self._config_faults()])
+        yield from machine_faults(machine)
 
-    def _config_faults(self) -> list[str]:
-        reloader = self._parts.reloader
-        if reloader is None:
-            return []
-        if reloader.problems:
-            more = len(reloader.problems) - 1
-            others = f" and {more} more" if more else ""
-            return [f"new configuration refused: {reloader.problems[0]}{others}; the old one runs"]
-        if reloader.restart_required:
-            keys = ", ".join(reloader.restart_required)
-            return [f"{keys} changed in config.yaml: systemctl restart edge-inspect"]
-        return []
-
-    def _faults(self) -> list[str]:
-        parts, stats = self._parts, self._parts.writer.stats()
-        faults = [
-            f"camera {reader.id}: {reader.why or reader.state}"
-            for reader in parts.readers.values()
-            if reader.state in FAULT_KINDS
-        ]
-        faults += [f"broker: {sentence}" for sentence in parts.publisher.faults()]
-        if parts.writer.fault:
-            faults.append(f"outbox: {parts.writer.fault}")
-        if stats.dropped:
-            faults.append(
-                f"outbox: {stats.dropped} verdicts dropped unsent; mend the broker, or raise "
-                "outbox.max_mb or outbox.max_age_h"
-            )
-        if stats.damaged:
-            faults.append(
-                f"outbox: the file was damaged and set aside; {stats.salvaged} verdicts saved, at "
-                f"most {stats.lost_at_most} lost; replace the SD card"
-            )
-        if stats.parked:
-            faults.append(f"outbox: the broker refused {stats.parked} verdicts; see its log")
-        faults += self._config_faults()
-        if self._state.disk_free_mb is not None and self._state.disk_free_mb < _DISK_LOW_MB:
-            faults.append(f"disk: only {self._state.disk_free_mb:.0f} MB free; make room")
-        if self._state.hot:
-            faults.append(f"temperature: {self._state.temperature_c} °C; cool the box")
-        return faults
+    @staticmethod
+    def _line(body: dict[str, Any]) -> str:
+        states = ", ".join(f"{name} {said['state']}" for name, said in body["cameras"].items())
+        counts = ", ".join(f"{n} {name}" for name, n in body["verdicts"].items())
+        faults = body["faults"]
+        more = [f"{len(faults) - _SHOWN} more faults"] if len(faults) > _SHOWN else []
+        line = (
+            f"cameras: {states}; verdicts: {counts}; broker {body['broker']['state']}; "
+            f"{body['outbox']['rows']} verdicts wait"
+        )
+        return "; ".join([line, *faults[:_SHOWN], *more]).replace("\n", " ")
 
 
 def _trigger(tracker: Tracker | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from edge.config import Level
+from edge.operation.quiet import QuietHandler
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -23,8 +24,9 @@ class _JournalFormatter(logging.Formatter):
 
 
 def set_up_logging(level: Level, environ: Mapping[str, str] = os.environ) -> None:
-    """One handler on stderr; under systemd each line carries its priority."""
-    handler = logging.StreamHandler(sys.stderr)
+    """One handler on stderr, which no outage floods; under systemd each line carries its
+    priority."""
+    handler = QuietHandler(sys.stderr)
     if "JOURNAL_STREAM" in environ:
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:

@@ -64,8 +64,9 @@ class Supervisor:
         tick = self._environment.tick()
         if tick - self._published >= self.interval_s and self._ready:
             self._published = tick
-            self._parts.publisher.announce("health", to_json(self._health.snapshot()))
-            self._notifier.status(self._health.summary())
+            report = self._health.report()
+            self._parts.publisher.announce("health", to_json(report.body))
+            self._notifier.status(report.summary)
 
     def stalled(self) -> str:
         """Which part has made no progress for too long; empty when all have."""

@@ -1,6 +1,6 @@
 """The health snapshot in Prometheus' text format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -8,14 +8,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from edge.operation.faults import Fault
+
 _PREFIX = "edge_inspect_"
 
 
 class _Snapshot(Collector):
     """Turns one snapshot into metric families."""
 
-    def __init__(self, snapshot: dict[str, Any]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: dict[str, Any], faults: Sequence[Fault]) -> None:
+        self._snapshot, self._faults = snapshot, faults
 
     def collect(self) -> Iterator[Metric]:
         s = self._snapshot
@@ -56,11 +58,37 @@ class _Snapshot(Collector):
         for why, count in s["pictures"]["skipped"].items():
             skipped.add_metric([why], count)
         yield skipped
-        yield _gauge("memory_megabytes", "Resident memory", s["memory"]["rss_mb"])
+        yield from self._machine()
+        yield _gauge("faults", "Faults present now", len(s["faults"]))
+        fault = GaugeMetricFamily(
+            _PREFIX + "fault",
+            "1 for each fault present now; docs/health.md says what to do",
+            labels=["kind", "part", "severity"],
+        )
+        for one in sorted({(f.kind, f.part, f.severity) for f in self._faults}):
+            fault.add_metric(one, 1)
+        yield fault
+
+    def _machine(self) -> Iterator[Metric]:
+        s = self._snapshot
+        memory, power, disk = s["memory"], s["power"], s["disk"]
+        yield _gauge("memory_megabytes", "Resident memory", memory["rss_mb"])
+        yield _gauge("memory_available_megabytes", "Free on the box", memory["available_mb"])
+        yield _gauge("memory_used_megabytes", "Of the whole service", memory["used_mb"])
+        yield _gauge("memory_limit_megabytes", "Of the whole service", memory["limit_mb"])
+        yield _gauge(
+            "memory_pressure_percent",
+            "Of the last minute, waited for memory",
+            memory["pressure_percent"],
+        )
         yield _gauge("cpu_percent", "Of one core", s["cpu"]["percent"])
         yield _gauge("temperature_celsius", "Hottest zone", s["temperature"])
         yield _gauge("disk_free_megabytes", "Where the outbox is", s["disk_free"])
-        yield _gauge("faults", "Faults present now", len(s["faults"]))
+        yield _gauge("disk_inodes_free_percent", "Where the outbox is", disk["inodes_free_percent"])
+        yield _gauge("disk_read_only", "1 while mounted read-only", disk["read_only"])
+        yield _gauge("clock_synced", "1 when set by the network", s["clock_synced"])
+        yield _gauge("under_voltage", "1 while the supply is too weak", power["under_voltage"])
+        yield _gauge("throttled", "1 while slowed by heat or voltage", power["throttled"])
 
     def _cameras(self) -> Iterator[Metric]:
         cameras = self._snapshot["cameras"]
@@ -96,10 +124,10 @@ class _Snapshot(Collector):
         yield distrusted
 
 
-def exposition(snapshot: dict[str, Any]) -> tuple[bytes, str]:
-    """The text that Prometheus scrapes, and its content type."""
+def exposition(snapshot: dict[str, Any], faults: Sequence[Fault]) -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type: of one report of health."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(snapshot))
+    registry.register(_Snapshot(snapshot, faults))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 

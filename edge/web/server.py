@@ -195,7 +195,8 @@ class WebServer:
         )
 
     def _metrics(self, _request: Request) -> Response:
-        body, content_type = exposition(self._health.snapshot())
+        report = self._health.report()
+        body, content_type = exposition(report.body, report.faults)
         return Response(body, content_type=content_type)
 
 

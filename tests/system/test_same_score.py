@@ -108,7 +108,8 @@ def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/healthz")
         response = connection.getresponse()
-        statuses.append((response.status, bool(json.loads(response.read())["faults"])))
+        faults = json.loads(response.read())["faults"]  # this machine may have warnings of its own
+        statuses.append((response.status, any(fault.startswith("camera") for fault in faults)))
         assert daemon.stop() == 0
     assert statuses == [(200, False), (503, True)]
 

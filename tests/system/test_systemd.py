@@ -13,7 +13,7 @@ import pytest
 from edge.capture.mailbox import Mailbox
 from edge.environment import Environment, Stop
 from edge.frame import Frame
-from edge.operation.health import Health, Parts
+from edge.operation.health import Health, Parts, Report
 from edge.operation.judge import Judge
 from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
@@ -115,8 +115,8 @@ class Silent:
     def summary(self) -> str:
         return ""
 
-    def snapshot(self) -> dict[str, Any]:
-        return {}
+    def report(self) -> Report:
+        return Report({}, (), "")
 
 
 def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:

@@ -36,11 +36,11 @@ def stat(user_s: float, system_s: float) -> str:
 def test_state_of_a_box(root: Path, tmp_path: Path) -> None:
     """Memory, the hottest zone, the disk of the outbox and the clock are read as they stand."""
     state = Machine(root, tmp_path).read(10.0)
-    assert (state.rss_mb, state.peak_mb) == (100.0, 120.0)
+    assert (state.memory.rss_mb, state.memory.peak_mb) == (100.0, 120.0)
     assert state.temperature_c == 61.0
     assert state.clock_synced is True
-    assert state.disk_free_mb is not None
-    assert state.disk_free_mb > 0
+    assert state.disk.free_mb is not None
+    assert state.disk.free_mb > 0
 
 
 def test_cpu_is_the_difference_between_two_readings(root: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_cpu_is_the_difference_between_two_readings(root: Path, tmp_path: Path) 
 def test_box_that_says_nothing(tmp_path: Path) -> None:
     """Where a file is missing the value is None, never a made-up number."""
     state = Machine(tmp_path / "none", tmp_path / "none").read(0.0)
-    assert state == MachineState(None, None, None, None, None, None)
+    assert state == MachineState()
 
 
 def test_garbled_sensor_is_left_out(root: Path, tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_clock_that_is_not_synced(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("celsius", "hot"), [(None, False), (79.9, False), (80.0, True)])
 def test_hot_from_eighty_degrees(celsius: float | None, hot: bool) -> None:
     """A Pi slows down from 80 °C."""
-    assert MachineState(None, None, None, celsius, None, None).hot is hot
+    assert MachineState(temperature_c=celsius).hot is hot

@@ -51,3 +51,5 @@ def test_a_lost_camera_is_seen(serve: Serve, house: House) -> None:
     assert found["edge_inspect_camera_up", (("camera", "top"),)] == 0
     assert found["edge_inspect_healthy", ()] == 0
     assert found["edge_inspect_faults", ()] == 1
+    labels = (("kind", "camera_lost"), ("part", "camera top"), ("severity", "unhealthy"))
+    assert found["edge_inspect_fault", labels] == 1

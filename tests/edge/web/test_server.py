@@ -144,7 +144,9 @@ def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: House) -> No
     house.reader.state, house.reader.why = "lost", "cable"
     status, _, body = client.ask("GET", "/healthz")
     assert status == 503
-    assert json.loads(body) == {"healthy": False, "faults": ["camera top: cable"]}
+    said = json.loads(body)
+    assert said["healthy"] is False
+    assert [fault.startswith("camera top: cable; ") for fault in said["faults"]] == [True]
 
 
 def test_healthz_is_503_while_the_outbox_refuses(serve: Serve, house: House) -> None:
