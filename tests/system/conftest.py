@@ -1,5 +1,6 @@
 """Builds a plant for each test: broker, daemon and subscriber, all real, all away at its end."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def make_plant(broker: Mosquitto) -> Iterator[MakePlant]:
     yield make
     for plant in made:
         plant.close()
+
+
+@pytest.fixture
+def mosquitto_users(tmp_path: Path) -> Path:
+    """A password file of mosquitto: box with `right`, plant with `plant`."""
+    users = tmp_path / "users"
+    for name, word in (("box", "right"), ("plant", "plant")):
+        create = [] if users.exists() else ["-c"]
+        subprocess.run(["mosquitto_passwd", "-b", *create, str(users), name, word], check=True)
+    return users
 
 
 @pytest.fixture

@@ -66,6 +66,10 @@ class Mosquitto:
         """It holds its connections and answers nothing."""
         self._signal(signal.SIGSTOP)
 
+    def reload(self) -> None:
+        """It reads its users and its ACL again."""
+        self._signal(signal.SIGHUP)
+
     def thaw(self) -> None:
         """It goes on after `freeze`."""
         self._signal(signal.SIGCONT)
@@ -101,16 +105,22 @@ class Mosquitto:
             *(self._lines or ("allow_anonymous true",)),
         ]
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        ports = [int(line.split()[1]) for line in lines if line.startswith("listener ")]
         with (self._folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program, "-c", str(config)], stdout=log, stderr=log
             )
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
-            except OSError:
-                time.sleep(0.01)
-            else:
+            if all(map(_listens, ports)):
                 return self._process.poll() is None
+            time.sleep(0.01)
         return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True

@@ -1,6 +1,5 @@
 """What the plant is told of the box's coming and going."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,14 @@ def test_a_kill_leaves_the_will(make_daemon: MakeDaemon, plant: Plant, tmp_path:
 
 
 def test_a_wrong_password_is_said_and_nothing_lost(
-    make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path
+    make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path, mosquitto_users: Path
 ) -> None:
     """The log names the user and the mend, verdicts are kept, and the right password frees them."""
-    users, secret = tmp_path / "users", tmp_path / "secret"
-    for name, word in (("box", "right"), ("plant", "plant")):
-        create = [] if users.exists() else ["-c"]
-        subprocess.run(["mosquitto_passwd", "-b", *create, str(users), name, word], check=True)
+    secret = tmp_path / "secret"
     secret.write_text("wrong\n")
-    guarded = Mosquitto(tmp_path / "guarded", "allow_anonymous false", f"password_file {users}")
+    guarded = Mosquitto(
+        tmp_path / "guarded", "allow_anonymous false", f"password_file {mosquitto_users}"
+    )
     guarded.start()
     try:
         draw_many(tmp_path / "parts", 10)
