@@ -5,8 +5,8 @@ grow, or files, threads, the disk?
     python -m benchmarks.soak --frames 1000000 --chart docs/pictures/soak.svg
 
 Two replays of small pictures as fast as they can, one live camera, a folder camera that files are
-dropped into. Memory is what the daemon and its children have to themselves (USS). Exit code 1 when a verdict is missing,
-when a resource keeps growing, or when something outgrew its cap.
+dropped into. Memory is what the daemon and its children have to themselves (USS). Exit code 1 when
+a verdict is missing, when a resource keeps growing, or when something outgrew its cap.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def _size(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         try:
-            total += path.stat().st_size
+            total += path.stat().st_blocks * 512 if path.is_file() else 0
         except OSError:
             continue  # deleted this moment
     return total
