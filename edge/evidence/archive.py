@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
+_BLOCK = 4096
 _TICK_S = 0.5
 
 
@@ -109,9 +110,14 @@ class Archive:
             raise
         self.kept += 1
         self._faulty = False
-        self._files.append((path, data.size))
-        self._bytes += data.size
+        self._count(path, data.size)
         self._keep_budget()
+
+    def _count(self, path: Path, size: int) -> None:
+        """A file takes whole blocks of the disk, also for a few bytes."""
+        size = -(-size // _BLOCK) * _BLOCK
+        self._files.append((path, size))
+        self._bytes += size
 
     def _keep_budget(self) -> None:
         limit = self._config.max_mb * 2**20
@@ -131,5 +137,4 @@ class Archive:
                 size = path.stat().st_size
             except OSError:  # gone meanwhile, or a dangling link: not ours to count
                 continue
-            self._files.append((path, size))
-            self._bytes += size
+            self._count(path, size)
