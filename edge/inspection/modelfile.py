@@ -31,6 +31,7 @@ GOLDEN = "golden/"
 MAX_FILE = 512 * 2**20
 MAX_MEMBER = 32 * 2**20
 MAX_MEMBERS = 256
+MAX_UNPACKED = 64 * 2**20  # of all of them together
 _NEWER = (
     "it was made by a newer edge-inspect: update this one, or convert the model with the version "
     "that runs on the box"
@@ -199,8 +200,14 @@ def _read_members(content: bytes, path: str) -> dict[str, bytes]:
                     continue  # other tools may add files of their own
                 if info.file_size > MAX_MEMBER:
                     raise ModelError(f"{path}: {info.filename} inside is too large")
+                room = MAX_UNPACKED - sum(map(len, members.values()))
                 with archive.open(info) as member:
-                    members[info.filename] = member.read(MAX_MEMBER + 1)[:MAX_MEMBER]
+                    members[info.filename] = member.read(room + 1)
+                if len(members[info.filename]) > room:
+                    raise ModelError(
+                        f"{path}: the files inside are more than {MAX_UNPACKED >> 20} MB unpacked; "
+                        "convert the model again"
+                    )
     except _DAMAGED as error:
         raise ModelError(
             f"{path}: the files appended to the model are damaged ({error}); copy it again"

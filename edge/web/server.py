@@ -33,6 +33,7 @@ try:
     from werkzeug.wrappers import Request, Response
 
     from edge.web.metrics import exposition
+    from edge.web.slow import SlowClients
 except ImportError as error:
     raise MissingPartError(
         "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _THREADS = 4
+_CONNECTIONS = 32  # each may lay a request of `web.max_mb` aside while it comes
 _POLL_S = 0.5  # how late the end is noticed
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
@@ -56,6 +58,7 @@ _STATUS_OF: dict[TriggerRefusal, int] = {
     "stopping": 503,
 }
 _SLOW_CLIENT_S = 20  # waitress closes a connection that is silent for so long
+_REQUEST_S = 30.0  # so long a request may take to come
 
 
 class WebServer:
@@ -93,6 +96,7 @@ class WebServer:
         )
         self._closing = threading.Event()
         self._sockets: dict[int, Any] = {}
+        self._slow = SlowClients(self._sockets, _REQUEST_S, environment.tick)
         logging.getLogger("waitress").setLevel(logging.ERROR)
         try:
             self._server = waitress.create_server(
@@ -103,6 +107,7 @@ class WebServer:
                 threads=_THREADS,
                 max_request_body_size=self._limit + 65536,  # the multipart frame around a picture
                 channel_timeout=_SLOW_CLIENT_S,
+                connection_limit=_CONNECTIONS,
                 ident=None,
             )
         except OSError as error:
@@ -121,6 +126,7 @@ class WebServer:
         # Closed by the thread that serves: from another one, select would meet a dead socket.
         while not self._closing.is_set():
             wasyncore.loop(timeout=_POLL_S, map=self._sockets, count=1)
+            self._slow.sweep()
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._sockets, ignore_all=True)
 
@@ -166,11 +172,11 @@ class WebServer:
             raise BadRequest(f"field `camera`: {error}") from error
         now, tick = self._environment.now(), self._environment.tick()
         name = upload.filename or "image"
-        try:
-            pixels = decode_picture(data, name)
-        except PictureError as error:
-            raise BadRequest(str(error)) from error
-        with self._judging:
+        with self._judging:  # one at a time: a few kilobytes may be 200 MB of pixels
+            try:
+                pixels = decode_picture(data, name)
+            except PictureError as error:
+                raise BadRequest(str(error)) from error
             self._seq += 1
             verdict = self._judge(Frame(camera, self._seq, pixels, now, tick, item=name))
         body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)

@@ -112,6 +112,23 @@ def test_damaged_png_is_refused() -> None:
         decode_picture(bytes(data), "a.png")
 
 
+@pytest.mark.parametrize("claimed", [0x7FFFFFFF, 0x00FFFFFF, 5000])
+def test_a_png_chunk_larger_than_the_file_is_never_decoded(
+    monkeypatch: pytest.MonkeyPatch, claimed: int
+) -> None:
+    """OpenCV spent 12 s on such a file of two kilobytes (found by a fuzzed /predict)."""
+    monkeypatch.setattr("edge.picture.cv2.imdecode", lambda *_: pytest.fail("decoded"))
+    data = bytearray(encode(".png"))
+    struct.pack_into(">I", data, data.index(b"IDAT") - 4, claimed)
+    with pytest.raises(PictureError, match="truncated"):
+        decode_picture(bytes(data), "a.png")
+
+
+def test_bytes_after_the_last_chunk_are_no_fault() -> None:
+    """Some programs put their own behind the picture."""
+    assert decode_picture(encode(".png") + bytes(5000), "a").shape == (20, 30, 3)
+
+
 def test_zero_padding_after_a_jpeg_is_no_truncation() -> None:
     """A camera may pad its JPEG with zeros."""
     assert decode_picture(encode(".jpg") + bytes(5000), "a").shape == (20, 30, 3)

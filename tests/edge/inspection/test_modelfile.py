@@ -155,8 +155,22 @@ def test_members_are_bounded(tflite: bytes, tmp_path: Path) -> None:
     """A member that would inflate past the limit, and too many members, are refused."""
     bomb = with_members(tflite, {LABELS: bytes(MAX_MEMBER + 1)})
     assert "labels.txt inside is too large" in refusal(bomb, tmp_path)
+    together = with_members(tflite, {f"golden/{n}.png": bytes(MAX_MEMBER) for n in range(3)})
+    assert len(together) < 2 * MAX_MEMBER // 100 + len(tflite)
+    assert "more than 64 MB unpacked" in refusal(together, tmp_path)
     many = with_members(tflite, {f"golden/{n}.png": b"" for n in range(300)})
     assert "300 files inside, at most 256" in refusal(many, tmp_path)
+
+
+def test_names_inside_are_never_paths(tflite: bytes, tmp_path: Path) -> None:
+    """Nothing is unpacked to the disk, whatever a file inside is called."""
+    evil = {"golden/../../../evil.png": b"x", "../evil.txt": b"x", "/etc/evil": b"x"}
+    (tmp_path / "box").mkdir()
+    loaded = load(with_members(tflite, {**evil, LABELS: b"ok\nred\n"}), tmp_path / "box")
+    assert loaded.labels == ("ok", "red")
+    found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert not [name for name in found if "evil" in name]
+    assert not Path("/etc/evil").exists()
 
 
 def test_files_of_other_tools_do_no_harm(tflite: bytes, tmp_path: Path) -> None:

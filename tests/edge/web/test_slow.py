@@ -1,0 +1,30 @@
+"""A request must come within its time, however lively its sender."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from edge.web.slow import SlowClients
+
+
+def channel(request: object) -> Any:
+    """As waitress's: `request` is what has come of one."""
+    return SimpleNamespace(request=request, will_close=False)
+
+
+def test_only_what_is_late_is_ended() -> None:
+    """Counted from the first sight of a request; a new one on the same connection begins anew."""
+    now = [0.0]
+    late, idle, busy = channel(object()), channel(None), channel(object())
+    channels = {1: late, 2: idle, 3: busy, 4: SimpleNamespace()}
+    clients = SlowClients(channels, 60.0, lambda: now[0])
+    for second in range(0, 61, 10):
+        now[0] = second
+        busy.request = object() if second % 20 == 0 else busy.request
+        clients.sweep()
+    assert not late.will_close
+    now[0] = 61.0
+    clients.sweep()
+    assert late.will_close
+    assert not idle.will_close
+    assert not busy.will_close
+    assert clients.ended == 1
