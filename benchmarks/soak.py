@@ -5,7 +5,8 @@ grow, or files, threads, the disk?
     python -m benchmarks.soak --frames 1000000 --chart docs/pictures/soak.svg
 
 Two replays of small pictures as fast as they can, one live camera, a folder camera that files are
-dropped into. Memory is that of the daemon and its children which is no file's. Exit code 1 when a verdict is missing, when a resource keeps growing, or when something outgrew its cap.
+dropped into. Memory is that of the daemon and its children which is no file's. Exit code 1 when a
+verdict is missing, when a resource keeps growing, or when something outgrew its cap.
 """
 
 import argparse
