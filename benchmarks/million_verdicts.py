@@ -68,20 +68,21 @@ class Looks:
 
     pid: int
     counts: list[int] = field(default_factory=list)
-    rss: list[int] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
 
     def look(self, count: int) -> None:
-        """Notes the memory after so many verdicts."""
+        """Notes the memory after so many verdicts: what is no file's, since of a library's pages
+        the kernel takes some and gives them back."""
         text = Path(f"/proc/{self.pid}/status").read_text()
         self.counts.append(count)
-        self.rss.append(int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) * 1024)
+        self.own.append(1024 * sum(map(int, re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", text))))
 
     def slope(self) -> float:
         """Bytes per 100,000 verdicts, without the first fifth, in which caches fill."""
         start = len(self.counts) // 5
         if len(self.counts) - start < 2:
             return float("nan")
-        line = np.polyfit(self.counts[start:], self.rss[start:], 1)
+        line = np.polyfit(self.counts[start:], self.own[start:], 1)
         return float(line[0]) * 100_000
 
     def cpu_s(self) -> float:
@@ -147,7 +148,7 @@ def through_the_daemon(folder: Path, count: int, level: str | None) -> dict[str,
         "rate": done / seconds,
         "cpu_ms": used / done * 1000,
         "slope": looks.slope(),
-        "rss_mb": looks.rss[-1] / 2**20,
+        "memory_mb": looks.own[-1] / 2**20,
         "written": written / done,
         "body": counter.last,
     }
@@ -196,8 +197,9 @@ def main() -> int:
     )
     for row in rows:
         print(
-            f"| {row['level']} | {row['rate']:.0f} | {row['cpu_ms']:.3f} | {row['rss_mb']:.0f} | "
-            f"{row['slope']:+.0f} | {row['written']:.0f} | {row['missing']} | {row['twice']} |"
+            f"| {row['level']} | {row['rate']:.0f} | {row['cpu_ms']:.3f} | "
+            f"{row['memory_mb']:.0f} | {row['slope']:+.0f} | {row['written']:.0f} | "
+            f"{row['missing']} | {row['twice']} |"
         )
     print(f"| plain paho loop, no camera, no outbox | {rate:.0f} | {cpu * 1000:.3f} | | | 0 | | |")
     print(f"\n{arguments.count} verdicts at each level, {len(body)} bytes each")
