@@ -36,6 +36,7 @@ from tests.system.plant import Daemon, draw, draw_many, wait_for
 
 MB = 2**20
 _LOOK_S, _CUT_S, _RELOAD_S, _DROP_S = 5.0, 37.0, 23.0, 1.0
+_AWAY_S = 3.0  # after a cut, so that there is a backlog
 _ARCHIVE_MB, _OUTBOX_MB = 8, 64
 _WARM = 0.2  # of the frames: caches and pools fill
 _SILENCE_S = 300.0
@@ -130,7 +131,10 @@ class Wear:
             what()
 
     def _cut(self) -> None:
+        self.proxy.behave(closed=True)
         self.proxy.cut()
+        self._stop.wait(_AWAY_S)
+        self.proxy.pass_on()
         self.cuts += 1
 
     def _reload(self) -> None:

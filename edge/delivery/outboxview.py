@@ -9,6 +9,8 @@ from pathlib import Path
 from edge.delivery.outboxfile import connect, naming
 from edge.delivery.row import Row
 
+_CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would only be held
+
 
 class OutboxView:
     """Reads the file, for a thread that never writes it. Opened when first needed, and anew after
@@ -66,6 +68,7 @@ class OutboxView:
                     self._path.stat()  # SQLite would make a file that is not there
                     self._db = connect(self._path)
                     self._db.execute("PRAGMA query_only=ON")
+                    self._db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
                 yield self._db
             except BaseException:
                 self.reopen()
