@@ -72,11 +72,23 @@ def _debootstrap(suite: str, base: Path, packages: str, processor: Processor | N
     else:
         foreign = ["--foreign", f"--arch={processor.arch}"]
         _run_debootstrap([*command, *foreign, suite, str(base), mirrors[0]])
+        _small_initrd(base)
         with processor.understood():
             _run_debootstrap(["chroot", str(base), "/debootstrap/debootstrap", "--second-stage"])
     for file in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
         if Path(file).exists():  # how this machine reaches the outside
             shutil.copy(file, f"{base}{file}")
+
+
+def _small_initrd(base: Path) -> None:
+    """Only what finds the disk: copying all drivers takes an emulated processor half an hour."""
+    settings = {
+        "etc/initramfs-tools/conf.d/box": "MODULES=list\n",
+        "usr/share/initramfs-tools/modules.d/box": "virtio_pci\nvirtio_blk\ncrc32c_generic\next4\n",
+    }
+    for name, text in settings.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text)
 
 
 def _run_debootstrap(argv: list[str]) -> None:

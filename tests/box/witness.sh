@@ -46,9 +46,9 @@ first_boot() {
   # Root itself, put into the service's control group: the camera opens, the disk does not.
   (
     echo 0 >"$group/cgroup.procs"
-    if head -c 1 /dev/vda >/dev/null 2>/root/vda; then echo open >/root/vda; fi
-    if head -c 1 /dev/kmsg >/dev/null 2>/root/kmsg; then echo open >/root/kmsg; fi
-    if : </dev/video0 2>/root/video; then echo open >/root/video; fi
+    if timeout 60 head -c 1 /dev/vda >/dev/null 2>/root/vda; then echo open >/root/vda; fi
+    if timeout 60 head -c 1 /dev/kmsg >/dev/null 2>/root/kmsg; then echo open >/root/kmsg; fi
+    if timeout 60 sh -c ': </dev/video0' 2>/root/video; then echo open >/root/video; fi
   )
   tell "disk: $(cat /root/vda); kernel log: $(cat /root/kmsg); camera: $(cat /root/video)"
   grep -q "not permitted" /root/vda || fail "the disk can be opened"
