@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
-from edge.inspection import interpreter, preprocess
+from edge.inspection import interpreter
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
@@ -121,7 +121,7 @@ def test_golden_pictures_hold_on_other_processors(
     """Where OpenCV rounds a few averages otherwise (ARM), the box takes the model all the same."""
     inspector = load_inspector(with_large_golden(repack), runtime=runtime)
     before = score(inspector, solid(120, side=40))
-    monkeypatch.setattr(preprocess.cv2, "resize", rounds_otherwise(0.04, 60))
+    monkeypatch.setattr(cv2, "resize", rounds_otherwise(0.04, 60))
     assert abs(score(inspector, solid(120, side=40)) - before) > STEP, "the test shows nothing"
     assert inspector.check_golden() == 1
 
@@ -131,7 +131,7 @@ def test_golden_picture_prepared_otherwise_refuses(
 ) -> None:
     """An OpenCV that prepares pictures otherwise than the model was tested with is refused."""
     inspector = load_inspector(with_large_golden(repack), runtime=runtime)
-    monkeypatch.setattr(preprocess.cv2, "resize", rounds_otherwise(0.5, 1))
+    monkeypatch.setattr(cv2, "resize", rounds_otherwise(0.5, 1))
     with pytest.raises(RefusedError, match=r"golden/large\.png: 50% of its values are prepared"):
         inspector.check_golden()
 
