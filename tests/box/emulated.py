@@ -87,21 +87,13 @@ def _furnish(root: Path, processor: Processor) -> None:
     (root / "root/one.deb").unlink()
 
 
-def _pace(processor: Processor) -> tuple[str, ...]:
-    """How time passes: without help the machine's clock counts instructions (8 ns each), so that
-    its time-outs mean the same however busy this machine is, and waiting takes no time."""
-    if processor.quick:
-        return "-accel", "kvm"
-    return "-accel", "tcg,thread=single", "-icount", "shift=3,sleep=off"
-
-
 def _run(root: Path, disk: Path, processor: Processor) -> int:
     """Boots the disk and reads the console until the machine is off."""
     start = time.monotonic()
     machine = subprocess.Popen(
         [
             *(processor.emulator, *processor.machine),
-            *_pace(processor),
+            *("-accel", "kvm" if processor.quick else "tcg,thread=multi"),
             *("-smp", "2", "-m", "1536", "-display", "none"),
             *("-nic", "none", "-serial", "stdio", "-monitor", "none"),
             *("-kernel", str(sorted(root.glob("boot/vmlinuz-*"))[-1])),
