@@ -70,8 +70,8 @@ deb: ## a Debian package that needs no network to install: make deb ARCH=arm64
 test-box: ## the service in a new Debian that boots systemd (as root): make test-box SUITE=bookworm
 	$(PYTHON) -m tests.box $(or $(SUITE),bookworm)
 
-test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root, some minutes)
-	$(PYTHON) -m tests.box.emulated
+test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root): make test-box-qemu ARCH=arm64
+	$(PYTHON) -m tests.box.emulated $(ARCH)
 
 ROUNDS ?= 1000
 LEVEL  ?= strict

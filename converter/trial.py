@@ -153,7 +153,10 @@ def judge(trial: Trial, source: Source, exam: Exam, runner: Runner) -> Verdicts:
     chosen = choose_golden(trial.scores, labels, at)
     files = golden_files([test.samples[place] for place in chosen], source.input)
     pictures = np.stack(
-        [preprocess(decode_picture(file.content, file.name), source.input) for file in files]
+        [
+            preprocess(decode_picture(file.content, file.name), source.input, pinned=True)
+            for file in files
+        ]
     )
     before = exam.recipe.of_probabilities(source.probabilities(pictures))
     after = exam.recipe.of_rows(runner.rows(trial.made.tflite, pictures, source.file)[0])

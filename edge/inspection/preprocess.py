@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge.inspection.areamean import area_mean
 from edge.inspection.framing import Framing
 from edge.view import ViewConfig
 
@@ -66,14 +67,15 @@ class InputSpec(BaseModel):
         return self.height, self.width, self.channels
 
 
-def preprocess(pixels: Pixels, spec: InputSpec) -> Pixels:
+def preprocess(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
     """The model's input from a picture as the camera took it.
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
-    grey, 0 to 255: scaling to the network's range is inside the model. Raises PictureError when
+    grey, 0 to 255: scaling to the network's range is inside the model. `pinned`: slowly, but alike
+    on every processor, for golden pictures (edge/inspection/areamean.py). Raises PictureError when
     the picture is too small for the view.
     """
-    return shaped(viewed(pixels, spec), spec)
+    return shaped(viewed(pixels, spec), spec, pinned)
 
 
 def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
@@ -85,7 +87,7 @@ def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
     return picture
 
 
-def shaped(pixels: Pixels, spec: InputSpec) -> Pixels:
+def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
     """The model's input from what a view left of a picture: all steps of the recipe but its view.
 
     Arguments as `viewed` returns them, result as of `preprocess`. For the daemon, which has cut by
@@ -93,7 +95,7 @@ def shaped(pixels: Pixels, spec: InputSpec) -> Pixels:
     """
     if spec.region is not None:
         pixels = _crop(pixels, spec.region)
-    resized = _resize(pixels, spec.width, spec.height)
+    resized = _resize(pixels, spec.width, spec.height, pinned)
     if spec.colour == "grey":
         picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
     else:
@@ -111,11 +113,13 @@ def _crop(pixels: Pixels, region: tuple[float, float, float, float]) -> Pixels:
     return pixels[top:bottom, left:right]
 
 
-def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+def _resize(pixels: Pixels, width: int, height: int, pinned: bool) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     # Area averaging sees every pixel, so a thin scratch stays; it has no meaning when enlarging.
     shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
+    if shrinks and pinned:
+        return area_mean(pixels, width, height)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
 

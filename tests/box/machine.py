@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.box.processor import Processor
+
 PACKAGES = (
     "systemd,systemd-sysv,dbus,python3,python3-venv,make,ca-certificates,procps,"
     "mosquitto,mosquitto-clients"
@@ -37,21 +39,24 @@ def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
     return time.monotonic() - start
 
 
-def new_root(suite: str, root: Path, packages: str = PACKAGES) -> None:
+def new_root(
+    suite: str, root: Path, packages: str = PACKAGES, processor: Processor | None = None
+) -> None:
     """A fresh Debian below `root`, kept beside it as `root`.base for the next time.
 
-    Raises BoxError when apt names no mirror or debootstrap fails.
+    `processor`: another than this machine's. Raises BoxError when apt names no mirror or
+    debootstrap fails.
     """
     base = root.with_suffix(".base")
     if not (base / "complete").exists():
         shutil.rmtree(base, ignore_errors=True)
-        _debootstrap(suite, base, packages)
+        _debootstrap(suite, base, packages, processor)
         (base / "complete").touch()
     shutil.rmtree(root, ignore_errors=True)
     subprocess.run(["cp", "-a", str(base), str(root)], check=True)
 
 
-def _debootstrap(suite: str, base: Path, packages: str) -> None:
+def _debootstrap(suite: str, base: Path, packages: str, processor: Processor | None) -> None:
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"],
         capture_output=True,
@@ -61,17 +66,35 @@ def _debootstrap(suite: str, base: Path, packages: str) -> None:
     mirrors = [line.split()[0] for line in targets if line.endswith(" Debian")]
     if not mirrors:
         raise BoxError("apt names no Debian mirror; run: apt-get update")
-    made = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(base), mirrors[0]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise BoxError("debootstrap: " + made.stdout[-1000:] + made.stderr[-1000:])
+    command = ["debootstrap", "--variant=minbase", f"--include={packages}"]
+    if processor is None or not processor.foreign:
+        _run_debootstrap([*command, suite, str(base), mirrors[0]])
+    else:
+        foreign = ["--foreign", f"--arch={processor.arch}"]
+        _run_debootstrap([*command, *foreign, suite, str(base), mirrors[0]])
+        _small_initrd(base)
+        with processor.understood():
+            _run_debootstrap(["chroot", str(base), "/debootstrap/debootstrap", "--second-stage"])
     for file in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
         if Path(file).exists():  # how this machine reaches the outside
             shutil.copy(file, f"{base}{file}")
+
+
+def _small_initrd(base: Path) -> None:
+    """Only what finds the disk: copying all drivers takes an emulated processor half an hour."""
+    settings = {
+        "etc/initramfs-tools/conf.d/box": "MODULES=list\n",
+        "usr/share/initramfs-tools/modules.d/box": "virtio_pci\nvirtio_blk\ncrc32c_generic\next4\n",
+    }
+    for name, text in settings.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text)
+
+
+def _run_debootstrap(argv: list[str]) -> None:
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise BoxError("debootstrap: " + made.stdout[-1000:] + made.stderr[-1000:])
 
 
 class Box:

@@ -33,12 +33,19 @@ def make(root: Path) -> None:
     )
 
 
-def make_one(root: Path, name: str, *edits: tuple[str, str, str]) -> None:
-    """A package of this source, with `edits`, as /root/`name`.deb. Raises BoxError."""
+def make_one(root: Path, name: str, *edits: tuple[str, str, str], arch: str = "") -> None:
+    """A package of this source, with `edits`, as /root/`name`.deb. Raises BoxError.
+
+    `arch`: Debian's name of the processor it is for; "" for this machine's.
+    """
     tree = root / "root" / f"deb-{name}"
     plant.source_tree(root, tree.name, *edits)
     made = subprocess.run(
-        ["sh", "scripts/deb.sh"], cwd=tree, capture_output=True, text=True, check=False
+        ["sh", "scripts/deb.sh", *filter(None, [arch])],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if made.returncode:
         raise BoxError("make deb: " + made.stdout[-500:] + made.stderr[-1500:])

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,6 +93,47 @@ def test_golden_mismatch_refuses(repack: Repack, runtime: Runtime) -> None:
         inspector.check_golden()
     assert no.value.exit_code == EXIT_NO
     assert "model.interpreter" in str(no.value)
+
+
+def rounds_otherwise(share: float, off: int) -> Callable[..., NDArray[np.uint8]]:
+    """`cv2.resize` of a processor that rounds that share of all pixels otherwise, by `off`."""
+    ours = cv2.resize
+
+    def resize(*given: Any, **options: Any) -> NDArray[np.uint8]:
+        picture = np.asarray(ours(*given, **options), np.uint8)
+        flat = picture.reshape(-1, 3)
+        flat[: round(share * len(flat))] += np.uint8(off)
+        return picture
+
+    return resize
+
+
+def with_large_golden(repack: Repack) -> Path:
+    """A model whose one golden picture must be reduced to what the model takes, by 2.5."""
+    picture = cv2.imencode(".png", solid(120, side=40))[1].tobytes()
+    golden = (GoldenPicture(file="golden/large.png", label="ok", score=redness(120)),)
+    return repack(spec={"golden": golden}, golden={"golden/large.png": picture})
+
+
+def test_golden_pictures_hold_on_other_processors(
+    repack: Repack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where OpenCV rounds a few averages otherwise (ARM), the box takes the model all the same."""
+    inspector = load_inspector(with_large_golden(repack), runtime=runtime)
+    before = score(inspector, solid(120, side=40))
+    monkeypatch.setattr(cv2, "resize", rounds_otherwise(0.04, 60))
+    assert abs(score(inspector, solid(120, side=40)) - before) > STEP, "the test shows nothing"
+    assert inspector.check_golden() == 1
+
+
+def test_golden_picture_prepared_otherwise_refuses(
+    repack: Repack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An OpenCV that prepares pictures otherwise than the model was tested with is refused."""
+    inspector = load_inspector(with_large_golden(repack), runtime=runtime)
+    monkeypatch.setattr(cv2, "resize", rounds_otherwise(0.5, 1))
+    with pytest.raises(RefusedError, match=r"golden/large\.png: 50% of its values are prepared"):
+        inspector.check_golden()
 
 
 def test_golden_picture_that_is_missing(repack: Repack, runtime: Runtime) -> None:
