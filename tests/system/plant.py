@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,7 @@ class Plant:
     def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
         """Subscribes to everything the box says, and remembers it in order."""
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
+        self._bodies: dict[str, list[dict[str, Any]]] = defaultdict(list)  # by topic
         self.pictures: dict[str, bytes] = {}  # by id
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
@@ -183,6 +185,7 @@ class Plant:
                 return
             body = json.loads(message.payload)
             self.messages.append((message.topic, body, message.retain))
+            self._bodies[message.topic].append(body)
 
     def publish(self, topic: str, body: bytes, *, retain: bool = False) -> None:
         """Says something itself, QoS 1."""
@@ -191,7 +194,7 @@ class Plant:
     def bodies(self, name: str) -> list[dict[str, Any]]:
         """The bodies on `…/name`, in order of arrival."""
         with self._lock:
-            return [body for topic, body, _ in self.messages if topic == f"{BASE}/{name}"]
+            return list(self._bodies[f"{BASE}/{name}"])
 
     def results(self) -> dict[int, dict[str, Any]]:
         """The verdicts by seq, after checking that copies are copies and that ids are unique."""
