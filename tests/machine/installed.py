@@ -38,10 +38,6 @@ def furnish(root: Path) -> None:
     (root / "etc/fstab").write_text("/dev/vda / ext4 defaults 0 1\n")
     (root / "etc/modules-load.d/box.conf").write_text("virtio_net\nvivid\n")
     (root / "etc/modprobe.d/vivid.conf").write_text("options vivid n_devs=1 node_types=0x1\n")
-    watch = root / "usr/local/lib/watch/tests/machine"
-    watch.mkdir(parents=True)
-    for name in ("__init__.py", "machine/__init__.py", "machine/watch.py", "machine/digest.py"):
-        shutil.copy(plant.REPOSITORY / "tests" / name, watch.parent / name)
     (root / "etc/systemd/system/watch.service").write_text(_UNIT)
     box = Box(root, root.with_suffix(".console.log"))
     for n, name in enumerate(_VERSIONS):
@@ -58,15 +54,19 @@ def furnish(root: Path) -> None:
 
 
 def configure(root: Path, port: int) -> set[str]:
-    """The broker's port, two cameras, more time than on a board: emulated, all is twenty times
+    """watch.py of this working tree, and config.yaml: the broker's port, two cameras, more time than on a board: emulated, all is twenty times
     slower. Returns the SHA-256 of both config.yaml between which watch.py edits."""
     config, first = root / "etc/edge-inspect/config.yaml", root / "root/config.yaml"
     if not first.exists():
         shutil.copy2(config, first)
     config.write_bytes(first.read_bytes())
-    slowly = "timeout_s: 60", "open_timeout_s: 60", "width: 320", "height: 180"
+    watch = root / "usr/local/lib/watch/tests/machine"
+    watch.mkdir(parents=True, exist_ok=True)
+    for name in ("__init__.py", "machine/__init__.py", "machine/watch.py", "machine/digest.py"):
+        shutil.copy(plant.REPOSITORY / "tests" / name, watch.parent / name)
+    slowly = "timeout_s: 60", "open_timeout_s: 60", "width: 320", "height: 180", "fps: 5"
     camera = "\n    ".join(('"v4l2:/dev/video0"', *slowly))
-    second = '\n  - id: cam2\n    source: "test:"\n    width: 160\n    height: 120\n    fps: 10'
+    second = '\n  - id: cam2\n    source: "test:"\n    width: 160\n    height: 120\n    fps: 5'
     for old, new in (
         ('"v4l2:/dev/video0"    # better its name in /dev/v4l/by-id', camera + second),
         ("  deadline_ms: 2000 ", "  deadline_ms: 60000 "),

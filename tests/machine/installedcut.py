@@ -45,7 +45,8 @@ _ROUND = (
     "switched",
     "switch",
 )
-_DO = {"building": "upgrade", "switched": "upgrade", "installed": "upgrade"}
+_CHANGES = ("building", "switched", "switch")
+_DO = {"building": "upgrade", "switched": "upgrade"}
 
 
 @dataclass
@@ -139,6 +140,8 @@ def run(cuts: int, seed: int, disk: CachedDisk, command: list[str], box: "Outsid
             began = time.monotonic()
             do = _DO.get(kind, kind)
             words = f"systemd.show_status=false machine.do={do}"
+            if before in _CHANGES or kind == "off":
+                words += " machine.look=versions"
             machine = Machine(box.folder, command, box.folder / "disk", words)
             took, version, missing, there = "-", "-", 0, {}
             try:
@@ -176,8 +179,8 @@ def run(cuts: int, seed: int, disk: CachedDisk, command: list[str], box: "Outsid
                 f"| {kind}: {how} | {lost} of {total} |",
                 flush=True,
             )
-            # What was being edited may be either for as long as no boot has shown which.
-            before = "edit" if kind == "boot" and before == "edit" else kind
+            # What was cut in is looked at by the first boot that gets so far.
+            before = before if kind == "boot" and before in ("edit", *_CHANGES) else kind
     finally:
         server.close()
     received = {body["id"] for body in box.plant.bodies("result")}

@@ -47,13 +47,13 @@ def come_up() -> bool:
     return True
 
 
-def look() -> None:
-    """What a cut could have spoiled."""
+def look(*, versions: bool) -> None:
+    """What a cut could have spoiled; `versions`: each of their files too, which takes its time."""
     current = OPT / "current"
     say(f"version {current.readlink() if current.is_symlink() else '-'}")
     for name, path in (("config", CONFIG), ("model", MODEL)):
         say(f"sum {name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
-    for version in OPT.iterdir():
+    for version in OPT.iterdir() if versions else ():
         if not version.is_symlink() and (version / "complete").exists():
             for file in torn(version):
                 say(f"torn {file}")
@@ -173,6 +173,7 @@ def off() -> None:
 def main() -> int:
     """Until the power is cut; 1 when the service does not come up."""
     words = Path("/proc/cmdline").read_text(encoding="utf-8").split()
+    versions = "machine.look=versions" in words
     todo = next(word.removeprefix(_WORD) for word in words if word.startswith(_WORD))
     with Path("/dev/ttyS1").open("wb", buffering=0) as serial:
         tty.setraw(serial.fileno())
@@ -182,7 +183,7 @@ def main() -> int:
         _run("systemctl", "status", "edge-inspect", "--no-pager")
         say("dead")
         return 1
-    look()
+    look(versions=versions)
     argv = [sys.executable, "-m", "tests.machine.watch", "read"]
     with subprocess.Popen(argv, user="edge-inspect", group="edge-inspect"):
         {"edit": edit, "switch": switch, "upgrade": upgrade, "off": off}.get(todo, _idle)()
