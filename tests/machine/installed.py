@@ -54,8 +54,9 @@ def furnish(root: Path) -> None:
 
 
 def configure(root: Path, port: int) -> set[str]:
-    """watch.py of this working tree, and config.yaml: the broker's port, two cameras, more time than on a board: emulated, all is twenty times
-    slower. Returns the SHA-256 of both config.yaml between which watch.py edits."""
+    """watch.py of this working tree, and config.yaml: the broker's port, two cameras, more time
+    than on a board, since emulated all is twenty times slower. Returns the SHA-256 of both
+    config.yaml between which watch.py edits."""
     config, first = root / "etc/edge-inspect/config.yaml", root / "root/config.yaml"
     if not first.exists():
         shutil.copy2(config, first)
