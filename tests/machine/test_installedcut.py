@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.installedcut import Facts, boots, compare
+from tests.machine.installedcut import Facts, boots, compare, slow
 from tests.machine.watch import torn
 
-WHOLE = ["normal 20.0", "version v", "sum config a", "sum model m", "mount rw,relatime", "all"]
+WHOLE = ["active 20.0", "version v", "sum config a", "sum model m", "mount rw,relatime", "all"]
 
 
 @pytest.fixture
@@ -21,7 +21,6 @@ def facts() -> Facts:
 @pytest.mark.parametrize(
     ("line", "instead", "wrong"),
     [
-        ("normal 20.0", "normal 61.0", "active after 61 s, normal are 20 s"),
         ("sum model m", "sum model x", "the model has changed"),
         ("sum config a", "sum config b", "config.yaml is neither the old one nor the new one"),
         ("mount rw,relatime", "mount ro,relatime", "the disk is mounted for reading only"),
@@ -32,6 +31,13 @@ def facts() -> Facts:
 def test_what_a_cut_spoils_is_named(facts: Facts, line: str, instead: str, wrong: str) -> None:
     """One sentence for each thing."""
     assert compare([instead if each == line else each for each in WHOLE], facts, "work") == [wrong]
+
+
+def test_a_boot_that_takes_much_longer_than_the_others_is_named() -> None:
+    """The first is not one after a cut."""
+    assert slow({1: 90.0, 2: 20.0, 4: 25.0, 5: 59.0}) == []
+    assert slow({1: 20.0, 2: 20.0, 4: 61.0}) == ["boot 4: active after 61 s, normal are 20 s"]
+    assert slow({}) == ["the service was never active"]
 
 
 def test_after_an_edit_the_new_config_is_right_and_a_third_is_not(facts: Facts) -> None:

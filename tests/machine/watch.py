@@ -2,7 +2,7 @@
 box came up, then every row of its outbox, and does what the power is to be cut in.
 
 Runs on Debian's own Python, so that it speaks also when the installation is broken; reads with
-SQLite alone. Lines: `normal SECONDS` (from power-on to active), `version`, `sum NAME HEX`, `torn
+SQLite alone. Lines: `active SECONDS` (since the kernel's start), `version`, `sum NAME HEX`, `torn
 FILE`, `mount`, `damage`, `all`, `row SEQ ID DIGEST`, `ready`, `phase NAME`, `dead`.
 """
 
@@ -43,7 +43,7 @@ def come_up() -> bool:
         if time.monotonic() > _ACTIVE_S:
             return False
         time.sleep(_PAUSE_S)
-    say(f"normal {int(shown('ActiveEnterTimestampMonotonic')) / 1e6:.1f}")
+    say(f"active {int(shown('ActiveEnterTimestampMonotonic')) / 1e6:.1f}")
     return True
 
 
