@@ -43,8 +43,8 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulated machine (Debian amd64, root)
 	$(SUDO) sh scripts/vivid.sh
 
-test-powercut: $(INSTALLED)-test mosquitto ## an emulated box loses its power 20 times in mid-write (Debian amd64, root)
-	$(SUDO) env PYTHON=$(abspath $(BIN))/python sh scripts/powercut.sh
+test-powercut: $(INSTALLED)-test mosquitto ## an emulated box loses its power 20 times in mid-write; BOX=1: an installed one (Debian amd64, root)
+	$(SUDO) env PYTHON=$(abspath $(BIN))/python sh scripts/powercut.sh $(if $(BOX),--installed)
 
 test-monitoring: $(INSTALLED)-test mosquitto ## Debian's Prometheus scrapes the daemon, and the alerts of docs/monitoring fire
 	@command -v promtool >/dev/null || { \

@@ -150,6 +150,8 @@ build() { # $1: the folder; complete or not there at all
   cp "$0" "$1/share/install.sh"
   basename "$1" | sed 's/-py[0-9.]*$//' >"$1/share/id"
   chmod 755 "$1/share/install.sh"
+  # A power cut must not leave `complete` on the disk and the program not.
+  sync -f "$1"
   touch "$1/complete"
   rm -rf "$scratch"
   trap - EXIT
@@ -158,6 +160,15 @@ build() { # $1: the folder; complete or not there at all
 constraints() { part constraints.txt; }
 # A file of ours: in the source by its path, in the Debian package beside this script.
 part() { if [ -e "$here/$(basename "$1")" ]; then say "$here/$(basename "$1")"; else say "$source/$1"; fi; }
+
+# Puts a file where it goes: whole or not at all, also when the power is cut meanwhile. install(1) alone
+# may leave an empty unit, and a box whose unit is empty stays dead.
+place() { # $1: options of install(1), $2: the file, $3: where it goes
+  # shellcheck disable=SC2086
+  install $1 "$2" "$3.part"
+  sync "$3.part"
+  mv "$3.part" "$3"
+}
 
 # --- user, configuration, data ------------------------------------------------------------------
 
@@ -179,7 +190,7 @@ make_folders() {
 # A configuration is never changed.
 put_config() { # $1: the new version's folder
   [ ! -e $CONFIG ] || return 0
-  install -m 640 -o root -g $USER_NAME "$1/share/config.yaml" $CONFIG
+  place "-m 640 -o root -g $USER_NAME" "$1/share/config.yaml" $CONFIG
   say "Wrote $CONFIG: set station, cameras and model there"
 }
 
@@ -187,7 +198,7 @@ put_config() { # $1: the new version's folder
 put_new_config() { # $1: the new version's folder, $2: the folder of the version before, or nothing
   if [ -z "$2" ] || ! cmp -s "$1/share/config.yaml" "$2/share/config.yaml"; then
     cmp -s "$1/share/config.yaml" $CONFIG && return 0
-    install -m 640 -o root -g $USER_NAME "$1/share/config.yaml" $CONFIG.new
+    place "-m 640 -o root -g $USER_NAME" "$1/share/config.yaml" $CONFIG.new
     say "Kept $CONFIG; what a new one would be is in $CONFIG.new"
   fi
 }
@@ -216,7 +227,7 @@ target() { if [ -e "$HOME_OF/$1/complete" ]; then readlink -f "$HOME_OF/$1"; fi;
 
 switch_to() { # $1: the version's folder
   point current "$1"
-  install -m 644 "$1/share/edge-inspect.service" $UNITS/edge-inspect.service
+  place "-m 644" "$1/share/edge-inspect.service" $UNITS/edge-inspect.service
   if systemd_runs; then systemctl daemon-reload; fi
 }
 
@@ -319,6 +330,7 @@ $refusal"
   if [ -n "$old" ] && [ "$old" != "$new" ]; then point previous "$old"; fi
   prune
   put_new_config "$new" "$old"
+  sync # what is said to be installed is so after a power cut too
   say "Installed $(basename "$new")"
   tell_state
 }
@@ -343,7 +355,7 @@ uninstall() {
   only_one
   if systemd_runs; then systemctl stop edge-inspect 2>/dev/null || true; fi
   systemctl -q disable edge-inspect 2>/dev/null || true
-  rm -f $UNITS/edge-inspect.service
+  rm -f $UNITS/edge-inspect.service $UNITS/edge-inspect.service.part
   if systemd_runs; then
     systemctl daemon-reload
     systemctl reset-failed edge-inspect 2>/dev/null || true

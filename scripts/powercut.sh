@@ -1,12 +1,19 @@
 #!/bin/sh
 # The power of an emulated box is cut in mid-write, 20 times: is all that was stored still there?
-#   sh scripts/powercut.sh [--cuts N] [--seed N] [--lying-disk]
+#   sh scripts/powercut.sh [--installed] [--cuts N] [--seed N] [--lying-disk]
+# --installed: not the program alone, but the Debian package in a box with systemd, also cut while it
+# boots, upgrades, changes versions and reloads (tests/machine/installedcut.py).
 # Needs root, a Debian machine, mosquitto and a Python with this project's test packages (PYTHON).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 me=powercut
 . "$here/scripts/machine.sh"
 machine_tools
+if [ "${1:-}" = --installed ]; then
+  shift
+  cd "$here"
+  exec "${PYTHON:-python3}" -m tests.machine.installedcut "$@"
+fi
 machine_root
 disk=$work/powercut.$$.ext4
 trap 'rm -f "$disk"' EXIT

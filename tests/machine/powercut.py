@@ -57,13 +57,13 @@ class Ledger:
 class Machine:
     """One life of the box."""
 
-    def __init__(self, folder: Path, command: list[str], disk: Path, port: int) -> None:
-        """Switches it on, with its cable pulled."""
+    def __init__(self, folder: Path, command: list[str], disk: Path, words: str) -> None:
+        """Switches it on, with its cable pulled. `words` go to the kernel."""
         self._report, self._monitor = folder / "report", folder / "monitor"
         for path in (self._report, self._monitor):
             path.unlink(missing_ok=True)
         self.console = folder / "console"
-        words = "root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0 init=/opt/init"
+        always = "root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0"
         self._process = subprocess.Popen(
             [
                 *command,
@@ -71,7 +71,7 @@ class Machine:
                 *("-drive", f"file=nbd+unix:///?socket={disk},format=raw,if=virtio"),
                 *("-serial", f"file:{self.console}", "-serial", f"file:{self._report}"),
                 *("-monitor", f"unix:{self._monitor},server=on,wait=off"),
-                *("-append", f"{words} machine.run=tests.machine.box machine.port={port}"),
+                *("-append", f"{always} {words}"),
             ],
             stdin=subprocess.DEVNULL,
         )
@@ -108,6 +108,10 @@ class Machine:
             time.sleep(0.1)
         return False
 
+    def is_on(self) -> bool:
+        """Whether it has power."""
+        return self._process.poll() is None
+
     def cut(self) -> None:
         """The power goes. May be called twice."""
         self._process.send_signal(signal.SIGKILL)
@@ -139,7 +143,8 @@ def run(
     try:
         for boot in range(1, cuts + 2):
             began = time.monotonic()
-            machine = Machine(folder, command, folder / "disk", broker.port)
+            words = f"init=/opt/init machine.run=tests.machine.box machine.port={broker.port}"
+            machine = Machine(folder, command, folder / "disk", words)
             try:
                 if not machine.wait():
                     said = machine.console.read_text(encoding="utf-8", errors="replace")[-3000:]
