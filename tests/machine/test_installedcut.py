@@ -75,6 +75,16 @@ def test_a_file_without_its_content_is_torn(version: Path, name: str) -> None:
     assert torn(version) == [str(path)]
 
 
+def test_of_two_lists_that_name_a_file_the_later_is_right(version: Path) -> None:
+    """pip leaves the list of an older package that it installs over; neither size is no file."""
+    (site,) = version.glob("lib/*/site-packages")
+    (site / "p-0.dist-info").mkdir()
+    (site / "p-0.dist-info/RECORD").write_text("p.py,sha256=y,9\n")
+    assert torn(version) == []
+    (site / "p.py").write_text("12")
+    assert torn(version) == [str(site / "p.py")]
+
+
 def test_an_empty_unit_is_torn(version: Path) -> None:
     """The copy that a change of versions puts into place."""
     (version / "share/edge-inspect.service").write_text("")
