@@ -1,0 +1,137 @@
+"""A box with a live camera, its broker and a plant, set up for trouble."""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import MODELS
+from tests.loss.proxy import Proxy
+from tests.system.mosquitto import Mosquitto, free_port
+from tests.system.plant import Daemon, Plant, wait_for
+
+_MORE = 25  # verdicts that must come while a trouble lasts
+
+
+@dataclass
+class Stage:
+    """A box with a live camera, its broker, and a plant that listens."""
+
+    folder: Path
+    outbox: Path | None = None
+    cameras: Sequence[dict[str, Any]] = ()
+    wrap: Callable[[list[str]], list[str]] = list
+    by_proxy: bool = False
+    seen: list[str] = field(default_factory=list)  # faults of health, as they came
+
+    def __enter__(self) -> "Stage":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.broker = Mosquitto(self.folder / "broker")
+        self.broker.start()
+        self.proxy = Proxy(self.broker.port) if self.by_proxy else None
+        self.plant = Plant(self.broker.port)
+        self.web = free_port()
+        camera = {"id": "top", "source": "test:", "fps": 20, "width": 64, "height": 48}
+        values: dict[str, Any] = {
+            "station": "line1",
+            "model": {"path": str(MODELS / "redness.tflite")},
+            "cameras": [camera],
+            "decision": {"deadline_ms": 60_000},
+            "mqtt": {"port": self.proxy.port if self.proxy else self.broker.port},
+            "web": {"enabled": True, "port": self.web},
+            "health": {"interval_s": 0.5},
+        }
+        if self.outbox is not None:
+            values["outbox"] = {"path": str(self.outbox)}
+        self.daemon = Daemon(self.folder, values)
+        if self.outbox is not None:
+            self.daemon.outbox = self.outbox
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.daemon.close()
+        self.plant.close()
+        if self.proxy is not None:
+            self.proxy.close()
+        self.broker.close()
+
+    def start(self) -> None:
+        """The daemon; returns when verdicts come."""
+        command = [sys.executable, "-m", "edge", "run", "-c", str(self.daemon.config)]
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.daemon.process = subprocess.Popen(self.wrap(command), stderr=log)
+        self.more(5)
+
+    def more(self, count: int = _MORE) -> None:
+        """Until so many more verdicts have come."""
+        before = len(self.plant.bodies("result"))
+
+        def came() -> bool:
+            self._alive()
+            return len(self.plant.bodies("result")) >= before + count
+
+        wait_for(came, f"{count} more verdicts")
+
+    def _alive(self) -> None:
+        if self.daemon.process is not None and self.daemon.process.poll() is not None:
+            code = self.daemon.process.returncode
+            raise AssertionError(f"the daemon has ended with {code}:\n{self.daemon.log}")
+
+    def told(self, words: str) -> str:
+        """Until `health` has a fault with these words: the fault."""
+        found: list[str] = []
+
+        def there() -> bool:
+            self._alive()
+            found[:] = [text for text in self.faults() if words in text]
+            return bool(found)
+
+        wait_for(there, f"a fault with {words!r}")
+        return found[0]
+
+    def untold(self, words: str) -> None:
+        """Until no fault has these words."""
+        wait_for(lambda: not any(words in text for text in self.faults()), f"no fault {words!r}")
+
+    def faults(self) -> list[str]:
+        """Of /healthz now."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/healthz", timeout=5) as got:
+                body = json.load(got)
+        except urllib.error.HTTPError as error:
+            body = json.load(error)
+        except OSError:
+            return []
+        found: list[str] = body["faults"]
+        return found
+
+    def logged(self, words: str) -> str:
+        """The first line of the log with these words."""
+        return next(line for line in self.daemon.log.splitlines() if words in line)[9:]
+
+    def lost(self) -> int:
+        """Stops the daemon: verdicts that were stored and that nobody has."""
+        if self.daemon.process is not None and self.daemon.process.poll() is None:
+            self.daemon.stop()
+        last = self.daemon.last_seq()
+        waiting = self.daemon.waiting()
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: len(self.plant.results()) + waiting >= last, "the last", 20)
+        given = set(range(1, last + 1))
+        skipped = _skipped(self.daemon.log)
+        return len(given - self.plant.results().keys() - skipped) - waiting
+
+
+def _skipped(log: str) -> set[int]:
+    """Numbers that the box said it left out, since it cannot know what a killed run gave."""
+    found: set[int] = set()
+    for first, last in re.findall(r"the numbers (\d+) to (\d+) are not used", log):
+        found |= set(range(int(first), int(last) + 1))
+    return found
