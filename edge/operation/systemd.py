@@ -5,6 +5,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+_PATIENCE_S = 1.0  # a socket that nobody empties must not hold up whoever notifies
+
 
 class Notifier:
     """Sends to the socket that systemd names; without systemd, does nothing."""
@@ -44,6 +46,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+                to.settimeout(_PATIENCE_S)
                 to.sendto(message.encode(), self._address)
         except OSError:
             return  # systemd's absence must never be our fault

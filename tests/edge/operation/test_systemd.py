@@ -39,6 +39,19 @@ def test_every_message_arrives_as_its_datagram(listener: tuple[socket.socket, st
     assert notifier.watchdog_s == 30
 
 
+def test_a_socket_that_nobody_reads_holds_nobody_up(
+    listener: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its queue is full, a message is given up after a moment."""
+    monkeypatch.setattr("edge.operation.systemd._PATIENCE_S", 0.05)
+    received, address = listener
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+    for _ in range(most + 20):
+        notifier.watchdog()
+    assert received.recv(200) == b"WATCHDOG=1"
+
+
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/no/such"}])
 def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
     """In a terminal, or when systemd has gone, notifying is no fault of ours."""
