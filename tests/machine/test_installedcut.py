@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.machine.installedcut import Facts, boots, compare, slow
-from tests.machine.watch import torn
+from tests.machine.watch import next_package, torn
 
 WHOLE = ["active 20.0", "version v", "sum config a", "sum model m", "mount rw,relatime", "all"]
 
@@ -97,3 +97,14 @@ def test_twenty_cuts_hold_each_moment_at_least_twice() -> None:
     assert kinds[-1] == "off"
     for kind in ("work", "boot", "edit", "switch", "building", "switched"):
         assert kinds.count(kind) >= 2, kind
+
+
+def test_an_upgrade_always_changes_something(tmp_path: Path) -> None:
+    """The package that runs already is never the one to be installed, also when all were."""
+    for name in ("one", "three", "two"):
+        (tmp_path / f"{name}.deb").touch()
+        (tmp_path / f"{name}.id").write_text(f"0.1-{name}\n")
+    all_of_them = {"0.1-one-py3.11", "0.1-two-py3.11", "0.1-three-py3.11"}
+    assert next_package(tmp_path, {"0.1-one-py3.11"}, "0.1-one-py3.11").stem == "three"
+    assert next_package(tmp_path, all_of_them, "0.1-one-py3.11").stem == "three"
+    assert next_package(tmp_path, all_of_them, "0.1-two-py3.11").stem == "one"

@@ -141,15 +141,13 @@ def switch() -> None:
 
 
 def upgrade() -> None:
-    """A package that is not installed, then the next."""
+    """A package that is not installed; when all are, one that is not the running one. Then the
+    next."""
     while True:
         there = {
             path.parent.name for path in OPT.glob("*/complete") if not path.parent.is_symlink()
         }
-        for package in sorted(Path("/root").glob("*.deb")):
-            known = package.with_suffix(".id").read_text(encoding="utf-8").strip()
-            if not any(name.startswith(known) for name in there):
-                break
+        package = next_package(Path("/root"), there, (OPT / "current").readlink().name)
         before: Path | None = (OPT / "current").readlink()
         say("phase building")
         with Path("/dev/ttyS0").open("wb") as console:
@@ -160,6 +158,17 @@ def upgrade() -> None:
                     before = None
                 time.sleep(0.02)
         say("phase installed" if dpkg.returncode == 0 else "phase refused")
+
+
+def next_package(folder: Path, there: set[str], current: str) -> Path:
+    """Of the packages in `folder` the first that is not `there`, else the first that is not
+    `current`; both are names of versions."""
+
+    def rank(package: Path) -> tuple[bool, bool]:
+        known = package.with_suffix(".id").read_text(encoding="utf-8").strip()
+        return current.startswith(known), any(name.startswith(known) for name in there)
+
+    return min(sorted(folder.glob("*.deb")), key=rank)
 
 
 def _run(*argv: str) -> None:
