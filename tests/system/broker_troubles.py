@@ -7,8 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ from edge.config import Config
 from edge.errors import EdgeInspectError
 from tests.conftest import MODELS
 from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, wait_for
+from tests.system.plant import Daemon, faults, wait_for
 
 _DAYS = {"good": ("20200101000000Z", "20400101000000Z")}
 _EXPIRED = ("20200101000000Z", "20210101000000Z")
@@ -202,7 +200,7 @@ def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
     found: list[str] = []
 
     def told() -> bool:
-        found[:] = [text for text in _faults(web) if text.startswith("broker: ")]
+        found[:] = [text for text in faults(web) if text.startswith("broker: ")]
         return any(trouble.expected in text for text in found)
 
     try:
@@ -213,18 +211,6 @@ def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
         return Said(check, ran.returncode, log[9:], fault)
     finally:
         daemon.close()
-
-
-def _faults(port: int) -> list[str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            body = answer.read()
-    except urllib.error.HTTPError as error:
-        body = error.read()
-    except OSError:
-        return []
-    found: list[str] = json.loads(body)["faults"]
-    return found
 
 
 def main() -> int:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +36,19 @@ def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEA
         if time.monotonic() > deadline:
             raise AssertionError(f"after {deadline_s:g} s still not: {what}")
         time.sleep(0.01)
+
+
+def faults(web: int) -> list[str]:
+    """What a daemon says of itself over HTTP at this port; nothing while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web}/healthz", timeout=5) as answer:
+            body = json.load(answer)
+    except urllib.error.HTTPError as error:  # 503: not healthy
+        body = json.load(error)
+    except OSError:
+        return []
+    found: list[str] = body["faults"]
+    return found
 
 
 def draw(path: Path, red: int) -> Path:

@@ -1,12 +1,9 @@
 """A box with a live camera, its broker and a plant, set up for trouble."""
 
 import contextlib
-import json
 import re
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import Any
 from tests.conftest import MODELS
 from tests.loss.proxy import Proxy
 from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, Plant, wait_for
+from tests.system.plant import Daemon, Plant, faults, wait_for
 
 _MORE = 25  # verdicts that must come while a trouble lasts
 
@@ -102,15 +99,7 @@ class Stage:
 
     def faults(self) -> list[str]:
         """Of /healthz now."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/healthz", timeout=5) as got:
-                body = json.load(got)
-        except urllib.error.HTTPError as error:
-            body = json.load(error)
-        except OSError:
-            return []
-        found: list[str] = body["faults"]
-        return found
+        return faults(self.web)
 
     def logged(self, words: str) -> str:
         """The first line of the log with these words."""

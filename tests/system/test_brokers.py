@@ -1,11 +1,8 @@
 """The daemon and real brokers: TLS with certificates, WebSockets, rights that come late, messages
 that are too large, a standby, a broker that hangs."""
 
-import json
 import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +13,7 @@ import pytest
 from tests.system.broker_troubles import make_authority, make_certificate
 from tests.system.conftest import MakeDaemon, MakePlant
 from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, Plant, draw_many, wait_for
+from tests.system.plant import Daemon, Plant, draw_many, faults, wait_for
 from tests.system.websocket_bridge import WebSocketBridge
 
 PARTS = 12
@@ -71,19 +68,6 @@ def site(make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path) -> Iter
     yield made
     for broker in made.brokers:
         broker.close()
-
-
-def faults(web: int) -> list[str]:
-    """What the box says of itself over HTTP."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{web}/healthz", timeout=5) as answer:
-            body = json.load(answer)
-    except urllib.error.HTTPError as error:
-        body = json.load(error)
-    except OSError:
-        return []
-    found: list[str] = body["faults"]
-    return found
 
 
 def asks_for_certificates(folder: Path, plain: int) -> tuple[str, ...]:
