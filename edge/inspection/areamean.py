@@ -1,9 +1,9 @@
 """Area averaging with every rounding pinned: the same on all processors, and slow.
 
-OpenCV's own differs: compiled for ARM it multiplies and adds in one step (fused, one rounding), for
-x86-64 in two, so that averages which lie half way between two grey levels fall to either side. That
-is one grey level in some thousandths of the pixels. Golden pictures are judged through this one, so
-that a box of either kind gives the score that the other was tested with.
+OpenCV's own differs between ARM and x86-64 by one grey level in some thousandths of the values,
+where averages lie half way between two levels. That was measured. The reason is probably that for
+ARM it multiplies and adds in one step (one rounding), for x86-64 in two. Golden pictures are judged
+through this one, so that a box of either kind gives the score that the other was tested with.
 """
 
 import math
