@@ -46,11 +46,12 @@ def input_for(recipe: Recipe) -> InputSpec:
     """What the recipe's network takes. Raises EdgeInspectError for what it cannot take."""
     usual = input_of(recipe.network, recipe.side)
     if recipe.colour not in (None, usual.colour):
-        if network(recipe.network).learned:
+        chosen = network(recipe.network)
+        if chosen.learned and not chosen.either:
             raise EdgeInspectError(
                 f"--colour {recipe.colour}: the weights that {recipe.network} brings expect three "
                 "channels (a grey picture is given as three equal ones); leave --colour out, or "
-                "take --network compact"
+                "take --network pretrained-small or compact"
             )
         channels = 1 if recipe.colour == "grey" else 3
         usual = usual.model_copy(update={"colour": recipe.colour, "channels": channels})
@@ -82,17 +83,17 @@ def look(data: Dataset, wanted: InputSpec) -> Seen:
 
 def choose_input(recipe: Recipe, seen: Seen) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with its colour decided, and the reasons for its input in sentences."""
-    brought = network(recipe.network).learned
+    chosen = network(recipe.network)
     reasons = []
     if recipe.colour is not None:
         reasons.append(f"colour as asked: {recipe.colour}")
-    elif brought:
-        reasons.append("RGB: the weights that it brings expect three channels")
-    elif recipe.network == "compact":
+    elif chosen.either:
         colour: Colour = "rgb" if seen.coloured > 0 else "grey"
         recipe = recipe.changed(colour=colour)
         share = f"{seen.coloured:.0%} of {seen.pictures} training pictures looked at have colour"
         reasons.append(f"{'RGB' if colour == 'rgb' else 'grey'}: {share}")
+    elif chosen.learned:
+        reasons.append("RGB: the weights that it brings expect three channels")
     else:
         reasons.append("RGB: as the plain CNN is defined")
     wanted = input_for(recipe)

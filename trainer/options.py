@@ -7,7 +7,7 @@ from edge.view import ViewConfig
 from trainer.recipe import Order, usual
 
 HUB = "keras:"
-NETWORKS = ("baseline", "compact", "pretrained", "auto", "one-class")
+NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "one-class")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,21 @@ class Recipe:
         return replace(self, **{name: value for name, value in fields.items() if value is not None})
 
 
+_LITE0 = Recipe(
+    network="pretrained",
+    epochs=16,  # with 8 and with 12, parts held out were still judged better each epoch
+    batch=16,
+    patience=8,
+    rate=4e-4,
+    head_rate=4e-4,  # the head is fitted already: more would throw that away
+    decay=1e-2,
+    warm_up=1,
+    cosine=True,
+    clip=5.0,
+    dropout=0.2,
+    average=0.99,
+)
+
 USUAL: dict[str, Recipe] = {
     "baseline": Recipe(variations=Variations(blur=False, noise=False)),
     "compact": Recipe(
@@ -67,20 +82,8 @@ USUAL: dict[str, Recipe] = {
         cosine=True,
         dropout=0.2,
     ),
-    "pretrained": Recipe(
-        network="pretrained",
-        epochs=16,  # with 8 and with 12, parts held out were still judged better each epoch
-        batch=16,
-        patience=8,
-        rate=4e-4,
-        head_rate=4e-4,  # the head is fitted already: more would throw that away
-        decay=1e-2,
-        warm_up=1,
-        cosine=True,
-        clip=5.0,
-        dropout=0.2,
-        average=0.99,
-    ),
+    "pretrained": _LITE0,
+    "pretrained-small": replace(_LITE0, network="pretrained-small"),
 }
 
 

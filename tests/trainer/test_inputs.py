@@ -15,7 +15,7 @@ from trainer.options import order_of
 from trainer.recipe import usual
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-COMPACT, LITE = usual("compact"), usual("pretrained")
+COMPACT, LITE, SMALL = usual("compact"), usual("pretrained"), usual("pretrained-small")
 
 
 def _repaint(root: Path, picture: NDArray[np.uint8], rng: np.random.Generator) -> None:
@@ -29,22 +29,24 @@ def _repaint(root: Path, picture: NDArray[np.uint8], rng: np.random.Generator) -
 
 
 def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
-    """Compact looks at grey where all pictures are grey, and at RGB where one has colour."""
+    """Networks that suit both look at grey where all pictures are grey, at RGB where one is not."""
     root = draw_dataset(6)
     rng = np.random.default_rng(0)
     _repaint(root, np.full((50, 50, 3), 90, np.uint8), rng)
-    recipe, why = choose_input(COMPACT, look(load_dataset(root), input_for(COMPACT)))
-    assert (recipe.colour, input_for(recipe).channels) == ("grey", 1)
-    assert why[0].startswith("grey: 0% of")
+    for either in (COMPACT, SMALL):
+        recipe, why = choose_input(either, look(load_dataset(root), input_for(either)))
+        assert (recipe.colour, input_for(recipe).channels) == ("grey", 1)
+        assert why[0].startswith("grey: 0% of")
     train = sorted((root / "train" / "ok").glob("*.png"))
     assert cv2.imwrite(str(train[0]), np.full((50, 50, 3), (20, 60, 200), np.uint8))
     kept = {sample.path for sample in load_dataset(root).of("train")}
     for path in train:
         if path in kept:
             assert cv2.imwrite(str(path), np.full((50, 50, 3), (20, 60, 200), np.uint8))
-    recipe, why = choose_input(COMPACT, look(load_dataset(root), input_for(COMPACT)))
-    assert (recipe.colour, input_for(recipe).channels) == ("rgb", 3)
-    assert why[0].startswith("RGB: ")
+    for either in (COMPACT, SMALL):
+        recipe, why = choose_input(either, look(load_dataset(root), input_for(either)))
+        assert (recipe.colour, input_for(recipe).channels) == ("rgb", 3)
+        assert why[0].startswith("RGB: ")
 
 
 def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
@@ -69,7 +71,7 @@ def test_the_size_says_what_is_lost() -> None:
 
 def test_weights_that_were_brought_take_three_channels() -> None:
     """Grey for a network with ImageNet's weights is refused with the mend."""
-    with pytest.raises(EdgeInspectError, match="--network compact"):
+    with pytest.raises(EdgeInspectError, match="--network pretrained-small or compact"):
         input_for(LITE.changed(colour="grey"))
     assert input_for(COMPACT.changed(colour="rgb")).shape == (128, 128, 3)
 

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError, ModelError
 from trainer.extra import extra, keras
+from trainer.inputs import input_for
 from trainer.networks import HEAD, NETWORKS, build_network, input_of
 from trainer.networks.cost import multiply_adds
 from trainer.networks.lite0 import PACKAGE, lite0_maps, read_lite0, set_lite0
 from trainer.networks.pretrained import untrained_lite0
+from trainer.networks.small import pretrained_small, untrained_small
 from trainer.networks.statedict import MAGIC, PROTOCOL, read_state_dict
+from trainer.recipe import usual
 
 # Made once with PyTorch 2.13 and the network code of efficientnet-lite-pytorch 0.1.0, in
 # evaluation mode, from `_pictures()` as (x - 127) / 128: pooled maps, and every 20th logit.
@@ -69,6 +72,34 @@ def test_compact_is_small_and_quick() -> None:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
+def test_the_small_pretrained_one_costs_what_the_plain_one_does() -> None:
+    """Fewer multiply-adds and fewer parameters than the baseline, at its size of picture."""
+    small, plain = untrained_small(input_of("pretrained-small"), 2), build_network("baseline", 2)
+    assert small.input_shape == plain.input_shape == (None, 64, 64, 3)
+    assert 10_000_000 < multiply_adds(small) <= multiply_adds(plain)
+    assert small.count_params() <= plain.count_params() / 3
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("require_tensorflow")
+def test_a_grey_picture_is_seen_as_three_equal_channels() -> None:
+    """With the weights of ImageNet the features of one channel are those of RGB, to 1e-4."""
+    _weights()
+    colour, grey = input_of("pretrained-small"), usual("pretrained-small").changed(colour="grey")
+    pictures = _pictures()[..., :1]
+    features = []
+    for spec, shown in ((colour, pictures.repeat(3, axis=3)), (input_for(grey), pictures)):
+        model = pretrained_small(spec.model_copy(update={"width": 128, "height": 128}), 2)
+        body = keras().Model(model.input, model.get_layer(HEAD).input)
+        features.append(np.asarray(body(shown.astype(np.float32))))
+    of_colour, of_grey = features
+    assert of_grey.shape == (3, 2 * (24 + 40 + 80))
+    assert np.abs(of_grey - of_colour).max() < 1e-4 * np.abs(of_colour).max()
+    assert of_colour.std(axis=0).max() > 0.1  # three pictures that differ
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("require_tensorflow")
 def test_multiply_adds_are_counted_by_hand() -> None:
     """A convolution costs its kernel at each place, a depthwise one likewise, a dense one once."""
     k = keras()
@@ -90,6 +121,7 @@ def test_every_network_ends_in_the_head() -> None:
     """Each ends in a dense softmax named `head`: what training and conversion rely on."""
     made: list[Any] = [build_network(name, 3) for name in ("baseline", "compact")]
     made.append(untrained_lite0(input_of("pretrained", 64), 3))
+    made.append(untrained_small(input_of("pretrained-small"), 3))
     assert len(made) == len(NETWORKS)
     for model in made:
         head = model.layers[-1]

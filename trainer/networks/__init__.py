@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
-from trainer.networks import baseline, compact, hub, pretrained
+from trainer.networks import baseline, compact, hub, pretrained, small
 from trainer.networks.terms import HEAD
 
 __all__ = ["HEAD", "NETWORKS", "Network", "build_network", "input_of"]
@@ -18,18 +18,21 @@ class Network:
     """The input a network takes, and what builds it from that input and the number of classes.
 
     `learned` says that it brings weights: its head is fitted first, and the statistics of its
-    batch normalisation stay as they are.
+    batch normalisation stay as they are. `either` says that it suits grey as well as RGB, and
+    takes what the pictures have.
     """
 
     input: InputSpec
     build: Callable[[InputSpec, int], Any]
     learned: bool = False
+    either: bool = False
 
 
 NETWORKS: dict[str, Network] = {
     "baseline": Network(baseline.INPUT, baseline.baseline),
-    "compact": Network(compact.INPUT, compact.compact),
+    "compact": Network(compact.INPUT, compact.compact, either=True),
     "pretrained": Network(pretrained.INPUT, pretrained.pretrained, learned=True),
+    "pretrained-small": Network(small.INPUT, small.pretrained_small, learned=True, either=True),
 }
 
 

@@ -62,9 +62,9 @@ BLOCKS = _blocks()
 def lite0_maps(picture: Any, last: int) -> dict[int, Any]:
     """The feature maps behind blocks 0 to `last`, by number, of a Keras tensor of raw pixels.
 
-    `picture` is float32, (n, height, width, 3), RGB, 0 to 255. Behind the last block, 15, comes
-    the layer of 1,280 channels, under number 16. Batch normalisation always uses ImageNet's
-    statistics, while training too: those of some hundred pictures are worse.
+    `picture` is float32, (n, height, width, 3), RGB, 0 to 255; one channel is grey. Behind the last
+    block, 15, comes the layer of 1,280 channels, under number 16. Batch normalisation always uses
+    ImageNet's statistics, while training too: those of some hundred pictures are worse.
     """
     layers = keras().layers
     x = layers.Rescaling(SCALE, OFFSET, name="scale")(picture)
@@ -105,12 +105,18 @@ def read_lite0(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def set_lite0(model: Any, state: dict[str, NDArray[Any]]) -> None:
-    """Sets arrays, by PyTorch's names, in the layers of `model`."""
+    """Sets arrays, by PyTorch's names, in the layers of `model`.
+
+    A stem of one channel gives what the original gives for three equal ones.
+    """
     ours = {"stem": "_conv_stem", "top": "_conv_head"}
     for layer in model.layers:
         place, _, role = layer.name.partition("_")
         if role == "conv":
-            layer.set_weights([_kernel(state[f"{ours[place]}.weight"])])
+            kernel = _kernel(state[f"{ours[place]}.weight"])
+            if place == "stem" and layer.kernel.shape[2] == 1:
+                kernel = kernel.sum(axis=2, keepdims=True)
+            layer.set_weights([kernel])
         elif role == "norm":
             layer.set_weights(_norm(state, "_bn0" if place == "stem" else "_bn1"))
         elif place.startswith("block") and place[5:].isdigit():

@@ -29,7 +29,11 @@ def pretrained(input_spec: InputSpec, classes: int) -> Any:
 
 
 def untrained_lite0(
-    input_spec: InputSpec, classes: int, last: int = LAST, tapped: tuple[int, ...] = TAPPED
+    input_spec: InputSpec,
+    classes: int,
+    last: int = LAST,
+    tapped: tuple[int, ...] = TAPPED,
+    name: str = "pretrained",
 ) -> Any:
     """The same with random weights, cut behind block `last`; 16 stands for the whole network."""
     library = keras()
@@ -42,4 +46,4 @@ def untrained_lite0(
         pooled.append(layers.GlobalMaxPooling2D(name=f"max{number}")(maps[number]))
     features = layers.Concatenate(name="features")(pooled)
     answer = layers.Dense(classes, activation="softmax", name=HEAD)(features)
-    return library.Model(entered, answer, name="pretrained")
+    return library.Model(entered, answer, name=name)
