@@ -11,7 +11,7 @@ from trainer.networks.lite0 import load_lite0
 from trainer.networks.pretrained import untrained_lite0
 
 # Blocks 0 to 2 are two thirds of the time, and their time grows with the pixels. At 96 pixels
-# it takes 2.3 times as long.
+# it takes 2.2 times as long.
 INPUT = InputSpec(width=64, height=64)
 LAST = 7
 TAPPED = (2, 4, 7)
