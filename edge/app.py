@@ -195,7 +195,7 @@ class Daemon:
         archive = self._archive
         if archive is not None:
             archive.keep(frame, verdict)
-        self._delivery.pictures.offer(frame.pixels, verdict)
+        self._delivery.pictures.offer(frame, verdict)
 
     def _read(self) -> Config:
         if self._path is None:
