@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader, State
 from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
@@ -24,14 +23,29 @@ from edge.operation.faults import (
     healthy,
     machine_faults,
 )
-from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine, MachineState
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
+from edge.verdict import Outcome
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 _SHOWN = 3  # faults in systemd's line
+
+
+class Counting(Protocol):
+    """What health asks of those who judge."""
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many verdicts of each outcome."""
+
+    @property
+    def beat(self) -> float:
+        """When they last made progress, monotonic seconds."""
+
+    def replaced(self, camera: str) -> int:
+        """How many frames of a camera were replaced before they were judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +53,8 @@ class Parts:
     """The running parts that health looks at."""
 
     readers: Mapping[str, Reader]
-    mailbox: Mailbox
+    judging: Counting
     latencies: Latencies
-    judging: Judging
     writer: OutboxWriter
     publisher: Publisher
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # of cameras with a trigger
@@ -139,7 +152,7 @@ class Health:
                     "fps": fps.get(reader.id, 0.0),
                     "last_frame_age_s": _rounded(reader.last_frame_age_s()),
                     "frames": reader.frames,
-                    "skipped": parts.mailbox.replaced(reader.id) + reader.passed_over,
+                    "skipped": parts.judging.replaced(reader.id) + reader.passed_over,
                     "repeated": reader.repeated,
                     "frozen": reader.frozen,
                     "distrusted": reader.distrusted,
