@@ -199,7 +199,10 @@ class Judge:
             at = lowered(self.inspector.thresholds, before, self._hysteresis)
             judgements = [finding.judgements[name] for finding in findings]
             rule_name = trigger.rule_name if part is not None else "single"
-            one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
+            if rule_name == "single" and at is self.inspector.thresholds:
+                (one,) = judgements  # the usual case: judged by these thresholds already
+            else:
+                one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
             found[name] = one, at
         of_regions: dict[str, float] = {}
         if framing.worst_decides:
