@@ -124,6 +124,7 @@ class Daemon:
             self._picture_desk,
             self._reloader,
             self._open_parts,
+            lambda: self._line.parity,
         )
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)

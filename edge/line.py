@@ -22,6 +22,7 @@ from edge.modelside import judge_from
 from edge.operation.changes import Changes
 from edge.operation.judge import Judge
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
 from edge.operation.workers import Worker, Workers
 from edge.part import Part
@@ -55,6 +56,7 @@ class Line:
         self.trackers: Roster[Tracker] = Roster()
         self.readers: Roster[Reader] = Roster()
         self.latencies = Latencies()
+        self.parity = Parity()
         self.on_parts: Callable[[], None] = lambda: None
         self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment, self._receipts, self._factory = environment, receipts, factory
@@ -94,6 +96,8 @@ class Line:
         except EdgeInspectError:
             self._put_back(old, gone)
             raise
+        if inspector is not self.inspector:
+            self.parity = Parity()
         judges = [
             self._judge(config, self._another(worker, inspector)) for worker in self.workers.all
         ]
@@ -182,6 +186,7 @@ class Line:
             config.decision.deadline_ms,
             latencies=self.latencies,
             on_bad_picture=self._bad_picture,
+            parity=self.parity,
         )
 
     def _bad_picture(self, camera: str, why: str, kind: FaultKind) -> None:

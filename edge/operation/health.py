@@ -1,7 +1,7 @@
 """How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -19,12 +19,14 @@ from edge.operation.faults import (
     Fault,
     camera_faults,
     config_faults,
+    decoding_faults,
     delivery_faults,
     healthy,
     machine_faults,
 )
 from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine, MachineState
+from edge.operation.parity import Parity
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
 from edge.verdict import Outcome
@@ -63,6 +65,7 @@ class Parts:
     picture_desk: PictureDesk | None = None
     reloader: Reloader | None = None
     open_parts: OpenParts | None = None
+    parity: Callable[[], Parity] = Parity  # of the model that judges now
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Health:
             },
             "latency_ms": parts.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
+            "decoding": _decoding(parts.parity()),
             "requests": _requests(parts.requests),
             "pictures": _pictures(parts.pictures),
             "broker": {
@@ -216,6 +220,7 @@ class Health:
             "" if parts.open_parts is None else parts.open_parts.fault,
             parts.publisher.faults(),
         )
+        yield from decoding_faults(parts.parity().trouble)
         yield from machine_faults(machine)
 
     @staticmethod
@@ -241,6 +246,10 @@ def _trigger(tracker: Tracker | None) -> dict[str, Any]:
         "open": tracker.open,
         "unused": tracker.unused,
     }
+
+
+def _decoding(parity: Parity) -> dict[str, Any]:
+    return {"compared": parity.compared, "flips": parity.flips, "reduced": parity.holds}
 
 
 def _requests(requests: Requests | None) -> dict[str, int]:

@@ -14,6 +14,7 @@ from edge.inspection.decision import Judgement, Thresholds, combine, lowered
 from edge.inspection.framing import Framing, Pixels
 from edge.inspection.inspector import Inspector
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.part import Part
 from edge.picture import Encoded
 from edge.triggering import TriggerConfig
@@ -82,12 +83,15 @@ class Judge:
         hysteresis: float = 0.0,
         latencies: Latencies | None = None,
         on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+        parity: Parity | None = None,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
         `manners` by camera; a camera that is not there is seen as the model was
         trained, and judged frame by frame. `hysteresis` is in units of score, see `lowered`.
         `latencies`: where to count on. `on_bad_picture` hears of pictures that came encoded and
-        proved damaged, or unfit for the view."""
+        proved damaged, or unfit for the view. `parity` compares reduced
+        pictures with whole ones."""
+        self._parity = parity or Parity()
         self._on_bad_picture = on_bad_picture
         self.inspector = inspector
         self.latencies = latencies or Latencies()
@@ -116,6 +120,8 @@ class Judge:
     def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
         """As much of a picture as is judged of this camera's, as `Inspector.decode` returns it.
         Raises PictureError."""
+        if not self._parity.holds:
+            return picture.decode()
         return self.inspector.decode(picture, self._manner(camera).framing)
 
     def look(self, frame: Frame) -> Finding:
@@ -136,6 +142,8 @@ class Judge:
             pictures = {name: inspector.prepare(p, reduced) for name, p in regions.items()}
             prepared = self._environment.tick()
             judgements = {name: inspector.judge(p) for name, p in pictures.items()}
+            if reduced > 1 and frame.encoded is not None and self._parity.due():
+                judgements = self._compared(frame.camera, frame.encoded, judgements)
         except PictureError as error:
             if frame.encoded is not None:
                 kind: FaultKind = "unfit" if width else "decode"
@@ -152,6 +160,15 @@ class Judge:
         self.latencies.add("prepare", (prepared - decoded) * 1000)
         self.latencies.add("inference", (done - prepared) * 1000)
         return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+
+    def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
+        """The judgements of the whole picture, which are the ones that count."""
+        inspector = self.inspector
+        regions = self._manner(camera).framing.cut(picture.decode()[0])
+        whole = {name: inspector.judge(inspector.prepare(p)) for name, p in regions.items()}
+        for name, judgement in whole.items():
+            self._parity.note(camera, reduced[name], judgement)
+        return whole
 
     def conclude(
         self,
