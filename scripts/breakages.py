@@ -179,7 +179,7 @@ BREAKAGES = [
     Breakage(
         "what the camera's view has cut is cut again",
         "edge/inspection/inspector.py",
-        "return shaped(pixels, self.input)",
+        "return shaped(pixels, self.input, reduced=reduced)",
         "return preprocess(pixels, self.input)",
         "tests/edge/inspection/test_model_view.py",
     ),
