@@ -1,0 +1,108 @@
+"""The bare work of a frame, as the limit: one thread that decodes, prepares and runs the model by
+the daemon's own functions, and does nothing else. In a process of its own:
+
+    python -m edge.bench.bare '{"config": …, "format": "jpeg", "files": […], "seconds": 2, …}'
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bench.child import Answer, answer
+from edge.bench.figures import spread
+from edge.configfile import load_config
+from edge.inspection.inspector import Inspector
+from edge.inspection.preprocess import viewed
+from edge.modelside import inspector_from
+from edge.picture import decode_picture
+
+Pixels = NDArray[np.uint8]
+Decode = Callable[[bytes], Pixels]
+_WARM = 5
+
+
+def decode_jpeg(data: bytes, inspector: Inspector) -> Pixels:  # noqa: ARG001  the model says how much of a picture it needs
+    """As the daemon decodes a JPEG: uint8, (height, width, 3), BGR. The one line to change when
+    the daemon's way changes."""
+    return decode_picture(data, "bench")
+
+
+def decode_yuyv(data: bytes, width: int, height: int) -> Pixels:
+    """As OpenCV's V4L2 driver does: uint8, (height, width, 3), BGR, from two bytes a pixel."""
+    raw = np.frombuffer(data, np.uint8).reshape(height, width, 2)
+    return np.asarray(cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_YUYV), np.uint8)
+
+
+def work(request: dict[str, Any]) -> Answer:
+    """Answers frames, seconds, CPU seconds and the percentiles of each stage in ms. `rate` null:
+    as fast as it goes. With no files it only loads the model. Raises EdgeInspectError."""
+    inspector = inspector_from(load_config(Path(request["config"])))
+    said: Answer = {
+        "runtime": inspector.runtime,
+        "model": f"{inspector.identity.name} {inspector.identity.version}",
+        "input": list(inspector.input.shape),
+    }
+    if not request.get("files"):
+        return said
+    cv2.setNumThreads(1)  # one thread
+    decode, data = _decoder(request, inspector)
+    return said | _loop(request, inspector, decode, data)
+
+
+def _decoder(request: dict[str, Any], inspector: Inspector) -> tuple[Decode, list[bytes]]:
+    if request["format"] == "jpeg":
+        return (
+            lambda data: decode_jpeg(data, inspector),
+            [Path(file).read_bytes() for file in request["files"]],
+        )
+    width, height = int(request["width"]), int(request["height"])
+    whole, size = Path(request["files"][0]).read_bytes(), 2 * width * height
+    data = [whole[at : at + size] for at in range(0, len(whole), size)]
+    return lambda raw: decode_yuyv(raw, width, height), data
+
+
+def _loop(
+    request: dict[str, Any], inspector: Inspector, decode: Decode, data: list[bytes]
+) -> Answer:
+    rate = request.get("rate")
+    interval, spec = 1 / rate if rate else 0.0, inspector.input
+    stages: dict[str, list[float]] = {"decode": [], "prepare": [], "invoke": []}
+    for number in range(_WARM):
+        inspector.classify(inspector.prepare(viewed(decode(data[number % len(data)]), spec)))
+    tick = time.perf_counter
+    start, cpu = tick(), time.process_time()
+    end, due, number = start + float(request["seconds"]), start, 0
+    while tick() < end:
+        if rate:
+            time.sleep(max(0.0, due - tick()))
+            due += interval
+        begun = tick()
+        pixels = decode(data[number % len(data)])
+        decoded = tick()
+        picture = inspector.prepare(viewed(pixels, spec))
+        prepared = tick()
+        inspector.classify(picture)
+        done = tick()
+        stages["decode"].append((decoded - begun) * 1000)
+        stages["prepare"].append((prepared - decoded) * 1000)
+        stages["invoke"].append((done - prepared) * 1000)
+        number += 1
+    wall_s, cpu_s = tick() - start, time.process_time() - cpu
+    totals = [sum(times) for times in zip(*stages.values())]
+    return {
+        "frames": number,
+        "seconds": wall_s,
+        "cpu_s": cpu_s,
+        "stages_ms": {name: spread(times) for name, times in stages.items()},
+        "frame_ms": spread(totals),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(answer(work))
