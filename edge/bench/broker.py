@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -101,12 +102,10 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 def _serve(port: int) -> int:
     """The embedded broker, until it is killed."""
     from edge.delivery.embedded import EmbeddedBroker
-    from edge.environment import Stop
 
     broker = EmbeddedBroker("127.0.0.1", port)
     broker.start()
-    while not Stop().wait(3600):
-        pass
+    signal.pause()
     return EXIT_DONE
 
 

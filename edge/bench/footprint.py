@@ -4,7 +4,6 @@ CPU and wake-ups when there is nothing to judge."""
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -81,14 +80,13 @@ def _memory(stand: Stand, count: int, number: int) -> Run:
             if time.monotonic() > until:
                 raise InvalidRunError(f"{count} cameras did not all become live")
             time.sleep(_LOOK_S)
-        use = box.tree.memory()
+        alone = box.tree.memory().alone
         _refuse_errors(stand.listener.heard)
     steady = [mb for at, mb in looks if at >= steady_from]
     return {
         "steady_mb": median(steady),
-        "steady_alone_mb": use.alone,
+        "steady_alone_mb": alone,
         "peak_mb": max(mb for _, mb in looks),
-        "at_the_end": asdict(use),
     }
 
 
@@ -188,5 +186,4 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 def _refuse_errors(heard: list[Hearing]) -> None:
     if heard and heard[-1].errors:
-        faults = "; ".join(heard[-1].body["faults"]) or "none now"
-        raise InvalidRunError(f"{heard[-1].errors} verdicts were errors; faults: {faults}")
+        raise InvalidRunError(heard[-1].what_went_wrong)

@@ -27,7 +27,7 @@ Source = Literal["http", "folder"]
 SOURCES: tuple[Source, ...] = ("http", "folder")
 _PATIENCE_S = 120.0
 _WARM = 5  # the first verdicts of a new process
-_FAR_S = 0.08  # captured_at and the moment of sending differ by less, or they are of two pictures
+_BEFORE_S = 0.02  # the camera's process may see the last byte before the server's thread runs on
 
 
 def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
@@ -122,10 +122,8 @@ def matched(stamps: list[Stamp], sent: list[Sent]) -> list[tuple[float, int]]:
     for stamp in stamps:
         body = _judged(stamp)
         captured = datetime.datetime.fromisoformat(body["captured_at"]).timestamp()
-        after = bisect.bisect(times, captured)
-        near = [number for number in (after - 1, after) if 0 <= number < len(sent)]
-        number = min(near, key=lambda n: abs(times[n] - captured))
-        if abs(times[number] - captured) > _FAR_S or (found and found[-1][1] >= number):
+        number = bisect.bisect(times, captured + _BEFORE_S) - 1
+        if number < 0 or (found and found[-1][1] >= number):
             raise InvalidRunError("a verdict came whose picture cannot be told")
         found.append(((stamp.at - sent[number].tick) * 1000, number))
     return found

@@ -42,6 +42,16 @@ class Hearing:
         return int(self.body["verdicts"]["error"]) + int(self.body["outbox"]["dropped"])
 
     @property
+    def what_went_wrong(self) -> str:
+        """The errors as a sentence's end, with what the daemon says of them."""
+        said = list(self.body["faults"])
+        for name, camera in self.body["cameras"].items():
+            doubts = [f"{count} {kind}" for kind, count in camera["distrusted"].items() if count]
+            said += [f"camera {name}: {', '.join(doubts)}"] if doubts else []
+        why = "; ".join(said) or "perhaps decision.deadline_ms passed: is the machine busy?"
+        return f"{self.errors} verdicts were errors or dropped ({why})"
+
+    @property
     def frames(self) -> int:
         """Looks of all cameras."""
         return sum(camera["frames"] for camera in self.body["cameras"].values())

@@ -172,10 +172,7 @@ def steady(heard: list[Hearing], frames: int | None) -> Run:
     """
     last = heard[-1]
     if last.errors:
-        raise InvalidRunError(
-            f"{last.errors} verdicts were errors or dropped; "
-            f"faults: {'; '.join(last.body['faults']) or 'none now'}"
-        )
+        raise InvalidRunError(last.what_went_wrong)
     if frames is not None and not (last.frames == last.verdicts == last.acked == frames):
         raise InvalidRunError(
             f"of {frames} pictures {last.frames} were read, {last.verdicts} judged, "
