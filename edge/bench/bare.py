@@ -17,24 +17,25 @@ from numpy.typing import NDArray
 from edge.bench.child import Answer, answer
 from edge.bench.figures import spread
 from edge.configfile import load_config
+from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
-from edge.inspection.preprocess import viewed
 from edge.modelside import inspector_from
-from edge.picture import decode_picture
+from edge.picture import examine_picture
+from edge.view import ViewConfig
 
 Pixels = NDArray[np.uint8]
-Decode = Callable[[bytes], Pixels]
+Decode = Callable[[bytes], tuple[Pixels, int]]
 _WARM = 5
 
 
-def decode_jpeg(data: bytes, inspector: Inspector) -> Pixels:  # noqa: ARG001  the model says how much of a picture it needs
-    """As the daemon decodes a JPEG: uint8, (height, width, 3), BGR. The one line to change when
-    the daemon's way changes."""
-    return decode_picture(data, "bench")
+def decode_jpeg(data: bytes, inspector: Inspector, framing: Framing) -> tuple[Pixels, int]:
+    """As the daemon decodes a JPEG for this model: uint8, (height, width, 3), BGR, and by what both
+    sides were divided."""
+    return inspector.decode(examine_picture(data, "bench"), framing)
 
 
 def decode_yuyv(data: bytes, width: int, height: int) -> Pixels:
-    """As OpenCV's V4L2 driver does: uint8, (height, width, 3), BGR, from two bytes a pixel."""
+    """As OpenCV's V4L2 capture does: uint8, (height, width, 3), BGR, from two bytes a pixel."""
     raw = np.frombuffer(data, np.uint8).reshape(height, width, 2)
     return np.asarray(cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_YUYV), np.uint8)
 
@@ -51,47 +52,50 @@ def work(request: dict[str, Any]) -> Answer:
     if not request.get("files"):
         return said
     cv2.setNumThreads(1)  # one thread
-    decode, data = _decoder(request, inspector)
-    return said | _loop(request, inspector, decode, data)
+    return said | _loop(request, inspector)
 
 
-def _decoder(request: dict[str, Any], inspector: Inspector) -> tuple[Decode, list[bytes]]:
+def _decoder(
+    request: dict[str, Any], inspector: Inspector, framing: Framing
+) -> tuple[Decode, list[bytes]]:
     if request["format"] == "jpeg":
         return (
-            lambda data: decode_jpeg(data, inspector),
+            lambda data: decode_jpeg(data, inspector, framing),
             [Path(file).read_bytes() for file in request["files"]],
         )
     width, height = int(request["width"]), int(request["height"])
     whole, size = Path(request["files"][0]).read_bytes(), 2 * width * height
     data = [whole[at : at + size] for at in range(0, len(whole), size)]
-    return lambda raw: decode_yuyv(raw, width, height), data
+    return lambda raw: (decode_yuyv(raw, width, height), 1), data
 
 
-def _loop(
-    request: dict[str, Any], inspector: Inspector, decode: Decode, data: list[bytes]
-) -> Answer:
+def _loop(request: dict[str, Any], inspector: Inspector) -> Answer:
+    framing = Framing(inspector.input.view or ViewConfig())
+    decode, data = _decoder(request, inspector, framing)
     rate = request.get("rate")
-    interval, spec = 1 / rate if rate else 0.0, inspector.input
+    interval, tick = 1 / rate if rate else 0.0, time.perf_counter
     stages: dict[str, list[float]] = {"decode": [], "prepare": [], "invoke": []}
-    for number in range(_WARM):
-        inspector.classify(inspector.prepare(viewed(decode(data[number % len(data)]), spec)))
-    tick = time.perf_counter
-    start, cpu = tick(), time.process_time()
-    end, due, number = start + float(request["seconds"]), start, 0
-    while tick() < end:
-        if rate:
+    start = end = due = cpu = 0.0
+    number, reduced = -_WARM, 1
+    while number < 0 or tick() < end:
+        if number == 0:
+            start = due = tick()
+            end, cpu = start + float(request["seconds"]), time.process_time()
+        if rate and number >= 0:
             time.sleep(max(0.0, due - tick()))
             due += interval
         begun = tick()
-        pixels = decode(data[number % len(data)])
+        pixels, reduced = decode(data[number % len(data)])
         decoded = tick()
-        picture = inspector.prepare(viewed(pixels, spec))
+        (cut,) = framing.cut(pixels, reduced).values()
+        picture = inspector.prepare(cut, reduced)
         prepared = tick()
         inspector.classify(picture)
         done = tick()
-        stages["decode"].append((decoded - begun) * 1000)
-        stages["prepare"].append((prepared - decoded) * 1000)
-        stages["invoke"].append((done - prepared) * 1000)
+        if number >= 0:
+            stages["decode"].append((decoded - begun) * 1000)
+            stages["prepare"].append((prepared - decoded) * 1000)
+            stages["invoke"].append((done - prepared) * 1000)
         number += 1
     wall_s, cpu_s = tick() - start, time.process_time() - cpu
     totals = [sum(times) for times in zip(*stages.values())]
@@ -99,6 +103,7 @@ def _loop(
         "frames": number,
         "seconds": wall_s,
         "cpu_s": cpu_s,
+        "reduced": reduced,
         "stages_ms": {name: spread(times) for name, times in stages.items()},
         "frame_ms": spread(totals),
     }

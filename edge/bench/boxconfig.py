@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from edge.config import Config, ModelConfig
+from edge.config import Config
 from edge.terms import Durability, Runtime
 
 STATION = "bench"
@@ -17,19 +17,13 @@ _PINS = {"alarm", "outputs"}  # of decision: wires of the plant, not part of a v
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What differs between measurements. `workers` 1 leaves the key out; `health_s` None leaves
-    the user's interval."""
+    """What differs between measurements. None leaves what the user's configuration says."""
 
     cameras: tuple[dict[str, Any], ...]
     interpreter: Runtime
-    workers: int = 1
+    workers: int | None = None
     durability: Durability | None = None
     health_s: float | None = QUICKEST_S
-
-
-def knows_workers() -> bool:
-    """Whether this version can judge with several workers (`model.workers`)."""
-    return "workers" in ModelConfig.model_fields
 
 
 def result_topic(config: Config) -> str:
@@ -43,8 +37,7 @@ def write_box_config(
     """Writes config.yaml into `folder`. `port` is the broker's, `outbox` the file of verdicts."""
     model = config.model.model_dump(mode="json", exclude_unset=True)
     model["interpreter"] = setting.interpreter
-    model.pop("workers", None)
-    if setting.workers > 1 or knows_workers():
+    if setting.workers is not None:
         model["workers"] = setting.workers
     decision = config.decision.model_dump(mode="json", exclude_unset=True)
     kept = config.outbox.model_dump(mode="json", exclude_unset=True)

@@ -56,11 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="the stages as an .svg")
 
 
-def plan_from(
-    arguments: argparse.Namespace, wanted: Runtime, most_workers: int | None = None
-) -> Plan:
-    """The plan that the options ask for. `wanted` is model.interpreter of config.yaml,
-    `most_workers` how many this version can have. Raises EdgeInspectError with the option."""
+def plan_from(arguments: argparse.Namespace, wanted: Runtime) -> Plan:
+    """The plan that the options ask for. `wanted` is model.interpreter of config.yaml. Raises
+    EdgeInspectError with the option."""
     plan = Plan(rounds=5, seconds=3.0, sizes=tuple(SIZES))
     if arguments.quick:
         plan = replace(plan, **_QUICK)  # type: ignore[arg-type]  # a table of its fields
@@ -83,7 +81,7 @@ def plan_from(
     interpreters, notes = _interpreters(arguments.interpreters, wanted)
     return replace(
         plan,
-        workers=_workers(arguments.workers, most_workers or 1),
+        workers=_workers(arguments.workers),
         interpreters=interpreters,
         notes=notes,
     )
@@ -115,18 +113,16 @@ def _refuse_unwritable(arguments: argparse.Namespace) -> None:
             raise EdgeInspectError(f"{option} {path}: its folder cannot be written; name another")
 
 
-def _workers(said: str, most: int) -> tuple[int, ...]:
-    cores = len(os.sched_getaffinity(0))
+def _workers(said: str) -> tuple[int, ...]:
     if said == "auto":
-        top = min(cores, most)
-        return tuple(sorted({n for n in (1, 2, 4, 8, top) if n <= top}))
-    numbers = said.split(",")
-    if not all(n.strip().isdigit() and 1 <= int(n) <= _MOST_WORKERS for n in numbers):
-        raise EdgeInspectError(f"--workers: must be numbers like 1,2 (got {said!r})")
-    found = tuple(sorted({int(n) for n in numbers}))
-    if found[-1] > most:
-        raise EdgeInspectError(f"--workers {found[-1]}: this version judges with {most} at most")
-    return found
+        cores = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        return tuple(sorted({n for n in (1, 2, 4, 8, cores) if n <= cores}))
+    numbers = [number.strip() for number in said.split(",")]
+    if not all(n.isdigit() and 1 <= int(n) <= _MOST_WORKERS for n in numbers):
+        raise EdgeInspectError(
+            f"--workers: must be numbers from 1 to {_MOST_WORKERS}, like 1,2 (got {said!r})"
+        )
+    return tuple(sorted({int(n) for n in numbers}))
 
 
 def _interpreters(said: str, wanted: Runtime) -> tuple[tuple[Runtime, ...], tuple[str, ...]]:

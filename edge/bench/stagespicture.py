@@ -34,8 +34,8 @@ def bars(cell: dict[str, Any]) -> list[Bar]:
     """Of one size: bare, daemon, plain script.
 
     Each is as long as its CPU milliseconds a frame. Stages are what was timed inside; what the
-    daemon does not time itself (decoding, in its cameras) is taken from the bare loop. `the rest`
-    is what is left.
+    daemon does not time itself (a camera's process decodes) is taken from the bare loop. `the
+    rest` is what is left.
     """
     if cell["bare"] is None:
         return []

@@ -47,8 +47,9 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
             rows.append((*first, "no valid run", *[""] * 6))
             continue
         bare = cell["bare"]
+        scale = f", decoded at 1/{cell['reduced']}" if cell["reduced"] > 1 else ""
         rows.append(
-            (*first, "bare loop", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
+            (*first, f"bare loop{scale}", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
         )
         for daemon in cell["daemon"]:
             workers = daemon["workers"]

@@ -48,6 +48,7 @@ class _Cell:
         self._size, self._form, self._interpreter = size, form, interpreter
         self._workers = stand.plan.workers if form == "jpeg" else (1,)
         self._fps: dict[int, float] = {}  # of the daemon, by workers, in the round before
+        self._reduced = 1  # by what both sides of a JPEG are divided when it is decoded
 
     def one_round(self, number: int) -> Run:
         """Bare, daemon, plain script, one after the other. Raises RefusedError."""
@@ -60,6 +61,7 @@ class _Cell:
             self._interpreter, self._pictures, format=self._form, seconds=seconds
         )
         found: Run = {"bare": _rates(bare), "daemon": {}, "by_hand": None}
+        self._reduced = bare["reduced"]
         for workers in self._workers:
             run = (
                 self._replayed(workers, found["bare"]["fps"])
@@ -131,6 +133,7 @@ class _Cell:
             "height": self._pictures.height,
             "format": self._form,
             "interpreter": self._interpreter,
+            "reduced": self._reduced,
             "bare": None,
             "by_hand": None,
             "daemon": [],
@@ -173,6 +176,11 @@ def steady(heard: list[Hearing], frames: int | None) -> Run:
     last = heard[-1]
     if last.errors:
         raise InvalidRunError(last.what_went_wrong)
+    if not last.body["decoding"]["reduced"]:
+        raise InvalidRunError(
+            "these pictures get other verdicts at reduced scale, so the daemon decoded them whole; "
+            "measure with --pictures of your cameras, or set model.decoding: whole"
+        )
     if frames is not None and not (last.frames == last.verdicts == last.acked == frames):
         raise InvalidRunError(
             f"of {frames} pictures {last.frames} were read, {last.verdicts} judged, "

@@ -5,7 +5,6 @@ import json
 import sys
 from pathlib import Path
 
-from edge.bench.boxconfig import knows_workers
 from edge.bench.options import plan_from
 from edge.bench.report import run
 from edge.bench.stagespicture import draw
@@ -14,15 +13,13 @@ from edge.bench.table import table
 from edge.configfile import load_config
 from edge.errors import EXIT_DONE, EXIT_NO
 
-_MOST_WORKERS = 16
-
 
 def bench(arguments: argparse.Namespace) -> int:
     """Measures, prints the tables, writes what is asked for. Exit code 1 when a run was no
     measurement. Raises EdgeInspectError."""
     config_path: Path = arguments.config
     config = load_config(config_path)
-    plan = plan_from(arguments, config.model.interpreter, _MOST_WORKERS if knows_workers() else 1)
+    plan = plan_from(arguments, config.model.interpreter)
     with Stand(config, plan, _tell) as stand:
         report = run(stand)
     _tell("")

@@ -25,7 +25,7 @@ def hearing(
     second: float, acked: int, *, cpu_s: float = 0.0, state: str = "live", **changed: Any
 ) -> Hearing:
     """`health` of a daemon with one camera, `second` seconds after its start, that has read, judged
-    and sent `acked` pictures; `changed`: `frames`, `error`, `skipped`, `distrusted`."""
+    and sent `acked` pictures; `changed`: `frames`, `error`, `skipped`, `distrusted`, `reduced`."""
     body = {
         "cameras": {
             "bench-1": {
@@ -42,6 +42,7 @@ def hearing(
             "error": changed.get("error", 0),
         },
         "outbox": {"acked": acked, "dropped": 0},
+        "decoding": {"reduced": changed.get("reduced", True)},
         "latency_ms": {"prepare": spread(0.5), "inference": spread(0.25)},
         "faults": changed.get("faults", []),
     }
@@ -153,6 +154,7 @@ def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
         "height": 1080,
         "format": form,
         "interpreter": "litert",
+        "reduced": 8 if form == "jpeg" else 1,
         "bare": bare,
         "by_hand": hand,
         "daemon": [

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from edge.bench.boxconfig import Setting, cameras, knows_workers, result_topic, write_box_config
+from edge.bench.boxconfig import Setting, cameras, result_topic, write_box_config
+from edge.config import Config
 from edge.configfile import load_config
-from tests.conftest import WriteConfig
+from tests.conftest import MODELS, WriteConfig
 
 
 def test_model_and_decision_stay_the_rest_is_the_benchs(
@@ -45,15 +46,14 @@ def test_model_and_decision_stay_the_rest_is_the_benchs(
 
 
 def test_a_setting_changes_what_it_names(write_config: WriteConfig, tmp_path: Path) -> None:
-    """Durability and the interval of health; several workers only where there are such."""
-    user = load_config(write_config(health={"interval_s": 7}))
-    setting = Setting(cameras("test:"), "auto", durability="balanced", health_s=None)
-    box = load_config(write_box_config(user, setting, tmp_path, tmp_path / "a.db", 1))
-    assert box.outbox.durability == "balanced"
-    assert box.health.interval_s == 7
-    several = write_box_config(
-        user, Setting(cameras("test:"), "auto", 2), tmp_path, tmp_path / "a.db", 1
-    )
-    assert "workers: 2" in several.read_text()
-    if knows_workers():
-        load_config(several)
+    """Durability, workers and the interval of health; None is what the user says."""
+    model = {"path": str(MODELS / "redness.tflite"), "workers": 3, "decoding": "whole"}
+    user = load_config(write_config(health={"interval_s": 7}, model=model))
+
+    def box(setting: Setting) -> Config:
+        return load_config(write_box_config(user, setting, tmp_path, tmp_path / "a.db", 1))
+
+    said = box(Setting(cameras("test:"), "auto", durability="balanced", health_s=None))
+    assert (said.outbox.durability, said.health.interval_s) == ("balanced", 7)
+    assert (said.model.workers, said.model.decoding) == (3, "whole")
+    assert box(Setting(cameras("test:"), "auto", 2)).model.workers == 2

@@ -39,7 +39,17 @@ def test_samples_obey_the_schema(sample: dict[str, Any]) -> None:
 def test_every_figure_is_shown() -> None:
     """The table names each part, the ratios, and what is not installed."""
     text = table(report())
-    for said in ("× bare", "0.96", "1.10", "4.00", "1.85", "p99 − bare", "READY", "12.50"):
+    for said in (
+        "× bare",
+        "0.96",
+        "1.10",
+        "4.00",
+        "1.85",
+        "p99 − bare",
+        "READY",
+        "12.50",
+        "at 1/8",
+    ):
         assert said in text
     assert "tflite-runtime is not installed" in text
     assert "a camera more" in text

@@ -59,3 +59,9 @@ def test_standing_still_is_no_measurement() -> None:
     """A second without an acknowledgement has no rate."""
     with pytest.raises(InvalidRunError, match="nothing was acknowledged"):
         steady([hearing(1, 20), hearing(2, 20)], 20)
+
+
+def test_a_daemon_that_decoded_whole_is_no_measurement() -> None:
+    """When reduced scale changed verdicts the bare loop did less than the daemon."""
+    with pytest.raises(InvalidRunError, match="--pictures"):
+        steady([hearing(1, 10), hearing(2, 20, reduced=False)], 20)
