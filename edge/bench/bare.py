@@ -4,6 +4,7 @@ the daemon's own functions, and does nothing else. In a process of its own:
     python -m edge.bench.bare '{"config": …, "format": "jpeg", "files": […], "seconds": 2, …}'
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -75,9 +76,9 @@ def _loop(request: dict[str, Any], inspector: Inspector) -> Answer:
     rate = request.get("rate")
     interval, tick = 1 / rate if rate else 0.0, time.perf_counter
     stages: dict[str, list[float]] = {"decode": [], "prepare": [], "invoke": []}
-    start = end = due = cpu = 0.0
-    number, reduced = -_WARM, 1
-    while number < 0 or tick() < end:
+    start = due = cpu = 0.0
+    end, number, reduced = math.inf, -_WARM, 1
+    while tick() < end:
         if number == 0:
             start = due = tick()
             end, cpu = start + float(request["seconds"]), time.process_time()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from edge.errors import EdgeInspectError, RefusedError
+from edge.errors import EXIT_DONE, EdgeInspectError, RefusedError
 
 Answer = dict[str, Any]
 _PATIENCE_S = 300.0
@@ -27,22 +27,23 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
         )
     except subprocess.TimeoutExpired:
         raise RefusedError(f"bench: {module} does not end within {patience_s:g} s") from None
-    if done.returncode:
-        said = done.stderr.strip() or f"bench: {module} ended with code {done.returncode}"
-        error = EdgeInspectError(said)
-        error.exit_code = done.returncode if done.returncode > 0 else RefusedError.exit_code
-        raise error
+    if done.returncode and not done.stdout:  # a fault of ours, or the kernel ended it
+        raise RuntimeError(f"{module} ended with code {done.returncode}: {done.stderr[-2000:]}")
     answer: Answer = json.loads(done.stdout)
+    if done.returncode:
+        error = EdgeInspectError(answer["refused"])
+        error.exit_code = done.returncode
+        raise error
     return answer
 
 
 def answer(work: Callable[[dict[str, Any]], Answer]) -> int:
     """The other side: reads the request from the command line, prints the answer. Returns the exit
-    code; what a user can mend is one sentence on stderr."""
+    code; what a user can mend is the answer then: on stderr libraries speak, too."""
+    code = EXIT_DONE
     try:
         found = work(json.loads(sys.argv[1]))
     except EdgeInspectError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        code, found = error.exit_code, {"refused": str(error)}
     sys.stdout.write(json.dumps(found) + "\n")
-    return 0
+    return code

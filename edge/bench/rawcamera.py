@@ -56,7 +56,6 @@ class RawCapture:
         if self._due > now:
             time.sleep(self._due - now)
         self._due = max(self._due, now) + 1 / self._said[cv2.CAP_PROP_FPS]
-        self._number += 1
         self._said[cv2.CAP_PROP_POS_MSEC] = time.monotonic() * 1000  # as drivers stamp
         return True
 
@@ -66,6 +65,7 @@ class RawCapture:
             width = int(self._said[cv2.CAP_PROP_FRAME_WIDTH])
             height = int(self._said[cv2.CAP_PROP_FRAME_HEIGHT])
             self._frames = np.frombuffer(self._file, np.uint8).reshape(-1, height, width, 2)
+        self._number += 1  # of those that are looked at: no two alike follow each other
         raw = self._frames[self._number % len(self._frames)]
         # into its own memory first, then into the caller's, as cap_v4l.cpp does
         self._frame = np.asarray(cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_YUYV, self._frame), np.uint8)
