@@ -3,12 +3,12 @@
     python -m benchmarks.against_flask -c config.yaml [--sizes vga,1080p] [--rounds 5]
                                        [--json FILE] [--keras model.keras]
 
-Both get the same pictures, in turns, in one run. The app decodes and resizes what is uploaded, calls
-`model.predict` and answers JSON; it is asked over HTTP on the loopback, by as many clients at once as
-there are cores, each with one connection. Without --keras it holds the demo's network (`baseline`),
-untrained, at the size of the configured model: it costs the same. The daemon plays the pictures with
-one camera, stores each verdict and has it acknowledged. Needs `pip install '.[bench,train]'` and a
-broker.
+Both get the same pictures, in turns, in one run. The app decodes and resizes what is uploaded,
+calls `model.predict` and answers JSON; it is asked over HTTP on the loopback, by as many clients at
+once as there are cores, each with one connection. Without --keras it holds the demo's network
+(`baseline`), untrained, at the size of the configured model: it costs the same. The daemon plays
+the pictures with one camera, stores each verdict and has it acknowledged. Needs
+`pip install '.[bench,train]'` and a broker.
 """
 
 import argparse
