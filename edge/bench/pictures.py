@@ -22,6 +22,7 @@ _QUALITY = 85
 _GRAIN = 2.0  # grey levels: a 1080p picture at quality 85 is then about 200 KB
 _RAW = 3  # raw 4K pictures are 16 MB each
 _VIDEO_FRAMES = 100_000
+_LEAST = 2
 
 
 def drawn(number: int, width: int, height: int) -> Pixels:
@@ -75,6 +76,11 @@ def make(request: dict[str, Any]) -> Answer:
             files.append(str(path))
             if len(files) <= _RAW and width % 2 == 0:
                 to.write(yuyv(pixels))
+    if len(files) < _LEAST:
+        raise RefusedError(
+            f"--pictures {request['pictures']}: only {len(files)} of one size; "
+            "a camera that shows one picture again and again counts as frozen, give more"
+        )
     size = sum(Path(file).stat().st_size for file in files) / len(files)
     return {
         "jpeg": files,

@@ -1,6 +1,6 @@
 """What is measured, how often and for how long."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -41,7 +41,7 @@ class Plan:
     memory_seconds: float = 4.0
     memory_rate: float = 10.0
     idle_seconds: float = 8.0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def live_size(self) -> str:

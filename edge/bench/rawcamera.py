@@ -8,6 +8,7 @@ go the way of all cameras.
 import mmap
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.camera import DrivenCamera
-from edge.capture.child import main
 from edge.capture.v4l2 import V4L2Camera
 from edge.config import CameraConfig
 
@@ -84,5 +84,12 @@ def open_raw(config: CameraConfig) -> DrivenCamera:
     return V4L2Camera(config, opener)
 
 
+def driver_of(_kind: str) -> Callable[[CameraConfig], DrivenCamera]:
+    """What opens a camera of any kind here."""
+    return open_raw
+
+
 if __name__ == "__main__":
-    sys.exit(main(open_raw))
+    from edge.capture.child import main
+
+    sys.exit(main(driver_of("v4l2")))

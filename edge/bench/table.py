@@ -51,6 +51,7 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
         rows.append(
             (*first, f"bare loop{scale}", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
         )
+        one = cell["daemon"][0]["workers"] == 1
         for daemon in cell["daemon"]:
             workers = daemon["workers"]
             rows.append(
@@ -62,7 +63,7 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
                     _n(daemon["cpu_ms"], 2),
                     _n(daemon["cpu_to_bare"], 2),
                     _n(daemon["fps_to_by_hand"], 2),
-                    _n(daemon["fps_to_first"], 2) if workers > 1 else "",
+                    _n(daemon["fps_to_first"], 2) if one and workers > 1 else "",
                 )
             )
         if cell["by_hand"]:

@@ -60,14 +60,16 @@ def test_own_jpegs_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_own_pictures_take_another_size(tmp_path: Path) -> None:
     """When a size is asked for."""
-    cv2.imwrite(str(tmp_path / "a.png"), drawn(0, 41, 33))
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), drawn(number, 41, 33))
     found = made(tmp_path, pictures=str(tmp_path), width=64, height=48)
     assert read_picture(Path(found["jpeg"][0])).shape == (48, 64, 3)
 
 
 def test_an_odd_width_has_no_raw_picture(tmp_path: Path) -> None:
     """YUYV shares colour between two pixels."""
-    cv2.imwrite(str(tmp_path / "a.png"), drawn(0, 41, 33))
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), drawn(number, 41, 33))
     assert made(tmp_path, pictures=str(tmp_path))["raw"] is None
 
 
@@ -81,6 +83,13 @@ def test_a_video_gives_frames(tmp_path: Path) -> None:
     found = made(tmp_path, pictures=str(path))
     levels = [round(float(read_picture(Path(file)).mean()) / 25) for file in found["jpeg"]]
     assert levels == [0, 3, 6]
+
+
+def test_one_picture_is_too_few(tmp_path: Path) -> None:
+    """A live camera that repeats itself is frozen, and its verdicts are errors."""
+    cv2.imwrite(str(tmp_path / "a.png"), drawn(0, 40, 32))
+    with pytest.raises(RefusedError, match="only 1 of one size"):
+        made(tmp_path, pictures=str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["empty", "text.mp4"])
