@@ -33,14 +33,14 @@ class Plan:
     parts: tuple[Part, ...] = PARTS
     pictures: Path | None = None
     picture_count: int = 8
-    latency_frames: int = 60
+    latency_frames: int = 50
     latency_rate: float = 10.0
     rates: tuple[float, ...] = (1, 5, 10, 30)
-    rate_seconds: float = 5.0
+    rate_seconds: float = 3.0
     live_cameras: tuple[int, ...] = (1, 2, 4)
-    memory_seconds: float = 4.0
+    memory_seconds: float = 3.0
     memory_rate: float = 10.0
-    idle_seconds: float = 8.0
+    idle_seconds: float = 5.0
     notes: tuple[str, ...] = ()
 
     @property
