@@ -41,7 +41,7 @@ from edge.errors import EdgeInspectError, MissingPartError, RefusedError
 LIMIT = 15.0
 _PATIENCE_S = 120.0
 _WARM = 3
-_BOUNDARY = "picture"
+BOUNDARY = "picture"
 
 
 def serve(model: str, side: tuple[int, int, int], port: int) -> None:
@@ -110,7 +110,7 @@ def _answers(port: int) -> bool:
 
 def flask_rates(port: int, pid: int, pictures: Pictures, seconds: float) -> dict[str, float]:
     """Frames/s and CPU ms a frame of the app, asked by a client a core."""
-    bodies = [_multipart(path.read_bytes()) for path in pictures.jpegs]
+    bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
     _ask(port, bodies, count=_WARM)
     tree, counts = ProcessTree(pid), [0] * len(os.sched_getaffinity(0))
     cpu, start = tree.cpu_s(), time.monotonic()
@@ -133,7 +133,7 @@ def flask_rates(port: int, pid: int, pictures: Pictures, seconds: float) -> dict
 def _ask(port: int, bodies: list[bytes], count: int | None = None, until: float = 0.0) -> int:
     """Uploads pictures over one connection; how many were answered with scores."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
-    kind, number = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}, 0
+    kind, number = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}, 0
     while number < count if count is not None else time.monotonic() < until:
         connection.request("POST", "/predict", bodies[number % len(bodies)], kind)
         answer = connection.getresponse()
@@ -145,12 +145,13 @@ def _ask(port: int, bodies: list[bytes], count: int | None = None, until: float 
     return number
 
 
-def _multipart(data: bytes) -> bytes:
+def multipart(data: bytes) -> bytes:
+    """A picture as the body of an upload."""
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return head.encode() + data + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def compare(stand: Stand, size: str, keras_model: Path | None) -> dict[str, Any]:

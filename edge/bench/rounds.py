@@ -32,12 +32,12 @@ class Rounds:
             return None
 
     def repeat(self, what: str, count: int, measure: Callable[[int], T]) -> list[T]:
-        """The valid ones of `count` rounds; it gives up when the first is not."""
+        """The valid ones of `count` rounds; it gives up when the first two are not."""
         found: list[T] = []
         for number in range(count):
             one = self.valid(f"{what}, round {number + 1}", partial(measure, number))
             if one is not None:
                 found.append(one)
-            elif number == 0:
+            elif number > 0 and not found:
                 break
         return found
