@@ -1,12 +1,17 @@
 """`edge-inspect run`: the daemon in the foreground; what systemd starts."""
 
+import logging
 from pathlib import Path
 
+from edge.capture.leash import NURSERY
+from edge.config import Config
 from edge.configfile import load_config
 from edge.environment import Stop
 from edge.errors import EdgeInspectError
 from edge.operation.doorstep import Doorstep
 from edge.operation.logs import set_up_logging
+
+log = logging.getLogger(__name__)
 
 
 def run(config_path: Path) -> int:
@@ -20,11 +25,24 @@ def run(config_path: Path) -> int:
         config = load_config(config_path)
         folders.append(config.model.path.parent)
         set_up_logging(config.log.level)
-        from edge.app import Daemon
-
-        return Daemon(config, path=config_path).run()
+        return _live(config, config_path)
     except EdgeInspectError as error:
         if doorstep is None:
             raise
         doorstep.refuse(error, folders, Stop())
         return error.exit_code
+
+
+def _live(config: Config, path: Path) -> int:
+    """The cameras' processes are asked for first: they open their cameras while the daemon imports
+    the rest and tries its model."""
+    try:
+        NURSERY.prepare(config.cameras)
+    except OSError as error:  # each camera says it, and tries again
+        log.warning("the cameras' processes do not start yet (%s)", error.strerror)
+    try:
+        from edge.app import Daemon
+
+        return Daemon(config, path=path).run()
+    finally:
+        NURSERY.close()
