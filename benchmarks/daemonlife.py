@@ -88,6 +88,7 @@ def live(folder: Path, config: dict[str, Any], seconds: float) -> Life:
     try:
         with _ready_socket(folder) as notify:
             environ = {**os.environ, "NOTIFY_SOCKET": notify.getsockname()}
+            environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
             start = time.monotonic()
             with (folder / "daemon.log").open("wb") as log:
                 command = [sys.executable, "-m", "edge", "run", "-c", str(path)]
@@ -227,7 +228,8 @@ def dear_imports(folder: Path, config: dict[str, Any], most: int = 10) -> dict[s
 
 def _dearest(arguments: list[str], most: int) -> list[str]:
     command = [sys.executable, "-X", "importtime", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    for _ in range(2):  # the first time it may have to be compiled
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
     found = re.findall(r"^import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)$", done.stderr, re.M)
     dear = sorted(found, key=lambda line: -int(line[1]))[:most]
     return [f"{int(whole) / 1000:8.1f}  {name}" for _, whole, _, name in dear]

@@ -46,6 +46,8 @@ def main() -> int:
         broker = Mosquitto(folder)
         broker.start()
         try:
+            config = _config("http", 1, said.model.resolve(), broker.port, server.url)
+            live(folder / "compiled", config, 0.1)  # by its first life, which is not counted
             for kind in said.kinds.split(","):
                 rows[kind] = {}
                 for count in counts:
