@@ -85,14 +85,14 @@ class Nursery:
         self._control: Channel | None = None
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._early: dict[str, tuple[CameraConfig, Birth]] = {}
+        self._early: dict[str, tuple[CameraConfig, str, Birth]] = {}
 
     @property
     def pid(self) -> int:
         """Of the nursery process; 0 when there is none."""
         return self._pid
 
-    def prepare(self, cameras: Iterable[CameraConfig]) -> None:
+    def prepare(self, cameras: Iterable[CameraConfig], program: str = DRIVERS) -> None:
         """To be called before the daemon has threads: forks the nursery, so that it shares what
         both have imported, and begins to open the cameras that have a driver, while the daemon goes
         on starting. Does nothing when no camera has one. Raises OSError."""
@@ -105,16 +105,16 @@ class Nursery:
             with self._lock:
                 self._fork()
         for camera in driven:
-            self._early[camera.id] = camera, self._born(camera, DRIVERS)
+            self._early[camera.id] = camera, program, self._born(camera, program)
 
     def bear(self, config: CameraConfig, program: str) -> Birth:
         """A process that opens the camera by `program`, a module with `driver_of`; it may have been
         asked for by `prepare`. Raises OSError when there can be none."""
         early = self._early.pop(config.id, None)
         if early is not None:
-            if early[0] == config and program == DRIVERS:
-                return early[1]
-            _let_go(early[1])
+            if early[:2] == (config, program):
+                return early[2]
+            _let_go(early[2])
         return self._born(config, program)
 
     def replace(self) -> None:
@@ -125,7 +125,7 @@ class Nursery:
 
     def close(self) -> None:
         """Ends the nursery and every process that came of it."""
-        for _, birth in self._early.values():
+        for *_, birth in self._early.values():
             _let_go(birth)
         self._early.clear()
         with self._lock:
@@ -179,10 +179,13 @@ class Nursery:
         gc.freeze()  # neither side's collector writes into what both share
         pid = os.fork()
         if pid == 0:
-            control.close()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.setsid()  # Ctrl-C in a terminal is for the daemon alone
-            serve(theirs, parent)
+            try:
+                control.close()
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.setsid()  # Ctrl-C in a terminal is for the daemon alone
+                serve(theirs, parent)
+            finally:
+                os._exit(1)  # the rest of the daemon's program is not for this process
         theirs.close()
         self._control, self._pid, self._process = control, pid, None
 
