@@ -175,7 +175,6 @@ class Nursery:
 
         parent = os.getpid()
         control, theirs = Channel.pair()
-        gc.collect()
         gc.freeze()  # neither side's collector writes into what both share
         pid = os.fork()
         if pid == 0:

@@ -46,6 +46,7 @@ class _Nursery:
 
     def __init__(self, control: socket.socket) -> None:
         set_process_name("nursery")
+        gc.enable()  # a daemon that starts has it off
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # stopping is the daemon's
         self._control = Channel(control)
@@ -83,7 +84,6 @@ class _Nursery:
         leash = Channel(socket.socket(fileno=ours))
         try:
             opener = importlib.import_module(str(message["program"])).driver_of(message["kind"])
-            gc.collect()
             gc.freeze()  # what is shared by now is never looked through again, so stays shared
             me, child = os.getpid(), os.fork()
         except Exception as error:  # noqa: BLE001  whatever an import brings: the camera says it

@@ -1,5 +1,6 @@
 """`edge-inspect run`: the daemon in the foreground; what systemd starts."""
 
+import gc
 import logging
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def run(config_path: Path) -> int:
         set_up_logging(config.log.level)
         return _live(config, config_path)
     except EdgeInspectError as error:
+        gc.enable()
         if doorstep is None:
             raise
         doorstep.refuse(error, folders, Stop())
@@ -43,6 +45,8 @@ def _live(config: Config, path: Path) -> int:
     try:
         from edge.app import Daemon
 
+        gc.freeze()  # modules and classes stay; no collection needs to look through them
+        gc.enable()
         return Daemon(config, path=path).run()
     finally:
         NURSERY.close()
