@@ -2,24 +2,28 @@
 reason: a fault never becomes `pass`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edge.capture.camera import FaultKind
 from edge.environment import Environment
-from edge.errors import EdgeInspectError
+from edge.errors import EdgeInspectError, PictureError
 from edge.frame import Frame
 from edge.identity import uuid7
 from edge.inspection.decision import Judgement, Thresholds, combine, lowered
-from edge.inspection.framing import Framing
+from edge.inspection.framing import Framing, Pixels
 from edge.inspection.inspector import Inspector
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.part import Part
+from edge.picture import Encoded
 from edge.triggering import TriggerConfig
 from edge.verdict import Outcome, Rule, Verdict
 from edge.view import ViewConfig
 
 log = logging.getLogger(__name__)
 
+OnBadPicture = Callable[[str, str, FaultKind], None]  # camera, why, kind
 Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
 
 
@@ -62,7 +66,7 @@ class Finding:
 
     def without_pixels(self) -> "Finding":
         """The same, for when another frame of the part is the one worth keeping."""
-        return replace(self, frame=replace(self.frame, pixels=None))
+        return replace(self, frame=self.frame.without_picture())
 
 
 class Judge:
@@ -78,11 +82,17 @@ class Judge:
         manners: Mapping[str, Manner] | None = None,
         hysteresis: float = 0.0,
         latencies: Latencies | None = None,
+        on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+        parity: Parity | None = None,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
         `manners` by camera; a camera that is not there is seen as the model was
         trained, and judged frame by frame. `hysteresis` is in units of score, see `lowered`.
-        `latencies`: where to count on."""
+        `latencies`: where to count on. `on_bad_picture` hears of pictures that came encoded and
+        proved damaged, or unfit for the view. `parity` compares reduced
+        pictures with whole ones."""
+        self._parity = parity or Parity()
+        self._on_bad_picture = on_bad_picture
         self.inspector = inspector
         self.latencies = latencies or Latencies()
         self._provenance = provenance
@@ -107,26 +117,58 @@ class Judge:
         framing = self._manner(camera).framing
         return 1 if framing.worst_decides else len(framing.regions)
 
+    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+        """As much of a picture as is judged of this camera's, as `Inspector.decode` returns it.
+        Raises PictureError."""
+        if not self._parity.holds:
+            return picture.decode()
+        return self.inspector.decode(picture, self._manner(camera).framing)
+
     def look(self, frame: Frame) -> Finding:
         """Judges one frame, every region of it. Raises nothing."""
-        if frame.pixels is None:
+        if not frame.has_picture:
             return Finding(frame, 0, 0, fault=frame.fault or "the camera gave no picture")
-        height, width = frame.pixels.shape[:2]
+        height = width = 0
+        framing, inspector = self._manner(frame.camera).framing, self.inspector
         start = self._environment.tick()
         try:
-            regions = self._manner(frame.camera).framing.cut(frame.pixels)
-            pictures = {name: self.inspector.prepare(p) for name, p in regions.items()}
+            pixels, reduced = frame.pixels, frame.reduced
+            if pixels is None:
+                assert frame.encoded is not None
+                pixels, reduced = self.decode(frame.camera, frame.encoded)
+            decoded = self._environment.tick()
+            height, width = pixels.shape[0] * reduced, pixels.shape[1] * reduced
+            regions = framing.cut(pixels, reduced)
+            pictures = {name: inspector.prepare(p, reduced) for name, p in regions.items()}
             prepared = self._environment.tick()
-            judgements = {name: self.inspector.judge(p) for name, p in pictures.items()}
+            judgements = {name: inspector.judge(p) for name, p in pictures.items()}
+            if reduced > 1 and frame.encoded is not None and self._parity.due():
+                judgements = self._compared(frame.camera, frame.encoded, judgements)
+        except PictureError as error:
+            if frame.encoded is not None:
+                kind: FaultKind = "unfit" if width else "decode"
+                self._on_bad_picture(frame.camera, str(error), kind)
+            return Finding(frame, width, height, fault=str(error))
         except EdgeInspectError as error:
             return Finding(frame, width, height, fault=str(error))
         except Exception as error:  # a model that crashes must not take its part for good
             log.exception("inspection: unexpected fault")
             return Finding(frame, width, height, fault=f"fault in the model ({error!r})")
         done = self._environment.tick()
-        self.latencies.add("prepare", (prepared - start) * 1000)
+        if frame.pixels is None:
+            self.latencies.add("decode", (decoded - start) * 1000)
+        self.latencies.add("prepare", (prepared - decoded) * 1000)
         self.latencies.add("inference", (done - prepared) * 1000)
         return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+
+    def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
+        """The judgements of the whole picture, which are the ones that count."""
+        inspector = self.inspector
+        regions = self._manner(camera).framing.cut(picture.decode()[0])
+        whole = {name: inspector.judge(inspector.prepare(p)) for name, p in regions.items()}
+        for name, judgement in whole.items():
+            self._parity.note(camera, reduced[name], judgement)
+        return whole
 
     def conclude(
         self,
@@ -174,7 +216,10 @@ class Judge:
             at = lowered(self.inspector.thresholds, before, self._hysteresis)
             judgements = [finding.judgements[name] for finding in findings]
             rule_name = trigger.rule_name if part is not None else "single"
-            one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
+            if rule_name == "single" and at is self.inspector.thresholds:
+                (one,) = judgements  # the usual case: judged by these thresholds already
+            else:
+                one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
             found[name] = one, at
         of_regions: dict[str, float] = {}
         if framing.worst_decides:
