@@ -218,11 +218,15 @@ def _cpu_s(pid: int) -> float:
 def dear_imports(folder: Path, config: dict[str, Any], most: int = 10) -> dict[str, list[str]]:
     """The dearest imports of the daemon, and of what a driven camera needs."""
     path = written(folder, config)
-    once = "import sys; from edge.__main__ import main; sys.exit(main(['check', '-c', sys.argv[1]]))"
+    once = (
+        "import sys; from edge.__main__ import main; sys.exit(main(['check', '-c', sys.argv[1]]))"
+    )
     return {
         "the daemon": _dearest(["-c", "import edge.commands.run, edge.app"], most),
         "`edge-inspect check`": _dearest(["-c", once, str(path)], most),
-        "a camera's driver": _dearest(["-c", "import edge.capture.child, edge.capture.mjpeg"], most),
+        "a camera's driver": _dearest(
+            ["-c", "import edge.capture.child, edge.capture.mjpeg"], most
+        ),
     }
 
 

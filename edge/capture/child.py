@@ -121,4 +121,3 @@ def _answer(
     writer.finish(slot, number)
     taken = look.captured_tick
     return {"number": number, "at": at if taken is None else min(taken, at)}
-

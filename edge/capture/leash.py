@@ -68,8 +68,8 @@ class Leash:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """A process that was asked for: the conversation with it, the memory for pictures, which whoever
-    takes this over closes, and the leash."""
+    """A process that was asked for: the conversation with it, the memory for pictures, which
+    whoever takes this over closes, and the leash."""
 
     channel: Channel
     memory: int
@@ -161,7 +161,9 @@ class Nursery:
                     self._control.send(message, fds)
                     return
             except ChannelClosed:  # it has died
-                log.error("the process from which those of the cameras come has ended; a new one starts")
+                log.error(
+                    "the process from which those of the cameras come has ended; a new one starts"
+                )
                 self._end(0.0)
             self._spawn()
             assert self._control is not None

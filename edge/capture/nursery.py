@@ -1,8 +1,8 @@
-"""The process from which those of the cameras are forked: small, with a single thread, with all that
-their drivers need imported once. No thread of the daemon's and no camera lives here.
+"""The process from which those of the cameras are forked: small, with a single thread, with all
+that their drivers need imported once. No thread of the daemon's and no camera lives here.
 
-It hears of each camera over a leash of its own, ends the process when the daemon says so or lets go,
-and says on the leash how the process ended. It ends with the daemon, and all of them with it.
+For each camera it holds one end of a leash: it ends the process when the daemon says so or lets go,
+and says how it ended. It ends with the daemon, and all of them with it.
 """
 
 import contextlib
@@ -111,8 +111,10 @@ class _Nursery:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            for each in (leash, self._control, self._died, self._told, *self._leashes.values()):
-                each.close()
+            for channel in (leash, self._control, *self._leashes.values()):
+                channel.close()
+            self._died.close()
+            self._told.close()
             os.setsid()
             die_with_parent(parent)
             main(theirs, memory, opener)

@@ -10,7 +10,7 @@ import os
 import signal
 
 from edge.capture.camera import FAULT_KINDS, Look, Pixels, fault_kind
-from edge.capture.channel import Channel, ChannelClosed, Message
+from edge.capture.channel import ChannelClosed, Message
 from edge.capture.leash import DRIVERS, NURSERY, Nursery
 from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials

@@ -11,8 +11,8 @@ from edge.environment import Environment
 def open_camera(
     config: CameraConfig, environment: Environment, receipts: Receipts | None = None
 ) -> Camera:
-    """The camera that `config.source` names, of which only the kind is imported; one with a driver
-    is opened by its first `read`. Without `receipts` no item counts as judged. Raises CameraError."""
+    """The camera that `config.source` names; only its kind is imported, and one with a driver is
+    opened by its first `read`. Without `receipts` no item counts as judged. Raises CameraError."""
     if config.kind == "replay":
         from edge.capture.replay import ReplayCamera
 

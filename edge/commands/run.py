@@ -4,8 +4,7 @@ import gc
 import logging
 from pathlib import Path
 
-from edge.capture.leash import NURSERY
-from edge.config import Config
+from edge.config import DRIVEN_KINDS, Config
 from edge.configfile import load_config
 from edge.environment import Stop
 from edge.errors import EdgeInspectError
@@ -38,10 +37,14 @@ def run(config_path: Path) -> int:
 def _live(config: Config, path: Path) -> int:
     """The cameras' processes are asked for first: they open their cameras while the daemon imports
     the rest and tries its model."""
-    try:
-        NURSERY.prepare(config.cameras)
-    except OSError as error:  # each camera says it, and tries again
-        log.warning("the cameras' processes do not start yet (%s)", error.strerror)
+    driven = any(camera.kind in DRIVEN_KINDS for camera in config.cameras)
+    if driven:
+        from edge.capture.leash import NURSERY
+
+        try:
+            NURSERY.prepare(config.cameras)
+        except OSError as error:  # each camera says it, and tries again
+            log.warning("the cameras' processes do not start yet (%s)", error.strerror)
     try:
         from edge.app import Daemon
 
@@ -49,4 +52,5 @@ def _live(config: Config, path: Path) -> int:
         gc.enable()
         return Daemon(config, path=path).run()
     finally:
-        NURSERY.close()
+        if driven:  # also when the daemon does not come to be: it may wait long for the mend
+            NURSERY.close()

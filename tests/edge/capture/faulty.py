@@ -1,8 +1,9 @@
 """A camera in a process of its own that misbehaves as its script says: what devices really do.
 
-`ProcessCamera` takes it as its program instead of `edge.capture.drivers`. The script stands in the source: `v4l2:` and steps with commas between them, or
-`v4l2:plan:SEED:LIFE` for steps by chance. The frame's number is written into its first pixels, in
-black and white, so that whoever judges it knows which picture it is.
+`ProcessCamera` takes it as its program instead of `edge.capture.drivers`. The script stands in the
+source: `v4l2:` and steps with commas between them, or `v4l2:plan:SEED:LIFE` for steps by chance. The
+frame's number is written into its first pixels, in black and white, so that whoever judges it knows
+which picture it is.
 """
 
 import gc
@@ -141,7 +142,6 @@ class FaultyCamera(DrivenCamera):
 
     def close(self) -> None:
         """Nothing is held open."""
-
 
 
 def driver_of(kind: str) -> Callable[[CameraConfig], DrivenCamera]:

@@ -149,6 +149,12 @@ def camera(nursery: Nursery, script: str, program: str = FAULTY) -> ProcessCamer
     return ProcessCamera(config, Environment(), program, nursery)
 
 
+def read_to_the_end(camera: ProcessCamera) -> None:
+    """Until it raises."""
+    for _ in range(100):
+        camera.read(Stop())
+
+
 def test_a_nursery_that_died_is_started_anew(nursery: Nursery, eventually: Eventually) -> None:
     """Its cameras say so in a sentence, and open again out of a new one; no zombie is left."""
     first = camera(nursery, "good")
@@ -156,8 +162,7 @@ def test_a_nursery_that_died_is_started_anew(nursery: Nursery, eventually: Event
     old = psutil.Process(nursery.pid)
     old.kill()
     with pytest.raises(CameraError, match="ended with the one that it came of"):
-        for _ in range(100):
-            first.read(Stop())
+        read_to_the_end(first)
     second = camera(nursery, "good")
     assert second.read(Stop()) is not None
     assert nursery.pid != old.pid
@@ -217,8 +222,7 @@ def test_a_nursery_keeps_nothing_of_those_that_ended(nursery: Nursery) -> None:
     def life(script: str) -> None:
         each = camera(nursery, script)
         with pytest.raises(CameraError):
-            for _ in range(20):
-                each.read(Stop())
+            read_to_the_end(each)
 
     keeper = camera(nursery, "good")
     assert keeper.read(Stop()) is not None
