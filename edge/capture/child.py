@@ -1,14 +1,11 @@
-"""`python -m edge.capture.child`: the process that reads one driven camera for the daemon.
+"""What runs in the process that reads one driven camera for the daemon.
 
-Only what the source needs is imported here, and nothing of the daemon's threads. It ends when the
-daemon ends, however that happens.
+The nursery forks it. It ends when the daemon ends, however that happens.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -18,30 +15,29 @@ import numpy as np
 
 from edge.capture.camera import DrivenCamera, Look
 from edge.capture.channel import Channel, ChannelClosed, Message
+from edge.capture.prctl import leave_no_core, set_process_name
 from edge.capture.ring import RingWriter, Shape
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
 _MAX_TEXT = 2000
 
 Opener = Callable[[CameraConfig], DrivenCamera]
 
 
-def main(opener: Opener) -> int:
-    """Serves until the daemon goes. `sys.argv` names the socket and the shared memory."""
-    channel = Channel(socket(fileno=int(sys.argv[1])))
+def main(socket_fd: int, memory: int, opener: Opener) -> None:
+    """Serves until the daemon goes. `memory` is what the daemon will size for its pictures."""
+    channel = Channel(socket(fileno=socket_fd))
     with contextlib.suppress(ChannelClosed):  # the daemon has closed the camera, or has gone
-        _serve(channel, int(sys.argv[2]), opener)
-    return 0
+        _serve(channel, memory, opener)
 
 
 def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     setup = channel.receive(None)
     assert setup is not None
     config = CameraConfig.model_validate(setup["config"])
-    _become_a_child(int(setup["parent"]), config.id)
+    _become_a_child(config.id)
     channel.send({"hello": os.getpid()})
     try:
         camera = opener(config)
@@ -59,15 +55,11 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
         channel.send({"lost": why[:_MAX_TEXT], "kind": "lost"})
 
 
-def _become_a_child(parent: int, name: str) -> None:
-    """Dies with the daemon, leaves stopping to it, and leaves no core file when a driver crashes
-    every few seconds."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before that line
-        raise ChannelClosed
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, f"camera-{name}".encode()[:15], 0, 0, 0)
+def _become_a_child(name: str) -> None:
+    """Leaves stopping to the daemon, and leaves no core file when a driver crashes every few
+    seconds."""
+    leave_no_core()
+    set_process_name(f"camera-{name}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
@@ -129,9 +121,3 @@ def _answer(
     writer.finish(slot, number)
     taken = look.captured_tick
     return {"number": number, "at": at if taken is None else min(taken, at)}
-
-
-if __name__ == "__main__":
-    from edge.capture.drivers import open_driver
-
-    sys.exit(main(open_driver))

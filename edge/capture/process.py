@@ -8,20 +8,18 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 
 from edge.capture.camera import FAULT_KINDS, Look, Pixels, fault_kind
-from edge.capture.channel import Channel, ChannelClosed, Message
-from edge.capture.ring import Ring, new_memory
+from edge.capture.channel import ChannelClosed, Message
+from edge.capture.leash import DRIVERS, NURSERY, Nursery
+from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 
 log = logging.getLogger(__name__)
 
-CHILD = "edge.capture.child"
-_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card
+_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the nursery is new
 _GRACE_S = 1.0  # for a driver to give its device back in order
 _END_S = 5.0  # from the end of the conversation to that of the process
 _REAP_S = 2.0
@@ -34,36 +32,29 @@ class ProcessCamera:
     live = True
 
     def __init__(
-        self, config: CameraConfig, environment: Environment, program: str = CHILD
+        self,
+        config: CameraConfig,
+        environment: Environment,
+        program: str = DRIVERS,
+        nursery: Nursery = NURSERY,
     ) -> None:
-        """Starts the process and returns at once. `program` exists so that tests can start one
-        whose camera misbehaves. Raises CameraError when no process can be started.
-
-        The process ends with the thread that started it, so that thread must be the one that reads.
-        """
+        """Asks for the process and returns at once. `program` is a module with `driver_of`, as
+        `edge.capture.drivers`: tests name one whose camera misbehaves. Raises CameraError when no
+        process can be started."""
         self._config, self._environment = config, environment
         self._name = mask_credentials(config.source)
-        self._channel, theirs = Channel.pair()
         self._ring: Ring | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._memory = -1
+        self._nursery = nursery
+        self.pid = 0  # of the process that reads the camera, as soon as it has said so
         try:
-            self._memory = new_memory(config.id)
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", program, str(theirs.fileno()), str(self._memory)],
-                pass_fds=(theirs.fileno(), self._memory),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in a terminal is for the daemon alone
-            )
+            birth = nursery.bear(config, program)
         except OSError as error:
-            self._ended = True
-            self._release()
             raise CameraError(
                 f"{self._name}: no process can be started for it ({error.strerror})"
             ) from error
-        finally:
-            theirs.close()
+        self._channel, self._memory, self._leash = birth.channel, birth.memory, birth.leash
 
     def read(self, stop: Stop) -> Look | None:
         """The next picture that the driver brings, in shared memory, read only.
@@ -88,20 +79,17 @@ class ProcessCamera:
         self._end(_GRACE_S)
 
     @property
-    def pid(self) -> int:
-        """The process that reads the camera."""
-        return self._child.pid
-
-    @property
     def copied(self) -> int:
         """How many pictures of this opening had to be copied because all slots were in use."""
         return self._ring.copied if self._ring else 0
 
     def _open(self, stop: Stop) -> bool:
-        said = self._config.model_dump(mode="json", exclude_unset=True)
-        self._channel.send({"config": said, "parent": os.getpid()})
-        if self._receive(stop, "hello", _START_S, "does not start") is None:
+        hello = self._receive(stop, "hello", _START_S, "does not start")
+        if hello is None:
             return False
+        if type(hello["hello"]) is not int:
+            raise self._nonsense(hello)
+        self.pid = hello["hello"]
         opened = self._receive(
             stop, "opened", self._config.open_timeout_s, "gives no picture (open_timeout_s)"
         )
@@ -174,12 +162,15 @@ class ProcessCamera:
         return CameraError(f"{self._name}: its process says what makes no sense ({message!s:.200})")
 
     def _how_it_ended(self) -> str:
-        code: int | None = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._child.wait(_END_S)
+        ended = self._leash.wait(_END_S)
+        code, refused = self._leash.code, self._leash.refused
         self._end(grace_s=0.0)
-        if code is None:
+        if not ended:
             return "its process closed the conversation"
+        if refused is not None:
+            return f"no process can be started for it ({refused})"
+        if code is None:
+            return "its process ended with the one that it came of; it is started anew"
         if code < 0:
             return f"its driver crashed ({signal.Signals(-code).name}); it is started anew"
         return f"its process ended with code {code}; it is started anew"
@@ -189,20 +180,18 @@ class ProcessCamera:
             return
         self._ended = True
         self._channel.close()
-        if grace_s:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(grace_s)
-        if self._child.poll() is None:
-            self._child.kill()
-            try:
-                self._child.wait(_REAP_S)
-            except subprocess.TimeoutExpired:
-                # It hangs inside the kernel; Python reaps it when the kernel lets it go.
+        if not self._leash.wait(grace_s):
+            self._leash.kill()
+            if not self._leash.wait(_REAP_S):
+                # It hangs inside the kernel, and is reaped when the kernel lets it go.
                 log.error("%s: process %d does not die; its driver hangs", self._name, self.pid)
+                if not self._leash.answered:
+                    self._nursery.replace()
         self._release()
 
     def _release(self) -> None:
         self._channel.close()
+        self._leash.close()
         self._ring = None  # the memory stays as long as a picture in it is held, and no longer
         if self._memory >= 0:
             os.close(self._memory)

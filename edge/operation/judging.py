@@ -67,6 +67,7 @@ class Judging:
             work = self._mailbox.take(self._assembly.patience(_TAKE_S))
             with self._guarded():
                 self.run_once(work)
+            del work  # while the next is waited for, its picture's memory is free
         with self._guarded():
             self._say(self._assembly.finish("the daemon was stopped"))
 
