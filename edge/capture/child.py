@@ -11,9 +11,7 @@ import traceback
 from collections.abc import Callable
 from socket import socket
 
-import numpy as np
-
-from edge.capture.camera import DrivenCamera, Look
+from edge.capture.camera import DrivenCamera, Look, decoded
 from edge.capture.channel import Channel, ChannelClosed, Message
 from edge.capture.prctl import leave_no_core, set_process_name
 from edge.capture.ring import RingWriter, Shape
@@ -68,7 +66,7 @@ def _become_a_child(name: str) -> None:
 def _stream(channel: Channel, memory: int, camera: DrivenCamera) -> None:
     stop = Stop()
     shape = _first_shape(camera, stop)
-    channel.send({"opened": list(shape)})
+    channel.send({"opened": list(shape), "jpeg": camera.gives_jpeg})
     writer: RingWriter | None = None
     over = 1  # the first picture has only shown the shape
     while True:
@@ -101,23 +99,29 @@ def _first_shape(camera: DrivenCamera, stop: Stop) -> Shape:
 def _answer(
     camera: DrivenCamera, writer: RingWriter, want: Message, shape: Shape, at: float
 ) -> Message:
-    """Writes the grabbed picture into the slot that the daemon lent."""
-    slot, number = int(want["want"]), int(want["number"])
-    target = writer.target(slot)
-    writer.begin(slot, number)
-    look: Look = camera.retrieve(target)
+    """Writes the grabbed picture into the slot that the daemon lent: whole, or at the part of its
+    size that the daemon wants, with the JPEG that it came as behind it."""
+    slot, number, reduced = int(want["want"]), int(want["number"]), int(want.get("reduced", 1))
+    writer.begin(slot)
+    look: Look
+    if reduced > 1 and camera.gives_jpeg:
+        look = decoded(camera.retrieve_encoded(), reduced)
+    else:
+        look = camera.retrieve(writer.target(slot))
     pixels = look.pixels
     if pixels is None:
         return {"number": number, "fault": str(look.fault)[:_MAX_TEXT], "kind": look.fault_kind}
-    if pixels.shape != shape:
-        height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
+    if (height * look.reduced, width * look.reduced, channels) != shape:
         raise CameraError(
-            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {width}×{height}; "
-            "check the camera's settings",
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now "
+            f"{width * look.reduced}×{height * look.reduced}; check the camera's settings",
             kind="wrong_size",
         )
-    if not np.may_share_memory(pixels, target):
-        np.copyto(target, pixels)
-    writer.finish(slot, number)
+    jpeg = look.encoded.data if look.encoded is not None and look.reduced > 1 else b""
+    if not writer.has_room(pixels, jpeg):  # a JPEG as large as its pixels: no camera's
+        return {"number": number, "fault": "a JPEG without compression", "kind": "decode"}
+    writer.put(slot, number, pixels, jpeg)
     taken = look.captured_tick
-    return {"number": number, "at": at if taken is None else min(taken, at)}
+    when = at if taken is None else min(taken, at)
+    return {"number": number, "at": when, "reduced": look.reduced, "jpeg": len(jpeg)}

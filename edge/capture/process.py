@@ -9,13 +9,14 @@ import logging
 import os
 import signal
 
-from edge.capture.camera import FAULT_KINDS, Look, Pixels, fault_kind
+from edge.capture.camera import FAULT_KINDS, Look, Reduction, fault_kind
 from edge.capture.channel import ChannelClosed, Message
 from edge.capture.leash import DRIVERS, NURSERY, Nursery
 from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
+from edge.picture import Encoded, Header
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +38,20 @@ class ProcessCamera:
         environment: Environment,
         program: str = DRIVERS,
         nursery: Nursery = NURSERY,
+        *,
+        reduction: Reduction = lambda _width, _height: 1,
     ) -> None:
         """Asks for the process and returns at once. `program` is a module with `driver_of`, as
-        `edge.capture.drivers`: tests name one whose camera misbehaves. Raises CameraError when no
-        process can be started."""
+        `edge.capture.drivers`: tests name one whose camera misbehaves. `reduction(width, height)`:
+        by what both sides of this camera's pictures may be divided, should they come as JPEGs.
+        Raises CameraError when no process can be started."""
         self._config, self._environment = config, environment
         self._name = mask_credentials(config.source)
         self._ring: Ring | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._nursery = nursery
+        self._nursery, self._reduction = nursery, reduction
+        self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera, as soon as it has said so
         try:
             birth = nursery.bear(config, program)
@@ -98,6 +103,7 @@ class ProcessCamera:
         shape = opened.get("opened")
         if not isinstance(shape, list) or [type(n) for n in shape] != [int] * 3:
             raise self._nonsense(opened)
+        self._gives_jpeg = opened.get("jpeg") is True
         self._ring = Ring(self._memory, (shape[0], shape[1], shape[2]))
         os.close(self._memory)
         self._memory = -1
@@ -109,21 +115,24 @@ class ProcessCamera:
         assert ring is not None
         slot = ring.lend()
         self._number += 1
+        want = {"want": slot, "number": self._number}
+        if self._gives_jpeg:
+            want["reduced"] = self._reduction(ring.shape[1], ring.shape[0])
         answer: Message | None = None
         try:
             with contextlib.suppress(ChannelClosed):  # it may have said why, so listen
-                self._channel.send({"want": slot, "number": self._number})
+                self._channel.send(want)
             answer = self._receive(stop, "number", self._config.timeout_s, "no frame")
             if answer is None:
                 # The child still owns the slot and may fill it: this conversation is over.
                 self._end(_GRACE_S)
                 return None
-            return self._look(answer, ring, slot)
+            return self._look(answer, ring, slot, want.get("reduced", 1))
         finally:
             if answer is None or "fault" in answer:
                 ring.give_back(slot)
 
-    def _look(self, answer: Message, ring: Ring, slot: int) -> Look:
+    def _look(self, answer: Message, ring: Ring, slot: int, wanted: int) -> Look:
         over, at, fault = answer.get("over"), answer.get("at"), answer.get("fault")
         now = self._environment.tick()
         if answer["number"] != self._number or type(over) is not int or over < 0:
@@ -135,8 +144,20 @@ class ProcessCamera:
             return Look(None, fault=fault, fault_kind=fault_kind(kind), passed_over=over)
         if type(at) is not float or at > now + 1.0:
             raise self._nonsense(answer)
-        pixels: Pixels = ring.take(slot, self._number)
-        return Look(pixels, captured_tick=min(at, now), passed_over=over)
+        reduced, size = answer.get("reduced"), answer.get("jpeg")
+        if reduced not in (1, wanted) or type(size) is not int:
+            raise self._nonsense(answer)
+        pixels, jpeg = ring.take(slot, self._number, reduced, size)
+        encoded = None
+        if jpeg:
+            encoded = Encoded(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
+        return Look(
+            pixels,
+            captured_tick=min(at, now),
+            passed_over=over,
+            encoded=encoded,
+            reduced=reduced,
+        )
 
     def _receive(self, stop: Stop, key: str, limit_s: float, failing: str) -> Message | None:
         """The answer that holds `key`; None on stop. Raises CameraError, ChannelClosed."""

@@ -3,16 +3,20 @@
 from functools import partial
 from pathlib import Path
 
-from edge.capture.camera import Camera, Receipts
+from edge.capture.camera import Camera, Receipts, Reduction
 from edge.config import CameraConfig
 from edge.environment import Environment
 
 
 def open_camera(
-    config: CameraConfig, environment: Environment, receipts: Receipts | None = None
+    config: CameraConfig,
+    environment: Environment,
+    receipts: Receipts | None = None,
+    reduction: Reduction = lambda _width, _height: 1,
 ) -> Camera:
     """The camera that `config.source` names; only its kind is imported, and one with a driver is
-    opened by its first `read`. Without `receipts` no item counts as judged. Raises CameraError."""
+    opened by its first `read`. Without `receipts` no item counts as judged. `reduction` as
+    `ProcessCamera` takes it. Raises CameraError."""
     if config.kind == "replay":
         from edge.capture.replay import ReplayCamera
 
@@ -39,4 +43,4 @@ def open_camera(
         return PatternCamera(config.width, config.height, config.fps, environment)
     from edge.capture.process import ProcessCamera
 
-    return ProcessCamera(config, environment)
+    return ProcessCamera(config, environment, reduction=reduction)
