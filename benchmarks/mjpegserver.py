@@ -23,7 +23,7 @@ def noisy_jpegs(width: int, height: int, count: int = PICTURES) -> list[bytes]:
     )
     made = []
     for number in range(count):
-        noise = chance.normal(0, 4, (height, width, 1)).astype(np.int16)
+        noise = chance.normal(0, 2.5, (height, width, 1)).astype(np.int16)
         pixels = np.clip(ground + noise, 0, 255).astype(np.uint8)
         cv2.circle(pixels, (width * (number + 1) // (count + 1), height // 2), 80, (30, 60, 90), -1)
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
