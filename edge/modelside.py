@@ -8,7 +8,8 @@ from edge.config import Config
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
-from edge.operation.judge import Judge, Manner, OnBadPicture, Provenance
+from edge.operation.examiner import Manner, OnBadPicture
+from edge.operation.judge import Judge, Provenance
 from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
