@@ -126,7 +126,7 @@ def _one(picture: Picture) -> str:
 
 
 def _within(counts: dict[int, list[Life]]) -> bool:
-    steady = {n: _middle([life.alone_mb for life in lives]) for n, lives in counts.items()}
+    steady = {n: _middle([life.steady_mb for life in lives]) for n, lives in counts.items()}
     ready = {n: _middle([life.ready_s for life in lives]) for n, lives in counts.items()}
     if 1 not in counts:
         return False

@@ -67,7 +67,7 @@ class Leash:
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class Started:
     """A process that was asked for: the conversation with it, the memory for pictures, which
     whoever takes this over closes, and the leash."""
 
@@ -85,7 +85,7 @@ class Nursery:
         self._control: Channel | None = None
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._early: dict[str, tuple[CameraConfig, str, Birth]] = {}
+        self._early: dict[str, tuple[CameraConfig, str, Started]] = {}
 
     @property
     def pid(self) -> int:
@@ -101,13 +101,14 @@ class Nursery:
             return
         import cv2  # noqa: F401  the daemon and most drivers need it: imported here, it is shared
 
-        if _threads() == 1:  # else a lock may be held that nobody in the fork would give back
-            with self._lock:
+        with self._lock:
+            # with other threads a lock may be held that nobody in the fork would give back
+            if self._control is None and _threads() == 1:
                 self._fork()
         for camera in driven:
-            self._early[camera.id] = camera, program, self._born(camera, program)
+            self._early[camera.id] = camera, program, self._start(camera, program)
 
-    def bear(self, config: CameraConfig, program: str) -> Birth:
+    def start(self, config: CameraConfig, program: str) -> Started:
         """A process that opens the camera by `program`, a module with `driver_of`; it may have been
         asked for by `prepare`. Raises OSError when there can be none."""
         early = self._early.pop(config.id, None)
@@ -115,7 +116,7 @@ class Nursery:
             if early[:2] == (config, program):
                 return early[2]
             _let_go(early[2])
-        return self._born(config, program)
+        return self._start(config, program)
 
     def replace(self) -> None:
         """The nursery does not answer: it is ended, and with it all its processes. The next that is
@@ -125,13 +126,13 @@ class Nursery:
 
     def close(self) -> None:
         """Ends the nursery and every process that came of it."""
-        for *_, birth in self._early.values():
-            _let_go(birth)
+        for *_, started in self._early.values():
+            _let_go(started)
         self._early.clear()
         with self._lock:
             self._end(_REAP_S)
 
-    def _born(self, config: CameraConfig, program: str) -> Birth:
+    def _start(self, config: CameraConfig, program: str) -> Started:
         ours, theirs = Channel.pair()
         held, leash = Channel.pair()
         memory = -1
@@ -148,11 +149,11 @@ class Nursery:
         finally:
             theirs.close()
             leash.close()
-        birth = Birth(ours, memory, Leash(held))
+        started = Started(ours, memory, Leash(held))
         said = config.model_dump(mode="json", exclude_unset=True)
         with contextlib.suppress(ChannelClosed):  # whoever reads hears how it ended
-            birth.channel.send({"config": said})
-        return birth
+            started.channel.send({"config": said})
+        return started
 
     def _ask(self, message: dict[str, str], fds: list[int]) -> None:
         with self._lock:
@@ -228,10 +229,10 @@ class Nursery:
             return True
 
 
-def _let_go(birth: Birth) -> None:
-    birth.channel.close()
-    birth.leash.close()
-    os.close(birth.memory)
+def _let_go(started: Started) -> None:
+    started.channel.close()
+    started.leash.close()
+    os.close(started.memory)
 
 
 def _threads() -> int:

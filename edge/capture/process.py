@@ -54,12 +54,12 @@ class ProcessCamera:
         self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera, as soon as it has said so
         try:
-            birth = nursery.bear(config, program)
+            started = nursery.start(config, program)
         except OSError as error:
             raise CameraError(
                 f"{self._name}: no process can be started for it ({error.strerror})"
             ) from error
-        self._channel, self._memory, self._leash = birth.channel, birth.memory, birth.leash
+        self._channel, self._memory, self._leash = started.channel, started.memory, started.leash
 
     def read(self, stop: Stop) -> Look | None:
         """The next picture that the driver brings, in shared memory, read only.

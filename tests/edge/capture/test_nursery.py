@@ -240,15 +240,15 @@ def test_a_nursery_keeps_nothing_of_those_that_ended(nursery: Nursery) -> None:
 def test_a_camera_that_was_begun_and_changed_is_begun_anew(
     nursery: Nursery, eventually: Eventually
 ) -> None:
-    """What was opened early counts only for the configuration that it was opened with."""
+    """What was opened early counts only for the configuration that it was opened with; otherwise
+    it is ended."""
     config = camera_config("v4l2:good", timeout_s=20, open_timeout_s=30)
     nursery.prepare([config], FAULTY)
-    changed = config.model_copy(update={"timeout_s": 19.0})
+    changed = config.model_copy(update={"source": "v4l2:no-open"})
     reads = ProcessCamera(changed, Environment(), FAULTY, nursery)
-    assert reads.read(Stop()) is not None
-    its = psutil.Process(nursery.pid)
-    eventually(lambda: [child.pid for child in its.children()] == [reads.pid])
-    reads.close()
+    with pytest.raises(CameraError, match="cannot be opened"):
+        reads.read(Stop())
+    eventually(lambda: psutil.Process(nursery.pid).children() == [])
 
 
 def test_without_a_driver_there_is_no_nursery(nursery: Nursery) -> None:
