@@ -5,10 +5,11 @@
 
 Starts `python -m edge run` before a mosquitto of its own, waits until it is ready, connected and
 settled, and reads how often the kernel has put each thread of its processes on a core, and for how
-long. Scenes: `folder`, an empty watched folder; `web`, the same with the HTTP server; `archive`, the
-same with the archive; `all`, the same with both; `request`, a `test:` camera whose parts are asked
-for and nobody asks; `http`, the same with a network camera (MJPEG). The limits, 20 wake-ups a second
-and 1 % of a core, are those of a daemon that no camera wakes. Exit code 1 when one is passed.
+long. Scenes: `folder`, an empty watched folder; `web`, the same with the HTTP server; `archive`,
+the same with the archive; `all`, the same with both; `request`, a `test:` camera whose parts are
+asked for and nobody asks; `http`, the same with a network camera (MJPEG). The limits, 20 wake-ups
+a second and 1 % of a core, are those of a daemon that no camera wakes. Exit code 1 when one is
+passed.
 """
 
 import argparse
@@ -44,7 +45,7 @@ import runpy, sys, threading
 run = threading.Thread.run
 def named(self):
     with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as file:
-        file.write(self.name.rpartition("paho-mqtt-client-")[2][:15])
+        file.write(self.name[:15])
     run(self)
 threading.Thread.run = named
 sys.argv = ["edge", *sys.argv[1:]]
@@ -169,10 +170,11 @@ def config_of(scene: str, folder: Path, port: int, camera: str, fps: float) -> d
     """config.yaml of a scene. `camera`: the network camera's address."""
     (folder / "drop").mkdir(parents=True)
     asked = {"trigger": {"kind": "request"}}
-    source: dict[str, Any] = {
+    sources: dict[str, dict[str, Any]] = {
         "request": {"source": "test:", "fps": fps, **asked},
         "http": {"source": camera, **asked},
-    }.get(scene, {"source": f"folder:{folder / 'drop'}"})
+    }
+    source = sources.get(scene, {"source": f"folder:{folder / 'drop'}"})
     archive = {"enabled": scene in ("archive", "all"), "path": str(folder / "archive")}
     return {
         "station": "idle",

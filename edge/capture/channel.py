@@ -30,6 +30,10 @@ class Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return Channel(ours), theirs
 
+    def fileno(self) -> int:
+        """The descriptor from which there is something to read when a message has come."""
+        return self._socket.fileno()
+
     def send(self, message: Message) -> None:
         """Raises ChannelClosed when nobody is there, or nobody has listened for long."""
         try:

@@ -32,6 +32,7 @@ _HELD_BYTES = 32 * 2**20
 _BATCH = 256  # rows in one commit, which may stand in the log and in the file at once
 _ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
 _RETRY_S = 1.0
+_BEAT_S = 5.0  # who has nothing to do shows progress so often
 
 
 class OutboxWriter:
@@ -191,10 +192,15 @@ class OutboxWriter:
         return seq in self._held and seq not in self._writing
 
     def _patience(self) -> float:
-        due = self._held.due
-        if due is None:
-            return _ACK_DELAY_S / 4
-        return min(_ACK_DELAY_S / 4, max(0.001, due - self._environment.tick()))
+        """Seconds until there is something to do. Whatever makes it nearer notifies; but for an
+        acknowledgement of what is held, for which the time to write it is soon enough."""
+        tick = self._environment.tick()
+        ends = [tick + _BEAT_S]
+        if self._held.due is not None:
+            ends.append(self._held.due)
+        if self._pending.accepted:
+            ends.append(self._first_ack + _ACK_DELAY_S)
+        return max(0.001, min(ends) - tick)
 
     def _anything(self) -> bool:
         with self._changed:
