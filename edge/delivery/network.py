@@ -146,16 +146,22 @@ class Network:
                     return paho.error_string(code), False
                 if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
                     self._wrote = self._tick()
-            pings = self._ping_in_s() <= 0
-            code = self._client.loop_misc()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return paho.error_string(code), False
-            if pings:
-                self._pinged = self._tick()
-            silent = self._tick() - self.heard
-            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-                return f"the broker is silent for {silent:.1f} s", False
+            if why := self._keep_alive():
+                return why, False
         return "the connection was closed", False
+
+    def _keep_alive(self) -> str:
+        """Sends a ping when one is due. Why the connection is dead; empty when it is not."""
+        pings = self._ping_in_s() <= 0
+        code = self._client.loop_misc()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return paho.error_string(code)
+        if pings:
+            self._pinged = self._tick()
+        silent = self._tick() - self.heard
+        if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+            return f"the broker is silent for {silent:.1f} s"
+        return ""
 
     def _ping_in_s(self) -> float:
         """Seconds until a ping is due: a keepalive after we wrote last, or after the broker did."""

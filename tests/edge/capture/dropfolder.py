@@ -9,7 +9,6 @@ from edge.capture.inotify import Watch
 from edge.environment import Environment, Stop
 from tests.edge.conftest import Clock, Patience
 
-
 _SLICE_S = 0.05
 
 
