@@ -8,8 +8,10 @@ from edge.config import Config
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
-from edge.operation.judge import Judge, Manner, OnBadPicture, Provenance
+from edge.operation.examiner import Manner, OnBadPicture
+from edge.operation.judge import Judge, Provenance
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
 
 log = logging.getLogger(__name__)
@@ -47,9 +49,10 @@ def judge_from(
     latencies: Latencies | None = None,
     manners: Mapping[str, Manner] | None = None,
     on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+    parity: Parity | None = None,
 ) -> Judge:
     """A judge whose verdicts say where they come from. `manners`: other than the cameras' own.
-    `latencies` and `on_bad_picture` as `Judge` takes them."""
+    `latencies`, `on_bad_picture` and `parity` as `Judge` takes them."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
     if manners is None:
         manners = {
@@ -64,4 +67,5 @@ def judge_from(
         hysteresis=config.decision.hysteresis,
         latencies=latencies,
         on_bad_picture=on_bad_picture,
+        parity=parity,
     )

@@ -1,6 +1,6 @@
 """A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,10 @@ class Inspector:
     classify: Classifier
     file: ModelFile
     decoding: Decoding = "whole"
+
+    def twin(self) -> "Inspector":
+        """The same, to judge in another thread. Raises ModelError."""
+        return replace(self, classify=self.classify.twin())
 
     def reduction(self, width: int, height: int, framing: Framing) -> int:
         """By what both sides of a JPEG of this size in pixels are to be divided when it is decoded

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.frame import Frame
-from edge.operation.judge import Finding, Judge
+from edge.operation.examiner import Finding
+from edge.operation.judge import Judge
 from edge.part import Part, Shot
 from edge.verdict import Verdict
 
