@@ -25,12 +25,13 @@ from edge.delivery.events import (
 )
 from edge.delivery.flight import Flight
 from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.inbox import BEAT_S, Inbox, Wake
+from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
 from edge.delivery.link import LinkError, OversizeError
 from edge.delivery.message import about_result, sent_body
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
+from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
 from edge.delivery.row import Row
 from edge.environment import Environment
@@ -38,8 +39,6 @@ from edge.environment import Environment
 log = logging.getLogger(__name__)
 
 State = Literal["connecting", "online", "refused", "offline", "stopped"]
-_CLOSING_S = 1.0  # so often the end is looked for, besides when something comes
-_LEAST_S = 0.01
 _GOODBYE_S = 2.0
 _LASTS_S = 30.0  # a connection that lives so long was a good one
 _SILENT = 1.5  # of keepalive: so long a PUBACK may take
@@ -230,21 +229,13 @@ class Publisher:
                 log.error("delivery: %s cannot be published: %s", said.topic, error)
             else:
                 self._flight.add(mid, now)
+        patience = patience_s(now, self._flight, self._presence, self._closing)
         if not self._may_send():
-            return self._patience(now)
+            return patience
         if self._flight.room:
             for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
-        return self._lanes.wait_s(self._patience(now))
-
-    def _patience(self, now: float) -> float:
-        """Seconds until there is something to do besides rows, if nothing comes."""
-        due = [BEAT_S, self._flight.overdue_in_s(now)]
-        if self._flight.room:
-            due.append(self._presence.due_in_s(now))
-        if self._closing is not None:
-            due += [_CLOSING_S, self._closing[0] - now]
-        return max(_LEAST_S, min(due))
+        return self._lanes.wait_s(patience)
 
     def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)

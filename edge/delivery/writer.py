@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
+from edge.delivery.inbox import BEAT_S
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -32,7 +33,6 @@ _HELD_BYTES = 32 * 2**20
 _BATCH = 256  # rows in one commit, which may stand in the log and in the file at once
 _ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
 _RETRY_S = 1.0
-_BEAT_S = 5.0  # who has nothing to do shows progress so often
 
 
 class OutboxWriter:
@@ -192,15 +192,10 @@ class OutboxWriter:
         return seq in self._held and seq not in self._writing
 
     def _patience(self) -> float:
-        """Seconds until there is something to do. Whatever makes it nearer notifies; but for an
-        acknowledgement of what is held, for which the time to write it is soon enough."""
-        tick = self._environment.tick()
-        ends = [tick + _BEAT_S]
-        if self._held.due is not None:
-            ends.append(self._held.due)
-        if self._pending.accepted:
-            ends.append(self._first_ack + _ACK_DELAY_S)
-        return max(0.001, min(ends) - tick)
+        # what shortens it notifies; an acknowledgement of what is held may wait for that one's time
+        tick, held = self._environment.tick(), self._held.due
+        acks = self._first_ack + _ACK_DELAY_S if self._pending.accepted else None
+        return max(0.001, min([BEAT_S, *(at - tick for at in (held, acks) if at is not None)]))
 
     def _anything(self) -> bool:
         with self._changed:
@@ -283,8 +278,7 @@ class OutboxWriter:
             self._changed.notify_all()
         self.on_stored()
         with self._changed:
-            if not self._closing:
-                self._changed.wait_for(lambda: self._closing, _RETRY_S)
+            self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
     def _damage_seen(self, error: OutboxError, generation: int) -> None:
         """On the publisher's thread: what it read of the file of that generation is not right."""
