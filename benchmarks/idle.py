@@ -37,7 +37,7 @@ SCENES = ("folder", "web", "archive", "all", "request", "http")
 WATCHED = frozenset({"folder", "web", "archive", "all"})  # no camera wakes these
 WAKES_LIMIT, CORE_LIMIT = 20.0, 0.01
 _START_S = 60.0
-_SIDE = (480, 640)
+_SIZE = (640, 480)
 
 # Python 3.11 does not tell the kernel what a thread is called. Otherwise this is `python -m edge`.
 _NAMED = """
@@ -154,8 +154,9 @@ def network_camera(fps: float) -> Iterator[str]:
     """The address of one, which sends 640×480."""
     chance = np.random.default_rng(1)
     _Stream.fps = fps
-    _Stream.pictures = tuple(
-        cv2.imencode(".jpg", chance.integers(60, 200, (*_SIDE, 3)).astype(np.uint8))[1].tobytes()
+    ground = cv2.resize(chance.integers(60, 200, (24, 32, 3)).astype(np.uint8), _SIZE)
+    _Stream.pictures = tuple(  # a scene with a sensor's noise: some 80 kB each
+        cv2.imencode(".jpg", ground + chance.integers(0, 8, ground.shape, np.uint8))[1].tobytes()
         for _ in range(3)
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
