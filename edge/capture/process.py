@@ -24,7 +24,6 @@ _START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the nurser
 _GRACE_S = 1.0  # for a driver to give its device back in order
 _END_S = 5.0  # from the end of the conversation to that of the process
 _REAP_S = 2.0
-_SLICE_S = 0.2  # how late a stop may be noticed
 
 
 class ProcessCamera:
@@ -163,15 +162,16 @@ class ProcessCamera:
         """The answer that holds `key`; None on stop. Raises CameraError, ChannelClosed."""
         until = self._environment.tick() + limit_s
         while not stop.is_set():
-            left = until - self._environment.tick()
-            message = self._channel.receive(min(max(left, 0.0), _SLICE_S))
+            message = self._channel.receive(0)
             if message is not None:
                 if isinstance(message.get("lost"), str):
                     raise CameraError(message["lost"], fault_kind(message.get("kind")))
                 if key not in message:
                     raise self._nonsense(message)
                 return message
-            if left <= 0:
+            if (left := until - self._environment.tick()) > 0:
+                stop.wait(left, self._channel.fileno())
+            else:
                 raise CameraError(
                     f"{self._name}: {failing} for {limit_s:g} s; its process is ended and started "
                     "anew; check the camera, its cable and its power",

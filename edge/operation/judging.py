@@ -17,7 +17,7 @@ from edge.verdict import OUTCOMES, Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
-_TAKE_S = 0.5
+_TAKE_S = 5.0  # who has nothing to judge shows progress so often
 
 
 class Judging:
