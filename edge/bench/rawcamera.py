@@ -1,12 +1,10 @@
-"""A V4L2 camera that sends raw YUYV, for boxes that have none: `python -m edge.bench.rawcamera` is
-the process that reads it.
+"""A V4L2 camera that sends raw YUYV, for boxes that have none; in the camera's own process.
 
 All but the kernel's driver is real: edge's V4L2Camera reads it as it reads OpenCV, and the pictures
 go the way of all cameras.
 """
 
 import mmap
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,11 +83,5 @@ def open_raw(config: CameraConfig) -> DrivenCamera:
 
 
 def driver_of(_kind: str) -> Callable[[CameraConfig], DrivenCamera]:
-    """What opens a camera of any kind here."""
+    """What opens a camera of any kind here; as `edge.capture.drivers` has it."""
     return open_raw
-
-
-if __name__ == "__main__":
-    from edge.capture.child import main
-
-    sys.exit(main(driver_of("v4l2")))
