@@ -21,6 +21,7 @@ from tests.edge.delivery.samples import NOON, a_verdict
 
 A_MB = 256  # pictures of one block each
 _KEPT, _FOUND, _SILENCE_S = 50, 20, 120.0
+_MISSING = 2_000_000  # of the same day
 
 
 def id_of(number: int) -> str:
@@ -97,9 +98,9 @@ def measure(folder: Path, pictures: int) -> dict[str, float]:
     for _ in range(_KEPT):
         keeper.keep()
     found["keep"] = (keeper.cpu_s() - cpu) / _KEPT
-    numbers = iter(range(pictures - _FOUND, pictures))
+    numbers = iter(range(pictures, pictures + _FOUND))  # the newest
     found["find"] = cpu_of(lambda: keeper.found(next(numbers)), _FOUND)
-    found["miss"] = cpu_of(lambda: keeper.found(10**9), _FOUND)
+    found["miss"] = cpu_of(lambda: keeper.found(_MISSING), _FOUND)
     found["memory"] = processes.own_memory(os.getpid())
     keeper.archive.close()
     keeper.thread.join()

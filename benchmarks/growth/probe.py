@@ -13,9 +13,9 @@ REPEATS, QUICK_REPEATS = 5, 3
 
 
 def ask(module: str, *arguments: object) -> dict[str, float]:
-    """What one child measured. Raises CalledProcessError."""
+    """What one child measured. Its errors go to ours. Raises CalledProcessError."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout))
 
 
