@@ -341,12 +341,16 @@ def test_saying_what_is_parked_costs_the_same_however_many_are(path: Path) -> No
 
 
 def test_parked_rows_that_go_are_not_counted(path: Path) -> None:
-    """Parked twice is parked once; accepted, too old or past the cap, a parked row is gone."""
+    """Parked twice is parked once; accepted, too old or past the cap, a parked row is gone;
+    not after a commit that failed."""
     box = Outbox(path, MB // 4, HOUR)
     box.apply(rows_from(1, 1, 1.0) + rows_from(2, 3, 10.0), [], [], [], 10.0)
     for _ in range(2):
         box.apply([], [], [], [(seq, "too large") for seq in range(1, 5)], 10.0)
         assert box.holding().parked == 4
+    with pytest.raises(OutboxError):
+        box.apply([], [], [2], [(3, ["no text"])], 10.0)  # type: ignore[list-item]
+    assert box.holding().parked == 4
     assert box.apply([], [], [2], [], 10.0).acked == 1
     assert box.holding().parked == 3
     assert box.apply([], [], [], [], HOUR + 2.0).over_age == [1]

@@ -143,14 +143,18 @@ def test_the_first_picture_waits_for_no_count(
 
 
 def test_a_picture_is_counted_once(tmp_path: Path) -> None:
-    """One that is written while the count goes on is not counted a second time."""
-    folder = filled(tmp_path / "kept", A_MB - 1)
+    """One that is written while the count goes on is not counted a second time: nothing is deleted
+    below the budget."""
+    folder = filled(tmp_path / "kept", A_MB - 10, "2023-11-13")
     shelves = Shelves(folder, MB)
-    add(shelves, folder, A_MB - 1)  # exactly the budget
+    for number in range(900, 910):  # exactly the budget
+        add(shelves, folder, number)
     for _ in shelves.count():
         pass
-    add(shelves, folder, A_MB)
-    assert names(folder) == [name_of(number) for number in range(1, A_MB + 1)]
+    assert len(names(folder, "2023-11-13")) == A_MB - 10
+    add(shelves, folder, 910)
+    assert names(folder, "2023-11-13")[0] == name_of(1)
+    assert len(names(folder, "2023-11-13")) == A_MB - 11
 
 
 def test_what_a_person_deletes_makes_room(tmp_path: Path) -> None:
@@ -168,13 +172,15 @@ def test_what_a_person_deletes_makes_room(tmp_path: Path) -> None:
 
 
 def test_days_go_from_the_eldest_and_what_is_no_picture_stays(tmp_path: Path) -> None:
-    """An emptied day goes, unless something else is in it; a link to nowhere is no picture."""
+    """An emptied day goes, unless something else is in it; a folder is no picture, nor is a link to
+    nowhere."""
     folder = filled(tmp_path / "kept", 2, "2023-11-12")
     filled(tmp_path / "kept", 2, "2023-11-13")
     (folder / "2023-11-13" / "note.txt").touch()
-    (folder / "2023-11-13" / f"{name_of(9)}").symlink_to(tmp_path / "nowhere")
+    (folder / "2023-11-13" / name_of(9)).symlink_to(tmp_path / "nowhere")
+    (folder / "2023-11-13" / "0.jpg").mkdir()
     shelves = counted(folder, 4096)
     add(shelves, folder, 5)
     assert sorted(path.name for path in folder.iterdir()) == ["2023-11-13", DAY]
-    assert names(folder, "2023-11-13") == [name_of(9), "note.txt"]
+    assert names(folder, "2023-11-13") == ["0.jpg", name_of(9), "note.txt"]
     assert names(folder) == [name_of(5)]
