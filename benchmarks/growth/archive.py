@@ -1,11 +1,10 @@
 """Pictures kept 0…100,000, all of one day, the archive at its budget: each in a process of its
 own."""
 
-from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.growth.archiveprobe import A_MB, fill
-from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, repeated
+from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, rounds
 from benchmarks.growth.rules import Cost
 
 # whole megabytes of them, since the budget is one
@@ -14,16 +13,14 @@ PICTURES, QUICK = (0, 4 * A_MB, 40 * A_MB, 400 * A_MB), (0, 4 * A_MB, 40 * A_MB)
 
 def measure(folder: Path, *, quick: bool, sizes: tuple[int, ...] = ()) -> list[Cost]:
     """The costs, over the number of pictures kept."""
-    kept = folder / "kept"
-    found: dict[str, dict[float, list[float]]] = defaultdict(dict)
-    for pictures in sizes or (QUICK if quick else PICTURES):
 
-        def once(pictures: int = pictures) -> dict[str, float]:
-            fill(kept, pictures)
-            return ask("benchmarks.growth.archiveprobe", kept, pictures)
+    def once(pictures: int) -> dict[str, float]:
+        kept = folder / f"{pictures}" / "kept"
+        fill(kept, pictures)
+        return ask("benchmarks.growth.archiveprobe", kept, pictures)
 
-        for name, values in repeated(QUICK_REPEATS if quick else REPEATS, once).items():
-            found[name][pictures] = values
+    times = QUICK_REPEATS if quick else REPEATS
+    found = rounds(times, sizes or (QUICK if quick else PICTURES), once, warm=True)
     return [
         Cost("start, all counted, CPU ms", "whole", found["start"], scale=1000, form=".1f"),
         Cost("start to first picture kept, ms", "each", found["first_s"], scale=1000, form=".1f"),

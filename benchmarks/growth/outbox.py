@@ -2,7 +2,6 @@
 with the broker back: how late are live verdicts meanwhile?"""
 
 import time
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -10,30 +9,29 @@ import numpy as np
 from benchmarks.day_of_outage import box
 from benchmarks.growth import processes
 from benchmarks.growth.outboxprobe import fill
-from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, repeated
+from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, rounds
 from benchmarks.growth.rules import Cost
 from tests.loss.counter import Counter
 from tests.system.mosquitto import Mosquitto
 
 ROWS, QUICK = (0, 1000, 10_000, 100_000, 1_000_000), (0, 1000, 10_000)
-_SLICES, _SLICE_S, _QUICK_S = 5, 6.0, 2.0
-_FPS, _REPLAY = 10.0, 20.0  # a second; the smallest backlog lasts longer than the slices
+_SLICE_S, _QUICK_S = 6.0, 2.0
+_FPS, _REPLAY = 10.0, 20.0  # a second; the smallest backlog lasts longer than a slice
 _SILENCE_S = 120.0
 
 
 def measure(folder: Path, *, quick: bool, sizes: tuple[int, ...] = ()) -> list[Cost]:
     """The costs, over the number of rows that wait."""
-    path = folder / "state" / "outbox.db"
-    found: dict[str, dict[float, list[float]]] = defaultdict(dict)
-    for rows in sizes or (QUICK if quick else ROWS):
+
+    def once(rows: int) -> dict[str, float]:
+        own = folder / f"{rows}"
+        path = own / "state" / "outbox.db"
         fill(path, rows)
-        repeats = repeated(
-            QUICK_REPEATS if quick else REPEATS,
-            lambda: ask("benchmarks.growth.outboxprobe", path),
-        )
-        repeats |= _with_the_broker(folder, _QUICK_S if quick else _SLICE_S)
-        for name, values in repeats.items():
-            found[name][rows] = values
+        alone = ask("benchmarks.growth.outboxprobe", path)
+        return alone | _with_the_broker(own, _QUICK_S if quick else _SLICE_S)
+
+    times = QUICK_REPEATS if quick else REPEATS
+    found = rounds(times, sizes or (QUICK if quick else ROWS), once, warm=True)
     micro = {"scale": 1e6, "form": ".0f"}
     return [
         Cost("start, CPU ms", "whole", found["start"], scale=1000, form=".1f"),
@@ -50,29 +48,25 @@ def measure(folder: Path, *, quick: bool, sizes: tuple[int, ...] = ()) -> list[C
     ]
 
 
-def _with_the_broker(folder: Path, slice_s: float) -> dict[str, list[float]]:
+def _with_the_broker(folder: Path, slice_s: float) -> dict[str, float]:
     """Live verdicts beside the backlog, which has the pace that leaves some of it to the end."""
     broker = Mosquitto(folder / f"broker-{time.monotonic_ns()}", "allow_anonymous true")
     broker.start()
     counter = Counter(broker.port, live_camera="live")
     camera = {"id": "live", "source": "test:", "fps": _FPS, "width": 320, "height": 240}
     daemon = box(folder, broker.port, camera, replay_per_s=_REPLAY)
-    found: dict[str, list[float]] = defaultdict(list)
     try:
         daemon.start()
-        counter.wait_for(1, _SILENCE_S)
+        counter.wait_for(int(2 * _FPS), _SILENCE_S)  # warm
         assert daemon.process is not None
         pid = daemon.process.pid
-        for _ in range(_SLICES):
-            cpu, count, late = processes.cpu_s(pid), counter.count, len(counter.delays_ms)
-            time.sleep(slice_s)
-            found["delivered"].append((processes.cpu_s(pid) - cpu) / (counter.count - count))
-            p50, p99 = np.percentile(counter.delays_ms[late:], [50, 99])
-            found["p50"].append(float(p50))
-            found["p99"].append(float(p99))
+        cpu, count, late = processes.cpu_s(pid), counter.count, len(counter.delays_ms)
+        time.sleep(slice_s)
+        delivered = (processes.cpu_s(pid) - cpu) / (counter.count - count)
+        p50, p99 = np.percentile(counter.delays_ms[late:], [50, 99])
         daemon.stop()
     finally:
         daemon.close()
         counter.close()
         broker.close()
-    return found
+    return {"delivered": delivered, "p50": float(p50), "p99": float(p99)}

@@ -6,8 +6,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 REPEATS, QUICK_REPEATS = 5, 3
 
@@ -19,13 +18,17 @@ def ask(module: str, *arguments: object) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
-def repeated(times: int, measure: Callable[[], dict[str, float]]) -> dict[str, list[float]]:
-    """Each of the figures so many times; the first run warms the file system and does not count."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for number in range(times + 1):
-        for name, value in measure().items():
-            if number:
-                found[name].append(value)
+def rounds(
+    times: int, sizes: Sequence[int], measure: Callable[[int], dict[str, float]], *, warm: bool
+) -> dict[str, dict[float, list[float]]]:
+    """Each figure by size, so many times. Every round goes through all sizes, so that what else the
+    machine does meets all of them; with `warm`, one round goes before and does not count."""
+    found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number in range(0 if warm else 1, times + 1):
+        for size in sizes:
+            for name, value in measure(size).items():
+                if number:
+                    found[name][size].append(value)
     return found
 
 
@@ -35,8 +38,3 @@ def cpu_of(work: Callable[[], object], times: int) -> float:
     for _ in range(times):
         work()
     return (time.thread_time() - since) / times
-
-
-def size_on_disk(folder: Path) -> int:
-    """Bytes that a folder's files take."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

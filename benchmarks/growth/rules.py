@@ -24,8 +24,9 @@ _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something cost: several repeats at each size of its cause, which rises. Sizes below
-    `least` are shown and not judged: less is done there. `scale` and `form` are for the table."""
+    """What something cost at each size of its cause, which rises, in several rounds: those with one
+    index were measured about the same time. Sizes below `least` are shown and not judged: less is
+    done there. `scale` and `form` are for the table."""
 
     name: str
     kind: Kind
@@ -134,8 +135,8 @@ def _judge_whole(at: Mapping[float, Sequence[float]]) -> Finding:
 
 
 def _judge_each(at: Mapping[float, Sequence[float]]) -> Finding:
-    """Growth is seen when between some size and a larger one every repeat is past the factor: so
-    neither one bad moment of the machine nor a slow first size decides."""
+    """Growth is seen when from some size to a larger one the cost is past the factor in every
+    round: so neither one bad moment of the machine nor a slow first size decides."""
     sizes = sorted(at)
     pairs = [(a, b) for i, a in enumerate(sizes) for b in sizes[i + 1 :]]
     ratio, start, end = max(
@@ -145,10 +146,10 @@ def _judge_each(at: Mapping[float, Sequence[float]]) -> Finding:
     if ratio <= 1:
         shown = "it falls"
     for a, b in pairs:
-        if min(at[b]) > MOST * max(at[a]):
-            least = min(at[b]) / max(*at[a], 1e-12)
+        least = min(late / max(early, 1e-12) for early, late in zip(at[a], at[b]))
+        if least > MOST:
             return Finding(
-                False, f"GROWS: at least ×{least:.2f} from {a:,.0f} to {b:,.0f}, beyond noise"
+                False, f"GROWS: at least ×{least:.2f} from {a:,.0f} to {b:,.0f}, in every round"
             )
     if ratio > MOST:
         return Finding(True, f"does not grow beyond the noise: {shown}")

@@ -82,6 +82,14 @@ def test_one_more_costs_the_same(seed: int) -> None:
     assert not good("each", measured(lambda n: 5.0 + 20 * (n == 10_000), seed=seed))
 
 
+def test_what_the_machine_does_meanwhile_is_no_growth() -> None:
+    """Rounds in which everything costs thrice as much decide nothing; one size that costs more in
+    each of them does."""
+    load = [1.0, 3.0, 1.0, 3.0, 1.0]
+    assert good("each", {1: load, 10: [1.1 * one for one in load]})
+    assert not good("each", {1: load, 10: [1.4 * one for one in load]})
+
+
 def test_sizes_below_the_least_are_shown_and_not_judged() -> None:
     """Where nothing waits, less is done: that is no growth."""
     at = measured(lambda n: 50.0 if n else 1.0)
@@ -104,7 +112,7 @@ def test_the_archive_is_measured(tmp_path: Path) -> None:
         assert list(cost.at) == list(sizes)
         assert all(value > 0 for repeats in cost.at.values() for value in repeats)
         assert min(len(repeats) for repeats in cost.at.values()) >= 3
-    assert len(list((tmp_path / "a" / "kept").glob("*/*.jpg"))) == 256
+    assert len(list((tmp_path / "a" / "256" / "kept").glob("*/*.jpg"))) == 256
     lines = table("pictures", costs).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0", "| 256"]
     draw(tmp_path / "charts" / "a.svg", "pictures", costs)
