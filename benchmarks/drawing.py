@@ -25,7 +25,7 @@ def chart(
     height = _TOP + len(panels) * (_HEIGHT + _GAP)
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 40} {height}" '
             'font-family="sans-serif" font-size="12" fill="#222">'
         ),
         '<rect width="100%" height="100%" fill="white"/>',

@@ -33,18 +33,24 @@ def table(cause: str, costs: Sequence[Cost]) -> str:
 
 def draw(path: Path, cause: str, costs: Sequence[Cost]) -> None:
     """A panel for each cost. Sizes stand side by side, each the same step from the last, whatever
-    lies between them: so what is a share of its cause bends up, and what is constant is level."""
+    lies between them: so what rises in step with its cause bends up, as the second line does."""
     sizes = sorted({size for cost in costs for size in cost.at})
-    panels = [
-        Panel(
-            f"{cost.name} ({'all together' if cost.kind == 'whole' else 'each'})",
-            {"median": [cost.median(size) for size in sizes]},
-        )
-        for cost in costs
-    ]
+    panels = []
+    for cost in costs:
+        lines = {"measured": [cost.median(size) for size in sizes]}
+        if cost.kind == "whole":
+            lines["in step with the cause"] = _in_step(sizes, lines["measured"])
+        may = "may rise in step" if cost.kind == "whole" else "must stay level"
+        panels.append(Panel(f"{cost.name} ({may})", lines))
     places = [f"{size:,.0f}" for size in sizes]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(chart(cause, range(len(sizes)), panels, places), encoding="utf-8")
+
+
+def _in_step(sizes: Sequence[float], measured: Sequence[float]) -> list[float]:
+    """The straight line from the first to the last: a cost that grows faster lies below it."""
+    slope = (measured[-1] - measured[0]) / (sizes[-1] - sizes[0])
+    return [measured[0] + slope * (size - sizes[0]) for size in sizes]
 
 
 def main() -> int:

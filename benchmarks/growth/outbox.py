@@ -15,7 +15,7 @@ from tests.loss.counter import Counter
 from tests.system.mosquitto import Mosquitto
 
 ROWS, QUICK = (0, 1000, 10_000, 100_000, 1_000_000), (0, 1000, 10_000)
-_SLICE_S, _QUICK_S = 6.0, 2.0
+_SLICE_S, _QUICK_S = 5.0, 2.0
 _FPS, _REPLAY = 10.0, 20.0  # a second; the smallest backlog lasts longer than a slice
 _SILENCE_S = 120.0
 
