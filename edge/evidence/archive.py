@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
 _TICK_S = 0.5
+_REST_S = 0.002  # between steps of counting: who judges shall not wait for the interpreter's lock
 
 
 class Archive:
@@ -85,8 +86,8 @@ class Archive:
         while not (self._closing and self._queue.empty()):
             try:
                 next(counting, None)  # between pictures: a large archive delays none
-                patience = _TICK_S if self.counted else 0
-                self._write(*self._queue.get(patience > 0, patience))
+                patience = _TICK_S if self.counted else _REST_S
+                self._write(*self._queue.get(timeout=patience))
             except queue.Empty:
                 continue
             except (OSError, cv2.error, PictureError) as error:
