@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
-_TICK_S = 0.5
 _REST_S = 0.002  # between steps of counting: who judges shall not wait for the interpreter's lock
 
 
@@ -32,7 +31,7 @@ class Archive:
     def __init__(self, config: ArchiveConfig) -> None:
         self.kept = self.skipped = 0
         self._config = config
-        self._queue: queue.Queue[tuple[Frame, Verdict]] = queue.Queue(_QUEUE)
+        self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
         self._closing = False
         self._ended = threading.Event()
         self._shelves = Shelves(config.path, config.max_mb * 2**20)
@@ -69,6 +68,8 @@ class Archive:
     def close(self) -> None:
         """Ends the thread after what is queued."""
         self._closing = True
+        with contextlib.suppress(queue.Full):  # then the thread comes round without being woken
+            self._queue.put_nowait(None)
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended, waiting up to `timeout` seconds for it."""
@@ -86,8 +87,9 @@ class Archive:
         while not (self._closing and self._queue.empty()):
             try:
                 next(counting, None)  # between pictures: a large archive delays none
-                patience = _TICK_S if self.counted else _REST_S
-                self._write(*self._queue.get(timeout=patience))
+                work = self._queue.get(timeout=None if self.counted else _REST_S)
+                if work is not None:  # else: closed
+                    self._write(*work)
             except queue.Empty:
                 continue
             except (OSError, cv2.error, PictureError) as error:
