@@ -10,9 +10,17 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
-from edge.delivery.outboxfile import OutboxError, connect, naming, wal_of
+from edge.delivery.outboxfile import (
+    OutboxError,
+    connect,
+    naming,
+    refuse_strangers,
+    used_pages,
+    wal_of,
+)
 from edge.delivery.row import Row
 
 SCHEMA = 2
@@ -74,13 +82,13 @@ class Outbox:
         """Opens or creates the file, and checks it. Raises OutboxError."""
         self._path = path
         self._max_age_s = max_age_s
-        self._last = self._rows = 0
+        self._last = self._rows = self._parked = 0
         self._file = (0, 0)
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
         self._budget = max(8, cap - self._wal_pages - 2)  # pages in use, the log beside them
         with naming(path, "opened"):
-            _refuse_strangers(path)
+            refuse_strangers(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = connect(path)
             try:
@@ -123,10 +131,8 @@ class Outbox:
             added, unlike = _insert(db, rows)
             db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
             db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked = _delete(db, accepted)
-            db.executemany(
-                "UPDATE outbox SET parked=? WHERE seq=?", [(why, seq) for seq, why in parked]
-            )
+            acked = self._delete(db, accepted)
+            self._park(db, parked)
             over_age = self._drop_old(db, clock)
             over_cap = self._drop_past_cap(db)
             last = max([self._last, given, *(row.seq for row in rows)])
@@ -158,13 +164,10 @@ class Outbox:
             oldest = self._db.execute(
                 "SELECT stored_at FROM outbox ORDER BY seq LIMIT 1"
             ).fetchone()
-            parked = self._db.execute(
-                "SELECT count(*) FROM outbox WHERE parked IS NOT NULL"
-            ).fetchone()[0]
             size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
                 size += wal_of(self._path).stat().st_size
-        return Holding(self._rows, size, float(oldest[0]) if oldest else None, int(parked))
+        return Holding(self._rows, size, float(oldest[0]) if oldest else None, self._parked)
 
     def close(self) -> None:
         """Closes the file; what is committed stays."""
@@ -225,26 +228,44 @@ class Outbox:
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
+        parked = self._parked
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
             self._db.execute("COMMIT")
         except BaseException:
+            self._parked = parked
             with contextlib.suppress(sqlite3.Error):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
             raise
 
+    def _park(self, db: sqlite3.Connection, parked: Sequence[tuple[int, str]]) -> None:
+        for seq, why in parked:
+            new = "UPDATE outbox SET parked=? WHERE seq=? AND parked IS NULL"
+            self._parked += db.execute(new, (why, seq)).rowcount
+
+    def _delete(self, db: sqlite3.Connection, numbers: Sequence[int]) -> int:
+        gone = 0
+        for number in numbers:
+            if self._parked:
+                aside = "SELECT count(parked) FROM outbox WHERE seq=?"
+                self._parked -= db.execute(aside, (number,)).fetchone()[0]
+            gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
+        return gone
+
     def _drop_old(self, db: sqlite3.Connection, clock: float) -> list[int]:
+        """The first that is young ends it: what waits behind it is younger, or waits with it."""
+        latest = clock - self._max_age_s
         eldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
-        old = [seq for seq, at in eldest if at < clock - self._max_age_s]
-        _delete(db, old)
+        old = [int(seq) for seq, _ in takewhile(lambda row: row[1] < latest, eldest)]
+        self._delete(db, old)
         return old
 
     def _drop_past_cap(self, db: sqlite3.Connection) -> list[int]:
         """The oldest, until the pages in use are within the budget; the newest row stays."""
         dropped: list[int] = []
-        while (excess := _used_pages(db) - self._budget) > 0:
+        while (excess := used_pages(db) - self._budget) > 0:
             eldest = db.execute(
                 "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
                 "ORDER BY seq LIMIT ?",
@@ -253,7 +274,7 @@ class Outbox:
             if not eldest:
                 break
             numbers = [int(seq) for (seq,) in eldest]
-            _delete(db, numbers)
+            self._delete(db, numbers)
             dropped += numbers
         return dropped
 
@@ -263,17 +284,6 @@ class Outbox:
         if free > 4 * _SHRINK_PAGES:
             with contextlib.suppress(sqlite3.Error):  # the next commit will tell
                 self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
-
-
-def _refuse_strangers(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
-
-
-def _used_pages(db: sqlite3.Connection) -> int:
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    return int(pages) - int(free)
 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
@@ -288,10 +298,3 @@ def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
         found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
         unlike += found is None or found[0] != row.body
     return added, unlike
-
-
-def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> int:
-    gone = 0
-    for number in numbers:
-        gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
-    return gone
