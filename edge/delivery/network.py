@@ -120,31 +120,39 @@ class Network:
     def _serve(self) -> tuple[str, bool]:
         """Moves bytes until the end: why it ended, and whether a TLS alert came in plain."""
         until: float | None = None
-        while (sock := self._client.socket()) is not None:
+        while self._client.socket() is not None:
             if self._closing.is_set():
                 until = until or self._tick() + _GOODBYE_S
                 if self._tick() >= until:
                     return "closed", False
-            readable, writable = self._wait(sock)
-            if readable:
-                if not self._spoken and self._peeks_alert(sock):
-                    return "the port speaks TLS", True
-                self._spoken = True
-                self.heard = self._tick()
-                code = self._client.loop_read()
-                if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    return paho.error_string(code), False
-            if writable and self._client.socket() is not None:
-                code = self._client.loop_write()
-                if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
-                    return paho.error_string(code), False
-            code = self._client.loop_misc()
+            if (end := self.run_once()) is not None:
+                return end
+        return "the connection was closed", False
+
+    def run_once(self) -> tuple[str, bool] | None:
+        """Waits for something to move and moves it. Returns what `_serve` does when that was the
+        end of an open connection, else None."""
+        sock = self._client.socket()
+        readable, writable = self._wait(sock)
+        if readable:
+            if not self._spoken and self._peeks_alert(sock):
+                return "the port speaks TLS", True
+            self._spoken = True
+            self.heard = self._tick()
+            code = self._client.loop_read()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return paho.error_string(code), False
-            silent = self._tick() - self.heard
-            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-                return f"the broker is silent for {silent:.1f} s", False
-        return "the connection was closed", False
+        if writable and self._client.socket() is not None:
+            code = self._client.loop_write()
+            if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
+                return paho.error_string(code), False
+        code = self._client.loop_misc()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return paho.error_string(code), False
+        silent = self._tick() - self.heard
+        if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+            return f"the broker is silent for {silent:.1f} s", False
+        return None
 
     def _wait(self, sock: Any) -> tuple[bool, bool]:
         poll = select.poll()

@@ -155,15 +155,20 @@ class OutboxWriter:
                 while not self._due():
                     self._changed.wait(self._patience())
                     self.beat = self._environment.tick()
-                closing = self._closing
-                held = self._held.first(_BATCH) if closing or self._write_is_due() else []
-                self._writing = {one.row.seq for one in held}
-                work = self._pending.take(held, self._only_held)
-                damage, self._damage = self._damage, None
-            done = self._write(work, damage)
-            if closing and (not done or not self._anything()):
+            if self.run_once():
                 self._end()
                 return
+
+    def run_once(self) -> bool:
+        """One commit of what is due. True: closed, and nothing more can be done."""
+        with self._changed:
+            closing = self._closing
+            held = self._held.first(_BATCH) if closing or self._write_is_due() else []
+            self._writing = {one.row.seq for one in held}
+            work = self._pending.take(held, self._only_held)
+            damage, self._damage = self._damage, None
+        done = self._write(work, damage)
+        return closing and (not done or not self._anything())
 
     def _show(self, rows: list[Row]) -> None:
         """These may be sent though no disk has them: so their numbers must never be given again."""
