@@ -24,9 +24,11 @@ from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.network import Network
 from edge.deliveryside import DeliverySide
 from edge.environment import Environment, Stop
+from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, load_inspector
 from edge.line import Line
-from edge.picture import read_picture
+from edge.operation.viewing import view_of
+from edge.picture import Encoded, open_picture
 from edge.verdict import Verdict
 
 Upto = Literal["bare", "judge", "message", "outbox", "broker"]
@@ -93,8 +95,12 @@ class _Meanwhile(Inbox):
 def bare(config: Config, inspector: Inspector, frames: int) -> None:
     """The work that nobody can leave out: the picture is read, decoded, resized, invoked."""
     path = Path(config.cameras[0].rest)
+    framing = Framing(view_of(config.cameras[0], inspector.input))
+    header = open_picture(path).header
     for _ in range(frames):
-        inspector.classify(inspector.prepare(read_picture(path)))
+        picture = Encoded(path.read_bytes(), path.name, header)
+        pixels, reduced = inspector.decode(picture, framing)
+        inspector.classify(inspector.prepare(pixels, reduced))
 
 
 class FrameWay:
@@ -119,7 +125,8 @@ class FrameWay:
             keep=lambda _frame, _verdict: None,
             receipts=self._delivery.receipts,
         )
-        self._reader = self._line.readers[config.cameras[0].id]
+        camera = config.cameras[0].id
+        self._reader, self._worker = self._line.readers[camera], self._line.workers.of(camera)
         self._camera = open_camera(config.cameras[0], environment)
 
     def run(self, frames: int) -> None:
@@ -149,7 +156,7 @@ class FrameWay:
             look = self._camera.read(self._stop)
             assert look is not None
             self._reader._take(look, waited_s=0.0)  # what its loop does with each look
-            self._line.judging.run_once(self._line.mailbox.take(0))
+            self._worker.judging.run_once(self._worker.mailbox.take(0))
             self._left -= 1
 
     def _commit_and_forget(self) -> None:
