@@ -42,8 +42,8 @@ class Course:
     now and then, more is full speed, where one commit and one turn of each thread serve several.
 
     `bare` decodes, resizes and invokes alone. `judge` ends with a verdict, `message` with a body in
-    the outbox's queue, `outbox` with its commit, `broker` with the PUBACK. `burden`: empty loops added
-    to each verdict, to see that what is added is counted."""
+    the outbox's queue, `outbox` with its commit, `broker` with the PUBACK. `burden`: empty loops
+    added to each verdict, to see that what is added is counted."""
 
     upto: Upto
     together: int = 1
@@ -75,7 +75,9 @@ class _Stepped(Network):
         if size == self._awaited:
             return
         self._awaited = size
-        self._client.socket().setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+        sock = self._client.socket()
+        assert isinstance(sock, socket.socket)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
 class _Meanwhile(Inbox):
@@ -183,12 +185,12 @@ class FrameWay:
 
 def main() -> None:
     """For `benchmarks.instructions`, which runs this under valgrind: `config.yaml` and, for each
-    measurement, `upto:together:frames`. Each runs in a child that begins from the same state, with
-    an outbox of its own; prints the child's process id a line."""
+    measurement, `upto:together:burden:frames`. Each runs in a child that begins from the same state,
+    with an outbox of its own; prints the child's process id a line."""
     config = load_config(Path(sys.argv[1]))
     inspector = load_inspector(config.model.path)
     for number, wanted in enumerate(sys.argv[2:]):
-        upto, together, frames = wanted.split(":")
+        upto, together, burden, frames = wanted.split(":")
         sys.stdout.flush()
         child = os.fork()
         if child:
@@ -197,8 +199,7 @@ def main() -> None:
                 sys.exit(f"{wanted}: exit code {os.waitstatus_to_exitcode(status)}")
             print(child)
             continue
-        burden = int(os.environ.get("FRAMEWAY_BURDEN", "0"))
-        course = next(Course(one, int(together), burden) for one in UPTO if one == upto)
+        course = next(Course(one, int(together), int(burden)) for one in UPTO if one == upto)
         path = config.outbox.path.with_name(f"{number}.db")
         outbox = config.outbox.model_copy(update={"path": path})
         if course.upto == "bare":

@@ -3,18 +3,19 @@
     python -m benchmarks.instructions            measure, compare with benchmarks/instructions.json
     python -m benchmarks.instructions --accept   measure, and make that the number to compare with
 
-The way of a frame (`benchmarks.frameway`) runs under valgrind, which counts every instruction of the
-process: for so many frames, and for three times as many. The slope between the two is what a frame
-costs; start and set-up drop out. The slope of the bare loop (the same picture read, decoded, resized,
-invoked) is taken off. `alone`: one frame at a time, as at 10 a second. `together`: 16 at a time, as
-at full speed. A stage is the difference between ending before it and ending after it.
+The way of a frame (`benchmarks.frameway`) runs under valgrind, which counts every instruction of
+the process: for so many frames, and for three times as many. The slope between the two is what a
+frame costs; start and set-up drop out. The slope of the bare loop (the same picture read, decoded,
+resized, invoked) is taken off. `alone`: one frame at a time, as at 10 a second. `together`: 16 at a
+time, as at full speed. A stage is the difference between ending before it and ending after it.
 
-Not in it: what the kernel does (fsync, sockets, waking a thread), waiting, a second thread that wants
-the same lock, processes of cameras, the archive, HTTP, and health every ten seconds. Instructions
-are no time; but they are the same on a busy machine, so a growth of a few percent is seen.
+Not in it: what the kernel does (fsync, sockets, waking a thread), waiting, a second thread that
+wants the same lock, processes of cameras, what only live cameras need (trust), the archive, HTTP,
+and health every ten seconds. Instructions are no time; but they are the same on a busy machine, so
+a growth of a few percent is seen.
 
-Exit code 1 when a number is above 1.10 times the tracked one. It is tracked by processor and Python,
-since each has its own; where there is none for this machine it is only said.
+Exit code 1 when a number is above 1.10 times the tracked one. It is tracked by processor and
+Python, since each has its own; where there is none for this machine it is only said.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ import cv2
 import numpy as np
 import yaml
 
-from benchmarks.frameway import UPTO
+from benchmarks.frameway import UPTO, Course
 from tests.loss.counter import Counter
 from tests.system.mosquitto import Mosquitto
+from tests.system.plant import wait_for
 
 TRACKED = Path(__file__).with_name("instructions.json")
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
@@ -57,40 +59,38 @@ def key() -> str:
     return f"{platform.machine()} Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
-def measure(folder: Path, burden: int = 0) -> Counts:
-    """One run under valgrind. `burden`: loops of a burden that is added to each frame's delivery, to
-    see that it shows. Raises RuntimeError when the way fails, or the broker got another number of
-    verdicts than were sent."""
+def measure(folder: Path) -> Counts:
+    """One run under valgrind. Raises as `slopes`."""
+    courses = [Course(upto, together) for together in WAYS.values() for upto in UPTO]
+    found = dict(zip(courses, slopes(folder, courses)))
+    counts: Counts = {}
+    for way, together in WAYS.items():
+        cost = {upto: found[Course(upto, together)] for upto in UPTO}
+        for before, stage in zip(UPTO, STAGES):
+            counts[f"{way}/{stage}"] = cost[stage] - cost[before]
+        counts[f"{way}/all"] = cost[UPTO[-1]] - cost[UPTO[0]]
+    return counts
+
+
+def slopes(folder: Path, courses: Sequence[Course]) -> list[int]:
+    """Instructions a frame on each course, the work of the bare loop included. Raises RuntimeError
+    when one fails, AssertionError when the broker did not get every verdict."""
     folder.mkdir(parents=True)
     picture = np.random.default_rng(1).integers(0, 255, (48, 64, 3)).astype(np.uint8)
     cv2.imwrite(str(folder / "picture.jpg"), picture)
+    wanted = [(course, frames) for course in courses for frames in (_FEW, _TIMES * _FEW)]
+    sent = sum(frames for course, frames in wanted if course.upto == UPTO[-1])
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "max_inflight_messages 100")
     broker.start()
     counter = Counter(broker.port)
-    wanted = [
-        (upto, together, frames)
-        for together in WAYS.values()
-        for upto in UPTO
-        for frames in (_FEW, _TIMES * _FEW)
-    ]
     try:
-        totals = _totals(folder, _config(folder, broker.port), wanted, burden)
-        sent = sum(frames for upto, _, frames in wanted if upto == UPTO[-1])
-        while counter.count + counter.twice < sent:  # each child counts from 1 again
-            counter.wait_for(counter.count + 1, 10.0)
+        totals = _totals(folder, _config(folder, broker.port), wanted)
+        # each child counts from 1 again
+        wait_for(lambda: counter.count + counter.twice >= sent, f"{sent} verdicts arrive", 20.0)
     finally:
         counter.close()
         broker.close()
-    slopes = {
-        one[:2]: (more - few) // ((_TIMES - 1) * _FEW)
-        for one, few, more in zip(wanted[::2], totals[::2], totals[1::2])
-    }
-    counts: Counts = {}
-    for way, together in WAYS.items():
-        for before, stage in zip(UPTO, STAGES):
-            counts[f"{way}/{stage}"] = slopes[stage, together] - slopes[before, together]
-        counts[f"{way}/all"] = slopes[UPTO[-1], together] - slopes[UPTO[0], together]
-    return counts
+    return [(more - few) // ((_TIMES - 1) * _FEW) for few, more in zip(totals[::2], totals[1::2])]
 
 
 def verdict(measured: Mapping[str, int], tracked: Mapping[str, int] | None) -> tuple[int, str]:
@@ -123,9 +123,7 @@ def verdict(measured: Mapping[str, int], tracked: Mapping[str, int] | None) -> t
     return code, "\n".join(lines)
 
 
-def _totals(
-    folder: Path, config: Path, wanted: list[tuple[str, int, int]], burden: int
-) -> list[int]:
+def _totals(folder: Path, config: Path, wanted: Sequence[tuple[Course, int]]) -> list[int]:
     """Instructions of each child, those of the common start included."""
     found = shutil.which("valgrind")
     if found is None:
@@ -135,11 +133,10 @@ def _totals(
             *(found, "-q", "--tool=cachegrind", "--cache-sim=no"),
             f"--cachegrind-out-file={folder / 'count.%p'}",
             *(sys.executable, "-m", "benchmarks.frameway", str(config)),
-            *(f"{upto}:{together}:{frames}" for upto, together, frames in wanted),
+            *(f"{c.upto}:{c.together}:{c.burden}:{frames}" for c, frames in wanted),
         ],
-        env={**os.environ, "PYTHONHASHSEED": "0", "FRAMEWAY_BURDEN": str(burden)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
         text=True,
         timeout=_DEADLINE_S,
         check=False,

@@ -6,14 +6,13 @@ whoever writes; this file only remembers the highest. At the cap the oldest go, 
 """
 
 import contextlib
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from edge.delivery.holding import Applied, Holding
 from edge.delivery.outboxfile import (
     OutboxError,
     connect,
@@ -50,30 +49,6 @@ _CHECKED_BYTES = 64 * 2**20  # a larger file is checked while it is read, not at
 _WAL_PAGES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What one commit did: how many rows went because the broker has them, and which because the
-    file was at its cap or they were too old. `oldest` is the lowest number left, 0: none. `unlike`
-    rows were not stored, since their number stood for another verdict."""
-
-    acked: int
-    over_cap: Sequence[int]
-    over_age: Sequence[int]
-    oldest: int
-    unlike: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What the file holds. `bytes` is its size on disk with the log of SQLite beside it, `oldest`
-    is on the outbox's own clock."""
-
-    rows: int
-    bytes: int
-    oldest: float | None
-    parked: int
-
-
 class Outbox:
     """Writes the file: one of it, in one thread."""
 
@@ -86,7 +61,7 @@ class Outbox:
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
         self._pages = Pages(max(8, cap - self._wal_pages - 2))  # in use, the log beside them
-        self._name, self._log = str(path), str(wal_of(path))
+        self._log = wal_of(path)
         self._eldest: tuple[int, float] | None = None
         with naming(path, "opened"):
             refuse_strangers(path)
@@ -136,9 +111,8 @@ class Outbox:
                 db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
             acked = self._delete(db, accepted)
             self._park(db, parked)
-            sizes = [len(row.body) for row in rows] + [
-                len(text) for _, text in (*receipts, *parked)
-            ]
+            sizes = [len(row.body) for row in rows]
+            sizes += [len(text) for _, text in (*receipts, *parked)]
             eldest = _eldest(db)
             over_age = self._drop_old(db, clock, eldest)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
@@ -155,7 +129,7 @@ class Outbox:
     def is_there(self) -> bool:
         """Whether the file that is open is still the one of that name."""
         try:
-            found = os.stat(self._name)
+            found = self._path.stat()
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._file
@@ -170,9 +144,9 @@ class Outbox:
     def holding(self) -> Holding:
         """What is in the file. Raises OutboxError."""
         with naming(self._path, "read"):
-            size = os.stat(self._name).st_size
+            size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
-                size += os.stat(self._log).st_size
+                size += self._log.stat().st_size
         oldest = None if self._eldest is None else self._eldest[1]
         return Holding(self._rows, size, oldest, self._parked)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
+from edge.delivery.holding import Holding
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
-from edge.delivery.outbox import Holding
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.row import Row
 from edge.delivery.stats import CAUSES, Cause, OutboxStats
