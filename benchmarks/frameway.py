@@ -185,7 +185,7 @@ class FrameWay:
 
 def main() -> None:
     """For `benchmarks.instructions`, which runs this under valgrind: `config.yaml` and, for each
-    measurement, `upto:together:burden:frames`. Each runs in a child that begins from the same state,
+    measurement, `upto:together:burden:frames`. Each runs in a child that begins from one state,
     with an outbox of its own; prints the child's process id a line."""
     config = load_config(Path(sys.argv[1]))
     inspector = load_inspector(config.model.path)

@@ -13,7 +13,9 @@ RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
 
 # one for all: `json.dumps` with options makes a new one each time
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+)
 
 _SORTED_BY = ("schema", "station", "camera", "verdict")
 # The head of a body as `result_body` orders it, without escapes where they matter.

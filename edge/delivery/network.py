@@ -62,7 +62,7 @@ class Network:
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        self._spoken = False
+        self._spoken = self._woken = False
         self.heard = tick()
 
     def open(self) -> None:
@@ -79,6 +79,9 @@ class Network:
 
     def wake(self) -> None:
         """There is something to write."""
+        if self._woken:
+            return  # it looks for what is to be written after it has read the byte that waits
+        self._woken = True
         with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody is there
             self._waker.send(b"\0")
 
@@ -165,6 +168,7 @@ class Network:
         if self._reader.fileno() in events:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
+            self._woken = False  # after the byte was read, before it is asked what is to be written
         said = events.get(sock.fileno(), 0)
         broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
         return (
