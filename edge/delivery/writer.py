@@ -165,10 +165,12 @@ class OutboxWriter:
             closing = self._closing
             held = self._held.first(_BATCH) if closing or self._write_is_due() else []
             self._writing = {one.row.seq for one in held}
-            work = self._pending.take(held, self._only_held)
+            # not yet those rows that are in memory alone, and not being written either
+            work = self._pending.take(held, lambda n: n in self._held and n not in self._writing)
             damage, self._damage = self._damage, None
         done = self._write(work, damage)
-        return closing and (not done or not self._anything())
+        with self._changed:
+            return closing and not (done and (len(self._held) or self._pending))
 
     def _show(self, rows: list[Row]) -> None:
         """These may be sent though no disk has them: so their numbers must never be given again."""
@@ -191,19 +193,11 @@ class OutboxWriter:
             return False
         return bool(self.fault or self._pending.parked) or due <= self._environment.tick()
 
-    def _only_held(self, seq: int) -> bool:
-        """Whether a row is in memory alone, and not being written either."""
-        return seq in self._held and seq not in self._writing
-
     def _patience(self) -> float:
         due = self._held.due
         if due is None:
             return _ACK_DELAY_S / 4
         return min(_ACK_DELAY_S / 4, max(0.001, due - self._environment.tick()))
-
-    def _anything(self) -> bool:
-        with self._changed:
-            return bool(len(self._held) or self._pending)
 
     def _write(self, work: Work, damage: OutboxError | None) -> bool:
         held, safe, accepted, parked = work.held, work.safe, work.accepted, work.parked
