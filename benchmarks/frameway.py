@@ -33,6 +33,7 @@ from edge.verdict import Verdict
 
 Upto = Literal["bare", "judge", "message", "outbox", "broker"]
 UPTO: tuple[Upto, ...] = get_args(Upto)
+_PATIENCE_S = 5.0
 _PUBACK_BYTES = 4  # of a message that somebody has subscribed to
 
 
@@ -58,7 +59,7 @@ class _Stepped(Network):
     def open(self) -> None:
         """As `Network.open`, here and now."""
         self._connect()
-        self.heard = self._tick()
+        self.heard = self._wrote = self._read = self._tick()
 
     @property
     def alive(self) -> bool:
@@ -173,7 +174,7 @@ class FrameWay:
         waits = self._publisher.state != "online" or not self._publisher._flight.empty
         if waits or self._leaving:
             self._network.wait_for(max(1, len(self._publisher._flight._sent) * _PUBACK_BYTES))
-            if (end := self._network.run_once()) is not None:
+            if (end := self._network.run_once(_PATIENCE_S)) is not None:
                 raise RuntimeError(f"the connection has ended ({end[0]})")
         elif self._left:
             self._judge_some()
