@@ -1,12 +1,14 @@
 """The command line: argv → command → exit code. Heavy imports wait until a command needs them."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import edge
+from edge.bench.options import add_options
 from edge.errors import EXIT_INTERNAL, EdgeInspectError
 
 _CONFIG = Path("config.yaml")
@@ -15,6 +17,10 @@ _CONFIG = Path("config.yaml")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
     arguments = _parser().parse_args(argv)
+    # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported,
+    # and pydantic would look through all that is installed for plug-ins.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _dispatch(arguments)
     except EdgeInspectError as error:
@@ -36,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
+            gc.disable()  # importing leaves nothing to collect; it is enabled when that is over
             from edge.commands.run import run
 
             return run(arguments.config)
@@ -51,6 +58,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.commands.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
+        case "bench":
+            from edge.commands.bench import bench
+
+            return bench(arguments)
         case _:
             from edge.commands import config
 
@@ -91,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
+    add_options(commands.add_parser("bench", parents=[where], help="what this box can do"))
     config = commands.add_parser("config", parents=[where], help="the configuration")
     config.add_argument("what", choices=["schema", "show"])
     return parser
