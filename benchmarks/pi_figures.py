@@ -87,8 +87,7 @@ class Row:
 def rows_of(pi: str, dtype: Dtype) -> list[Row]:
     """All times of one box and type."""
     found = [
-        Row(name, detector(name, dtype), taken)
-        for name, taken in zip(DETECTORS, LOGGED[pi, dtype])
+        Row(name, detector(name, dtype), taken) for name, taken in zip(DETECTORS, LOGGED[pi, dtype])
     ]
     gain = GAIN[dtype] if pi == "pi4" else _resnet_gain() if dtype == "int8" else 1.0
     for name, taken in FOUR_THREADS[pi, dtype].items():
@@ -182,12 +181,10 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
             "box": f"a {NAMES[pi]}",
             "origin": "published",
             "made": READ,
-            "with": "TensorFlow Lite 2.18 with XNNPACK, one thread, 64 bit",
+            "runtime": "TensorFlow Lite 2.18 with XNNPACK, one thread, 64 bit",
             "spread": {
                 "quickest": {d: round(s, 3) for d, s in spreads.items()},
-                "built-in": {
-                    d: round((1 + s) * (1 + beside) - 1, 3) for d, s in spreads.items()
-                },
+                "built-in": {d: round((1 + s) * (1 + beside) - 1, 3) for d, s in spreads.items()},
             },
             "invoke_us": 0.0,
             "prices": {"quickest": quickest, "built-in": built_in},

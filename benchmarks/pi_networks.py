@@ -46,21 +46,19 @@ class Count:
         self.works: list[Work] = []
         self._dtype = dtype
 
-    def conv(
-        self, side: int, entering: int, leaving: int, kernel: int, stride: int = 1
-    ) -> int:
+    def conv(self, side: int, entering: int, leaving: int, kernel: int, stride: int = 1) -> int:
         """A convolution; returns the side of what it leaves."""
         out = -(-side // stride)
         kind = "pointwise" if kernel == 1 else "conv"
         values = side * side * entering + out * out * leaving
-        self._add(kind, out * out, kernel**2, entering, leaving, values)
+        self._add(kind, out * out, (kernel**2, entering, leaving), values)
         return out
 
     def depthwise(self, side: int, channels: int, kernel: int, stride: int = 1) -> int:
         """A convolution of each channel alone."""
         out = -(-side // stride)
         values = (side * side + out * out) * channels
-        self._add("depthwise", out * out, kernel**2, 1, channels, values)
+        self._add("depthwise", out * out, (kernel**2, 1, channels), values)
         return out
 
     def separable(self, side: int, entering: int, leaving: int) -> None:
@@ -70,7 +68,7 @@ class Count:
 
     def over(self, kind: str, places: int, channels: int, values: int) -> None:
         """An operator without multiply-adds."""
-        self._add(kind, places, 0, 0, channels, values)
+        self._add(kind, places, (0, 0, channels), values)
 
     def inverted(
         self, side: int, blocks: Sequence[tuple[int, int, int, int, int]], entering: int
@@ -92,9 +90,8 @@ class Count:
                 entering = channels
         return [*maps, (side, entering)]
 
-    def _add(
-        self, kind: str, places: int, taps: int, entering: int, leaving: int, values: int
-    ) -> None:
+    def _add(self, kind: str, places: int, kernel: tuple[int, int, int], values: int) -> None:
+        taps, entering, leaving = kernel
         self.works.append(Work(kind, self._dtype, places, taps, entering, leaving, values))
 
 
@@ -180,9 +177,7 @@ def detector(name: str, dtype: str) -> tuple[Work, ...]:
     return tuple(count.works)
 
 
-def _pyramid(
-    count: Count, maps: Sequence[tuple[int, int]], filters: int, cells: int
-) -> list[int]:
+def _pyramid(count: Count, maps: Sequence[tuple[int, int]], filters: int, cells: int) -> list[int]:
     """The BiFPN on the maps at 1/8, 1/16 and 1/32; returns the sides of its five levels."""
     # the first map is the one before 1/4, and that of 1/32 is the last
     (eighth, sixteenth, last) = maps[2], maps[3], maps[-1]

@@ -17,6 +17,8 @@ from converter.trial import Trial, judge, run
 from edge.errors import ModelError
 from edge.inspection.preprocess import Pixels
 from edge.terms import Kernels
+from trainer.boxes.bound import Bound
+from trainer.boxes.work import work_of
 from trainer.dataset import Dataset
 from trainer.pictures import load_pictures
 
@@ -48,6 +50,7 @@ class Contestants:
     runners: tuple[Runner, ...]
     limits: Limits
     progress: Progress
+    bound: Bound | None = None
 
     def hold(self, schemes: Sequence[str] = SCHEMES) -> Contest:
         """Tries `schemes` in the order given.
@@ -109,10 +112,13 @@ class Contestants:
             )
         except ModelError as error:
             return self._impossible(scheme, error, kernels)
-        trial = replace(trial, layers=layers)
+        said = None
+        if self.bound is not None:
+            said = self.bound.estimate(work_of(made.tflite), kernels)
+        trial = replace(trial, layers=layers, said=said)
         verdicts = judge(trial, source, exam, runners[0]) if full else None
         trial = replace(trial, verdicts=verdicts)
-        return replace(trial, objections=tuple(objections(trial, self.limits)))
+        return replace(trial, objections=tuple(objections(trial, self.limits, self.bound)))
 
     def _fitted(self, made: Made, float32: Made, runner: Runner) -> Made:
         """With a head fitted on train pictures; validation says whether it is taken."""

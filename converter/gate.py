@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from converter.calibrate import Calibration
+from converter.pace import fitting_instead, too_slow
 from converter.trial import Trial
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
+from trainer.boxes.bound import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Limits:
     allow_unlearned: bool = False
 
 
-def objections(trial: Trial, limits: Limits) -> list[str]:
+def objections(trial: Trial, limits: Limits, bound: Bound | None = None) -> list[str]:
     """Every reason against a trial that ran, with its numbers; empty when it may pass."""
     compared = trial.compared
     assert compared is not None
@@ -61,6 +63,9 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
                 f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
                 "(--without-tflite-runtime, if no box has it)"
             )
+    slow = too_slow(trial, bound)
+    if slow is not None:
+        found.append(slow)
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
         found.append(
@@ -120,16 +125,17 @@ def check_calibration(
         )
 
 
-def refusal(name: str, trials: Sequence[Trial]) -> RefusedError:
+def refusal(name: str, trials: Sequence[Trial], bound: Bound | None = None) -> RefusedError:
     """The numbers against each trial, in one sentence: for when none may pass."""
+    mend = fitting_instead(trials, bound) or (
+        "check that the data set is the one it was trained on and that labels and --scaling are "
+        "right"
+    )
     reasons = [f"{trial.label}: {', '.join(trial.objections)}" for trial in trials]
     shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
     if len(trials) > 1 and shared == set(trials[0].objections):
         reasons = [f"any scheme: {', '.join(trials[0].objections)}"]
-    return RefusedError(
-        f"{name}: refused, nothing was written: {'; '.join(reasons)}; check that the data set is "
-        "the one it was trained on and that labels and --scaling are right"
-    )
+    return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {mend}")
 
 
 def refuse_unlearned(name: str, metrics: dict[str, Any], limits: Limits) -> None:

@@ -1,6 +1,7 @@
 """What people read: the outcome of a conversion, and what a model file says of itself."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from converter.contest import Contest
@@ -8,6 +9,8 @@ from converter.convert import Conversion
 from converter.differ import Difference
 from converter.trial import Trial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
+from trainer.boxes.estimate import ms
+from trainer.boxes.figures import Figures
 from trainer.painted import NOTE
 
 SCHEME_WORDS = {
@@ -36,6 +39,7 @@ def conversion_text(done: Conversion) -> str:
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
         f"{made}, {scheme}, {done.taken.ran[0].milliseconds:.2f} ms a picture here",
+        *pace_lines(done),
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
@@ -54,23 +58,65 @@ def conversion_text(done: Conversion) -> str:
     return "\n".join(lines)
 
 
+def pace_lines(done: Conversion) -> list[str]:
+    """What the file takes on the box that was named; nothing where none was."""
+    said, bound = done.taken.said, done.bound
+    if said is None or bound is None:
+        return []
+    if not bound.here:
+        return [f"estimated {said}, {said.whence}"]
+    measured = done.taken.ran[0].milliseconds
+    off = "" if said.unknown else f": {said.milliseconds / measured - 1:+.0%}"
+    return [f"estimated {said} from its operators, {ms(measured)} ms timed{off}"]
+
+
+def figures_text(figures: Figures, output: Path) -> str:
+    """What was measured, and what to do with it."""
+    lines = [f"{output}: {figures.box}, {figures.runtime}, one thread"]
+    for kernels, of_type in figures.spread.items():
+        spreads = ", ".join(f"{dtype} within {share:.0%}" for dtype, share in of_type.items())
+        lines.append(f"{kernels} kernels: little networks, timed and estimated: {spreads}")
+    lines.append(f"next: edge-convert MODEL --data DATASET -o NAME.tflite --on {output.name}")
+    return "\n".join(lines)
+
+
 HEADINGS = (
     "scheme", "", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer"
 )  # fmt: skip
+_MS = HEADINGS.index("ms")
+
+
+def headings(contest: Contest) -> list[str]:
+    """HEADINGS, with the estimated milliseconds on the box where one was named."""
+    found = list(HEADINGS)
+    if any(trial.said is not None for trial in contest.trials):
+        found.insert(_MS + 1, "on the box")
+    return found
 
 
 def scheme_rows(contest: Contest) -> list[list[str]]:
-    """A row of words a scheme, under HEADINGS, in the order of preference."""
-    return [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
+    """A row of words a scheme, under `headings`, in the order of preference."""
+    rows = [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
+    if len(headings(contest)) > len(HEADINGS):
+        for row, trial in zip(rows, contest.trials):
+            row.insert(_MS + 1, _on_the_box(trial))
+    return rows
+
+
+def _on_the_box(trial: Trial) -> str:
+    if trial.said is None:
+        return "–"
+    return f"{'≥ ' if trial.said.unknown else ''}{ms(trial.said.milliseconds)}"
 
 
 def schemes_text(contest: Contest) -> str:
     """The schemes' table, and below it why those that may not pass may not."""
-    rows = [list(HEADINGS), *scheme_rows(contest)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    rows = [headings(contest), *scheme_rows(contest)]
+    count = len(rows[0])
+    widths = [max(len(row[at]) for row in rows) for at in range(count)]
     lines = [
         "  ".join(
-            cell.ljust(width) if at in (0, 1, 9) else cell.rjust(width)
+            cell.ljust(width) if at in (0, 1, count - 1) else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()
         for row in rows

@@ -39,6 +39,8 @@ class Bound:
             if measured <= self.target:
                 return None
             return f"it takes {ms(measured)} ms here, at most {self.target:g} ms it may"
+        if said.open:
+            return f"how long it takes is not known: {said}"
         if said.milliseconds <= self.target:
             return None
         return f"estimated {said}, at most {self.target:g} ms it may ({self.figures.whence})"
@@ -77,7 +79,8 @@ def bound_of(target: float | None, on: str | None, say: Say) -> Bound | None:
     from trainer.boxes.measure import measure_figures
 
     say("figures        timing operators on this machine, some seconds")
-    return Bound(measure_figures(), target, here=True)
+    figures = measure_figures().model_copy(update={"box": "this machine"})
+    return Bound(figures, target, here=True)
 
 
 def offers(bound: Bound, classes: int = 2) -> tuple[Offer, ...]:

@@ -30,6 +30,11 @@ class Estimate:
     unknown: tuple[str, ...]
 
     @property
+    def open(self) -> bool:
+        """Whether multiply-adds are among what there is no figure of: then nearly all is open."""
+        return any(part.milliseconds is None and part.work.multiply_adds for part in self.parts)
+
+    @property
     def low(self) -> float:
         """Quicker than this it is hardly."""
         return self.milliseconds / (1 + self.spread)
@@ -49,9 +54,7 @@ class Estimate:
         return f"{ms(self.milliseconds)} ms ({ms(self.low)} to {ms(self.high)}) on {self.box}"
 
 
-def estimate(
-    works: Iterable[Work], figures: Figures, kernels: Kernels = "quickest"
-) -> Estimate:
+def estimate(works: Iterable[Work], figures: Figures, kernels: Kernels = "quickest") -> Estimate:
     """Sums what the operators cost. It never falls when one has more to do."""
     parts, total, missing = [], figures.invoke_us / 1000, Counter[str]()
     away = 0.0  # milliseconds by which the sum may be wrong
@@ -68,7 +71,9 @@ def estimate(
     unknown = tuple(
         name if count == 1 else f"{count} × {name}" for name, count in sorted(missing.items())
     )
-    return Estimate(figures.box, figures.whence, tuple(parts), total, away / total if total else 0.0, unknown)
+    return Estimate(
+        figures.box, figures.whence, tuple(parts), total, away / total if total else 0.0, unknown
+    )
 
 
 def ms(value: float) -> str:

@@ -69,7 +69,7 @@ class Figures(_Strict):
     box: str = Field(min_length=1, max_length=200)
     origin: Literal["measured", "published"]
     made: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
-    with_: str = Field("", alias="with", max_length=200)
+    runtime: str = Field("", max_length=200)
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost
     prices: dict[Kernels, dict[Dtype, dict[str, Price]]]

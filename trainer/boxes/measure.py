@@ -54,7 +54,7 @@ def measure_figures(progress: Progress = lambda _what, _done, _total: None) -> F
         box=machine(),
         origin="measured",
         made=datetime.now(UTC).date().isoformat(),
-        with_=runtime,
+        runtime=runtime,
         spread={},
         invoke_us=round(invoke, 3),
         prices=prices,
@@ -74,9 +74,7 @@ def spread_of(figures: Figures, kernels: Kernels, dtype: Dtype) -> float:
     return round(found, 3)
 
 
-def quickest(
-    models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS
-) -> tuple[float, ...]:
+def quickest(models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS) -> tuple[float, ...]:
     """Microseconds of an inference of each, one thread: the quickest of its rounds' medians.
 
     Of processor time, and in rounds over all models, so that what else runs here counts less.
@@ -151,9 +149,7 @@ def _units(work: Work, tile: tuple[int, int]) -> tuple[float, float, float]:
     return calls, multiply_adds, values
 
 
-def not_negative(
-    rows: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def not_negative(rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Costs, none below 0, with which rows come nearest to what is wanted: the best of all choices
     of columns, which are few."""
     count = rows.shape[1]

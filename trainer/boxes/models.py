@@ -15,7 +15,13 @@ from trainer.boxes.work import schema
 
 Dtype = Literal["int8", "float32"]
 # The first version of each operator that takes int8; float32 was always there.
-_INT8_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "HARD_SWISH": 1, "RESHAPE": 1}
+_INT8_VERSIONS = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "HARD_SWISH": 1,
+    "RESHAPE": 1,
+}
 STEP = 0.05  # of int8 values
 
 
@@ -150,6 +156,7 @@ class Writer:
         inputs: Sequence[Value],
         shape: Sequence[int],
         options: Any = None,
+        *,
         made: Value | None = None,
         scale: float = STEP,
     ) -> Value:
@@ -171,9 +178,7 @@ class Writer:
         self._operators.append(operator)
         return made
 
-    def _tensor(
-        self, shape: Sequence[int], kind: int | None = None, scale: float = STEP
-    ) -> Value:
+    def _tensor(self, shape: Sequence[int], kind: int | None = None, scale: float = STEP) -> Value:
         types = self._file.TensorType
         usual = types.INT8 if self._dtype == "int8" else types.FLOAT32
         tensor = self._file.TensorT()

@@ -1,4 +1,4 @@
-"""What is timed on a box: single operators in several sizes, and little networks to check them by."""
+"""What is timed on a box: single operators of several sizes, and little networks as a check."""
 
 from collections.abc import Iterator
 
