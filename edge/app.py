@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from edge.config import Config
 from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
@@ -61,6 +63,7 @@ class Daemon:
         self._environment = env = environment or Environment()
         self._session = uuid.uuid4().hex
         self._halt = Stop()  # for the supervisor, which watches to the end
+        cv2.setNumThreads(1)  # workers share the cores out; a second sharing would only disturb
         inspector = inspector_from(config)
         check_views(config.cameras, inspector.input)
         log.info(
@@ -111,9 +114,8 @@ class Daemon:
         self._line.on_parts = self._plant.parts_changed
         parts = Parts(
             self._line.readers,
-            self._line.mailbox,
+            self._line.workers,
             self._line.latencies,
-            self._line.judging,
             delivery.writer,
             delivery.publisher,
             self._line.trackers,
@@ -122,6 +124,7 @@ class Daemon:
             self._picture_desk,
             self._reloader,
             self._open_parts,
+            lambda: self._line.parity,
         )
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
@@ -137,7 +140,7 @@ class Daemon:
         asked = threading.Event()
         listen_for_signals(asked.set, self._reloader.hang_up, self._environment)
         self._delivery.start()
-        threads = {"inspection": start_thread("inspection", self._line.judging.run)}
+        threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
         if self._archive is not None:
@@ -162,7 +165,7 @@ class Daemon:
         threads["reload"].join(_JOIN_S)
         self._line.shut()
         hung = self._line.stop()
-        threads["inspection"].join(_JOIN_S)
+        hung += self._line.workers.join(_JOIN_S)
         hung += self._delivery.drain()
         self._halt.set()
         if self._web is not None:
@@ -195,7 +198,7 @@ class Daemon:
         archive = self._archive
         if archive is not None:
             archive.keep(frame, verdict)
-        self._delivery.pictures.offer(frame.pixels, verdict)
+        self._delivery.pictures.offer(frame, verdict)
 
     def _read(self) -> Config:
         if self._path is None:

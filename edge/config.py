@@ -50,6 +50,8 @@ class ModelConfig(Section):
     path: Path
     interpreter: Runtime = "auto"
     threads: int = Field(default=1, ge=1, le=16)
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
+    decoding: Literal["auto", "whole"] = "auto"
     labels: tuple[str, ...] | None = Field(default=None, min_length=2)
     ok_label: str | None = None
     output: OutputKind | None = None

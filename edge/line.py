@@ -6,11 +6,11 @@ after is judged by the next alone.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edge.cameraside import CameraSide
-from edge.capture.camera import Receipts
-from edge.capture.mailbox import Mailbox
+from edge.capture.camera import FaultKind, Receipts
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
@@ -21,9 +21,10 @@ from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
 from edge.operation.changes import Changes
 from edge.operation.judge import Judge
-from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
+from edge.operation.workers import Worker, Workers
 from edge.part import Part
 from edge.roster import Roster
 from edge.verdict import Verdict
@@ -54,24 +55,21 @@ class Line:
         self.inspector = inspector
         self.trackers: Roster[Tracker] = Roster()
         self.readers: Roster[Reader] = Roster()
-        self.mailbox = Mailbox(self.trackers)
         self.latencies = Latencies()
+        self.parity = Parity()
         self.on_parts: Callable[[], None] = lambda: None
         self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment, self._receipts, self._factory = environment, receipts, factory
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
-        self._judge = judge_from(
-            config, inspector, environment, config.decision.deadline_ms, latencies=self.latencies
-        )
-        self.judging = Judging(
-            self.mailbox, self._judge, deliver, keep, environment, trackers=self.trackers
-        )
+        self._config, self._deliver, self._keep = config, deliver, keep
+        self.workers = Workers(config.model.workers, self._hired)
         for camera in config.cameras:
             self._add(self._built(camera, None, inspector))
 
     def start(self) -> None:
-        """Starts the cameras. The judge's thread is `judging.run`."""
+        """Starts the workers, and the cameras."""
+        self.workers.start()
         for side in self._sides.values():
             side.start()
 
@@ -91,46 +89,47 @@ class Line:
         gone = [self._sides[n] for n in self._sides if n in turned or n in changes.gone]
         self._end(gone)
         after = {side.config.id: side for side in gone}
+        self.workers.allow(config.model.workers)
         come = [c for c in config.cameras if c.id in turned or c.id in changes.come]
         try:
             sides = self._built_all(come, after, inspector)
         except EdgeInspectError:
             self._put_back(old, gone)
             raise
-        judge = judge_from(
-            config,
-            inspector,
-            self._environment,
-            config.decision.deadline_ms,
-            latencies=self.latencies,
-        )
+        if inspector is not self.inspector:
+            self.parity = Parity()
+        judges = [
+            self._judge(config, self._another(worker, inspector)) for worker in self.workers.all
+        ]
 
         def turn() -> None:
             for name in after:
-                self.judging.retire(name, "the configuration was changed before it was judged")
+                judging = self.workers.of(name).judging
+                judging.retire(name, "the configuration was changed before it was judged")
                 self._drop(name)
-            self.judging.adopt(judge)
-            self._judge = judge
+            for worker, judge in zip(self.workers.all, judges):
+                worker.adopt(judge)
             for side in sides:
                 self._add(side)
 
-        if not self.judging.between(turn, _TURN_S):
+        if not self.workers.between(turn, _TURN_S):
             for side in sides:
                 side.shut()
             self._put_back(old, gone)
             raise RefusedError(f"the model did not come to the end of a frame in {_TURN_S:g} s")
-        self.inspector = inspector
+        self.inspector, self._config = inspector, config
+        self.workers.start()
         for side in sides:
             side.start()
 
     def verdicts_a_part(self, camera: str) -> int:
         """How many verdicts a part of a camera gets now: one, or one a region."""
-        return self._judge.verdicts_a_part(camera)
+        return self.judge.verdicts_a_part(camera)
 
     @property
     def judge(self) -> Judge:
-        """Who judges now; not for use beside the thread that judges, once that has started."""
-        return self._judge
+        """One who judges now; not for use beside the threads that judge, once they have started."""
+        return self.workers.all[0].judge
 
     def shut(self) -> None:
         """Nothing is announced any more; what is open is answered by the judge."""
@@ -145,7 +144,7 @@ class Line:
         for side in sides:
             side.stop()
         hung = [f"camera-{side.config.id}" for side in sides if not side.join(_JOIN_S)]
-        self.mailbox.close()
+        self.workers.close()
         return hung
 
     def _end(self, sides: list[CameraSide]) -> None:
@@ -162,9 +161,38 @@ class Line:
             if not side.join(_JOIN_S):
                 side.reader.retire()
                 log.warning("camera %s: hangs in its driver; it is left behind", side.config.id)
-        self._wait_until(
-            lambda: not any(self.mailbox.waiting(side.config.id) for side in sides), _FINISH_S
+        self._wait_until(lambda: not any(self._waits(side.config.id) for side in sides), _FINISH_S)
+
+    def _waits(self, camera: str) -> bool:
+        return self.workers.of(camera).mailbox.waiting(camera)
+
+    def _hired(self, others: int) -> Worker:
+        """A worker with an interpreter of its own, beside `others`."""
+        inspector = self.inspector.twin() if others else self.inspector
+        judge = self._judge(self._config, inspector)
+        return Worker(judge, self._deliver, self._keep, self._environment)
+
+    def _another(self, worker: Worker, inspector: Inspector) -> Inspector:
+        """The inspector that a worker goes on with: an interpreter is for one thread."""
+        if inspector is self.inspector:
+            return worker.judge.inspector
+        return inspector if worker is self.workers.all[0] else inspector.twin()
+
+    def _judge(self, config: Config, inspector: Inspector) -> Judge:
+        return judge_from(
+            config,
+            inspector,
+            self._environment,
+            config.decision.deadline_ms,
+            latencies=self.latencies,
+            on_bad_picture=self._bad_picture,
+            parity=self.parity,
         )
+
+    def _bad_picture(self, camera: str, why: str, kind: FaultKind) -> None:
+        reader = self.readers.get(camera)
+        if reader is not None:
+            reader.not_judged(why, kind)
 
     def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
         until = self._environment.tick() + seconds
@@ -189,7 +217,7 @@ class Line:
     ) -> CameraSide:
         return CameraSide(
             camera,
-            self.mailbox,
+            self.workers.employ(camera.id).mailbox,
             self._environment,
             self._receipts,
             inspector.input,
@@ -207,17 +235,23 @@ class Line:
 
     def _add(self, side: CameraSide) -> None:
         name = side.config.id
+        worker = self.workers.of(name)
         self._sides = {**self._sides, name: side}
         if side.tracker is not None:
-            side.tracker.on_change = self._parts_changed
+            side.tracker.on_change = partial(self._parts_changed, worker)
             side.tracker.on_open = self._part_opened
             self.trackers.put(name, side.tracker)
+            worker.trackers.put(name, side.tracker)
         else:
             self.trackers.drop(name)
+            worker.trackers.drop(name)
         self.readers.put(name, side.reader)
 
     def _drop(self, name: str) -> None:
-        self.mailbox.forget(name)
+        worker = self.workers.of(name)
+        worker.mailbox.forget(name)
+        worker.trackers.drop(name)
+        self.workers.release(name)
         self.trackers.drop(name)
         self.readers.drop(name)
         self._sides = {key: side for key, side in self._sides.items() if key != name}
@@ -225,6 +259,6 @@ class Line:
     def _part_opened(self, part: Part) -> None:
         self.on_open(part)
 
-    def _parts_changed(self) -> None:
-        self.mailbox.wake()
+    def _parts_changed(self, worker: Worker) -> None:
+        worker.mailbox.wake()
         self.on_parts()

@@ -1,14 +1,20 @@
 """The side of the model: what config.yaml says of model and decision, as a judge that is ready."""
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from edge.config import Config
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
-from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.examiner import Manner, OnBadPicture
+from edge.operation.judge import Judge, Provenance
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
+
+log = logging.getLogger(__name__)
 
 
 def inspector_from(config: Config) -> Inspector:
@@ -26,6 +32,11 @@ def inspector_from(config: Config) -> Inspector:
     )
     inspector = load_inspector(model.path, said, model.interpreter, model.threads)
     inspector.check_golden()
+    if model.decoding == "whole":
+        return replace(inspector, decoding="whole")
+    if (differs := inspector.reduced_differs()) is not None:
+        log.warning("model %s: pictures are decoded whole: %s", model.path, differs)
+        return replace(inspector, decoding="whole")
     return inspector
 
 
@@ -37,9 +48,11 @@ def judge_from(
     *,
     latencies: Latencies | None = None,
     manners: Mapping[str, Manner] | None = None,
+    on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+    parity: Parity | None = None,
 ) -> Judge:
     """A judge whose verdicts say where they come from. `manners`: other than the cameras' own.
-    `latencies`: where to count on."""
+    `latencies`, `on_bad_picture` and `parity` as `Judge` takes them."""
     provenance = Provenance(config.station, config.hash, environment.boot_id())
     if manners is None:
         manners = {
@@ -53,4 +66,6 @@ def judge_from(
         manners=manners,
         hysteresis=config.decision.hysteresis,
         latencies=latencies,
+        on_bad_picture=on_bad_picture,
+        parity=parity,
     )

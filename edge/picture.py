@@ -21,6 +21,11 @@ MAX_SIDE = 16_384
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = 100_000  # a picture of MAX_PIXELS in chunks of 8 KB has a quarter of it
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 _JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
@@ -40,33 +45,78 @@ def is_picture_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Pixels of a picture file: uint8, (height, width, 3), BGR.
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture as its file's bytes, looked at and found fit to be judged, but not decoded yet.
+    `name` is only for messages."""
 
-    Raises PictureError, naming the file, when it cannot be read or must not be judged.
-    """
+    data: bytes
+    name: str
+    header: Header
+
+    def decode(self, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
+        """Its pixels, uint8, (height, width, 3), BGR, turned as its EXIF says, and by what both
+        sides of them were divided.
+
+        `reduction` of 2, 4 or 8: a JPEG is decoded at that part of its size, which is quicker
+        (edge/inspection/reduction.py says when). Where that does not come out even, and for what
+        is no JPEG, it is decoded whole: 1. Grey becomes three equal channels, alpha is dropped.
+        Raises PictureError when it is damaged.
+        """
+        if reduction > 1 and self.header.kind == "JPEG":
+            pixels = self._decoded(_REDUCED[reduction])
+            whole = self.header.height, self.header.width
+            if (pixels.shape[0] * reduction, pixels.shape[1] * reduction) == whole:
+                return pixels, reduction
+        return self._decoded(cv2.IMREAD_COLOR), 1
+
+    def shown(self) -> NDArray[np.uint8] | bytes:
+        """For people: the JPEG itself, or the pixels of what is none. Raises PictureError."""
+        return self.data if self.header.kind == "JPEG" else self.decode()[0]
+
+    def _decoded(self, flag: int) -> NDArray[np.uint8]:
+        pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
+        if pixels is None:
+            raise PictureError(
+                f"{self.name}: damaged {self.header.kind} file; take or copy the picture again"
+            )
+        return np.asarray(pixels, dtype=np.uint8)
+
+
+def open_picture(path: Path) -> Encoded:
+    """A picture file, read and looked at. Raises PictureError, naming the file, when it cannot be
+    read or must not be judged."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PictureError(
             f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
         ) from error
-    return decode_picture(data, str(path))
+    return examine_picture(data, str(path))
+
+
+def examine_picture(data: bytes, name: str) -> Encoded:
+    """An encoded picture, looked at. Raises PictureError for what is empty, no picture, truncated,
+    too large, 16-bit or CMYK."""
+    header = read_header(data, name)
+    _refuse_unjudgeable(header, name)
+    _refuse_truncated(header, data, name)
+    return Encoded(data, name, header)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Pixels of a picture file: uint8, (height, width, 3), BGR.
+
+    Raises PictureError, naming the file, when it cannot be read or must not be judged.
+    """
+    return open_picture(path).decode()[0]
 
 
 def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Pixels of an encoded picture: uint8, (height, width, 3), BGR, turned as its EXIF says.
-
-    Grey becomes three equal channels; an alpha channel is dropped. `name` is only for messages.
-    Raises PictureError for what is empty, no picture, truncated, too large, 16-bit or CMYK.
+    `name` is only for messages. Raises PictureError as `examine_picture`, and when it is damaged.
     """
-    header = read_header(data, name)
-    _refuse_unjudgeable(header, name)
-    _refuse_truncated(header, data, name)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise PictureError(f"{name}: damaged {header.kind} file; take or copy the picture again")
-    return np.asarray(pixels, dtype=np.uint8)
+    return examine_picture(data, name).decode()[0]
 
 
 def read_header(data: bytes, name: str) -> Header:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.environment import Stop
+from edge.picture import Encoded
 
 Pixels = NDArray[np.uint8]
 Distrust = Literal[
@@ -20,7 +21,8 @@ FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distr
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one read brought: BGR uint8 pixels (height, width, 3), or a fault instead.
+    """What one read brought: BGR uint8 pixels (height, width, 3), a picture that is still to be
+    decoded (`encoded`), or a fault instead.
 
     `item` and `receipt` as in Frame. `captured_tick` is when the driver says that the picture was
     taken, monotonic seconds; None when nobody knows. `passed_over` counts the pictures that came
@@ -34,6 +36,11 @@ class Look:
     fault_kind: FaultKind = "decode"
     captured_tick: float | None = None
     passed_over: int = 0
+    encoded: Encoded | None = None
+
+    def decoded(self) -> Pixels | None:
+        """The whole picture's pixels; None without a picture. Raises PictureError."""
+        return self.pixels if self.encoded is None else self.encoded.decode()[0]
 
 
 def fault_kind(said: object) -> FaultKind:

@@ -15,7 +15,7 @@ from edge.capture.camera import Look, item_name
 from edge.capture.inotify import Watch
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
-from edge.picture import is_picture_name, read_picture
+from edge.picture import is_picture_name, open_picture
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class FolderCamera:
             self._brought[receipt] = name
             return None
         try:
-            pixels = read_picture(path)
+            picture = open_picture(path)
         except PictureError as error:
             rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
             if rested < _DAMAGED_WAIT_S or not path.exists():
@@ -168,7 +168,7 @@ class FolderCamera:
         if self._receipt(path) != receipt:
             return None  # it was written over meanwhile: what was read is not what the receipt says
         self._give(name, receipt)
-        return Look(pixels, item_name(name), receipt)
+        return Look(None, item_name(name), receipt, encoded=picture)
 
     def _give(self, name: str, receipt: str) -> None:
         self._done.add(receipt)

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from edge.capture.camera import Pixels
+from edge.picture import Encoded
 
-Show = Callable[[Pixels], None]
+Show = Callable[[Pixels | Encoded], None]
 _MOST = 8  # people who may look at once
 
 
@@ -20,7 +21,8 @@ class Glances:
 
     def ask(self, show: Show) -> bool:
         """`show` is called once, on the camera's thread, with the next picture: uint8, (height,
-        width, 3), BGR, not to be written to. It must return at once. False: too many wait."""
+        width, 3), BGR, not to be written to, or not decoded yet. It must return at once.
+        False: too many wait."""
         with self._lock:
             if len(self._waiting) >= _MOST:
                 return False
@@ -33,11 +35,11 @@ class Glances:
             if show in self._waiting:
                 self._waiting.remove(show)
 
-    def look(self, pixels: Pixels) -> None:
+    def look(self, picture: Pixels | Encoded) -> None:
         """The camera has a picture."""
         if not self._waiting:  # the usual case, and cheap: a picture more or less does not matter
             return
         with self._lock:
             waiting, self._waiting = self._waiting, deque()
         for show in waiting:
-            show(pixels)
+            show(picture)

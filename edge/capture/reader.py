@@ -113,6 +113,13 @@ class Reader:
         a process of its own never does."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
+    def not_judged(self, why: str, kind: FaultKind) -> None:
+        """A picture that was handed over proved to be none when it was decoded, or unfit. Called
+        by who judges."""
+        self.faults += 1
+        self.losses[kind] += 1
+        log.warning("camera %s: %s", self.id, why)
+
     def last_frame_age_s(self) -> float | None:
         """Seconds since the last picture; None before the first."""
         last = self.last_frame_tick
@@ -169,8 +176,8 @@ class Reader:
         self.frames += 1
         self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
-        if look.pixels is not None:
-            self.glances.look(look.pixels)
+        if (shown := look.pixels if look.encoded is None else look.encoded) is not None:
+            self.glances.look(shown)
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
         fault, kind = look.fault, look.fault_kind if look.fault is not None else None
@@ -256,4 +263,5 @@ class Reader:
                 item=look.item,
                 receipt=look.receipt,
                 fault=fault,
+                encoded=None if fault else look.encoded,
             )

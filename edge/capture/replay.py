@@ -10,7 +10,7 @@ import numpy as np
 from edge.capture.camera import Look, item_name
 from edge.environment import Environment, Stop
 from edge.errors import CameraError, PictureError
-from edge.picture import is_picture_name, read_picture
+from edge.picture import is_picture_name, open_picture
 
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".mpeg", ".webm")
 
@@ -65,7 +65,7 @@ def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[Look]:
         for path in pictures:
             item = item_name(path.relative_to(root).as_posix())
             try:
-                yield Look(read_picture(path), item)
+                yield Look(None, item, encoded=open_picture(path))
             except PictureError as error:
                 yield Look(None, item, fault=str(error))
 

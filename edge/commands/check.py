@@ -76,9 +76,10 @@ def _camera(config: CameraConfig, recipe: InputSpec | None) -> str:
         look = camera.read(Stop())
     finally:
         camera.close()
-    if look is None or look.pixels is None:
+    pixels = None if look is None else look.decoded()
+    if pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
-    height, width = look.pixels.shape[:2]
+    height, width = pixels.shape[:2]
     Framing(view_of(config, recipe)).check(width, height)
     said = f"a picture of {width}×{height}"
     if recipe is None or recipe.view is None:

@@ -10,7 +10,7 @@ from edge.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, RefusedEr
 from edge.frame import Frame
 from edge.modelside import inspector_from, judge_from
 from edge.operation.viewing import camera_by_hand, manners_by_hand
-from edge.picture import read_picture
+from edge.picture import open_picture
 
 
 def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:
@@ -31,13 +31,13 @@ def predict(pictures: list[Path], config_path: Path, camera: str | None = None) 
     judge = judge_from(config, inspector, environment, None, manners=manners)
     code = EXIT_DONE
     for number, path in enumerate(pictures, start=1):
-        pixels, fault = None, None
+        picture, fault = None, None
         now, tick = environment.now(), environment.tick()
         try:
-            pixels = read_picture(path)
+            picture = open_picture(path)
         except PictureError as error:
             fault = str(error)
-        frame = Frame(name, number, pixels, now, tick, item=str(path), fault=fault)
+        frame = Frame(name, number, None, now, tick, item=str(path), fault=fault, encoded=picture)
         verdicts = judge.judge(frame)
         for reason in dict.fromkeys(v.reason for v in verdicts if v.verdict == "error"):
             sys.stderr.write(f"edge-inspect: {reason}\n")

@@ -81,9 +81,10 @@ def _look(config: CameraConfig) -> Pixels:
             look = camera.read(Stop())
     finally:
         camera.close()
-    if look is None or look.pixels is None:
+    pixels = None if look is None else look.decoded()
+    if pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
-    return look.pixels
+    return pixels
 
 
 def _recipe(config: Config) -> InputSpec | None:

@@ -22,6 +22,7 @@ from edge.delivery.link import Answered, Connected, Event, Link, LinkError, Lost
 from edge.delivery.requests import Allowance
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
+from edge.frame import Frame
 from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Verdict
 
@@ -83,14 +84,14 @@ class Pictures:
         self._stale = False
         self._closing = threading.Event()
 
-    def offer(self, pixels: Pixels | None, verdict: Verdict) -> None:
+    def offer(self, frame: Frame, verdict: Verdict) -> None:
         """The picture behind a verdict, when config.yaml wants it. Never waits."""
-        if pixels is None or not self._wanted(verdict):
+        if not frame.has_picture or not self._wanted(verdict):
             return
         if not self._allowance.take():
             self.skipped["rate"] += 1
             return
-        self._queue(_Order(verdict.id, lambda: pixels, None))
+        self._queue(_Order(verdict.id, lambda: _shown(frame), None))
 
     def order(self, name: str, source: Source, answer: Later) -> None:
         """A picture that somebody asked for, to be sent on `snapshot/<name>`; `answer` is filled
@@ -234,6 +235,12 @@ class Pictures:
             link.close()
         while not self._events.empty():
             self._events.get()
+
+
+def _shown(frame: Frame) -> Pixels | bytes:
+    shown = frame.shown()
+    assert shown is not None
+    return shown
 
 
 def encode(pixels: Pixels | bytes, limit: int) -> tuple[bytes, int, int]:

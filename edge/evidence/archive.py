@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from edge.config import ArchiveConfig
-from edge.errors import RefusedError
+from edge.errors import PictureError, RefusedError
 from edge.frame import Frame
 from edge.verdict import Verdict
 
@@ -41,7 +41,7 @@ class Archive:
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
         """Queues the picture when its verdict is one to keep; skips and counts when busy."""
-        if verdict.verdict not in self._config.keep or frame.pixels is None:
+        if verdict.verdict not in self._config.keep or not frame.has_picture:
             return
         try:
             self._queue.put_nowait((frame, verdict))
@@ -83,7 +83,7 @@ class Archive:
                 self._write(*self._queue.get(timeout=_TICK_S))
             except queue.Empty:
                 continue
-            except (OSError, cv2.error) as error:
+            except (OSError, cv2.error, PictureError) as error:
                 self.skipped += 1
                 if not self._faulty:
                     log.error(
@@ -95,22 +95,19 @@ class Archive:
                 self._faulty = True
 
     def _write(self, frame: Frame, verdict: Verdict) -> None:
-        assert frame.pixels is not None
         day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
         folder = self._config.path / day
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{verdict.verdict}-{verdict.camera}-{verdict.id}.jpg"
-        done, data = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        if not done:
-            raise OSError(f"{path}: cannot be encoded")
+        data = _jpeg(frame)
         try:
-            path.write_bytes(data.tobytes())
+            path.write_bytes(data)
         except OSError:
             path.unlink(missing_ok=True)  # half a picture is no evidence
             raise
         self.kept += 1
         self._faulty = False
-        self._count(path, data.size)
+        self._count(path, len(data))
         self._keep_budget()
 
     def _count(self, path: Path, size: int) -> None:
@@ -138,3 +135,16 @@ class Archive:
             except OSError:  # gone meanwhile, or a dangling link: not ours to count
                 continue
             self._count(path, size)
+
+
+def _jpeg(frame: Frame) -> bytes:
+    """The camera's own JPEG where there is one: no evidence is better than the picture as it came.
+    Raises OSError and PictureError."""
+    shown = frame.shown()
+    if isinstance(shown, bytes):
+        return shown
+    assert shown is not None
+    done, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise OSError("it cannot be encoded")
+    return data.tobytes()

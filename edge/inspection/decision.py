@@ -1,5 +1,6 @@
 """From what the model says to pass, review or fail. A fault never becomes pass."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,8 +85,9 @@ def judge(
     Raises ModelError when P(ok) is no number.
     """
     by_label = {label: float(p) for label, p in zip(labels, probabilities)}
-    # clip, unlike min and max, leaves NaN as it is, for `decide` to refuse
-    score = float(np.clip(1.0 - by_label[ok_label], 0.0, 1.0))
+    score = 1.0 - by_label[ok_label]
+    if not math.isnan(score):  # what is no number stays as it is, for `decide` to refuse
+        score = min(1.0, max(0.0, score))
     outcome = decide(score, at)
     defects = {label: p for label, p in by_label.items() if label != ok_label}
     worst = max(defects, key=lambda label: defects[label])

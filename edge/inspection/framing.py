@@ -13,6 +13,7 @@ from edge.errors import PictureError
 from edge.view import Box, Point, ViewConfig, is_fractions
 
 Pixels = NDArray[np.uint8]
+Slices = tuple[slice, slice]  # rows, columns
 _TURNS = {
     90: cv2.ROTATE_90_CLOCKWISE,
     180: cv2.ROTATE_180,
@@ -53,15 +54,26 @@ class Framing:
             return str(error)
         return None
 
-    def cut(self, pixels: Pixels) -> dict[str | None, Pixels]:
+    def cut(self, pixels: Pixels, reduced: int = 1) -> dict[str | None, Pixels]:
         """The regions of a picture, by name.
 
-        `pixels` is uint8, (height, width, 3), BGR. Returns uint8 pictures of the regions' own
-        sizes, BGR, which may share memory with `pixels`. Raises PictureError when the view does
-        not fit.
+        `pixels` is uint8, (height, width, 3), BGR, both sides of which were divided by `reduced`
+        (see `reduction`, which says when that is possible). Returns uint8 pictures of the regions'
+        own sizes over `reduced`, BGR, which may share memory with `pixels`. Raises PictureError
+        when the view does not fit.
         """
         height, width = pixels.shape[:2]
-        return self._plan(width, height).cut(pixels)
+        return self._plan(width * reduced, height * reduced).cut(pixels, reduced)
+
+    def slices(self, width: int, height: int) -> dict[str | None, Slices]:
+        """Rows and columns of each region in the straightened picture of one of this size in
+        pixels. Raises PictureError when the view does not fit."""
+        return self._plan(width, height).slices
+
+    @property
+    def slanted(self) -> bool:
+        """Whether the view straightens a perspective."""
+        return self._view.perspective is not None
 
     def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
         """The straightened picture, and x, y, width, height of each region in it, in pixels.
@@ -95,19 +107,19 @@ class _Plan:
         self._flip = {"none": None, "horizontal": 1, "vertical": 0}[view.mirror]
         if view.rotate in (90, 270):
             width, height = height, width
-        self._slices = {
+        self.slices: dict[str | None, Slices] = {
             name: _slices(box, "region" if name is None else f"regions {name!r}", width, height)
             for name, box in view.boxes.items()
         }
 
-    def cut(self, pixels: Pixels) -> dict[str | None, Pixels]:
+    def cut(self, pixels: Pixels, reduced: int) -> dict[str | None, Pixels]:
         picture = self._straightened(pixels)
-        return {name: picture[at] for name, at in self._slices.items()}
+        return {name: picture[divided(at, reduced)] for name, at in self.slices.items()}
 
     def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
         boxes = {
             name: (x.start, y.start, x.stop - x.start, y.stop - y.start)
-            for name, (y, x) in self._slices.items()
+            for name, (y, x) in self.slices.items()
         }
         return self._straightened(pixels), boxes
 
@@ -123,7 +135,19 @@ class _Plan:
         return picture
 
 
-def _slices(box: Box | None, key: str, width: int, height: int) -> tuple[slice, slice]:
+def divided(region: Slices, by: int) -> Slices:
+    """The same region of a picture whose sides were divided by `by`, which its edges are whole
+    multiples of."""
+    if by == 1:
+        return region
+    rows, columns = region
+    return (
+        slice(rows.start // by, rows.stop // by),
+        slice(columns.start // by, columns.stop // by),
+    )
+
+
+def _slices(box: Box | None, key: str, width: int, height: int) -> Slices:
     if box is None:
         return slice(0, height), slice(0, width)
     x, y, w, h = box

@@ -1,6 +1,6 @@
 """A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError, RefusedError
 from edge.inspection.decision import Judgement, Thresholds, judge, to_probabilities
+from edge.inspection.framing import Framing
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped
-from edge.picture import decode_picture
-from edge.terms import OutputKind, Runtime
+from edge.inspection.reduction import reduction
+from edge.picture import Encoded, decode_picture, examine_picture
+from edge.terms import Decoding, OutputKind, Runtime
 from edge.verdict import ModelIdentity
+from edge.view import ViewConfig
 
 GOLDEN_TOLERANCE = 1 / 255
 # Of a golden picture's values, so many may be another grey level than on other processors. Between
@@ -46,12 +49,30 @@ class Inspector:
     thresholds: Thresholds
     classify: Classifier
     file: ModelFile
+    decoding: Decoding = "whole"
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def twin(self) -> "Inspector":
+        """The same, to judge in another thread. Raises ModelError."""
+        return replace(self, classify=self.classify.twin())
+
+    def reduction(self, width: int, height: int, framing: Framing) -> int:
+        """By what both sides of a JPEG of this size in pixels are to be divided when it is decoded
+        for this model; 1: the model's file does not allow it, or the rule does not."""
+        if self.decoding == "whole":
+            return 1
+        return reduction(width, height, framing, self.input)
+
+    def decode(self, picture: Encoded, framing: Framing) -> tuple[NDArray[np.uint8], int]:
+        """As much of a picture as this model needs: uint8, (height, width, 3), BGR, and by what
+        both sides were divided. Raises PictureError when it is damaged."""
+        header = picture.header
+        return picture.decode(self.reduction(header.width, header.height, framing))
+
+    def prepare(self, pixels: NDArray[np.uint8], reduced: int = 1) -> NDArray[np.uint8]:
         """The model's input from what a camera's view left of a frame: uint8, (height, width, 3),
         BGR in; `input.shape` out. The model's own view is not applied: that is the caller's, see
-        `edge.operation.viewing`."""
-        return shaped(pixels, self.input)
+        `edge.operation.viewing`. `reduced` as `decode` returned it."""
+        return shaped(pixels, self.input, reduced=reduced)
 
     def judge(self, picture: NDArray[np.uint8]) -> Judgement:
         """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
@@ -87,6 +108,26 @@ class Inspector:
                     "convert the model again, or set model.interpreter to the other runtime"
                 )
         return len(golden)
+
+    def reduced_differs(self) -> str | None:
+        """Which golden picture would get another verdict if it were decoded at the scale that the
+        model needs; None when none would."""
+        golden = self.file.spec.golden if self.file.spec is not None else ()
+        framing = Framing(self.input.view or ViewConfig())
+        for one in golden:
+            picture = examine_picture(self.file.golden[one.file], one.file)
+            pixels, reduced = self.decode(picture, framing)
+            if reduced == 1:
+                continue
+            (cut,) = framing.cut(pixels, reduced).values()
+            quick = self.judge(self.prepare(cut, reduced))
+            whole = self.judge(preprocess(picture.decode()[0], self.input))
+            if quick.outcome != whole.outcome:
+                return (
+                    f"{one.file}: {quick.outcome} ({quick.score:.4f}) at reduced scale, "
+                    f"{whole.outcome} ({whole.score:.4f}) whole"
+                )
+        return None
 
 
 def load_inspector(
@@ -143,6 +184,7 @@ def load_inspector(
         thresholds=_thresholds(path, file, said),
         classify=classifier,
         file=file,
+        decoding=file.spec.decoding if file.spec else "whole",
     )
 
 

@@ -1,6 +1,7 @@
 """The only door to TFLite: ai-edge-litert or tflite-runtime, behind one class."""
 
 import importlib
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,10 @@ class Classifier(Protocol):
     """What the inspector needs of a runtime; exists so that tests can judge without a model."""
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+    def twin(self) -> "Classifier":
+        """Another of the same, for another thread."""
+        ...
 
 
 def runtime_module(runtime: Runtime) -> tuple[str, Any]:
@@ -54,6 +59,7 @@ class TFLiteClassifier:
 
         Raises ModelError.
         """
+        self._twin = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -83,6 +89,10 @@ class TFLiteClassifier:
                 f"{name}: input type {self._in['dtype'].__name__} is not supported; "
                 "use a model made by edge-convert"
             )
+
+    def twin(self) -> "TFLiteClassifier":
+        """The same model, loaded once more: an interpreter is for one thread. Raises ModelError."""
+        return self._twin()
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""

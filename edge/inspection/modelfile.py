@@ -21,7 +21,7 @@ from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
-from edge.terms import Kernels, OutputKind
+from edge.terms import Decoding, Kernels, OutputKind
 from edge.verdict import ModelIdentity
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
@@ -73,6 +73,7 @@ class InspectionSpec(BaseModel):
 
     The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
     the model was tested with: other code rounds int8 otherwise, and deep networks add that up.
+    `decoding` is `reduced` when JPEGs were shown to give the same verdicts at reduced scale.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -84,6 +85,7 @@ class InspectionSpec(BaseModel):
     input: InputSpec
     output: OutputSpec
     kernels: Kernels = "quickest"
+    decoding: Decoding = "whole"
     thresholds: Thresholds
     metrics: dict[str, Any] = Field(default_factory=dict)
     quantisation: dict[str, Any] = Field(default_factory=dict)
@@ -163,6 +165,8 @@ def pack_model_file(
     said = spec.model_dump(mode="json", by_alias=True)
     if spec.kernels == "quickest":
         del said["kernels"]  # boxes from before there was a choice know no such key
+    if spec.decoding == "whole":
+        del said["decoding"]  # the same
     members = {
         LABELS: "".join(f"{label}\n" for label in labels).encode(),
         INSPECTION: (

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from edge.inspection.areamean import area_mean
-from edge.inspection.framing import Framing
+from edge.inspection.framing import Framing, Slices, divided
 from edge.view import ViewConfig
 
 Pixels = NDArray[np.uint8]
@@ -87,14 +87,17 @@ def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
     return picture
 
 
-def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
+def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False, reduced: int = 1) -> Pixels:
     """The model's input from what a view left of a picture: all steps of the recipe but its view.
 
     Arguments as `viewed` returns them, result as of `preprocess`. For the daemon, which has cut by
-    the camera's view already: no picture is cut twice.
+    the camera's view already: no picture is cut twice. `reduced`: what both sides of `pixels` were
+    divided by when they were decoded.
     """
     if spec.region is not None:
-        pixels = _crop(pixels, spec.region)
+        height, width = pixels.shape[:2]
+        at = crop_slices(height * reduced, width * reduced, spec.region)
+        pixels = pixels[divided(at, reduced)]
     resized = _resize(pixels, spec.width, spec.height, pinned)
     if spec.colour == "grey":
         picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
@@ -105,12 +108,12 @@ def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
     return picture
 
 
-def _crop(pixels: Pixels, region: tuple[float, float, float, float]) -> Pixels:
-    height, width = pixels.shape[:2]
+def crop_slices(height: int, width: int, region: tuple[float, float, float, float]) -> Slices:
+    """Rows and columns of a region said in fractions, in a picture of this size in pixels."""
     x, y, w, h = region
     left, top = min(round(x * width), width - 1), min(round(y * height), height - 1)
     right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
-    return pixels[top:bottom, left:right]
+    return slice(top, min(bottom, height)), slice(left, min(right, width))
 
 
 def _resize(pixels: Pixels, width: int, height: int, pinned: bool) -> Pixels:

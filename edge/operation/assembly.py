@@ -2,12 +2,12 @@
 judges: so none gets two verdicts, and none gets none."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.frame import Frame
-from edge.operation.judge import Finding, Judge
+from edge.operation.examiner import Finding
+from edge.operation.judge import Judge
 from edge.part import Part, Shot
 from edge.verdict import Verdict
 
@@ -99,7 +99,7 @@ def _append(findings: list[Finding], new: Finding) -> None:
     a part of many frames would hold them all."""
     worst = max(findings, key=lambda f: f.score, default=None)
     if worst is not None and worst.score >= new.score:
-        new = replace(new, frame=replace(new.frame, pixels=None))
+        new = new.without_pixels()
     else:
         findings[:] = [finding.without_pixels() for finding in findings]
     findings.append(new)

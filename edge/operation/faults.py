@@ -44,6 +44,7 @@ KINDS: dict[str, Severity] = {
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
+    "decoding": "warning",
     "disk_low": "warning",
     "disk_read_only": "warning",
     "disk_inodes": "warning",
@@ -148,6 +149,12 @@ def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> I
             "config.yaml",
             f"{keys} changed: systemctl restart edge-inspect",
         )
+
+
+def decoding_faults(trouble: str) -> Iterator[Fault]:
+    """`trouble`: why pictures are decoded whole, with the mend; empty when nothing is wrong."""
+    if trouble:
+        yield Fault("decoding", "decoding", trouble)
 
 
 def machine_faults(state: MachineState) -> Iterator[Fault]:

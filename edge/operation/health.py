@@ -1,11 +1,10 @@
 """How the box is: one snapshot, from which MQTT, HTTP and systemd all speak."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader, State
 from edge.capture.tracker import Tracker
 from edge.delivery.message import rfc3339
@@ -20,18 +19,35 @@ from edge.operation.faults import (
     Fault,
     camera_faults,
     config_faults,
+    decoding_faults,
     delivery_faults,
     healthy,
     machine_faults,
 )
-from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine, MachineState
+from edge.operation.parity import Parity
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
+from edge.verdict import Outcome
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 _SHOWN = 3  # faults in systemd's line
+
+
+class Counting(Protocol):
+    """What health asks of those who judge."""
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many verdicts of each outcome."""
+
+    @property
+    def beat(self) -> float:
+        """When they last made progress, monotonic seconds."""
+
+    def replaced(self, camera: str) -> int:
+        """How many frames of a camera were replaced before they were judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +55,8 @@ class Parts:
     """The running parts that health looks at."""
 
     readers: Mapping[str, Reader]
-    mailbox: Mailbox
+    judging: Counting
     latencies: Latencies
-    judging: Judging
     writer: OutboxWriter
     publisher: Publisher
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # of cameras with a trigger
@@ -50,6 +65,7 @@ class Parts:
     picture_desk: PictureDesk | None = None
     reloader: Reloader | None = None
     open_parts: OpenParts | None = None
+    parity: Callable[[], Parity] = Parity  # of the model that judges now
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +155,7 @@ class Health:
                     "fps": fps.get(reader.id, 0.0),
                     "last_frame_age_s": _rounded(reader.last_frame_age_s()),
                     "frames": reader.frames,
-                    "skipped": parts.mailbox.replaced(reader.id) + reader.passed_over,
+                    "skipped": parts.judging.replaced(reader.id) + reader.passed_over,
                     "repeated": reader.repeated,
                     "frozen": reader.frozen,
                     "distrusted": reader.distrusted,
@@ -151,6 +167,7 @@ class Health:
             },
             "latency_ms": parts.latencies.percentiles(),
             "verdicts": dict(parts.judging.counts),
+            "decoding": _decoding(parts.parity()),
             "requests": _requests(parts.requests),
             "pictures": _pictures(parts.pictures),
             "broker": {
@@ -203,6 +220,7 @@ class Health:
             "" if parts.open_parts is None else parts.open_parts.fault,
             parts.publisher.faults(),
         )
+        yield from decoding_faults(parts.parity().trouble)
         yield from machine_faults(machine)
 
     @staticmethod
@@ -228,6 +246,10 @@ def _trigger(tracker: Tracker | None) -> dict[str, Any]:
         "open": tracker.open,
         "unused": tracker.unused,
     }
+
+
+def _decoding(parity: Parity) -> dict[str, Any]:
+    return {"compared": parity.compared, "flips": parity.flips, "reduced": parity.holds}
 
 
 def _requests(requests: Requests | None) -> dict[str, int]:

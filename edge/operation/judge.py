@@ -3,24 +3,23 @@ reason: a fault never becomes `pass`."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.frame import Frame
 from edge.identity import uuid7
 from edge.inspection.decision import Judgement, Thresholds, combine, lowered
-from edge.inspection.framing import Framing
+from edge.inspection.framing import Pixels
 from edge.inspection.inspector import Inspector
+from edge.operation.examiner import Examiner, Finding, Manner, OnBadPicture
 from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
 from edge.part import Part
-from edge.triggering import TriggerConfig
+from edge.picture import Encoded
 from edge.verdict import Outcome, Rule, Verdict
-from edge.view import ViewConfig
 
 log = logging.getLogger(__name__)
-
-Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +29,6 @@ class Provenance:
     station: str
     config_hash: str
     boot_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the frames of one camera are judged: what is cut out of them, and by which rule several
-    become one verdict."""
-
-    framing: Framing
-    trigger: TriggerConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one frame was found to be, region by region, or the `fault` that left it unjudged.
-
-    `width` and `height` are the frame's, in pixels; `inference_ms` is the model alone.
-    """
-
-    frame: Frame
-    width: int
-    height: int
-    judgements: Judgements = field(default_factory=dict)
-    inference_ms: float | None = None
-    fault: str | None = None
-
-    @property
-    def score(self) -> float:
-        """The highest score of its regions, 0 to 1; -1 when it was not judged."""
-        return max((j.score for j in self.judgements.values()), default=-1.0)
-
-    def without_pixels(self) -> "Finding":
-        """The same, for when another frame of the part is the one worth keeping."""
-        return replace(self, frame=replace(self.frame, pixels=None))
 
 
 class Judge:
@@ -78,18 +44,26 @@ class Judge:
         manners: Mapping[str, Manner] | None = None,
         hysteresis: float = 0.0,
         latencies: Latencies | None = None,
+        on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+        parity: Parity | None = None,
     ) -> None:
         """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
         `manners` by camera; a camera that is not there is seen as the model was
         trained, and judged frame by frame. `hysteresis` is in units of score, see `lowered`.
-        `latencies`: where to count on."""
+        `latencies`, `on_bad_picture` and `parity` as `Examiner` takes them."""
         self.inspector = inspector
         self.latencies = latencies or Latencies()
         self._provenance = provenance
         self._environment = environment
         self._deadline_ms = deadline_ms
-        self._manners = dict(manners or {})
-        self._plain = Manner(Framing(inspector.input.view or ViewConfig()), TriggerConfig())
+        self._examiner = Examiner(
+            inspector,
+            environment,
+            manners or {},
+            latencies=self.latencies,
+            on_bad_picture=on_bad_picture,
+            parity=parity or Parity(),
+        )
         self._hysteresis = hysteresis
         self._before: dict[tuple[str, str | None], Outcome] = {}
 
@@ -104,29 +78,16 @@ class Judge:
 
     def verdicts_a_part(self, camera: str) -> int:
         """How many verdicts each part of a camera gets: one, or one a region."""
-        framing = self._manner(camera).framing
+        framing = self._examiner.manner(camera).framing
         return 1 if framing.worst_decides else len(framing.regions)
+
+    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+        """As `Examiner.decode`."""
+        return self._examiner.decode(camera, picture)
 
     def look(self, frame: Frame) -> Finding:
         """Judges one frame, every region of it. Raises nothing."""
-        if frame.pixels is None:
-            return Finding(frame, 0, 0, fault=frame.fault or "the camera gave no picture")
-        height, width = frame.pixels.shape[:2]
-        start = self._environment.tick()
-        try:
-            regions = self._manner(frame.camera).framing.cut(frame.pixels)
-            pictures = {name: self.inspector.prepare(p) for name, p in regions.items()}
-            prepared = self._environment.tick()
-            judgements = {name: self.inspector.judge(p) for name, p in pictures.items()}
-        except EdgeInspectError as error:
-            return Finding(frame, width, height, fault=str(error))
-        except Exception as error:  # a model that crashes must not take its part for good
-            log.exception("inspection: unexpected fault")
-            return Finding(frame, width, height, fault=f"fault in the model ({error!r})")
-        done = self._environment.tick()
-        self.latencies.add("prepare", (prepared - start) * 1000)
-        self.latencies.add("inference", (done - prepared) * 1000)
-        return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+        return self._examiner.look(frame)
 
     def conclude(
         self,
@@ -142,7 +103,7 @@ class Judge:
         """
         fault = fault or next((f.fault for f in findings if f.fault is not None), None)
         fault = fault or self._late(findings, part)
-        manner = self._manner(camera)
+        manner = self._examiner.manner(camera)
         regions = manner.framing.regions
         try:
             if fault is None:
@@ -174,7 +135,10 @@ class Judge:
             at = lowered(self.inspector.thresholds, before, self._hysteresis)
             judgements = [finding.judgements[name] for finding in findings]
             rule_name = trigger.rule_name if part is not None else "single"
-            one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
+            if rule_name == "single" and at is self.inspector.thresholds:
+                (one,) = judgements  # the usual case: judged by these thresholds already
+            else:
+                one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
             found[name] = one, at
         of_regions: dict[str, float] = {}
         if framing.worst_decides:
@@ -195,9 +159,6 @@ class Judge:
             if steady:
                 self._before[camera, None if framing.worst_decides else name] = judgement.outcome
         return _receipt_on_last(verdicts)
-
-    def _manner(self, camera: str) -> Manner:
-        return self._manners.get(camera, self._plain)
 
     def _late(self, findings: Sequence[Finding], part: Part | None) -> str | None:
         tick = self._environment.tick()

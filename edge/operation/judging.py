@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from edge.capture.mailbox import Mailbox
@@ -11,6 +10,7 @@ from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.frame import Frame
 from edge.operation.assembly import Assembly, Spoken
+from edge.operation.errand import Errand
 from edge.operation.judge import Judge
 from edge.part import Shot
 from edge.verdict import OUTCOMES, Outcome, Verdict
@@ -20,37 +20,8 @@ log = logging.getLogger(__name__)
 _TAKE_S = 0.5
 
 
-class _Errand:
-    """Something to do on another thread, once, unless whoever asked has given up."""
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action = action
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._withdrawn = False
-        self._error: Exception | None = None
-
-    def do(self) -> None:
-        with self._lock:
-            if self._withdrawn:
-                return
-            try:
-                self._action()
-            except Exception as error:  # noqa: BLE001  raised again where it was asked for
-                self._error = error
-            self._done.set()
-
-    def wait(self, timeout: float) -> bool:
-        if not self._done.wait(timeout):
-            with self._lock:  # unless it is being done this moment
-                self._withdrawn = not self._done.is_set()
-        if self._error is not None:
-            raise self._error
-        return self._done.is_set()
-
-
 class Judging:
-    """One thread for all cameras. Public attributes are for `health` and the watchdog."""
+    """One thread's work. Public attributes are for `health` and the watchdog."""
 
     def __init__(
         self,
@@ -71,24 +42,21 @@ class Judging:
         self._deliver, self._keep = deliver, keep
         self._environment = environment
         self._assembly = Assembly(trackers if trackers is not None else {}, judge, environment)
-        self._errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        self._errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
 
-    def between(self, action: Callable[[], None], timeout: float) -> bool:
-        """Has `action` done on the inspection thread, between two frames. False when it was not
-        its turn within `timeout` seconds: then it is never done. Raises what `action` raises."""
-        errand = _Errand(action)
+    def send(self, errand: Errand) -> None:
+        """Has the thread attend an errand between two frames."""
         self._errands.put(errand)
         self._mailbox.wake()
-        return errand.wait(timeout)
 
     def adopt(self, judge: Judge) -> None:
         """Judges by another judge from the next frame on; a part that was begun is finished by the
-        one that began it. To be called through `between`."""
+        one that began it. To be called in an errand."""
         self._judge = judge
         self._assembly.adopt(judge)
 
     def retire(self, camera: str, reason: str) -> None:
-        """Ends the camera's open parts with `error`. To be called through `between`."""
+        """Ends the camera's open parts with `error`. To be called in an errand."""
         self._say(self._assembly.retire(camera, reason))
 
     def run(self) -> None:
@@ -112,7 +80,8 @@ class Judging:
 
     def _run_errands(self) -> None:
         while not self._errands.empty():
-            self._errands.get().do()
+            self._errands.get().attend()
+            self.beat = self._environment.tick()
 
     def _say(self, spoken: Spoken) -> None:
         for frame, verdict in spoken:

@@ -17,6 +17,7 @@ from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.identity import uuid7
 from edge.operation.wish import checked
+from edge.picture import Encoded
 
 _WAIT_S = 5.0
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -60,8 +61,11 @@ class PictureDesk:
         camera = self._camera(wish.camera)
         answer, name = Later(), uuid7()
 
-        def show(pixels: NDArray[np.uint8]) -> None:
-            self._pictures.order(name, lambda: pixels, answer)
+        def show(picture: NDArray[np.uint8] | Encoded) -> None:
+            def source() -> NDArray[np.uint8] | bytes:
+                return picture.shown() if isinstance(picture, Encoded) else picture
+
+            self._pictures.order(name, source, answer)
 
         if not camera.glances.ask(show):
             raise TriggerError(f"camera {camera.id}: too many wait for its picture", "busy")

@@ -10,7 +10,7 @@ from edge.errors import ConfigError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocess import InputSpec
-from edge.operation.judge import Manner
+from edge.operation.examiner import Manner
 from edge.triggering import TriggerConfig
 from edge.view import ViewConfig
 

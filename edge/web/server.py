@@ -23,7 +23,7 @@ from edge.frame import Frame
 from edge.operation.desk import TriggerDesk
 from edge.operation.health import Health
 from edge.operation.judge import Judge
-from edge.picture import decode_picture
+from edge.picture import examine_picture
 
 try:
     import waitress
@@ -174,11 +174,13 @@ class WebServer:
         name = upload.filename or "image"
         with self._judging:  # one at a time: a few kilobytes may be 200 MB of pixels
             try:
-                pixels = decode_picture(data, name)
+                pixels, reduced = self._judge.decode(camera, examine_picture(data, name))
             except PictureError as error:
                 raise BadRequest(str(error)) from error
             self._seq += 1
-            verdict = self._judge(Frame(camera, self._seq, pixels, now, tick, item=name))
+            verdict = self._judge(
+                Frame(camera, self._seq, pixels, now, tick, item=name, reduced=reduced)
+            )
         body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
         return Response(body, mimetype="application/json")
 

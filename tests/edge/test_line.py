@@ -79,7 +79,6 @@ class Hall:
             receipts=NothingJudged(),
             factory=self.factory,
         )
-        self._thread = start_thread("inspection", self.line.judging.run)
         self.line.start()
 
     def make(self, cameras: list[dict[str, Any]], **decision: Any) -> Config:
@@ -113,8 +112,7 @@ class Hall:
             for pictures in self.pictures.values():
                 pictures.release()
             stopping.join(0.01)
-        self._thread.join(30)
-        assert not self._thread.is_alive()
+        assert self.line.workers.join(30) == []
         self.factory.close()
 
     def _open(self, config: Any, _environment: Environment, _judged: object) -> Staged:

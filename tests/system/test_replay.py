@@ -58,7 +58,7 @@ def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_
     assert health["cameras"]["top"]["frames"] == 3
     assert health["cameras"]["top"]["state"] == "finished"
     assert sum(health["verdicts"].values()) == 3
-    assert set(health["latency_ms"]) == {"prepare", "inference", "capture_to_verdict"}
+    assert set(health["latency_ms"]) == {"prepare", "inference", "capture_to_verdict", "decode"}
 
 
 @pytest.mark.broker

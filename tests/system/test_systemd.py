@@ -10,15 +10,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edge.capture.mailbox import Mailbox
 from edge.environment import Environment, Stop
 from edge.frame import Frame
 from edge.operation.health import Health, Parts, Report
 from edge.operation.judge import Judge
-from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
+from edge.operation.workers import Worker, Workers
 from tests.edge.delivery.samples import a_verdict
 from tests.system.conftest import MakeDaemon
 from tests.system.plant import DEADLINE_S, Plant, draw_many, wait_for
@@ -130,15 +129,14 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
         assert stuck.wait(DEADLINE_S)
         return [a_verdict()]
 
-    mailbox = Mailbox()
     judge = cast(Judge, SimpleNamespace(judge=hanging_judge))
-    judging = Judging(mailbox, judge, lambda _v: None, lambda _f, _v: None, environment)
+    worker = Worker(judge, lambda _v: None, lambda _f, _v: None, environment)
+    workers, mailbox = Workers(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, Beating(environment.tick))
-    parts = Parts({}, mailbox, Latencies(), judging, beating, beating)
+    parts = Parts({}, workers, Latencies(), beating, beating)
     notifier = Notifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
     supervisor = Supervisor(parts, cast(Health, Silent()), notifier, environment, 1e9)
-    thread = threading.Thread(target=judging.run, name="inspection")
-    thread.start()
+    workers.start()
     supervisor.run_once()
     assert "WATCHDOG" in systemd.heard()
 
@@ -154,5 +152,5 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     wait_for(lambda: not supervisor.stalled(), "inspection moves again")
     supervisor.run_once()
     assert "WATCHDOG" in systemd.heard()
-    mailbox.close()
-    thread.join(DEADLINE_S)
+    workers.close()
+    assert workers.join(DEADLINE_S) == []

@@ -73,22 +73,24 @@ def opened(
 
 
 def test_read_gives_bgr_pixels(opened: Camera) -> None:
-    """A look holds uint8 pixels, (height, width, 3), in memory of its own."""
-    first, second = opened.read(Stop()), opened.read(Stop())
+    """A look holds uint8 pixels, (height, width, 3), in memory of its own; those of an item that
+    is still encoded come when they are wanted."""
+    looks = opened.read(Stop()), opened.read(Stop())
     opened.close()
-    for look in (first, second):
+    pictures = []
+    for look in looks:
         assert look is not None
         assert look.fault is None
-        assert look.pixels is not None
-        assert look.pixels.dtype == np.uint8
-        assert look.pixels.ndim == 3
-        assert look.pixels.shape[2] == 3
-    assert first is not None
-    assert second is not None
-    assert first.pixels is not None
-    assert second.pixels is not None
-    assert not np.shares_memory(first.pixels, second.pixels)
-    assert not np.array_equal(first.pixels, second.pixels)
+        assert (look.encoded is None) == (look.pixels is not None)
+        pixels = look.decoded()
+        assert pixels is not None
+        assert pixels.dtype == np.uint8
+        assert pixels.ndim == 3
+        assert pixels.shape[2] == 3
+        pictures.append(pixels)
+    first, second = pictures
+    assert not np.shares_memory(first, second)
+    assert not np.array_equal(first, second)
 
 
 def test_items_have_names_and_live_frames_have_none(opened: Camera) -> None:

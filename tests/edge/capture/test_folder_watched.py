@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture.camera import Pixels
-from edge.picture import read_picture
+from edge.picture import Encoded, open_picture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Looks, Receipts, names, watched
 
@@ -44,7 +43,7 @@ def test_file_that_is_still_open_is_not_taken(
     camera.close()
     assert look is not None
     assert look.item == "a.bmp"
-    assert look.pixels is not None
+    assert look.decoded() is not None
 
 
 def test_judged_files_are_moved_when_their_verdict_is_stored(
@@ -95,17 +94,18 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
     write_picture("drop/a.png", red=10)
     reads: list[Path] = []
 
-    def read(path: Path) -> Pixels:
-        pixels = read_picture(path)
+    def read(path: Path) -> Encoded:
+        picture = open_picture(path)
         reads.append(path)
         if len(reads) == 1:
             write_picture("drop/a.png", red=200)
             os.utime(drop / "a.png", ns=(0, 10**18))
-        return pixels
+        return picture
 
-    monkeypatch.setattr("edge.capture.folder.read_picture", read)
+    monkeypatch.setattr("edge.capture.folder.open_picture", read)
     look = camera.read(Looks(100))
     camera.close()
     assert look is not None
-    assert look.pixels is not None
-    assert look.pixels[0, 0, 2] == 200
+    pixels = look.decoded()
+    assert pixels is not None
+    assert pixels[0, 0, 2] == 200

@@ -4,6 +4,7 @@ import numpy as np
 
 from edge.capture.camera import Pixels
 from edge.capture.glances import Glances
+from edge.picture import Encoded
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -11,7 +12,7 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 def test_each_who_asked_sees_the_next_picture_once() -> None:
     """Two ask, one picture comes, a second comes: each has seen the first alone."""
     glances = Glances()
-    seen: list[tuple[str, Pixels]] = []
+    seen: list[tuple[str, Pixels | Encoded]] = []
     assert glances.ask(lambda pixels: seen.append(("a", pixels)))
     assert glances.ask(lambda pixels: seen.append(("b", pixels)))
     glances.look(PICTURE)
@@ -23,7 +24,7 @@ def test_each_who_asked_sees_the_next_picture_once() -> None:
 def test_who_withdraws_is_not_shown() -> None:
     """A look that is not wanted any more is not given."""
     glances = Glances()
-    seen: list[Pixels] = []
+    seen: list[Pixels | Encoded] = []
     show = seen.append
     glances.ask(show)
     glances.withdraw(show)

@@ -18,6 +18,7 @@ from edge.delivery.link import About, Answered, Connected, Event, LinkError, Los
 from edge.delivery.pictures import PictureError, Pictures, encode
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
+from edge.frame import Frame
 from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Outcome, Verdict
 from tests.edge.conftest import Clock
@@ -25,6 +26,7 @@ from tests.edge.delivery.samples import a_verdict
 from tests.system.plant import wait_for
 
 NOISE = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
+PICTURE = Frame("top", 1, NOISE, 0.0, 0.0)
 
 
 class Wire:
@@ -157,7 +159,7 @@ def test_pictures_follow_the_verdicts_that_are_wanted(studio: Callable[..., Stud
     for number, outcome in enumerate(said):
         verdict = _verdict(outcome, number)
         before = one.pictures.sent
-        one.pictures.offer(NOISE, verdict)
+        one.pictures.offer(PICTURE, verdict)
         if number in (1, 3, 6):
             wanted.append(f"inspection/line1/snapshot/{verdict.id}")
             wait_for(lambda before=before: one.pictures.sent > before, "a picture")  # type: ignore[misc]
@@ -172,7 +174,7 @@ def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., 
     counted; whoever asked for a picture is told."""
     one = studio(Wire(), send=["fail"], max_per_s=100)
     for number in range(10):
-        one.pictures.offer(NOISE, _verdict("fail", number))
+        one.pictures.offer(PICTURE, _verdict("fail", number))
     later = Later()
     one.pictures.order("x", lambda: NOISE, later)
     assert one.pictures.counts()["skipped"] == {
@@ -190,7 +192,7 @@ def test_no_more_than_so_many_a_second() -> None:
     """The allowance is one at once when max_per_s is below; the next is counted as `rate`."""
     one = Studio(Wire(), send=["fail"], max_per_s=0.01)
     for number in range(3):
-        one.pictures.offer(NOISE, _verdict("fail", number))
+        one.pictures.offer(PICTURE, _verdict("fail", number))
     assert one.pictures.skipped["rate"] == 2
 
 
@@ -257,7 +259,7 @@ def test_pictures_come_again_after_an_outage(caplog: pytest.LogCaptureFixture) -
     def pass_seconds(count: int) -> None:
         for number in range(count):
             clock.at += 1
-            pictures.offer(NOISE, _verdict("fail", number))
+            pictures.offer(PICTURE, _verdict("fail", number))
             order = pictures._orders.get_nowait()
             assert order is not None
             pictures._send(order)

@@ -43,6 +43,10 @@ class ScriptedModel:
             raise self.answer
         return np.array(self.answer, np.float32)
 
+    def twin(self) -> "ScriptedModel":
+        """The same script, begun anew."""
+        return ScriptedModel(self.answer, self.work)
+
 
 def inspector_with(model: ScriptedModel) -> Inspector:
     """An inspector around a scripted model: labels ok and red, thresholds 0.4 and 0.6."""
@@ -102,10 +106,11 @@ class House:
         self.reader.last_frame_age_s = lambda: 0.04
         self.stats = OutboxStats(rows=2, bytes=2048, stored=9, acked=7)
         self.announced: list[tuple[str, bytes]] = []
-        self.mailbox = SimpleNamespace(replaced=lambda _camera: 3)
         self.latencies = Latencies()
         self.judging = SimpleNamespace(
-            beat=tick, faults=0, counts={"pass": 5, "review": 1, "fail": 2, "error": 1}
+            beat=tick,
+            counts={"pass": 5, "review": 1, "fail": 2, "error": 1},
+            replaced=lambda _camera: 3,
         )
         self.writer = SimpleNamespace(beat=tick, fault="", stats=lambda: self.stats)
         self.publisher: Any = SimpleNamespace(
@@ -121,7 +126,6 @@ class House:
         )
         parts: dict[str, Any] = {
             "readers": {"top": self.reader},
-            "mailbox": self.mailbox,
             "latencies": self.latencies,
             "judging": self.judging,
             "writer": self.writer,

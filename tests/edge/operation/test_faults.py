@@ -14,6 +14,7 @@ from edge.operation.faults import (
     Fault,
     camera_faults,
     config_faults,
+    decoding_faults,
     delivery_faults,
     machine_faults,
 )
@@ -42,6 +43,7 @@ def every_fault() -> list[Fault]:
         *camera_faults((state, state, "") for state in states),
         *delivery_faults("disk full", LOSSES, "no room", ["no broker answers"]),
         *config_faults(["config.yaml:3:1: wrong"], []),
+        *decoding_faults("2 of 3 pictures got another verdict at reduced scale"),
         *config_faults([], ["station"]),
         *machine_faults(ILL),
         *machine_faults(MachineState(power=PowerState(False, True, False, True))),

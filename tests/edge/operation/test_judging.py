@@ -11,7 +11,8 @@ from edge.environment import Environment
 from edge.errors import ModelError, PictureError
 from edge.frame import Frame
 from edge.inspection.framing import Framing
-from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.examiner import Manner
+from edge.operation.judge import Judge, Provenance
 from edge.operation.judging import Judging
 from edge.operation.latencies import Latencies
 from edge.triggering import TriggerConfig

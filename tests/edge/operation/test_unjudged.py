@@ -10,7 +10,8 @@ from edge.delivery.openparts import OpenParts
 from edge.delivery.row import Row
 from edge.environment import Environment
 from edge.inspection.framing import Framing
-from edge.operation.judge import Judge, Manner, Provenance
+from edge.operation.examiner import Manner
+from edge.operation.judge import Judge, Provenance
 from edge.operation.unjudged import REASON, place_of, verdicts_for_unjudged
 from edge.part import Part
 from edge.triggering import TriggerConfig

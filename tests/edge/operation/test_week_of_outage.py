@@ -20,7 +20,7 @@ from edge.errors import CameraError
 from edge.evidence.archive import Archive
 from edge.operation.quiet import QuietHandler
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Clock, Patience, frame, noise_frame, solid, verdict
+from tests.edge.conftest import Clock, Patience, frame, noise_frame, verdict
 from tests.edge.delivery.fakebroker import FakeBroker, Greeting
 from tests.edge.delivery.world import World
 
@@ -196,7 +196,7 @@ def test_pictures_without_a_broker(journal: Journal, clock: Clock, tmp_path: Pat
     pictures = Pictures(SnapshotsConfig(send=("fail",)), "inspection/line1", environment, link)
     for _ in range(int(WEEK_S / 20)):
         clock.at += 20.0
-        pictures.offer(solid(9), verdict("fail"))
+        pictures.offer(frame(9), verdict("fail"))
         order = pictures._orders.get_nowait()
         assert order is not None
         pictures._send(order)

@@ -1,0 +1,140 @@
+"""From a frame to what was found in it, region by region: decode, cut, prepare, model.
+
+A fault becomes a finding with its reason: nothing is raised, and nothing is guessed.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from edge.capture.camera import FaultKind
+from edge.environment import Environment
+from edge.errors import EdgeInspectError, PictureError
+from edge.frame import Frame
+from edge.inspection.decision import Judgement
+from edge.inspection.framing import Framing, Pixels
+from edge.inspection.inspector import Inspector
+from edge.operation.latencies import Latencies
+from edge.operation.parity import Parity
+from edge.picture import Encoded
+from edge.triggering import TriggerConfig
+from edge.view import ViewConfig
+
+log = logging.getLogger(__name__)
+
+OnBadPicture = Callable[[str, str, FaultKind], None]  # camera, why, kind
+Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the frames of one camera are judged: what is cut out of them, and by which rule several
+    become one verdict."""
+
+    framing: Framing
+    trigger: TriggerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one frame was found to be, region by region, or the `fault` that left it unjudged.
+
+    `width` and `height` are the frame's, in pixels; `inference_ms` is the model alone.
+    """
+
+    frame: Frame
+    width: int
+    height: int
+    judgements: Judgements = field(default_factory=dict)
+    inference_ms: float | None = None
+    fault: str | None = None
+
+    @property
+    def score(self) -> float:
+        """The highest score of its regions, 0 to 1; -1 when it was not judged."""
+        return max((j.score for j in self.judgements.values()), default=-1.0)
+
+    def without_pixels(self) -> "Finding":
+        """The same, for when another frame of the part is the one worth keeping."""
+        return replace(self, frame=self.frame.without_picture())
+
+
+class Examiner:
+    """Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        environment: Environment,
+        manners: Mapping[str, Manner],
+        *,
+        latencies: Latencies,
+        on_bad_picture: OnBadPicture,
+        parity: Parity,
+    ) -> None:
+        """`manners` by camera; a camera that is not there is seen as the model was trained.
+        `latencies`: where to count on. `on_bad_picture` hears of pictures that came encoded and
+        proved damaged, or unfit for the view. `parity` compares reduced pictures with whole
+        ones."""
+        self.inspector = inspector
+        self._environment, self._latencies = environment, latencies
+        self._manners = dict(manners)
+        self._plain = Manner(Framing(inspector.input.view or ViewConfig()), TriggerConfig())
+        self._on_bad_picture, self._parity = on_bad_picture, parity
+
+    def manner(self, camera: str) -> Manner:
+        """How a camera's frames are judged."""
+        return self._manners.get(camera, self._plain)
+
+    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+        """As much of a picture as is judged of this camera's, as `Inspector.decode` returns it.
+        Raises PictureError."""
+        if not self._parity.holds:
+            return picture.decode()
+        return self.inspector.decode(picture, self.manner(camera).framing)
+
+    def look(self, frame: Frame) -> Finding:
+        """Judges one frame, every region of it. Raises nothing."""
+        if not frame.has_picture:
+            return Finding(frame, 0, 0, fault=frame.fault or "the camera gave no picture")
+        height = width = 0
+        framing, inspector = self.manner(frame.camera).framing, self.inspector
+        start = self._environment.tick()
+        try:
+            pixels, reduced = frame.pixels, frame.reduced
+            if pixels is None:
+                assert frame.encoded is not None
+                pixels, reduced = self.decode(frame.camera, frame.encoded)
+            decoded = self._environment.tick()
+            height, width = pixels.shape[0] * reduced, pixels.shape[1] * reduced
+            regions = framing.cut(pixels, reduced)
+            pictures = {name: inspector.prepare(p, reduced) for name, p in regions.items()}
+            prepared = self._environment.tick()
+            judgements = {name: inspector.judge(p) for name, p in pictures.items()}
+            if reduced > 1 and frame.encoded is not None and self._parity.due():
+                judgements = self._compared(frame.camera, frame.encoded, judgements)
+        except PictureError as error:
+            if frame.encoded is not None:
+                kind: FaultKind = "unfit" if width else "decode"
+                self._on_bad_picture(frame.camera, str(error), kind)
+            return Finding(frame, width, height, fault=str(error))
+        except EdgeInspectError as error:
+            return Finding(frame, width, height, fault=str(error))
+        except Exception as error:  # a model that crashes must not take its part for good
+            log.exception("inspection: unexpected fault")
+            return Finding(frame, width, height, fault=f"fault in the model ({error!r})")
+        done = self._environment.tick()
+        if frame.pixels is None:
+            self._latencies.add("decode", (decoded - start) * 1000)
+        self._latencies.add("prepare", (prepared - decoded) * 1000)
+        self._latencies.add("inference", (done - prepared) * 1000)
+        return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+
+    def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
+        """The judgements of the whole picture, which are the ones that count."""
+        inspector = self.inspector
+        regions = self.manner(camera).framing.cut(picture.decode()[0])
+        whole = {name: inspector.judge(inspector.prepare(p)) for name, p in regions.items()}
+        for name, judgement in whole.items():
+            self._parity.note(camera, reduced[name], judgement)
+        return whole
