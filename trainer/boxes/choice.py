@@ -1,64 +1,94 @@
 """Which recipes give a network that is quick enough for the box that was named."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec
-from trainer.boxes.bound import Bound, Offer, Say, fitting, offers, offers_table, what_fits
+from trainer.boxes.bound import (
+    Bound,
+    Offer,
+    Say,
+    bound_of,
+    fitting,
+    offers,
+    offers_table,
+    what_fits,
+)
 from trainer.boxes.layers import network_work
 from trainer.boxes.work import Work
 from trainer.inputs import input_for
 from trainer.networks import build_network
 from trainer.networks.pretrained import untrained_lite0
 from trainer.oneclass import NETWORK as ONE_CLASS
-from trainer.recipe import Recipe, usual
+from trainer.recipe import Order, Recipe, usual
 
 
-def networks_there(bound: Bound, classes: int, say: Say) -> tuple[Offer, ...]:
-    """All networks of ours with what they take on the box; prints them as a table.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The bound that was stated, and what networks of ours take there for so many classes."""
 
-    Raises RefusedError when none keeps within the time.
-    """
-    offered = offers(bound, classes)
-    say(offers_table(bound, offered))
-    if not fitting(bound, offered):
-        raise RefusedError(
-            f"--target-ms {bound.target:g}: {what_fits(bound, offered)}; allow more time, or take "
-            "a quicker box"
+    bound: Bound
+    offered: tuple[Offer, ...]
+    classes: int
+
+    def kept(self, recipes: Sequence[Recipe], say: Say) -> tuple[Recipe, ...]:
+        """Those of `recipes` whose networks keep within the time, in their order.
+
+        When none does, the network of ours that finds most, at the largest size that does.
+        """
+        kept = []
+        for recipe in recipes:
+            objection = self.objection(recipe)
+            if objection is None:
+                kept.append(recipe)
+            else:
+                say(f"{_title(recipe)} is not tried: {objection}")
+        if kept:
+            return tuple(kept)
+        best, first = fitting(self.bound, self.offered)[0], recipes[0]
+        say(f"{best.network} at {best.side} pixels fits, and is tried instead")
+        changed = usual(best.network).changed(
+            side=best.side,
+            tune=first.tune if best.network == "pretrained" else None,
+            seed=first.seed,
+            view=first.view,
+            region=first.region,
+            variations=first.variations,
         )
-    return offered
+        return (changed,)
+
+    def objection(self, recipe: Recipe) -> str | None:
+        """Why a recipe's network takes too long, None when it does not."""
+        return self.bound.objection(self.bound.estimate(_work(recipe, self.classes)))
 
 
-def quick_enough(
-    recipes: Sequence[Recipe], bound: Bound, offered: Sequence[Offer], classes: int, say: Say
-) -> tuple[Recipe, ...]:
-    """Those of `recipes` whose networks keep within the time, in their order.
+def pace_of(order: Order, classes: int, say: Say) -> Pace | None:
+    """What the order says of time, None when nothing; prints what all networks take there.
 
-    When several were thought of and none does, the network of ours that finds most, at the
-    largest size that does. Raises RefusedError when a single one was asked for and takes too long.
+    Raises RefusedError when none keeps within the time, or the one that was asked for does not,
+    and EdgeInspectError for a box without figures.
     """
-    kept = []
-    for recipe in recipes:
-        objection = bound.objection(bound.estimate(_work(recipe, classes)))
-        title = f"{recipe.network} at {_like(recipe)[1].width} pixels"
-        if objection is None:
-            kept.append(recipe)
-        elif len(recipes) == 1:
-            raise RefusedError(f"--network {title}: {objection}; {what_fits(bound, offered)}")
-        else:
-            say(f"{title} is not tried: {objection}")
-    if kept:
-        return tuple(kept)
-    best, first = fitting(bound, offered)[0], recipes[0]
-    say(f"{best.network} at {best.side} pixels fits, and is tried instead")
-    shared = {
-        "seed": first.seed,
-        "view": first.view,
-        "region": first.region,
-        "variations": first.variations,
-    }
-    tune = first.tune if best.network == "pretrained" else None
-    return (usual(best.network).changed(side=best.side, tune=tune, **shared),)
+    bound = None if order.pace is None else bound_of(*order.pace, say)
+    if bound is None:
+        return None
+    pace = Pace(bound, offers(bound, classes), classes)
+    say(offers_table(bound, pace.offered))
+    if not fitting(bound, pace.offered):
+        raise RefusedError(
+            f"--target-ms {bound.target:g}: {what_fits(bound, pace.offered)}; allow more time, or "
+            "take a quicker box"
+        )
+    objection = None if order.auto else pace.objection(order.recipe)
+    if objection is not None:
+        raise RefusedError(
+            f"--network {_title(order.recipe)}: {objection}; {what_fits(bound, pace.offered)}"
+        )
+    return pace
+
+
+def _title(recipe: Recipe) -> str:
+    return f"{recipe.network} at {_like(recipe)[1].width} pixels"
 
 
 def _work(recipe: Recipe, classes: int) -> tuple[Work, ...]:
