@@ -11,6 +11,7 @@ from converter.exam import Exam, Progress, set_exam
 from converter.gate import Limits, check_calibration, refusal, refuse_unlearned
 from converter.pace import refuse_slow
 from converter.pack import check_output, content_version, tools, write_whole
+from converter.parity import Judge, Parity, parity
 from converter.runtimes import find_runners
 from converter.schemes import SCHEMES
 from converter.source import Said, Source, load_source
@@ -60,6 +61,7 @@ class Conversion:
     verdicts: Verdicts
     source: Source
     exam: Exam
+    parity: Parity
     bound: Bound | None = None
 
 
@@ -115,6 +117,13 @@ def convert(
         raise refusal(source.file, contest.trials, bound)
 
     verdicts = taken.verdicts
+    at = taken.thresholds if verdicts.converted.learned else NOTHING_PASSES
+    ways = parity(
+        Judge(taken, exam.recipe, at, source.input, runners[0], source.file),
+        exam.test.samples,
+        verdicts.golden_files,
+        lambda done, total: progress("judging JPEGs at reduced scale", done, total),
+    )
     spec = InspectionSpec(
         name=source.spec.name,
         version=request.model_version or content_version(taken.made.tflite),
@@ -122,9 +131,11 @@ def convert(
         input=source.input,
         output=source.converted_output,
         kernels=taken.kernels,
-        thresholds=taken.thresholds if verdicts.converted.learned else NOTHING_PASSES,
+        decoding=ways.decoding,
+        thresholds=at,
         metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(contest, taken, verdicts, len(samples)),
+        quantisation=_quantisation(contest, taken, verdicts, len(samples))
+        | {"parity": ways.as_json()},
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tools(),
         golden=verdicts.golden,
@@ -142,6 +153,7 @@ def convert(
         verdicts,
         source,
         exam,
+        ways,
         bound,
     )
 

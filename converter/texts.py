@@ -51,6 +51,7 @@ def conversion_text(done: Conversion) -> str:
         "",
         f"gate passed: {moved}",
         f"thresholds: fail from {at.reject_at:.4f}, review from {at.review_from:.4f}",
+        f"JPEGs at reduced scale: {parity_text(spec.quantisation['parity'])}",
         f"{len(spec.golden)} golden pictures inside; {_checked_with(spec.quantisation)}",
         "",
         "next: set model.path in config.yaml to this file and run: edge-inspect check",
@@ -68,6 +69,28 @@ def pace_lines(done: Conversion) -> list[str]:
     measured = done.taken.ran[0].milliseconds
     off = "" if said.unknown else f": {said.milliseconds / measured - 1:+.0%}"
     return [f"estimated {said} from its operators, {ms(measured)} ms timed{off}"]
+
+
+def parity_text(parity: dict[str, Any]) -> str:
+    """What decoding JPEGs at the scale that the model needs was seen to change."""
+    pictures, concerned, flips = parity["pictures"], parity["concerned"], parity["flips"]
+    if not concerned:
+        return (
+            f"not allowed: none of {pictures} test pictures is large enough to be reduced, so "
+            "nothing is known"
+        )
+    golden = parity["golden_flips"]
+    told = (
+        f"{flips} of {concerned} verdicts change ({pictures} test pictures), the largest change "
+        f"of a score is {parity['largest_score_change']:.4f}, the mean "
+        f"{parity['mean_score_change']:.4f}"
+    )
+    if golden:
+        told += f"; golden pictures change: {', '.join(golden)}"
+    if parity["encoded"]:
+        told += f"; {parity['encoded']} are no JPEGs and were made into some of quality 95"
+    allowed = "allowed" if parity["decoding"] == "reduced" else "not allowed"
+    return f"{allowed}: {told}"
 
 
 def figures_text(figures: Figures, output: Path) -> str:
@@ -176,6 +199,7 @@ def model_text(file: ModelFile) -> str:
         _line("", f"chosen {spec.thresholds.chosen}"),
         *_metrics(spec.metrics),
         *_quantisation(spec.quantisation),
+        _line("JPEGs", _decoding(spec)),
         *([_line("painted", NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
@@ -286,6 +310,14 @@ def difference_text(found: Difference) -> str:
     if found.sheet is not None:
         lines.append(f"contact sheet: {found.sheet}")
     return "\n".join(lines)
+
+
+def _decoding(spec: InspectionSpec) -> str:
+    way = "at the scale that the model needs" if spec.decoding == "reduced" else "whole"
+    try:
+        return f"decoded {way}; reduced scale is {parity_text(spec.quantisation['parity'])}"
+    except (KeyError, TypeError, ValueError):
+        return f"decoded {way}"
 
 
 def _oldest(quantisation: dict[str, Any]) -> list[str]:
