@@ -15,9 +15,10 @@ from converter.parity import Judge, Parity, parity
 from converter.runtimes import find_runners
 from converter.schemes import SCHEMES
 from converter.source import Said, Source, load_source
-from converter.trial import Trial, Verdicts
+from converter.trial import Scores, Trial, Verdicts
 from edge.errors import DatasetError, MissingPartError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
+from edge.inspection.preprocess import Pixels
 from trainer.boxes.bound import Bound, bound_of
 from trainer.dataset import Dataset, load_recorded
 from trainer.pictures import load_pictures
@@ -118,8 +119,13 @@ def convert(
 
     verdicts = taken.verdicts
     at = taken.thresholds if verdicts.converted.learned else NOTHING_PASSES
+    runner, tflite = runners[0].with_kernels(taken.kernels), taken.made.tflite
+
+    def scores(pictures: Pixels) -> Scores:
+        return exam.recipe.of_rows(runner.rows(tflite, pictures, source.file)[0])
+
     ways = parity(
-        Judge(taken, exam.recipe, at, source.input, runners[0], source.file),
+        Judge(source.input, at, scores),
         exam.test.samples,
         verdicts.golden_files,
         lambda done, total: progress("judging JPEGs at reduced scale", done, total),

@@ -47,11 +47,7 @@ def fitting_instead(trials: Sequence[Trial], bound: Bound | None) -> str | None:
 
 
 def _as_int8(source: Source) -> tuple[Work, ...]:
-    """The work of the network as if it were in int8, but for its last layer."""
+    """The work of the network as if all of it were in int8."""
     picture = np.zeros((1, *source.input.shape), np.uint8)
     works = work_of(make("float32", source.frozen, picture, source.file).tflite)
-    last = max((at for at, work in enumerate(works) if work.kind == "dense"), default=-1)
-    return tuple(
-        work if at == last or work.dtype != "float32" else replace(work, dtype="int8")
-        for at, work in enumerate(works)
-    )
+    return tuple(replace(work, dtype="int8") if work.dtype == "float32" else work for work in works)

@@ -9,10 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from converter.runtimes import Runner
-from converter.scores import Recipe
-from converter.trial import Trial
 from edge.errors import DatasetError, PictureError
 from edge.inspection.decision import Thresholds, decide
 from edge.inspection.framing import Framing
@@ -79,21 +77,12 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What judges a prepared picture: a finished model, at the thresholds of its file."""
+    """A finished model as its file describes it. `scores` gives P(defective), float64, (n,), of
+    pictures, uint8, (n, *input.shape)."""
 
-    trial: Trial
-    recipe: Recipe
-    thresholds: Thresholds
     input: InputSpec
-    runner: Runner
-    name: str
-
-    def scores(self, pictures: Iterable[Pixels]) -> Any:
-        """P(defective) of each, float64, (n,)."""
-        assert self.trial.made is not None
-        runner = self.runner.with_kernels(self.trial.kernels)
-        rows, _ = runner.rows(self.trial.made.tflite, np.stack(list(pictures)), self.name)
-        return self.recipe.of_rows(rows)
+    thresholds: Thresholds
+    scores: Callable[[Pixels], NDArray[np.float64]]
 
 
 def parity(
@@ -140,8 +129,8 @@ class _Tally:
                 self.encoded += picture.header.kind != "JPEG"
         if not ways:
             return
-        whole = judge.scores(way.whole for way in ways)
-        reduced = judge.scores(way.reduced for way in ways)
+        whole = judge.scores(np.stack([way.whole for way in ways]))
+        reduced = judge.scores(np.stack([way.reduced for way in ways]))
         at = judge.thresholds
         for way, old, new in zip(ways, whole.tolist(), reduced.tolist()):
             self.changes.append(abs(new - old))
