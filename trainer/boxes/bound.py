@@ -117,7 +117,10 @@ def offers_table(bound: Bound, offered: Sequence[Offer]) -> str:
     for name in names:
         cells = []
         for side in sides:
-            one = next(o for o in offered if (o.network, o.side) == (name, side))
+            one = next((o for o in offered if (o.network, o.side) == (name, side)), None)
+            if one is None:
+                cells.append("–")
+                continue
             said = ms(one.said.milliseconds)
             cells.append(said if bound.objection(one.said) is None else f"({said})")
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))

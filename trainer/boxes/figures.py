@@ -45,6 +45,16 @@ class Price(_Strict):
         multiplying = work.padded(outer, inner) * self.multiply_add_ps / 1e6
         return self.call_us + multiplying + values * self.value_ns / 1e3
 
+    def times(self, factor: float) -> "Price":
+        """So many times as dear."""
+        return self.model_copy(
+            update={
+                "call_us": round(self.call_us * factor, 4),
+                "multiply_add_ps": round(self.multiply_add_ps * factor, 4),
+                "value_ns": round(self.value_ns * factor, 5),
+            }
+        )
+
 
 class Source(_Strict):
     """Where published figures come from: title, year, and what of it was used."""

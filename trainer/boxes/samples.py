@@ -113,11 +113,12 @@ def little_networks(dtype: Dtype) -> Iterator[Sample]:
     for side in (96, 160, 224):
         writer = Writer(dtype)
         yield f"inverted residuals, {side} px", _residuals(writer, side)
-    writer = Writer(dtype)
-    x = writer.conv(writer.input((1, 64, 64, 3)), 32, 3)
-    x = writer.pool(writer.conv(writer.pool(x), 64, 3))
-    hidden = writer.dense(writer.flat(x), 64)
-    yield "dense, 64 px", writer.done([writer.dense(hidden, 2)])
+    for side in (64, 128):
+        writer = Writer(dtype)
+        x = writer.conv(writer.input((1, side, side, 3)), 32, 3)
+        x = writer.pool(writer.conv(writer.pool(x), 64, 3))
+        hidden = writer.dense(writer.flat(x), 64)
+        yield f"dense, {side} px", writer.done([writer.dense(hidden, 2)])
 
 
 def _convolutions(writer: Writer, side: int, channels: int) -> bytes:

@@ -6,7 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from trainer.boxes.figures import Price
+from edge.terms import Kernels
+from trainer.boxes import measure
+from trainer.boxes.estimate import estimate
+from trainer.boxes.figures import Price, find_figures
 from trainer.boxes.measure import fitted, not_negative, quickest
 from trainer.boxes.models import Dtype, Writer
 from trainer.boxes.samples import little_networks, nothing, operator_samples
@@ -95,3 +98,24 @@ def test_figures_are_measured_without_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_figures_are_held_against_whole_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where whole networks take half as long again as their operators, every price rises by that,
+    and the spread is what the farthest one is still off."""
+    figures = find_figures("pi4")
+    names = [name for name, _ in little_networks("int8")]
+    longer = np.full(len(names), 1.5)
+    longer[-1] = 3.0
+
+    def timed(models: list[bytes], kernels: Kernels, _rounds: int = 1) -> tuple[float, ...]:
+        said = [estimate(work_of(one), figures, kernels).milliseconds for one in models]
+        return tuple(np.array(said) * longer * 1000)
+
+    monkeypatch.setattr(measure, "quickest", timed)
+    found = measure.checked(figures)
+    for kernels in measure.KERNELS:
+        for dtype in measure.DTYPES:
+            before, after = (one.prices[kernels][dtype]["conv"] for one in (figures, found))
+            assert after.multiply_add_ps == pytest.approx(1.5 * before.multiply_add_ps, rel=1e-3)
+            assert found.spread[kernels][dtype] == pytest.approx(1.0)
