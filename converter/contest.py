@@ -10,6 +10,7 @@ from converter.exam import LEARNING, Exam, Progress
 from converter.fitting import Seen, fitted
 from converter.gate import Limits, objections
 from converter.layers import layer_errors, refuse_overflow
+from converter.pace import too_slow
 from converter.runtimes import Runner
 from converter.schemes import FLOAT_HEAD, SCHEMES, Made, head_of, make
 from converter.source import Source
@@ -118,7 +119,8 @@ class Contestants:
         trial = replace(trial, layers=layers, said=said)
         verdicts = judge(trial, source, exam, runners[0]) if full else None
         trial = replace(trial, verdicts=verdicts)
-        return replace(trial, objections=tuple(objections(trial, self.limits, self.bound)))
+        slow = filter(None, [too_slow(trial, self.bound)])
+        return replace(trial, objections=(*objections(trial, self.limits), *slow))
 
     def _fitted(self, made: Made, float32: Made, runner: Runner) -> Made:
         """With a head fitted on train pictures; validation says whether it is taken."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from converter.calibrate import Calibration
-from converter.pace import fitting_instead, too_slow
+from converter.pace import fitting_instead
 from converter.trial import Trial
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec, preprocess
@@ -31,7 +31,7 @@ class Limits:
     allow_unlearned: bool = False
 
 
-def objections(trial: Trial, limits: Limits, bound: Bound | None = None) -> list[str]:
+def objections(trial: Trial, limits: Limits) -> list[str]:
     """Every reason against a trial that ran, with its numbers; empty when it may pass."""
     compared = trial.compared
     assert compared is not None
@@ -63,9 +63,6 @@ def objections(trial: Trial, limits: Limits, bound: Bound | None = None) -> list
                 f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
                 "(--without-tflite-runtime, if no box has it)"
             )
-    slow = too_slow(trial, bound)
-    if slow is not None:
-        found.append(slow)
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
         found.append(

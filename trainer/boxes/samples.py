@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trainer.boxes.layers import BANDS
 from trainer.boxes.models import Dtype, Value, Writer
 
 # height and width, channels in, channels out, kernel, stride
@@ -117,7 +118,10 @@ def little_networks(dtype: Dtype) -> Iterator[Sample]:
         writer = Writer(dtype)
         x = writer.conv(writer.input((1, side, side, 3)), 32, 3)
         x = writer.pool(writer.conv(writer.pool(x), 64, 3))
-        hidden = writer.dense(writer.flat(x), 64)
+        flat = writer.flat(x)
+        hidden = writer.dense(flat, 64)
+        for _ in range(BANDS - 1 if dtype == "int8" else 0):
+            hidden = writer.join(hidden, writer.dense(flat, 64))
         yield f"dense, {side} px", writer.done([writer.dense(hidden, 2)])
 
 
