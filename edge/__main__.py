@@ -1,6 +1,7 @@
 """The command line: argv → command → exit code. Heavy imports wait until a command needs them."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ _CONFIG = Path("config.yaml")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
     arguments = _parser().parse_args(argv)
+    # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported,
+    # and pydantic would look through all that is installed for plug-ins.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _dispatch(arguments)
     except EdgeInspectError as error:
@@ -36,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
+            gc.disable()  # importing leaves nothing to collect; it is enabled when that is over
             from edge.commands.run import run
 
             return run(arguments.config)

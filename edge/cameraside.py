@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from edge.capture.camera import Receipts
@@ -30,13 +31,15 @@ class CameraSide:
         receipts: Receipts,
         recipe: InputSpec,
         *,
+        reduction: Callable[[int, int, Framing], int] = lambda _width, _height, _framing: 1,
         after: "CameraSide | None" = None,
         factory: Any = None,
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
-        was trained to see. `after`: the side of this name that went, whose numbers go on.
-        `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be
-        used."""
+        was trained to see. `reduction`: by what both sides of a JPEG of this width and
+        height, seen so, may be divided now. `after`: the side of this name that went, whose
+        numbers go on. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a
+        pin cannot be used."""
         self.config = config
         if (why := disagreement(config, recipe)) is not None:
             log.warning("%s", why)
@@ -46,13 +49,21 @@ class CameraSide:
         if config.trigger.announces:
             before = after.tracker.triggered if after and after.tracker else 0
             self.tracker = Tracker(config.id, config.trigger, environment, before=before)
+        framing = Framing(view_of(config, recipe))
+
+        def reduced(width: int, height: int) -> int:
+            # sharpness is measured, and its limit was chosen, on whole pictures
+            if config.trust.min_focus is not None:
+                return 1
+            return reduction(width, height, framing)
+
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(config, environment, receipts),
+            lambda: open_camera(config, environment, receipts, reduced),
             mailbox,
             environment,
             self._stop,
-            misfit=Framing(view_of(config, recipe)).misfit,
+            misfit=framing.misfit,
             before=looks,
         )
         self._thread = threading.Thread(

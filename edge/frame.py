@@ -1,11 +1,13 @@
 """A frame: what one look of a camera brought, or why it brought nothing. It travels one way."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.picture import Encoded
+if TYPE_CHECKING:  # config.yaml's words come from beside here, and are read without OpenCV
+    from edge.picture import Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Frame:
     item: str | None = None
     receipt: str | None = None
     fault: str | None = None
-    encoded: Encoded | None = None
+    encoded: "Encoded | None" = None
     reduced: int = 1
 
     @property

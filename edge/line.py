@@ -17,6 +17,7 @@ from edge.config import CameraConfig, Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError, RefusedError
 from edge.frame import Frame
+from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
 from edge.operation.changes import Changes
@@ -189,6 +190,10 @@ class Line:
             parity=self.parity,
         )
 
+    def _reduction(self, width: int, height: int, framing: Framing) -> int:
+        """By what a camera's JPEGs are divided now; on the cameras' threads."""
+        return self.inspector.reduction(width, height, framing) if self.parity.holds else 1
+
     def _bad_picture(self, camera: str, why: str, kind: FaultKind) -> None:
         reader = self.readers.get(camera)
         if reader is not None:
@@ -221,6 +226,7 @@ class Line:
             self._environment,
             self._receipts,
             inspector.input,
+            reduction=self._reduction,
             after=after,
             factory=self._factory,
         )

@@ -287,9 +287,30 @@ BREAKAGES = [
     Breakage(
         "a hung driver is left alive",
         "edge/capture/process.py",
-        "            self._child.kill()\n",
-        "            self._child.poll()\n",
+        "            self._leash.kill()\n",
+        "            pass\n",
         "tests/edge/capture/test_process.py",
+    ),
+    Breakage(
+        "a camera whose driver hangs outlives the daemon",
+        "edge/capture/nursery.py",
+        "        for pid in self._leashes:\n            os.kill(pid, signal.SIGKILL)\n",
+        "        for pid in self._leashes:\n            self._leashes[pid].close()\n",
+        "tests/edge/capture/test_nursery.py",
+    ),
+    Breakage(
+        "a camera outlives the nursery that alone could end it",
+        "edge/capture/nursery.py",
+        "            die_with_parent(parent)\n            main(",
+        "            main(",
+        "tests/edge/capture/test_nursery.py",
+    ),
+    Breakage(
+        "a nursery that stands still is kept",
+        "edge/capture/process.py",
+        "self._nursery.replace()",
+        "pass",
+        "tests/edge/capture/test_nursery.py",
     ),
     Breakage(
         "a file is judged again after a restart",

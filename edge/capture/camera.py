@@ -1,28 +1,30 @@
 """The camera port: what every kind of camera is to the rest of the house."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.environment import Stop
+from edge.errors import CameraError, PictureError
 from edge.picture import Encoded
 
 Pixels = NDArray[np.uint8]
 Distrust = Literal[
     "decode", "wrong_size", "stale", "frozen", "dark", "bright", "covered", "blurred"
 ]
+Reduction = Callable[[int, int], int]  # of a picture's width and height in pixels
 FaultKind = Literal["lost", "silent", "unfit"] | Distrust
 FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one read brought: BGR uint8 pixels (height, width, 3), a picture that is still to be
-    decoded (`encoded`), or a fault instead.
+    """What one read brought: BGR uint8 pixels (height, width, 3), both sides divided by `reduced`,
+    a picture that is still to be decoded (`encoded`), both, or a fault instead.
 
     `item` and `receipt` as in Frame. `captured_tick` is when the driver says that the picture was
     taken, monotonic seconds; None when nobody knows. `passed_over` counts the pictures that came
@@ -37,10 +39,23 @@ class Look:
     captured_tick: float | None = None
     passed_over: int = 0
     encoded: Encoded | None = None
+    reduced: int = 1
 
     def decoded(self) -> Pixels | None:
         """The whole picture's pixels; None without a picture. Raises PictureError."""
         return self.pixels if self.encoded is None else self.encoded.decode()[0]
+
+
+def decoded(look: Look, reduced: int = 1) -> Look:
+    """A look with its JPEG's pixels, at the part of its size that is said or whole; a JPEG that
+    cannot be decoded is a fault."""
+    if look.encoded is None:
+        return look
+    try:
+        pixels, by = look.encoded.decode(reduced)
+    except PictureError as error:
+        return Look(None, fault=str(error))
+    return replace(look, pixels=pixels, reduced=by)
 
 
 def fault_kind(said: object) -> FaultKind:
@@ -89,6 +104,7 @@ class DrivenCamera(ABC):
     that the driver's buffer stays empty, and never decoded."""
 
     live = True
+    gives_jpeg = False  # whether `retrieve_encoded` has something
 
     @abstractmethod
     def grab(self, stop: Stop) -> bool:
@@ -104,6 +120,11 @@ class DrivenCamera(ABC):
 
         Raises CameraError when the camera is lost.
         """
+
+    def retrieve_encoded(self) -> Look:
+        """The picture that was grabbed as the JPEG that came, not decoded; of a driver that
+        `gives_jpeg`. Raises CameraError when the camera is lost."""
+        raise CameraError("this camera gives no JPEG")
 
     @abstractmethod
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 _MAX_BYTES = 65_536
@@ -30,12 +31,34 @@ class Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return Channel(ours), theirs
 
-    def send(self, message: Message) -> None:
-        """Raises ChannelClosed when nobody is there, or nobody has listened for long."""
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """With open file descriptors, of which the other side gets copies. Raises ChannelClosed
+        when nobody is there, or nobody has listened for long."""
         try:
-            self._socket.send(json.dumps(message).encode())
+            if fds:
+                socket.send_fds(self._socket, [json.dumps(message).encode()], fds)
+            else:
+                self._socket.send(json.dumps(message).encode())
         except OSError as error:
             raise ChannelClosed from error
+
+    def receive_with(self, most: int) -> tuple[Message, list[int]]:
+        """The next message, which is there, and the file descriptors that came with it, at most
+        `most`; whoever asks closes them. Raises ChannelClosed."""
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self._socket, _MAX_BYTES, most, socket.MSG_CMSG_CLOEXEC
+            )
+            message = json.loads(data) if data else None
+        except (OSError, ValueError) as error:
+            raise ChannelClosed from error
+        if not isinstance(message, dict):
+            raise ChannelClosed
+        return message, list(fds)
+
+    def fileno(self) -> int:
+        """For `poll`; -1 when closed."""
+        return self._socket.fileno()
 
     def receive(self, timeout_s: float | None) -> Message | None:
         """The next message, or None after `timeout_s` seconds (0: at once, None: never).

@@ -1,47 +1,41 @@
-"""`python -m edge.capture.child`: the process that reads one driven camera for the daemon.
+"""What runs in the process that reads one driven camera for the daemon.
 
-Only what the source needs is imported here, and nothing of the daemon's threads. It ends when the
-daemon ends, however that happens.
+The nursery forks it. It ends when the daemon ends, however that happens.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from socket import socket
 
-import numpy as np
-
-from edge.capture.camera import DrivenCamera, Look
+from edge.capture.camera import DrivenCamera, Look, decoded
 from edge.capture.channel import Channel, ChannelClosed, Message
+from edge.capture.prctl import leave_no_core, set_process_name
 from edge.capture.ring import RingWriter, Shape
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
 _MAX_TEXT = 2000
 
 Opener = Callable[[CameraConfig], DrivenCamera]
 
 
-def main(opener: Opener) -> int:
-    """Serves until the daemon goes. `sys.argv` names the socket and the shared memory."""
-    channel = Channel(socket(fileno=int(sys.argv[1])))
+def main(socket_fd: int, memory: int, opener: Opener) -> None:
+    """Serves until the daemon goes. `memory` is what the daemon will size for its pictures."""
+    channel = Channel(socket(fileno=socket_fd))
     with contextlib.suppress(ChannelClosed):  # the daemon has closed the camera, or has gone
-        _serve(channel, int(sys.argv[2]), opener)
-    return 0
+        _serve(channel, memory, opener)
 
 
 def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     setup = channel.receive(None)
     assert setup is not None
     config = CameraConfig.model_validate(setup["config"])
-    _become_a_child(int(setup["parent"]), config.id)
+    _become_a_child(config.id)
     channel.send({"hello": os.getpid()})
     try:
         camera = opener(config)
@@ -59,15 +53,11 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
         channel.send({"lost": why[:_MAX_TEXT], "kind": "lost"})
 
 
-def _become_a_child(parent: int, name: str) -> None:
-    """Dies with the daemon, leaves stopping to it, and leaves no core file when a driver crashes
-    every few seconds."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before that line
-        raise ChannelClosed
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, f"camera-{name}".encode()[:15], 0, 0, 0)
+def _become_a_child(name: str) -> None:
+    """Leaves stopping to the daemon, and leaves no core file when a driver crashes every few
+    seconds."""
+    leave_no_core()
+    set_process_name(f"camera-{name}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
@@ -76,7 +66,7 @@ def _become_a_child(parent: int, name: str) -> None:
 def _stream(channel: Channel, memory: int, camera: DrivenCamera) -> None:
     stop = Stop()
     shape = _first_shape(camera, stop)
-    channel.send({"opened": list(shape)})
+    channel.send({"opened": list(shape), "jpeg": camera.gives_jpeg})
     writer: RingWriter | None = None
     over = 1  # the first picture has only shown the shape
     while True:
@@ -109,29 +99,29 @@ def _first_shape(camera: DrivenCamera, stop: Stop) -> Shape:
 def _answer(
     camera: DrivenCamera, writer: RingWriter, want: Message, shape: Shape, at: float
 ) -> Message:
-    """Writes the grabbed picture into the slot that the daemon lent."""
-    slot, number = int(want["want"]), int(want["number"])
-    target = writer.target(slot)
-    writer.begin(slot, number)
-    look: Look = camera.retrieve(target)
+    """Writes the grabbed picture into the slot that the daemon lent: whole, or at the part of its
+    size that the daemon wants, with the JPEG that it came as behind it."""
+    slot, number, reduced = int(want["want"]), int(want["number"]), int(want.get("reduced", 1))
+    writer.begin(slot)
+    look: Look
+    if reduced > 1 and camera.gives_jpeg:
+        look = decoded(camera.retrieve_encoded(), reduced)
+    else:
+        look = camera.retrieve(writer.target(slot))
     pixels = look.pixels
     if pixels is None:
         return {"number": number, "fault": str(look.fault)[:_MAX_TEXT], "kind": look.fault_kind}
-    if pixels.shape != shape:
-        height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
+    if (height * look.reduced, width * look.reduced, channels) != shape:
         raise CameraError(
-            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {width}×{height}; "
-            "check the camera's settings",
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now "
+            f"{width * look.reduced}×{height * look.reduced}; check the camera's settings",
             kind="wrong_size",
         )
-    if not np.may_share_memory(pixels, target):
-        np.copyto(target, pixels)
-    writer.finish(slot, number)
+    jpeg = look.encoded.data if look.encoded is not None and look.reduced > 1 else b""
+    if not writer.has_room(pixels, jpeg):  # a JPEG as large as its pixels: no camera's
+        return {"number": number, "fault": "a JPEG without compression", "kind": "decode"}
+    writer.put(slot, number, pixels, jpeg)
     taken = look.captured_tick
-    return {"number": number, "at": at if taken is None else min(taken, at)}
-
-
-if __name__ == "__main__":
-    from edge.capture.drivers import open_driver
-
-    sys.exit(main(open_driver))
+    when = at if taken is None else min(taken, at)
+    return {"number": number, "at": when, "reduced": look.reduced, "jpeg": len(jpeg)}

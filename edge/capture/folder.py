@@ -20,7 +20,6 @@ from edge.picture import is_picture_name, open_picture
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
-_EVENT_S = 0.05  # how late the kernel's word is heard
 _WATCHED_LOOK_S = 2.0  # a watched folder is looked at too, since a network drive tells nothing
 _TOLD_S = 600.0  # between two words on what lies in the folder
 _DAMAGED_WAIT_S = 5.0  # a picture that ends too early may still be on its way
@@ -67,8 +66,9 @@ class FolderCamera:
                     return look
             self._move_judged()
             # Looks stand apart: a file rests between two of them, a damaged one makes none spin.
-            pause = max(0.0, self._next_look - self._environment.tick())
-            if stop.wait(pause if self._watch is None else min(pause, _EVENT_S)):
+            due = min(self._next_look, self._next_move) if self._brought else self._next_look
+            pause = max(0.0, due - self._environment.tick())
+            if stop.wait(pause, None if self._watch is None else self._watch.fileno()):
                 return None
             self._hear()
             if self._environment.tick() >= self._next_look:

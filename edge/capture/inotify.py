@@ -66,6 +66,10 @@ class Watch:
             self.open.clear()
         return None if missed else names
 
+    def fileno(self) -> int:
+        """The descriptor from which there is something to read when something has happened."""
+        return self._file
+
     def close(self) -> None:
         """Ends it. May be called twice."""
         if self._file >= 0:

@@ -6,12 +6,12 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from edge.capture.camera import DrivenCamera, Look, Pixels
+from edge.capture.camera import DrivenCamera, Look, Pixels, decoded
 from edge.capture.credentials import split_source
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Stop
 from edge.errors import CameraError, PictureError
-from edge.picture import decode_picture
+from edge.picture import examine_picture
 
 _CHUNK = 65_536
 _MAX_BYTES = 32_000_000
@@ -19,6 +19,8 @@ _MAX_BYTES = 32_000_000
 
 class MJPEGCamera(DrivenCamera):
     """Reads the stream itself: what is damaged is known, and what nobody wants is not decoded."""
+
+    gives_jpeg = True
 
     def __init__(self, config: CameraConfig) -> None:
         """Raises CameraError, naming the source without its password."""
@@ -68,8 +70,12 @@ class MJPEGCamera(DrivenCamera):
 
     def retrieve(self, target: Pixels | None) -> Look:  # noqa: ARG002  the decoder has its own memory
         """That JPEG, decoded; what is no whole JPEG is a fault."""
+        return decoded(self.retrieve_encoded())
+
+    def retrieve_encoded(self) -> Look:
+        """That JPEG as it came; what is no whole JPEG is a fault."""
         try:
-            return Look(decode_picture(self._picture, self._name))
+            return Look(None, encoded=examine_picture(self._picture, self._name))
         except PictureError as error:
             return Look(None, fault=str(error))
 

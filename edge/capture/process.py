@@ -8,24 +8,22 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 
-from edge.capture.camera import FAULT_KINDS, Look, Pixels, fault_kind
-from edge.capture.channel import Channel, ChannelClosed, Message
-from edge.capture.ring import Ring, new_memory
+from edge.capture.camera import FAULT_KINDS, Look, Reduction, fault_kind
+from edge.capture.channel import ChannelClosed, Message
+from edge.capture.leash import DRIVERS, NURSERY, Nursery
+from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
+from edge.picture import Encoded, Header
 
 log = logging.getLogger(__name__)
 
-CHILD = "edge.capture.child"
-_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card
+_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the nursery is new
 _GRACE_S = 1.0  # for a driver to give its device back in order
 _END_S = 5.0  # from the end of the conversation to that of the process
 _REAP_S = 2.0
-_SLICE_S = 0.2  # how late a stop may be noticed
 
 
 class ProcessCamera:
@@ -34,36 +32,33 @@ class ProcessCamera:
     live = True
 
     def __init__(
-        self, config: CameraConfig, environment: Environment, program: str = CHILD
+        self,
+        config: CameraConfig,
+        environment: Environment,
+        program: str = DRIVERS,
+        nursery: Nursery = NURSERY,
+        *,
+        reduction: Reduction = lambda _width, _height: 1,
     ) -> None:
-        """Starts the process and returns at once. `program` exists so that tests can start one
-        whose camera misbehaves. Raises CameraError when no process can be started.
-
-        The process ends with the thread that started it, so that thread must be the one that reads.
-        """
+        """Asks for the process and returns at once. `program` is a module with `driver_of`, as
+        `edge.capture.drivers`: tests name one whose camera misbehaves. `reduction(width, height)`:
+        by what both sides of this camera's pictures may be divided, should they come as JPEGs.
+        Raises CameraError when no process can be started."""
         self._config, self._environment = config, environment
         self._name = mask_credentials(config.source)
-        self._channel, theirs = Channel.pair()
         self._ring: Ring | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._memory = -1
+        self._nursery, self._reduction = nursery, reduction
+        self._gives_jpeg = False
+        self.pid = 0  # of the process that reads the camera, as soon as it has said so
         try:
-            self._memory = new_memory(config.id)
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", program, str(theirs.fileno()), str(self._memory)],
-                pass_fds=(theirs.fileno(), self._memory),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in a terminal is for the daemon alone
-            )
+            started = nursery.start(config, program)
         except OSError as error:
-            self._ended = True
-            self._release()
             raise CameraError(
                 f"{self._name}: no process can be started for it ({error.strerror})"
             ) from error
-        finally:
-            theirs.close()
+        self._channel, self._memory, self._leash = started.channel, started.memory, started.leash
 
     def read(self, stop: Stop) -> Look | None:
         """The next picture that the driver brings, in shared memory, read only.
@@ -88,20 +83,17 @@ class ProcessCamera:
         self._end(_GRACE_S)
 
     @property
-    def pid(self) -> int:
-        """The process that reads the camera."""
-        return self._child.pid
-
-    @property
     def copied(self) -> int:
         """How many pictures of this opening had to be copied because all slots were in use."""
         return self._ring.copied if self._ring else 0
 
     def _open(self, stop: Stop) -> bool:
-        said = self._config.model_dump(mode="json", exclude_unset=True)
-        self._channel.send({"config": said, "parent": os.getpid()})
-        if self._receive(stop, "hello", _START_S, "does not start") is None:
+        hello = self._receive(stop, "hello", _START_S, "does not start")
+        if hello is None:
             return False
+        if type(hello["hello"]) is not int:
+            raise self._nonsense(hello)
+        self.pid = hello["hello"]
         opened = self._receive(
             stop, "opened", self._config.open_timeout_s, "gives no picture (open_timeout_s)"
         )
@@ -110,6 +102,7 @@ class ProcessCamera:
         shape = opened.get("opened")
         if not isinstance(shape, list) or [type(n) for n in shape] != [int] * 3:
             raise self._nonsense(opened)
+        self._gives_jpeg = opened.get("jpeg") is True
         self._ring = Ring(self._memory, (shape[0], shape[1], shape[2]))
         os.close(self._memory)
         self._memory = -1
@@ -121,21 +114,24 @@ class ProcessCamera:
         assert ring is not None
         slot = ring.lend()
         self._number += 1
+        want = {"want": slot, "number": self._number}
+        if self._gives_jpeg:
+            want["reduced"] = self._reduction(ring.shape[1], ring.shape[0])
         answer: Message | None = None
         try:
             with contextlib.suppress(ChannelClosed):  # it may have said why, so listen
-                self._channel.send({"want": slot, "number": self._number})
+                self._channel.send(want)
             answer = self._receive(stop, "number", self._config.timeout_s, "no frame")
             if answer is None:
                 # The child still owns the slot and may fill it: this conversation is over.
                 self._end(_GRACE_S)
                 return None
-            return self._look(answer, ring, slot)
+            return self._look(answer, ring, slot, want.get("reduced", 1))
         finally:
             if answer is None or "fault" in answer:
                 ring.give_back(slot)
 
-    def _look(self, answer: Message, ring: Ring, slot: int) -> Look:
+    def _look(self, answer: Message, ring: Ring, slot: int, wanted: int) -> Look:
         over, at, fault = answer.get("over"), answer.get("at"), answer.get("fault")
         now = self._environment.tick()
         if answer["number"] != self._number or type(over) is not int or over < 0:
@@ -147,22 +143,35 @@ class ProcessCamera:
             return Look(None, fault=fault, fault_kind=fault_kind(kind), passed_over=over)
         if type(at) is not float or at > now + 1.0:
             raise self._nonsense(answer)
-        pixels: Pixels = ring.take(slot, self._number)
-        return Look(pixels, captured_tick=min(at, now), passed_over=over)
+        reduced, size = answer.get("reduced"), answer.get("jpeg")
+        if reduced not in (1, wanted) or type(size) is not int:
+            raise self._nonsense(answer)
+        pixels, jpeg = ring.take(slot, self._number, reduced, size)
+        encoded = None
+        if jpeg:
+            encoded = Encoded(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
+        return Look(
+            pixels,
+            captured_tick=min(at, now),
+            passed_over=over,
+            encoded=encoded,
+            reduced=reduced,
+        )
 
     def _receive(self, stop: Stop, key: str, limit_s: float, failing: str) -> Message | None:
         """The answer that holds `key`; None on stop. Raises CameraError, ChannelClosed."""
         until = self._environment.tick() + limit_s
         while not stop.is_set():
-            left = until - self._environment.tick()
-            message = self._channel.receive(min(max(left, 0.0), _SLICE_S))
+            message = self._channel.receive(0)
             if message is not None:
                 if isinstance(message.get("lost"), str):
                     raise CameraError(message["lost"], fault_kind(message.get("kind")))
                 if key not in message:
                     raise self._nonsense(message)
                 return message
-            if left <= 0:
+            if (left := until - self._environment.tick()) > 0:
+                stop.wait(left, self._channel.fileno())
+            else:
                 raise CameraError(
                     f"{self._name}: {failing} for {limit_s:g} s; its process is ended and started "
                     "anew; check the camera, its cable and its power",
@@ -174,12 +183,15 @@ class ProcessCamera:
         return CameraError(f"{self._name}: its process says what makes no sense ({message!s:.200})")
 
     def _how_it_ended(self) -> str:
-        code: int | None = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._child.wait(_END_S)
+        ended = self._leash.wait(_END_S)
+        code, refused = self._leash.code, self._leash.refused
         self._end(grace_s=0.0)
-        if code is None:
+        if not ended:
             return "its process closed the conversation"
+        if refused is not None:
+            return f"no process can be started for it ({refused})"
+        if code is None:
+            return "its process ended with the one that it came of; it is started anew"
         if code < 0:
             return f"its driver crashed ({signal.Signals(-code).name}); it is started anew"
         return f"its process ended with code {code}; it is started anew"
@@ -189,20 +201,18 @@ class ProcessCamera:
             return
         self._ended = True
         self._channel.close()
-        if grace_s:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(grace_s)
-        if self._child.poll() is None:
-            self._child.kill()
-            try:
-                self._child.wait(_REAP_S)
-            except subprocess.TimeoutExpired:
-                # It hangs inside the kernel; Python reaps it when the kernel lets it go.
+        if not self._leash.wait(grace_s):
+            self._leash.kill()
+            if not self._leash.wait(_REAP_S):
+                # It hangs inside the kernel, and is reaped when the kernel lets it go.
                 log.error("%s: process %d does not die; its driver hangs", self._name, self.pid)
+                if not self._leash.answered:
+                    self._nursery.replace()
         self._release()
 
     def _release(self) -> None:
         self._channel.close()
+        self._leash.close()
         self._ring = None  # the memory stays as long as a picture in it is held, and no longer
         if self._memory >= 0:
             os.close(self._memory)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
+from edge.capture.camera import Camera, FaultKind, Look, fault_kind, item_name
 from edge.capture.glances import Glances
 from edge.capture.mailbox import Mailbox
 from edge.capture.trust import Trust
@@ -186,7 +186,7 @@ class Reader:
             self.losses[look.fault_kind] += 1
             if not self._live:  # of a live camera the change is told, in _note
                 log.warning("camera %s: %s", self.id, fault)
-        elif look.pixels is not None and (fault := self._does_not_fit(look.pixels)) is not None:
+        elif look.pixels is not None and (fault := self._does_not_fit(look)) is not None:
             kind = "unfit"
             self.faults += 1
             self.losses[kind] += 1
@@ -197,7 +197,7 @@ class Reader:
                 kind = "stale"
                 self._trust.counts[kind] += 1
             else:
-                doubt = self._trust.judge(look.pixels, self._age_s(look))
+                doubt = self._trust.judge(look.pixels, self._age_s(look), look.reduced)
                 if doubt is not None and doubt.repeated:
                     # whether the camera stands still will be seen; a part goes on waiting
                     self._mailbox.passed_by(self.id, doubt.why)
@@ -218,9 +218,10 @@ class Reader:
             log.error("camera %s: %s", self.id, fault)
         self.state, self.why = kind, fault
 
-    def _does_not_fit(self, pixels: Pixels) -> str | None:
+    def _does_not_fit(self, look: Look) -> str | None:
         """Why a picture of this size cannot be judged; worked out once a size, not a frame."""
-        height, width = pixels.shape[:2]
+        assert look.pixels is not None
+        height, width = (side * look.reduced for side in look.pixels.shape[:2])
         if self._size != (width, height):
             self._size = width, height
             self._unfit = self._misfit(width, height)
@@ -264,4 +265,5 @@ class Reader:
                 receipt=look.receipt,
                 fault=fault,
                 encoded=None if fault else look.encoded,
+                reduced=look.reduced,
             )

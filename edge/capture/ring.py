@@ -1,12 +1,14 @@
 """Picture slots in memory that two processes share: the child writes a picture, the daemon judges
 it where it lies.
 
+A JPEG camera's picture may be reduced; then the JPEG lies behind it, as evidence of what was seen.
 A slot belongs to one side at a time. The daemon lends a slot, the child fills it and gives it back
 with a message; nobody writes into a slot while a picture in it is alive. The memory has no name, so
 the kernel frees it with the last process that holds it, however that ends.
 """
 
 import fcntl
+import math
 import mmap
 import os
 import struct
@@ -32,8 +34,13 @@ def new_memory(name: str) -> int:
     return os.memfd_create(f"camera-{name}"[:200], os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
+def _room(shape: Shape) -> int:
+    """Bytes of a slot for a picture and what it came as: those of the whole picture."""
+    return shape[0] * shape[1] * shape[2]
+
+
 def _slot_bytes(shape: Shape) -> int:
-    size = _HEAD.size + shape[0] * shape[1] * shape[2] + _TAIL.size
+    size = _HEAD.size + _room(shape) + _TAIL.size
     return -(-size // _PAGE) * _PAGE
 
 
@@ -41,12 +48,12 @@ class _Picture:
     """A picture's claim on its slot: the array that shows it keeps this alive, and its end gives
     the slot back."""
 
-    def __init__(self, ring: "Ring", slot: int) -> None:
+    def __init__(self, ring: "Ring", slot: int, shape: Shape) -> None:
         self._ring, self._slot = ring, slot
         self.__array_interface__: dict[str, Any] = {
             "version": 3,
             "typestr": "|u1",
-            "shape": ring.shape,
+            "shape": shape,
             "data": (ring.address + slot * ring.stride + _HEAD.size, True),  # True: read only
         }
 
@@ -90,21 +97,27 @@ class Ring:
         if slot:
             self._free.append(slot)
 
-    def take(self, slot: int, number: int) -> Pixels:
-        """The picture `number` in a lent slot: uint8, (height, width, 3), BGR, read only; the slot
-        is free again when the last view of it has gone. Raises CameraError when it is torn."""
-        start = slot * self.stride
-        size = self.shape[0] * self.shape[1] * self.shape[2]
+    def take(self, slot: int, number: int, reduced: int = 1, jpeg: int = 0) -> tuple[Pixels, bytes]:
+        """The picture `number` in a lent slot: uint8, (height, width, 3) over `reduced`, BGR, read
+        only; the slot is free again when the last view of it has gone. And the `jpeg` bytes that
+        lie behind it. Raises CameraError when it is torn."""
+        shape = self.shape[0] // reduced, self.shape[1] // reduced, self.shape[2]
+        start, size = slot * self.stride, shape[0] * shape[1] * shape[2]
+        whole = size + jpeg
+        if jpeg < 0 or whole > _room(self.shape):
+            self.give_back(slot)
+            raise CameraError(f"picture {number} is said to have a JPEG of {jpeg} bytes")
         head = _HEAD.unpack_from(self._map, start)
-        tail = _TAIL.unpack_from(self._map, start + _HEAD.size + size)
-        if head != (number, size) or tail != (number,):
+        tail = _TAIL.unpack_from(self._map, start + _HEAD.size + whole)
+        if head != (number, whole) or tail != (number,):
             self.give_back(slot)
             raise CameraError(f"picture {number} is torn in shared memory (found {head}, {tail})")
+        first = start + _HEAD.size
+        encoded = self._bytes[first + size : first + whole].tobytes()
         if slot == 0:
             self.copied += 1
-            first = start + _HEAD.size
-            return self._bytes[first : first + size].reshape(self.shape).copy()
-        return np.asarray(_Picture(self, slot))
+            return self._bytes[first : first + size].reshape(shape).copy(), encoded
+        return np.asarray(_Picture(self, slot, shape)), encoded
 
 
 class RingWriter:
@@ -117,18 +130,29 @@ class RingWriter:
         self._shape, self._stride = shape, _slot_bytes(shape)
 
     def target(self, slot: int) -> Pixels:
-        """Where the slot's picture goes: uint8, (height, width, 3), writable."""
-        first = slot * self._stride + _HEAD.size
-        size = self._shape[0] * self._shape[1] * self._shape[2]
-        return self._bytes[first : first + size].reshape(self._shape)
+        """Where the slot's whole picture goes: uint8, (height, width, 3), writable."""
+        return self._pixels(slot, self._shape)
 
-    def begin(self, slot: int, number: int) -> None:
+    def has_room(self, pixels: Pixels, jpeg: bytes) -> bool:
+        """Whether both fit into a slot."""
+        return pixels.size + len(jpeg) <= _room(self._shape)
+
+    def begin(self, slot: int) -> None:
         """Before the first pixel is written: what lies in the slot is torn from here on."""
-        size = self._shape[0] * self._shape[1] * self._shape[2]
-        _TAIL.pack_into(self._map, slot * self._stride + _HEAD.size + size, 0)
-        _HEAD.pack_into(self._map, slot * self._stride, number, size)
+        _HEAD.pack_into(self._map, slot * self._stride, 0, 0)
 
-    def finish(self, slot: int, number: int) -> None:
-        """After the last pixel was written."""
-        size = self._shape[0] * self._shape[1] * self._shape[2]
-        _TAIL.pack_into(self._map, slot * self._stride + _HEAD.size + size, number)
+    def put(self, slot: int, number: int, pixels: Pixels, jpeg: bytes = b"") -> None:
+        """Writes the picture, unless it lies there already, and what it came as behind it."""
+        start, size = slot * self._stride, pixels.size + len(jpeg)
+        target = self._pixels(slot, pixels.shape)
+        if not np.may_share_memory(pixels, target):
+            np.copyto(target, pixels)
+        first = start + _HEAD.size
+        if jpeg:
+            self._bytes[first + pixels.size : first + size] = np.frombuffer(jpeg, np.uint8)
+        _TAIL.pack_into(self._map, first + size, number)
+        _HEAD.pack_into(self._map, start, number, size)
+
+    def _pixels(self, slot: int, shape: tuple[int, ...]) -> Pixels:
+        first = slot * self._stride + _HEAD.size
+        return self._bytes[first : first + math.prod(shape)].reshape(shape)

@@ -3,24 +3,28 @@
 from functools import partial
 from pathlib import Path
 
-from edge.capture.camera import Camera, Receipts
-from edge.capture.folder import FolderCamera
-from edge.capture.inotify import Watch
-from edge.capture.pattern import PatternCamera
-from edge.capture.process import ProcessCamera
-from edge.capture.replay import ReplayCamera
+from edge.capture.camera import Camera, Receipts, Reduction
 from edge.config import CameraConfig
 from edge.environment import Environment
 
 
 def open_camera(
-    config: CameraConfig, environment: Environment, receipts: Receipts | None = None
+    config: CameraConfig,
+    environment: Environment,
+    receipts: Receipts | None = None,
+    reduction: Reduction = lambda _width, _height: 1,
 ) -> Camera:
-    """The camera that `config.source` names; one with a driver is opened by its first `read`.
-    Without `receipts` no item counts as judged. Raises CameraError."""
+    """The camera that `config.source` names; only its kind is imported, and one with a driver is
+    opened by its first `read`. Without `receipts` no item counts as judged. `reduction` as
+    `ProcessCamera` takes it. Raises CameraError."""
     if config.kind == "replay":
+        from edge.capture.replay import ReplayCamera
+
         return ReplayCamera(Path(config.rest), config.rate, config.loop, environment)
     if config.kind == "folder":
+        from edge.capture.folder import FolderCamera
+        from edge.capture.inotify import Watch
+
         path = Path(config.rest)
         watch = Watch.on(path) if path.is_dir() else None
         if receipts is None:
@@ -34,5 +38,9 @@ def open_camera(
             lying=partial(receipts.lying, config.id),
         )
     if config.kind == "test":
+        from edge.capture.pattern import PatternCamera
+
         return PatternCamera(config.width, config.height, config.fps, environment)
-    return ProcessCamera(config, environment)
+    from edge.capture.process import ProcessCamera
+
+    return ProcessCamera(config, environment, reduction=reduction)

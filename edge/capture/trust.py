@@ -92,11 +92,12 @@ class Trust:
         self._before = None if self._before is None else self._before.copy()
         self._trusted = None if self._trusted is None else self._trusted.copy()
 
-    def judge(self, pixels: Pixels, age_s: float) -> Doubt | None:
-        """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged."""
+    def judge(self, pixels: Pixels, age_s: float, reduced: int = 1) -> Doubt | None:
+        """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged.
+        `reduced`: by what both sides of it were divided when it was decoded."""
         same = self._of_sameness(pixels)
         doubt = (
-            self._of_size(pixels)
+            self._of_size(pixels, reduced)
             or self._of_age(age_s)
             or same
             or self._of_light(pixels)
@@ -119,8 +120,8 @@ class Trust:
         self._since = now if self._since is None else self._since
         return now - self._since >= self._timeout_s
 
-    def _of_size(self, pixels: Pixels) -> Doubt | None:
-        height, width = pixels.shape[:2]
+    def _of_size(self, pixels: Pixels, reduced: int) -> Doubt | None:
+        height, width = (side * reduced for side in pixels.shape[:2])
         self._width, self._height = self._width or width, self._height or height
         if (width, height) == (self._width, self._height):
             return None

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.capture.camera import DrivenCamera, Look, Pixels
+from edge.capture.camera import DrivenCamera, Look, Pixels, decoded
 from edge.capture.v4l2controls import set_controls
 from edge.capture.v4l2marks import Marks, opened
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError, PictureError
-from edge.picture import decode_picture
+from edge.picture import examine_picture
 
 _MJPEG = ("MJPG", "JPEG")
 
@@ -49,8 +49,8 @@ class V4L2Camera(DrivenCamera):
         except CameraError:
             self._capture.release()
             raise
-        self._raw = self._fourcc() in _MJPEG
-        if self._raw:
+        self.gives_jpeg = self._fourcc() in _MJPEG
+        if self.gives_jpeg:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         held = opened(device) - before  # none when the opener is no driver's
         self._marks = Marks(held.pop()) if held else None
@@ -67,13 +67,10 @@ class V4L2Camera(DrivenCamera):
 
     def retrieve(self, target: Pixels | None) -> Look:
         """The picture of that frame. OpenCV may answer True without one, or with a damaged one."""
+        if self.gives_jpeg:
+            return decoded(self.retrieve_encoded())
         if self._damaged:
-            return Look(
-                None,
-                fault=f"{self._name}: the driver marks a picture as damaged; check cable and hub",
-            )
-        if self._raw:
-            return self._decoded()
+            return self._damage()
         taken, pixels = self._capture.retrieve(target)
         if not taken or pixels is None or pixels.size == 0:
             return Look(None, fault=f"{self._name}: a picture could not be decoded")
@@ -85,15 +82,23 @@ class V4L2Camera(DrivenCamera):
         """Gives the device back."""
         self._capture.release()
 
-    def _decoded(self) -> Look:
+    def retrieve_encoded(self) -> Look:
+        """The JPEG of that frame, as the camera sent it."""
+        if self._damaged:
+            return self._damage()
         taken, data = self._capture.retrieve()
         if not taken or data is None or data.size == 0:
             return Look(None, fault=f"{self._name}: the camera sent an empty picture")
         try:
-            pixels = decode_picture(np.asarray(data, np.uint8).tobytes(), self._name)
+            picture = examine_picture(np.asarray(data, np.uint8).tobytes(), self._name)
         except PictureError as error:
             return Look(None, fault=str(error))
-        return Look(pixels, captured_tick=self._stamp())
+        return Look(None, encoded=picture, captured_tick=self._stamp())
+
+    def _damage(self) -> Look:
+        return Look(
+            None, fault=f"{self._name}: the driver marks a picture as damaged; check cable and hub"
+        )
 
     def _stamp(self) -> float | None:
         """The driver's stamp, when it is of the clock that we use: most drivers stamp so."""

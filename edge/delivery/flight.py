@@ -1,5 +1,7 @@
 """The messages that are on their way to the broker: how many, which, and since when."""
 
+import math
+
 
 class Flight:
     """By `mid`. `window`: at most so many; `bound_s`: so long an answer may take."""
@@ -44,5 +46,9 @@ class Flight:
 
     def overdue(self, now: float) -> bool:
         """Whether the oldest has waited too long for its answer."""
+        return self.overdue_in_s(now) < 0
+
+    def overdue_in_s(self, now: float) -> float:
+        """Seconds until the oldest has waited too long for its answer; endless without one."""
         oldest = next(iter(self._sent.values()), None)
-        return oldest is not None and now - oldest[1] > self.bound_s
+        return math.inf if oldest is None else oldest[1] + self.bound_s - now

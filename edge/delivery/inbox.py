@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge.delivery.events import Event
 
-_STEP_S = 1.0
+BEAT_S = 5.0  # who waits shows progress so often
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ class Inbox:
         """Waits so long, or until it is time to close; what comes meanwhile is thrown away."""
         deadline = self._tick() + seconds
         while not closing() and (left := deadline - self._tick()) > 0:
-            self.next(min(left, _STEP_S))
+            self.next(min(left, BEAT_S))

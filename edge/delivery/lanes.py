@@ -19,6 +19,7 @@ WINDOW = 20
 DENIED_S = 300.0  # an ACL is mended by people
 _LATE_S = 2.0  # a row that waited longer is not live any more
 _ODD_TRIES = 8
+_UNSURE_S = 1.0  # until the disk is asked again for what it did not give
 _BURST_S = 0.25  # of the pace: so much may go at once
 
 
@@ -109,8 +110,13 @@ class Lanes:
             yield row, True
 
     def wait_s(self, longest: float) -> float:
-        """How long nothing is due, but for new rows."""
-        if self._drained or self._hold_until or not self.replay_per_s or self._tokens >= 1:
+        """For how many seconds nothing is due, but for new rows and answers."""
+        held_for = self._hold_until - self._environment.tick()
+        if held_for > 0:
+            return min(longest, held_for)
+        if self._view.unsure:
+            return min(longest, _UNSURE_S)
+        if self._drained or not self.replay_per_s or self._tokens >= 1:
             return longest
         return min(longest, (1 - self._tokens) / self.replay_per_s)
 

@@ -4,6 +4,7 @@ socket."""
 
 import contextlib
 import logging
+import math
 import queue
 import select
 import socket
@@ -20,9 +21,10 @@ from edge.delivery.troubles import LinkError
 log = logging.getLogger(__name__)
 
 OPEN_S = 8.0  # for name, TCP, TLS and WebSocket together
-DEAD_AFTER = 1.4  # of keepalive: with the tick, a silence is noticed within 1.5
-_TICK_S = 0.25
+DEAD_AFTER = 1.4  # of keepalive: a silence is noticed within 1.5
+_LEAST_S = 0.01
 _GOODBYE_S = 1.0  # for DISCONNECT to be written
+_END_S = 1.5  # and for the thread to end
 _TLS_ALERT = 0x15
 
 
@@ -64,6 +66,9 @@ class Network:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._spoken = False
         self.heard = tick()
+        # What paho counts a keepalive from, each taken after paho's own stamp: what is due for us
+        # is due for paho. When all was written, something read, and a ping sent.
+        self._wrote = self._read = self._pinged = self.heard
 
     def open(self) -> None:
         """Starts the thread and waits for the socket, at most OPEN_S. Raises what went wrong;
@@ -95,7 +100,7 @@ class Network:
         if self._thread.ident is None:
             self._shut()
         elif threading.current_thread() is not self._thread:
-            self._thread.join(_GOODBYE_S + 2 * _TICK_S)
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
         try:
@@ -104,7 +109,7 @@ class Network:
             self._shut()
             self._opened.put(error)
             return
-        self.heard = self._tick()
+        self.heard = self._wrote = self._read = self._tick()
         self._opened.put(None)
         why, alert = "", False
         try:
@@ -125,35 +130,62 @@ class Network:
                 until = until or self._tick() + _GOODBYE_S
                 if self._tick() >= until:
                     return "closed", False
-            readable, writable = self._wait(sock)
+            readable, writable = self._wait(sock, self._quiet_s(until))
             if readable:
                 if not self._spoken and self._peeks_alert(sock):
                     return "the port speaks TLS", True
                 self._spoken = True
                 self.heard = self._tick()
                 code = self._client.loop_read()
+                self._read = self._tick()
                 if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     return paho.error_string(code), False
             if writable and self._client.socket() is not None:
                 code = self._client.loop_write()
                 if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
                     return paho.error_string(code), False
-            code = self._client.loop_misc()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return paho.error_string(code), False
-            silent = self._tick() - self.heard
-            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-                return f"the broker is silent for {silent:.1f} s", False
+                if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    self._wrote = self._tick()
+            if why := self._keep_alive():
+                return why, False
         return "the connection was closed", False
 
-    def _wait(self, sock: Any) -> tuple[bool, bool]:
+    def _keep_alive(self) -> str:
+        """Sends a ping when one is due. Why the connection is dead; empty when it is not."""
+        pings = self._ping_in_s() <= 0
+        code = self._client.loop_misc()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return paho.error_string(code)
+        if pings:
+            self._pinged = self._tick()
+        silent = self._tick() - self.heard
+        if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+            return f"the broker is silent for {silent:.1f} s"
+        return ""
+
+    def _ping_in_s(self) -> float:
+        """Seconds until a ping is due: a keepalive after we wrote last, or after the broker did."""
+        since = max(self._pinged, min(self._wrote, self._read))
+        return since + self._client.keepalive - self._tick()
+
+    def _quiet_s(self, until: float | None) -> float | None:
+        """For how many seconds there is nothing to do unless somebody speaks; None: for ever.
+        `until`: when a goodbye ends, monotonic seconds."""
+        due = [] if until is None else [until - self._tick()]
+        if keepalive := self._client.keepalive:
+            due += [self._ping_in_s(), self.heard + DEAD_AFTER * keepalive - self._tick()]
+        return max(_LEAST_S, min(due)) if due else None
+
+    def _wait(self, sock: Any, seconds: float | None) -> tuple[bool, bool]:
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         writing = select.POLLOUT if self._client.want_write() else 0
         poll.register(sock, select.POLLIN | writing)
         pending = getattr(sock, "pending", None)  # bytes that TLS has taken off the socket already
         waiting = bool(pending is not None and pending())
-        events = dict(poll.poll(0 if waiting else _TICK_S * 1000))
+        if waiting:
+            seconds = 0
+        events = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
         if self._reader.fileno() in events:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)

@@ -38,8 +38,9 @@ _QUEUE = 4  # whole pictures: 4 at 1080p are 25 MB
 _QUALITY = 85
 _LEAST_SIDE = 32  # pixels; a smaller picture shows nothing
 _ANSWER_S = 10.0  # for CONNACK and for PUBACK
+_LEAST_S = 0.01
 _IDLE_S = 60.0  # a connection that nobody needs is given back to the broker
-_TICK_S = 1.0
+_STEP_S = 1.0  # while an answer is awaited, the end is noticed so late
 _NICE = 10  # a verdict's work goes first on a busy processor
 
 
@@ -112,20 +113,36 @@ class Pictures:
     def close(self) -> None:
         """Ends the thread; what is queued is not sent any more."""
         self._closing.set()
+        self._wake()
 
     def run(self) -> None:
         """Until closed."""
         with contextlib.suppress(OSError):  # a sandbox that forbids it must not cost the pictures
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._closing.is_set():
-            try:
-                order = self._orders.get(timeout=_TICK_S)
-            except queue.Empty:
-                self._look_after_link()
-                continue
+            order = None
+            with contextlib.suppress(queue.Empty):
+                order = self._orders.get(timeout=self._idle_s())
             if order is not None:
                 self._send(order)
+            else:
+                self._look_after_link()
         self._drop_link()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(queue.Full):  # it has orders: it looks round after them
+            self._orders.put_nowait(None)
+
+    def _hear(self, event: Event) -> None:
+        self._events.put(event)
+        if isinstance(event, Lost | Refused):
+            self._wake()
+
+    def _idle_s(self) -> float | None:
+        """For how many seconds a connection that nobody needs is kept; None: there is none."""
+        if self._link is None:
+            return None
+        return max(0.0, self._used + _IDLE_S - self._environment.tick()) + _LEAST_S
 
     def _wanted(self, verdict: Verdict) -> bool:
         if verdict.verdict in self._config.send:
@@ -189,7 +206,7 @@ class Pictures:
         """Raises LinkError unless the broker has acknowledged it."""
         link = self._link
         if link is None:
-            link = self._link = self._new_link(self._events.put)
+            link = self._link = self._new_link(self._hear)
             link.open()
             self._await(lambda event: isinstance(event, Connected))
             self._backoff.reset()
@@ -203,7 +220,7 @@ class Pictures:
         deadline = self._environment.tick() + _ANSWER_S
         while (left := deadline - self._environment.tick()) > 0 and not self._closing.is_set():
             try:
-                event = self._events.get(timeout=min(left, _TICK_S))
+                event = self._events.get(timeout=min(left, _STEP_S))
             except queue.Empty:
                 continue
             if wanted(event):

@@ -1,6 +1,7 @@
 """Our own `status` topic: the will, `online`, `stopped`, and what others say there about us."""
 
 import logging
+import math
 from collections.abc import Callable
 
 from edge.config import Config
@@ -73,7 +74,11 @@ class Presence:
 
     def due(self, now: float) -> bool:
         """Whether `online` has to be said again."""
-        return self._due and now - self._said >= _SAY_ONLINE_S
+        return self.due_in_s(now) <= 0
+
+    def due_in_s(self, now: float) -> float:
+        """Seconds until `online` has to be said again; endless when it has not."""
+        return max(0.0, self._said + _SAY_ONLINE_S - now) if self._due else math.inf
 
     def online(self, link: Link, now: float) -> int:
         """Says it; the `mid` of the message. Raises LinkError."""

@@ -31,6 +31,7 @@ from edge.delivery.link import LinkError, OversizeError
 from edge.delivery.message import about_result, sent_body
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
+from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
 from edge.delivery.row import Row
 from edge.environment import Environment
@@ -38,7 +39,6 @@ from edge.environment import Environment
 log = logging.getLogger(__name__)
 
 State = Literal["connecting", "online", "refused", "offline", "stopped"]
-_TICK_S = 1.0
 _GOODBYE_S = 2.0
 _LASTS_S = 30.0  # a connection that lives so long was a good one
 _SILENT = 1.5  # of keepalive: so long a PUBACK may take
@@ -229,12 +229,13 @@ class Publisher:
                 log.error("delivery: %s cannot be published: %s", said.topic, error)
             else:
                 self._flight.add(mid, now)
+        patience = patience_s(now, self._flight, self._presence, self._closing)
         if not self._may_send():
-            return _TICK_S
+            return patience
         if self._flight.room:
             for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
-        return self._lanes.wait_s(_TICK_S)
+        return self._lanes.wait_s(patience)
 
     def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)

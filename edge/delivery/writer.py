@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
+from edge.delivery.inbox import BEAT_S
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outbox import Holding
@@ -191,10 +192,10 @@ class OutboxWriter:
         return seq in self._held and seq not in self._writing
 
     def _patience(self) -> float:
-        due = self._held.due
-        if due is None:
-            return _ACK_DELAY_S / 4
-        return min(_ACK_DELAY_S / 4, max(0.001, due - self._environment.tick()))
+        # what shortens it notifies; an acknowledgement of what is held may wait for that one's time
+        tick, held = self._environment.tick(), self._held.due
+        acks = self._first_ack + _ACK_DELAY_S if self._pending.accepted else None
+        return max(0.001, min([BEAT_S, *(at - tick for at in (held, acks) if at is not None)]))
 
     def _anything(self) -> bool:
         with self._changed:
@@ -277,8 +278,7 @@ class OutboxWriter:
             self._changed.notify_all()
         self.on_stored()
         with self._changed:
-            if not self._closing:
-                self._changed.wait_for(lambda: self._closing, _RETRY_S)
+            self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
     def _damage_seen(self, error: OutboxError, generation: int) -> None:
         """On the publisher's thread: what it read of the file of that generation is not right."""

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
 _BLOCK = 4096
-_TICK_S = 0.5
 
 
 class Archive:
@@ -32,7 +31,7 @@ class Archive:
     def __init__(self, config: ArchiveConfig) -> None:
         self.kept = self.skipped = 0
         self._config = config
-        self._queue: queue.Queue[tuple[Frame, Verdict]] = queue.Queue(_QUEUE)
+        self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
         self._closing = False
         self._ended = threading.Event()
         self._files: deque[tuple[Path, int]] = deque()
@@ -64,6 +63,8 @@ class Archive:
     def close(self) -> None:
         """Ends the thread after what is queued."""
         self._closing = True
+        with contextlib.suppress(queue.Full):  # then the thread comes round without being woken
+            self._queue.put_nowait(None)
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended, waiting up to `timeout` seconds for it."""
@@ -79,10 +80,11 @@ class Archive:
     def _write_all(self) -> None:
         self._count_existing()
         while not (self._closing and self._queue.empty()):
-            try:
-                self._write(*self._queue.get(timeout=_TICK_S))
-            except queue.Empty:
+            work = self._queue.get()
+            if work is None:  # closed
                 continue
+            try:
+                self._write(*work)
             except (OSError, cv2.error, PictureError) as error:
                 self.skipped += 1
                 if not self._faulty:

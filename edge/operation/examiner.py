@@ -102,9 +102,9 @@ class Examiner:
         start = self._environment.tick()
         try:
             pixels, reduced = frame.pixels, frame.reduced
-            if pixels is None:
-                assert frame.encoded is not None
+            if frame.encoded is not None and (pixels is None or self._is_too_small(frame)):
                 pixels, reduced = self.decode(frame.camera, frame.encoded)
+            assert pixels is not None
             decoded = self._environment.tick()
             height, width = pixels.shape[0] * reduced, pixels.shape[1] * reduced
             regions = framing.cut(pixels, reduced)
@@ -129,6 +129,13 @@ class Examiner:
         self._latencies.add("prepare", (prepared - decoded) * 1000)
         self._latencies.add("inference", (done - prepared) * 1000)
         return Finding(frame, width, height, judgements, (done - prepared) * 1000)
+
+    def _is_too_small(self, frame: Frame) -> bool:
+        """Whether a camera reduced a picture for another model than that which judges it now."""
+        if frame.reduced == 1 or frame.encoded is None:
+            return False
+        header, framing = frame.encoded.header, self.manner(frame.camera).framing
+        return frame.reduced > self.inspector.reduction(header.width, header.height, framing)
 
     def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
         """The judgements of the whole picture, which are the ones that count."""

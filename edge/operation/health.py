@@ -33,6 +33,7 @@ from edge.verdict import Outcome
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 _SHOWN = 3  # faults in systemd's line
+_MACHINE_S = 1.9  # some twenty files of /proc and /sys are read at every other look
 
 
 class Counting(Protocol):
@@ -90,7 +91,8 @@ class Health:
         self._sampled = environment.tick()
         self._frames: dict[str, int] = {}
         self._fps: dict[str, float] = {}
-        self._state = machine.read(environment.tick())
+        self._read = environment.tick()
+        self._state = machine.read(self._read)
 
     def sample(self) -> None:
         """Takes the rates since the sample before."""
@@ -106,7 +108,8 @@ class Health:
             }
             self._frames = frames
             self._sampled = tick
-            self._state = self._machine.read(tick)
+            if tick - self._read >= _MACHINE_S:
+                self._read, self._state = tick, self._machine.read(tick)
 
     def healthy(self) -> bool:
         """Whether every camera delivers (or has delivered all it had) and the outbox accepts."""

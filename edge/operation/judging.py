@@ -17,7 +17,7 @@ from edge.verdict import OUTCOMES, Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
-_TAKE_S = 0.5
+_TAKE_S = 5.0  # who has nothing to judge shows progress so often
 
 
 class Judging:
@@ -67,6 +67,7 @@ class Judging:
             work = self._mailbox.take(self._assembly.patience(_TAKE_S))
             with self._guarded():
                 self.run_once(work)
+            del work  # while the next is waited for, its picture's memory is free
         with self._guarded():
             self._say(self._assembly.finish("the daemon was stopped"))
 

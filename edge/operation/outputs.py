@@ -12,7 +12,7 @@ from edge.verdict import Verdict
 log = logging.getLogger(__name__)
 
 _BEAT_S = 0.5  # `alive` changes its level this often
-_WAIT_S = 0.25
+_RETRY_S = 0.25  # after a pin that fails
 _END_S = 5.0
 
 
@@ -114,7 +114,7 @@ class Outputs:
                     self._poked = False
             except Exception:  # outermost loop: a pin that fails must not stop the others for good
                 log.exception("outputs: unexpected fault")
-                threading.Event().wait(_WAIT_S)
+                threading.Event().wait(_RETRY_S)
         self._give_back()
 
     def _give_back(self) -> None:
@@ -122,22 +122,26 @@ class Outputs:
             for wire in wires.values():
                 wire.close()
 
-    def run_once(self) -> float:
-        """Ends the pulses that are over, and beats. Returns seconds until there is more to do."""
+    def run_once(self) -> float | None:
+        """Ends the pulses that are over, and beats. Returns seconds until there is more to do;
+        None: nothing, unless somebody says so."""
         tick = self._environment.tick()
         with self._changed:
             for (camera, name), end in list(self._ends.items()):
                 if tick >= end:
                     self._lamps[camera][name].off()
                     del self._ends[camera, name]
-            soonest = min(self._ends.values(), default=tick + _WAIT_S)
+            due = list(self._ends.values())
         for camera, is_busy in self._is_busy.items():
             wire = self._lamps.get(camera, {}).get("busy")
             if wire is not None:
                 (wire.on if is_busy() else wire.off)()
         wire = self._station.get("alive")
-        if wire is not None and tick >= self._next_beat and self._is_alive():
-            self._next_beat = tick + _BEAT_S
-            self._beat = not self._beat
-            (wire.on if self._beat else wire.off)()
-        return max(0.0, min(_WAIT_S, soonest - tick))
+        if wire is not None:
+            if tick >= self._next_beat:
+                self._next_beat = tick + _BEAT_S
+                if self._is_alive():
+                    self._beat = not self._beat
+                    (wire.on if self._beat else wire.off)()
+            due.append(self._next_beat)
+        return max(0.0, min(due) - tick) if due else None

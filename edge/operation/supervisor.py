@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _START_TICK_S = 0.05
 STALLED_S = 30.0
+_LEAST_STALLED_S = 10.0  # who has nothing to do shows progress every 5 s
 
 
 class Supervisor:
@@ -72,6 +73,7 @@ class Supervisor:
         """Which part has made no progress for too long; empty when all have."""
         tick = self._environment.tick()
         limit = min(STALLED_S, (self._notifier.watchdog_s or 2 * STALLED_S) / 2)
+        limit = max(limit, _LEAST_STALLED_S)
         beats = {
             "inspection": tick - self._parts.judging.beat,
             "outbox": tick - self._parts.writer.beat,

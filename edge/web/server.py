@@ -28,6 +28,7 @@ from edge.picture import examine_picture
 try:
     import waitress
     from waitress import wasyncore
+    from waitress.trigger import trigger
     from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
     from werkzeug.routing import Map, Rule
     from werkzeug.wrappers import Request, Response
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 
 _THREADS = 4
 _CONNECTIONS = 32  # each may lay a request of `web.max_mb` aside while it comes
-_POLL_S = 0.5  # how late the end is noticed
+_SWEEP_S = 0.5  # while somebody is connected, slow clients are looked for so often
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
 _STATUS_OF: dict[TriggerRefusal, int] = {
@@ -96,6 +97,7 @@ class WebServer:
         )
         self._closing = threading.Event()
         self._sockets: dict[int, Any] = {}
+        self._waker = trigger(self._sockets)
         self._slow = SlowClients(self._sockets, _REQUEST_S, environment.tick)
         logging.getLogger("waitress").setLevel(logging.ERROR)
         try:
@@ -115,6 +117,7 @@ class WebServer:
                 f"web.port: {config.bind}:{config.port} cannot be used ({error.strerror}); "
                 "stop the other program or choose another web.port"
             ) from error
+        self._alone = len(self._sockets)  # what listens, and what wakes us
 
     def adopt(self, judge: Judge, whose: Callable[[str | None], str]) -> None:
         """Judges by another judge from the next request on; arguments as at the start."""
@@ -125,14 +128,17 @@ class WebServer:
         """Serves until closed."""
         # Closed by the thread that serves: from another one, select would meet a dead socket.
         while not self._closing.is_set():
-            wasyncore.loop(timeout=_POLL_S, map=self._sockets, count=1)
+            connected = len(self._sockets) > self._alone
+            pause = _SWEEP_S if connected else None
+            wasyncore.loop(timeout=pause, map=self._sockets, count=1)
             self._slow.sweep()
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._sockets, ignore_all=True)
 
     def close(self) -> None:
         """Ends the server."""
-        self._closing.set()
+        if not self._closing.is_set():
+            self._waker.pull_trigger(self._closing.set)  # there: the waker goes with that thread
 
     def _application(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edge.capture.leash import NURSERY
 from tests.cameras.line import Line
 from tests.cameras.rows import Act, Table
 from tests.cameras.servers import HTTPServer, RTSPServer, Server
@@ -43,11 +44,13 @@ def network(table: Table, server: Server) -> None:
 
 
 class Emulator:
-    """Pylon's emulated cameras: they are there for processes that start after this."""
+    """Pylon's emulated cameras: they are there for processes that start after this, of a nursery
+    that does."""
 
     def start(self) -> None:
         """Plugs them in."""
         os.environ["PYLON_CAMEMU"] = "2"
+        NURSERY.replace()
 
 
 def through_gstreamer(table: Table) -> None:

@@ -47,7 +47,7 @@ class Patience(Stop):
         self.on_wait: Callable[[int], None] = lambda _number: None
         self._clock, self._most = clock, most
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, file: int | None = None) -> bool:
         """Turns the clock by so many seconds."""
         if self.is_set():
             return True

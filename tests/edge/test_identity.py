@@ -1,5 +1,7 @@
 """Ids and the boot id."""
 
+import socket
+import threading
 import uuid
 from pathlib import Path
 
@@ -46,3 +48,23 @@ def test_waiting_ends_when_the_daemon_stops() -> None:
     stop.set()
     assert stop.is_set()
     assert stop.wait(3600) is True
+
+
+def test_waiting_for_a_file_too_ends_with_either() -> None:
+    """A wait that watches a descriptor ends when there is something to read, which is no stop; and
+    at once when the daemon stops, during it or before."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stop = Stop()
+        theirs.send(b"1")
+        assert stop.wait(3600, ours.fileno()) is False
+        ours.recv(1)
+        waiting = threading.Thread(target=stop.wait, args=(3600, ours.fileno()))
+        waiting.start()
+        stop.set()
+        waiting.join(60)
+        assert not waiting.is_alive()
+        assert stop.wait(3600, ours.fileno()) is True
+        before = Stop()
+        before.set()
+        assert before.wait(3600, ours.fileno()) is True

@@ -115,7 +115,9 @@ class Hall:
         assert self.line.workers.join(30) == []
         self.factory.close()
 
-    def _open(self, config: Any, _environment: Environment, _judged: object) -> Staged:
+    def _open(
+        self, config: Any, _environment: Environment, _judged: object, _reduction: object
+    ) -> Staged:
         self.opened.append(config.id)
         pictures = self.pictures[config.id] = threading.Semaphore(0)
         return Staged(pictures)

@@ -12,6 +12,11 @@ from tests.system.plant import Plant, draw_many
 pytestmark = pytest.mark.broker
 
 NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matplotlib", "scipy"}
+UNUSED = {
+    *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "leash", "nursery")),
+    *(f"edge.capture.{kind}" for kind in ("mjpeg", "v4l2", "rtsp", "pylon", "process", "child")),
+    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web"),
+}
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 
 
@@ -37,6 +42,18 @@ def test_the_daemon_imports_only_what_it_uses(
     assert not packages & (NEVER | WHEN_USED)
     assert "tensorflow/python" not in maps
     assert "_pywrap_tensorflow" not in maps
+
+
+def test_what_is_not_configured_is_not_imported(make_daemon: MakeDaemon, plant: Plant) -> None:
+    """With one test camera: no other kind of camera, no process for one, no pins."""
+    daemon = make_daemon("test:", fps=20)
+    daemon.start("-X", "importtime")
+    plant.wait_for_results(3)
+    assert daemon.stop() == 0
+    lines = [line for line in daemon.log.splitlines() if line.startswith("import time:")]
+    modules = {line.rpartition("|")[2].strip() for line in lines}
+    assert "edge.capture.pattern" in modules
+    assert not modules & UNUSED
 
 
 def test_check_imports_only_what_it_uses(make_daemon: MakeDaemon, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -191,19 +192,28 @@ def test_capture_time_is_the_drivers(start: Start) -> None:
 
 
 def test_reading_ends_on_stop(start: Start, eventually: Eventually) -> None:
-    """On stop the read ends without a picture, also while the driver hangs."""
-    stop = Stop()
+    """On stop the read ends without a picture, also while the driver hangs; until then it slept,
+    and did not look around now and then."""
+    waits: list[float] = []
+    hanging = threading.Event()
+
+    class Recorded(Stop):
+        def wait(self, seconds: float, file: int | None = None) -> bool:
+            waits.append(seconds)
+            if seconds > 100:  # no longer for its start, or for the first picture
+                hanging.set()
+            return super().wait(seconds, file)
+
+    looks: list[Look | None] = []
+    stop = Recorded()
     camera = start("good,hang", timeout_s=600)
-
-    class Soon(Stop):
-        asked = 0
-
-        def is_set(self) -> bool:
-            self.asked += 1
-            return self.asked > 5
-
-    assert camera.read(Soon()) is None
+    reading = threading.Thread(target=lambda: looks.append(camera.read(stop)))
+    reading.start()
+    assert hanging.wait(60)
     stop.set()
+    reading.join(60)
+    assert looks == [None]
+    assert min(waits) > 1
     camera.close()
     assert not psutil.pid_exists(camera.pid)
 

@@ -28,18 +28,19 @@ def test_torn_picture_is_refused(memory: int) -> None:
     with pytest.raises(CameraError, match="torn"):
         ring.take(slot, 1)
     slot = ring.lend()
-    writer.begin(slot, 1)
+    writer.begin(slot)
     with pytest.raises(CameraError, match="torn"):
         ring.take(slot, 1)
     slot = ring.lend()
-    writer.begin(slot, 1)
-    writer.finish(slot, 1)
+    writer.begin(slot)
+    writer.put(slot, 1, writer.target(slot))
     with pytest.raises(CameraError, match="torn"):
         ring.take(slot, 2)
     slot = ring.lend()
-    writer.begin(slot, 3)
-    writer.finish(slot, 3)
-    assert ring.take(slot, 3).shape == SHAPE
+    writer.begin(slot)
+    writer.put(slot, 3, writer.target(slot))
+    pixels, jpeg = ring.take(slot, 3)
+    assert (pixels.shape, jpeg) == (SHAPE, b"")
 
 
 def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
@@ -48,16 +49,16 @@ def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
     held = []
     for number in range(1, SLOTS):
         slot = ring.lend()
-        writer.begin(slot, number)
+        writer.begin(slot)
         writer.target(slot)[:] = number
-        writer.finish(slot, number)
-        held.append(ring.take(slot, number))
+        writer.put(slot, number, writer.target(slot))
+        held.append(ring.take(slot, number)[0])
     assert ring.lend() == 0
     for number in (SLOTS, SLOTS + 1):  # copied out of the spare slot, so each stays what it was
-        writer.begin(0, number)
+        writer.begin(0)
         writer.target(0)[:] = number
-        writer.finish(0, number)
-        held.append(ring.take(0, number))
+        writer.put(0, number, writer.target(0))
+        held.append(ring.take(0, number)[0])
     assert ring.copied == 2
     assert [int(pixels[7, 7, 1]) for pixels in held] == list(range(1, SLOTS + 2))
     del held[2]
@@ -84,8 +85,8 @@ def test_slots_lie_apart(memory: int) -> None:
     ring, writer = Ring(memory, SHAPE), RingWriter(memory, SHAPE)
     for slot in range(SLOTS):
         writer.target(slot)[:] = 7
-        writer.begin(slot, slot + 1)
-        writer.finish(slot, slot + 1)
+        writer.begin(slot)
+        writer.put(slot, slot + 1, writer.target(slot))
     whole = np.frombuffer(mmap.mmap(memory, 0), np.uint8)
     before = whole.copy()
     writer.target(2)[:] = 9
@@ -93,3 +94,31 @@ def test_slots_lie_apart(memory: int) -> None:
     assert changed.size == np.prod(SHAPE)
     assert np.ptp(changed) == changed.size - 1
     assert ring.shape == SHAPE
+
+
+def test_a_reduced_picture_lies_before_its_jpeg(memory: int) -> None:
+    """Both come out as they went in, from a slot and from the spare one; a part of either that is
+    missing is noticed."""
+    shape = 16, 24, 3
+    ring, writer = Ring(memory, shape), RingWriter(memory, shape)
+    small = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    jpeg = bytes(range(200)) * 5
+    for slot in (1, 0):
+        writer.begin(slot)
+        writer.put(slot, 7, small, jpeg)
+        pixels, said = ring.take(slot, 7, reduced=4, jpeg=len(jpeg))
+        assert np.array_equal(pixels, small)
+        assert said == jpeg
+        for reduced, length in ((4, 0), (4, len(jpeg) - 1), (2, 20), (1, 0)):
+            with pytest.raises(CameraError, match="torn"):
+                ring.take(slot, 7, reduced, length)
+
+
+@pytest.mark.parametrize("length", [-1, 16 * 24 * 3 - 4 * 6 * 3 + 1, 1 << 40])
+def test_a_jpeg_that_no_slot_holds_is_refused(memory: int, length: int) -> None:
+    """What a child says of a JPEG's length is not believed blindly."""
+    shape = 16, 24, 3
+    ring, writer = Ring(memory, shape), RingWriter(memory, shape)
+    with pytest.raises(CameraError, match="JPEG of"):
+        ring.take(1, 1, 4, length)
+    assert not writer.has_room(np.zeros((4, 6, 3), np.uint8), bytes(16 * 24 * 3))

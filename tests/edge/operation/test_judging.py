@@ -277,3 +277,20 @@ def test_an_item_of_regions_is_done_with_its_last_verdict(environment: Environme
         ("error", None),
         ("error", "q"),
     ]
+
+
+def test_the_judge_sleeps_until_there_is_a_frame(
+    make_judge: MakeJudge, environment: Environment
+) -> None:
+    """Without a frame or an open part it wakes to show progress alone."""
+    sleeps: list[float] = []
+
+    class Empty(Mailbox):
+        def take(self, timeout: float) -> None:
+            sleeps.append(timeout)
+            if len(sleeps) == 3:
+                self.close()
+
+    judge = make_judge([0.9, 0.1])
+    Judging(Empty(), judge, lambda _: None, lambda *_: None, environment).run()
+    assert sleeps == [5.0] * 3

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge.environment import Environment
 from edge.frame import Frame
 from edge.inspection.decision import Judgement, Thresholds, judge
+from edge.inspection.preprocess import InputSpec, shaped
 from edge.operation.judge import Judge, Provenance
 from edge.operation.parity import LIMIT, Parity
 from edge.picture import Encoded, examine_picture
@@ -80,7 +81,9 @@ class Scene:
         self.judge = Judge(
             inspector, Provenance("line1", "c", "b"), environment, None, parity=self.parity
         )
-        done, data = cv2.imencode(".jpg", np.full((SIDE, SIDE, 3), 90, np.uint8))
+        done, data = cv2.imencode(
+            ".jpg", np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        )
         assert done
         self.picture = examine_picture(data.tobytes(), "a.jpg")
         self.reductions: list[int] = []
@@ -135,3 +138,46 @@ def test_a_model_that_sees_the_same_keeps_the_quick_way(
     scene.model.blind = True
     assert {scene.verdict(monkeypatch) for _ in range(20)} == {"pass"}
     assert (scene.parity.compared, scene.parity.flips, scene.parity.holds) == (10, 0, True)
+
+
+def test_a_picture_reduced_for_another_model_is_decoded_anew(environment: Environment) -> None:
+    """After a reload a camera's last picture may still be as small as the model before needed it:
+    it is decoded from its JPEG as the new one needs it, never enlarged."""
+    scene = Scene(environment, every=500)
+    scene.model.blind = True
+    small, reduced = scene.picture.decode(8)
+    assert reduced == 8
+
+    def judged(decoding: str) -> NDArray[np.uint8]:
+        seen: list[NDArray[np.uint8]] = []
+        inspector = replace(
+            scene.judge.inspector,
+            input=InputSpec(width=32, height=32),
+            decoding="reduced" if decoding == "reduced" else "whole",
+            classify=Seeing(seen),
+        )
+        one = Judge(inspector, Provenance("line1", "c", "b"), environment, None)
+        frame = Frame("top", 1, small, 0.0, 0.0, encoded=scene.picture, reduced=8)
+        assert one(frame).frame_width == SIDE
+        return seen[0]
+
+    at = InputSpec(width=32, height=32)
+    quarter, whole = scene.picture.decode(4)[0], scene.picture.decode()[0]
+    assert np.array_equal(judged("reduced"), shaped(quarter, at, reduced=4))
+    assert np.array_equal(judged("whole"), shaped(whole, at))
+
+
+class Seeing:
+    """A model that remembers what it was shown."""
+
+    def __init__(self, seen: list[NDArray[np.uint8]]) -> None:
+        self._seen = seen
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Classifies."""
+        self._seen.append(picture.copy())
+        return np.array([0.95, 0.05], np.float32)
+
+    def twin(self) -> "Seeing":
+        """The same."""
+        return self

@@ -67,6 +67,19 @@ def test_watchdog_starves_when_a_part_stands(
     assert "WATCHDOG=1" in notifier.said
 
 
+def test_a_short_watchdog_does_not_starve_by_idling(
+    house: House, environment: Environment, clock: Clock
+) -> None:
+    """Who waits for work shows progress every 5 s: also under a WatchdogSec of 8 that is no stall,
+    and more than 10 s are."""
+    notifier = Notifier({"WATCHDOG_USEC": "8000000"})
+    supervisor = Supervisor(house.parts, house.health, notifier, environment, 10)
+    clock.at += 6
+    assert supervisor.stalled() == ""
+    clock.at += 5
+    assert "outbox for 11 s" in supervisor.stalled()
+
+
 def test_camera_that_hangs_starves_the_watchdog(
     supervisor: Supervisor, house: House, notifier: Recorder
 ) -> None:

@@ -77,7 +77,6 @@ def serve(
         require(module, "pip install '.[web]'")
     from edge.web.server import WebServer
 
-    monkeypatch.setattr("edge.web.server._POLL_S", 0.01)
     running: list[tuple[WebServer, threading.Thread]] = []
 
     def start(

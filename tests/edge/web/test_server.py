@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from edge.environment import Environment
 from edge.errors import EXIT_USAGE, EdgeInspectError
 from edge.triggering import TriggerConfig
 from tests.conftest import WritePicture
+from tests.edge.conftest import Eventually
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import TOP, Serve
 
@@ -230,3 +232,23 @@ def test_a_trigger_needs_the_token(serve: Serve, tmp_path: Path) -> None:
     token.write_text("secret\n")
     client = serve(token_file=token)
     assert client.ask("POST", "/trigger", b"{}")[0] == 401
+
+
+def test_the_web_server_sleeps_until_somebody_connects(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    """Without a client it waits for one for ever; while one is connected it looks for slow ones."""
+    from waitress import wasyncore
+
+    loop = wasyncore.loop
+    sleeps: list[float | None] = []
+
+    def recording(timeout: float | None, **options: Any) -> None:
+        sleeps.append(timeout)
+        loop(timeout=timeout, **options)
+
+    monkeypatch.setattr(wasyncore, "loop", recording)
+    client = serve()
+    eventually(lambda: sleeps == [None])
+    client.ask("GET", "/healthz")
+    eventually(lambda: 0.5 in sleeps and sleeps[-1] is None)

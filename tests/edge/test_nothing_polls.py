@@ -1,0 +1,204 @@
+"""Who has nothing to do sleeps until its event comes, or shows progress every few seconds: each
+test writes down for how long a thread is ready to sleep, and that its event ends the sleep."""
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.capture.folder import FolderCamera
+from edge.capture.inotify import Watch
+from edge.config import ArchiveConfig
+from edge.delivery.flight import Flight
+from edge.delivery.inbox import Inbox
+from edge.delivery.pictures import Pictures
+from edge.delivery.store import Store
+from edge.delivery.writer import OutboxWriter
+from edge.environment import Environment, Stop
+from edge.evidence.archive import Archive
+from edge.operation.outputs import Outputs
+from edge.snapshotconfig import SnapshotsConfig
+from tests.edge.conftest import Clock, Eventually, Patience, verdict
+from tests.edge.delivery.samples import a_verdict
+from tests.edge.delivery.test_pictures import PICTURE, Wire
+from tests.edge.delivery.world import World
+
+BEAT_S = 5.0
+DEADLINE_S = 60.0
+Sleeps = list[float | None]
+
+
+class RecordedCondition(threading.Condition):
+    """Writes down how long each wait may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleeps: Sleeps = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As the real one."""
+        self.sleeps.append(timeout)
+        return super().wait(timeout)
+
+
+class Recorded(queue.Queue[Any]):
+    """A queue that writes down how long each `get` may take."""
+
+    def __init__(self, sleeps: Sleeps, most: int = 0) -> None:
+        super().__init__(most)
+        self._sleeps = sleeps
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """As the real one."""
+        self._sleeps.append(timeout)
+        return super().get(block, timeout)
+
+
+def ended(thread: threading.Thread) -> bool:
+    """Whether it ends by itself."""
+    thread.join(DEADLINE_S)
+    return not thread.is_alive()
+
+
+def test_a_watched_folder_is_heard_of(clock: Clock, tmp_path: Path) -> None:
+    """An empty folder that is watched is looked at every 2 s, for network drives, and no wait is
+    shorter once what lay there at the start has rested."""
+    patience = Patience(clock, 30)
+    camera = FolderCamera(
+        tmp_path, lambda _: False, Environment(tick=clock.tick), watch=Watch.on(tmp_path)
+    )
+    assert camera.read(patience) is None
+    camera.close()
+    assert min(patience.waits[4:]) == pytest.approx(2.0)
+
+
+def test_a_file_ends_the_sleep_before_a_watched_folder(tmp_path: Path) -> None:
+    """The kernel's word is heard while the thread waits, not at its next look."""
+    watch = Watch.on(tmp_path)
+    assert watch is not None
+    waiting = threading.Thread(target=Stop().wait, args=(3600, watch.fileno()))
+    waiting.start()
+    (tmp_path / "a.png").write_bytes(b"1")
+    assert ended(waiting)
+    watch.close()
+
+
+def test_the_outbox_writer_sleeps_until_something_is_due(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """Without work it wakes to show progress alone; acknowledgements are gathered for a second in
+    one sleep, not in slices."""
+    store = Store(tmp_path / "outbox.db", 2**24, 3600.0, Environment())
+    writer = OutboxWriter(store, Environment())
+    writer._changed = changed = RecordedCondition()
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    eventually(lambda: len(changed.sleeps) == 1)
+    writer.submit(a_verdict())
+    eventually(lambda: writer.stats().stored == 1)
+    del changed.sleeps[:]
+    writer.accept(1)
+    eventually(lambda: writer.stats().acked == 1)
+    writer.close()
+    assert ended(thread)
+    writer.waiting.close()
+    store.close()
+    sleeps = [seconds for seconds in changed.sleeps if seconds is not None]
+    assert len(sleeps) <= 3
+    assert max(sleeps) == pytest.approx(BEAT_S)
+    assert 0.5 < min(sleeps) <= 1.0
+
+
+def test_the_publisher_sleeps_until_something_is_due(tmp_path: Path) -> None:
+    """With every verdict acknowledged it waits for events, and looks around to show progress
+    alone; with one on its way, no longer than an answer may take."""
+    w = World(tmp_path, 1)
+    asked: list[float] = []
+    step = w.publisher._inbox.next
+
+    def recording(seconds: float) -> Any:
+        asked.append(seconds)
+        return step(seconds)
+
+    w.publisher._inbox.next = recording  # type: ignore[method-assign]  # to listen
+    w.play()
+    assert max(asked) == BEAT_S
+
+
+@pytest.mark.parametrize(("sent_at", "left"), [(1000.0, 45.0), (958.0, 3.0)])
+def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: float) -> None:
+    """What is on its way says when its answer is overdue; nothing on its way never is."""
+    flight = Flight()
+    flight.begin(20, 45.0)
+    assert flight.overdue_in_s(1000.0) == float("inf")
+    flight.add(1, sent_at)
+    assert flight.overdue_in_s(1000.0) == pytest.approx(left)
+    assert not flight.overdue(sent_at + 45.0)
+    assert flight.overdue(sent_at + 45.1)
+
+
+def test_waiting_for_the_broker_shows_progress_and_ends_at_once(eventually: Eventually) -> None:
+    """A pause between two attempts is slept in steps of 5 s; closing ends it."""
+    inbox, sleeps = Inbox(Environment().tick), Sleeps()
+    inbox._events = Recorded(sleeps)  # type: ignore[assignment]  # to listen
+    closing = threading.Event()
+    thread = threading.Thread(target=inbox.pass_time, args=(3600.0, closing.is_set))
+    thread.start()
+    eventually(lambda: sleeps)
+    closing.set()
+    inbox._events.put(None)  # type: ignore[arg-type]  # any event
+    assert ended(thread)
+    assert sleeps == [BEAT_S]
+
+
+def test_pictures_sleep_until_somebody_wants_one(eventually: Eventually) -> None:
+    """Without a connection the thread sleeps for ever, with one until it is given back after a
+    minute; closing ends either sleep."""
+    wire, sleeps = Wire(), Sleeps()
+    pictures = Pictures(
+        SnapshotsConfig.model_validate({"send": ["fail"]}), "line1", Environment(), wire.link
+    )
+    pictures._orders = Recorded(sleeps, 4)
+    thread = threading.Thread(target=pictures.run)
+    thread.start()
+    pictures.offer(PICTURE, a_verdict())
+    eventually(lambda: len(sleeps) == 2)
+    pictures.close()
+    assert ended(thread)
+    assert sleeps[0] is None
+    assert 50 < (sleeps[1] or 0) < 61
+
+
+def test_the_archive_sleeps_until_there_is_a_picture(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """Its thread sleeps for ever, and closing ends it."""
+    archive, sleeps = Archive(ArchiveConfig(enabled=True, path=tmp_path / "archive")), Sleeps()
+    archive._queue = Recorded(sleeps, 4)
+    thread = threading.Thread(target=archive.run)
+    thread.start()
+    eventually(lambda: sleeps)
+    archive.close()
+    assert ended(thread)
+    assert set(sleeps) == {None}
+
+
+def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: Clock) -> None:
+    """With nothing on the wires there is no time to wake at; a pulse and a beat have theirs."""
+
+    class Lamp:
+        def on(self) -> None:
+            pass
+
+        off = close = on
+
+    environment = Environment(tick=clock.tick)
+    options: dict[str, Any] = {"busy": {}, "alive": lambda: True}
+    quiet = Outputs({"top": {"pass": Lamp()}}, {"top": 0.1}, {}, environment, **options)
+    assert quiet.run_once() is None
+    quiet.note(verdict("pass"))
+    assert quiet.run_once() == pytest.approx(0.1)
+    beating = Outputs({}, {}, {"alive": Lamp()}, environment, **options)
+    assert beating.run_once() == pytest.approx(0.5)

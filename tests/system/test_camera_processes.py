@@ -1,0 +1,97 @@
+"""The real daemon with a real MJPEG camera: what processes there are, and what is left of them."""
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from benchmarks.mjpegserver import MJPEGServer
+from tests.system.conftest import MakeDaemon
+from tests.system.plant import Daemon, Plant, wait_for
+
+pytestmark = pytest.mark.broker
+_NAME = "gate-7"  # a camera that no other test has
+
+
+@pytest.fixture
+def camera() -> Iterator[str]:
+    """An MJPEG camera's address."""
+    with MJPEGServer(160, 120, 20) as server:
+        yield server.url
+
+
+def sections(url: str) -> dict[str, dict[str, object]]:
+    """One camera with a driver."""
+    return {"sections": {"cameras": [{"id": _NAME, "source": url}]}}
+
+
+def of_the_camera() -> list[psutil.Process]:
+    """Processes that read it."""
+    return [p for p in psutil.process_iter(["name"]) if p.info["name"] == f"camera-{_NAME}"]
+
+
+def living(daemon: Daemon) -> list[psutil.Process]:
+    """The nursery and what came of it."""
+    assert daemon.process is not None
+    return psutil.Process(daemon.process.pid).children(recursive=True)
+
+
+def test_there_is_one_process_a_camera_and_one_they_come_of(
+    make_daemon: MakeDaemon, plant: Plant, camera: str
+) -> None:
+    """Pictures are judged; the nursery was forked from the daemon, reads no camera, and is gone
+    with the camera after the stop."""
+    daemon = make_daemon("test:", **sections(camera))
+    daemon.start()
+    plant.wait_for_results(3)
+    assert sorted(p.name() for p in living(daemon)) == [f"camera-{_NAME}", "nursery"]
+    processes = living(daemon)
+    assert daemon.stop() == 0
+    assert not [p for p in processes if p.is_running()]
+
+
+def test_a_killed_daemon_leaves_no_camera(
+    make_daemon: MakeDaemon, plant: Plant, camera: str
+) -> None:
+    """`kill -9` of the daemon ends the nursery and its cameras."""
+    daemon = make_daemon("test:", **sections(camera))
+    daemon.start()
+    plant.wait_for_results(3)
+    processes = living(daemon)
+    assert len(processes) == 2
+    daemon.kill()
+    wait_for(lambda: not [p for p in processes if p.is_running()], "the end of the cameras")
+
+
+def test_a_daemon_that_waits_for_its_model_holds_no_camera(
+    make_daemon: MakeDaemon, camera: str
+) -> None:
+    """Cameras are begun before the model is tried. When it is refused, and the service waits for
+    the mend, they have ended: `edge-inspect snapshot` can have them."""
+    sound = sections(camera)["sections"]
+    daemon = make_daemon("test:", sections={**sound, "model": {"path": "broken.tflite"}})
+    (daemon.folder / "broken.tflite").write_bytes(b"no model")
+    service = {
+        "RUNTIME_DIRECTORY": str(daemon.folder),
+        "NOTIFY_SOCKET": str(daemon.folder / "nobody"),
+    }
+    daemon.start(**service)
+    assert daemon.exit_code() == 2
+    daemon.start(**service)
+    daemon.wait_for_log("still does not start")
+    assert not of_the_camera()
+    assert not living(daemon)
+
+
+def test_a_nursery_that_is_killed_costs_a_moment(
+    make_daemon: MakeDaemon, plant: Plant, camera: str
+) -> None:
+    """The camera is lost, says so, and is back out of a new nursery."""
+    daemon = make_daemon("test:", **sections(camera))
+    daemon.start()
+    plant.wait_for_results(3)
+    nursery = next(p for p in living(daemon) if p.name() == "nursery")
+    nursery.kill()
+    daemon.wait_for_log("its process ended with the one that it came of")
+    daemon.wait_for_log(f"camera {_NAME}: is back")
+    assert daemon.stop() == 0
