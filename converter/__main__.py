@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from converter.boxtexts import figures_text
 from converter.contest import Contest
 from converter.convert import Conversion, Request, convert
 from converter.differ import differ
@@ -15,7 +16,6 @@ from converter.source import Said
 from converter.texts import (
     conversion_text,
     difference_text,
-    figures_text,
     model_text,
     schemes_text,
 )

@@ -12,10 +12,10 @@ import pytest
 
 from converter import parity as parity_module
 from converter.__main__ import main
+from converter.boxtexts import parity_text
 from converter.convert import Conversion
 from converter.parity import Judge, Parity, as_jpeg, both_ways, parity
 from converter.report.build import render
-from converter.texts import parity_text
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from edge.inspection.framing import Framing
