@@ -11,7 +11,7 @@ ORDER  ?= $(if $(CI),--randomly-seed=1)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut test-monitoring lossfinder test-node lint fresh mosquitto chromium test-tflite-runtime constraints clean help
+.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut test-monitoring lossfinder test-node lint instructions fresh mosquitto chromium valgrind test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -20,7 +20,7 @@ help: ## what can be made
 demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in under 10 minutes
 	@$(BIN)/python -m scripts.demo
 
-test: $(INSTALLED)-test mosquitto chromium ## install what the tests need (mosquitto, chromium), run them all
+test: $(INSTALLED)-test mosquitto valgrind chromium ## install what the tests need (mosquitto, valgrind, chromium), run them all
 	$(BIN)/python -m pytest $(ORDER)
 	@$(MAKE) --no-print-directory test-tflite-runtime
 
@@ -92,6 +92,9 @@ lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+instructions: $(INSTALLED)-test mosquitto valgrind ## instructions a frame outside decode, resize and invoke; fails when they grew by a tenth (ACCEPT=1: track what is measured now)
+	$(BIN)/python -m benchmarks.instructions $(if $(ACCEPT),--accept)
+
 fresh: ## both commands in a new Debian root (needs root and debootstrap): make fresh SUITE=bookworm
 	sh scripts/fresh.sh $(or $(SUITE),bookworm)
 
@@ -100,6 +103,12 @@ mosquitto:
 	  echo "Installing mosquitto, a broker for the tests"; \
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mosquitto; }
+
+valgrind:
+	@command -v valgrind >/dev/null || { \
+	  echo "Installing valgrind, which counts instructions"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends valgrind; }
 
 chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \

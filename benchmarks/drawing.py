@@ -17,25 +17,28 @@ class Panel:
     lines: Mapping[str, Sequence[float]]
 
 
-def chart(axis: str, x: Sequence[float], panels: Sequence[Panel]) -> str:
-    """The SVG text. `x` rises; all panels share it. Every value axis begins at 0."""
+def chart(
+    axis: str, x: Sequence[float], panels: Sequence[Panel], places: Sequence[str] = ()
+) -> str:
+    """The SVG text. `x` rises; all panels share it. Every value axis begins at 0. `places` names
+    each `x`, in place of figures along the axis."""
     height = _TOP + len(panels) * (_HEIGHT + _GAP)
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 40} {height}" '
             'font-family="sans-serif" font-size="12" fill="#222">'
         ),
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for number, panel in enumerate(panels):
-        parts += _panel(panel, x, _TOP + number * (_HEIGHT + _GAP))
+        parts += _panel(panel, x, _TOP + number * (_HEIGHT + _GAP), places)
     parts.append(
         f'<text x="{_LEFT + _WIDTH}" y="{height - 12}" text-anchor="end">{html.escape(axis)}</text>'
     )
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _panel(panel: Panel, x: Sequence[float], top: float) -> list[str]:
+def _panel(panel: Panel, x: Sequence[float], top: float, places: Sequence[str]) -> list[str]:
     most = max((value for line in panel.lines.values() for value in line), default=1.0) * 1.1 or 1.0
     first, span = x[0], (x[-1] - x[0]) or 1.0
     parts = [
@@ -47,11 +50,13 @@ def _panel(panel: Panel, x: Sequence[float], top: float) -> list[str]:
             f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * step / 4:.3g}</text>'
         )
-        at = _LEFT + step * _WIDTH / 4
-        parts.append(
-            f'<text x="{at:.1f}" y="{top + _HEIGHT + 16}" text-anchor="middle">'
-            f"{first + span * step / 4:,.0f}</text>"
-        )
+    quarters = [(first + span * step / 4) for step in range(5)]
+    marks = zip(x, places) if places else ((at, f"{at:,.0f}") for at in quarters)
+    parts += [
+        f'<text x="{_LEFT + (at - first) / span * _WIDTH:.1f}" y="{top + _HEIGHT + 16}" '
+        f'text-anchor="middle">{html.escape(name)}</text>'
+        for at, name in marks
+    ]
     for number, (name, line) in enumerate(panel.lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         points = " ".join(

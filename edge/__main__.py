@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edge
+from edge.bench.options import add_options
 from edge.errors import EXIT_INTERNAL, EdgeInspectError
 
 _CONFIG = Path("config.yaml")
@@ -57,6 +58,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.commands.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
+        case "bench":
+            from edge.commands.bench import bench
+
+            return bench(arguments)
         case _:
             from edge.commands import config
 
@@ -97,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
+    add_options(commands.add_parser("bench", parents=[where], help="what this box can do"))
     config = commands.add_parser("config", parents=[where], help="the configuration")
     config.add_argument("what", choices=["schema", "show"])
     return parser

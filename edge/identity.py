@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 
 
 def uuid7(unix_ms: int | None = None, random_bytes: bytes | None = None) -> str:
@@ -15,4 +14,5 @@ def uuid7(unix_ms: int | None = None, random_bytes: bytes | None = None) -> str:
     value = (ms & (2**48 - 1)) << 80 | (rand & (2**80 - 1))
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --upgrade pip
-"$folder/venv/bin/python" -m pip install --quiet '.[test,demo]'
+"$folder/venv/bin/python" -m pip install --quiet '.[test,demo,bench]'
 {
   echo "# Every package that any extra brings, pinned. Made by \`make constraints\`; do not edit."
   echo "# The extra tflite-runtime has its own file: it needs numpy 1."

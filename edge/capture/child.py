@@ -90,10 +90,10 @@ def _first_shape(camera: DrivenCamera, stop: Stop) -> Shape:
     """Of the first picture that can be decoded; the daemon watches the time."""
     while True:
         _grab(camera, stop)
-        pixels = camera.retrieve(None).pixels
-        if pixels is not None:
-            height, width, channels = pixels.shape
-            return height, width, channels
+        look = decoded(camera.retrieve_encoded(), 8) if camera.gives_jpeg else camera.retrieve(None)
+        if look.pixels is not None:
+            height, width, channels = look.pixels.shape
+            return height * look.reduced, width * look.reduced, channels
 
 
 def _answer(

@@ -24,7 +24,8 @@ from edge.delivery.outboxfile import naming, wal_of
 from edge.delivery.row import Row
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
-_LONGEST = 1 << 20  # bytes; a verdict is far smaller
+# bytes of a verdict: read first, and at most; to read the most for each would take hours
+_USUAL, _LONGEST = 1 << 13, 1 << 20
 _WAL_HEAD = struct.Struct(">8I")
 _FRAME_HEAD = struct.Struct(">6I")
 _DECODER = json.JSONDecoder()
@@ -179,17 +180,25 @@ def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
     each comes; one whose checksum, which SQLite keeps right before it, is wrong does not: a bit
     may have made another verdict of it. Their time is 0: it was beside them."""
     for match in re.finditer(re.escape(_START), raw):
-        text = raw[match.start() : match.start() + _LONGEST].decode("utf-8", "replace")
-        try:
-            body, end = _DECODER.raw_decode(text)
-            seq = body["seq"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        start = match.start()
+        found = _text_at(raw, start, _USUAL) or _text_at(raw, start, _LONGEST)
+        if found is None:
             continue
-        encoded = text[:end].encode()
+        seq, encoded = found
         sum_ = _stored_sum(zlib.crc32(encoded))
-        summed = raw[max(0, match.start() - len(sum_)) : match.start()] == sum_
+        summed = raw[max(0, start - len(sum_)) : start] == sum_
         if type(seq) is int and seq > 0 and summed:
             yield Row(seq, 0.0, encoded)
+
+
+def _text_at(raw: bytes | mmap.mmap, start: int, longest: int) -> tuple[object, bytes] | None:
+    """Number and text of the verdict that begins there and is not longer."""
+    text = raw[start : start + longest].decode("utf-8", "replace")
+    try:
+        body, end = _DECODER.raw_decode(text)
+        return body["seq"], text[:end].encode()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _stored_sum(crc: int) -> bytes:

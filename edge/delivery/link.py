@@ -13,8 +13,6 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.events import (
@@ -31,6 +29,7 @@ from edge.delivery.events import (
     ReplyTo,
 )
 from edge.delivery.network import Network, no_connection
+from edge.delivery.properties import Packed
 from edge.delivery.tls import context_from, read_secret
 from edge.delivery.troubles import (
     TAKEN_OVER,
@@ -127,9 +126,9 @@ class PahoLink:
         broker would end the connection over it."""
         properties = None
         if self._version == "5" and about is not None:
-            properties = _properties(about)
+            properties = Packed(about)
         if self._largest is not None:
-            packed = 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho's
+            packed = 1 if properties is None else len(properties.pack())
             size = 5 + 2 + len(topic.encode()) + 2 + packed + len(body)
             if size > self._largest:
                 raise OversizeError(
@@ -137,7 +136,11 @@ class PahoLink:
                     "its max_packet_size"
                 )
         info = self._client.publish(
-            topic, body, qos=1, retain=retain and self._retains, properties=properties
+            topic,
+            body,
+            qos=1,
+            retain=retain and self._retains,
+            properties=properties,  # type: ignore[arg-type]  # paho only packs it
         )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise no_connection(info.rc)
@@ -244,7 +247,9 @@ class PahoLink:
     def _published(
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
     ) -> None:
-        self._emit(Answered(mid, int(code.value), str(code)))
+        number = int(code.value)
+        # paho finds a code's words by going through all of them, and this one is the usual
+        self._emit(Answered(mid, number, str(code) if number else "Success"))
 
     def _subscribed(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
@@ -284,16 +289,3 @@ def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
             log.exception("mqtt: unexpected fault in a callback")
 
     return guarded
-
-
-def _properties(about: About) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
-    properties.PayloadFormatIndicator = 1
-    properties.ContentType = about.content_type
-    if about.user:
-        properties.UserProperty = list(about.user.items())
-    if about.expiry_s is not None:
-        properties.MessageExpiryInterval = max(1, min(about.expiry_s, 2**32 - 1))
-    if about.correlation is not None:
-        properties.CorrelationData = about.correlation
-    return properties

@@ -1,6 +1,7 @@
 """Verdict ⇄ JSON: the bodies of the contract, schema `edge-inspect/result/1` and `…/status/1`."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,27 @@ from edge.verdict import Rule, Verdict
 RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
 
+# one for all: `json.dumps` with options makes a new one each time
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+)
+
+_SORTED_BY = ("schema", "station", "camera", "verdict")
+# The head of a body as `result_body` orders it, without escapes where they matter.
+_TEXT = rb'"([^"\\]*)"'
+_HEAD = re.compile(
+    rb'\{"schema":'
+    + _TEXT
+    + rb',"id":"[^"\\]*","seq":\d+,"boot_id":"[^"\\]*","station":'
+    + _TEXT
+    + rb',"camera":'
+    + _TEXT
+    + rb',"part":(?:null|"(?:[^"\\]|\\.)*"),"captured_at":"[^"\\]*"'
+    + rb',"verdict":'
+    + _TEXT
+    + rb","
+)
+
 
 def rfc3339(epoch_s: float) -> str:
     """Seconds since the epoch as RFC 3339 text in UTC with milliseconds."""
@@ -19,8 +41,7 @@ def rfc3339(epoch_s: float) -> str:
 
 def to_json(body: dict[str, Any]) -> bytes:
     """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which no PLC gateway reads."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(body).encode("utf-8", "backslashreplace")
 
 
 def result_body(verdict: Verdict, seq: int) -> dict[str, Any]:
@@ -97,9 +118,16 @@ def sent_body(stored: bytes, *, replayed: bool) -> bytes:
 def about_result(sent: bytes, left_s: float) -> About:
     """MQTT 5's properties of a result: what a broker's rule may sort by, copied from the body, and
     the seconds until the outbox itself would drop it."""
-    body = json.loads(sent)
-    user = {key: str(body[key]) for key in ("schema", "station", "camera", "verdict")}
-    user["replayed"] = "true" if body["replayed"] else "false"
+    found = _HEAD.match(sent)
+    if found is not None:  # a tenth of what reading all of it costs
+        texts = [text.decode() for text in found.groups()]
+        replayed = sent.endswith(b',"replayed":true}')
+    else:
+        body = json.loads(sent)
+        texts = [str(body[name]) for name in _SORTED_BY]
+        replayed = bool(body["replayed"])
+    user = dict(zip(_SORTED_BY, texts))
+    user["replayed"] = "true" if replayed else "false"
     return About(user=user, expiry_s=max(1, int(left_s)))
 
 

@@ -64,7 +64,7 @@ class Network:
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        self._spoken = False
+        self._spoken = self._woken = False
         self.heard = tick()
         # What paho counts a keepalive from, each taken after paho's own stamp: what is due for us
         # is due for paho. When all was written, something read, and a ping sent.
@@ -84,6 +84,9 @@ class Network:
 
     def wake(self) -> None:
         """There is something to write."""
+        if self._woken:
+            return  # it looks for what is to be written after it has read the byte that waits
+        self._woken = True
         with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody is there
             self._waker.send(b"\0")
 
@@ -125,30 +128,37 @@ class Network:
     def _serve(self) -> tuple[str, bool]:
         """Moves bytes until the end: why it ended, and whether a TLS alert came in plain."""
         until: float | None = None
-        while (sock := self._client.socket()) is not None:
+        while self._client.socket() is not None:
             if self._closing.is_set():
                 until = until or self._tick() + _GOODBYE_S
                 if self._tick() >= until:
                     return "closed", False
-            readable, writable = self._wait(sock, self._quiet_s(until))
-            if readable:
-                if not self._spoken and self._peeks_alert(sock):
-                    return "the port speaks TLS", True
-                self._spoken = True
-                self.heard = self._tick()
-                code = self._client.loop_read()
-                self._read = self._tick()
-                if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    return paho.error_string(code), False
-            if writable and self._client.socket() is not None:
-                code = self._client.loop_write()
-                if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
-                    return paho.error_string(code), False
-                if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    self._wrote = self._tick()
-            if why := self._keep_alive():
-                return why, False
+            if (end := self.run_once(self._quiet_s(until))) is not None:
+                return end
         return "the connection was closed", False
+
+    def run_once(self, seconds: float | None = None) -> tuple[str, bool] | None:
+        """Waits for something to move, at most `seconds` (None: for ever), and moves it. Returns
+        what `_serve` does when that was the end of an open connection, else None."""
+        sock = self._client.socket()
+        readable, writable = self._wait(sock, seconds)
+        if readable:
+            if not self._spoken and self._peeks_alert(sock):
+                return "the port speaks TLS", True
+            self._spoken = True
+            self.heard = self._tick()
+            code = self._client.loop_read()
+            self._read = self._tick()
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return paho.error_string(code), False
+        if writable and self._client.socket() is not None:
+            code = self._client.loop_write()
+            if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
+                return paho.error_string(code), False
+            if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._wrote = self._tick()
+        why = self._keep_alive()
+        return (why, False) if why else None
 
     def _keep_alive(self) -> str:
         """Sends a ping when one is due. Why the connection is dead; empty when it is not."""
@@ -189,6 +199,7 @@ class Network:
         if self._reader.fileno() in events:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
+            self._woken = False  # after the byte was read, before it is asked what is to be written
         said = events.get(sock.fileno(), 0)
         broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
         return (

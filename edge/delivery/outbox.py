@@ -9,15 +9,22 @@ import contextlib
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
-from edge.delivery.outboxfile import OutboxError, connect, naming, wal_of
+from edge.delivery.holding import Applied, Holding
+from edge.delivery.outboxfile import (
+    OutboxError,
+    connect,
+    naming,
+    refuse_strangers,
+    wal_of,
+)
+from edge.delivery.pages import PAGE, Pages, pages_at_most
 from edge.delivery.row import Row
 
 SCHEMA = 2
 _MARK = 0x0ED6E000  # plus the schema: SQLite's application id, which vouches for the schema
-PAGE = 4096
 _ROWS = """CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY,
     stored_at REAL NOT NULL,
@@ -40,31 +47,6 @@ CREATE TABLE IF NOT EXISTS state (
 """
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked while it is read, not at start
 _WAL_PAGES = 256
-_SHRINK_PAGES = 64  # given back to the file system in one commit
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What one commit did: how many rows went because the broker has them, and which because the
-    file was at its cap or they were too old. `oldest` is the lowest number left, 0: none. `unlike`
-    rows were not stored, since their number stood for another verdict."""
-
-    acked: int
-    over_cap: Sequence[int]
-    over_age: Sequence[int]
-    oldest: int
-    unlike: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What the file holds. `bytes` is its size on disk with the log of SQLite beside it, `oldest`
-    is on the outbox's own clock."""
-
-    rows: int
-    bytes: int
-    oldest: float | None
-    parked: int
 
 
 class Outbox:
@@ -74,13 +56,15 @@ class Outbox:
         """Opens or creates the file, and checks it. Raises OutboxError."""
         self._path = path
         self._max_age_s = max_age_s
-        self._last = self._rows = 0
+        self._last = self._rows = self._parked = 0
         self._file = (0, 0)
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
-        self._budget = max(8, cap - self._wal_pages - 2)  # pages in use, the log beside them
+        self._pages = Pages(max(8, cap - self._wal_pages - 2))  # in use, the log beside them
+        self._log = wal_of(path)
+        self._eldest: tuple[int, float] | None = None
         with naming(path, "opened"):
-            _refuse_strangers(path)
+            refuse_strangers(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = connect(path)
             try:
@@ -121,21 +105,26 @@ class Outbox:
         """
         with naming(self._path, "written"), self._commit() as db:
             added, unlike = _insert(db, rows)
-            db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
-            db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked = _delete(db, accepted)
-            db.executemany(
-                "UPDATE outbox SET parked=? WHERE seq=?", [(why, seq) for seq, why in parked]
-            )
-            over_age = self._drop_old(db, clock)
-            over_cap = self._drop_past_cap(db)
+            if stale:
+                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
+            if receipts:
+                db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
+            acked = self._delete(db, accepted)
+            self._park(db, parked)
+            sizes = [len(row.body) for row in rows]
+            sizes += [len(text) for _, text in (*receipts, *parked)]
+            eldest = _eldest(db)
+            over_age = self._drop_old(db, clock, eldest)
+            over_cap = self._drop_past_cap(db, pages_at_most(sizes))
+            gone = acked + len(over_age) + len(over_cap)
+            if over_age or over_cap:
+                eldest = _eldest(db)
             last = max([self._last, given, *(row.seq for row in rows)])
-            count = self._rows + added - acked - len(over_age) - len(over_cap)
+            count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
-            (oldest,) = db.execute("SELECT coalesce(min(seq), 0) FROM outbox").fetchone()
-        self._last, self._rows = last, count
-        self._shrink()
-        return Applied(acked, over_cap, over_age, int(oldest), unlike)
+        self._last, self._rows, self._eldest = last, count, eldest
+        self._pages.shrink(self._db, gone)
+        return Applied(acked, over_cap, over_age, 0 if eldest is None else eldest[0], unlike)
 
     def is_there(self) -> bool:
         """Whether the file that is open is still the one of that name."""
@@ -155,16 +144,11 @@ class Outbox:
     def holding(self) -> Holding:
         """What is in the file. Raises OutboxError."""
         with naming(self._path, "read"):
-            oldest = self._db.execute(
-                "SELECT stored_at FROM outbox ORDER BY seq LIMIT 1"
-            ).fetchone()
-            parked = self._db.execute(
-                "SELECT count(*) FROM outbox WHERE parked IS NOT NULL"
-            ).fetchone()[0]
             size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
-                size += wal_of(self._path).stat().st_size
-        return Holding(self._rows, size, float(oldest[0]) if oldest else None, int(parked))
+                size += self._log.stat().st_size
+        oldest = None if self._eldest is None else self._eldest[1]
+        return Holding(self._rows, size, oldest, self._parked)
 
     def close(self) -> None:
         """Closes the file; what is committed stays."""
@@ -197,7 +181,7 @@ class Outbox:
         stat = self._path.stat()
         self._file = stat.st_dev, stat.st_ino
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()
-        self._last, self._rows = int(last), int(rows)
+        self._last, self._rows, self._eldest = int(last), int(rows), _eldest(db)
 
     def _renew(self, version: int) -> None:
         """Makes the tables, and takes over what an earlier version has left."""
@@ -225,26 +209,48 @@ class Outbox:
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
+        parked = self._parked
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
             self._db.execute("COMMIT")
         except BaseException:
+            self._parked = parked
             with contextlib.suppress(sqlite3.Error):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
             raise
 
-    def _drop_old(self, db: sqlite3.Connection, clock: float) -> list[int]:
+    def _park(self, db: sqlite3.Connection, parked: Sequence[tuple[int, str]]) -> None:
+        for seq, why in parked:
+            new = "UPDATE outbox SET parked=? WHERE seq=? AND parked IS NULL"
+            self._parked += db.execute(new, (why, seq)).rowcount
+
+    def _delete(self, db: sqlite3.Connection, numbers: Sequence[int]) -> int:
+        gone = 0
+        for number in numbers:
+            if self._parked:
+                aside = "SELECT count(parked) FROM outbox WHERE seq=?"
+                self._parked -= db.execute(aside, (number,)).fetchone()[0]
+            gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
+        return gone
+
+    def _drop_old(
+        self, db: sqlite3.Connection, clock: float, first: tuple[int, float] | None
+    ) -> list[int]:
+        """The first that is young ends it: what waits behind it is younger, or waits with it."""
+        latest = clock - self._max_age_s
+        if first is None or first[1] >= latest:
+            return []
         eldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
-        old = [seq for seq, at in eldest if at < clock - self._max_age_s]
-        _delete(db, old)
+        old = [int(seq) for seq, _ in takewhile(lambda row: row[1] < latest, eldest)]
+        self._delete(db, old)
         return old
 
-    def _drop_past_cap(self, db: sqlite3.Connection) -> list[int]:
+    def _drop_past_cap(self, db: sqlite3.Connection, new: int) -> list[int]:
         """The oldest, until the pages in use are within the budget; the newest row stays."""
         dropped: list[int] = []
-        while (excess := _used_pages(db) - self._budget) > 0:
+        while (excess := self._pages.excess(db, new)) > 0:
             eldest = db.execute(
                 "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
                 "ORDER BY seq LIMIT ?",
@@ -253,27 +259,15 @@ class Outbox:
             if not eldest:
                 break
             numbers = [int(seq) for (seq,) in eldest]
-            _delete(db, numbers)
+            self._delete(db, numbers)
             dropped += numbers
         return dropped
 
-    def _shrink(self) -> None:
-        """Gives back a little of what is free: after an outage the file becomes small again."""
-        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        if free > 4 * _SHRINK_PAGES:
-            with contextlib.suppress(sqlite3.Error):  # the next commit will tell
-                self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
 
-
-def _refuse_strangers(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
-
-
-def _used_pages(db: sqlite3.Connection) -> int:
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    return int(pages) - int(free)
+def _eldest(db: sqlite3.Connection) -> tuple[int, float] | None:
+    """Number and time of the first row."""
+    found = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    return None if found is None else (int(found[0]), float(found[1]))
 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
@@ -288,10 +282,3 @@ def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
         found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
         unlike += found is None or found[0] != row.body
     return added, unlike
-
-
-def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> int:
-    gone = 0
-    for number in numbers:
-        gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
-    return gone

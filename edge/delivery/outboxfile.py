@@ -31,6 +31,19 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def refuse_strangers(path: Path) -> None:
+    """Raises OutboxError when something that is no file is in the way."""
+    if path.exists() and not path.is_file():
+        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
+
+
+def used_pages(db: sqlite3.Connection) -> int:
+    """Pages of the file that hold something."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    return int(pages) - int(free)
+
+
 @contextlib.contextmanager
 def naming(path: Path, what: str) -> Iterator[None]:
     """SQLite's and the system's errors as OutboxError: one sentence that names the file."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
+from edge.delivery.holding import Holding
 from edge.delivery.inbox import BEAT_S
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
-from edge.delivery.outbox import Holding
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.row import Row
 from edge.delivery.stats import CAUSES, Cause, OutboxStats
@@ -156,15 +156,22 @@ class OutboxWriter:
                 while not self._due():
                     self._changed.wait(self._patience())
                     self.beat = self._environment.tick()
-                closing = self._closing
-                held = self._held.first(_BATCH) if closing or self._write_is_due() else []
-                self._writing = {one.row.seq for one in held}
-                work = self._pending.take(held, self._only_held)
-                damage, self._damage = self._damage, None
-            done = self._write(work, damage)
-            if closing and (not done or not self._anything()):
+            if self.run_once():
                 self._end()
                 return
+
+    def run_once(self) -> bool:
+        """One commit of what is due. True: closed, and nothing more can be done."""
+        with self._changed:
+            closing = self._closing
+            held = self._held.first(_BATCH) if closing or self._write_is_due() else []
+            self._writing = {one.row.seq for one in held}
+            # not yet those rows that are in memory alone, and not being written either
+            work = self._pending.take(held, lambda n: n in self._held and n not in self._writing)
+            damage, self._damage = self._damage, None
+        done = self._write(work, damage)
+        with self._changed:
+            return closing and not (done and (len(self._held) or self._pending))
 
     def _show(self, rows: list[Row]) -> None:
         """These may be sent though no disk has them: so their numbers must never be given again."""
@@ -187,19 +194,11 @@ class OutboxWriter:
             return False
         return bool(self.fault or self._pending.parked) or due <= self._environment.tick()
 
-    def _only_held(self, seq: int) -> bool:
-        """Whether a row is in memory alone, and not being written either."""
-        return seq in self._held and seq not in self._writing
-
     def _patience(self) -> float:
         # what shortens it notifies; an acknowledgement of what is held may wait for that one's time
         tick, held = self._environment.tick(), self._held.due
         acks = self._first_ack + _ACK_DELAY_S if self._pending.accepted else None
         return max(0.001, min([BEAT_S, *(at - tick for at in (held, acks) if at is not None)]))
-
-    def _anything(self) -> bool:
-        with self._changed:
-            return bool(len(self._held) or self._pending)
 
     def _write(self, work: Work, damage: OutboxError | None) -> bool:
         held, safe, accepted, parked = work.held, work.safe, work.accepted, work.parked

@@ -6,12 +6,12 @@ import queue
 import threading
 from collections import deque
 from datetime import UTC, datetime
-from pathlib import Path
 
 import cv2
 
 from edge.config import ArchiveConfig
 from edge.errors import PictureError, RefusedError
+from edge.evidence.shelves import Shelves
 from edge.frame import Frame
 from edge.verdict import Verdict
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
-_BLOCK = 4096
+_REST_S = 0.002  # between steps of counting: who judges shall not wait for the interpreter's lock
 
 
 class Archive:
@@ -34,9 +34,13 @@ class Archive:
         self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
         self._closing = False
         self._ended = threading.Event()
-        self._files: deque[tuple[Path, int]] = deque()
-        self._bytes = 0
+        self._shelves = Shelves(config.path, config.max_mb * 2**20)
         self._faulty = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether what was there at the start has been counted: the budget counts from then on."""
+        return self._shelves.counted
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
         """Queues the picture when its verdict is one to keep; skips and counts when busy."""
@@ -52,10 +56,11 @@ class Archive:
         made = int(name.replace("-", "")[:12], 16) / 1000  # an id begins with its time
         with contextlib.suppress(OSError, ValueError, OverflowError):  # deleted this moment, or
             # a time that no clock shows
-            for hour in (0, -3600, 3600):
-                day = datetime.fromtimestamp(made + hour, UTC).date().isoformat()
-                for path in (self._config.path / day).glob(f"*-{name}.jpg"):
-                    return path.read_bytes()
+            times = [datetime.fromtimestamp(made + hour, UTC) for hour in (0, -3600, 3600)]
+            for day in dict.fromkeys(time.date().isoformat() for time in times):
+                for path in self._shelves.find(day, name):
+                    with contextlib.suppress(FileNotFoundError):
+                        return path.read_bytes()
         raise RefusedError(
             f"no picture of the verdict {name} is kept (archive.keep says which are)"
         )
@@ -78,13 +83,15 @@ class Archive:
             self._ended.set()
 
     def _write_all(self) -> None:
-        self._count_existing()
+        counting = self._shelves.count()
         while not (self._closing and self._queue.empty()):
-            work = self._queue.get()
-            if work is None:  # closed
-                continue
             try:
-                self._write(*work)
+                next(counting, None)  # between pictures: a large archive delays none
+                work = self._queue.get(timeout=None if self.counted else _REST_S)
+                if work is not None:  # else: closed
+                    self._write(*work)
+            except queue.Empty:
+                continue
             except (OSError, cv2.error, PictureError) as error:
                 self.skipped += 1
                 if not self._faulty:
@@ -95,6 +102,9 @@ class Archive:
                         getattr(error, "strerror", None) or error,
                     )
                 self._faulty = True
+        if self.kept:
+            with contextlib.suppress(OSError):  # the next start tries again
+                deque(counting, 0)  # the budget holds, also for one that was closed soon
 
     def _write(self, frame: Frame, verdict: Verdict) -> None:
         day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
@@ -109,34 +119,7 @@ class Archive:
             raise
         self.kept += 1
         self._faulty = False
-        self._count(path, len(data))
-        self._keep_budget()
-
-    def _count(self, path: Path, size: int) -> None:
-        """A file takes whole blocks of the disk, also for a few bytes."""
-        size = -(-size // _BLOCK) * _BLOCK
-        self._files.append((path, size))
-        self._bytes += size
-
-    def _keep_budget(self) -> None:
-        limit = self._config.max_mb * 2**20
-        while self._bytes > limit and len(self._files) > 1:
-            path, size = self._files.popleft()
-            path.unlink(missing_ok=True)
-            self._bytes -= size
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
-
-    def _count_existing(self) -> None:
-        found = sorted(
-            self._config.path.glob("*/*.jpg"), key=lambda p: (p.parent.name, p.name[-40:])
-        )
-        for path in found:
-            try:
-                size = path.stat().st_size
-            except OSError:  # gone meanwhile, or a dangling link: not ours to count
-                continue
-            self._count(path, size)
+        self._shelves.added(path, len(data))
 
 
 def _jpeg(frame: Frame) -> bytes:

@@ -14,20 +14,23 @@ from tests.loss import packets
 
 _SEQ = re.compile(rb'"seq":(\d+),"boot_id"')
 _KEEPALIVE_S = 60
+EVERY = "*"  # as a live camera: the delays of all are kept
 
 
 class Counter:
     """One thread, one connection, QoS 1."""
 
     def __init__(self, port: int, live_camera: str = "") -> None:
-        """`live_camera`: whose verdicts' delays are kept. Returns when it has subscribed."""
+        """`live_camera`: whose verdicts' delays are kept, or `EVERY`. Returns when it has
+        subscribed."""
         self.count = self.twice = 0  # different verdicts; copies
         self.last = b""
         self.delays_ms: list[float] = []  # capture to arrival, of the live camera
         self.late_flags = 0  # of these, marked `replayed`
         self._seen = bytearray(1 << 20)  # a byte a number
         self._highest = 0
-        self._mark = f'"camera":"{live_camera}"'.encode() if live_camera else b""
+        name = "" if live_camera == EVERY else f'{live_camera}"'
+        self._mark = f'"camera":"{name}'.encode() if live_camera else b""
         self._sock = socket.create_connection(("127.0.0.1", port), 20)
         self._sock.sendall(packets.connect("counter", _KEEPALIVE_S))
         self._sock.sendall(packets.subscribe(1, "inspection/line1/result"))

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import ValidationError
 
-from edge.delivery.message import rfc3339, sent_body, status_body, stored_body, to_json
+from edge.delivery.message import (
+    about_result,
+    rfc3339,
+    sent_body,
+    status_body,
+    stored_body,
+    to_json,
+)
 from edge.verdict import Rule, Verdict
 from tests.edge.delivery.samples import (
     BOOT,
@@ -190,3 +197,29 @@ def test_config_schema_is_up_to_date() -> None:
     assert json.loads(stored) == json.loads(printed), (
         "run: edge-inspect config schema > docs/schema/config.schema.json"
     )
+
+
+@given(
+    station=st.text(max_size=8),
+    camera=st.text(max_size=8),
+    part=st.none() | st.text(max_size=8) | st.just('","captured_at":"'),
+    replayed=st.booleans(),
+)
+def test_the_properties_of_a_result_are_its_body_s(
+    station: str, camera: str, part: str | None, replayed: bool
+) -> None:
+    """Whatever stands in station, camera and part: what MQTT 5 says beside the body is what a JSON
+    parser reads in it."""
+    verdict = a_verdict(station=station, camera=camera, part=part)
+    body = sent_body(stored_body(verdict, 7), replayed=replayed)
+    parsed = json.loads(body)
+    wanted = {name: parsed[name] for name in ("schema", "station", "camera", "verdict")}
+    assert about_result(body, 9.0).user == wanted | {"replayed": str(replayed).lower()}
+
+
+def test_a_body_of_another_order_is_read_too() -> None:
+    """A row that another version has stored, with its members elsewhere, is read as JSON."""
+    body = json.loads(sent_body(stored_body(a_verdict(), 7), replayed=True))
+    turned = json.dumps(dict(reversed(body.items()))).encode()
+    assert about_result(turned, 9.0).user["camera"] == body["camera"]
+    assert about_result(turned, 9.0).user["replayed"] == "true"

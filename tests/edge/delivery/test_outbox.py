@@ -2,15 +2,17 @@
 
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import PAGE, Outbox
+from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
+from edge.delivery.pages import PAGE
 from edge.delivery.row import Row
 from tests.edge.delivery.samples import a_verdict
 
@@ -297,3 +299,64 @@ def test_a_file_of_the_first_schema_is_taken_over(path: Path) -> None:
     again = Outbox(path, 8 * MB, HOUR)
     assert again.last == 9
     again.close()
+
+
+def steps_of(outbox: Outbox, work: Callable[[], object]) -> int:
+    """How many steps of SQLite's machine some work takes: the same at each run."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    outbox._db.set_progress_handler(step, 1)
+    work()
+    outbox._db.set_progress_handler(None, 1)
+    return steps
+
+
+def test_a_commit_costs_the_same_whatever_waits(path: Path) -> None:
+    """One row stored and one acknowledged: with ten rows in the file and with two thousand."""
+    cost = []
+    for name, count in (("few", 10), ("many", 2000)):
+        box = Outbox(path.with_name(name), 8 * MB, HOUR)
+        box.apply(rows_from(1, count), [], [], [], 1.0)
+        work = partial(box.apply, rows_from(count + 1, 1), [], [1], [], 1.0)
+        cost.append(steps_of(box, work))
+        box.close()
+    assert cost[1] <= cost[0] * 1.1
+
+
+def test_saying_what_is_parked_costs_the_same_however_many_are(path: Path) -> None:
+    """What is set aside is counted when it is set aside, not at each commit."""
+    cost = []
+    for name, count in (("few", 1), ("many", 500)):
+        box = Outbox(path.with_name(name), 8 * MB, HOUR)
+        box.apply(rows_from(1, 600), [], [], [], 1.0)
+        box.apply([], [], [], [(seq, "too large") for seq in range(1, count + 1)], 1.0)
+        cost.append(steps_of(box, box.holding))
+        assert box.holding().parked == count
+        box.close()
+    assert cost[0] == cost[1]
+
+
+def test_parked_rows_that_go_are_not_counted(path: Path) -> None:
+    """Parked twice is parked once; accepted, too old or past the cap, a parked row is gone;
+    not after a commit that failed."""
+    box = Outbox(path, MB // 4, HOUR)
+    box.apply(rows_from(1, 1, 1.0) + rows_from(2, 3, 10.0), [], [], [], 10.0)
+    for _ in range(2):
+        box.apply([], [], [], [(seq, "too large") for seq in range(1, 5)], 10.0)
+        assert box.holding().parked == 4
+    with pytest.raises(OutboxError):
+        box.apply([], [], [2], [(3, ["no text"])], 10.0)  # type: ignore[list-item]
+    assert box.holding().parked == 4
+    assert box.apply([], [], [2], [], 10.0).acked == 1
+    assert box.holding().parked == 3
+    assert box.apply([], [], [], [], HOUR + 2.0).over_age == [1]
+    assert box.holding().parked == 2
+    dropped = box.apply(rows_from(5, 500, HOUR), [], [], [], HOUR).over_cap
+    assert dropped[:2] == [3, 4]
+    assert box.holding().parked == 0
+    box.close()

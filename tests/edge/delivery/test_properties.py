@@ -3,10 +3,17 @@
 import queue
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
 from edge.delivery.announcements import Announcements
-from edge.delivery.events import Answered, Connected, Event, Received, ReplyTo
+from edge.delivery.events import About, Answered, Connected, Event, Received, ReplyTo
 from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
+from edge.delivery.properties import Packed
 from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.samples import a_verdict
 from tests.system.mosquitto import Mosquitto
@@ -55,6 +62,34 @@ def test_expiry_is_never_negative() -> None:
     """A row past its age is given a second, not the past."""
     body = sent_body(stored_body(a_verdict(), 1), replayed=True)
     assert about_result(body, -5.0).expiry_s == 1
+
+
+@given(
+    user=st.dictionaries(st.text(max_size=40), st.text(max_size=300), max_size=5),
+    expiry_s=st.none() | st.integers(-5, 2**33),
+    correlation=st.none() | st.binary(max_size=200),
+)
+def test_packed_as_paho_packs_them(
+    user: dict[str, str], expiry_s: int | None, correlation: bytes | None
+) -> None:
+    """Our bytes are those that paho's own properties give, whatever stands in them."""
+    theirs = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+    theirs.PayloadFormatIndicator = 1
+    theirs.ContentType = "application/json"
+    if user:
+        theirs.UserProperty = list(user.items())
+    if expiry_s is not None:
+        theirs.MessageExpiryInterval = max(1, min(expiry_s, 2**32 - 1))
+    if correlation is not None:
+        theirs.CorrelationData = correlation
+    ours = Packed(About(user=user, expiry_s=expiry_s, correlation=correlation))
+    assert ours.pack() == theirs.pack()  # type: ignore[no-untyped-call]  # paho's
+
+
+def test_a_property_that_mqtt_has_no_room_for_is_refused() -> None:
+    """More than 65535 bytes would be cut, and the packet with it."""
+    with pytest.raises(ValueError, match="65536 bytes"):
+        Packed(About(correlation=bytes(65536)))
 
 
 def test_answers_go_where_the_request_may_ask() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.delivery import writer as writer_module
-from edge.delivery.outbox import Applied
+from edge.delivery.holding import Applied
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.row import Row
 from edge.delivery.store import Store

@@ -1,0 +1,239 @@
+"""The whole daemon against what is written first: a Flask app with Keras `model.predict`.
+
+    python -m benchmarks.against_flask -c config.yaml [--sizes vga,1080p] [--rounds 5]
+                                       [--json FILE] [--keras model.keras]
+
+Both get the same pictures, in turns, in one run. The app decodes and resizes what is uploaded,
+calls `model.predict` and answers JSON; it is asked over HTTP on the loopback, by as many clients at
+once as there are cores, each with one connection. Without --keras it holds the demo's network
+(`baseline`), untrained, at the size of the configured model: it costs the same. The daemon plays
+the pictures with one camera, stores each verdict and has it acknowledged. Needs
+`pip install '.[bench,train]'` and a broker.
+"""
+
+import argparse
+import http.client
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.bench.broker import free_port
+from edge.bench.figures import median, median_ratio
+from edge.bench.plan import SIZES, Plan
+from edge.bench.processtree import ProcessTree
+from edge.bench.stand import Pictures, Stand
+from edge.bench.throughput import Cell
+from edge.configfile import load_config
+from edge.errors import EdgeInspectError, MissingPartError, RefusedError
+
+LIMIT = 15.0
+_PATIENCE_S = 120.0
+_WARM = 3
+BOUNDARY = "picture"
+
+
+def serve(model: str, side: tuple[int, int, int], port: int) -> None:
+    """The app, as its tutorials write it. `model` is a .keras file, or empty; `side` is height,
+    width, channels of the input."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import flask
+    import keras
+
+    if model:
+        network = keras.models.load_model(model)
+    else:
+        from trainer.networks import build_network, input_of
+
+        spec = input_of("baseline").model_copy(update={"height": side[0], "width": side[1]})
+        network = build_network("baseline", 2, spec)
+    height, width = network.input_shape[1:3]
+    app = flask.Flask("plain")
+
+    def predict() -> Any:
+        data = np.frombuffer(flask.request.files["image"].read(), np.uint8)
+        decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        picture = cv2.resize(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), (width, height))
+        scores = network.predict(picture[None].astype(np.float32), verbose=0)[0]
+        return flask.jsonify(label=int(np.argmax(scores)), scores=[float(s) for s in scores])
+
+    app.add_url_rule("/predict", view_func=predict, methods=["POST"])
+    app.run("127.0.0.1", port, threaded=True)
+
+
+@contextmanager
+def running(stand: Stand, keras_model: Path | None, shape: list[int]) -> Iterator[tuple[int, int]]:
+    """Port and process of the app. Raises RefusedError with its last words."""
+    port, log = free_port(), stand.folder / "flask.log"
+    said = json.dumps([str(keras_model) if keras_model else "", shape, port])
+    with log.open("wb") as to:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.against_flask", "--serve", said],
+            stdout=to,
+            stderr=to,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + _PATIENCE_S
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RefusedError(f"the Flask app does not start: {log.read_text()[-1000:]}")
+            time.sleep(0.1)
+        yield port, process.pid
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        client.request("GET", "/")
+        client.getresponse().read()
+    except OSError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def flask_rates(port: int, pid: int, pictures: Pictures, seconds: float) -> dict[str, float]:
+    """Frames/s and CPU ms a frame of the app, asked by a client a core."""
+    bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
+    _ask(port, bodies, count=_WARM)
+    tree, counts = ProcessTree(pid), [0] * len(os.sched_getaffinity(0))
+    cpu, start = tree.cpu_s(), time.monotonic()
+    end = start + seconds
+
+    def client(number: int) -> None:
+        counts[number] = _ask(port, bodies, until=end)
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    frames, wall_s = sum(counts), time.monotonic() - start
+    if not frames:
+        raise RefusedError("the Flask app answered nothing; raise --seconds")
+    return {"fps": frames / wall_s, "cpu_ms": (tree.cpu_s() - cpu) * 1000 / frames}
+
+
+def _ask(port: int, bodies: list[bytes], count: int | None = None, until: float = 0.0) -> int:
+    """Uploads pictures over one connection; how many were answered with scores."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+    kind, number = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}, 0
+    while number < count if count is not None else time.monotonic() < until:
+        connection.request("POST", "/predict", bodies[number % len(bodies)], kind)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200 or "scores" not in json.loads(body):
+            raise RefusedError(f"the Flask app answers {answer.status}: {body[:200]!r}")
+        number += 1
+    connection.close()
+    return number
+
+
+def multipart(data: bytes) -> bytes:
+    """A picture as the body of an upload."""
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def compare(stand: Stand, size: str, keras_model: Path | None) -> dict[str, Any]:
+    """App and daemon in turns, by one size; frames/s, CPU and their ratio. Raises RefusedError."""
+    plan, pictures = stand.plan, stand.pictures(size)
+    interpreter = plan.interpreters[0]
+    cell = Cell(stand, size, "jpeg", interpreter)
+    shape = stand.bare(interpreter)["input"]
+    rounds = []
+    with running(stand, keras_model, shape) as (port, pid):
+        for number in range(plan.rounds):
+            stand.progress(f"{size}, round {number + 1} of {plan.rounds}")
+            bare = stand.bare(interpreter, pictures, format="jpeg", seconds=plan.seconds / 2)
+            app = flask_rates(port, pid, pictures, plan.seconds)
+            daemon = cell.replayed(1, bare["frames"] / bare["seconds"])
+            rounds.append({"flask": app, "daemon": {k: daemon[k] for k in ("fps", "cpu_ms")}})
+    return {
+        "size": size,
+        **{
+            f"{who}_{key}": median([one[who][key] for one in rounds])
+            for who in ("flask", "daemon")
+            for key in ("fps", "cpu_ms")
+        },
+        "times_the_frames": median_ratio(
+            [one["daemon"]["fps"] for one in rounds], [one["flask"]["fps"] for one in rounds]
+        ),
+        "times_the_cpu": median_ratio(
+            [one["flask"]["cpu_ms"] for one in rounds], [one["daemon"]["cpu_ms"] for one in rounds]
+        ),
+        "rounds": rounds,
+    }
+
+
+def main() -> int:
+    """Prints the table; exit code 1 when the daemon is not 15 times as quick."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-c", "--config", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--sizes", default="vga,1080p")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--keras", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        model, side, port = json.loads(arguments.serve)
+        serve(model, side, port)
+        return 0
+    try:
+        return _measured(arguments)
+    except EdgeInspectError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _measured(arguments: argparse.Namespace) -> int:
+    missing = [name for name in ("flask", "keras") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPartError(
+            f"{' and '.join(missing)} not installed; "
+            "run in edge-inspect's folder: pip install '.[bench,train]'"
+        )
+    config = load_config(arguments.config)
+    sizes = tuple(size for size in SIZES if size in arguments.sizes.split(","))
+    plan = Plan(
+        arguments.rounds, arguments.seconds, sizes, interpreters=(config.model.interpreter,)
+    )
+    with Stand(config, plan, lambda what: print(what, file=sys.stderr)) as stand:
+        found = [compare(stand, size, arguments.keras) for size in sizes]
+    print(f"{'':8}{'Flask + Keras':>24}{'daemon, 1 worker':>24}{'times':>24}")
+    print(f"{'size':8}" + f"{'frames/s':>12}{'CPU ms':>12}" * 2 + f"{'frames/s':>12}{'CPU':>12}")
+    for one in found:
+        cells = [one[f"{who}_{key}"] for who in ("flask", "daemon") for key in ("fps", "cpu_ms")]
+        numbers = "".join(f"{cell:>12.2f}" for cell in cells)
+        times = f"{one['times_the_frames']:>12.1f}{one['times_the_cpu']:>12.1f}"
+        print(f"{one['size']:8}{numbers}{times}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    good = all(one["times_the_frames"] >= LIMIT for one in found)
+    print(f"at least {LIMIT:g} times" if good else f"NOT {LIMIT:g} times")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

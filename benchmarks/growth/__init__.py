@@ -1,0 +1,1 @@
+"""How cost grows with its cause: `python -m benchmarks.growth`."""

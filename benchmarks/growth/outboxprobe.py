@@ -1,0 +1,99 @@
+"""One process with an outbox of so many rows: what a start, a commit, a look and the publisher's
+batch cost. Leaves as many rows as it found. Prints JSON, seconds and bytes."""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+from benchmarks.growth import processes
+from benchmarks.growth.probe import cpu_of
+from edge.delivery.message import stored_body
+from edge.delivery.row import Row
+from edge.delivery.store import Store
+from edge.delivery.writer import OutboxWriter
+from edge.environment import Environment
+from tests.edge.delivery.samples import a_verdict
+
+MAX_BYTES, MAX_AGE_S = 2**33, 1e9
+_TIMES, _BATCH, _FILL = 200, 20, 5000
+
+
+def fill(path: Path, rows: int) -> None:
+    """Until so many rows wait, through the code that stores verdicts."""
+    store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
+    first = store.first
+    holding = store.holding()
+    assert holding is not None, store.fault
+    last = first + max(0, rows - holding.rows)
+    for begin in range(first, last, _FILL):
+        numbers = range(begin, min(last, begin + _FILL))
+        some = [Row(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
+        store.apply(some, [], [], [])
+    store.numbers.settle()
+    store.close()
+
+
+class Commits:
+    """Stores a row and forgets the oldest: as many wait as before."""
+
+    def __init__(self, store: Store, writer: OutboxWriter) -> None:
+        self._store = store
+        oldest = writer.waiting.batch(0, 1)
+        self._next, self._oldest = store.first, [oldest[0].seq] if oldest else []
+
+    def one(self) -> None:
+        """One commit."""
+        row = Row(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
+        self._next += 1
+        self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
+
+    def leave(self) -> None:
+        """Forgets the one row too many that an empty outbox was given."""
+        holding = self._store.holding()
+        if holding is not None and holding.rows == 1:
+            self._store.apply([], [], self._oldest, [])
+
+
+def measure(path: Path) -> dict[str, float]:
+    """The figures."""
+    clock, cpu = time.monotonic(), time.thread_time()
+    store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
+    writer = OutboxWriter(store, Environment())
+    found = {"start_s": time.monotonic() - clock, "start": time.thread_time() - cpu}
+    commits = Commits(store, writer)
+    commits.one()
+    clock = time.monotonic()
+    found["commit"] = cpu_of(commits.one, _TIMES)
+    found["commit_s"] = (time.monotonic() - clock) / _TIMES
+    found["look"] = cpu_of(lambda: (store.holding(), writer.stats()), _TIMES)
+    at = 0
+
+    def batch() -> None:
+        nonlocal at
+        rows = writer.waiting.batch(at, _BATCH)
+        at = rows[-1].seq if rows else 0
+
+    batch()
+    found["batch"] = cpu_of(batch, _TIMES)
+    found["memory"] = processes.own_memory(os.getpid())
+    holding = store.holding()
+    assert holding is not None
+    found["bytes"] = holding.bytes / max(1, holding.rows)
+    commits.leave()
+    writer.waiting.close()
+    store.numbers.settle()
+    store.close()
+    return found
+
+
+def main() -> None:
+    """Fills, or measures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", type=Path)
+    print(json.dumps(measure(parser.parse_args().path)))
+
+
+if __name__ == "__main__":
+    main()

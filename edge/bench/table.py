@@ -1,0 +1,189 @@
+"""The figures as tables for a person in a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+Report = dict[str, Any]
+_NONE = "-"
+
+
+def table(report: Report) -> str:
+    """All parts that were measured, one table each, then what was wrong."""
+    blocks = [_head(report)]
+    for name, make in (
+        ("throughput", _throughput),
+        ("latency", _latency),
+        ("start", _start),
+        ("memory", _memory),
+        ("rates", _rates),
+        ("idle", _idle),
+    ):
+        if name in report:
+            blocks.append(make(report[name]))
+    blocks.append(_verdict(report))
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks) + "\n"
+
+
+def _head(report: Report) -> list[str]:
+    machine, setup = report["machine"], report["setup"]
+    size = "×".join(str(n) for n in setup["input"])
+    disk = "on the outbox's disk" if setup["outbox_on_its_disk"] else "NOT on the outbox's disk"
+    box = (
+        f"{machine['processor'] or machine['architecture']}, {machine['cores']} cores, "
+        f"Python {machine['python']}, load {machine['load_before']} before"
+    )
+    how = (
+        f"model {setup['model']}, input {size}, durability {setup['durability']} ({disk}), "
+        f"broker {setup['broker']}, median of {setup['rounds']}"
+    )
+    return [box, how, *setup["notes"]]
+
+
+def _throughput(cells: list[dict[str, Any]]) -> list[str]:
+    rows: list[Sequence[str]] = []
+    for cell in cells:
+        first = (cell["size"], cell["format"], cell["interpreter"])
+        if cell["bare"] is None:
+            rows.append((*first, "no valid run", *[""] * 6))
+            continue
+        bare = cell["bare"]
+        scale = f", decoded at 1/{cell['reduced']}" if cell["reduced"] > 1 else ""
+        rows.append(
+            (*first, f"bare loop{scale}", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
+        )
+        one = cell["daemon"][0]["workers"] == 1
+        for daemon in cell["daemon"]:
+            workers = daemon["workers"]
+            rows.append(
+                (
+                    *first,
+                    f"daemon, {workers} worker{'s' if workers > 1 else ''}",
+                    _n(daemon["fps"], 1),
+                    _n(daemon["fps_to_bare"], 2),
+                    _n(daemon["cpu_ms"], 2),
+                    _n(daemon["cpu_to_bare"], 2),
+                    _n(daemon["fps_to_by_hand"], 2),
+                    _n(daemon["fps_to_first"], 2) if one and workers > 1 else "",
+                )
+            )
+        if cell["by_hand"]:
+            hand = cell["by_hand"]
+            rows.append((*first, "plain script", _n(hand["fps"], 1), "", _n(hand["cpu_ms"], 2)))
+    heads = ("size", "format", "interpreter", "", "frames/s", "× bare", "CPU ms/frame", "× bare",
+             "× plain", "× 1 worker")  # fmt: skip
+    title = "Throughput: what was stored, sent with QoS 1 and acknowledged"
+    return [title, *_lined(heads, rows, 4), "", *_stages(cells)]
+
+
+def _stages(cells: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        (
+            *(cell["size"], cell["format"], cell["interpreter"], who, name),
+            *(_n(said[q], 3) for q in ("p50", "p95", "p99")),
+        )
+        for cell in cells
+        for who, run in _runs(cell)
+        for name, said in run["stages_ms"].items()
+    ]
+    heads = ("size", "format", "interpreter", "", "stage", "p50", "p95", "p99")
+    return ["Stages of one frame, ms", *_lined(heads, rows, 5)]
+
+
+def _runs(cell: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = [("bare", cell["bare"]), *((f"daemon {d['workers']}", d) for d in cell["daemon"])]
+    return [(who, run) for who, run in [*found, ("plain", cell["by_hand"])] if run]
+
+
+def _latency(cells: list[dict[str, Any]]) -> list[str]:
+    rows = []
+    for cell in cells:
+        ms, over = cell["ms"] or {}, cell["over_bare_ms"] or {}
+        rows.append(
+            (
+                cell["source"],
+                cell["durability"],
+                str(cell["frames"]),
+                *(_n(ms.get(q), 2) for q in ("p50", "p95", "p99")),
+                *(_n(over.get(q), 2) for q in ("p50", "p95", "p99")),
+            )
+        )
+    first = cells[0]
+    title = (
+        f"Frame available → PUBLISH at the socket, ms, {first['size']} at {first['rate']:g}/s; "
+        f"bare work {first['bare_ms']:.2f} ms ({first['bare_paced_ms']:.2f} at this rate)"
+    )
+    heads = ("source", "durability", "frames", "p50", "p95", "p99", "p50 − bare", "p95 − bare",
+             "p99 − bare")  # fmt: skip
+    return [title, *_lined(heads, rows, 2)]
+
+
+def _start(cells: list[dict[str, Any]]) -> list[str]:
+    rows = [(c["source"], _n(c["ready_s"], 3), _n(c["first_verdict_s"], 3)) for c in cells]
+    title = f"Start, s after the process was started, one {cells[0]['size']} camera"
+    return [title, *_lined(("source", "READY", "first verdict"), rows, 1)]
+
+
+def _memory(cells: list[dict[str, Any]]) -> list[str]:
+    rows = []
+    before: dict[str, Any] | None = None
+    for cell in cells:
+        more = _NONE
+        if before and None not in (cell["steady_mb"], before["steady_mb"]):
+            added = cell["cameras"] - before["cameras"]
+            more = _n((cell["steady_mb"] - before["steady_mb"]) / added, 1)
+        rows.append(
+            (
+                str(cell["cameras"]),
+                *(_n(cell[key], 1) for key in ("steady_mb", "peak_mb")),
+                more,
+                _n(cell["steady_alone_mb"], 1),
+            )
+        )
+        before = cell
+    title = (
+        f"Memory, MB (PSS over all processes), live {cells[0]['size']} cameras at "
+        f"{cells[0]['rate']:g}/s"
+    )
+    heads = ("cameras", "steady", "peak", "a camera more", "steady, nothing shared with others")
+    return [title, *_lined(heads, rows, 0)]
+
+
+def _rates(cells: list[dict[str, Any]]) -> list[str]:
+    rows = [(f"{c['rate']:g}", _n(c["frames_s"], 2), _n(c["cpu_percent"], 2)) for c in cells]
+    title = f"CPU, per cent of one core, one live {cells[0]['size']} camera"
+    return [title, *_lined(("frames/s", "judged/s", "CPU %"), rows, 0)]
+
+
+def _idle(cells: list[dict[str, Any]]) -> list[str]:
+    said = {"folder": "an empty folder", "trigger": "a camera, no trigger"}
+    keys = ("cpu_percent", "wakeups_s", "daemon_cpu_percent", "daemon_wakeups_s")
+    rows = [(said[c["source"]], *(_n(c[key], 2) for key in keys)) for c in cells]
+    heads = ("nothing to judge", "CPU %", "wake-ups/s", "daemon's CPU %", "daemon's wake-ups/s")
+    return [
+        "Idle, all processes, and the daemon's own without its camera's",
+        *_lined(heads, rows, 1),
+    ]
+
+
+def _verdict(report: Report) -> list[str]:
+    problems = report["problems"]
+    if not problems:
+        return [f"Every run was valid: no error, and nothing missing. {report['seconds']:g} s"]
+    return [f"{len(problems)} runs were NO measurement and are left out:", *problems]
+
+
+def _n(value: float | None, digits: int) -> str:
+    return _NONE if value is None else f"{value:,.{digits}f}"
+
+
+def _lined(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """Columns as wide as they must be; the first `texts` flush left, the others right."""
+    full = [[*row, *[""] * (len(heads) - len(row))] for row in [heads, *rows]]
+    widths = [max(len(row[at]) for row in full) for at in range(len(heads))]
+    return [
+        "  ".join(
+            cell.ljust(width) if at < texts else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in full
+    ]

@@ -1,0 +1,163 @@
+"""The folders of the archive, one a day: what they hold in bytes, which picture is the eldest, and
+where the picture of a verdict lies. What is remembered does not grow with the pictures."""
+
+import contextlib
+import heapq
+import os
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = 4096
+_STEP = 256  # files counted in one go
+_LIST = 4096  # of the eldest day's names, at most so many are remembered
+_ID = 40  # the end of each name: an id, which begins with its time, and .jpg
+_NAME = re.compile(r"((?:pass|review|fail|error)-.+)-[0-9a-f-]{36}\.jpg")
+
+
+@dataclass(slots=True)
+class _Day:
+    files: int = 0
+    bytes: int = 0
+
+
+class Shelves:
+    """For one thread; `find` for any. `<path>/<day>/<verdict>-<camera>-<id>.jpg`."""
+
+    def __init__(self, path: Path, max_bytes: float) -> None:
+        """Nothing is counted yet."""
+        self.counted = False
+        self._path, self._max_bytes = path, max_bytes
+        self._days: dict[str, _Day] = {}
+        self._files = self._bytes = 0
+        self._new: set[str] = set()  # written while what was there is being counted
+        self._kinds: set[str] = set()  # how names begin: `<verdict>-<camera>`
+        self._eldest: deque[Path] = deque()
+
+    def count(self) -> Iterator[None]:
+        """Counts what is there, some files at a step, so that pictures can be kept meanwhile. Past
+        the budget is only gone when it has ended. Raises OSError."""
+        seen = 0
+        for day in _folders(self._path):
+            for file in _pictures(self._path / day):
+                if file.name not in self._new:
+                    self._note(day, file)
+                seen += 1
+                if seen % _STEP == 0:
+                    yield
+        self.counted = True
+        if self._new:
+            self._new.clear()
+            self._keep_budget()
+
+    def added(self, path: Path, size: int) -> None:
+        """A picture of so many bytes was written. Past the budget the eldest go; the newest
+        stays. Raises OSError."""
+        day = path.parent.name
+        self._learn(path.name)
+        self._add(day, _blocks(size))
+        if self.counted:
+            self._keep_budget()
+        else:
+            self._new.add(path.name)
+
+    def find(self, day: str, name: str) -> Iterator[Path]:
+        """Where the picture of the verdict with this id may lie, were it of this day."""
+        folder = self._path / day
+        if not self.counted:
+            yield from folder.glob(f"*-{name}.jpg")
+            return
+        for kind in tuple(self._kinds):
+            yield folder / f"{kind}-{name}.jpg"
+
+    def _keep_budget(self) -> None:
+        # to make a list may show that enough has gone already
+        while self._is_over() and self._list_eldest() and self._is_over():
+            self._delete(self._eldest.popleft())
+
+    def _note(self, day: str, file: os.DirEntry[str]) -> None:
+        with contextlib.suppress(OSError):  # gone meanwhile, or a dangling link: not ours to count
+            self._add(day, _blocks(file.stat().st_size))
+            self._learn(file.name)
+
+    def _add(self, day: str, size: int) -> None:
+        known = self._days.setdefault(day, _Day())
+        known.files += 1
+        known.bytes += size
+        self._files += 1
+        self._bytes += size
+
+    def _learn(self, name: str) -> None:
+        if found := _NAME.fullmatch(name):
+            self._kinds.add(found[1])
+
+    def _is_over(self) -> bool:
+        return self._bytes > self._max_bytes and self._files > 1
+
+    def _delete(self, path: Path) -> None:
+        try:
+            size = _blocks(path.stat().st_size)
+        except FileNotFoundError:
+            return  # somebody was faster; the next list tells how many are left
+        path.unlink(missing_ok=True)
+        day = path.parent.name
+        known = self._days.setdefault(day, _Day())
+        known.files -= 1
+        known.bytes -= size
+        self._files -= 1
+        self._bytes -= size
+        if known.files <= 0:
+            self._leave(day)
+
+    def _list_eldest(self) -> bool:
+        """Whether there is a picture that may be deleted. A list is made once in many pictures:
+        what a day holds is read then, and not at each."""
+        while not self._eldest and self._days:
+            day = min(self._days)
+            folder = self._path / day
+            if sum(1 for _ in _pictures(folder)) != self._days[day].files:
+                self._count_again(day)  # somebody deleted some, or brought some
+            names = (file.name for file in _pictures(folder))
+            first = heapq.nsmallest(_LIST, names, key=lambda name: name[-_ID:])
+            self._eldest.extend(folder / name for name in first)
+            if not first:
+                self._leave(day)
+        return bool(self._eldest)
+
+    def _leave(self, day: str) -> None:
+        self._forget(day)
+        with contextlib.suppress(OSError):  # something else is in it
+            (self._path / day).rmdir()
+
+    def _count_again(self, day: str) -> None:
+        self._forget(day)
+        for file in _pictures(self._path / day):
+            self._note(day, file)
+
+    def _forget(self, day: str) -> None:
+        known = self._days.pop(day, _Day())
+        self._files -= known.files
+        self._bytes -= known.bytes
+
+
+def _blocks(size: int) -> int:
+    """A file takes whole blocks of the disk, also for a few bytes."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _folders(path: Path) -> list[str]:
+    """Names of what is in it, from the eldest day. Empty when it cannot be read."""
+    try:
+        return sorted(folder.name for folder in path.iterdir())
+    except OSError:
+        return []
+
+
+def _pictures(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Those in a folder, one by one; none when it is no folder, or cannot be read."""
+    with contextlib.suppress(OSError), os.scandir(folder) as files:
+        for file in files:
+            if file.name.endswith(".jpg") and file.is_file():
+                yield file
