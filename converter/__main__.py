@@ -5,14 +5,20 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from converter.boxtexts import figures_text
 from converter.contest import Contest
 from converter.convert import Conversion, Request, convert
 from converter.differ import differ
 from converter.gate import Limits
-from converter.options import compare_parser, convert_parser, show_parser
+from converter.options import compare_parser, convert_parser, figures_parser, show_parser
 from converter.pack import check_output, check_place, write_whole
 from converter.source import Said
-from converter.texts import conversion_text, difference_text, model_text, schemes_text
+from converter.texts import (
+    conversion_text,
+    difference_text,
+    model_text,
+    schemes_text,
+)
 from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
 from edge.inspection.modelfile import load_model_file
 
@@ -20,7 +26,8 @@ from edge.inspection.modelfile import load_model_file
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0 done, 1 refused, 2 usage, 70 an internal fault."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = {"show": _show, "compare": _compare}.get(arguments[0] if arguments else "")
+    commands = {"show": _show, "compare": _compare, "figures": _figures}
+    command = commands.get(arguments[0] if arguments else "")
     try:
         return _convert(arguments) if command is None else command(arguments[1:])
     except SystemExit as stop:  # argparse, which has said its sentence
@@ -63,6 +70,8 @@ def _convert(arguments: list[str]) -> int:
         scheme=given.scheme,
         tflite_python=given.tflite_python,
         older_runtime=given.older_runtime,
+        target_ms=given.target_ms,
+        on=given.on,
     )
     report = given.report or request.output.with_suffix(".html")
     check_output(request.output)
@@ -87,6 +96,17 @@ def _report(done: Conversion, path: Path) -> None:
 
 def _show(arguments: list[str]) -> int:
     _say(model_text(load_model_file(show_parser().parse_args(arguments).file)))
+    return EXIT_DONE
+
+
+def _figures(arguments: list[str]) -> int:
+    from trainer.boxes.measure import measure_figures
+
+    output = figures_parser().parse_args(arguments).output
+    check_place(output, "-o")
+    figures = measure_figures(lambda what, _done, _total: _say(f"{what} …"))
+    write_whole(output, figures.as_json().encode())
+    _say(figures_text(figures, output))
     return EXIT_DONE
 
 

@@ -10,6 +10,7 @@ from converter.exam import LEARNING, Exam, Progress
 from converter.fitting import Seen, fitted
 from converter.gate import Limits, objections
 from converter.layers import layer_errors, refuse_overflow
+from converter.pace import too_slow
 from converter.runtimes import Runner
 from converter.schemes import FLOAT_HEAD, SCHEMES, Made, head_of, make
 from converter.source import Source
@@ -17,6 +18,8 @@ from converter.trial import Trial, judge, run
 from edge.errors import ModelError
 from edge.inspection.preprocess import Pixels
 from edge.terms import Kernels
+from trainer.boxes.bound import Bound
+from trainer.boxes.work import work_of
 from trainer.dataset import Dataset
 from trainer.pictures import load_pictures
 
@@ -48,6 +51,7 @@ class Contestants:
     runners: tuple[Runner, ...]
     limits: Limits
     progress: Progress
+    bound: Bound | None = None
 
     def hold(self, schemes: Sequence[str] = SCHEMES) -> Contest:
         """Tries `schemes` in the order given.
@@ -109,10 +113,14 @@ class Contestants:
             )
         except ModelError as error:
             return self._impossible(scheme, error, kernels)
-        trial = replace(trial, layers=layers)
+        said = None
+        if self.bound is not None:
+            said = self.bound.estimate(work_of(made.tflite), kernels)
+        trial = replace(trial, layers=layers, said=said)
         verdicts = judge(trial, source, exam, runners[0]) if full else None
         trial = replace(trial, verdicts=verdicts)
-        return replace(trial, objections=tuple(objections(trial, self.limits)))
+        slow = filter(None, [too_slow(trial, self.bound)])
+        return replace(trial, objections=(*objections(trial, self.limits), *slow))
 
     def _fitted(self, made: Made, float32: Made, runner: Runner) -> Made:
         """With a head fitted on train pictures; validation says whether it is taken."""

@@ -9,13 +9,17 @@ from converter.calibrate import CALIBRATION_PICTURES, Calibration, choose_calibr
 from converter.contest import Contest, Contestants
 from converter.exam import Exam, Progress, set_exam
 from converter.gate import Limits, check_calibration, refusal, refuse_unlearned
+from converter.pace import refuse_slow
 from converter.pack import check_output, content_version, tools, write_whole
+from converter.parity import Judge, Parity, parity
 from converter.runtimes import find_runners
 from converter.schemes import SCHEMES
 from converter.source import Said, Source, load_source
-from converter.trial import Trial, Verdicts
+from converter.trial import Scores, Trial, Verdicts
 from edge.errors import DatasetError, MissingPartError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
+from edge.inspection.preprocess import Pixels
+from trainer.boxes.bound import Bound, bound_of
 from trainer.dataset import Dataset, load_recorded
 from trainer.pictures import load_pictures
 from trainer.thresholds import NOTHING_PASSES
@@ -28,6 +32,7 @@ class Request:
     """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is.
 
     `older_runtime` True: it must be asked; False: no box has it; None: if it is here.
+    `target_ms` is how long an inference may take on the box `on`, as `bound_of` takes them.
     """
 
     model: Path
@@ -40,6 +45,8 @@ class Request:
     scheme: str | None = None
     tflite_python: Path | None = None
     older_runtime: bool | None = None
+    target_ms: float | None = None
+    on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class Conversion:
     verdicts: Verdicts
     source: Source
     exam: Exam
+    parity: Parity
+    bound: Bound | None = None
 
 
 def convert(
@@ -71,8 +80,11 @@ def convert(
     """
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
+    bound = bound_of(request.target_ms, request.on, say)
     source = load_source(request.model, request.said)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
+    if bound is not None:
+        say(refuse_slow(source, bound))
     dataset = open_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
@@ -98,13 +110,26 @@ def convert(
         runners,
         request.limits,
         progress,
+        bound,
     ).hold(SCHEMES if request.scheme is None else (request.scheme,))
     table(contest)
     taken = contest.taken
     if taken is None or taken.made is None or taken.verdicts is None or taken.thresholds is None:
-        raise refusal(source.file, contest.trials)
+        raise refusal(source.file, contest.trials, bound)
 
     verdicts = taken.verdicts
+    at = taken.thresholds if verdicts.converted.learned else NOTHING_PASSES
+    runner, tflite = runners[0].with_kernels(taken.kernels), taken.made.tflite
+
+    def scores(pictures: Pixels) -> Scores:
+        return exam.recipe.of_rows(runner.rows(tflite, pictures, source.file)[0])
+
+    ways = parity(
+        Judge(source.input, at, scores),
+        exam.test.samples,
+        verdicts.golden_files,
+        lambda done, total: progress("judging JPEGs at reduced scale", done, total),
+    )
     spec = InspectionSpec(
         name=source.spec.name,
         version=request.model_version or content_version(taken.made.tflite),
@@ -112,9 +137,11 @@ def convert(
         input=source.input,
         output=source.converted_output,
         kernels=taken.kernels,
-        thresholds=taken.thresholds if verdicts.converted.learned else NOTHING_PASSES,
+        decoding=ways.decoding,
+        thresholds=at,
         metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(contest, taken, verdicts, len(samples)),
+        quantisation=_quantisation(contest, taken, verdicts, len(samples))
+        | {"parity": ways.as_json()},
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tools(),
         golden=verdicts.golden,
@@ -123,7 +150,17 @@ def convert(
     content = pack_model_file(taken.made.tflite, source.spec.labels, spec, files)
     write_whole(request.output, content)
     return Conversion(
-        request.output, len(content), spec, len(samples), contest, taken, verdicts, source, exam
+        request.output,
+        len(content),
+        spec,
+        len(samples),
+        contest,
+        taken,
+        verdicts,
+        source,
+        exam,
+        ways,
+        bound,
     )
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from converter.calibrate import Calibration
+from converter.pace import fitting_instead
 from converter.trial import Trial
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
+from trainer.boxes.bound import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +122,17 @@ def check_calibration(
         )
 
 
-def refusal(name: str, trials: Sequence[Trial]) -> RefusedError:
+def refusal(name: str, trials: Sequence[Trial], bound: Bound | None = None) -> RefusedError:
     """The numbers against each trial, in one sentence: for when none may pass."""
+    mend = fitting_instead(trials, bound) or (
+        "check that the data set is the one it was trained on and that labels and --scaling are "
+        "right"
+    )
     reasons = [f"{trial.label}: {', '.join(trial.objections)}" for trial in trials]
     shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
     if len(trials) > 1 and shared == set(trials[0].objections):
         reasons = [f"any scheme: {', '.join(trials[0].objections)}"]
-    return RefusedError(
-        f"{name}: refused, nothing was written: {'; '.join(reasons)}; check that the data set is "
-        "the one it was trained on and that labels and --scaling are right"
-    )
+    return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {mend}")
 
 
 def refuse_unlearned(name: str, metrics: dict[str, Any], limits: Limits) -> None:

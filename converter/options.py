@@ -9,6 +9,7 @@ from converter.gate import Limits
 from converter.runtimes import VARIABLE
 from converter.scaling import SCALINGS
 from converter.schemes import SCHEMES
+from trainer.boxes.bound import add_box
 
 
 def convert_parser() -> argparse.ArgumentParser:
@@ -18,7 +19,8 @@ def convert_parser() -> argparse.ArgumentParser:
         description="Turns a trained Keras model into the one file that a box judges with, "
         "and refuses when it would judge differently.",
         epilog="edge-convert show FILE prints what a model file says of itself; edge-convert "
-        "compare A B --data DIR shows which pictures two models judge differently.",
+        "compare A B --data DIR shows which pictures two models judge differently; edge-convert "
+        "figures -o FILE measures the box that it runs on, for --on FILE.",
     )
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="a .keras or .h5 file, or a SavedModel's folder")
@@ -51,6 +53,7 @@ def convert_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the file although the model tells nothing apart; nothing passes with it",
     )
+    add_box(parser)
     _add_runtimes(parser)
     _add_others(parser)
     return parser
@@ -122,6 +125,17 @@ def show_parser() -> argparse.ArgumentParser:
         prog="edge-convert show", description="Prints what a model file says of itself."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
+    return parser
+
+
+def figures_parser() -> argparse.ArgumentParser:
+    """The parser of `figures`."""
+    parser = argparse.ArgumentParser(
+        prog="edge-convert figures",
+        description="Times small operators on the machine that it runs on, some seconds, and "
+        "writes what each kind costs: what --on FILE estimates by. Needs no TensorFlow.",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json")
     return parser
 
 

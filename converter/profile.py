@@ -18,11 +18,15 @@ WARM, TIMED = 3, 15
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """An operator, the layer it belongs to, and its median milliseconds alone, one thread."""
+    """An operator, the layer it belongs to, and its median milliseconds alone, one thread.
+
+    `output` is the name of the tensor that it makes.
+    """
 
     operator: str
     layer: str
     milliseconds: float
+    output: str = ""
 
 
 def operator_times(tflite: bytes, frozen: Frozen) -> tuple[Timed, ...]:
@@ -42,7 +46,7 @@ def operator_times(tflite: bytes, frozen: Frozen) -> tuple[Timed, ...]:
             continue  # it unpacks a constant, once, when the model is loaded
         layer = frozen.layer_of(name)
         taken = _milliseconds(write_model(alone))
-        found.append(Timed(operator_name(schema, code), layer, taken))
+        found.append(Timed(operator_name(schema, code), layer, taken, name))
     return tuple(found)
 
 

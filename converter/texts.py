@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from converter.boxtexts import pace_lines, parity_text
 from converter.contest import Contest
 from converter.convert import Conversion
 from converter.differ import Difference
 from converter.trial import Trial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
+from trainer.boxes.estimate import ms
 from trainer.painted import NOTE
 
 SCHEME_WORDS = {
@@ -36,6 +38,7 @@ def conversion_text(done: Conversion) -> str:
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
         f"{made}, {scheme}, {done.taken.ran[0].milliseconds:.2f} ms a picture here",
+        *pace_lines(done),
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
@@ -47,6 +50,7 @@ def conversion_text(done: Conversion) -> str:
         "",
         f"gate passed: {moved}",
         f"thresholds: fail from {at.reject_at:.4f}, review from {at.review_from:.4f}",
+        f"JPEGs at reduced scale: {parity_text(spec.quantisation['parity'])}",
         f"{len(spec.golden)} golden pictures inside; {_checked_with(spec.quantisation)}",
         "",
         "next: set model.path in config.yaml to this file and run: edge-inspect check",
@@ -57,20 +61,40 @@ def conversion_text(done: Conversion) -> str:
 HEADINGS = (
     "scheme", "", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer"
 )  # fmt: skip
+_MS = HEADINGS.index("ms")
+
+
+def headings(contest: Contest) -> list[str]:
+    """HEADINGS, with the estimated milliseconds on the box where one was named."""
+    found = list(HEADINGS)
+    if any(trial.said is not None for trial in contest.trials):
+        found.insert(_MS + 1, "on the box")
+    return found
 
 
 def scheme_rows(contest: Contest) -> list[list[str]]:
-    """A row of words a scheme, under HEADINGS, in the order of preference."""
-    return [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
+    """A row of words a scheme, under `headings`, in the order of preference."""
+    rows = [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
+    if len(headings(contest)) > len(HEADINGS):
+        for row, trial in zip(rows, contest.trials):
+            row.insert(_MS + 1, _on_the_box(trial))
+    return rows
+
+
+def _on_the_box(trial: Trial) -> str:
+    if trial.said is None:
+        return "–"
+    return f"{'≥ ' if trial.said.unknown else ''}{ms(trial.said.milliseconds)}"
 
 
 def schemes_text(contest: Contest) -> str:
     """The schemes' table, and below it why those that may not pass may not."""
-    rows = [list(HEADINGS), *scheme_rows(contest)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    rows = [headings(contest), *scheme_rows(contest)]
+    count = len(rows[0])
+    widths = [max(len(row[at]) for row in rows) for at in range(count)]
     lines = [
         "  ".join(
-            cell.ljust(width) if at in (0, 1, 9) else cell.rjust(width)
+            cell.ljust(width) if at in (0, 1, count - 1) else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()
         for row in rows
@@ -130,6 +154,7 @@ def model_text(file: ModelFile) -> str:
         _line("", f"chosen {spec.thresholds.chosen}"),
         *_metrics(spec.metrics),
         *_quantisation(spec.quantisation),
+        _line("JPEGs", _decoding(spec)),
         *([_line("painted", NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
@@ -240,6 +265,14 @@ def difference_text(found: Difference) -> str:
     if found.sheet is not None:
         lines.append(f"contact sheet: {found.sheet}")
     return "\n".join(lines)
+
+
+def _decoding(spec: InspectionSpec) -> str:
+    way = "at the scale that the model needs" if spec.decoding == "reduced" else "whole"
+    try:
+        return f"decoded {way}; reduced scale is {parity_text(spec.quantisation['parity'])}"
+    except (KeyError, TypeError, ValueError):
+        return f"decoded {way}"
 
 
 def _oldest(quantisation: dict[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from edge.inspection.modelfile import GoldenPicture
 from edge.inspection.preprocess import preprocess
 from edge.picture import decode_picture
 from edge.terms import Kernels
+from trainer.boxes.estimate import Estimate
 from trainer.metrics import Evaluation, evaluate
 
 Scores = NDArray[np.float64]
@@ -59,7 +60,8 @@ class Trial:
     """What was found out about one scheme, run with one sort of kernels.
 
     `made` is None where it could not be made, and `objections` say why then; else they are the
-    gate's. `verdicts` is None for one that was only looked at, on few pictures.
+    gate's. `verdicts` is None for one that was only looked at, on few pictures. `said` is what it
+    takes on the box that was named, None where none was.
     """
 
     scheme: str
@@ -72,6 +74,7 @@ class Trial:
     scores: Scores | None = None
     verdicts: Verdicts | None = None
     kernels: Kernels = "quickest"
+    said: Estimate | None = None
 
     @property
     def label(self) -> str:

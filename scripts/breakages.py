@@ -273,15 +273,15 @@ BREAKAGES = [
     Breakage(
         "a torn picture in shared memory is taken",
         "edge/capture/ring.py",
-        "if head != (number, size) or tail != (number,):",
+        "if head != (number, whole) or tail != (number,):",
         "if head[0] > 1 << 62:",
         "tests/edge/capture/test_ring.py",
     ),
     Breakage(
         "a slot is lent while its picture is looked at",
         "edge/capture/ring.py",
-        "return np.asarray(_Picture(self, slot))",
-        "return np.asarray(_Picture(self, slot)) if not self.give_back(slot) else None",
+        "return np.asarray(_Picture(self, slot, shape)), encoded",
+        "return (np.asarray(_Picture(self, slot, shape)), encoded, self.give_back(slot))[:2]",
         "tests/edge/capture/test_process.py tests/edge/capture/test_ring.py",
     ),
     Breakage(

@@ -63,6 +63,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
 
 
 def _train_parser() -> argparse.ArgumentParser:
+    from trainer.boxes.bound import add_box
     from trainer.options import add_training
     from trainer.wishes import add_wishes
 
@@ -91,6 +92,7 @@ def _train_parser() -> argparse.ArgumentParser:
         "--allow-leaks", action="store_true", help="train although parts stand on both sides"
     )
     add_wishes(parser)
+    add_box(parser)
     return parser
 
 

@@ -75,6 +75,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends with a usage error where an option belongs to one network and none was named."""
+    if args.on is not None and args.target_ms is None:
+        parser.error("--on says on which box; say with --target-ms how long it may take there")
     if args.network != "auto":
         return
     for name in ("epochs", "batch", "side", "colour", "frozen"):
@@ -91,10 +93,12 @@ def order_of(args: argparse.Namespace) -> Order:
     With auto only the seed, the view, the region and the variations of the pictures are for all.
     """
     auto = args.network == "auto"
+    pace = None if args.target_ms is None else (args.target_ms, args.on)
     if args.network == "one-class":
         from trainer.oneclass import one_class_recipe
 
-        return Order(one_class_recipe(args.seed, args.side, args.region, args.view), one_class=True)
+        recipe = one_class_recipe(args.seed, args.side, args.region, args.view)
+        return Order(recipe, one_class=True, pace=pace)
     from_hub = args.network.startswith(HUB)
     recipe = usual("pretrained" if from_hub or auto else args.network)
     recipe = recipe.changed(
@@ -109,7 +113,7 @@ def order_of(args: argparse.Namespace) -> Order:
         tune=False if args.frozen else None,
         variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
     )
-    return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline)
+    return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline, pace=pace)
 
 
 def _minutes(text: str) -> float:

@@ -97,7 +97,8 @@ class Order:
     """What to train: one recipe, or with `auto` those that suit, within `minutes`.
 
     With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
-    nothing is learned from defects.
+    nothing is learned from defects. `pace` is how many milliseconds an inference may take and on
+    which box, as `bound_of` takes them.
     """
 
     recipe: Recipe
@@ -105,3 +106,4 @@ class Order:
     minutes: float = 20.0
     baseline: bool = False
     one_class: bool = False
+    pace: tuple[float, str | None] | None = None

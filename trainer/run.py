@@ -14,6 +14,7 @@ from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from trainer.audit.command import audit_training
+from trainer.boxes.choice import Pace, pace_of
 from trainer.claims import check_provable
 from trainer.contest import as_table, candidates, plan, plan_as_json, plan_from_json, recommend
 from trainer.dataset import PARTS, Dataset, load_dataset
@@ -79,10 +80,11 @@ def train(
         build_network(order.recipe.network, len(data.labels), wanted)
     with Display() as display:
         display.say(describe(data))
+        pace = pace_of(order, len(data.labels), display.say)
         audited = audit_training(data, allow_leaks, display)
         data = data.without(audited.get("set_aside", ()))
         work = Work(data, data.fingerprint(), unfinished)
-        trials = _trials(order, work, wish, display)
+        trials = _trials(order, work, wish, display, pace)
         taken, why = recommend(trials)
         if order.auto:
             display.say(f"{as_table(trials)}\nrecommended    {why}")
@@ -101,7 +103,9 @@ def train(
     return judged
 
 
-def _trials(order: Order, work: Work, wish: Wish, display: Display) -> list[Trial]:
+def _trials(
+    order: Order, work: Work, wish: Wish, display: Display, pace: Pace | None
+) -> list[Trial]:
     if order.one_class:
         version = _version(work.fingerprint, order.recipe)
         return [one_class_trial(work, order.recipe, version, display)]
@@ -114,15 +118,17 @@ def _trials(order: Order, work: Work, wish: Wish, display: Display) -> list[Tria
             wish.max_false_reject or FALSE_REJECT,
             timed=order.auto,
         )
-        for recipe in _recipes(order, work, display)
+        for recipe in _recipes(order, work, display, pace)
     ]
 
 
-def _recipes(order: Order, work: Work, display: Display) -> tuple[Recipe, ...]:
+def _recipes(order: Order, work: Work, display: Display, pace: Pace | None) -> tuple[Recipe, ...]:
     if not order.auto:
         return (order.recipe,)
     pictures, classes = len(work.data.of("train")), len(work.data.labels)
     wanted = candidates(order.recipe, pictures)
+    if pace is not None:
+        wanted = pace.kept(wanted, display.say)
     kept = work.folder / f"plan-{_version(work.fingerprint, *wanted)}.json"
     if kept.exists():
         made = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)

@@ -1,17 +1,17 @@
 """From a finished conversion to its report."""
 
 import base64
-from collections.abc import Sequence
 from html import escape
 
 import cv2
 import numpy as np
 
+from converter.boxtexts import parity_text
 from converter.compare import flipped
 from converter.convert import Conversion
-from converter.profile import Timed, operator_times
 from converter.report.page import bars, page, table, tiles
-from converter.texts import HEADINGS, SCHEME_WORDS, scheme_rows
+from converter.report.speed import speed
+from converter.texts import SCHEME_WORDS, headings, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
 from trainer.report.page import section, words
@@ -27,7 +27,15 @@ def render(done: Conversion) -> str:
     return page(
         f"{spec.name}, version {spec.version}",
         f"conversion to {done.path.name}, {SCHEME_WORDS[done.taken.scheme]}",
-        [_verdict(done), _schemes(done), _changed(done), _layers(done), _speed(done), _runs(done)],
+        [
+            _verdict(done),
+            _schemes(done),
+            _changed(done),
+            _layers(done),
+            _decoding(done),
+            speed(done),
+            _runs(done),
+        ],
         f"made with {made}",
     )
 
@@ -67,7 +75,7 @@ def _schemes(done: Conversion) -> str:
     ]
     return section(
         "Schemes side by side",
-        table(HEADINGS, scheme_rows(contest), contest.trials.index(done.taken)),
+        table(headings(contest), scheme_rows(contest), contest.trials.index(done.taken)),
         words(
             "The first that passes the gate is taken; those after it are looked at on fewer "
             "pictures. Loss is of AUROC against float32 on the same pictures; flips are verdicts "
@@ -133,28 +141,30 @@ def _layers(done: Conversion) -> str:
     )
 
 
-def _speed(done: Conversion) -> str:
-    assert done.taken.made is not None
-    times = operator_times(done.taken.made.tflite, done.source.frozen)
-    by_layer = _by_layer(times)
+def _decoding(done: Conversion) -> str:
+    found = done.parity
+    rows = [
+        ["test pictures", f"{found.pictures}"],
+        ["large enough to be reduced", f"{found.concerned}"],
+        ["of these made into JPEGs", f"{found.encoded}"],
+        ["verdicts that change", f"{len(found.flips)}"],
+        ["largest change of a score", f"{found.largest_change:.4f}"],
+        ["mean change of a score", f"{found.mean_change:.5f}"],
+        ["golden pictures large enough", f"{found.golden_concerned}"],
+        ["golden pictures that change", ", ".join(found.golden_flips) or "0"],
+    ]
     return section(
-        "Speed by layer",
-        bars(
-            "speed by layer",
-            [(name, taken, f"{taken:.3f} ms") for name, taken in by_layer],
-            "Each operator run alone on this machine, one thread, and added up by layer. Together "
-            f"{sum(t.milliseconds for t in times):.2f} ms; the whole model takes "
-            f"{done.taken.ran[0].milliseconds:.2f} ms, because the runtime saves the ways between.",
+        "JPEGs decoded at reduced scale",
+        words(f"{parity_text(found.as_json())}."),
+        table(["each JPEG judged whole and reduced", ""], rows),
+        words(f"Changed: {', '.join(found.flips)}.", "hint") if found.flips else "",
+        words(
+            "A box decodes a JPEG at half, a quarter or an eighth of its size, where the model "
+            "needs no more, only when the file allows it: at most 0.5 % of the verdicts may "
+            "change, and no golden picture's.",
+            "hint",
         ),
     )
-
-
-def _by_layer(times: Sequence[Timed]) -> list[tuple[str, float]]:
-    found: dict[str, float] = {}
-    for timed in times:
-        name = f"{timed.layer} ({timed.operator.lower()})"
-        found[name] = found.get(name, 0.0) + timed.milliseconds
-    return list(found.items())
 
 
 def _runs(done: Conversion) -> str:

@@ -39,6 +39,7 @@ svg{display:block;width:100%;height:auto}
 svg text{font-family:inherit;font-size:11px;fill:var(--ink)}
 svg text.soft{fill:var(--soft)}
 svg rect{fill:var(--bar)}
+svg.inline{height:6px;min-width:90px;margin-top:2px;background:var(--back)}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:12px}
 .card{border:1px solid var(--rule);border-radius:6px;padding:8px;break-inside:avoid;min-width:0}
 .card.flip{border-color:var(--no);border-width:2px}
@@ -82,6 +83,30 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None
         for at, row in enumerate(rows)
     )
     whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{whole}</div>'
+
+
+def bar_table(
+    head: Sequence[str], rows: Sequence[Sequence[tuple[str, float]]], bars: Sequence[int]
+) -> str:
+    """A table whose cells are HTML with a length; in the columns `bars` the length is drawn too,
+    each column from 0 to its longest."""
+    longest = {at: max((row[at][1] for row in rows), default=0.0) or 1.0 for at in bars}
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = []
+    for row in rows:
+        cells = [f"<th>{row[0][0]}</th>"]
+        for at, (text, length) in enumerate(row[1:], 1):
+            drawn = ""
+            if at in longest:
+                wide = 100 * length / longest[at]
+                drawn = (
+                    '<svg class="inline" viewBox="0 0 100 10" preserveAspectRatio="none" '
+                    f'aria-hidden="true"><rect width="{wide:.1f}" height="10"/></svg>'
+                )
+            cells.append(f"<td>{text}{drawn}</td>")
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    whole = f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f'<div class="scroll">{whole}</div>'
 
 

@@ -56,7 +56,7 @@ def test_it_says_what_the_gate_saw(text: str, conversion: Conversion) -> None:
         assert heading in text
     assert all(ran.runtime in text for ran in conversion.taken.ran)
     assert text.count('aria-label="error by layer"') == 1
-    assert "shapes (conv_2d)" in text
+    assert re.search(r"<th>shapes</th><td>conv_2d</td>", text)
     assert f"{conversion.spec.thresholds.reject_at:.4f}" in text
 
 
