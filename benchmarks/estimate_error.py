@@ -24,11 +24,15 @@ from trainer.boxes.figures import Figures, find_figures
 from trainer.boxes.measure import measure_figures, quickest
 from trainer.boxes.work import work_of
 from trainer.networks import NETWORKS, input_of
-from trainer.networks.pretrained import untrained_lite0
 from trainer.trained import TrainedSpec, save_trained
 
 SCHEMES = (FLOAT_HEAD, "float32")
-SIDES = {"baseline": (64, 128), "compact": (64, 128, 224), "pretrained": (96, 128, 192, 224)}
+SIDES = {
+    "baseline": (64, 128),
+    "compact": (64, 128, 224),
+    "pretrained": (96, 128, 192, 224),
+    "pretrained-small": (64, 96),
+}
 OTHERS = (128, 192)  # for a network that is not in SIDES
 KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
 ROUNDS = 8
@@ -38,7 +42,6 @@ def networks() -> Iterator[tuple[str, str, bytes]]:
     """Name with size, scheme, and the converted file of each."""
     rng = np.random.default_rng(0)
     for name, network in NETWORKS.items():
-        build = untrained_lite0 if name == "pretrained" else network.build
         for side in SIDES.get(name, OTHERS):
             spec = input_of(name, side)
             said = TrainedSpec(
@@ -51,7 +54,7 @@ def networks() -> Iterator[tuple[str, str, bytes]]:
             )
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "m.keras"
-                save_trained(build(spec, 2), said, path)
+                save_trained(network.untrained(spec, 2), said, path)
                 frozen = load_source(path, Said()).frozen
             noise = rng.integers(0, 256, (8, *spec.shape)).astype(np.uint8)
             for scheme in SCHEMES:

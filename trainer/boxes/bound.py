@@ -12,7 +12,7 @@ from trainer.boxes.work import Work
 THIS = "this"
 SIDES = (64, 96, 128, 160, 192, 224)  # pixels, of those that edge-train --side takes
 # From the one that finds most to the one that finds least: docs/training.md.
-ORDER = ("pretrained", "compact", "baseline")
+ORDER = ("pretrained", "compact", "pretrained-small", "baseline")
 
 Say = Callable[[str], None]
 
@@ -90,14 +90,12 @@ def offers(bound: Bound, classes: int = 2) -> tuple[Offer, ...]:
     """
     from trainer.boxes.layers import network_work
     from trainer.networks import NETWORKS, input_of
-    from trainer.networks.pretrained import untrained_lite0
 
     known = [name for name in ORDER if name in NETWORKS]
     found = []
     for name in (*known, *(other for other in NETWORKS if other not in ORDER)):
-        build = untrained_lite0 if name == "pretrained" else NETWORKS[name].build
         for side in reversed(SIDES):
-            works = network_work(build(input_of(name, side), classes))
+            works = network_work(NETWORKS[name].untrained(input_of(name, side), classes))
             found.append(Offer(name, side, bound.estimate(works)))
     return tuple(found)
 
