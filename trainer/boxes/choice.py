@@ -18,8 +18,7 @@ from trainer.boxes.bound import (
 from trainer.boxes.layers import network_work
 from trainer.boxes.work import Work
 from trainer.inputs import input_for
-from trainer.networks import build_network
-from trainer.networks.pretrained import untrained_lite0
+from trainer.networks import network
 from trainer.oneclass import NETWORK as ONE_CLASS
 from trainer.recipe import Order, Recipe, usual
 
@@ -50,7 +49,7 @@ class Pace:
         say(f"{best.network} at {best.side} pixels fits, and is tried instead")
         changed = usual(best.network).changed(
             side=best.side,
-            tune=first.tune if best.network == "pretrained" else None,
+            tune=first.tune if network(best.network).learned else None,
             seed=first.seed,
             view=first.view,
             region=first.region,
@@ -93,9 +92,8 @@ def _title(recipe: Recipe) -> str:
 
 def _work(recipe: Recipe, classes: int) -> tuple[Work, ...]:
     name, spec = _like(recipe)
-    if name == "pretrained":  # its weights do not matter here, and may not even be installed
-        return network_work(untrained_lite0(spec, classes))
-    return network_work(build_network(name, classes, spec))
+    # the weights do not matter here, and may not even be installed
+    return network_work(network(name).untrained(spec, classes))
 
 
 def _like(recipe: Recipe) -> tuple[str, InputSpec]:
