@@ -61,9 +61,9 @@ class ReplayCamera:
 
 
 def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[Look]:
+    named = [(path, item_name(path.relative_to(root).as_posix())) for path in pictures]
     for _ in range(loop):
-        for path in pictures:
-            item = item_name(path.relative_to(root).as_posix())
+        for path, item in named:
             try:
                 yield Look(None, item, encoded=open_picture(path))
             except PictureError as error:

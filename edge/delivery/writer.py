@@ -1,8 +1,9 @@
 """The thread that writes the outbox: gathers what came while the last commit ran, and commits it
 as one, so that a slow disk costs neither a frame nor a write a verdict.
 
-`strict`: a verdict may be sent when it is on disk. `balanced`: at once, and it is on disk a little
-later unless the broker has it by then. While the disk refuses both go on from memory, bounded.
+`strict`: a verdict may be sent when it is on disk; while there are many they are written together
+(pace.py). `balanced`: at once, and it is on disk a little later unless the broker has it by then.
+While the disk refuses both go on from memory, bounded.
 """
 
 import logging
@@ -17,6 +18,7 @@ from edge.delivery.inbox import BEAT_S
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outboxfile import OutboxError
+from edge.delivery.pace import Pace
 from edge.delivery.row import Row
 from edge.delivery.stats import CAUSES, Cause, OutboxStats
 from edge.delivery.store import Store
@@ -50,7 +52,7 @@ class OutboxWriter:
         """Both may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
         or acknowledged) and their numbers, and `on_stored` when there is something to send."""
         self._store, self._environment = store, environment
-        self._window_s = window_s if durability == "balanced" else 0.0
+        self._pace = Pace(window_s if durability == "balanced" else 0.0)
         self._hidden = durability == "strict"  # what is not on disk is not shown
         self.on_stored: Callable[[], None] = lambda: None
         self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
@@ -88,15 +90,17 @@ class OutboxWriter:
                 self._changed.wait(1.0)
             number, self._next = self._next, self._next + 1
             body = stored_body(verdict, number)
+            now = self._environment.tick()
+            due = self._pace.due(now)
             row = Row(number, self._store.clock(), body)
-            self._held.add(HeldVerdict(row, verdict, self._environment.tick() + self._window_s))
+            self._held.add(HeldVerdict(row, verdict, due))
             while (len(self._held) > _HELD or self._held.bytes > _HELD_BYTES) and not self._writing:
                 self.waiting.done(self._held.drop_first().row.seq)
                 self._dropped["memory"] += 1
             shown = not self._hidden or bool(self.fault)
             if shown:
                 self._show([row])
-            if len(self._held) == 1 or self._hidden:
+            if len(self._held) == 1 or due <= now:
                 self._changed.notify_all()
         if shown:
             self.on_stored()
@@ -189,8 +193,7 @@ class OutboxWriter:
         return bool(now.accepted) and self._environment.tick() - self._first_ack >= _ACK_DELAY_S
 
     def _write_is_due(self) -> bool:
-        due = self._held.due
-        if due is None:
+        if (due := self._held.due) is None:
             return False
         return bool(self.fault or self._pending.parked) or due <= self._environment.tick()
 

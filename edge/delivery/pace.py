@@ -1,0 +1,33 @@
+"""When a verdict is written: at once while they are few, together with others while they are many.
+
+A commit costs the processor as much as writing several verdicts, and wakes two more threads. Where
+verdicts follow each other within milliseconds, waiting for a few of them is cheaper for everybody,
+and late for nobody: such a line has no machine that waits for one of them.
+"""
+
+from collections import deque
+
+_SEVERAL, _WITHIN_S = 16, 0.16  # so many within so long are many: a hundred a second
+GATHER_S = 0.02  # for so long they are gathered then
+
+
+class Pace:
+    """Not safe between threads."""
+
+    def __init__(self, window_s: float) -> None:
+        """`window_s`: for how long a verdict may wait for its acknowledgement instead of the disk
+        anyway; 0: not at all."""
+        self._window_s = window_s
+        self._came: deque[float] = deque(maxlen=_SEVERAL)
+        self._together = 0.0
+
+    def due(self, now: float) -> float:
+        """When a verdict that comes now is to be written; both in monotonic seconds."""
+        if self._window_s:
+            return now + self._window_s
+        self._came.append(now)
+        if len(self._came) < _SEVERAL or now - self._came[0] > _WITHIN_S:
+            return now
+        if self._together < now:
+            self._together = now + GATHER_S
+        return self._together

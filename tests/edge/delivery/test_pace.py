@@ -1,0 +1,59 @@
+"""Verdicts are written at once while they are few, and together while they are many."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.delivery.pace import GATHER_S, Pace
+
+
+def dues(pace: Pace, apart_s: float, count: int, start: float = 1000.0) -> list[float]:
+    """How long each of so many verdicts may wait that come so far apart, seconds."""
+    return [pace.due(now) - now for now in (start + apart_s * n for n in range(count))]
+
+
+def test_ten_a_second_never_wait() -> None:
+    """A line that makes something of each verdict gets it as soon as the disk has it."""
+    assert set(dues(Pace(0.0), 0.1, 1000)) == {0.0}
+    assert set(dues(Pace(0.0), 1 / 60, 1000)) == {0.0}
+
+
+def test_a_few_at_once_do_not_wait() -> None:
+    """The cameras of one part, or a burst after a pause: fewer than sixteen."""
+    pace = Pace(0.0)
+    for burst in range(5):
+        assert set(dues(pace, 0.0001, 8, 1000.0 + burst)) == {0.0}
+
+
+def test_many_are_written_together() -> None:
+    """At 250 a second five or six share a commit, and none waits longer than the gathering."""
+    pace = Pace(0.0)
+    at = [1000.0 + 0.004 * n for n in range(500)]
+    due = [pace.due(now) for now in at][16:]
+    assert len(set(due)) < len(due) / 5
+    assert all(0 <= when - now <= GATHER_S for now, when in zip(at[16:], due))
+    assert due == sorted(due)
+
+
+def test_when_they_are_few_again_none_waits() -> None:
+    """The sixteenth of a slow line is written at once, whatever was before."""
+    pace = Pace(0.0)
+    dues(pace, 0.001, 200)
+    assert set(dues(pace, 0.1, 100, 2000.0)[2:]) == {0.0}
+
+
+def test_a_window_is_as_long_as_it_is() -> None:
+    """`balanced`: each waits for its acknowledgement as long as it may, few or many."""
+    assert all(abs(one - 0.5) < 1e-9 for one in dues(Pace(0.5), 0.001, 100))
+
+
+@given(st.lists(st.floats(0, 0.05), min_size=1, max_size=300))
+def test_no_order_of_events_makes_one_wait_long_or_overtake(gaps: list[float]) -> None:
+    """However they come: due is never before now, never later than the gathering, and never
+    earlier than that of the one before."""
+    pace, now, before = Pace(0.0), 1000.0, 0.0
+    for gap in gaps:
+        now += gap
+        due = pace.due(now)
+        assert now <= due <= now + GATHER_S
+        assert due >= before or before <= now
+        before = due
