@@ -1,8 +1,8 @@
 """The first hand-over: from cameras to inspection, one frame a camera, newest wins.
 
 Live cameras `offer`: a frame that nobody took is replaced, and counted. Sources that bring items
-`put`: they wait until the one before is taken, so nothing is replaced. Of a camera with a trigger
-only the frames of its parts are kept; each of them is handed over, none is replaced.
+`put`: they wait while a few of theirs are not taken yet, so nothing is replaced. Of a camera with a
+trigger only the frames of its parts are kept; each of them is handed over, none is replaced.
 """
 
 import threading
@@ -14,18 +14,21 @@ from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
 
+_ITEMS = 4  # of one source, still encoded: so it is woken once for several, not for each
 _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its item
 
 
 class Mailbox:
-    """One slot a camera, taken in turn so that a fast camera cannot starve a slow one."""
+    """Cameras are taken from in turn, so that a fast one cannot starve a slow one."""
 
-    def __init__(self, trackers: Mapping[str, Tracker] | None = None) -> None:
-        """`trackers`: of the cameras that have a trigger, by camera; may change meanwhile."""
+    def __init__(self, trackers: Mapping[str, Tracker] | None = None, items: int = _ITEMS) -> None:
+        """`trackers`: of the cameras that have a trigger, by camera; may change meanwhile. `items`:
+        how many of one source may wait."""
+        self._items = items
         self._trackers = trackers if trackers is not None else {}
         self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
         self._woken = self._parts_turn = False
-        self._slots: dict[str, Frame] = {}
+        self._slots: dict[str, deque[Frame]] = {}  # of a live camera one frame
         self._replaced: dict[str, int] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -41,25 +44,27 @@ class Mailbox:
                 if shots:
                     self._changed.notify_all()
                 return
-            waiting = self._slots.get(frame.camera)
-            if waiting is not None and waiting.fault is not None and frame.fault is None:
+            slot = self._slots.setdefault(frame.camera, deque())
+            if slot:
                 self._count_replaced(frame.camera)
-                return
-            if waiting is not None:
-                self._count_replaced(frame.camera)
-            self._slots[frame.camera] = frame
+                if slot[0].fault is not None and frame.fault is None:
+                    return
+                slot.clear()
+            slot.append(frame)
             self._changed.notify_all()
 
     def put(self, frame: Frame, stop: Stop) -> bool:
-        """Puts an item, waiting for its slot; False when the daemon stops instead."""
+        """Puts an item, waiting for room; False when the daemon stops instead."""
         with self._changed:
-            while frame.camera in self._slots:
+            slot = self._slots.get(frame.camera)
+            while slot is not None and len(slot) >= self._items:
                 if stop.is_set():
                     return False
                 self._changed.wait(_WAKE_S)
+                slot = self._slots.get(frame.camera)
             if stop.is_set():
                 return False
-            self._slots[frame.camera] = frame
+            self._slots.setdefault(frame.camera, deque()).append(frame)
             self._changed.notify_all()
             return True
 
@@ -88,8 +93,13 @@ class Mailbox:
                 return self._shots.popleft()
             if not self._slots:
                 return None
-            frame = self._slots.pop(next(iter(self._slots)))
-            self._changed.notify_all()
+            camera = next(iter(self._slots))
+            slot = self._slots.pop(camera)
+            frame = slot.popleft()
+            if slot:
+                self._slots[camera] = slot  # behind the others
+            if 2 * len(slot) <= self._items:
+                self._changed.notify_all()
             return frame
 
     def close(self) -> None:
@@ -113,7 +123,7 @@ class Mailbox:
     def forget(self, camera: str) -> None:
         """The camera has gone, and with it what was not taken. A live frame counts as replaced."""
         with self._changed:
-            if self._slots.pop(camera, None) is not None:
+            for _ in self._slots.pop(camera, ()):
                 self._count_replaced(camera)
             self._shots = deque(shot for shot in self._shots if shot.part.camera != camera)
             self._changed.notify_all()

@@ -8,7 +8,7 @@ and late for nobody: such a line has no machine that waits for one of them.
 from collections import deque
 
 _SEVERAL, _WITHIN_S = 16, 0.16  # so many within so long are many: a hundred a second
-GATHER_S = 0.02  # for so long they are gathered then
+GATHER_S = 0.04  # for so long they are gathered then
 
 
 class Pace:

@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,8 +80,8 @@ def test_fast_camera_does_not_starve_a_slow_one() -> None:
 
 
 def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> None:
-    """An item waits for its slot; nothing is replaced and the order is kept."""
-    mailbox, stop = Mailbox(), Stop()
+    """An item waits for room; nothing is replaced and the order is kept."""
+    mailbox, stop = Mailbox(items=1), Stop()
     put: list[int] = []
 
     def run() -> None:
@@ -102,8 +103,8 @@ def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> Non
 
 
 def test_put_gives_up_when_the_daemon_stops() -> None:
-    """An item that finds no slot before the stop is not put, and the one before stays."""
-    mailbox, stop = Mailbox(), Stop()
+    """An item that finds no room before the stop is not put, and the one before stays."""
+    mailbox, stop = Mailbox(items=1), Stop()
     assert mailbox.put(frame(1), stop)
     threading.Timer(0.02, stop.set).start()
     assert mailbox.put(frame(2), stop) is False
@@ -162,7 +163,54 @@ def test_every_frame_is_taken_counted_or_waiting(steps: list[str]) -> None:
 
 def test_waiting_put_ends_under_a_turned_clock(clock: Clock) -> None:
     """`put` asks the stop it is given, whatever clock that runs on."""
-    mailbox, patience = Mailbox(), Patience(clock)
+    mailbox, patience = Mailbox(items=1), Patience(clock)
     assert mailbox.put(frame(1), patience)
     patience.set()
     assert mailbox.put(frame(2), patience) is False
+
+
+def test_a_few_items_may_wait_and_sources_are_taken_in_turn() -> None:
+    """Two sources put what there is room for; each is taken from in turn and in its own order."""
+    mailbox, stop = Mailbox(items=3), Stop()
+    for seq in (1, 2, 3):
+        assert mailbox.put(frame(seq, camera="a"), stop)
+    for seq in (1, 2):
+        assert mailbox.put(frame(seq, camera="b"), stop)
+    taken = []
+    while (got := took(mailbox, 0)) is not None:
+        taken.append((got.camera, got.seq))
+    assert taken == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)]
+
+
+def test_a_source_is_woken_for_several_items_at_once(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for room is not woken before half of it is free, and then puts more than one."""
+    mailbox, stop = Mailbox(items=4), Stop()
+    put: list[int] = []
+
+    def run() -> None:
+        for seq in range(1, 9):
+            assert mailbox.put(frame(seq), stop)
+            put.append(seq)
+
+    thread = threading.Thread(target=run, name="putter")
+    thread.start()
+    eventually(lambda: len(put) == 4)
+    woken: list[int] = []
+    wake = mailbox._changed.notify_all
+
+    def noticed() -> None:
+        woken.append(len(put))
+        wake()
+
+    monkeypatch.setattr(mailbox._changed, "notify_all", noticed)
+    assert took(mailbox, 0) is not None
+    assert woken == []
+    assert took(mailbox, 0) is not None
+    assert woken
+    eventually(lambda: len(put) == 6)
+    while len(put) < 8 or mailbox.waiting("top"):
+        took(mailbox, 0.01)
+    thread.join(5)
+    assert put == list(range(1, 9))
