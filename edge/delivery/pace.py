@@ -1,14 +1,14 @@
 """When a verdict is written: at once while they are few, together with others while they are many.
 
 A commit costs the processor as much as writing several verdicts, and wakes two more threads. Where
-verdicts follow each other within milliseconds, waiting for a few of them is cheaper for everybody,
-and late for nobody: such a line has no machine that waits for one of them.
+verdicts follow each other within milliseconds, waiting for a few of them is cheaper for everybody.
 """
 
 from collections import deque
 
 _SEVERAL, _WITHIN_S = 16, 0.16  # so many within so long are many: a hundred a second
-GATHER_S = 0.04  # for so long they are gathered then
+GATHER_S = 0.04  # for so long they are gathered then,
+ITEMS_S = 0.1  # and those on pictures of files for so long: nobody stands at a gate for them
 
 
 class Pace:
@@ -21,13 +21,13 @@ class Pace:
         self._came: deque[float] = deque(maxlen=_SEVERAL)
         self._together = 0.0
 
-    def due(self, now: float) -> float:
-        """When a verdict that comes now is to be written; both in monotonic seconds."""
+    def due(self, now: float, *, item: bool = False) -> float:
+        """When a verdict that comes now is to be written; both in monotonic seconds. `item`: it is
+        on a file's picture. Never before that of the verdict before."""
         if self._window_s:
             return now + self._window_s
         self._came.append(now)
-        if len(self._came) < _SEVERAL or now - self._came[0] > _WITHIN_S:
-            return now
-        if self._together < now:
-            self._together = now + GATHER_S
-        return self._together
+        many = len(self._came) == _SEVERAL and now - self._came[0] <= _WITHIN_S
+        if many and self._together < now:
+            self._together = now + (ITEMS_S if item else GATHER_S)
+        return max(now, self._together)

@@ -79,9 +79,8 @@ class OutboxWriter:
             log.error("%s; verdicts are sent from memory meanwhile", self.fault)
 
     def submit(self, verdict: Verdict) -> None:
-        """Hands a verdict over, and fixes its number. Waits while the disk is slow; while it
-        refuses, the verdict is held in memory and sent from there, and past a bound the oldest
-        held one is dropped and counted."""
+        """Hands a verdict over, and fixes its number. Waits while the disk is slow; while it refuses,
+        the verdict is held in memory and sent from there, past a bound the oldest is dropped."""
         with self._changed:
             most = _QUEUE if self._hidden else _HELD // 2
             while not self.fault and (
@@ -89,9 +88,8 @@ class OutboxWriter:
             ):
                 self._changed.wait(1.0)
             number, self._next = self._next, self._next + 1
-            body = stored_body(verdict, number)
-            now = self._environment.tick()
-            due = self._pace.due(now)
+            body, now = stored_body(verdict, number), self._environment.tick()
+            due = self._pace.due(now, item=verdict.part is not None and verdict.trigger is None)
             row = Row(number, self._store.clock(), body)
             self._held.add(HeldVerdict(row, verdict, due))
             while (len(self._held) > _HELD or self._held.bytes > _HELD_BYTES) and not self._writing:

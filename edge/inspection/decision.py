@@ -54,14 +54,14 @@ def to_probabilities(
     Raises ModelError when they are not finite, or are probabilities that do not sum to about 1.
     """
     values = np.asarray(outputs, np.float64)
-    if not np.isfinite(values).all():
+    if not _finite(values):
         raise ModelError(f"the model's output is not finite ({values.tolist()})")
     if kind == "logits":
         z = values / temperature
-        if not np.isfinite(z).all():
+        if not _finite(z):
             raise ModelError(f"logits {values.tolist()} over temperature {temperature} overflow")
-        e = np.exp(z - z.max(axis=-1, keepdims=True))
-        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+        e = np.exp(z - np.maximum.reduce(z, -1, keepdims=True))
+        return np.asarray(e / np.add.reduce(e, -1, keepdims=True))
     total = values.sum(axis=-1, keepdims=True)
     if (values < -1e-6).any() or (np.abs(total - 1) > 0.05).any():
         raise ModelError(
@@ -73,6 +73,11 @@ def to_probabilities(
     # Against the largest, so that the sum stays above 0 however small the temperature.
     against = np.clip(values / values.max(axis=-1, keepdims=True), 0.0, 1.0) ** (1.0 / temperature)
     return np.asarray(against / against.sum(axis=-1, keepdims=True))
+
+
+def _finite(values: NDArray[np.float64]) -> bool:
+    """Whether all are. A sum is finite only when all its terms are, and is quicker asked for."""
+    return math.isfinite(np.add.reduce(values, None)) or bool(np.isfinite(values).all())
 
 
 def judge(

@@ -124,10 +124,10 @@ class Examiner:
             log.exception("inspection: unexpected fault")
             return Finding(frame, width, height, fault=f"fault in the model ({error!r})")
         done = self._environment.tick()
+        took = {"prepare": (prepared - decoded) * 1000, "inference": (done - prepared) * 1000}
         if frame.pixels is None:
-            self._latencies.add("decode", (decoded - start) * 1000)
-        self._latencies.add("prepare", (prepared - decoded) * 1000)
-        self._latencies.add("inference", (done - prepared) * 1000)
+            took["decode"] = (decoded - start) * 1000
+        self._latencies.note(took)
         return Finding(frame, width, height, judgements, (done - prepared) * 1000)
 
     def _is_too_small(self, frame: Frame) -> bool:

@@ -147,10 +147,10 @@ class Judge:
             found = {worst: found[worst]}
         verdicts = []
         for name, (judgement, at) in found.items():
-            by = round(self.inspector.thresholds.review_from - at.review_from, 9)
-            rule = replace(
-                self._rule(manner, findings, name, part), regions=of_regions, hysteresis=by
-            )
+            rule = self._rule(manner, findings, name, part)
+            if of_regions or at is not self.inspector.thresholds:
+                by = round(self.inspector.thresholds.review_from - at.review_from, 9)
+                rule = replace(rule, regions=of_regions, hysteresis=by)
             verdicts.append(
                 self._verdict(
                     camera, findings, part, region=name, rule=rule, judgement=judgement, at=at
@@ -208,9 +208,10 @@ class Judge:
         captured = shown.frame.captured_tick if shown else part.tick if part else tick
         total_ms = max(0.0, (tick - captured) * 1000)
         since_trigger_ms = None if part is None else max(0.0, (tick - part.tick) * 1000)
-        self.latencies.add("capture_to_verdict", total_ms)
+        took = {"capture_to_verdict": total_ms}
         if since_trigger_ms is not None:
-            self.latencies.add("trigger_to_verdict", since_trigger_ms)
+            took["trigger_to_verdict"] = since_trigger_ms
+        self.latencies.note(took)
         at = at or self.inspector.thresholds
         times = [f.inference_ms for f in findings if f.inference_ms is not None]
         return Verdict(

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,8 +18,16 @@ class Latencies:
 
     def add(self, stage: str, ms: float) -> None:
         """Notes one duration."""
+        self.note({stage: ms})
+
+    def note(self, stages: Mapping[str, float]) -> None:
+        """Notes one duration of each."""
         with self._lock:
-            self._stages.setdefault(stage, deque(maxlen=_KEPT)).append(ms)
+            for stage, ms in stages.items():
+                kept = self._stages.get(stage)
+                if kept is None:
+                    kept = self._stages[stage] = deque(maxlen=_KEPT)
+                kept.append(ms)
 
     def percentiles(self) -> dict[str, dict[str, float]]:
         """`{stage: {p50, p95, p99}}` in milliseconds."""
