@@ -79,7 +79,7 @@ class OutboxWriter:
             log.error("%s; verdicts are sent from memory meanwhile", self.fault)
 
     def submit(self, verdict: Verdict) -> None:
-        """Hands a verdict over, and fixes its number. Waits while the disk is slow. While it refuses
+        """Hands a verdict over, and fixes its number. Waits while the disk is slow. When it refuses
         the verdict is held in memory and sent from there; past a bound the oldest is dropped."""
         with self._changed:
             most = _QUEUE if self._hidden else _HELD // 2
