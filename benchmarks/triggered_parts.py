@@ -81,7 +81,9 @@ def daemon(config: Path, seed: int) -> int:
 
     chance = random.Random(seed)
 
-    def opener(_config: object, environment: Environment, _judged: object) -> Camera:
+    def opener(
+        _config: object, environment: Environment, _judged: object, _reduction: object
+    ) -> Camera:
         return FaultyCamera(chance, environment)
 
     setattr(edge.cameraside, "open_camera", opener)  # noqa: B010  the one part that is not real

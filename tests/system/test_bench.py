@@ -134,6 +134,8 @@ def test_it_cleans_up_when_it_is_ended(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(temporary)},
+        # a suite that runs in the background hands its deafness to Ctrl-C down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  one thread here
     )
     try:
         mine = psutil.Process(bench.pid)
