@@ -3,7 +3,9 @@ publisher and paho to a real broker and back to its PUBACK, in one order of even
 
 The parts are the daemon's own, built as `edge.app` builds them. Where a thread of the daemon would
 wait for another, the other one's `run_once` is called instead: the publisher's inbox is that place.
-So the same instructions are executed in each run, and they can be counted.
+The clock stands still but where frames come and where time is waited for, so that a fast machine
+gathers as many verdicts in a commit as a slow one. So the same instructions are executed in each
+run, and they can be counted.
 """
 
 import os
@@ -35,6 +37,8 @@ Upto = Literal["bare", "judge", "message", "outbox", "broker"]
 UPTO: tuple[Upto, ...] = get_args(Upto)
 _PATIENCE_S = 5.0
 _PUBACK_BYTES = 4  # of a message that somebody has subscribed to
+_PERIOD_S = {True: 0.005, False: 0.1}  # from frame to frame: at full speed, and now and then
+_STEP_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,21 @@ class Course:
     upto: Upto
     together: int = 1
     burden: int = 0
+
+
+class _Clock:
+    """Monotonic seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self._seconds = 1000.0
+
+    def tick(self) -> float:
+        """Seconds."""
+        return self._seconds
+
+    def pass_time(self, seconds: float) -> None:
+        """So many go by."""
+        self._seconds += seconds
 
 
 class _Stepped(Network):
@@ -116,7 +135,8 @@ class FrameWay:
         self._left = 0
         self._leaving = False
         self._network: _Stepped | None = None
-        environment = Environment()
+        self._clock = _Clock()
+        environment = Environment(tick=self._clock.tick)
         self._delivery = DeliverySide(config, "session", environment)
         self._writer, self._publisher = self._delivery.writer, self._delivery.publisher
         self._publisher._inbox = _Meanwhile(environment.tick, self._others)
@@ -156,15 +176,21 @@ class FrameWay:
 
     def _judge_some(self) -> None:
         for _ in range(min(self._left, self._course.together)):
+            self._clock.pass_time(_PERIOD_S[self._course.together > 1])
             look = self._camera.read(self._stop)
             assert look is not None
             self._reader._take(look, waited_s=0.0)  # what its loop does with each look
             self._worker.judging.run_once(self._worker.mailbox.take(0))
             self._left -= 1
 
+    def _commit(self) -> None:
+        while not self._writer._write_is_due():
+            self._clock.pass_time(_STEP_S)
+        self._writer.run_once()
+
     def _commit_and_forget(self) -> None:
         before = self._writer.waiting.newest()
-        self._writer.run_once()
+        self._commit()
         for seq in range(before + 1, self._writer.waiting.newest() + 1):
             self._writer.accept(seq)  # and so the next commit deletes it, as in the daemon
 
@@ -178,7 +204,7 @@ class FrameWay:
                 raise RuntimeError(f"the connection has ended ({end[0]})")
         elif self._left:
             self._judge_some()
-            self._writer.run_once()
+            self._commit()
         else:
             self._leaving = True
             self._publisher.close(10.0, "done")
