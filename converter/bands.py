@@ -2,8 +2,9 @@
 
 Runtimes round an int8 value differently now and then, and behind a sharp head one step of one
 feature can move the score by more than two boxes may differ. So f = relu(Wx + b) is computed as
-the sum of `bands` clipped pieces of its range, each with its own 255 steps. An int8 layer clips
-by itself, so a band is the same layer with another bias; all bands share the one weight tensor.
+the sum of clipped pieces of its range, each with its own 255 steps. An int8 layer clips by itself,
+so a band is the same layer with another bias and another scale; all bands share the one array of
+weights. Most features are small most of the time: each band is twice as wide as the one below it.
 """
 
 import copy
@@ -13,22 +14,23 @@ import numpy as np
 
 from converter.graph import read_model, write_model
 
-# Measured on a solar-cell network: two runtimes differ by 0.0029 in score with 1 band, 0.0011 with
-# 4, 0.0006 with 8, which cost 0.05 ms.
-BANDS = 8
+# Of a feature's range. Each band costs its share of time, and of memory in each interpreter, which
+# packs the weights anew for every layer. How they were chosen: docs/conversion.md.
+WIDTHS = (1, 2, 4)
 _INT32 = 2
 
 
-def with_bands(tflite: bytes, bands: int = BANDS) -> tuple[bytes, int]:
-    """The model with `bands` times as many features, and how many bands it has now.
+def with_bands(tflite: bytes, widths: tuple[int, ...] = WIDTHS) -> tuple[bytes, tuple[float, ...]]:
+    """The model with its features in bands, and what each band counts.
 
     The features come as bands one after the other, (1, bands × features): each feature is the sum
-    of its bands. Unchanged, with 1 band, where the features are no int8 dense layer with ReLU.
+    of its bands, each times what it counts. Unchanged, with one band that counts 1, where the
+    features are no int8 dense layer with ReLU.
     """
     schema, model = read_model(tflite)
     graph = model.subgraphs[0]
     if len(graph.operators) < 2:
-        return tflite, 1
+        return tflite, (1.0,)
     dense, dequantize = graph.operators[-2:]
     code = model.operatorCodes[dense.opcodeIndex]
     if (
@@ -38,8 +40,8 @@ def with_bands(tflite: bytes, bands: int = BANDS) -> tuple[bytes, int]:
         # a band begins at 0, the lowest int8 value: as ReLU leaves it
         or int(graph.tensors[dense.outputs[0]].quantization.zeroPoint[0]) != -128
     ):
-        return tflite, 1
-    fine = _bands(schema, model, dense, bands)
+        return tflite, (1.0,)
+    fine = _bands(schema, model, dense, widths)
 
     join = schema.OperatorT()
     model.operatorCodes.append(schema.OperatorCodeT())
@@ -53,20 +55,24 @@ def with_bands(tflite: bytes, bands: int = BANDS) -> tuple[bytes, int]:
     join.inputs = np.array([op.outputs[0] for op in fine], np.int32)
     whole = copy.deepcopy(graph.tensors[fine[0].outputs[0]])
     whole.name = b"features"
-    whole.shape = np.array([1, whole.shape[1] * bands], np.int32)
+    whole.shape = np.array([1, whole.shape[1] * len(fine)], np.int32)
     graph.tensors.append(whole)
     join.outputs = np.array([len(graph.tensors) - 1], np.int32)
     dequantize.inputs = join.outputs
     graph.tensors[dequantize.outputs[0]].shape = whole.shape
     graph.operators = [*graph.operators[:-2], *fine, join, dequantize]
-    return write_model(model), bands
+    return write_model(model), tuple(width / min(widths) for width in widths)
 
 
-def _bands(schema: Any, model: Any, dense: Any, bands: int) -> list[Any]:
+def _bands(schema: Any, model: Any, dense: Any, widths: tuple[int, ...]) -> list[Any]:
     graph = model.subgraphs[0]
     source, kernel, bias = (int(at) for at in dense.inputs)
     features = graph.tensors[dense.outputs[0]]
-    step = float(features.quantization.scale[0]) / bands
+    name = bytes(features.name)  # by which the layer is found in reports
+    reach = 255 * float(features.quantization.scale[0]) / sum(widths)  # of a width of 1
+    # All bands must have one scale to be joined: that of the narrowest. A wider one is made smaller
+    # by its weights' scale instead.
+    step = reach * min(widths) / 255
     weight_scale = np.asarray(graph.tensors[kernel].quantization.scale, np.float64)
     unit = float(graph.tensors[source].quantization.scale[0]) * weight_scale  # of the accumulator
     count = int(features.shape[1])
@@ -75,25 +81,30 @@ def _bands(schema: Any, model: Any, dense: Any, bands: int) -> list[Any]:
         raw = np.asarray(model.buffers[graph.tensors[bias].buffer].data, np.uint8)
         offset = np.frombuffer(raw.tobytes(), "<i4").astype(np.int64)
     found = []
-    for at in range(bands):
-        shifted = offset - np.rint(at * 255 * step / unit).astype(np.int64)
+    below = 0
+    for at, width in enumerate(widths):
+        shifted = offset - np.rint(below * reach / unit).astype(np.int64)
+        below += width
         data = shifted.clip(-(2**31), 2**31 - 1).astype("<i4").tobytes()
         model.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
+        smaller = min(widths) / width
+        its_kernel = copy.deepcopy(graph.tensors[kernel])
+        its_kernel.name = name + f"/band{at}/kernel".encode()
+        its_kernel.quantization.scale = (weight_scale * smaller).astype(np.float32)
         its_bias = copy.deepcopy(graph.tensors[bias]) if bias >= 0 else schema.TensorT()
-        # under the layer's own name, by which it is found in reports
-        its_bias.name, its_bias.type = bytes(features.name) + f"/band{at}/bias".encode(), _INT32
+        its_bias.name, its_bias.type = name + f"/band{at}/bias".encode(), _INT32
         its_bias.shape = np.array([count], np.int32)
         its_bias.buffer = len(model.buffers) - 1
-        if bias < 0:
-            its_bias.quantization = schema.QuantizationParametersT()
-            its_bias.quantization.scale = unit.astype(np.float32)
-            its_bias.quantization.zeroPoint = np.zeros(len(unit), np.int64)
+        its_bias.quantization = schema.QuantizationParametersT()
+        its_bias.quantization.scale = (unit * smaller).astype(np.float32)
+        its_bias.quantization.zeroPoint = np.zeros(len(unit), np.int64)
         output = copy.deepcopy(features)
-        output.name = bytes(features.name) + f"/band{at}".encode()
+        output.name = name + f"/band{at}".encode()
         output.quantization.scale = np.array([step], np.float32)
-        graph.tensors += [its_bias, output]
+        graph.tensors += [its_kernel, its_bias, output]
         band = copy.deepcopy(dense)
-        band.inputs = np.array([source, kernel, len(graph.tensors) - 2], np.int32)
-        band.outputs = np.array([len(graph.tensors) - 1], np.int32)
+        last = len(graph.tensors)
+        band.inputs = np.array([source, last - 3, last - 2], np.int32)
+        band.outputs = np.array([last - 1], np.int32)
         found.append(band)
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from converter.frozen import Head
 from converter.graph import with_joined_outputs
 from converter.runtimes import Runner
-from converter.schemes import Made, with_head
+from converter.schemes import Made, features_of, with_head
 from edge.errors import ModelError
 
 RESTRAINTS = (10.0, 1.0, 0.1, 0.01, 0.001)
@@ -45,8 +45,7 @@ def fitted(made: Made, head: Head, train: Seen, validation: Seen, runner: Runner
 
     def features(seen: Seen) -> Floats:
         rows, _ = runner.rows(body, seen.pictures, made.scheme)
-        banded = rows.astype(np.float64).reshape(len(rows), made.bands, -1)
-        return np.asarray(banded.sum(axis=1))
+        return features_of(rows.astype(np.float64), made)
 
     x, held_out = features(train), features(validation)
     before = off_by(head.logits(held_out), validation.logits)

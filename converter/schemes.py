@@ -39,13 +39,13 @@ _EDGES = ("QUANTIZE", "DEQUANTIZE", "CAST")  # they change the type, and compute
 class Made:
     """A bare .tflite, without labels: uint8 pixels to float32 logits, (1, n).
 
-    `bands` is how many bands of eight bits its features have: see converter.bands. `body` is the
+    `bands`: what each band of eight bits of its features counts, see converter.bands. `body` is the
     part before the float head, float32 features out, None for schemes without one.
     """
 
     scheme: str
     tflite: bytes
-    bands: int = 1
+    bands: tuple[float, ...] = (1.0,)
     body: bytes | None = None
     fitted: bool = False
 
@@ -54,7 +54,7 @@ class Made:
         inner = [op for op in operators(self.tflite) if op.name not in _EDGES]
         return {
             "scheme": self.scheme,
-            "feature_bands": self.bands,
+            "feature_bands": len(self.bands),
             "fitted_head": self.fitted,
             "int8_operators": _counted(op for op in inner if not op.is_float),
             "float_operators": _counted(op for op in inner if op.is_float),
@@ -88,8 +88,14 @@ def with_head(made: Made, head: Head) -> Made:
     """The same body with another head, which takes its features. Raises ModelError without body."""
     if made.body is None:
         raise ModelError(f"{made.scheme}: has no float head to be changed")
-    tiled = Head(np.tile(head.weights, (made.bands, 1)), head.bias)  # a feature sums its bands
-    return Made(made.scheme, with_float_head(made.body, tiled), made.bands, made.body, True)
+    whole = with_float_head(made.body, _of_bands(head, made.bands))
+    return Made(made.scheme, whole, made.bands, made.body, True)
+
+
+def features_of(rows: NDArray[np.float64], made: Made) -> NDArray[np.float64]:
+    """(pictures, features) from what the body gives, (pictures, bands × features)."""
+    banded = rows.reshape(len(rows), len(made.bands), -1)
+    return np.asarray(np.einsum("pbf,b->pf", banded, made.bands))
 
 
 def head_of(frozen: Frozen) -> Head:
@@ -111,11 +117,15 @@ def _with_head(frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
     body = _convert(FLOAT_HEAD, frozen, frozen.body(), pictures, name)
     _check_int8(body, frozen, name)
     body = with_folded_scaling(body)
-    bands = 1
+    bands: tuple[float, ...] = (1.0,)
     if len(frozen.features) == 1:
         body, bands = with_bands(body)
-    tiled = Head(np.tile(head.weights, (bands, 1)), head.bias)
-    return Made(FLOAT_HEAD, with_float_head(body, tiled), bands, body)
+    return Made(FLOAT_HEAD, with_float_head(body, _of_bands(head, bands)), bands, body)
+
+
+def _of_bands(head: Head, bands: tuple[float, ...]) -> Head:
+    """The head that takes the features' bands one after the other."""
+    return Head(np.concatenate([head.weights * np.float32(one) for one in bands]), head.bias)
 
 
 def _check_int8(tflite: bytes, frozen: Frozen, name: str) -> None:

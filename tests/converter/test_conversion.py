@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converter.bands import BANDS, with_bands
+from converter.bands import WIDTHS, with_bands
 from converter.convert import Conversion, Request, convert
 from converter.graph import input_scale, operators
 from converter.runtimes import find_runners
@@ -32,12 +32,13 @@ def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
     assert names[0] == "QUANTIZE"
     assert names[-2:] == ["DEQUANTIZE", "FULLY_CONNECTED"]
     assert names.count("CONV_2D") == 2
-    assert names.count("FULLY_CONNECTED") == BANDS + 1
+    assert names.count("FULLY_CONNECTED") == len(WIDTHS) + 1
     assert not any(op.is_float for op in found[:-2])
 
 
 def test_the_bands_of_a_feature_add_up_to_it(source: Source, data: Path) -> None:
-    """The sum of its bands is the feature, within a step of int8, on a grid BANDS times finer."""
+    """The sum of its bands is the feature, within a step of int8; where most features are, in the
+    lowest band, the grid is as many times finer as that is narrower than the range."""
     pictures = load_pictures(load_dataset(data).of("train"), source.input)
     without_head = dataclasses.replace(source.frozen, logits=source.frozen.features[0], head=None)
     coarse = make("int8", without_head, pictures, "rust").tflite
@@ -46,12 +47,16 @@ def test_the_bands_of_a_feature_add_up_to_it(source: Source, data: Path) -> None
         np.stack([classify(picture) for picture in pictures])
         for classify in (TFLiteClassifier(coarse, "coarse"), TFLiteClassifier(fine, "fine"))
     ]
-    summed = rows[1].reshape(len(pictures), bands, -1).sum(axis=1)
+    banded = rows[1].reshape(len(pictures), len(bands), -1)
+    summed = np.einsum("pbf,b->pf", banded, bands)
     step = np.unique(rows[0])[1]
-    assert bands == BANDS
+    finest = np.unique(banded)[1]
+    assert bands == tuple(width / WIDTHS[0] for width in WIDTHS)
     assert step > 0
-    assert np.abs(summed - rows[0]).max() < 0.6 * step
-    assert np.unique(np.round(summed / step * bands)).size > 2 * np.unique(rows[0]).size
+    assert finest == pytest.approx(step / sum(WIDTHS))
+    # each rounds by half a step of its own
+    assert np.abs(summed - rows[0]).max() < (0.51 + 0.51 * WIDTHS[-1] / sum(WIDTHS)) * step
+    assert np.unique(np.round(summed / finest)).size > 2 * np.unique(rows[0]).size
     assert len(fine) < len(coarse) + 10_000
 
 
@@ -59,7 +64,7 @@ def test_other_features_keep_one_band(conversion: Conversion) -> None:
     """Where the graph does not end in a dense layer with ReLU it stays as it is."""
     assert conversion.taken.made is not None
     tflite = conversion.taken.made.tflite
-    assert with_bands(tflite) == (tflite, 1)
+    assert with_bands(tflite) == (tflite, (1.0,))
 
 
 def test_the_input_takes_raw_pixels(conversion: Conversion, source: Source) -> None:
