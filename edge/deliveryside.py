@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.link import Event, Link, PahoLink, Protocol_
+from edge.delivery.events import Event, Link, Protocol_
+from edge.delivery.link import PahoLink
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
 from edge.delivery.receipts import Receipts

@@ -11,9 +11,11 @@ from pathlib import Path
 from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
+from edge.delivery.events import Event, Protocol_
 from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.link import Event, LinkError, PahoLink, Protocol_
+from edge.delivery.link import PahoLink
 from edge.delivery.outboxview import OutboxView
+from edge.delivery.troubles import LinkError
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing

@@ -90,8 +90,12 @@ class Link(Protocol):
         ...
 
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
-        """Sends with QoS 1 and returns the `mid` its Answered will carry. Raises LinkError;
-        OversizeError when the broker takes no message of this size."""
+        """Has it sent with QoS 1 at the next `flush`, and returns the `mid` its Answered will
+        carry. Raises LinkError; OversizeError when the broker takes no message of this size."""
+        ...
+
+    def flush(self) -> None:
+        """What was published goes out now."""
         ...
 
     def subscribe(self, pattern: str) -> None:

@@ -1,7 +1,7 @@
 """Where events wait for the publisher's thread, and where that thread waits for them."""
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge.delivery.events import Event
@@ -46,6 +46,18 @@ class Inbox:
         if isinstance(event, Wake):
             self._awake = False
         return event
+
+    def all(self, seconds: float) -> Iterator[Event | Wake]:
+        """The next event, if there is one within so long, and those that wait behind it."""
+        event = self.next(seconds)
+        while event is not None:
+            yield event
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(event, Wake):
+                self._awake = False
 
     def clear(self) -> None:
         """What an earlier connection left behind must not be read as this one's."""

@@ -20,7 +20,6 @@ from edge.delivery.events import (
     Answered,
     Connected,
     Event,
-    Link,
     Lost,
     Protocol_,
     Received,
@@ -41,23 +40,6 @@ from edge.delivery.troubles import (
     why_tls_spoken_to_plainly,
 )
 from edge.mqttconfig import MqttConfig
-
-__all__ = [
-    "About",
-    "Answered",
-    "Connected",
-    "Event",
-    "Link",
-    "LinkError",
-    "Lost",
-    "OversizeError",
-    "PahoLink",
-    "Protocol_",
-    "Received",
-    "Refusal",
-    "Refused",
-    "ReplyTo",
-]
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +74,9 @@ class PahoLink:
         self._largest: int | None = None
         self._retains = True
         self._subscribing: dict[int, str] = {}
+        # each number is written by one thread: who publishes, and the connection's
+        self._sent = self._heard = 0
+        self._answers: list[Answered] = []  # read, and handed over together
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -110,7 +95,13 @@ class PahoLink:
         client.on_message = _guarded(self._received)
         client.on_subscribe = _guarded(self._subscribed)
         client.on_socket_open = _guarded(self._opened)
-        self._network = Network(client, self._connect, self._ended)
+        self._network = Network(
+            client,
+            self._connect,
+            self._ended,
+            on_read=self._hand_over_answers,
+            several=lambda: self._sent - self._heard > 1,
+        )
 
     def open(self) -> None:
         """Opens the TCP, TLS or WebSocket connection and sends CONNECT. Raises LinkError."""
@@ -122,8 +113,8 @@ class PahoLink:
             raise LinkError(why) from error
 
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
-        """Sends with QoS 1. Raises LinkError when there is no connection, OversizeError when the
-        broker would end the connection over it."""
+        """With QoS 1, at the next `flush` at the latest. Raises LinkError when there is no
+        connection, OversizeError when the broker would end the connection over it."""
         properties = None
         if self._version == "5" and about is not None:
             properties = Packed(about)
@@ -144,8 +135,12 @@ class PahoLink:
         )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise no_connection(info.rc)
-        self._network.wake()
+        self._sent += 1
         return info.mid
+
+    def flush(self) -> None:
+        """Wakes the connection's thread, which writes: once for many messages."""
+        self._network.wake()
 
     def subscribe(self, pattern: str) -> None:
         """QoS 1. Raises LinkError when there is no connection."""
@@ -188,7 +183,15 @@ class PahoLink:
         if config.transport == "websockets":
             client.ws_set_options(path=config.ws_path)
 
+    def _hand_over_answers(self) -> None:
+        """Together, so that the publisher's thread wakes once for them."""
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            self._emit(answer)
+
     def _emit(self, event: Event) -> None:
+        if self._answers:
+            self._hand_over_answers()  # they came before
         if isinstance(event, Lost | Refused):
             if self._over:
                 return  # the first reason is the one that says most
@@ -249,7 +252,8 @@ class PahoLink:
     ) -> None:
         number = int(code.value)
         # paho finds a code's words by going through all of them, and this one is the usual
-        self._emit(Answered(mid, number, str(code) if number else "Success"))
+        self._answers.append(Answered(mid, number, str(code) if number else "Success"))
+        self._heard += 1
 
     def _subscribed(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any

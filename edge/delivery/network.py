@@ -26,6 +26,7 @@ _LEAST_S = 0.01
 _GOODBYE_S = 1.0  # for DISCONNECT to be written
 _END_S = 1.5  # and for the thread to end
 _TLS_ALERT = 0x15
+_MOMENT_S = 0.001  # answers to messages that went out together come within less
 
 
 class _LastError(logging.Handler):
@@ -41,7 +42,9 @@ class _LastError(logging.Handler):
 
 class Network:
     """`on_end(why, tls_alert)` is called at most once, on the thread, when a connection that was
-    open ends without `close`. `heard` is when bytes came last, in monotonic seconds."""
+    open ends without `close`. `on_read` is called there after bytes were read, and `several` is
+    asked before: whether more than one answer is awaited, so that it pays to wait a moment and
+    wake everybody once. `heard` is when bytes came last, in monotonic seconds."""
 
     def __init__(
         self,
@@ -49,9 +52,13 @@ class Network:
         connect: Callable[[], None],
         on_end: Callable[[str, bool], None],
         tick: Callable[[], float] = time.monotonic,
+        *,
+        on_read: Callable[[], None] = lambda: None,
+        several: Callable[[], bool] = lambda: False,
     ) -> None:
         """`connect` opens the socket and may block and raise; it runs on the thread."""
         self._client, self._connect, self._on_end, self._tick = client, connect, on_end, tick
+        self._on_read, self._several = on_read, several
         self._errors = _LastError()
         logger = logging.Logger("paho", logging.ERROR)  # of its own: nothing reaches the log
         logger.addHandler(self._errors)
@@ -146,9 +153,12 @@ class Network:
             if not self._spoken and self._peeks_alert(sock):
                 return "the port speaks TLS", True
             self._spoken = True
+            if self._several():
+                time.sleep(_MOMENT_S)
             self.heard = self._tick()
             code = self._client.loop_read()
             self._read = self._tick()
+            self._on_read()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return paho.error_string(code), False
         if writable and self._client.socket() is not None:

@@ -20,6 +20,7 @@ from edge.delivery.outboxfile import (
     refuse_strangers,
     wal_of,
 )
+from edge.delivery.outboxrows import eldest, insert, runs
 from edge.delivery.pages import PAGE, Pages, pages_at_most
 from edge.delivery.row import Row
 
@@ -104,7 +105,7 @@ class Outbox:
         that needed no storing. Raises OutboxError, with nothing changed.
         """
         with naming(self._path, "written"), self._commit() as db:
-            added, unlike = _insert(db, rows)
+            added, unlike = insert(db, rows)
             if stale:
                 db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
             if receipts:
@@ -113,18 +114,18 @@ class Outbox:
             self._park(db, parked)
             sizes = [len(row.body) for row in rows]
             sizes += [len(text) for _, text in (*receipts, *parked)]
-            eldest = _eldest(db)
-            over_age = self._drop_old(db, clock, eldest)
+            first = eldest(db)
+            over_age = self._drop_old(db, clock, first)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
             gone = acked + len(over_age) + len(over_cap)
             if over_age or over_cap:
-                eldest = _eldest(db)
+                first = eldest(db)
             last = max([self._last, given, *(row.seq for row in rows)])
             count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
-        self._last, self._rows, self._eldest = last, count, eldest
+        self._last, self._rows, self._eldest = last, count, first
         self._pages.shrink(self._db, gone)
-        return Applied(acked, over_cap, over_age, 0 if eldest is None else eldest[0], unlike)
+        return Applied(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
 
     def is_there(self) -> bool:
         """Whether the file that is open is still the one of that name."""
@@ -181,7 +182,7 @@ class Outbox:
         stat = self._path.stat()
         self._file = stat.st_dev, stat.st_ino
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()
-        self._last, self._rows, self._eldest = int(last), int(rows), _eldest(db)
+        self._last, self._rows, self._eldest = int(last), int(rows), eldest(db)
 
     def _renew(self, version: int) -> None:
         """Makes the tables, and takes over what an earlier version has left."""
@@ -228,11 +229,12 @@ class Outbox:
 
     def _delete(self, db: sqlite3.Connection, numbers: Sequence[int]) -> int:
         gone = 0
-        for number in numbers:
+        for first, last in runs(numbers):
+            these = first, last
             if self._parked:
-                aside = "SELECT count(parked) FROM outbox WHERE seq=?"
-                self._parked -= db.execute(aside, (number,)).fetchone()[0]
-            gone += db.execute("DELETE FROM outbox WHERE seq=?", (number,)).rowcount
+                aside = "SELECT count(parked) FROM outbox WHERE seq BETWEEN ? AND ?"
+                self._parked -= db.execute(aside, these).fetchone()[0]
+            gone += db.execute("DELETE FROM outbox WHERE seq BETWEEN ? AND ?", these).rowcount
         return gone
 
     def _drop_old(
@@ -242,8 +244,8 @@ class Outbox:
         latest = clock - self._max_age_s
         if first is None or first[1] >= latest:
             return []
-        eldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
-        old = [int(seq) for seq, _ in takewhile(lambda row: row[1] < latest, eldest)]
+        oldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
+        old = [int(seq) for seq, _ in takewhile(lambda row: row[1] < latest, oldest)]
         self._delete(db, old)
         return old
 
@@ -251,34 +253,14 @@ class Outbox:
         """The oldest, until the pages in use are within the budget; the newest row stays."""
         dropped: list[int] = []
         while (excess := self._pages.excess(db, new)) > 0:
-            eldest = db.execute(
+            oldest = db.execute(
                 "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
                 "ORDER BY seq LIMIT ?",
                 (excess * 4,),
             ).fetchall()
-            if not eldest:
+            if not oldest:
                 break
-            numbers = [int(seq) for (seq,) in eldest]
+            numbers = [int(seq) for (seq,) in oldest]
             self._delete(db, numbers)
             dropped += numbers
         return dropped
-
-
-def _eldest(db: sqlite3.Connection) -> tuple[int, float] | None:
-    """Number and time of the first row."""
-    found = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1").fetchone()
-    return None if found is None else (int(found[0]), float(found[1]))
-
-
-def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
-    """How many rows were added, and how many not because their number stood for another."""
-    added = unlike = 0
-    for row in rows:
-        values = (row.seq, row.stored_at, zlib.crc32(row.body), row.body)
-        if db.execute("INSERT OR IGNORE INTO outbox VALUES (?, ?, NULL, ?, ?)", values).rowcount:
-            added += 1
-            continue
-        # a commit that failed may be there all the same
-        found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
-        unlike += found is None or found[0] != row.body
-    return added, unlike

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
+from edge.delivery.events import Answered, Connected, Event, Link, Lost, Refused
 from edge.delivery.later import Later
-from edge.delivery.link import Answered, Connected, Event, Link, LinkError, Lost, Refused
 from edge.delivery.requests import Allowance
+from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.frame import Frame
@@ -211,6 +212,7 @@ class Pictures:
             self._await(lambda event: isinstance(event, Connected))
             self._backoff.reset()
         mid = link.publish(topic, data, retain=False)
+        link.flush()
         self._used = self._environment.tick()
         answered = self._await(lambda event: isinstance(event, Answered) and event.mid == mid)
         if isinstance(answered, Answered) and answered.code >= 0x80:

@@ -27,13 +27,14 @@ from edge.delivery.flight import Flight
 from edge.delivery.handshake import NotAcceptedError, await_connack
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
-from edge.delivery.link import LinkError, OversizeError
+from edge.delivery.link import OversizeError
 from edge.delivery.message import about_result, sent_body
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
 from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
 from edge.delivery.row import Row
+from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,8 @@ class Publisher:
         self._factory = link_factory
         self._may_send = may_send
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._lanes = Lanes(
-            view,
-            acknowledge,
-            environment,
-            topic=f"{self._topic}/result",
-            backoff=self._backoff,
-        )
+        topic = f"{self._topic}/result"
+        self._lanes = Lanes(view, acknowledge, environment, topic=topic, backoff=self._backoff)
         self._session = session
         self._speak_as(config)
         self._announcements = Announcements(self._topic)
@@ -184,7 +180,8 @@ class Publisher:
             )
             self._greet(link, accepted)
             while self._moving_to is None and not self._finished():
-                self._handle(self._inbox.next(self._fill(link)))
+                for event in self._inbox.all(self._fill(link)):
+                    self._handle(event)
                 self._watch(link)
             self._say_goodbye(link)
         finally:
@@ -211,6 +208,7 @@ class Publisher:
         self._flight.begin(window, _SILENT * (accepted.keepalive_s or self._keepalive_s))
         self._lanes.begin(window)
         self._flight.add(self._presence.online(link, self._since), self._since)
+        link.flush()
         self._announcements.connected()
         link.subscribe(self._presence.topic)
         if self.on_request is not None:
@@ -229,13 +227,13 @@ class Publisher:
                 log.error("delivery: %s cannot be published: %s", said.topic, error)
             else:
                 self._flight.add(mid, now)
-        patience = patience_s(now, self._flight, self._presence, self._closing)
-        if not self._may_send():
-            return patience
-        if self._flight.room:
+        may_send = self._may_send()
+        if may_send and self._flight.room:
             for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
-        return self._lanes.wait_s(patience)
+        link.flush()
+        patience = patience_s(now, self._flight, self._presence, self._closing)
+        return self._lanes.wait_s(patience) if may_send else patience
 
     def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)
@@ -286,6 +284,7 @@ class Publisher:
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"
         mid = self._presence.stopped(link, reason)
+        link.flush()
         end = self._environment.tick() + _GOODBYE_S
         while self._environment.tick() < end:
             self._handle(event := self._inbox.next(0.1))

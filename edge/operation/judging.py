@@ -18,6 +18,7 @@ from edge.verdict import OUTCOMES, Outcome, Verdict
 log = logging.getLogger(__name__)
 
 _TAKE_S = 5.0  # who has nothing to judge shows progress so often
+_TOGETHER = 4  # items of one source: each picture pushes the program out of the processor's cache
 
 
 class Judging:
@@ -72,12 +73,20 @@ class Judging:
             self._say(self._assembly.finish("the daemon was stopped"))
 
     def run_once(self, work: Frame | Shot | None) -> None:
-        """Parts past their deadline, then one frame: judged, handed to the outbox, perhaps kept."""
+        """Parts past their deadline, then one frame: judged, handed to the outbox, perhaps kept. Of
+        a file's frames several, when no other camera waits: first looked at, then concluded."""
         self._say(self._assembly.overdue())
         if isinstance(work, Shot):
             self._say(self._assembly.add(work))
         elif work is not None:
-            self._say([(work, verdict) for verdict in self._judge.judge(work)])
+            frames = [work]
+            if work.item is not None:
+                frames += self._mailbox.more_of(work.camera, _TOGETHER - 1)
+            for finding in [self._judge.look(frame) for frame in frames]:
+                with self._guarded():
+                    frame = finding.frame
+                    verdicts = self._judge.conclude(frame.camera, [finding])
+                    self._say([(frame, verdict) for verdict in verdicts])
 
     def _run_errands(self) -> None:
         while not self._errands.empty():

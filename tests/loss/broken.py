@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.delivery.events import Answered
+from edge.delivery.link import PahoLink
 from edge.identity import uuid7
 
 _LAZY = 6  # so many commits become one
@@ -16,7 +18,6 @@ _LAZY = 6  # so many commits become one
 
 def forgets_at_publish(outbox: Path) -> None:
     """What was handed to TCP counts as delivered: nobody waits for the PUBACK."""
-    from edge.delivery.link import Answered, PahoLink
 
     publish = PahoLink.publish
 

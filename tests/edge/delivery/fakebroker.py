@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 from paho.mqtt.client import topic_matches_sub
 
-from edge.delivery.link import (
+from edge.delivery.events import (
     About,
     Answered,
     Connected,
     Event,
-    LinkError,
     Lost,
-    OversizeError,
     Protocol_,
     Received,
     Refused,
 )
+from edge.delivery.link import OversizeError
+from edge.delivery.troubles import LinkError
 
 Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
 ACCEPT: Greeting = "accept"
@@ -109,6 +109,7 @@ class FakeLink:
         self._broker, self._number, self._on_event = broker, number, on_event
         self._alive = self._closed = False
         self._mid = 0
+        self._queued: list[int] = []  # nothing of it is answered before it was flushed
         self._unanswered: list[int] = []
 
     def open(self) -> None:
@@ -141,11 +142,17 @@ class FakeLink:
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
                 self.receive(topic, body)
             broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number, about))
-            self._unanswered.append(self._mid)
-            broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
+            self._queued.append(self._mid)
+            unanswered = len(self._unanswered) + len(self._queued)
+            broker.most_unanswered = max(broker.most_unanswered, unanswered)
         if cut is not None:
             self.lose("cut")
         return self._mid
+
+    def flush(self) -> None:
+        """What was published may be answered."""
+        self._unanswered += self._queued
+        self._queued.clear()
 
     def subscribe(self, pattern: str) -> None:
         """Remembers what was asked for."""
@@ -180,5 +187,6 @@ class FakeLink:
         """The connection is gone, and its answers with it."""
         if not self._closed and self._alive:
             self._alive = False
+            self._queued.clear()
             self._unanswered.clear()
             self._on_event(Lost(why))

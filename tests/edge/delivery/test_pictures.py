@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
+from edge.delivery.events import About, Answered, Connected, Event, Lost, Refused
 from edge.delivery.later import Later
-from edge.delivery.link import About, Answered, Connected, Event, LinkError, Lost, Refused
 from edge.delivery.pictures import PictureError, Pictures, encode
+from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.frame import Frame
@@ -61,6 +62,9 @@ class _FakeLink:
             code = 0x87 if self._wire.manner == "forbids" else 0
             self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
         return number
+
+    def flush(self) -> None:
+        pass
 
     def alive(self) -> bool:
         return True

@@ -40,6 +40,7 @@ def test_a_result_carries_its_properties(tmp_path: Path) -> None:
         link.subscribe("t/#")
         body = sent_body(stored_body(a_verdict(), 1), replayed=True)
         link.publish("t/result", body, retain=False, about=about_result(body, 3600.9))
+        link.flush()
         got = [events.get(timeout=20) for _ in range(2)]
         assert {type(event) for event in got} == {Answered, Received}
         properties = seen.get(timeout=20).properties  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.config import ArchiveConfig, CameraConfig
 from edge.delivery.backoff import Backoff
-from edge.delivery.link import LinkError
 from edge.delivery.pictures import PictureLink, Pictures
+from edge.delivery.troubles import LinkError
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.evidence.archive import Archive
