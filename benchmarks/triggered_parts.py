@@ -81,9 +81,7 @@ def daemon(config: Path, seed: int) -> int:
 
     chance = random.Random(seed)
 
-    def opener(
-        _config: object, environment: Environment, _judged: object, _reduction: object
-    ) -> Camera:
+    def opener(_config: object, environment: Environment, *_more: object) -> Camera:
         return FaultyCamera(chance, environment)
 
     setattr(edge.cameraside, "open_camera", opener)  # noqa: B010  the one part that is not real

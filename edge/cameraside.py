@@ -3,9 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edge.capture.camera import Receipts
+from edge.capture.idle import Idle
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
@@ -50,6 +52,7 @@ class CameraSide:
             before = after.tracker.triggered if after and after.tracker else 0
             self.tracker = Tracker(config.id, config.trigger, environment, before=before)
         framing = Framing(view_of(config, recipe))
+        self.idle = None if self.tracker is None else Idle(partial(_wants, self.tracker))
 
         def reduced(width: int, height: int) -> int:
             # sharpness is measured, and its limit was chosen, on whole pictures
@@ -59,7 +62,7 @@ class CameraSide:
 
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(config, environment, receipts, reduced),
+            lambda: open_camera(config, environment, receipts, reduced, self.idle),
             mailbox,
             environment,
             self._stop,
@@ -93,3 +96,8 @@ class CameraSide:
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+
+def _wants(tracker: Tracker) -> bool:
+    """Whether a part waits for a picture, or is to be found in one."""
+    return tracker.config.kind == "presence" or tracker.open > 0

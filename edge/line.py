@@ -244,7 +244,7 @@ class Line:
         worker = self.workers.of(name)
         self._sides = {**self._sides, name: side}
         if side.tracker is not None:
-            side.tracker.on_change = partial(self._parts_changed, worker)
+            side.tracker.on_change = partial(self._parts_changed, worker, side)
             side.tracker.on_open = self._part_opened
             self.trackers.put(name, side.tracker)
             worker.trackers.put(name, side.tracker)
@@ -265,6 +265,8 @@ class Line:
     def _part_opened(self, part: Part) -> None:
         self.on_open(part)
 
-    def _parts_changed(self, worker: Worker) -> None:
+    def _parts_changed(self, worker: Worker, side: CameraSide) -> None:
+        if side.idle is not None and side.tracker is not None and side.tracker.open:
+            side.idle.hurry()
         worker.mailbox.wake()
         self.on_parts()

@@ -28,7 +28,8 @@ class Look:
 
     `item` and `receipt` as in Frame. `captured_tick` is when the driver says that the picture was
     taken, monotonic seconds; None when nobody knows. `passed_over` counts the pictures that came
-    since the look before and made way for this one.
+    since the look before and made way for this one. `repeats`: so many pictures right before it
+    were the same, those that were passed over among them, as far as anybody has looked.
     """
 
     pixels: Pixels | None
@@ -40,6 +41,7 @@ class Look:
     passed_over: int = 0
     encoded: Encoded | None = None
     reduced: int = 1
+    repeats: int = 0
 
     def decoded(self) -> Pixels | None:
         """The whole picture's pixels; None without a picture. Raises PictureError."""

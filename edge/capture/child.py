@@ -4,6 +4,7 @@ The nursery forks it. It ends when the daemon ends, however that happens.
 """
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from edge.capture.camera import DrivenCamera, Look, decoded
 from edge.capture.channel import Channel, ChannelClosed, Message
 from edge.capture.prctl import leave_no_core, set_process_name
 from edge.capture.ring import RingWriter, Shape
+from edge.capture.sameness import Sameness
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError
@@ -40,7 +42,7 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     try:
         camera = opener(config)
         try:
-            _stream(channel, memory, camera)
+            _stream(channel, memory, camera, watched=config.trigger.announces)
         finally:
             camera.close()
     except CameraError as error:
@@ -63,22 +65,40 @@ def _become_a_child(name: str) -> None:
     os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
 
 
-def _stream(channel: Channel, memory: int, camera: DrivenCamera) -> None:
+def _stream(channel: Channel, memory: int, camera: DrivenCamera, *, watched: bool) -> None:
+    """`watched`: pictures that nobody sees tell whether the camera stands still."""
     stop = Stop()
     shape = _first_shape(camera, stop)
     channel.send({"opened": list(shape), "jpeg": camera.gives_jpeg})
     writer: RingWriter | None = None
+    sameness = Sameness() if watched and camera.gives_jpeg else None
     over = 1  # the first picture has only shown the shape
+    answered = -math.inf
+    want: Message | None = None
     while True:
         _grab(camera, stop)
         at = time.monotonic()
-        want = channel.receive(0)
-        if want is None:
+        if sameness is not None:
+            sameness.see(camera.retrieve_encoded())
+        want = _wanted(channel, want)
+        if want is None or at - answered < want.get("every_s", 0.0):
             over += 1
             continue
         writer = writer or RingWriter(memory, shape)
-        channel.send(_answer(camera, writer, want, shape, at) | {"over": over})
-        over = 0
+        answer = _answer(camera, writer, want, shape, at) | {"over": over}
+        channel.send(answer | {"repeats": 0 if sameness is None else sameness.repeats})
+        over, answered, want = 0, at, None
+
+
+def _wanted(channel: Channel, want: Message | None) -> Message | None:
+    """What the daemon wants by now; before it was `want`. A picture that could wait may have become
+    urgent."""
+    while (message := channel.receive(0)) is not None:
+        if "now" not in message:
+            want = message
+        elif want is not None and want["number"] == message["number"]:
+            want = {key: value for key, value in want.items() if key != "every_s"}
+    return want
 
 
 def _grab(camera: DrivenCamera, stop: Stop) -> None:

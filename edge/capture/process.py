@@ -11,6 +11,7 @@ import signal
 
 from edge.capture.camera import FAULT_KINDS, Look, Reduction, fault_kind
 from edge.capture.channel import ChannelClosed, Message
+from edge.capture.idle import LOOK_S, Idle
 from edge.capture.leash import DRIVERS, NURSERY, Nursery
 from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials
@@ -39,17 +40,19 @@ class ProcessCamera:
         nursery: Nursery = NURSERY,
         *,
         reduction: Reduction = lambda _width, _height: 1,
+        idle: Idle | None = None,
     ) -> None:
         """Asks for the process and returns at once. `program` is a module with `driver_of`, as
         `edge.capture.drivers`: tests name one whose camera misbehaves. `reduction(width, height)`:
         by what both sides of this camera's pictures may be divided, should they come as JPEGs.
+        `idle`: of a camera whose pictures are not always wanted; None: always.
         Raises CameraError when no process can be started."""
         self._config, self._environment = config, environment
         self._name = mask_credentials(config.source)
         self._ring: Ring | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._nursery, self._reduction = nursery, reduction
+        self._nursery, self._reduction, self._idle = nursery, reduction, idle
         self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera, as soon as it has said so
         try:
@@ -119,8 +122,7 @@ class ProcessCamera:
             want["reduced"] = self._reduction(ring.shape[1], ring.shape[0])
         answer: Message | None = None
         try:
-            with contextlib.suppress(ChannelClosed):  # it may have said why, so listen
-                self._channel.send(want)
+            self._ask(want)
             answer = self._receive(stop, "number", self._config.timeout_s, "no frame")
             if answer is None:
                 # The child still owns the slot and may fill it: this conversation is over.
@@ -128,8 +130,24 @@ class ProcessCamera:
                 return None
             return self._look(answer, ring, slot, want.get("reduced", 1))
         finally:
+            if self._idle is not None:
+                self._idle.answered()
             if answer is None or "fault" in answer:
                 ring.give_back(slot)
+
+    def _ask(self, want: Message) -> None:
+        def send(message: Message) -> None:
+            with contextlib.suppress(ChannelClosed):  # it may have said why: the answer is read
+                self._channel.send(message)
+
+        if self._idle is None or not self._gives_jpeg:
+            send(want)
+            return
+        every_s = min(LOOK_S, self._config.timeout_s / 3)
+        self._idle.ask(
+            lambda idle: send(want | {"every_s": every_s} if idle else want),
+            lambda: send({"now": want["want"], "number": want["number"]}),
+        )
 
     def _look(self, answer: Message, ring: Ring, slot: int, wanted: int) -> Look:
         over, at, fault = answer.get("over"), answer.get("at"), answer.get("fault")
@@ -144,7 +162,8 @@ class ProcessCamera:
         if type(at) is not float or at > now + 1.0:
             raise self._nonsense(answer)
         reduced, size = answer.get("reduced"), answer.get("jpeg")
-        if reduced not in (1, wanted) or type(size) is not int:
+        repeats = answer.get("repeats")
+        if reduced not in (1, wanted) or type(size) is not int or type(repeats) is not int:
             raise self._nonsense(answer)
         pixels, jpeg = ring.take(slot, self._number, reduced, size)
         encoded = None
@@ -156,6 +175,7 @@ class ProcessCamera:
             passed_over=over,
             encoded=encoded,
             reduced=reduced,
+            repeats=repeats,
         )
 
     def _receive(self, stop: Stop, key: str, limit_s: float, failing: str) -> Message | None:

@@ -197,7 +197,9 @@ class Reader:
                 kind = "stale"
                 self._trust.counts[kind] += 1
             else:
-                doubt = self._trust.judge(look.pixels, self._age_s(look), look.reduced)
+                doubt = self._trust.judge(
+                    look.pixels, self._age_s(look), look.reduced, look.repeats
+                )
                 if doubt is not None and doubt.repeated:
                     # whether the camera stands still will be seen; a part goes on waiting
                     self._mailbox.passed_by(self.id, doubt.why)

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.capture.camera import Camera, Receipts, Reduction
+from edge.capture.idle import Idle
 from edge.config import CameraConfig
 from edge.environment import Environment
 
@@ -13,10 +14,11 @@ def open_camera(
     environment: Environment,
     receipts: Receipts | None = None,
     reduction: Reduction = lambda _width, _height: 1,
+    idle: Idle | None = None,
 ) -> Camera:
     """The camera that `config.source` names; only its kind is imported, and one with a driver is
-    opened by its first `read`. Without `receipts` no item counts as judged. `reduction` as
-    `ProcessCamera` takes it. Raises CameraError."""
+    opened by its first `read`. Without `receipts` no item counts as judged. `reduction` and
+    `idle` as `ProcessCamera` takes them. Raises CameraError."""
     if config.kind == "replay":
         from edge.capture.replay import ReplayCamera
 
@@ -43,4 +45,4 @@ def open_camera(
         return PatternCamera(config.width, config.height, config.fps, environment)
     from edge.capture.process import ProcessCamera
 
-    return ProcessCamera(config, environment, reduction=reduction)
+    return ProcessCamera(config, environment, reduction=reduction, idle=idle)

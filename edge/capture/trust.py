@@ -92,10 +92,13 @@ class Trust:
         self._before = None if self._before is None else self._before.copy()
         self._trusted = None if self._trusted is None else self._trusted.copy()
 
-    def judge(self, pixels: Pixels, age_s: float, reduced: int = 1) -> Doubt | None:
+    def judge(
+        self, pixels: Pixels, age_s: float, reduced: int = 1, repeats: int = 0
+    ) -> Doubt | None:
         """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged.
-        `reduced`: by what both sides of it were divided when it was decoded."""
-        same = self._of_sameness(pixels)
+        `reduced`: by what both sides of it were divided when it was decoded. `repeats`: how many
+        pictures before it, seen here or not, are known to have been the same."""
+        same = self._of_sameness(pixels, repeats)
         doubt = (
             self._of_size(pixels, reduced)
             or self._of_age(age_s)
@@ -138,15 +141,15 @@ class Trust:
             "stale", f"stale: taken {age_s:.2f} s ago (trust.max_age_s {self._limits.max_age_s:g})"
         )
 
-    def _of_sameness(self, pixels: Pixels) -> Doubt | None:
+    def _of_sameness(self, pixels: Pixels, repeats: int) -> Doubt | None:
         # Also the last one that was judged: some cameras fall back to it after a fault.
         if self._frozen_after is None:
             return None  # somebody has said that equal pictures are honest here
         before, self._before = self._before, pixels
-        if not _same(before, pixels) and not _same(self._trusted, pixels):
+        if not repeats and not _same(before, pixels) and not _same(self._trusted, pixels):
             self._same = 0
             return None
-        self._same += 1
+        self._same = max(self._same + 1, repeats)
         why = f"the same picture {self._same + 1} times in a row"
         if self._same + 1 < self._frozen_after:
             return Doubt("frozen", f"{why}, which is judged once", repeated=True)

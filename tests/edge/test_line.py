@@ -115,9 +115,7 @@ class Hall:
         assert self.line.workers.join(30) == []
         self.factory.close()
 
-    def _open(
-        self, config: Any, _environment: Environment, _judged: object, _reduction: object
-    ) -> Staged:
+    def _open(self, config: Any, _environment: Environment, *_more: object) -> Staged:
         self.opened.append(config.id)
         pictures = self.pictures[config.id] = threading.Semaphore(0)
         return Staged(pictures)
