@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.convert import Conversion
+from converter.parity import LEAST_CONCERNED
 from trainer.boxes.estimate import ms
 from trainer.boxes.figures import Figures
 
@@ -38,6 +39,8 @@ def parity_text(parity: dict[str, Any]) -> str:
         told += f"; golden pictures change: {', '.join(golden)}"
     if parity["encoded"]:
         told += f"; {parity['encoded']} are no JPEGs and were made into some of quality 95"
+    if concerned < LEAST_CONCERNED:
+        told += f"; {LEAST_CONCERNED} that are large enough are needed to know"
     allowed = "allowed" if parity["decoding"] == "reduced" else "not allowed"
     return f"{allowed}: {told}"
 

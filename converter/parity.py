@@ -23,6 +23,7 @@ from trainer.dataset import Sample
 from trainer.pictures import BATCH
 
 MOST_FLIPS = 0.005  # of the verdicts concerned
+LEAST_CONCERNED = 100  # fewer pictures say nothing of half a percent
 QUALITY = 95  # of the JPEG that a picture becomes which is none
 
 Looked = Callable[[int, int], None]
@@ -58,7 +59,8 @@ class Parity:
     def decoding(self) -> Decoding:
         """What the model file may say: reduced only where it was seen to change next to nothing."""
         few = len(self.flips) <= MOST_FLIPS * self.concerned
-        return "reduced" if self.concerned and few and not self.golden_flips else "whole"
+        many = self.concerned >= LEAST_CONCERNED
+        return "reduced" if many and few and not self.golden_flips else "whole"
 
     def as_json(self) -> dict[str, Any]:
         """For inspection.json."""

@@ -91,6 +91,8 @@ def _parity(**changed: Any) -> Parity:
         ({"flips": ("a", "b", "c")}, "whole", "not allowed: 3 of 400"),
         ({"concerned": 199, "flips": ("a",)}, "whole", "not allowed: 1 of 199"),
         ({"golden_flips": ("golden/01-ok.jpg",)}, "whole", "golden pictures change: golden/01-ok"),
+        ({"concerned": 100}, "reduced", "allowed: 0 of 100"),
+        ({"concerned": 99}, "whole", "; 100 that are large enough are needed to know"),
         ({"concerned": 0}, "whole", "not allowed: none of 500 test pictures is large enough"),
         ({"encoded": 7}, "reduced", "7 are no JPEGs and were made into some of quality 95"),
     ],
@@ -98,8 +100,8 @@ def _parity(**changed: Any) -> Parity:
 def test_half_a_percent_may_change_and_no_golden_picture(
     changed: dict[str, Any], decoding: str, words: str
 ) -> None:
-    """At most 0.5 % of the verdicts concerned, none on golden pictures; where none is concerned
-    nothing is allowed. The sentence says which, with the numbers."""
+    """At most 0.5 % of the verdicts concerned, none on golden pictures; where fewer than 100 are
+    concerned nothing is allowed. The sentence says which, with the numbers."""
     found = _parity(**changed)
     assert found.decoding == decoding
     assert words in parity_text(found.as_json())

@@ -138,7 +138,8 @@ class _MJPEG(BaseHTTPRequestHandler):
         number = 0
         try:
             while not server.gone.wait(0.02):
-                number += 1
+                number += not server.frozen
+                server.sent += 1
                 _, data = cv2.imencode(".jpg", noise(number, side=64))
                 size = data.size // 2 if number == server.damaged else data.size
                 length = f"Content-Length: {size}\r\n" if server.length else ""
@@ -193,6 +194,8 @@ class MJPEGServer(ThreadingHTTPServer):
         self.asks = ""  # basic or digest
         self.length = True  # whether each part says how long it is
         self.damaged = 0  # the number of the picture that ends too early
+        self.frozen = False  # whether it sends the same picture again and again
+        self.sent = 0
         self.url = f"http://127.0.0.1:{self.server_port}/stream.mjpg"
 
 

@@ -1,0 +1,185 @@
+"""A camera whose pictures nobody waits for is not decoded, and is believed no more for that."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.capture import process
+from edge.capture.camera import Look
+from edge.capture.idle import Idle
+from edge.capture.process import ProcessCamera
+from edge.capture.sameness import Sameness
+from edge.capture.trust import Trust
+from edge.environment import Environment, Stop
+from edge.picture import examine_picture
+from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
+from tests.edge.capture.readinghouse import Build, lost
+from tests.edge.conftest import Eventually
+
+TRIGGER = {"kind": "request"}
+
+
+def _jpeg(seed: int, comment: bytes = b"") -> bytes:
+    """A picture; the comment stands in a segment of its own before it, as a camera's clock may."""
+    data = cv2.imencode(".jpg", noise(seed, 32))[1].tobytes()
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment if comment else b""
+    return data[:2] + segment + data[2:]
+
+
+def _look(data: bytes) -> Look:
+    return Look(None, encoded=examine_picture(data, "a"))
+
+
+def test_equal_pictures_are_counted_whatever_the_clock_in_them_says() -> None:
+    """What differs before the scan is not the picture; a damaged one is like no other."""
+    sameness, seen = Sameness(), []
+    for look in (
+        _look(_jpeg(1, b"12:00:00")),
+        _look(_jpeg(1, b"12:00:01")),
+        _look(_jpeg(1, b"12:00:02")),
+        _look(_jpeg(2, b"12:00:02")),
+        Look(None, fault="damaged"),
+        Look(None, fault="damaged"),
+        _look(_jpeg(2)),
+    ):
+        sameness.see(look)
+        seen.append(sameness.repeats)
+    assert seen == [0, 1, 2, 0, 0, 0, 0]
+
+
+def test_a_picture_that_stood_still_unseen_is_not_believed(house: Build) -> None:
+    """New to the daemon, but the same as pictures right before it that were passed over: it may be
+    older than the part that is waited for."""
+    home = house(frozen_after=3)
+    still, stiller = (Look(noise(number), repeats=number) for number in (1, 2))
+    frames = home.run(ScriptedCamera([noise(0), still, stiller, noise(5), lost()]))
+    assert [frame.fault is None for frame in frames] == [True, False, True, False]
+    assert "the same picture 3 times in a row" in str(frames[1].fault)
+    assert home.reader.repeated == 1
+
+
+def test_equal_pictures_may_be_honest() -> None:
+    """With `frozen_after: null` nothing of it counts."""
+    trust = Trust(camera_config("v4l2:/dev/video0", frozen_after=None))
+    assert trust.judge(noise(1), 0.0, repeats=9) is None
+
+
+@dataclass
+class Party:
+    """A part that a test announces."""
+
+    waits: bool = False
+
+    def __call__(self) -> bool:
+        return self.waits
+
+
+@pytest.fixture
+def party() -> Party:
+    """Nobody, at first."""
+    return Party()
+
+
+@pytest.fixture
+def idle(party: Party) -> Idle:
+    """As the camera's side makes it."""
+    return Idle(party)
+
+
+@pytest.fixture
+def camera(
+    mjpeg_server: MJPEGServer, idle: Idle, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ProcessCamera]:
+    """A network camera with a trigger, 50 pictures a second, looked at every 100 s when idle."""
+    monkeypatch.setattr(process, "LOOK_S", 100.0)
+    config = camera_config(mjpeg_server.url, timeout_s=600, open_timeout_s=30, trigger=TRIGGER)
+    camera = ProcessCamera(config, Environment(), idle=idle)
+    yield camera
+    camera.close()
+
+
+def _read(camera: ProcessCamera) -> Look:
+    look = camera.read(Stop())
+    assert look is not None
+    assert look.fault is None
+    return look
+
+
+def test_an_idle_camera_is_passed_over_until_somebody_comes(
+    camera: ProcessCamera,
+    idle: Idle,
+    party: Party,
+    mjpeg_server: MJPEGServer,
+    eventually: Eventually,
+) -> None:
+    """The first picture comes at once. Then pictures are taken from the driver and passed over,
+    however many come, until a part is announced: the next one is for it."""
+    assert _read(camera).pixels is not None
+    looks: list[Look] = []
+    thread = threading.Thread(target=lambda: looks.append(_read(camera)))
+    thread.start()
+    sent = mjpeg_server.sent
+    eventually(lambda: mjpeg_server.sent > sent + 20)
+    assert not looks
+    now = Environment().tick()
+    party.waits = True
+    idle.hurry()
+    thread.join(30)
+    (look,) = looks
+    assert look.captured_tick is not None
+    assert look.captured_tick > now - 1
+    assert look.passed_over >= 15
+    assert look.repeats == 0
+    assert _read(camera).passed_over < 15  # and so it goes on while the part is open
+
+
+def test_who_comes_before_the_question_is_served_at_once(
+    camera: ProcessCamera, party: Party
+) -> None:
+    """Nobody needs to hurry a camera that is asked while a part is open."""
+    party.waits = True
+    for _ in range(5):
+        assert _read(camera).pixels is not None
+
+
+def test_pictures_that_stand_still_unseen_are_told(
+    camera: ProcessCamera,
+    idle: Idle,
+    party: Party,
+    mjpeg_server: MJPEGServer,
+    eventually: Eventually,
+) -> None:
+    """The camera froze after the last look: the next look says so, though its pixels are new."""
+    first = _read(camera)
+    mjpeg_server.frozen = True
+    sent = mjpeg_server.sent
+    looks: list[Look] = []
+    thread = threading.Thread(target=lambda: looks.append(_read(camera)))
+    thread.start()
+    eventually(lambda: mjpeg_server.sent > sent + 20)
+    party.waits = True
+    idle.hurry()
+    thread.join(30)
+    (look,) = looks
+    assert look.repeats > 2
+    assert first.pixels is not None
+    assert look.pixels is not None
+    assert not np.array_equal(first.pixels, look.pixels)
+
+
+def test_hurry_is_for_the_question_that_is_open() -> None:
+    """Between `ask` and `answered` it is passed on, once; before and after it says nothing."""
+    said: list[str] = []
+    idle = Idle(lambda: False)
+    idle.hurry()
+    idle.ask(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
+    idle.hurry()
+    idle.hurry()
+    idle.ask(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
+    idle.answered()
+    idle.hurry()
+    assert said == ["ask True", "hurry", "ask True"]

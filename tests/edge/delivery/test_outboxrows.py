@@ -1,0 +1,17 @@
+"""Many rows in one statement."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.delivery.outboxrows import runs
+
+
+@given(st.lists(st.integers(1, 60)))
+def test_runs_cover_the_numbers_and_nothing_else(numbers: list[int]) -> None:
+    """In any order and with twins: all of them, none between, and no two runs that touch."""
+    found = list(runs(numbers))
+    covered = [n for first, last in found for n in range(first, last + 1)]
+    assert covered == sorted(set(numbers))
+    assert all(after[0] > before[1] + 1 for before, after in pairwise(found))
