@@ -78,14 +78,16 @@ def _stream(channel: Channel, memory: int, camera: DrivenCamera, *, watched: boo
     while True:
         _grab(camera, stop)
         at = time.monotonic()
-        if sameness is not None:
-            sameness.see(camera.retrieve_encoded())
+        came = None if sameness is None else camera.retrieve_encoded()
+        if sameness is not None and came is not None:
+            sameness.see(came)
         want = _wanted(channel, want)
         if want is None or at - answered < want.get("every_s", 0.0):
             over += 1
             continue
         writer = writer or RingWriter(memory, shape)
-        answer = _answer(camera, writer, want, shape, at) | {"over": over}
+        look = _look(camera, came, writer, want)
+        answer = _answer(look, writer, want, shape, at) | {"over": over}
         channel.send(answer | {"repeats": 0 if sameness is None else sameness.repeats})
         over, answered, want = 0, at, None
 
@@ -116,18 +118,20 @@ def _first_shape(camera: DrivenCamera, stop: Stop) -> Shape:
             return height * look.reduced, width * look.reduced, channels
 
 
-def _answer(
-    camera: DrivenCamera, writer: RingWriter, want: Message, shape: Shape, at: float
-) -> Message:
-    """Writes the grabbed picture into the slot that the daemon lent: whole, or at the part of its
-    size that the daemon wants, with the JPEG that it came as behind it."""
-    slot, number, reduced = int(want["want"]), int(want["number"]), int(want.get("reduced", 1))
+def _look(camera: DrivenCamera, came: Look | None, writer: RingWriter, want: Message) -> Look:
+    """The grabbed picture: whole, perhaps in the slot that the daemon lent already, or at the part
+    of its size that the daemon wants. `came`: the JPEG, when it was asked for before."""
+    slot, reduced = int(want["want"]), int(want.get("reduced", 1))
     writer.begin(slot)
-    look: Look
-    if reduced > 1 and camera.gives_jpeg:
-        look = decoded(camera.retrieve_encoded(), reduced)
-    else:
-        look = camera.retrieve(writer.target(slot))
+    if camera.gives_jpeg and (came is not None or reduced > 1):
+        return decoded(came or camera.retrieve_encoded(), reduced)
+    return camera.retrieve(writer.target(slot))
+
+
+def _answer(look: Look, writer: RingWriter, want: Message, shape: Shape, at: float) -> Message:
+    """Writes the picture into the slot that the daemon lent, unless it is there, with the JPEG that
+    it came as behind one that is reduced."""
+    slot, number = int(want["want"]), int(want["number"])
     pixels = look.pixels
     if pixels is None:
         return {"number": number, "fault": str(look.fault)[:_MAX_TEXT], "kind": look.fault_kind}

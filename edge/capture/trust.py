@@ -146,7 +146,8 @@ class Trust:
         if self._frozen_after is None:
             return None  # somebody has said that equal pictures are honest here
         before, self._before = self._before, pixels
-        if not repeats and not _same(before, pixels) and not _same(self._trusted, pixels):
+        trusted = None if self._trusted is before else self._trusted  # as a rule it is the same one
+        if not repeats and not _same(before, pixels) and not _same(trusted, pixels):
             self._same = 0
             return None
         self._same = max(self._same + 1, repeats)
