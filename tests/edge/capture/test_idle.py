@@ -155,11 +155,13 @@ def test_pictures_that_stand_still_unseen_are_told(
 ) -> None:
     """The camera froze after the last look: the next look says so, though its pixels are new."""
     first = _read(camera)
-    mjpeg_server.frozen = True
     sent = mjpeg_server.sent
     looks: list[Look] = []
     thread = threading.Thread(target=lambda: looks.append(_read(camera)))
     thread.start()
+    eventually(lambda: mjpeg_server.sent > sent + 5)
+    mjpeg_server.frozen = True
+    sent = mjpeg_server.sent
     eventually(lambda: mjpeg_server.sent > sent + 20)
     party.waits = True
     idle.hurry()
