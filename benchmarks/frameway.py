@@ -164,8 +164,8 @@ class FrameWay:
             if self._course.upto == "outbox":
                 self._commit_and_forget()
 
-    def _new_network(self, *arguments: Any) -> _Stepped:
-        self._network = _Stepped(*arguments)
+    def _new_network(self, *arguments: Any, **named: Any) -> _Stepped:
+        self._network = _Stepped(*arguments, **named)
         return self._network
 
     def _deliver(self, verdict: Verdict) -> None:

@@ -11,6 +11,7 @@ from edge.environment import Environment
 from edge.frame import Frame
 from edge.operation.assembly import Assembly, Spoken
 from edge.operation.errand import Errand
+from edge.operation.examiner import Finding
 from edge.operation.judge import Judge
 from edge.part import Shot
 from edge.verdict import OUTCOMES, Outcome, Verdict
@@ -18,6 +19,7 @@ from edge.verdict import OUTCOMES, Outcome, Verdict
 log = logging.getLogger(__name__)
 
 _TAKE_S = 5.0  # who has nothing to judge shows progress so often
+_FAULT = "inspection: unexpected fault after judging"
 _TOGETHER = 4  # items of one source: each picture pushes the program out of the processor's cache
 
 
@@ -83,10 +85,16 @@ class Judging:
             if work.item is not None:
                 frames += self._mailbox.more_of(work.camera, _TOGETHER - 1)
             for finding in [self._judge.look(frame) for frame in frames]:
-                with self._guarded():
-                    frame = finding.frame
-                    verdicts = self._judge.conclude(frame.camera, [finding])
-                    self._say([(frame, verdict) for verdict in verdicts])
+                self._conclude(finding)
+
+    def _conclude(self, finding: Finding) -> None:
+        frame = finding.frame
+        try:
+            verdicts = self._judge.conclude(frame.camera, [finding])
+            self._say([(frame, verdict) for verdict in verdicts])
+        except Exception:  # as in `_guarded`: it must not end those that were looked at with it
+            self.faults += 1
+            log.exception(_FAULT)
 
     def _run_errands(self) -> None:
         while not self._errands.empty():
@@ -106,4 +114,4 @@ class Judging:
             yield
         except Exception:  # outermost loop: one frame's fault must not end all judging
             self.faults += 1
-            log.exception("inspection: unexpected fault after judging")
+            log.exception(_FAULT)
