@@ -1,6 +1,6 @@
 """What the bands of the last hidden layer cost and give, for several cuts of a feature's range.
 
-    python -m benchmarks.band_widths MODEL.keras DATASET --tflite-python PYTHON --widths 1 1,2,4
+    python -m benchmarks.band_widths MODEL.keras DATASET --tflite-python PYTHON --widths 1 1,1,2
 
 For each cut: how far the scores of two runtimes are apart on up to 600 pictures of the data set
 (1/255 is the limit between boxes), how far they are from the float model's, the milliseconds of an
@@ -10,6 +10,9 @@ inference, and the memory of an interpreter. The head is as trained, not fitted.
 import argparse
 import random
 import re
+import subprocess
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +37,9 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--tflite-python", type=Path, help="one that has tflite-runtime")
-    parser.add_argument("--widths", nargs="+", default=["1", "1,1", "1,2,4", "1,1,1,1,1,1,1,1"])
+    parser.add_argument(
+        "--widths", nargs="+", default=["1", "1,1", "1,1,2", "1,2,4", "1,1,1,1,1,1,1,1"]
+    )
     said = parser.parse_args()
     source = load_source(said.model, Said())
     dataset = load_dataset(said.data)
@@ -68,14 +73,24 @@ def _scores(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.array([to_probabilities(row, "logits", 1.0)[-1] for row in rows])
 
 
-def _megabytes(tflite: bytes, count: int = 8) -> float:
-    """What one more interpreter takes."""
+def _megabytes(tflite: bytes) -> float:
+    """What one more interpreter takes, in a process where TensorFlow has left no free memory."""
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(tflite)
+        file.flush()
+        command = [sys.executable, "-m", "benchmarks.band_widths", "weigh", file.name]
+        return float(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def weigh(file: Path, count: int = 8) -> None:
+    """Prints that, for a model in a file."""
+    tflite = file.read_bytes()
     held = [TFLiteClassifier(tflite, "bands", threads=1)]
     before = _dirty_kb()
     held += [TFLiteClassifier(tflite, "bands", threads=1) for _ in range(count)]
     for one in held:
         one(np.zeros(one.shape, np.uint8))
-    return (_dirty_kb() - before) / count / 1024
+    sys.stdout.write(f"{(_dirty_kb() - before) / count / 1024}\n")
 
 
 def _dirty_kb() -> int:
@@ -85,4 +100,7 @@ def _dirty_kb() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["weigh"]:
+        weigh(Path(sys.argv[2]))
+    else:
+        main()

@@ -4,7 +4,7 @@ Runtimes round an int8 value differently now and then, and behind a sharp head o
 feature can move the score by more than two boxes may differ. So f = relu(Wx + b) is computed as
 the sum of clipped pieces of its range, each with its own 255 steps. An int8 layer clips by itself,
 so a band is the same layer with another bias and another scale; all bands share the one array of
-weights. Most features are small most of the time: each band is twice as wide as the one below it.
+weights. Most features are small most of the time: the upper band may be wide.
 """
 
 import copy
@@ -16,7 +16,7 @@ from converter.graph import read_model, write_model
 
 # Of a feature's range. Each band costs its share of time, and of memory in each interpreter, which
 # packs the weights anew for every layer. How they were chosen: docs/conversion.md.
-WIDTHS = (1, 2, 4)
+WIDTHS = (1, 1, 2)
 _INT32 = 2
 
 
