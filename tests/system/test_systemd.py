@@ -12,6 +12,7 @@ import pytest
 
 from edge.environment import Environment, Stop
 from edge.frame import Frame
+from edge.operation.examiner import Finding
 from edge.operation.health import Health, Parts, Report
 from edge.operation.judge import Judge
 from edge.operation.latencies import Latencies
@@ -124,12 +125,12 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     environment = Environment(tick=lambda: now)
     stuck, entered = threading.Event(), threading.Event()
 
-    def hanging_judge(_frame: Frame) -> Any:
+    def hanging_look(frame: Frame) -> Finding:
         entered.set()
         assert stuck.wait(DEADLINE_S)
-        return [a_verdict()]
+        return Finding(frame, 2, 2)
 
-    judge = cast(Judge, SimpleNamespace(judge=hanging_judge))
+    judge = cast(Judge, SimpleNamespace(look=hanging_look, conclude=lambda *_: [a_verdict()]))
     worker = Worker(judge, lambda _v: None, lambda _f, _v: None, environment)
     workers, mailbox = Workers(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, Beating(environment.tick))

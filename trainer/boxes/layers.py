@@ -23,7 +23,7 @@ _KINDS = {
     "Multiply": "binary",
     "Concatenate": "move",
 }
-BANDS = 8  # a dense layer in front of the last one is written so often: see converter/bands.py
+BANDS = 3  # a dense layer in front of the last one is written so often: see converter/bands.py
 
 
 def network_work(model: Any) -> tuple[Work, ...]:
