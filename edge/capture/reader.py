@@ -174,7 +174,10 @@ class Reader:
 
     def _take(self, look: Look, waited_s: float) -> None:
         self.frames += 1
-        self.passed_over += look.passed_over
+        if self._config.trigger.announces:
+            self.frames += look.passed_over  # nobody waited for them: they are not missed
+        else:
+            self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
         if (shown := look.pixels if look.encoded is None else look.encoded) is not None:
             self.glances.look(shown)

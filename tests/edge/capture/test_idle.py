@@ -62,6 +62,17 @@ def test_a_picture_that_stood_still_unseen_is_not_believed(house: Build) -> None
     assert home.reader.repeated == 1
 
 
+@pytest.mark.parametrize(("kind", "frames", "missed"), [("request", 8, 0), ("continuous", 2, 6)])
+def test_what_nobody_waited_for_is_not_missed(
+    house: Build, kind: str, frames: int, missed: int
+) -> None:
+    """Pictures passed over count as the camera's, so its rate is true; only where every picture is
+    to be judged they are skipped ones."""
+    home = house(trigger={"kind": kind})
+    home.run(ScriptedCamera([Look(noise(1), passed_over=6), noise(2), lost()]))
+    assert (home.reader.frames, home.reader.passed_over) == (frames, missed)
+
+
 def test_equal_pictures_may_be_honest() -> None:
     """With `frozen_after: null` nothing of it counts."""
     trust = Trust(camera_config("v4l2:/dev/video0", frozen_after=None))
