@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,16 +42,13 @@ _PICTURES = 8
 _COUNT = struct.Struct("<q")
 
 
-class Contestant:
-    """A process that works whenever it is its turn; it begins stopped. `turns` are from when to
-    when, in seconds since the epoch."""
+class Contestant(ABC):
+    """A process that works whenever it is its turn; until its first turn has ended it starts up,
+    whatever the others do. `turns` are from when to when, in seconds since the epoch."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self.turns: list[tuple[float, float]] = []
 
@@ -66,9 +64,9 @@ class Contestant:
         """For how many seconds of these it was its turn."""
         return sum(max(0.0, min(b, until) - max(a, since)) for a, b in self.turns)
 
+    @abstractmethod
     def rates(self, since: float) -> tuple[float, float]:
         """Frames a second of its own turns and CPU milliseconds a frame, after `since`."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Ends it."""
@@ -82,9 +80,7 @@ class Bare(Contestant):
     def __init__(self, config: Path, pictures: Path) -> None:
         self._counter = config.with_name("count")
         self._counter.write_bytes(_COUNT.pack(0))
-        super().__init__(
-            ["-m", "benchmarks.in_turns", "bare", str(config), str(pictures)], Path.cwd()
-        )
+        super().__init__(["-m", "benchmarks.in_turns", "bare", str(config), str(pictures)])
         self._tree = ProcessTree(self.process.pid)
         self._marks: list[tuple[float, int, float]] = []
 
@@ -107,7 +103,7 @@ class Daemon(Contestant):
 
     def __init__(self, config: Path, port: int, topic: str) -> None:
         self._listener = Listener(port, topic, topic.replace("/", "-"))
-        super().__init__(["-m", "edge", "run", "-c", str(config)], Path.cwd())
+        super().__init__(["-m", "edge", "run", "-c", str(config)])
         self._listener.listen_anew(ProcessTree(self.process.pid).cpu_s)
 
     def rates(self, since: float) -> tuple[float, float]:

@@ -102,19 +102,19 @@ class Mailbox:
                 self._changed.notify_all()
             return frame
 
-    def more_of(self, camera: str, most: int) -> list[Frame]:
-        """Up to `most` frames more of a camera of which one was just taken, without waiting; none
-        when somebody else waits for a turn."""
+    def another(self, camera: str) -> Frame | None:
+        """One more frame of a camera of which one was just taken, without waiting; None also when
+        somebody else waits for a turn."""
         with self._changed:
             slot = self._slots.get(camera)
             if slot is None or self._shots or len(self._slots) > 1:
-                return []
-            frames = [slot.popleft() for _ in range(min(most, len(slot)))]
+                return None
+            frame = slot.popleft()
             if not slot:
                 del self._slots[camera]
             if 2 * len(slot) <= self._items:
                 self._changed.notify_all()
-            return frames
+            return frame
 
     def close(self) -> None:
         """No frame comes any more: `take` hands out what is left and then returns at once."""

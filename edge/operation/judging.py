@@ -44,7 +44,8 @@ class Judging:
         self._mailbox, self._judge = mailbox, judge
         self._deliver, self._keep = deliver, keep
         self._environment = environment
-        self._assembly = Assembly(trackers if trackers is not None else {}, judge, environment)
+        self._trackers = trackers if trackers is not None else {}
+        self._assembly = Assembly(self._trackers, judge, environment)
         self._errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
 
     def send(self, errand: Errand) -> None:
@@ -76,15 +77,18 @@ class Judging:
 
     def run_once(self, work: Frame | Shot | None) -> None:
         """Parts past their deadline, then one frame: judged, handed to the outbox, perhaps kept. Of
-        a file's frames several, when no other camera waits: first looked at, then concluded."""
+        a file's frames several, as long as nobody else waits: looked at first, then concluded."""
         self._say(self._assembly.overdue())
         if isinstance(work, Shot):
             self._say(self._assembly.add(work))
         elif work is not None:
-            frames = [work]
-            if work.item is not None:
-                frames += self._mailbox.more_of(work.camera, _TOGETHER - 1)
-            for finding in [self._judge.look(frame) for frame in frames]:
+            findings = [self._judge.look(work)]
+            # parts have deadlines, which are looked at between two pieces of work
+            if work.item is not None and not self._trackers:
+                while len(findings) < _TOGETHER and (more := self._mailbox.another(work.camera)):
+                    self.beat = self._environment.tick()
+                    findings.append(self._judge.look(more))
+            for finding in findings:
                 self._conclude(finding)
 
     def _conclude(self, finding: Finding) -> None:

@@ -91,7 +91,10 @@ def test_a_wrong_file_changes_nothing(
     assert "config.yaml:" in answer["error"]
     daemon.wait_for_log("nothing was changed")
     wait_for(lambda: plant.bodies("info")[-1]["config_problems"], "info with the problem")
-    assert any("new configuration refused" in f for f in plant.bodies("health")[-1]["faults"])
+    wait_for(  # said after `info`
+        lambda: any("new configuration refused" in f for f in plant.bodies("health")[-1]["faults"]),
+        "health with the fault",
+    )
     before = daemon.last_seq()
     later = plant.wait_for_results(before + 10)
     assert len({body["config"] for body in later.values()}) == 1

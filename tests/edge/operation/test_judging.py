@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.capture.mailbox import Mailbox
-from edge.environment import Environment, Stop
+from edge.environment import Environment
 from edge.errors import ModelError, PictureError
 from edge.frame import Frame
 from edge.inspection.framing import Framing
@@ -217,29 +217,6 @@ def test_one_frames_fault_does_not_end_judging(
     mailbox.close()
     thread.join(5)
     assert [verdict.frame_seq for verdict in delivered] == [2]
-
-
-def test_items_are_judged_in_bunches_each_for_itself(
-    make_judge: MakeJudge, environment: Environment
-) -> None:
-    """Several items of one source are looked at before the first is concluded. Each is delivered in
-    its order, and one that cannot be takes none of the others with it."""
-    mailbox, order = Mailbox(), []
-    judge = make_judge(GOOD, work=lambda: order.append("look"))
-
-    def deliver(verdict: Verdict) -> None:
-        order.append(f"{verdict.part}")
-        if verdict.part == "2":
-            raise RuntimeError("no room")
-
-    judging = Judging(mailbox, judge, deliver, lambda *_: None, environment)
-    for number in range(1, 5):
-        mailbox.put(Frame("top", number, frame().pixels, 0.0, 1000.0, item=f"{number}"), Stop())
-    mailbox.close()
-    run(judging).join(5)
-    assert order == ["look"] * 4 + ["1", "2", "3", "4"]
-    assert judging.faults == 1
-    assert judging.counts["pass"] == 3
 
 
 def test_hysteresis_holds_what_is_watched_over_time(environment: Environment) -> None:

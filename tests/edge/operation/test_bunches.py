@@ -1,0 +1,107 @@
+"""Several items of one source are judged in a bunch, and nobody pays for it."""
+
+import threading
+
+from edge.capture.mailbox import Mailbox
+from edge.capture.tracker import Tracker
+from edge.environment import Environment, Stop
+from edge.frame import Frame
+from edge.operation.judging import Judging
+from edge.triggering import TriggerConfig
+from edge.verdict import Verdict
+from tests.edge.conftest import Clock, frame
+from tests.edge.operation.conftest import MakeJudge
+
+GOOD = [0.95, 0.05]
+
+
+def filled(count: int = 4) -> Mailbox:
+    """With so many items of one source."""
+    mailbox = Mailbox()
+    for number in range(1, count + 1):
+        mailbox.put(Frame("files", number, frame().pixels, 0.0, 1000.0, item=f"{number}"), Stop())
+    return mailbox
+
+
+def test_items_are_judged_in_bunches_each_for_itself(
+    make_judge: MakeJudge, environment: Environment
+) -> None:
+    """Several items of one source are looked at before the first is concluded. Each is delivered in
+    its order, and one that cannot be takes none of the others with it."""
+    mailbox, order = filled(), []
+    judge = make_judge(GOOD, work=lambda: order.append("look"))
+
+    def deliver(verdict: Verdict) -> None:
+        order.append(f"{verdict.part}")
+        if verdict.part == "2":
+            raise RuntimeError("no room")
+
+    judging = Judging(mailbox, judge, deliver, lambda *_: None, environment)
+    mailbox.close()
+    thread = threading.Thread(target=judging.run, name="inspection")
+    thread.start()
+    thread.join(5)
+    assert order == ["look"] * 4 + ["1", "2", "3", "4"]
+    assert judging.faults == 1
+    assert judging.counts["pass"] == 3
+
+
+def test_who_comes_meanwhile_waits_for_one_item_only(
+    make_judge: MakeJudge, environment: Environment
+) -> None:
+    """A live frame that comes while an item is looked at is next."""
+    mailbox, order = filled(), []
+
+    def work() -> None:
+        order.append("look")
+        if len(order) == 2:
+            mailbox.offer(frame(9, camera="live"))
+
+    judging = Judging(
+        mailbox,
+        make_judge(GOOD, work=work),
+        lambda verdict: order.append(verdict.camera),
+        lambda *_: None,
+        environment,
+    )
+    judging.run_once(mailbox.take(0))
+    assert order == ["look", "look", "files", "files"]
+    assert {one.camera for one in (mailbox.take(0), mailbox.take(0)) if isinstance(one, Frame)} == {
+        "files",
+        "live",
+    }
+
+
+def test_beside_parts_with_deadlines_items_come_one_by_one(
+    make_judge: MakeJudge, environment: Environment
+) -> None:
+    """A worker that has a camera with a trigger looks at deadlines after each item."""
+    mailbox, order = filled(), []
+    tracker = Tracker("top", TriggerConfig(kind="request"), environment)
+    judging = Judging(
+        mailbox,
+        make_judge(GOOD),
+        lambda verdict: order.append(verdict.part),
+        lambda *_: None,
+        environment,
+        trackers={"top": tracker},
+    )
+    judging.run_once(mailbox.take(0))
+    assert order == ["1"]
+
+
+def test_a_bunch_of_slow_items_is_progress(
+    make_judge: MakeJudge, environment: Environment, clock: Clock
+) -> None:
+    """The watchdog sees each look, not the bunch."""
+    mailbox, beats = filled(), []
+
+    def work() -> None:
+        beats.append(clock.at - judging.beat)
+        clock.at += 9
+
+    judging = Judging(
+        mailbox, make_judge(GOOD, work=work), lambda _: None, lambda *_: None, environment
+    )
+    judging.run_once(mailbox.take(0))
+    assert beats == [0.0] * 4
