@@ -78,7 +78,7 @@ class _Stepped(Network):
     def open(self) -> None:
         """As `Network.open`, here and now."""
         self._connect()
-        self.heard = self._wrote = self._read = self._tick()
+        self.heard = self._wrote = self._fetched = self._tick()
 
     @property
     def alive(self) -> bool:
@@ -95,7 +95,8 @@ class _Stepped(Network):
         if size == self._awaited:
             return
         self._awaited = size
-        sock = self._client.socket()
+        assert self._client.wire is not None
+        sock = self._client.wire.raw
         assert isinstance(sock, socket.socket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 

@@ -7,12 +7,12 @@ sent, and what is sent again, is decided by the publisher from the outbox.
 import contextlib
 import functools
 import logging
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.events import (
@@ -28,7 +28,7 @@ from edge.delivery.events import (
     ReplyTo,
 )
 from edge.delivery.network import Network, no_connection
-from edge.delivery.properties import Packed
+from edge.delivery.properties import packed
 from edge.delivery.tls import context_from, read_secret
 from edge.delivery.troubles import (
     TAKEN_OVER,
@@ -39,6 +39,7 @@ from edge.delivery.troubles import (
     why_refused,
     why_tls_spoken_to_plainly,
 )
+from edge.delivery.wire import LARGEST, Client
 from edge.mqttconfig import MqttConfig
 
 log = logging.getLogger(__name__)
@@ -71,14 +72,14 @@ class PahoLink:
         self._at = Address(config, *(broker or config.brokers[0]))
         self._on_event = on_event
         self._closed = self._over = self._answered = False
-        self._largest: int | None = None
+        self._largest = LARGEST
         self._retains = True
         self._subscribing: dict[int, str] = {}
         # each number is written by one thread: who publishes, and the connection's
         self._sent = self._heard = 0
         self._answers: list[Answered] = []  # read, and handed over together
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
+        self._client = client = Client(
+            self._published,
             client_id=client_id,
             protocol=paho.MQTTv5 if version == "5" else paho.MQTTv311,
             clean_session=None if version == "5" else True,
@@ -91,10 +92,8 @@ class PahoLink:
             client.will_set(will[0], will[1], qos=1, retain=True)
         client.on_connect = _guarded(self._connected)
         client.on_disconnect = _guarded(self._disconnected)
-        client.on_publish = _guarded(self._published)
         client.on_message = _guarded(self._received)
         client.on_subscribe = _guarded(self._subscribed)
-        client.on_socket_open = _guarded(self._opened)
         self._network = Network(
             client,
             self._connect,
@@ -115,32 +114,27 @@ class PahoLink:
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
         """With QoS 1, at the next `flush` at the latest. Raises LinkError when there is no
         connection, OversizeError when the broker would end the connection over it."""
-        properties = None
-        if self._version == "5" and about is not None:
-            properties = Packed(about)
-        if self._largest is not None:
-            packed = 1 if properties is None else len(properties.pack())
-            size = 5 + 2 + len(topic.encode()) + 2 + packed + len(body)
-            if size > self._largest:
-                raise OversizeError(
-                    f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
-                    "its max_packet_size"
-                )
-        info = self._client.publish(
-            topic,
-            body,
-            qos=1,
-            retain=retain and self._retains,
-            properties=properties,  # type: ignore[arg-type]  # paho only packs it
-        )
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise no_connection(info.rc)
+        wire = self._client.wire
+        if wire is None or self._client.socket() is None:
+            raise no_connection(MQTTErrorCode.MQTT_ERR_NO_CONN)
+        name = topic.encode()
+        properties = b""
+        if self._version == "5":
+            properties = b"\0" if about is None else packed(about)
+        size = 5 + 4 + len(name) + len(properties) + len(body)
+        if size > self._largest:
+            raise OversizeError(
+                f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
+                "its max_packet_size"
+            )
+        retain = retain and self._retains
+        mid = wire.publish(name, body, retain=retain, properties=properties)
         self._sent += 1
-        return info.mid
+        return mid
 
     def flush(self) -> None:
-        """Wakes the connection's thread, which writes: once for many messages."""
-        self._network.wake()
+        """Has all written that waits to be: once for many messages."""
+        self._network.flush()
 
     def subscribe(self, pattern: str) -> None:
         """QoS 1. Raises LinkError when there is no connection."""
@@ -148,7 +142,7 @@ class PahoLink:
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
         self._subscribing[mid] = pattern
-        self._network.wake()
+        self._network.flush()
 
     def alive(self) -> bool:
         """Whether the connection's thread runs."""
@@ -221,7 +215,7 @@ class PahoLink:
         if getattr(properties, "MaximumQoS", 1) < 1:
             self._emit(Refused(self._why(_QOS_TOO_LOW, "QoS not supported", None), False))
             return
-        self._largest = getattr(properties, "MaximumPacketSize", None)
+        self._largest = int(getattr(properties, "MaximumPacketSize", LARGEST))
         self._retains = bool(getattr(properties, "RetainAvailable", 1))
         if not self._retains:
             log.warning("delivery: %s", self._why(0x9A, "Retain not supported", None))
@@ -247,12 +241,8 @@ class PahoLink:
             elsewhere[:200],
         )
 
-    def _published(
-        self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
-    ) -> None:
-        number = int(code.value)
-        # paho finds a code's words by going through all of them, and this one is the usual
-        self._answers.append(Answered(mid, number, str(code) if number else "Success"))
+    def _published(self, mid: int, code: int) -> None:
+        self._answers.append(Answered(mid, code, _in_words(code) if code else "Success"))
         self._heard += 1
 
     def _subscribed(
@@ -262,13 +252,6 @@ class PahoLink:
         for code in codes:
             if code.is_failure:
                 self._emit(Refusal(pattern, str(code)))
-
-    def _opened(self, _client: Any, _data: Any, sock: Any) -> None:
-        # Nagle's algorithm holds a small packet back until the one before is acknowledged, which
-        # the other side delays by up to 40 ms: an answer must not wait for that.
-        with contextlib.suppress(OSError, AttributeError):
-            plain = getattr(sock, "_socket", sock)  # paho's wrapper for WebSockets
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         try:
@@ -280,6 +263,14 @@ class PahoLink:
         correlation = getattr(properties, "CorrelationData", None)
         reply_to = None if to is None and correlation is None else ReplyTo(to, correlation)
         self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
+
+
+def _in_words(code: int) -> str:
+    """What MQTT 5 calls a reason of PUBACK."""
+    try:
+        return str(ReasonCode(PacketTypes.PUBACK, identifier=code))
+    except (KeyError, ValueError):
+        return f"reason {code:#04x}, which MQTT does not know"
 
 
 def _guarded(callback: Callable[..., None]) -> Callable[..., None]:

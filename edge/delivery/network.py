@@ -11,12 +11,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 from edge.delivery.troubles import LinkError
+from edge.delivery.wire import Client, Wire
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Network:
 
     def __init__(
         self,
-        client: paho.Client,
+        client: Client,
         connect: Callable[[], None],
         on_end: Callable[[str, bool], None],
         tick: Callable[[], float] = time.monotonic,
@@ -74,8 +74,8 @@ class Network:
         self._spoken = self._woken = False
         self.heard = tick()
         # What paho counts a keepalive from, each taken after paho's own stamp: what is due for us
-        # is due for paho. When all was written, something read, and a ping sent.
-        self._wrote = self._read = self._pinged = self.heard
+        # is due for paho. When all of its own was written, something of it read, a ping sent.
+        self._wrote = self._fetched = self._pinged = self.heard
 
     def open(self) -> None:
         """Starts the thread and waits for the socket, at most OPEN_S. Raises what went wrong;
@@ -88,6 +88,15 @@ class Network:
             raise TimeoutError("timed out") from None
         if fault is not None:
             raise fault
+
+    def flush(self) -> None:
+        """Writes what waits to be written: at once where the socket takes it from any thread, which
+        saves the way over this one."""
+        wire = self._client.wire
+        if wire is not None:
+            self._hand_over(wire)
+            if not wire.write_now():
+                self.wake()
 
     def wake(self) -> None:
         """There is something to write."""
@@ -119,7 +128,7 @@ class Network:
             self._shut()
             self._opened.put(error)
             return
-        self.heard = self._wrote = self._read = self._tick()
+        self.heard = self._wrote = self._fetched = self._tick()
         self._opened.put(None)
         why, alert = "", False
         try:
@@ -147,28 +156,54 @@ class Network:
     def run_once(self, seconds: float | None = None) -> tuple[str, bool] | None:
         """Waits for something to move, at most `seconds` (None: for ever), and moves it. Returns
         what `_serve` does when that was the end of an open connection, else None."""
-        sock = self._client.socket()
-        readable, writable = self._wait(sock, seconds)
+        wire = self._client.wire
+        assert wire is not None  # there is a socket
+        readable, writable = self._wait(wire, seconds)
         if readable:
-            if not self._spoken and self._peeks_alert(sock):
+            if not self._spoken and self._peeks_alert(wire.raw):
                 return "the port speaks TLS", True
             self._spoken = True
             if self._several():
                 time.sleep(_MOMENT_S)
             self.heard = self._tick()
-            code = self._client.loop_read()
-            self._read = self._tick()
+            code = self._read(wire)
             self._on_read()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return paho.error_string(code), False
         if writable and self._client.socket() is not None:
-            code = self._client.loop_write()
+            code = self._write(wire)
             if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
                 return paho.error_string(code), False
-            if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._wrote = self._tick()
         why = self._keep_alive()
         return (why, False) if why else None
+
+    def _read(self, wire: Wire) -> MQTTErrorCode:
+        wire.read()
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        while wire.has_theirs and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            code = self._client.loop_read()
+            self._fetched = self._tick()
+        return code
+
+    def _write(self, wire: Wire) -> MQTTErrorCode:
+        try:
+            wire.write()
+            code = self._hand_over(wire)
+            wire.write()
+        except OSError as error:
+            log.debug("mqtt: %s", error)
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        return code
+
+    def _hand_over(self, wire: Wire) -> MQTTErrorCode:
+        """What paho has queued, in its place among the messages; but not before all else was
+        written, since paho closes the connection behind its last packet."""
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if self._client.want_write() and not wire.wants_write:
+            code = self._client.loop_write()
+            if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._wrote = self._tick()
+        return code
 
     def _keep_alive(self) -> str:
         """Sends a ping when one is due. Why the connection is dead; empty when it is not."""
@@ -185,7 +220,7 @@ class Network:
 
     def _ping_in_s(self) -> float:
         """Seconds until a ping is due: a keepalive after we wrote last, or after the broker did."""
-        since = max(self._pinged, min(self._wrote, self._read))
+        since = max(self._pinged, min(self._wrote, self._fetched))
         return since + self._client.keepalive - self._tick()
 
     def _quiet_s(self, until: float | None) -> float | None:
@@ -196,29 +231,31 @@ class Network:
             due += [self._ping_in_s(), self.heard + DEAD_AFTER * keepalive - self._tick()]
         return max(_LEAST_S, min(due)) if due else None
 
-    def _wait(self, sock: Any, seconds: float | None) -> tuple[bool, bool]:
+    def _wait(self, wire: Wire, seconds: float | None) -> tuple[bool, bool]:
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
-        writing = select.POLLOUT if self._client.want_write() else 0
-        poll.register(sock, select.POLLIN | writing)
-        pending = getattr(sock, "pending", None)  # bytes that TLS has taken off the socket already
-        waiting = bool(pending is not None and pending())
-        if waiting:
+        writing = select.POLLOUT if self._wants_write(wire) else 0
+        poll.register(wire, select.POLLIN | writing)
+        if waiting := bool(wire.pending()):
             seconds = 0
         events = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
-        if self._reader.fileno() in events:
+        woken = self._reader.fileno() in events
+        if woken:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
             self._woken = False  # after the byte was read, before it is asked what is to be written
-        said = events.get(sock.fileno(), 0)
+        said = events.get(wire.fileno(), 0)
         broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
         return (
             waiting or bool(said & select.POLLIN or broken),
-            bool(said & select.POLLOUT),
+            bool(said & select.POLLOUT) or (woken and self._wants_write(wire)),
         )
 
+    def _wants_write(self, wire: Wire) -> bool:
+        return wire.wants_write or self._client.want_write()
+
     @staticmethod
-    def _peeks_alert(sock: Any) -> bool:
+    def _peeks_alert(sock: object) -> bool:
         if type(sock) is not socket.socket:
             return False
         with contextlib.suppress(OSError):

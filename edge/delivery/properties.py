@@ -5,54 +5,36 @@ import struct
 from functools import lru_cache
 
 from edge.delivery.events import About
+from edge.delivery.wire import varint
 
 _LONGEST_S = 2**32 - 1
 
 
-class Packed:
-    """The only thing of paho's `Properties` that its `publish` asks for."""
-
-    __slots__ = ("_bytes",)
-
-    def __init__(self, about: About) -> None:
-        """Raises ValueError for a text or data of more than 65535 bytes, and for text that is no
-        UTF-8."""
-        expiry = b""
-        if about.expiry_s is not None:
-            expiry = struct.pack("!BI", 0x02, max(1, min(about.expiry_s, _LONGEST_S)))
-        correlation = b""
-        if about.correlation is not None:
-            correlation = b"\x09" + _counted(about.correlation)
-        body = b"".join(
-            (
-                b"\x01\x01",  # the payload is UTF-8 text
-                expiry,
-                _content_type(about.content_type),
-                correlation,
-                _users(tuple(about.user.items())),
-            )
+def packed(about: About) -> bytes:
+    """As they stand in the packet, their length first. Raises ValueError for a text or data of more
+    than 65535 bytes, and for text that is no UTF-8."""
+    expiry = b""
+    if about.expiry_s is not None:
+        expiry = struct.pack("!BI", 0x02, max(1, min(about.expiry_s, _LONGEST_S)))
+    correlation = b""
+    if about.correlation is not None:
+        correlation = b"\x09" + _counted(about.correlation)
+    body = b"".join(
+        (
+            b"\x01\x01",  # the payload is UTF-8 text
+            expiry,
+            _content_type(about.content_type),
+            correlation,
+            _users(tuple(about.user.items())),
         )
-        self._bytes = _length(len(body)) + body
-
-    def pack(self) -> bytes:
-        """As they stand in the packet, their length first."""
-        return self._bytes
+    )
+    return varint(len(body)) + body
 
 
 def _counted(data: bytes) -> bytes:
     if len(data) > 0xFFFF:
         raise ValueError(f"a property of {len(data)} bytes; MQTT has room for 65535")
     return struct.pack("!H", len(data)) + data
-
-
-def _length(number: int) -> bytes:
-    """MQTT's variable byte integer."""
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError, RefusedError
-from edge.inspection.decision import Judgement, Thresholds, judge, to_probabilities
+from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
 from edge.inspection.framing import Framing
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
@@ -76,8 +76,8 @@ class Inspector:
 
     def judge(self, picture: NDArray[np.uint8]) -> Judgement:
         """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
-        outputs = self.classify(picture)
-        probabilities = to_probabilities(outputs, self.output, self.temperature)
+        outputs = self.classify(picture).tolist()
+        probabilities = row_to_probabilities(outputs, self.output, self.temperature)
         return judge(probabilities, self.labels, self.ok_label, self.thresholds)
 
     def check_golden(self) -> int:

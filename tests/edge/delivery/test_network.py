@@ -4,11 +4,10 @@ import select
 import socket
 from collections.abc import Callable
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.delivery.network import Network
+from edge.delivery.wire import Client
 from tests.edge.conftest import Clock
 
 KEEPALIVE_S = 30
@@ -76,7 +75,7 @@ def serve(clock: Clock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list[str
             return []
 
     monkeypatch.setattr("edge.delivery.network.select.poll", Poll)
-    client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    client = Client(lambda _mid, _code: None, reconnect_on_failure=False)
     ends: list[str] = []
     port = peer.server.getsockname()[1]
     network = Network(

@@ -13,7 +13,7 @@ from edge.delivery.announcements import Announcements
 from edge.delivery.events import About, Answered, Connected, Event, Received, ReplyTo
 from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
-from edge.delivery.properties import Packed
+from edge.delivery.properties import packed
 from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.samples import a_verdict
 from tests.system.mosquitto import Mosquitto
@@ -83,14 +83,14 @@ def test_packed_as_paho_packs_them(
         theirs.MessageExpiryInterval = max(1, min(expiry_s, 2**32 - 1))
     if correlation is not None:
         theirs.CorrelationData = correlation
-    ours = Packed(About(user=user, expiry_s=expiry_s, correlation=correlation))
-    assert ours.pack() == theirs.pack()  # type: ignore[no-untyped-call]  # paho's
+    ours = packed(About(user=user, expiry_s=expiry_s, correlation=correlation))
+    assert ours == theirs.pack()  # type: ignore[no-untyped-call]  # paho's
 
 
 def test_a_property_that_mqtt_has_no_room_for_is_refused() -> None:
     """More than 65535 bytes would be cut, and the packet with it."""
     with pytest.raises(ValueError, match="65536 bytes"):
-        Packed(About(correlation=bytes(65536)))
+        packed(About(correlation=bytes(65536)))
 
 
 def test_answers_go_where_the_request_may_ask() -> None:

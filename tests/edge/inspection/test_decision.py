@@ -16,6 +16,7 @@ from edge.inspection.decision import (
     decide,
     judge,
     lowered,
+    row_to_probabilities,
     to_probabilities,
 )
 
@@ -70,7 +71,7 @@ def test_review_lies_below_reject() -> None:
 
 def test_score_is_one_minus_ok() -> None:
     """The score is 1 - P(ok), wherever ok stands among the labels."""
-    p = np.array([0.2, 0.7, 0.1])
+    p = [0.2, 0.7, 0.1]
     assert judge(p, ("dent", "ok", "rust"), "ok", AT).score == pytest.approx(0.3)
     assert judge(p, ("ok", "dent", "rust"), "ok", AT).score == pytest.approx(0.8)
     assert judge(p, ("good", "dent", "rust"), "good", AT).score == pytest.approx(0.8)
@@ -78,34 +79,34 @@ def test_score_is_one_minus_ok() -> None:
 
 def test_label_never_contradicts_the_verdict() -> None:
     """A part that fails is never labelled ok, one that passes never with a defect."""
-    p = np.array([0.4, 0.35, 0.25])
+    p = [0.4, 0.35, 0.25]
     failed = judge(p, ("ok", "dent", "rust"), "ok", AT)
     assert (failed.outcome, failed.label) == ("fail", "dent")
     lenient = Thresholds(reject_at=0.9, review_from=0.8)
-    passed = judge(np.array([0.3, 0.7]), ("ok", "dent"), "ok", lenient)
+    passed = judge([0.3, 0.7], ("ok", "dent"), "ok", lenient)
     assert (passed.outcome, passed.label) == ("pass", "ok")
 
 
 def test_review_says_why() -> None:
     """Only a review carries a reason, with score and thresholds in it."""
     labels = ("ok", "dent")
-    review = judge(np.array([0.5, 0.5]), labels, "ok", AT)
+    review = judge([0.5, 0.5], labels, "ok", AT)
     assert review.outcome == "review"
     assert review.reason == "score 0.5000 lies between review_from 0.4000 and reject_at 0.6000"
-    assert judge(np.array([0.9, 0.1]), labels, "ok", AT).reason is None
-    assert judge(np.array([0.1, 0.9]), labels, "ok", AT).reason is None
+    assert judge([0.9, 0.1], labels, "ok", AT).reason is None
+    assert judge([0.1, 0.9], labels, "ok", AT).reason is None
 
 
 @pytest.mark.parametrize("p", [[math.nan, 0.5], [math.nan, math.nan]])
 def test_probabilities_that_are_none_never_pass(p: list[float]) -> None:
     """NaN as P(ok) is a fault, not a score of 0."""
     with pytest.raises(ModelError):
-        judge(np.array(p), ("ok", "dent"), "ok", AT)
+        judge(p, ("ok", "dent"), "ok", AT)
 
 
 def test_rounding_past_the_ends_is_no_fault() -> None:
     """P(ok) a rounding error above 1 is a score of 0."""
-    assert judge(np.array([1 + 1e-12, 0.0]), ("ok", "dent"), "ok", AT).score == 0.0
+    assert judge([1 + 1e-12, 0.0], ("ok", "dent"), "ok", AT).score == 0.0
 
 
 ROW = hnp.arrays(np.float32, st.integers(2, 6), elements=st.floats(-100, 100, width=32))
@@ -119,6 +120,13 @@ def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> Non
     assert (p >= 0).all()
     order = np.argsort(row, kind="stable")
     assert (np.diff(p[order]) >= -1e-12).all()
+
+
+@given(ROW, st.floats(0.05, 20))
+def test_one_picture_as_many(row: np.ndarray, temperature: float) -> None:
+    """The box, which has one picture at a time, computes what training computes of many."""
+    one = row_to_probabilities(row.tolist(), "logits", temperature)
+    assert one == pytest.approx(to_probabilities(row, "logits", temperature), rel=1e-13, abs=1e-300)
 
 
 def test_softmax_by_hand() -> None:
@@ -146,6 +154,8 @@ def test_outputs_that_are_not_finite_are_a_fault(kind: str, bad: float) -> None:
     """NaN and infinity from a model are a fault of the model, whatever its output is."""
     with pytest.raises(ModelError, match="not finite"):
         to_probabilities(np.array([0.3, bad]), kind)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="not finite"):
+        row_to_probabilities([0.3, bad], kind)  # type: ignore[arg-type]
 
 
 @given(
@@ -158,7 +168,7 @@ def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) 
     """Whatever numbers a model gives: a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
     labels = ("ok", "a", "b", "c")[: len(row)]
     try:
-        p = to_probabilities(np.array(row), kind, temperature)  # type: ignore[arg-type]
+        p = row_to_probabilities(row, kind, temperature)  # type: ignore[arg-type]
         judged = judge(p, labels, "ok", AT)
     except ModelError:
         return
@@ -170,7 +180,7 @@ def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) 
 
 def of(*scores: float) -> list[Judgement]:
     """Judgements of frames with these scores."""
-    return [judge(np.array([1 - s, s]), ("ok", "dent"), "ok", AT) for s in scores]
+    return [judge([1 - s, s], ("ok", "dent"), "ok", AT) for s in scores]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def said(outcome: Outcome) -> Judgement:
     """A judgement of that outcome."""
     score = {"pass": 0.1, "review": 0.5, "fail": 0.9}[outcome]
     at = Thresholds(reject_at=0.6, review_from=0.4)
-    return judge(np.array([1 - score, score]), ("ok", "red"), "ok", at)
+    return judge([1 - score, score], ("ok", "red"), "ok", at)
 
 
 def test_the_first_of_every_so_many_is_compared() -> None:
