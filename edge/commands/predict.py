@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from edge.configfile import load_config
-from edge.delivery.message import result_body, sent_body, to_json
+from edge.delivery.message import sent_body, stored_body
 from edge.environment import Environment
 from edge.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, RefusedError
 from edge.frame import Frame
@@ -43,7 +43,7 @@ def predict(pictures: list[Path], config_path: Path, camera: str | None = None) 
             sys.stderr.write(f"edge-inspect: {reason}\n")
             code = EXIT_NO
         for verdict in verdicts:
-            body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
+            body = sent_body(stored_body(verdict, seq=0), replayed=False)
             sys.stdout.write(body.decode() + "\n")
         sys.stdout.flush()
     return code

@@ -1,8 +1,8 @@
 """What a connection tells, and what a message is given along: the values that pass between a
 `Link` and whoever uses it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Protocol_ = Literal["5", "3.1.1"]
@@ -71,10 +71,10 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class About:
     """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
-    `expiry_s`: the broker need not keep it longer."""
+    `user`: names and values. `expiry_s`: the broker need not keep it longer."""
 
     content_type: str = "application/json"
-    user: Mapping[str, str] = field(default_factory=dict)
+    user: tuple[tuple[str, str], ...] = ()
     expiry_s: int | None = None
     correlation: bytes | None = None
 

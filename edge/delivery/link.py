@@ -265,6 +265,7 @@ class PahoLink:
         self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
 
 
+@functools.lru_cache(maxsize=256)
 def _in_words(code: int) -> str:
     """What MQTT 5 calls a reason of PUBACK."""
     try:

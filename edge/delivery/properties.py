@@ -25,7 +25,7 @@ def packed(about: About) -> bytes:
             expiry,
             _content_type(about.content_type),
             correlation,
-            _users(tuple(about.user.items())),
+            _users(about.user),
         )
     )
     return varint(len(body)) + body

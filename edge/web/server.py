@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from edge.config import WebConfig
-from edge.delivery.message import result_body, sent_body, to_json
+from edge.delivery.message import sent_body, stored_body
 from edge.delivery.requests import Allowance, parse
 from edge.environment import Environment
 from edge.errors import (
@@ -187,7 +187,7 @@ class WebServer:
             verdict = self._judge(
                 Frame(camera, self._seq, pixels, now, tick, item=name, reduced=reduced)
             )
-        body = sent_body(to_json(result_body(verdict, seq=0)), replayed=False)
+        body = sent_body(stored_body(verdict, seq=0), replayed=False)
         return Response(body, mimetype="application/json")
 
     def _trigger(self, request: Request) -> Response:

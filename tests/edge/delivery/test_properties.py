@@ -83,7 +83,7 @@ def test_packed_as_paho_packs_them(
         theirs.MessageExpiryInterval = max(1, min(expiry_s, 2**32 - 1))
     if correlation is not None:
         theirs.CorrelationData = correlation
-    ours = packed(About(user=user, expiry_s=expiry_s, correlation=correlation))
+    ours = packed(About(user=tuple(user.items()), expiry_s=expiry_s, correlation=correlation))
     assert ours == theirs.pack()  # type: ignore[no-untyped-call]  # paho's
 
 
