@@ -40,6 +40,7 @@ from edge.operation.unjudged import verdicts_for_unjudged
 from edge.operation.viewing import camera_by_hand, check_views, manners_by_hand
 from edge.plantside import PlantSide
 from edge.threads import start_thread
+from edge.unneeded import give_back
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,12 @@ class Daemon:
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
         self._supervisor = Supervisor(
-            parts, self._health, self._notifier, env, config.health.interval_s
+            parts,
+            self._health,
+            self._notifier,
+            env,
+            config.health.interval_s,
+            settled=give_back,
         )
         self._web = self._web_server(config)
         self._reloader.on_outcome = self._tell_outcome

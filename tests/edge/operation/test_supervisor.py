@@ -50,6 +50,33 @@ def test_ready_once_every_camera_has_started(
     assert house.reader.checked == 3
 
 
+def test_what_starting_left_behind_goes_once(
+    house: House, notifier: Recorder, environment: Environment, clock: Clock
+) -> None:
+    """Some seconds after READY, and not before a camera that takes long."""
+    went: list[float] = []
+    supervisor = Supervisor(
+        house.parts,
+        house.health,
+        notifier,
+        environment,
+        10,
+        settled=lambda: went.append(clock.at),
+    )
+    house.reader.state = "starting"
+    for _ in range(20):
+        clock.at += 1
+        supervisor.run_once()
+    assert not went
+    house.reader.state = "live"
+    ready = clock.at + 1
+    for _ in range(20):
+        clock.at += 1
+        supervisor.run_once()
+    assert len(went) == 1
+    assert 1 <= went[0] - ready <= 3
+
+
 @pytest.mark.parametrize("part", ["judging", "writer", "publisher"])
 def test_watchdog_starves_when_a_part_stands(
     part: str, supervisor: Supervisor, house: House, notifier: Recorder, clock: Clock
