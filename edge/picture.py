@@ -49,9 +49,10 @@ def is_picture_name(path: Path) -> bool:
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """A picture as its file's bytes, looked at and found fit to be judged, but not decoded yet.
-    `name` is only for messages."""
+    `data` may lie in memory that belongs to somebody else as soon as nobody looks at it. `name` is
+    only for messages."""
 
-    data: bytes
+    data: bytes | memoryview
     name: str
     header: Header
 
@@ -73,7 +74,7 @@ class Encoded:
 
     def shown(self) -> NDArray[np.uint8] | bytes:
         """For people: the JPEG itself, or the pixels of what is none. Raises PictureError."""
-        return self.data if self.header.kind == "JPEG" else self.decode()[0]
+        return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
 
     def _decoded(self, flag: int) -> NDArray[np.uint8]:
         pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)

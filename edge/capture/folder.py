@@ -8,6 +8,7 @@ verdict (the receipt), so a killed daemon neither skips nor repeats a file.
 
 import logging
 import shutil
+import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -105,12 +106,12 @@ class FolderCamera:
     def _receipt(path: Path) -> str | None:
         """Name, size and time of a file; None when it is none, or has gone."""
         try:
-            stat = path.stat()
+            said = path.stat()
         except OSError:
             return None
-        if not path.is_file():
+        if not stat.S_ISREG(said.st_mode):
             return None
-        return f"{item_name(path.name)}|{stat.st_size}|{stat.st_mtime_ns}"
+        return f"{item_name(path.name)}|{said.st_size}|{said.st_mtime_ns}"
 
     def _look_around(self) -> None:
         """Finds files that rest; raises CameraError when the folder is gone."""

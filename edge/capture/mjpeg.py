@@ -86,7 +86,8 @@ class MJPEGCamera(DrivenCamera):
     def _exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
             self._more()
-        picture = bytes(self._buffer[:count])
+        with memoryview(self._buffer) as view:
+            picture = bytes(view[:count])  # a slice of the buffer itself would be one more copy
         del self._buffer[:count]
         return picture
 

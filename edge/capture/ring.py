@@ -48,12 +48,12 @@ class _Picture:
     """A picture's claim on its slot: the array that shows it keeps this alive, and its end gives
     the slot back."""
 
-    def __init__(self, ring: "Ring", slot: int, shape: Shape) -> None:
+    def __init__(self, ring: "Ring", slot: int, size: int) -> None:
         self._ring, self._slot = ring, slot
         self.__array_interface__: dict[str, Any] = {
             "version": 3,
             "typestr": "|u1",
-            "shape": shape,
+            "shape": (size,),
             "data": (ring.address + slot * ring.stride + _HEAD.size, True),  # True: read only
         }
 
@@ -97,10 +97,12 @@ class Ring:
         if slot:
             self._free.append(slot)
 
-    def take(self, slot: int, number: int, reduced: int = 1, jpeg: int = 0) -> tuple[Pixels, bytes]:
-        """The picture `number` in a lent slot: uint8, (height, width, 3) over `reduced`, BGR, read
-        only; the slot is free again when the last view of it has gone. And the `jpeg` bytes that
-        lie behind it. Raises CameraError when it is torn."""
+    def take(
+        self, slot: int, number: int, reduced: int = 1, jpeg: int = 0
+    ) -> tuple[Pixels, memoryview]:
+        """The picture `number` in a lent slot: uint8, (height, width, 3) over `reduced`, BGR, and
+        the `jpeg` bytes that lie behind it, both read only; the slot is free again when the last
+        view of either has gone. Raises CameraError when it is torn."""
         shape = self.shape[0] // reduced, self.shape[1] // reduced, self.shape[2]
         start, size = slot * self.stride, shape[0] * shape[1] * shape[2]
         whole = size + jpeg
@@ -113,11 +115,13 @@ class Ring:
             self.give_back(slot)
             raise CameraError(f"picture {number} is torn in shared memory (found {head}, {tail})")
         first = start + _HEAD.size
-        encoded = self._bytes[first + size : first + whole].tobytes()
         if slot == 0:
             self.copied += 1
-            return self._bytes[first : first + size].reshape(shape).copy(), encoded
-        return np.asarray(_Picture(self, slot, shape)), encoded
+            both = self._bytes[first : first + whole].copy()
+            both.flags.writeable = False
+        else:
+            both = np.asarray(_Picture(self, slot, whole))
+        return both[:size].reshape(shape), both[size:].data
 
 
 class RingWriter:
@@ -133,7 +137,7 @@ class RingWriter:
         """Where the slot's whole picture goes: uint8, (height, width, 3), writable."""
         return self._pixels(slot, self._shape)
 
-    def has_room(self, pixels: Pixels, jpeg: bytes) -> bool:
+    def has_room(self, pixels: Pixels, jpeg: bytes | memoryview) -> bool:
         """Whether both fit into a slot."""
         return pixels.size + len(jpeg) <= _room(self._shape)
 
@@ -141,7 +145,7 @@ class RingWriter:
         """Before the first pixel is written: what lies in the slot is torn from here on."""
         _HEAD.pack_into(self._map, slot * self._stride, 0, 0)
 
-    def put(self, slot: int, number: int, pixels: Pixels, jpeg: bytes = b"") -> None:
+    def put(self, slot: int, number: int, pixels: Pixels, jpeg: bytes | memoryview = b"") -> None:
         """Writes the picture, unless it lies there already, and what it came as behind it."""
         start, size = slot * self._stride, pixels.size + len(jpeg)
         target = self._pixels(slot, pixels.shape)

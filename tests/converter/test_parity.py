@@ -52,7 +52,7 @@ def test_both_ways_come_from_the_same_bytes(side: int, divisor: int) -> None:
         assert way is None
         return
     assert way is not None
-    assert np.array_equal(way.whole, preprocess(decode_picture(picture.data, "a"), SPEC))
+    assert np.array_equal(way.whole, preprocess(decode_picture(bytes(picture.data), "a"), SPEC))
     quick, reduced = picture.decode(divisor)
     assert reduced == divisor
     assert np.array_equal(way.reduced, preprocess(quick, SPEC))

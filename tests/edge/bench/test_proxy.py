@@ -3,7 +3,7 @@
 import socket
 import time
 
-from edge.bench.proxy import Proxy
+from edge.bench.proxy import Proxy, came_at
 from tests.edge.bench.test_packets import connect, publish
 from tests.edge.conftest import Eventually
 
@@ -39,3 +39,25 @@ def test_all_bytes_go_both_ways_and_verdicts_are_stamped(eventually: Eventually)
         assert broker.recv(4096) == b""
         proxy.close()
         broker.close()
+
+
+def test_time_before_anybody_looked_is_not_counted(eventually: Eventually) -> None:
+    """What lies in the socket for a while was handed over when it came."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        reader, _ = server.accept()
+        reader.setsockopt(socket.SOL_SOCKET, 35, 1)
+
+        def counted_s() -> float:
+            client.sendall(b"x")
+            sent = time.monotonic()
+            while time.monotonic() < sent + 0.05:
+                pass
+            _, told, _, _ = reader.recvmsg(10, 256)
+            assert came_at([]) >= sent + 0.05
+            return came_at(told) - sent
+
+        eventually(lambda: counted_s() < 0.01)  # the kernel begins to stamp some time after
+        assert -0.001 < counted_s() < 0.01
+        client.close()
+        reader.close()

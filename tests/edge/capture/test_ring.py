@@ -40,7 +40,27 @@ def test_torn_picture_is_refused(memory: int) -> None:
     writer.begin(slot)
     writer.put(slot, 3, writer.target(slot))
     pixels, jpeg = ring.take(slot, 3)
-    assert (pixels.shape, jpeg) == (SHAPE, b"")
+    assert (pixels.shape, bytes(jpeg)) == (SHAPE, b"")
+
+
+def test_a_jpeg_keeps_its_slot_too(memory: int) -> None:
+    """Whoever still looks at the JPEG has it as it came, though the pixels have gone; nobody can
+    write into it."""
+    ring, writer = Ring(memory, SHAPE, slots=2), RingWriter(memory, SHAPE)
+    small = np.zeros((SHAPE[0] // 2, SHAPE[1] // 2, 3), np.uint8)
+    slot = ring.lend()
+    writer.begin(slot)
+    writer.put(slot, 1, small, b"as it came")
+    pixels, jpeg = ring.take(slot, 1, reduced=2, jpeg=10)
+    assert (bytes(jpeg), jpeg.readonly, pixels.shape) == (b"as it came", True, small.shape)
+    del pixels
+    assert ring.lend() == 0
+    writer.begin(0)
+    writer.put(0, 2, small, b"copied out")
+    copied = ring.take(0, 2, reduced=2, jpeg=10)[1]
+    assert (bytes(copied), copied.readonly) == (b"copied out", True)
+    del jpeg
+    assert ring.lend() == slot
 
 
 def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
