@@ -41,9 +41,11 @@ class Header:
     channels: int
 
 
-def is_picture_name(path: Path) -> bool:
-    """Whether the file's name says that it is a picture we read; hidden files are not."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def is_picture_name(path: Path | str) -> bool:
+    """Whether the file's name says that it is a picture we read; hidden files are not. A text is
+    the name alone."""
+    name = path if isinstance(path, str) else path.name
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ verdict (the receipt), so a killed daemon neither skips nor repeats a file.
 """
 
 import logging
+import os
 import shutil
 import stat
 from collections.abc import Callable, Collection
@@ -97,30 +98,20 @@ class FolderCamera:
             return
         for name in dict.fromkeys(names):
             path = self._path / name
-            receipt = self._receipt(path) if is_picture_name(path) else None
+            receipt = _receipt_of(path) if is_picture_name(path) else None
             if receipt is not None and receipt not in self._done:
                 self._seen[name] = (receipt, self._environment.tick())
                 self._ready.append((name, receipt))
-
-    @staticmethod
-    def _receipt(path: Path) -> str | None:
-        """Name, size and time of a file; None when it is none, or has gone."""
-        try:
-            said = path.stat()
-        except OSError:
-            return None
-        if not stat.S_ISREG(said.st_mode):
-            return None
-        return f"{item_name(path.name)}|{said.st_size}|{said.st_mtime_ns}"
 
     def _look_around(self) -> None:
         """Finds files that rest; raises CameraError when the folder is gone."""
         now = self._environment.tick()
         found: list[tuple[int, str, str]] = []
         try:
-            for path in self._path.iterdir():
-                if is_picture_name(path) and (receipt := self._receipt(path)) is not None:
-                    found.append((int(receipt.rpartition("|")[2]), path.name, receipt))
+            with os.scandir(self._path) as entries:  # a folder may hold ten thousands
+                for entry in entries:
+                    if is_picture_name(entry.name) and (said := _said_of(entry)) is not None:
+                        found.append((said.st_mtime_ns, entry.name, _receipt(entry.name, said)))
         except FileNotFoundError as error:
             raise CameraError(f"folder: {self._path} has gone; create it again") from error
         except OSError as error:
@@ -166,7 +157,7 @@ class FolderCamera:
                 return None
             self._give(name, receipt)
             return Look(None, item_name(name), receipt, item_name(str(error)))
-        if self._receipt(path) != receipt:
+        if _receipt_of(path) != receipt:
             return None  # it was written over meanwhile: what was read is not what the receipt says
         self._give(name, receipt)
         return Look(None, item_name(name), receipt, encoded=picture)
@@ -188,7 +179,7 @@ class FolderCamera:
                 continue
             del self._brought[receipt]
             path = self._path / name
-            if self._receipt(path) != receipt:
+            if _receipt_of(path) != receipt:
                 continue  # gone, or another part under the same name by now
             try:
                 _move(path, self._move_to)
@@ -199,6 +190,25 @@ class FolderCamera:
                     self._move_to,
                     error.strerror or error,
                 )
+
+
+def _receipt_of(path: Path) -> str | None:
+    """Name, size and time of a file; None when it is none, or has gone."""
+    said = _said_of(path)
+    return None if said is None else _receipt(path.name, said)
+
+
+def _receipt(name: str, said: os.stat_result) -> str:
+    return f"{item_name(name)}|{said.st_size}|{said.st_mtime_ns}"
+
+
+def _said_of(entry: "Path | os.DirEntry[str]") -> os.stat_result | None:
+    """What the disk says of a file; None when it is none, or has gone."""
+    try:
+        said = entry.stat()
+    except OSError:
+        return None
+    return said if stat.S_ISREG(said.st_mode) else None
 
 
 def _move(path: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ class Sameness:
 
     def see(self, look: Look) -> None:
         """The next picture, as it came; one that is damaged is like no other."""
-        data = b"" if look.encoded is None else look.encoded.data
+        data = b"" if look.encoded is None else bytes(look.encoded.data)
         scan = memoryview(data)[max(0, data.find(_SCAN)) :]
         same = len(scan) > 0 and scan == self._before  # ends at the first byte that differs
         self.repeats = self.repeats + 1 if same else 0
