@@ -157,6 +157,11 @@ class PahoLink:
 
     def _connect(self) -> None:
         self._client.connect(self._at.host, self._at.port, keepalive=self._config.keepalive_s)
+        if self._client.wire is None:
+            raise LinkError(
+                "this paho-mqtt makes its socket in a way that edge-inspect does not know; install "
+                "the version that constraints.txt names"
+            )
 
     def _use_secrets(self) -> None:
         config, client = self._config, self._client
