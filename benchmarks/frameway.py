@@ -95,8 +95,8 @@ class _Stepped(Network):
         if size == self._awaited:
             return
         self._awaited = size
-        assert self._client.wire is not None
-        sock = self._client.wire.raw
+        assert self._client.bypass is not None
+        sock = self._client.bypass.raw
         assert isinstance(sock, socket.socket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 

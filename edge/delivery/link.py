@@ -39,7 +39,7 @@ from edge.delivery.troubles import (
     why_refused,
     why_tls_spoken_to_plainly,
 )
-from edge.delivery.wire import LARGEST, Client
+from edge.delivery.bypass import LARGEST, Client
 from edge.mqttconfig import MqttConfig
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,8 @@ class PahoLink:
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
         """With QoS 1, at the next `flush` at the latest. Raises LinkError when there is no
         connection, OversizeError when the broker would end the connection over it."""
-        wire = self._client.wire
-        if wire is None or self._client.socket() is None:
+        bypass = self._client.bypass
+        if bypass is None or self._client.socket() is None:
             raise no_connection(MQTTErrorCode.MQTT_ERR_NO_CONN)
         name = topic.encode()
         properties = b""
@@ -128,7 +128,7 @@ class PahoLink:
                 "its max_packet_size"
             )
         retain = retain and self._retains
-        mid = wire.publish(name, body, retain=retain, properties=properties)
+        mid = bypass.publish(name, body, retain=retain, properties=properties)
         self._sent += 1
         return mid
 
@@ -157,7 +157,7 @@ class PahoLink:
 
     def _connect(self) -> None:
         self._client.connect(self._at.host, self._at.port, keepalive=self._config.keepalive_s)
-        if self._client.wire is None:
+        if self._client.bypass is None:
             raise LinkError(
                 "this paho-mqtt makes its socket in a way that edge-inspect does not know; install "
                 "the version that constraints.txt names"

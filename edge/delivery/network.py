@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 from edge.delivery.troubles import LinkError
-from edge.delivery.wire import Client, Wire
+from edge.delivery.bypass import Client, Bypass
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +92,10 @@ class Network:
     def flush(self) -> None:
         """Writes what waits to be written: at once where the socket takes it from any thread, which
         saves the way over this one."""
-        wire = self._client.wire
-        if wire is not None:
-            self._hand_over(wire)
-            if not wire.write_now():
+        bypass = self._client.bypass
+        if bypass is not None:
+            self._hand_over(bypass)
+            if not bypass.write_now():
                 self.wake()
 
     def wake(self) -> None:
@@ -156,50 +156,50 @@ class Network:
     def run_once(self, seconds: float | None = None) -> tuple[str, bool] | None:
         """Waits for something to move, at most `seconds` (None: for ever), and moves it. Returns
         what `_serve` does when that was the end of an open connection, else None."""
-        wire = self._client.wire
-        assert wire is not None  # there is a socket
-        readable, writable = self._wait(wire, seconds)
+        bypass = self._client.bypass
+        assert bypass is not None  # there is a socket
+        readable, writable = self._wait(bypass, seconds)
         if readable:
-            if not self._spoken and self._peeks_alert(wire.raw):
+            if not self._spoken and self._peeks_alert(bypass.raw):
                 return "the port speaks TLS", True
             self._spoken = True
             if self._several():
                 time.sleep(_MOMENT_S)
             self.heard = self._tick()
-            code = self._read(wire)
+            code = self._read(bypass)
             self._on_read()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return paho.error_string(code), False
         if writable and self._client.socket() is not None:
-            code = self._write(wire)
+            code = self._write(bypass)
             if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
                 return paho.error_string(code), False
         why = self._keep_alive()
         return (why, False) if why else None
 
-    def _read(self, wire: Wire) -> MQTTErrorCode:
-        wire.read()
+    def _read(self, bypass: Bypass) -> MQTTErrorCode:
+        bypass.read()
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while wire.has_theirs and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while bypass.has_theirs and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
             code = self._client.loop_read()
             self._fetched = self._tick()
         return code
 
-    def _write(self, wire: Wire) -> MQTTErrorCode:
+    def _write(self, bypass: Bypass) -> MQTTErrorCode:
         try:
-            wire.write()
-            code = self._hand_over(wire)
-            wire.write()
+            bypass.write()
+            code = self._hand_over(bypass)
+            bypass.write()
         except OSError as error:
             log.debug("mqtt: %s", error)
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         return code
 
-    def _hand_over(self, wire: Wire) -> MQTTErrorCode:
+    def _hand_over(self, bypass: Bypass) -> MQTTErrorCode:
         """What paho has queued, in its place among the messages; but not before all else was
         written, since paho closes the connection behind its last packet."""
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if self._client.want_write() and not wire.wants_write:
+        if self._client.want_write() and not bypass.wants_write:
             code = self._client.loop_write()
             if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._wrote = self._tick()
@@ -231,12 +231,12 @@ class Network:
             due += [self._ping_in_s(), self.heard + DEAD_AFTER * keepalive - self._tick()]
         return max(_LEAST_S, min(due)) if due else None
 
-    def _wait(self, wire: Wire, seconds: float | None) -> tuple[bool, bool]:
+    def _wait(self, bypass: Bypass, seconds: float | None) -> tuple[bool, bool]:
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
-        writing = select.POLLOUT if self._wants_write(wire) else 0
-        poll.register(wire, select.POLLIN | writing)
-        if waiting := bool(wire.pending()):
+        writing = select.POLLOUT if self._wants_write(bypass) else 0
+        poll.register(bypass, select.POLLIN | writing)
+        if waiting := bool(bypass.pending()):
             seconds = 0
         events = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
         woken = self._reader.fileno() in events
@@ -244,15 +244,15 @@ class Network:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
             self._woken = False  # after the byte was read, before it is asked what is to be written
-        said = events.get(wire.fileno(), 0)
+        said = events.get(bypass.fileno(), 0)
         broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
         return (
             waiting or bool(said & select.POLLIN or broken),
-            bool(said & select.POLLOUT) or (woken and self._wants_write(wire)),
+            bool(said & select.POLLOUT) or (woken and self._wants_write(bypass)),
         )
 
-    def _wants_write(self, wire: Wire) -> bool:
-        return wire.wants_write or self._client.want_write()
+    def _wants_write(self, bypass: Bypass) -> bool:
+        return bypass.wants_write or self._client.want_write()
 
     @staticmethod
     def _peeks_alert(sock: object) -> bool:

@@ -5,7 +5,7 @@ import struct
 from functools import lru_cache
 
 from edge.delivery.events import About
-from edge.delivery.wire import varint
+from edge.delivery.bypass import varint
 
 _LONGEST_S = 2**32 - 1
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.delivery.network import Network
-from edge.delivery.wire import Client
+from edge.delivery.bypass import Client
 from tests.edge.conftest import Clock
 
 KEEPALIVE_S = 30

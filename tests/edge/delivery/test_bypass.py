@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from edge.bench.packets import Publish, Publishes
-from edge.delivery.wire import Client, Wire, length_at, varint
+from edge.delivery.bypass import Client, Bypass, length_at, varint
 
 TOPIC = b"inspection/line1/result"
 
@@ -50,26 +50,26 @@ class Half:
 
 
 class Ends:
-    """A wire, its socket and what it has told."""
+    """A bypass, its socket and what it has told."""
 
     def __init__(self, *, properties: bool = True) -> None:
         self.half = Half()
         self.answers: list[tuple[int, int]] = []
-        self.wire = Wire(
+        self.bypass = Bypass(
             self.half, lambda mid, code: self.answers.append((mid, code)), properties=properties
         )
 
     def publish(self, body: bytes = b"{}", *, properties: bytes = b"\0") -> int:
         """One message."""
-        return self.wire.publish(TOPIC, body, retain=False, properties=properties)
+        return self.bypass.publish(TOPIC, body, retain=False, properties=properties)
 
     def fetch(self) -> bytes:
         """All that paho would get now, as it asks: byte by byte, then the rest."""
         got = b""
         while True:
             try:
-                got += self.wire.recv(1)
-                got += self.wire.recv(100)
+                got += self.bypass.recv(1)
+                got += self.bypass.recv(100)
             except BlockingIOError:
                 return got
 
@@ -137,7 +137,7 @@ def test_what_comes_is_told_apart_wherever_it_is_cut(
     while at < len(stream):
         size = cuts[number % len(cuts)]
         ends.half.incoming.append(stream[at : at + size])
-        ends.wire.read()
+        ends.bypass.read()
         got += ends.fetch()
         at, number = at + size, number + 1
     assert got == theirs
@@ -148,7 +148,7 @@ def test_an_answer_counts_once(ends: Ends) -> None:
     """Said twice, the second is not ours."""
     mid = ends.publish()
     ends.half.incoming.append(puback(mid) * 2)
-    ends.wire.read()
+    ends.bypass.read()
     assert ends.answers == [(mid, 0)]
     assert ends.fetch() == puback(mid)
 
@@ -159,7 +159,7 @@ def test_over_3_1_1_an_answer_has_two_bytes(rest: bytes) -> None:
     ends = Ends(properties=False)
     mid = ends.publish(properties=b"")
     ends.half.incoming.append(puback(mid, rest))
-    ends.wire.read()
+    ends.bypass.read()
     assert ends.answers == []
     assert ends.fetch() == puback(mid, rest)
 
@@ -169,7 +169,7 @@ def test_what_is_no_mqtt_goes_to_paho(ends: Ends) -> None:
     mid = ends.publish()
     ends.half.incoming += [b"\x40\xff\xff\xff\xff\x01", puback(mid)]
     for _ in range(2):
-        ends.wire.read()
+        ends.bypass.read()
     assert ends.fetch() == b"\x40\xff\xff\xff\xff\x01" + puback(mid)
     assert not ends.answers
 
@@ -182,8 +182,8 @@ def test_what_is_no_mqtt_goes_to_paho(ends: Ends) -> None:
 def test_a_message_reads_back(body: bytes, properties: bytes, retain: bool) -> None:
     """What is written is one PUBLISH with QoS 1, whatever its length."""
     ends = Ends()
-    mid = ends.wire.publish(TOPIC, body, retain=retain, properties=properties)
-    ends.wire.write()
+    mid = ends.bypass.publish(TOPIC, body, retain=retain, properties=properties)
+    ends.bypass.write()
     written = ends.half.written
     assert written[:1] == (b"\x33" if retain else b"\x32")
     size, start = length_at(written, 1) or (0, 0)
@@ -202,7 +202,7 @@ def test_numbers_are_paho_s_never_and_nobody_s_twice(ends: Ends) -> None:
         mid = ends.publish()
         seen.append(mid)
         ends.half.incoming.append(puback(mid))
-        ends.wire.read()
+        ends.bypass.read()
     assert min(seen) >= 1024
     assert max(seen) == 65535
     assert waits not in seen
@@ -213,14 +213,14 @@ def test_what_does_not_fit_is_written_later_and_in_order(ends: Ends) -> None:
     """A socket that takes three bytes at a time gets the same bytes, with paho's packets where they
     were queued."""
     ends.publish(b"1" * 50)
-    ends.wire.send(b"\x82\x03abc")
+    ends.bypass.send(b"\x82\x03abc")
     ends.publish(b"2" * 50)
-    whole = b"".join(ends.wire._out)
+    whole = b"".join(ends.bypass._out)
     for turn in range(len(whole) // 3 + 1):
         ends.half.room = 3
-        ends.wire.write()
+        ends.bypass.write()
         assert ends.half.written == whole[: 3 * turn + 3]
-    assert not ends.wire.wants_write
+    assert not ends.bypass.wants_write
 
 
 def test_a_fault_while_writing_keeps_what_was_not_written(ends: Ends) -> None:
@@ -228,9 +228,9 @@ def test_a_fault_while_writing_keeps_what_was_not_written(ends: Ends) -> None:
     ends.publish()
     ends.half.broken = BrokenPipeError()
     with pytest.raises(BrokenPipeError):
-        ends.wire.write()
+        ends.bypass.write()
     ends.half.broken = None
-    ends.wire.write()
+    ends.bypass.write()
     assert len(read_all(ends.half.written)) == 1
 
 
@@ -238,26 +238,26 @@ def test_the_end_and_a_fault_reach_paho_behind_all_that_came(ends: Ends) -> None
     """As a socket's: first the bytes, then the end, or the fault."""
     ends.half.incoming += [b"\xd0\x00", b""]
     for _ in range(2):
-        ends.wire.read()
-    assert ends.wire.recv(9) == b"\xd0\x00"
-    assert ends.wire.has_theirs
-    assert ends.wire.recv(9) == b""
+        ends.bypass.read()
+    assert ends.bypass.recv(9) == b"\xd0\x00"
+    assert ends.bypass.has_theirs
+    assert ends.bypass.recv(9) == b""
     other = Ends()
     other.half.incoming += [b"\xd0\x00", ConnectionResetError()]
     for _ in range(2):
-        other.wire.read()
-    assert other.wire.recv(9) == b"\xd0\x00"
+        other.bypass.read()
+    assert other.bypass.recv(9) == b"\xd0\x00"
     with pytest.raises(ConnectionResetError):
-        other.wire.recv(9)
+        other.bypass.recv(9)
 
 
 def test_only_a_plain_socket_is_written_from_elsewhere(ends: Ends) -> None:
     """A TLS connection is for one thread: there the connection's own has to write."""
     ends.publish()
-    assert not ends.wire.write_now()
+    assert not ends.bypass.write_now()
     assert ends.half.written == b""
     one, other = socket.socketpair()
-    plain = Wire(one, lambda _mid, _code: None, properties=True)
+    plain = Bypass(one, lambda _mid, _code: None, properties=True)
     assert plain.write_now()  # nothing to write
     plain.publish(TOPIC, b"{}", retain=False, properties=b"\0")
     assert plain.write_now()
@@ -268,8 +268,8 @@ def test_only_a_plain_socket_is_written_from_elsewhere(ends: Ends) -> None:
 
 def test_closing_writes_what_is_left(ends: Ends) -> None:
     """paho closes its socket with DISCONNECT, which it takes for written."""
-    ends.wire.send(b"\xe0\x00")
-    ends.wire.close()
+    ends.bypass.send(b"\xe0\x00")
+    ends.bypass.close()
     assert ends.half.written == b"\xe0\x00"
     assert ends.half.closed
 
@@ -295,24 +295,24 @@ def test_paho_takes_the_wire_for_its_socket(
     client.connect(host, port)
     ours, _ = peer.accept()
     ours.settimeout(20)
-    assert client.wire is not None
-    wire: Wire = client.wire
-    assert client.socket() is wire
+    assert client.bypass is not None
+    bypass: Bypass = client.bypass
+    assert client.socket() is bypass
     client.loop_write()
-    wire.write()
+    bypass.write()
     assert ours.recv(4096)[:1] == b"\x10"
     ours.sendall(b"\x20\x02\x00\x00" if protocol == paho.MQTTv311 else b"\x20\x03\x00\x00\x00")
     while not client.is_connected():
-        wire.read()
-        if wire.has_theirs:
+        bypass.read()
+        if bypass.has_theirs:
             client.loop_read()
     properties = b"" if protocol == paho.MQTTv311 else b"\0"
-    mid = wire.publish(TOPIC, b"{}", retain=False, properties=properties)
-    wire.write()
+    mid = bypass.publish(TOPIC, b"{}", retain=False, properties=properties)
+    bypass.write()
     assert ours.recv(4096)[:1] == b"\x32"
     ours.sendall(puback(mid))
     while not answers:
-        wire.read()
+        bypass.read()
     assert answers == [(mid, 0)]
     client.disconnect()
     client.loop_write()

@@ -29,7 +29,7 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 Bytes = bytes | bytearray | memoryview
 
 
-class Wire:
+class Bypass:
     """What paho takes for its socket. `read` and `recv` are for the connection's thread, `publish`
     for one other, `write` for both: the real socket never blocks."""
 
@@ -230,9 +230,9 @@ class Wire:
 
 
 class Client(paho.Client):
-    """paho's client over a `Wire`, which is there from when it has connected."""
+    """paho's client over a `Bypass`, which is there from when it has connected."""
 
-    wire: Wire | None = None
+    bypass: Bypass | None = None
 
     def __init__(self, on_answer: OnAnswer, **options: Any) -> None:
         """`options` are paho's."""
@@ -241,7 +241,7 @@ class Client(paho.Client):
 
     def _create_socket(self) -> Any:
         # The one place where paho lets its socket be another: no part of its documented interface,
-        # so tests/edge/delivery/test_wire.py holds paho to it.
+        # so tests/edge/delivery/test_bypass.py holds paho to it.
         sock = super()._create_socket()
         # Nagle's algorithm holds a small packet back until the one before is acknowledged, which
         # the other side delays by up to 40 ms: an answer must not wait for that.
@@ -249,8 +249,8 @@ class Client(paho.Client):
             plain: Any = getattr(sock, "_socket", sock)  # paho's wrapper for WebSockets
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         five = self.protocol == paho.MQTTv5
-        self.wire = Wire(sock, self._on_answer, properties=five)
-        return self.wire
+        self.bypass = Bypass(sock, self._on_answer, properties=five)
+        return self.bypass
 
 
 def varint(number: int) -> bytes:
