@@ -15,8 +15,8 @@ from collections.abc import Callable
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
+from edge.delivery.bypass import Bypass, Client
 from edge.delivery.troubles import LinkError
-from edge.delivery.bypass import Client, Bypass
 
 log = logging.getLogger(__name__)
 

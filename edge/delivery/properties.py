@@ -4,8 +4,8 @@ names up one by one for each message, which costs more than all else that a mess
 import struct
 from functools import lru_cache
 
-from edge.delivery.events import About
 from edge.delivery.bypass import varint
+from edge.delivery.events import About
 
 _LONGEST_S = 2**32 - 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from edge.bench.packets import Publish, Publishes
-from edge.delivery.bypass import Client, Bypass, length_at, varint
+from edge.delivery.bypass import Bypass, Client, length_at, varint
 
 TOPIC = b"inspection/line1/result"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.delivery.network import Network
 from edge.delivery.bypass import Client
+from edge.delivery.network import Network
 from tests.edge.conftest import Clock
 
 KEEPALIVE_S = 30
