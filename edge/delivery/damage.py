@@ -6,13 +6,12 @@ text that begins in a known way, ends by itself, and names its own number.
 
 import contextlib
 import json
-import mmap
 import os
 import re
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,8 @@ from edge.delivery.numbers import Progress
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming, wal_of
 from edge.delivery.row import Row
+from edge.delivery.spool import Spool
+from edge.delivery.spool import place_of as spool_of
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
 # bytes of a verdict: read first, and at most; to read the most for each would take hours
@@ -29,6 +30,8 @@ _USUAL, _LONGEST = 1 << 13, 1 << 20
 _WAL_HEAD = struct.Struct(">8I")
 _FRAME_HEAD = struct.Struct(">6I")
 _DECODER = json.JSONDecoder()
+_HIGHEST = 2**62
+_PIECE, _PAGE = 8 << 20, 4096  # bytes
 
 
 @dataclass(slots=True)
@@ -36,49 +39,44 @@ class Salvage:
     """What was saved. `last` is the highest number seen. `lost_at_most`: how many verdicts that
     waited may not be among them."""
 
-    rows: dict[int, Row] = field(default_factory=dict)
+    rows: Spool
     receipts: list[tuple[str, str]] = field(default_factory=list)
     last: int = 0
     lost_at_most: int = 0
 
 
-def salvage(path: Path, progress: Progress | None) -> Salvage:
-    """Everything readable in a damaged file and beside it, which stay as they are. `progress`: what
-    it should hold, as far as that is known. Raises nothing."""
-    found = Salvage()
-    log_bytes = _bytes_of(wal_of(path))
+def salvage(path: Path, progress: Progress | None, spool: Spool) -> Salvage:
+    """Everything readable in a damaged file and beside it, which stay as they are; rows go into the
+    `spool`, which is empty. `progress`: what it should hold, as far as that is known. Raises
+    OutboxError when the disk does not take what is found, and nothing else."""
+    found = Salvage(spool)
     whole, expected = _read_all(path, found)
     floor = progress.oldest if progress is not None and progress.oldest else None
     # what lies before the first that waited was delivered and forgotten
-    least = floor if floor is not None else min(found.rows, default=0) if whole else 0
-    _carve_into(found, log_bytes, least)
-    if not whole or expected != len(found.rows):
-        with (
-            contextlib.suppress(OSError, ValueError),
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw,
-        ):
-            _carve_into(found, raw, least)
+    least = floor if floor is not None else spool.lowest if whole else 0
+    _carve_into(found, wal_of(path), least)
+    if not whole or expected != len(spool):
+        _carve_into(found, path, least)
     said = progress.last if progress is not None else 0
-    found.last = max([found.last, said, *found.rows])
+    found.last = max(found.last, said, spool.highest)
     if expected is None or not whole:  # nobody knows how many waited
         expected = found.last - (floor or 1) + 1
-    found.lost_at_most = max(0, expected - len(found.rows))
+    found.lost_at_most = max(0, expected - len(spool))
     return found
 
 
 def renewed(
     path: Path,
     limits: tuple[int, float],
-    rows: Sequence[Row],
+    rows: Iterable[Sequence[Row]],
     receipts: Sequence[tuple[str, str]],
     *,
     now: float,
     clock: float,
     given: int = 0,
 ) -> str:
-    """Puts a new file with these rows into the place of a damaged one, which is renamed with its
-    log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own; numbers up to
+    """Puts a new file with these rows, some at a time, into the place of a damaged one, which is
+    renamed with its log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own; numbers up to
     `given` are gone. Raises OutboxError.
 
     The new one is whole before the old one goes, and `finish_renewal` ends what was interrupted.
@@ -89,7 +87,9 @@ def renewed(
             left.unlink(missing_ok=True)
         fresh = Outbox(new, *limits)
         try:
-            fresh.apply(rows, receipts, [], [], clock, given=given)
+            fresh.apply([], receipts, [], [], clock, given=given)
+            for some in rows:
+                fresh.apply(some, [], [], [], clock)
         finally:
             fresh.close()
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -111,6 +111,7 @@ def finish_renewal(path: Path) -> None:
     whose old one is still there may be half written, and goes. Raises OutboxError."""
     new = _new(path)
     with naming(path, "opened"):
+        spool_of(path).unlink(missing_ok=True)
         if not new.exists():
             return
         if path.exists():
@@ -169,13 +170,14 @@ def _read_all(path: Path, found: Salvage) -> tuple[bool, int | None]:
     return whole, expected
 
 
-def _carve_into(found: Salvage, raw: bytes | mmap.mmap, least: int) -> None:
-    for row in carved(raw):
-        if row.seq >= least:  # what lies before the first that is alive was delivered and forgotten
-            found.rows.setdefault(row.seq, row)
+def _carve_into(found: Salvage, file: Path, least: int) -> None:
+    for raw in _pieces(file):
+        for row in carved(raw):
+            if row.seq >= least:  # what lies before the first that is alive was delivered
+                found.rows.add(row)
 
 
-def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
+def carved(raw: bytes) -> Iterator[Row]:
     """Verdicts in bytes of any kind, in the order in which they lie there; of two with one number
     each comes; one whose checksum, which SQLite keeps right before it, is wrong does not: a bit
     may have made another verdict of it. Their time is 0: it was beside them."""
@@ -187,11 +189,11 @@ def carved(raw: bytes | mmap.mmap) -> Iterator[Row]:
         seq, encoded = found
         sum_ = _stored_sum(zlib.crc32(encoded))
         summed = raw[max(0, start - len(sum_)) : start] == sum_
-        if type(seq) is int and seq > 0 and summed:
+        if type(seq) is int and 0 < seq < _HIGHEST and summed:
             yield Row(seq, 0.0, encoded)
 
 
-def _text_at(raw: bytes | mmap.mmap, start: int, longest: int) -> tuple[object, bytes] | None:
+def _text_at(raw: bytes, start: int, longest: int) -> tuple[object, bytes] | None:
     """Number and text of the verdict that begins there and is not longer."""
     text = raw[start : start + longest].decode("utf-8", "replace")
     try:
@@ -241,16 +243,17 @@ def _walk(db: sqlite3.Connection, found: Salvage, *, descending: bool) -> bool:
     all were right."""
     order = "DESC" if descending else "ASC"
     right = True
+    met = found.rows.highest if descending else 0  # what came from the other end
     try:
         columns = [str(c[1]) for c in db.execute("PRAGMA table_info(outbox)")]
         crc = "crc" if "crc" in columns else "NULL"
         for seq, at, expected, body in db.execute(
             f"SELECT seq, stored_at, {crc}, body FROM outbox ORDER BY seq {order}"  # noqa: S608  fixed words only
         ):
-            if seq in found.rows:
-                break  # met what came from the other end
+            if descending and seq <= met:
+                break
             if isinstance(body, bytes) and _is_row(seq, expected, body):
-                found.rows[seq] = Row(seq, float(at) if crc == "crc" else 0.0, body)
+                found.rows.add(Row(seq, float(at) if crc == "crc" else 0.0, body))
             else:
                 right = False
     except (sqlite3.Error, ValueError, TypeError, OverflowError):
@@ -283,3 +286,30 @@ def _bytes_of(path: Path) -> bytes:
             return file.read(1 << 30)
     except OSError:
         return b""
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """All of a file, however large and whatever of it the disk still gives. Each piece but the last
+    holds the beginning of the next, so that every verdict is whole in one."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        size = os.fstat(file).st_size
+        for at in range(0, size, _PIECE):
+            first = max(0, at - _PAGE)  # a checksum stands before its verdict
+            yield _read_at(file, first, at + _PIECE + _LONGEST - first)
+    finally:
+        os.close(file)
+
+
+def _read_at(file: int, at: int, size: int) -> bytes:
+    """Bytes of a file; zeros where the disk gives none."""
+    try:
+        return os.pread(file, size, at)
+    except OSError:
+        if size <= _PAGE:
+            return bytes(size)
+    pages = range(at, min(at + size, os.fstat(file).st_size), _PAGE)
+    return b"".join(_read_at(file, page, min(_PAGE, at + size - page)) for page in pages)

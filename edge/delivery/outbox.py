@@ -23,6 +23,7 @@ from edge.delivery.outboxfile import (
 from edge.delivery.outboxrows import eldest, insert, runs
 from edge.delivery.pages import PAGE, Pages, pages_at_most
 from edge.delivery.row import Row
+from edge.delivery.spool import Spool
 
 SCHEMA = 2
 _MARK = 0x0ED6E000  # plus the schema: SQLite's application id, which vouches for the schema
@@ -135,12 +136,13 @@ class Outbox:
             return False
         return (found.st_dev, found.st_ino) == self._file
 
-    def everything(self) -> tuple[list[Row], list[tuple[str, str]]]:
-        """All rows and receipts. Raises OutboxError."""
+    def copy_into(self, spool: Spool) -> list[tuple[str, str]]:
+        """Adds all rows; returns all receipts. Raises OutboxError."""
         with naming(self._path, "read"):
-            rows = self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq")
+            for row in self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq"):
+                spool.add(Row(*row))
             receipts = self._db.execute("SELECT camera, receipt FROM judged")
-            return [Row(*row) for row in rows], [(str(c), str(r)) for c, r in receipts]
+            return [(str(c), str(r)) for c, r in receipts]
 
     def holding(self) -> Holding:
         """What is in the file. Raises OutboxError."""

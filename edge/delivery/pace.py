@@ -6,7 +6,7 @@ verdicts follow each other within milliseconds, waiting for a few of them is che
 
 from collections import deque
 
-_SEVERAL, _WITHIN_S = 16, 0.16  # so many within so long are many: a hundred a second
+_SEVERAL, _WITHIN_S = 16, 0.1  # so many within so long are many: 160 a second
 GATHER_S = 0.04  # for so long they are gathered then,
 ITEMS_S = 0.1  # and those on pictures of files for so long: nobody stands at a gate for them
 

@@ -15,6 +15,7 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.row import Row
+from edge.delivery.spool import Spool
 from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 
@@ -220,47 +221,50 @@ class Store:
         """Sets the file aside and goes on with one that holds what could be saved. Whenever this
         is interrupted, the next start finds the one or the other."""
         self._close()
-        found = salvage(self._path, self.numbers.progress)
-        saved = len(found.rows)
-        for row in self.kept():
-            found.rows[row.seq] = row
-        missing = max(0, found.lost_at_most - (len(found.rows) - saved))
-        latest = max((row.stored_at for row in found.rows.values()), default=0.0)
-        self._base = max(self._base, latest - self._environment.tick())
-        now, clock = self._environment.now(), self.clock()
-        rows = [_timed(found.rows[number], clock) for number in sorted(found.rows)]
-        progress = self.numbers.progress
-        aside = renewed(
-            self._path,
-            self._limits,
-            rows,
-            found.receipts,
-            now=now,
-            clock=clock,
-            given=progress.last if progress is not None else 0,
-        )
+        with Spool(self._path) as spool:
+            found = salvage(self._path, self.numbers.progress, spool)
+            saved = len(spool)
+            spool.replace(self.kept())
+            count = len(spool)
+            self._base = max(self._base, spool.latest - self._environment.tick())
+            now, clock = self._environment.now(), self.clock()
+            progress = self.numbers.progress
+            aside = renewed(
+                self._path,
+                self._limits,
+                ([_timed(row, clock) for row in rows] for rows in spool.batches()),
+                found.receipts,
+                now=now,
+                clock=clock,
+                given=progress.last if progress is not None else 0,
+            )
+        missing = max(0, found.lost_at_most - (count - saved))
         self._now_is(Outbox(self._path, *self._limits))
         self.damaged += 1
-        self.salvaged += len(rows)
+        self.salvaged += count
         self.lost_at_most += missing
         log.error(
             "%s; set aside as %s, %d verdicts saved, at most %d lost",
             why,
             aside,
-            len(rows),
+            count,
             missing,
         )
 
     def _write_anew(self, deleted: Outbox) -> None:
         """The file was deleted under us: what the open file still shows is written once more."""
-        rows, receipts = deleted.everything()
-        self._close()
-        self._now_is(Outbox(self._path, *self._limits))
-        self._take_in(rows, receipts)
+        with Spool(self._path) as spool:
+            receipts = deleted.copy_into(spool)
+            self._close()
+            self._now_is(Outbox(self._path, *self._limits))
+            count = len(spool)
+            self._take_in([], receipts)
+            for rows in spool.batches():
+                self._take_in(rows)
         log.error(
             "%s: the file was deleted or replaced in use; its %d verdicts were written anew",
             self._path,
-            len(rows),
+            count,
         )
 
     def _take_in(self, rows: Sequence[Row], receipts: Iterable[tuple[str, str]] = ()) -> None:

@@ -1,14 +1,30 @@
-"""What it costs to look for verdicts in the bytes of a damaged file."""
+"""What it costs to look for verdicts in the bytes of a damaged file, and what disks do to it."""
 
+import errno
+import os
+import sqlite3
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from edge.delivery import damage
 from edge.delivery.damage import _stored_sum, carved
 from edge.delivery.outbox import Outbox
-from tests.edge.delivery.test_outbox import HOUR, MB, rows_from
+from edge.delivery.outboxfile import naming
+from edge.delivery.spool import Spool
+from tests.edge.delivery.test_outbox import HOUR, MB, numbers_in, rows_from
+from tests.edge.delivery.test_store import opened
 
 COUNT = 300
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the outbox lives."""
+    return tmp_path / "state" / "outbox.db"
 
 
 class Told(bytes):
@@ -39,6 +55,105 @@ def test_a_long_verdict_is_found(tmp_path: Path) -> None:
     (short, long, last) = [*rows_from(1, 1), *rows_from(2, 1, part="é" * 9000), *rows_from(3, 1)]
     raw = b"".join(_as_stored(row.body) for row in (short, long, last))
     assert [row.seq for row in carved(raw)] == [1, 2, 3]
+
+
+def test_a_salvage_needs_no_memory_for_what_it_saves(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a damaged file with 20,000 verdicts every one is saved, with a third of its bytes in
+    memory at most."""
+    monkeypatch.setattr(damage, "_PIECE", 1 << 18)
+    many = 20_000
+    store = opened(path)
+    for start in range(1, many, 1000):
+        store.apply(rows_from(start, 1000), [], [], [])
+    store.close()
+    raw = bytearray(path.read_bytes())
+    size = len(raw)
+    raw[:16] = b"x" * 16  # SQLite knows it no more
+    path.write_bytes(raw)
+    del raw
+    tracemalloc.start()
+    again = opened(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert again.salvaged == many
+    assert numbers_in(path) == list(range(1, many + 1))
+    assert most < size / 3
+    assert not list(path.parent.glob("*.salvage"))
+    again.close()
+
+
+def test_verdicts_are_found_across_the_pieces_of_a_large_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read in pieces of a few kilobytes, each verdict is found, wherever a piece ends."""
+    monkeypatch.setattr(damage, "_PIECE", 5000)
+    monkeypatch.setattr(damage, "_LONGEST", 3000)
+    store = opened(path)
+    store.apply(rows_from(1, COUNT), [], [], [])
+    store.close()
+    hurt = bytearray(path.read_bytes())
+    hurt[:16] = b"x" * 16
+    path.write_bytes(hurt)
+    again = opened(path)
+    assert numbers_in(path) == list(range(1, COUNT + 1))
+    again.close()
+
+
+def test_sectors_that_cannot_be_read_cost_what_lies_in_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses one page: the verdicts of all others are saved, and the loss is told."""
+    store = opened(path)
+    store.apply(rows_from(1, COUNT), [], [], [])
+    store.close()
+    hurt = bytearray(path.read_bytes())
+    hurt[:16] = b"x" * 16
+    path.write_bytes(hurt)
+    real, bad = os.pread, 20 * 4096
+
+    def pread(file: int, size: int, at: int) -> bytes:
+        if os.path.samestat(os.fstat(file), path.stat()) and at <= bad < at + size:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(file, size, at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", pread)
+        again = opened(path)
+    found = numbers_in(path)
+    assert COUNT - 10 <= len(found) < COUNT
+    assert len(found) + again.lost_at_most >= COUNT
+    again.close()
+
+
+def test_a_disk_that_takes_no_salvage_is_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The damaged file stays as it is, and the next try saves all of it."""
+    store = opened(path)
+    store.apply(rows_from(1, COUNT), [], [], [])
+    store.close()
+    hurt = bytearray(path.read_bytes())
+    hurt[:16] = b"x" * 16
+    path.write_bytes(hurt)
+
+    def full(_how: str, _rows: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def insert(self: Spool, how: str, rows: object) -> None:
+        with naming(self._path, "written"):
+            full(how, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "_insert", insert)
+        refused = opened(path)
+    assert "full" in refused.fault
+    assert path.read_bytes() == hurt
+    refused.open()
+    assert numbers_in(path) == list(range(1, COUNT + 1))
+    assert not list(path.parent.glob("*.salvage"))
+    refused.close()
 
 
 def _as_stored(body: bytes) -> bytes:

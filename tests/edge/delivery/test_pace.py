@@ -15,7 +15,7 @@ def dues(pace: Pace, apart_s: float, count: int, start: float = 1000.0) -> list[
 def test_ten_a_second_never_wait() -> None:
     """A line that makes something of each verdict gets it as soon as the disk has it."""
     assert set(dues(Pace(0.0), 0.1, 1000)) == {0.0}
-    assert set(dues(Pace(0.0), 1 / 60, 1000)) == {0.0}
+    assert set(dues(Pace(0.0), 1 / 140, 1000)) == {0.0}
 
 
 def test_a_few_at_once_do_not_wait() -> None:
@@ -23,6 +23,13 @@ def test_a_few_at_once_do_not_wait() -> None:
     pace = Pace(0.0)
     for burst in range(5):
         assert set(dues(pace, 0.0001, 8, 1000.0 + burst)) == {0.0}
+
+
+def test_eight_cameras_at_ten_a_second_do_not_wait() -> None:
+    """Their pictures come at the same moment, and are judged one after the other."""
+    pace = Pace(0.0)
+    for burst in range(50):
+        assert set(dues(pace, 0.004, 8, 1000.0 + 0.1 * burst)) == {0.0}
 
 
 @pytest.mark.parametrize(("item", "longest"), [(False, GATHER_S), (True, ITEMS_S)])

@@ -1,0 +1,114 @@
+"""Where a salvage puts what it finds: a file that nobody needs afterwards, since an outbox may hold
+more verdicts than the box has memory."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edge.delivery.outboxfile import connect, naming
+from edge.delivery.row import Row
+
+_TOGETHER = 1000  # rows
+
+
+class Spool:
+    """Rows by their numbers, one each. A context manager: the file is there only inside."""
+
+    def __init__(self, outbox: Path) -> None:
+        """The file is beside `outbox`. What a salvage that was killed has left is deleted. Raises
+        OutboxError, as everything here does when the disk does not take it."""
+        self._path = place_of(outbox)
+        self._waiting: list[Row] = []
+        with naming(self._path, "written"):
+            self._path.unlink(missing_ok=True)
+            self._db = connect(self._path)
+            # nothing here has to outlive a crash
+            self._db.execute("PRAGMA journal_mode=OFF")
+            self._db.execute("PRAGMA synchronous=OFF")
+            self._db.execute(
+                "CREATE TABLE rows (seq INTEGER PRIMARY KEY, stored_at REAL, body BLOB)"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._db.close()
+            self._path.unlink(missing_ok=True)
+
+    def add(self, row: Row) -> None:
+        """Keeps a row, unless there is one with its number."""
+        self._waiting.append(row)
+        if len(self._waiting) >= _TOGETHER:
+            self._flush()
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Keeps these instead of those with their numbers."""
+        self._flush()
+        self._insert("INSERT OR REPLACE", rows)
+
+    def __len__(self) -> int:
+        return int(self._ask("SELECT count(*) FROM rows") or 0)
+
+    @property
+    def lowest(self) -> int:
+        """The lowest number; 0 without any."""
+        return int(self._ask("SELECT min(seq) FROM rows") or 0)
+
+    @property
+    def highest(self) -> int:
+        """The highest number; 0 without any."""
+        return int(self._ask("SELECT max(seq) FROM rows") or 0)
+
+    @property
+    def latest(self) -> float:
+        """The newest time, on the outbox's own clock; 0 without any."""
+        return self._ask("SELECT max(stored_at) FROM rows") or 0.0
+
+    def batches(self) -> Iterator[list[Row]]:
+        """All of them in the order of their numbers, a few at a time."""
+        self._flush()
+        after = 0
+        some = "SELECT seq, stored_at, body FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
+        while True:
+            with naming(self._path, "read"):
+                rows = [Row(*row) for row in self._db.execute(some, (after, _TOGETHER))]
+            if not rows:
+                return
+            yield rows
+            after = rows[-1].seq
+
+    def _ask(self, question: str) -> float | None:
+        self._flush()
+        with naming(self._path, "read"):
+            (found,) = self._db.execute(question).fetchone()
+        return None if found is None else float(found)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._insert("INSERT OR IGNORE", waiting)
+
+    def _insert(self, how: str, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        with naming(self._path, "written"):
+            self._db.execute("BEGIN")
+            self._db.executemany(
+                f"{how} INTO rows VALUES (?, ?, ?)",  # noqa: S608  one of two fixed words
+                [(row.seq, row.stored_at, row.body) for row in rows],
+            )
+            self._db.execute("COMMIT")
+
+
+def place_of(outbox: Path) -> Path:
+    """The spool's file of an outbox."""
+    return outbox.with_name(f"{outbox.name}.salvage")
