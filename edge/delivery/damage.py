@@ -76,8 +76,8 @@ def renewed(
     given: int = 0,
 ) -> str:
     """Puts a new file with these rows, some at a time, into the place of a damaged one, which is
-    renamed with its log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own; numbers up to
-    `given` are gone. Raises OutboxError.
+    renamed with its log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own;
+    numbers up to `given` are gone. Raises OutboxError.
 
     The new one is whole before the old one goes, and `finish_renewal` ends what was interrupted.
     """

@@ -103,7 +103,7 @@ class Spool:
         with naming(self._path, "written"):
             self._db.execute("BEGIN")
             self._db.executemany(
-                f"{how} INTO rows VALUES (?, ?, ?)",  # noqa: S608  one of two fixed words
+                f"{how} INTO rows VALUES (?, ?, ?)",
                 [(row.seq, row.stored_at, row.body) for row in rows],
             )
             self._db.execute("COMMIT")

@@ -75,13 +75,15 @@ class Store:
         """Opens the file, and mends it. Raises OutboxError."""
         self._close()
         try:
-            self._open()
-        except OutboxError as error:
-            if error.kind == "damaged":
+            try:
+                self._open()
+            except OutboxError as error:
+                if error.kind != "damaged":
+                    raise
                 self._begin_anew(str(error))
-            else:
-                self.fault = str(error)
-                raise
+        except OutboxError as error:
+            self.fault = str(error)
+            raise
         self.fault = ""
 
     def apply(
