@@ -74,7 +74,9 @@ class Daemon:
             inspector.runtime,
             len(inspector.file.golden),
         )
-        self._delivery = delivery = DeliverySide(config, self._session, env)
+        self._notifier = Notifier()
+        mending = partial(self._notifier.extend, 60.0)  # systemd waits so much longer for the start
+        self._delivery = delivery = DeliverySide(config, self._session, env, mending=mending)
         self._archive = Archive(config.archive) if config.archive.enabled else None
         self._line = Line(
             config,
@@ -93,7 +95,6 @@ class Daemon:
         )
         delivery.writer.on_commit = self._open_parts.stored
         self._line.on_open = self._open_parts.note
-        self._notifier = Notifier()
         self._reloader = Reloader(
             config, self._read, self._apply, self._model_differs, self._notifier
         )

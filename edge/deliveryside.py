@@ -27,12 +27,20 @@ _JOIN_S = 5.0
 class DeliverySide:
     """What becomes of verdicts. Building it opens the outbox."""
 
-    def __init__(self, config: Config, session: str, environment: Environment) -> None:
-        """Raises EdgeInspectError when the outbox cannot be opened."""
+    def __init__(
+        self,
+        config: Config,
+        session: str,
+        environment: Environment,
+        *,
+        mending: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`mending` is called now and then while a damaged outbox is mended here. Raises
+        EdgeInspectError when the outbox cannot be opened."""
         self._config = config
         said = config.outbox
         most = int(said.max_mb * 2**20)
-        self._store = Store(said.path, most, said.max_age_h * 3600, environment)
+        self._store = Store(said.path, most, said.max_age_h * 3600, environment, mending=mending)
         self.broker = self._embedded_broker()
         self.writer = OutboxWriter(
             self._store,

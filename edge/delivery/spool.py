@@ -3,7 +3,7 @@ more verdicts than the box has memory."""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +17,11 @@ _TOGETHER = 1000  # rows
 class Spool:
     """Rows by their numbers, one each. A context manager: the file is there only inside."""
 
-    def __init__(self, outbox: Path) -> None:
-        """The file is beside `outbox`. What a salvage that was killed has left is deleted. Raises
-        OutboxError, as everything here does when the disk does not take it."""
-        self._path = place_of(outbox)
+    def __init__(self, outbox: Path, on_progress: Callable[[], None] = lambda: None) -> None:
+        """The file is beside `outbox`. What a salvage that was killed has left is deleted.
+        `on_progress` is called for every thousand rows that come or go. Raises OutboxError, as
+        everything here does when the disk does not take it."""
+        self._path, self._on_progress = place_of(outbox), on_progress
         self._waiting: list[Row] = []
         with naming(self._path, "written"):
             self._path.unlink(missing_ok=True)
@@ -50,6 +51,7 @@ class Spool:
         self._waiting.append(row)
         if len(self._waiting) >= _TOGETHER:
             self._flush()
+            self._on_progress()
 
     def replace(self, rows: Sequence[Row]) -> None:
         """Keeps these instead of those with their numbers."""
@@ -86,6 +88,8 @@ class Spool:
                 return
             yield rows
             after = rows[-1].seq
+            if len(rows) == _TOGETHER:
+                self._on_progress()
 
     def _ask(self, question: str) -> float | None:
         self._flush()

@@ -28,11 +28,20 @@ class Store:
     """For one thread, once it has been built. Counters are for `health`."""
 
     def __init__(
-        self, path: Path, max_bytes: int, max_age_s: float, environment: Environment
+        self,
+        path: Path,
+        max_bytes: int,
+        max_age_s: float,
+        environment: Environment,
+        *,
+        mending: Callable[[], None] = lambda: None,
     ) -> None:
         """Opens the file, or makes it, or sets a damaged one aside. A disk that refuses is no
-        error here: `fault` says so, and `open` tries again. Raises OutboxError for what only a
-        person can mend: another daemon on this file, a file of a newer version, no permission."""
+        error here: `fault` says so, and `open` tries again. `mending`, which may be set anew, is
+        called now and then while many verdicts are saved, which may take minutes. Raises
+        OutboxError for what only a person can mend: another daemon on this file, a file of a newer
+        version, no permission."""
+        self.mending = mending
         self.fault = ""
         self.generation = 0  # rises when the file is opened
         self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
@@ -223,7 +232,7 @@ class Store:
         """Sets the file aside and goes on with one that holds what could be saved. Whenever this
         is interrupted, the next start finds the one or the other."""
         self._close()
-        with Spool(self._path) as spool:
+        with self._spool() as spool:
             found = salvage(self._path, self.numbers.progress, spool)
             saved = len(spool)
             spool.replace(self.kept())
@@ -253,9 +262,12 @@ class Store:
             missing,
         )
 
+    def _spool(self) -> Spool:
+        return Spool(self._path, lambda: self.mending())  # noqa: PLW0108  it may be another one by then
+
     def _write_anew(self, deleted: Outbox) -> None:
         """The file was deleted under us: what the open file still shows is written once more."""
-        with Spool(self._path) as spool:
+        with self._spool() as spool:
             receipts = deleted.copy_into(spool)
             self._close()
             self._now_is(Outbox(self._path, *self._limits))

@@ -52,6 +52,7 @@ class OutboxWriter:
         """Both may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
         or acknowledged) and their numbers, and `on_stored` when there is something to send."""
         self._store, self._environment = store, environment
+        store.mending = self._mends
         self._pace = Pace(window_s if durability == "balanced" else 0.0)
         self._hidden = durability == "strict"  # what is not on disk is not shown
         self.on_stored: Callable[[], None] = lambda: None
@@ -238,6 +239,22 @@ class OutboxWriter:
             self.on_stored()
         return True
 
+    def _mends(self) -> None:
+        """On the thread itself, in mid-commit: the store saves what a damaged file holds, which may
+        take minutes. Nobody waits for it: verdicts go on from memory."""
+        with self._changed:
+            self.beat = self._environment.tick()
+            if not self.fault:
+                self._goes_wrong("outbox: a damaged file is being mended")
+                self._changed.notify_all()
+        self.on_stored()
+
+    def _goes_wrong(self, why: str) -> None:
+        self.fault = why
+        log.error("%s; verdicts are sent from memory meanwhile", why)
+        if self._hidden:
+            self._show([one.row for one in self._held.first(_HELD)])
+
     def _wrote(self, held: list[HeldVerdict], acked: int, holding: Holding | None) -> None:
         with self._changed:
             if self._generation != self._store.generation:
@@ -268,12 +285,10 @@ class OutboxWriter:
         with self._changed:
             self._pending.put_back(work)
             self._writing = set()
-            news = not self.fault
-            self.fault = why
-            if news:
-                log.error("%s; verdicts are sent from memory meanwhile", why)
-                if self._hidden:
-                    self._show([one.row for one in self._held.first(_HELD)])
+            if self.fault:
+                self.fault = why
+            else:
+                self._goes_wrong(why)
             self.beat = self._environment.tick()
             self._changed.notify_all()
         self.on_stored()

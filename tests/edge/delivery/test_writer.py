@@ -16,6 +16,7 @@ from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.verdict import Verdict
+from tests.edge.conftest import Eventually
 from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_outbox import numbers_in
 
@@ -30,6 +31,7 @@ class BalkingStore(Store):
         super().__init__(path, 2**26, 3600.0, Environment())
         self.refusals = 0
         self.commits: list[tuple[int, int]] = []
+        self.mends = False
         self.gate = threading.Event()
         self.gate.set()
 
@@ -44,6 +46,8 @@ class BalkingStore(Store):
         stale: Sequence[tuple[str, str]] = (),
     ) -> Applied:
         """As the real one, when the disk lets it."""
+        if self.mends:
+            self.mending()
         assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
@@ -252,6 +256,29 @@ def test_a_slow_disk_drops_nothing(
     thread.join(DEADLINE_S)
     writer.flush(DEADLINE_S)
     assert (writer.stats().stored, writer.stats().dropped) == (2000, 0)
+
+
+def test_nobody_waits_while_a_damaged_file_is_mended(
+    start: Start, store: BalkingStore, eventually: Eventually
+) -> None:
+    """Minutes that a salvage takes: the thread shows that it lives, verdicts are sent from memory,
+    and inspection goes on. Afterwards all is on disk, and the fault is over."""
+    store.mends = True
+    store.gate.clear()
+    writer = start()
+    began = writer.beat
+    writer.submit(a_verdict())
+    eventually(lambda: "being mended" in writer.fault)
+    for _ in range(1000):  # more than may wait for a disk
+        writer.submit(a_verdict())
+    eventually(lambda: writer.waiting.newest() == 1001)
+    assert len(writer.waiting.batch(0, 2000)) == 1001
+    assert writer.beat > began
+    store.mends = False
+    store.gate.set()
+    writer.flush(DEADLINE_S)
+    eventually(lambda: not writer.fault)
+    assert writer.stats().rows == 1001
 
 
 def test_acknowledgements_survive_a_refusing_disk(start: Start, store: BalkingStore) -> None:
