@@ -229,8 +229,8 @@ BREAKAGES = [
     Breakage(
         "what the disk refused is dropped",
         "edge/delivery/writer.py",
-        "                    self._show([one.row for one in self._held.first(_HELD)])\n",
-        "                    pass\n",
+        "            self._show([one.row for one in self._held.first(_HELD)])\n",
+        "            pass\n",
         "tests/edge/delivery",
     ),
     Breakage(
