@@ -191,7 +191,7 @@ class Network:
             code = self._hand_over(bypass)
             bypass.write()
         except OSError as error:
-            log.debug("mqtt: %s", error)
+            self._errors.text = str(error)  # `_run` tells it, as it tells what paho says
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         return code
 

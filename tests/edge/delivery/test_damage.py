@@ -29,6 +29,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "outbox.db"
 
 
+def unreadable(path: Path, count: int) -> bytes:
+    """Stores so many verdicts and breaks the head, by which SQLite knows its file. Its bytes."""
+    store = opened(path)
+    for start in range(1, count + 1, 1000):
+        store.apply(rows_from(start, min(1000, count + 1 - start)), [], [], [])
+    store.close()
+    hurt = b"x" * 16 + path.read_bytes()[16:]
+    path.write_bytes(hurt)
+    return hurt
+
+
 class Told(bytes):
     """Bytes that count how many of them are read in slices."""
 
@@ -66,15 +77,7 @@ def test_a_salvage_needs_no_memory_for_what_it_saves(
     memory at most."""
     monkeypatch.setattr(damage, "_PIECE", 1 << 18)
     many = 20_000
-    store = opened(path)
-    for start in range(1, many, 1000):
-        store.apply(rows_from(start, 1000), [], [], [])
-    store.close()
-    raw = bytearray(path.read_bytes())
-    size = len(raw)
-    raw[:16] = b"x" * 16  # SQLite knows it no more
-    path.write_bytes(raw)
-    del raw
+    size = len(unreadable(path, many))
     told: list[int] = []
     tracemalloc.start()
     again = Store(path, 64 * MB, HOUR, Environment(), mending=lambda: told.append(1))
@@ -94,12 +97,7 @@ def test_verdicts_are_found_across_the_pieces_of_a_large_file(
     """Read in pieces of a few kilobytes, each verdict is found, wherever a piece ends."""
     monkeypatch.setattr(damage, "_PIECE", 5000)
     monkeypatch.setattr(damage, "_LONGEST", 3000)
-    store = opened(path)
-    store.apply(rows_from(1, COUNT), [], [], [])
-    store.close()
-    hurt = bytearray(path.read_bytes())
-    hurt[:16] = b"x" * 16
-    path.write_bytes(hurt)
+    unreadable(path, COUNT)
     again = opened(path)
     assert numbers_in(path) == list(range(1, COUNT + 1))
     again.close()
@@ -109,12 +107,7 @@ def test_sectors_that_cannot_be_read_cost_what_lies_in_them(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that refuses one page: the verdicts of all others are saved, and the loss is told."""
-    store = opened(path)
-    store.apply(rows_from(1, COUNT), [], [], [])
-    store.close()
-    hurt = bytearray(path.read_bytes())
-    hurt[:16] = b"x" * 16
-    path.write_bytes(hurt)
+    unreadable(path, COUNT)
     real, bad = os.pread, 20 * 4096
 
     def pread(file: int, size: int, at: int) -> bytes:
@@ -135,12 +128,7 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The damaged file stays as it is, and the next try saves all of it."""
-    store = opened(path)
-    store.apply(rows_from(1, COUNT), [], [], [])
-    store.close()
-    hurt = bytearray(path.read_bytes())
-    hurt[:16] = b"x" * 16
-    path.write_bytes(hurt)
+    hurt = unreadable(path, COUNT)
 
     def full(_how: str, _rows: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
