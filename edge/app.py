@@ -131,12 +131,7 @@ class Daemon:
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
         self._supervisor = Supervisor(
-            parts,
-            self._health,
-            self._notifier,
-            env,
-            config.health.interval_s,
-            settled=give_back,
+            parts, self._health, self._notifier, env, config.health.interval_s, settled=give_back
         )
         self._web = self._web_server(config)
         self._reloader.on_outcome = self._tell_outcome
