@@ -39,19 +39,6 @@ WAKES_LIMIT, CORE_LIMIT = 20.0, 0.01
 _START_S = 60.0
 _SIZE = (640, 480)
 
-# Python 3.11 does not tell the kernel what a thread is called. Otherwise this is `python -m edge`.
-_NAMED = """
-import runpy, sys, threading
-run = threading.Thread.run
-def named(self):
-    with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as file:
-        file.write(self.name[:15])
-    run(self)
-threading.Thread.run = named
-sys.argv = ["edge", *sys.argv[1:]]
-runpy.run_module("edge", run_name="__main__", alter_sys=True)
-"""
-
 Task = tuple[int, int]  # process, thread
 
 
@@ -193,7 +180,7 @@ def measure(scene: str, folder: Path, values: dict[str, Any], seconds: float) ->
     config, log = folder / "config.yaml", folder / "daemon.log"
     config.write_text(yaml.safe_dump(values), encoding="utf-8")
     with log.open("wb") as to:
-        command = [sys.executable, "-c", _NAMED, "run", "-c", str(config)]
+        command = [sys.executable, "-m", "edge", "run", "-c", str(config)]
         daemon = subprocess.Popen(command, stderr=to)
     try:
         until = time.monotonic() + _START_S

@@ -1,7 +1,6 @@
 """One camera with all that belongs to it: what reads it, and what announces its parts."""
 
 import logging
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from edge.inspection.framing import Framing
 from edge.inspection.preprocess import InputSpec
 from edge.operation.triggers import Triggers
 from edge.operation.viewing import disagreement, view_of
+from edge.threads import NamedThread
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,7 @@ class CameraSide:
             misfit=framing.misfit,
             before=looks,
         )
-        self._thread = threading.Thread(
-            # daemon: a read that hangs in a driver must not keep the process from ending
-            target=self.reader.run,
-            name=f"camera-{config.id}",
-            daemon=True,
-        )
+        self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
         trackers = {} if self.tracker is None else {config.id: self.tracker}
         self._triggers = Triggers(trackers, environment, factory)
 

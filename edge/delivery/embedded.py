@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from edge.errors import EdgeInspectError, MissingPartError
+from edge.threads import NamedThread
 
 try:
     from amqtt.broker import Broker
@@ -34,7 +35,7 @@ class EmbeddedBroker:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+        self._thread = NamedThread("broker", self._run)
 
     def start(self) -> None:
         """Returns when clients can connect. Raises EdgeInspectError when the port is taken."""

@@ -17,6 +17,7 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from edge.delivery.bypass import Bypass, Client
 from edge.delivery.troubles import LinkError
+from edge.threads import NamedThread
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Network:
         self._waker.setblocking(False)
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread = NamedThread("mqtt", self._run)
         self._spoken = self._woken = False
         self.heard = tick()
         # What paho counts a keepalive from, each taken after paho's own stamp: what is due for us

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from edge.environment import Environment
+from edge.threads import start_thread
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -90,8 +91,7 @@ class Outputs:
 
     def start(self) -> None:
         """Drives the wires in a thread of its own."""
-        self._thread = threading.Thread(target=self.run, name="outputs", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("outputs", self.run)
 
     def close(self) -> None:
         """All wires idle, their pins given back, the thread ended."""

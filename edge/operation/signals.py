@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 
 from edge.environment import Environment
 from edge.errors import EXIT_NO
+from edge.threads import start_thread
 
 log = logging.getLogger(__name__)
 
@@ -49,4 +49,4 @@ def listen_for_signals(
                         log.error("second %s: exit at once", signal.Signals(number).name)
                         os._exit(EXIT_NO)
 
-    threading.Thread(target=hear, name="signals", daemon=True).start()
+    start_thread("signals", hear)

@@ -1,13 +1,14 @@
 """What triggers by itself: clocks for `interval`, pins for `gpio`."""
 
 import logging
-import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment, Stop
 from edge.errors import TriggerError
+from edge.threads import start_thread
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,7 @@ class Triggers:
     def start(self, stop: Stop) -> None:
         """Starts the clocks' threads, which end with `stop`."""
         for name, interval in self._intervals.items():
-            threading.Thread(
-                target=interval.run, args=(stop,), name=f"trigger-{name}", daemon=True
-            ).start()
+            start_thread(f"trigger-{name}", partial(interval.run, stop))
 
     def close(self) -> None:
         """Gives the pins back."""
