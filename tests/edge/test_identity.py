@@ -1,5 +1,6 @@
 """Ids and the boot id."""
 
+import os
 import socket
 import threading
 import uuid
@@ -30,6 +31,22 @@ def test_later_ids_sort_later(ms: int, random: bytes) -> None:
 def test_ids_never_meet() -> None:
     """A thousand ids of one moment are a thousand ids."""
     assert len({uuid7() for _ in range(1000)}) == 1000
+
+
+def test_ids_never_meet_after_a_fork() -> None:
+    """Nor those of two processes of which one was forked of the other."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(theirs, "".join(uuid7(0)[14:] for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    text = os.read(ours, 65_536).decode()
+    os.close(ours)
+    os.close(theirs)
+    made = {text[at : at + 22] for at in range(0, len(text), 22)}
+    assert len(made) == 100
+    assert made.isdisjoint(uuid7(0)[14:] for _ in range(100))
 
 
 def test_boot_id_is_read_below_the_root(tmp_path: Path) -> None:
