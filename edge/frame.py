@@ -38,6 +38,12 @@ class Frame:
         """Whether there is something to judge."""
         return self.pixels is not None or self.encoded is not None
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory its picture takes."""
+        encoded = 0 if self.encoded is None else len(self.encoded.data)
+        return encoded if self.pixels is None else encoded + self.pixels.nbytes
+
     def without_picture(self) -> "Frame":
         """The same, for when nobody will look at the picture any more."""
         return replace(self, pixels=None, encoded=None)

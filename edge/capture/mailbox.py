@@ -14,8 +14,37 @@ from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
 
-_ITEMS = 4  # of one source, still encoded: so it is woken once for several, not for each
+_ITEMS = 16  # of one source: so it is woken once for several, not for each;
+_ITEMS_BYTES = 4 * 2**20  # and one more is taken in while they hold less than this
 _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its item
+
+
+class _Slot:
+    """Frames of one camera, in order, and the bytes of their pictures."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+        self.bytes = 0
+
+    def add(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        self.bytes += frame.nbytes
+
+    def pop(self) -> Frame:
+        frame = self.frames.popleft()
+        self.bytes -= frame.nbytes
+        return frame
+
+    def clear(self) -> None:
+        self.frames.clear()
+        self.bytes = 0
+
+    def is_full(self, items: int) -> bool:
+        return len(self.frames) >= items or self.bytes >= _ITEMS_BYTES
+
+    def is_low(self, items: int) -> bool:
+        """Whether it is time to wake a source that waits for room."""
+        return 2 * len(self.frames) <= items and self.bytes < _ITEMS_BYTES
 
 
 class Mailbox:
@@ -28,7 +57,7 @@ class Mailbox:
         self._trackers = trackers if trackers is not None else {}
         self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
         self._woken = self._parts_turn = False
-        self._slots: dict[str, deque[Frame]] = {}  # of a live camera one frame
+        self._slots: dict[str, _Slot] = {}  # none is empty; of a live camera one frame
         self._replaced: dict[str, int] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -44,27 +73,27 @@ class Mailbox:
                 if shots:
                     self._changed.notify_all()
                 return
-            slot = self._slots.setdefault(frame.camera, deque())
-            if slot:
+            slot = self._slots.setdefault(frame.camera, _Slot())
+            if slot.frames:
                 self._count_replaced(frame.camera)
-                if slot[0].fault is not None and frame.fault is None:
+                if slot.frames[0].fault is not None and frame.fault is None:
                     return
                 slot.clear()
-            slot.append(frame)
+            slot.add(frame)
             self._changed.notify_all()
 
     def put(self, frame: Frame, stop: Stop) -> bool:
         """Puts an item, waiting for room; False when the daemon stops instead."""
         with self._changed:
             slot = self._slots.get(frame.camera)
-            while slot is not None and len(slot) >= self._items:
+            while slot is not None and slot.is_full(self._items):
                 if stop.is_set():
                     return False
                 self._changed.wait(_WAKE_S)
                 slot = self._slots.get(frame.camera)
             if stop.is_set():
                 return False
-            self._slots.setdefault(frame.camera, deque()).append(frame)
+            self._slots.setdefault(frame.camera, _Slot()).add(frame)
             self._changed.notify_all()
             return True
 
@@ -95,12 +124,9 @@ class Mailbox:
                 return None
             camera = next(iter(self._slots))
             slot = self._slots.pop(camera)
-            frame = slot.popleft()
-            if slot:
+            if len(slot.frames) > 1:
                 self._slots[camera] = slot  # behind the others
-            if 2 * len(slot) <= self._items:
-                self._changed.notify_all()
-            return frame
+            return self._next_of(slot)
 
     def another(self, camera: str) -> Frame | None:
         """One more frame of a camera of which one was just taken, without waiting; None also when
@@ -109,12 +135,9 @@ class Mailbox:
             slot = self._slots.get(camera)
             if slot is None or self._shots or len(self._slots) > 1:
                 return None
-            frame = slot.popleft()
-            if not slot:
+            if len(slot.frames) == 1:
                 del self._slots[camera]
-            if 2 * len(slot) <= self._items:
-                self._changed.notify_all()
-            return frame
+            return self._next_of(slot)
 
     def close(self) -> None:
         """No frame comes any more: `take` hands out what is left and then returns at once."""
@@ -137,8 +160,9 @@ class Mailbox:
     def forget(self, camera: str) -> None:
         """The camera has gone, and with it what was not taken. A live frame counts as replaced."""
         with self._changed:
-            for _ in self._slots.pop(camera, ()):
-                self._count_replaced(camera)
+            if (slot := self._slots.pop(camera, None)) is not None:
+                for _ in slot.frames:
+                    self._count_replaced(camera)
             self._shots = deque(shot for shot in self._shots if shot.part.camera != camera)
             self._changed.notify_all()
 
@@ -146,6 +170,12 @@ class Mailbox:
         """How many frames of this camera were replaced before anyone took them."""
         with self._changed:
             return self._replaced.get(camera, 0)
+
+    def _next_of(self, slot: _Slot) -> Frame:
+        frame = slot.pop()
+        if slot.is_low(self._items):
+            self._changed.notify_all()
+        return frame
 
     def _count_replaced(self, camera: str) -> None:
         self._replaced[camera] = self._replaced.get(camera, 0) + 1

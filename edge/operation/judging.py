@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 _TAKE_S = 5.0  # who has nothing to judge shows progress so often
 _FAULT = "inspection: unexpected fault after judging"
-_TOGETHER = 4  # items of one source: each picture pushes the program out of the processor's cache
+# Items of one source are looked at together, since each picture pushes the program out of the
+# processor's cache; at most for so long, since the first waits for the last.
+_TOGETHER, _TOGETHER_S = 16, 0.03
 
 
 class Judging:
@@ -82,14 +84,23 @@ class Judging:
         if isinstance(work, Shot):
             self._say(self._assembly.add(work))
         elif work is not None:
-            findings = [self._judge.look(work)]
-            # parts have deadlines, which are looked at between two pieces of work
-            if work.item is not None and not self._trackers:
-                while len(findings) < _TOGETHER and (more := self._mailbox.another(work.camera)):
-                    self.beat = self._environment.tick()
-                    findings.append(self._judge.look(more))
-            for finding in findings:
+            for finding in self._looks(work):
                 self._conclude(finding)
+
+    def _looks(self, frame: Frame) -> list[Finding]:
+        begun = self._environment.tick()
+        findings = [self._judge.look(frame)]
+        # parts have deadlines, which are looked at between two pieces of work
+        if frame.item is None or self._trackers:
+            return findings
+        while len(findings) < _TOGETHER:
+            self.beat = self._environment.tick()
+            if self.beat - begun >= _TOGETHER_S:
+                break
+            if (more := self._mailbox.another(frame.camera)) is None:
+                break
+            findings.append(self._judge.look(more))
+        return findings
 
     def _conclude(self, finding: Finding) -> None:
         frame = finding.frame

@@ -10,7 +10,7 @@ from edge.capture.mailbox import Mailbox
 from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
-from tests.edge.conftest import Clock, Eventually, Patience, frame
+from tests.edge.conftest import Clock, Eventually, Patience, frame, noise_frame
 
 
 def took(mailbox: Mailbox, timeout: float) -> Frame | None:
@@ -232,3 +232,37 @@ def test_a_source_is_woken_for_several_items_at_once(
         took(mailbox, 0.01)
     thread.join(5)
     assert put == list(range(1, 9))
+
+
+def test_large_pictures_wait_by_twos(eventually: Eventually) -> None:
+    """Items wait by their bytes too: of pictures of 3 MB a second one is taken in, then the source
+    waits, and is woken as soon as one was taken, so that it reads beside the judging."""
+    mailbox, stop = Mailbox(), Stop()
+    put: list[int] = []
+
+    def run() -> None:
+        for seq in range(1, 5):
+            assert mailbox.put(noise_frame(seq, 1024), stop)
+            put.append(seq)
+
+    thread = threading.Thread(target=run, name="putter")
+    thread.start()
+    taken = []
+    for seq in range(1, 5):
+        eventually(lambda seq=seq: len(put) == min(4, seq + 1))  # type: ignore[misc]
+        got = mailbox.another("top") if seq % 2 else took(mailbox, 0)
+        assert got is not None
+        taken.append(got.seq)
+    thread.join(5)
+    assert taken == [1, 2, 3, 4]
+    assert mailbox.another("top") is None
+
+
+def test_one_picture_larger_than_the_room_waits_alone() -> None:
+    """Whatever its size, one is always taken in."""
+    mailbox, stop = Mailbox(), Stop()
+    assert mailbox.put(noise_frame(1, 2048), stop)
+    stop.set()
+    assert not mailbox.put(noise_frame(2, 2048), stop)
+    assert took(mailbox, 0) is not None
+    assert took(mailbox, 0) is None

@@ -130,6 +130,7 @@ def test_an_errand_is_done_while_all_stand(crews: Any) -> None:
     crew.workers.start()
     crew.gates[0].clear()
     crew.show("a", 1)
+    wait_for(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
     seen: list[int] = []
     asked = start_thread(
         "asks",
