@@ -87,7 +87,7 @@ class Encoded:
         return np.asarray(pixels, dtype=np.uint8)
 
 
-def open_picture(path: Path) -> Encoded:
+def open_picture(path: Path | str) -> Encoded:
     """A picture file, read and looked at. Raises PictureError, naming the file, when it cannot be
     read or must not be judged."""
     try:
@@ -99,7 +99,7 @@ def open_picture(path: Path) -> Encoded:
     return examine_picture(data, str(path))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path | str) -> bytes:
     """All of a file: what `read_bytes` gives, without the buffers that it makes and throws away."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

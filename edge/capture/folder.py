@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from edge.capture.camera import Look, item_name
@@ -48,6 +49,7 @@ class FolderCamera:
         if not path.is_dir():
             raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
         self._path = path
+        self._prefix = os.path.join(path, "")  # noqa: PTH118  `Path` takes longer than the kernel
         self._judged = judged
         self._environment = environment
         self._watch, self._move_to, self._lying = watch, move_to, lying
@@ -97,8 +99,7 @@ class FolderCamera:
             self._next_look, self._quick_looks = self._environment.tick(), 2
             return
         for name in dict.fromkeys(names):
-            path = self._path / name
-            receipt = _receipt_of(path) if is_picture_name(path) else None
+            receipt = self._receipt_of(name) if is_picture_name(name) else None
             if receipt is not None and receipt not in self._done:
                 self._seen[name] = (receipt, self._environment.tick())
                 self._ready.append((name, receipt))
@@ -110,7 +111,7 @@ class FolderCamera:
         try:
             with os.scandir(self._path) as entries:  # a folder may hold ten thousands
                 for entry in entries:
-                    if is_picture_name(entry.name) and (said := _said_of(entry)) is not None:
+                    if is_picture_name(entry.name) and (said := _said_of(entry.stat)) is not None:
                         found.append((said.st_mtime_ns, entry.name, _receipt(entry.name, said)))
         except FileNotFoundError as error:
             raise CameraError(f"folder: {self._path} has gone; create it again") from error
@@ -144,7 +145,7 @@ class FolderCamera:
     def _take(self, name: str, receipt: str) -> Look | None:
         if receipt in self._done:
             return None
-        path = self._path / name
+        path = self._prefix + name
         if self._judged(receipt):
             self._done.add(receipt)
             self._brought[receipt] = name
@@ -153,11 +154,11 @@ class FolderCamera:
             picture = open_picture(path)
         except PictureError as error:
             rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
-            if rested < _DAMAGED_WAIT_S or not path.exists():
+            if rested < _DAMAGED_WAIT_S or not Path(path).exists():
                 return None
             self._give(name, receipt)
             return Look(None, item_name(name), receipt, item_name(str(error)))
-        if _receipt_of(path) != receipt:
+        if self._receipt_of(name) != receipt:
             return None  # it was written over meanwhile: what was read is not what the receipt says
         self._give(name, receipt)
         return Look(None, item_name(name), receipt, encoded=picture)
@@ -178,34 +179,32 @@ class FolderCamera:
             if not self._judged(receipt):
                 continue
             del self._brought[receipt]
-            path = self._path / name
-            if _receipt_of(path) != receipt:
+            if self._receipt_of(name) != receipt:
                 continue  # gone, or another part under the same name by now
             try:
-                _move(path, self._move_to)
+                _move(self._path / name, self._move_to)
             except OSError as error:
                 log.error(
                     "folder: %s: cannot be moved to %s (%s); it stays, and is not judged again",
-                    path,
+                    self._path / name,
                     self._move_to,
                     error.strerror or error,
                 )
 
-
-def _receipt_of(path: Path) -> str | None:
-    """Name, size and time of a file; None when it is none, or has gone."""
-    said = _said_of(path)
-    return None if said is None else _receipt(path.name, said)
+    def _receipt_of(self, name: str) -> str | None:
+        """Name, size and time of a file; None when it is none, or has gone."""
+        said = _said_of(partial(os.stat, self._prefix + name))
+        return None if said is None else _receipt(name, said)
 
 
 def _receipt(name: str, said: os.stat_result) -> str:
     return f"{item_name(name)}|{said.st_size}|{said.st_mtime_ns}"
 
 
-def _said_of(entry: "Path | os.DirEntry[str]") -> os.stat_result | None:
+def _said_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
     """What the disk says of a file; None when it is none, or has gone."""
     try:
-        said = entry.stat()
+        said = stat_()
     except OSError:
         return None
     return said if stat.S_ISREG(said.st_mode) else None

@@ -16,6 +16,7 @@ _BEGUN, _COMPLETE, _GONE = _CREATE | _MODIFY, _CLOSE_WRITE | _MOVED_TO, _DELETE 
 _LOST = _OVERFLOW | _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 _EVENT = struct.Struct("iIII")
 _BUFFER = 65_536
+_LARGEST = _EVENT.size + 256  # bytes of an event: a name has 255 and a zero
 
 
 class Watch:
@@ -47,9 +48,9 @@ class Watch:
         """Names of files that are complete since the last call, in order; None when some were
         missed, or when the folder has gone: then it must be looked at."""
         names: list[str] = []
-        missed = False
-        while data := self._read():
-            at = 0
+        missed, more = False, True
+        while more and (data := self._read()):
+            at, more = 0, len(data) > _BUFFER - _LARGEST  # else there was room for all
             while at < len(data):
                 _, mask, _, length = _EVENT.unpack_from(data, at)
                 raw = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")

@@ -42,7 +42,11 @@ class Light:
 def light(pixels: Pixels) -> Light:
     """The light of a BGR picture, uint8, (height, width, 3)."""
     step = max(1, min(_STEP, min(pixels.shape[:2]) // 32))
-    grey = pixels[::step, ::step].sum(axis=2, dtype=np.uint16) // 3
+    some = pixels[::step, ::step]
+    # (b + g + r) // 3; `sum` over an axis of three takes ten times as long
+    grey = np.add(some[..., 0], some[..., 1], dtype=np.uint16)
+    grey += some[..., 2]
+    grey //= 3
     shares = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
     low = int(np.searchsorted(shares, _TAIL, side="right"))
     high = int(np.searchsorted(shares, 1 - _TAIL))

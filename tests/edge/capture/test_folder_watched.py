@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.capture import inotify
 from edge.picture import Encoded, open_picture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Looks, Receipts, names, watched
@@ -109,3 +110,21 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
     pixels = look.decoded()
     assert pixels is not None
     assert pixels[0, 0, 2] == 200
+
+
+@pytest.mark.parametrize("files", [1, 5, 40])
+def test_more_than_one_reading_holds_is_heard_at_once(
+    drop: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """What the kernel has to say beyond one buffer is fetched too, in order; a buffer that is not
+    full was all."""
+    monkeypatch.setattr(inotify, "_BUFFER", 2 * inotify._LARGEST)
+    watch = inotify.Watch(drop)
+    expected = [f"{number:03}-{'x' * (number * 7 % 200)}.png" for number in range(files)]
+    for name in expected:
+        (drop / name).touch()
+    try:
+        assert watch.complete() == expected
+        assert watch.complete() == []
+    finally:
+        watch.close()
