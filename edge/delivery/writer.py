@@ -99,10 +99,9 @@ class OutboxWriter:
             shown = not self._hidden or bool(self.fault)
             if shown:
                 self._show([row])
+                self.on_stored()  # first: who sends it is not to wait for who writes it
             if len(self._held) == 1 or due <= now:
                 self._changed.notify_all()
-        if shown:
-            self.on_stored()
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
