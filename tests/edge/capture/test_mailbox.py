@@ -234,28 +234,30 @@ def test_a_source_is_woken_for_several_items_at_once(
     assert put == list(range(1, 9))
 
 
-def test_large_pictures_wait_by_twos(eventually: Eventually) -> None:
+def test_large_pictures_wait_by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items wait by their bytes too: of pictures of 3 MB a second one is taken in, then the source
     waits, and is woken as soon as one was taken, so that it reads beside the judging."""
     mailbox, stop = Mailbox(), Stop()
-    put: list[int] = []
+    taken: list[int] = []
+    woken: list[int] = []
 
-    def run() -> None:
-        for seq in range(1, 5):
-            assert mailbox.put(noise_frame(seq, 1024), stop)
-            put.append(seq)
-
-    thread = threading.Thread(target=run, name="putter")
-    thread.start()
-    taken = []
-    for seq in range(1, 5):
-        eventually(lambda seq=seq: len(put) == min(4, seq + 1))  # type: ignore[misc]
-        got = mailbox.another("top") if seq % 2 else took(mailbox, 0)
+    def while_it_waits(_seconds: float) -> None:
+        got = mailbox.another("top") if len(taken) % 2 else took(mailbox, 0)
         assert got is not None
         taken.append(got.seq)
-    thread.join(5)
-    assert taken == [1, 2, 3, 4]
-    assert mailbox.another("top") is None
+
+    monkeypatch.setattr(mailbox._changed, "wait", while_it_waits)
+    wake = mailbox._changed.notify_all
+
+    def noticed() -> None:
+        woken.append(len(taken))
+        wake()
+
+    monkeypatch.setattr(mailbox._changed, "notify_all", noticed)
+    for seq, before in ((1, 0), (2, 0), (3, 1), (4, 2), (5, 3)):
+        assert mailbox.put(noise_frame(seq, 1024), stop)
+        assert taken == list(range(1, before + 1))
+    assert woken == [0, 0, 0, 1, 1, 2, 2, 3]  # each put, and each taking before it
 
 
 def test_one_picture_larger_than_the_room_waits_alone() -> None:
