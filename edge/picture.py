@@ -54,7 +54,7 @@ class Encoded:
     `data` may lie in memory that belongs to somebody else as soon as nobody looks at it. `name` is
     only for messages."""
 
-    data: bytes | memoryview
+    data: bytes | bytearray | memoryview
     name: str
     header: Header
 
@@ -112,7 +112,7 @@ def _read(path: Path | str) -> bytes:
         os.close(file)
 
 
-def examine_picture(data: bytes, name: str) -> Encoded:
+def examine_picture(data: bytes | bytearray, name: str) -> Encoded:
     """An encoded picture, looked at. Raises PictureError for what is empty, no picture, truncated,
     too large, 16-bit or CMYK."""
     header = read_header(data, name)
@@ -136,7 +136,7 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     return examine_picture(data, name).decode()[0]
 
 
-def read_header(data: bytes, name: str) -> Header:
+def read_header(data: bytes | bytearray, name: str) -> Header:
     """The header of a JPEG, PNG or BMP file, without decoding it. Raises PictureError."""
     if not data:
         raise PictureError(f"{name}: the file is empty (0 bytes); take or copy the picture again")
@@ -155,12 +155,12 @@ def read_header(data: bytes, name: str) -> Header:
             f"{name}: the picture's header is damaged; take or copy the picture again"
         ) from error
     raise PictureError(
-        f"{name}: not a JPEG, PNG or BMP picture (starts with {data[:8]!r}); "
+        f"{name}: not a JPEG, PNG or BMP picture (starts with {bytes(data[:8])!r}); "
         "save it in one of these formats"
     )
 
 
-def _jpeg_header(data: bytes) -> Header:
+def _jpeg_header(data: bytes | bytearray) -> Header:
     at = 2
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes are allowed
@@ -193,10 +193,10 @@ def _refuse_unjudgeable(header: Header, name: str) -> None:
         raise PictureError(f"{name}: CMYK colours, as for print; save it as RGB or grey")
 
 
-def _refuse_truncated(header: Header, data: bytes, name: str) -> None:
+def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> None:
     whole = {
         # cameras may pad the end of a JPEG with zeros
-        "JPEG": lambda: data.rstrip(b"\x00").endswith(b"\xff\xd9") or b"\xff\xd9" in data[-1024:],
+        "JPEG": lambda: b"\xff\xd9" in data[-1024:] or data.rstrip(b"\x00").endswith(b"\xff\xd9"),
         "PNG": lambda: _png_is_whole(data),
         "BMP": lambda: len(data) >= _bmp_bytes(data),
     }[header.kind]()
@@ -207,7 +207,7 @@ def _refuse_truncated(header: Header, data: bytes, name: str) -> None:
         )
 
 
-def _png_is_whole(data: bytes) -> bool:
+def _png_is_whole(data: bytes | bytearray) -> bool:
     """Whether its chunks follow each other down to the last. OpenCV believes a chunk that says to
     be larger than the file, and spends seconds and gigabytes on it."""
     at = len(_PNG)
@@ -221,7 +221,7 @@ def _png_is_whole(data: bytes) -> bool:
     return False
 
 
-def _bmp_bytes(data: bytes) -> int:
+def _bmp_bytes(data: bytes | bytearray) -> int:
     offset, _header, width, height, _planes, depth = struct.unpack_from("<IIiiHH", data, 10)
     (compression,) = struct.unpack_from("<I", data, 30)
     if compression not in (0, 3):

@@ -4,7 +4,9 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from edge.capture.camera import DrivenCamera, Look, Pixels, decoded
 from edge.capture.credentials import split_source
@@ -15,6 +17,8 @@ from edge.picture import examine_picture
 
 _CHUNK = 65_536
 _MAX_BYTES = 32_000_000
+
+Said = TypeVar("Said", bytes, int)
 
 
 class MJPEGCamera(DrivenCamera):
@@ -54,7 +58,7 @@ class MJPEGCamera(DrivenCamera):
         boundary = self._answer.headers.get_param("boundary") or ""
         self._boundary = b"--" + str(boundary).strip('"').removeprefix("--").encode()
         self._buffer = bytearray()
-        self._picture = b""
+        self._picture: bytes | bytearray = b""
 
     def grab(self, stop: Stop) -> bool:  # noqa: ARG002  a socket read cannot be interrupted
         """The next JPEG of the stream. Raises CameraError when none comes."""
@@ -83,11 +87,15 @@ class MJPEGCamera(DrivenCamera):
         """Hangs up."""
         self._answer.close()
 
-    def _exactly(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            self._more()
-        with memoryview(self._buffer) as view:
-            picture = bytes(view[:count])  # a slice of the buffer itself would be one more copy
+    def _exactly(self, count: int) -> bytearray:
+        """Read to where it stays: a picture of half a megabyte is not copied about."""
+        self._refuse_endless(count)
+        picture = bytearray(count)
+        have = min(count, len(self._buffer))
+        with memoryview(self._buffer) as read, memoryview(picture) as view:
+            view[:have] = read[:have]
+            while have < count:
+                have += self._said(partial(self._answer.readinto, view[have:]))
         del self._buffer[:count]
         return picture
 
@@ -101,17 +109,24 @@ class MJPEGCamera(DrivenCamera):
         return before
 
     def _more(self) -> None:
+        self._buffer += self._said(partial(self._answer.read1, _CHUNK))
+        self._refuse_endless(len(self._buffer))
+
+    def _said(self, read: Callable[[], Said]) -> Said:
+        """What the camera says next. Raises CameraError when that is nothing."""
         try:
-            data = self._answer.read1(_CHUNK)
+            said = read()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise CameraError(
                 f"{self._name}: delivers no picture ({_reason(error)}); check the cable and the "
                 "power"
             ) from None
-        if not data:
+        if not said:
             raise CameraError(f"{self._name}: the stream has ended; check the camera or the server")
-        self._buffer += data
-        if len(self._buffer) > _MAX_BYTES:
+        return said
+
+    def _refuse_endless(self, count: int) -> None:
+        if count > _MAX_BYTES:
             raise CameraError(
                 f"{self._name}: {_MAX_BYTES} bytes without a picture; this is no MJPEG stream"
             )

@@ -137,7 +137,7 @@ class RingWriter:
         """Where the slot's whole picture goes: uint8, (height, width, 3), writable."""
         return self._pixels(slot, self._shape)
 
-    def has_room(self, pixels: Pixels, jpeg: bytes | memoryview) -> bool:
+    def has_room(self, pixels: Pixels, jpeg: bytes | bytearray | memoryview) -> bool:
         """Whether both fit into a slot."""
         return pixels.size + len(jpeg) <= _room(self._shape)
 
@@ -145,7 +145,9 @@ class RingWriter:
         """Before the first pixel is written: what lies in the slot is torn from here on."""
         _HEAD.pack_into(self._map, slot * self._stride, 0, 0)
 
-    def put(self, slot: int, number: int, pixels: Pixels, jpeg: bytes | memoryview = b"") -> None:
+    def put(
+        self, slot: int, number: int, pixels: Pixels, jpeg: bytes | bytearray | memoryview = b""
+    ) -> None:
         """Writes the picture, unless it lies there already, and what it came as behind it."""
         start, size = slot * self._stride, pixels.size + len(jpeg)
         target = self._pixels(slot, pixels.shape)

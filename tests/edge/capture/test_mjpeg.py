@@ -1,0 +1,107 @@
+"""A network camera's stream, cut wherever networks cut."""
+
+import random
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from edge.capture.mjpeg import MJPEGCamera
+from edge.environment import Stop
+from edge.errors import CameraError
+from edge.threads import start_thread
+from tests.edge.capture.conftest import camera_config
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n"
+    b"Connection: close\r\n%s\r\n"
+)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+class RawServer:
+    """Answers one client with these pieces, and hangs up."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/video"
+        self._thread = start_thread("raw-server", self._serve)
+
+    def _serve(self) -> None:
+        client, _ = self._server.accept()
+        with client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.recv(65_536)
+            for piece in self._pieces:
+                client.sendall(piece)
+
+    def close(self) -> None:
+        self._server.close()
+        self._thread.join(10)
+
+
+Serve = Callable[[list[bytes]], RawServer]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers, and ends them."""
+    servers: list[RawServer] = []
+
+    def start(pieces: list[bytes]) -> RawServer:
+        servers.append(RawServer(pieces))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def cut(data: bytes, dice: random.Random) -> list[bytes]:
+    """In pieces of a byte to all of it."""
+    pieces = []
+    while data:
+        size = dice.choice([1, 7, 1000, 65_536, 300_000])
+        pieces.append(data[:size])
+        data = data[size:]
+    return pieces
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "chunked"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stream_is_the_same_however_it_is_cut(serve: Serve, seed: int, *, chunked: bool) -> None:
+    """Pictures of a byte to half a megabyte, with their length and without, several in one piece
+    and one in many, plain and in HTTP's chunks: each comes as it was sent, then the end is told."""
+    dice = random.Random(seed)
+    sent, stream = [], b""
+    for _ in range(12):
+        size = dice.choice([1, 100, 65_536, 70_000, 500_000])
+        picture = dice.randbytes(size).replace(b"\r", b"-")
+        length = dice.choice([b"", b"Content-Length: %d\r\n" % size])
+        sent.append(picture)
+        stream += b"--frame\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n" + picture + b"\r\n"
+    pieces = cut(stream + b"--frame--\r\n", dice)
+    if chunked:
+        pieces = [b"%x\r\n%s\r\n" % (len(one), one) for one in pieces] + [b"0\r\n\r\n"]
+    camera = MJPEGCamera(
+        camera_config(serve([HEAD % (CHUNKED if chunked else b""), *pieces]).url, timeout_s=10)
+    )
+    for picture in sent:
+        assert camera.grab(Stop())
+        assert bytes(camera._picture) == picture
+    with pytest.raises(CameraError, match=r"stream has ended|delivers no picture"):
+        camera.grab(Stop())
+    camera.close()
+
+
+def test_a_length_that_no_picture_has_is_refused(serve: Serve) -> None:
+    """Before memory is taken for it; one that is no number does not count."""
+    part = b"--frame\r\nContent-Length: %s\r\n\r\n\xff\xd8..\xff\xd9\r\n"
+    pieces = [HEAD % b"", part % b"a few", part % b"4000000000", b"--frame\r\n"]
+    camera = MJPEGCamera(camera_config(serve(pieces).url, timeout_s=10))
+    assert camera.grab(Stop())
+    assert bytes(camera._picture) == b"\xff\xd8..\xff\xd9"
+    with pytest.raises(CameraError, match="without a picture; this is no MJPEG stream"):
+        camera.grab(Stop())
+    camera.close()
