@@ -66,10 +66,15 @@ class Channel:
         Raises ChannelClosed, also for what is no message.
         """
         try:
-            if not self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+            # Who asks without waiting knows as a rule that something is there.
+            if timeout_s != 0 and not self._poll.poll(
+                None if timeout_s is None else timeout_s * 1000
+            ):
                 return None
             data = self._recv()
             message = json.loads(data) if data else None
+        except BlockingIOError:
+            return None
         except (OSError, ValueError) as error:
             raise ChannelClosed from error
         if not isinstance(message, dict):
