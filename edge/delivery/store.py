@@ -8,12 +8,14 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from edge.delivery.damage import behind_the_break, finish_renewal, renewed, salvage
+from edge.delivery.carving import behind_the_break
+from edge.delivery.damage import salvage
 from edge.delivery.holding import Applied, Holding
 from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
+from edge.delivery.renewal import finish_renewal, renewed
 from edge.delivery.row import Row
 from edge.delivery.spool import Spool
 from edge.delivery.stats import OutboxStats

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edge.delivery import damage
-from edge.delivery.damage import _stored_sum, carved
+from edge.delivery import carving
+from edge.delivery.carving import _stored_sum, carved
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming
 from edge.delivery.spool import Spool
@@ -75,7 +75,7 @@ def test_a_salvage_needs_no_memory_for_what_it_saves(
 ) -> None:
     """Of a damaged file with 20,000 verdicts every one is saved, with a third of its bytes in
     memory at most."""
-    monkeypatch.setattr(damage, "_PIECE", 1 << 18)
+    monkeypatch.setattr(carving, "_PIECE", 1 << 18)
     many = 20_000
     size = len(unreadable(path, many))
     told: list[int] = []
@@ -95,8 +95,8 @@ def test_verdicts_are_found_across_the_pieces_of_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read in pieces of a few kilobytes, each verdict is found, wherever a piece ends."""
-    monkeypatch.setattr(damage, "_PIECE", 5000)
-    monkeypatch.setattr(damage, "_LONGEST", 3000)
+    monkeypatch.setattr(carving, "_PIECE", 5000)
+    monkeypatch.setattr(carving, "_LONGEST", 3000)
     unreadable(path, COUNT)
     again = opened(path)
     assert numbers_in(path) == list(range(1, COUNT + 1))
@@ -149,5 +149,5 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
 
 
 def _as_stored(body: bytes) -> bytes:
-    """The checksum as SQLite writes it, and the body; as damage.py knows it."""
+    """The checksum as SQLite writes it, and the body; as carving.py knows it."""
     return _stored_sum(zlib.crc32(body)) + body

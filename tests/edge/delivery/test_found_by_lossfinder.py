@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.delivery.damage import carved
+from edge.delivery.carving import carved
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError

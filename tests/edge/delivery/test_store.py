@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.delivery import damage
+from edge.delivery import renewal
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
@@ -181,8 +181,8 @@ def test_a_salvage_killed_anywhere_is_ended_by_the_next_start(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", counted(Path.rename))
         patched.setattr(Path, "unlink", counted(Path.unlink))
-        patched.setattr("edge.delivery.damage.Outbox", counted(Outbox))
-        patched.setattr(damage, "_sync_folder", counted(damage._sync_folder))
+        patched.setattr("edge.delivery.renewal.Outbox", counted(Outbox))
+        patched.setattr(renewal, "_sync_folder", counted(renewal._sync_folder))
         try:
             opened(path).close()
         except _Killed as killed:
