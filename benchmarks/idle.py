@@ -17,12 +17,10 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ import cv2
 import numpy as np
 import yaml
 
+from edge.bench.cameraserver import CameraServer
 from tests.system.mosquitto import Mosquitto, free_port
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
@@ -112,46 +111,18 @@ def rows_between(before: Reading, after: Reading) -> list[Row]:
     )
 
 
-class _Stream(BaseHTTPRequestHandler):
-    """A network camera: the same few JPEGs in turn, so many a second."""
-
-    fps = 10.0
-    pictures: tuple[bytes, ...] = ()
-
-    def do_GET(self) -> None:
-        """The stream."""
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        due, number = time.monotonic(), 0
-        with contextlib.suppress(OSError):  # the daemon has gone
-            while True:
-                data = self.pictures[number % len(self.pictures)]
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data + b"\r\n")
-                number, due = number + 1, due + 1 / self.fps
-                time.sleep(max(0.0, due - time.monotonic()))
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
-        """Silent."""
-
-
 @contextlib.contextmanager
 def network_camera(fps: float) -> Iterator[str]:
     """The address of one, which sends 640×480."""
     chance = np.random.default_rng(1)
-    _Stream.fps = fps
     ground = cv2.resize(chance.integers(60, 200, (24, 32, 3)).astype(np.uint8), _SIZE)
-    _Stream.pictures = tuple(  # a scene with a sensor's noise: some 80 kB each
+    pictures = [  # a scene with a sensor's noise: some 80 kB each
         cv2.imencode(".jpg", ground + chance.integers(0, 8, ground.shape, np.uint8))[1].tobytes()
         for _ in range(3)
-    )
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
-    server.shutdown()
-    server.server_close()
+    ]
+    server = CameraServer(pictures, fps)
+    yield server.source
+    server.close()
 
 
 def config_of(scene: str, folder: Path, port: int, camera: str, fps: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.daemonlife import FRAMES_PER_S, Life, Picture, dear_imports, live
-from benchmarks.mjpegserver import MJPEGServer
+from benchmarks.noisycamera import noisy_camera
 from tests.system.mosquitto import Mosquitto
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
@@ -41,17 +41,17 @@ def main() -> int:
     said = parser.parse_args()
     counts = [int(n) for n in said.cameras.split(",")]
     rows: dict[str, dict[int, list[Life]]] = {}
-    with tempfile.TemporaryDirectory() as name, MJPEGServer(WIDTH, HEIGHT, FRAMES_PER_S) as server:
+    with tempfile.TemporaryDirectory() as name, noisy_camera(WIDTH, HEIGHT, FRAMES_PER_S) as camera:
         folder = Path(name)
         broker = Mosquitto(folder)
         broker.start()
         try:
-            config = _config("http", 1, said.model.resolve(), broker.port, server.url)
+            config = _config("http", 1, said.model.resolve(), broker.port, camera)
             live(folder / "compiled", config, 0.1)  # by its first life, which is not counted
             for kind in said.kinds.split(","):
                 rows[kind] = {}
                 for count in counts:
-                    config = _config(kind, count, said.model.resolve(), broker.port, server.url)
+                    config = _config(kind, count, said.model.resolve(), broker.port, camera)
                     lives = [
                         live(folder / f"{kind}{count}-{n}", config, said.seconds)
                         for n in range(said.starts)

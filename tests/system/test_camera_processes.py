@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from benchmarks.mjpegserver import MJPEGServer
+from benchmarks.noisycamera import noisy_camera
 from tests.system.conftest import MakeDaemon
 from tests.system.plant import Daemon, Plant, wait_for
 
@@ -16,8 +16,8 @@ _NAME = "gate-7"  # a camera that no other test has
 @pytest.fixture
 def camera() -> Iterator[str]:
     """An MJPEG camera's address."""
-    with MJPEGServer(160, 120, 20) as server:
-        yield server.url
+    with noisy_camera(160, 120, 20) as camera:
+        yield camera
 
 
 def sections(url: str) -> dict[str, dict[str, object]]:
