@@ -1,13 +1,13 @@
 """Whether anybody waits for a camera's pictures just now.
 
 While nobody does, a camera's process goes on taking every JPEG from its driver, so that none is
-old, and has its eye on whether the camera stands still; but it decodes one a second instead of all.
+old, and has its eye on whether the camera stands still; but it decodes one in two seconds instead of all.
 """
 
 import threading
 from collections.abc import Callable
 
-LOOK_S = 1.0  # so often an idle camera is looked at: whether it is dark, covered, or gone
+LOOK_S = 2.0  # so often an idle camera is looked at: whether it is dark, covered, or gone
 
 
 class Idle:
