@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.child import Answer, answer
-from edge.bench.figures import spread
 from edge.configfile import load_config
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import inspector_from
+from edge.percentiles import spread
 from edge.picture import examine_picture
 from edge.view import ViewConfig
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.bench.child import Answer, answer
-from edge.bench.figures import spread
+from edge.percentiles import spread
 
 _MODULES = {
     "litert": "ai_edge_litert.interpreter",

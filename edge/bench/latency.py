@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from edge.bench.boxconfig import Setting, cameras, result_topic
 from edge.bench.cameraserver import CameraServer, Sent
-from edge.bench.figures import median, percentile, spread
+from edge.bench.figures import median
 from edge.bench.plan import LEVELS
 from edge.bench.proxy import Proxy, Stamp
 from edge.bench.rounds import InvalidRunError, Rounds
 from edge.bench.stand import Stand
+from edge.percentiles import percentile, spread
 from edge.terms import Durability
 
 Source = Literal["http", "folder"]

@@ -1,7 +1,7 @@
 """Whether anybody waits for a camera's pictures just now.
 
 While nobody does, a camera's process goes on taking every JPEG from its driver, so that none is
-old, and has its eye on whether the camera stands still; but it decodes one in two seconds instead of all.
+old, and has its eye on whether the camera stands still; but it decodes one in two seconds.
 """
 
 import threading

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-import numpy as np
+from edge.percentiles import spread
 
 _KEPT = 1000
 
@@ -33,10 +33,4 @@ class Latencies:
         """`{stage: {p50, p95, p99}}` in milliseconds."""
         with self._lock:
             copies = {stage: list(values) for stage, values in self._stages.items()}
-        return {
-            stage: {
-                f"p{q}": round(float(p), 3)
-                for q, p in zip((50, 95, 99), np.percentile(v, [50, 95, 99]))
-            }
-            for stage, v in copies.items()
-        }
+        return {stage: spread(values, 3) for stage, values in copies.items()}

@@ -15,7 +15,7 @@ NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matp
 UNUSED = {
     *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "leash", "nursery")),
     *(f"edge.capture.{kind}" for kind in ("mjpeg", "v4l2", "rtsp", "pylon", "process", "child")),
-    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web"),
+    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web", "numpy.ma"),
 }
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 
