@@ -5,6 +5,7 @@ from typing import Any
 
 Report = dict[str, Any]
 _NONE = "-"
+_RESTLESS = 1.15  # so much quicker is the bare loop in one round than in another
 
 
 def table(report: Report) -> str:
@@ -72,7 +73,20 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
     heads = ("size", "format", "interpreter", "", "frames/s", "× bare", "CPU ms/frame", "× bare",
              "× plain", "× 1 worker")  # fmt: skip
     title = "Throughput: what was stored, sent with QoS 1 and acknowledged"
-    return [title, *_lined(heads, rows, 4), "", *_stages(cells)]
+    restless = [text for cell in cells if (text := _restlessness(cell))]
+    return [title, *_lined(heads, rows, 4), *restless, "", *_stages(cells)]
+
+
+def _restlessness(cell: dict[str, Any]) -> str:
+    """What the same work in each round tells of the machine; empty when it was steady."""
+    fps = [run["bare"]["fps"] for run in cell["rounds"]]
+    if not fps or max(fps) < _RESTLESS * min(fps):
+        return ""
+    return (
+        f"{cell['size']} {cell['format']}: from round to round the bare loop alone ran at "
+        f"{min(fps):,.0f} to {max(fps):,.0f} frames/s. This machine changes its speed; its ratios "
+        "are no surer than that. End other programs, fix the processor's clock, measure again"
+    )
 
 
 def _stages(cells: list[dict[str, Any]]) -> list[str]:

@@ -57,6 +57,18 @@ def test_every_figure_is_shown() -> None:
     assert "no error, and nothing missing" in text
 
 
+@pytest.mark.parametrize(("slowest", "told"), [(90.0, False), (80.0, True)])
+def test_a_machine_that_changes_its_speed_is_told(slowest: float, told: bool) -> None:
+    """The bare loop is the same work in each round: when it is not alike, no ratio is sure."""
+    restless = report()
+    runs = restless["throughput"][0]["rounds"]
+    runs += [copy.deepcopy(runs[0]) for _ in range(2)]
+    for run, fps in zip(runs, (100.0, 95.0, slowest)):
+        run["bare"]["fps"] = fps
+    assert ("ran at 80 to 100 frames/s" in table(restless)) is told
+    assert ("changes its speed" in table(restless)) is told
+
+
 def test_columns_are_aligned_and_lines_end_with_text() -> None:
     """Numbers of a column end at one place; no line trails blanks."""
     lines = table(report()).splitlines()
