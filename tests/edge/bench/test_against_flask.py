@@ -32,3 +32,16 @@ def test_a_picture_is_uploaded_as_a_form() -> None:
     assert len(message.get_payload()) == 1
     assert part.get_param("name", header="content-disposition") == "image"
     assert part.get_payload(decode=True) == b"\xff\xd8picture\xff\xd9"
+
+
+def test_ratios_are_of_each_round() -> None:
+    """Frames/s more is better, CPU a frame less is; a slow round is slow for both."""
+    app = [{"fps": 10.0, "cpu_ms": 100.0}, {"fps": 5.0, "cpu_ms": 200.0}]
+    daemon = [{"fps": 200.0, "cpu_ms": 5.0}, {"fps": 100.0, "cpu_ms": 10.0}]
+    assert against_flask.against(app, daemon) == {
+        "fps": 150.0,
+        "cpu_ms": 7.5,
+        "times_the_frames": 20.0,
+        "times_the_cpu": 20.0,
+    }
+    assert against_flask.workers()[0] == 1
