@@ -13,6 +13,7 @@ from edge.capture.sources import open_camera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
+from edge.frame import Frame
 from edge.inspection.framing import Framing
 from edge.inspection.preprocess import InputSpec
 from edge.operation.triggers import Triggers
@@ -34,12 +35,13 @@ class CameraSide:
         recipe: InputSpec,
         *,
         reduction: Callable[[int, int, Framing], int] = lambda _width, _height, _framing: 1,
+        at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
         after: "CameraSide | None" = None,
         factory: Any = None,
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
         was trained to see. `reduction`: by what both sides of a JPEG of this width and
-        height, seen so, may be divided now. `after`: the side of this name that went, whose
+        height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side of this name that went, whose
         numbers go on. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a
         pin cannot be used."""
         self.config = config
@@ -68,6 +70,7 @@ class CameraSide:
             self._stop,
             misfit=framing.misfit,
             before=looks,
+            at_once=at_once,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
         trackers = {} if self.tracker is None else {config.id: self.tracker}

@@ -220,13 +220,15 @@ class Line:
     def _built(
         self, camera: CameraConfig, after: CameraSide | None, inspector: Inspector
     ) -> CameraSide:
+        worker = self.workers.employ(camera.id)
         return CameraSide(
             camera,
-            self.workers.employ(camera.id).mailbox,
+            worker.mailbox,
             self._environment,
             self._receipts,
             inspector.input,
             reduction=self._reduction,
+            at_once=worker.judging.at_once,
             after=after,
             factory=self._factory,
         )

@@ -23,15 +23,16 @@ class Pace:
         self._window_s = window_s
         self._came: deque[float] = deque(maxlen=_ITEMS)
         self._together = 0.0
+        self.many = False  # whether verdicts follow each other so closely now
 
     def due(self, now: float, *, item: bool = False) -> float:
         """When a verdict that comes now is to be written; both in monotonic seconds. `item`: it is
         on a file's picture. Never before that of the verdict before."""
-        if self._window_s:
-            return now + self._window_s
         self._came.append(now)
         several, within_s = (_ITEMS, _ITEMS_WITHIN_S) if item else (_MANY, _WITHIN_S)
-        many = len(self._came) >= several and now - self._came[-several] <= within_s
-        if many and self._together < now:
+        self.many = len(self._came) >= several and now - self._came[-several] <= within_s
+        if self._window_s:
+            return now + self._window_s
+        if self.many and self._together < now:
             self._together = now + (ITEMS_S if item else GATHER_S)
         return max(now, self._together)

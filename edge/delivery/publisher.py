@@ -28,12 +28,11 @@ from edge.delivery.handshake import NotAcceptedError, await_connack
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
 from edge.delivery.link import OversizeError
-from edge.delivery.message import about_result, sent_body
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
 from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
-from edge.delivery.row import Row
+from edge.delivery.sending import Sending
 from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 
@@ -66,8 +65,7 @@ class Publisher:
         self.reconnects = 0
         self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
         self._topic = config.topic
-        self._max_age_s = config.outbox.max_age_h * 3600
-        self._view, self._environment = view, environment
+        self._environment = environment
         self._factory = link_factory
         self._may_send = may_send
         self._backoff = backoff or Backoff(1.0, 60.0)
@@ -83,6 +81,15 @@ class Publisher:
         self._wrong_version = self._lasted = False
         self._since = 0.0  # when this connection was accepted
         self._flight = Flight()
+        self._sending = Sending(
+            self._lanes,
+            self._flight,
+            view,
+            environment.tick,
+            topic=topic,
+            max_age_s=config.outbox.max_age_h * 3600,
+            may_send=may_send,
+        )
 
     @property
     def beat(self) -> float:
@@ -116,6 +123,12 @@ class Publisher:
     def wake(self) -> None:
         """New rows are in the outbox."""
         self._inbox.put(Wake())
+
+    def send(self) -> None:
+        """New rows are in the outbox: they are sent on the caller's thread where nothing has to be
+        waited for, else by the publisher's."""
+        if not self._sending.at_once():
+            self.wake()
 
     def announce(self, name: str, body: bytes) -> None:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
@@ -179,12 +192,20 @@ class Publisher:
                 self._inbox.next, self._environment.tick, self._is_leaving, self.at
             )
             self._greet(link, accepted)
+            self._sending.begin(link)
+            turn = self._sending.turn
             while self._moving_to is None and not self._finished():
-                for event in self._inbox.all(self._fill(link)):
-                    self._handle(event)
-                self._watch(link)
+                with turn:
+                    patience = self._fill(link)
+                for event in self._inbox.all(patience):
+                    with turn:
+                        self._handle(event)
+                with turn:
+                    self._watch(link)
+            self._sending.end()
             self._say_goodbye(link)
         finally:
+            self._sending.end()
             link.close()
 
     def _hear(self, event: Event) -> None:
@@ -227,23 +248,10 @@ class Publisher:
                 log.error("delivery: %s cannot be published: %s", said.topic, error)
             else:
                 self._flight.add(mid, now)
-        may_send = self._may_send()
-        if may_send and self._flight.room:
-            for row, replayed in self._lanes.next(self._flight.room):
-                self._send(link, row, replayed, now)
+        self._sending.some(link, now)
         link.flush()
         patience = patience_s(now, self._flight, self._presence, self._closing)
-        return self._lanes.wait_s(patience) if may_send else patience
-
-    def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
-        body = sent_body(row.body, replayed=replayed)
-        about = about_result(body, self._max_age_s - self._view.age_s(row))
-        try:
-            mid = link.publish(f"{self._topic}/result", body, retain=False, about=about)
-        except OversizeError as error:
-            self._lanes.park(row.seq, "too_large", str(error))
-        else:
-            self._flight.add(mid, now, row.seq)
+        return self._lanes.wait_s(patience) if self._may_send() else patience
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
@@ -259,6 +267,8 @@ class Publisher:
 
     def _watch(self, link: Link) -> None:
         """A connection that looks alive and is not is thrown away. Raises LinkError."""
+        if self._sending.fault:
+            raise LinkError(self._sending.fault)
         now = self._environment.tick()
         if not self._lasted and now - self._since > _LASTS_S:
             self._lasted = True
@@ -277,9 +287,10 @@ class Publisher:
             return False
         if self._environment.tick() >= self._closing[0]:
             return True
-        if not self._flight.empty or self._announcements.replies_wait():
-            return False
-        return not self._may_send() or self._lanes.empty()
+        with self._sending.turn:
+            if not self._flight.empty or self._announcements.replies_wait():
+                return False
+            return not self._may_send() or self._lanes.empty()
 
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"

@@ -64,6 +64,11 @@ class Waiting:
             found += more
         return found
 
+    def fresh(self, after: int, limit: int) -> list[Row]:
+        """The same from memory; none where some of them are in the file alone. Never waits for a
+        disk."""
+        return self._from_memory(after, limit, None) or []
+
     def newest(self) -> int:
         """The highest number that may be sent now; 0 when there is none yet."""
         with self._lock:

@@ -49,13 +49,15 @@ class OutboxWriter:
         durability: Durability = "strict",
         window_s: float = 0.5,
     ) -> None:
-        """Both may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
-        or acknowledged) and their numbers, and `on_stored` when there is something to send."""
+        """These may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
+        or acknowledged) and their numbers, and when there is something to send `on_stored`; or
+        `send`, which sends it here and now."""
         self._store, self._environment = store, environment
         store.mending = self._mends
         self._pace = Pace(window_s if durability == "balanced" else 0.0)
         self._hidden = durability == "strict"  # what is not on disk is not shown
         self.on_stored: Callable[[], None] = lambda: None
+        self.send: Callable[[], None] = lambda: self.on_stored()  # noqa: PLW0108  as it is then
         self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
         self.waiting = Waiting(store.new_view(), store.last, store.clock, store.generation)
         self.waiting.on_damage = self._damage_seen
@@ -99,9 +101,14 @@ class OutboxWriter:
             shown = not self._hidden or bool(self.fault)
             if shown:
                 self._show([row])
-                self.on_stored()  # first: who sends it is not to wait for who writes it
-            if len(self._held) == 1 or due <= now:
+            first, many = len(self._held) == 1 or due <= now, self._pace.many
+            if first and not shown:
                 self._changed.notify_all()
+        if shown:  # first: who sends it is not to wait for who writes it
+            (self.on_stored if many else self.send)()
+            if first:
+                with self._changed:
+                    self._changed.notify_all()
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
@@ -235,7 +242,7 @@ class OutboxWriter:
             self.on_commit([one.verdict for one in done], [one.row.seq for one in done])
         self._wrote(held, acked, holding)
         if held:
-            self.on_stored()
+            self.send()
         return True
 
     def _mends(self) -> None:

@@ -1,4 +1,5 @@
-"""The inspection thread: takes frames, has them judged, hands verdicts on."""
+"""The inspection thread: takes frames, has them judged, hands verdicts on. A frame that comes while
+it has nothing to do is judged by the thread that brings it."""
 
 import contextlib
 import logging
@@ -23,6 +24,9 @@ _FAULT = "inspection: unexpected fault after judging"
 # Items of one source are looked at together, since each picture pushes the program out of the
 # processor's cache; at most for so long, since the first waits for the last.
 _TOGETHER, _TOGETHER_S = 16, 0.03
+# A source that was waited for so many times as long as a judgement takes loses nothing when its own
+# thread judges.
+_IDLE = 2.0
 
 
 class Judging:
@@ -48,12 +52,25 @@ class Judging:
         self._environment = environment
         self._trackers = trackers if trackers is not None else {}
         self._assembly = Assembly(self._trackers, judge, environment)
+        self._took_s = 0.0  # the last frame
         self._errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
 
     def send(self, errand: Errand) -> None:
         """Has the thread attend an errand between two frames."""
         self._errands.put(errand)
         self._mailbox.wake()
+
+    def at_once(self, frame: Frame, waited_s: float) -> bool:
+        """Judges a frame on the caller's thread, for which its source was waited for so long. False:
+        it has to be put into the mailbox."""
+        if waited_s < _IDLE * self._took_s or not self._mailbox.enter():
+            return False
+        try:
+            with self._guarded():
+                self.run_once(frame)
+        finally:
+            self._mailbox.leave()
+        return True
 
     def adopt(self, judge: Judge) -> None:
         """Judges by another judge from the next frame on; a part that was begun is finished by the
@@ -88,8 +105,9 @@ class Judging:
                 self._conclude(finding)
 
     def _looks(self, frame: Frame) -> list[Finding]:
-        begun = self._environment.tick()
+        self.beat = begun = self._environment.tick()
         findings = [self._judge.look(frame)]
+        self._took_s = self._environment.tick() - begun
         # parts have deadlines, which are looked at between two pieces of work
         if frame.item is None or self._trackers:
             return findings
