@@ -141,12 +141,15 @@ def _folder(stand: Stand, durability: Durability, proxy: Proxy) -> list[float]:
     stamps: list[Stamp] = []
     with stand.daemon(setting, port=proxy.port) as box:
         box.wait_for(lambda: stand.listener.heard, "the daemon's first health", _PATIENCE_S)
+        interval = 1 / plan.latency_rate
         due = time.monotonic()
         for number in range(plan.latency_frames + _WARM):
             name = f"{number:06}.jpg"
             part = folder / f".{name}"
+            # not right after the last one: that would keep the core from who was woken by it
+            time.sleep(max(0.0, due + interval / 2 - time.monotonic()))
             part.write_bytes(pictures[number % len(pictures)])
-            due += 1 / plan.latency_rate
+            due += interval
             time.sleep(max(0.0, due - time.monotonic()))
             dropped[name] = time.monotonic()
             os.rename(part, folder / name)  # noqa: PTH104  the stamp stands right before the call

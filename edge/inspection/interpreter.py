@@ -40,6 +40,9 @@ def runtime_module(runtime: Runtime) -> tuple[str, Any]:
     )
 
 
+_SIGN = np.uint8(0x80)
+
+
 class TFLiteClassifier:
     """A loaded model: one picture in, one row of numbers out. Not for use by two threads at once.
 
@@ -100,7 +103,7 @@ class TFLiteClassifier:
             raise ModelError(f"a picture of shape {picture.shape}, wanted {self.shape} of uint8")
         tensor: NDArray[Any] = picture[None]
         if self._in["dtype"] == np.int8:
-            tensor = (picture[None].astype(np.int16) - 128).astype(np.int8)
+            tensor = (tensor ^ _SIGN).view(np.int8)  # 128 less
         elif self._in["dtype"] == np.float32:
             tensor = picture[None].astype(np.float32)
         self._tflite.set_tensor(self._in["index"], tensor)
