@@ -41,9 +41,9 @@ class CameraSide:
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
         was trained to see. `reduction`: by what both sides of a JPEG of this width and
-        height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side of this name that went, whose
-        numbers go on. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a
-        pin cannot be used."""
+        height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side
+        of this name that went, whose numbers go on. `factory` is gpiozero's; None: the board's.
+        Raises EdgeInspectError when a pin cannot be used."""
         self.config = config
         if (why := disagreement(config, recipe)) is not None:
             log.warning("%s", why)

@@ -164,7 +164,7 @@ BREAKAGES = [
     ),
     Breakage(
         "a row is forgotten when it is sent",
-        "edge/delivery/publisher.py",
+        "edge/delivery/sending.py",
         "            self._flight.add(mid, now, row.seq)",
         "            self._lanes.accept(row.seq)",
         "tests/edge/delivery",
@@ -337,6 +337,34 @@ BREAKAGES = [
         "self._nursery.replace()",
         "pass",
         "tests/edge/capture/test_nursery.py",
+    ),
+    Breakage(
+        "a frame is judged beside another",
+        "edge/capture/mailbox.py",
+        "            while self._entered:\n                self._changed.wait()\n",
+        "",
+        "tests/edge/capture/test_mailbox.py tests/edge/operation/test_at_once.py",
+    ),
+    Breakage(
+        "who brings a frame goes before one that waits",
+        "edge/capture/mailbox.py",
+        "if self._judging or self._entered or self._anything():",
+        "if self._judging or self._entered:",
+        "tests/edge/capture/test_mailbox.py",
+    ),
+    Breakage(
+        "a row is sent at once beside the publisher",
+        "edge/delivery/sending.py",
+        "if not self.turn.acquire(blocking=False):",
+        "if not self.turn.acquire(blocking=False) and False:",
+        "tests/edge/delivery/test_sending.py",
+    ),
+    Breakage(
+        "the publisher is not told of a backlog",
+        "edge/delivery/lanes.py",
+        "return self._drained and self._live",
+        "return self._live",
+        "tests/edge/delivery/test_sending.py",
     ),
     Breakage(
         "large pictures of a folder wait by sixteens",

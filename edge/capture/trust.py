@@ -11,7 +11,9 @@ from edge.config import CameraConfig
 
 _ROWS = 8  # every eighth row tells two pictures of a noisy sensor apart; only equal ones are
 _STEP = 8  # compared whole, and light is measured on every eighth pixel of every eighth row
-_TAIL = 200  # one in so many: dead and hot pixels, and the gleam of a screw, say nothing of the light
+_TAIL = (
+    200  # one in so many: dead and hot pixels, and the gleam of a screw, say nothing of the light
+)
 _FOCUS_SIDE = 640
 _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
 

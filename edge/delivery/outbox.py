@@ -115,7 +115,7 @@ class Outbox:
             self._park(db, parked)
             sizes = [len(row.body) for row in rows]
             sizes += [len(text) for _, text in (*receipts, *parked)]
-            first = eldest(db)
+            first = eldest(db) if acked or self._eldest is None else self._eldest
             over_age = self._drop_old(db, clock, first)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
             gone = acked + len(over_age) + len(over_cap)

@@ -60,10 +60,11 @@ class Sending:
             for row in self._lanes.fresh(self._flight.room):
                 self._send(link, row, False, now)
             link.flush()
-            return self._lanes.caught_up
         except LinkError as error:
             self.fault = str(error)
             return False
+        else:
+            return self._lanes.caught_up
         finally:
             self.turn.release()
 

@@ -61,8 +61,8 @@ class Judging:
         self._mailbox.wake()
 
     def at_once(self, frame: Frame, waited_s: float) -> bool:
-        """Judges a frame on the caller's thread, for which its source was waited for so long. False:
-        it has to be put into the mailbox."""
+        """Judges a frame on the caller's thread; its source was waited for so long. False: it has
+        to be put into the mailbox."""
         if waited_s < _IDLE * self._took_s or not self._mailbox.enter():
             return False
         try:

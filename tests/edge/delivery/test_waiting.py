@@ -103,3 +103,12 @@ def test_another_file_is_read_from_then_on(
     waiting.file_changed(fresh.last, 2)
     assert seqs(waiting) == list(range(15, 23))
     fresh.close()
+
+
+def test_fresh_rows_are_those_of_memory_alone(waiting: Waiting) -> None:
+    """In order; none at all where an older one that waits is in the file."""
+    waiting.show(rows_from(21, 5), stored=True)
+    waiting.done(22)
+    assert [row.seq for row in waiting.fresh(20, 3)] == [21, 23, 24]
+    assert waiting.fresh(19, 3) == []
+    assert waiting.fresh(25, 3) == []

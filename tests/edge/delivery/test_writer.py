@@ -341,3 +341,25 @@ def test_flush_gives_up_on_a_refusing_disk(start: Start, store: BalkingStore) ->
     writer.flush(DEADLINE_S)
     assert writer.fault
     assert time.monotonic() - began < DEADLINE_S / 2
+
+
+@BOTH
+def test_who_has_stored_sends_while_verdicts_are_few(start: Start, durability: str) -> None:
+    """What may be sent is shown by then; when many come the publisher is woken instead, so that
+    one thread sends several together."""
+    writer = start(durability=durability)
+    sent: list[list[int]] = []
+    woken: list[int] = []
+    writer.send = lambda: sent.append(shown(writer))
+    writer.on_stored = lambda: woken.append(1)
+    for number in range(1, 4):
+        writer.submit(a_verdict())
+        until(lambda now=number: len(sent) == now)  # type: ignore[misc]
+    assert sent == [[1], [1, 2], [1, 2, 3]]
+    assert woken == []
+    for _ in range(200):
+        writer.submit(a_verdict())
+    until(lambda: shown(writer)[-1] == 203)
+    if durability == "balanced":
+        assert woken
+    assert len(sent) < 150

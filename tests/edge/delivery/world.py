@@ -100,6 +100,7 @@ class World:
     def store(self, count: int) -> None:
         """More verdicts come in."""
         self.view.show(self._store(count, self.epoch), stored=True)
+        self.publisher.send()
 
     def _store(self, count: int, at: float) -> list[Row]:
         numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)

@@ -1,0 +1,186 @@
+"""A frame that is judged by the thread that brings it, while the inspection thread has nothing to
+do."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from edge.capture.mailbox import Mailbox
+from edge.environment import Environment
+from edge.operation.errand import Errand
+from edge.operation.judging import Judging
+from edge.threads import start_thread
+from edge.verdict import Verdict
+from tests.edge.conftest import Clock, Eventually, frame
+from tests.edge.operation.conftest import MakeJudge
+
+GOOD = [0.95, 0.05]
+DEADLINE_S = 30
+
+
+class Bench:
+    """An inspection thread, and what was said on which thread."""
+
+    def __init__(
+        self, make_judge: MakeJudge, environment: Environment, work: Callable[[], None]
+    ) -> None:
+        self.mailbox = Mailbox()
+        self.said: list[tuple[int, str]] = []
+        self.refuses = False
+        self.judging = Judging(
+            self.mailbox,
+            make_judge(GOOD, deadline_ms=None, work=work),
+            self._deliver,
+            lambda *_: None,
+            environment,
+        )
+        self.thread = start_thread("inspection", self.judging.run)
+
+    def _deliver(self, verdict: Verdict) -> None:
+        if self.refuses:
+            raise RuntimeError("no room")
+        self.said.append((verdict.frame_seq, threading.current_thread().name))
+
+    def bring(self, seq: int, waited_s: float = 1.0) -> bool:
+        """As a camera's thread does."""
+        if self.judging.at_once(frame(seq), waited_s):
+            return True
+        self.mailbox.offer(frame(seq))
+        return False
+
+
+Make = Callable[..., Bench]
+
+
+@pytest.fixture
+def benches(make_judge: MakeJudge, environment: Environment) -> Iterator[Make]:
+    """Makes them, and ends their threads."""
+    made: list[Bench] = []
+
+    def make(work: Callable[[], None] = lambda: None) -> Bench:
+        made.append(Bench(make_judge, environment, work))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.mailbox.close()
+        bench.thread.join(DEADLINE_S)
+        assert not bench.thread.is_alive()
+
+
+def test_an_idle_judge_is_not_woken(benches: Make, eventually: Eventually) -> None:
+    """The frame is judged and delivered when `at_once` returns, on the caller's thread."""
+    bench = benches()
+    eventually(lambda: bench.bring(len(bench.said) + 1))
+    here = threading.current_thread().name
+    before = len(bench.said)
+    assert bench.bring(before + 1)
+    assert bench.said[-1] == (before + 1, here)
+    assert bench.judging.counts["pass"] == len(bench.said)
+
+
+def test_a_quick_source_does_not_judge(benches: Make, eventually: Eventually, clock: Clock) -> None:
+    """Where the source was waited for hardly longer than a judgement takes, its thread goes on
+    reading meanwhile."""
+
+    def work() -> None:
+        clock.at += 0.01
+
+    bench = benches(work)
+    eventually(lambda: bench.bring(1) or bench.said)
+    eventually(lambda: bench.said)
+    count = len(bench.said)
+    assert not bench.bring(2, waited_s=0.019)
+    eventually(lambda: len(bench.said) == count + 1)
+    assert bench.said[-1] == (2, "inspection")
+    eventually(lambda: bench.judging.at_once(frame(3), 0.021))
+    assert bench.said[-1] == (3, threading.current_thread().name)
+
+
+def test_one_judges_at_a_time_and_in_order(benches: Make, eventually: Eventually) -> None:
+    """Frames of one camera, some judged where they were brought and some by the inspection thread,
+    come out in their order, and never two at once."""
+    inside = threading.Lock()
+
+    def work() -> None:
+        assert inside.acquire(blocking=False)
+        time.sleep(0)  # others may run
+        inside.release()
+
+    bench = benches(work)
+    for seq in range(1, 2001):
+        if not bench.judging.at_once(frame(seq), 1.0):
+            bench.mailbox.offer(frame(seq))
+            if seq % 3:
+                eventually(lambda: not bench.mailbox.waiting("top"))
+    eventually(lambda: len(bench.said) == 2000 - bench.mailbox.replaced("top"))
+    numbers = [seq for seq, _ in bench.said]
+    assert numbers == sorted(numbers)
+    assert {name for _, name in bench.said} == {
+        "inspection",
+        threading.current_thread().name,
+    }
+    assert bench.judging.faults == 0
+
+
+def test_an_errand_is_done_between_two_frames(benches: Make, eventually: Eventually) -> None:
+    """Also when one of them is judged by who brought it."""
+    gate, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert gate.wait(DEADLINE_S)
+
+    bench = benches(work)
+    done: list[int] = []
+    bringing = threading.Thread(target=lambda: eventually(lambda: bench.bring(1) or bench.said))
+    bringing.start()
+    assert begun.wait(DEADLINE_S)
+    bench.judging.send(Errand(lambda: done.append(len(bench.said)), 1))
+    assert not bench.judging.at_once(frame(2), 1.0)
+    gate.set()
+    bringing.join(DEADLINE_S)
+    eventually(lambda: done)
+    assert done == [1]
+
+
+def test_a_fault_there_ends_nothing(
+    benches: Make, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged and counted, the camera's thread goes on, and the next frame is judged."""
+    bench = benches()
+    eventually(lambda: bench.bring(1))
+    bench.refuses = True
+    eventually(lambda: bench.judging.at_once(frame(2), 1.0))
+    assert bench.judging.faults == 1
+    assert "unexpected fault after judging" in caplog.text
+    bench.refuses = False
+    assert bench.bring(3)
+    assert bench.said[-1][0] == 3
+
+
+def test_a_model_that_hangs_there_is_seen(
+    benches: Make, eventually: Eventually, clock: Clock
+) -> None:
+    """The beat, which the watchdog looks at, stands still while the model does."""
+    gate, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert gate.wait(DEADLINE_S)
+
+    bench = benches(work)
+    bringing = threading.Thread(target=lambda: eventually(lambda: bench.bring(1)))
+    bringing.start()
+    assert begun.wait(DEADLINE_S)
+    beat = bench.judging.beat
+    clock.at += 60
+    bench.mailbox.wake()
+    bench.thread.join(0.1)  # it does not go round meanwhile
+    assert bench.judging.beat == beat
+    gate.set()
+    bringing.join(DEADLINE_S)
+    eventually(lambda: bench.bring(2))
+    assert bench.judging.beat == clock.at
