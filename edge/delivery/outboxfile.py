@@ -51,7 +51,7 @@ def naming(path: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error, ValueError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        kind = _kind(error)
+        kind = _kind(error, path)
         mend = {
             "damaged": "it is set aside, and what can be read is saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
@@ -65,15 +65,28 @@ _HOPELESS = frozenset(
 )
 
 
-def _kind(error: Exception) -> Kind:
+# what SQLite says when a table that must be there is not, or one must not, or a byte of the header
+# is another
+_DAMAGED = ("no such", "malformed", "already exists", "unsupported file format")
+_WRITTEN_BY = 18  # where the header says which SQLite may write: 1, or 2 with a log
+
+
+def _kind(error: Exception, path: Path) -> Kind:
     if isinstance(error, OSError):
         return "hopeless" if error.errno in _HOPELESS else "refused"
     if isinstance(error, sqlite3.OperationalError):
         text = str(error)
-        # a table that must be there, or must not
-        if any(word in text for word in ("no such", "malformed", "already exists")):
+        if any(word in text for word in _DAMAGED):
             return "damaged"
-        return "refused"
+        return "damaged" if "readonly" in text and _says_not_to_write(path) else "refused"
     if isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError):
         return "refused"
     return "damaged"
+
+
+def _says_not_to_write(path: Path) -> bool:
+    """Whether it is the file itself, not the disk, that SQLite takes for one to be read only."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(_WRITTEN_BY)
+        return file.read(1) not in (b"", b"\1", b"\2")
+    return False

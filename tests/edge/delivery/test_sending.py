@@ -287,7 +287,7 @@ def test_two_threads_send_each_row_once_in_order(desk: Desk) -> None:
                 answered += 1
                 desk.answer(answered)
 
-    other = threading.Thread(target=publish, name="publisher")
+    other = threading.Thread(target=publish, name="publisher", daemon=True)
     other.start()
     by_hand = 0
     for number in range(4, last + 1):
