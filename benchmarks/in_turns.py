@@ -1,4 +1,5 @@
-"""The daemon and the bare work of a frame in short turns, so that both see the same machine.
+"""The daemon, the bare work of a frame and a plain script in short turns, so that all see the same
+machine.
 
     python -m benchmarks.in_turns MODEL.tflite --sizes vga,1080p --rounds 5
 
@@ -7,8 +8,9 @@ measures one after the other for some seconds each, shows that as a difference o
 are processes that live at the same time; one is stopped (SIGSTOP) while the other runs, for 0.4 s
 each. A round gives one ratio; the median of the rounds is what counts.
 
-Pairs: the daemon with one worker against the bare loop; with two against one. The daemon plays
-JPEGs as fast as it can, and every verdict is stored, sent with QoS 1 and acknowledged.
+Pairs: the daemon with one worker against the bare loop, and against the script that people write by
+hand (edge/bench/byhand.py); with two against one. The daemon plays JPEGs as fast as it can, and
+every verdict is stored, sent with QoS 1 and acknowledged.
 """
 
 import argparse
@@ -24,7 +26,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
@@ -37,7 +39,7 @@ from edge.configfile import load_config
 from tests.system.mosquitto import Mosquitto
 
 TURN_S, WARM_S = 0.4, 3.0
-PAIRS = ("one worker / bare loop", "two workers / one")
+PAIRS = ("one worker / bare loop", "one worker / plain script", "two workers / one")
 _PICTURES = 8
 _COUNT = struct.Struct("<q")
 
@@ -74,13 +76,13 @@ class Contestant(ABC):
         self.process.wait()
 
 
-class Bare(Contestant):
-    """Decodes, prepares and invokes in a loop, on one thread."""
+class Loop(Contestant):
+    """A frame after the other for ever: `bare` or `script`, see LOOPS."""
 
-    def __init__(self, config: Path, pictures: Path) -> None:
+    def __init__(self, name: str, config: Path, pictures: Path) -> None:
         self._counter = config.with_name("count")
         self._counter.write_bytes(_COUNT.pack(0))
-        super().__init__(["-m", "benchmarks.in_turns", "bare", str(config), str(pictures)])
+        super().__init__(["-m", "benchmarks.in_turns", name, str(config), str(pictures)])
         self._tree = ProcessTree(self.process.pid)
         self._marks: list[tuple[float, int, float]] = []
 
@@ -166,9 +168,10 @@ class Stand:
 
     def pair(self, name: str) -> tuple[Contestant, Contestant]:
         """One of PAIRS."""
-        if name == PAIRS[0]:
-            return self.daemon(1), Bare(self.config(1)[0], self.pictures)
-        return self.daemon(2), self.daemon(1)
+        if name == PAIRS[2]:
+            return self.daemon(2), self.daemon(1)
+        loop = "bare" if name == PAIRS[0] else "script"
+        return self.daemon(1), Loop(loop, self.config(1)[0], self.pictures)
 
     def daemon(self, workers: int) -> Daemon:
         """The daemon."""
@@ -191,8 +194,8 @@ def compete(one: Contestant, other: Contestant, seconds: float) -> tuple[float, 
         other.close()
 
 
-def bare(config: Path, pictures: Path) -> None:
-    """The bare loop itself, for ever; how many frames it has done stands in the file `count`."""
+def bare(config: Path, pictures: list[Path]) -> Callable[[int], None]:
+    """What decodes, prepares and runs the model on the picture of a number, on one thread."""
     import cv2
 
     from edge.bench.bare import decode_jpeg
@@ -203,22 +206,52 @@ def bare(config: Path, pictures: Path) -> None:
     cv2.setNumThreads(1)
     inspector = inspector_from(load_config(config))
     framing = Framing(inspector.input.view or ViewConfig())
-    data = [path.read_bytes() for path in sorted(pictures.iterdir())]
+    data = [path.read_bytes() for path in pictures]
+
+    def work(number: int) -> None:
+        pixels, reduced = decode_jpeg(data[number % len(data)], inspector, framing)
+        (cut,) = framing.cut(pixels, reduced).values()
+        inspector.classify(inspector.prepare(cut, reduced))
+
+    return work
+
+
+def script(config: Path, pictures: list[Path]) -> Callable[[int], None]:
+    """What judges and sends the picture of a number as the plain script does."""
+    from edge.bench.byhand import Script
+    from edge.inspection.interpreter import runtime_module
+
+    said = load_config(config)
+    runtime, _ = runtime_module("auto")
+    by_hand = Script(str(said.model.path), runtime, said.mqtt.effective_port, "by-hand/result")
+    files = [str(path) for path in pictures]
+    by_hand.warm(files)
+
+    def work(number: int) -> None:
+        by_hand.frame(files[number % len(files)])
+
+    return work
+
+
+LOOPS = {"bare": bare, "script": script}
+
+
+def loop(name: str, config: Path, pictures: Path) -> None:
+    """One of LOOPS for ever; how many frames it has done stands in the file `count`."""
+    work = LOOPS[name](config, sorted(pictures.iterdir()))
     done = 0
     with config.with_name("count").open("r+b") as file:
         counter = mmap.mmap(file.fileno(), _COUNT.size)
         while True:
-            pixels, reduced = decode_jpeg(data[done % len(data)], inspector, framing)
-            (cut,) = framing.cut(pixels, reduced).values()
-            inspector.classify(inspector.prepare(cut, reduced))
+            work(done)
             done += 1
             _COUNT.pack_into(counter, 0, done)
 
 
 def main() -> int:
     """Prints a row for each size and pair."""
-    if sys.argv[1:2] == ["bare"]:
-        bare(Path(sys.argv[2]), Path(sys.argv[3]))
+    if sys.argv[1:2] and sys.argv[1] in LOOPS:
+        loop(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--sizes", default="vga,1080p")

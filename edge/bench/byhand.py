@@ -58,43 +58,69 @@ class Model:
         return [float((value - zero) * scale) if scale else float(value) for value in row]
 
 
+class Script:
+    """The script itself, and its connection."""
+
+    stages = "decode", "prepare", "invoke", "send"
+
+    def __init__(self, model: str, runtime: str, port: int, topic: str) -> None:
+        self._model, self._topic = Model(model, runtime), topic
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bench-by-hand")
+        self._client.max_queued_messages_set(0)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def warm(self, files: list[str]) -> None:
+        """Judges a few, and sends nothing."""
+        for number in range(_WARM):
+            picture = np.asarray(cv2.imread(files[number % len(files)]), np.uint8)
+            self._model(self._model.prepare(picture))
+
+    def frame(self, file: str) -> tuple[paho.MQTTMessageInfo, list[float]]:
+        """One picture: its message, and when each of the stages began and the last one ended, in
+        seconds."""
+        tick = time.perf_counter
+        times = [tick()]
+        pixels = np.asarray(cv2.imread(file), np.uint8)
+        times.append(tick())
+        tensor = self._model.prepare(pixels)
+        times.append(tick())
+        scores = self._model(tensor)
+        times.append(tick())
+        label = int(np.argmax(scores))
+        body = {"file": file, "time": time.time(), "label": label, "scores": scores}
+        message = self._client.publish(self._topic, json.dumps(body), qos=1)
+        times.append(tick())
+        return message, times
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
 def work(request: dict[str, Any]) -> Answer:
     """Answers frames (all acknowledged), seconds until the last PUBACK, CPU seconds and stages."""
-    model = Model(request["model"], request["runtime"])
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bench-by-hand")
-    client.max_queued_messages_set(0)
-    client.connect("127.0.0.1", int(request["port"]))
-    client.loop_start()
     files = request["files"]
-    for number in range(_WARM):
-        model(model.prepare(np.asarray(cv2.imread(files[number % len(files)]), np.uint8)))
-    names = ("decode", "prepare", "invoke", "send")
-    stages: dict[str, list[float]] = {name: [] for name in names}
+    script = Script(
+        request["model"], request["runtime"], int(request["port"]), str(request["topic"])
+    )
+    script.warm(files)
+    stages: dict[str, list[float]] = {name: [] for name in Script.stages}
     sent: list[paho.MQTTMessageInfo] = []
     tick = time.perf_counter
     start, cpu = tick(), time.process_time()
     end = start + float(request["seconds"])
     while tick() < end:
-        file = files[len(sent) % len(files)]
-        times = [tick()]
-        pixels = np.asarray(cv2.imread(file), np.uint8)
-        times.append(tick())
-        tensor = model.prepare(pixels)
-        times.append(tick())
-        scores = model(tensor)
-        times.append(tick())
-        label = int(np.argmax(scores))
-        body = {"file": file, "time": time.time(), "label": label, "scores": scores}
-        sent.append(client.publish(request["topic"], json.dumps(body), qos=1))
-        times.append(tick())
-        for name, begun, done in zip(names, times, times[1:]):
+        message, times = script.frame(files[len(sent) % len(files)])
+        sent.append(message)
+        for name, begun, done in zip(Script.stages, times, times[1:]):
             stages[name].append((done - begun) * 1000)
     for message in sent:
         message.wait_for_publish(_PATIENCE_S)
     wall_s, cpu_s = tick() - start, time.process_time() - cpu
     acked = sum(message.is_published() for message in sent)
-    client.disconnect()
-    client.loop_stop()
+    script.close()
     return {
         "frames": acked,
         "seconds": wall_s,

@@ -54,7 +54,7 @@ def bear_witness(journal: Journal) -> None:
         submit(self, verdict)
 
     def telling_run(self: Any) -> None:
-        announce, committed = self.on_stored, self.on_commit
+        announce, send, committed = self.on_stored, self.send, self.on_commit
 
         def safe(verdicts: Sequence[Any], numbers: Sequence[int]) -> None:
             names = [verdict.id for verdict in verdicts]
@@ -66,7 +66,11 @@ def bear_witness(journal: Journal) -> None:
             journal(f"S {said(self.stats())}")
             announce()
 
-        self.on_stored, self.on_commit = told, safe
+        def sending() -> None:
+            journal(f"S {said(self.stats())}")
+            send()
+
+        self.on_stored, self.send, self.on_commit = told, sending, safe
         journal(f"S {said(self.stats())}")
         run(self)
         journal(f"S {said(self.stats())}")
