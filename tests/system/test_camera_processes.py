@@ -27,7 +27,9 @@ def sections(url: str) -> dict[str, dict[str, object]]:
 
 def of_the_camera() -> list[psutil.Process]:
     """Processes that read it."""
-    return [p for p in psutil.process_iter(["name"]) if p.info["name"] == f"camera-{_NAME}"]
+    found = psutil.process_iter(["name", "status"])
+    dead = psutil.STATUS_ZOMBIE  # it holds nothing; nobody has asked how it ended yet
+    return [p for p in found if p.info["name"] == f"camera-{_NAME}" and p.info["status"] != dead]
 
 
 def living(daemon: Daemon) -> list[psutil.Process]:
