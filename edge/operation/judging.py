@@ -53,6 +53,7 @@ class Judging:
         self._trackers = trackers if trackers is not None else {}
         self._assembly = Assembly(self._trackers, judge, environment)
         self._took_s = 0.0  # the last frame
+        self._decodes_for: str | None = None  # whose thread decodes pictures that it brings
         self._errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
 
     def send(self, errand: Errand) -> None:
@@ -63,8 +64,14 @@ class Judging:
     def at_once(self, frame: Frame, waited_s: float) -> bool:
         """Judges a frame on the caller's thread; its source was waited for so long. False: it has
         to be put into the mailbox."""
+        # a thread that has decoded pictures keeps a megabyte for it: one does, beside the worker's
+        decodes = frame.encoded is not None and frame.pixels is None
+        if decodes and self._decodes_for not in (None, frame.camera):
+            return False
         if waited_s < _IDLE * self._took_s or not self._mailbox.enter():
             return False
+        if decodes:
+            self._decodes_for = frame.camera
         try:
             with self._guarded():
                 self.run_once(frame)
@@ -80,6 +87,8 @@ class Judging:
 
     def retire(self, camera: str, reason: str) -> None:
         """Ends the camera's open parts with `error`. To be called in an errand."""
+        if self._decodes_for == camera:
+            self._decodes_for = None
         self._say(self._assembly.retire(camera, reason))
 
     def run(self) -> None:

@@ -4,16 +4,21 @@ do."""
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.capture.mailbox import Mailbox
 from edge.environment import Environment
+from edge.frame import Frame
 from edge.operation.errand import Errand
 from edge.operation.judging import Judging
+from edge.picture import open_picture
 from edge.threads import start_thread
 from edge.verdict import Verdict
-from tests.edge.conftest import Clock, Eventually, frame
+from tests.edge.conftest import Clock, Eventually, frame, noise_frame
 from tests.edge.operation.conftest import MakeJudge
 
 GOOD = [0.95, 0.05]
@@ -184,3 +189,35 @@ def test_a_model_that_hangs_there_is_seen(
     bringing.join(DEADLINE_S)
     eventually(lambda: bench.bring(2))
     assert bench.judging.beat == clock.at
+
+
+def test_one_thread_beside_the_judge_decodes(
+    benches: Make, eventually: Eventually, tmp_path: Path
+) -> None:
+    """A thread that has decoded pictures keeps memory for it. Pictures that are still to be decoded
+    are judged at once for the first camera that brings one, until it goes; what is decoded
+    already, for every camera."""
+    bench = benches()
+    path = tmp_path / "part.png"
+    pixels = noise_frame(1, 32).pixels
+    assert pixels is not None
+    cv2.imwrite(str(path), pixels)
+    picture = open_picture(path)
+
+    def file(camera: str) -> Frame:
+        return replace(frame(1, camera=camera), pixels=None, encoded=picture, item="part.png")
+
+    def at_once(one: Frame) -> bool:
+        return bench.judging.at_once(one, 1.0)
+
+    eventually(lambda: at_once(frame(1)))
+    assert at_once(file("left"))
+    assert at_once(file("left"))
+    assert not at_once(file("right"))
+    assert at_once(frame(2, camera="right"))
+    bench.judging.retire("right", "it has gone")
+    assert not at_once(file("right"))
+    bench.judging.retire("left", "it has gone")
+    assert at_once(file("right"))
+    assert bench.judging.faults == 0
+    assert bench.judging.counts["pass"] == len(bench.said) == 5
