@@ -1,6 +1,7 @@
 """Rows onto a connection, by one of two threads: the publisher's, or at once by who has just stored
 them. Each thread that is woken from sleep costs a verdict a tenth of a millisecond and more."""
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from edge.delivery.link import OversizeError
 from edge.delivery.message import about_result, sent_body
 from edge.delivery.row import Row
 from edge.delivery.troubles import LinkError
+
+log = logging.getLogger(__name__)
 
 
 class Sending:
@@ -62,6 +65,10 @@ class Sending:
             link.flush()
         except LinkError as error:
             self.fault = str(error)
+            return False
+        except Exception as error:  # whose thread this is has other things to do than to end of it
+            log.exception("delivery: unexpected fault")
+            self.fault = f"internal fault ({error!r})"
             return False
         else:
             return self._lanes.caught_up

@@ -35,7 +35,7 @@ class Line:
         self.published: list[bytes] = []
         self.threads: set[str] = set()
         self.flushed = 0
-        self.fault: LinkError | None = None
+        self.fault: Exception | None = None
 
     def open(self) -> None:
         """Is open."""
@@ -247,13 +247,21 @@ def test_a_row_that_waited_is_backlog(desk: Desk) -> None:
     assert desk.line.published[-1].endswith(b',"replayed":true}')
 
 
-def test_a_connection_that_fails_is_told(desk: Desk) -> None:
-    """The publisher finds the reason, and throws the connection away."""
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (LinkError("cannot send (no connection)"), "cannot send (no connection)"),
+        (ValueError("what"), "internal fault (ValueError('what'))"),
+    ],
+)
+def test_a_connection_that_fails_is_told(desk: Desk, fault: Exception, told: str) -> None:
+    """The publisher finds the reason, and throws the connection away; whoever stored the verdict
+    goes on."""
     desk.connect()
     desk.store(4)
-    desk.line.fault = LinkError("cannot send (no connection)")
+    desk.line.fault = fault
     assert not desk.sending.at_once()
-    assert desk.sending.fault == "cannot send (no connection)"
+    assert desk.sending.fault == told
     desk.line = Line()
     desk.connect()
     assert desk.sending.fault == ""
