@@ -1,5 +1,4 @@
-"""The daemon, the bare work of a frame and a plain script in short turns, so that all see the same
-machine.
+"""The daemon beside the bare work of a frame, and beside a plain script, in short turns.
 
     python -m benchmarks.in_turns MODEL.tflite --sizes vga,1080p --rounds 5
 

@@ -85,7 +85,10 @@ def _kind(error: Exception, path: Path) -> Kind:
 
 
 def _says_not_to_write(path: Path) -> bool:
-    """Whether it is the file itself, not the disk, that SQLite takes for one to be read only."""
+    """Whether it is the file itself, not the disk, that SQLite takes for one to be read only.
+
+    Closing it lets go of this process's locks on it; what keeps others away is that of `Numbers`.
+    """
     with contextlib.suppress(OSError), path.open("rb") as file:
         file.seek(_WRITTEN_BY)
         return file.read(1) not in (b"", b"\1", b"\2")
