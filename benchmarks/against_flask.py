@@ -3,7 +3,7 @@
     python -m benchmarks.against_flask -c config.yaml [--sizes vga,1080p] [--rounds 5]
                                        [--json FILE] [--keras model.keras]
 
-Both get the same pictures, in turns, in one run. The app decodes and resizes what is uploaded,
+Both get the same pictures, in turns of 0.4 s. The app decodes and resizes what is uploaded,
 calls `model.predict` and answers JSON; it is asked over HTTP on the loopback, by as many clients at
 once as there are cores, each with one connection. Without --keras it holds the demo's network
 (`baseline`), untrained, at the size of the configured model: it costs the same. The daemon plays
@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from edge.bench.plan import SIZES, Plan
 from edge.bench.processtree import ProcessTree
 from edge.bench.stand import Pictures, Stand
 from edge.bench.throughput import Cell
+from edge.bench.turns import Contestant, Run, take_turns, warmed
 from edge.configfile import load_config
 from edge.errors import EdgeInspectError, MissingPartError, RefusedError
 
@@ -110,26 +111,40 @@ def _answers(port: int) -> bool:
     return True
 
 
-def flask_rates(port: int, pid: int, pictures: Pictures, seconds: float) -> dict[str, float]:
-    """Frames/s and CPU ms a frame of the app, asked by a client a core."""
-    bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
-    _ask(port, bodies, count=_WARM)
-    tree, counts = ProcessTree(pid), [0] * len(os.sched_getaffinity(0))
-    cpu, start = tree.cpu_s(), time.monotonic()
-    end = start + seconds
+class App(Contestant):
+    """The app that is running, asked by a client a core."""
 
-    def client(number: int) -> None:
-        counts[number] = _ask(port, bodies, until=end)
+    def __init__(self, port: int, pid: int, pictures: Pictures) -> None:
+        self._port, self._tree = port, ProcessTree(pid)
+        self._bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
+        self._frames, self._seconds, self._cpu_s = 0, 0.0, 0.0
 
-    threads = [threading.Thread(target=client, args=(n,)) for n in range(len(counts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    frames, wall_s = sum(counts), time.monotonic() - start
-    if not frames:
-        raise RefusedError("the Flask app answered nothing; raise --seconds")
-    return {"fps": frames / wall_s, "cpu_ms": (tree.cpu_s() - cpu) * 1000 / frames}
+    def warm(self) -> None:
+        """Some pictures, of which the first takes long."""
+        _ask(self._port, self._bodies, count=_WARM)
+
+    def turn(self, seconds: float) -> None:
+        """All clients at once; the turn is over when each has its answer."""
+        cpu_s, start = self._tree.cpu_s(), time.monotonic()
+        counts = [0] * len(os.sched_getaffinity(0))
+
+        def client(number: int) -> None:
+            counts[number] = _ask(self._port, self._bodies, until=start + seconds)
+
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(len(counts))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._frames += sum(counts)
+        self._seconds += time.monotonic() - start
+        self._cpu_s += self._tree.cpu_s() - cpu_s
+
+    def run(self) -> Run:
+        """Frames/s and CPU ms a frame. Raises RefusedError when it answered nothing."""
+        if not self._frames:
+            raise RefusedError("the Flask app answered nothing; raise --seconds")
+        return {"fps": self._frames / self._seconds, "cpu_ms": self._cpu_s * 1000 / self._frames}
 
 
 def _ask(port: int, bodies: list[bytes], count: int | None = None, until: float = 0.0) -> int:
@@ -162,14 +177,15 @@ def compare(stand: Stand, size: str, keras_model: Path | None) -> dict[str, Any]
     interpreter = plan.interpreters[0]
     cell = Cell(stand, size, "jpeg", interpreter)
     shape = stand.bare(interpreter)["input"]
-    rounds: list[dict[Any, Any]] = []
+    rounds: list[dict[Any, Run]] = []
     with running(stand, keras_model, shape) as (port, pid):
         for number in range(plan.rounds):
             stand.progress(f"{size}, round {number + 1} of {plan.rounds}")
-            bare = stand.bare(interpreter, pictures, format="jpeg", seconds=plan.seconds / 2)
-            app = flask_rates(port, pid, pictures, plan.seconds)
-            fps = bare["frames"] / bare["seconds"]
-            rounds.append({"flask": app, **{w: cell.replayed(w, fps) for w in workers()}})
+            with ExitStack() as stack:
+                daemons = [warmed(stack.enter_context(cell.playing(w))) for w in workers()]
+                app = warmed(App(port, pid, pictures))
+                found = take_turns([app, *daemons], plan.seconds)
+            rounds.append(dict(zip(("flask", *workers()), found)))
     of_app = [one["flask"] for one in rounds]
     return {"size": size, "flask": medians(of_app)} | {
         "daemon": [

@@ -2,12 +2,15 @@
 the daemon's own functions, and does nothing else. In a process of its own:
 
     python -m edge.bench.bare '{"config": …, "format": "jpeg", "files": […], "seconds": 2, …}'
+
+With `"talk": true` it works in turns, each time for as many seconds as it is told.
 """
 
-import math
+import json
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bench.child import Answer, answer
+from edge.bench.child import Answer, answer, converse
 from edge.configfile import load_config
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
@@ -52,8 +55,14 @@ def work(request: dict[str, Any]) -> Answer:
     }
     if not request.get("files"):
         return said
-    cv2.setNumThreads(1)  # one thread
-    return said | _loop(request, inspector)
+    loop = Loop(request, inspector)
+    return said | loop.turn(float(request["seconds"]), request.get("rate")) | loop.summary()
+
+
+def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
+    """For `converse`: works for so many seconds; None: sums up."""
+    loop = Loop(request, inspector_from(load_config(Path(request["config"]))))
+    return lambda seconds: loop.summary() if seconds is None else loop.turn(seconds)
 
 
 def _decoder(
@@ -70,45 +79,62 @@ def _decoder(
     return lambda raw: (decode_yuyv(raw, width, height), 1), data
 
 
-def _loop(request: dict[str, Any], inspector: Inspector) -> Answer:
-    framing = Framing(inspector.input.view or ViewConfig())
-    decode, data = _decoder(request, inspector, framing)
-    rate = request.get("rate")
-    interval, tick = 1 / rate if rate else 0.0, time.perf_counter
-    stages: dict[str, list[float]] = {"decode": [], "prepare": [], "invoke": []}
-    start = due = cpu = 0.0
-    end, number, reduced = math.inf, -_WARM, 1
-    while tick() < end:
-        if number == 0:
-            start = due = tick()
-            end, cpu = start + float(request["seconds"]), time.process_time()
-        if rate and number >= 0:
-            time.sleep(max(0.0, due - tick()))
-            due += interval
+class Loop:
+    """A picture after the other on one thread."""
+
+    def __init__(self, request: dict[str, Any], inspector: Inspector) -> None:
+        """Works on a few, which do not count."""
+        cv2.setNumThreads(1)
+        self._inspector, self._framing = inspector, Framing(inspector.input.view or ViewConfig())
+        self._decode, self._data = _decoder(request, inspector, self._framing)
+        self._reduced = 1
+        for number in range(_WARM):
+            self._frame(number)
+        self._times: list[tuple[float, float, float, float]] = []
+
+    def turn(self, seconds: float, rate: float | None = None) -> Answer:
+        """Goes on for so long, at `rate` frames/s or as fast as it goes: frames, seconds and CPU
+        seconds."""
+        tick, before = time.perf_counter, len(self._times)
+        start, cpu = tick(), time.process_time()
+        due = start
+        while tick() < start + seconds:
+            if rate:
+                time.sleep(max(0.0, due - tick()))
+                due += 1 / rate
+            self._times.append(self._frame(len(self._times)))
+        return {
+            "frames": len(self._times) - before,
+            "seconds": tick() - start,
+            "cpu_s": time.process_time() - cpu,
+        }
+
+    def summary(self) -> Answer:
+        """Milliseconds of all stages and of whole frames, and how they were decoded."""
+        decode, prepare, invoke = (
+            [(done - begun) * 1000 for begun, done in zip(column, after)]
+            for column, after in pairwise(zip(*self._times))
+        )
+        totals = [sum(times) for times in zip(decode, prepare, invoke)]
+        stages = {"decode": decode, "prepare": prepare, "invoke": invoke}
+        return {
+            "reduced": self._reduced,
+            "stages_ms": {name: spread(times) for name, times in stages.items()},
+            "frame_ms": spread(totals),
+        }
+
+    def _frame(self, number: int) -> tuple[float, float, float, float]:
+        """When it began, was decoded, was prepared, and was done; seconds."""
+        tick = time.perf_counter
         begun = tick()
-        pixels, reduced = decode(data[number % len(data)])
+        pixels, self._reduced = self._decode(self._data[number % len(self._data)])
         decoded = tick()
-        (cut,) = framing.cut(pixels, reduced).values()
-        picture = inspector.prepare(cut, reduced)
+        (cut,) = self._framing.cut(pixels, self._reduced).values()
+        picture = self._inspector.prepare(cut, self._reduced)
         prepared = tick()
-        inspector.classify(picture)
-        done = tick()
-        if number >= 0:
-            stages["decode"].append((decoded - begun) * 1000)
-            stages["prepare"].append((prepared - decoded) * 1000)
-            stages["invoke"].append((done - prepared) * 1000)
-        number += 1
-    wall_s, cpu_s = tick() - start, time.process_time() - cpu
-    totals = [sum(times) for times in zip(*stages.values())]
-    return {
-        "frames": number,
-        "seconds": wall_s,
-        "cpu_s": cpu_s,
-        "reduced": reduced,
-        "stages_ms": {name: spread(times) for name, times in stages.items()},
-        "frame_ms": spread(totals),
-    }
+        self._inspector.classify(picture)
+        return begun, decoded, prepared, tick()
 
 
 if __name__ == "__main__":
-    sys.exit(answer(work))
+    sys.exit(converse(begin) if "talk" in json.loads(sys.argv[1]) else answer(work))

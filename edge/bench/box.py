@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edge.bench.listener import Hearing, Listener
 from edge.bench.processtree import ProcessTree
 from edge.errors import RefusedError
 
@@ -25,8 +26,11 @@ _STOPPED = re.compile(r"stopped: (\d+) verdicts stored, (\d+) acknowledged, (\d+
 class Box:
     """One life of the daemon. `started` is when it was started, monotonic seconds."""
 
-    def __init__(self, config: Path, module: str = "edge", notify: Path | None = None) -> None:
-        """Starts it. `module` is what Python runs; `notify` a socket to which it says READY."""
+    def __init__(
+        self, config: Path, listener: Listener, module: str = "edge", notify: Path | None = None
+    ) -> None:
+        """Starts it. `listener` hears its health, and is closed with it; `module` is what Python
+        runs; `notify` a socket to which it says READY."""
         self._log = config.with_name("daemon.log")
         environ = {key: value for key, value in os.environ.items() if key not in _SYSTEMD}
         if notify is not None:
@@ -42,6 +46,13 @@ class Box:
                 start_new_session=True,  # Ctrl-C is for the bench, which ends it
             )
         self.tree = ProcessTree(self._process.pid)
+        self._listener = listener
+        listener.listen_anew(self.tree.cpu_s)
+
+    @property
+    def heard(self) -> list[Hearing]:
+        """What it said of its health, in order."""
+        return self._listener.heard
 
     def wait_for(self, condition: Callable[[], object], what: str, patience_s: float) -> None:
         """Until the condition holds. Raises RefusedError with the daemon's last words when it ends
@@ -56,6 +67,14 @@ class Box:
                     f"{self._last_words()}"
                 )
             time.sleep(POLL_S)
+
+    def pause(self) -> None:
+        """Its process stands still until `resume`; those of cameras do not."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> tuple[int, int, int]:
         """SIGTERM. Returns how many verdicts it had stored, had acknowledged, and had waiting.
@@ -78,6 +97,7 @@ class Box:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self._listener.close()
 
     def _text(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")

@@ -17,13 +17,15 @@ _PINS = {"alarm", "outputs"}  # of decision: wires of the plant, not part of a v
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What differs between measurements. None leaves what the user's configuration says."""
+    """What differs between measurements. None leaves what the user's configuration says. `station`
+    tells daemons apart that live at the same time."""
 
     cameras: tuple[dict[str, Any], ...]
     interpreter: Runtime
     workers: int | None = None
     durability: Durability | None = None
     health_s: float | None = QUICKEST_S
+    station: str = STATION
 
 
 def result_topic(config: Config) -> str:
@@ -44,7 +46,7 @@ def write_box_config(
     if setting.durability is not None:
         kept["durability"] = setting.durability
     values: dict[str, Any] = {
-        "station": STATION,
+        "station": setting.station,
         "model": model,
         "cameras": list(setting.cameras),
         "decision": {key: value for key, value in decision.items() if key not in _PINS},

@@ -1,13 +1,16 @@
 """The plain script that people write by hand: imread, resize, interpreter, JSON, paho. No outbox,
 no camera of its own, no check of anything. In a process of its own:
 
-    python -m edge.bench.byhand '{"model": …, "runtime": "litert", "files": […], "seconds": 2, …}'
+    python -m edge.bench.byhand '{"model": …, "runtime": "litert", "files": […], "port": 1883, …}'
+
+It works in turns, each time for as many seconds as it is told.
 """
 
 import importlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,7 +19,7 @@ import paho.mqtt.client as paho
 from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.bench.child import Answer, answer
+from edge.bench.child import Answer, converse
 from edge.percentiles import spread
 
 _MODULES = {
@@ -93,41 +96,41 @@ class Script:
         times.append(tick())
         return message, times
 
-    def close(self) -> None:
-        """Disconnects."""
-        self._client.disconnect()
-        self._client.loop_stop()
 
-
-def work(request: dict[str, Any]) -> Answer:
-    """Answers frames (all acknowledged), seconds until the last PUBACK, CPU seconds and stages."""
-    files = request["files"]
+def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
+    """For `converse`: works for so many seconds; None: sums up."""
+    files: list[str] = request["files"]
     script = Script(
         request["model"], request["runtime"], int(request["port"]), str(request["topic"])
     )
     script.warm(files)
-    stages: dict[str, list[float]] = {name: [] for name in Script.stages}
-    sent: list[paho.MQTTMessageInfo] = []
-    tick = time.perf_counter
-    start, cpu = tick(), time.process_time()
-    end = start + float(request["seconds"])
-    while tick() < end:
-        message, times = script.frame(files[len(sent) % len(files)])
-        sent.append(message)
-        for name, begun, done in zip(Script.stages, times, times[1:]):
-            stages[name].append((done - begun) * 1000)
-    for message in sent:
-        message.wait_for_publish(_PATIENCE_S)
-    wall_s, cpu_s = tick() - start, time.process_time() - cpu
-    acked = sum(message.is_published() for message in sent)
-    script.close()
-    return {
-        "frames": acked,
-        "seconds": wall_s,
-        "cpu_s": cpu_s,
-        "stages_ms": {name: spread(times) for name, times in stages.items()},
-    }
+    times: list[list[float]] = []
+
+    def turn(seconds: float) -> Answer:
+        """Frames (all acknowledged), seconds until the last PUBACK, CPU seconds."""
+        sent: list[paho.MQTTMessageInfo] = []
+        start, cpu = time.perf_counter(), time.process_time()
+        while time.perf_counter() < start + seconds:
+            message, stamps = script.frame(files[len(times) % len(files)])
+            sent.append(message)
+            times.append(stamps)
+        for message in sent:
+            message.wait_for_publish(_PATIENCE_S)
+        return {
+            "frames": sum(message.is_published() for message in sent),
+            "seconds": time.perf_counter() - start,
+            "cpu_s": time.process_time() - cpu,
+        }
+
+    def summary() -> Answer:
+        stages = {
+            name: spread([(stamps[at + 1] - stamps[at]) * 1000 for stamps in times])
+            for at, name in enumerate(Script.stages)
+        }
+        return {"stages_ms": stages}
+
+    return lambda seconds: summary() if seconds is None else turn(seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(answer(work))
+    sys.exit(converse(begin))

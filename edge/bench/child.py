@@ -1,9 +1,13 @@
-"""Processes of the bench's own: asked with one JSON object, they answer with one."""
+"""Processes of the bench's own: asked with one JSON object, they answer with one. With some one
+talks on: they work when they are told to, and rest in between."""
 
 import json
+import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from edge.errors import EXIT_DONE, EdgeInspectError, RefusedError
@@ -37,6 +41,85 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
     return answer
 
 
+class Talk:
+    """One that is talked with, line by line. A context; at its end the process is away."""
+
+    def __init__(self, module: str, request: dict[str, Any]) -> None:
+        """Starts `python -m MODULE`. Its first words are what there is to `hear` first."""
+        self._module = module
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `__exit__`
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(request)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,  # Ctrl-C is for the bench, which ends it
+        )
+
+    def __enter__(self) -> "Talk":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def say(self, word: float | None) -> None:
+        """Tells it what to do next; `hear` gives what came of it."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._fault() from error
+
+    def hear(self, patience_s: float = _PATIENCE_S) -> Answer:
+        """Its next answer. Raises as `ask`."""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], patience_s)[0]:
+            raise RefusedError(f"bench: {self._module} says nothing for {patience_s:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._fault()
+        answer: Answer = json.loads(line)
+        if (said := answer.get("refused")) is not None:
+            error = EdgeInspectError(said)
+            error.exit_code = self._process.wait(patience_s)
+            raise error
+        return answer
+
+    def _fault(self) -> RuntimeError:
+        """It has ended without an answer: a fault of ours, or the kernel ended it."""
+        code = self._process.wait(_PATIENCE_S)
+        self._errors.seek(0)
+        words = self._errors.read()[-2000:].decode(errors="replace")
+        return RuntimeError(f"{self._module} ended with code {code}: {words}")
+
+
+def converse(begin: Callable[[dict[str, Any]], Callable[[float | None], Answer]]) -> int:
+    """The other side of a `Talk`: `begin` gets the request and returns what answers each word.
+    Ends with its input. Returns the exit code, as `answer`."""
+    try:
+        reply = begin(json.loads(sys.argv[1]))
+        _print({})
+        for line in sys.stdin:
+            _print(reply(json.loads(line)))
+    except EdgeInspectError as error:
+        _print({"refused": str(error)})
+        return error.exit_code
+    return EXIT_DONE
+
+
+def _print(what: Answer) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def answer(work: Callable[[dict[str, Any]], Answer]) -> int:
     """The other side: reads the request from the command line, prints the answer. Returns the exit
     code; what a user can mend is the answer then: on stderr libraries speak, too."""
@@ -45,5 +128,5 @@ def answer(work: Callable[[dict[str, Any]], Answer]) -> int:
         found = work(json.loads(sys.argv[1]))
     except EdgeInspectError as error:
         code, found = error.exit_code, {"refused": str(error)}
-    sys.stdout.write(json.dumps(found) + "\n")
+    _print(found)
     return code

@@ -75,13 +75,13 @@ def _memory(stand: Stand, count: int, number: int) -> Run:
         steady_from = 0.0
         while not steady_from or time.monotonic() < steady_from + plan.memory_seconds:
             looks.append((time.monotonic(), box.tree.pss_mb()))
-            if not steady_from and _all_judged(stand.listener.heard, count):
+            if not steady_from and _all_judged(box.heard, count):
                 steady_from = time.monotonic() + _SETTLE_S
             if time.monotonic() > until:
                 raise InvalidRunError(f"{count} cameras did not all become live")
             time.sleep(_LOOK_S)
         alone = box.tree.memory().alone
-        _refuse_errors(stand.listener.heard)
+        _refuse_errors(box.heard)
     steady = [mb for at, mb in looks if at >= steady_from]
     return {
         "steady_mb": median(steady),
@@ -94,14 +94,13 @@ def _rate(stand: Stand, rate: float, number: int) -> Run:
     plan = stand.plan
     stand.progress(f"CPU at {rate:g} frames/s, round {number + 1} of {plan.rounds}")
     with _live(stand, rate, 1) as box:
-        listener = stand.listener
-        box.wait_for(lambda: _all_judged(listener.heard, 1), "the first verdict", _PATIENCE_S)
+        box.wait_for(lambda: _all_judged(box.heard, 1), "the first verdict", _PATIENCE_S)
         box.wait_for(
-            lambda: _seconds_since_live(listener.heard) >= plan.rate_seconds + _SETTLE_S,
+            lambda: _seconds_since_live(box.heard) >= plan.rate_seconds + _SETTLE_S,
             f"{plan.rate_seconds:g} s of health messages",
             _PATIENCE_S,
         )
-        heard = listener.heard
+        heard = box.heard
     _refuse_errors(heard)
     live = [one for one in heard if one.acked]
     first = next(one for one in live if one.came >= live[0].came + _SETTLE_S - 0.5)
@@ -128,7 +127,7 @@ def _idle(stand: Stand, source: str, number: int) -> Run:
             camera = cameras(server.source, trigger={"kind": "request"})
         setting = Setting(camera, plan.interpreters[0], health_s=None)
         box = stack.enter_context(stand.daemon(setting))
-        box.wait_for(lambda: stand.listener.heard, "the first health message", _PATIENCE_S)
+        box.wait_for(lambda: box.heard, "the first health message", _PATIENCE_S)
         box.wait_for(_after(_SETTLE_S), "time", _PATIENCE_S)
         alone = _Alone(box.tree.pid)
         trees = (box.tree, alone)
@@ -137,7 +136,7 @@ def _idle(stand: Stand, source: str, number: int) -> Run:
         box.wait_for(_after(plan.idle_seconds), "time", _PATIENCE_S)
         after = [(tree.cpu_s(), tree.switches()) for tree in trees]
         seconds = time.monotonic() - begun
-        _refuse_errors(stand.listener.heard)
+        _refuse_errors(box.heard)
     found: Run = {"seconds": seconds}
     for name, old, new in zip(("", "daemon_"), before, after):
         found[f"{name}cpu_percent"] = (new[0] - old[0]) * 100 / seconds

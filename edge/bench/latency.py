@@ -27,6 +27,7 @@ from edge.terms import Durability
 Source = Literal["http", "folder"]
 SOURCES: tuple[Source, ...] = ("http", "folder")
 _PATIENCE_S = 120.0
+_PAGE, _FLUSHES = 4096, 20  # bytes, times
 _WARM = 5  # the first verdicts of a new process
 _BEFORE_S = 0.02  # the camera's process may see the last byte before the server's thread runs on
 
@@ -40,6 +41,7 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
     }
     bare: list[float] = []
     paced: list[float] = []
+    flushes: list[float] = []
     for number in range(plan.rounds):
         stand.progress(f"latency, round {number + 1} of {plan.rounds}")
         quick = stand.bare(interpreter, pictures, format="jpeg", seconds=min(1.0, plan.seconds))
@@ -52,12 +54,13 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
         )
         bare.append(quick["frame_ms"]["p50"])
         paced.append(slow["frame_ms"]["p50"])
+        flushes.append(flush_ms(stand.outbox, plan.latency_rate))
         for (source, level), found in cells.items():
             what = f"latency {source} {level}, round {number + 1}"
             one = rounds.valid(what, partial(one_round, stand, source, level))
             if one is not None:
                 found.append(one)
-    work = median(bare)
+    work, paced_work = median(bare), median(paced)
     return [
         {
             "source": source,
@@ -65,22 +68,46 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
             "size": plan.live_size,
             "rate": plan.latency_rate,
             "bare_ms": round(work, 4),
-            "bare_paced_ms": round(median(paced), 4),
-            **_figures([ms for one in found for ms in one], work),
+            "bare_paced_ms": round(paced_work, 4),
+            "flush_ms": round(median(flushes), 4),
+            **_figures([ms for one in found for ms in one], work, paced_work),
             "rounds": [spread(one) for one in found],
         }
         for (source, level), found in cells.items()
     ]
 
 
-def _figures(values: list[float], work: float) -> dict[str, Any]:
+def _figures(values: list[float], work: float, paced_work: float) -> dict[str, Any]:
     if not values:
-        return {"frames": 0, "ms": None, "over_bare_ms": None}
+        return {"frames": 0, "ms": None, "over_bare_ms": None, "over_bare_paced_ms": None}
+
+    def over(bare: float) -> dict[str, float]:
+        return {f"p{q}": round(percentile(values, q) - bare, 4) for q in (50, 95, 99)}
+
     return {
         "frames": len(values),
         "ms": spread(values),
-        "over_bare_ms": {f"p{q}": round(percentile(values, q) - work, 4) for q in (50, 95, 99)},
+        "over_bare_ms": over(work),
+        "over_bare_paced_ms": over(paced_work),
     }
+
+
+def flush_ms(folder: Path, rate: float) -> float:
+    """What the disk of `folder` takes to keep one page that was written, in milliseconds, p50, at
+    so many a second: whoever stores a verdict before it sends it waits at least so long."""
+    page, taken = bytes(_PAGE), []
+    path = folder / "flush"
+    with path.open("w+b", buffering=0) as file:
+        file.write(page * _FLUSHES)
+        os.fsync(file.fileno())
+        for number in range(_FLUSHES):
+            time.sleep(1 / rate)
+            begun = time.perf_counter()
+            os.pwrite(file.fileno(), page, number * _PAGE)
+            os.fdatasync(file.fileno())
+            taken.append((time.perf_counter() - begun) * 1000)
+    path.unlink()
+    return percentile(taken, 50)
 
 
 def one_round(stand: Stand, source: Source, durability: Durability) -> list[float]:
@@ -140,7 +167,7 @@ def _folder(stand: Stand, durability: Durability, proxy: Proxy) -> list[float]:
     dropped: dict[str, float] = {}
     stamps: list[Stamp] = []
     with stand.daemon(setting, port=proxy.port) as box:
-        box.wait_for(lambda: stand.listener.heard, "the daemon's first health", _PATIENCE_S)
+        box.wait_for(lambda: box.heard, "the daemon's first health", _PATIENCE_S)
         interval = 1 / plan.latency_rate
         due = time.monotonic()
         for number in range(plan.latency_frames + _WARM):

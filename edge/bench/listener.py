@@ -66,13 +66,13 @@ class Listener:
     """One subscriber, to `health` alone: a Python program that took every verdict would use a core
     that is not the daemon's."""
 
-    def __init__(self, port: int, topic: str, client_id: str = "bench-listener") -> None:
+    def __init__(self, port: int, topic: str) -> None:
         """Subscribes. Raises RefusedError when the broker does not let it."""
         self._lock = threading.Lock()
         self._heard: list[Hearing] = []
         self._cpu_s: Callable[[], float] = lambda: 0.0
         ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=topic.replace("/", "-"))
         self._client.on_subscribe = lambda *_: ready.set()
         self._client.on_message = self._take
         self._client.connect("127.0.0.1", port)

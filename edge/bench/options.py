@@ -37,7 +37,7 @@ _QUICK = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds them to the parser of the command."""
-    parser.add_argument("--quick", action="store_true", help="one round of all, about a minute")
+    parser.add_argument("--quick", action="store_true", help="one round of all, one to two minutes")
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}")
     parser.add_argument("--sizes", metavar="SIZES", help=f"some of {','.join(SIZES)}")
     parser.add_argument("--formats", metavar="FORMATS", help=f"some of {','.join(FORMATS)}")

@@ -13,10 +13,6 @@ class InvalidRunError(RefusedError):
     """A run in which something went wrong: it is no measurement. The sentence says what."""
 
 
-class TooShortError(InvalidRunError):
-    """A run that was over before it could be measured."""
-
-
 class Rounds:
     """Collects what was wrong. `problems` are sentences, in the order in which they came up."""
 

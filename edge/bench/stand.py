@@ -11,9 +11,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from edge.bench.box import Box, outbox_folder
-from edge.bench.boxconfig import STATION, Setting, write_box_config
+from edge.bench.boxconfig import Setting, write_box_config
 from edge.bench.broker import Broker, running_broker
-from edge.bench.child import Answer, ask
+from edge.bench.child import Answer, Talk, ask
 from edge.bench.listener import Listener
 from edge.bench.plan import OWN, SIZES, Plan
 from edge.config import Config
@@ -54,13 +54,10 @@ class Stand:
             stack.enter_context(_terminated_like_interrupted())
             self.folder = Path(tempfile.mkdtemp(prefix="edge-inspect-bench-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self._outbox, self.on_its_disk = stack.enter_context(
+            self.outbox, self.on_its_disk = stack.enter_context(
                 outbox_folder(self.config.outbox.path)
             )
             self.broker: Broker = stack.enter_context(running_broker(self.folder))
-            topic = f"{self.config.mqtt.prefix}/{STATION}/health"
-            self.listener = Listener(self.broker.port, topic)
-            stack.callback(self.listener.close)
             self._stack = stack.pop_all()
         return self
 
@@ -110,20 +107,20 @@ class Stand:
     ) -> Iterator[Box]:
         """A daemon that has just been started. `port` of a broker other than the stand's."""
         path = self.box_config(setting, port or self.broker.port)
-        box = Box(path, module, notify)
-        self.listener.listen_anew(box.tree.cpu_s)
+        topic = f"{self.config.mqtt.prefix}/{setting.station}/health"
+        box = Box(path, Listener(self.broker.port, topic), module, notify)
         try:
             yield box
         finally:
             box.close()
-            shutil.rmtree(self._outbox / path.parent.name, ignore_errors=True)
+            shutil.rmtree(self.outbox / path.parent.name, ignore_errors=True)
 
     def box_config(self, setting: Setting, port: int) -> Path:
         """config.yaml of a new daemon, with a folder and an outbox of its own."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
-        outbox = self._outbox / folder.name
+        outbox = self.outbox / folder.name
         outbox.mkdir()
         return write_box_config(self.config, setting, folder, outbox / "outbox.db", port)
 
@@ -131,28 +128,38 @@ class Stand:
         self, interpreter: Runtime, pictures: Pictures | None = None, **request: Any
     ) -> Answer:
         """The bare work in its own process; without pictures it only loads the model."""
-        setting = Setting(({"id": "none", "source": "test:"},), interpreter)
-        request["config"] = str(self.box_config(setting, self.broker.port))
-        if pictures is not None:
-            raw = request["format"] == "yuyv"
-            files = [pictures.raw] if raw else list(pictures.jpegs)
-            request["files"] = [str(file) for file in files]
-            request |= {"width": pictures.width, "height": pictures.height}
-        return ask("edge.bench.bare", request)
+        return ask("edge.bench.bare", self._bare(interpreter, pictures, request))
 
-    def by_hand(self, runtime: str, pictures: Pictures, seconds: float) -> Answer:
-        """The plain script in its own process."""
-        return ask(
+    def bare_loop(self, interpreter: Runtime, pictures: Pictures) -> Talk:
+        """The bare work on JPEGs in its own process, in turns."""
+        return Talk(
+            "edge.bench.bare", self._bare(interpreter, pictures, {"format": "jpeg", "talk": True})
+        )
+
+    def by_hand(self, runtime: str, pictures: Pictures) -> Talk:
+        """The plain script in its own process, in turns."""
+        return Talk(
             "edge.bench.byhand",
             {
                 "model": str(self.config.model.path),
                 "runtime": runtime,
                 "files": [str(file) for file in pictures.jpegs],
-                "seconds": seconds,
                 "port": self.broker.port,
                 "topic": "by-hand/result",
             },
         )
+
+    def _bare(
+        self, interpreter: Runtime, pictures: Pictures | None, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        setting = Setting(({"id": "none", "source": "test:"},), interpreter)
+        said = {**request, "config": str(self.box_config(setting, self.broker.port))}
+        if pictures is not None:
+            raw = request["format"] == "yuyv"
+            files = [pictures.raw] if raw else list(pictures.jpegs)
+            said["files"] = [str(file) for file in files]
+            said |= {"width": pictures.width, "height": pictures.height}
+        return said
 
 
 @contextlib.contextmanager

@@ -52,6 +52,15 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
         rows.append(
             (*first, f"bare loop{scale}", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
         )
+        for loops in cell["side_by_side"]:
+            rows.append(
+                (
+                    *first,
+                    f"{loops['loops']} bare loops at once",
+                    *(_n(loops["fps"], 1), "", _n(loops["cpu_ms"], 2), "", ""),
+                    _n(loops["fps_to_bare"], 2),
+                )
+            )
         one = cell["daemon"][0]["workers"] == 1
         for daemon in cell["daemon"]:
             workers = daemon["workers"]
@@ -71,7 +80,7 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
             hand = cell["by_hand"]
             rows.append((*first, "plain script", _n(hand["fps"], 1), "", _n(hand["cpu_ms"], 2)))
     heads = ("size", "format", "interpreter", "", "frames/s", "× bare", "CPU ms/frame", "× bare",
-             "× plain", "× 1 worker")  # fmt: skip
+             "× plain", "× one")  # fmt: skip
     title = "Throughput: what was stored, sent with QoS 1 and acknowledged"
     restless = [text for cell in cells if (text := _restlessness(cell))]
     return [title, *_lined(heads, rows, 4), *restless, "", *_stages(cells)]
@@ -84,8 +93,8 @@ def _restlessness(cell: dict[str, Any]) -> str:
         return ""
     return (
         f"{cell['size']} {cell['format']}: from round to round the bare loop alone ran at "
-        f"{min(fps):,.0f} to {max(fps):,.0f} frames/s. This machine changes its speed; its ratios "
-        "are no surer than that. End other programs, fix the processor's clock, measure again"
+        f"{min(fps):,.0f} to {max(fps):,.0f} frames/s. This machine changes its speed: believe its "
+        "ratios, which are of turns, more than its seconds"
     )
 
 
@@ -111,7 +120,7 @@ def _runs(cell: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _latency(cells: list[dict[str, Any]]) -> list[str]:
     rows = []
     for cell in cells:
-        ms, over = cell["ms"] or {}, cell["over_bare_ms"] or {}
+        ms, over = cell["ms"] or {}, cell["over_bare_paced_ms"] or {}
         rows.append(
             (
                 cell["source"],
@@ -124,7 +133,8 @@ def _latency(cells: list[dict[str, Any]]) -> list[str]:
     first = cells[0]
     title = (
         f"Frame available → PUBLISH at the socket, ms, {first['size']} at {first['rate']:g}/s; "
-        f"bare work {first['bare_ms']:.2f} ms ({first['bare_paced_ms']:.2f} at this rate)"
+        f"bare work {first['bare_paced_ms']:.2f} ms at this rate ({first['bare_ms']:.2f} at full "
+        f"speed), one flush to the outbox's disk {first['flush_ms']:.2f} ms"
     )
     heads = ("source", "durability", "frames", "p50", "p95", "p99", "p50 − bare", "p95 − bare",
              "p99 − bare")  # fmt: skip

@@ -4,23 +4,34 @@ What counts for the daemon is what was stored, sent with QoS 1 and acknowledged,
 own `health` messages while all its cameras play.
 """
 
-import math
+import contextlib
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from edge.bench.boxconfig import Setting, cameras
-from edge.bench.child import Answer
+from edge.bench.child import Talk
 from edge.bench.figures import median, median_ratio
 from edge.bench.listener import Hearing
 from edge.bench.plan import Format
-from edge.bench.rounds import InvalidRunError, Rounds, TooShortError
+from edge.bench.rounds import InvalidRunError, Rounds
 from edge.bench.stand import Stand
+from edge.bench.turns import (
+    Contestant,
+    Daemon,
+    Loops,
+    Run,
+    refuse_faults,
+    refuse_losses,
+    take_turns,
+    warmed,
+)
 from edge.terms import Runtime
 
-Run = dict[str, Any]
 _PATIENCE_S = 240.0
-_SURPLUS_S = 1.2  # before and after the seconds that count
-_FASTER = 1.3  # than the bare loop, when it decodes and judges side by side
 _PACED = 0.6  # of the most that a raw camera was judged at
+_LOOP = 1_000_000  # times that the pictures are played: for ever
+_KEYS = ("fps", "cpu_ms", "frames", "seconds", "skipped", "stages_ms")  # of a run in the report
 _QUICK_CAMERA = 1000.0  # frames/s: more than can be judged
 
 
@@ -47,60 +58,75 @@ class Cell:
         self._pictures = stand.pictures(size)
         self._size, self._form, self._interpreter = size, form, interpreter
         self._workers = stand.plan.workers if form == "jpeg" else (1,)
-        self._fps: dict[int, float] = {}  # of the daemon, by workers, in the round before
+        self._side_by_side = [n for n in self._workers if n > 1] if form == "jpeg" else []
         self._reduced = 1  # by what both sides of a JPEG are divided when it is decoded
 
     def one_round(self, number: int) -> Run:
-        """Bare, daemon, plain script, one after the other. Raises RefusedError."""
+        """All ways to work, in turns; of a raw camera one after the other, since it goes on sending
+        while nobody takes its pictures. Raises RefusedError."""
         self._stand.progress(
             f"throughput {self._size} {self._form} {self._interpreter}, round {number + 1} of "
             f"{self._plan.rounds}"
         )
-        seconds = self._plan.seconds
-        bare = self._stand.bare(
-            self._interpreter, self._pictures, format=self._form, seconds=seconds
+        return self._in_turns() if self._form == "jpeg" else self._one_by_one()
+
+    def _in_turns(self) -> Run:
+        stand, contestants = self._stand, dict[tuple[str, int], Contestant]()
+        with contextlib.ExitStack() as stack:
+
+            def loops(*talks: Talk) -> Loops:
+                return Loops([stack.enter_context(talk) for talk in talks])
+
+            def bare(count: int) -> Loops:
+                one = partial(stand.bare_loop, self._interpreter, self._pictures)
+                return loops(*(one() for _ in range(count)))
+
+            for count in (1, *self._side_by_side):
+                contestants["bare", count] = warmed(bare(count))
+            script = stand.by_hand(self._interpreter, self._pictures)
+            contestants["by_hand", 1] = warmed(loops(script))
+            for workers in self._workers:  # last, since they are stopped while others start
+                daemon = stack.enter_context(self.playing(workers))
+                contestants["daemon", workers] = warmed(daemon)
+            runs = take_turns(list(contestants.values()), self._plan.seconds)
+        found = dict(zip(contestants, runs))
+        self._reduced = found["bare", 1]["reduced"]
+        said = {
+            key: {name: run[name] for name in _KEYS if name in run} for key, run in found.items()
+        }
+        return {
+            "bare": said["bare", 1],
+            "side_by_side": {count: said["bare", count] for count in self._side_by_side},
+            "daemon": {workers: said["daemon", workers] for workers in self._workers},
+            "by_hand": said["by_hand", 1],
+        }
+
+    @contextlib.contextmanager
+    def playing(self, workers: int) -> Iterator[Daemon]:
+        """A daemon of so many workers, with as many cameras that play JPEGs, for `take_turns`."""
+        setting = Setting(
+            cameras(f"replay:{self._pictures.folder}", workers, loop=_LOOP),
+            self._interpreter,
+            workers,
+            station=f"bench-{workers}",
         )
-        found: Run = {"bare": _rates(bare), "daemon": {}, "by_hand": None}
-        self._reduced = bare["reduced"]
-        for workers in self._workers:
-            found["daemon"][workers] = (
-                self.replayed(workers, found["bare"]["fps"])
-                if self._form == "jpeg"
-                else self._raw()
-            )
-        if self._form == "jpeg":
-            done = self._stand.by_hand(bare["runtime"], self._pictures, seconds)
-            found["by_hand"] = _rates(done)
-        return found
+        with self._stand.daemon(setting) as box:
+            yield Daemon(box)
 
-    def replayed(self, workers: int, bare_fps: float) -> Run:
-        """`workers` replay cameras, every picture of which must be acknowledged. `bare_fps` is how
-        many frames/s to expect of one. Raises RefusedError."""
-        expected = self._fps.get(workers, bare_fps * _FASTER * workers)
-        for surplus in (1, 2):
-            try:
-                run = self._replay(workers, expected * surplus * (self._plan.seconds + _SURPLUS_S))
-                break
-            except TooShortError:  # quicker than the round before
-                if surplus > 1:
-                    raise
-        self._fps[workers] = run["fps"]
-        return run
-
-    def _replay(self, workers: int, wanted: float) -> Run:
-        files = len(self._pictures.jpegs)
-        loop = max(1, math.ceil(wanted / files / workers))
-        frames = loop * files * workers
-        played = cameras(f"replay:{self._pictures.folder}", workers, loop=loop)
-        listener = self._stand.listener
-        with self._stand.daemon(Setting(played, self._interpreter, workers)) as box:
-            box.wait_for(
-                lambda: listener.heard and listener.heard[-1].acked >= frames,
-                f"the last of {frames} acknowledgements",
-                _PATIENCE_S,
-            )
-            heard = listener.heard
-        return steady(heard, frames)
+    def _one_by_one(self) -> Run:
+        bare = self._stand.bare(
+            self._interpreter, self._pictures, format=self._form, seconds=self._plan.seconds
+        )
+        return {
+            "bare": {
+                "fps": bare["frames"] / bare["seconds"],
+                "cpu_ms": bare["cpu_s"] * 1000 / bare["frames"],
+                **{key: bare[key] for key in ("frames", "seconds", "stages_ms")},
+            },
+            "side_by_side": {},
+            "daemon": {workers: self._raw() for workers in self._workers},
+            "by_hand": None,
+        }
 
     def _raw(self) -> Run:
         """A raw camera, first as quick as can be, then at a pace that can be kept: a picture that
@@ -118,21 +144,17 @@ class Cell:
             fps=round(fps, 3),
             pixel_format="YUYV",
         )
-        listener, seconds = self._stand.listener, self._plan.seconds
+        seconds = self._plan.seconds
         setting = Setting(camera, self._interpreter)
         with self._stand.daemon(setting, module="edge.bench.rawdaemon") as box:
             box.wait_for(
-                lambda: _lasted_s(listener.heard) >= seconds,
+                lambda: _lasted_s(box.heard) >= seconds,
                 f"{seconds:g} s of acknowledgements",
                 _PATIENCE_S,
             )
-            heard = listener.heard
-            stored, acked, waiting = box.stop()
-        if stored != acked or waiting:
-            raise InvalidRunError(
-                f"{stored} verdicts were stored, {acked} acknowledged, {waiting} wait"
-            )
-        return steady(heard, None)
+            heard = box.heard
+            refuse_losses(*box.stop())
+        return steady(heard)
 
     def summary(self, runs: list[Run]) -> dict[str, Any]:
         """The medians, and the rounds as they were."""
@@ -145,8 +167,16 @@ class Cell:
             "reduced": self._reduced,
             "bare": None,
             "by_hand": None,
+            "side_by_side": [],
             "daemon": [],
-            "rounds": [{**run, "daemon": list(run["daemon"].values())} for run in runs],
+            "rounds": [
+                {
+                    **run,
+                    "side_by_side": list(run["side_by_side"].values()),
+                    "daemon": list(run["daemon"].values()),
+                }
+                for run in runs
+            ],
         }
         if not runs:
             return cell
@@ -155,6 +185,11 @@ class Cell:
         by_hand = [run["by_hand"] for run in runs]
         if self._form == "jpeg":
             cell["by_hand"] = _medians(by_hand)
+        for count in self._side_by_side:
+            these = [run["side_by_side"][count] for run in runs]
+            cell["side_by_side"].append(
+                _medians(these) | {"loops": count, "fps_to_bare": _ratio(these, bare, "fps")}
+            )
         one = [run["daemon"][self._workers[0]] for run in runs]
         for workers in self._workers:
             these = [run["daemon"][workers] for run in runs]
@@ -175,33 +210,17 @@ class Cell:
         return cell
 
 
-def steady(heard: list[Hearing], frames: int | None) -> Run:
-    """Rates between the first `health` with an acknowledgement and the last while every camera
-    still played. `frames`: so many must all have been read, judged and acknowledged; None: of a
-    live camera, whose pictures may make way for newer ones.
-
-    Raises InvalidRunError for a run that is no measurement.
-    """
-    last = heard[-1]
-    if last.errors:
-        raise InvalidRunError(last.what_went_wrong)
-    if not last.body["decoding"]["reduced"]:
-        raise InvalidRunError(
-            "these pictures get other verdicts at reduced scale, so the daemon decoded them whole; "
-            "measure with --pictures of your cameras, or set model.decoding: whole"
-        )
-    if frames is not None and not (last.frames == last.verdicts == last.acked == frames):
-        raise InvalidRunError(
-            f"of {frames} pictures {last.frames} were read, {last.verdicts} judged, "
-            f"{last.acked} acknowledged"
-        )
+def steady(heard: list[Hearing]) -> Run:
+    """Rates of a live camera's daemon, between the first `health` with an acknowledgement and the
+    last while the camera was there. Raises InvalidRunError for a run that is no measurement."""
+    refuse_faults(heard[-1])
     playing = [
         one
         for one in heard
         if one.acked and all(c["state"] == "live" for c in one.body["cameras"].values())
     ]
     if len(playing) < 2:
-        raise TooShortError("it was over before two health messages came; raise --seconds")
+        raise InvalidRunError("it was over before two health messages came; raise --seconds")
     first, end = playing[0], playing[-1]
     acked = end.acked - first.acked
     if acked <= 0:
@@ -210,25 +229,15 @@ def steady(heard: list[Hearing], frames: int | None) -> Run:
         "fps": acked / (end.measured - first.measured),
         "cpu_ms": (end.cpu_s - first.cpu_s) * 1000 / acked,
         "seconds": end.measured - first.measured,
-        "frames": last.frames,
+        "frames": heard[-1].acked,
         "skipped": end.skipped - first.skipped,
-        "stages_ms": dict(last.body["latency_ms"]),
+        "stages_ms": dict(heard[-1].body["latency_ms"]),
     }
 
 
 def _lasted_s(heard: list[Hearing]) -> float:
     acked = [one for one in heard if one.acked]
     return acked[-1].measured - acked[0].measured if acked else 0.0
-
-
-def _rates(answer: Answer) -> Run:
-    return {
-        "fps": answer["frames"] / answer["seconds"],
-        "cpu_ms": answer["cpu_s"] * 1000 / answer["frames"],
-        "frames": answer["frames"],
-        "seconds": answer["seconds"],
-        "stages_ms": answer["stages_ms"],
-    }
 
 
 def _medians(runs: list[Run]) -> Run:

@@ -101,9 +101,11 @@ def report(problems: tuple[str, ...] = ()) -> dict[str, Any]:
                 "rate": 10.0,
                 "bare_ms": 4.0,
                 "bare_paced_ms": 4.5,
+                "flush_ms": 0.7,
                 "frames": 60,
                 "ms": spread(4.8),
                 "over_bare_ms": spread(0.8),
+                "over_bare_paced_ms": spread(0.3),
                 "rounds": [spread(4.8)],
             }
         ],
@@ -157,6 +159,7 @@ def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
         "reduced": 8 if form == "jpeg" else 1,
         "bare": bare,
         "by_hand": hand,
+        "side_by_side": [{**bare, "loops": 2, "fps_to_bare": 1.95}] if hand else [],
         "daemon": [
             {**daemon, **ratios, "workers": 1, "fps_to_first": 1.0},
             {**daemon, **ratios, "workers": 2, "fps_to_first": 1.85},
@@ -165,6 +168,7 @@ def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
             {
                 "bare": _run(bare),
                 "by_hand": _run(hand) if hand else None,
+                "side_by_side": [_run(bare)] if hand else [],
                 "daemon": [_run(daemon) | {"skipped": 0}, _run(daemon) | {"skipped": 0}],
             }
         ],

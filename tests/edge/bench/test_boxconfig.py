@@ -57,3 +57,5 @@ def test_a_setting_changes_what_it_names(write_config: WriteConfig, tmp_path: Pa
     assert (said.outbox.durability, said.health.interval_s) == ("balanced", 7)
     assert (said.model.workers, said.model.decoding) == (3, "whole")
     assert box(Setting(cameras("test:"), "auto", 2)).model.workers == 2
+
+    assert box(Setting(cameras("test:"), "auto", station="bench-2")).station == "bench-2"

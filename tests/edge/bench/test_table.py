@@ -16,8 +16,10 @@ def without_runs() -> dict[str, Any]:
     """A report in which no run was valid."""
     empty = report(("throughput 1080p, round 1: 2 verdicts were errors",))
     for cell in empty["throughput"]:
-        cell.update({"bare": None, "by_hand": None, "daemon": [], "rounds": []})
-    empty["latency"][0].update({"frames": 0, "ms": None, "over_bare_ms": None, "rounds": []})
+        cell.update({"bare": None, "by_hand": None, "side_by_side": [], "daemon": [], "rounds": []})
+    empty["latency"][0].update(
+        {"frames": 0, "ms": None, "over_bare_ms": None, "over_bare_paced_ms": None, "rounds": []}
+    )
     for part, keys in (
         ("start", ("ready_s", "first_verdict_s")),
         ("memory", ("steady_mb", "steady_alone_mb", "peak_mb")),
@@ -45,6 +47,8 @@ def test_every_figure_is_shown() -> None:
         "1.10",
         "4.00",
         "1.85",
+        "1.95",
+        "flush to the outbox's disk 0.70 ms",
         "p99 − bare",
         "READY",
         "12.50",
