@@ -4,11 +4,11 @@ import difflib
 import json
 import os
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from edge.config import Config, mask_credentials
@@ -55,8 +55,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-@dataclass
-class _Source:
+class _Source(Struct):
     """Where each key stands in the file: location → (line, column), counted from 1."""
 
     name: str

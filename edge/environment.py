@@ -7,8 +7,9 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 
 class Stop:
@@ -52,8 +53,7 @@ class Stop:
             return self._bell
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """Clocks and roots. `now` is seconds since the epoch, for people; `tick` is monotonic
     seconds, for ages, deadlines and intervals, since a plant's clock may jump."""
 

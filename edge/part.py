@@ -1,14 +1,13 @@
 """A part on the line, as its trigger announced it, and the frames taken for it. They travel one
 way, beside frames and verdicts."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from edge.frame import Frame
 from edge.terms import TriggerKind
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One trigger of one camera: it gets exactly one verdict (one a region, if regions are judged
     each for itself).
 
@@ -32,8 +31,7 @@ class Part:
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
+class Shot(Struct, frozen=True):
     """A frame taken for a part, or, with `frame` None, the `fault` that ends the part. `refused`:
     the trigger was not taken, and this is how the plant learns of it."""
 

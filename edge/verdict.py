@@ -1,7 +1,8 @@
 """A verdict: the one thing this daemon exists to say about a part. It travels one way."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from edge.part import Part
 from edge.terms import RuleName
@@ -10,8 +11,7 @@ Outcome = Literal["pass", "review", "fail", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("pass", "review", "fail", "error")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
+class ModelIdentity(Struct, frozen=True):
     """Which model judged. `sha256` is of the whole .tflite file, 64 hexadecimal digits."""
 
     name: str
@@ -19,8 +19,7 @@ class ModelIdentity:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """How a verdict came about. `frames` were wanted; `scores` are those of the frames judged, 0 to
     1, in order of capture. `k` belongs to `k_of_n` alone. `regions` are the scores of the regions
     of which the worst decided, empty otherwise. `hysteresis` is what the thresholds were lowered by
@@ -35,8 +34,7 @@ class Rule:
     hysteresis: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One judgement, complete but for `seq`, which the outbox gives it when it is stored.
 
     `captured_at` is seconds since the epoch, UTC. `score` is P(defective), 0 to 1, None without a
@@ -69,4 +67,4 @@ class Verdict:
     rule: Rule = Rule()
     trigger: Part | None = None
     trigger_to_verdict_ms: float | None = None
-    receipt: str | None = field(default=None, compare=False)
+    receipt: str | None = None

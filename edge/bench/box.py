@@ -32,7 +32,7 @@ class Box:
         """Starts it. `listener` hears its health, and is closed with it; `module` is what Python
         runs; `notify` a socket to which it says READY."""
         self._log = config.with_name("daemon.log")
-        environ = {key: value for key, value in os.environ.items() if key not in _SYSTEMD}
+        environ = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
         if notify is not None:
             environ["NOTIFY_SOCKET"] = str(notify)
         with self._log.open("wb") as log:
@@ -106,7 +106,11 @@ class Box:
         return "\n".join(self._text().splitlines()[-_LOG_LINES:])
 
 
-_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY")
+_LEFT_OUT = (  # of the environment: what systemd gave the bench, not the daemon; and what would
+    # have it compile itself at each start: an installed package is compiled
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY"),
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @contextlib.contextmanager

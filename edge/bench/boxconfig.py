@@ -1,11 +1,11 @@
 """The configuration of a measured daemon: the user's model, decision and durability; cameras,
 broker and outbox of the bench."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from edge.config import Config
 from edge.terms import Durability, Runtime
@@ -15,8 +15,7 @@ QUICKEST_S = 0.5  # the lowest health.interval_s there is
 _PINS = {"alarm", "outputs"}  # of decision: wires of the plant, not part of a verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What differs between measurements. None leaves what the user's configuration says. `station`
     tells daemons apart that live at the same time."""
 

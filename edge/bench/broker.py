@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from edge.errors import EXIT_DONE, MissingPartError, RefusedError
 
@@ -22,8 +23,7 @@ _POLL_S = 0.02
 _MORE_PLACES = ("/usr/sbin", "/usr/local/sbin")
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(Struct, frozen=True):
     """One that runs. `name` is for people."""
 
     name: str

@@ -5,9 +5,10 @@ import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from edge.bench.plan import FORMATS, OWN, PARTS, SIZES, Plan
 from edge.errors import EdgeInspectError
@@ -61,7 +62,7 @@ def plan_from(arguments: argparse.Namespace, wanted: Runtime) -> Plan:
     EdgeInspectError with the option."""
     plan = Plan(rounds=5, seconds=2.0, sizes=tuple(SIZES))
     if arguments.quick:
-        plan = replace(plan, **_QUICK)  # type: ignore[arg-type]  # a table of its fields
+        plan = replace(plan, **_QUICK)
     pictures: Path | None = arguments.pictures
     if pictures is not None:
         if not pictures.exists():

@@ -1,14 +1,14 @@
 """What of an MQTT byte stream the bench needs: where a PUBLISH ends, its topic and its body."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _CONNECT, _PUBLISH = 1, 3
 _V5 = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(Struct, frozen=True):
     """One PUBLISH as a client sent it. The body is not looked into."""
 
     topic: str

@@ -1,8 +1,9 @@
 """What is measured, how often and for how long."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from edge.terms import Durability, Runtime
 
@@ -19,8 +20,7 @@ OWN = "own"  # the size that the user's pictures have
 LEVELS: tuple[Durability, ...] = ("strict", "balanced")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Seconds are of each measurement in each round, without what starting takes. `live_size` is
     that of the parts with a live camera."""
 

@@ -7,8 +7,9 @@ import struct
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from edge.bench.packets import Publishes
 from edge.threads import start_thread
@@ -19,8 +20,7 @@ _TIMESPEC = struct.Struct("qq")
 _AT_ONCE_S = 0.00005
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """A verdict's body, and when its last byte came (monotonic seconds)."""
 
     at: float

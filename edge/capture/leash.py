@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from edge.capture.channel import Channel, ChannelClosed
 from edge.capture.ring import new_memory
@@ -66,8 +67,7 @@ class Leash:
         self._channel.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """A process that was asked for: the conversation with it, the memory for pictures, which
     whoever takes this over closes, and the leash."""
 

@@ -8,7 +8,9 @@ from before the trigger, or of the part ahead, never becomes a verdict.
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.capture.presence import Presence
 from edge.environment import Environment
@@ -21,8 +23,7 @@ from edge.triggering import TriggerConfig
 _WITHOUT_ANSWER: frozenset[TriggerKind] = frozenset({"gpio", "presence"})
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A part without a verdict: how many frames it still wants."""
 
     part: Part

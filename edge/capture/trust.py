@@ -1,10 +1,10 @@
 """Whether a live picture may be judged: fresh, new, of the right size, lit and in focus."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from msgspec import Struct
 
 from edge.capture.camera import Distrust, Pixels
 from edge.config import CameraConfig
@@ -18,8 +18,7 @@ _FOCUS_SIDE = 640
 _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """Why a picture is not judged. `repeated`: it was judged already, and that alone is no fault
     of the camera yet."""
 
@@ -28,8 +27,7 @@ class Doubt:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Light:
+class Light(Struct, frozen=True):
     """Grey levels, 0 to 255, below and above which half a per cent of a picture lies."""
 
     low: int

@@ -6,8 +6,9 @@ import os
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from edge.errors import CameraError
 
@@ -21,8 +22,7 @@ _CLASS, _DISABLED = 6, 0x0001
 Ioctl = Callable[[int, int, bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Struct, frozen=True):
     """One control as the driver describes it."""
 
     id: int

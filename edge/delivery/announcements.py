@@ -3,7 +3,8 @@ answers to requests, which are said once."""
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from edge.delivery.events import About, ReplyTo
 
@@ -11,8 +12,7 @@ _REPLIES = 1000  # answers that may wait for the broker
 _TOPIC_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One message to publish."""
 
     topic: str

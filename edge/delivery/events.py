@@ -2,14 +2,14 @@
 `Link` and whoever uses it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 Protocol_ = Literal["5", "3.1.1"]
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Struct, frozen=True):
     """The broker has accepted us. `receive_maximum` is how much it takes unacknowledged,
     `keepalive_s` the longest silence it allows (0: any)."""
 
@@ -17,24 +17,21 @@ class Connected:
     keepalive_s: int = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The broker has answered, and the answer is no."""
 
     why: str
     wrong_version: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The connection is gone. `taken_over`: the broker says that another client has our id."""
 
     why: str
     taken_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """PUBACK for message `mid`; `code` is 0 or MQTT 5's reason, `why` its words."""
 
     mid: int
@@ -42,16 +39,14 @@ class Answered:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyTo:
+class ReplyTo(Struct, frozen=True):
     """Where MQTT 5's request wants its answer, and what it wants back with it."""
 
     topic: str | None
     correlation: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A message on a topic that was subscribed to."""
 
     topic: str
@@ -60,16 +55,14 @@ class Received:
     reply_to: ReplyTo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The broker does not let us subscribe to a pattern."""
 
     pattern: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
     `user`: names and values. `expiry_s`: the broker need not keep it longer."""
 

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from edge.delivery.row import Row
 from edge.verdict import Verdict
@@ -10,8 +11,7 @@ from edge.verdict import Verdict
 _STALE = 1000  # receipts forgotten in one commit
 
 
-@dataclass(frozen=True, slots=True)
-class HeldVerdict:
+class HeldVerdict(Struct, frozen=True):
     """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
 
     row: Row
@@ -19,8 +19,7 @@ class HeldVerdict:
     due: float
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What one commit is to do: write `held`, note that `safe` ones were acknowledged before and
     that stored ones are `accepted` or `parked`, by number, and forget receipts that are `stale`."""
 
@@ -31,8 +30,7 @@ class Work:
     stale: list[tuple[str, str]]
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """What the next commit is to do besides writing. Fields as in `Work`. Not safe between
     threads."""
 

@@ -1,11 +1,11 @@
 """What the outbox's file says of itself: after a commit, and when it is asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What one commit did: how many rows went because the broker has them, and which because the
     file was at its cap or they were too old. `oldest` is the lowest number left, 0: none. `unlike`
     rows were not stored, since their number stood for another verdict."""
@@ -17,8 +17,7 @@ class Applied:
     unlike: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """What the file holds. `bytes` is its size on disk with the log of SQLite beside it, `oldest`
     is on the outbox's own clock."""
 

@@ -2,15 +2,15 @@
 
 import queue
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from edge.delivery.events import Event
 
 BEAT_S = 5.0  # who waits shows progress so often
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Struct, frozen=True):
     """There is something to do: new rows, a new announcement, or closing."""
 
 

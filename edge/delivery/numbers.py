@@ -17,8 +17,9 @@ import re
 import stat
 import threading
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 BLOCK = 1000  # numbers reserved by one write
 _SLOT = 512  # bytes between records: one sector each, which is written whole or not at all
@@ -29,8 +30,7 @@ class InUseError(Exception):
     """Another process holds the lock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What the outbox held after a commit: its highest number, and the lowest that waited; 0: none
     waited."""
 

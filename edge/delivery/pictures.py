@@ -9,11 +9,11 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
@@ -49,8 +49,7 @@ class PictureError(EdgeInspectError):
     """A picture that was not sent; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(Struct, frozen=True):
     """`source` gives the picture, asked in the thread that sends. `answer`: who wants it."""
 
     id: str

@@ -1,10 +1,9 @@
 """A verdict on its way to the broker: its number, its JSON, and since when it waits."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """`seq` is its number, `body` its JSON. `stored_at` is seconds on the outbox's own clock, which
     goes only while the daemon runs and never jumps."""
 

@@ -3,8 +3,8 @@ it belongs to, and what to do."""
 
 import socket
 import ssl
-from dataclasses import dataclass
 
+from msgspec import Struct
 from paho.mqtt.client import WebsocketConnectionError
 
 from edge.errors import EdgeInspectError
@@ -15,8 +15,7 @@ class LinkError(EdgeInspectError):
     """There is no connection; the sentence says why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Which broker is spoken to, and how."""
 
     config: MqttConfig

@@ -10,7 +10,8 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
 from edge.delivery.holding import Holding

@@ -1,9 +1,10 @@
 """A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.errors import ModelError, RefusedError
@@ -24,8 +25,7 @@ GOLDEN_TOLERANCE = 1 / 255
 GOLDEN_DIFFER = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """What config.yaml may say of a model: all of it for a plain .tflite, else a part."""
 
     labels: tuple[str, ...] | None = None
@@ -35,8 +35,7 @@ class Overrides:
     review_from: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inspector:
+class Inspector(Struct, frozen=True):
     """Judges one picture at a time. Not for use by two threads at once."""
 
     identity: ModelIdentity

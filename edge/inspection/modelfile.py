@@ -11,10 +11,10 @@ import re
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ModelError
@@ -94,16 +94,19 @@ class InspectionSpec(BaseModel):
     golden: tuple[GoldenPicture, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
+class ModelFile(Struct, frozen=True):
     """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
 
     path: str
-    content: bytes = field(repr=False)
+    content: bytes
     sha256: str
     labels: tuple[str, ...] | None
     spec: InspectionSpec | None
-    golden: dict[str, bytes] = field(default_factory=dict, repr=False)
+    golden: dict[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Without its megabytes."""
+        return f"ModelFile({self.path!r}, sha256={self.sha256!r})"
 
     @property
     def identity(self) -> ModelIdentity:

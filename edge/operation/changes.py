@@ -1,6 +1,6 @@
 """What a new config.yaml changes, and which of it the running daemon can take over."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from edge.config import Config
 
@@ -15,8 +15,7 @@ _FIXED: tuple[tuple[str, ...], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """`config` is what the daemon runs on from now: the new file, but for what needs a restart,
     whose keys `restart_required` names. `gone` and `come` are cameras; one that changed is in both.
     The rest says which parts are touched."""

@@ -5,7 +5,9 @@ A fault becomes a finding with its reason: nothing is raised, and nothing is gue
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from edge.capture.camera import FaultKind
 from edge.environment import Environment
@@ -26,8 +28,7 @@ OnBadPicture = Callable[[str, str, FaultKind], None]  # camera, why, kind
 Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Struct, frozen=True):
     """How the frames of one camera are judged: what is cut out of them, and by which rule several
     become one verdict."""
 
@@ -35,8 +36,7 @@ class Manner:
     trigger: TriggerConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one frame was found to be, region by region, or the `fault` that left it unjudged.
 
     `width` and `height` are the frame's, in pixels; `inference_ms` is the model alone.

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from edge.capture.reader import Reader, State
 from edge.capture.tracker import Tracker
@@ -51,8 +53,7 @@ class Counting(Protocol):
         """How many frames of a camera were replaced before they were judged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The running parts that health looks at."""
 
     readers: Mapping[str, Reader]
@@ -69,8 +70,7 @@ class Parts:
     parity: Callable[[], Parity] = Parity  # of the model that judges now
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One look at everything. `body` is that of `health`, `faults` its faults as values, the
     gravest first, `summary` the line for `systemctl status`."""
 

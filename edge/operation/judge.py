@@ -3,7 +3,9 @@ reason: a fault never becomes `pass`."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
@@ -22,8 +24,7 @@ from edge.verdict import Outcome, Rule, Verdict
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Struct, frozen=True):
     """What every verdict of this process says of where it comes from."""
 
     station: str

@@ -1,11 +1,11 @@
 """Verdicts to store and send, and the schemas they must obey."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from edge.identity import uuid7
 from edge.part import Part
@@ -40,7 +40,7 @@ _PLAIN = Verdict(
 
 def a_verdict(**changes: Any) -> Verdict:
     """A good verdict with an id of its own, but for `changes`."""
-    return dataclasses.replace(_PLAIN, **{"id": uuid7(), **changes})
+    return replace(_PLAIN, **{"id": uuid7(), **changes})
 
 
 def an_error(**changes: Any) -> Verdict:
@@ -65,7 +65,7 @@ def a_part(**changes: Any) -> Part:
         until=1001.0,
         frames=1,
     )
-    return dataclasses.replace(part, **changes)
+    return replace(part, **changes)
 
 
 def validator(name: str) -> Draft202012Validator:

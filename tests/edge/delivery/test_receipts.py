@@ -1,6 +1,5 @@
 """Receipts: what was judged is not judged again, and a year of them does not fill the file."""
 
-import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
@@ -120,7 +120,7 @@ def test_the_writer_forgets_beside_its_verdicts(path: Path) -> None:
     thread = start_thread("outbox", writer.run)
     judged = [receipt(number) for number in range(2_500)]
     for one in judged:
-        writer.submit(dataclasses.replace(a_verdict(), receipt=one))
+        writer.submit(replace(a_verdict(), receipt=one))
     writer.flush(DEADLINE_S)
     writer.forget([("top", one) for one in judged[:2_400]])
     view = store.new_view()

@@ -1,7 +1,6 @@
 """Pictures kept as evidence: which ones, within the budget, never delaying a verdict."""
 
 import contextlib
-import dataclasses
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge.config import ArchiveConfig
 from edge.errors import RefusedError
@@ -48,7 +48,7 @@ def test_only_the_verdicts_that_matter(folder: Path, outcome: Outcome, count: in
 
 def test_name_says_day_verdict_camera_and_id(folder: Path) -> None:
     """The file's name leads from the picture to its verdict, and its pixels are the frame's."""
-    judged = dataclasses.replace(verdict("fail"), captured_at=1_700_000_000.0)
+    judged = replace(verdict("fail"), captured_at=1_700_000_000.0)
     keep(archive(folder), [(frame(red=200), judged)])
     (path,) = folder.glob("*/*.jpg")
     assert path.parent.name == "2023-11-14"
@@ -77,9 +77,7 @@ def test_budget_deletes_the_oldest_first(folder: Path) -> None:
     """Past max_mb the oldest pictures go, empty days too; the newest stay."""
     big = [noise_frame(seq, side=600) for seq in range(6)]
     for seq, shown in enumerate(big):  # a new archive each time, as after restarts
-        judged = dataclasses.replace(
-            verdict("fail", number=seq), captured_at=1_700_000_000.0 + 86400 * seq
-        )
+        judged = replace(verdict("fail", number=seq), captured_at=1_700_000_000.0 + 86400 * seq)
         keep(archive(folder, max_mb=1), [(shown, judged)])
     files = sorted(folder.glob("*/*.jpg"))
     total = sum(path.stat().st_size for path in files)
@@ -137,7 +135,7 @@ def test_a_kept_picture_is_found_by_its_id(folder: Path) -> None:
     """By the id of the verdict alone, byte by byte; an id of which nothing is kept, of whatever
     time, is refused in a sentence."""
     kept = archive(folder)
-    judged = dataclasses.replace(
+    judged = replace(
         verdict("fail"), id="018bcfe5-6800-7000-8000-00000000000a", captured_at=1_700_000_000.0
     )
     keep(kept, [(frame(red=200), judged)])

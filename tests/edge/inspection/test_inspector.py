@@ -1,6 +1,5 @@
 """A model ready to judge: what fits together, and what is refused, with every runtime here."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
@@ -197,7 +197,7 @@ def test_good_class_is_among_the_labels(plain_model: Path, runtime: Runtime) -> 
     said = Overrides(labels=("good", "red"), reject_at=0.6)
     with pytest.raises(ModelError, match=r"'ok' is not among the labels.*set model\.ok_label"):
         load_inspector(plain_model, said, runtime)
-    named = dataclasses.replace(said, ok_label="good")
+    named = replace(said, ok_label="good")
     assert score(load_inspector(plain_model, named, runtime), solid(255)) > 0.9
 
 
@@ -222,7 +222,7 @@ def test_input_that_takes_no_picture(
     path = tmp_path / "odd.tflite"
     path.write_bytes(reshaped(tflite, *shape))
     with pytest.raises(ModelError) as caught:
-        load_inspector(path, dataclasses.replace(PLAIN, output="logits"), runtime)
+        load_inspector(path, replace(PLAIN, output="logits"), runtime)
     assert words in str(caught.value)
 
 
@@ -234,7 +234,7 @@ def test_logits_taken_for_probabilities_are_found_out(
     path.write_bytes(tflite)
     with pytest.raises(ModelError, match="say `output: logits`"):
         score(load_inspector(path, PLAIN, runtime), solid(255))
-    logits = load_inspector(path, dataclasses.replace(PLAIN, output="logits"), runtime)
+    logits = load_inspector(path, replace(PLAIN, output="logits"), runtime)
     assert score(logits, solid(255)) == pytest.approx(redness(255), abs=STEP)
 
 

@@ -124,7 +124,9 @@ class House:
             faults=lambda: [why for why in [self.publisher.why] if why],
             announce=lambda name, body: self.announced.append((name, body)),
         )
+        self.open_parts = SimpleNamespace(fault="")
         parts: dict[str, Any] = {
+            "open_parts": self.open_parts,
             "readers": {"top": self.reader},
             "latencies": self.latencies,
             "judging": self.judging,

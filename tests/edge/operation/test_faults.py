@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -129,7 +128,7 @@ def test_many_faults_are_counted_in_the_line(house: House) -> None:
 
 def test_open_parts_that_cannot_be_noted_are_a_fault(house: House) -> None:
     """What the disk refuses to the notes of open parts is told."""
-    object.__setattr__(house.parts, "open_parts", SimpleNamespace(fault="No space left on device"))
+    house.open_parts.fault = "No space left on device"
     assert any(
         fault.startswith("open parts: cannot be noted (No space left on device)")
         for fault in house.health.snapshot()["faults"]

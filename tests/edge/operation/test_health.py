@@ -1,9 +1,9 @@
 """Health: one snapshot of the truth."""
 
-import dataclasses
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from edge.delivery.message import to_json
 from tests.edge.conftest import Clock
@@ -60,7 +60,7 @@ def test_lost_broker_is_a_fault_but_healthy(house: House) -> None:
 
 def test_losses_are_faults(house: House) -> None:
     """Dropped, parked and damaged verdicts are faults, each with its number and mend."""
-    house.stats = dataclasses.replace(
+    house.stats = replace(
         house.stats,
         dropped_by={"cap": 3, "age": 0, "memory": 1},
         parked=2,
@@ -91,7 +91,7 @@ def test_rates_are_taken_between_samples(house: House, clock: Clock) -> None:
 def test_age_of_the_oldest_verdict(house: House) -> None:
     """The oldest waiting verdict's age is the outbox's own; without one it is 0."""
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 0
-    house.stats = dataclasses.replace(house.stats, oldest_age_s=12.5)
+    house.stats = replace(house.stats, oldest_age_s=12.5)
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 12.5
 
 

@@ -1,9 +1,9 @@
 """Parts that the last process left open get their `error`, once."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from edge.delivery.message import stored_body
 from edge.delivery.openparts import OpenParts
