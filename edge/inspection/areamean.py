@@ -6,7 +6,7 @@ ARM it multiplies and adds in one step (one rounding), for x86-64 in two. Golden
 through this one, so that a box of either kind gives the score that the other was tested with.
 """
 
-import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -32,30 +32,35 @@ def area_mean(pixels: Pixels, width: int, height: int) -> Pixels:
 
 def _weighted(lines: NDArray[np.generic], count: int) -> NDArray[np.float32]:
     """`count` weighted sums of consecutive `lines`, added one by one in single precision."""
-    taps = [_taps(place, len(lines), count) for place in range(count)]
     total = np.zeros((count, *lines.shape[1:]), np.float32)
-    for nth in range(max(map(len, taps))):
-        # Where there is no such tap any more: a line with weight 0, which changes nothing.
-        chosen = [tap[min(nth, len(tap) - 1)][0] for tap in taps]
-        weights = [tap[nth][1] if nth < len(tap) else 0.0 for tap in taps]
-        weight = np.asarray(weights, np.float32).reshape(-1, *(1 for _ in lines.shape[1:]))
-        term = lines[chosen].astype(np.float32) * weight
-        total = total + term  # two operations on purpose: each rounds
+    term = np.empty_like(total)
+    for chosen, weights in _taps(len(lines), count):
+        np.multiply(
+            lines[chosen], weights.reshape(-1, *(1 for _ in lines.shape[1:])), out=term
+        )  # two operations on purpose: each rounds
+        total += term
     return total
 
 
-def _taps(place: int, source: int, count: int) -> list[tuple[int, float]]:
-    """The lines that one sum is made of, with their weights, as OpenCV counts them."""
+@lru_cache(maxsize=8)
+def _taps(source: int, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Of which of `source` lines each of `count` sums is made, and with which weights, as OpenCV
+    counts them: the first line of each, the second of each, and so on. A sum that has no more of
+    them gets some line with weight 0, which changes nothing."""
     scale = 1.0 / (count / source)
-    begin = place * scale
+    begin = np.arange(count) * scale
     end = begin + scale
-    cell = min(scale, source - begin)
-    last = min(math.floor(end), source - 1)
-    first = min(math.ceil(begin), last)
-    taps: list[tuple[int, float]] = []
-    if first - begin > 1e-3:
-        taps.append((first - 1, (first - begin) / cell))
-    taps += [(line, 1.0 / cell) for line in range(first, last)]
-    if end - last > 1e-3:
-        taps.append((last, min(end - last, 1.0, cell) / cell))
+    cell = np.minimum(scale, source - begin)
+    last = np.minimum(np.floor(end), source - 1)
+    first = np.minimum(np.ceil(begin), last)
+    before = np.where(first - begin > 1e-3, (first - begin) / cell, 0.0)
+    after = np.where(end - last > 1e-3, np.minimum(np.minimum(end - last, 1.0), cell) / cell, 0.0)
+    start = first - (before > 0)
+    taps = []
+    for nth in range(int((last - start).max()) + 1):
+        line = start + nth
+        weight = np.select(
+            [line < first, line < last, line == last], [before, 1.0 / cell, after], 0.0
+        )
+        taps.append((np.minimum(line, last).astype(np.intp), weight.astype(np.float32)))
     return taps

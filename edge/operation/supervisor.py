@@ -13,14 +13,15 @@ from edge.operation.systemd import Notifier
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-_START_TICK_S = 0.05
+_FIRST_TICK_S = 0.005
+_LATER = 0.1  # READY is said at most so much later than it might be, of what starting took
 _SETTLES_S = 2.0  # after READY
 STALLED_S = 30.0
 _LEAST_STALLED_S = 10.0  # who has nothing to do shows progress every 5 s
 
 
 class Supervisor:
-    """Looks once a second."""
+    """Looks once a second; while cameras start, as often as to say READY soon."""
 
     def __init__(
         self,
@@ -37,18 +38,26 @@ class Supervisor:
         self._parts, self._health = parts, health
         self._notifier, self._environment = notifier, environment
         self.interval_s = interval_s
-        self._published = environment.tick() - interval_s
+        self._began = environment.tick()
+        self._published = self._began - interval_s
         self._ready = False
         self._settled, self._settles_at = settled, math.inf
         self._stalled = ""
 
     def run(self, stop: Stop) -> None:
         """Until the daemon stops."""
-        while not stop.wait(_TICK_S if self._ready else _START_TICK_S):
+        while not stop.wait(self.pause_s()):
             try:
                 self.run_once()
             except Exception:  # outermost loop: a missed look is better than no more looks
                 log.exception("supervisor: unexpected fault")
+
+    def pause_s(self) -> float:
+        """How many seconds to the next look."""
+        if self._ready:
+            return _TICK_S
+        taken = self._environment.tick() - self._began
+        return min(_TICK_S, max(_FIRST_TICK_S, _LATER * taken))
 
     def run_once(self) -> None:
         """One look."""

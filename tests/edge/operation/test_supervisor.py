@@ -50,6 +50,22 @@ def test_ready_once_every_camera_has_started(
     assert house.reader.checked == 3
 
 
+def test_ready_is_said_soon(supervisor: Supervisor, house: House, clock: Clock) -> None:
+    """At most a tenth later than the last camera came, and nobody is woken often for one that
+    does not come; once a second from then on."""
+    house.reader.state = "starting"
+    begun, looks = clock.at, 0
+    while clock.at < begun + 60:
+        assert supervisor.pause_s() <= max(0.005, 0.1 * (clock.at - begun) + 1e-9)
+        clock.at += supervisor.pause_s()
+        supervisor.run_once()
+        looks += 1
+    assert 60 < looks < 120
+    house.reader.state = "live"
+    supervisor.run_once()
+    assert supervisor.pause_s() == 1.0
+
+
 def test_what_starting_left_behind_goes_once(
     house: House, notifier: Recorder, environment: Environment, clock: Clock
 ) -> None:
