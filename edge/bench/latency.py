@@ -27,7 +27,7 @@ from edge.terms import Durability
 Source = Literal["http", "folder"]
 SOURCES: tuple[Source, ...] = ("http", "folder")
 _PATIENCE_S = 120.0
-_PAGE, _FLUSHES = 4096, 20  # bytes, times
+_PAGE, _FLUSHES = 4096, 40  # bytes, times a round
 _WARM = 5  # the first verdicts of a new process
 _BEFORE_S = 0.02  # the camera's process may see the last byte before the server's thread runs on
 
@@ -54,7 +54,7 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
         )
         bare.append(quick["frame_ms"]["p50"])
         paced.append(slow["frame_ms"]["p50"])
-        flushes.append(flush_ms(stand.outbox, plan.latency_rate))
+        flushes += flushes_ms(stand.outbox, plan.latency_rate)
         for (source, level), found in cells.items():
             what = f"latency {source} {level}, round {number + 1}"
             one = rounds.valid(what, partial(one_round, stand, source, level))
@@ -69,7 +69,7 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
             "rate": plan.latency_rate,
             "bare_ms": round(work, 4),
             "bare_paced_ms": round(paced_work, 4),
-            "flush_ms": round(median(flushes), 4),
+            "flush_ms": spread(flushes),
             **_figures([ms for one in found for ms in one], work, paced_work),
             "rounds": [spread(one) for one in found],
         }
@@ -92,9 +92,9 @@ def _figures(values: list[float], work: float, paced_work: float) -> dict[str, A
     }
 
 
-def flush_ms(folder: Path, rate: float) -> float:
-    """What the disk of `folder` takes to keep one page that was written, in milliseconds, p50, at
-    so many a second: whoever stores a verdict before it sends it waits at least so long."""
+def flushes_ms(folder: Path, rate: float) -> list[float]:
+    """What the disk of `folder` takes to keep one page that was written, in milliseconds, at so
+    many a second: whoever stores a verdict before it is sent waits at least so long."""
     page, taken = bytes(_PAGE), []
     path = folder / "flush"
     with path.open("w+b", buffering=0) as file:
@@ -107,7 +107,7 @@ def flush_ms(folder: Path, rate: float) -> float:
             os.fdatasync(file.fileno())
             taken.append((time.perf_counter() - begun) * 1000)
     path.unlink()
-    return percentile(taken, 50)
+    return taken
 
 
 def one_round(stand: Stand, source: Source, durability: Durability) -> list[float]:

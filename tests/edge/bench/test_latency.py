@@ -2,11 +2,12 @@
 
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 
 from edge.bench.cameraserver import Sent
-from edge.bench.latency import matched
+from edge.bench.latency import flushes_ms, matched
 from edge.bench.proxy import Stamp
 from edge.bench.rounds import InvalidRunError
 
@@ -50,3 +51,9 @@ def test_an_error_is_no_measurement() -> None:
     """A verdict `error` ends the run with its reason."""
     with pytest.raises(InvalidRunError, match="late"):
         matched([stamp(0.11, 0.101, verdict="error")], SENT)
+
+
+def test_the_disk_is_measured_and_left_as_it_was(tmp_path: Path) -> None:
+    """Each flush takes some time; nothing stays."""
+    assert all(ms > 0 for ms in flushes_ms(tmp_path, rate=1000))
+    assert not list(tmp_path.iterdir())

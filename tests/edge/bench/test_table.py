@@ -48,7 +48,7 @@ def test_every_figure_is_shown() -> None:
         "4.00",
         "1.85",
         "1.95",
-        "flush to the outbox's disk 0.70 ms",
+        "takes 0.70 ms to keep one page (p95 1.40, p99 2.10)",
         "p99 − bare",
         "READY",
         "12.50",
