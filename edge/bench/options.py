@@ -49,7 +49,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--interpreters", default="auto", metavar="NAMES", help=f"some of {','.join(RUNTIMES)}"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="medians are of so many (5)")
-    parser.add_argument("--seconds", type=float, metavar="S", help="of each throughput run (2)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="that each works in a round of throughput (4)"
+    )
     parser.add_argument(
         "--pictures", type=Path, metavar="PATH", help="a folder of your pictures, or a video"
     )
@@ -60,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def plan_from(arguments: argparse.Namespace, wanted: Runtime) -> Plan:
     """The plan that the options ask for. `wanted` is model.interpreter of config.yaml. Raises
     EdgeInspectError with the option."""
-    plan = Plan(rounds=5, seconds=2.0, sizes=tuple(SIZES))
+    plan = Plan(rounds=5, seconds=4.0, sizes=tuple(SIZES))
     if arguments.quick:
         plan = replace(plan, **_QUICK)
     pictures: Path | None = arguments.pictures

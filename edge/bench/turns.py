@@ -5,6 +5,7 @@ the other, for some seconds each, would show that as a difference between them; 
 the same cores.
 """
 
+import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -50,9 +51,14 @@ def warmed(contestant: C) -> C:
 
 
 def take_turns(contestants: Sequence[Contestant], seconds: float) -> list[Run]:
-    """Each, warm already, works `seconds` in all, three turns at least. Raises as `Contestant`."""
+    """Each, warm already, works `seconds` in all, three turns at least. Raises as `Contestant`.
+
+    Chance says who comes after whom, each time anew: a machine that is slow every two seconds
+    would else be slow for one of them."""
+    order = list(contestants)
     for _ in range(max(_LEAST_TURNS, round(seconds / TURN_S))):
-        for one in contestants:
+        random.shuffle(order)
+        for one in order:
             one.turn(TURN_S)
     return [one.run() for one in contestants]
 

@@ -50,9 +50,21 @@ def test_each_works_when_the_others_rest(seconds: float, turns: int) -> None:
     both = [warmed(Noted("a", notes)), warmed(Noted("b", notes))]
     found = take_turns(both, seconds)
     assert notes[:2] == ["a warm", "b warm"]
-    assert notes[2:-2] == [f"a {TURN_S}", f"b {TURN_S}"] * turns
+    pairs = list(zip(notes[2:-2:2], notes[3:-2:2], strict=True))
+    assert len(pairs) == turns
+    assert all(set(pair) == {f"a {TURN_S}", f"b {TURN_S}"} for pair in pairs)
     assert notes[-2:] == ["a ends", "b ends"]
     assert len(found) == 2
+
+
+def test_chance_says_who_comes_first() -> None:
+    """Nobody is always after the same other one."""
+    notes: list[str] = []
+    take_turns([Noted("a", notes), Noted("b", notes)], 40.0)
+    assert {tuple(notes[at : at + 2]) for at in range(0, 200, 2)} == {
+        (f"a {TURN_S}", f"b {TURN_S}"),
+        (f"b {TURN_S}", f"a {TURN_S}"),
+    }
 
 
 def test_rates_are_of_the_time_in_which_it_worked() -> None:
