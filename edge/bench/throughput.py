@@ -5,7 +5,8 @@ own `health` messages while all its cameras play.
 """
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,7 +59,7 @@ class Cell:
         self._pictures = stand.pictures(size)
         self._size, self._form, self._interpreter = size, form, interpreter
         self._workers = stand.plan.workers if form == "jpeg" else (1,)
-        self._side_by_side = [n for n in self._workers if n > 1] if form == "jpeg" else []
+        self._side_by_side = at_once(self._workers)
         self._reduced = 1  # by what both sides of a JPEG are divided when it is decoded
 
     def one_round(self, number: int) -> Run:
@@ -208,6 +209,13 @@ class Cell:
                 }
             )
         return cell
+
+
+def at_once(workers: Sequence[int]) -> list[int]:
+    """How many bare loops are measured side by side, each a process of its own: as many as there
+    are workers, but where that is one, or more than there are cores to run on."""
+    cores = len(os.sched_getaffinity(0))
+    return [count for count in workers if 1 < count <= cores]
 
 
 def steady(heard: list[Hearing]) -> Run:

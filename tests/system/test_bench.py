@@ -122,15 +122,22 @@ def test_a_model_that_cannot_be_loaded(write_config: WriteConfig, tmp_path: Path
     assert done.stderr.splitlines()[-1] in other.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("part", "number", "processes"),
+    [
+        ("memory", signal.SIGINT, 3),  # broker, daemon, and the process of its camera
+        ("memory", signal.SIGTERM, 3),
+        ("throughput", signal.SIGINT, 4),  # broker, bare loop, script and daemon: most stand still
+    ],
+)
 def test_it_cleans_up_when_it_is_ended(
-    config: Path, tmp_path: Path, number: signal.Signals
+    config: Path, tmp_path: Path, part: str, number: signal.Signals, processes: int
 ) -> None:
     """Ctrl-C or SIGTERM in the middle: no process and no folder stays."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     bench = subprocess.Popen(
-        command(config, "--only", "memory", "--sizes", "vga"),
+        command(config, "--only", part, "--sizes", "vga", "--workers", "1"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(temporary)},
@@ -139,8 +146,7 @@ def test_it_cleans_up_when_it_is_ended(
     )
     try:
         mine = psutil.Process(bench.pid)
-        # broker, daemon, and the process of its camera
-        wait_for(lambda: len(mine.children(recursive=True)) >= 3, "broker, daemon and camera")
+        wait_for(lambda: len(mine.children(recursive=True)) >= processes, "its processes")
         children = mine.children(recursive=True)
         bench.send_signal(number)
         assert bench.wait(DEADLINE_S) == 130

@@ -1,9 +1,11 @@
 """Rates of a live camera out of health messages, and the runs that are no measurement."""
 
+import os
+
 import pytest
 
 from edge.bench.rounds import InvalidRunError
-from edge.bench.throughput import steady
+from edge.bench.throughput import at_once, steady
 from tests.edge.bench.samples import hearing
 
 
@@ -46,3 +48,11 @@ def test_standing_still_is_no_measurement() -> None:
     """A second without an acknowledgement has no rate."""
     with pytest.raises(InvalidRunError, match="nothing was acknowledged"):
         steady([hearing(1, 20), hearing(2, 20)])
+
+
+def test_no_more_loops_at_once_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a process with a model of its own: more of them tell nothing, and a small box has no
+    memory for sixteen."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3})
+    assert at_once((1, 2, 4, 8, 16)) == [2, 4]
+    assert at_once((1,)) == []
