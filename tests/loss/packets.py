@@ -4,7 +4,7 @@ for the tests from the standard, so that no mistake is shared with the client in
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ = 1, 2, 3, 4, 8, 9, 12
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 1, 2, 3, 4, 8, 9, 12, 13
 _LARGEST = 16 * 2**20
 
 

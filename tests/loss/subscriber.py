@@ -39,6 +39,9 @@ class Subscriber:
         self._port, self._pattern = port, pattern
         self._closed = False
         self._listening = threading.Event()
+        self._answered = threading.Event()
+        self._writing = threading.Lock()
+        self._sock: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
         self._thread.start()
         self.wait()
@@ -53,6 +56,17 @@ class Subscriber:
         until = time.monotonic() + _DEADLINE_S
         while self._listening.is_set() and time.monotonic() < until:
             time.sleep(0.001)
+
+    def catch_up(self) -> None:
+        """Until it has taken in all that the broker has written to it by now: the answer to a ping
+        comes behind it. Raises TimeoutError, OSError."""
+        self.wait()
+        assert self._sock is not None
+        self._answered.clear()
+        with self._writing:
+            self._sock.sendall(packets.pingreq())
+        if not self._answered.wait(_DEADLINE_S):
+            raise TimeoutError(f"the broker does not answer a ping for {_DEADLINE_S:g} s")
 
     def close(self) -> None:
         """Leaves."""
@@ -70,11 +84,12 @@ class Subscriber:
         with socket.create_connection(("127.0.0.1", self._port), 1.0) as sock:
             sock.sendall(packets.connect("plant", _KEEPALIVE_S))
             sock.sendall(packets.subscribe(1, self._pattern))
+            self._sock = sock
             framer, pinged = packets.Framer(), time.monotonic()
             while not self._closed:
                 if time.monotonic() - pinged > _KEEPALIVE_S / 4:
                     pinged = time.monotonic()
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError), self._writing:
                         sock.sendall(packets.pingreq())
                 if not select.select([sock], [], [], 0.1)[0]:
                     continue
@@ -87,6 +102,8 @@ class Subscriber:
     def _hear(self, sock: socket.socket, packet: bytes) -> None:
         if packets.kind(packet) == packets.SUBACK:
             self._listening.set()
+        if packets.kind(packet) == packets.PINGRESP:
+            self._answered.set()
         if packets.kind(packet) != packets.PUBLISH:
             return
         message = packets.open_publish(packet, level=4)
@@ -100,5 +117,5 @@ class Subscriber:
             self.last[message.topic] = body
         if message.mid:
             # a broker that is gone takes no answer, but what it had said is still to be read
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), self._writing:
                 sock.sendall(packets.puback(message.mid, level=4))

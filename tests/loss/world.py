@@ -1,6 +1,7 @@
 """What stands around a round, all of it new but for the mother of the boxes: disk, broker,
 subscriber, proxy, the box; and the facts that are gathered about them."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -159,6 +160,8 @@ class World:
 
     def close(self) -> None:
         """All facts are in; everything goes but the folder."""
+        with contextlib.suppress(OSError, TimeoutError):  # then what is missing is judged as lost
+            self.subscriber.catch_up()  # its thread may be behind what the broker has written
         self.facts.lives = list(self.boxes.lives)
         self.facts.said_lost = self._said_lost()
         self.facts.arrivals = list(self.subscriber.arrivals)
