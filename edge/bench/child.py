@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from edge.errors import EXIT_DONE, EdgeInspectError, RefusedError
@@ -42,12 +41,12 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
 
 
 class Talk:
-    """One that is talked with, line by line. A context; at its end the process is away."""
+    """One that is talked with, line by line."""
 
     def __init__(self, module: str, request: dict[str, Any]) -> None:
         """Starts `python -m MODULE`. Its first words are what there is to `hear` first."""
         self._module = module
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `__exit__`
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, json.dumps(request)],
             stdin=subprocess.PIPE,
@@ -56,15 +55,8 @@ class Talk:
             start_new_session=True,  # Ctrl-C is for the bench, which ends it
         )
 
-    def __enter__(self) -> "Talk":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Away with the process."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()

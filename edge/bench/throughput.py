@@ -76,7 +76,7 @@ class Cell:
         with contextlib.ExitStack() as stack:
 
             def loops(*talks: Talk) -> Loops:
-                return Loops([stack.enter_context(talk) for talk in talks])
+                return Loops([stack.enter_context(contextlib.closing(talk)) for talk in talks])
 
             def bare(count: int) -> Loops:
                 one = partial(stand.bare_loop, self._interpreter, self._pictures)

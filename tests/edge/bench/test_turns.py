@@ -1,5 +1,6 @@
 """Turns: who works when, what a rate is of, and the runs that are no measurement."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,10 @@ def talker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
     """Frames/s of all together, CPU of all, the first one's summary."""
-    with Talk(talker, {"frames": 10}) as one, Talk(talker, {"frames": 30}) as other:
+    with (
+        closing(Talk(talker, {"frames": 10})) as one,
+        closing(Talk(talker, {"frames": 30})) as other,
+    ):
         loops = warmed(Loops([one, other]))
         loops.turn(0.5)
         loops.turn(0.5)
@@ -167,7 +171,7 @@ def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
 
 def test_what_a_user_can_mend_is_told(talker: str) -> None:
     """The sentence, and the exit code, come through."""
-    with Talk(talker, {"refuse": True}) as talk:
+    with closing(Talk(talker, {"refuse": True})) as talk:
         with pytest.raises(EdgeInspectError, match=r"model.path: no such file") as caught:
             talk.hear()
         assert caught.value.exit_code == EdgeInspectError("").exit_code == EXIT_USAGE
@@ -175,7 +179,7 @@ def test_what_a_user_can_mend_is_told(talker: str) -> None:
 
 def test_one_that_ends_is_a_fault_with_its_last_words(talker: str) -> None:
     """Also when it is only noticed with the next word."""
-    with Talk(talker, {"frames": 1}) as talk:
+    with closing(Talk(talker, {"frames": 1})) as talk:
         talk.hear()
         talk.say(10.0)
         with pytest.raises(RuntimeError, match=r"(?s)talker ended with code 1: .*a fault of ours"):
