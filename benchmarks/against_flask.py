@@ -59,7 +59,7 @@ def serve(model: str, side: tuple[int, int, int], port: int) -> None:
     else:
         from trainer.networks import build_network, input_of
 
-        spec = input_of("baseline").model_copy(update={"height": side[0], "width": side[1]})
+        spec = input_of("baseline").changed(height=side[0], width=side[1])
         network = build_network("baseline", 2, spec)
     height, width = network.input_shape[1:3]
     app = flask.Flask("plain")

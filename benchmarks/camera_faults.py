@@ -94,7 +94,7 @@ class Line:
         self.thread = threading.Thread(target=self.reader.run, name=f"camera-{name}")
 
     def _config(self, life: int) -> CameraConfig:
-        return CameraConfig.model_validate(
+        return CameraConfig.read(
             {
                 "id": self.name,
                 "source": f"v4l2:plan:{self.seed}:{life}",

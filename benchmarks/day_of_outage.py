@@ -108,10 +108,10 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to be used")
     parser.add_argument("--full-only", action="store_true", help="leave out the default rate")
     arguments = parser.parse_args()
-    rated = "replay_per_s" in MqttConfig.model_fields
+    rated = hasattr(MqttConfig(), "replay_per_s")
     rates: dict[str, dict[str, Any]] = {"as fast as it can": {"replay_per_s": 0} if rated else {}}
     if rated and not arguments.full_only:
-        default = MqttConfig.model_fields["replay_per_s"].default
+        default = MqttConfig().replay_per_s
         rates = {f"{default:g} a second (default)": {}, **rates}
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="outage-") as name:
         root = Path(name)

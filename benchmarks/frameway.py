@@ -229,13 +229,11 @@ def main() -> None:
             continue
         course = next(Course(one, int(together), int(burden)) for one in UPTO if one == upto)
         path = config.outbox.path.with_name(f"{number}.db")
-        outbox = config.outbox.model_copy(update={"path": path})
+        outbox = config.outbox.changed(path=path)
         if course.upto == "bare":
             bare(config, inspector, int(frames))
         else:
-            FrameWay(config.model_copy(update={"outbox": outbox}), inspector, course).run(
-                int(frames)
-            )
+            FrameWay(config.changed(outbox=outbox), inspector, course).run(int(frames))
         os._exit(0)
 
 

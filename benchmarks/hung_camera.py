@@ -60,7 +60,7 @@ class Line:
             thread.start()
 
     def _reader(self, name: str, rest: str) -> Reader:
-        config = CameraConfig.model_validate(
+        config = CameraConfig.read(
             {
                 "id": name,
                 "source": f"v4l2:{rest}",

@@ -181,7 +181,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to be used")
     parser.add_argument("--levels", default="strict,balanced")
     arguments = parser.parse_args()
-    known = "durability" in OutboxConfig.model_fields
+    known = hasattr(OutboxConfig(), "durability")
     levels: list[str | None] = list(arguments.levels.split(",")) if known else [None]
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="million-") as name:
         rows = []

@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -165,17 +166,15 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
     say(f"{NAMES[pi]}  built-in kernels: {slower:.2f} times as long, within {beside:.0%}")
     built_in = {
         d: {
-            kind: price.model_copy(
-                update={
-                    "multiply_add_ps": _short(price.multiply_add_ps * slower),
-                    "value_ns": _short(price.value_ns * slower),
-                }
+            kind: price.changed(
+                multiply_add_ps=_short(price.multiply_add_ps * slower),
+                value_ns=_short(price.value_ns * slower),
             )
             for kind, price in prices.items()
         }
         for d, prices in quickest.items()
     }
-    return Figures.model_validate(
+    return Figures.read(
         {
             "schema": SCHEMA,
             "box": f"a {NAMES[pi]}",
@@ -187,10 +186,14 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
                 "built-in": {d: round((1 + s) * (1 + beside) - 1, 3) for d, s in spreads.items()},
             },
             "invoke_us": 0.0,
-            "prices": {"quickest": quickest, "built-in": built_in},
-            "sources": [source.model_dump() for source in _sources(pi)],
+            "prices": {"quickest": _said(quickest), "built-in": _said(built_in)},
+            "sources": [source.said() for source in _sources(pi)],
         }
     )
+
+
+def _said(prices: dict[str, dict[str, Price]]) -> dict[str, dict[str, Any]]:
+    return {d: {kind: price.said() for kind, price in of.items()} for d, of in prices.items()}
 
 
 def _sources(pi: str) -> list[Source]:

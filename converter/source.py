@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from converter.frozen import Frozen, freeze
 from converter.opening import Opened, open_model
@@ -16,6 +15,7 @@ from edge.errors import ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
+from edge.reading import UnfitError
 from edge.terms import OutputKind
 from trainer.pictures import Progress
 from trainer.trained import TrainedSpec, read_spec
@@ -104,7 +104,7 @@ def load_source(path: Path, said: Said) -> Source:
     if spec is not None:
         _check_ours(path, spec, frozen, said)
         if said.name is not None:
-            spec = spec.model_copy(update={"name": said.name})
+            spec = spec.changed(name=said.name)
     else:
         spec = _foreign_spec(path, frozen, shape, said)
     return Source(str(path), call, frozen, spec, ours, opened.batch)
@@ -168,13 +168,15 @@ def _foreign_spec(
         )
     height, width, channels = shape
     try:
-        recipe = InputSpec(
-            width=width,
-            height=height,
-            channels=1 if channels == 1 else 3,
-            colour="grey" if channels == 1 else "rgb",
+        recipe = InputSpec.read(
+            {
+                "width": width,
+                "height": height,
+                "channels": 1 if channels == 1 else 3,
+                "colour": "grey" if channels == 1 else "rgb",
+            }
         )
-    except ValidationError as error:
+    except UnfitError as error:
         raise ModelError(
             f"{path}: its input takes {width}×{height} pixels; 8 to 1024 a side are supported"
         ) from error

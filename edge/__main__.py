@@ -17,10 +17,8 @@ _CONFIG = Path("config.yaml")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
     arguments = _parser().parse_args(argv)
-    # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported,
-    # and pydantic would look through all that is installed for plug-ins.
+    # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _dispatch(arguments)
     except EdgeInspectError as error:

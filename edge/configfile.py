@@ -1,20 +1,18 @@
 """Reading config.yaml: every mistake at once, each with file, line, column, key and value."""
 
-import difflib
 import json
 import os
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from msgspec import Struct, field
-from pydantic import BaseModel, ValidationError
 
 from edge.config import Config, mask_credentials
 from edge.errors import ConfigError
+from edge.reading import Loc, Problem, UnfitError, key_of
 
-Loc = tuple[str | int, ...]
 _PATHS: tuple[Loc, ...] = (
     ("model", "path"),
     ("outbox", "path"),
@@ -31,18 +29,6 @@ _CAMERA_PATHS = ("credentials_file", "move_to")
 _SECRETS = {"password_file", "key_password_file", "token_file", "credentials_file"}
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
-_PLAIN = {
-    "missing": "is missing; add it",
-    "string_type": "must be text",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list",
-    "model_type": "must hold keys and values, one a line, indented",
-    "model_attributes_type": "must hold keys and values, one a line, indented",
-    "finite_number": "must be a finite number",
-}
 
 
 class _Loader(yaml.SafeLoader):
@@ -69,7 +55,7 @@ class _Source(Struct):
 
     def add(self, loc: Loc, text: str) -> None:
         line, column = self.place(loc)
-        self.problems.append((line, column, f"{_key(loc)}: {text}"))
+        self.problems.append((line, column, f"{key_of(loc) or 'config'}: {text}"))
 
     def sentences(self) -> list[str]:
         ordered = sorted(dict.fromkeys(self.problems))
@@ -116,10 +102,9 @@ def parse_config(text: str, name: str, folder: Path) -> Config:
     _check_unique_ids(data, source)
     _check_readable(data, source)
     try:
-        # The detour over JSON gives strict types (no "1883" for 1883) and still lists for tuples.
-        config = Config.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        for problem in error.errors():
+        config = Config.read(data)
+    except UnfitError as error:
+        for problem in error.problems:
             _add_problem(problem, source)
         raise ConfigError(source.sentences()) from None
     if source.problems:
@@ -165,7 +150,7 @@ def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
             line, column = key.start_mark.line + 1, key.start_mark.column + 1
             here = (*loc, name)
             if name in first:
-                text = f"{_key(here)}: stands twice (first in line {first[name]}); remove one"
+                text = f"{key_of(here)}: stands twice (first in line {first[name]}); remove one"
                 source.problems.append((line, column, text))
             first.setdefault(name, line)
             source.places[here] = line, column
@@ -244,48 +229,11 @@ def _check_readable(data: dict[str, Any], source: _Source) -> None:
             )
 
 
-def _add_problem(problem: Any, source: _Source) -> None:
-    loc: Loc = tuple(part for part in problem["loc"] if part not in ("float", "literal['max']"))
-    kind, got = problem["type"], problem.get("input")
-    if kind == "too_short" and got:
-        return  # pydantic counts only the valid items; the invalid ones are reported themselves
-    if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "remove it"
-        source.add(loc, f"unknown key; {hint} (got {_shown(got)})")
-        return
-    text = _PLAIN.get(kind)
-    if text is None:
-        text = problem["msg"].removeprefix("Value error, ")
-        text = text.replace("Input should", "must").replace("List should", "must")
-        text = text.replace("Tuple should", "must").replace("String should", "must")
-    if kind == "string_pattern_mismatch":
-        text = "must not be empty or hold +, #, / or control characters (it is part of a topic)"
-    if kind in ("int_type", "float_type", "bool_type") and isinstance(got, str):
-        text += ", without quotes"
-    if kind == "missing" or (kind == "value_error" and isinstance(got, dict)):
-        source.add(loc, text)
+def _add_problem(problem: Problem, source: _Source) -> None:
+    if problem.kind in ("missing", "rule"):
+        source.add(problem.loc, problem.text)
     else:
-        source.add(loc, f"{text} (got {_shown(got)})")
-
-
-def _known_keys(loc: Loc) -> list[str]:
-    model: type[BaseModel] | None = Config
-    for part in loc:
-        if isinstance(part, int) or model is None:
-            continue
-        found = [model.model_fields[part].annotation] if part in model.model_fields else []
-        found += [arg for kind in list(found) for arg in get_args(kind)]
-        models = [k for k in found if isinstance(k, type) and issubclass(k, BaseModel)]
-        model = models[0] if models else None
-    return list(model.model_fields) if model is not None else []
-
-
-def _key(loc: Loc) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "config"
+        source.add(problem.loc, f"{problem.text} (got {_shown(problem.got)})")
 
 
 def _shown(value: object) -> str:

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from msgspec import Meta, field
 
 from edge.section import Section
 from edge.terms import RuleName, TriggerKind
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Pin = Annotated[int, Field(ge=0, le=27)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Pin = Annotated[int, Meta(ge=0, le=27)]
 
 _KEYS_OF: dict[str, frozenset[TriggerKind]] = {  # which kinds a key belongs to; others: every part
     "every_s": frozenset({"interval"}),
@@ -25,26 +25,26 @@ _MOST_WAITING = 64  # whole frames: 64 at 1080p are 400 MB
 FREE_KINDS: frozenset[TriggerKind] = frozenset({"continuous", "folder"})  # no part is announced
 
 
-class TriggerConfig(Section):
+class TriggerConfig(Section, frozen=True):
     """What announces a part. `continuous` and `folder` announce none: each frame is judged."""
 
     kind: TriggerKind = "continuous"
-    delay_ms: float = Field(default=0, ge=0, le=600_000)
-    deadline_ms: float = Field(default=1000, ge=1, le=3_600_000)
-    window_ms: float | None = Field(default=None, gt=0, le=3_600_000)
-    frames: int = Field(default=1, ge=1, le=64)
+    delay_ms: Annotated[float, Meta(ge=0, le=600_000)] = 0.0
+    deadline_ms: Annotated[float, Meta(ge=1, le=3_600_000)] = 1000.0
+    window_ms: Annotated[float, Meta(gt=0, le=3_600_000)] | None = None
+    frames: Annotated[int, Meta(ge=1, le=64)] = 1
     rule: Literal["mean", "worst", "k_of_n"] = "worst"
-    k: int | None = Field(default=None, ge=1, le=64)
-    queue: int = Field(default=4, ge=0, le=63)
-    every_s: float | None = Field(default=None, ge=0.01, le=86_400)
+    k: Annotated[int, Meta(ge=1, le=64)] | None = None
+    queue: Annotated[int, Meta(ge=0, le=63)] = 4
+    every_s: Annotated[float, Meta(ge=0.01, le=86_400)] | None = None
     pin: Pin | None = None
     edge: Literal["rising", "falling"] = "rising"
     pull: Literal["up", "down", "none"] = "down"
-    debounce_ms: float = Field(default=10, ge=0, le=10_000)
+    debounce_ms: Annotated[float, Meta(ge=0, le=10_000)] = 10.0
     area: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
-    contrast: float = Field(default=25, gt=0, lt=255)
-    share: float = Field(default=0.1, gt=0, le=1)
-    relearn_s: float = Field(default=60, gt=0, le=86_400)
+    contrast: Annotated[float, Meta(gt=0, lt=255)] = 25.0
+    share: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    relearn_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
 
     @property
     def announces(self) -> bool:
@@ -61,15 +61,20 @@ class TriggerConfig(Section):
         """The keys that do something with these values."""
         if not self.announces:
             return frozenset({"kind"})
-        keys = {k for k in type(self).model_fields if self.kind in _KEYS_OF.get(k, {self.kind})}
+        keys = {
+            k for k in type(self).__struct_fields__ if self.kind in _KEYS_OF.get(k, {self.kind})
+        }
         return frozenset(keys - {"rule", "k"} if self.frames == 1 else keys)
 
-    @model_validator(mode="after")
-    def _fits(self) -> "TriggerConfig":
-        for key in sorted(self.model_fields_set - self.fitting_keys):
+    def check_given(self, given: frozenset[str]) -> None:
+        """Raises ValueError for a key that does nothing."""
+        for key in sorted(given - self.fitting_keys):
             single = self.announces and key in ("rule", "k")
             what = "a single frame; set frames, or" if single else f"a {self.kind} trigger;"
             raise ValueError(f"{key} does nothing for {what} remove it")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that do not go together."""
         if self.kind == "interval" and self.every_s is None:
             raise ValueError("interval needs every_s, the seconds between two parts; add it")
         if self.kind == "gpio" and self.pin is None:
@@ -90,7 +95,6 @@ class TriggerConfig(Section):
             x, y, w, h = self.area
             if not (w > 0 and h > 0 and x + w <= 1 + 1e-9 and y + h <= 1 + 1e-9):
                 raise ValueError("area must be x, y, width, height as fractions inside the picture")
-        return self
 
     def _check_rule(self) -> None:
         if (self.k is not None) != (self.rule == "k_of_n"):
@@ -99,16 +103,16 @@ class TriggerConfig(Section):
             raise ValueError(f"k {self.k} of {self.frames} frames cannot be; lower k")
 
 
-class LampsConfig(Section):
+class LampsConfig(Section, frozen=True):
     """`cameras[].outputs`: GPIO pins that tell each verdict. `fail` speaks for everything that is
     not `pass`, unless review or error have a pin of their own."""
 
-    passed: Pin | None = Field(default=None, alias="pass")
+    passed: Pin | None = field(name="pass", default=None)
     fail: Pin | None = None
     review: Pin | None = None
     error: Pin | None = None
     busy: Pin | None = None
-    pulse_ms: float = Field(default=100, ge=1, le=60_000)
+    pulse_ms: Annotated[float, Meta(ge=1, le=60_000)] = 100.0
     active_high: bool = True
 
     @property
@@ -124,14 +128,14 @@ class LampsConfig(Section):
         return {name: pin for name, pin in said.items() if pin is not None}
 
 
-class AlarmConfig(Section):
+class AlarmConfig(Section, frozen=True):
     """`decision.alarm`: so many bad parts in a row raise it. None: never."""
 
-    fails: int | None = Field(default=None, ge=1, le=100_000)
-    errors: int | None = Field(default=None, ge=1, le=100_000)
+    fails: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    errors: Annotated[int, Meta(ge=1, le=100_000)] | None = None
 
 
-class StationOutputsConfig(Section):
+class StationOutputsConfig(Section, frozen=True):
     """`decision.outputs`: GPIO pins for the whole box."""
 
     alarm: Pin | None = None

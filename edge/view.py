@@ -5,36 +5,35 @@ Only the values live here; the pixels are turned in edge/inspection/framing.py.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from msgspec import Meta
 
 from edge.section import Section
 
-Number = Annotated[float, Field(ge=0, le=100_000)]
+Number = Annotated[float, Meta(ge=0, le=100_000)]
 Box = tuple[Number, Number, Number, Number]
 Point = tuple[Number, Number]
-RegionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$")]
+RegionName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$(?!\n)")]
 
 
-class RegionConfig(Section):
+class RegionConfig(Section, frozen=True):
     """A named region: x, y, width, height, as fractions (all 0 to 1) or as whole pixels."""
 
     id: RegionName
     region: Box
 
-    @model_validator(mode="after")
-    def _fits(self) -> "RegionConfig":
+    def __post_init__(self) -> None:
+        """Raises ValueError for a region that no picture has."""
         check_box(self.region)
-        return self
 
 
-class ViewConfig(Section):
+class ViewConfig(Section, frozen=True):
     """In this order: perspective, rotation (clockwise), mirror, region. A whole view: nothing."""
 
     perspective: tuple[Point, Point, Point, Point] | None = None
     rotate: Literal[0, 90, 180, 270] = 0
     mirror: Literal["none", "horizontal", "vertical"] = "none"
     region: Box | None = None
-    regions: tuple[RegionConfig, ...] = Field(default=(), max_length=64)
+    regions: Annotated[tuple[RegionConfig, ...], Meta(max_length=64)] = ()
     verdict: Literal["each", "worst"] = "each"
 
     @property
@@ -61,10 +60,10 @@ class ViewConfig(Section):
 
     def same_as(self, other: "ViewConfig") -> bool:
         """Whether both say the same of a picture, however they are written down."""
-        return self.model_dump() == other.model_dump()
+        return self == other
 
-    @model_validator(mode="after")
-    def _fits(self) -> "ViewConfig":
+    def __post_init__(self) -> None:
+        """Raises ValueError for what does not go together, or no picture has."""
         if self.region is not None and self.regions:
             raise ValueError("region and regions exclude each other; keep one of them")
         if self.region is not None:
@@ -72,11 +71,13 @@ class ViewConfig(Section):
         names = [r.id for r in self.regions]
         if len(set(names)) < len(names):
             raise ValueError("two regions have the same id; give each its own")
-        if "verdict" in self.model_fields_set and not self.regions:
-            raise ValueError("verdict: each or worst is about regions; add them or remove it")
         if self.perspective is not None:
             _check_corners(self.perspective)
-        return self
+
+    def check_given(self, given: frozenset[str]) -> None:
+        """Raises ValueError for a key that does nothing."""
+        if "verdict" in given and not self.regions:
+            raise ValueError("verdict: each or worst is about regions; add them or remove it")
 
 
 def is_fractions(numbers: tuple[float, ...]) -> bool:

@@ -54,8 +54,8 @@ def input_for(recipe: Recipe) -> InputSpec:
                 "take --network pretrained-small or compact"
             )
         channels = 1 if recipe.colour == "grey" else 3
-        usual = usual.model_copy(update={"colour": recipe.colour, "channels": channels})
-    return usual.model_copy(update={"view": recipe.view, "region": recipe.region})
+        usual = usual.changed(colour=recipe.colour, channels=channels)
+    return usual.changed(view=recipe.view, region=recipe.region)
 
 
 def look(data: Dataset, wanted: InputSpec) -> Seen:

@@ -46,7 +46,7 @@ class Recipe:
         said = asdict(replace(self, view=None))
         del said["view"]
         if self.view is not None:
-            said["view"] = self.view.model_dump(mode="json", exclude_defaults=True)
+            said["view"] = self.view.said(brief=True)
         return said
 
     def changed(self, **fields: Any) -> "Recipe":

@@ -57,7 +57,7 @@ def recipe_from(training: dict[str, Any]) -> Recipe:
     if isinstance(values.get("region"), list):
         values["region"] = tuple(values["region"])
     if isinstance(values.get("view"), dict):
-        values["view"] = ViewConfig.model_validate(values["view"])
+        values["view"] = ViewConfig.read(values["view"])
     return Recipe(**values)
 
 

@@ -4,16 +4,18 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, field
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import EdgeInspectError, ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
+from edge.reading import UnfitError
+from edge.section import Section
 from edge.terms import OutputKind
 from trainer.extra import keras
 
@@ -21,23 +23,21 @@ SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"
 MEMBER = "edge-inspect.json"
 
 
-class TrainedSpec(BaseModel):
+class TrainedSpec(Section, frozen=True, kw_only=True):
     """edge-inspect.json inside a .keras file. The dictionaries are for people and reports."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_: Literal["edge-inspect/trained/1"] = Field(default=SCHEMA, alias="schema")
-    name: str = Field(min_length=1, max_length=200)
-    version: str = Field(min_length=1, max_length=200)
-    labels: tuple[str, ...] = Field(min_length=2)
+    schema_: Literal["edge-inspect/trained/1"] = field(name="schema", default=SCHEMA)
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    version: Annotated[str, Meta(min_length=1, max_length=200)]
+    labels: Annotated[tuple[str, ...], Meta(min_length=2)]
     ok_label: str = "ok"
     input: InputSpec
     output: OutputSpec
     thresholds: Thresholds
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
-    tools: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
 
 
 def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
@@ -46,9 +46,9 @@ def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
     Keras passes over the extra member. Raises EdgeInspectError when the file cannot be written.
     """
     half = path.with_name(f".{path.stem}.{os.getpid()}.keras")  # Keras insists on the suffix
-    text = json.dumps(
-        spec.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False
-    )
+    said = spec.said()
+    TrainedSpec.read(said)  # what could not be read must not be written
+    text = json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False)
     try:
         model.save(half)
         with zipfile.ZipFile(half, "a") as archive:
@@ -86,12 +86,11 @@ def read_spec(path: Path) -> TrainedSpec | None:
     except ValueError as error:
         raise ModelError(f"{path}: {MEMBER} inside is not JSON ({error}); train again") from error
     try:
-        return TrainedSpec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        return TrainedSpec.read(raw)
+    except UnfitError as error:
+        first = error.problems[0]
         raise ModelError(
-            f"{path}: {MEMBER}: {where}: {first['msg']} (got {first.get('input')!r:.80}); "
+            f"{path}: {MEMBER}: {first.key}: {first.text}{first.seen}; "
             "train again with this version"
         ) from error
 

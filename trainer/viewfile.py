@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from edge.errors import DatasetError
+from edge.reading import UnfitError, key_of
 from edge.view import ViewConfig
 
 
@@ -24,12 +24,12 @@ def read_view(said: str) -> ViewConfig:
             f"{path}: camera {camera.get('id')} has no view; give it one, or leave --view out"
         )
     try:
-        found = ViewConfig.model_validate(view)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["view", *map(str, first["loc"])])
+        found = ViewConfig.read(view)
+    except UnfitError as error:
+        first = error.problems[0]
+        where = key_of(("view", *first.loc))
         raise DatasetError(
-            f"{path}: camera {camera.get('id')}: {where}: {first['msg']}; "
+            f"{path}: camera {camera.get('id')}: {where}: {first.text}; "
             "`edge-inspect check` says more"
         ) from error
     why = found.unfit_for_models()

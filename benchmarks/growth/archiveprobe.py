@@ -47,7 +47,7 @@ class Keeper:
 
     def __init__(self, folder: Path, pictures: int) -> None:
         values = {"enabled": True, "path": str(folder), "max_mb": max(1, pictures // A_MB)}
-        self.archive = Archive(ArchiveConfig.model_validate(values))
+        self.archive = Archive(ArchiveConfig.read(values))
         self.thread = threading.Thread(target=self.archive.run, daemon=True)
         self._pixels = np.random.default_rng(1).integers(0, 256, (24, 32, 3)).astype(np.uint8)
         self._next = pictures

@@ -36,12 +36,12 @@ def write_box_config(
     config: Config, setting: Setting, folder: Path, outbox: Path, port: int
 ) -> Path:
     """Writes config.yaml into `folder`. `port` is the broker's, `outbox` the file of verdicts."""
-    model = config.model.model_dump(mode="json", exclude_unset=True)
+    model = config.model.said(brief=True)
     model["interpreter"] = setting.interpreter
     if setting.workers is not None:
         model["workers"] = setting.workers
-    decision = config.decision.model_dump(mode="json", exclude_unset=True)
-    kept = config.outbox.model_dump(mode="json", exclude_unset=True)
+    decision = config.decision.said(brief=True)
+    kept = config.outbox.said(brief=True)
     if setting.durability is not None:
         kept["durability"] = setting.durability
     values: dict[str, Any] = {

@@ -36,7 +36,7 @@ def main(socket_fd: int, memory: int, opener: Opener) -> None:
 def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     setup = channel.receive(None)
     assert setup is not None
-    config = CameraConfig.model_validate(setup["config"])
+    config = CameraConfig.read(setup["config"])
     _become_a_child(config.id)
     channel.send({"hello": os.getpid()})
     try:

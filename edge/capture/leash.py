@@ -150,7 +150,7 @@ class Nursery:
             theirs.close()
             leash.close()
         started = Started(ours, memory, Leash(held))
-        said = config.model_dump(mode="json", exclude_unset=True)
+        said = config.said(brief=True)
         with contextlib.suppress(ChannelClosed):  # whoever reads hears how it ended
             started.channel.send({"config": said})
         return started

@@ -14,15 +14,25 @@ from edge.errors import EXIT_DONE
 
 def schema() -> int:
     """Prints the JSON Schema of config.yaml."""
-    text = json.dumps(Config.model_json_schema(), indent=2)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
     return EXIT_DONE
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of config.yaml: what an editor can know of it. Rules between keys are not
+    in it."""
+    import msgspec.json
+
+    path = {"type": "string", "format": "path"}
+    parts = msgspec.json.schema(Config, schema_hook=lambda _: path)["$defs"]
+    parts["MqttConfig"]["properties"]["version"]["enum"].append(5)  # see its as_meant
+    return {**parts.pop("Config"), "$defs": parts}
 
 
 def show(config_path: Path) -> int:
     """Prints the effective values as YAML; passwords in camera addresses are masked."""
     config = load_config(config_path)
-    values = config.model_dump(mode="json", by_alias=True)
+    values = config.said()
     for camera, said in zip(values["cameras"], config.cameras):
         camera["source"] = mask_credentials(said.source)
         for option, kinds in OPTION_OF.items():

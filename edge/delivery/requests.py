@@ -8,8 +8,6 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from edge.delivery.events import ReplyTo
 from edge.delivery.later import Later
 from edge.delivery.message import to_json
@@ -19,15 +17,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[str | None, Mapping[str, Any]], dict[str, Any] | Later]
 _MAX_BYTES = 16_384
+_MAX_TRANSACTION = 128  # characters
 _NAME = re.compile(r"[a-z]{1,32}")
-
-
-class _Envelope(BaseModel):
-    """What every request says. The other keys are for its handler."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    transaction: str | None = Field(default=None, min_length=1, max_length=128)
 
 
 class Allowance:
@@ -136,20 +127,23 @@ def parse(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str
             f"a request of {len(body)} bytes; at most {_MAX_BYTES} are read", "malformed"
         )
     try:
-        envelope = _Envelope.model_validate(dict(json.loads(body).items()))
-    except ValidationError as error:
-        raise TriggerError(
-            f"transaction: {error.errors()[0]['msg']}; send a text of 1 to 128 characters that is "
-            "new for each request",
-            "malformed",
-        ) from None
+        fields = dict(json.loads(body).items())
     except (ValueError, AttributeError, RecursionError):
         raise TriggerError(
             'a request is a JSON object, such as {"transaction": "1", "camera": "cam1"}',
             "malformed",
         ) from None
-    if envelope.transaction is None and needs_transaction:
+    transaction = fields.pop("transaction", None)
+    if transaction is None and needs_transaction:
         raise TriggerError(
             "transaction: is missing; send a text that is new each time", "malformed"
         )
-    return envelope.transaction, dict(envelope.model_extra or {})
+    if transaction is not None and not (
+        isinstance(transaction, str) and 1 <= len(transaction) <= _MAX_TRANSACTION
+    ):
+        raise TriggerError(
+            f"transaction: {transaction!r:.80} will not do; send a text of 1 to {_MAX_TRANSACTION} "
+            "characters that is new for each request",
+            "malformed",
+        )
+    return transaction, fields

@@ -2,34 +2,36 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ModelError
+from edge.section import Section
 from edge.terms import OutputKind, RuleName
 from edge.verdict import Outcome
 
 
-class Thresholds(BaseModel):
+class Thresholds(Section, frozen=True):
     """`score` at or above `reject_at` fails; below `review_from` passes; between is for review."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    reject_at: float = Field(ge=0, le=1)
-    review_from: float = Field(ge=0, le=1)
+    reject_at: Annotated[float, Meta(ge=0, le=1)]
+    review_from: Annotated[float, Meta(ge=0, le=1)]
     chosen: str = ""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Thresholds":
+    def __post_init__(self) -> None:
+        """Raises ValueError for thresholds that are none, however they were come by."""
+        if not (0 <= self.review_from <= 1 and 0 <= self.reject_at <= 1):
+            raise ValueError(
+                f"review_from {self.review_from} and reject_at {self.reject_at} must be from 0 to 1"
+            )
         if self.review_from > self.reject_at:
             raise ValueError(
                 f"review_from {self.review_from} is above reject_at {self.reject_at}; "
                 "a score between them would be both"
             )
-        return self
 
 
 class Judgement(Struct, frozen=True):

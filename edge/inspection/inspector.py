@@ -15,6 +15,7 @@ from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped
 from edge.inspection.reduction import reduction
 from edge.picture import Encoded, decode_picture, examine_picture
+from edge.reading import UnfitError
 from edge.terms import Decoding, OutputKind, Runtime
 from edge.verdict import ModelIdentity
 from edge.view import ViewConfig
@@ -190,13 +191,15 @@ def load_inspector(
 def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
     height, width, channels = shape
     try:
-        return InputSpec(
-            width=width,
-            height=height,
-            channels=3 if channels == 3 else 1,
-            colour="rgb" if channels == 3 else "grey",
+        return InputSpec.read(
+            {
+                "width": width,
+                "height": height,
+                "channels": 3 if channels == 3 else 1,
+                "colour": "rgb" if channels == 3 else "grey",
+            }
         )
-    except ValueError as error:
+    except UnfitError as error:
         raise ModelError(
             f"{path}: its input takes pictures of {width}×{height}; only 8 to 1024 pixels a side "
             "are supported, train it with another input size"

@@ -12,15 +12,16 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct, field
 
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
+from edge.reading import UnfitError
+from edge.section import Section
 from edge.terms import Decoding, Kernels, OutputKind
 from edge.verdict import ModelIdentity
 
@@ -49,26 +50,22 @@ _DAMAGED = (
 )
 
 
-class OutputSpec(BaseModel):
+class OutputSpec(Section, frozen=True):
     """What the numbers of the output row are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     kind: OutputKind
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: Annotated[float, Meta(gt=0)] = 1.0
 
 
-class GoldenPicture(BaseModel):
+class GoldenPicture(Section, frozen=True):
     """A test picture and the score that it must give on the box."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    file: str = Field(pattern=r"^golden/[^/\\]+$")
+    file: Annotated[str, Meta(pattern=r"^golden/[^/\\]+$(?!\n)", extra={"must": "lie in golden/"})]
     label: str
-    score: float = Field(ge=0, le=1)
+    score: Annotated[float, Meta(ge=0, le=1)]
 
 
-class InspectionSpec(BaseModel):
+class InspectionSpec(Section, frozen=True, kw_only=True):
     """inspection.json: all that a box must know to judge as the model was tested.
 
     The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
@@ -76,21 +73,19 @@ class InspectionSpec(BaseModel):
     `decoding` is `reduced` when JPEGs were shown to give the same verdicts at reduced scale.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    schema_: Literal["edge-inspect/model/1"] = Field(default=SCHEMA, alias="schema")
-    name: str = Field(min_length=1, max_length=200)
-    version: str = Field(min_length=1, max_length=200)
+    schema_: Literal["edge-inspect/model/1"] = field(name="schema", default=SCHEMA)
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    version: Annotated[str, Meta(min_length=1, max_length=200)]
     ok_label: str = "ok"
     input: InputSpec
     output: OutputSpec
     kernels: Kernels = "quickest"
     decoding: Decoding = "whole"
     thresholds: Thresholds
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    quantisation: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, Any] = Field(default_factory=dict)
-    tools: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
     golden: tuple[GoldenPicture, ...] = ()
 
 
@@ -165,7 +160,8 @@ def pack_model_file(
     tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
 ) -> bytes:
     """The bytes of a model file; the same arguments give the same bytes."""
-    said = spec.model_dump(mode="json", by_alias=True)
+    said = spec.said()
+    InspectionSpec.read(said)  # what no box could read must not be written
     if spec.kernels == "quickest":
         del said["kernels"]  # boxes from before there was a choice know no such key
     if spec.decoding == "whole":
@@ -257,18 +253,16 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
             + (_NEWER if _is_newer(schema) else "convert the model again")
         )
     try:
-        return InspectionSpec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        where = " ".join(where.split())  # keys are whatever the file says
-        if first["type"] == "extra_forbidden":
+        return InspectionSpec.read(raw)
+    except UnfitError as error:
+        first = error.problems[0]
+        where = " ".join(first.key.split())  # keys are whatever the file says
+        if first.kind == "unknown":
             raise ModelError(
                 f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"
             ) from error
         raise ModelError(
-            f"{path}: {INSPECTION}: {where}: {first['msg']} (got {first.get('input')!r:.80}); "
-            "convert the model again"
+            f"{path}: {INSPECTION}: {where}: {first.text}{first.seen}; convert the model again"
         ) from error
 
 

@@ -1,27 +1,21 @@
 """From a frame to the model's input: the one preprocessing for training, conversion and the box."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
 
 from edge.inspection.areamean import area_mean
 from edge.inspection.framing import Framing, Slices, divided
+from edge.section import Section
 from edge.view import ViewConfig
 
 Pixels = NDArray[np.uint8]
 
 
-class InputSpec(BaseModel):
+class InputSpec(Section, frozen=True):
     """How a picture becomes the model's input tensor; stored in inspection.json as `input`.
 
     `view` is how a camera's picture is straightened, in fractions of it; None for pictures that are
@@ -29,10 +23,8 @@ class InputSpec(BaseModel):
     The steps, in this order: view, region, resize, colour, standardisation.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    width: int = Field(ge=8, le=1024)
-    height: int = Field(ge=8, le=1024)
+    width: Annotated[int, Meta(ge=8, le=1024)]
+    height: Annotated[int, Meta(ge=8, le=1024)]
     channels: Literal[1, 3] = 3
     colour: Literal["rgb", "grey"] = "rgb"
     resize: Literal["area"] = "area"
@@ -40,8 +32,8 @@ class InputSpec(BaseModel):
     region: tuple[float, float, float, float] | None = None
     standardisation: Literal["none", "per_picture"] = "none"
 
-    @model_validator(mode="after")
-    def _fits(self) -> "InputSpec":
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that do not go together."""
         if (self.colour == "rgb") != (self.channels == 3):
             raise ValueError(f"colour {self.colour} does not go with {self.channels} channels")
         if self.region is not None:
@@ -50,15 +42,13 @@ class InputSpec(BaseModel):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
         if self.view is not None and (why := self.view.unfit_for_models()) is not None:
             raise ValueError(why)
-        return self
 
-    @model_serializer(mode="wrap")
-    def _said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def said(self, *, brief: bool = False) -> dict[str, Any]:
         """Without a view there is no such key: boxes from before there were views know none."""
-        said: dict[str, Any] = handler(self)
-        del said["view"]
+        said = super().said(brief=brief)
+        said.pop("view", None)
         if self.view is not None:
-            said["view"] = self.view.model_dump(mode="json", exclude_defaults=True)
+            said["view"] = self.view.said(brief=True)
         return said
 
     @property

@@ -72,15 +72,14 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
         if path.startswith("mqtt.")
     }
     if "embedded" in held:  # plain and embedded brokers have little in common
-        mqtt = old.mqtt.model_copy(update={"snapshots": new.mqtt.snapshots})
+        mqtt = old.mqtt.changed(snapshots=new.mqtt.snapshots)
     elif held:
-        mqtt = new.mqtt.model_copy(update=held)
-    config = new.model_copy(update={**sections, "mqtt": mqtt})
+        mqtt = new.mqtt.changed(**held)
+    config = new.changed(**sections, mqtt=mqtt)
     before_ = {camera.id: camera for camera in old.cameras}
     after_ = {camera.id: camera for camera in config.cameras}
     gone = tuple(name for name in before_ if after_.get(name) != before_[name])
     come = tuple(name for name in after_ if before_.get(name) != after_[name])
-    no_snapshots = {"snapshots": old.mqtt.snapshots}
     return Changes(
         config=config,
         restart_required=tuple(restart),
@@ -93,7 +92,7 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
             or old.decision.outputs != config.decision.outputs
             or old.decision.alarm != config.decision.alarm
         ),
-        broker=config.mqtt.model_copy(update=no_snapshots) != old.mqtt,
+        broker=config.mqtt.changed(snapshots=old.mqtt.snapshots) != old.mqtt,
         snapshots=config.mqtt.snapshots != old.mqtt.snapshots,
         archive=old.archive != config.archive,
         health=old.health != config.health,

@@ -3,14 +3,15 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.operation.wish import checked
+from edge.section import Section
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
@@ -18,13 +19,11 @@ _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardl
 _Key = tuple[str, str, str | None]
 
 
-class _Wish(BaseModel):
+class _Wish(Section, frozen=True):
     """The body of a trigger request."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    camera: str | None = Field(default=None, max_length=64)
-    part: str | None = Field(default=None, min_length=1, max_length=256)
+    camera: Annotated[str, Meta(max_length=64)] | None = None
+    part: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
 class TriggerDesk:

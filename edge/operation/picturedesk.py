@@ -3,11 +3,11 @@ picture that the archive has kept)."""
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from edge.capture.glances import Show
 from edge.capture.reader import Reader
@@ -18,18 +18,17 @@ from edge.errors import TriggerError
 from edge.identity import uuid7
 from edge.operation.wish import checked
 from edge.picture import Encoded
+from edge.section import Section
 
 _WAIT_S = 5.0
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
 
 
-class _Wish(BaseModel):
+class _Wish(Section, frozen=True):
     """The body of a snapshot request."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    camera: str | None = Field(default=None, max_length=64)
-    id: str | None = Field(default=None, pattern=_UUID)
+    camera: Annotated[str, Meta(max_length=64)] | None = None
+    id: Annotated[str, Meta(pattern=_UUID)] | None = None
 
 
 class PictureDesk:

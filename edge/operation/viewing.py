@@ -62,7 +62,7 @@ def manners_by_hand(
         views[BY_HAND] = first
     if one_verdict:
         views = {
-            name: view.model_copy(update={"verdict": "worst"}) if view.regions else view
+            name: view.changed(verdict="worst") if view.regions else view
             for name, view in views.items()
         }
     return {name: Manner(Framing(view), TriggerConfig()) for name, view in views.items()}

@@ -3,20 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from edge.errors import TriggerError
+from edge.reading import UnfitError
+from edge.section import Section
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Section)
 
 
 def checked(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
     """The fields as a `model`; `keys` says in words which there are. Raises TriggerError."""
     try:
-        return model.model_validate(dict(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise TriggerError(
-            f"{key}: {first['msg']} (got {first['input']!r:.80}); {keys}", "malformed"
-        ) from None
+        return model.read(dict(fields))
+    except UnfitError as error:
+        first = error.problems[0]
+        raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None

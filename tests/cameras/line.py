@@ -49,7 +49,7 @@ class Line:
             thread.start()
 
     def _config(self) -> CameraConfig:
-        return CameraConfig.model_validate(
+        return CameraConfig.read(
             {
                 "id": "top",
                 "source": self.source,

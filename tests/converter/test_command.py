@@ -44,7 +44,7 @@ def _plain_model(path: Path, spec: InspectionSpec | None) -> Path:
 def test_show_reads_a_file_without_figures(tmp_path: Path, capsys: Captured) -> None:
     """A file of other hands, with empty dictionaries, is shown without a stumble."""
     spec = InspectionSpec(
-        schema="edge-inspect/model/1",
+        schema_="edge-inspect/model/1",
         name="cap",
         version="7",
         input=InputSpec(width=64, height=48),

@@ -32,7 +32,7 @@ Captured = pytest.CaptureFixture[str]
 def _figures(multiply_add_ps: float, spread: float = 0.25) -> Figures:
     price = Price(call_us=1.0, multiply_add_ps=multiply_add_ps, value_ns=0.1)
     return Figures(
-        schema="edge-inspect/figures/1",
+        schema_="edge-inspect/figures/1",
         box="the box at line 3",
         origin="measured",
         made="2026-11-28",
@@ -109,7 +109,7 @@ def test_a_scheme_that_is_too_slow_gives_way_to_the_next(
     dear = {"float32": dict.fromkeys(KINDS, Price(call_us=900.0))}
     prices = {kernels: {**of_type, **dear} for kernels, of_type in figures.prices.items()}
     output = tmp_path / "rust.tflite"
-    box = _written(tmp_path, figures.model_copy(update={"prices": prices}))
+    box = _written(tmp_path, figures.changed(prices=prices))
     called = ("--on", box, "--target-ms", "0.5", "--without-tflite-runtime")
     assert _run(trained, "--data", data, "-o", output, *called) == 0
     out = capsys.readouterr().out

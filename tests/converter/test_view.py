@@ -24,7 +24,7 @@ from tests.converter.conftest import SIDE
 from trainer.dataset import Sample, load_dataset
 from trainer.trained import read_spec, save_trained
 
-VIEW = ViewConfig.model_validate({"rotate": 90, "region": [0.25, 0.25, 0.5, 0.5]})
+VIEW = ViewConfig.read({"rotate": 90, "region": [0.25, 0.25, 0.5, 0.5]})
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def from_raw(
     assert spec is not None
     changed = {"input": _spec(view=VIEW), "data": _data(spec.data, raw)}
     folder = tmp_path_factory.mktemp("from-raw")
-    save_trained(keras_model, spec.model_copy(update=changed), folder / "model.keras")
+    save_trained(keras_model, spec.changed(**changed), folder / "model.keras")
     return convert(Request(folder / "model.keras", raw, folder / "rust.tflite"))
 
 
@@ -80,13 +80,13 @@ def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
     assert load_inspector(from_raw.path).check_golden() == 8
 
 
-@pytest.mark.parametrize("said", [{}, {"view": VIEW.model_dump(exclude_defaults=True)}])
+@pytest.mark.parametrize("said", [{}, {"view": VIEW.said(brief=True)}])
 def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
     said: dict[str, Any], from_raw: Conversion, conversion: Conversion, data: Path, raw: Path
 ) -> None:
     """Whether config.yaml says the view too or not: the same scores as for pictures that were cut
     by hand, judged by the model without a view."""
-    camera = CameraConfig.model_validate({"id": "top", "source": "test:", **said})
+    camera = CameraConfig.read({"id": "top", "source": "test:", **said})
     inspector, plain = load_inspector(from_raw.path), load_inspector(conversion.path)
     manners = manners_by_hand([camera], inspector)
     judge = Judge(inspector, Provenance("s", "c", "b"), Environment(), None, manners=manners)
@@ -114,7 +114,7 @@ def test_a_large_golden_picture_shrinks_before_its_view(
     pixels = cv2.resize(coarse, (1600, 1200), interpolation=cv2.INTER_CUBIC)
     path = tmp_path / "large.bmp"
     assert cv2.imwrite(str(path), pixels)
-    spec = InputSpec(width=32, height=24, view=ViewConfig.model_validate(view))
+    spec = InputSpec(width=32, height=24, view=ViewConfig.read(view))
     (file,) = golden_files([Sample(path, path.name, "ok", "g", "test")], spec)
     assert len(file.content) < MAX_BYTES
     small = decode_picture(file.content, file.name)

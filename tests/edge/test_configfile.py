@@ -182,7 +182,7 @@ VALUES = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.sampled_from([*Config.model_fields, "extra"]), VALUES))
+@given(st.dictionaries(st.sampled_from([*Config.__struct_fields__, "extra"]), VALUES))
 def test_any_values_give_a_config_or_sentences(values: dict[str, object]) -> None:
     """No value in any section gives anything but a configuration or a ConfigError."""
     text = yaml.safe_dump(values)

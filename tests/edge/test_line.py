@@ -83,7 +83,7 @@ class Hall:
 
     def make(self, cameras: list[dict[str, Any]], **decision: Any) -> Config:
         """A configuration of the one model."""
-        return Config.model_validate(
+        return Config.read(
             {
                 "station": "line1",
                 "model": {"path": str(self._model)},

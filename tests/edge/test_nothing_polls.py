@@ -157,9 +157,7 @@ def test_pictures_sleep_until_somebody_wants_one(eventually: Eventually) -> None
     """Without a connection the thread sleeps for ever, with one until it is given back after a
     minute; closing ends either sleep."""
     wire, sleeps = Wire(), Sleeps()
-    pictures = Pictures(
-        SnapshotsConfig.model_validate({"send": ["fail"]}), "line1", Environment(), wire.link
-    )
+    pictures = Pictures(SnapshotsConfig.read({"send": ["fail"]}), "line1", Environment(), wire.link)
     pictures._orders = Recorded(sleeps, 4)
     thread = threading.Thread(target=pictures.run)
     thread.start()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge.config import Config
+from edge.commands.config import json_schema
 
 TEXT = (Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8")
 _KEY = re.compile(r"^(?P<indent> *)(?P<item>- )?(?P<key>[a-z_]+):(?: +(?P<rest>.*))?$")
@@ -69,7 +69,7 @@ def _inner(value: str) -> list[str]:
     return [str(key) for key in read] if isinstance(read, dict) else []
 
 
-SCHEMA = Config.model_json_schema(by_alias=True)
+SCHEMA = json_schema()
 
 
 OPTIONS = sorted(set(options(SCHEMA, SCHEMA)))

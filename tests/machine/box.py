@@ -29,7 +29,7 @@ _BATCH, _PAUSE_S, _READY_S = 500, 0.05, 600.0
 def configuration(port: int) -> dict[str, object]:
     """Two cameras at 10 pictures a second; every verdict is on disk before it is announced."""
     outbox: dict[str, object] = {"path": str(_STATE / "outbox.db")}
-    if "durability" in OutboxConfig.model_fields:
+    if hasattr(OutboxConfig(), "durability"):
         outbox["durability"] = "strict"
     return {
         "station": "line1",

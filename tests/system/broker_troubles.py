@@ -152,7 +152,7 @@ def standing(folder: Path, trouble: Trouble) -> Iterator[Config]:
         broker.start()
         port = broker.port
     try:
-        yield Config.model_validate(
+        yield Config.read(
             {
                 "station": "line1",
                 "model": {"path": "m.tflite"},

@@ -5,26 +5,24 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta, field
 
 from edge.errors import EdgeInspectError
+from edge.reading import UnfitError
+from edge.section import Section
 from edge.terms import Kernels
 from trainer.boxes.work import CONVOLVING, Work
 
 SCHEMA: Literal["edge-inspect/figures/1"] = "edge-inspect/figures/1"
 PUBLISHED = {"pi4": "Raspberry Pi 4", "pi5": "Raspberry Pi 5"}
 
-Cost = Annotated[float, Field(ge=0, le=1e9)]
-Spread = Annotated[float, Field(ge=0, le=10)]
-Tile = Annotated[int, Field(ge=1, le=1024)]
+Cost = Annotated[float, Meta(ge=0, le=1e9)]
+Spread = Annotated[float, Meta(ge=0, le=10)]
+Tile = Annotated[int, Meta(ge=1, le=1024)]
 Dtype = Literal["int8", "float32"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Price(_Strict):
+class Price(Section, frozen=True):
     """What one operator of a kind costs: so much a call, a multiply-add and a value.
 
     Multiply-adds are counted with channels rounded up to `tile` (out, in): processors compute
@@ -47,16 +45,14 @@ class Price(_Strict):
 
     def times(self, factor: float) -> "Price":
         """So many times as dear."""
-        return self.model_copy(
-            update={
-                "call_us": round(self.call_us * factor, 4),
-                "multiply_add_ps": round(self.multiply_add_ps * factor, 4),
-                "value_ns": round(self.value_ns * factor, 5),
-            }
+        return self.changed(
+            call_us=round(self.call_us * factor, 4),
+            multiply_add_ps=round(self.multiply_add_ps * factor, 4),
+            value_ns=round(self.value_ns * factor, 5),
         )
 
 
-class Source(_Strict):
+class Source(Section, frozen=True):
     """Where published figures come from: title, year, and what of it was used."""
 
     title: str
@@ -64,22 +60,18 @@ class Source(_Strict):
     used: str
 
 
-class Figures(_Strict):
+class Figures(Section, frozen=True, kw_only=True):
     """The figures of one box, one thread, for each sort of kernels, type and kind of operator.
 
     `spread` is by what share whole networks were found to differ from their estimates: 0.2 means
     that one may take 1.2 times as long, or be 1.2 times as quick.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
-    )
-
-    schema_: Literal["edge-inspect/figures/1"] = Field(SCHEMA, alias="schema")
-    box: str = Field(min_length=1, max_length=200)
+    schema_: Literal["edge-inspect/figures/1"] = field(name="schema", default=SCHEMA)
+    box: Annotated[str, Meta(min_length=1, max_length=200)]
     origin: Literal["measured", "published"]
-    made: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
-    runtime: str = Field("", max_length=200)
+    made: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")]
+    runtime: Annotated[str, Meta(max_length=200)] = ""
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost
     prices: dict[Kernels, dict[Dtype, dict[str, Price]]]
@@ -107,7 +99,7 @@ class Figures(_Strict):
 
     def as_json(self) -> str:
         """The file's content."""
-        said = self.model_dump(mode="json", by_alias=True)
+        said = self.said()
         return json.dumps(said, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -131,17 +123,15 @@ def find_figures(name: str) -> Figures:
 def parse_figures(text: str, name: str) -> Figures:
     """Figures from their file's text. Raises EdgeInspectError: place, value and mend."""
     try:
-        return Figures.model_validate(json.loads(text))
+        return Figures.read(json.loads(text))
     except json.JSONDecodeError as error:
         raise EdgeInspectError(
             f"{name}:{error.lineno}:{error.colno}: no JSON ({error.msg}); "
             f"make it anew on the box: edge-convert figures -o {Path(name).name}"
         ) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        got = f" (got {str(first['input'])[:80]!r})" if first["type"] != "missing" else ""
+    except UnfitError as error:
+        first = error.problems[0]
         raise EdgeInspectError(
-            f"{name}: {place}: {first['msg'].lower()}{got}; "
+            f"{name}: {first.key or 'the whole file'}: {first.text}{first.seen}; "
             f"make it anew on the box: edge-convert figures -o {Path(name).name}"
         ) from None

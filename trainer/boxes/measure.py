@@ -50,7 +50,7 @@ def measure_figures(progress: Progress = lambda _what, _done, _total: None) -> F
             kind: fitted(points, tiled=kind in CONVOLVING) for kind, points in timed.items()
         }
     figures = Figures(
-        schema=SCHEMA,
+        schema_=SCHEMA,
         box=machine(),
         origin="measured",
         made=datetime.now(UTC).date().isoformat(),
@@ -83,7 +83,7 @@ def checked(figures: Figures) -> Figures:
         prices.setdefault(kernels, {})[dtype] = {
             kind: price.times(middle) for kind, price in figures.prices[kernels][dtype].items()
         }
-    return figures.model_copy(update={"prices": prices, "spread": spread})
+    return figures.changed(prices=prices, spread=spread)
 
 
 def quickest(models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS) -> tuple[float, ...]:

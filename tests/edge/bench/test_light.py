@@ -20,5 +20,5 @@ def test_what_measures_holds_neither_opencv_nor_a_runtime() -> None:
 
 
 def test_its_options_cost_other_commands_nothing() -> None:
-    """The command line knows them without pydantic, YAML or paho."""
-    assert not imported_by("edge.__main__") & {"pydantic", "yaml", "paho", "numpy"}
+    """The command line knows them without YAML, NumPy or paho."""
+    assert not imported_by("edge.__main__") & {"yaml", "paho", "numpy"}

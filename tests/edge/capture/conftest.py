@@ -103,7 +103,7 @@ def noise(seed: int, side: int = 32) -> NDArray[np.uint8]:
 
 def camera_config(source: str, **options: Any) -> CameraConfig:
     """A camera's section of config.yaml."""
-    return CameraConfig.model_validate({"id": "top", "source": source, **options})
+    return CameraConfig.read({"id": "top", "source": source, **options})
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class House:
         self.mailbox = Recorder()
         self.cameras: list[Camera | BaseException] = []
         self.stop = stop
-        config = CameraConfig.model_validate({"id": "top", "source": source, **options})
+        config = CameraConfig.read({"id": "top", "source": source, **options})
         self.reader = Reader(config, self._open, self.mailbox, environment, stop)
 
     def _open(self) -> Camera:

@@ -21,7 +21,7 @@ class Line:
     """A reader, a mailbox and a tracker. The camera's driver stamps each picture."""
 
     def __init__(self, clock: Clock, environment: Environment, **options: Any) -> None:
-        config = TriggerConfig.model_validate({"kind": "request", "deadline_ms": 1000})
+        config = TriggerConfig.read({"kind": "request", "deadline_ms": 1000})
         self.tracker = Tracker("top", config, environment)
         self.mailbox = Mailbox({"top": self.tracker})
         self.clock, self.environment = clock, environment

@@ -20,7 +20,7 @@ def track(environment: Environment) -> Any:
     """`track(queue=…)`: a tracker of camera `top`."""
 
     def make(kind: str = "request", **options: Any) -> Tracker:
-        config = TriggerConfig.model_validate({"kind": kind, **options})
+        config = TriggerConfig.read({"kind": kind, **options})
         return Tracker("top", config, environment)
 
     return make

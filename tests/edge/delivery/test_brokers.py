@@ -29,7 +29,7 @@ STATUS = "inspection/line1/status"
 def three() -> Brokers:
     """a, b and c."""
     standby = [{"host": "b"}, {"host": "c", "port": 7}]
-    return Brokers(MqttConfig.model_validate({"host": "a", "standby": standby, "version": "5"}))
+    return Brokers(MqttConfig.read({"host": "a", "standby": standby, "version": "5"}))
 
 
 def test_after_a_failure_comes_the_next() -> None:
@@ -57,7 +57,7 @@ def test_after_a_good_connection_the_first_is_preferred() -> None:
 
 def test_each_broker_is_tried_in_both_versions() -> None:
     """With version auto a broker that does not take 5 gets 3.1.1 before the next one is tried."""
-    brokers = Brokers(MqttConfig.model_validate({"host": "a", "standby": [{"host": "b"}]}))
+    brokers = Brokers(MqttConfig.read({"host": "a", "standby": [{"host": "b"}]}))
     seen = []
     for _ in range(4):
         seen.append((brokers.current[0], brokers.version))
@@ -120,7 +120,7 @@ def test_another_client_with_our_id_is_named() -> None:
 def test_a_forbidden_topic_is_not_called_a_namesake(environment: Environment) -> None:
     """A broker that ends the connection over a message it forbids: the ACL is named, until an
     announcement is taken."""
-    config = Config.model_validate(
+    config = Config.read(
         {
             "station": "line1",
             "model": {"path": "m.tflite"},

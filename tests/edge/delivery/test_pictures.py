@@ -84,7 +84,7 @@ class Studio:
 
     def __init__(self, wire: Wire, **config: Any) -> None:
         self.pictures = Pictures(
-            SnapshotsConfig.model_validate(config),
+            SnapshotsConfig.read(config),
             "inspection/line1",
             Environment(),
             wire.link,
@@ -256,7 +256,7 @@ def test_pictures_come_again_after_an_outage(caplog: pytest.LogCaptureFixture) -
     with the broker back they are sent again within the longest pause, whatever was skipped."""
     clock, wire = Clock(), Wire("absent")
     pictures = Pictures(
-        SnapshotsConfig.model_validate({"send": ["fail"], "max_per_s": 100}),
+        SnapshotsConfig.read({"send": ["fail"], "max_per_s": 100}),
         "inspection/line1",
         Environment(now=clock.now, tick=clock.tick),
         wire.link,

@@ -76,7 +76,7 @@ class World:
         self.view.file_changed(
             self.outbox.last, 1
         )  # as after a start: all that waits is in the file
-        config = Config.model_validate(
+        config = Config.read(
             {
                 "station": "line1",
                 "model": {"path": "m.tflite"},

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def archive(folder: Path, **options: object) -> Archive:
     """An archive that keeps fail and review."""
-    return Archive(ArchiveConfig.model_validate({"enabled": True, "path": str(folder), **options}))
+    return Archive(ArchiveConfig.read({"enabled": True, "path": str(folder), **options}))
 
 
 def keep(kept: Archive, frames: list[tuple[Frame, Verdict]]) -> None:

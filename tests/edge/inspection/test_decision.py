@@ -60,7 +60,9 @@ def test_a_score_that_is_none_is_refused(score: float) -> None:
 def test_thresholds_are_fractions(key: str, bad: float) -> None:
     """A threshold that is no number between 0 and 1 cannot be made."""
     with pytest.raises(ValueError, match=key):
-        Thresholds.model_validate({"reject_at": 0.5, "review_from": 0.5, key: bad})
+        Thresholds.read({"reject_at": 0.5, "review_from": 0.5, key: bad})
+    with pytest.raises(ValueError, match="must be from 0 to 1"):
+        Thresholds(**{"reject_at": 0.5, "review_from": 0.5, key: bad})
 
 
 def test_review_lies_below_reject() -> None:

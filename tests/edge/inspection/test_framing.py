@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from edge.errors import PictureError
 from edge.inspection.framing import Framing
+from edge.reading import UnfitError
 from edge.view import ViewConfig
 
 
 def framing(**view: Any) -> Framing:
     """A view's framing."""
-    return Framing(ViewConfig.model_validate(view))
+    return Framing(ViewConfig.read(view))
 
 
 def numbered(height: int = 40, width: int = 60) -> NDArray[np.uint8]:
@@ -141,8 +141,8 @@ def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: s
 )
 def test_a_view_that_no_picture_has_is_refused(view: dict[str, Any], words: str) -> None:
     """What no frame size could make right is an error of config.yaml."""
-    with pytest.raises(ValidationError, match=words):
-        ViewConfig.model_validate(view)
+    with pytest.raises(UnfitError, match=words):
+        ViewConfig.read(view)
 
 
 @given(

@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 def framing(**view: Any) -> Framing:
     """A view's framing."""
-    return Framing(ViewConfig.model_validate(view))
+    return Framing(ViewConfig.read(view))
 
 
 def recipe(side: int = 64, **more: Any) -> InputSpec:

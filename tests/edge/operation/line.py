@@ -45,8 +45,8 @@ class Line:
     def __init__(self, trigger: dict[str, Any], view: dict[str, Any] | None = None) -> None:
         self.clock = Clock()
         environment = Environment(self.clock.now, self.clock.tick)
-        config = TriggerConfig.model_validate({"kind": "request", **trigger})
-        framing = Framing(ViewConfig.model_validate(view or {}))
+        config = TriggerConfig.read({"kind": "request", **trigger})
+        framing = Framing(ViewConfig.read(view or {}))
         self.model = RedIsBad(self.clock)
         judge = Judge(
             inspector_with(self.model),

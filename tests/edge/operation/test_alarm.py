@@ -18,7 +18,7 @@ class Heard:
     def __init__(self, environment: Environment, **limits: int) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.levels: list[bool] = []
-        self.alarm = Alarm(AlarmConfig.model_validate(limits), "a" * 32, self._take, environment)
+        self.alarm = Alarm(AlarmConfig.read(limits), "a" * 32, self._take, environment)
         self.alarm.on_change = self.levels.append
 
     def _take(self, body: bytes) -> None:

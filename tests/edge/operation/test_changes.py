@@ -16,7 +16,7 @@ CAMERAS: list[dict[str, Any]] = [
 def config(**sections: Any) -> Config:
     """A configuration with two cameras."""
     values = {"station": "line1", "model": {"path": "m.tflite"}, "cameras": CAMERAS, **sections}
-    return Config.model_validate(values)
+    return Config.read(values)
 
 
 def changed(**sections: Any) -> Changes:

@@ -14,9 +14,9 @@ from tests.edge.conftest import Clock
 
 def desk(environment: Environment, *cameras: str) -> tuple[TriggerDesk, dict[str, Tracker]]:
     """A desk for cameras by request, and one by gpio."""
-    by_request = TriggerConfig.model_validate({"kind": "request", "queue": 9})
+    by_request = TriggerConfig.read({"kind": "request", "queue": 9})
     trackers = {name: Tracker(name, by_request, environment) for name in cameras}
-    wired = TriggerConfig.model_validate({"kind": "gpio", "pin": 4})
+    wired = TriggerConfig.read({"kind": "gpio", "pin": 4})
     trackers["wired"] = Tracker("wired", wired, environment)
     return TriggerDesk(trackers, environment), trackers
 
@@ -67,7 +67,7 @@ def test_a_request_that_comes_twice_is_one_part(environment: Environment, clock:
 
 def test_a_refused_request_may_come_again(environment: Environment) -> None:
     """A refusal is not remembered: the same transaction is taken once there is room."""
-    config = TriggerConfig.model_validate({"kind": "request", "queue": 0})
+    config = TriggerConfig.read({"kind": "request", "queue": 0})
     tracker = Tracker("top", config, environment)
     one = TriggerDesk({"top": tracker}, environment)
     one.ask("a", {"part": "A"})

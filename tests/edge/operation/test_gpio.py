@@ -22,7 +22,7 @@ def tracker_on_pin(board: Any, environment: Environment, clock: Clock) -> MakeTr
     """`tracker_on_pin(pull=…, edge=…)`: a tracker, its triggers, and what moves the pin's level."""
 
     def make(**options: str) -> tuple[Tracker, Triggers, Callable[[bool], None]]:
-        config = TriggerConfig.model_validate({"kind": "gpio", "pin": 4, **options})
+        config = TriggerConfig.read({"kind": "gpio", "pin": 4, **options})
         tracker = Tracker("top", config, environment)
         triggers = Triggers({"top": tracker}, environment, board)
 
@@ -90,7 +90,7 @@ def test_a_refusal_does_not_end_gpiozeros_thread(board: Any, clock: Clock) -> No
         fired.append(clock.at)
         raise EdgeInspectError("busy")
 
-    config = TriggerConfig.model_validate({"kind": "gpio", "pin": 4})
+    config = TriggerConfig.read({"kind": "gpio", "pin": 4})
     pin = InputPin(config, refuse, clock.tick, board)
     for level in (True, False, True):
         clock.at += 1
@@ -103,7 +103,7 @@ def test_a_refusal_does_not_end_gpiozeros_thread(board: Any, clock: Clock) -> No
 def test_a_machine_without_pins_says_so(require: Require, environment: Environment) -> None:
     """On a machine that has no GPIO the daemon does not start, and says what to do."""
     require("gpiozero", "pip install '.[test]'")
-    config = TriggerConfig.model_validate({"kind": "gpio", "pin": 4})
+    config = TriggerConfig.read({"kind": "gpio", "pin": 4})
     with pytest.raises(EdgeInspectError, match=r"trigger\.pin 4: .*remove the pin|choose another"):
         Triggers({"top": Tracker("top", config, environment)}, environment)
 
@@ -111,7 +111,7 @@ def test_a_machine_without_pins_says_so(require: Require, environment: Environme
 def test_intervals_keep_their_grid(environment: Environment, clock: Clock) -> None:
     """A part every two seconds; one that is not taken is counted, and time lost is not caught up
     by a burst."""
-    config = TriggerConfig.model_validate({"kind": "interval", "every_s": 2, "queue": 2})
+    config = TriggerConfig.read({"kind": "interval", "every_s": 2, "queue": 2})
     tracker = Tracker("top", config, environment)
     patience = Patience(clock, most=5)
     Interval(tracker, environment).run(patience)

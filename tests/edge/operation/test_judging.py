@@ -244,7 +244,7 @@ def test_hysteresis_holds_what_is_watched_over_time(environment: Environment) ->
 def test_a_view_that_does_not_fit_is_an_error(environment: Environment) -> None:
     """A region outside the frame gives `error` with the sentence, and the model is not asked."""
     model = ScriptedModel(GOOD, lambda: None)
-    view = ViewConfig.model_validate({"region": [0, 0, 33, 32]})
+    view = ViewConfig.read({"region": [0, 0, 33, 32]})
     judge = Judge(
         inspector_with(model),
         Provenance("line1", "0123456789ab", "b-1"),
@@ -261,7 +261,7 @@ def test_a_view_that_does_not_fit_is_an_error(environment: Environment) -> None:
 def test_an_item_of_regions_is_done_with_its_last_verdict(environment: Environment) -> None:
     """The receipt goes with the last region's verdict: half a picture told is told again."""
     regions = [{"id": n, "region": [0, 0, 1, 1]} for n in ("a", "b", "c")]
-    view = ViewConfig.model_validate({"regions": regions})
+    view = ViewConfig.read({"regions": regions})
     judge = Judge(
         inspector_with(ScriptedModel(GOOD, lambda: None)),
         Provenance("line1", "0123456789ab", "b-1"),

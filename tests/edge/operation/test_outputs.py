@@ -24,7 +24,7 @@ def wired(board: Any, environment: Environment) -> Callable[..., Any]:
     """`wired(outputs={…}, station={…})`: the outputs, and how to read a pin."""
 
     def make(outputs: dict[str, Any], **station: Any) -> tuple[Outputs, Callable[[int], bool]]:
-        config = Config.model_validate(
+        config = Config.read(
             {
                 "station": "s",
                 "model": {"path": "m"},
@@ -159,7 +159,7 @@ def test_the_thread_ends_pulses_and_leaves_wires_idle(
 
 def test_no_pins_no_outputs(environment: Environment) -> None:
     """Without a pin in config.yaml gpiozero is not even asked for."""
-    config = Config.model_validate(
+    config = Config.read(
         {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
     )
     assert outputs_from(config, {}, environment, lambda: True) is None
@@ -170,7 +170,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     """All of the plant's side on mock pins: an edge announces a part, a request another; a verdict
     pulses its wire before it is stored; three fails raise the alarm; released, every wire
     is idle and its pin free for what config.yaml says next."""
-    config = Config.model_validate(
+    config = Config.read(
         {
             "station": "line1",
             "model": {"path": "m"},
@@ -218,16 +218,9 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     assert board.pin(6).state
     plant.release()
     assert not board.pin(6).state
-    moved = config.model_copy(
-        update={
-            "cameras": (
-                config.cameras[0].model_copy(update={"outputs": LampsConfig(fail=6)}),
-                config.cameras[1],
-            ),
-            "decision": config.decision.model_copy(
-                update={"outputs": StationOutputsConfig(alarm=27)}
-            ),
-        }
+    moved = config.changed(
+        cameras=(config.cameras[0].changed(outputs=LampsConfig(fail=6)), config.cameras[1]),
+        decision=config.decision.changed(outputs=StationOutputsConfig(alarm=27)),
     )
     plant.adopt(moved)
     assert board.pin(27).state, "the alarm is still raised, and shown on its new wire"

@@ -37,11 +37,10 @@ class Waiting:
 def judge(environment: Environment) -> Judge:
     """Of a camera with two regions, and one without."""
     regions = [{"id": "l", "region": [0, 0, 0.5, 1]}, {"id": "r", "region": [0.5, 0, 0.5, 1]}]
-    trigger = TriggerConfig.model_validate({"kind": "request"})
+    trigger = TriggerConfig.read({"kind": "request"})
     views = {"top": {}, "pair": {"regions": regions}}
     manners = {
-        name: Manner(Framing(ViewConfig.model_validate(view)), trigger)
-        for name, view in views.items()
+        name: Manner(Framing(ViewConfig.read(view)), trigger) for name, view in views.items()
     }
     inspector = inspector_with(ScriptedModel([1.0, 0.0], lambda: None))
     provenance = Provenance("line1", "c", "b-1")

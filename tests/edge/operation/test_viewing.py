@@ -28,12 +28,12 @@ REGIONS = {
 
 def camera(name: str = "top", **options: Any) -> CameraConfig:
     """A camera's section of config.yaml."""
-    return CameraConfig.model_validate({"id": name, "source": "test:", **options})
+    return CameraConfig.read({"id": name, "source": "test:", **options})
 
 
 def recipe(view: dict[str, Any] | None = None) -> InputSpec:
     """A model's recipe."""
-    return InputSpec.model_validate({"width": 16, "height": 16, "view": view})
+    return InputSpec.read({"width": 16, "height": 16, "view": view})
 
 
 def inspector(view: dict[str, Any] | None = None) -> Inspector:
@@ -115,4 +115,4 @@ def test_by_hand_one_verdict_is_the_worst_region() -> None:
     worst = manners_by_hand(cameras, inspector(), one_verdict=True)["top"]
     assert (each.framing.worst_decides, worst.framing.worst_decides) == (False, True)
     assert worst.trigger.frames == 1
-    assert view_of(cameras[0], None).same_as(ViewConfig.model_validate(REGIONS))
+    assert view_of(cameras[0], None).same_as(ViewConfig.read(REGIONS))

@@ -209,7 +209,7 @@ def test_archive_on_a_full_disk(journal: Journal, clock: Clock, tmp_path: Path) 
     text = journal(clock.tick)
     (tmp_path / "file").write_text("in the way")
     config = {"enabled": True, "path": str(tmp_path / "file/archive")}
-    archive = Archive(ArchiveConfig.model_validate(config))
+    archive = Archive(ArchiveConfig.read(config))
     archive.close()
     for _ in range(1000):
         clock.at += WEEK_S / 1000

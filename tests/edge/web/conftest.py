@@ -85,7 +85,7 @@ def serve(
         cameras: Sequence[CameraConfig] = (TOP,),
         **options: object,
     ) -> Client:
-        config = WebConfig.model_validate({"enabled": True, "port": free_port(), **options})
+        config = WebConfig.read({"enabled": True, "port": free_port(), **options})
         answer = model if isinstance(model, BaseException) else list(model)
         inspector = inspector_with(ScriptedModel(answer, lambda: None))
         manners = manners_by_hand(cameras, inspector, one_verdict=True)

@@ -50,7 +50,7 @@ def test_what_is_no_picture_is_400(serve: Serve, data: bytes, words: str) -> Non
     assert words in body["error"]
 
 
-SIDE = CameraConfig.model_validate(
+SIDE = CameraConfig.read(
     {
         "id": "side",
         "source": "test:",
@@ -187,7 +187,7 @@ def test_port_in_use_is_one_sentence(serve: Serve) -> None:
 
 def request_tracker(environment: Environment) -> dict[str, Tracker]:
     """One camera that is triggered by request, one part at a time."""
-    config = TriggerConfig.model_validate({"kind": "request", "queue": 0})
+    config = TriggerConfig.read({"kind": "request", "queue": 0})
     return {"top": Tracker("top", config, environment)}
 
 
@@ -230,7 +230,7 @@ def test_a_trigger_needs_the_token(serve: Serve, tmp_path: Path) -> None:
     """With web.token_file nobody triggers without it."""
     token = tmp_path / "token"
     token.write_text("secret\n")
-    client = serve(token_file=token)
+    client = serve(token_file=str(token))
     assert client.ask("POST", "/trigger", b"{}")[0] == 401
 
 

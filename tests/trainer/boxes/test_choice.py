@@ -18,7 +18,7 @@ from trainer.recipe import Order, Recipe, usual
 Captured = pytest.CaptureFixture[str]
 # An operator takes a millisecond on this box.
 FIGURES = Figures(
-    schema="edge-inspect/figures/1",
+    schema_="edge-inspect/figures/1",
     box="a box",
     origin="measured",
     made="2026-11-28",

@@ -17,7 +17,7 @@ PRICES = {
     "pool": Price(call_us=0.5, value_ns=0.25),
 }
 FIGURES = Figures(
-    schema="edge-inspect/figures/1",
+    schema_="edge-inspect/figures/1",
     box="a box",
     origin="measured",
     made="2026-11-28",

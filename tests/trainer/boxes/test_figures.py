@@ -45,13 +45,13 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     [
         (("prices", "quickest", "int8", "conv", "call_us"), -3, "conv.call_us"),
         (("prices", "quickest", "int8", "conv", "multiply_add_ps"), "many", "got 'many'"),
-        (("prices", "quickest", "int8", "conv", "tile"), [0, 1], "conv.tile.0"),
+        (("prices", "quickest", "int8", "conv", "tile"), [0, 1], "conv.tile[0]"),
         (("prices", "fastest"), {}, "got 'fastest'"),
         (("spread", "quickest", "int8"), 99, "spread.quickest.int8"),
         (("made",), "yesterday", "got 'yesterday'"),
         (("origin",), "guessed", "got 'guessed'"),
         (("schema",), "edge-inspect/figures/9", "figures/9"),
-        (("weight",), 1, "weight: extra inputs are not permitted (got '1')"),
+        (("weight",), 1, "weight: unknown key; remove it (got 1)"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, place: Any, value: Any, words: str) -> None:
@@ -69,7 +69,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, place: Any, value: Any, words: s
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     """What a file does not say is told by its key."""
     said = {key: value for key, value in GOOD.items() if key != "invoke_us"}
-    assert "pi.json: invoke_us: field required" in _refusal(tmp_path, json.dumps(said))
+    assert "pi.json: invoke_us: is missing; add it" in _refusal(tmp_path, json.dumps(said))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1,\n 2"])

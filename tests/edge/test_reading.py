@@ -1,0 +1,223 @@
+"""Values from outside as Structs: every mistake at its place, nothing taken for something else."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta, field
+
+from edge.config import Config
+from edge.reading import Problem, UnfitError, key_of
+from edge.section import Section
+
+
+def _even(value: int) -> None:
+    if value % 2:
+        raise ValueError("must be even")
+
+
+class Inner(Section, frozen=True):
+    """A section inside another."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+
+
+class Outer(Section, frozen=True, kw_only=True):
+    """One field of every kind."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=4)]
+    flag: bool = False
+    count: Annotated[int, Meta(ge=1, lt=10)] | None = None
+    even: Annotated[int, _even] = 0
+    share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    word: Literal["a", "b"] = "a"
+    many: Literal["auto"] | Annotated[int, Meta(ge=1, le=16)] = "auto"
+    path: Path | None = None
+    box: tuple[float, float] = (0.0, 0.0)
+    inner: Inner = Inner()
+    inners: Annotated[tuple[Inner, ...], Meta(max_length=2)] = ()
+    free: dict[str, bool | int | str] = field(default_factory=dict)
+    by_word: dict[Literal["a", "b"], Inner] = field(default_factory=dict)
+    other: Any = None
+    from_: int = field(name="from", default=1)
+
+    def check_given(self, given: frozenset[str]) -> None:
+        """`flag` is not said together with `other`."""
+        if {"flag", "other"} <= given:
+            raise ValueError("flag and other exclude each other")
+
+
+def problems(**values: Any) -> list[tuple[str, str]]:
+    """What is wrong with these values: key and text."""
+    with pytest.raises(UnfitError) as caught:
+        Outer.read({"name": "n", **values})
+    return [(problem.key, problem.text) for problem in caught.value.problems]
+
+
+def test_values_are_read_by_the_names_they_have_outside() -> None:
+    """Lists become tuples, texts paths, whole numbers of a number's place numbers."""
+    read = Outer.read(
+        {
+            "name": "n",
+            "count": 9,
+            "share": 1,
+            "many": 3,
+            "path": "/a/b",
+            "box": [1, 2.5],
+            "inner": {"high": 2},
+            "inners": [{"low": 0.5}, {}],
+            "free": {"x": True, "y": 3, "z": "t"},
+            "by_word": {"b": {"low": -1}},
+            "from": 7,
+        }
+    )
+    assert read == Outer(
+        name="n",
+        count=9,
+        share=1.0,
+        many=3,
+        path=Path("/a/b"),
+        box=(1.0, 2.5),
+        inner=Inner(0.0, 2.0),
+        inners=(Inner(0.5), Inner()),
+        free={"x": True, "y": 3, "z": "t"},
+        by_word={"b": Inner(-1.0)},
+        from_=7,
+    )
+    assert type(read.share) is float
+    assert read.free["x"] is True
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "text"),
+    [
+        ({"name": 5}, "name", "must be text"),
+        ({"name": ""}, "name", "must have at least 1 character"),
+        ({"name": "12345"}, "name", "must have at most 4 characters"),
+        ({"flag": 1}, "flag", "must be true or false"),
+        ({"flag": "true"}, "flag", "must be true or false, without quotes"),
+        ({"count": True}, "count", "must be a whole number"),
+        ({"count": 1.0}, "count", "must be a whole number"),
+        ({"count": "3"}, "count", "must be a whole number, without quotes"),
+        ({"count": 0}, "count", "must be greater than or equal to 1"),
+        ({"count": 10}, "count", "must be less than 10"),
+        ({"even": 3}, "even", "must be even"),
+        ({"even": None}, "even", "must be a whole number"),
+        ({"share": True}, "share", "must be a number"),
+        ({"share": 0}, "share", "must be greater than 0"),
+        ({"share": 1.01}, "share", "must be less than or equal to 1"),
+        ({"share": math.nan}, "share", "must be a finite number"),
+        ({"share": math.inf}, "share", "must be a finite number"),
+        ({"share": 10**400}, "share", "must be a finite number"),
+        ({"word": "c"}, "word", "must be 'a' or 'b'"),
+        ({"many": "some"}, "many", "must be 'auto' or a whole number, without quotes"),
+        ({"many": 17}, "many", "must be less than or equal to 16"),
+        ({"path": 3}, "path", "must be text"),
+        ({"box": [1]}, "box", "must be a list of 2"),
+        ({"box": [1, "x"]}, "box[1]", "must be a number, without quotes"),
+        ({"box": "12"}, "box", "must be a list"),
+        ({"inner": 3}, "inner", "must hold keys and values, one a line, indented"),
+        ({"inner": {"low": 2}}, "inner", "low 2.0 is above high 1.0"),
+        ({"inners": [{}, {"hihg": 2}]}, "inners[1].hihg", "unknown key; did you mean 'high'?"),
+        ({"inners": [{}, {}, {}]}, "inners", "must have at most 2 items"),
+        ({"free": {"x": 1.5}}, "free.x", "must be true or false, a whole number or text"),
+        ({"free": {3: 1}}, "free.3", "must be text"),
+        ({"by_word": {"c": {}}}, "by_word.c", "must be 'a' or 'b'"),
+        ({"zzzz": 1}, "zzzz", "unknown key; remove it"),
+        ({"from_": 1}, "from_", "unknown key; did you mean 'from'?"),
+        ({"flag": True, "other": 1}, "", "flag and other exclude each other"),
+    ],
+)
+def test_a_mistake_has_its_place_and_what_would_do(
+    values: dict[str, Any], key: str, text: str
+) -> None:
+    """One mistake gives one problem, at the key or the place in a list where it stands."""
+    assert problems(**values) == [(key, text)]
+
+
+def test_all_mistakes_at_once() -> None:
+    """One mistake hides no other; rules between keys are asked once the values hold."""
+    found = problems(share=2, inner={"low": "x", "hihg": 1}, flag=True, other=1, unknown=1)
+    assert sorted(key for key, _ in found) == ["inner.hihg", "inner.low", "share", "unknown"]
+    with pytest.raises(UnfitError) as caught:
+        Outer.read({})
+    assert caught.value.problems == (Problem(("name",), "missing", "is missing; add it"),)
+    assert str(caught.value) == "name: is missing; add it"
+
+
+@pytest.mark.parametrize("raw", [None, 3, "text", [], [{}]])
+def test_what_holds_no_keys(raw: object) -> None:
+    """Anything but keys and values is refused as a whole."""
+    with pytest.raises(UnfitError, match="this: must hold keys and values"):
+        Outer.read(raw)
+
+
+def test_what_is_seen_is_cut() -> None:
+    """A value that is shown is at most 80 characters; a missing one and a broken rule show none."""
+    assert len(Problem(("a",), "value", "is wrong", "x" * 1000).seen) == len(" (got )") + 80
+    assert Problem(("a",), "missing", "is missing").seen == ""
+
+
+def test_key_of_a_place() -> None:
+    """As people write it."""
+    assert key_of(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
+    assert key_of(()) == ""
+
+
+INNERS = st.builds(
+    lambda low, size: Inner(low, low + size), st.floats(-1e6, 1e6), st.floats(0, 1e6)
+)
+OUTERS = st.builds(
+    Outer,
+    name=st.text(min_size=1, max_size=4),
+    count=st.none() | st.integers(1, 9),
+    share=st.floats(0, 1, exclude_min=True),
+    word=st.sampled_from(["a", "b"]),
+    many=st.just("auto") | st.integers(1, 16),
+    path=st.none() | st.just(Path("/x/y")),
+    inner=INNERS,
+    inners=st.lists(INNERS, max_size=2).map(tuple),
+    free=st.dictionaries(st.text(), st.booleans() | st.integers() | st.text()),
+    by_word=st.dictionaries(st.sampled_from(["a", "b"]), INNERS),
+    from_=st.integers(),
+)
+
+
+@given(OUTERS, st.booleans())
+def test_what_is_said_is_read_as_the_same(value: Outer, brief: bool) -> None:
+    """`said` is what `read` takes, through JSON and back, with or without the defaults."""
+    said = value.said(brief=brief)
+    said.pop("flag", None)  # with `other` it is a mistake even where both say their defaults
+    assert Outer.read(json.loads(json.dumps(said))) == value
+
+
+def test_brief_is_without_defaults() -> None:
+    """A default is not said again, at any depth; what is required always is."""
+    assert Outer(name="n", inner=Inner(high=2.0)).said(brief=True) == {
+        "name": "n",
+        "inner": {"high": 2.0},
+    }
+    assert Outer(name="n").said()["from"] == 1
+
+
+def test_defaults_are_what_would_be_read() -> None:
+    """No default of config.yaml is of another type or out of its own bounds: the hash of a
+    configuration that spells them out is that of one that does not."""
+    least = {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
+    config = Config.read(least)
+    spelt = config.said()
+    for key in ("rate", "loop", "move_to", "credentials_file", "open_timeout_s", "controls"):
+        del spelt["cameras"][0][key]  # they do nothing for this source
+    for key in ("fps", "pixel_format"):
+        spelt["cameras"][0].pop(key)
+    spelt["cameras"][0]["trigger"] = {}
+    assert Config.read(spelt).hash == config.hash
