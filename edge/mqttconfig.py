@@ -21,6 +21,14 @@ TopicPrefix = Annotated[
 ]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Host = Annotated[str, Meta(min_length=1, max_length=255)]
+WebSocketPath = Annotated[
+    str,
+    Meta(
+        max_length=256,
+        pattern=r"^/[\x21-\x7e]*$(?!\n)",
+        extra={"must": "begin with / and hold no space"},
+    ),
+]
 _PLAIN_PORT, _TLS_PORT, _WS_PORT, _WSS_PORT = 1883, 8883, 8080, 443
 
 
@@ -55,7 +63,7 @@ class MqttConfig(Section, frozen=True):
     port: Port | None = None
     standby: Annotated[tuple[BrokerConfig, ...], Meta(max_length=8)] = ()
     transport: Literal["tcp", "websockets"] = "tcp"
-    ws_path: Annotated[str, Meta(pattern=r"^/[\x21-\x7e]*$(?!\n)", max_length=256)] = "/mqtt"
+    ws_path: WebSocketPath = "/mqtt"
     username: str | None = None
     password_file: Path | None = None
     tls: TLSConfig | None = None

@@ -12,7 +12,15 @@ from edge.section import Section
 Number = Annotated[float, Meta(ge=0, le=100_000)]
 Box = tuple[Number, Number, Number, Number]
 Point = tuple[Number, Number]
-RegionName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$(?!\n)")]
+RegionName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^/\x00-\x1f]+$(?!\n)",
+        extra={"must": "not be empty or hold / or control characters"},
+    ),
+]
 
 
 class RegionConfig(Section, frozen=True):

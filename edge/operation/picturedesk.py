@@ -28,7 +28,7 @@ class _Wish(Section, frozen=True):
     """The body of a snapshot request."""
 
     camera: Annotated[str, Meta(max_length=64)] | None = None
-    id: Annotated[str, Meta(pattern=_UUID)] | None = None
+    id: Annotated[str, Meta(pattern=_UUID, extra={"must": "be the id of a verdict"})] | None = None
 
 
 class PictureDesk:

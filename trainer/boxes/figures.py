@@ -70,7 +70,12 @@ class Figures(Section, frozen=True, kw_only=True):
     schema_: Literal["edge-inspect/figures/1"] = field(name="schema", default=SCHEMA)
     box: Annotated[str, Meta(min_length=1, max_length=200)]
     origin: Literal["measured", "published"]
-    made: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")]
+    made: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", extra={"must": "be a date, YYYY-MM-DD"}
+        ),
+    ]
     runtime: Annotated[str, Meta(max_length=200)] = ""
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost

@@ -15,6 +15,7 @@ from edge.inspection.modelfile import (
     LABELS,
     MAX_MEMBER,
     ModelFile,
+    OutputSpec,
     load_model_file,
     pack_model_file,
 )
@@ -55,6 +56,15 @@ def test_packing_and_loading_come_back(redness: ModelFile, tflite: bytes, tmp_pa
         redness.golden,
         redness.sha256,
     )
+
+
+def test_what_no_box_could_read_is_not_written(redness: ModelFile, tflite: bytes) -> None:
+    """A recipe with a value that a box refuses is refused where it is made."""
+    assert redness.spec is not None
+    assert redness.labels is not None
+    spec = redness.spec.changed(output=OutputSpec(kind="logits", temperature=0.0))
+    with pytest.raises(ValueError, match=r"output\.temperature: must be greater than 0"):
+        pack_model_file(tflite, redness.labels, spec, {})
 
 
 def test_anyone_can_list_the_files(redness_model: Path) -> None:
