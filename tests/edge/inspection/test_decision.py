@@ -1,6 +1,7 @@
 """Thresholds, score and label: the arithmetic of a verdict."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,8 +62,9 @@ def test_thresholds_are_fractions(key: str, bad: float) -> None:
     """A threshold that is no number between 0 and 1 cannot be made."""
     with pytest.raises(ValueError, match=key):
         Thresholds.read({"reject_at": 0.5, "review_from": 0.5, key: bad})
+    wrong: dict[str, Any] = {"reject_at": 0.5, "review_from": 0.5, key: bad}
     with pytest.raises(ValueError, match="must be from 0 to 1"):
-        Thresholds(**{"reject_at": 0.5, "review_from": 0.5, key: bad})
+        Thresholds(**wrong)
 
 
 def test_review_lies_below_reject() -> None:
