@@ -1,6 +1,7 @@
 #!/bin/sh
 # Both README commands in a new Debian root, from a clean clone, with nothing of this machine:
 #   sh scripts/fresh.sh [bookworm|trixie] [demo|test|all]
+# FRESH_PYTEST: options for pytest in there, such as --ignore=tests/trainer.
 # Needs root, debootstrap and a Debian machine (its package mirror and its settings for pip and
 # certificates are used inside the new root).
 set -eu
@@ -50,7 +51,7 @@ run() {
   echo "== $1"
   start=$(date +%s)
   chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-    CI="${CI:-}" PIP_CERT=/etc/ssl/certs/ca-certificates.crt sh -c "cd /root/edge-inspect && $1"
+    CI="${CI:-}" PYTEST_ADDOPTS="${FRESH_PYTEST:-}" PIP_CERT=/etc/ssl/certs/ca-certificates.crt sh -c "cd /root/edge-inspect && $1"
   echo "== $1: done in $(($(date +%s) - start)) s"
 }
 
