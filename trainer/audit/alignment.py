@@ -145,7 +145,7 @@ def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
 
 
 def _compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
-    seen, mask = _through(second, pose)
+    seen, mask = _through(second, pose), _seen_where(second, pose)
     overlap = float(mask.mean())
     if overlap < LEAST_OVERLAP:
         return Match(pose, 0, 0, 0, 0, overlap)
@@ -153,27 +153,30 @@ def _compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
     some = mask.copy()
     some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
     own = _correlation(first[some], seen[some], _bases(common.planes, pose, some))
-    fine_seen, _ = _through(_detail(second), pose)
+    fine_seen = _through(_detail(second), pose)
     fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
     local, worst = _local(first, seen, mask)
     return Match(pose, own, fine, local, worst, overlap)
 
 
 def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
-    seen, mask = _through(second, pose)
+    mask = _seen_where(second, pose)
     if mask.mean() < LEAST_OVERLAP:
         return 0.0
     bases = None if common is None else _bases(common, pose, mask)
-    return _correlation(first[mask], seen[mask], bases)
+    return _correlation(first[mask], _through(second, pose)[mask], bases)
 
 
-def _through(plane: Plane, pose: Pose) -> tuple[Plane, NDArray[np.bool_]]:
-    """`plane` as seen from the first picture, and where it is seen; 2 px of the edge are not."""
+def _through(plane: Plane, pose: Pose) -> Plane:
+    """`plane` as seen from the first picture."""
     size = (plane.shape[1], plane.shape[0])
-    seen = cv2.warpAffine(plane, pose, size, flags=FLAGS)
-    there = cv2.warpAffine(np.ones_like(plane), pose, size, flags=FLAGS)
-    mask = np.asarray(cv2.erode(there, np.ones((5, 5), np.uint8))) > 0.99
-    return np.asarray(seen, np.float32), mask
+    return np.asarray(cv2.warpAffine(plane, pose, size, flags=FLAGS), np.float32)
+
+
+def _seen_where(plane: Plane, pose: Pose) -> NDArray[np.bool_]:
+    """Where it is seen; 2 px of the edge are not."""
+    there = cv2.erode(_through(np.ones_like(plane), pose), np.ones((5, 5), np.uint8))
+    return np.asarray(there) > 0.99
 
 
 def _bases(planes: Plane, pose: Pose, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
@@ -182,7 +185,7 @@ def _bases(planes: Plane, pose: Pose, mask: NDArray[np.bool_]) -> NDArray[np.flo
         return None
     rows = [plane[mask] for plane in planes]
     if np.abs(pose - np.eye(2, 3)).max() > 0.02:
-        rows += [_through(plane, pose)[0][mask] for plane in planes]
+        rows += [_through(plane, pose)[mask] for plane in planes]
     return np.stack(rows)
 
 
