@@ -196,9 +196,10 @@ class _Reader:
     def _plain(self, wanted: Any, raw: object, loc: Loc) -> Any:
         if wanted is Path and isinstance(raw, str):
             return Path(raw)
-        if wanted is float and type(raw) in (int, float):
+        # NumPy's float64 and str_, out of our own figures, are such too
+        if wanted is float and isinstance(raw, (int, float)) and not isinstance(raw, bool):
             return self._float(raw, loc)
-        if type(raw) is wanted:
+        if type(raw) is wanted or (wanted is str and isinstance(raw, str)):
             return raw
         text = _PLAIN[wanted]
         if isinstance(raw, str) and wanted in (bool, int, float):

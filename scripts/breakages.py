@@ -418,8 +418,8 @@ BREAKAGES = [
     Breakage(
         "a number in quotes is taken for one",
         "edge/reading.py",
-        "if wanted is float and type(raw) in (int, float):",
-        "if wanted is float and type(raw) in (int, float, str):",
+        "if wanted is float and isinstance(raw, (int, float)) and not isinstance(raw, bool):",
+        "if wanted is float and isinstance(raw, (int, float, str)):",
         "tests/edge/test_reading.py",
     ),
     Breakage(

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,6 +153,13 @@ def test_all_mistakes_at_once() -> None:
         Outer.read({})
     assert caught.value.problems == (Problem(("name",), "missing", "is missing; add it"),)
     assert str(caught.value) == "name: is missing; add it"
+
+
+def test_figures_of_numpy_are_plain_ones() -> None:
+    """What was worked out with NumPy is read as what a file would hold."""
+    read = Outer.read({"name": np.str_("n"), "share": np.float64(0.25)})
+    assert read == Outer(name="n", share=0.25)
+    assert type(read.share) is float
 
 
 @pytest.mark.parametrize("raw", [None, 3, "text", [], [{}]])
