@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/installed
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 22
 
-demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in about ten minutes at most
+demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in three to eleven minutes
 	@$(BIN)/python -m scripts.demo
 
 test: $(INSTALLED)-test mosquitto valgrind chromium ## install what the tests need (mosquitto, valgrind, chromium), run them all

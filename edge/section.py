@@ -32,6 +32,13 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
             if (value := getattr(self, field.name)) != _default(field) or not brief
         }
 
+    def written(self) -> dict[str, Any]:
+        """As `said`, for a file: what could not be read again must not be written. Raises
+        UnfitError."""
+        # brief, since a default that nobody said is no key that does nothing
+        type(self).read(self.said(brief=True))
+        return self.said()
+
 
 def _said(value: object, brief: bool) -> Any:
     if isinstance(value, Section):

@@ -46,9 +46,7 @@ def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
     Keras passes over the extra member. Raises EdgeInspectError when the file cannot be written.
     """
     half = path.with_name(f".{path.stem}.{os.getpid()}.keras")  # Keras insists on the suffix
-    said = spec.said()
-    TrainedSpec.read(said)  # what could not be read must not be written
-    text = json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(spec.written(), indent=1, ensure_ascii=False, allow_nan=False)
     try:
         model.save(half)
         with zipfile.ZipFile(half, "a") as archive:

@@ -208,6 +208,13 @@ def test_what_is_said_is_read_as_the_same(value: Outer, brief: bool) -> None:
     assert Outer.read(json.loads(json.dumps(said))) == value
 
 
+def test_what_could_not_be_read_is_not_written() -> None:
+    """A constructor checks little; before a file is written all is checked."""
+    assert Outer(name="n").written() == Outer(name="n").said()
+    with pytest.raises(UnfitError, match=r"^share: must be less than or equal to 1$"):
+        Outer(name="n", share=2.0).written()
+
+
 def test_brief_is_without_defaults() -> None:
     """A default is not said again, at any depth; what is required always is."""
     assert Outer(name="n", inner=Inner(high=2.0)).said(brief=True) == {

@@ -104,8 +104,7 @@ class Figures(Section, frozen=True, kw_only=True):
 
     def as_json(self) -> str:
         """The file's content."""
-        said = self.said()
-        return json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self.written(), indent=1, ensure_ascii=False) + "\n"
 
 
 def find_figures(name: str) -> Figures:

@@ -1,6 +1,7 @@
 """A figures file is read whole or refused with place, value and mend."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def _refusal(tmp_path: Path, content: str) -> str:
     assert caught.value.exit_code == 2
     assert "edge-convert figures -o pi.json" in str(caught.value)
     return str(caught.value)
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+    """A figure that came out as none is refused where it is written, not on the next machine."""
+    path = tmp_path / "pi.json"
+    path.write_text(json.dumps(GOOD), "utf-8")
+    figures = find_figures(str(path)).changed(invoke_us=math.nan)
+    with pytest.raises(ValueError, match="invoke_us: must be a finite number"):
+        figures.as_json()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
