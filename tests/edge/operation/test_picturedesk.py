@@ -44,7 +44,9 @@ class Desk:
         readers = {name: SimpleNamespace(id=name, glances=g) for name, g in self.glances.items()}
         self.desk = PictureDesk(
             cast(Any, readers),
-            lambda: self._kept if archive else None,
+            cast(
+                Any, SimpleNamespace(archive=SimpleNamespace(find=self._kept) if archive else None)
+            ),
             self.orders,
             environment,
         )
