@@ -3,7 +3,7 @@ daemon where there is one; built from config.yaml and connected."""
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.config import Config
@@ -17,6 +17,7 @@ from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.threads import start_thread
+from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,11 @@ class DeliverySide:
         environment: Environment,
         *,
         mending: Callable[[], None] = lambda: None,
+        on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda _v, _n: None,
     ) -> None:
-        """`mending` is called now and then while a damaged outbox is mended here. Raises
-        EdgeInspectError when the outbox cannot be opened."""
+        """`mending` is called now and then while a damaged outbox is repaired here. `on_commit`
+        gets verdicts that were committed, and their numbers. Raises EdgeInspectError when the
+        outbox cannot be opened."""
         self._config = config
         said = config.outbox
         most = int(said.max_mb * 2**20)
@@ -48,6 +51,7 @@ class DeliverySide:
             durability=said.durability,
             window_s=said.window_ms / 1000,
         )
+        self.writer.on_commit = on_commit
         folders = sum(camera.kind == "folder" for camera in config.cameras)
         self.receipts = Receipts(self._store.new_view(), self.writer.forget, most, folders)
         self.publisher = Publisher(

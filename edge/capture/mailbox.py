@@ -3,9 +3,6 @@
 Live cameras `offer`: a frame that nobody took is replaced, and counted. Sources that bring items
 `put`: they wait while a few of theirs are not taken yet, so nothing is replaced. Of a camera with a
 trigger only the frames of its parts are kept; each of them is handed over, none is replaced.
-
-Who brings a frame while nobody judges and nothing waits may `enter`, and judge it at once: that
-saves waking another thread. One judges at a time.
 """
 
 import threading
@@ -64,8 +61,6 @@ class Mailbox:
         self._replaced: dict[str, int] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._judging = True  # who takes is not waiting in `take`,
-        self._entered = False  # or somebody else judges meanwhile
 
     def offer(self, frame: Frame) -> None:
         """Puts a live frame, replacing one that was not taken. A fault is never replaced by a
@@ -102,21 +97,6 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def enter(self) -> bool:
-        """Whether the caller may judge a frame now, as who takes would; then it has to `leave`."""
-        with self._changed:
-            if self._judging or self._entered or self._anything():
-                return False
-            self._entered = True
-            return True
-
-    def leave(self) -> None:
-        """Who entered has judged."""
-        with self._changed:
-            self._entered = False
-            if self._anything():
-                self._changed.notify_all()
-
     def passed_by(self, camera: str, why: str) -> None:
         """A picture came that is not judged: a part that waits in vain can say `why`."""
         tracker = self._trackers.get(camera)
@@ -133,12 +113,8 @@ class Mailbox:
         """The next frame, of a part and of a slot in turn, the oldest first; None after `timeout`
         seconds, when woken, or closed and empty."""
         with self._changed:
-            self._judging = False
-            if self._entered or not self._anything():
+            if not self._slots and not self._shots and not self._closed and not self._woken:
                 self._changed.wait(timeout)
-            while self._entered:
-                self._changed.wait()
-            self._judging = True
             self._woken = False
             # in turn, so that neither parts nor cameras without a trigger starve the others
             self._parts_turn = not self._parts_turn or not self._slots
@@ -194,10 +170,6 @@ class Mailbox:
         """How many frames of this camera were replaced before anyone took them."""
         with self._changed:
             return self._replaced.get(camera, 0)
-
-    def _anything(self) -> bool:
-        """Whether there is something for who takes."""
-        return bool(self._slots or self._shots or self._closed or self._woken)
 
     def _next_of(self, slot: _Slot) -> Frame:
         frame = slot.pop()

@@ -37,14 +37,12 @@ class Reader:
         first_pause_s: float = _FIRST_PAUSE_S,
         misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
         before: int = 0,
-        at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
     ) -> None:
         """`first_pause_s`: how long to wait before a lost camera is opened again. Pauses double
         from there to 30 s while it stays lost; chance cuts each to between half and all of it.
         `misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at the
         first picture and at each change of size. `before`: how many looks of this camera an earlier
-        reader has numbered. `at_once(frame, waited_s)` may judge a frame instead of the mailbox's
-        owner, for which the source was waited for so long; False: it has not."""
+        reader has numbered."""
         self.id = config.id
         self.state: State = "starting"
         self.frames = self.faults = self.reconnects = self.passed_over = 0
@@ -65,7 +63,6 @@ class Reader:
         self._announced = environment.tick()
         self._trust = Trust(config)
         self._misfit = misfit
-        self._at_once = at_once
         self._size: tuple[int, int] | None = None
         self._unfit: str | None = None
 
@@ -213,7 +210,7 @@ class Reader:
                 if doubt is not None:
                     fault, kind = doubt.why, doubt.kind
         self._note(fault, kind)
-        self._hand_over(self._frame(look, fault), waited_s)
+        self._hand_over(self._frame(look, fault))
         if self._live and self._trust.needs_a_new_start(kind, self._environment.tick()):
             raise CameraError(f"{fault}; the camera is opened again", kind or "lost")
 
@@ -252,11 +249,8 @@ class Reader:
         self._announced = self._environment.tick()
         self._hand_over(self._frame(Look(None), item_name(why)))
 
-    def _hand_over(self, frame: Frame, waited_s: float = 0.0) -> None:
+    def _hand_over(self, frame: Frame) -> None:
         if self._retired and self._live:
-            return
-        # with a trigger it is for its parts
-        if not self._config.trigger.announces and self._at_once(frame, waited_s):
             return
         if self._live:
             self._mailbox.offer(frame)

@@ -79,8 +79,7 @@ class Judge:
 
     def verdicts_a_part(self, camera: str) -> int:
         """How many verdicts each part of a camera gets: one, or one a region."""
-        framing = self._examiner.manner(camera).framing
-        return 1 if framing.worst_decides else len(framing.regions)
+        return self._examiner.manner(camera).framing.verdicts
 
     def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
         """As `Examiner.decode`."""

@@ -1,7 +1,7 @@
-"""The threads that judge: each with its own mailbox and interpreter, and its own cameras.
+"""The pool of inspection workers: each has its own thread, mailbox, interpreter and cameras.
 
-A camera belongs to one worker for good, so its verdicts keep their order and nothing of a camera is
-shared between threads. Several workers are for several cameras: one picture is judged by one.
+A camera belongs to one worker for good. So its verdicts keep their order, and threads share nothing
+of a camera. Several workers serve several cameras: one worker judges one picture.
 """
 
 import os
@@ -12,34 +12,24 @@ from typing import Literal
 from edge.capture.mailbox import Mailbox
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
-from edge.frame import Frame
-from edge.operation.errand import Errand
 from edge.operation.judge import Judge
-from edge.operation.judging import Judging
+from edge.operation.judging import Judging, VerdictSink
 from edge.roster import Roster
 from edge.threads import start_thread
-from edge.verdict import OUTCOMES, Outcome, Verdict
+from edge.verdict import OUTCOMES, Outcome
 
 NAME = "inspection"
 
 
 class Worker:
-    """One of them. `trackers` are those of its cameras that have a trigger."""
+    """One worker. `trackers` are those of its cameras that have a trigger."""
 
-    def __init__(
-        self,
-        judge: Judge,
-        deliver: Callable[[Verdict], None],
-        keep: Callable[[Frame, Verdict], None],
-        environment: Environment,
-    ) -> None:
-        """`deliver` and `keep` as `Judging` takes them."""
+    def __init__(self, judge: Judge, sink: VerdictSink, environment: Environment) -> None:
+        """Its thread is started by the pool."""
         self.judge = judge
         self.trackers: Roster[Tracker] = Roster()
         self.mailbox = Mailbox(self.trackers)
-        self.judging = Judging(
-            self.mailbox, judge, deliver, keep, environment, trackers=self.trackers
-        )
+        self.judging = Judging(self.mailbox, judge, sink, environment, trackers=self.trackers)
         self.thread: threading.Thread | None = None
 
     def adopt(self, judge: Judge) -> None:
@@ -49,11 +39,11 @@ class Worker:
 
 
 class Workers:
-    """All of them. They are hired one by one as cameras come, and stay."""
+    """All workers. The pool grows as cameras come, and never shrinks."""
 
     def __init__(self, most: Literal["auto"] | int, hire: Callable[[int], Worker]) -> None:
-        """At most so many; `auto`: as many as there are cores to run on. `hire` makes one, given
-        how many there are."""
+        """`most`: the maximum number of workers; `auto`: the number of cores to run on.
+        `hire(number)` makes one beside `number` others."""
         self.allow(most)
         self._hire = hire
         self.all: tuple[Worker, ...] = (hire(0),)
@@ -61,7 +51,7 @@ class Workers:
         self._present: frozenset[str] = frozenset()
 
     def allow(self, most: Literal["auto"] | int) -> None:
-        """At most so many from now on; those that are there stay."""
+        """Sets the maximum number of workers; existing workers stay."""
         self._most = len(os.sched_getaffinity(0)) if most == "auto" else most
 
     def employ(self, camera: str) -> Worker:
@@ -96,14 +86,24 @@ class Workers:
                 worker.thread = start_thread(name, worker.judging.run)
 
     def between(self, action: Callable[[], None], timeout: float) -> bool:
-        """Has `action` done while every worker stands between two frames. False when one did not
-        come to the end of its frame within `timeout` seconds: then it is never done. Raises what
-        `action` raises."""
+        """Runs `action` on the caller's thread while every worker is paused between two frames.
+
+        False when a worker did not finish its frame within `timeout` seconds: then `action` never
+        runs. Raises what `action` raises; the workers go on in every case.
+        """
         running = [worker for worker in self.all if worker.thread is not None]
-        errand = Errand(action, len(running))
+        barrier = threading.Barrier(len(running) + 1)
         for worker in running:
-            worker.judging.send(errand)
-        return errand.wait(timeout)
+            worker.judging.pause_at(barrier)
+        try:
+            barrier.wait(timeout)  # a time-out breaks it, also for workers that come later
+        except threading.BrokenBarrierError:
+            return False
+        try:
+            action()
+        finally:
+            barrier.abort()
+        return True
 
     def close(self) -> None:
         """No frame comes any more."""

@@ -193,7 +193,7 @@ def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: Clock) -> None
         off = close = on
 
     environment = Environment(tick=clock.tick)
-    options: dict[str, Any] = {"busy": {}, "alive": lambda: True}
+    options: dict[str, Any] = {"trackers": {}, "alive": lambda: True}
     quiet = Outputs({"top": {"pass": Lamp()}}, {"top": 0.1}, {}, environment, **options)
     assert quiet.run_once() is None
     quiet.note(verdict("pass"))

@@ -31,7 +31,7 @@ def notifier() -> Recorder:
 @pytest.fixture
 def supervisor(house: House, notifier: Recorder, environment: Environment) -> Supervisor:
     """A supervisor that publishes every 10 s."""
-    return Supervisor(house.parts, house.health, notifier, environment, 10)
+    return Supervisor(house.components, house.health, notifier, environment, 10)
 
 
 def test_ready_once_every_camera_has_started(
@@ -72,7 +72,7 @@ def test_what_starting_left_behind_goes_once(
     """Some seconds after READY, and not before a camera that takes long."""
     went: list[float] = []
     supervisor = Supervisor(
-        house.parts,
+        house.components,
         house.health,
         notifier,
         environment,
@@ -116,7 +116,7 @@ def test_a_short_watchdog_does_not_starve_by_idling(
     """Who waits for work shows progress every 5 s: also under a WatchdogSec of 8 that is no stall,
     and more than 10 s are."""
     notifier = Notifier({"WATCHDOG_USEC": "8000000"})
-    supervisor = Supervisor(house.parts, house.health, notifier, environment, 10)
+    supervisor = Supervisor(house.components, house.health, notifier, environment, 10)
     clock.at += 6
     assert supervisor.stalled() == ""
     clock.at += 5
