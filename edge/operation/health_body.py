@@ -1,6 +1,6 @@
 """The body of `health`, section by section. The order of keys is the order in the JSON."""
 
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from edge.delivery.pictures import SKIPS
 from edge.delivery.stats import OutboxStats
@@ -107,12 +107,6 @@ class MemoryBody(TypedDict):
     pressure_percent: float | None
 
 
-class CpuBody(TypedDict):
-    """Of one core."""
-
-    percent: float | None
-
-
 class DiskBody(TypedDict):
     """Where the outbox is."""
 
@@ -145,7 +139,7 @@ class HealthBody(TypedDict):
     broker: BrokerBody
     outbox: OutboxBody
     memory: MemoryBody
-    cpu: CpuBody
+    cpu: dict[Literal["percent"], float | None]  # of one core
     temperature: float | None
     disk_free: float | None
     disk: DiskBody
@@ -176,7 +170,7 @@ def health_body(
     faults: list[str],
 ) -> HealthBody:
     """One report. What changes while it is made was read before, and is passed."""
-    model = components.model
+    model, disk = components.model, machine.disk
     return {
         "schema": HEALTH_SCHEMA,
         "time": time,
@@ -193,11 +187,8 @@ def health_body(
         "memory": _memory(machine),
         "cpu": {"percent": machine.cpu_percent},
         "temperature": machine.temperature_c,
-        "disk_free": machine.disk.free_mb,
-        "disk": {
-            "inodes_free_percent": machine.disk.inodes_free_percent,
-            "read_only": machine.disk.read_only,
-        },
+        "disk_free": disk.free_mb,
+        "disk": {"inodes_free_percent": disk.inodes_free_percent, "read_only": disk.read_only},
         "power": _power(machine),
         "clock_synced": machine.clock_synced,
         "rtc": machine.rtc,
@@ -241,11 +232,7 @@ def _decoding(parity: Parity) -> DecodingBody:
 def _requests(requests: RequestCounts | None) -> RequestsBody:
     if requests is None:
         return {"heard": 0, "refused": 0, "dropped": 0}
-    return {
-        "heard": requests.heard,
-        "refused": requests.refused,
-        "dropped": requests.dropped,
-    }
+    return {"heard": requests.heard, "refused": requests.refused, "dropped": requests.dropped}
 
 
 def _pictures(pictures: PictureCounts | None) -> PicturesBody:
