@@ -99,7 +99,7 @@ class Daemon:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
         listen_for_signals(asked.set, self._reload_queue.hang_up, self._environment)
-        self._delivery.start()
+        self._delivery.start(self._requests.hear)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
@@ -141,18 +141,15 @@ class Daemon:
         )
 
     def _build_requests(self, config: Config) -> Requests:
-        publisher = self._delivery.publisher
-        requests = Requests(
+        return Requests(
             {
                 "trigger": self._triggers.ask,
                 "snapshot": self._snapshots.ask,
                 "reload": self._reload_queue.ask,
             },
-            publisher.reply,
+            self._delivery.publisher.reply,
             Allowance(config.mqtt.max_requests_per_s, self._environment.tick),
         )
-        publisher.on_request = requests.hear
-        return requests
 
     def _build_plant(self, config: Config) -> PlantSide:
         return PlantSide(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.events import Event, Link, Protocol_
+from edge.delivery.events import Event, Link, OnRequest, Protocol_
 from edge.delivery.link import PahoLink
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
@@ -71,8 +71,10 @@ class DeliverySide:
         )
         self._threads: dict[str, threading.Thread] = {}
 
-    def start(self) -> None:
-        """Raises EdgeInspectError when the embedded broker cannot have its port."""
+    def start(self, on_request: OnRequest) -> None:
+        """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
+        when the embedded broker cannot have its port."""
+        self.publisher.on_request = on_request
         if self.broker is not None:
             self.broker.start()
         for name, run in (

@@ -1,8 +1,8 @@
-"""The first hand-over: from cameras to inspection, one frame a camera, newest wins.
+"""Hands frames from camera threads to one inspection worker: one frame per camera, newest wins.
 
-Live cameras `offer`: a frame that nobody took is replaced, and counted. Sources that bring items
-`put`: they wait while a few of theirs are not taken yet, so nothing is replaced. Of a camera with a
-trigger only the frames of its parts are kept; each of them is handed over, none is replaced.
+Live cameras `offer`: a new frame replaces one that was not taken, and the mailbox counts it.
+Sources that bring files `put`: they wait while their queue is full, so no file is replaced. Of a
+camera with a trigger the mailbox keeps only the frames of its parts, and replaces none of them.
 """
 
 import threading
@@ -14,8 +14,8 @@ from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
 
-_ITEMS = 16  # of one source: so it is woken once for several, not for each;
-_ITEMS_BYTES = 4 * 2**20  # and one more is taken in while they hold less than this
+_ITEMS = 16  # files of one source: it is woken once for several, not for each
+_ITEMS_BYTES = 4 * 2**20  # a source waits while its files hold this much
 _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its item
 
 
@@ -51,8 +51,8 @@ class Mailbox:
     """Cameras are taken from in turn, so that a fast one cannot starve a slow one."""
 
     def __init__(self, trackers: Mapping[str, Tracker] | None = None, items: int = _ITEMS) -> None:
-        """`trackers`: of the cameras that have a trigger, by camera; may change meanwhile. `items`:
-        how many of one source may wait."""
+        """`trackers`: of the cameras that have a trigger, by camera; may change. `items`: how many
+        files of one source may wait."""
         self._items = items
         self._trackers = trackers if trackers is not None else {}
         self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
@@ -63,8 +63,8 @@ class Mailbox:
         self._closed = False
 
     def offer(self, frame: Frame) -> None:
-        """Puts a live frame, replacing one that was not taken. A fault is never replaced by a
-        picture: each lost camera is heard of. A camera with a trigger gives to its parts alone."""
+        """Puts a live frame, and replaces one that was not taken. A picture never replaces a fault:
+        each lost camera gets its verdict. Frames of a camera with a trigger go to its parts."""
         tracker = self._trackers.get(frame.camera)
         with self._changed:
             if tracker is not None:
@@ -98,7 +98,7 @@ class Mailbox:
             return True
 
     def passed_by(self, camera: str, why: str) -> None:
-        """A picture came that is not judged: a part that waits in vain can say `why`."""
+        """Notes why a picture is not judged. A part that gets no picture names it as the reason."""
         tracker = self._trackers.get(camera)
         if tracker is not None:
             tracker.fault = why
@@ -129,8 +129,8 @@ class Mailbox:
             return self._next_of(slot)
 
     def another(self, camera: str) -> Frame | None:
-        """One more frame of a camera of which one was just taken, without waiting; None also when
-        somebody else waits for a turn."""
+        """One more frame of a camera of which one was just taken, without waiting. None also when
+        frames of others wait."""
         with self._changed:
             slot = self._slots.get(camera)
             if slot is None or self._shots or len(self._slots) > 1:
@@ -158,7 +158,7 @@ class Mailbox:
             return shots or camera in self._slots
 
     def forget(self, camera: str) -> None:
-        """The camera has gone, and with it what was not taken. A live frame counts as replaced."""
+        """Drops what a camera left behind. A live frame counts as replaced."""
         with self._changed:
             if (slot := self._slots.pop(camera, None)) is not None:
                 for _ in slot.frames:
@@ -167,7 +167,7 @@ class Mailbox:
             self._changed.notify_all()
 
     def replaced(self, camera: str) -> int:
-        """How many frames of this camera were replaced before anyone took them."""
+        """How many frames of this camera were replaced before they were taken."""
         with self._changed:
             return self._replaced.get(camera, 0)
 

@@ -52,8 +52,8 @@ class _NoListener:
 
 
 class Tracker:
-    """Safe between threads. `trigger` may come from any of them, `match` from the camera's, the
-    rest from the one that judges. Public attributes are counters for `health`."""
+    """Safe between threads. Any thread may call `trigger`, the camera's thread calls `match`, the
+    inspection worker calls the rest. Public attributes are counters for `health`."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Tracker:
     def trigger(
         self, kind: TriggerKind, name: str | None = None, transaction: str | None = None
     ) -> Part:
-        """Announces a part, now. Raises TriggerError when it cannot be taken; a part that nobody
-        can be told so of (gpio, presence) then gets an `error` verdict besides."""
+        """Announces a part, now. Raises TriggerError when it cannot be accepted. A trigger that
+        gets no answer (gpio, presence) then also gets an `error` verdict."""
         try:
             with self._lock:
                 now, tick = self._environment.now(), self._environment.tick()
@@ -133,7 +133,7 @@ class Tracker:
             return min((o.part.until for o in self._open), default=None)
 
     def shut(self) -> list[Part]:
-        """No trigger is taken any more. Returns the parts that are open."""
+        """Refuses all further triggers. Returns the parts that are open."""
         with self._lock:
             self._shut = True
             return [o.part for o in self._open]

@@ -1,5 +1,5 @@
 """Parts that the last process accepted and never judged: each gets its `error` verdict at the
-start, so that who announced it is not left without an answer."""
+start, so that every accepted trigger is answered."""
 
 import logging
 from collections.abc import Iterator

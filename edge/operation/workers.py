@@ -55,8 +55,8 @@ class Workers:
         self._most = len(os.sched_getaffinity(0)) if most == "auto" else most
 
     def employ(self, camera: str) -> Worker:
-        """The worker of a camera: the one it had, else the one with the fewest cameras, or a new
-        one while there may be more."""
+        """The worker of a camera: the one it had before, else the one with the fewest cameras. A
+        new one is made while every worker has a camera and the maximum is not reached."""
         worker = self._of.get(camera)
         if worker is None:
             load = {id(one): 0 for one in self.all}
@@ -71,7 +71,7 @@ class Workers:
         return worker
 
     def release(self, camera: str) -> None:
-        """The camera has gone; should it come back it has the same worker."""
+        """The camera is gone; when it comes back it gets the same worker."""
         self._present -= {camera}
 
     def of(self, camera: str) -> Worker:
@@ -79,7 +79,7 @@ class Workers:
         return self._of[camera]
 
     def start(self) -> None:
-        """Starts the threads of those that were hired since."""
+        """Starts the threads of workers that have none yet."""
         for number, worker in enumerate(self.all, 1):
             if worker.thread is None:
                 name = NAME if number == 1 else f"{NAME}-{number}"
@@ -127,10 +127,10 @@ class Workers:
 
     @property
     def beat(self) -> float:
-        """When the one that has stood longest last went round its loop, monotonic seconds."""
+        """When the slowest worker last made progress, monotonic seconds."""
         return min(worker.judging.beat for worker in self.all)
 
     def replaced(self, camera: str) -> int:
-        """How many frames of this camera were replaced before anyone took them."""
+        """How many frames of this camera were replaced before they were judged."""
         worker = self._of.get(camera)
         return 0 if worker is None else worker.mailbox.replaced(camera)
