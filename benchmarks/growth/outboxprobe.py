@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.delivery.message import stored_body
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
@@ -29,7 +29,7 @@ def fill(path: Path, rows: int) -> None:
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
         numbers = range(begin, min(last, begin + _FILL))
-        some = [Row(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
+        some = [OutboxRow(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
         store.apply(some, [], [], [])
     store.numbers.settle()
     store.close()
@@ -45,7 +45,7 @@ class Commits:
 
     def one(self) -> None:
         """One commit."""
-        row = Row(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
+        row = OutboxRow(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
         self._next += 1
         self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.delivery.message import RESULT_SCHEMA
 from edge.delivery.outboxfile import wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
 # bytes of a verdict: read first, and at most; to read the most for each would take hours
@@ -24,7 +24,7 @@ _HIGHEST = 2**62
 _PIECE, _PAGE = 8 << 20, 4096  # bytes
 
 
-def carved(raw: bytes) -> Iterator[Row]:
+def carved(raw: bytes) -> Iterator[OutboxRow]:
     """Verdicts in bytes of any kind, in the order in which they lie there; of two with one number
     each comes; one whose checksum, which SQLite keeps right before it, is wrong does not: a bit
     may have made another verdict of it. Their time is 0: it was beside them."""
@@ -37,17 +37,17 @@ def carved(raw: bytes) -> Iterator[Row]:
         sum_ = _stored_sum(zlib.crc32(encoded))
         summed = raw[max(0, start - len(sum_)) : start] == sum_
         if type(seq) is int and 0 < seq < _HIGHEST and summed:
-            yield Row(seq, 0.0, encoded)
+            yield OutboxRow(seq, 0.0, encoded)
 
 
-def carved_of(file: Path) -> Iterator[Row]:
+def carved_of(file: Path) -> Iterator[OutboxRow]:
     """The same of a file, however large and whatever of it the disk still gives; twice what lies
     where two pieces of it meet."""
     for raw in _pieces(file):
         yield from carved(raw)
 
 
-def behind_the_break(path: Path) -> list[Row]:
+def behind_the_break(path: Path) -> list[OutboxRow]:
     """Verdicts in SQLite's log behind the first frame whose checksum is wrong: SQLite would pass
     over them without a word. Empty when the log is whole, or ends in mid-write."""
     raw = _bytes_of(wal_of(path))

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from edge.delivery.carving import carved_of
 from edge.delivery.numbers import Progress
 from edge.delivery.outboxfile import wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.spool import Spool
 
 
@@ -88,7 +88,7 @@ def _walk(db: sqlite3.Connection, found: Salvage, *, descending: bool) -> bool:
             if descending and seq <= met:
                 break
             if isinstance(body, bytes) and _is_row(seq, expected, body):
-                found.rows.add(Row(seq, float(at) if crc == "crc" else 0.0, body))
+                found.rows.add(OutboxRow(seq, float(at) if crc == "crc" else 0.0, body))
             else:
                 right = False
     except (sqlite3.Error, ValueError, TypeError, OverflowError):

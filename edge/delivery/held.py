@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.verdict import Verdict
 
 _STALE = 1000  # receipts forgotten in one commit
@@ -14,7 +14,7 @@ _STALE = 1000  # receipts forgotten in one commit
 class HeldVerdict(Struct, frozen=True):
     """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
 
-    row: Row
+    row: OutboxRow
     verdict: Verdict
     due: float
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from edge.delivery.holding import Applied, Holding
 from edge.delivery.outboxfile import (
     OutboxError,
     connect,
@@ -22,7 +21,7 @@ from edge.delivery.outboxfile import (
 )
 from edge.delivery.outboxrows import eldest, insert, runs
 from edge.delivery.pages import PAGE, Pages, pages_at_most
-from edge.delivery.row import Row
+from edge.delivery.records import CommitResult, FileStats, OutboxRow
 from edge.delivery.spool import Spool
 
 SCHEMA = 2
@@ -90,7 +89,7 @@ class Outbox:
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
@@ -98,7 +97,7 @@ class Outbox:
         *,
         given: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
+    ) -> CommitResult:
         """One commit: stores rows and receipts, forgets accepted rows and `stale` receipts, sets
         parked ones aside, and drops the oldest past the caps.
 
@@ -126,7 +125,7 @@ class Outbox:
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
         self._last, self._rows, self._eldest = last, count, first
         self._pages.shrink(self._db, gone)
-        return Applied(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
+        return CommitResult(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
 
     def is_there(self) -> bool:
         """Whether the file that is open is still the one of that name."""
@@ -140,18 +139,18 @@ class Outbox:
         """Adds all rows; returns all receipts. Raises OutboxError."""
         with naming(self._path, "read"):
             for row in self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq"):
-                spool.add(Row(*row))
+                spool.add(OutboxRow(*row))
             receipts = self._db.execute("SELECT camera, receipt FROM judged")
             return [(str(c), str(r)) for c, r in receipts]
 
-    def holding(self) -> Holding:
+    def holding(self) -> FileStats:
         """What is in the file. Raises OutboxError."""
         with naming(self._path, "read"):
             size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
                 size += self._log.stat().st_size
         oldest = None if self._eldest is None else self._eldest[1]
-        return Holding(self._rows, size, oldest, self._parked)
+        return FileStats(self._rows, size, oldest, self._parked)
 
     def close(self) -> None:
         """Closes the file; what is committed stays."""

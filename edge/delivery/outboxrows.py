@@ -4,7 +4,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 _AT_ONCE = 16  # rows in a statement
 
@@ -29,7 +29,7 @@ def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def insert(db: sqlite3.Connection, rows: Sequence[Row]) -> tuple[int, int]:
+def insert(db: sqlite3.Connection, rows: Sequence[OutboxRow]) -> tuple[int, int]:
     """How many rows were added, and how many not because their number stood for another."""
     if not rows:
         return 0, 0

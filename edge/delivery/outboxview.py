@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.delivery.outboxfile import connect, naming
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 _CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would only be held
 
@@ -20,7 +20,7 @@ class OutboxView:
         self._path = path
         self._db: sqlite3.Connection | None = None
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
         Raises OutboxError, also for a row whose checksum is wrong."""
         with self._reading() as db:
@@ -33,7 +33,7 @@ class OutboxView:
             for seq, at, crc, body in found:
                 if not isinstance(body, bytes) or zlib.crc32(body) != crc:
                     raise sqlite3.DatabaseError(f"malformed: verdict {seq} has a wrong checksum")
-                rows.append(Row(seq, at, body))
+                rows.append(OutboxRow(seq, at, body))
             return rows
 
     def is_judged(self, camera: str, receipt: str) -> bool:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming, wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.spool import place_of as spool_of
 
 
 def renewed(
     path: Path,
     limits: tuple[int, float],
-    rows: Iterable[Sequence[Row]],
+    rows: Iterable[Sequence[OutboxRow]],
     receipts: Sequence[tuple[str, str]],
     *,
     now: float,

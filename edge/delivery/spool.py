@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.delivery.outboxfile import connect, naming
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 _TOGETHER = 1000  # rows
 
@@ -22,7 +22,7 @@ class Spool:
         `on_progress` is called for every thousand rows that come or go. Raises OutboxError, as
         everything here does when the disk does not take it."""
         self._path, self._on_progress = place_of(outbox), on_progress
-        self._waiting: list[Row] = []
+        self._waiting: list[OutboxRow] = []
         with naming(self._path, "written"):
             self._path.unlink(missing_ok=True)
             self._db = connect(self._path)
@@ -46,14 +46,14 @@ class Spool:
             self._db.close()
             self._path.unlink(missing_ok=True)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: OutboxRow) -> None:
         """Keeps a row, unless there is one with its number."""
         self._waiting.append(row)
         if len(self._waiting) >= _TOGETHER:
             self._flush()
             self._on_progress()
 
-    def replace(self, rows: Sequence[Row]) -> None:
+    def replace(self, rows: Sequence[OutboxRow]) -> None:
         """Keeps these instead of those with their numbers."""
         self._flush()
         self._insert("INSERT OR REPLACE", rows)
@@ -76,14 +76,14 @@ class Spool:
         """The newest time, on the outbox's own clock; 0 without any."""
         return self._ask("SELECT max(stored_at) FROM rows") or 0.0
 
-    def batches(self) -> Iterator[list[Row]]:
+    def batches(self) -> Iterator[list[OutboxRow]]:
         """All of them in the order of their numbers, a few at a time."""
         self._flush()
         after = 0
         some = "SELECT seq, stored_at, body FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
         while True:
             with naming(self._path, "read"):
-                rows = [Row(*row) for row in self._db.execute(some, (after, _TOGETHER))]
+                rows = [OutboxRow(*row) for row in self._db.execute(some, (after, _TOGETHER))]
             if not rows:
                 return
             yield rows
@@ -101,7 +101,7 @@ class Spool:
         waiting, self._waiting = self._waiting, []
         self._insert("INSERT OR IGNORE", waiting)
 
-    def _insert(self, how: str, rows: Sequence[Row]) -> None:
+    def _insert(self, how: str, rows: Sequence[OutboxRow]) -> None:
         if not rows:
             return
         with naming(self._path, "written"):

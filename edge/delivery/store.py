@@ -10,15 +10,13 @@ from pathlib import Path
 
 from edge.delivery.carving import behind_the_break
 from edge.delivery.damage import salvage
-from edge.delivery.holding import Applied, Holding
 from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
+from edge.delivery.records import CommitResult, FileStats, OutboxRow, OutboxStats
 from edge.delivery.renewal import finish_renewal, renewed
-from edge.delivery.row import Row
 from edge.delivery.spool import Spool
-from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ class Store:
         self.fault = ""
         self.generation = 0  # rises when the file is opened
         self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
-        self.kept: Callable[[], Sequence[Row]] = tuple  # stored rows that memory has too
+        self.kept: Callable[[], Sequence[OutboxRow]] = tuple  # stored rows that memory has too
         self._path, self._limits = path, (max_bytes, max_age_s)
         self._environment = environment
         self._outbox: Outbox | None = None
@@ -99,14 +97,14 @@ class Store:
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         *,
         given: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
+    ) -> CommitResult:
         """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
         that was deleted is written anew. Raises OutboxError when the disk refuses."""
         if self._outbox is None:
@@ -137,14 +135,14 @@ class Store:
         if self._outbox is not None:
             self._begin_anew(str(error))
 
-    def holding(self) -> Holding | None:
+    def holding(self) -> FileStats | None:
         """What is in the file; None when it cannot be said."""
         try:
             return self._outbox.holding() if self._outbox is not None else None
         except OutboxError:
             return None
 
-    def stats(self, holding: Holding | None) -> OutboxStats:
+    def stats(self, holding: FileStats | None) -> OutboxStats:
         """What is to be said of the file, which held this; what goes on above it is left out."""
         oldest = holding.oldest if holding is not None else None
         return OutboxStats(
@@ -208,7 +206,7 @@ class Store:
         if broken:
             self._take_in_broken(self._outbox.last, broken)
 
-    def _take_in_broken(self, last: int, broken: Sequence[Row]) -> None:
+    def _take_in_broken(self, last: int, broken: Sequence[OutboxRow]) -> None:
         """What lay in SQLite's log behind damage. `last` is the highest number before it."""
         rows = {row.seq: row for row in broken if row.seq > last}
         self._take_in([rows[number] for number in sorted(rows)])
@@ -283,15 +281,15 @@ class Store:
             count,
         )
 
-    def _take_in(self, rows: Sequence[Row], receipts: Iterable[tuple[str, str]] = ()) -> None:
+    def _take_in(self, rows: Sequence[OutboxRow], receipts: Iterable[tuple[str, str]] = ()) -> None:
         assert self._outbox is not None
         clock = self.clock()
         self._outbox.apply([_timed(row, clock) for row in rows], list(receipts), [], [], clock)
 
 
-def _timed(row: Row, clock: float) -> Row:
+def _timed(row: OutboxRow, clock: float) -> OutboxRow:
     """A row whose time is not known is as old as this moment."""
-    return row if row.stored_at else Row(row.seq, clock, row.body)
+    return row if row.stored_at else OutboxRow(row.seq, clock, row.body)
 
 
 def _size(path: Path) -> int:

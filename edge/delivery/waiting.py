@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +29,26 @@ class Waiting:
         self._view, self._clock = view, clock
         self._lock = threading.Lock()
         self._floor = self._newest = floor
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, OutboxRow] = {}
         self._stored: set[int] = set()
         self._order: list[int] = []  # numbers in memory, ascending; some have gone
         self._fresh_view = False
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
         Never raises: what the file does not give now it gives later (`unsure`)."""
         while (found := self._batch(after, limit, before)) is None:
             pass  # rows went from memory to the file between looking there and here
         return found
 
-    def _batch(self, after: int, limit: int, before: int | None) -> list[Row] | None:
+    def _batch(self, after: int, limit: int, before: int | None) -> list[OutboxRow] | None:
         with self._lock:
             floor, generation = self._floor, self._generation
             if self._fresh_view:
                 self._fresh_view = False
                 self._view.reopen()
         self.unsure = False
-        found: list[Row] = []
+        found: list[OutboxRow] = []
         if after < floor:
             top = floor + 1 if before is None else min(before, floor + 1)
             try:
@@ -64,7 +64,7 @@ class Waiting:
             found += more
         return found
 
-    def fresh(self, after: int, limit: int) -> list[Row]:
+    def fresh(self, after: int, limit: int) -> list[OutboxRow]:
         """The same from memory; none where some of them are in the file alone. Never waits for a
         disk."""
         return self._from_memory(after, limit, None) or []
@@ -74,11 +74,11 @@ class Waiting:
         with self._lock:
             return self._newest
 
-    def age_s(self, row: Row) -> float:
+    def age_s(self, row: OutboxRow) -> float:
         """Seconds that a row has waited while a daemon ran."""
         return max(0.0, self._clock() - row.stored_at)
 
-    def show(self, rows: list[Row], *, stored: bool) -> None:
+    def show(self, rows: list[OutboxRow], *, stored: bool) -> None:
         """These may be sent from now on; numbers rise from call to call."""
         with self._lock:
             for row in rows:
@@ -102,7 +102,7 @@ class Waiting:
             self._rows.pop(number, None)
             self._stored.discard(number)
 
-    def kept(self) -> list[Row]:
+    def kept(self) -> list[OutboxRow]:
         """The stored rows that are in memory too."""
         with self._lock:
             return [self._rows[number] for number in sorted(self._stored)]
@@ -120,7 +120,7 @@ class Waiting:
         """Closes the file."""
         self._view.close()
 
-    def _from_memory(self, after: int, limit: int, before: int | None) -> list[Row] | None:
+    def _from_memory(self, after: int, limit: int, before: int | None) -> list[OutboxRow] | None:
         """None: some of those that wait above `after` are in the file alone by now."""
         with self._lock:
             if self._floor > after:

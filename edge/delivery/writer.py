@@ -14,14 +14,12 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
-from edge.delivery.holding import Holding
 from edge.delivery.inbox import BEAT_S
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.pace import Pace
-from edge.delivery.row import Row
-from edge.delivery.stats import CAUSES, Cause, OutboxStats
+from edge.delivery.records import DROP_CAUSES, DropCause, FileStats, OutboxRow, OutboxStats
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.environment import Environment
@@ -75,7 +73,7 @@ class OutboxWriter:
         self._generation = store.generation
         self._changed = threading.Condition()
         self._stored = self._acked = 0
-        self._dropped: Counter[Cause] = Counter()
+        self._dropped: Counter[DropCause] = Counter()
         self._holding = store.holding()
         self.fault = store.fault
         self.beat = environment.tick()
@@ -94,7 +92,7 @@ class OutboxWriter:
             number, self._next = self._next, self._next + 1
             body, now = stored_body(verdict, number), self._environment.tick()
             due = self._pace.due(now, item=verdict.part is not None and verdict.trigger is None)
-            row = Row(number, self._store.clock(), body)
+            row = OutboxRow(number, self._store.clock(), body)
             self._held.add(HeldVerdict(row, verdict, due))
             while (len(self._held) > _HELD or self._held.bytes > _HELD_BYTES) and not self._writing:
                 self.waiting.done(self._held.drop_first().row.seq)
@@ -141,7 +139,7 @@ class OutboxWriter:
         """The outbox after its last commit, memory included."""
         with self._changed:
             known = self._store.stats(self._holding)
-            dropped = {cause: self._dropped[cause] for cause in CAUSES}
+            dropped = {cause: self._dropped[cause] for cause in DROP_CAUSES}
             counts = {"held": len(self._held), "stored": self._stored, "acked": self._acked}
             return replace(known, **counts, dropped_by=dropped)
 
@@ -183,7 +181,7 @@ class OutboxWriter:
         with self._changed:
             return closing and not (done and (len(self._held) or self._pending))
 
-    def _show(self, rows: list[Row]) -> None:
+    def _show(self, rows: list[OutboxRow]) -> None:
         """These may be sent though no disk has them: so their numbers must never be given again."""
         if rows:
             self._store.numbers.reserve(rows[-1].seq, given=True)
@@ -262,7 +260,7 @@ class OutboxWriter:
         if self._hidden:
             self._show([one.row for one in self._held.first(_HELD)])
 
-    def _wrote(self, held: list[HeldVerdict], acked: int, holding: Holding | None) -> None:
+    def _wrote(self, held: list[HeldVerdict], acked: int, holding: FileStats | None) -> None:
         with self._changed:
             if self._generation != self._store.generation:
                 self._generation = self._store.generation

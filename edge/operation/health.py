@@ -13,8 +13,8 @@ from edge.delivery.message import rfc3339
 from edge.delivery.openparts import OpenParts
 from edge.delivery.pictures import SKIPS, Pictures
 from edge.delivery.publisher import Publisher
+from edge.delivery.records import OutboxStats
 from edge.delivery.requests import Requests
-from edge.delivery.stats import OutboxStats
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.operation.faults import (

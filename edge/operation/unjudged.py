@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from edge.delivery.openparts import OpenParts
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.environment import Environment
 from edge.operation.judge import Judge
 from edge.verdict import Verdict
@@ -23,7 +23,7 @@ _PAGE = 500
 class Rows(Protocol):
     """What waits in the outbox."""
 
-    def batch(self, after: int, limit: int) -> list[Row]:
+    def batch(self, after: int, limit: int) -> list[OutboxRow]:
         """The oldest rows with a number above `after`, in order."""
         ...
 

@@ -13,7 +13,7 @@ from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
@@ -119,7 +119,7 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     """It still is JSON, and says something else: what is looked for in the bytes of a damaged file
     must have its checksum. Of 300 rows some have checksums of fewer bytes than others."""
     path = tmp_path / "outbox.db"
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
     outbox = Outbox(path, 64 * MB, HOUR)
     outbox.apply(rows, [], [], [], 1.0)
     outbox.close()
@@ -135,13 +135,13 @@ def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) ->
     other: the batch has them, or ends before them."""
     path = tmp_path / "outbox.db"
     outbox = Outbox(path, 64 * MB, HOUR)
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
     outbox.apply(rows, [], [], [], 1.0)
 
     class Slow(OutboxView):
         meanwhile: Callable[[], None] | None = None
 
-        def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+        def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
             found = super().batch(after, limit, before)
             act, self.meanwhile = self.meanwhile, None
             if act is not None:
@@ -173,7 +173,7 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     all the same; nor does what was delivered since the start come back."""
     path = tmp_path / "outbox.db"
     store = Store(path, 64 * MB, HOUR, Environment())
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
     store.apply(rows, [], [], [])
     store.apply([], [], [*range(1, 7), 9, 10], [])
     store.mend(OutboxError("malformed", "damaged"))

@@ -13,17 +13,17 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.pages import PAGE
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from tests.edge.delivery.samples import a_verdict
 
 HOUR = 3600.0
 MB = 2**20
 
 
-def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[Row]:
+def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[OutboxRow]:
     """Rows with the numbers from `first`."""
     numbers = range(first, first + count)
-    return [Row(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
+    return [OutboxRow(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
 
 
 def numbers_in(path: Path) -> list[int]:

@@ -14,7 +14,7 @@ from edge.delivery import renewal
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.store import Store
 from edge.environment import Environment
 from tests.edge.delivery.samples import a_verdict
@@ -141,7 +141,7 @@ def test_the_clock_goes_on_behind_what_was_saved(path: Path) -> None:
     """A salvaged row is never from the future, and its age goes on."""
     store = opened(path)
     at = store.clock() + 1e6
-    store.apply([Row(1, at, stored_body(a_verdict(), 1))], [], [], [])
+    store.apply([OutboxRow(1, at, stored_body(a_verdict(), 1))], [], [], [])
     store.close()
     raw = bytearray(path.read_bytes())
     raw[:16] = b"x" * 16

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from edge.delivery import writer as writer_module
-from edge.delivery.holding import Applied
 from edge.delivery.outboxfile import OutboxError
-from edge.delivery.row import Row
+from edge.delivery.records import CommitResult, OutboxRow
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
@@ -37,14 +36,14 @@ class BalkingStore(Store):
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         *,
         given: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
+    ) -> CommitResult:
         """As the real one, when the disk lets it."""
         if self.mends:
             self.mending()
