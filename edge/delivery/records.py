@@ -1,4 +1,4 @@
-"""The records of the outbox: one row, what a commit did, what the file holds, and its statistics."""
+"""The records of the outbox: a row, the result of a commit, the state of the file, statistics."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -9,10 +9,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import PAGE, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.pages import PAGE
 from edge.delivery.records import OutboxRow
 from tests.edge.delivery.samples import a_verdict
 
