@@ -75,8 +75,17 @@ class Daemon:
             len(inspector.file.golden),
         )
         self._notifier = Notifier()
-        mending = partial(self._notifier.extend, 60.0)  # systemd waits so much longer for the start
-        self._delivery = delivery = DeliverySide(config, self._session, env, mending=mending)
+        self._open_parts = OpenParts(
+            place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),
+            self._verdicts_a_part,
+        )
+        self._delivery = delivery = DeliverySide(
+            config,
+            self._session,
+            env,
+            on_commit=self._open_parts.stored,
+            on_rebuild_progress=partial(self._notifier.extend, 60.0),  # for systemd's start timeout
+        )
         self._archive = Archive(config.archive) if config.archive.enabled else None
         self._line = Line(
             config,
@@ -86,14 +95,9 @@ class Daemon:
             keep=self._keep,
             receipts=delivery.receipts,
         )
-        self._open_parts = OpenParts(
-            place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),
-            self._line.verdicts_a_part,
-        )
         self._unjudged = verdicts_for_unjudged(
             self._open_parts, delivery.rows, self._line.judge, env
         )
-        delivery.writer.on_commit = self._open_parts.stored
         self._line.on_open = self._open_parts.note
         self._reloader = Reloader(
             config, self._read, self._apply, self._model_differs, self._notifier
@@ -136,6 +140,9 @@ class Daemon:
         self._web = self._web_server(config)
         self._reloader.on_outcome = self._tell_outcome
         self._tell_info()
+
+    def _verdicts_a_part(self, camera: str) -> int:
+        return self._line.verdicts_a_part(camera)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""

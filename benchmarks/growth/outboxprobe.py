@@ -24,7 +24,7 @@ def fill(path: Path, rows: int) -> None:
     """Until so many rows wait, through the code that stores verdicts."""
     store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
     first = store.first
-    holding = store.holding()
+    holding = store.file_stats()
     assert holding is not None, store.fault
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
@@ -51,7 +51,7 @@ class Commits:
 
     def leave(self) -> None:
         """Forgets the one row too many that an empty outbox was given."""
-        holding = self._store.holding()
+        holding = self._store.file_stats()
         if holding is not None and holding.rows == 1:
             self._store.apply([], [], self._oldest, [])
 
@@ -67,7 +67,7 @@ def measure(path: Path) -> dict[str, float]:
     clock = time.monotonic()
     found["commit"] = cpu_of(commits.one, _TIMES)
     found["commit_s"] = (time.monotonic() - clock) / _TIMES
-    found["look"] = cpu_of(lambda: (store.holding(), writer.stats()), _TIMES)
+    found["look"] = cpu_of(lambda: (store.file_stats(), writer.stats()), _TIMES)
     at = 0
 
     def batch() -> None:
@@ -78,7 +78,7 @@ def measure(path: Path) -> dict[str, float]:
     batch()
     found["batch"] = cpu_of(batch, _TIMES)
     found["memory"] = processes.own_memory(os.getpid())
-    holding = store.holding()
+    holding = store.file_stats()
     assert holding is not None
     found["bytes"] = holding.bytes / max(1, holding.rows)
     commits.leave()

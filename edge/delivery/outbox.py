@@ -73,14 +73,14 @@ class Outbox:
         parked: Sequence[tuple[int, str]],
         clock: float,
         *,
-        given: int = 0,
+        used_up_to: int = 0,
         stale: Sequence[tuple[str, str]] = (),
     ) -> CommitResult:
         """One commit: stores rows and receipts, deletes accepted rows and `stale` receipts, marks
         parked rows, and drops the oldest rows past the caps.
 
         clock: the outbox's own clock now, seconds.
-        given: numbers up to this one are used, also by verdicts that never needed a row.
+        used_up_to: numbers up to this one are used, also by verdicts that never needed a row.
 
         Raises OutboxError; then nothing has changed.
         """
@@ -100,7 +100,7 @@ class Outbox:
             gone = acked + len(over_age) + len(over_cap)
             if over_age or over_cap:
                 first = _oldest(db)
-            last = max([self._last, given, *(row.seq for row in rows)])
+            last = max([self._last, used_up_to, *(row.seq for row in rows)])
             count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
         self._last, self._rows, self._oldest = last, count, first
@@ -123,7 +123,7 @@ class Outbox:
             receipts = self._db.execute("SELECT camera, receipt FROM judged")
             return [(str(c), str(r)) for c, r in receipts]
 
-    def holding(self) -> FileStats:
+    def file_stats(self) -> FileStats:
         """What the file holds. Raises OutboxError."""
         with naming(self._path, "read"):
             size = self._path.stat().st_size

@@ -14,6 +14,7 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.records import OutboxRow
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
@@ -75,9 +76,14 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     """`balanced`: nothing is written while the box runs; when it ends in order, the number is."""
     path = tmp_path / "outbox.db"
     store = BalkingStore(path)
-    writer = OutboxWriter(store, Environment(), durability="balanced", window_s=HOUR)
     safe: list[int] = []
-    writer.on_commit = lambda _, numbers: safe.extend(numbers)
+    writer = OutboxWriter(
+        store,
+        Environment(),
+        durability="balanced",
+        window_s=HOUR,
+        on_commit=lambda _, numbers: safe.extend(numbers),
+    )
     thread = threading.Thread(target=writer.run)
     thread.start()
     for seq in range(1, 6):
@@ -110,7 +116,7 @@ def test_a_first_start_on_a_full_disk_is_no_end(
         store = Store(path, 64 * MB, HOUR, Environment())
     assert store.fault
     assert store.first == 1
-    store.open()
+    store.open(RebuildHooks())
     assert not store.fault
     store.close()
 
@@ -176,7 +182,7 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
     store.apply(rows, [], [], [])
     store.apply([], [], [*range(1, 7), 9, 10], [])
-    store.mend(OutboxError("malformed", "damaged"))
+    store.rebuild(OutboxError("malformed", "damaged"), RebuildHooks())
     assert store.last == 10
     view = store.new_view()
     assert [row.seq for row in view.batch(0, 100)] == [7, 8]

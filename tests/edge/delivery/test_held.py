@@ -41,10 +41,10 @@ def test_it_is_a_dictionary_in_order(first: int, steps: list[tuple[str, int]]) -
             assert (seq in held) == (seq in truth)
 
 
-def test_hurry_makes_all_due() -> None:
+def test_make_all_due() -> None:
     """Everything is to be written now."""
     held = Held()
     for seq in (1, 2):
         held.add(HeldVerdict(OutboxRow(seq, 0.0, b"x"), _VERDICT, 99.0))
-    held.hurry()
+    held.make_all_due()
     assert [one.due for one in held.first(9)] == [0.0, 0.0]

@@ -128,7 +128,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """The outbox says of itself what is true."""
         if not hasattr(self, "outbox"):
             return
-        holding = self.outbox.holding()
+        holding = self.outbox.file_stats()
         assert holding.rows == len(self.kept)
         assert holding.oldest == (self.kept[0].row.stored_at if self.kept else None)
         assert holding.parked == sum(one.parked for one in self.kept)
