@@ -349,7 +349,7 @@ def test_flush_gives_up_on_a_refusing_disk(start: Start, store: BalkingStore) ->
 def test_strict_wakes_the_sender_after_each_commit(start: Start) -> None:
     """When `on_sendable` is called, the rows may be sent: one commit, one call."""
     calls: list[list[int]] = []
-    writer = start(on_sendable=lambda: calls.append(shown(writer)))
+    writer: OutboxWriter = start(on_sendable=lambda: calls.append(shown(writer)))
     for number in range(1, 4):
         writer.submit(a_verdict())
         until(lambda now=number: len(calls) == now)  # type: ignore[misc]
@@ -359,7 +359,7 @@ def test_strict_wakes_the_sender_after_each_commit(start: Start) -> None:
 def test_balanced_wakes_the_sender_at_each_verdict(start: Start) -> None:
     """On the thread that submits, before the disk has the row."""
     calls: list[list[int]] = []
-    writer = start(
+    writer: OutboxWriter = start(
         durability="balanced", window_s=60.0, on_sendable=lambda: calls.append(shown(writer))
     )
     for _ in range(3):
