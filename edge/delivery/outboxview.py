@@ -1,4 +1,4 @@
-"""Reading the outbox beside the thread that writes it."""
+"""Reads the outbox while another thread writes it."""
 
 import contextlib
 import sqlite3
@@ -9,12 +9,11 @@ from pathlib import Path
 from edge.delivery.outboxfile import connect, naming
 from edge.delivery.records import OutboxRow
 
-_CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would only be held
+_CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would be wasted
 
 
 class OutboxView:
-    """Reads the file, for a thread that never writes it. Opened when first needed, and anew after
-    each error."""
+    """Reads the file, for one thread. Opens it at the first read, and again after each error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,7 +21,7 @@ class OutboxView:
 
     def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
-        Raises OutboxError, also for a row whose checksum is wrong."""
+        Raises OutboxError, also for a row with a wrong checksum."""
         with self._reading() as db:
             found = db.execute(
                 "SELECT seq, stored_at, crc, body FROM outbox WHERE seq > ? AND seq < ? "
@@ -51,7 +50,7 @@ class OutboxView:
             return [str(receipt) for (receipt,) in found]
 
     def reopen(self) -> None:
-        """The file is another one now. To be called by the thread that reads."""
+        """The store has opened another file. For the reading thread."""
         db, self._db = self._db, None
         if db is not None:
             db.close()
@@ -65,7 +64,7 @@ class OutboxView:
         with naming(self._path, "read"):
             try:
                 if self._db is None:
-                    self._path.stat()  # SQLite would make a file that is not there
+                    self._path.stat()  # SQLite would create a missing file
                     self._db = connect(self._path)
                     self._db.execute("PRAGMA query_only=ON")
                     self._db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")

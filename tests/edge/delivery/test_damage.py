@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge.delivery import carving
-from edge.delivery.carving import _stored_sum, carved
+from edge.delivery.carving import carved, stored_checksum
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming
 from edge.delivery.renewal import RebuildHooks
@@ -151,4 +151,4 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
 
 def _as_stored(body: bytes) -> bytes:
     """The checksum as SQLite writes it, and the body; as carving.py knows it."""
-    return _stored_sum(zlib.crc32(body)) + body
+    return stored_checksum(zlib.crc32(body)) + body

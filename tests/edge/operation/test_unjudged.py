@@ -99,7 +99,7 @@ def test_stored_verdicts_are_not_told_again(
     found = verdicts_for_unjudged(parts, rows, judge, environment)
     assert [v.trigger and v.trigger.number for v in found] == [2]
     parts.stored(found, [9])
-    assert left.open().left() == []
+    assert left.open().still_open() == []
 
 
 def test_only_regions_without_a_verdict_get_one(
