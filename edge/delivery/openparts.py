@@ -23,8 +23,6 @@ from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-_COMPACT_BYTES = 1 << 20  # past this size the file is written again, with open parts only
-
 Key = tuple[str, int, str]  # camera, number, time of the trigger: unique for a part
 
 
@@ -46,14 +44,17 @@ class OpenParts:
     """Safe between threads. Never raises when the file system refuses: the part is judged all the
     same, and `fault` has the reason."""
 
-    def __init__(self, path: Path, verdicts_of: Callable[[str], int]) -> None:
+    def __init__(
+        self, path: Path, verdicts_of: Callable[[str], int], *, compact_bytes: int = 1 << 20
+    ) -> None:
         """Reads what the last process has left.
 
         path: created with the first part.
         verdicts_of: how many verdicts a part gets that this camera accepts now.
+        compact_bytes: past this size the file is written again, with open parts only.
         """
         self.fault = ""
-        self._path, self._verdicts_of = path, verdicts_of
+        self._path, self._verdicts_of, self._compact_bytes = path, verdicts_of, compact_bytes
         self._lock = threading.Lock()
         self._open = {_key(one.part): one for one in _read(path) if not self._is_done(one)}
         self._last = max((one.since for one in self._open.values()), default=0)
@@ -119,8 +120,8 @@ class OpenParts:
 
     def _append(self, lines: list[bytes]) -> None:
         try:
-            if self._file is None or self._size > _COMPACT_BYTES:
-                self._rewrite()  # with these lines, because the part is in `_open`
+            if self._file is None or self._size > self._compact_bytes:
+                self._rewrite()  # the new file contains these lines, too
                 return
             data = b"".join(lines)
             _write(self._file, data)
@@ -206,8 +207,8 @@ def _of_body(body: bytes) -> tuple[Key, str | None] | None:
 
 
 def _read(path: Path) -> list[OpenPart]:
-    """What a killed process has left. A torn line is skipped: its trigger was never answered, or its
-    part gets a second verdict, which states the reason."""
+    """What a killed process has left. A torn line is skipped: its trigger was never answered, or
+    its part gets a second verdict, which states the reason."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

@@ -31,6 +31,7 @@ from edge.verdict import Verdict
 log = logging.getLogger(__name__)
 
 OnCommit = Callable[[Sequence[Verdict], Sequence[int]], None]
+_FROM_MEMORY = "%s; verdicts are sent from memory meanwhile"
 _BEAT_S = 5.0  # the idle thread shows progress this often
 
 
@@ -81,7 +82,7 @@ class OutboxWriter:
         self.status, self._file_stats = WriterStatus(store.fault), store.file_stats()
         self.beat = environment.tick()
         if self.fault:
-            log.error("%s; verdicts are sent from memory meanwhile", self.fault)
+            log.error(_FROM_MEMORY, self.fault)
 
     @property
     def fault(self) -> str:
@@ -244,7 +245,7 @@ class OutboxWriter:
 
     def _degrade(self, event: WriterEvent, reason: str) -> None:
         if self.status.handle(event, reason):
-            log.error("%s; verdicts are sent from memory meanwhile", reason)
+            log.error(_FROM_MEMORY, reason)
             if self._strict:
                 self._show_unstored([one.row for one in self._queue.held.all()])
             self._changed.notify_all()
@@ -264,10 +265,8 @@ class OutboxWriter:
             self._file_stats = file_stats
             if self.status.degraded and not len(self._queue):
                 self.status.handle(WriterEvent.CAUGHT_UP)
-                log.warning(
-                    "outbox: the disk takes verdicts again; %d were dropped meanwhile",
-                    self._dropped["memory"],
-                )
+                dropped = self._dropped["memory"]
+                log.warning("outbox: the disk takes verdicts again; %d were dropped", dropped)
                 if self._strict:
                     self._settle_numbers()
             self.beat = self._environment.tick()

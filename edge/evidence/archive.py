@@ -43,8 +43,7 @@ class Archive:
         return self._shelves.counted
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
-        """Queues the picture if config.yaml keeps its verdict. Skips and counts it when the queue is
-        full."""
+        """Queues the picture if config.yaml keeps its verdict. A full queue skips and counts it."""
         if verdict.verdict not in self._config.keep or not frame.has_picture:
             return
         try:
@@ -128,8 +127,8 @@ class Archive:
 
 
 def _jpeg(frame: Frame) -> bytes:
-    """The camera's own JPEG if there is one, unchanged; otherwise an encoded one. Raises OSError and
-    PictureError."""
+    """The camera's own JPEG if there is one, unchanged; otherwise an encoded one. Raises OSError
+    and PictureError."""
     shown = frame.shown()
     if isinstance(shown, bytes):
         return shown

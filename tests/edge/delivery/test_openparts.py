@@ -98,10 +98,9 @@ def test_an_ended_process_leaves_no_file(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_the_file_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past a bound it is written anew with what is open."""
-    monkeypatch.setattr("edge.delivery.openparts._ENOUGH", 4096)
-    parts = OpenParts(path, one_each)
+def test_the_file_stays_small(path: Path) -> None:
+    """Past a bound it is written again, with the open parts only."""
+    parts = OpenParts(path, one_each, compact_bytes=4096)
     parts.note(part(0))
     for number in range(1, 500):
         parts.note(part(number))
