@@ -131,7 +131,9 @@ class Store:
         self.numbers.committed(Progress(self._outbox.last, result.oldest))
         if result.unlike:
             self.lost_at_most += result.unlike
-            log.error("%s: %d numbers stood for other verdicts", self._path, result.unlike)
+            log.error(
+                "%s: %d verdicts not stored: their numbers were taken", self._path, result.unlike
+            )
         return result
 
     def rebuild(self, error: OutboxError, hooks: RebuildHooks) -> None:
@@ -185,8 +187,8 @@ class Store:
         if behind > last and self._outbox is not None:
             self.skipped = behind - last
             log.warning(
-                "outbox: the last run did not end in order: the numbers %d to %d are not used, "
-                "unless for verdicts that were sent already",
+                "outbox: the last run did not stop cleanly: the numbers %d to %d stay unused, "
+                "except by verdicts that were sent already",
                 last + 1,
                 behind,
             )
