@@ -126,8 +126,8 @@ class Daemon:
             config,
             self._session,
             self._environment,
-            mending=partial(self._notifier.extend, _REPAIR_S),
             on_commit=self._open_parts.stored,
+            on_rebuild_progress=partial(self._notifier.extend, _REPAIR_S),
         )
 
     def _recover_parts(self, config: Config) -> list[Verdict]:

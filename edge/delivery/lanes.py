@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.delivery.backoff import Backoff
 from edge.delivery.outcome import CAUSES, Cause, in_words, meaning
 from edge.delivery.recent import Recent
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ class Waiting(Protocol):
         """Whether the last `batch` may have left rows out, since the disk did not give them."""
         ...
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `after` < seq (< `before`) that may be sent, in order."""
         ...
 
-    def fresh(self, after: int, limit: int) -> list[Row]:
+    def fresh(self, after: int, limit: int) -> list[OutboxRow]:
         """The same, unless a disk would have to be asked: then none."""
         ...
 
@@ -43,7 +43,7 @@ class Waiting(Protocol):
         """The highest number that may be sent now; 0 when there was none ever."""
         ...
 
-    def age_s(self, row: Row) -> float:
+    def age_s(self, row: OutboxRow) -> float:
         """Seconds that a row has waited."""
         ...
 
@@ -98,7 +98,7 @@ class Lanes:
         self._hold_until = 0.0
         self._all_is_backlog()
 
-    def next(self, room: int) -> Iterator[tuple[Row, bool]]:
+    def next(self, room: int) -> Iterator[tuple[OutboxRow, bool]]:
         """At most `room` rows to send now, live ones first; True: it is replayed. Each has to be
         `sent` before the next one is taken. Raises OutboxError."""
         if self._held():
@@ -113,7 +113,7 @@ class Lanes:
             self._in_flight[row.seq] = True
             yield row, True
 
-    def fresh(self, room: int) -> Iterator[Row]:
+    def fresh(self, room: int) -> Iterator[OutboxRow]:
         """At most `room` live rows to send now, without asking a disk; otherwise as `next`."""
         if not self._held():
             for row in self._live_rows(room, self._view.fresh):
@@ -204,7 +204,9 @@ class Lanes:
         self._live_from, self._live = newest + 1, newest
         self._drained = False
 
-    def _live_rows(self, room: int, batch: Callable[[int, int], list[Row]]) -> Iterator[Row]:
+    def _live_rows(
+        self, room: int, batch: Callable[[int, int], list[OutboxRow]]
+    ) -> Iterator[OutboxRow]:
         # again and again, since a batch may hold nothing but rows that are done already
         left = room
         while left > 0 and (rows := batch(self._live, left)):
@@ -217,7 +219,7 @@ class Lanes:
                     left -= 1
                     yield row
 
-    def _backlog_rows(self, room: int) -> Iterator[Row]:
+    def _backlog_rows(self, room: int) -> Iterator[OutboxRow]:
         if self._drained:
             return
         left = room if not self.replay_per_s else min(room, self._fill())
@@ -233,7 +235,7 @@ class Lanes:
                     self._tokens -= 1
                     yield row
 
-    def _is_new(self, row: Row) -> bool:
+    def _is_new(self, row: OutboxRow) -> bool:
         return row.seq not in self._done and row.seq not in self._in_flight
 
     def _fill(self) -> int:

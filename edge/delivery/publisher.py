@@ -58,8 +58,10 @@ class Publisher:
         link_factory: LinkFactory,
         may_send: Callable[[], bool] = lambda: True,
         backoff: Backoff | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
-        """`may_send`: asked before rows are handed over; False leaves them in the outbox."""
+        """`may_send`: asked before rows are handed over; False leaves them in the outbox. `inbox`:
+        its events; the writer of the outbox puts a `Wake` there."""
         self.state: State = "connecting"
         self.why = ""  # there is no connection; empty when there is one
         self.reconnects = 0
@@ -74,7 +76,7 @@ class Publisher:
         self._session = session
         self._speak_as(config)
         self._announcements = Announcements(self._topic)
-        self._inbox = Inbox(environment.tick)
+        self._inbox = inbox or Inbox(environment.tick)
         self._closing: tuple[float, str] | None = None
         self._moving_to: Config | None = None
         self._reported: set[str] = set()

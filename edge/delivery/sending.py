@@ -11,7 +11,7 @@ from edge.delivery.inbox import BEAT_S
 from edge.delivery.lanes import Lanes, Waiting
 from edge.delivery.link import OversizeError
 from edge.delivery.message import about_result, sent_body
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.troubles import LinkError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Sending:
             for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
 
-    def _send(self, link: Link, row: Row, replayed: bool, now: float) -> None:
+    def _send(self, link: Link, row: OutboxRow, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)
         about = about_result(body, self._max_age_s - self._view.age_s(row))
         try:

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from edge.capture.reader import State
 from edge.delivery.outcome import Cause
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.terms import TriggerKind

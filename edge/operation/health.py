@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from edge.delivery.message import rfc3339
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.environment import Environment
 from edge.operation.components import Components
 from edge.operation.faults import (

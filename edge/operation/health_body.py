@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple, TypedDict
 
 from edge.delivery.pictures import SKIPS
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.operation.components import (
     Broker,
     CameraReader,

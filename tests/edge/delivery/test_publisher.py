@@ -62,7 +62,7 @@ def test_what_will_never_be_taken_is_parked(world: Make, code: int, cause: Cause
     w.play()
     assert w.ledger.parked == {1: f"reason {code:#04x}"}
     assert w.ledger.accepted == [2]
-    assert w.outbox.holding().rows == 1
+    assert w.outbox.file_stats().rows == 1
     assert w.publisher.refused[cause] == 1
     assert sum(w.publisher.refused.values()) == 1
 

@@ -15,7 +15,7 @@ from edge.delivery.link import OversizeError
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.sending import Sending
 from edge.delivery.troubles import LinkError
 from edge.delivery.waiting import Waiting
@@ -134,7 +134,7 @@ class Desk:
 
     def store(self, first: int, count: int = 1) -> None:
         """Rows that are shown, as `balanced` does: no disk has them yet."""
-        rows = [Row(n, 1.0, stored_body(a_verdict(), n)) for n in range(first, first + count)]
+        rows = [OutboxRow(n, 1.0, stored_body(a_verdict(), n)) for n in range(first, first + count)]
         self.waiting.show(rows, stored=False)
 
 
@@ -240,7 +240,7 @@ def test_no_disk_is_asked(desk: Desk, outbox: Outbox, monkeypatch: pytest.Monkey
 def test_a_row_that_waited_is_backlog(desk: Desk) -> None:
     """What could not go for two seconds is not live any more."""
     desk.connect()
-    rows = [Row(4, -10.0, stored_body(a_verdict(), 4))]
+    rows = [OutboxRow(4, -10.0, stored_body(a_verdict(), 4))]
     desk.waiting.show(rows, stored=True)
     assert not desk.sending.at_once()
     desk.publisher_looks()

@@ -11,7 +11,7 @@ from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.publisher import Publisher
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.waiting import Waiting
 from edge.environment import Environment
 from tests.edge.delivery.fakebroker import FakeBroker
@@ -102,9 +102,9 @@ class World:
         self.view.show(self._store(count, self.epoch), stored=True)
         self.publisher.send()
 
-    def _store(self, count: int, at: float) -> list[Row]:
+    def _store(self, count: int, at: float) -> list[OutboxRow]:
         numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)
-        rows = [Row(number, at, stored_body(a_verdict(), number)) for number in numbers]
+        rows = [OutboxRow(number, at, stored_body(a_verdict(), number)) for number in numbers]
         self.outbox.apply(rows, [], [], [], at)
         self.total += count
         return rows

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.delivery.outcome import CAUSES
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.environment import Environment
 from edge.frame import Frame
 from edge.inspection.decision import Thresholds

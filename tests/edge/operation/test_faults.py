@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.camera import FAULT_KINDS
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.operation.faults import (
     KINDS,
     Fault,
