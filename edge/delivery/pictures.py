@@ -211,7 +211,6 @@ class Pictures:
             self._await(lambda event: isinstance(event, Connected))
             self._backoff.reset()
         mid = link.publish(topic, data, retain=False)
-        link.flush()
         self._used = self._environment.tick()
         answered = self._await(lambda event: isinstance(event, Answered) and event.mid == mid)
         if isinstance(answered, Answered) and answered.code >= 0x80:

@@ -229,7 +229,6 @@ class Publisher:
         self._flight.begin(window, _SILENT * (accepted.keepalive_s or self._keepalive_s))
         self._lanes.begin(window)
         self._flight.add(self._presence.online(link, self._since), self._since)
-        link.flush()
         self._announcements.connected()
         link.subscribe(self._presence.topic)
         if self.on_request is not None:
@@ -249,7 +248,6 @@ class Publisher:
             else:
                 self._flight.add(mid, now)
         self._sending.some(link, now)
-        link.flush()
         patience = patience_s(now, self._flight, self._presence, self._closing)
         return self._lanes.wait_s(patience) if self._may_send() else patience
 
@@ -295,7 +293,6 @@ class Publisher:
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"
         mid = self._presence.stopped(link, reason)
-        link.flush()
         end = self._environment.tick() + _GOODBYE_S
         while self._environment.tick() < end:
             self._handle(event := self._inbox.next(0.1))

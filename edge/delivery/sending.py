@@ -62,7 +62,6 @@ class Sending:
             now = self._tick()
             for row in self._lanes.fresh(self._flight.room):
                 self._send(link, row, False, now)
-            link.flush()
         except LinkError as error:
             self.fault = str(error)
             return False
@@ -76,7 +75,7 @@ class Sending:
             self.turn.release()
 
     def some(self, link: Link, now: float) -> None:
-        """As many as there is room for, live ones first; `turn` is held, `link` is to be flushed.
+        """As many as there is room for, live ones first; `turn` is held.
         Raises LinkError, OutboxError."""
         if self._flight.room and self._may_send():
             for row, replayed in self._lanes.next(self._flight.room):

@@ -109,7 +109,6 @@ class FakeLink:
         self._broker, self._number, self._on_event = broker, number, on_event
         self._alive = self._closed = False
         self._mid = 0
-        self._queued: list[int] = []  # nothing of it is answered before it was flushed
         self._unanswered: list[int] = []
 
     def open(self) -> None:
@@ -142,17 +141,11 @@ class FakeLink:
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
                 self.receive(topic, body)
             broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number, about))
-            self._queued.append(self._mid)
-            unanswered = len(self._unanswered) + len(self._queued)
-            broker.most_unanswered = max(broker.most_unanswered, unanswered)
+            self._unanswered.append(self._mid)
+            broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
             self.lose("cut")
         return self._mid
-
-    def flush(self) -> None:
-        """What was published may be answered."""
-        self._unanswered += self._queued
-        self._queued.clear()
 
     def subscribe(self, pattern: str) -> None:
         """Remembers what was asked for."""
@@ -187,6 +180,5 @@ class FakeLink:
         """The connection is gone, and its answers with it."""
         if not self._closed and self._alive:
             self._alive = False
-            self._queued.clear()
             self._unanswered.clear()
             self._on_event(Lost(why))

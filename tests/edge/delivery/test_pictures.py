@@ -45,7 +45,6 @@ class Wire:
 class _FakeLink:
     def __init__(self, wire: Wire, on_event: Callable[[Event], None]) -> None:
         self._wire, self._on_event = wire, on_event
-        self._queued: list[Event] = []  # nothing of it happens before it is flushed
 
     def open(self) -> None:
         self._wire.opened += 1
@@ -58,16 +57,11 @@ class _FakeLink:
         self._wire.arrived.append((topic, body, retain))
         number = len(self._wire.arrived)
         if self._wire.manner == "hangs up":
-            self._queued.append(Lost("gone"))
+            self._on_event(Lost("gone"))
         else:
             code = 0x87 if self._wire.manner == "forbids" else 0
-            self._queued.append(Answered(number, code, "Not authorized" if code else "Success"))
+            self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
         return number
-
-    def flush(self) -> None:
-        events, self._queued = self._queued, []
-        for event in events:
-            self._on_event(event)
 
     def alive(self) -> bool:
         return True

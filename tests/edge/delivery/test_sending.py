@@ -125,7 +125,6 @@ class Desk:
         """As its thread does when it is woken."""
         with self.sending.turn:
             self.sending.some(self.line, self.clock.tick())
-            self.line.flush()
 
     def answer(self, mid: int) -> None:
         """The broker's PUBACK for a message."""
