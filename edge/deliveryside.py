@@ -61,7 +61,7 @@ class DeliverySide:
         )
         if self.broker is not None:
             self.broker.listeners.on_change = self.publisher.wake
-        self.writer.on_stored, self.writer.send = self.publisher.wake, self.publisher.send
+        self.writer.on_stored = self.publisher.wake
         self.pictures = Pictures(
             config.mqtt.snapshots, config.topic, environment, self._picture_link
         )

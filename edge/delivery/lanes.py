@@ -4,7 +4,7 @@ never takes the half of the window that the live lane needs."""
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from edge.delivery.backoff import Backoff
@@ -33,10 +33,6 @@ class Waiting(Protocol):
 
     def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
         """The oldest rows with `after` < seq (< `before`) that may be sent, in order."""
-        ...
-
-    def fresh(self, after: int, limit: int) -> list[Row]:
-        """The same, unless a disk would have to be asked: then none."""
         ...
 
     def newest(self) -> int:
@@ -104,7 +100,7 @@ class Lanes:
         if self._held():
             return
         before = len(self._in_flight)
-        for row in self._live_rows(room, self._view.batch):
+        for row in self._live_rows(room):
             self._in_flight[row.seq] = False
             yield row, False
         room -= len(self._in_flight) - before
@@ -112,18 +108,6 @@ class Lanes:
         for row in self._backlog_rows(min(room, share)):
             self._in_flight[row.seq] = True
             yield row, True
-
-    def fresh(self, room: int) -> Iterator[Row]:
-        """At most `room` live rows to send now, without asking a disk; otherwise as `next`."""
-        if not self._held():
-            for row in self._live_rows(room, self._view.fresh):
-                self._in_flight[row.seq] = False
-                yield row
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether every row was handed out, and nothing makes them wait."""
-        return self._drained and self._live >= self._view.newest() and not self._held()
 
     def wait_s(self, longest: float) -> float:
         """For how many seconds nothing is due, but for new rows and answers."""
@@ -204,10 +188,10 @@ class Lanes:
         self._live_from, self._live = newest + 1, newest
         self._drained = False
 
-    def _live_rows(self, room: int, batch: Callable[[int, int], list[Row]]) -> Iterator[Row]:
+    def _live_rows(self, room: int) -> Iterator[Row]:
         # again and again, since a batch may hold nothing but rows that are done already
         left = room
-        while left > 0 and (rows := batch(self._live, left)):
+        while left > 0 and (rows := self._view.batch(self._live, left)):
             if not 0 <= self._view.age_s(rows[0]) <= _LATE_S:
                 self._all_is_backlog()  # it could not go in time: newer ones first now
                 return

@@ -27,12 +27,11 @@ from edge.delivery.flight import Flight
 from edge.delivery.handshake import NotAcceptedError, await_connack
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
-from edge.delivery.link import OversizeError
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
 from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
-from edge.delivery.sending import Sending
+from edge.delivery.sending import Sender
 from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 
@@ -67,7 +66,6 @@ class Publisher:
         self._topic = config.topic
         self._environment = environment
         self._factory = link_factory
-        self._may_send = may_send
         self._backoff = backoff or Backoff(1.0, 60.0)
         topic = f"{self._topic}/result"
         self._lanes = Lanes(view, acknowledge, environment, topic=topic, backoff=self._backoff)
@@ -81,11 +79,11 @@ class Publisher:
         self._wrong_version = self._lasted = False
         self._since = 0.0  # when this connection was accepted
         self._flight = Flight()
-        self._sending = Sending(
+        self._sender = Sender(
+            self._announcements,
             self._lanes,
             self._flight,
             view,
-            environment.tick,
             topic=topic,
             max_age_s=config.outbox.max_age_h * 3600,
             may_send=may_send,
@@ -123,12 +121,6 @@ class Publisher:
     def wake(self) -> None:
         """New rows are in the outbox."""
         self._inbox.put(Wake())
-
-    def send(self) -> None:
-        """New rows are in the outbox: they are sent on the caller's thread where nothing has to be
-        waited for, else by the publisher's."""
-        if not self._sending.at_once():
-            self.wake()
 
     def announce(self, name: str, body: bytes) -> None:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
@@ -192,20 +184,12 @@ class Publisher:
                 self._inbox.next, self._environment.tick, self._is_leaving, self.at
             )
             self._greet(link, accepted)
-            self._sending.begin(link)
-            turn = self._sending.turn
             while self._moving_to is None and not self._finished():
-                with turn:
-                    patience = self._fill(link)
-                for event in self._inbox.all(patience):
-                    with turn:
-                        self._handle(event)
-                with turn:
-                    self._watch(link)
-            self._sending.end()
+                for event in self._inbox.all(self._fill(link)):
+                    self._handle(event)
+                self._watch(link)
             self._say_goodbye(link)
         finally:
-            self._sending.end()
             link.close()
 
     def _hear(self, event: Event) -> None:
@@ -240,16 +224,8 @@ class Publisher:
         now = self._environment.tick()
         if self._flight.room and self._presence.due(now):
             self._flight.add(self._presence.online(link, now), now)
-        for said in self._announcements.take(self._flight.room_for_others):
-            try:
-                mid = link.publish(said.topic, said.body, retain=said.retain, about=said.about)
-            except OversizeError as error:
-                log.error("delivery: %s cannot be published: %s", said.topic, error)
-            else:
-                self._flight.add(mid, now)
-        self._sending.some(link, now)
-        patience = patience_s(now, self._flight, self._presence, self._closing)
-        return self._lanes.wait_s(patience) if self._may_send() else patience
+        self._sender.fill(link, now)
+        return self._sender.wait_s(patience_s(now, self._flight, self._presence, self._closing))
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
@@ -265,8 +241,6 @@ class Publisher:
 
     def _watch(self, link: Link) -> None:
         """A connection that looks alive and is not is thrown away. Raises LinkError."""
-        if self._sending.fault:
-            raise LinkError(self._sending.fault)
         now = self._environment.tick()
         if not self._lasted and now - self._since > _LASTS_S:
             self._lasted = True
@@ -283,12 +257,7 @@ class Publisher:
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        if self._environment.tick() >= self._closing[0]:
-            return True
-        with self._sending.turn:
-            if not self._flight.empty or self._announcements.replies_wait():
-                return False
-            return not self._may_send() or self._lanes.empty()
+        return self._environment.tick() >= self._closing[0] or self._sender.done
 
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"

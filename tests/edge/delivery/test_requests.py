@@ -171,7 +171,7 @@ def test_answers_that_wait_are_bounded() -> None:
     says = Announcements("p/s")
     taken = [says.reply("trigger", str(n).encode(), None) for n in range(1500)]
     assert taken == [n < 1000 for n in range(1500)]
-    assert [said.body for said in says.take(2)] == [b"0", b"1"]
+    assert [said.body for said in (says.next(), says.next()) if said is not None] == [b"0", b"1"]
     assert says.reply("trigger", b"again", None)
 
 

@@ -60,6 +60,7 @@ class World:
         ack_delay: int = 0,
         version: Literal["auto", "5", "3.1.1"] = "auto",
         backoff: Backoff | None = None,
+        may_send: Callable[[], bool] | None = None,
         **mqtt: Any,
     ) -> None:
         """The verdicts were stored `age_s` seconds ago; `mqtt`: more of config.yaml."""
@@ -92,7 +93,7 @@ class World:
             acknowledge=self.ledger,
             environment=environment,
             link_factory=self.broker.connect,
-            may_send=lambda: self.listening,
+            may_send=may_send or (lambda: self.listening),
             backoff=backoff or Backoff(0.01, 0.02),
         )
         self.broker.on_step = self.step
@@ -100,7 +101,7 @@ class World:
     def store(self, count: int) -> None:
         """More verdicts come in."""
         self.view.show(self._store(count, self.epoch), stored=True)
-        self.publisher.send()
+        self.publisher.wake()
 
     def _store(self, count: int, at: float) -> list[Row]:
         numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)
