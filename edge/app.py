@@ -141,7 +141,7 @@ class Daemon:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
         listen_for_signals(asked.set, self._reloader.hang_up, self._environment)
-        self._delivery.start()
+        self._delivery.start(self._plant.requests.hear)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)

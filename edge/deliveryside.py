@@ -4,10 +4,12 @@ daemon where there is one; built from config.yaml and connected."""
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.events import Event, Link, Protocol_
+from edge.delivery.events import Event, Link, OnRequest, Protocol_
+from edge.delivery.inbox import Inbox
 from edge.delivery.link import PahoLink
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
@@ -41,7 +43,8 @@ class DeliverySide:
         said = config.outbox
         most = int(said.max_mb * 2**20)
         self._store = Store(said.path, most, said.max_age_h * 3600, environment, mending=mending)
-        self.broker = self._embedded_broker()
+        inbox = Inbox(environment.tick)
+        self.broker = self._embedded_broker(inbox.wake)
         self.writer = OutboxWriter(
             self._store,
             environment,
@@ -53,26 +56,26 @@ class DeliverySide:
         self.publisher = Publisher(
             config=config,
             session=session,
+            inbox=inbox,
             view=self.writer.waiting,
             acknowledge=self.writer,
             environment=environment,
             link_factory=self._link,
             may_send=self._somebody_listens,
         )
-        if self.broker is not None:
-            self.broker.listeners.on_change = self.publisher.wake
         self.writer.on_stored = self.publisher.wake
         self.pictures = Pictures(
             config.mqtt.snapshots, config.topic, environment, self._picture_link
         )
         self._threads: dict[str, threading.Thread] = {}
 
-    def start(self) -> None:
-        """Raises EdgeInspectError when the embedded broker cannot have its port."""
+    def start(self, on_request: OnRequest) -> None:
+        """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
+        when the embedded broker cannot have its port."""
         if self.broker is not None:
             self.broker.start()
         for name, run in (
-            ("publisher", self.publisher.run),
+            ("publisher", partial(self.publisher.run, on_request)),
             ("outbox", self.writer.run),
             ("pictures", self.pictures.run),
         ):
@@ -135,10 +138,10 @@ class DeliverySide:
         topic = f"{self._config.topic}/result"
         return self.broker is None or bool(self.broker.listeners.any(topic))
 
-    def _embedded_broker(self) -> Any:
+    def _embedded_broker(self, on_change: Callable[[], None]) -> Any:
         mqtt = self._config.mqtt
         if not mqtt.embedded:
             return None
         from edge.delivery.embedded import EmbeddedBroker
 
-        return EmbeddedBroker(mqtt.host, mqtt.effective_port)
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port, on_change)

@@ -45,7 +45,6 @@ class PlantSide:
         self.requests = Requests(
             {"trigger": self.desk.ask, **(handlers or {})}, publisher.reply, allowance
         )
-        publisher.on_request = self.requests.hear
 
     @property
     def outputs(self) -> Outputs | None:

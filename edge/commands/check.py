@@ -12,8 +12,7 @@ from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.events import Event, Protocol_
-from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.link import PahoLink
+from edge.delivery.link import NotAcceptedError, PahoLink, await_connack
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.troubles import LinkError
 from edge.environment import Environment, Stop

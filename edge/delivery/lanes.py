@@ -3,13 +3,12 @@ once and in order; what was there before is the backlog, which follows in order 
 never takes the half of the window that the live lane needs."""
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import Protocol
 
 from edge.delivery.backoff import Backoff
 from edge.delivery.outcome import CAUSES, Cause, in_words, meaning
-from edge.delivery.recent import Recent
 from edge.delivery.row import Row
 from edge.environment import Environment
 
@@ -21,6 +20,7 @@ _LATE_S = 2.0  # a row that waited longer is not live any more
 _ODD_TRIES = 8
 _UNSURE_S = 1.0  # until the disk is asked again for what it did not give
 _BURST_S = 0.25  # of the pace: so much may go at once
+_REMEMBERED = 8192  # numbers of rows that were answered
 
 
 class Waiting(Protocol):
@@ -76,7 +76,7 @@ class Lanes:
         self.trouble = ""
         self._view, self._acknowledge, self._environment = view, acknowledge, environment
         self._topic, self._backoff = topic, backoff
-        self._done = Recent(8192)  # answered, perhaps not yet deleted
+        self._done: OrderedDict[int, None] = OrderedDict()  # answered, perhaps not yet deleted
         self._in_flight: dict[int, bool] = {}  # seq -> whether it is of the backlog
         self._tries: Counter[int] = Counter()
         self._window = 1
@@ -149,7 +149,7 @@ class Lanes:
 
     def accept(self, seq: int) -> None:
         """The broker has it."""
-        self._done.add(seq)
+        self._remember(seq)
         self._tries.pop(seq, None)
         self._acknowledge.accept(seq)
         if self.trouble:
@@ -162,9 +162,14 @@ class Lanes:
         self._in_flight.pop(seq, None)
         self._tries.pop(seq, None)
         self.refused[cause] += 1
-        self._done.add(seq)
+        self._remember(seq)
         log.error("delivery: verdict %d is parked: %s (%s)", seq, in_words(cause, self._topic), why)
         self._acknowledge.park(seq, why)
+
+    def _remember(self, seq: int) -> None:
+        self._done[seq] = None
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
 
     def _count(self, cause: Cause, why: str) -> None:
         self.refused[cause] += 1

@@ -44,6 +44,8 @@ from edge.mqttconfig import MqttConfig
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+CONNACK_S = 5.0
+_CLOSING_STEP_S = 1.0  # while an answer is awaited, closing is noticed so late
 LARGEST = 268_435_455  # bytes: the longest packet that MQTT can state
 _OVERHEAD = 2**17  # bytes: topic and properties are shorter together
 _LONGEST_S = 2**32 - 1  # of MQTT 5's message expiry
@@ -53,6 +55,15 @@ _WRONG_VERSION = 0x84
 
 class OversizeError(LinkError):
     """A message that is larger than the broker takes; sending it would end the connection."""
+
+
+class NotAcceptedError(LinkError):
+    """There was a connection, but the broker does not want it. `wrong_version`: it may in the
+    other version of MQTT. `refused`: it answered CONNECT with a refusal."""
+
+    def __init__(self, sentence: str, *, wrong_version: bool, refused: bool = False) -> None:
+        super().__init__(sentence)
+        self.wrong_version, self.refused = wrong_version, refused
 
 
 class PahoLink:
@@ -250,6 +261,36 @@ class PahoLink:
         correlation = getattr(properties, "CorrelationData", None)
         reply_to = None if to is None and correlation is None else ReplyTo(to, correlation)
         self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
+
+
+def await_connack(
+    next_event: Callable[[float], object],
+    tick: Callable[[], float],
+    closing: Callable[[], bool],
+    at: str,
+) -> Connected:
+    """The broker's acceptance. `next_event` waits so many seconds at most. Raises
+    NotAcceptedError, and LinkError when the daemon stops meanwhile."""
+    deadline = tick() + CONNACK_S
+    while (left := deadline - tick()) > 0:
+        event = next_event(min(left, _CLOSING_STEP_S))
+        if isinstance(event, Connected):
+            return event
+        if isinstance(event, Refused):
+            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
+        if isinstance(event, Lost):
+            raise NotAcceptedError(
+                f"the broker at {at} hung up before it answered ({event.why}); check that "
+                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
+                wrong_version=True,
+            )
+        if closing():
+            raise LinkError("stopping")
+    raise NotAcceptedError(  # amqtt, for one, meets version 5 with silence
+        f"{at} took the connection but did not answer in {CONNACK_S:g} s; check that mqtt.port is "
+        "the broker's MQTT port (with mqtt.tls its TLS port)",
+        wrong_version=True,
+    )
 
 
 @functools.lru_cache(maxsize=64)  # paho takes longer to build one than to send the message

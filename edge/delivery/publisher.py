@@ -3,6 +3,7 @@ and a row is forgotten only when the broker's PUBACK says that it has it."""
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from edge.config import Config
@@ -24,12 +25,11 @@ from edge.delivery.events import (
     ReplyTo,
 )
 from edge.delivery.flight import Flight
-from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.inbox import Inbox, Wake
+from edge.delivery.inbox import BEAT_S, Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
+from edge.delivery.link import NotAcceptedError, await_connack
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
-from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
 from edge.delivery.sending import Sender
 from edge.delivery.troubles import LinkError
@@ -41,6 +41,8 @@ State = Literal["connecting", "online", "refused", "offline", "stopped"]
 _GOODBYE_S = 2.0
 _LASTS_S = 30.0  # a connection that lives so long was a good one
 _SILENT = 1.5  # of keepalive: so long a PUBACK may take
+_CLOSING_S = 1.0  # while closing, the end is looked for so often
+_LEAST_S = 0.01
 
 
 class Publisher:
@@ -51,6 +53,7 @@ class Publisher:
         *,
         config: Config,
         session: str,
+        inbox: Inbox,
         view: Waiting,
         acknowledge: Acknowledge,
         environment: Environment,
@@ -58,11 +61,12 @@ class Publisher:
         may_send: Callable[[], bool] = lambda: True,
         backoff: Backoff | None = None,
     ) -> None:
-        """`may_send`: asked before rows are handed over; False leaves them in the outbox."""
+        """- `inbox` is where the connection's events go; whoever else has it may wake the thread.
+        - `may_send` is asked before rows are handed over; False leaves them in the outbox.
+        """
         self.state: State = "connecting"
         self.why = ""  # there is no connection; empty when there is one
         self.reconnects = 0
-        self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
         self._topic = config.topic
         self._environment = environment
         self._factory = link_factory
@@ -72,7 +76,7 @@ class Publisher:
         self._session = session
         self._speak_as(config)
         self._announcements = Announcements(self._topic)
-        self._inbox = Inbox(environment.tick)
+        self._inbox = inbox
         self._closing: tuple[float, str] | None = None
         self._moving_to: Config | None = None
         self._reported: set[str] = set()
@@ -120,32 +124,33 @@ class Publisher:
 
     def wake(self) -> None:
         """New rows are in the outbox."""
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
     def announce(self, name: str, body: bytes) -> None:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
         self._announcements.announce(name, body)
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
     def reply(self, name: str, body: bytes, to: ReplyTo | None = None) -> bool:
         """Publishes on `<prefix>/<station>/response/<name>`, once, and where else `to` wants it;
         not kept past a restart. False: too many wait."""
         kept = self._announcements.reply(name, body, to)
-        self._inbox.put(Wake())
+        self._inbox.wake()
         return kept
 
     def move(self, config: Config) -> None:
         """Another broker, or other words to the same: says `stopped` and connects anew."""
         self._moving_to = config
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
     def close(self, grace_s: float, reason: str) -> None:
         """Send what is there for at most `grace_s` seconds, say `stopped`, and end."""
         self._closing = self._environment.tick() + grace_s, reason
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
-    def run(self) -> None:
-        """Until closed: connect, serve the connection until it is lost, wait, again."""
+    def run(self, on_request: OnRequest | None = None) -> None:
+        """Until closed: connect, serve the connection until it is lost, wait, again. `on_request`
+        is called on the connection's thread; None: nothing can be requested."""
         while self._closing is None:
             if self._moving_to is not None:
                 config, self._moving_to = self._moving_to, None
@@ -154,7 +159,7 @@ class Publisher:
                 log.info("delivery: connecting anew, as config.yaml says now")
             self._wrong_version = False
             try:
-                self._serve()
+                self._serve(on_request)
             except NotAcceptedError as error:
                 self._wrong_version = error.wrong_version
                 self._down("refused" if error.refused else "offline", str(error))
@@ -174,9 +179,10 @@ class Publisher:
         self._presence = Presence(config, self._session, self._environment)
         self._lanes.replay_per_s = config.mqtt.replay_per_s
 
-    def _serve(self) -> None:
+    def _serve(self, on_request: OnRequest | None) -> None:
         """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
-        link = self._factory(self._brokers.version, self._presence.will(), self._hear)
+        hear = partial(self._hear, on_request)
+        link = self._factory(self._brokers.version, self._presence.will(), hear)
         try:
             self._inbox.clear()
             link.open()
@@ -184,6 +190,9 @@ class Publisher:
                 self._inbox.next, self._environment.tick, self._is_leaving, self.at
             )
             self._greet(link, accepted)
+            link.subscribe(self._presence.topic)
+            if on_request is not None:
+                link.subscribe(f"{self._topic}/request/+")
             while self._moving_to is None and not self._finished():
                 for event in self._inbox.all(self._fill(link)):
                     self._handle(event)
@@ -192,16 +201,16 @@ class Publisher:
         finally:
             link.close()
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, on_request: OnRequest | None, event: Event) -> None:
         """What the link says. A request is handled at once, on the link's thread: a trigger must
         not wait for the disk."""
         if not isinstance(event, Received):
             self._inbox.put(event)
         elif event.topic == self._presence.topic:
             self._presence.hear(event, self.wake)
-        elif self.on_request is not None:
+        elif on_request is not None:
             name = event.topic.removeprefix(f"{self._topic}/request/")
-            self.on_request(name, event.body, event.retained, event.reply_to)
+            on_request(name, event.body, event.retained, event.reply_to)
 
     def _greet(self, link: Link, accepted: Connected) -> None:
         if self._reported:
@@ -214,9 +223,6 @@ class Publisher:
         self._lanes.begin(window)
         self._flight.add(self._presence.online(link, self._since), self._since)
         self._announcements.connected()
-        link.subscribe(self._presence.topic)
-        if self.on_request is not None:
-            link.subscribe(f"{self._topic}/request/+")
 
     def _fill(self, link: Link) -> float:
         """Hands the broker as many messages as its window has room for. Returns for how many
@@ -225,7 +231,16 @@ class Publisher:
         if self._flight.room and self._presence.due(now):
             self._flight.add(self._presence.online(link, now), now)
         self._sender.fill(link, now)
-        return self._sender.wait_s(patience_s(now, self._flight, self._presence, self._closing))
+        return self._sender.wait_s(self._next_due_in_s(now))
+
+    def _next_due_in_s(self, now: float) -> float:
+        """Seconds until there is something to do besides rows."""
+        due = [BEAT_S, self._flight.overdue_in_s(now)]
+        if self._flight.room:
+            due.append(self._presence.due_in_s(now))
+        if self._closing is not None:
+            due += [_CLOSING_S, self._closing[0] - now]
+        return max(_LEAST_S, min(due))
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):

@@ -59,6 +59,7 @@ class FakeBroker:
     versions: list[Protocol_] = field(default_factory=list)
     wills: list[tuple[str, bytes]] = field(default_factory=list)
     most_unanswered: int = 0
+    most_replayed: int = 0  # of these, results of the backlog
     published: int = 0
     connections: int = 0
     said_goodbye: list[int] = field(default_factory=list)
@@ -110,6 +111,7 @@ class FakeLink:
         self._alive = self._closed = False
         self._mid = 0
         self._unanswered: list[int] = []
+        self._replayed: set[int] = set()  # results of the backlog among them
 
     def open(self) -> None:
         """As the next greeting says."""
@@ -140,7 +142,11 @@ class FakeLink:
         if cut != "before":
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
                 self.receive(topic, body)
-            broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number, about))
+            parsed = _parsed(body)
+            broker.arrived.append(Arrived(topic, parsed, retain, self._number, about))
+            if topic.endswith("/result") and parsed["replayed"]:
+                self._replayed.add(self._mid)
+                broker.most_replayed = max(broker.most_replayed, len(self._replayed))
             self._unanswered.append(self._mid)
             broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
@@ -172,6 +178,7 @@ class FakeLink:
         """PUBACKs for the oldest (or newest) `count` messages."""
         while self._alive and self._unanswered and count > 0:
             mid = self._unanswered.pop(-1 if self._broker.reverse else 0)
+            self._replayed.discard(mid)
             code = next(self._broker.codes)
             self._on_event(Answered(mid, code, f"reason {code:#04x}"))
             count -= 1

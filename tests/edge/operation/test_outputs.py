@@ -207,8 +207,8 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     board.pin(4).drive_high()
     plant.outputs.run_once()
     assert (trackers["top"].open, board.pin(22).state) == (1, 1)
-    publisher.on_request("trigger", b'{"transaction": "1", "camera": "side"}', False)
-    publisher.on_request("trigger", b'{"transaction": "2", "camera": "top"}', False)
+    plant.requests.hear("trigger", b'{"transaction": "1", "camera": "side"}', False)
+    plant.requests.hear("trigger", b'{"transaction": "2", "camera": "top"}', False)
     assert said == ["alarm clear", "trigger ok", "trigger error"]
     stored: list[tuple[str, int]] = []
     for _ in range(3):
