@@ -4,10 +4,11 @@ whoever asked, the log, `info`, `health` and systemd."""
 import logging
 import queue
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.later import Later
+from edge.delivery.requests import Data, settle
 from edge.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.operation.changes import Changes, compare
 from edge.operation.systemd import Notifier
@@ -39,9 +40,9 @@ class Reloader:
         self.on_outcome: Callable[[], None] = lambda: None
         self._load, self._apply, self._model_differs = load, apply, model_differs
         self._notifier = notifier
-        self._wishes: queue.Queue[Later | None] = queue.Queue(_MOST_WAITING)
+        self._wishes: queue.Queue[Future[Data] | None] = queue.Queue(_MOST_WAITING)
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """`request/reload`: the answer says what changed, or every mistake in the file. Raises
         TriggerError."""
         if fields:
@@ -49,7 +50,7 @@ class Reloader:
                 f"{next(iter(fields))}: unknown; a reload request has only the key transaction",
                 "malformed",
             )
-        answer = Later()
+        answer: Future[Data] = Future()
         try:
             self._wishes.put_nowait(answer)
         except queue.Full:
@@ -59,7 +60,7 @@ class Reloader:
     def hang_up(self) -> None:
         """SIGHUP. Never waits."""
         try:
-            self._wishes.put_nowait(Later())
+            self._wishes.put_nowait(Future())
         except queue.Full:
             log.warning("reload: too many wait already; this SIGHUP is not heard")
 
@@ -71,7 +72,7 @@ class Reloader:
             except queue.Empty:
                 break
             if waiting is not None:
-                waiting.fill(EdgeInspectError("the daemon stops"))
+                settle(waiting, EdgeInspectError("the daemon stops"))
         self._wishes.put(None)
 
     def run(self) -> None:
@@ -79,9 +80,9 @@ class Reloader:
         while (wish := self._wishes.get()) is not None:
             self._notifier.reloading()
             try:
-                wish.fill(self.run_once())
+                settle(wish, self.run_once())
             except EdgeInspectError as error:
-                wish.fill(error)
+                settle(wish, error)
             finally:
                 self._notifier.ready()
             self.on_outcome()
