@@ -44,8 +44,9 @@ class Announcements:
         verdict. False: too many answers wait."""
         about = About(correlation=None if to is None else to.correlation)
         topics = [f"{self._base}/response/{name}"]
-        if to is not None and to.topic not in (None, *topics) and self._is_allowed(to.topic):
-            topics.append(to.topic)
+        other = None if to is None else to.topic
+        if other is not None and other not in topics and self._is_allowed(other):
+            topics.append(other)
         with self._lock:
             if len(self._replies) >= _REPLIES:
                 return False

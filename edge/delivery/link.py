@@ -156,7 +156,7 @@ class PahoLink:
         # 5 bytes of header, 2 of the topic's length, 2 of packet identifier
         size = 9 + len(topic.encode()) + len(body)
         if self._version == "5":
-            size += 1 if properties is None else len(properties.pack())
+            size += 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho's
         if size > self._largest:
             raise OversizeError(
                 f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
@@ -296,7 +296,7 @@ def await_connack(
 @functools.lru_cache(maxsize=64)  # paho takes longer to build one than to send the message
 def _properties(about: About) -> Properties:
     """MQTT 5's properties of a message, which must not be changed."""
-    properties: Any = Properties(PacketTypes.PUBLISH)
+    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
     properties.PayloadFormatIndicator = 1  # UTF-8 text
     properties.ContentType = about.content_type
     if about.user:

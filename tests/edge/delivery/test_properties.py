@@ -35,10 +35,10 @@ class Plant:
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, client_id="plant"
         )
-        client.on_connect = lambda *_: client.subscribe("t/#", qos=1)
         client.on_subscribe = lambda *_: subscribed.put(None)
         client.on_message = lambda _client, _data, message: self.seen.put(message)
         client.connect("127.0.0.1", self.broker.port)
+        client.subscribe("t/#", qos=1)
         client.loop_start()
         subscribed.get(timeout=DEADLINE_S)
 
