@@ -34,6 +34,8 @@ from edge.delivery.troubles import (
     TAKEN_OVER,
     Address,
     LinkError,
+    NotAcceptedError,
+    OversizeError,
     why_not_open,
     why_not_tls,
     why_refused,
@@ -51,19 +53,6 @@ _OVERHEAD = 2**17  # bytes: topic and properties are shorter together
 _LONGEST_S = 2**32 - 1  # of MQTT 5's message expiry
 _QOS_TOO_LOW = 0x9B
 _WRONG_VERSION = 0x84
-
-
-class OversizeError(LinkError):
-    """A message that is larger than the broker takes; sending it would end the connection."""
-
-
-class NotAcceptedError(LinkError):
-    """There was a connection, but the broker does not want it. `wrong_version`: it may in the
-    other version of MQTT. `refused`: it answered CONNECT with a refusal."""
-
-    def __init__(self, sentence: str, *, wrong_version: bool, refused: bool = False) -> None:
-        super().__init__(sentence)
-        self.wrong_version, self.refused = wrong_version, refused
 
 
 class PahoLink:

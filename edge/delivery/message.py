@@ -46,8 +46,8 @@ def stored_body(verdict: Verdict, seq: int) -> bytes:
             "score": _rounded(verdict.score, 6),
             "probabilities": _scores(verdict.probabilities),
             "thresholds": {
-                "reject_at": float(verdict.reject_at),
-                "review_from": float(verdict.review_from),
+                "reject_at": _float(verdict.reject_at),
+                "review_from": _float(verdict.review_from),
             },
             "model": _model(verdict),
             "config": verdict.config,
@@ -102,6 +102,10 @@ def _trigger(verdict: Verdict) -> dict[str, Any] | None:
 
 def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _rounded(value, 6) for name, value in values.items()}
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -27,12 +27,12 @@ from edge.delivery.events import (
 from edge.delivery.flight import Flight
 from edge.delivery.inbox import BEAT_S, Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
-from edge.delivery.link import NotAcceptedError, await_connack
+from edge.delivery.link import await_connack
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
 from edge.delivery.presence import Presence
 from edge.delivery.sending import Sender
-from edge.delivery.troubles import LinkError
+from edge.delivery.troubles import LinkError, NotAcceptedError
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -231,16 +231,12 @@ class Publisher:
         if self._flight.room and self._presence.due(now):
             self._flight.add(self._presence.online(link, now), now)
         self._sender.fill(link, now)
-        return self._sender.wait_s(self._next_due_in_s(now))
-
-    def _next_due_in_s(self, now: float) -> float:
-        """Seconds until there is something to do besides rows."""
-        due = [BEAT_S, self._flight.overdue_in_s(now)]
+        due = [BEAT_S]
         if self._flight.room:
             due.append(self._presence.due_in_s(now))
         if self._closing is not None:
             due += [_CLOSING_S, self._closing[0] - now]
-        return max(_LEAST_S, min(due))
+        return self._sender.wait_s(now, max(_LEAST_S, min(due)))
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):

@@ -8,9 +8,9 @@ from edge.delivery.announcements import Announcements
 from edge.delivery.events import Link
 from edge.delivery.flight import Flight
 from edge.delivery.lanes import Lanes, Waiting
-from edge.delivery.link import OversizeError
 from edge.delivery.message import about_result, sent_body
 from edge.delivery.row import Row
+from edge.delivery.troubles import OversizeError
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,9 @@ class Sender:
             for row, replayed in self._lanes.next(self._flight.room):
                 self._send(link, row, replayed, now)
 
-    def wait_s(self, longest: float) -> float:
-        """For how many seconds nothing is due, but for new rows and answers."""
+    def wait_s(self, now: float, longest: float) -> float:
+        """Seconds until a row is due or an answer overdue, at most `longest`."""
+        longest = max(0.0, min(longest, self._flight.overdue_in_s(now)))
         return self._lanes.wait_s(longest) if self._may_send() else longest
 
     @property

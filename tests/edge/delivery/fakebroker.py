@@ -22,8 +22,7 @@ from edge.delivery.events import (
     Received,
     Refused,
 )
-from edge.delivery.link import OversizeError
-from edge.delivery.troubles import LinkError
+from edge.delivery.troubles import LinkError, OversizeError
 
 Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
 ACCEPT: Greeting = "accept"

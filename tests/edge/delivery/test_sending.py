@@ -9,10 +9,10 @@ from edge.delivery.backoff import Backoff
 from edge.delivery.events import About
 from edge.delivery.flight import Flight
 from edge.delivery.lanes import Lanes
-from edge.delivery.link import OversizeError
 from edge.delivery.message import stored_body
 from edge.delivery.row import Row
 from edge.delivery.sending import Sender
+from edge.delivery.troubles import OversizeError
 from edge.environment import Environment
 from tests.edge.conftest import Clock
 from tests.edge.delivery.samples import a_verdict
