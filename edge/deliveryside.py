@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.events import Event, Link, Protocol_
+from edge.delivery.events import Event, Link, OnRequest, Protocol_
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.link import PahoLink
 from edge.delivery.pictures import Pictures
@@ -55,8 +55,8 @@ class DeliverySide:
             environment,
             hooks=RebuildHooks(on_rebuild_progress),
         )
-        self.broker = self._embedded_broker()
-        events = Inbox(environment.tick)  # the writer wakes the publisher through it
+        events = Inbox(environment.tick)  # the writer and the broker wake the publisher through it
+        self.broker = self._embedded_broker(events.wake)
         self.writer = OutboxWriter(
             self._store,
             environment,
@@ -77,19 +77,18 @@ class DeliverySide:
             may_send=self._has_subscriber,
             inbox=events,
         )
-        if self.broker is not None:
-            self.broker.listeners.on_change = self.publisher.wake
         self.pictures = Pictures(
             config.mqtt.snapshots, config.topic, environment, self._picture_link
         )
         self._threads: dict[str, threading.Thread] = {}
 
-    def start(self) -> None:
-        """Raises EdgeInspectError when the embedded broker cannot have its port."""
+    def start(self, on_request: OnRequest) -> None:
+        """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
+        when the embedded broker cannot have its port."""
         if self.broker is not None:
             self.broker.start()
         for name, run in (
-            ("publisher", self.publisher.run),
+            ("publisher", partial(self.publisher.run, on_request)),
             ("outbox", self.writer.run),
             ("pictures", self.pictures.run),
         ):
@@ -151,10 +150,10 @@ class DeliverySide:
         topic = f"{self._config.topic}/result"
         return self.broker is None or bool(self.broker.listeners.any(topic))
 
-    def _embedded_broker(self) -> Any:
+    def _embedded_broker(self, on_change: Callable[[], None]) -> Any:
         mqtt = self._config.mqtt
         if not mqtt.embedded:
             return None
         from edge.delivery.embedded import EmbeddedBroker
 
-        return EmbeddedBroker(mqtt.host, mqtt.effective_port)
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port, on_change)

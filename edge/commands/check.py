@@ -12,10 +12,9 @@ from edge.capture.sources import open_camera
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.events import Event, Protocol_
-from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.link import PahoLink
+from edge.delivery.link import PahoLink, await_connack
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.troubles import LinkError
+from edge.delivery.troubles import LinkError, NotAcceptedError
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing

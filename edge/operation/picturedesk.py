@@ -3,6 +3,7 @@ archive has kept)."""
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from edge.capture.glances import Show
 from edge.capture.reader import Reader
-from edge.delivery.later import Later
 from edge.delivery.pictures import Pictures
+from edge.delivery.requests import Data, settle
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.evidence.evidence import Evidence
@@ -47,9 +48,9 @@ class PictureDesk:
         self._readers, self._evidence = readers, evidence
         self._pictures, self._environment = pictures, environment
         self._lock = threading.Lock()
-        self._waiting: list[tuple[float, Later, Callable[[], None], str]] = []
+        self._waiting: list[tuple[float, Future[Data], Callable[[], None], str]] = []
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """The picture will be on `snapshot/<id>`; the answer says so when the broker has it.
 
         `fields` name a `camera` (or none, when there is one only), or a verdict's `id`. Raises
@@ -59,7 +60,8 @@ class PictureDesk:
         if request.id is not None:
             return self._from_archive(request.id)
         camera = self._camera(request.camera)
-        answer, name = Later(), uuid7()
+        answer: Future[Data] = Future()
+        name = uuid7()
 
         def show(picture: NDArray[np.uint8] | Encoded) -> None:
             def source() -> NDArray[np.uint8] | bytes:
@@ -76,30 +78,31 @@ class PictureDesk:
         """Answers each request that waited too long with an error."""
         tick = self._environment.tick()
         with self._lock:
-            self._waiting = [one for one in self._waiting if not one[1].filled]
+            self._waiting = [one for one in self._waiting if not one[1].done()]
             late = [one for one in self._waiting if one[0] <= tick]
         for _until, answer, withdraw, camera in late:
             withdraw()
-            answer.fill(
+            settle(
+                answer,
                 TriggerError(
                     f"camera {camera} gave no picture in {_WAIT_S:g} s; see its state in health",
                     "busy",
-                )
+                ),
             )
 
-    def _remember(self, camera: Reader, answer: Later, show: Show) -> None:
+    def _remember(self, camera: Reader, answer: Future[Data], show: Show) -> None:
         glances = camera.glances
         until = self._environment.tick() + _WAIT_S
         with self._lock:
             self._waiting.append((until, answer, lambda: glances.withdraw(show), camera.id))
 
-    def _from_archive(self, name: str) -> Later:
+    def _from_archive(self, name: str) -> Future[Data]:
         archive = self._evidence.archive
         if archive is None:
             raise TriggerError(
                 "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
             )
-        answer = Later()
+        answer: Future[Data] = Future()
         self._pictures.order(name, partial(archive.find, name), answer)
         return answer
 

@@ -4,10 +4,11 @@ the log, `info`, `health` and systemd all get the outcome."""
 import logging
 import queue
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from edge.config import Config
-from edge.delivery.later import Later
+from edge.delivery.requests import Data, settle
 from edge.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.operation.changes import Changes, compare
 from edge.operation.systemd import Notifier
@@ -51,9 +52,9 @@ class ReloadQueue:
     """Reloads that were requested, by a request or SIGHUP. Safe between threads."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Later | None] = queue.Queue(_MOST_WAITING)
+        self._queue: queue.Queue[Future[Data] | None] = queue.Queue(_MOST_WAITING)
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """`request/reload`: the answer says what changed, or every mistake in the file. Raises
         TriggerError."""
         if fields:
@@ -61,7 +62,7 @@ class ReloadQueue:
                 f"{next(iter(fields))}: unknown; a reload request has only the key transaction",
                 "malformed",
             )
-        answer = Later()
+        answer: Future[Data] = Future()
         try:
             self._queue.put_nowait(answer)
         except queue.Full:
@@ -71,11 +72,11 @@ class ReloadQueue:
     def hang_up(self) -> None:
         """SIGHUP. Never waits."""
         try:
-            self._queue.put_nowait(Later())
+            self._queue.put_nowait(Future())
         except queue.Full:
             log.warning("reload: too many wait already; this SIGHUP is not heard")
 
-    def get(self) -> Later | None:
+    def get(self) -> Future[Data] | None:
         """Waits for the next one; None when closed."""
         return self._queue.get()
 
@@ -87,7 +88,7 @@ class ReloadQueue:
             except queue.Empty:
                 break
             if waiting is not None:
-                waiting.fill(EdgeInspectError("the daemon stops"))
+                settle(waiting, EdgeInspectError("the daemon stops"))
         self._queue.put(None)
 
 
@@ -106,9 +107,9 @@ class Reloader:
         while (answer := self._queue.get()) is not None:
             self._notifier.reloading()
             try:
-                answer.fill(self.run_once())
+                settle(answer, self.run_once())
             except EdgeInspectError as error:
-                answer.fill(error)
+                settle(answer, error)
             finally:
                 self._notifier.ready()
             self._target.announce()

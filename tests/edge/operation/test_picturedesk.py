@@ -1,5 +1,6 @@
 """`request/snapshot`: by camera or by verdict; whoever asks gets an answer in any case."""
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge.capture.glances import Glances
-from edge.delivery.later import Later
 from edge.delivery.pictures import Pictures
+from edge.delivery.requests import Data, outcome, settle
 from edge.environment import Environment
 from edge.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.operation.picturedesk import PictureDesk
@@ -27,9 +28,9 @@ class Orders(Pictures):
             raise AssertionError("nothing is sent here")
 
         super().__init__(SnapshotsConfig(), "inspection/line1", environment, no_link)
-        self.ordered: list[tuple[str, Any, Later]] = []
+        self.ordered: list[tuple[str, Any, Future[Data]]] = []
 
-    def order(self, name: str, source: Any, answer: Later) -> None:
+    def order(self, name: str, source: Any, answer: Future[Data]) -> None:
         self.ordered.append((name, source, answer))
 
 
@@ -60,7 +61,7 @@ class Desk:
     def ask(self, **fields: object) -> list[Any]:
         """Where the answer will be."""
         said: list[Any] = []
-        self.desk.ask("1", fields).then(said.append)
+        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(outcome(done)))
         return said
 
 
@@ -73,7 +74,7 @@ def test_the_next_picture_of_a_camera() -> None:
     desk.glances["side"].look(PICTURE)
     ((_name, source, answer),) = desk.orders.ordered
     assert source() is PICTURE
-    answer.fill({"topic": "t"})
+    settle(answer, {"topic": "t"})
     assert said == [{"topic": "t"}]
 
 

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from edge.config import Config
+from edge.delivery.requests import Data, outcome
 from edge.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.operation.changes import Changes
 from edge.operation.reloader import Reloader, ReloadQueue, ReloadState
@@ -65,11 +67,11 @@ def ask(box: Box, transaction: str = "1") -> Any:
     heard = threading.Event()
     said: list[Any] = []
 
-    def tell(outcome: Any) -> None:
-        said.append(outcome)
+    def tell(done: Future[Data]) -> None:
+        said.append(outcome(done))
         heard.set()
 
-    box.queue.ask(transaction, {}).then(tell)
+    box.queue.ask(transaction, {}).add_done_callback(tell)
     assert heard.wait(30)
     return said[0]
 
@@ -124,7 +126,7 @@ def test_a_flood_of_reloads_is_refused() -> None:
     box = Box()
     said: list[Any] = []
     for _ in range(8):
-        box.queue.ask("1", {}).then(said.append)
+        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(outcome(done)))
     box.queue.hang_up()
     with pytest.raises(TriggerError, match="too many"):
         box.queue.ask("1", {})

@@ -167,7 +167,6 @@ def test_broker(greetings: list[Greeting], most: int, journal: Journal, tmp_path
     def step() -> None:
         if greetings == ["accept"]:
             broker.cut()
-        world.wake()
         if broker.now >= end:
             world.close()
 
