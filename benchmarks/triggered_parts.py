@@ -76,18 +76,22 @@ def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
     import edge.app
     import edge.cameraside
+    from edge.capture.leash import ForkServerClient
     from edge.configfile import load_config
     from edge.operation.logs import set_up_logging
 
     chance = random.Random(seed)
 
-    def opener(_config: object, environment: Environment, *_more: object) -> Camera:
+    def opener(
+        _config: object, environment: Environment, *_more: object, **_named: object
+    ) -> Camera:
         return FaultyCamera(chance, environment)
 
     setattr(edge.cameraside, "open_camera", opener)  # noqa: B010  the one part that is not real
     loaded = load_config(config)
     set_up_logging("error")
-    return edge.app.Daemon(loaded).run()
+    with ForkServerClient() as fork_server:
+        return edge.app.Daemon(loaded, fork_server=fork_server).run()
 
 
 class Gateway:

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 
+from edge.capture.leash import ForkServerClient
 from edge.config import Config
 from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
@@ -40,7 +41,6 @@ from edge.operation.unjudged import verdicts_for_unjudged
 from edge.operation.viewing import camera_by_hand, check_views, manners_by_hand
 from edge.plantside import PlantSide
 from edge.threads import start_thread
-from edge.unneeded import give_back
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,11 @@ class Daemon:
         config: Config,
         environment: Environment | None = None,
         *,
+        fork_server: ForkServerClient,
         path: Path | None = None,
     ) -> None:
-        """`path` is the file that a reload reads; None: nothing can be reloaded. Raises
+        """`fork_server` starts the cameras' processes; the caller closes it. `path` is the file
+        that a reload reads; None: nothing can be reloaded. Raises
         EdgeInspectError for what cannot run at all; a missing camera or broker can."""
         self._path = path
         self._environment = env = environment or Environment()
@@ -85,6 +87,7 @@ class Daemon:
             deliver=self._deliver,
             keep=self._keep,
             receipts=delivery.receipts,
+            fork_server=fork_server,
         )
         self._open_parts = OpenParts(
             place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),
@@ -131,7 +134,7 @@ class Daemon:
         machine = Machine(env.root, config.outbox.path.parent)
         self._health = Health(parts, machine, env, self._session)
         self._supervisor = Supervisor(
-            parts, self._health, self._notifier, env, config.health.interval_s, settled=give_back
+            parts, self._health, self._notifier, env, config.health.interval_s
         )
         self._web = self._web_server(config)
         self._reloader.on_outcome = self._tell_outcome

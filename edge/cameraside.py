@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.capture.camera import Receipts
 from edge.capture.idle import Idle
+from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.sources import open_camera
@@ -34,6 +35,7 @@ class CameraSide:
         receipts: Receipts,
         recipe: InputSpec,
         *,
+        fork_server: ForkServerClient,
         reduction: Callable[[int, int, Framing], int] = lambda _width, _height, _framing: 1,
         at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
         after: "CameraSide | None" = None,
@@ -41,9 +43,10 @@ class CameraSide:
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
         was trained to see. `reduction`: by what both sides of a JPEG of this width and
-        height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side
-        of this name that went, whose numbers go on. `factory` is gpiozero's; None: the board's.
-        Raises EdgeInspectError when a pin cannot be used."""
+        height, seen so, may be divided now. `at_once` as `Reader` takes it. `fork_server`
+        starts the camera's process. `after`: the side of this name that went, whose numbers go
+        on. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot
+        be used."""
         self.config = config
         if (why := disagreement(config, recipe)) is not None:
             log.warning("%s", why)
@@ -64,7 +67,9 @@ class CameraSide:
 
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(config, environment, receipts, reduced, self.idle),
+            lambda: open_camera(
+                config, environment, fork_server, receipts, reduction=reduced, idle=self.idle
+            ),
             mailbox,
             environment,
             self._stop,

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.cameraside import CameraSide
 from edge.capture.camera import FaultKind, Receipts
+from edge.capture.leash import ForkServerClient
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
@@ -22,12 +23,12 @@ from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
 from edge.operation.changes import Changes
 from edge.operation.judge import Judge
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
 from edge.operation.workers import Worker, Workers
 from edge.part import Part
-from edge.roster import Roster
+from edge.percentiles import Latencies
+from edge.threads import CopyOnWriteDict
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -49,18 +50,21 @@ class Line:
         deliver: Callable[[Verdict], None],
         keep: Callable[[Frame, Verdict], None],
         receipts: Receipts,
+        fork_server: ForkServerClient,
         factory: Any = None,
     ) -> None:
-        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `factory` is
-        gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be used."""
+        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `fork_server`
+        starts the cameras' processes. `factory` is gpiozero's; None: the board's. Raises
+        EdgeInspectError when a pin cannot be used."""
         self.inspector = inspector
-        self.trackers: Roster[Tracker] = Roster()
-        self.readers: Roster[Reader] = Roster()
+        self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
+        self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
         self.latencies = Latencies()
         self.parity = Parity()
         self.on_parts: Callable[[], None] = lambda: None
         self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment, self._receipts, self._factory = environment, receipts, factory
+        self._fork_server = fork_server
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
         self._config, self._deliver, self._keep = config, deliver, keep
@@ -227,6 +231,7 @@ class Line:
             self._environment,
             self._receipts,
             inspector.input,
+            fork_server=self._fork_server,
             reduction=self._reduction,
             at_once=worker.judging.at_once,
             after=after,
@@ -248,20 +253,20 @@ class Line:
         if side.tracker is not None:
             side.tracker.on_change = partial(self._parts_changed, worker, side)
             side.tracker.on_open = self._part_opened
-            self.trackers.put(name, side.tracker)
-            worker.trackers.put(name, side.tracker)
+            self.trackers[name] = side.tracker
+            worker.trackers[name] = side.tracker
         else:
-            self.trackers.drop(name)
-            worker.trackers.drop(name)
-        self.readers.put(name, side.reader)
+            self.trackers.pop(name, None)
+            worker.trackers.pop(name, None)
+        self.readers[name] = side.reader
 
     def _drop(self, name: str) -> None:
         worker = self.workers.of(name)
         worker.mailbox.forget(name)
-        worker.trackers.drop(name)
+        worker.trackers.pop(name, None)
         self.workers.release(name)
-        self.trackers.drop(name)
-        self.readers.drop(name)
+        self.trackers.pop(name, None)
+        self.readers.pop(name, None)
         self._sides = {key: side for key, side in self._sides.items() if key != name}
 
     def _part_opened(self, part: Part) -> None:

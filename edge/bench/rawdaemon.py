@@ -15,10 +15,12 @@ _PROGRAM = "edge.bench.rawcamera"
 def main() -> int:
     """As the command line does."""
 
-    def open_camera(config: Any, environment: Any, *more: Any, **named: Any) -> Any:
+    def open_camera(
+        config: Any, environment: Any, fork_server: Any, *more: Any, **named: Any
+    ) -> Any:
         if config.kind == "v4l2":
-            return ProcessCamera(config, environment, _PROGRAM)
-        return sources.open_camera(config, environment, *more, **named)
+            return ProcessCamera(config, environment, fork_server, _PROGRAM)
+        return sources.open_camera(config, environment, fork_server, *more, **named)
 
     # the one place where the daemon opens a camera
     setattr(cameraside, "open_camera", open_camera)  # noqa: B010  mypy knows of no such export

@@ -1,26 +1,70 @@
-"""Reads one camera in a thread of its own: opens, numbers frames, notices what is not fresh and
-real, and opens again with growing pauses."""
+"""Reads one camera in a thread of its own.
+
+It opens the camera, numbers the frames, refuses those that are not fresh and real, and opens a
+lost camera again with growing pauses. It never decodes a JPEG and never judges a part.
+"""
 
 import logging
 import random
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
-from edge.capture.camera import Camera, FaultKind, Look, fault_kind, item_name
-from edge.capture.glances import Glances
+from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
 from edge.capture.mailbox import Mailbox
 from edge.capture.trust import Trust
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.frame import Frame
+from edge.picture import Encoded
 
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
+Show = Callable[[Pixels | Encoded], None]
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_MAX_TAPS = 8  # people who may wait for a frame of one camera at a time
+
+
+class FrameTap:
+    """Shows the next frame of one camera to people, whatever its checks say. Safe between threads.
+
+    The frame also goes its usual way.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Show] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, show: Show) -> bool:
+        """Calls `show` once with the next frame; False when too many wait.
+
+        `show` is called on the camera's thread and must return at once. It gets BGR uint8 pixels
+        (height, width, 3), which it must not change, or a picture that is not decoded yet.
+        """
+        with self._lock:
+            if len(self._waiting) >= _MAX_TAPS:
+                return False
+            self._waiting.append(show)
+            return True
+
+    def remove(self, show: Show) -> None:
+        """`show` is not called any more."""
+        with self._lock:
+            if show in self._waiting:
+                self._waiting.remove(show)
+
+    def deliver(self, picture: Pixels | Encoded) -> None:
+        """The camera has a frame."""
+        if not self._waiting:  # without the lock, as nearly always: the next frame is as good
+            return
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+        for show in waiting:
+            show(picture)
 
 
 class Reader:
@@ -51,7 +95,7 @@ class Reader:
         self.losses: Counter[str] = Counter()
         self.last_frame_tick: float | None = None
         self.why = ""
-        self.glances = Glances()
+        self.tap = FrameTap()
         self._retired = False
         self._config = config
         self._opener = opener
@@ -183,7 +227,7 @@ class Reader:
             self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
         if (shown := look.pixels if look.encoded is None else look.encoded) is not None:
-            self.glances.look(shown)
+            self.tap.deliver(shown)
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
         fault, kind = look.fault, look.fault_kind if look.fault is not None else None

@@ -1,10 +1,11 @@
-"""From a camera's `source` to the class that the daemon reads."""
+"""Opens the camera that `source` in config.yaml names; imports only what its kind needs."""
 
 from functools import partial
 from pathlib import Path
 
 from edge.capture.camera import Camera, Receipts, Reduction
 from edge.capture.idle import Idle
+from edge.capture.leash import ForkServerClient
 from edge.config import CameraConfig
 from edge.environment import Environment
 
@@ -12,13 +13,21 @@ from edge.environment import Environment
 def open_camera(
     config: CameraConfig,
     environment: Environment,
+    fork_server: ForkServerClient,
     receipts: Receipts | None = None,
+    *,
     reduction: Reduction = lambda _width, _height: 1,
     idle: Idle | None = None,
 ) -> Camera:
-    """The camera that `config.source` names; only its kind is imported, and one with a driver is
-    opened by its first `read`. Without `receipts` no item counts as judged. `reduction` and
-    `idle` as `ProcessCamera` takes them. Raises CameraError."""
+    """The camera; one with a driver is opened by its first `read`.
+
+    fork_server  starts the process of a camera with a driver
+    receipts     which items of a folder have their verdict; None: no item has
+    reduction    as `ProcessCamera` takes it
+    idle         as `ProcessCamera` takes it
+
+    Raises CameraError.
+    """
     if config.kind == "replay":
         from edge.capture.replay import ReplayCamera
 
@@ -45,4 +54,4 @@ def open_camera(
         return PatternCamera(config.width, config.height, config.fps, environment)
     from edge.capture.process import ProcessCamera
 
-    return ProcessCamera(config, environment, reduction=reduction, idle=idle)
+    return ProcessCamera(config, environment, fork_server, reduction=reduction, idle=idle)

@@ -26,11 +26,11 @@ from edge.operation.faults import (
     healthy,
     machine_faults,
 )
-from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine, MachineState
 from edge.operation.parity import Parity
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.reloader import Reloader
+from edge.percentiles import Latencies
 from edge.verdict import Outcome
 
 HEALTH_SCHEMA = "edge-inspect/health/1"

@@ -2,8 +2,6 @@
 publishes health."""
 
 import logging
-import math
-from collections.abc import Callable
 
 from edge.delivery.message import to_json
 from edge.environment import Environment, Stop
@@ -15,7 +13,6 @@ log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _FIRST_TICK_S = 0.005
 _LATER = 0.1  # READY is said at most so much later than it might be, of what starting took
-_SETTLES_S = 2.0  # after READY
 STALLED_S = 30.0
 _LEAST_STALLED_S = 10.0  # who has nothing to do shows progress every 5 s
 
@@ -30,18 +27,14 @@ class Supervisor:
         notifier: Notifier,
         environment: Environment,
         interval_s: float,
-        *,
-        settled: Callable[[], object] = lambda: None,
     ) -> None:
-        """`interval_s`: how often `health` is published. `settled` is called once, when the start
-        is over and work goes on."""
+        """`interval_s`: how often `health` is published."""
         self._parts, self._health = parts, health
         self._notifier, self._environment = notifier, environment
         self.interval_s = interval_s
         self._began = environment.tick()
         self._published = self._began - interval_s
         self._ready = False
-        self._settled, self._settles_at = settled, math.inf
         self._stalled = ""
 
     def run(self, stop: Stop) -> None:
@@ -68,7 +61,6 @@ class Supervisor:
         self._health.sample()
         if not self._ready and all(r.state != "starting" for r in self._parts.readers.values()):
             self._ready = True
-            self._settles_at = self._environment.tick() + _SETTLES_S
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())
         stalled = self.stalled()
@@ -80,9 +72,6 @@ class Supervisor:
             if not self._ready:  # a camera may take longer to open than systemd would wait
                 self._notifier.extend(2 * STALLED_S)
         tick = self._environment.tick()
-        if tick >= self._settles_at:
-            self._settles_at = math.inf
-            self._settled()
         if tick - self._published >= self.interval_s and self._ready:
             self._published = tick
             report = self._health.report()

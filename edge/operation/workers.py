@@ -16,8 +16,7 @@ from edge.frame import Frame
 from edge.operation.errand import Errand
 from edge.operation.judge import Judge
 from edge.operation.judging import Judging
-from edge.roster import Roster
-from edge.threads import start_thread
+from edge.threads import CopyOnWriteDict, start_thread
 from edge.verdict import OUTCOMES, Outcome, Verdict
 
 NAME = "inspection"
@@ -35,7 +34,7 @@ class Worker:
     ) -> None:
         """`deliver` and `keep` as `Judging` takes them."""
         self.judge = judge
-        self.trackers: Roster[Tracker] = Roster()
+        self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
         self.mailbox = Mailbox(self.trackers)
         self.judging = Judging(
             self.mailbox, judge, deliver, keep, environment, trackers=self.trackers

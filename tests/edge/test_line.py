@@ -13,6 +13,7 @@ from gpiozero.pins.mock import MockFactory
 import edge.cameraside
 import edge.line
 from edge.capture.camera import Look
+from edge.capture.leash import ForkServerClient
 from edge.config import Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError
@@ -76,6 +77,7 @@ class Hall:
             Environment(),
             deliver=self.verdicts.append,
             keep=lambda _frame, _verdict: None,
+            fork_server=ForkServerClient(),
             receipts=NothingJudged(),
             factory=self.factory,
         )
@@ -115,7 +117,9 @@ class Hall:
         assert self.line.workers.join(30) == []
         self.factory.close()
 
-    def _open(self, config: Any, _environment: Environment, *_more: object) -> Staged:
+    def _open(
+        self, config: Any, _environment: Environment, *_more: object, **_named: object
+    ) -> Staged:
         self.opened.append(config.id)
         pictures = self.pictures[config.id] = threading.Semaphore(0)
         return Staged(pictures)

@@ -15,10 +15,10 @@ from edge.frame import Frame
 from edge.operation.examiner import Finding
 from edge.operation.health import Health, Parts, Report
 from edge.operation.judge import Judge
-from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.workers import Worker, Workers
+from edge.percentiles import Latencies
 from tests.edge.delivery.samples import a_verdict
 from tests.system.conftest import MakeDaemon
 from tests.system.plant import DEADLINE_S, Plant, draw_many, wait_for

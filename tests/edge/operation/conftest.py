@@ -18,8 +18,8 @@ from edge.inspection.modelfile import ModelFile
 from edge.inspection.preprocess import InputSpec
 from edge.operation.health import Health, Parts
 from edge.operation.judge import Judge, Provenance
-from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
+from edge.percentiles import Latencies
 from edge.verdict import ModelIdentity
 from tests.conftest import Require
 
