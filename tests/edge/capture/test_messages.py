@@ -14,8 +14,6 @@ from edge.capture.messages import (
     CameraOpened,
     FrameFault,
     FrameReady,
-    FrameRequest,
-    KillChild,
     MalformedMessageError,
     Message,
     decode,
@@ -36,8 +34,10 @@ _READY = FrameReady(1, 2.5, 0, 0, 4, 100)
 
 def _messages() -> st.SearchStrategy[Any]:
     return st.one_of(
-        st.builds(cls, **{field.name: _VALUES[field.type] for field in fields(cls)})
-        for cls in _CLASSES
+        [
+            st.builds(cls, **{field.name: _VALUES[field.type] for field in fields(cls)})
+            for cls in _CLASSES
+        ]
     )
 
 
@@ -96,8 +96,7 @@ def test_a_time_must_be_a_number(tick: float) -> None:
 
 
 def test_messages_are_told_apart_by_class() -> None:
-    """Two classes with equal values differ; `match` sees the fields in their order."""
-    assert KillChild() != FrameRequest(1, 2)
+    """`match` sees the class, and the fields in their order."""
     match decode(encode(CameraOpened(48, 160, 3, gives_jpeg=True))):
         case CameraOpened(height, width, channels, gives_jpeg):
             assert (height, width, channels, gives_jpeg) == (48, 160, 3, True)
