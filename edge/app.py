@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 
-from edge.capture.leash import ForkServerClient
+from edge.capture.sources import OpenCamera
 from edge.config import Config
 from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
@@ -56,11 +56,11 @@ class Daemon:
         config: Config,
         environment: Environment | None = None,
         *,
-        fork_server: ForkServerClient,
+        open_camera: OpenCamera,
         path: Path | None = None,
     ) -> None:
-        """`fork_server` starts the cameras' processes; the caller closes it. `path` is the file
-        that a reload reads; None: nothing can be reloaded. Raises
+        """`path` is the file that a reload reads; None: nothing can be reloaded.
+        `open_camera` opens the source of each camera. Raises
         EdgeInspectError for what cannot run at all; a missing camera or broker can."""
         self._path = path
         self._environment = env = environment or Environment()
@@ -87,7 +87,7 @@ class Daemon:
             deliver=self._deliver,
             keep=self._keep,
             receipts=delivery.receipts,
-            fork_server=fork_server,
+            open_camera=open_camera,
         )
         self._open_parts = OpenParts(
             place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),

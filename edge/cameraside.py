@@ -7,10 +7,9 @@ from typing import Any
 
 from edge.capture.camera import Receipts
 from edge.capture.idle import Idle
-from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
-from edge.capture.sources import open_camera
+from edge.capture.sources import OpenCamera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
@@ -35,7 +34,7 @@ class CameraSide:
         receipts: Receipts,
         recipe: InputSpec,
         *,
-        fork_server: ForkServerClient,
+        open_camera: OpenCamera,
         reduction: Callable[[int, int, Framing], int] = lambda _width, _height, _framing: 1,
         at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
         after: "CameraSide | None" = None,
@@ -43,8 +42,8 @@ class CameraSide:
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
         was trained to see. `reduction`: by what both sides of a JPEG of this width and
-        height, seen so, may be divided now. `at_once` as `Reader` takes it. `fork_server`
-        starts the camera's process. `after`: the side of this name that went, whose numbers go
+        height, seen so, may be divided now. `at_once` as `Reader` takes it. `open_camera`
+        opens `config.source`. `after`: the side of this name that went, whose numbers go
         on. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot
         be used."""
         self.config = config
@@ -67,9 +66,7 @@ class CameraSide:
 
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(
-                config, environment, fork_server, receipts, reduction=reduced, idle=self.idle
-            ),
+            lambda: open_camera(config, environment, receipts, reduced, self.idle),
             mailbox,
             environment,
             self._stop,

@@ -11,8 +11,8 @@ from typing import Any
 
 from edge.cameraside import CameraSide
 from edge.capture.camera import FaultKind, Receipts
-from edge.capture.leash import ForkServerClient
 from edge.capture.reader import Reader
+from edge.capture.sources import OpenCamera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
 from edge.environment import Environment, Stop
@@ -50,11 +50,11 @@ class Line:
         deliver: Callable[[Verdict], None],
         keep: Callable[[Frame, Verdict], None],
         receipts: Receipts,
-        fork_server: ForkServerClient,
+        open_camera: OpenCamera,
         factory: Any = None,
     ) -> None:
-        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `fork_server`
-        starts the cameras' processes. `factory` is gpiozero's; None: the board's. Raises
+        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `open_camera`
+        opens the source of a camera. `factory` is gpiozero's; None: the board's. Raises
         EdgeInspectError when a pin cannot be used."""
         self.inspector = inspector
         self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
@@ -64,7 +64,7 @@ class Line:
         self.on_parts: Callable[[], None] = lambda: None
         self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
         self._environment, self._receipts, self._factory = environment, receipts, factory
-        self._fork_server = fork_server
+        self._open_camera = open_camera
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
         self._config, self._deliver, self._keep = config, deliver, keep
@@ -231,7 +231,7 @@ class Line:
             self._environment,
             self._receipts,
             inspector.input,
-            fork_server=self._fork_server,
+            open_camera=self._open_camera,
             reduction=self._reduction,
             at_once=worker.judging.at_once,
             after=after,

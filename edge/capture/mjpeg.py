@@ -22,7 +22,7 @@ Answer = TypeVar("Answer", bytes, int)
 
 
 class MJPEGCamera(DrivenCamera):
-    """Reads the stream without OpenCV: it notices damaged JPEGs, and decodes only requested ones."""
+    """Reads the stream without OpenCV: notices damaged JPEGs, and decodes only requested ones."""
 
     gives_jpeg = True
 

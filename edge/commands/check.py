@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.capture.leash import ForkServerClient
-from edge.capture.sources import open_camera
+from edge.capture.sources import CameraFactory
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.events import Event, Protocol_
@@ -41,11 +41,9 @@ def check(config_path: Path, offline: bool = False) -> int:
     _say("config", None, f"{config_path}, hash {config.hash}")
     recipe = _recipe(config)
     with ForkServerClient() as fork_server:
+        cameras = CameraFactory(fork_server)
         checks: list[tuple[str, Callable[[], str]]] = [
-            *(
-                (f"camera {c.id}", lambda c=c: _camera(c, recipe, fork_server))
-                for c in config.cameras
-            ),
+            *((f"camera {c.id}", lambda c=c: _camera(c, recipe, cameras)) for c in config.cameras),
             ("model", lambda: _model(config)),
             ("broker", lambda: check_broker(config)),
             ("disk", lambda: _disk(config)),
@@ -75,8 +73,8 @@ def _recipe(config: Config) -> InputSpec | None:
     return None if spec is None else spec.input
 
 
-def _camera(config: CameraConfig, recipe: InputSpec | None, fork_server: ForkServerClient) -> str:
-    camera = open_camera(config, Environment(), fork_server)
+def _camera(config: CameraConfig, recipe: InputSpec | None, cameras: CameraFactory) -> str:
+    camera = cameras.open(config, Environment())
     try:
         if config.kind == "folder":
             return f"{config.rest} is there"

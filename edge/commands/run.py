@@ -35,8 +35,8 @@ def run(config_path: Path) -> int:
 
 
 def _live(config: Config, path: Path) -> int:
-    """The cameras' processes are asked for first: they open their cameras while the daemon imports
-    the rest and tries its model."""
+    """Starts the cameras' processes first: they open their cameras while the daemon imports the rest
+    and loads its model."""
     from edge.capture.leash import ForkServerClient
 
     # Closed also when the daemon cannot start: it may wait long for its configuration.
@@ -46,7 +46,9 @@ def _live(config: Config, path: Path) -> int:
         except OSError as error:  # each camera reports it, and tries again
             log.warning("the cameras' processes do not start yet (%s)", error.strerror)
         from edge.app import Daemon
+        from edge.capture.sources import CameraFactory
 
         gc.freeze()  # modules and classes stay; no collection needs to look through them
         gc.enable()
-        return Daemon(config, fork_server=fork_server, path=path).run()
+        open_camera = CameraFactory(fork_server).open
+        return Daemon(config, path=path, open_camera=open_camera).run()

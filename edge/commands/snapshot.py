@@ -7,7 +7,7 @@ import cv2
 
 from edge.capture.camera import Pixels
 from edge.capture.leash import ForkServerClient
-from edge.capture.sources import open_camera
+from edge.capture.sources import CameraFactory
 from edge.capture.trust import focus, light
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
@@ -77,7 +77,7 @@ def _look(config: CameraConfig) -> Pixels:
             f"{config.source}: a folder shows nothing by itself; open a picture in it"
         )
     with ForkServerClient() as fork_server:
-        camera = open_camera(config, Environment(), fork_server)
+        camera = CameraFactory(fork_server).open(config, Environment())
         try:
             for _ in range(_SETTLE if camera.live else 1):
                 look = camera.read(Stop())

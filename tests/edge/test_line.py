@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-import edge.cameraside
 import edge.line
 from edge.capture.camera import Look
-from edge.capture.leash import ForkServerClient
 from edge.config import Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError
@@ -68,7 +66,6 @@ class Hall:
         self.factory = MockFactory()
         monkeypatch.setattr(edge.line, "_JOIN_S", 0.2)  # as long as a test may wait
         monkeypatch.setattr(edge.line, "_FINISH_S", 0.2)
-        monkeypatch.setattr(edge.cameraside, "open_camera", self._open)
         self.config = self.make([{"id": "a", "source": "test:"}, {"id": "b", "source": "test:"}])
         self.inspector = inspector_from(self.config)
         self.line = Line(
@@ -77,9 +74,9 @@ class Hall:
             Environment(),
             deliver=self.verdicts.append,
             keep=lambda _frame, _verdict: None,
-            fork_server=ForkServerClient(),
             receipts=NothingJudged(),
             factory=self.factory,
+            open_camera=self._open,
         )
         self.line.start()
 
@@ -117,9 +114,7 @@ class Hall:
         assert self.line.workers.join(30) == []
         self.factory.close()
 
-    def _open(
-        self, config: Any, _environment: Environment, *_more: object, **_named: object
-    ) -> Staged:
+    def _open(self, config: Any, _environment: Environment, *_more: object) -> Staged:
         self.opened.append(config.id)
         pictures = self.pictures[config.id] = threading.Semaphore(0)
         return Staged(pictures)

@@ -11,7 +11,7 @@ import pytest
 from edge.capture.camera import Camera
 from edge.capture.leash import ForkServerClient
 from edge.capture.rtsp import RTSPCamera
-from edge.capture.sources import open_camera
+from edge.capture.sources import CameraFactory
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from tests.conftest import WritePicture
@@ -51,7 +51,7 @@ def opened(
     write_picture("drop/b.png", red=255)
 
     def source(text: str, **options: Any) -> Camera:
-        return open_camera(camera_config(text, **options), real, fork_server)
+        return CameraFactory(fork_server).open(camera_config(text, **options), real)
 
     def video() -> Camera:
         path = request.getfixturevalue("video")
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_one_sentence(
     config = camera_config(source.format(tmp=tmp_path))
 
     def read_once() -> None:
-        camera = open_camera(config, Environment(), fork_server)
+        camera = CameraFactory(fork_server).open(config, Environment())
         try:
             camera.read(Stop())
         finally:
