@@ -1,7 +1,7 @@
 """The demand gate of a JPEG camera: its process decodes a frame only when one is needed.
 
 While no frame is needed, the camera process still takes every JPEG from its driver. So no frame is
-old, and a frozen camera is noticed. It decodes one frame every `LOOK_S` seconds.
+old, and a frozen camera is noticed. It decodes one frame every two seconds.
 """
 
 import threading
@@ -13,9 +13,14 @@ LOOK_S = 2.0  # an idle camera is checked this often: it may be dark, covered or
 class Idle:
     """Passes requests on as idle or urgent ones. Safe between threads."""
 
-    def __init__(self, wanted: Callable[[], bool]) -> None:
-        """`wanted`: whether a frame is needed now. It must return True before `hurry` is called."""
+    def __init__(self, wanted: Callable[[], bool], *, look_s: float = LOOK_S) -> None:
+        """The gate of one camera.
+
+        wanted  whether a frame is needed now; it must return True before `hurry` is called
+        look_s  seconds between two frames while none is needed
+        """
         self._wanted = wanted
+        self.look_s = look_s
         self._hurry: Callable[[], None] | None = None
         self._lock = threading.Lock()
 

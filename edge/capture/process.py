@@ -11,7 +11,7 @@ import signal
 
 from edge.capture.camera import Look, Reduction
 from edge.capture.channel import ChannelClosed
-from edge.capture.idle import LOOK_S, Idle
+from edge.capture.idle import Idle
 from edge.capture.leash import DRIVERS, ForkServerClient
 from edge.capture.messages import (
     CameraLost,
@@ -52,6 +52,8 @@ class ProcessCamera:
         *,
         reduction: Reduction = lambda _width, _height: 1,
         idle: Idle | None = None,
+        start_s: float = _START_S,
+        reap_s: float = _REAP_S,
     ) -> None:
         """Starts the process and returns at once; the first `read` waits for the camera.
 
@@ -59,6 +61,8 @@ class ProcessCamera:
                    camera misbehaves
         reduction  by what both sides of this camera's JPEGs may be divided
         idle       for a camera whose frames are needed only at times; None: always
+        start_s    how many seconds the process may take to start
+        reap_s     how many seconds it may take to end after SIGKILL
 
         Raises CameraError when no process can be started.
         """
@@ -68,6 +72,7 @@ class ProcessCamera:
         self._number = 0
         self._opened = self._ended = False
         self._fork_server, self._reduction, self._idle = fork_server, reduction, idle
+        self._start_s, self._reap_s = start_s, reap_s
         self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera; 0 until it has reported
         try:
@@ -107,7 +112,7 @@ class ProcessCamera:
 
     def _open(self, stop: Stop) -> bool:
         """Whether the camera is open; False on stop. Raises CameraError, ChannelClosed."""
-        match self._receive(stop, _START_S, "does not start"):
+        match self._receive(stop, self._start_s, "does not start"):
             case None:
                 return False
             case ChildStarted(pid):
@@ -166,7 +171,7 @@ class ProcessCamera:
             send(request)
             return
         number, slot, reduction = request.number, request.slot, request.reduction
-        every_s = min(LOOK_S, self._config.timeout_s / 3)
+        every_s = min(self._idle.look_s, self._config.timeout_s / 3)
         self._idle.ask(
             lambda idle: send(FrameRequest(number, slot, reduction, every_s) if idle else request),
             lambda: send(FrameUrgent(number)),
@@ -243,7 +248,7 @@ class ProcessCamera:
         self._channel.close()
         if not self._handle.wait(grace_s):
             self._handle.kill()
-            if not self._handle.wait(_REAP_S):
+            if not self._handle.wait(self._reap_s):
                 # It hangs inside the kernel; the fork server reaps it when the kernel returns.
                 log.error("%s: process %d does not end; its driver hangs", self._name, self.pid)
                 if not self._handle.kill_confirmed:

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture import process
 from edge.capture.camera import Look
 from edge.capture.child import DuplicateFrameDetector
 from edge.capture.idle import Idle
@@ -99,7 +98,7 @@ def party() -> Party:
 @pytest.fixture
 def idle(party: Party) -> Idle:
     """As the camera's side makes it."""
-    return Idle(party)
+    return Idle(party, look_s=100.0)
 
 
 @pytest.fixture
@@ -107,10 +106,8 @@ def camera(
     mjpeg_server: MJPEGServer,
     idle: Idle,
     fork_server: ForkServerClient,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ProcessCamera]:
     """A network camera with a trigger, 50 pictures a second, looked at every 100 s when idle."""
-    monkeypatch.setattr(process, "LOOK_S", 100.0)
     config = camera_config(mjpeg_server.url, timeout_s=600, open_timeout_s=30, trigger=TRIGGER)
     camera = ProcessCamera(config, Environment(), fork_server, idle=idle)
     yield camera

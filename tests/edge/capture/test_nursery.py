@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge.capture import process
 from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.environment import Environment, Stop
@@ -143,10 +142,12 @@ def fork_server() -> Iterator[ForkServerClient]:
     assert client.pid == 0
 
 
-def camera(fork_server: ForkServerClient, script: str, program: str = FAULTY) -> ProcessCamera:
+def camera(
+    fork_server: ForkServerClient, script: str, program: str = FAULTY, **limits: float
+) -> ProcessCamera:
     """A camera that misbehaves as its script says."""
     config = camera_config(f"v4l2:{script}", timeout_s=20, open_timeout_s=30)
-    return ProcessCamera(config, Environment(), fork_server, program)
+    return ProcessCamera(config, Environment(), fork_server, program, **limits)
 
 
 def read_to_the_end(camera: ProcessCamera) -> None:
@@ -172,20 +173,15 @@ def test_a_fork_server_that_died_is_started_again(
     second.close()
 
 
-def test_a_fork_server_that_stands_still_is_replaced(
-    fork_server: ForkServerClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fork_server_that_stands_still_is_replaced(fork_server: ForkServerClient) -> None:
     """One that neither forks nor kills is killed itself; the next opening starts a new one."""
     first = camera(fork_server, "good")
     assert first.read(Stop()) is not None
     old = psutil.Process(fork_server.pid)
     old.send_signal(signal.SIGSTOP)
-    with monkeypatch.context() as patched:
-        patched.setattr(process, "_START_S", 0.2)
-        patched.setattr(process, "_REAP_S", 0.2)
-        second = camera(fork_server, "good")
-        with pytest.raises(CameraError, match=r"does not start for 0\.2 s"):
-            second.read(Stop())
+    second = camera(fork_server, "good", start_s=0.2, reap_s=0.2)
+    with pytest.raises(CameraError, match=r"does not start for 0\.2 s"):
+        second.read(Stop())
     assert not old.is_running()
     third = camera(fork_server, "good")
     assert third.read(Stop()) is not None
