@@ -64,8 +64,8 @@ class Encoded(Struct, frozen=True):
         reduction  2, 4 or 8: a JPEG is decoded at this fraction of its size, which is faster
                    (edge/inspection/reduction.py says when that is allowed)
 
-        A JPEG whose sides cannot be divided evenly, and a picture that is no JPEG, is decoded whole.
-        The pixels are uint8, (height, width, 3), BGR, turned as its EXIF says. Grey becomes three
+        A JPEG whose sides cannot be divided evenly is decoded whole, as is any other format. The
+        pixels are uint8, (height, width, 3), BGR, turned as the EXIF says. Grey becomes three
         equal channels, alpha is dropped. Raises PictureError when the picture is damaged.
         """
         if reduction > 1 and self.header.kind == "JPEG":

@@ -46,9 +46,7 @@ def light(pixels: Pixels) -> Light:
     grey = np.add(some[..., 0], some[..., 1], dtype=np.uint16)
     grey += some[..., 2]
     grey //= 3
-    darker = np.bincount(
-        grey.ravel(), minlength=256
-    ).cumsum()  # number of pixels up to each grey level
+    darker = np.bincount(grey.ravel(), minlength=256).cumsum()  # pixels up to each grey level
     tail = grey.size // _TAIL
     low = int(darker.searchsorted(tail, "right"))
     high = int(darker.searchsorted(grey.size - tail))

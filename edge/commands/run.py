@@ -35,8 +35,8 @@ def run(config_path: Path) -> int:
 
 
 def _live(config: Config, path: Path) -> int:
-    """Starts the cameras' processes first: they open their cameras while the daemon imports the rest
-    and loads its model."""
+    """Starts the cameras' processes first: they open their cameras while the daemon imports its
+    modules and loads its model."""
     from edge.capture.leash import ForkServerClient
 
     # Closed also when the daemon cannot start: it may wait long for its configuration.
