@@ -68,7 +68,7 @@ class FrameTap:
 
 
 class Reader:
-    """One camera's way into the mailbox. Public attributes are counters for `health`."""
+    """Puts the frames of one camera into the mailbox. Its public attributes are for `health`."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class Reader:
         self._environment = environment
         self._stop = stop
         self._first_pause_s = first_pause_s
-        self.seq = before  # the number of the newest look
+        self.seq = before  # number of the newest frame
         self._seq_lock = threading.Lock()
-        self._in_driver: float | None = None  # since when the driver has had control
+        self._in_driver: float | None = None  # monotonic seconds since the driver was called
         self._announced = environment.tick()
         self._trust = Trust(config)
         self._misfit = misfit
@@ -114,7 +114,7 @@ class Reader:
         self._unfit: str | None = None
 
     def run(self) -> None:
-        """Until stop, or until a source that ends has ended."""
+        """Until stop, or until the source has ended."""
         pause = self._first_pause_s
         while not self._stop.is_set():
             frames = self.frames
@@ -136,13 +136,15 @@ class Reader:
         self.state = "stopped"
 
     def retire(self) -> None:
-        """Another reader has this camera's name now: what a driver that hung still brings is not
-        handed over."""
+        """Another reader has taken this camera's place: a frame that a hung driver still returns is
+        dropped."""
         self._retired = True
 
     def check(self) -> None:
-        """Called from outside, since a read that hangs cannot look at a clock: a live camera that
-        is silent for too long is announced as a fault, and again while it stays so."""
+        """Reports a live camera that is silent for too long as a fault, and repeats it every 30 s.
+
+        The supervisor calls it: the camera's own thread may hang in the driver.
+        """
         age = self._waiting_s()
         if age <= self._config.timeout_s:
             return
@@ -156,13 +158,12 @@ class Reader:
         self._fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """For how many seconds a live camera's driver has held this process's thread. A driver in
-        a process of its own never does."""
+        """Seconds for which the driver of a live camera has blocked the camera's thread. A driver in a
+        process of its own never blocks it."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
     def not_judged(self, why: str, kind: FaultKind) -> None:
-        """A picture that was handed over proved to be none when it was decoded, or unfit. Called
-        by who judges."""
+        """The inspection could not use a frame: it cannot be decoded, or its size does not fit."""
         self.faults += 1
         self.losses[kind] += 1
         log.warning("camera %s: %s", self.id, why)
@@ -174,17 +175,17 @@ class Reader:
 
     @property
     def distrusted(self) -> dict[str, int]:
-        """How often each thing was wrong with the camera or its pictures."""
+        """Number of faults of each kind."""
         return dict(self.losses + self._trust.counts)
 
     @property
     def frozen(self) -> int:
-        """How many pictures came of a camera that stood still."""
+        """Number of frames of a frozen camera."""
         return self._trust.counts["frozen"]
 
     @property
     def repeated(self) -> int:
-        """How many pictures equalled the one before, and were not judged again."""
+        """Number of frames that were identical to the one before, and not judged."""
         return self._trust.repeated
 
     @property
@@ -203,7 +204,7 @@ class Reader:
             self._in_driver = None
         self._trust.reopened()
         if not self._live:
-            self.state = "live"  # it delivers as soon as there is something to deliver
+            self.state = "live"  # it needs no first frame to be ready
         try:
             while not self._stop.is_set():
                 asked = self._in_driver = self._environment.tick()
@@ -222,7 +223,7 @@ class Reader:
     def _take(self, look: Look, waited_s: float) -> None:
         self.frames += 1
         if self._config.trigger.announces:
-            self.frames += look.passed_over  # nobody waited for them: they are not missed
+            self.frames += look.passed_over  # no part needed them: none is missed
         else:
             self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
@@ -234,7 +235,7 @@ class Reader:
         if fault is not None:
             self.faults += 1
             self.losses[look.fault_kind] += 1
-            if not self._live:  # of a live camera the change is told, in _note
+            if not self._live:  # for a live camera, _note logs each change of state
                 log.warning("camera %s: %s", self.id, fault)
         elif look.pixels is not None and (fault := self._does_not_fit(look)) is not None:
             kind = "unfit"
@@ -242,7 +243,7 @@ class Reader:
             self.losses[kind] += 1
         elif self._live and look.pixels is not None:
             if waited_s > self._config.timeout_s and look.captured_tick is None:
-                # It may have been taken before the silence, and lain in a buffer since.
+                # It may have been taken before the silence, and have waited in a buffer.
                 fault = f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
                 kind = "stale"
                 self._trust.counts[kind] += 1
@@ -251,7 +252,7 @@ class Reader:
                     look.pixels, self._age_s(look), look.reduced, look.repeats
                 )
                 if doubt is not None and doubt.repeated:
-                    # whether the camera stands still will be seen; a part goes on waiting
+                    # the camera may be frozen or not; a part waits for the next frame
                     self._mailbox.passed_by(self.id, doubt.why)
                     return
                 if doubt is not None:
@@ -271,7 +272,7 @@ class Reader:
         self.state, self.why = kind, fault
 
     def _does_not_fit(self, look: Look) -> str | None:
-        """Why a picture of this size cannot be judged; worked out once a size, not a frame."""
+        """Why a frame of this size cannot be judged; computed when the size changes."""
         assert look.pixels is not None
         height, width = (side * look.reduced for side in look.pixels.shape[:2])
         if self._size != (width, height):
