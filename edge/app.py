@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from edge.capture.sources import OpenCamera
 from edge.config import Config
 from edge.delivery.openparts import OpenParts
 from edge.delivery.requests import Allowance, Requests
@@ -22,7 +23,6 @@ from edge.modelside import inspector_from, judge_from
 from edge.operation.components import Components
 from edge.operation.desk import TriggerDesk
 from edge.operation.health import Health
-from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
 from edge.operation.picturedesk import PictureDesk
 from edge.operation.progress import Progress
@@ -37,10 +37,10 @@ from edge.operation.unjudged import place_of as place_of_parts
 from edge.operation.unjudged import verdicts_for_unjudged
 from edge.operation.verdict_delivery import VerdictDelivery
 from edge.operation.viewing import check_views
+from edge.percentiles import Latencies
 from edge.plantside import PlantSide
 from edge.reconfiguration import HttpServer, Reconfiguration, judge_for_web
 from edge.threads import start_thread
-from edge.unneeded import give_back
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,11 @@ class Daemon:
         config: Config,
         environment: Environment | None = None,
         *,
+        open_camera: OpenCamera,
         path: Path | None = None,
     ) -> None:
-        """`path` is the file that a reload reads; None: nothing can be reloaded. Raises
+        """`path` is the file that a reload reads; None: nothing can be reloaded.
+        `open_camera` opens the source of each camera. Raises
         EdgeInspectError for what cannot run at all; a missing camera or broker can."""
         cv2.setNumThreads(1)  # the workers share the cores already
         self._environment = environment or Environment()
@@ -86,7 +88,7 @@ class Daemon:
         )
         self._requests = self._build_requests(config)
         self._plant = self._build_plant(config)
-        self._line = self._build_line(config)
+        self._line = self._build_line(config, open_camera)
         components = self._build_components()
         self._health = self._build_health(config, components)
         self._status = self._build_status()
@@ -162,7 +164,7 @@ class Daemon:
             parts_changed=self._parts_changed,
         )
 
-    def _build_line(self, config: Config) -> Line:
+    def _build_line(self, config: Config, open_camera: OpenCamera) -> Line:
         delivery = self._delivery
         sink = VerdictDelivery(self._plant, delivery.writer, self._evidence, delivery.pictures)
         return Line(
@@ -174,6 +176,7 @@ class Daemon:
             journal=self._open_parts,
             parts_changed=self._parts_changed,
             receipts=delivery.receipts,
+            open_camera=open_camera,
             latencies=self._latencies,
         )
 
@@ -216,7 +219,6 @@ class Daemon:
             config.health.interval_s,
             progress=self._progress,
             pending=self._snapshots,
-            settled=give_back,
         )
 
     def _build_web(self, config: Config) -> HttpServer | None:

@@ -8,7 +8,7 @@ from edge.capture.camera import Camera, Receipts
 from edge.capture.idle import Idle
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
-from edge.capture.sources import open_camera
+from edge.capture.sources import OpenCamera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
@@ -49,6 +49,7 @@ class CameraSide:
         receipts: Receipts,
         recipe: InputSpec,
         *,
+        open_camera: OpenCamera,
         journal: PartJournal,
         parts_changed: threading.Event,
         decoding: ScaledDecoding,
@@ -59,6 +60,7 @@ class CameraSide:
         used.
 
         - `recipe`: the preprocessing that the model was trained with.
+        - `open_camera`: opens the source of a camera.
         - `journal`: notes each accepted part before its trigger is answered.
         - `parts_changed`: set whenever a part is accepted, refused or closed.
         - `after`: the camera of this name that was stopped; its numbers go on.
@@ -68,6 +70,7 @@ class CameraSide:
         if (why := disagreement(config, recipe)) is not None:
             log.warning("%s", why)
         self._mailbox, self._environment, self._receipts = mailbox, environment, receipts
+        self._open = open_camera
         self._journal, self._parts_changed, self._decoding = journal, parts_changed, decoding
         self._stop = Stop()
         self._framing = Framing(view_of(config, recipe))
@@ -132,7 +135,7 @@ class CameraSide:
         return tracker is not None and (tracker.config.kind == "presence" or tracker.open > 0)
 
     def _open_camera(self) -> Camera:
-        return open_camera(
+        return self._open(
             self.config, self._environment, self._receipts, self._reduction, self._idle
         )
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from edge.cameraside import CameraSide, PartJournal
 from edge.capture.camera import Receipts
+from edge.capture.sources import OpenCamera
 from edge.config import CameraConfig, Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError, RefusedError
@@ -22,13 +23,13 @@ from edge.modelside import judge_from
 from edge.operation.changes import Changes
 from edge.operation.judge import Judge
 from edge.operation.judging import VerdictSink
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.operation.running_cameras import RunningCameras
 from edge.operation.running_model import RunningModel
 from edge.operation.triggers import PinFactory
 from edge.operation.viewing import view_of
 from edge.operation.workers import Worker, Workers
+from edge.percentiles import Latencies
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Line:
         journal: PartJournal,
         parts_changed: threading.Event,
         receipts: Receipts,
+        open_camera: OpenCamera,
         latencies: Latencies | None = None,
         factory: PinFactory | None = None,
         timeouts: LineTimeouts | None = None,
@@ -66,13 +68,14 @@ class Line:
         be used.
 
         - `cameras`, `model`: what runs now; changed here, read elsewhere.
-        - `journal`, `parts_changed`, `factory`: as `CameraSide` takes them.
+        - `open_camera`, `journal`, `parts_changed`, `factory`: as `CameraSide` takes them.
         - `receipts`: which files have their verdict already.
         """
         self._config, self._model, self._environment = config, model, environment
         self._cameras, self._sink = cameras, sink
         self._journal, self._parts_changed = journal, parts_changed
         self._receipts, self._factory = receipts, factory
+        self._open_camera = open_camera
         self._latencies = latencies or Latencies()
         self._timeouts = timeouts or LineTimeouts()
         self._sides: dict[str, CameraSide] = {}
@@ -232,13 +235,14 @@ class Line:
         worker = self.workers.employ(camera.id)
         verdicts = Framing(view_of(camera, inspector.input)).verdicts
         # before its pins are opened: the first part may come at once
-        self._cameras.verdicts_per_part.put(camera.id, verdicts)
+        self._cameras.verdicts_per_part[camera.id] = verdicts
         return CameraSide(
             camera,
             worker.mailbox,
             self._environment,
             self._receipts,
             inspector.input,
+            open_camera=self._open_camera,
             journal=self._journal,
             parts_changed=self._parts_changed,
             decoding=self._model,
@@ -259,15 +263,15 @@ class Line:
         self._sides = {**self._sides, name: side}
         trackers = self.workers.of(name).trackers
         if side.tracker is None:
-            trackers.drop(name)
+            trackers.pop(name, None)
         else:
-            trackers.put(name, side.tracker)
+            trackers[name] = side.tracker
         self._cameras.add(side.reader, side.tracker)
 
     def _drop(self, name: str) -> None:
         worker = self.workers.of(name)
         worker.mailbox.forget(name)
-        worker.trackers.drop(name)
+        worker.trackers.pop(name, None)
         self.workers.release(name)
         self._cameras.drop(name)
         self._sides = {key: side for key, side in self._sides.items() if key != name}

@@ -8,8 +8,8 @@ from msgspec import Struct, field
 from edge.capture.reader import State
 from edge.delivery.outcome import Cause
 from edge.delivery.records import OutboxStats
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
+from edge.percentiles import Latencies
 from edge.terms import TriggerKind
 from edge.verdict import Outcome
 

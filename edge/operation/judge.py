@@ -15,9 +15,9 @@ from edge.inspection.decision import Judgement, Thresholds, combine, lowered
 from edge.inspection.framing import Pixels
 from edge.inspection.inspector import Inspector
 from edge.operation.examiner import Examiner, Finding, Manner, OnBadPicture
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.part import Part
+from edge.percentiles import Latencies
 from edge.picture import Encoded
 from edge.verdict import Outcome, Rule, Verdict
 

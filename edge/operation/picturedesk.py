@@ -11,8 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from edge.capture.glances import Show
-from edge.capture.reader import Reader
+from edge.capture.reader import Reader, Show
 from edge.delivery.pictures import Pictures
 from edge.delivery.requests import Data, settle
 from edge.environment import Environment
@@ -69,7 +68,7 @@ class PictureDesk:
 
             self._pictures.order(name, source, answer)
 
-        if not camera.glances.ask(show):
+        if not camera.tap.add(show):
             raise TriggerError(f"camera {camera.id}: too many wait for its picture", "busy")
         self._remember(camera, answer, show)
         return answer
@@ -91,10 +90,10 @@ class PictureDesk:
             )
 
     def _remember(self, camera: Reader, answer: Future[Data], show: Show) -> None:
-        glances = camera.glances
+        tap = camera.tap
         until = self._environment.tick() + _WAIT_S
         with self._lock:
-            self._waiting.append((until, answer, lambda: glances.withdraw(show), camera.id))
+            self._waiting.append((until, answer, lambda: tap.remove(show), camera.id))
 
     def _from_archive(self, name: str) -> Future[Data]:
         archive = self._evidence.archive

@@ -3,7 +3,7 @@
 from edge.capture.camera import FaultKind
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
-from edge.roster import Roster
+from edge.threads import CopyOnWriteDict
 
 
 class RunningCameras:
@@ -12,22 +12,22 @@ class RunningCameras:
     a part of a camera gets: one, or one per region."""
 
     def __init__(self) -> None:
-        self.readers: Roster[Reader] = Roster()
-        self.trackers: Roster[Tracker] = Roster()
-        self.verdicts_per_part: Roster[int] = Roster()
+        self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
+        self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
+        self.verdicts_per_part: CopyOnWriteDict[int] = CopyOnWriteDict()
 
     def add(self, reader: Reader, tracker: Tracker | None) -> None:
         """A camera runs from now on."""
         if tracker is None:
-            self.trackers.drop(reader.id)
+            self.trackers.pop(reader.id, None)
         else:
-            self.trackers.put(reader.id, tracker)
-        self.readers.put(reader.id, reader)
+            self.trackers[reader.id] = tracker
+        self.readers[reader.id] = reader
 
     def drop(self, camera: str) -> None:
         """A camera runs no longer."""
-        self.trackers.drop(camera)
-        self.readers.drop(camera)
+        self.trackers.pop(camera, None)
+        self.readers.pop(camera, None)
 
     def verdicts_of_part(self, camera: str) -> int:
         """How many verdicts a part of a camera gets. Raises KeyError for an unknown camera."""

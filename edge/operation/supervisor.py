@@ -2,8 +2,6 @@
 publishes health."""
 
 import logging
-import math
-from collections.abc import Callable
 from typing import Protocol
 
 from edge.delivery.message import to_json
@@ -18,7 +16,6 @@ log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _FIRST_TICK_S = 0.005
 _LATER = 0.1  # READY is late by at most this share of the time that starting took
-_SETTLES_S = 2.0  # after READY
 STALLED_S = 30.0
 _LEAST_STALLED_S = 10.0  # an idle thread shows progress every 5 s
 
@@ -44,11 +41,9 @@ class Supervisor:
         *,
         progress: Progress | None = None,
         pending: PendingRequests | None = None,
-        settled: Callable[[], object] = lambda: None,
     ) -> None:
         """`interval_s`: how often `health` is published. `progress` gets what stands still.
-        `pending`: requests whose time-outs are checked here. `settled` is called once, some
-        seconds after READY."""
+        `pending`: requests whose time-outs are checked here."""
         self._components, self._health = components, health
         self._progress, self._pending = progress or Progress(), pending
         self._notifier, self._environment = notifier, environment
@@ -56,7 +51,6 @@ class Supervisor:
         self._began = environment.tick()
         self._published = self._began - interval_s
         self._ready = False
-        self._settled, self._settles_at = settled, math.inf
         self._stalled = ""
 
     def run(self, stop: Stop) -> None:
@@ -85,7 +79,6 @@ class Supervisor:
             r.state != "starting" for r in self._components.readers.values()
         ):
             self._ready = True
-            self._settles_at = self._environment.tick() + _SETTLES_S
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())
         stalled = self.stalled()
@@ -98,9 +91,6 @@ class Supervisor:
             if not self._ready:  # a camera may take longer to open than systemd would wait
                 self._notifier.extend(2 * STALLED_S)
         tick = self._environment.tick()
-        if tick >= self._settles_at:
-            self._settles_at = math.inf
-            self._settled()
         if tick - self._published >= self.interval_s and self._ready:
             self._published = tick
             report = self._health.report()

@@ -14,8 +14,7 @@ from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.operation.judge import Judge
 from edge.operation.judging import Judging, VerdictSink
-from edge.roster import Roster
-from edge.threads import start_thread
+from edge.threads import CopyOnWriteDict, start_thread
 from edge.verdict import OUTCOMES, Outcome
 
 NAME = "inspection"
@@ -27,7 +26,7 @@ class Worker:
     def __init__(self, judge: Judge, sink: VerdictSink, environment: Environment) -> None:
         """Its thread is started by the pool."""
         self.judge = judge
-        self.trackers: Roster[Tracker] = Roster()
+        self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
         self.mailbox = Mailbox(self.trackers)
         self.judging = Judging(self.mailbox, judge, sink, environment, trackers=self.trackers)
         self.thread: threading.Thread | None = None

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-import edge.cameraside
 from edge.capture.camera import Look
 from edge.config import Config
 from edge.environment import Environment, Stop
@@ -68,7 +67,6 @@ class Hall:
         self.opened: list[str] = []
         self.verdicts: list[Verdict] = []
         self.factory = MockFactory()
-        monkeypatch.setattr(edge.cameraside, "open_camera", self._open)
         self.config = self.make([{"id": "a", "source": "test:"}, {"id": "b", "source": "test:"}])
         self.inspector = inspector_from(self.config)
         self.cameras = RunningCameras()
@@ -83,6 +81,7 @@ class Hall:
             parts_changed=threading.Event(),
             receipts=NothingJudged(),
             factory=self.factory,
+            open_camera=self._open,
             timeouts=LineTimeouts(join_s=0.2, finish_s=0.2),  # as long as a test may wait
         )
         self.line.start()

@@ -16,10 +16,10 @@ from edge.operation.components import Components
 from edge.operation.examiner import Finding
 from edge.operation.health import Health, Report
 from edge.operation.judge import Judge
-from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.workers import Worker, Workers
+from edge.percentiles import Latencies
 from tests.edge.delivery.samples import a_verdict
 from tests.edge.operation.conftest import Sink
 from tests.system.conftest import MakeDaemon

@@ -10,7 +10,7 @@ from edge.delivery.events import About
 from edge.delivery.flight import Flight
 from edge.delivery.lanes import Lanes
 from edge.delivery.message import stored_body
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.sending import Sender
 from edge.delivery.troubles import OversizeError
 from edge.environment import Environment
@@ -54,15 +54,15 @@ class Rows:
     unsure = False
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[OutboxRow] = []
         self.parked: list[int] = []
 
     def add(self, count: int, **changes: object) -> None:
         """More rows."""
         for number in range(len(self.rows) + 1, len(self.rows) + count + 1):
-            self.rows.append(Row(number, 0.0, stored_body(a_verdict(**changes), number)))
+            self.rows.append(OutboxRow(number, 0.0, stored_body(a_verdict(**changes), number)))
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """As the outbox."""
         found = [r for r in self.rows if after < r.seq and (before is None or r.seq < before)]
         return found[:limit]
@@ -71,7 +71,7 @@ class Rows:
         """The highest number."""
         return len(self.rows)
 
-    def age_s(self, row: Row) -> float:
+    def age_s(self, row: OutboxRow) -> float:
         """All are new."""
         return row.stored_at
 

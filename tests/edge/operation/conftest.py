@@ -20,8 +20,8 @@ from edge.inspection.preprocess import InputSpec
 from edge.operation.components import Components
 from edge.operation.health import Health
 from edge.operation.judge import Judge, Provenance
-from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
+from edge.percentiles import Latencies
 from edge.verdict import ModelIdentity, Verdict
 from tests.conftest import Require
 

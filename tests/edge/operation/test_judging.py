@@ -14,7 +14,7 @@ from edge.inspection.framing import Framing
 from edge.operation.examiner import Manner
 from edge.operation.judge import Judge, Provenance
 from edge.operation.judging import Judging
-from edge.operation.latencies import Latencies
+from edge.percentiles import Latencies
 from edge.triggering import TriggerConfig
 from edge.verdict import OUTCOMES, Verdict
 from edge.view import ViewConfig

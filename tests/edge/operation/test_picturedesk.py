@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edge.capture.glances import Glances
+from edge.capture.reader import FrameTap
 from edge.delivery.pictures import Pictures
 from edge.delivery.requests import Data, outcome, settle
 from edge.environment import Environment
@@ -40,9 +40,9 @@ class Desk:
     def __init__(self, *cameras: str, archive: bool = True) -> None:
         self.clock = Clock()
         environment = Environment(now=self.clock.now, tick=self.clock.tick)
-        self.glances = {name: Glances() for name in cameras}
+        self.taps = {name: FrameTap() for name in cameras}
         self.orders = Orders(environment)
-        readers = {name: SimpleNamespace(id=name, glances=g) for name, g in self.glances.items()}
+        readers = {name: SimpleNamespace(id=name, tap=tap) for name, tap in self.taps.items()}
         self.desk = PictureDesk(
             cast(Any, readers),
             cast(
@@ -69,9 +69,9 @@ def test_the_next_picture_of_a_camera() -> None:
     """Nothing is sent before the camera has a new picture; then exactly that one is."""
     desk = Desk("top", "side")
     said = desk.ask(camera="side")
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert desk.orders.ordered == []
-    desk.glances["side"].look(PICTURE)
+    desk.taps["side"].deliver(PICTURE)
     ((_name, source, answer),) = desk.orders.ordered
     assert source() is PICTURE
     settle(answer, {"topic": "t"})
@@ -82,7 +82,7 @@ def test_one_camera_needs_no_name() -> None:
     """The only camera is meant."""
     desk = Desk("top")
     desk.ask()
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert len(desk.orders.ordered) == 1
 
 
@@ -98,7 +98,7 @@ def test_a_camera_that_gives_no_picture() -> None:
     assert len(said) == 1
     assert isinstance(said[0], EdgeInspectError)
     assert "no picture in 5 s" in str(said[0])
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert desk.orders.ordered == []
 
 

@@ -75,33 +75,6 @@ def test_ready_is_said_soon(supervisor: Supervisor, house: House, clock: Clock) 
     assert supervisor.pause_s() == 1.0
 
 
-def test_what_starting_left_behind_goes_once(
-    house: House, notifier: Recorder, environment: Environment, clock: Clock
-) -> None:
-    """Some seconds after READY, and not before a camera that takes long."""
-    went: list[float] = []
-    supervisor = Supervisor(
-        house.components,
-        house.health,
-        notifier,
-        environment,
-        10,
-        settled=lambda: went.append(clock.at),
-    )
-    house.reader.state = "starting"
-    for _ in range(20):
-        clock.at += 1
-        supervisor.run_once()
-    assert not went
-    house.reader.state = "live"
-    ready = clock.at + 1
-    for _ in range(20):
-        clock.at += 1
-        supervisor.run_once()
-    assert len(went) == 1
-    assert 1 <= went[0] - ready <= 3
-
-
 @pytest.mark.parametrize("part", ["judging", "writer", "publisher"])
 def test_watchdog_starves_when_a_part_stands(
     part: str,
