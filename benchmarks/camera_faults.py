@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.capture.camera import Camera, Look
+from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
@@ -83,10 +84,17 @@ class Watched:
 class Line:
     """One camera with its reader, as the daemon builds it."""
 
-    def __init__(self, name: str, seed: int, mailbox: Mailbox, stop: Stop) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        mailbox: Mailbox,
+        stop: Stop,
+        fork_server: ForkServerClient,
+    ) -> None:
         self.name, self.seed, self.ledger = name, seed, Ledger()
         self.lives = 0
-        self._environment = Environment()
+        self._environment, self._fork_server = Environment(), fork_server
         config = self._config(0)
         self.reader = Reader(
             config, self._open, mailbox, self._environment, stop, first_pause_s=0.01
@@ -107,7 +115,9 @@ class Line:
 
     def _open(self) -> Camera:
         self.lives += 1
-        camera = ProcessCamera(self._config(self.lives), self._environment, FAULTY)
+        camera = ProcessCamera(
+            self._config(self.lives), self._environment, self._fork_server, FAULTY
+        )
         return Watched(camera, self.seed, self.lives, self.ledger)
 
     def injected(self) -> Counter[str]:
@@ -150,10 +160,19 @@ def check_pass(frame: Frame, line: Line, verdicts: Verdicts) -> None:
 
 def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
     """Injects `count` faults; returns every rule that was broken, as sentences."""
+    with ForkServerClient() as fork_server:
+        return _run(count, seed, cameras, say, fork_server)
+
+
+def _run(
+    count: int, seed: int, cameras: int, say: bool, fork_server: ForkServerClient
+) -> list[str]:
     environment, stop, mailbox = Environment(), Stop(), Mailbox()
     inspector = load_inspector(MODEL, Overrides(), "auto", 1)
     judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
-    lines = {f"c{n}": Line(f"c{n}", seed * 1000 + n, mailbox, stop) for n in range(cameras)}
+    lines = {
+        f"c{n}": Line(f"c{n}", seed * 1000 + n, mailbox, stop, fork_server) for n in range(cameras)
+    }
     verdicts, since, told = Verdicts(), time.monotonic(), 0.0
     for line in lines.values():
         line.thread.start()

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from unittest.mock import patch
 
-from edge.capture.sources import open_camera
+from edge.capture.leash import ForkServerClient
+from edge.capture.sources import CameraFactory
 from edge.config import Config
 from edge.configfile import load_config
 from edge.delivery import link
@@ -141,6 +142,7 @@ class FrameWay:
         self._delivery = DeliverySide(config, "session", environment)
         self._writer, self._publisher = self._delivery.writer, self._delivery.publisher
         self._publisher._inbox = _Meanwhile(environment.tick, self._others)
+        cameras = CameraFactory(ForkServerClient())  # it never starts: a replay has no process
         self._line = Line(
             config,
             inspector,
@@ -148,10 +150,11 @@ class FrameWay:
             deliver=self._deliver,
             keep=lambda _frame, _verdict: None,
             receipts=self._delivery.receipts,
+            open_camera=cameras.open,
         )
         camera = config.cameras[0].id
         self._reader, self._worker = self._line.readers[camera], self._line.workers.of(camera)
-        self._camera = open_camera(config.cameras[0], environment)
+        self._camera = cameras.open(config.cameras[0], environment)
 
     def run(self, frames: int) -> None:
         """So many frames go as far as they are to. Raises RuntimeError when the connection ends

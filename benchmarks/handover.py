@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 
 from edge.capture.camera import Camera
+from edge.capture.leash import ForkServerClient
 from edge.capture.mjpeg import MJPEGCamera
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
@@ -115,9 +116,11 @@ def main() -> int:
     config = CameraConfig(id="top", source=f"http://127.0.0.1:{server.getsockname()[1]}/")
     config = config.changed(timeout_s=30.0, open_timeout_s=60.0)
     inside, apart = [], []
-    for _ in range(_ROUNDS):
-        inside.append(measure(MJPEGCamera(config), arguments.frames // _ROUNDS))
-        apart.append(measure(ProcessCamera(config, Environment()), arguments.frames // _ROUNDS))
+    with ForkServerClient() as fork_server:
+        for _ in range(_ROUNDS):
+            inside.append(measure(MJPEGCamera(config), arguments.frames // _ROUNDS))
+            camera = ProcessCamera(config, Environment(), fork_server)
+            apart.append(measure(camera, arguments.frames // _ROUNDS))
     process.kill()
     process.join()
     in_process = statistics.median(c.daemon_ms for c in inside)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.capture.camera import Camera
+from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
@@ -49,6 +50,7 @@ class Line:
 
     def __init__(self, steps: str) -> None:
         self.seen, self.mailbox, self.stop = Seen(), Mailbox(), Stop()
+        self._fork_server = ForkServerClient()
         sources = dict.fromkeys(OTHERS, "good") | {"hung": steps}
         self.readers = {name: self._reader(name, rest) for name, rest in sources.items()}
         environment = Environment()
@@ -72,7 +74,7 @@ class Line:
         environment = Environment()
 
         def opener() -> Camera:
-            return ProcessCamera(config, environment, FAULTY)
+            return ProcessCamera(config, environment, self._fork_server, FAULTY)
 
         return Reader(config, opener, self.mailbox, environment, self.stop, first_pause_s=0.2)
 
@@ -99,6 +101,7 @@ class Line:
             thread.join(30)
         self.mailbox.close()
         self._inspection.join(30)
+        self._fork_server.close()
 
 
 def missing(numbers: list[int]) -> list[str]:

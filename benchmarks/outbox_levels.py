@@ -39,12 +39,11 @@ def written() -> int:
 class Broker(threading.Thread):
     """Takes what may be sent, and acknowledges it after a delay, seconds; None: never."""
 
-    def __init__(self, writer: OutboxWriter, delay: float | None) -> None:
+    def __init__(self, writer: OutboxWriter, news: threading.Event, delay: float | None) -> None:
         super().__init__(daemon=True)
         self.seen: dict[int, float] = {}
         self._writer, self._delay = writer, delay
-        self._news, self._end = threading.Event(), False
-        writer.on_stored = self._news.set
+        self._news, self._end = news, False
 
     def run(self) -> None:
         """Until `stop`."""
@@ -73,15 +72,16 @@ class Broker(threading.Thread):
 def measure(folder: Path, level: Durability, rate: float | None, delay: float | None) -> str:
     """One row of the table, without its first columns. `rate`: verdicts a second; None: bulk."""
     store = Store(folder / "outbox.db", 2**29, 1e6, Environment())
-    writer = OutboxWriter(store, Environment(), durability=level)
+    news = threading.Event()
+    writer = OutboxWriter(store, Environment(), durability=level, on_sendable=news.set)
     thread = threading.Thread(target=writer.run)
-    broker = Broker(writer, delay)
+    broker = Broker(writer, news, delay)
     commits, real = 0, store.apply
 
-    def counted(*given: object) -> object:
+    def counted(*work: object, **options: object) -> object:
         nonlocal commits
         commits += 1
-        return real(*given)  # type: ignore[arg-type]
+        return real(*work, **options)  # type: ignore[arg-type]
 
     store.apply = counted  # type: ignore[method-assign, assignment]
     count = BULK if rate is None else int(rate * SECONDS)

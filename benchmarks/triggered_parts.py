@@ -30,6 +30,7 @@ import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.capture.camera import Camera, Look
+from edge.config import CameraConfig
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 
@@ -74,20 +75,18 @@ class FaultyCamera:
 
 def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
-    import edge.app
-    import edge.cameraside
+    from edge.app import Daemon
     from edge.configfile import load_config
     from edge.operation.logs import set_up_logging
 
     chance = random.Random(seed)
 
-    def opener(_config: object, environment: Environment, *_more: object) -> Camera:
+    def open_camera(_config: CameraConfig, environment: Environment, *_more: object) -> Camera:
         return FaultyCamera(chance, environment)
 
-    setattr(edge.cameraside, "open_camera", opener)  # noqa: B010  the one part that is not real
     loaded = load_config(config)
     set_up_logging("error")
-    return edge.app.Daemon(loaded).run()
+    return Daemon(loaded, open_camera=open_camera).run()
 
 
 class Gateway:

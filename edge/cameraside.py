@@ -1,30 +1,45 @@
-"""One camera with all that belongs to it: what reads it, and what announces its parts."""
+"""One camera with all that belongs to it: its reader, its part tracker and its trigger sources."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+import threading
+from typing import Protocol
 
-from edge.capture.camera import Receipts
+from edge.capture.camera import Camera, Receipts
 from edge.capture.idle import Idle
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
-from edge.capture.sources import open_camera
+from edge.capture.sources import OpenCamera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
-from edge.frame import Frame
 from edge.inspection.framing import Framing
 from edge.inspection.preprocess import InputSpec
-from edge.operation.triggers import Triggers
+from edge.operation.triggers import PinFactory, Triggers
 from edge.operation.viewing import disagreement, view_of
+from edge.part import Part
 from edge.threads import NamedThread
 
 log = logging.getLogger(__name__)
 
 
+class PartJournal(Protocol):
+    """Remembers accepted parts beyond a crash of the process."""
+
+    def note(self, part: Part) -> None:
+        """A part was accepted."""
+        ...
+
+
+class ScaledDecoding(Protocol):
+    """Says how far JPEGs may be reduced while they are decoded."""
+
+    def reduction(self, width: int, height: int, framing: Framing) -> int:
+        """By what both sides of a JPEG of this size, in pixels, may be divided now."""
+        ...
+
+
 class CameraSide:
-    """Comes and goes as a whole, while other cameras go on."""
+    """Starts and stops as a whole, while other cameras go on. Listens to its own part tracker."""
 
     def __init__(
         self,
@@ -34,43 +49,48 @@ class CameraSide:
         receipts: Receipts,
         recipe: InputSpec,
         *,
-        reduction: Callable[[int, int, Framing], int] = lambda _width, _height, _framing: 1,
-        at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
+        open_camera: OpenCamera,
+        journal: PartJournal,
+        parts_changed: threading.Event,
+        decoding: ScaledDecoding,
         after: "CameraSide | None" = None,
-        factory: Any = None,
+        factory: PinFactory | None = None,
     ) -> None:
-        """Opens its pins; the camera is opened by its thread. `recipe`: how the model
-        was trained to see. `reduction`: by what both sides of a JPEG of this width and
-        height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side
-        of this name that went, whose numbers go on. `factory` is gpiozero's; None: the board's.
-        Raises EdgeInspectError when a pin cannot be used."""
+        """Opens its pins; its thread opens the camera. Raises EdgeInspectError when a pin cannot be
+        used.
+
+        - `recipe`: the preprocessing that the model was trained with.
+        - `open_camera`: opens the source of a camera.
+        - `journal`: notes each accepted part before its trigger is answered.
+        - `parts_changed`: set whenever a part is accepted, refused or closed.
+        - `after`: the camera of this name that was stopped; its numbers go on.
+        - `factory`: gpiozero's pin factory; None: the board's.
+        """
         self.config = config
         if (why := disagreement(config, recipe)) is not None:
             log.warning("%s", why)
-        looks: int = after.reader.seq if after else 0
+        self._mailbox, self._environment, self._receipts = mailbox, environment, receipts
+        self._open = open_camera
+        self._journal, self._parts_changed, self._decoding = journal, parts_changed, decoding
         self._stop = Stop()
+        self._framing = Framing(view_of(config, recipe))
         self.tracker: Tracker | None = None
+        self._idle: Idle | None = None
         if config.trigger.announces:
             before = after.tracker.triggered if after and after.tracker else 0
-            self.tracker = Tracker(config.id, config.trigger, environment, before=before)
-        framing = Framing(view_of(config, recipe))
-        self.idle = None if self.tracker is None else Idle(partial(_wants, self.tracker))
-
-        def reduced(width: int, height: int) -> int:
-            # sharpness is measured, and its limit was chosen, on whole pictures
-            if config.trust.min_focus is not None:
-                return 1
-            return reduction(width, height, framing)
-
+            self.tracker = Tracker(
+                config.id, config.trigger, environment, listener=self, before=before
+            )
+            self._idle = Idle(self._wants_pictures)
+        looks: int = after.reader.seq if after else 0
         self.reader: Reader = Reader(
             config,
-            lambda: open_camera(config, environment, receipts, reduced, self.idle),
+            self._open_camera,
             mailbox,
             environment,
             self._stop,
-            misfit=framing.misfit,
+            misfit=self._framing.misfit,
             before=looks,
-            at_once=at_once,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
         trackers = {} if self.tracker is None else {config.id: self.tracker}
@@ -82,8 +102,10 @@ class CameraSide:
         self._triggers.start(self._stop)
 
     def shut(self) -> None:
-        """No part is announced any more, by clock or wire; its pins are free."""
+        """Accepts no part any more; gives its pins back."""
         self._triggers.close()
+        if self.tracker is not None:
+            self.tracker.shut()
 
     def stop(self) -> None:
         """Asks the camera's thread to end. Returns at once."""
@@ -95,7 +117,30 @@ class CameraSide:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def part_opened(self, part: Part) -> None:
+        """As `PartsListener`."""
+        self._journal.note(part)
 
-def _wants(tracker: Tracker) -> bool:
-    """Whether a part waits for a picture, or is to be found in one."""
-    return tracker.config.kind == "presence" or tracker.open > 0
+    def parts_changed(self) -> None:
+        """As `PartsListener`. The camera may have to decode again, the worker has another deadline,
+        and the output `busy` may have to change."""
+        if self._idle is not None and self._wants_pictures():
+            self._idle.hurry()
+        self._mailbox.wake()
+        self._parts_changed.set()
+
+    def _wants_pictures(self) -> bool:
+        """Whether a part waits for a picture, or is to be found in one."""
+        tracker = self.tracker
+        return tracker is not None and (tracker.config.kind == "presence" or tracker.open > 0)
+
+    def _open_camera(self) -> Camera:
+        return self._open(
+            self.config, self._environment, self._receipts, self._reduction, self._idle
+        )
+
+    def _reduction(self, width: int, height: int) -> int:
+        # sharpness is measured, and its limit was chosen, on whole pictures
+        if self.config.trust.min_focus is not None:
+            return 1
+        return self._decoding.reduction(width, height, self._framing)

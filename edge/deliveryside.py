@@ -1,20 +1,23 @@
-"""The side of delivery: outbox, its writer, the publisher, pictures, and the broker inside the
-daemon where there is one; built from config.yaml and connected."""
+"""Delivery: builds outbox, writer, publisher, picture sender and the embedded broker from
+config.yaml, starts them and stops them."""
 
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edge.config import Config
-from edge.delivery.events import Event, Link, Protocol_
+from edge.delivery.events import Event, Link, OnRequest, Protocol_
+from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.link import PahoLink
 from edge.delivery.pictures import Pictures
 from edge.delivery.publisher import Publisher
 from edge.delivery.receipts import Receipts
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
-from edge.delivery.writer import OutboxWriter
+from edge.delivery.writer import OnCommit, OutboxWriter
 from edge.environment import Environment
 from edge.threads import start_thread
 
@@ -25,7 +28,7 @@ _JOIN_S = 5.0
 
 
 class DeliverySide:
-    """What becomes of verdicts. Building it opens the outbox."""
+    """Stores and sends verdicts. Its construction opens the outbox."""
 
     def __init__(
         self,
@@ -33,23 +36,37 @@ class DeliverySide:
         session: str,
         environment: Environment,
         *,
-        mending: Callable[[], None] = lambda: None,
+        on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        on_rebuild_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`mending` is called now and then while a damaged outbox is mended here. Raises
-        EdgeInspectError when the outbox cannot be opened."""
+        """Builds bottom-up: store, writer, publisher. Raises EdgeInspectError when the outbox
+        cannot be opened.
+
+        on_commit: called on the writer's thread with safe verdicts and their numbers.
+        on_rebuild_progress: called repeatedly while a damaged outbox is rebuilt here.
+        """
         self._config = config
-        said = config.outbox
-        most = int(said.max_mb * 2**20)
-        self._store = Store(said.path, most, said.max_age_h * 3600, environment, mending=mending)
-        self.broker = self._embedded_broker()
+        outbox = config.outbox
+        max_bytes = int(outbox.max_mb * 2**20)
+        self._store = Store(
+            outbox.path,
+            max_bytes,
+            outbox.max_age_h * 3600,
+            environment,
+            hooks=RebuildHooks(on_rebuild_progress),
+        )
+        events = Inbox(environment.tick)  # the writer and the broker wake the publisher through it
+        self.broker = self._embedded_broker(events.wake)
         self.writer = OutboxWriter(
             self._store,
             environment,
-            durability=said.durability,
-            window_s=said.window_ms / 1000,
+            durability=outbox.durability,
+            window_s=outbox.window_ms / 1000,
+            on_sendable=partial(events.put, Wake()),
+            on_commit=on_commit,
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
-        self.receipts = Receipts(self._store.new_view(), self.writer.forget, most, folders)
+        self.receipts = Receipts(self._store.new_view(), self.writer.forget, max_bytes, folders)
         self.publisher = Publisher(
             config=config,
             session=session,
@@ -57,22 +74,21 @@ class DeliverySide:
             acknowledge=self.writer,
             environment=environment,
             link_factory=self._link,
-            may_send=self._somebody_listens,
+            may_send=self._has_subscriber,
+            inbox=events,
         )
-        if self.broker is not None:
-            self.broker.listeners.on_change = self.publisher.wake
-        self.writer.on_stored, self.writer.send = self.publisher.wake, self.publisher.send
         self.pictures = Pictures(
             config.mqtt.snapshots, config.topic, environment, self._picture_link
         )
         self._threads: dict[str, threading.Thread] = {}
 
-    def start(self) -> None:
-        """Raises EdgeInspectError when the embedded broker cannot have its port."""
+    def start(self, on_request: OnRequest) -> None:
+        """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
+        when the embedded broker cannot have its port."""
         if self.broker is not None:
             self.broker.start()
         for name, run in (
-            ("publisher", self.publisher.run),
+            ("publisher", partial(self.publisher.run, on_request)),
             ("outbox", self.writer.run),
             ("pictures", self.pictures.run),
         ):
@@ -80,12 +96,11 @@ class DeliverySide:
 
     @property
     def rows(self) -> Waiting:
-        """What waits to be sent; for the main thread, before `start`."""
+        """The rows that wait for the broker; for the main thread, before `start`."""
         return self.writer.waiting
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
-        """Speaks to the broker as config.yaml says now; `broker` and `snapshots` are what
-        changed."""
+        """Applies a changed config.yaml; `broker` and `snapshots` say which part has changed."""
         self._config = config
         if broker:
             self.publisher.move(config)
@@ -93,8 +108,8 @@ class DeliverySide:
             self.pictures.adopt(config.mqtt.snapshots)
 
     def drain(self) -> list[str]:
-        """What is judged is stored, what is stored is sent while there is time, the broker hears
-        `stopped`, and the last acknowledgements are noted. Returns which threads hang."""
+        """Stops in the direction of the data: stores all verdicts, sends what there is time for,
+        publishes `stopped`, notes the last acknowledgements. Returns the threads that hang."""
         self.writer.flush(_JOIN_S)
         self.pictures.close()
         self.publisher.close(DRAIN_S, "stopped by request")
@@ -112,7 +127,7 @@ class DeliverySide:
         return [name for name, thread in self._threads.items() if thread.is_alive()]
 
     def close(self) -> None:
-        """Closes the files and ends the embedded broker."""
+        """Closes the files and stops the embedded broker."""
         if self.broker is not None:
             self.broker.stop()
         self.writer.waiting.close()
@@ -130,15 +145,15 @@ class DeliverySide:
         client_id = f"{config.client_id}-pictures"
         return PahoLink(config.mqtt, client_id, version, None, on_event, broker=broker)
 
-    def _somebody_listens(self) -> bool:
-        """The embedded broker keeps nothing: what nobody hears stays in the outbox."""
+    def _has_subscriber(self) -> bool:
+        """The embedded broker keeps nothing: without a subscriber, verdicts stay in the outbox."""
         topic = f"{self._config.topic}/result"
         return self.broker is None or bool(self.broker.listeners.any(topic))
 
-    def _embedded_broker(self) -> Any:
+    def _embedded_broker(self, on_change: Callable[[], None]) -> Any:
         mqtt = self._config.mqtt
         if not mqtt.embedded:
             return None
         from edge.delivery.embedded import EmbeddedBroker
 
-        return EmbeddedBroker(mqtt.host, mqtt.effective_port)
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port, on_change)

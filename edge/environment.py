@@ -1,5 +1,5 @@
-"""The world as the daemon's parts see it: clock and operating system, handed in so that tests
-can turn the clock and show a fixture tree instead of /proc."""
+"""The clocks, the stop event and the file system root that components get by their constructors.
+Tests pass a clock that they turn, and a folder instead of `/`."""
 
 import math
 import os
@@ -13,37 +13,39 @@ from msgspec import Struct, field
 
 
 class Stop:
-    """The one stop signal. Sleeping is waiting for it."""
+    """Tells threads to stop. A thread sleeps by waiting for it, so that it stops at once."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._bell: int | None = None  # a descriptor that can be read from `set` on, when needed
+        self._bell: int | None = None  # readable after `set`; made when the first `wait` needs it
 
     def __del__(self) -> None:
         if self._bell is not None:
             os.close(self._bell)
 
     def set(self) -> None:
-        """Asks everyone to stop."""
+        """Tells all threads to stop."""
         self._event.set()
         with self._lock:
             if self._bell is not None:
                 os.eventfd_write(self._bell, 1)
 
     def is_set(self) -> bool:
-        """Whether the daemon is stopping."""
+        """Whether `set` was called."""
         return self._event.is_set()
 
     def wait(self, seconds: float, file: int | None = None) -> bool:
-        """Sleeps, at most until the daemon stops; True when it does. `file`: a descriptor; sleeps
-        no longer than until there is something to read from it either."""
+        """Sleeps for `seconds`, or until `set` is called; whether it was called.
+
+        `file`: a file descriptor that also ends the sleep when it is readable.
+        """
         if file is None:
             return self._event.wait(seconds)
         poll = select.poll()
         poll.register(self._file(), select.POLLIN)
         poll.register(file, select.POLLIN)
-        poll.poll(math.ceil(seconds * 1000))  # up: whoever wakes too early turns round and round
+        poll.poll(math.ceil(seconds * 1000))  # rounded up: a thread that wakes too early would spin
         return self._event.is_set()
 
     def _file(self) -> int:
@@ -54,15 +56,19 @@ class Stop:
 
 
 class Environment(Struct, frozen=True):
-    """Clocks and roots. `now` is seconds since the epoch, for people; `tick` is monotonic
-    seconds, for ages, deadlines and intervals, since a plant's clock may jump."""
+    """Clocks and the file system root.
+
+    now   seconds since the epoch, for people
+    tick  monotonic seconds, for ages, deadlines and intervals: the clock of a plant may jump
+    root  `/`, or a folder of a test
+    """
 
     now: Callable[[], float] = time.time
     tick: Callable[[], float] = time.monotonic
     root: Path = field(default_factory=lambda: Path("/"))
 
     def boot_id(self) -> str:
-        """The kernel's id of this boot, or `unknown` where there is none."""
+        """The kernel's id of this boot; `unknown` without one."""
         try:
             return (self.root / "proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:

@@ -1,4 +1,4 @@
-"""A frame: what one look of a camera brought, or why it brought nothing. It travels one way."""
+"""A frame: one picture of a camera on its way to a verdict, or the fault instead of it."""
 
 from typing import TYPE_CHECKING
 
@@ -7,19 +7,23 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # config.yaml's words come from beside here, and are read without OpenCV
+if TYPE_CHECKING:  # whoever reads only the configuration imports no OpenCV
     from edge.picture import Encoded
 
 
 class Frame(Struct, frozen=True):
-    """One look of one camera.
+    """One picture of one camera, or a fault.
 
-    `pixels` is uint8, shape (height, width, 3), BGR, 0 to 255, both sides divided by `reduced`;
-    None when the picture still is to be decoded (`encoded`), or `fault` says why there is no
-    trustworthy one. `seq` counts this camera's looks from 1. `captured_at` is seconds
-    since the epoch (for people), `captured_tick` monotonic seconds (for ages and latencies).
-    `item` names the picture a folder or replay brought; `receipt` is what the outbox must write
-    down in the same commit as the verdict, so that the item is never judged twice.
+    seq            number of this camera's frame, from 1
+    pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None when
+                   only `encoded` is there, or a fault
+    captured_at    when it was taken, seconds since the epoch, for people
+    captured_tick  when it was taken, monotonic seconds, for ages and latencies
+    item           name of the picture in its folder or replay
+    receipt        identifies that item; the outbox stores it in the commit of the verdict, so that
+                   no item is judged twice
+    fault          why there is no picture that may be judged
+    encoded        the picture as its file's bytes, not decoded yet
     """
 
     camera: str
@@ -35,20 +39,20 @@ class Frame(Struct, frozen=True):
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is something to judge."""
+        """Whether there is a picture to judge."""
         return self.pixels is not None or self.encoded is not None
 
     @property
     def nbytes(self) -> int:
-        """How much memory its picture takes."""
+        """Bytes of memory that its picture takes."""
         encoded = 0 if self.encoded is None else len(self.encoded.data)
         return encoded if self.pixels is None else encoded + self.pixels.nbytes
 
     def without_picture(self) -> "Frame":
-        """The same, for when nobody will look at the picture any more."""
+        """The same without its picture, so that the picture's memory is free."""
         return replace(self, pixels=None, encoded=None)
 
     def shown(self) -> NDArray[np.uint8] | bytes | None:
-        """The picture for people: a JPEG as it came, else pixels (height, width, 3), BGR; None
-        without one. Raises PictureError when it is damaged."""
+        """The picture for people: the camera's JPEG, else BGR pixels (height, width, 3); None
+        without a picture. Raises PictureError when it is damaged."""
         return self.pixels if self.encoded is None else self.encoded.shown()

@@ -1,11 +1,11 @@
-"""Ids that sort by time and never meet again."""
+"""Unique ids that sort by time."""
 
 import os
 import random
 import time
 
-# Seeded by the kernel, here and after each fork. Nobody is to be kept from guessing an id, so the
-# kernel need not be asked for each one.
+# Seeded by the kernel, here and after each fork. An id is no secret, so it needs no random bytes of
+# the kernel for each.
 _RANDOM = random.Random()
 os.register_at_fork(after_in_child=_RANDOM.seed)
 

@@ -1,72 +1,88 @@
-"""The line: cameras, what lies between them, and the judge; built, changed and stopped here.
+"""The pipeline: all cameras and inspection workers. It builds, changes and stops them.
 
-A change never mixes: what one configuration has begun to judge is finished by it, and what comes
-after is judged by the next alone.
+A change never mixes: the old configuration finishes the frames and parts that it began, and the
+new one alone judges what comes afterwards.
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from edge.cameraside import CameraSide
-from edge.capture.camera import FaultKind, Receipts
-from edge.capture.reader import Reader
-from edge.capture.tracker import Tracker
+from msgspec import Struct
+
+from edge.cameraside import CameraSide, PartJournal
+from edge.capture.camera import Receipts
+from edge.capture.sources import OpenCamera
 from edge.config import CameraConfig, Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError, RefusedError
-from edge.frame import Frame
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
 from edge.operation.changes import Changes
 from edge.operation.judge import Judge
-from edge.operation.latencies import Latencies
+from edge.operation.judging import VerdictSink
 from edge.operation.parity import Parity
+from edge.operation.running_cameras import RunningCameras
+from edge.operation.running_model import RunningModel
+from edge.operation.triggers import PinFactory
 from edge.operation.viewing import view_of
 from edge.operation.workers import Worker, Workers
-from edge.part import Part
-from edge.roster import Roster
-from edge.verdict import Verdict
+from edge.percentiles import Latencies
 
 log = logging.getLogger(__name__)
 
-_JOIN_S = 5.0
-_FINISH_S = 5.0  # for parts that were announced before a change
-_TURN_S = 30.0  # for the judge to come to the end of a frame
+_POLL_S = 0.01
+
+
+class LineTimeouts(Struct, frozen=True):
+    """In seconds: for a camera's thread to end, for parts that were accepted before a change to
+    get their verdicts, and for a worker to finish its frame."""
+
+    join_s: float = 5.0
+    finish_s: float = 5.0
+    pause_s: float = 30.0
 
 
 class Line:
-    """`trackers` and `readers` are those of the cameras that are there now."""
+    """Cameras deliver frames to the workers' mailboxes; workers deliver verdicts to the sink."""
 
     def __init__(
         self,
         config: Config,
-        inspector: Inspector,
+        model: RunningModel,
         environment: Environment,
         *,
-        deliver: Callable[[Verdict], None],
-        keep: Callable[[Frame, Verdict], None],
+        cameras: RunningCameras,
+        sink: VerdictSink,
+        journal: PartJournal,
+        parts_changed: threading.Event,
         receipts: Receipts,
-        factory: Any = None,
+        open_camera: OpenCamera,
+        latencies: Latencies | None = None,
+        factory: PinFactory | None = None,
+        timeouts: LineTimeouts | None = None,
     ) -> None:
-        """`deliver` stores a verdict for the plant, `keep` may keep its picture. `factory` is
-        gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be used."""
-        self.inspector = inspector
-        self.trackers: Roster[Tracker] = Roster()
-        self.readers: Roster[Reader] = Roster()
-        self.latencies = Latencies()
-        self.parity = Parity()
-        self.on_parts: Callable[[], None] = lambda: None
-        self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
-        self._environment, self._receipts, self._factory = environment, receipts, factory
+        """Opens the pins of triggers; nothing runs yet. Raises EdgeInspectError when a pin cannot
+        be used.
+
+        - `cameras`, `model`: what runs now; changed here, read elsewhere.
+        - `open_camera`, `journal`, `parts_changed`, `factory`: as `CameraSide` takes them.
+        - `receipts`: which files have their verdict already.
+        """
+        self._config, self._model, self._environment = config, model, environment
+        self._cameras, self._sink = cameras, sink
+        self._journal, self._parts_changed = journal, parts_changed
+        self._receipts, self._factory = receipts, factory
+        self._open_camera = open_camera
+        self._latencies = latencies or Latencies()
+        self._timeouts = timeouts or LineTimeouts()
         self._sides: dict[str, CameraSide] = {}
         self._never = Stop()  # waiting for it is sleeping
-        self._config, self._deliver, self._keep = config, deliver, keep
-        self.workers = Workers(config.model.workers, self._hired)
+        self.workers = Workers(config.model.workers, self._new_worker)
         for camera in config.cameras:
-            self._add(self._built(camera, None, inspector))
+            self._add(self._built(camera, None, model.inspector))
 
     def start(self) -> None:
         """Starts the workers, and the cameras."""
@@ -75,134 +91,130 @@ class Line:
             side.start()
 
     def adopt(self, old: Config, changes: Changes, inspector: Inspector) -> None:
-        """Takes the changes over: cameras that changed end and begin anew, every verdict from then
-        on is of the new configuration. `old` is what ran so far.
+        """Applies the changes: cameras that changed are stopped and started again, and every
+        verdict from then on is of the new configuration. `old` is what ran so far.
 
-        Raises EdgeInspectError when the new cannot be: then the old goes on.
+        Raises EdgeInspectError when the new configuration cannot run: then the old one goes on.
         """
         config = changes.config
-        # a camera without a view of its own sees as its model was trained
-        turned = {
-            camera.id
-            for camera in config.cameras
-            if view_of(camera, self.inspector.input) != view_of(camera, inspector.input)
-        }
-        gone = [self._sides[n] for n in self._sides if n in turned or n in changes.gone]
+        gone = self._changed_sides(changes, inspector)
         self._end(gone)
         after = {side.config.id: side for side in gone}
         self.workers.allow(config.model.workers)
-        come = [c for c in config.cameras if c.id in turned or c.id in changes.come]
+        come = [c for c in config.cameras if c.id in after or c.id in changes.come]
         try:
             sides = self._built_all(come, after, inspector)
         except EdgeInspectError:
             self._put_back(old, gone)
             raise
-        if inspector is not self.inspector:
-            self.parity = Parity()
+        parity = self._model.parity if inspector is self._model.inspector else Parity()
         judges = [
-            self._judge(config, self._another(worker, inspector)) for worker in self.workers.all
+            self._judge(config, self._inspector_for(worker, inspector), parity)
+            for worker in self.workers.all
         ]
-
-        def turn() -> None:
-            for name in after:
-                judging = self.workers.of(name).judging
-                judging.retire(name, "the configuration was changed before it was judged")
-                self._drop(name)
-            for worker, judge in zip(self.workers.all, judges):
-                worker.adopt(judge)
-            for side in sides:
-                self._add(side)
-
-        if not self.workers.between(turn, _TURN_S):
+        switch = partial(self._switch, judges, gone, sides)
+        if not self.workers.between(switch, self._timeouts.pause_s):
             for side in sides:
                 side.shut()
             self._put_back(old, gone)
-            raise RefusedError(f"the model did not come to the end of a frame in {_TURN_S:g} s")
-        self.inspector, self._config = inspector, config
+            seconds = self._timeouts.pause_s
+            raise RefusedError(f"the model did not come to the end of a frame in {seconds:g} s")
+        self._model.adopt(inspector, parity)
+        self._config = config
         self.workers.start()
         for side in sides:
             side.start()
 
-    def verdicts_a_part(self, camera: str) -> int:
-        """How many verdicts a part of a camera gets now: one, or one a region."""
-        return self.judge.verdicts_a_part(camera)
-
-    @property
-    def judge(self) -> Judge:
-        """One who judges now; not for use beside the threads that judge, once they have started."""
-        return self.workers.all[0].judge
-
     def shut(self) -> None:
-        """Nothing is announced any more; what is open is answered by the judge."""
+        """Accepts no part any more; the workers answer the parts that are open."""
         for side in self._sides.values():
             side.shut()
-            if side.tracker is not None:
-                side.tracker.shut()
 
     def stop(self) -> list[str]:
-        """Ends the cameras, then lets the judge come to its end. Returns which cameras hang."""
+        """Stops the cameras, and closes the mailboxes: each worker then ends by itself. Returns
+        which cameras hang."""
         sides = list(self._sides.values())
         for side in sides:
             side.stop()
-        hung = [f"camera-{side.config.id}" for side in sides if not side.join(_JOIN_S)]
+        hung = [
+            f"camera-{side.config.id}" for side in sides if not side.join(self._timeouts.join_s)
+        ]
         self.workers.close()
         return hung
+
+    def _changed_sides(self, changes: Changes, inspector: Inspector) -> list[CameraSide]:
+        """The running cameras that must be stopped. A camera without a view of its own has the
+        model's, and so changes with it."""
+        before, after = self._model.inspector.input, inspector.input
+        new_views = {
+            camera.id
+            for camera in changes.config.cameras
+            if view_of(camera, before) != view_of(camera, after)
+        }
+        return [
+            side for name, side in self._sides.items() if name in new_views or name in changes.gone
+        ]
+
+    def _switch(self, judges: list[Judge], gone: list[CameraSide], sides: list[CameraSide]) -> None:
+        """From the old configuration to the new one; all workers are paused."""
+        for side in gone:
+            name = side.config.id
+            judging = self.workers.of(name).judging
+            judging.retire(name, "the configuration was changed before it was judged")
+            self._drop(name)
+        for worker, judge in zip(self.workers.all, judges):
+            worker.adopt(judge)
+        for side in sides:
+            self._add(side)
 
     def _end(self, sides: list[CameraSide]) -> None:
         for side in sides:
             side.shut()
-            if side.tracker is not None:
-                side.tracker.shut()
         self._wait_until(
-            lambda: not any(side.tracker and side.tracker.open for side in sides), _FINISH_S
+            lambda: not any(side.tracker and side.tracker.open for side in sides),
+            self._timeouts.finish_s,
         )
         for side in sides:
             side.stop()
         for side in sides:
-            if not side.join(_JOIN_S):
+            if not side.join(self._timeouts.join_s):
                 side.reader.retire()
                 log.warning("camera %s: hangs in its driver; it is left behind", side.config.id)
-        self._wait_until(lambda: not any(self._waits(side.config.id) for side in sides), _FINISH_S)
+        self._wait_until(
+            lambda: not any(self._waits(side.config.id) for side in sides), self._timeouts.finish_s
+        )
 
     def _waits(self, camera: str) -> bool:
         return self.workers.of(camera).mailbox.waiting(camera)
 
-    def _hired(self, others: int) -> Worker:
+    def _new_worker(self, others: int) -> Worker:
         """A worker with an interpreter of its own, beside `others`."""
-        inspector = self.inspector.twin() if others else self.inspector
-        judge = self._judge(self._config, inspector)
-        return Worker(judge, self._deliver, self._keep, self._environment)
+        model = self._model
+        inspector = model.inspector.twin() if others else model.inspector
+        judge = self._judge(self._config, inspector, model.parity)
+        return Worker(judge, self._sink, self._environment)
 
-    def _another(self, worker: Worker, inspector: Inspector) -> Inspector:
-        """The inspector that a worker goes on with: an interpreter is for one thread."""
-        if inspector is self.inspector:
+    def _inspector_for(self, worker: Worker, inspector: Inspector) -> Inspector:
+        """What a worker goes on with: an interpreter is for one thread."""
+        if inspector is self._model.inspector:
             return worker.judge.inspector
         return inspector if worker is self.workers.all[0] else inspector.twin()
 
-    def _judge(self, config: Config, inspector: Inspector) -> Judge:
+    def _judge(self, config: Config, inspector: Inspector, parity: Parity) -> Judge:
         return judge_from(
             config,
             inspector,
             self._environment,
             config.decision.deadline_ms,
-            latencies=self.latencies,
-            on_bad_picture=self._bad_picture,
-            parity=self.parity,
+            latencies=self._latencies,
+            on_bad_picture=self._cameras.picture_rejected,
+            parity=parity,
         )
-
-    def _reduction(self, width: int, height: int, framing: Framing) -> int:
-        """By what a camera's JPEGs are divided now; on the cameras' threads."""
-        return self.inspector.reduction(width, height, framing) if self.parity.holds else 1
-
-    def _bad_picture(self, camera: str, why: str, kind: FaultKind) -> None:
-        reader = self.readers.get(camera)
-        if reader is not None:
-            reader.not_judged(why, kind)
 
     def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
         until = self._environment.tick() + seconds
         while not condition() and self._environment.tick() < until:
-            self._never.wait(0.01)
+            self._never.wait(_POLL_S)
 
     def _built_all(
         self, cameras: list[CameraConfig], after: dict[str, CameraSide], inspector: Inspector
@@ -221,54 +233,45 @@ class Line:
         self, camera: CameraConfig, after: CameraSide | None, inspector: Inspector
     ) -> CameraSide:
         worker = self.workers.employ(camera.id)
+        verdicts = Framing(view_of(camera, inspector.input)).verdicts
+        # before its pins are opened: the first part may come at once
+        self._cameras.verdicts_per_part[camera.id] = verdicts
         return CameraSide(
             camera,
             worker.mailbox,
             self._environment,
             self._receipts,
             inspector.input,
-            reduction=self._reduction,
-            at_once=worker.judging.at_once,
+            open_camera=self._open_camera,
+            journal=self._journal,
+            parts_changed=self._parts_changed,
+            decoding=self._model,
             after=after,
             factory=self._factory,
         )
 
     def _put_back(self, old: Config, gone: list[CameraSide]) -> None:
-        """The cameras that ended begin anew as they were."""
+        """The cameras that were stopped start again as they were."""
         after = {side.config.id: side for side in gone}
         cameras = [camera for camera in old.cameras if camera.id in after]
-        for side in self._built_all(cameras, after, self.inspector):
+        for side in self._built_all(cameras, after, self._model.inspector):
             self._add(side)
             side.start()
 
     def _add(self, side: CameraSide) -> None:
         name = side.config.id
-        worker = self.workers.of(name)
         self._sides = {**self._sides, name: side}
-        if side.tracker is not None:
-            side.tracker.on_change = partial(self._parts_changed, worker, side)
-            side.tracker.on_open = self._part_opened
-            self.trackers.put(name, side.tracker)
-            worker.trackers.put(name, side.tracker)
+        trackers = self.workers.of(name).trackers
+        if side.tracker is None:
+            trackers.pop(name, None)
         else:
-            self.trackers.drop(name)
-            worker.trackers.drop(name)
-        self.readers.put(name, side.reader)
+            trackers[name] = side.tracker
+        self._cameras.add(side.reader, side.tracker)
 
     def _drop(self, name: str) -> None:
         worker = self.workers.of(name)
         worker.mailbox.forget(name)
-        worker.trackers.drop(name)
+        worker.trackers.pop(name, None)
         self.workers.release(name)
-        self.trackers.drop(name)
-        self.readers.drop(name)
+        self._cameras.drop(name)
         self._sides = {key: side for key, side in self._sides.items() if key != name}
-
-    def _part_opened(self, part: Part) -> None:
-        self.on_open(part)
-
-    def _parts_changed(self, worker: Worker, side: CameraSide) -> None:
-        if side.idle is not None and side.tracker is not None and side.tracker.open:
-            side.idle.hurry()
-        worker.mailbox.wake()
-        self.on_parts()

@@ -11,9 +11,9 @@ from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.operation.examiner import Manner, OnBadPicture
 from edge.operation.judge import Judge, Provenance
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.operation.viewing import view_of
+from edge.percentiles import Latencies
 
 log = logging.getLogger(__name__)
 

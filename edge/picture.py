@@ -1,8 +1,8 @@
-"""From the bytes of a picture file to BGR pixels: the one decoding for training and for the box.
+"""Decodes picture files to BGR pixels, for training and for the box alike.
 
-OpenCV alone is too kind here: it fills a truncated JPEG with grey, squeezes 16 bits into 8 and
-decodes whatever size a header claims. So the header is read first, and what must not be judged
-is refused with a sentence.
+OpenCV fills a truncated JPEG with grey, squeezes 16 bits into 8, and decodes any size that a header
+claims. So the header is read first, and a picture that must not be judged is refused with a
+sentence.
 """
 
 import os
@@ -31,7 +31,7 @@ _JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
 class Header(Struct, frozen=True):
-    """What a file says of itself: size in pixels, bits a channel, colour channels."""
+    """What the header of a file says: size in pixels, bits a channel, colour channels."""
 
     kind: str
     width: int
@@ -41,29 +41,32 @@ class Header(Struct, frozen=True):
 
 
 def is_picture_name(path: Path | str) -> bool:
-    """Whether the file's name says that it is a picture we read; hidden files are not. A text is
-    the name alone."""
+    """Whether the name is that of a JPEG, PNG or BMP file, and not of a hidden one. A string is
+    the name without its folder."""
     name = path if isinstance(path, str) else path.name
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 class Encoded(Struct, frozen=True):
-    """A picture as its file's bytes, looked at and found fit to be judged, but not decoded yet.
-    `data` may lie in memory that belongs to somebody else as soon as nobody looks at it. `name` is
-    only for messages."""
+    """A picture as its file's bytes: its header was checked, and its pixels are not decoded yet.
+
+    data  may lie in a slot of a frame ring, which is lent again when the last view of it is gone
+    name  only for messages
+    """
 
     data: bytes | bytearray | memoryview
     name: str
     header: Header
 
     def decode(self, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
-        """Its pixels, uint8, (height, width, 3), BGR, turned as its EXIF says, and by what both
-        sides of them were divided.
+        """Its pixels, and what both sides of them were divided by.
 
-        `reduction` of 2, 4 or 8: a JPEG is decoded at that part of its size, which is quicker
-        (edge/inspection/reduction.py says when). Where that does not come out even, and for what
-        is no JPEG, it is decoded whole: 1. Grey becomes three equal channels, alpha is dropped.
-        Raises PictureError when it is damaged.
+        reduction  2, 4 or 8: a JPEG is decoded at this fraction of its size, which is faster
+                   (edge/inspection/reduction.py says when that is allowed)
+
+        A JPEG whose sides cannot be divided evenly is decoded whole, as is any other format. The
+        pixels are uint8, (height, width, 3), BGR, turned as the EXIF says. Grey becomes three
+        equal channels, alpha is dropped. Raises PictureError when the picture is damaged.
         """
         if reduction > 1 and self.header.kind == "JPEG":
             pixels = self._decoded(_REDUCED[reduction])
@@ -73,7 +76,7 @@ class Encoded(Struct, frozen=True):
         return self._decoded(cv2.IMREAD_COLOR), 1
 
     def shown(self) -> NDArray[np.uint8] | bytes:
-        """For people: the JPEG itself, or the pixels of what is none. Raises PictureError."""
+        """For people: the JPEG itself, or the pixels of another format. Raises PictureError."""
         return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
 
     def _decoded(self, flag: int) -> NDArray[np.uint8]:
@@ -86,7 +89,7 @@ class Encoded(Struct, frozen=True):
 
 
 def open_picture(path: Path | str) -> Encoded:
-    """A picture file, read and looked at. Raises PictureError, naming the file, when it cannot be
+    """A picture file with a checked header. Raises PictureError, naming the file, when it cannot be
     read or must not be judged."""
     try:
         data = _read(path)
@@ -98,12 +101,12 @@ def open_picture(path: Path | str) -> Encoded:
 
 
 def _read(path: Path | str) -> bytes:
-    """All of a file: what `read_bytes` gives, without the buffers that it makes and throws away."""
+    """All bytes of a file; faster than `Path.read_bytes`, which makes buffers first."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        wanted = os.fstat(file).st_size + 1  # one more than there is, to see the end
+        wanted = os.fstat(file).st_size + 1  # one more byte than the file has, to see its end
         data = os.read(file, wanted)
-        while len(data) >= wanted and (more := os.read(file, wanted)):  # it grows, or is no file
+        while len(data) >= wanted and (more := os.read(file, wanted)):  # it grows, or is a pipe
             data += more
         return data
     finally:
@@ -111,8 +114,8 @@ def _read(path: Path | str) -> bytes:
 
 
 def examine_picture(data: bytes | bytearray, name: str) -> Encoded:
-    """An encoded picture, looked at. Raises PictureError for what is empty, no picture, truncated,
-    too large, 16-bit or CMYK."""
+    """A picture with a checked header. Raises PictureError when the data is empty, no picture,
+    truncated, too large, 16-bit or CMYK."""
     header = read_header(data, name)
     _refuse_unjudgeable(header, name)
     _refuse_truncated(header, data, name)
@@ -206,8 +209,8 @@ def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> Non
 
 
 def _png_is_whole(data: bytes | bytearray) -> bool:
-    """Whether its chunks follow each other down to the last. OpenCV believes a chunk that says to
-    be larger than the file, and spends seconds and gigabytes on it."""
+    """Whether all its chunks are there. OpenCV would spend seconds and gigabytes on a chunk that
+    claims to be larger than the file."""
     at = len(_PNG)
     for _ in range(_PNG_CHUNKS):
         if at + 12 > len(data):

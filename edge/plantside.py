@@ -1,51 +1,55 @@
-"""The side that faces the plant, besides the topics of verdicts: requests, and the wires and the
-alarm that tell of parts."""
+"""What tells the plant of verdicts besides MQTT: the wires and the alarm."""
 
+import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
 from edge.capture.tracker import Tracker
 from edge.config import Config
-from edge.delivery.publisher import Publisher
-from edge.delivery.requests import Allowance, Handler, Requests
 from edge.environment import Environment
 from edge.operation.alarm import Alarm
-from edge.operation.desk import TriggerDesk
 from edge.operation.outputs import Outputs, Wire
+from edge.operation.triggers import PinFactory
 from edge.verdict import Verdict
 
 
+class Announcer(Protocol):
+    """Publishes retained bodies."""
+
+    def announce(self, name: str, body: bytes) -> None:
+        """Publishes `body` on the topic of that name, now or after the next connect."""
+        ...
+
+
 class PlantSide:
-    """Requests, outputs and alarm, built from config.yaml and connected."""
+    """Outputs and alarm as config.yaml says. Either may be replaced by a reload."""
 
     def __init__(
         self,
         config: Config,
         session: str,
         trackers: Mapping[str, Tracker],
-        publisher: Publisher,
+        announcer: Announcer,
         environment: Environment,
         *,
         alive: Callable[[], bool],
-        handlers: Mapping[str, Handler] | None = None,
-        factory: Any = None,
+        parts_changed: threading.Event,
+        factory: PinFactory | None = None,
     ) -> None:
-        """`trackers` may change meanwhile. `alive`: whether there is progress. `handlers`: of
-        requests besides `trigger`. `factory` is gpiozero's; None: the board's. Raises
-        EdgeInspectError when a pin cannot be used."""
-        self.desk = TriggerDesk(trackers, environment)
-        self._trackers, self._environment = trackers, environment
-        self._session, self._alive, self._factory = session, alive, factory
-        self._announce = lambda body: publisher.announce("alarm", body)
+        """Opens the pins. Raises EdgeInspectError when one cannot be used.
+
+        - `trackers`: of the cameras that run now; a camera is busy while it has an open part.
+        - `alive`: whether all threads make progress.
+        - `parts_changed`: set by others when a camera may have become busy, or free.
+        - `factory`: gpiozero's pin factory; None: the board's.
+        """
+        self._trackers, self._environment, self._alive = trackers, environment, alive
+        self._parts_changed, self._factory = parts_changed, factory
+        self._session, self._announcer = session, announcer
         self._config = config
         self._outputs: Outputs | None = None
         self._alarm = self._new_alarm(config)
         self._wire(config)
-        allowance = Allowance(config.mqtt.max_requests_per_s, environment.tick)
-        self.requests = Requests(
-            {"trigger": self.desk.ask, **(handlers or {})}, publisher.reply, allowance
-        )
-        publisher.on_request = self.requests.hear
 
     @property
     def outputs(self) -> Outputs | None:
@@ -57,23 +61,18 @@ class PlantSide:
         if self._outputs is not None:
             self._outputs.start()
 
-    def tell(self, verdict: Verdict, store: Callable[[Verdict], None]) -> None:
-        """One verdict, to the wires first: a pulse that comes after a slow disk would be for the
-        next part."""
+    def signal(self, verdict: Verdict) -> None:
+        """Starts the pulse of a verdict on its wire."""
         outputs = self._outputs
         if outputs is not None:
             outputs.note(verdict)
-        store(verdict)
+
+    def count(self, verdict: Verdict) -> None:
+        """Counts a verdict for the alarm."""
         self._alarm.note(verdict)
 
-    def parts_changed(self) -> None:
-        """A camera may have become busy, or free."""
-        outputs = self._outputs
-        if outputs is not None:
-            outputs.poke()
-
     def release(self) -> None:
-        """All wires idle, and their pins free for `adopt`."""
+        """Sets all wires idle, and gives their pins back for `adopt`."""
         outputs, self._outputs = self._outputs, None
         if outputs is not None:
             outputs.close()
@@ -90,13 +89,20 @@ class PlantSide:
             self.start()
 
     def close(self) -> None:
-        """All wires idle."""
+        """Sets all wires idle."""
         self.release()
 
     def _new_alarm(self, config: Config) -> Alarm:
-        alarm = Alarm(config.decision.alarm, self._session, self._announce, self._environment)
-        alarm.on_change = self._show_alarm
-        return alarm
+        return Alarm(
+            config.decision.alarm,
+            self._session,
+            self._announce_alarm,
+            self._environment,
+            self._show_alarm,
+        )
+
+    def _announce_alarm(self, body: bytes) -> None:
+        self._announcer.announce("alarm", body)
 
     def _show_alarm(self, raised: bool) -> None:
         outputs = self._outputs
@@ -105,7 +111,12 @@ class PlantSide:
 
     def _wire(self, config: Config) -> None:
         self._outputs = outputs_from(
-            config, self._trackers, self._environment, self._alive, self._factory
+            config,
+            self._trackers,
+            self._environment,
+            alive=self._alive,
+            wake=self._parts_changed,
+            factory=self._factory,
         )
 
 
@@ -113,14 +124,18 @@ def outputs_from(
     config: Config,
     trackers: Mapping[str, Tracker],
     environment: Environment,
+    *,
     alive: Callable[[], bool],
-    factory: Any = None,
+    wake: threading.Event,
+    factory: PinFactory | None = None,
 ) -> Outputs | None:
-    """The outputs, idle; None when config.yaml names no pin. `factory` is gpiozero's; None: the
-    board's. Raises EdgeInspectError when a pin cannot be used."""
-    said = config.decision.outputs
+    """The outputs, idle; None when config.yaml names no pin. Arguments as `Outputs` takes them.
+    `factory` None: the board's pins. Raises EdgeInspectError when a pin cannot be used."""
+    station_outputs = config.decision.outputs
     station_pins = {
-        k: p for k, p in (("alarm", said.alarm), ("alive", said.alive)) if p is not None
+        name: pin
+        for name, pin in (("alarm", station_outputs.alarm), ("alive", station_outputs.alive))
+        if pin is not None
     }
     if not station_pins and not any(c.outputs.pins for c in config.cameras):
         return None
@@ -136,7 +151,7 @@ def outputs_from(
         for camera in config.cameras
     }
     station: dict[str, Wire] = {
-        name: OutputPin(f"decision.outputs.{name}", pin, said.active_high, factory)
+        name: OutputPin(f"decision.outputs.{name}", pin, station_outputs.active_high, factory)
         for name, pin in station_pins.items()
     }
     return Outputs(
@@ -144,14 +159,7 @@ def outputs_from(
         {camera.id: camera.outputs.pulse_ms / 1000 for camera in config.cameras},
         station,
         environment,
-        busy={camera.id: _is_busy(trackers, camera.id) for camera in config.cameras},
+        trackers=trackers,
         alive=alive,
+        wake=wake,
     )
-
-
-def _is_busy(trackers: Mapping[str, Tracker], camera: str) -> Callable[[], bool]:
-    def busy() -> bool:
-        tracker = trackers.get(camera)
-        return tracker is not None and tracker.open > 0
-
-    return busy

@@ -1,23 +1,28 @@
-"""Threads of the daemon: named, and never a reason for the process not to end."""
+"""Named daemon threads, and a dictionary that may change while other threads read it."""
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, ValuesView
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class NamedThread(threading.Thread):
-    """A thread that `top -H` and `ps -T` show by its name, cut to 15 bytes, as Python tells the
-    kernel from 3.14 on. It is a daemon thread: what hangs in a driver must not keep the process
-    from ending."""
+    """A thread that `top -H` and `ps -T` show by its name, cut to 15 bytes.
+
+    Python itself sets the kernel's name from 3.14 on. It is a daemon thread: a driver that hangs
+    must not keep the process from ending.
+    """
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
-        """Not started yet."""
+        """Does not start it."""
         super().__init__(target=run, name=name, daemon=True)
 
     def run(self) -> None:
         """On the thread itself."""
-        with contextlib.suppress(OSError):  # a name is no reason to fail
+        with contextlib.suppress(OSError):  # a thread without a name works too
             comm = Path(f"/proc/self/task/{self.native_id}/comm")
             comm.write_bytes(self.name.encode()[:15])
         super().run()
@@ -28,3 +33,35 @@ def start_thread(name: str, run: Callable[[], object]) -> threading.Thread:
     thread = NamedThread(name, run)
     thread.start()
     return thread
+
+
+class CopyOnWriteDict(MutableMapping[str, T]):
+    """A dictionary that other threads may read and iterate over without a lock.
+
+    Each change replaces the whole dictionary by a changed copy, so an iteration sees one moment.
+    Only one thread at a time may change it.
+    """
+
+    def __init__(self, entries: Mapping[str, T] | None = None) -> None:
+        self._entries: dict[str, T] = dict(entries or {})
+
+    def __getitem__(self, key: str) -> T:
+        return self._entries[key]
+
+    def __setitem__(self, key: str, entry: T) -> None:
+        self._entries = {**self._entries, key: entry}
+
+    def __delitem__(self, key: str) -> None:
+        entries = dict(self._entries)
+        del entries[key]
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def values(self) -> ValuesView[T]:
+        """The entries of this moment."""
+        return self._entries.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.delivery.message import stored_body
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
@@ -24,12 +24,12 @@ def fill(path: Path, rows: int) -> None:
     """Until so many rows wait, through the code that stores verdicts."""
     store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
     first = store.first
-    holding = store.holding()
+    holding = store.file_stats()
     assert holding is not None, store.fault
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
         numbers = range(begin, min(last, begin + _FILL))
-        some = [Row(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
+        some = [OutboxRow(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
         store.apply(some, [], [], [])
     store.numbers.settle()
     store.close()
@@ -45,13 +45,13 @@ class Commits:
 
     def one(self) -> None:
         """One commit."""
-        row = Row(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
+        row = OutboxRow(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
         self._next += 1
         self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
 
     def leave(self) -> None:
         """Forgets the one row too many that an empty outbox was given."""
-        holding = self._store.holding()
+        holding = self._store.file_stats()
         if holding is not None and holding.rows == 1:
             self._store.apply([], [], self._oldest, [])
 
@@ -67,7 +67,7 @@ def measure(path: Path) -> dict[str, float]:
     clock = time.monotonic()
     found["commit"] = cpu_of(commits.one, _TIMES)
     found["commit_s"] = (time.monotonic() - clock) / _TIMES
-    found["look"] = cpu_of(lambda: (store.holding(), writer.stats()), _TIMES)
+    found["look"] = cpu_of(lambda: (store.file_stats(), writer.stats()), _TIMES)
     at = 0
 
     def batch() -> None:
@@ -78,7 +78,7 @@ def measure(path: Path) -> dict[str, float]:
     batch()
     found["batch"] = cpu_of(batch, _TIMES)
     found["memory"] = processes.own_memory(os.getpid())
-    holding = store.holding()
+    holding = store.file_stats()
     assert holding is not None
     found["bytes"] = holding.bytes / max(1, holding.rows)
     commits.leave()

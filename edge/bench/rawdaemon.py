@@ -5,9 +5,11 @@ import sys
 from typing import Any
 
 from edge import __main__ as command_line
-from edge import cameraside
-from edge.capture import sources
+from edge.capture.camera import Camera
 from edge.capture.process import ProcessCamera
+from edge.capture.sources import CameraFactory
+from edge.config import CameraConfig
+from edge.environment import Environment
 
 _PROGRAM = "edge.bench.rawcamera"
 
@@ -15,13 +17,15 @@ _PROGRAM = "edge.bench.rawcamera"
 def main() -> int:
     """As the command line does."""
 
-    def open_camera(config: Any, environment: Any, *more: Any, **named: Any) -> Any:
+    def open_camera(
+        self: Any, config: CameraConfig, environment: Environment, *more: Any, **named: Any
+    ) -> Camera:
         if config.kind == "v4l2":
-            return ProcessCamera(config, environment, _PROGRAM)
-        return sources.open_camera(config, environment, *more, **named)
+            return ProcessCamera(config, environment, self._fork_server, _PROGRAM)
+        return original(self, config, environment, *more, **named)
 
-    # the one place where the daemon opens a camera
-    setattr(cameraside, "open_camera", open_camera)  # noqa: B010  mypy knows of no such export
+    original = CameraFactory.open
+    setattr(CameraFactory, "open", open_camera)  # noqa: B010  mypy forbids to assign a method
     return command_line.main()
 
 

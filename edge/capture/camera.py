@@ -1,4 +1,8 @@
-"""The camera port: what every kind of camera is to the rest of the house."""
+"""The camera port: the contract that every kind of camera keeps towards the reader.
+
+`Camera` is the port. `DrivenCamera` is the base of drivers, which run in a process of their own
+(`edge.capture.process`). Nothing here knows a driver, a process or the configuration.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -17,19 +21,23 @@ Pixels = NDArray[np.uint8]
 Distrust = Literal[
     "decode", "wrong_size", "stale", "frozen", "dark", "bright", "covered", "blurred"
 ]
-Reduction = Callable[[int, int], int]  # of a picture's width and height in pixels
+Reduction = Callable[[int, int], int]  # divisor of both sides, from width and height in pixels
 FaultKind = Literal["lost", "silent", "unfit"] | Distrust
 FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
 
 
 class Look(Struct, frozen=True):
-    """What one read brought: BGR uint8 pixels (height, width, 3), both sides divided by `reduced`,
-    a picture that is still to be decoded (`encoded`), both, or a fault instead.
+    """What one `read` returned: a picture, or a fault instead.
 
-    `item` and `receipt` as in Frame. `captured_tick` is when the driver says that the picture was
-    taken, monotonic seconds; None when nobody knows. `passed_over` counts the pictures that came
-    since the look before and made way for this one. `repeats`: so many pictures right before it
-    were the same, those that were passed over among them, as far as anybody has looked.
+    pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None when
+                   only `encoded` is there, or a fault
+    item, receipt  as in `Frame`
+    fault          why there is no picture, in one sentence; `fault_kind` is its kind
+    captured_tick  when the driver says it was taken, monotonic seconds; None when it does not say
+    passed_over    frames since the previous read that were not returned
+    encoded        the picture as its file's bytes, not decoded yet
+    repeats        identical frames right before this one, those passed over included, as far as
+                   they were compared
     """
 
     pixels: Pixels | None
@@ -44,13 +52,13 @@ class Look(Struct, frozen=True):
     repeats: int = 0
 
     def decoded(self) -> Pixels | None:
-        """The whole picture's pixels; None without a picture. Raises PictureError."""
+        """The pixels of the whole picture; None without a picture. Raises PictureError."""
         return self.pixels if self.encoded is None else self.encoded.decode()[0]
 
 
 def decoded(look: Look, reduced: int = 1) -> Look:
-    """A look with its JPEG's pixels, at the part of its size that is said or whole; a JPEG that
-    cannot be decoded is a fault."""
+    """The same with the pixels of its JPEG, both sides divided by `reduced` where that is possible.
+    A JPEG that cannot be decoded becomes a fault."""
     if look.encoded is None:
         return look
     try:
@@ -60,77 +68,88 @@ def decoded(look: Look, reduced: int = 1) -> Look:
     return replace(look, pixels=pixels, reduced=by)
 
 
-def fault_kind(said: object) -> FaultKind:
-    """The kind of that name; `lost` for what is none."""
-    return next((kind for kind in FAULT_KINDS if kind == said), "lost")
+def fault_kind(name: object) -> FaultKind:
+    """The kind of that name; `lost` for an unknown name."""
+    return next((kind for kind in FAULT_KINDS if kind == name), "lost")
 
 
 def item_name(name: str) -> str:
-    """A file's name as text that JSON and SQLite take, also when the name is not UTF-8."""
+    """A file's name as text for JSON and SQLite, also when the name is not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Receipts(Protocol):
-    """What is remembered of items over restarts, whoever remembers it."""
+    """The items of a folder that have their verdict, remembered over restarts."""
 
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether the item has its verdict."""
 
     def lying(self, camera: str, present: Collection[str]) -> None:
-        """These are the receipts of what the source holds now; those of what went may go too."""
+        """`present` are the receipts of all items in the source; others may be forgotten."""
 
 
 class Camera(Protocol):
-    """One opened source of pictures. It exists so that capture does not care what is plugged in.
+    """One open source of pictures. The reader knows no other part of a camera.
 
-    `live` cameras show the world as it is now: an old frame may be replaced by a newer one.
-    The others bring items that are each judged exactly once, however long that takes.
+    - One thread uses it: it calls `read` until None or CameraError, then `close`.
+    - A CameraError means that the camera is lost. The reader closes it and opens a new one later.
+    - A picture that cannot be used is no CameraError but a `Look` with a fault: reading goes on.
+    - `read` ends soon after `stop` is set. A driver that cannot do that is read in a process of
+      its own, which can be killed.
+    - The pixels of a `Look` are read only and stay valid after the next `read` and after `close`.
+    - `live` cameras show the world as it is now, so a newer frame may replace an older one. The
+      others bring items: each is judged exactly once, however long that takes.
     """
 
     live: bool
 
     def read(self, stop: Stop) -> Look | None:
-        """Blocks until there is a picture; None when there will never be another, or on stop.
+        """Waits for the next picture; None when there will never be another, or on stop.
 
-        Raises CameraError when the camera is lost; it is then closed and opened again.
+        Raises CameraError when the camera is lost.
         """
         ...
 
     def close(self) -> None:
-        """Gives the device back. May be called twice, and after a failed read."""
+        """Releases the device. May be called twice, and after a failed `read`."""
         ...
 
 
 class DrivenCamera(ABC):
-    """A live camera behind a driver, read in two steps: a picture that nobody wants is grabbed, so
-    that the driver's buffer stays empty, and never decoded."""
+    """A live camera behind a driver, read in two steps.
+
+    Every frame is grabbed, so that the driver's buffer never holds an old one. Only a frame that is
+    requested is retrieved, which decodes it.
+    """
 
     live = True
-    gives_jpeg = False  # whether `retrieve_encoded` has something
+    gives_jpeg = False  # whether `retrieve_encoded` works
 
     @abstractmethod
     def grab(self, stop: Stop) -> bool:
-        """Blocks until the driver has the next picture; False when there will never be another.
+        """Waits for the driver's next frame; False when there will never be another.
 
         Raises CameraError when the camera is lost.
         """
 
     @abstractmethod
     def retrieve(self, target: Pixels | None) -> Look:
-        """The picture that was grabbed, decoded, written into `target` where the driver can do
-        that and it has the picture's shape; else into memory of its own.
+        """The grabbed frame, decoded.
 
-        Raises CameraError when the camera is lost.
+        It is written into `target` when the driver can do that and the shapes are equal; otherwise
+        it has its own memory. Raises CameraError when the camera is lost.
         """
 
     def retrieve_encoded(self) -> Look:
-        """The picture that was grabbed as the JPEG that came, not decoded; of a driver that
-        `gives_jpeg`. Raises CameraError when the camera is lost."""
+        """The grabbed frame as the camera's JPEG, not decoded; only with `gives_jpeg`.
+
+        Raises CameraError when the camera is lost.
+        """
         raise CameraError("this camera gives no JPEG")
 
     @abstractmethod
     def close(self) -> None:
-        """Gives the device back. May be called twice, and after a failed read."""
+        """Releases the device. May be called twice, and after a failed `grab`."""
 
     def read(self, stop: Stop) -> Look | None:
         """Both steps at once, as in `Camera.read`."""

@@ -1,25 +1,23 @@
-"""Short messages between the daemon and a camera's process: JSON over a socket pair."""
+"""One end of a socket pair that carries `edge.capture.messages` between two processes."""
 
-import json
 import select
 import socket
 from collections.abc import Sequence
-from typing import Any
+
+from edge.capture.messages import Message, decode, encode
 
 _MAX_BYTES = 65_536
 
-Message = dict[str, Any]
 
-
-class ChannelClosed(Exception):  # noqa: N818  it is the ordinary end of a conversation
-    """The other side has gone."""
+class ChannelClosed(Exception):  # noqa: N818  the ordinary end of a connection is no error
+    """The other end is closed, or its process has ended."""
 
 
 class Channel:
-    """One end. A message arrives whole or not at all; the end of a process is heard at once."""
+    """Messages arrive whole and in order. The end of the other process closes the channel."""
 
     def __init__(self, end: socket.socket) -> None:
-        """Takes the socket over."""
+        """`end` is a SOCK_SEQPACKET socket; the channel owns it from now on."""
         end.setblocking(False)
         self._socket = end
         self._poll = select.poll()
@@ -27,67 +25,70 @@ class Channel:
 
     @staticmethod
     def pair() -> tuple["Channel", socket.socket]:
-        """Our end, and the socket for the process that is to be started."""
+        """Our end, and the socket for the other process."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return Channel(ours), theirs
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """With open file descriptors, of which the other side gets copies. Raises ChannelClosed
-        when nobody is there, or nobody has listened for long."""
+        """Sends at once. `fds`: open file descriptors; the other process receives copies.
+
+        Raises ChannelClosed when the other end is closed, or when it has not read for so long
+        that the socket is full.
+        """
         try:
             if fds:
-                socket.send_fds(self._socket, [json.dumps(message).encode()], fds)
+                socket.send_fds(self._socket, [encode(message)], fds)
             else:
-                self._socket.send(json.dumps(message).encode())
+                self._socket.send(encode(message))
         except OSError as error:
             raise ChannelClosed from error
 
-    def receive_with(self, most: int) -> tuple[Message, list[int]]:
-        """The next message, which is there, and the file descriptors that came with it, at most
-        `most`; whoever asks closes them. Raises ChannelClosed."""
-        try:
-            data, fds, _, _ = socket.recv_fds(
-                self._socket, _MAX_BYTES, most, socket.MSG_CMSG_CLOEXEC
-            )
-            message = json.loads(data) if data else None
-        except (OSError, ValueError) as error:
-            raise ChannelClosed from error
-        if not isinstance(message, dict):
-            raise ChannelClosed
-        return message, list(fds)
-
-    def fileno(self) -> int:
-        """For `poll`; -1 when closed."""
-        return self._socket.fileno()
-
     def receive(self, timeout_s: float | None) -> Message | None:
-        """The next message, or None after `timeout_s` seconds (0: at once, None: never).
+        """The next message; None when none came within `timeout_s` seconds.
 
-        Raises ChannelClosed, also for what is no message.
+        0 does not wait, None waits without limit. Raises ChannelClosed, MalformedMessageError.
         """
         try:
-            # Who asks without waiting knows as a rule that something is there.
+            # A caller that does not wait has polled before: one system call is enough.
             if timeout_s != 0 and not self._poll.poll(
                 None if timeout_s is None else timeout_s * 1000
             ):
                 return None
             data = self._recv()
-            message = json.loads(data) if data else None
         except BlockingIOError:
             return None
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise ChannelClosed from error
-        if not isinstance(message, dict):
+        if not data:
             raise ChannelClosed
-        return message
+        return decode(data)
+
+    def receive_with_fds(self, max_fds: int) -> tuple[Message, list[int]]:
+        """The next message, which must have arrived, and its file descriptors.
+
+        The caller closes the descriptors. Raises ChannelClosed, MalformedMessageError.
+        """
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self._socket, _MAX_BYTES, max_fds, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError as error:
+            raise ChannelClosed from error
+        if not data:
+            raise ChannelClosed
+        return decode(data), list(fds)
+
+    def fileno(self) -> int:
+        """For `poll`; -1 when the channel is closed."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Closes this end; the other end gets ChannelClosed. May be called twice."""
+        self._socket.close()
 
     def _recv(self) -> bytes:
         try:
             return self._socket.recv(_MAX_BYTES)
         except ConnectionResetError:
-            # It went with something of ours unread; what it had said before is still there.
+            # The process ended before it read all; what it had sent itself can still be read.
             return self._socket.recv(_MAX_BYTES)
-
-    def close(self) -> None:
-        """The other side hears it. May be called twice."""
-        self._socket.close()

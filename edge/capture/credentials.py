@@ -1,4 +1,4 @@
-"""Name and password of a network camera, from a file that only the daemon may read."""
+"""User name and password of a network camera, from a file that only the daemon may read."""
 
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -11,7 +11,7 @@ Credentials = tuple[str, str]
 
 def split_source(config: CameraConfig) -> tuple[str, Credentials | None]:
     """The address without credentials, and (name, password) from `credentials_file`, else from the
-    address itself; None where there are none.
+    address; None without any.
 
     The file holds one line `name:password`. Raises CameraError, which never shows a password.
     """
@@ -25,7 +25,7 @@ def split_source(config: CameraConfig) -> tuple[str, Credentials | None]:
 
 
 def with_credentials(address: str, credentials: Credentials | None) -> str:
-    """An address that carries its credentials, for a library that takes them no other way."""
+    """The address with its credentials, for a library that takes them only there."""
     if credentials is None:
         return address
     parts = urlsplit(address)

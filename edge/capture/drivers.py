@@ -1,4 +1,4 @@
-"""From a driven camera's `source` to the class that reads it, inside the camera's own process."""
+"""The driver class for each kind of camera; used in the fork server."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,11 @@ from edge.config import CameraConfig
 
 
 def driver_of(kind: str) -> Callable[[CameraConfig], DrivenCamera]:
-    """What opens a camera of that kind, raising CameraError; imports only what the kind needs, and
-    no library that starts threads or a device: those wait until the camera is opened."""
+    """The class that opens a camera of that kind; its constructor raises CameraError.
+
+    Imports only what the kind needs, and no library that starts a thread or opens a device: the
+    class imports those when it opens the camera, after the fork.
+    """
     match kind:
         case "v4l2":
             from edge.capture.v4l2 import V4L2Camera

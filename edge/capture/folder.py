@@ -1,9 +1,9 @@
-"""`folder:` judges every picture that is dropped there, once, also across restarts.
+"""`folder:` judges every picture file that is dropped there, once, also across restarts.
 
-A file is taken when it was closed after writing or renamed into the folder. Where the kernel does
-not tell (a network drive, a file that was there before), it is taken when its size and time have
-rested between two looks. What was judged is written down by the outbox in the same commit as the
-verdict (the receipt), so a killed daemon neither skips nor repeats a file.
+A file is read when inotify reports that it was closed after writing, or renamed into the folder.
+Without that report (a network drive, a file from before the start), it is read when its size and
+time are the same in two scans. The outbox stores a file's receipt in the commit of its verdict, so
+a killed daemon neither skips nor repeats a file.
 """
 
 import logging
@@ -23,13 +23,13 @@ from edge.picture import is_picture_name, open_picture
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
-_WATCHED_LOOK_S = 2.0  # a watched folder is looked at too, since a network drive tells nothing
-_TOLD_S = 600.0  # between two words on what lies in the folder
-_DAMAGED_WAIT_S = 5.0  # a picture that ends too early may still be on its way
+_WATCHED_LOOK_S = 2.0  # a watched folder is scanned too: a network drive reports nothing
+_TOLD_S = 600.0  # between two reports of the receipts of all files
+_DAMAGED_WAIT_S = 5.0  # a truncated file may still be written
 
 
 class FolderCamera:
-    """Watches one folder, not those below it. `judged` answers whether a receipt is stored."""
+    """Reads one folder, not those below it. `judged` says whether a receipt is stored."""
 
     live = False
 
@@ -43,9 +43,14 @@ class FolderCamera:
         move_to: Path | None = None,
         lying: Callable[[Collection[str]], None] = lambda _present: None,
     ) -> None:
-        """`watch`: the kernel's word on `path`; None: the folder is looked at. `move_to`: where
-        judged files go; None: they stay. `lying` hears now and then the receipts of all files
-        there, so that others can be forgotten. Raises CameraError when there is no folder."""
+        """Scans nothing yet.
+
+        watch    inotify of `path`; None: the folder is only scanned
+        move_to  the folder for judged files; None: they stay
+        lying    gets the receipts of all files every 10 min, so that others can be forgotten
+
+        Raises CameraError when there is no folder.
+        """
         if not path.is_dir():
             raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
         self._path = path
@@ -56,9 +61,9 @@ class FolderCamera:
         self._done: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
         self._ready: list[tuple[str, str]] = []
-        self._brought: dict[str, str] = {}  # receipt -> name, of files that wait to be moved
+        self._brought: dict[str, str] = {}  # receipt -> name of files to move when they are judged
         self._next_look = self._next_move = self._next_told = environment.tick()
-        self._quick_looks = 2  # what lies there at the start rests between the first two
+        self._quick_looks = 2  # two quick scans find the files from before the start
 
     def read(self, stop: Stop) -> Look | None:
         """The next complete picture, oldest first; a bad one is a Look with its fault."""
@@ -69,7 +74,8 @@ class FolderCamera:
                 if look is not None:
                     return look
             self._move_judged()
-            # Looks stand apart: a file rests between two of them, a damaged one makes none spin.
+            # Scans have a distance: a file must not change between two, and a damaged file must not
+            # make this loop spin.
             due = min(self._next_look, self._next_move) if self._brought else self._next_look
             pause = max(0.0, due - self._environment.tick())
             if stop.wait(pause, None if self._watch is None else self._watch.fileno()):
@@ -91,7 +97,7 @@ class FolderCamera:
             self._watch = None
 
     def _hear(self) -> None:
-        """Takes the kernel's word for files that are complete."""
+        """Adds the files that inotify reports as complete."""
         if self._watch is None:
             return
         names = self._watch.complete()
@@ -105,11 +111,12 @@ class FolderCamera:
                 self._ready.append((name, receipt))
 
     def _look_around(self) -> None:
-        """Finds files that rest; raises CameraError when the folder is gone."""
+        """Adds the files that have not changed since the last scan. Raises CameraError when the
+        folder is gone."""
         now = self._environment.tick()
         found: list[tuple[int, str, str]] = []
         try:
-            with os.scandir(self._path) as entries:  # a folder may hold ten thousands
+            with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
                 for entry in entries:
                     if is_picture_name(entry.name) and (said := _said_of(entry.stat)) is not None:
                         found.append((said.st_mtime_ns, entry.name, _receipt(entry.name, said)))
@@ -134,7 +141,8 @@ class FolderCamera:
                 self._ready.append((name, receipt))
 
     def _is_open(self, name: str) -> bool:
-        """Whether somebody is writing this file. One that was linked into the folder is not."""
+        """Whether a program is writing this file. A file that was linked into the folder is
+        complete."""
         if self._watch is None or name not in self._watch.open:
             return False
         try:
@@ -159,7 +167,7 @@ class FolderCamera:
             self._give(name, receipt)
             return Look(None, item_name(name), receipt, item_name(str(error)))
         if self._receipt_of(name) != receipt:
-            return None  # it was written over meanwhile: what was read is not what the receipt says
+            return None  # it was overwritten: the picture is not that of the receipt
         self._give(name, receipt)
         return Look(None, item_name(name), receipt, encoded=picture)
 
@@ -168,7 +176,7 @@ class FolderCamera:
         self._brought[receipt] = name
 
     def _move_judged(self) -> None:
-        """Moves files whose verdict is stored; never one that a killed daemon would miss."""
+        """Moves files whose verdict is stored. Others stay, so that a killed daemon finds them."""
         if self._move_to is None:
             self._brought.clear()
             return
@@ -180,7 +188,7 @@ class FolderCamera:
                 continue
             del self._brought[receipt]
             if self._receipt_of(name) != receipt:
-                continue  # gone, or another part under the same name by now
+                continue  # it is gone, or another picture has its name
             try:
                 _move(self._path / name, self._move_to)
             except OSError as error:
@@ -192,7 +200,7 @@ class FolderCamera:
                 )
 
     def _receipt_of(self, name: str) -> str | None:
-        """Name, size and time of a file; None when it is none, or has gone."""
+        """Name, size and time of a file; None when there is no such file."""
         said = _said_of(partial(os.stat, self._prefix + name))
         return None if said is None else _receipt(name, said)
 
@@ -202,7 +210,7 @@ def _receipt(name: str, said: os.stat_result) -> str:
 
 
 def _said_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
-    """What the disk says of a file; None when it is none, or has gone."""
+    """Status of a regular file; None when there is no such file."""
     try:
         said = stat_()
     except OSError:
@@ -211,7 +219,7 @@ def _said_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
 
 
 def _move(path: Path, folder: Path) -> None:
-    """Never over another file: a camera may use its names again."""
+    """Never overwrites a file: a camera may use a name again."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / path.name
     if target.exists():

@@ -1,38 +1,44 @@
-"""Whether anybody waits for a camera's pictures just now.
+"""The demand gate of a JPEG camera: its process decodes a frame only when one is needed.
 
-While nobody does, a camera's process goes on taking every JPEG from its driver, so that none is
-old, and has its eye on whether the camera stands still; but it decodes one in two seconds.
+While no frame is needed, the camera process still takes every JPEG from its driver. So no frame is
+old, and a frozen camera is noticed. It decodes one frame every two seconds.
 """
 
 import threading
 from collections.abc import Callable
 
-LOOK_S = 2.0  # so often an idle camera is looked at: whether it is dark, covered, or gone
+LOOK_S = 2.0  # an idle camera is checked this often: it may be dark, covered or gone
 
 
 class Idle:
-    """Between who asks for a picture and who comes to want one meanwhile. Safe between threads."""
+    """Passes requests on as idle or urgent ones. Safe between threads."""
 
-    def __init__(self, wanted: Callable[[], bool]) -> None:
-        """`wanted`: whether a picture is waited for; must turn True before `hurry` is called."""
+    def __init__(self, wanted: Callable[[], bool], *, look_s: float = LOOK_S) -> None:
+        """The gate of one camera.
+
+        wanted  whether a frame is needed now; it must return True before `hurry` is called
+        look_s  seconds between two frames while none is needed
+        """
         self._wanted = wanted
+        self.look_s = look_s
         self._hurry: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
     def ask(self, ask: Callable[[bool], None], hurry: Callable[[], None]) -> None:
-        """Calls `ask(idle)`. When `hurry` is called from without before `answered`, so is that."""
-        with self._lock:  # who comes to want one now is seen here, or comes after and hurries
+        """Calls `ask(idle)` to request a frame. An idle request becomes urgent by `hurry()`, which
+        is called at most once, and only before `answered`."""
+        with self._lock:  # a need that arises now is either seen here or calls `hurry` afterwards
             idle = not self._wanted()
             ask(idle)
             self._hurry = hurry if idle else None
 
     def answered(self) -> None:
-        """The picture has come, or never will."""
+        """The frame has arrived, or will never arrive."""
         with self._lock:
             self._hurry = None
 
     def hurry(self) -> None:
-        """Somebody waits for a picture from now on."""
+        """A frame is needed from now on."""
         with self._lock:
             hurry, self._hurry = self._hurry, None
             if hurry is not None:

@@ -1,4 +1,4 @@
-"""Which files in a folder were closed after writing or renamed into it, as the kernel tells it."""
+"""Watches a folder by inotify for files that were closed after writing, or renamed into it."""
 
 import ctypes
 import logging
@@ -28,7 +28,7 @@ class Watch:
         self._file: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._file < 0:
             raise OSError(ctypes.get_errno(), "inotify")
-        self.open: set[str] = set()  # begun and not closed: nobody knows when they are complete
+        self.open: set[str] = set()  # written to and not closed yet: they may be incomplete
         mask = _BEGUN | _COMPLETE | _GONE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
         if self._libc.inotify_add_watch(self._file, os.fsencode(folder), mask) < 0:
             number = ctypes.get_errno()
@@ -37,20 +37,20 @@ class Watch:
 
     @classmethod
     def on(cls, folder: Path) -> "Watch | None":
-        """A watch; None, with a line in the log, where there can be none."""
+        """A watch; None, with a line in the log, when the kernel cannot watch the folder."""
         try:
             return cls(folder)
         except OSError as error:
-            log.warning("folder: %s: cannot be watched (%s); it is looked at", folder, error)
+            log.warning("folder: %s: cannot be watched (%s); it is scanned instead", folder, error)
             return None
 
     def complete(self) -> list[str] | None:
-        """Names of files that are complete since the last call, in order; None when some were
-        missed, or when the folder has gone: then it must be looked at."""
+        """Names of the files that became complete since the last call, in order; None when events
+        were lost, or the folder is gone: then it must be scanned."""
         names: list[str] = []
         missed, more = False, True
         while more and (data := self._read()):
-            at, more = 0, len(data) > _BUFFER - _LARGEST  # else there was room for all
+            at, more = 0, len(data) > _BUFFER - _LARGEST  # else the buffer held all events
             while at < len(data):
                 _, mask, _, length = _EVENT.unpack_from(data, at)
                 raw = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
@@ -68,11 +68,11 @@ class Watch:
         return None if missed else names
 
     def fileno(self) -> int:
-        """The descriptor from which there is something to read when something has happened."""
+        """A file descriptor that is readable when events wait."""
         return self._file
 
     def close(self) -> None:
-        """Ends it. May be called twice."""
+        """Ends the watch. May be called twice."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

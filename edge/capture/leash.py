@@ -1,83 +1,107 @@
-"""The daemon's side of the nursery: it is there when a camera needs a process, and each process is
-held on a leash."""
+"""The daemon's side of the fork server: starts it, and asks it for camera processes.
 
-import atexit
+One client belongs to one daemon. It is built first, before the daemon has threads, and passed to
+whatever opens cameras.
+"""
+
 import contextlib
 import gc
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
 from edge.capture.channel import Channel, ChannelClosed
+from edge.capture.messages import (
+    ChildEnded,
+    ChildRefused,
+    KillChild,
+    MalformedMessageError,
+    OpenCamera,
+    StartChild,
+)
 from edge.capture.ring import new_memory
 from edge.config import DRIVEN_KINDS, CameraConfig
+
+if TYPE_CHECKING:
+    import subprocess
 
 log = logging.getLogger(__name__)
 
 DRIVERS = "edge.capture.drivers"
 _MODULE = "edge.capture.nursery"
 _REAP_S = 2.0
-_LOOK_S = 0.01
+_POLL_S = 0.01
 
 
-class Leash:
-    """Holds one process: ends it, and hears how it ended."""
+class ChildHandle:
+    """One child of the fork server: kills it, and knows how it ended."""
 
     def __init__(self, channel: Channel) -> None:
-        """Takes the channel over."""
+        """The handle owns the channel."""
         self._channel = channel
         self.ended = False
-        self.code: int | None = None  # how it ended; None: its nursery went, and it with that
-        self.refused: str | None = None  # why there never was a process
-        self.answered = True  # whether the nursery has heard the last `kill`
+        self.exit_code: int | None = None  # None: it ended with the fork server
+        self.refusal: str | None = None  # why it was never forked
+        self.kill_confirmed = True  # whether the fork server has answered the last `kill`
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether the process has ended, after at most `timeout_s` seconds; None of its own is left
-        then, not even its number."""
+        """Whether the child has ended and was reaped, after at most `timeout_s` seconds."""
         try:
             while not self.ended:
                 message = self._channel.receive(timeout_s)
                 if message is None:
                     return False
-                self.answered = True
-                if "ended" in message:
-                    self.ended, self.code = True, int(message["ended"])
-                elif "refused" in message:
-                    self.ended, self.refused = True, str(message["refused"])
-        except ChannelClosed:
-            self.ended = self.answered = True
+                self.kill_confirmed = True
+                match message:
+                    case ChildEnded(exit_code):
+                        self.ended, self.exit_code = True, exit_code
+                    case ChildRefused(reason):
+                        self.ended, self.refusal = True, reason
+        except (ChannelClosed, MalformedMessageError):  # the fork server kills it, or has ended
+            self.ended = self.kill_confirmed = True
         return True
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self.answered = False
+        """Sends SIGKILL."""
+        self.kill_confirmed = False
         with contextlib.suppress(ChannelClosed):  # it has ended
-            self._channel.send({"kill": True})
+            self._channel.send(KillChild())
 
     def close(self) -> None:
-        """Lets go: a process that is still there is killed. May be called twice."""
+        """Kills the child if it still runs. May be called twice."""
         self._channel.close()
 
 
-class Started(Struct, frozen=True):
-    """A process that was asked for: the conversation with it, the memory for pictures, which
-    whoever takes this over closes, and the leash."""
+class StartedChild(Struct, frozen=True):
+    """A child that was requested. The caller closes all three.
+
+    channel  to the camera process
+    memory   file descriptor of the frame ring, which has no size yet
+    handle   to the fork server, for this child
+    """
 
     channel: Channel
     memory: int
-    leash: Leash
+    handle: ChildHandle
+
+    def close(self) -> None:
+        """Ends the child."""
+        self.channel.close()
+        self.handle.close()
+        os.close(self.memory)
 
 
-class Nursery:
-    """At most one nursery process at a time. Safe between threads."""
+class ForkServerClient:
+    """Starts the fork server when the first child is needed; there is never more than one. Safe
+    between threads. Closes at the end of a `with` block."""
 
     def __init__(self) -> None:
         """Starts nothing."""
@@ -85,142 +109,151 @@ class Nursery:
         self._control: Channel | None = None
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._early: dict[str, tuple[CameraConfig, str, Started]] = {}
+        self._early: dict[str, tuple[CameraConfig, str, StartedChild]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def pid(self) -> int:
-        """Of the nursery process; 0 when there is none."""
+        """Of the fork server; 0 when it does not run."""
         return self._pid
 
     def prepare(self, cameras: Iterable[CameraConfig], program: str = DRIVERS) -> None:
-        """To be called before the daemon has threads: forks the nursery, so that it shares what
-        both have imported, and begins to open the cameras that have a driver, while the daemon goes
-        on starting. Does nothing when no camera has one. Raises OSError."""
+        """Opens the cameras that have a driver, while the daemon still starts.
+
+        It is called before the daemon has threads: then the fork server is forked from the daemon
+        and shares its imports. Does nothing when no camera has a driver. Raises OSError.
+        """
         driven = [camera for camera in cameras if camera.kind in DRIVEN_KINDS]
         if not driven:
             return
-        import cv2  # noqa: F401  the daemon and most drivers need it: imported here, it is shared
+        import cv2  # noqa: F401  daemon and drivers need it: imported here, both share its pages
 
         with self._lock:
-            # with other threads a lock may be held that nobody in the fork would give back
-            if self._control is None and _threads() == 1:
+            # A lock that another thread holds at the fork would stay locked in the fork server.
+            if self._control is None and _thread_count() == 1:
                 self._fork()
         for camera in driven:
             self._early[camera.id] = camera, program, self._start(camera, program)
 
-    def start(self, config: CameraConfig, program: str) -> Started:
-        """A process that opens the camera by `program`, a module with `driver_of`; it may have been
-        asked for by `prepare`. Raises OSError when there can be none."""
+    def start(self, config: CameraConfig, program: str) -> StartedChild:
+        """A process that opens the camera by `program`, a module with `driver_of`.
+
+        It is the one of `prepare` if that was started with the same arguments. Raises OSError.
+        """
         early = self._early.pop(config.id, None)
         if early is not None:
             if early[:2] == (config, program):
                 return early[2]
-            _let_go(early[2])
+            early[2].close()
         return self._start(config, program)
 
     def replace(self) -> None:
-        """The nursery does not answer: it is ended, and with it all its processes. The next that is
-        asked for comes of a new one."""
+        """Ends a fork server that does not answer, and all its children with it. The next `start`
+        starts a new one."""
         with self._lock:
             self._end(0.0)
 
     def close(self) -> None:
-        """Ends the nursery and every process that came of it."""
-        for *_, started in self._early.values():
-            _let_go(started)
+        """Ends the fork server and all its children."""
+        for *_, child in self._early.values():
+            child.close()
         self._early.clear()
         with self._lock:
             self._end(_REAP_S)
 
-    def _start(self, config: CameraConfig, program: str) -> Started:
-        ours, theirs = Channel.pair()
-        held, leash = Channel.pair()
+    def _start(self, config: CameraConfig, program: str) -> StartedChild:
+        channel, child_end = Channel.pair()
+        handle, server_end = Channel.pair()
         memory = -1
         try:
             memory = new_memory(config.id)
-            fds = [theirs.fileno(), memory, leash.fileno()]
-            self._ask({"program": program, "kind": config.kind}, fds)
+            fds = [child_end.fileno(), memory, server_end.fileno()]
+            self._send(StartChild(program, config.kind), fds)
         except OSError:
-            ours.close()
-            held.close()
+            channel.close()
+            handle.close()
             if memory >= 0:
                 os.close(memory)
             raise
         finally:
-            theirs.close()
-            leash.close()
-        started = Started(ours, memory, Leash(held))
-        said = config.said(brief=True)
-        with contextlib.suppress(ChannelClosed):  # whoever reads hears how it ended
-            started.channel.send({"config": said})
-        return started
+            child_end.close()
+            server_end.close()
+        with contextlib.suppress(ChannelClosed):  # the handle says how the child ended
+            channel.send(OpenCamera(config.said(brief=True)))
+        return StartedChild(channel, memory, ChildHandle(handle))
 
-    def _ask(self, message: dict[str, str], fds: list[int]) -> None:
+    def _send(self, message: StartChild, fds: list[int]) -> None:
+        """Sends to the fork server; starts one when none runs. Raises OSError."""
         with self._lock:
             try:
                 if self._control is not None:
                     self._control.send(message, fds)
                     return
-            except ChannelClosed:  # it has died
-                log.error(
-                    "the process from which those of the cameras come has ended; a new one starts"
-                )
+            except ChannelClosed:
+                log.error("the fork server of the cameras has ended; a new one starts")
                 self._end(0.0)
             self._spawn()
             assert self._control is not None
             try:
                 self._control.send(message, fds)
             except ChannelClosed as error:
-                raise OSError(0, "the process that starts them has ended") from error
+                raise OSError(0, "the fork server has ended") from error
 
     def _fork(self) -> None:
         from edge.capture.nursery import serve
 
         parent = os.getpid()
-        control, theirs = Channel.pair()
-        gc.freeze()  # neither side's collector writes into what both share
+        control, server_end = Channel.pair()
+        gc.freeze()  # the collectors of both sides write to no page that they share
         pid = os.fork()
         if pid == 0:
             try:
                 control.close()
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.setsid()  # Ctrl-C in a terminal is for the daemon alone
-                serve(theirs, parent)
+                serve(server_end, parent)
             finally:
-                os._exit(1)  # the rest of the daemon's program is not for this process
-        theirs.close()
+                os._exit(1)  # the daemon's own program must not run here
+        server_end.close()
         self._control, self._pid, self._process = control, pid, None
 
     def _spawn(self) -> None:
-        """A nursery of a new Python: threads forbid a fork by now."""
-        control, theirs = Channel.pair()
-        with theirs:
+        """A fork server in a new Python: with other threads the daemon cannot be forked."""
+        import subprocess
+
+        control, server_end = Channel.pair()
+        with server_end:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                [sys.executable, "-m", _MODULE, str(server_end.fileno())],
+                pass_fds=(server_end.fileno(),),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._control, self._pid = control, self._process.pid
 
     def _end(self, grace_s: float) -> None:
-        """Ends and reaps the nursery; its processes end with it."""
+        """Ends and reaps the fork server; its children end with it."""
         control, self._control = self._control, None
         if control is None:
             return
         control.close()
         until = time.monotonic() + grace_s
-        while (gone := self._reaped()) is False and time.monotonic() < until:
-            time.sleep(_LOOK_S)
-        if not gone:
+        while (reaped := self._reap()) is False and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if not reaped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             until = time.monotonic() + _REAP_S
-            while not self._reaped() and time.monotonic() < until:
-                time.sleep(_LOOK_S)
+            while not self._reap() and time.monotonic() < until:
+                time.sleep(_POLL_S)
         self._pid = 0
 
-    def _reaped(self) -> bool:
+    def _reap(self) -> bool:
         if self._process is not None:
             return self._process.poll() is not None
         try:
@@ -229,15 +262,5 @@ class Nursery:
             return True
 
 
-def _let_go(started: Started) -> None:
-    started.channel.close()
-    started.leash.close()
-    os.close(started.memory)
-
-
-def _threads() -> int:
+def _thread_count() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
-
-
-NURSERY = Nursery()  # of this process, as its children are
-atexit.register(NURSERY.close)

@@ -1,11 +1,8 @@
-"""The first hand-over: from cameras to inspection, one frame a camera, newest wins.
+"""Hands frames from camera threads to one inspection worker: one frame per camera, newest wins.
 
-Live cameras `offer`: a frame that nobody took is replaced, and counted. Sources that bring items
-`put`: they wait while a few of theirs are not taken yet, so nothing is replaced. Of a camera with a
-trigger only the frames of its parts are kept; each of them is handed over, none is replaced.
-
-Who brings a frame while nobody judges and nothing waits may `enter`, and judge it at once: that
-saves waking another thread. One judges at a time.
+Live cameras `offer`: a new frame replaces one that was not taken, and the mailbox counts it.
+Sources that bring files `put`: they wait while their queue is full, so no file is replaced. Of a
+camera with a trigger the mailbox keeps only the frames of its parts, and replaces none of them.
 """
 
 import threading
@@ -17,8 +14,8 @@ from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
 
-_ITEMS = 16  # of one source: so it is woken once for several, not for each;
-_ITEMS_BYTES = 4 * 2**20  # and one more is taken in while they hold less than this
+_ITEMS = 16  # files of one source: it is woken once for several, not for each
+_ITEMS_BYTES = 4 * 2**20  # a source waits while its files hold this much
 _WAKE_S = 0.25  # how late a stop may be noticed while a source waits with its item
 
 
@@ -54,8 +51,8 @@ class Mailbox:
     """Cameras are taken from in turn, so that a fast one cannot starve a slow one."""
 
     def __init__(self, trackers: Mapping[str, Tracker] | None = None, items: int = _ITEMS) -> None:
-        """`trackers`: of the cameras that have a trigger, by camera; may change meanwhile. `items`:
-        how many of one source may wait."""
+        """`trackers`: of the cameras that have a trigger, by camera; may change. `items`: how many
+        files of one source may wait."""
         self._items = items
         self._trackers = trackers if trackers is not None else {}
         self._shots: deque[Shot] = deque()  # bounded by each tracker's queue and frames
@@ -64,12 +61,10 @@ class Mailbox:
         self._replaced: dict[str, int] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._judging = True  # who takes is not waiting in `take`,
-        self._entered = False  # or somebody else judges meanwhile
 
     def offer(self, frame: Frame) -> None:
-        """Puts a live frame, replacing one that was not taken. A fault is never replaced by a
-        picture: each lost camera is heard of. A camera with a trigger gives to its parts alone."""
+        """Puts a live frame, and replaces one that was not taken. A picture never replaces a fault:
+        each lost camera gets its verdict. Frames of a camera with a trigger go to its parts."""
         tracker = self._trackers.get(frame.camera)
         with self._changed:
             if tracker is not None:
@@ -102,23 +97,8 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def enter(self) -> bool:
-        """Whether the caller may judge a frame now, as who takes would; then it has to `leave`."""
-        with self._changed:
-            if self._judging or self._entered or self._anything():
-                return False
-            self._entered = True
-            return True
-
-    def leave(self) -> None:
-        """Who entered has judged."""
-        with self._changed:
-            self._entered = False
-            if self._anything():
-                self._changed.notify_all()
-
     def passed_by(self, camera: str, why: str) -> None:
-        """A picture came that is not judged: a part that waits in vain can say `why`."""
+        """Notes why a picture is not judged. A part that gets no picture names it as the reason."""
         tracker = self._trackers.get(camera)
         if tracker is not None:
             tracker.fault = why
@@ -133,12 +113,8 @@ class Mailbox:
         """The next frame, of a part and of a slot in turn, the oldest first; None after `timeout`
         seconds, when woken, or closed and empty."""
         with self._changed:
-            self._judging = False
-            if self._entered or not self._anything():
+            if not self._slots and not self._shots and not self._closed and not self._woken:
                 self._changed.wait(timeout)
-            while self._entered:
-                self._changed.wait()
-            self._judging = True
             self._woken = False
             # in turn, so that neither parts nor cameras without a trigger starve the others
             self._parts_turn = not self._parts_turn or not self._slots
@@ -153,8 +129,8 @@ class Mailbox:
             return self._next_of(slot)
 
     def another(self, camera: str) -> Frame | None:
-        """One more frame of a camera of which one was just taken, without waiting; None also when
-        somebody else waits for a turn."""
+        """One more frame of a camera of which one was just taken, without waiting. None also when
+        frames of others wait."""
         with self._changed:
             slot = self._slots.get(camera)
             if slot is None or self._shots or len(self._slots) > 1:
@@ -182,7 +158,7 @@ class Mailbox:
             return shots or camera in self._slots
 
     def forget(self, camera: str) -> None:
-        """The camera has gone, and with it what was not taken. A live frame counts as replaced."""
+        """Drops what a camera left behind. A live frame counts as replaced."""
         with self._changed:
             if (slot := self._slots.pop(camera, None)) is not None:
                 for _ in slot.frames:
@@ -191,13 +167,9 @@ class Mailbox:
             self._changed.notify_all()
 
     def replaced(self, camera: str) -> int:
-        """How many frames of this camera were replaced before anyone took them."""
+        """How many frames of this camera were replaced before they were taken."""
         with self._changed:
             return self._replaced.get(camera, 0)
-
-    def _anything(self) -> bool:
-        """Whether there is something for who takes."""
-        return bool(self._slots or self._shots or self._closed or self._woken)
 
     def _next_of(self, slot: _Slot) -> Frame:
         frame = slot.pop()

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edge.capture.camera import DrivenCamera, Look, Pixels, decoded
 from edge.capture.credentials import split_source
@@ -18,11 +18,11 @@ from edge.picture import examine_picture
 _CHUNK = 65_536
 _MAX_BYTES = 32_000_000
 
-Said = TypeVar("Said", bytes, int)
+Answer = TypeVar("Answer", bytes, int)
 
 
 class MJPEGCamera(DrivenCamera):
-    """Reads the stream itself: what is damaged is known, and what nobody wants is not decoded."""
+    """Reads the stream without OpenCV: notices damaged JPEGs, and decodes only requested ones."""
 
     gives_jpeg = True
 
@@ -39,7 +39,7 @@ class MJPEGCamera(DrivenCamera):
             urllib.request.HTTPDigestAuthHandler(passwords),
         )
         try:
-            self._answer: Any = opener.open(address, timeout=config.timeout_s)
+            self._answer: http.client.HTTPResponse = opener.open(address, timeout=config.timeout_s)
         except urllib.error.HTTPError as error:
             error.close()
             raise CameraError(
@@ -84,18 +84,18 @@ class MJPEGCamera(DrivenCamera):
             return Look(None, fault=str(error))
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._answer.close()
 
     def _exactly(self, count: int) -> bytearray:
-        """Read to where it stays: a picture of half a megabyte is not copied about."""
+        """Reads `count` bytes straight into their final memory: a JPEG may have half a megabyte."""
         self._refuse_endless(count)
         picture = bytearray(count)
         have = min(count, len(self._buffer))
         with memoryview(self._buffer) as read, memoryview(picture) as view:
             view[:have] = read[:have]
             while have < count:
-                have += self._said(partial(self._answer.readinto, view[have:]))
+                have += self._receive(partial(self._answer.readinto, view[have:]))
         del self._buffer[:count]
         return picture
 
@@ -109,21 +109,21 @@ class MJPEGCamera(DrivenCamera):
         return before
 
     def _more(self) -> None:
-        self._buffer += self._said(partial(self._answer.read1, _CHUNK))
+        self._buffer += self._receive(partial(self._answer.read1, _CHUNK))
         self._refuse_endless(len(self._buffer))
 
-    def _said(self, read: Callable[[], Said]) -> Said:
-        """What the camera says next. Raises CameraError when that is nothing."""
+    def _receive(self, read: Callable[[], Answer]) -> Answer:
+        """What `read` returns. Raises CameraError when it fails, or the stream has ended."""
         try:
-            said = read()
+            answer = read()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise CameraError(
                 f"{self._name}: delivers no picture ({_reason(error)}); check the cable and the "
                 "power"
             ) from None
-        if not said:
+        if not answer:
             raise CameraError(f"{self._name}: the stream has ended; check the camera or the server")
-        return said
+        return answer
 
     def _refuse_endless(self, count: int) -> None:
         if count > _MAX_BYTES:

@@ -1,4 +1,4 @@
-"""`test:` shows a moving pattern, so that a box can be tried before it has a camera."""
+"""`test:` shows a moving pattern, to try a box that has no camera yet."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ _DEFAULT_FPS = 10.0
 
 
 class PatternCamera:
-    """A grey ramp with a disc that moves; every frame differs from the one before."""
+    """A grey ramp with a moving disc; each frame differs from the one before."""
 
     live = True
 
@@ -26,7 +26,7 @@ class PatternCamera:
         self._ground = np.repeat(np.tile(ramp, (self._height, 1))[:, :, None], 3, axis=2)
 
     def read(self, stop: Stop) -> Look | None:
-        """The next picture at its time."""
+        """Waits until the next frame is due."""
         if stop.wait(max(0.0, self._due - self._environment.tick())):
             return None
         self._due = max(self._due + self._interval, self._environment.tick())
@@ -38,4 +38,4 @@ class PatternCamera:
         return Look(pixels)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """There is nothing to release."""

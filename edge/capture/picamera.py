@@ -21,7 +21,7 @@ class PiCamera(DrivenCamera):
     `controls` are libcamera's, by name: ExposureTime, AnalogueGain, AwbEnable, LensPosition …"""
 
     def __init__(self, config: CameraConfig) -> None:
-        """Opens and sets the camera, and lets it run. Raises CameraError."""
+        """Opens, configures and starts the camera. Raises CameraError."""
         try:
             from picamera2 import Picamera2
         except ImportError:
@@ -37,7 +37,7 @@ class PiCamera(DrivenCamera):
                 f"{self._name}: cannot be opened ({error}); check the ribbon cable, and that no "
                 "other program holds it"
             ) from None
-        controls: dict[str, Any] = dict(config.controls)
+        controls: dict[str, bool | int | float | str] = dict(config.controls)
         if config.fps is not None:
             controls["FrameRate"] = config.fps
         size = {"size": (config.width, config.height)} if config.width and config.height else {}
@@ -53,7 +53,7 @@ class PiCamera(DrivenCamera):
             raise CameraError(f"{self._name}: does not take its settings ({error})") from None
 
     def grab(self, stop: Stop) -> bool:  # noqa: ARG002  libcamera cannot be interrupted
-        """The next picture. Raises CameraError when the camera fails."""
+        """Waits for the next frame. Raises CameraError when the camera fails."""
         self._release()
         try:
             self._request = self._camera.capture_request()
@@ -62,17 +62,17 @@ class PiCamera(DrivenCamera):
         return True
 
     def retrieve(self, target: Pixels | None) -> Look:  # noqa: ARG002  picamera2 makes its own array
-        """That picture, with the sensor's own time stamp."""
+        """The frame, with the sensor's time stamp."""
         pixels = np.asarray(self._request.make_array("main"), np.uint8)
         stamp = self._request.get_metadata().get("SensorTimestamp")
         taken = None
-        if stamp:  # nanoseconds on the clock that also runs while the box sleeps
+        if stamp:  # nanoseconds of the clock that also runs during suspend
             age = time.clock_gettime(time.CLOCK_BOOTTIME) - stamp / 1e9
             taken = time.monotonic() - max(0.0, age)
         return Look(pixels, captured_tick=taken)
 
     def close(self) -> None:
-        """Stops it and gives it back."""
+        """Stops and releases the camera."""
         self._release()
         self._camera.close()
 

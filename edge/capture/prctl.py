@@ -1,31 +1,29 @@
-"""What a process tells the Linux kernel about itself, by prctl."""
+"""Settings of a process that only Linux has: its parent's death, core files, its name."""
 
 import ctypes
 import os
 import signal
 
-from edge.capture.channel import ChannelClosed
-
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
 
 
-def die_with_parent(parent: int) -> None:
-    """The kernel ends this process with the thread of `parent` that made it.
+def die_with_parent(parent: int) -> bool:
+    """The kernel kills this process when the thread that forked it ends.
 
-    Raises ChannelClosed when it has died already.
+    `parent` is the process id of the parent. False: it has ended already, and nothing will kill
+    this process.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before that line
-        raise ChannelClosed
+    return os.getppid() == parent  # it may have ended before the line above
 
 
 def leave_no_core() -> None:
-    """A driver that crashes every few seconds must not fill the disk."""
+    """A driver that crashes every few seconds must not fill the disk with core files."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def set_process_name(name: str) -> None:
-    """What `ps -e` and `top` show, cut to 15 bytes."""
+    """Sets what `ps -e` and `top` show; the kernel keeps 15 bytes."""
     _prctl(_PR_SET_NAME, name.encode()[:15])
 
 

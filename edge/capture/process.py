@@ -1,7 +1,7 @@
-"""A driven camera in a process of its own, which can be ended when its driver hangs or crashes.
+"""A camera whose driver runs in a process of its own, which can be killed when the driver hangs.
 
-The daemon asks for one picture at a time and names the slot it goes into; the child answers with
-the next picture that its driver brings. So no picture ever lies in a queue between the two.
+The daemon requests one frame at a time and names the slot of the frame ring that it goes into. The
+process answers with the next frame of its driver. So no frame waits in a queue between the two.
 """
 
 import contextlib
@@ -9,10 +9,21 @@ import logging
 import os
 import signal
 
-from edge.capture.camera import FAULT_KINDS, Look, Reduction, fault_kind
-from edge.capture.channel import ChannelClosed, Message
-from edge.capture.idle import LOOK_S, Idle
-from edge.capture.leash import DRIVERS, NURSERY, Nursery
+from edge.capture.camera import Look, Reduction
+from edge.capture.channel import ChannelClosed
+from edge.capture.idle import Idle
+from edge.capture.leash import DRIVERS, ForkServerClient
+from edge.capture.messages import (
+    CameraLost,
+    CameraOpened,
+    ChildStarted,
+    FrameFault,
+    FrameReady,
+    FrameRequest,
+    FrameUrgent,
+    MalformedMessageError,
+    Message,
+)
 from edge.capture.ring import Ring
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Environment, Stop
@@ -21,14 +32,14 @@ from edge.picture import Encoded, Header
 
 log = logging.getLogger(__name__)
 
-_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the nursery is new
-_GRACE_S = 1.0  # for a driver to give its device back in order
-_END_S = 5.0  # from the end of the conversation to that of the process
+_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the fork server is new
+_GRACE_S = 1.0  # for a driver to release its device in order
+_END_S = 5.0  # from a closed channel to the end of the process
 _REAP_S = 2.0
 
 
 class ProcessCamera:
-    """Behind the camera port: `read` ends in time whatever the driver does."""
+    """A `Camera` whose `read` ends in time, whatever the driver does."""
 
     live = True
 
@@ -36,38 +47,47 @@ class ProcessCamera:
         self,
         config: CameraConfig,
         environment: Environment,
+        fork_server: ForkServerClient,
         program: str = DRIVERS,
-        nursery: Nursery = NURSERY,
         *,
         reduction: Reduction = lambda _width, _height: 1,
         idle: Idle | None = None,
+        start_s: float = _START_S,
+        reap_s: float = _REAP_S,
     ) -> None:
-        """Asks for the process and returns at once. `program` is a module with `driver_of`, as
-        `edge.capture.drivers`: tests name one whose camera misbehaves. `reduction(width, height)`:
-        by what both sides of this camera's pictures may be divided, should they come as JPEGs.
-        `idle`: of a camera whose pictures are not always wanted; None: always.
-        Raises CameraError when no process can be started."""
+        """Starts the process and returns at once; the first `read` waits for the camera.
+
+        program    a module with `driver_of`, as `edge.capture.drivers`; tests name one whose
+                   camera misbehaves
+        reduction  by what both sides of this camera's JPEGs may be divided
+        idle       for a camera whose frames are needed only at times; None: always
+        start_s    how many seconds the process may take to start
+        reap_s     how many seconds it may take to end after SIGKILL
+
+        Raises CameraError when no process can be started.
+        """
         self._config, self._environment = config, environment
         self._name = mask_credentials(config.source)
         self._ring: Ring | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._nursery, self._reduction, self._idle = nursery, reduction, idle
+        self._fork_server, self._reduction, self._idle = fork_server, reduction, idle
+        self._start_s, self._reap_s = start_s, reap_s
         self._gives_jpeg = False
-        self.pid = 0  # of the process that reads the camera, as soon as it has said so
+        self.pid = 0  # of the process that reads the camera; 0 until it has reported
         try:
-            started = nursery.start(config, program)
+            child = fork_server.start(config, program)
         except OSError as error:
             raise CameraError(
                 f"{self._name}: no process can be started for it ({error.strerror})"
             ) from error
-        self._channel, self._memory, self._leash = started.channel, started.memory, started.leash
+        self._channel, self._memory, self._handle = child.channel, child.memory, child.handle
 
     def read(self, stop: Stop) -> Look | None:
-        """The next picture that the driver brings, in shared memory, read only.
+        """The driver's next frame, in shared memory, read only; None on stop.
 
-        Raises CameraError when the process ends, says that the camera is lost, is silent for
-        `timeout_s` (`open_timeout_s` until the first picture), or says what makes no sense.
+        Raises CameraError when the process ends, loses the camera or sends a malformed message,
+        and when it is silent for `timeout_s` (`open_timeout_s` before the first frame).
         """
         if self._ended:
             raise CameraError(f"{self._name}: is closed")
@@ -82,31 +102,32 @@ class ProcessCamera:
             raise
 
     def close(self) -> None:
-        """Ends the process: in order when it listens, else by SIGKILL."""
+        """Closes the channel, which ends the process; kills it when it hangs."""
         self._end(_GRACE_S)
 
     @property
     def copied(self) -> int:
-        """How many pictures of this opening had to be copied because all slots were in use."""
+        """Frames that were copied because all slots were in use, since the camera was opened."""
         return self._ring.copied if self._ring else 0
 
     def _open(self, stop: Stop) -> bool:
-        hello = self._receive(stop, "hello", _START_S, "does not start")
-        if hello is None:
-            return False
-        if type(hello["hello"]) is not int:
-            raise self._nonsense(hello)
-        self.pid = hello["hello"]
-        opened = self._receive(
-            stop, "opened", self._config.open_timeout_s, "gives no picture (open_timeout_s)"
-        )
-        if opened is None:
-            return False
-        shape = opened.get("opened")
-        if not isinstance(shape, list) or [type(n) for n in shape] != [int] * 3:
-            raise self._nonsense(opened)
-        self._gives_jpeg = opened.get("jpeg") is True
-        self._ring = Ring(self._memory, (shape[0], shape[1], shape[2]))
+        """Whether the camera is open; False on stop. Raises CameraError, ChannelClosed."""
+        match self._receive(stop, self._start_s, "does not start"):
+            case None:
+                return False
+            case ChildStarted(pid):
+                self.pid = pid
+            case message:
+                raise self._malformed(message)
+        failing = "gives no picture (open_timeout_s)"
+        match self._receive(stop, self._config.open_timeout_s, failing):
+            case None:
+                return False
+            case CameraOpened(height, width, channels, gives_jpeg):
+                self._gives_jpeg = gives_jpeg
+                self._ring = Ring(self._memory, (height, width, channels))
+            case message:
+                raise self._malformed(message)
         os.close(self._memory)
         self._memory = -1
         self._opened = True
@@ -117,123 +138,123 @@ class ProcessCamera:
         assert ring is not None
         slot = ring.lend()
         self._number += 1
-        want = {"want": slot, "number": self._number}
-        if self._gives_jpeg:
-            want["reduced"] = self._reduction(ring.shape[1], ring.shape[0])
+        reduction = self._reduction(ring.shape[1], ring.shape[0]) if self._gives_jpeg else 1
+        request = FrameRequest(self._number, slot, reduction)
         answer: Message | None = None
         try:
-            self._ask(want)
-            answer = self._receive(stop, "number", self._config.timeout_s, "no frame")
+            self._send(request)
+            answer = self._receive(stop, self._config.timeout_s, "no frame")
             if answer is None:
-                # The child still owns the slot and may fill it: this conversation is over.
+                # The process may still write into the slot: it cannot be used again.
                 self._end(_GRACE_S)
-                return None
-            return self._look(answer, ring, slot, want.get("reduced", 1))
         finally:
             if self._idle is not None:
                 self._idle.answered()
-            if answer is None or "fault" in answer:
+            if not isinstance(answer, FrameReady):
                 ring.give_back(slot)
+        match answer:
+            case None:
+                return None
+            case FrameReady():
+                return self._frame(answer, ring, request)
+            case FrameFault(number, reason, kind, passed_over) if number == self._number:
+                if passed_over >= 0:
+                    return Look(None, fault=reason, fault_kind=kind, passed_over=passed_over)
+        raise self._malformed(answer)
 
-    def _ask(self, want: Message) -> None:
-        def send(message: Message) -> None:
-            with contextlib.suppress(ChannelClosed):  # it may have said why: the answer is read
+    def _send(self, request: FrameRequest) -> None:
+        def send(message: FrameRequest | FrameUrgent) -> None:
+            with contextlib.suppress(ChannelClosed):  # the reason may wait to be received
                 self._channel.send(message)
 
         if self._idle is None or not self._gives_jpeg:
-            send(want)
+            send(request)
             return
-        every_s = min(LOOK_S, self._config.timeout_s / 3)
+        number, slot, reduction = request.number, request.slot, request.reduction
+        every_s = min(self._idle.look_s, self._config.timeout_s / 3)
         self._idle.ask(
-            lambda idle: send(want | {"every_s": every_s} if idle else want),
-            lambda: send({"now": want["want"], "number": want["number"]}),
+            lambda idle: send(FrameRequest(number, slot, reduction, every_s) if idle else request),
+            lambda: send(FrameUrgent(number)),
         )
 
-    def _look(self, answer: Message, ring: Ring, slot: int, wanted: int) -> Look:
-        over, at, fault = answer.get("over"), answer.get("at"), answer.get("fault")
+    def _frame(self, answer: FrameReady, ring: Ring, request: FrameRequest) -> Look:
+        """The frame in its slot. Raises CameraError when the answer does not fit the request."""
         now = self._environment.tick()
-        if answer["number"] != self._number or type(over) is not int or over < 0:
-            raise self._nonsense(answer)
-        if fault is not None:
-            kind = answer.get("kind")
-            if not isinstance(fault, str) or kind not in FAULT_KINDS:
-                raise self._nonsense(answer)
-            return Look(None, fault=fault, fault_kind=fault_kind(kind), passed_over=over)
-        if type(at) is not float or at > now + 1.0:
-            raise self._nonsense(answer)
-        reduced, size = answer.get("reduced"), answer.get("jpeg")
-        repeats = answer.get("repeats")
-        if reduced not in (1, wanted) or type(size) is not int or type(repeats) is not int:
-            raise self._nonsense(answer)
-        pixels, jpeg = ring.take(slot, self._number, reduced, size)
+        if (
+            answer.number != request.number
+            or answer.passed_over < 0
+            or answer.captured_tick > now + 1.0
+            or answer.reduction not in (1, request.reduction)
+        ):
+            raise self._malformed(answer)
+        pixels, jpeg = ring.take(request.slot, request.number, answer.reduction, answer.jpeg_bytes)
         encoded = None
         if jpeg:
             encoded = Encoded(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
         return Look(
             pixels,
-            captured_tick=min(at, now),
-            passed_over=over,
+            captured_tick=min(answer.captured_tick, now),
+            passed_over=answer.passed_over,
             encoded=encoded,
-            reduced=reduced,
-            repeats=repeats,
+            reduced=answer.reduction,
+            repeats=answer.repeats,
         )
 
-    def _receive(self, stop: Stop, key: str, limit_s: float, failing: str) -> Message | None:
-        """The answer that holds `key`; None on stop. Raises CameraError, ChannelClosed."""
+    def _receive(self, stop: Stop, limit_s: float, failing: str) -> Message | None:
+        """The next message; None on stop. Raises CameraError when the camera is lost, the message
+        is malformed, or none comes within `limit_s` seconds. Raises ChannelClosed."""
         until = self._environment.tick() + limit_s
         while not stop.is_set():
-            message = self._channel.receive(0)
+            try:
+                message = self._channel.receive(0)
+            except MalformedMessageError as error:
+                raise self._malformed(error) from error
+            if isinstance(message, CameraLost):
+                raise CameraError(message.reason, message.kind)
             if message is not None:
-                if isinstance(message.get("lost"), str):
-                    raise CameraError(message["lost"], fault_kind(message.get("kind")))
-                if key not in message:
-                    raise self._nonsense(message)
                 return message
             if (left := until - self._environment.tick()) > 0:
                 stop.wait(left, self._channel.fileno())
             else:
                 raise CameraError(
-                    f"{self._name}: {failing} for {limit_s:g} s; its process is ended and started "
-                    "anew; check the camera, its cable and its power",
+                    f"{self._name}: {failing} for {limit_s:g} s; its process is killed and "
+                    "started again; check the camera, its cable and its power",
                     kind="silent",
                 )
         return None
 
-    def _nonsense(self, message: Message) -> CameraError:
-        return CameraError(f"{self._name}: its process says what makes no sense ({message!s:.200})")
+    def _malformed(self, what: object) -> CameraError:
+        return CameraError(f"{self._name}: its process sent an invalid message ({what!s:.200})")
 
     def _how_it_ended(self) -> str:
-        ended = self._leash.wait(_END_S)
-        code, refused = self._leash.code, self._leash.refused
+        ended = self._handle.wait(_END_S)
+        code, refusal = self._handle.exit_code, self._handle.refusal
         self._end(grace_s=0.0)
         if not ended:
-            return "its process closed the conversation"
-        if refused is not None:
-            return f"no process can be started for it ({refused})"
+            return "its process closed the connection"
+        if refusal is not None:
+            return f"no process can be started for it ({refusal})"
         if code is None:
-            return "its process ended with the one that it came of; it is started anew"
+            return "its process ended with the fork server; both are started again"
         if code < 0:
-            return f"its driver crashed ({signal.Signals(-code).name}); it is started anew"
-        return f"its process ended with code {code}; it is started anew"
+            return f"its driver crashed ({signal.Signals(-code).name}); it is started again"
+        return f"its process ended with code {code}; it is started again"
 
     def _end(self, grace_s: float) -> None:
+        """Ends the process within `grace_s` seconds, else kills it. May be called twice."""
         if self._ended:
             return
         self._ended = True
         self._channel.close()
-        if not self._leash.wait(grace_s):
-            self._leash.kill()
-            if not self._leash.wait(_REAP_S):
-                # It hangs inside the kernel, and is reaped when the kernel lets it go.
-                log.error("%s: process %d does not die; its driver hangs", self._name, self.pid)
-                if not self._leash.answered:
-                    self._nursery.replace()
-        self._release()
-
-    def _release(self) -> None:
-        self._channel.close()
-        self._leash.close()
-        self._ring = None  # the memory stays as long as a picture in it is held, and no longer
+        if not self._handle.wait(grace_s):
+            self._handle.kill()
+            if not self._handle.wait(self._reap_s):
+                # It hangs inside the kernel; the fork server reaps it when the kernel returns.
+                log.error("%s: process %d does not end; its driver hangs", self._name, self.pid)
+                if not self._handle.kill_confirmed:
+                    self._fork_server.replace()
+        self._handle.close()
+        self._ring = None  # its memory stays for the frames that are still in use
         if self._memory >= 0:
             os.close(self._memory)
             self._memory = -1

@@ -21,7 +21,7 @@ class PylonCamera(DrivenCamera):
     command is executed when its value is true."""
 
     def __init__(self, config: CameraConfig) -> None:
-        """Opens and sets the camera, and lets it run. Raises CameraError."""
+        """Opens, configures and starts the camera. Raises CameraError."""
         try:
             from pypylon import genicam, pylon
         except ImportError:
@@ -73,7 +73,7 @@ class PylonCamera(DrivenCamera):
         return True
 
     def retrieve(self, target: Pixels | None) -> Look:
-        """That frame as BGR; a buffer that the driver calls failed is a fault."""
+        """The frame as BGR; a buffer that the driver reports as failed is a fault."""
         if not self._result.GrabSucceeded():
             why = self._result.ErrorDescription
             return Look(None, fault=f"{self._name}: a picture came damaged ({why})")
@@ -88,9 +88,9 @@ class PylonCamera(DrivenCamera):
         return Look(np.asarray(pixels, np.uint8), captured_tick=self._taken)
 
     def close(self) -> None:
-        """Stops it and gives it back."""
+        """Stops and releases the camera."""
         self._release()
-        with contextlib.suppress(self._error):  # it may have gone
+        with contextlib.suppress(self._error):  # it may be unplugged
             self._camera.Close()
 
     def _attach(self, serial: str) -> Any:
@@ -114,7 +114,7 @@ class PylonCamera(DrivenCamera):
             raise CameraError(f"{self._name}: cannot be opened ({_sentence(error)})") from None
 
     def _set(self, config: CameraConfig) -> None:
-        features: dict[str, Any] = {
+        features: dict[str, bool | int | float | str | None] = {
             "PixelFormat": config.pixel_format,
             "Width": config.width,
             "Height": config.height,
@@ -128,7 +128,7 @@ class PylonCamera(DrivenCamera):
             if value is not None:
                 self._set_one(name, value)
 
-    def _set_one(self, name: str, value: Any) -> None:
+    def _set_one(self, name: str, value: bool | int | float | str) -> None:
         node = self._camera.GetNodeMap().GetNode(name)
         try:
             if node is None or not self._writable(name):

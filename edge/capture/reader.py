@@ -1,30 +1,74 @@
-"""Reads one camera in a thread of its own: opens, numbers frames, notices what is not fresh and
-real, and opens again with growing pauses."""
+"""Reads one camera in a thread of its own.
+
+It opens the camera, numbers the frames, refuses those that are not fresh and real, and opens a
+lost camera again with growing pauses. It never decodes a JPEG and never judges a part.
+"""
 
 import logging
 import random
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
-from edge.capture.camera import Camera, FaultKind, Look, fault_kind, item_name
-from edge.capture.glances import Glances
+from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
 from edge.capture.mailbox import Mailbox
 from edge.capture.trust import Trust
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.frame import Frame
+from edge.picture import Encoded
 
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
+Show = Callable[[Pixels | Encoded], None]
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_MAX_TAPS = 8  # people who may wait for a frame of one camera at a time
+
+
+class FrameTap:
+    """Shows the next frame of one camera to people, whatever its checks say. Safe between threads.
+
+    The frame also goes its usual way.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Show] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, show: Show) -> bool:
+        """Calls `show` once with the next frame; False when too many wait.
+
+        `show` is called on the camera's thread and must return at once. It gets BGR uint8 pixels
+        (height, width, 3), which it must not change, or a picture that is not decoded yet.
+        """
+        with self._lock:
+            if len(self._waiting) >= _MAX_TAPS:
+                return False
+            self._waiting.append(show)
+            return True
+
+    def remove(self, show: Show) -> None:
+        """`show` is not called any more."""
+        with self._lock:
+            if show in self._waiting:
+                self._waiting.remove(show)
+
+    def deliver(self, picture: Pixels | Encoded) -> None:
+        """The camera has a frame."""
+        if not self._waiting:  # without the lock, as nearly always: the next frame is as good
+            return
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+        for show in waiting:
+            show(picture)
 
 
 class Reader:
-    """One camera's way into the mailbox. Public attributes are counters for `health`."""
+    """Puts the frames of one camera into the mailbox. Its public attributes are for `health`."""
 
     def __init__(
         self,
@@ -37,21 +81,19 @@ class Reader:
         first_pause_s: float = _FIRST_PAUSE_S,
         misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
         before: int = 0,
-        at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
     ) -> None:
         """`first_pause_s`: how long to wait before a lost camera is opened again. Pauses double
         from there to 30 s while it stays lost; chance cuts each to between half and all of it.
         `misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at the
         first picture and at each change of size. `before`: how many looks of this camera an earlier
-        reader has numbered. `at_once(frame, waited_s)` may judge a frame instead of the mailbox's
-        owner, for which the source was waited for so long; False: it has not."""
+        reader has numbered."""
         self.id = config.id
         self.state: State = "starting"
         self.frames = self.faults = self.reconnects = self.passed_over = 0
         self.losses: Counter[str] = Counter()
         self.last_frame_tick: float | None = None
         self.why = ""
-        self.glances = Glances()
+        self.tap = FrameTap()
         self._retired = False
         self._config = config
         self._opener = opener
@@ -59,18 +101,17 @@ class Reader:
         self._environment = environment
         self._stop = stop
         self._first_pause_s = first_pause_s
-        self.seq = before  # the number of the newest look
+        self.seq = before  # number of the newest frame
         self._seq_lock = threading.Lock()
-        self._in_driver: float | None = None  # since when the driver has had control
+        self._in_driver: float | None = None  # monotonic seconds since the driver was called
         self._announced = environment.tick()
         self._trust = Trust(config)
         self._misfit = misfit
-        self._at_once = at_once
         self._size: tuple[int, int] | None = None
         self._unfit: str | None = None
 
     def run(self) -> None:
-        """Until stop, or until a source that ends has ended."""
+        """Until stop, or until the source has ended."""
         pause = self._first_pause_s
         while not self._stop.is_set():
             frames = self.frames
@@ -92,13 +133,15 @@ class Reader:
         self.state = "stopped"
 
     def retire(self) -> None:
-        """Another reader has this camera's name now: what a driver that hung still brings is not
-        handed over."""
+        """Another reader has taken this camera's place: a frame that a hung driver still returns is
+        dropped."""
         self._retired = True
 
     def check(self) -> None:
-        """Called from outside, since a read that hangs cannot look at a clock: a live camera that
-        is silent for too long is announced as a fault, and again while it stays so."""
+        """Reports a live camera that is silent for too long as a fault, and repeats it every 30 s.
+
+        The supervisor calls it: the camera's own thread may hang in the driver.
+        """
         age = self._waiting_s()
         if age <= self._config.timeout_s:
             return
@@ -112,13 +155,12 @@ class Reader:
         self._fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """For how many seconds a live camera's driver has held this process's thread. A driver in
-        a process of its own never does."""
+        """Seconds for which the driver of a live camera has blocked the camera's thread. A driver in a
+        process of its own never blocks it."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
     def not_judged(self, why: str, kind: FaultKind) -> None:
-        """A picture that was handed over proved to be none when it was decoded, or unfit. Called
-        by who judges."""
+        """The inspection could not use a frame: it cannot be decoded, or its size does not fit."""
         self.faults += 1
         self.losses[kind] += 1
         log.warning("camera %s: %s", self.id, why)
@@ -130,17 +172,17 @@ class Reader:
 
     @property
     def distrusted(self) -> dict[str, int]:
-        """How often each thing was wrong with the camera or its pictures."""
+        """Number of faults of each kind."""
         return dict(self.losses + self._trust.counts)
 
     @property
     def frozen(self) -> int:
-        """How many pictures came of a camera that stood still."""
+        """Number of frames of a frozen camera."""
         return self._trust.counts["frozen"]
 
     @property
     def repeated(self) -> int:
-        """How many pictures equalled the one before, and were not judged again."""
+        """Number of frames that were identical to the one before, and not judged."""
         return self._trust.repeated
 
     @property
@@ -159,7 +201,7 @@ class Reader:
             self._in_driver = None
         self._trust.reopened()
         if not self._live:
-            self.state = "live"  # it delivers as soon as there is something to deliver
+            self.state = "live"  # it needs no first frame to be ready
         try:
             while not self._stop.is_set():
                 asked = self._in_driver = self._environment.tick()
@@ -178,19 +220,19 @@ class Reader:
     def _take(self, look: Look, waited_s: float) -> None:
         self.frames += 1
         if self._config.trigger.announces:
-            self.frames += look.passed_over  # nobody waited for them: they are not missed
+            self.frames += look.passed_over  # no part needed them: none is missed
         else:
             self.passed_over += look.passed_over
         self.last_frame_tick = self._environment.tick()
         if (shown := look.pixels if look.encoded is None else look.encoded) is not None:
-            self.glances.look(shown)
+            self.tap.deliver(shown)
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
         fault, kind = look.fault, look.fault_kind if look.fault is not None else None
         if fault is not None:
             self.faults += 1
             self.losses[look.fault_kind] += 1
-            if not self._live:  # of a live camera the change is told, in _note
+            if not self._live:  # for a live camera, _note logs each change of state
                 log.warning("camera %s: %s", self.id, fault)
         elif look.pixels is not None and (fault := self._does_not_fit(look)) is not None:
             kind = "unfit"
@@ -198,7 +240,7 @@ class Reader:
             self.losses[kind] += 1
         elif self._live and look.pixels is not None:
             if waited_s > self._config.timeout_s and look.captured_tick is None:
-                # It may have been taken before the silence, and lain in a buffer since.
+                # It may have been taken before the silence, and have waited in a buffer.
                 fault = f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
                 kind = "stale"
                 self._trust.counts[kind] += 1
@@ -207,13 +249,13 @@ class Reader:
                     look.pixels, self._age_s(look), look.reduced, look.repeats
                 )
                 if doubt is not None and doubt.repeated:
-                    # whether the camera stands still will be seen; a part goes on waiting
+                    # the camera may be frozen or not; a part waits for the next frame
                     self._mailbox.passed_by(self.id, doubt.why)
                     return
                 if doubt is not None:
                     fault, kind = doubt.why, doubt.kind
         self._note(fault, kind)
-        self._hand_over(self._frame(look, fault), waited_s)
+        self._hand_over(self._frame(look, fault))
         if self._live and self._trust.needs_a_new_start(kind, self._environment.tick()):
             raise CameraError(f"{fault}; the camera is opened again", kind or "lost")
 
@@ -227,7 +269,7 @@ class Reader:
         self.state, self.why = kind, fault
 
     def _does_not_fit(self, look: Look) -> str | None:
-        """Why a picture of this size cannot be judged; worked out once a size, not a frame."""
+        """Why a frame of this size cannot be judged; computed when the size changes."""
         assert look.pixels is not None
         height, width = (side * look.reduced for side in look.pixels.shape[:2])
         if self._size != (width, height):
@@ -252,11 +294,8 @@ class Reader:
         self._announced = self._environment.tick()
         self._hand_over(self._frame(Look(None), item_name(why)))
 
-    def _hand_over(self, frame: Frame, waited_s: float = 0.0) -> None:
+    def _hand_over(self, frame: Frame) -> None:
         if self._retired and self._live:
-            return
-        # with a trigger it is for its parts
-        if not self._config.trigger.announces and self._at_once(frame, waited_s):
             return
         if self._live:
             self._mailbox.offer(frame)

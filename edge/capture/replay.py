@@ -16,7 +16,7 @@ _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".mpeg", ".webm")
 
 
 class ReplayCamera:
-    """Pictures in the order of their names, folders below included, or a video's frames."""
+    """Pictures in the order of their paths, subfolders included, or the frames of a video."""
 
     live = False
 
@@ -49,14 +49,14 @@ class ReplayCamera:
             )
 
     def read(self, stop: Stop) -> Look | None:
-        """The next picture at its time; a bad one is a Look with its fault."""
+        """Waits until the next picture is due. A damaged one is a Look with a fault."""
         if stop.wait(max(0.0, self._due - self._environment.tick())):
             return None
         self._due = max(self._due + self._interval, self._environment.tick() - self._interval)
         return next(self._looks, None)
 
     def close(self) -> None:
-        """Nothing is held open between reads but a video, which ends with its iterator."""
+        """Closes the video, if it is one."""
         self._looks = iter(())
 
 

@@ -1,10 +1,10 @@
-"""Picture slots in memory that two processes share: the child writes a picture, the daemon judges
-it where it lies.
+"""The frame ring: slots in shared memory. The camera process writes a frame into a slot, and the
+daemon judges it there without a copy.
 
-A JPEG camera's picture may be reduced; then the JPEG lies behind it, as evidence of what was seen.
-A slot belongs to one side at a time. The daemon lends a slot, the child fills it and gives it back
-with a message; nobody writes into a slot while a picture in it is alive. The memory has no name, so
-the kernel frees it with the last process that holds it, however that ends.
+A slot belongs to one process at a time. The daemon lends it with a request, and the camera process
+returns it with the answer. While an array of its frame exists in the daemon, the slot is not lent.
+Behind a reduced frame lies its JPEG, as evidence. The memory has no name, so the kernel frees it
+with the last process that holds it, however that ends.
 """
 
 import fcntl
@@ -13,7 +13,6 @@ import mmap
 import os
 import struct
 from collections import deque
-from typing import Any
 
 import numpy as np
 
@@ -21,21 +20,21 @@ from edge.capture.camera import Pixels
 from edge.errors import CameraError
 
 SLOTS = 6
-_HEAD = struct.Struct("<QQ")  # number of the picture, bytes
-_TAIL = struct.Struct("<Q")  # the number again, written last
+_HEAD = struct.Struct("<QQ")  # number of the frame, bytes
+_TAIL = struct.Struct("<Q")  # the number again; both are checked, so a torn frame is noticed
 _PAGE = 4096
-_MAX_BYTES = 192_000_000  # as edge.picture.MAX_PIXELS: what no inspection camera exceeds
+_MAX_BYTES = 192_000_000  # of a frame; edge.picture.MAX_PIXELS times 3
 
 Shape = tuple[int, int, int]
 
 
 def new_memory(name: str) -> int:
-    """A file descriptor of empty memory without a name in any folder; the caller closes it."""
+    """A file descriptor of empty memory that no path leads to; the caller closes it."""
     return os.memfd_create(f"camera-{name}"[:200], os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
 def _room(shape: Shape) -> int:
-    """Bytes of a slot for a picture and what it came as: those of the whole picture."""
+    """Bytes of a slot for a frame and its JPEG together: those of the whole frame."""
     return shape[0] * shape[1] * shape[2]
 
 
@@ -45,12 +44,12 @@ def _slot_bytes(shape: Shape) -> int:
 
 
 class _Picture:
-    """A picture's claim on its slot: the array that shows it keeps this alive, and its end gives
-    the slot back."""
+    """Owner of a slot while a frame in it is used: each array of the frame refers to it, and its
+    destructor frees the slot."""
 
     def __init__(self, ring: "Ring", slot: int, size: int) -> None:
         self._ring, self._slot = ring, slot
-        self.__array_interface__: dict[str, Any] = {
+        self.__array_interface__: dict[str, object] = {
             "version": 3,
             "typestr": "|u1",
             "shape": (size,),
@@ -62,12 +61,12 @@ class _Picture:
 
 
 class Ring:
-    """The daemon's side. Slot 0 is never lent for good: when a slow archive holds all others, the
-    picture is copied out of it, so that reading never has to wait."""
+    """The daemon's side. Slot 0 is the reserve for when all others are in use, as with a slow
+    archive: its frame is copied, so that reading never waits."""
 
     def __init__(self, memory: int, shape: Shape, slots: int = SLOTS) -> None:
-        """Sizes the memory for `slots` pictures of (height, width, 3) uint8, for good: a child
-        that goes mad cannot shrink it. Raises CameraError."""
+        """Sizes the memory for `slots` frames of `shape` (height, width, 3) uint8 and seals its
+        size: a faulty camera process cannot shrink it. Raises CameraError."""
         if (
             len(shape) != 3
             or shape[2] != 3
@@ -81,12 +80,13 @@ class Ring:
         self._map = mmap.mmap(memory, self.stride * slots)
         self._bytes = np.frombuffer(self._map, np.uint8)
         self.address = int(self._bytes.__array_interface__["data"][0])
-        # The last one given back is still in the cache. No lock: a picture's end may come anywhere.
+        # Last in, first out: its memory is still in the cache. No lock: a destructor frees slots
+        # on any thread, also while this thread holds one.
         self._free = deque(range(slots - 1, 0, -1))
         self.copied = 0
 
     def lend(self) -> int:
-        """A slot for the child to write into; 0 when all others are alive."""
+        """A slot for the camera process to write into; 0 when all others are in use."""
         try:
             return self._free.pop()
         except IndexError:
@@ -100,9 +100,14 @@ class Ring:
     def take(
         self, slot: int, number: int, reduced: int = 1, jpeg: int = 0
     ) -> tuple[Pixels, memoryview]:
-        """The picture `number` in a lent slot: uint8, (height, width, 3) over `reduced`, BGR, and
-        the `jpeg` bytes that lie behind it, both read only; the slot is free again when the last
-        view of either has gone. Raises CameraError when it is torn."""
+        """Frame `number` in a lent slot and its JPEG, both read only.
+
+        reduced  what both sides were divided by
+        jpeg     bytes of the JPEG behind the frame; 0 without one
+
+        The frame is uint8, (height, width, 3), BGR. The slot is free again when the last view of
+        either is gone. Raises CameraError when the frame is torn.
+        """
         shape = self.shape[0] // reduced, self.shape[1] // reduced, self.shape[2]
         start, size = slot * self.stride, shape[0] * shape[1] * shape[2]
         whole = size + jpeg
@@ -125,7 +130,7 @@ class Ring:
 
 
 class RingWriter:
-    """The child's side."""
+    """The camera process's side."""
 
     def __init__(self, memory: int, shape: Shape) -> None:
         """Maps the memory that the daemon has sized."""
@@ -134,7 +139,7 @@ class RingWriter:
         self._shape, self._stride = shape, _slot_bytes(shape)
 
     def target(self, slot: int) -> Pixels:
-        """Where the slot's whole picture goes: uint8, (height, width, 3), writable."""
+        """The slot's memory for a whole frame: uint8, (height, width, 3), writable."""
         return self._pixels(slot, self._shape)
 
     def has_room(self, pixels: Pixels, jpeg: bytes | bytearray | memoryview) -> bool:
@@ -142,13 +147,13 @@ class RingWriter:
         return pixels.size + len(jpeg) <= _room(self._shape)
 
     def begin(self, slot: int) -> None:
-        """Before the first pixel is written: what lies in the slot is torn from here on."""
+        """Called before the first pixel is written: marks the frame in the slot as torn."""
         _HEAD.pack_into(self._map, slot * self._stride, 0, 0)
 
     def put(
         self, slot: int, number: int, pixels: Pixels, jpeg: bytes | bytearray | memoryview = b""
     ) -> None:
-        """Writes the picture, unless it lies there already, and what it came as behind it."""
+        """Writes the frame, unless it lies there already, and its JPEG behind it."""
         start, size = slot * self._stride, pixels.size + len(jpeg)
         target = self._pixels(slot, pixels.shape)
         if not np.may_share_memory(pixels, target):

@@ -3,29 +3,28 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import cv2
-import numpy as np
 
 from edge.capture.camera import DrivenCamera, Look, Pixels
 from edge.capture.credentials import split_source, with_credentials
+from edge.capture.opencv import Opener, grab, retrieve
 from edge.capture.stamps import Stamps
 from edge.config import CameraConfig, mask_credentials
 from edge.environment import Stop
 from edge.errors import CameraError
 
 _VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-# UDP drops packets silently, and a grey smear is no picture of a part; damaged pictures are dropped
-# instead of guessed, and nothing is held back for a smoother film.
+# TCP, since UDP loses packets silently and shows a grey smear. FFmpeg drops damaged pictures, and
+# buffers none.
 _FFMPEG = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|err_detect;explode"
 
 
 @contextlib.contextmanager
 def _ffmpeg_options() -> Iterator[None]:
-    """OpenCV takes FFmpeg's options only from the environment, at the opening. Whoever has set them
-    already knows better."""
+    """OpenCV takes FFmpeg's options only from the environment, when it opens a stream. Options that
+    the user has set stay."""
     if _VARIABLE in os.environ:
         yield
         return
@@ -39,7 +38,7 @@ def _ffmpeg_options() -> Iterator[None]:
 class RTSPCamera(DrivenCamera):
     """A network camera. `opener` exists so that tests can hand in a bad one."""
 
-    def __init__(self, config: CameraConfig, opener: Callable[..., Any] = cv2.VideoCapture) -> None:
+    def __init__(self, config: CameraConfig, opener: Opener = cv2.VideoCapture) -> None:
         """Raises CameraError, naming the source without its password."""
         self._name = mask_credentials(config.source)
         limits = [
@@ -59,19 +58,18 @@ class RTSPCamera(DrivenCamera):
 
     def grab(self, stop: Stop) -> bool:  # noqa: ARG002  OpenCV cannot be interrupted
         """The next frame. Raises CameraError when none comes."""
-        if not self._capture.grab():
-            raise CameraError(f"{self._name}: delivers no picture; check the cable and the power")
+        grab(self._capture, self._name)
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         self._taken = self._stamps.taken(stamp, time.monotonic()) if stamp > 0 else None
         return True
 
     def retrieve(self, target: Pixels | None) -> Look:
-        """The picture of that frame. OpenCV may answer True without one."""
-        taken, pixels = self._capture.retrieve(target)
-        if not taken or pixels is None or pixels.size == 0:
+        """The picture of that frame, or a fault."""
+        pixels = retrieve(self._capture, target)
+        if pixels is None:
             return Look(None, fault=f"{self._name}: a picture could not be decoded")
-        return Look(np.asarray(pixels, np.uint8), captured_tick=self._taken)
+        return Look(pixels, captured_tick=self._taken)
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._capture.release()

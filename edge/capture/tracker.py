@@ -7,7 +7,7 @@ from before the trigger, or of the part ahead, never becomes a verdict.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,20 +30,46 @@ class _Open(Struct):
     wanted: int
 
 
+class PartsListener(Protocol):
+    """Follows the parts of one camera. Called on the thread that changes them."""
+
+    def part_opened(self, part: Part) -> None:
+        """A trigger was accepted. Called before the trigger is answered, with the tracker locked:
+        must not call it."""
+        ...
+
+    def parts_changed(self) -> None:
+        """A part was accepted, refused or closed."""
+        ...
+
+
+class _NoListener:
+    def part_opened(self, part: Part) -> None:
+        pass
+
+    def parts_changed(self) -> None:
+        pass
+
+
 class Tracker:
-    """Safe between threads. `trigger` may come from any of them, `match` from the camera's, the
-    rest from the one that judges. Public attributes are counters for `health`."""
+    """Safe between threads. Any thread may call `trigger`, the camera's thread calls `match`, the
+    inspection worker calls the rest. Public attributes are counters for `health`."""
 
     def __init__(
-        self, camera: str, config: TriggerConfig, environment: Environment, *, before: int = 0
+        self,
+        camera: str,
+        config: TriggerConfig,
+        environment: Environment,
+        *,
+        listener: PartsListener | None = None,
+        before: int = 0,
     ) -> None:
-        """`before`: how many parts of this camera were announced to a tracker before this one."""
+        """`before`: how many parts of this camera were announced to earlier trackers."""
         self.camera, self.config = camera, config
         self.triggered = before
         self.refused = self.unused = 0
         self.fault: str | None = None  # why the camera's last look is not judged
-        self.on_change: Callable[[], None] = lambda: None
-        self.on_open: Callable[[Part], None] = lambda _part: None  # before anybody is answered
+        self._listener: PartsListener = listener or _NoListener()
         self._environment = environment
         self._presence = Presence(config) if config.kind == "presence" else None
         self._open: deque[_Open] = deque()
@@ -55,14 +81,14 @@ class Tracker:
     def trigger(
         self, kind: TriggerKind, name: str | None = None, transaction: str | None = None
     ) -> Part:
-        """Announces a part, now. Raises TriggerError when it cannot be taken; a part that nobody
-        can be told so of (gpio, presence) then gets an `error` verdict besides."""
+        """Announces a part, now. Raises TriggerError when it cannot be accepted. A trigger that
+        gets no answer (gpio, presence) then also gets an `error` verdict."""
         try:
             with self._lock:
                 now, tick = self._environment.now(), self._environment.tick()
                 return self._announce(kind, name, transaction, at=now, tick=tick)
         finally:
-            self.on_change()
+            self._listener.parts_changed()
 
     def match(self, frame: Frame) -> list[Shot]:
         """What becomes of a frame: shots for the parts it belongs to, or ends with a fault."""
@@ -88,7 +114,7 @@ class Tracker:
         """The part has its verdict."""
         with self._lock:
             self._open = deque(o for o in self._open if o.part is not part)
-        self.on_change()
+        self._listener.parts_changed()
 
     def overdue(self, tick: float) -> list[Shot]:
         """Parts whose deadline is past at `tick` (monotonic seconds), each with the reason, and
@@ -107,7 +133,7 @@ class Tracker:
             return min((o.part.until for o in self._open), default=None)
 
     def shut(self) -> list[Part]:
-        """No trigger is taken any more. Returns the parts that are open."""
+        """Refuses all further triggers. Returns the parts that are open."""
         with self._lock:
             self._shut = True
             return [o.part for o in self._open]
@@ -152,7 +178,7 @@ class Tracker:
                 self._refusals.append(Shot(part, None, why, refused=True))
             raise TriggerError(why, "stopping" if self._shut else "busy")
         self._open.append(_Open(part, config.frames))
-        self.on_open(part)
+        self._listener.part_opened(part)
         return part
 
     def _refusal(self, name: str | None) -> str | None:
@@ -208,7 +234,7 @@ class Tracker:
                 self._announce("presence", at=frame.captured_at, tick=frame.captured_tick)
         except TriggerError:
             return  # counted, and told as an `error` verdict
-        self.on_change()
+        self._listener.parts_changed()
 
 
 def _owned(frame: Frame) -> Frame:

@@ -1,4 +1,4 @@
-"""Whether a live picture may be judged: fresh, new, of the right size, lit and in focus."""
+"""Checks whether a live frame may be judged: fresh, new, of the right size, lit and in focus."""
 
 from collections import Counter
 
@@ -9,18 +9,16 @@ from msgspec import Struct
 from edge.capture.camera import Distrust, Pixels
 from edge.config import CameraConfig
 
-_ROWS = 8  # every eighth row tells two pictures of a noisy sensor apart; only equal ones are
-_STEP = 8  # compared whole, and light is measured on every eighth pixel of every eighth row
-_TAIL = (
-    200  # one in so many: dead and hot pixels, and the gleam of a screw, say nothing of the light
-)
+_ROWS = 8  # two frames of a noisy sensor differ in every eighth row; equal ones are compared whole
+_STEP = 8  # light is measured on every eighth pixel of every eighth row
+_TAIL = 200  # the darkest and brightest 1/200 are left out: dead and hot pixels, reflections
 _FOCUS_SIDE = 640
 _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
 
 
 class Doubt(Struct, frozen=True):
-    """Why a picture is not judged. `repeated`: it was judged already, and that alone is no fault
-    of the camera yet."""
+    """Why a frame is not judged. `repeated`: an identical frame was judged already; the camera is
+    not frozen yet."""
 
     kind: Distrust
     why: str
@@ -28,14 +26,15 @@ class Doubt(Struct, frozen=True):
 
 
 class Light(Struct, frozen=True):
-    """Grey levels, 0 to 255, below and above which half a per cent of a picture lies."""
+    """Grey levels, 0 to 255: 0.5 % of the pixels are darker than `low`, 0.5 % brighter than
+    `high`."""
 
     low: int
     high: int
 
     @property
     def contrast(self) -> int:
-        """The range between the two."""
+        """The range between both."""
         return self.high - self.low
 
 
@@ -43,11 +42,11 @@ def light(pixels: Pixels) -> Light:
     """The light of a BGR picture, uint8, (height, width, 3)."""
     step = max(1, min(_STEP, min(pixels.shape[:2]) // 32))
     some = pixels[::step, ::step]
-    # (b + g + r) // 3; `sum` over an axis of three takes ten times as long
+    # (b + g + r) // 3; `sum` over the last axis takes ten times as long
     grey = np.add(some[..., 0], some[..., 1], dtype=np.uint16)
     grey += some[..., 2]
     grey //= 3
-    darker = np.bincount(grey.ravel(), minlength=256).cumsum()  # or as dark, by grey level
+    darker = np.bincount(grey.ravel(), minlength=256).cumsum()  # pixels up to each grey level
     tail = grey.size // _TAIL
     low = int(darker.searchsorted(tail, "right"))
     high = int(darker.searchsorted(grey.size - tail))
@@ -75,11 +74,11 @@ def _same(one: Pixels | None, other: Pixels) -> bool:
 
 
 class Trust:
-    """Looks at every picture of one live camera. Not for use by two threads at once."""
+    """Checks every frame of one live camera. For one thread."""
 
     def __init__(self, config: CameraConfig) -> None:
-        """The size that counts is the configured one, else that of the first picture: a camera
-        that comes back with another size shows something else than the model was tried on."""
+        """Frames must have the configured size, else that of the first frame: a camera that comes
+        back with another size shows something else than the model was tested on."""
         self.counts: Counter[str] = Counter()
         self.repeated = 0
         self._limits = config.trust
@@ -92,19 +91,23 @@ class Trust:
         self._since: float | None = None
 
     def reopened(self) -> None:
-        """The camera was opened again. What it shows now must differ from what it showed before,
-        else it was not taken since."""
+        """The camera was opened again. A frame that is identical to one from before was not taken
+        since."""
         self._same, self._since = 0, None
-        # out of the memory of a process that has gone
+        # copies, so that the frame ring of the ended process can be freed
         self._before = None if self._before is None else self._before.copy()
         self._trusted = None if self._trusted is None else self._trusted.copy()
 
     def judge(
         self, pixels: Pixels, age_s: float, reduced: int = 1, repeats: int = 0
     ) -> Doubt | None:
-        """Why this picture, uint8 (height, width, 3), `age_s` seconds old, is not to be judged.
-        `reduced`: by what both sides of it were divided when it was decoded. `repeats`: how many
-        pictures before it, seen here or not, are known to have been the same."""
+        """Why this frame must not be judged; None when it may.
+
+        pixels   BGR uint8, (height, width, 3)
+        age_s    seconds since it was taken
+        reduced  what both sides were divided by when it was decoded
+        repeats  identical frames right before it, as far as they were compared
+        """
         same = self._of_sameness(pixels, repeats)
         doubt = (
             self._of_size(pixels, reduced)
@@ -122,8 +125,11 @@ class Trust:
         return doubt
 
     def needs_a_new_start(self, kind: str | None, now: float) -> bool:
-        """Whether doubts that a new start may end have lasted for `timeout_s`. `kind` is that of
-        this picture's doubt, `now` monotonic seconds."""
+        """Whether faults that opening the camera again may end have lasted for `timeout_s`.
+
+        kind  that of this frame's fault; None without one
+        now   monotonic seconds
+        """
         if kind not in _REOPEN:
             self._since = None
             return False
@@ -149,11 +155,11 @@ class Trust:
         )
 
     def _of_sameness(self, pixels: Pixels, repeats: int) -> Doubt | None:
-        # Also the last one that was judged: some cameras fall back to it after a fault.
+        # Compared with the last judged frame too: some cameras repeat it after a fault.
         if self._frozen_after is None:
-            return None  # somebody has said that equal pictures are honest here
+            return None  # the user has declared that identical frames are genuine here
         before, self._before = self._before, pixels
-        trusted = None if self._trusted is before else self._trusted  # as a rule it is the same one
+        trusted = None if self._trusted is before else self._trusted  # usually it is the same frame
         if not repeats and not _same(before, pixels) and not _same(trusted, pixels):
             self._same = 0
             return None

@@ -1,16 +1,15 @@
-"""`v4l2:/dev/video0`: cameras of the Linux kernel, through OpenCV, with MJPEG taken as the camera
-sends it."""
+"""`v4l2:/dev/video0`: cameras of the Linux kernel, through OpenCV. An MJPEG camera's pictures are
+taken as the camera sends them."""
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from edge.capture.camera import DrivenCamera, Look, Pixels, decoded
+from edge.capture.opencv import Opener, grab, retrieve
 from edge.capture.v4l2controls import set_controls
 from edge.capture.v4l2marks import Marks, opened
 from edge.config import CameraConfig
@@ -22,11 +21,10 @@ _MJPEG = ("MJPG", "JPEG")
 
 
 class V4L2Camera(DrivenCamera):
-    """A camera with a device file; best named by /dev/v4l/by-id, which stays when the camera is
-    plugged in again and gets another number. `opener` exists so that tests can hand in a bad one.
-    """
+    """A camera with a device file. A name below /dev/v4l/by-id stays the same when the camera is
+    plugged in again. Tests pass an `opener` of bad devices."""
 
-    def __init__(self, config: CameraConfig, opener: Callable[..., Any] = cv2.VideoCapture) -> None:
+    def __init__(self, config: CameraConfig, opener: Opener = cv2.VideoCapture) -> None:
         """Sets the camera as configured. Raises CameraError, naming what it does not take."""
         self._name = config.source
         device = Path(config.rest)
@@ -52,34 +50,31 @@ class V4L2Camera(DrivenCamera):
         self.gives_jpeg = self._fourcc() in _MJPEG
         if self.gives_jpeg:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        held = opened(device) - before  # none when the opener is no driver's
+        held = opened(device) - before  # empty when the opener opens no device
         self._marks = Marks(held.pop()) if held else None
         self._running = self._damaged = False
 
     def grab(self, stop: Stop) -> bool:  # noqa: ARG002  OpenCV cannot be interrupted
         """The next frame. Raises CameraError when none comes."""
-        # OpenCV starts the camera with its first grab; that picture is not judged.
+        # OpenCV starts the camera with its first grab; before it there are no buffers to ask for.
         self._damaged = self._running and self._marks is not None and self._marks.next_is_damaged()
-        if not self._capture.grab():
-            raise CameraError(f"{self._name}: delivers no picture; check the cable and the power")
+        grab(self._capture, self._name)
         self._running = True
         return True
 
     def retrieve(self, target: Pixels | None) -> Look:
-        """The picture of that frame. OpenCV may answer True without one, or with a damaged one."""
+        """The picture of that frame, or a fault. OpenCV also returns damaged pictures."""
         if self.gives_jpeg:
             return decoded(self.retrieve_encoded())
         if self._damaged:
             return self._damage()
-        taken, pixels = self._capture.retrieve(target)
-        if not taken or pixels is None or pixels.size == 0:
+        pixels = retrieve(self._capture, target)
+        if pixels is None:
             return Look(None, fault=f"{self._name}: a picture could not be decoded")
-        if pixels.ndim == 2:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
-        return Look(np.asarray(pixels, np.uint8), captured_tick=self._stamp())
+        return Look(pixels, captured_tick=self._stamp())
 
     def close(self) -> None:
-        """Gives the device back."""
+        """Releases the device."""
         self._capture.release()
 
     def retrieve_encoded(self) -> Look:
@@ -101,7 +96,7 @@ class V4L2Camera(DrivenCamera):
         )
 
     def _stamp(self) -> float | None:
-        """The driver's stamp, when it is of the clock that we use: most drivers stamp so."""
+        """The driver's time stamp if it is of the monotonic clock, as that of most drivers."""
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         now = time.monotonic()
         return stamp if 0.0 < now - stamp < 3600.0 else None
@@ -123,7 +118,8 @@ class V4L2Camera(DrivenCamera):
         ):
             if value is not None:
                 self._capture.set(prop, value)
-        # OpenCV holds one, so one can be looked at before it is read; no more, so none is old.
+        # OpenCV holds one buffer, and the flags of the other are read before its picture. With
+        # more buffers pictures would be old.
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
 
     def _fourcc(self) -> str:

@@ -1,5 +1,5 @@
-"""A V4L2 camera's controls (exposure, gain, white balance, focus …) by the names that `v4l2-ctl
---list-ctrls` shows."""
+"""Sets a V4L2 camera's controls (exposure, gain, white balance, focus …) by the names that
+`v4l2-ctl --list-ctrls` shows."""
 
 import fcntl
 import os
@@ -35,7 +35,7 @@ def set_controls(
 ) -> None:
     """Sets each control in the order of config.yaml (an automatic one first, then its value).
 
-    `ioctl` exists so that tests can stand in for a driver. Raises CameraError, naming the control,
+    Tests pass an `ioctl` that answers as a driver. Raises CameraError, naming the control,
     for one that the camera does not have, a value out of its range, or one that it refuses.
     """
     if not wanted:

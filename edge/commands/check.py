@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.capture.sources import open_camera
+from edge.capture.leash import ForkServerClient
+from edge.capture.sources import CameraFactory
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
 from edge.delivery.events import Event, Protocol_
-from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.link import PahoLink
+from edge.delivery.link import PahoLink, await_connack
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.troubles import LinkError
+from edge.delivery.troubles import LinkError, NotAcceptedError
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, EXIT_NO, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing
@@ -39,21 +39,23 @@ def check(config_path: Path, offline: bool = False) -> int:
         raise
     _say("config", None, f"{config_path}, hash {config.hash}")
     recipe = _recipe(config)
-    checks: list[tuple[str, Callable[[], str]]] = [
-        *((f"camera {c.id}", lambda c=c: _camera(c, recipe)) for c in config.cameras),
-        ("model", lambda: _model(config)),
-        ("broker", lambda: check_broker(config)),
-        ("disk", lambda: _disk(config)),
-    ]
-    if offline:
-        checks = [(name, look) for name, look in checks if name in ("model", "disk")]
-    holds = True
-    for name, look in checks:
-        try:
-            _say(name, None, look())
-        except EdgeInspectError as error:
-            holds = False
-            _say(name, str(error))
+    with ForkServerClient() as fork_server:
+        cameras = CameraFactory(fork_server)
+        checks: list[tuple[str, Callable[[], str]]] = [
+            *((f"camera {c.id}", lambda c=c: _camera(c, recipe, cameras)) for c in config.cameras),
+            ("model", lambda: _model(config)),
+            ("broker", lambda: check_broker(config)),
+            ("disk", lambda: _disk(config)),
+        ]
+        if offline:
+            checks = [(name, look) for name, look in checks if name in ("model", "disk")]
+        holds = True
+        for name, look in checks:
+            try:
+                _say(name, None, look())
+            except EdgeInspectError as error:
+                holds = False
+                _say(name, str(error))
     return EXIT_DONE if holds else EXIT_NO
 
 
@@ -70,8 +72,8 @@ def _recipe(config: Config) -> InputSpec | None:
     return None if spec is None else spec.input
 
 
-def _camera(config: CameraConfig, recipe: InputSpec | None) -> str:
-    camera = open_camera(config, Environment())
+def _camera(config: CameraConfig, recipe: InputSpec | None, cameras: CameraFactory) -> str:
+    camera = cameras.open(config, Environment())
     try:
         if config.kind == "folder":
             return f"{config.rest} is there"

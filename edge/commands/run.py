@@ -4,7 +4,7 @@ import gc
 import logging
 from pathlib import Path
 
-from edge.config import DRIVEN_KINDS, Config
+from edge.config import Config
 from edge.configfile import load_config
 from edge.environment import Stop
 from edge.errors import EdgeInspectError
@@ -35,22 +35,20 @@ def run(config_path: Path) -> int:
 
 
 def _live(config: Config, path: Path) -> int:
-    """The cameras' processes are asked for first: they open their cameras while the daemon imports
-    the rest and tries its model."""
-    driven = any(camera.kind in DRIVEN_KINDS for camera in config.cameras)
-    if driven:
-        from edge.capture.leash import NURSERY
+    """Starts the cameras' processes first: they open their cameras while the daemon imports its
+    modules and loads its model."""
+    from edge.capture.leash import ForkServerClient
 
+    # Closed also when the daemon cannot start: it may wait long for its configuration.
+    with ForkServerClient() as fork_server:
         try:
-            NURSERY.prepare(config.cameras)
-        except OSError as error:  # each camera says it, and tries again
+            fork_server.prepare(config.cameras)
+        except OSError as error:  # each camera reports it, and tries again
             log.warning("the cameras' processes do not start yet (%s)", error.strerror)
-    try:
         from edge.app import Daemon
+        from edge.capture.sources import CameraFactory
 
         gc.freeze()  # modules and classes stay; no collection needs to look through them
         gc.enable()
-        return Daemon(config, path=path).run()
-    finally:
-        if driven:  # also when the daemon does not come to be: it may wait long for the mend
-            NURSERY.close()
+        open_camera = CameraFactory(fork_server).open
+        return Daemon(config, path=path, open_camera=open_camera).run()

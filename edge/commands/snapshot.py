@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 
 from edge.capture.camera import Pixels
-from edge.capture.sources import open_camera
+from edge.capture.leash import ForkServerClient
+from edge.capture.sources import CameraFactory
 from edge.capture.trust import focus, light
 from edge.config import CameraConfig, Config
 from edge.configfile import load_config
@@ -75,12 +76,13 @@ def _look(config: CameraConfig) -> Pixels:
         raise CameraError(
             f"{config.source}: a folder shows nothing by itself; open a picture in it"
         )
-    camera = open_camera(config, Environment())
-    try:
-        for _ in range(_SETTLE if camera.live else 1):
-            look = camera.read(Stop())
-    finally:
-        camera.close()
+    with ForkServerClient() as fork_server:
+        camera = CameraFactory(fork_server).open(config, Environment())
+        try:
+            for _ in range(_SETTLE if camera.live else 1):
+                look = camera.read(Stop())
+        finally:
+            camera.close()
     pixels = None if look is None else look.decoded()
     if pixels is None:
         raise CameraError(look.fault if look is not None and look.fault else "gives no picture")

@@ -1,8 +1,8 @@
-"""What is published besides verdicts: retained topics of which only the newest body matters, and
-answers to requests, which are said once."""
+"""What is published besides verdicts: retained topics, of which only the newest body matters, and
+answers to requests, which are sent once."""
 
+import threading
 from collections import deque
-from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -26,45 +26,52 @@ class Announcements:
 
     def __init__(self, base: str) -> None:
         self._base = base
+        self._lock = threading.Lock()
         self._newest: dict[str, bytes] = {}  # kept for every connect
         self._unsent: dict[str, None] = {}
         self._replies: deque[Said] = deque()
 
     def announce(self, name: str, body: bytes) -> None:
         """Retained `<base>/<name>`."""
-        self._newest[f"{self._base}/{name}"] = body
-        self._unsent[f"{self._base}/{name}"] = None
+        topic = f"{self._base}/{name}"
+        with self._lock:
+            self._newest[topic] = body
+            self._unsent[topic] = None
 
     def reply(self, name: str, body: bytes, to: ReplyTo | None) -> bool:
-        """`<base>/response/<name>`; and where the request wants it, below `<base>/response/`: an
-        answer must not pass for a verdict, and nobody shall make us write elsewhere. False: too
-        many wait already."""
-        if len(self._replies) >= _REPLIES:
-            return False
+        """Queues an answer for `<base>/response/<name>`. Where the request names another topic,
+        the answer goes there too, but only below `<base>/response/`: an answer must not pass for a
+        verdict. False: too many answers wait."""
         about = About(correlation=None if to is None else to.correlation)
-        topic = f"{self._base}/response/{name}"
-        self._replies.append(Said(topic, body, False, about))
-        if to is None or to.topic is None or to.topic == topic:
-            return True
-        allowed = to.topic.startswith(f"{self._base}/response/")
-        if allowed and len(to.topic.encode()) <= _TOPIC_BYTES and not set(to.topic) & set("+#\0"):
-            self._replies.append(Said(to.topic, body, False, about))
+        topics = [f"{self._base}/response/{name}"]
+        other = None if to is None else to.topic
+        if other is not None and other not in topics and self._is_allowed(other):
+            topics.append(other)
+        with self._lock:
+            if len(self._replies) >= _REPLIES:
+                return False
+            self._replies += [Said(topic, body, False, about) for topic in topics]
         return True
 
     def connected(self) -> None:
         """All that is retained is due again."""
-        self._unsent = dict.fromkeys(self._newest)
+        with self._lock:
+            self._unsent = dict.fromkeys(self._newest)
 
-    def take(self, room: int) -> Iterator[Said]:
-        """At most so many that are due."""
-        for topic in list(self._unsent)[: max(0, room)]:
-            self._unsent.pop(topic, None)
-            room -= 1
-            yield Said(topic, self._newest[topic], True, About())
-        while room > 0 and self._replies:
-            room -= 1
-            yield self._replies.popleft()
+    def next(self) -> Said | None:
+        """The next message that is due, which then counts as sent; None: there is none."""
+        with self._lock:
+            if self._unsent:
+                topic = next(iter(self._unsent))
+                del self._unsent[topic]
+                return Said(topic, self._newest[topic], True, About())
+            return self._replies.popleft() if self._replies else None
 
     def replies_wait(self) -> bool:
         """Whether answers are due."""
-        return bool(self._replies)
+        with self._lock:
+            return bool(self._replies)
+
+    def _is_allowed(self, topic: str) -> bool:
+        below = topic.startswith(f"{self._base}/response/")
+        return below and len(topic.encode()) <= _TOPIC_BYTES and not set(topic) & set("+#\0")

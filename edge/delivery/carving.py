@@ -1,5 +1,7 @@
-"""Verdicts in bytes that SQLite cannot make sense of any more: a verdict is a JSON text that begins
-in a known way, ends by itself, and names its own number; SQLite keeps its checksum before it.
+"""Record carving: finds verdicts in raw bytes that SQLite cannot read any more.
+
+A verdict is a JSON text with a known beginning. It contains its own number, and SQLite has stored
+its checksum right before it.
 """
 
 import json
@@ -12,10 +14,10 @@ from pathlib import Path
 
 from edge.delivery.message import RESULT_SCHEMA
 from edge.delivery.outboxfile import wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
-# bytes of a verdict: read first, and at most; to read the most for each would take hours
+# bytes of a verdict: tried first, and at most; trying the maximum each time would take hours
 _USUAL, _LONGEST = 1 << 13, 1 << 20
 _WAL_HEAD = struct.Struct(">8I")
 _FRAME_HEAD = struct.Struct(">6I")
@@ -24,32 +26,34 @@ _HIGHEST = 2**62
 _PIECE, _PAGE = 8 << 20, 4096  # bytes
 
 
-def carved(raw: bytes) -> Iterator[Row]:
-    """Verdicts in bytes of any kind, in the order in which they lie there; of two with one number
-    each comes; one whose checksum, which SQLite keeps right before it, is wrong does not: a bit
-    may have made another verdict of it. Their time is 0: it was beside them."""
+def carved(raw: bytes) -> Iterator[OutboxRow]:
+    """Verdicts in raw bytes, in their order there.
+
+    Two verdicts with the same number both come. A verdict with a wrong checksum does not: a flipped
+    bit may have changed its meaning. `stored_at` is 0, because it is not part of the text.
+    """
     for match in re.finditer(re.escape(_START), raw):
         start = match.start()
         found = _text_at(raw, start, _USUAL) or _text_at(raw, start, _LONGEST)
         if found is None:
             continue
         seq, encoded = found
-        sum_ = _stored_sum(zlib.crc32(encoded))
-        summed = raw[max(0, start - len(sum_)) : start] == sum_
-        if type(seq) is int and 0 < seq < _HIGHEST and summed:
-            yield Row(seq, 0.0, encoded)
+        checksum = stored_checksum(zlib.crc32(encoded))
+        intact = raw[max(0, start - len(checksum)) : start] == checksum
+        if type(seq) is int and 0 < seq < _HIGHEST and intact:
+            yield OutboxRow(seq, 0.0, encoded)
 
 
-def carved_of(file: Path) -> Iterator[Row]:
-    """The same of a file, however large and whatever of it the disk still gives; twice what lies
-    where two pieces of it meet."""
+def carved_of(file: Path) -> Iterator[OutboxRow]:
+    """Verdicts in a file of any size, as far as the disk can read it. A verdict on the border of
+    two pieces comes twice."""
     for raw in _pieces(file):
         yield from carved(raw)
 
 
-def behind_the_break(path: Path) -> list[Row]:
-    """Verdicts in SQLite's log behind the first frame whose checksum is wrong: SQLite would pass
-    over them without a word. Empty when the log is whole, or ends in mid-write."""
+def behind_the_break(path: Path) -> list[OutboxRow]:
+    """Verdicts in SQLite's log behind the first frame with a wrong checksum. SQLite would skip them
+    silently. Empty when the log is whole, or ends in an incomplete write."""
     raw = _bytes_of(wal_of(path))
     if len(raw) < _WAL_HEAD.size:
         return []
@@ -65,7 +69,7 @@ def behind_the_break(path: Path) -> list[Row]:
     while at + size <= len(raw):
         frame = _FRAME_HEAD.unpack_from(raw, at)
         if frame[2:4] != salts:
-            return []  # of an earlier round of the log: here it ends
+            return []  # a frame from before the last checkpoint: the log ends here
         sums = _checksum(raw[at : at + 8], sums, order)
         sums = _checksum(raw[at + _FRAME_HEAD.size : at + size], sums, order)
         if sums != frame[4:6]:
@@ -75,7 +79,7 @@ def behind_the_break(path: Path) -> list[Row]:
 
 
 def _text_at(raw: bytes, start: int, longest: int) -> tuple[object, bytes] | None:
-    """Number and text of the verdict that begins there and is not longer."""
+    """Number and text of the verdict that begins at `start` and has at most `longest` bytes."""
     text = raw[start : start + longest].decode("utf-8", "replace")
     try:
         body, end = _DECODER.raw_decode(text)
@@ -84,9 +88,9 @@ def _text_at(raw: bytes, start: int, longest: int) -> tuple[object, bytes] | Non
         return None
 
 
-def _stored_sum(crc: int) -> bytes:
-    """A checksum as SQLite writes it: in 0 (for 0 and 1), 1, 2, 3, 4 or 6 bytes (file format,
-    section 2.1)."""
+def stored_checksum(crc: int) -> bytes:
+    """A checksum as SQLite stores an integer: in 0 (for 0 and 1), 1, 2, 3, 4 or 6 bytes (file
+    format, section 2.1)."""
     widths = ((0, 2), (1, 1 << 7), (2, 1 << 15), (3, 1 << 23), (4, 1 << 31))
     width = next((width for width, end in widths if crc < end), 6)
     return crc.to_bytes(width, "big") if width else b""
@@ -111,8 +115,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """All of a file, however large and whatever of it the disk still gives. Each piece but the last
-    holds the beginning of the next, so that every verdict is whole in one."""
+    """A file of any size in pieces. They overlap: every verdict is whole in one of them."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -120,14 +123,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
     try:
         size = os.fstat(file).st_size
         for at in range(0, size, _PIECE):
-            first = max(0, at - _PAGE)  # a checksum stands before its verdict
+            first = max(0, at - _PAGE)  # the checksum is before its verdict
             yield _read_at(file, first, at + _PIECE + _LONGEST - first)
     finally:
         os.close(file)
 
 
 def _read_at(file: int, at: int, size: int) -> bytes:
-    """Bytes of a file; zeros where the disk gives none."""
+    """Bytes of a file; zeros for pages that the disk cannot read."""
     try:
         return os.pread(file, size, at)
     except OSError:

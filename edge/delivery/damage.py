@@ -1,5 +1,5 @@
-"""What of a damaged outbox can still be read: by SQLite as far as it goes, then in the bytes
-themselves. Nothing is changed in it."""
+"""Reads what a damaged outbox still holds: through SQLite as far as possible, then by carving the
+raw bytes. Changes nothing in it."""
 
 import contextlib
 import json
@@ -12,13 +12,16 @@ from msgspec import Struct, field
 from edge.delivery.carving import carved_of
 from edge.delivery.numbers import Progress
 from edge.delivery.outboxfile import wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.spool import Spool
 
 
 class Salvage(Struct):
-    """What was saved. `last` is the highest number seen. `lost_at_most`: how many verdicts that
-    waited may not be among them."""
+    """What was saved.
+
+    last: the highest number seen.
+    lost_at_most: waiting verdicts that may be missing.
+    """
 
     rows: Spool
     receipts: list[tuple[str, str]] = field(default_factory=list)
@@ -27,27 +30,31 @@ class Salvage(Struct):
 
 
 def salvage(path: Path, progress: Progress | None, spool: Spool) -> Salvage:
-    """Everything readable in a damaged file and beside it, which stay as they are; rows go into the
-    `spool`, which is empty. `progress`: what it should hold, as far as that is known. Raises
-    OutboxError when the disk does not take what is found, and nothing else."""
+    """Saves everything readable in a damaged file and its log.
+
+    progress: what the file should hold; None: unknown.
+    spool: takes the rows; it is empty.
+
+    Raises OutboxError when the disk does not take the spool, and nothing else.
+    """
     found = Salvage(spool)
     whole, expected = _read_all(path, found)
     floor = progress.oldest if progress is not None and progress.oldest else None
-    # what lies before the first that waited was delivered and forgotten
+    # rows before the first waiting one were delivered and deleted
     least = floor if floor is not None else spool.lowest if whole else 0
     _carve_into(found, wal_of(path), least)
     if not whole or expected != len(spool):
         _carve_into(found, path, least)
-    said = progress.last if progress is not None else 0
-    found.last = max(found.last, said, spool.highest)
-    if expected is None or not whole:  # nobody knows how many waited
+    recorded = progress.last if progress is not None else 0
+    found.last = max(found.last, recorded, spool.highest)
+    if expected is None or not whole:  # how many waited is unknown
         expected = found.last - (floor or 1) + 1
     found.lost_at_most = max(0, expected - len(spool))
     return found
 
 
 def _read_all(path: Path, found: Salvage) -> tuple[bool, int | None]:
-    """By SQLite, read only: whether all rows were right, and how many there should be."""
+    """Reads through SQLite. Returns whether all rows were right, and how many there should be."""
     whole, expected = False, None
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with (
@@ -69,26 +76,26 @@ def _read_all(path: Path, found: Salvage) -> tuple[bool, int | None]:
 
 def _carve_into(found: Salvage, file: Path, least: int) -> None:
     for row in carved_of(file):
-        if row.seq >= least:  # what lies before the first that is alive was delivered
+        if row.seq >= least:  # earlier rows were delivered
             found.rows.add(row)
 
 
 def _walk(db: sqlite3.Connection, found: Salvage, *, descending: bool) -> bool:
-    """Rows from one end of the table, as far as it can be read; a wrong one is left out. Whether
+    """Reads rows from one end of the table as far as possible, without wrong ones. Returns whether
     all were right."""
     order = "DESC" if descending else "ASC"
     right = True
-    met = found.rows.highest if descending else 0  # what came from the other end
+    reached = found.rows.highest if descending else 0  # by the pass from the other end
     try:
         columns = [str(c[1]) for c in db.execute("PRAGMA table_info(outbox)")]
         crc = "crc" if "crc" in columns else "NULL"
         for seq, at, expected, body in db.execute(
             f"SELECT seq, stored_at, {crc}, body FROM outbox ORDER BY seq {order}"  # noqa: S608  fixed words only
         ):
-            if descending and seq <= met:
+            if descending and seq <= reached:
                 break
             if isinstance(body, bytes) and _is_row(seq, expected, body):
-                found.rows.add(Row(seq, float(at) if crc == "crc" else 0.0, body))
+                found.rows.add(OutboxRow(seq, float(at) if crc == "crc" else 0.0, body))
             else:
                 right = False
     except (sqlite3.Error, ValueError, TypeError, OverflowError):

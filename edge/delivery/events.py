@@ -83,12 +83,8 @@ class Link(Protocol):
         ...
 
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
-        """Has it sent with QoS 1 at the next `flush`, and returns the `mid` its Answered will
-        carry. Raises LinkError; OversizeError when the broker takes no message of this size."""
-        ...
-
-    def flush(self) -> None:
-        """What was published goes out now."""
+        """Has it sent with QoS 1, and returns the `mid` that its Answered will carry. Raises
+        LinkError; OversizeError when the broker takes no message of this size."""
         ...
 
     def subscribe(self, pattern: str) -> None:

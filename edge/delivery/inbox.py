@@ -32,6 +32,10 @@ class Inbox:
             self._awake = True
         self._events.put(event)
 
+    def wake(self) -> None:
+        """There is something to do."""
+        self.put(Wake())
+
     def empty(self) -> bool:
         """Whether nothing waits."""
         return self._events.empty()

@@ -3,14 +3,13 @@ once and in order; what was there before is the backlog, which follows in order 
 never takes the half of the window that the live lane needs."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from typing import Protocol
 
 from edge.delivery.backoff import Backoff
 from edge.delivery.outcome import CAUSES, Cause, in_words, meaning
-from edge.delivery.recent import Recent
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -21,6 +20,7 @@ _LATE_S = 2.0  # a row that waited longer is not live any more
 _ODD_TRIES = 8
 _UNSURE_S = 1.0  # until the disk is asked again for what it did not give
 _BURST_S = 0.25  # of the pace: so much may go at once
+_REMEMBERED = 8192  # numbers of rows that were answered
 
 
 class Waiting(Protocol):
@@ -31,19 +31,15 @@ class Waiting(Protocol):
         """Whether the last `batch` may have left rows out, since the disk did not give them."""
         ...
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `after` < seq (< `before`) that may be sent, in order."""
-        ...
-
-    def fresh(self, after: int, limit: int) -> list[Row]:
-        """The same, unless a disk would have to be asked: then none."""
         ...
 
     def newest(self) -> int:
         """The highest number that may be sent now; 0 when there was none ever."""
         ...
 
-    def age_s(self, row: Row) -> float:
+    def age_s(self, row: OutboxRow) -> float:
         """Seconds that a row has waited."""
         ...
 
@@ -80,7 +76,7 @@ class Lanes:
         self.trouble = ""
         self._view, self._acknowledge, self._environment = view, acknowledge, environment
         self._topic, self._backoff = topic, backoff
-        self._done = Recent(8192)  # answered, perhaps not yet deleted
+        self._done: OrderedDict[int, None] = OrderedDict()  # answered, perhaps not yet deleted
         self._in_flight: dict[int, bool] = {}  # seq -> whether it is of the backlog
         self._tries: Counter[int] = Counter()
         self._window = 1
@@ -98,13 +94,13 @@ class Lanes:
         self._hold_until = 0.0
         self._all_is_backlog()
 
-    def next(self, room: int) -> Iterator[tuple[Row, bool]]:
+    def next(self, room: int) -> Iterator[tuple[OutboxRow, bool]]:
         """At most `room` rows to send now, live ones first; True: it is replayed. Each has to be
         `sent` before the next one is taken. Raises OutboxError."""
         if self._held():
             return
         before = len(self._in_flight)
-        for row in self._live_rows(room, self._view.batch):
+        for row in self._live_rows(room):
             self._in_flight[row.seq] = False
             yield row, False
         room -= len(self._in_flight) - before
@@ -112,18 +108,6 @@ class Lanes:
         for row in self._backlog_rows(min(room, share)):
             self._in_flight[row.seq] = True
             yield row, True
-
-    def fresh(self, room: int) -> Iterator[Row]:
-        """At most `room` live rows to send now, without asking a disk; otherwise as `next`."""
-        if not self._held():
-            for row in self._live_rows(room, self._view.fresh):
-                self._in_flight[row.seq] = False
-                yield row
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether every row was handed out, and nothing makes them wait."""
-        return self._drained and self._live >= self._view.newest() and not self._held()
 
     def wait_s(self, longest: float) -> float:
         """For how many seconds nothing is due, but for new rows and answers."""
@@ -165,7 +149,7 @@ class Lanes:
 
     def accept(self, seq: int) -> None:
         """The broker has it."""
-        self._done.add(seq)
+        self._remember(seq)
         self._tries.pop(seq, None)
         self._acknowledge.accept(seq)
         if self.trouble:
@@ -178,9 +162,14 @@ class Lanes:
         self._in_flight.pop(seq, None)
         self._tries.pop(seq, None)
         self.refused[cause] += 1
-        self._done.add(seq)
+        self._remember(seq)
         log.error("delivery: verdict %d is parked: %s (%s)", seq, in_words(cause, self._topic), why)
         self._acknowledge.park(seq, why)
+
+    def _remember(self, seq: int) -> None:
+        self._done[seq] = None
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
 
     def _count(self, cause: Cause, why: str) -> None:
         self.refused[cause] += 1
@@ -204,10 +193,10 @@ class Lanes:
         self._live_from, self._live = newest + 1, newest
         self._drained = False
 
-    def _live_rows(self, room: int, batch: Callable[[int, int], list[Row]]) -> Iterator[Row]:
+    def _live_rows(self, room: int) -> Iterator[OutboxRow]:
         # again and again, since a batch may hold nothing but rows that are done already
         left = room
-        while left > 0 and (rows := batch(self._live, left)):
+        while left > 0 and (rows := self._view.batch(self._live, left)):
             if not 0 <= self._view.age_s(rows[0]) <= _LATE_S:
                 self._all_is_backlog()  # it could not go in time: newer ones first now
                 return
@@ -217,7 +206,7 @@ class Lanes:
                     left -= 1
                     yield row
 
-    def _backlog_rows(self, room: int) -> Iterator[Row]:
+    def _backlog_rows(self, room: int) -> Iterator[OutboxRow]:
         if self._drained:
             return
         left = room if not self.replay_per_s else min(room, self._fill())
@@ -233,7 +222,7 @@ class Lanes:
                     self._tokens -= 1
                     yield row
 
-    def _is_new(self, row: Row) -> bool:
+    def _is_new(self, row: OutboxRow) -> bool:
         return row.seq not in self._done and row.seq not in self._in_flight
 
     def _fill(self) -> int:

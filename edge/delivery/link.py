@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.delivery.bypass import LARGEST, Client
 from edge.delivery.events import (
     About,
     Answered,
@@ -28,13 +28,14 @@ from edge.delivery.events import (
     Refused,
     ReplyTo,
 )
-from edge.delivery.network import Network, no_connection
-from edge.delivery.properties import packed
+from edge.delivery.network import Network
 from edge.delivery.tls import context_from, read_secret
 from edge.delivery.troubles import (
     TAKEN_OVER,
     Address,
     LinkError,
+    NotAcceptedError,
+    OversizeError,
     why_not_open,
     why_not_tls,
     why_refused,
@@ -45,12 +46,13 @@ from edge.mqttconfig import MqttConfig
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+CONNACK_S = 5.0
+_CLOSING_STEP_S = 1.0  # while an answer is awaited, closing is noticed so late
+LARGEST = 268_435_455  # bytes: the longest packet that MQTT can state
+_OVERHEAD = 2**17  # bytes: topic and properties are shorter together
+_LONGEST_S = 2**32 - 1  # of MQTT 5's message expiry
 _QOS_TOO_LOW = 0x9B
 _WRONG_VERSION = 0x84
-
-
-class OversizeError(LinkError):
-    """A message that is larger than the broker takes; sending it would end the connection."""
 
 
 class PahoLink:
@@ -75,11 +77,8 @@ class PahoLink:
         self._largest = LARGEST
         self._retains = True
         self._subscribing: dict[int, str] = {}
-        # each number is written by one thread: who publishes, and the connection's
-        self._sent = self._heard = 0
-        self._answers: list[Answered] = []  # read, and handed over together
-        self._client = client = Client(
-            self._published,
+        self._client = client = paho.Client(
+            CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=paho.MQTTv5 if version == "5" else paho.MQTTv311,
             clean_session=None if version == "5" else True,
@@ -87,20 +86,16 @@ class PahoLink:
             transport=config.transport,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # the publisher keeps the window
         client.suppress_exceptions = True  # paho ends its loop on one; `_guarded` logs them first
         if will is not None:
             client.will_set(will[0], will[1], qos=1, retain=True)
         client.on_connect = _guarded(self._connected)
         client.on_disconnect = _guarded(self._disconnected)
         client.on_message = _guarded(self._received)
+        client.on_publish = _guarded(self._published)
         client.on_subscribe = _guarded(self._subscribed)
-        self._network = Network(
-            client,
-            self._connect,
-            self._ended,
-            on_read=self._hand_over_answers,
-            several=lambda: self._sent - self._heard > 1,
-        )
+        self._network = Network(client, self._connect, self._ended, plain=config.tls is None)
 
     def open(self) -> None:
         """Opens the TCP, TLS or WebSocket connection and sends CONNECT. Raises LinkError."""
@@ -112,29 +107,18 @@ class PahoLink:
             raise LinkError(why) from error
 
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
-        """With QoS 1, at the next `flush` at the latest. Raises LinkError when there is no
-        connection, OversizeError when the broker would end the connection over it."""
-        bypass = self._client.bypass
-        if bypass is None or self._client.socket() is None:
-            raise no_connection(MQTTErrorCode.MQTT_ERR_NO_CONN)
-        name = topic.encode()
-        properties = b""
-        if self._version == "5":
-            properties = b"\0" if about is None else packed(about)
-        size = 5 + 4 + len(name) + len(properties) + len(body)
-        if size > self._largest:
-            raise OversizeError(
-                f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
-                "its max_packet_size"
-            )
+        """With QoS 1. Raises LinkError when there is no connection, OversizeError when the broker
+        would end the connection over it."""
+        properties = None
+        if about is not None and self._version == "5":
+            properties = _properties(about)
+        if len(body) + _OVERHEAD > self._largest:
+            self._refuse_oversize(topic, body, properties)
         retain = retain and self._retains
-        mid = bypass.publish(name, body, retain=retain, properties=properties)
-        self._sent += 1
-        return mid
-
-    def flush(self) -> None:
-        """Has all written that waits to be: once for many messages."""
-        self._network.flush()
+        sent = self._client.publish(topic, body, qos=1, retain=retain, properties=properties)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(f"cannot send ({paho.error_string(sent.rc)})")
+        return sent.mid
 
     def subscribe(self, pattern: str) -> None:
         """QoS 1. Raises LinkError when there is no connection."""
@@ -142,7 +126,6 @@ class PahoLink:
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
         self._subscribing[mid] = pattern
-        self._network.flush()
 
     def alive(self) -> bool:
         """Whether the connection's thread runs."""
@@ -157,10 +140,16 @@ class PahoLink:
 
     def _connect(self) -> None:
         self._client.connect(self._at.host, self._at.port, keepalive=self._config.keepalive_s)
-        if self._client.bypass is None:
-            raise LinkError(
-                "this paho-mqtt makes its socket in a way that edge-inspect does not know; install "
-                "the version that constraints.txt names"
+
+    def _refuse_oversize(self, topic: str, body: bytes, properties: Properties | None) -> None:
+        # 5 bytes of header, 2 of the topic's length, 2 of packet identifier
+        size = 9 + len(topic.encode()) + len(body)
+        if self._version == "5":
+            size += 1 if properties is None else len(properties.pack())  # type: ignore[no-untyped-call]  # paho's
+        if size > self._largest:
+            raise OversizeError(
+                f"a message of {size} bytes; the broker takes at most {self._largest}: raise "
+                "its max_packet_size"
             )
 
     def _use_secrets(self) -> None:
@@ -182,15 +171,7 @@ class PahoLink:
         if config.transport == "websockets":
             client.ws_set_options(path=config.ws_path)
 
-    def _hand_over_answers(self) -> None:
-        """Together, so that the publisher's thread wakes once for them."""
-        answers, self._answers = self._answers, []
-        for answer in answers:
-            self._emit(answer)
-
     def _emit(self, event: Event) -> None:
-        if self._answers:
-            self._hand_over_answers()  # they came before
         if isinstance(event, Lost | Refused):
             if self._over:
                 return  # the first reason is the one that says most
@@ -246,9 +227,10 @@ class PahoLink:
             elsewhere[:200],
         )
 
-    def _published(self, mid: int, code: int) -> None:
-        self._answers.append(Answered(mid, code, _in_words(code) if code else "Success"))
-        self._heard += 1
+    def _published(
+        self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
+    ) -> None:
+        self._emit(Answered(mid, int(code.value), str(code)))
 
     def _subscribed(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
@@ -270,13 +252,50 @@ class PahoLink:
         self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
 
 
-@functools.lru_cache(maxsize=256)
-def _in_words(code: int) -> str:
-    """What MQTT 5 calls a reason of PUBACK."""
-    try:
-        return str(ReasonCode(PacketTypes.PUBACK, identifier=code))
-    except (KeyError, ValueError):
-        return f"reason {code:#04x}, which MQTT does not know"
+def await_connack(
+    next_event: Callable[[float], object],
+    tick: Callable[[], float],
+    closing: Callable[[], bool],
+    at: str,
+) -> Connected:
+    """The broker's acceptance. `next_event` waits so many seconds at most. Raises
+    NotAcceptedError, and LinkError when the daemon stops meanwhile."""
+    deadline = tick() + CONNACK_S
+    while (left := deadline - tick()) > 0:
+        event = next_event(min(left, _CLOSING_STEP_S))
+        if isinstance(event, Connected):
+            return event
+        if isinstance(event, Refused):
+            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
+        if isinstance(event, Lost):
+            raise NotAcceptedError(
+                f"the broker at {at} hung up before it answered ({event.why}); check that "
+                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
+                wrong_version=True,
+            )
+        if closing():
+            raise LinkError("stopping")
+    raise NotAcceptedError(  # amqtt, for one, meets version 5 with silence
+        f"{at} took the connection but did not answer in {CONNACK_S:g} s; check that mqtt.port is "
+        "the broker's MQTT port (with mqtt.tls its TLS port)",
+        wrong_version=True,
+    )
+
+
+@functools.lru_cache(maxsize=64)  # paho takes longer to build one than to send the message
+def _properties(about: About) -> Properties:
+    """MQTT 5's properties of a message, which must not be changed."""
+    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+    properties.PayloadFormatIndicator = 1  # UTF-8 text
+    properties.ContentType = about.content_type
+    if about.user:
+        properties.UserProperty = list(about.user)
+    if about.expiry_s is not None:
+        properties.MessageExpiryInterval = max(1, min(about.expiry_s, _LONGEST_S))
+    if about.correlation is not None:
+        properties.CorrelationData = about.correlation
+    made: Properties = properties
+    return made
 
 
 def _guarded(callback: Callable[..., None]) -> Callable[..., None]:

@@ -1,22 +1,25 @@
-"""The thread that moves one connection's bytes. It drives paho-mqtt through its interface for
-external event loops, so that whatever ends it is told, and that nobody else ever waits for a
-socket."""
+"""The thread that moves one connection's bytes.
+
+It drives paho-mqtt through its documented interface for external event loops: `socket()`,
+`loop_read`, `loop_write`, `loop_misc`, `want_write` and the socket callbacks. paho's own loop
+notices a silent broker later, and cannot be ended while a peer does not read.
+"""
 
 import contextlib
 import logging
 import math
+import os
 import queue
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
-from edge.delivery.bypass import Bypass, Client
-from edge.delivery.troubles import LinkError
 from edge.threads import NamedThread
 
 log = logging.getLogger(__name__)
@@ -26,12 +29,12 @@ DEAD_AFTER = 1.4  # of keepalive: a silence is noticed within 1.5
 _LEAST_S = 0.01
 _GOODBYE_S = 1.0  # for DISCONNECT to be written
 _END_S = 1.5  # and for the thread to end
-_TLS_ALERT = 0x15
-_MOMENT_S = 0.001  # answers to messages that went out together come within less
+_TLS_ALERT = b"\x15"
+_GOOD = MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class _LastError(logging.Handler):
-    """paho tells why a socket failed only to a logger."""
+    """paho reports only to a logger why a socket failed."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -42,45 +45,48 @@ class _LastError(logging.Handler):
 
 
 class Network:
-    """`on_end(why, tls_alert)` is called at most once, on the thread, when a connection that was
-    open ends without `close`. `on_read` is called there after bytes were read, and `several` is
-    asked before: whether more than one answer is awaited, so that it pays to wait a moment and
-    wake everybody once. `heard` is when bytes came last, in monotonic seconds."""
+    """Serves one connection from its opening to its end. `close` and the calls of paho's client
+    are safe from any thread."""
 
     def __init__(
         self,
-        client: Client,
+        client: paho.Client,
         connect: Callable[[], None],
         on_end: Callable[[str, bool], None],
         tick: Callable[[], float] = time.monotonic,
         *,
-        on_read: Callable[[], None] = lambda: None,
-        several: Callable[[], bool] = lambda: False,
+        plain: bool = True,
     ) -> None:
-        """`connect` opens the socket and may block and raise; it runs on the thread."""
+        """Takes over the client's socket callbacks and its logger.
+
+        - `connect` opens the client's socket on the thread; it may block and raise.
+        - `on_end(why, tls_alert)` is called at most once, on the thread, when an open connection
+          ends without `close`.
+        - `tick` is monotonic seconds.
+        - `plain`: the connection has no TLS, so that a TLS alert means the wrong port.
+        """
         self._client, self._connect, self._on_end, self._tick = client, connect, on_end, tick
-        self._on_read, self._several = on_read, several
         self._errors = _LastError()
         logger = logging.Logger("paho", logging.ERROR)  # of its own: nothing reaches the log
         logger.addHandler(self._errors)
         client.enable_logger(logger)
-        # paho would write on the caller's thread if it thought that nobody else does
-        client.on_socket_register_write = lambda *_: None
+        client.on_socket_open = _send_without_delay
+        # with this callback paho writes on our thread alone, never on its caller's
+        client.on_socket_register_write = lambda *_: self._wake()
         self._reader, self._waker = socket.socketpair()
         self._reader.setblocking(False)
         self._waker.setblocking(False)
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = NamedThread("mqtt", self._run)
-        self._spoken = self._woken = False
-        self.heard = tick()
-        # What paho counts a keepalive from, each taken after paho's own stamp: what is due for us
-        # is due for paho. When all of its own was written, something of it read, a ping sent.
-        self._wrote = self._fetched = self._pinged = self.heard
+        self._thread = NamedThread("mqtt", self.run)
+        self._may_be_alert = plain
+        # When bytes came last, and what paho counts a keepalive from. Each is taken after paho's
+        # own time stamp, so that what is due for us is due for paho.
+        self._heard = self._wrote = self._pinged = tick()
 
     def open(self) -> None:
-        """Starts the thread and waits for the socket, at most OPEN_S. Raises what went wrong;
-        TimeoutError when it takes too long."""
+        """Starts the thread and waits for the socket, at most OPEN_S. Raises what `connect`
+        raised; TimeoutError when it takes too long."""
         self._thread.start()
         try:
             fault = self._opened.get(timeout=OPEN_S)
@@ -90,23 +96,6 @@ class Network:
         if fault is not None:
             raise fault
 
-    def flush(self) -> None:
-        """Writes what waits to be written: at once where the socket takes it from any thread, which
-        saves the way over this one."""
-        bypass = self._client.bypass
-        if bypass is not None:
-            self._hand_over(bypass)
-            if not bypass.write_now():
-                self.wake()
-
-    def wake(self) -> None:
-        """There is something to write."""
-        if self._woken:
-            return  # it looks for what is to be written after it has read the byte that waits
-        self._woken = True
-        with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody is there
-            self._waker.send(b"\0")
-
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
@@ -114,27 +103,28 @@ class Network:
 
     def close(self) -> None:
         """Writes what is queued, DISCONNECT included, for at most a second; then ends the thread.
-        A peer that does not read cannot keep us."""
+        A peer that does not read delays it no longer."""
         self._closing.set()
-        self.wake()
+        self._wake()
         if self._thread.ident is None:
             self._shut()
         elif threading.current_thread() is not self._thread:
             self._thread.join(_END_S)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Connects and serves the connection until it ends. `open` starts it on the thread."""
         try:
             self._connect()
-        except Exception as error:  # noqa: BLE001  handed to whoever waits in `open`
+        except Exception as error:  # noqa: BLE001  `open` raises it on its caller's thread
             self._shut()
             self._opened.put(error)
             return
-        self.heard = self._wrote = self._fetched = self._tick()
+        self._heard = self._wrote = self._tick()
         self._opened.put(None)
         why, alert = "", False
         try:
             why, alert = self._serve()
-        except Exception as error:  # the outermost loop of this thread: told, never silent
+        except Exception as error:  # the outermost loop of this thread
             log.exception("mqtt: unexpected fault in the network thread")
             why = f"internal fault ({error!r})"
         finally:
@@ -143,125 +133,86 @@ class Network:
             self._on_end(self._errors.text.rpartition("socket: ")[2] or why, alert)
 
     def _serve(self) -> tuple[str, bool]:
-        """Moves bytes until the end: why it ended, and whether a TLS alert came in plain."""
+        """Moves bytes until the end. Returns why it ended, and whether a TLS alert came."""
         until: float | None = None
         while self._client.socket() is not None:
             if self._closing.is_set():
                 until = until or self._tick() + _GOODBYE_S
                 if self._tick() >= until:
                     return "closed", False
-            if (end := self.run_once(self._quiet_s(until))) is not None:
-                return end
+            readable, writable = self._wait(self._quiet_s(until))
+            if readable and self._is_alert():
+                return "the port speaks TLS", True
+            for code in self._move(readable, writable):
+                if code != _GOOD:
+                    return paho.error_string(code), False
+            silent = self._tick() - self._heard
+            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+                return f"the broker is silent for {silent:.1f} s", False
         return "the connection was closed", False
 
-    def run_once(self, seconds: float | None = None) -> tuple[str, bool] | None:
-        """Waits for something to move, at most `seconds` (None: for ever), and moves it. Returns
-        what `_serve` does when that was the end of an open connection, else None."""
-        bypass = self._client.bypass
-        assert bypass is not None  # there is a socket
-        readable, writable = self._wait(bypass, seconds)
+    def _move(self, readable: bool, writable: bool) -> "list[MQTTErrorCode]":
+        """Has paho read, write and send a ping where that is due; its codes."""
+        codes = []
         if readable:
-            if not self._spoken and self._peeks_alert(bypass.raw):
-                return "the port speaks TLS", True
-            self._spoken = True
-            if self._several():
-                time.sleep(_MOMENT_S)
-            self.heard = self._tick()
-            code = self._read(bypass)
-            self._on_read()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return paho.error_string(code), False
+            codes.append(self._client.loop_read())
+            self._heard = self._tick()
         if writable and self._client.socket() is not None:
-            code = self._write(bypass)
-            if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
-                return paho.error_string(code), False
-        why = self._keep_alive()
-        return (why, False) if why else None
-
-    def _read(self, bypass: Bypass) -> MQTTErrorCode:
-        bypass.read()
-        code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while bypass.has_theirs and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            code = self._client.loop_read()
-            self._fetched = self._tick()
-        return code
-
-    def _write(self, bypass: Bypass) -> MQTTErrorCode:
-        try:
-            bypass.write()
-            code = self._hand_over(bypass)
-            bypass.write()
-        except OSError as error:
-            self._errors.text = str(error)  # `_run` tells it, as it tells what paho says
-            return MQTTErrorCode.MQTT_ERR_CONN_LOST
-        return code
-
-    def _hand_over(self, bypass: Bypass) -> MQTTErrorCode:
-        """What paho has queued, in its place among the messages; but not before all else was
-        written, since paho closes the connection behind its last packet."""
-        code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if self._client.want_write() and not bypass.wants_write:
-            code = self._client.loop_write()
-            if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._wrote = self._tick()
-        return code
-
-    def _keep_alive(self) -> str:
-        """Sends a ping when one is due. Why the connection is dead; empty when it is not."""
-        pings = self._ping_in_s() <= 0
-        code = self._client.loop_misc()
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return paho.error_string(code)
-        if pings:
-            self._pinged = self._tick()
-        silent = self._tick() - self.heard
-        if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-            return f"the broker is silent for {silent:.1f} s"
-        return ""
+            codes.append(self._client.loop_write())
+            self._wrote = self._tick()
+        if self._client.socket() is not None:
+            pings = self._ping_in_s() <= 0
+            codes.append(self._client.loop_misc())
+            if pings:
+                self._pinged = self._tick()
+        return codes
 
     def _ping_in_s(self) -> float:
-        """Seconds until a ping is due: a keepalive after we wrote last, or after the broker did."""
-        since = max(self._pinged, min(self._wrote, self._fetched))
+        """Seconds until paho sends a ping: a keepalive after either side spoke last."""
+        since = max(self._pinged, min(self._wrote, self._heard))
         return since + self._client.keepalive - self._tick()
 
     def _quiet_s(self, until: float | None) -> float | None:
-        """For how many seconds there is nothing to do unless somebody speaks; None: for ever.
-        `until`: when a goodbye ends, monotonic seconds."""
+        """For how many seconds the thread may sleep if no byte moves; None: without end. `until`:
+        when a goodbye ends, monotonic seconds."""
         due = [] if until is None else [until - self._tick()]
         if keepalive := self._client.keepalive:
-            due += [self._ping_in_s(), self.heard + DEAD_AFTER * keepalive - self._tick()]
+            due += [self._ping_in_s(), self._heard + DEAD_AFTER * keepalive - self._tick()]
         return max(_LEAST_S, min(due)) if due else None
 
-    def _wait(self, bypass: Bypass, seconds: float | None) -> tuple[bool, bool]:
+    def _wait(self, seconds: float | None) -> tuple[bool, bool]:
+        """Sleeps until bytes can be moved, at most `seconds`: whether to read, and to write."""
+        sock: Any = self._client.socket()
+        pending = getattr(sock, "pending", None)  # TLS: bytes that the socket gave already
+        waiting = pending is not None and pending() > 0
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
-        writing = select.POLLOUT if self._wants_write(bypass) else 0
-        poll.register(bypass, select.POLLIN | writing)
-        if waiting := bool(bypass.pending()):
+        writing = select.POLLOUT if self._client.want_write() else 0
+        poll.register(sock, select.POLLIN | writing)
+        if waiting:
             seconds = 0
         events = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
         woken = self._reader.fileno() in events
         if woken:
             with contextlib.suppress(BlockingIOError):
                 self._reader.recv(4096)
-            self._woken = False  # after the byte was read, before it is asked what is to be written
-        said = events.get(bypass.fileno(), 0)
-        broken = said & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
-        return (
-            waiting or bool(said & select.POLLIN or broken),
-            bool(said & select.POLLOUT) or (woken and self._wants_write(bypass)),
-        )
+        moved = events.get(sock.fileno(), 0)
+        readable = moved & (select.POLLIN | select.POLLERR | select.POLLHUP | select.POLLNVAL)
+        return bool(waiting or readable), bool(moved & select.POLLOUT or woken)
 
-    def _wants_write(self, bypass: Bypass) -> bool:
-        return bypass.wants_write or self._client.want_write()
-
-    @staticmethod
-    def _peeks_alert(sock: object) -> bool:
-        if type(sock) is not socket.socket:
+    def _is_alert(self) -> bool:
+        """Whether the first byte of a connection without TLS is that of a TLS alert."""
+        if not self._may_be_alert:
             return False
-        with contextlib.suppress(OSError):
-            return sock.recv(1, socket.MSG_PEEK) == bytes([_TLS_ALERT])
+        self._may_be_alert = False
+        sock: Any = self._client.socket()
+        with _duplicate(sock) as plain, contextlib.suppress(OSError):
+            return plain.recv(1, socket.MSG_PEEK) == _TLS_ALERT
         return False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._waker.send(b"\0")
 
     def _shut(self) -> None:
         sock = self._client.socket()
@@ -273,6 +224,13 @@ class Network:
             self._waker.close()
 
 
-def no_connection(code: int) -> LinkError:
-    """For paho's code of a call that could not be served."""
-    return LinkError(f"cannot send ({paho.error_string(MQTTErrorCode(code))})")
+def _duplicate(sock: Any) -> socket.socket:
+    """The kernel's socket below TLS or WebSockets; the caller closes the copy."""
+    return socket.socket(fileno=os.dup(sock.fileno()))
+
+
+def _send_without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
+    # Nagle's algorithm holds a small packet back until the one before is acknowledged, which the
+    # other side delays by up to 40 ms.
+    with _duplicate(sock) as plain, contextlib.suppress(OSError):
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,12 +1,14 @@
-"""Which numbers were given: a small file beside the outbox, so that no number is given twice
-whatever happens to the outbox.
+"""Allocates the numbers of verdicts: a small file beside the outbox, so that no number is issued
+twice, whatever happens to the outbox.
 
-Records of fixed size, written over in place: that works on a disk that is full. Two of them,
-written in turn, say up to where numbers are reserved, and whether some may have been given to
-verdicts that are on no disk (`given`): a start after that goes on behind them. A third, written at
-each commit but left to the kernel to flush, says what the outbox should hold: it outlives kill -9,
-so that a file that was cut, or put back from a copy, is noticed. The file is also the lock: one
-outbox, one daemon.
+The file has three records of fixed size. They are overwritten in place, which works on a full disk.
+- Two records are written in turn. They hold the end of the reserved block of numbers, and whether
+  numbers of verdicts that are on no disk may have been issued (`issued_unstored`). After a crash
+  the next start skips the rest of the block.
+- The third is written at each commit, but the kernel decides when it reaches the disk. It holds
+  what the outbox should contain. It survives kill -9, so that an outbox that was cut, or replaced
+  by an older copy, is noticed.
+The file is also the lock: one outbox, one daemon.
 """
 
 import contextlib
@@ -22,7 +24,8 @@ from pathlib import Path
 from msgspec import Struct
 
 BLOCK = 1000  # numbers reserved by one write
-_SLOT = 512  # bytes between records: one sector each, which is written whole or not at all
+_SAFE_GAP = 20 * BLOCK  # more numbers than one process issues without a record of them
+_SLOT = 512  # bytes between records: a sector is written whole or not at all
 _RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
 
 
@@ -31,8 +34,11 @@ class InUseError(Exception):
 
 
 class Progress(Struct, frozen=True):
-    """What the outbox held after a commit: its highest number, and the lowest that waited; 0: none
-    waited."""
+    """What the outbox held after a commit.
+
+    last: its highest number.
+    oldest: the lowest number that waited; 0: none.
+    """
 
     last: int
     oldest: int
@@ -42,8 +48,11 @@ class Numbers:
     """Safe between threads."""
 
     def __init__(self, outbox: Path, memory: Path | None = None) -> None:
-        """`memory`: a folder in memory, for what a disk that is read-only will not take; None: that
-        of systemd, else /dev/shm. Raises InUseError."""
+        """Opens and locks the file. Raises InUseError.
+
+        memory: a folder in memory for the records that a read-only disk does not take; None: the
+            runtime directory of systemd, else /dev/shm.
+        """
         self.path = outbox.with_name(f"{outbox.name}.numbers")
         name = hashlib.sha256(str(outbox.absolute()).encode()).hexdigest()[:16]
         self._memory = (memory or _memory()) / f"edge-inspect-{name}.numbers"
@@ -55,44 +64,67 @@ class Numbers:
         right = [record for record in found if record is not None]
         self._turn = max((turn for turn, _, _ in right), default=0)
         self.reserved = max((reserved for _, reserved, _ in right), default=0)
-        self.given = any(turn == self._turn and given for turn, _, given in right)
-        # there were numbers, and nobody knows which
+        self.issued_unstored = any(turn == self._turn and unstored for turn, _, unstored in right)
+        # there are records, but none is readable
         self.unreadable = not right and bool(content.strip(b"\0"))
         self.known = bool(right)
-        said = _parsed(content[2 * _SLOT : 3 * _SLOT])
-        self.progress = None if said is None else Progress(said[0], said[1])
+        recorded = _parsed(content[2 * _SLOT : 3 * _SLOT])
+        self.progress = None if recorded is None else Progress(recorded[0], recorded[1])
 
-    def reserve(self, number: int, *, given: bool) -> None:
-        """Before `number` is given: whether from memory (`given`) or together with its row. Writes
-        once in a block. Never fails: what no disk takes is noted in memory, which a power cut
-        forgets."""
-        if number <= self.reserved and (self.given or not given):
+    @property
+    def recorded_last(self) -> int:
+        """The highest number that the outbox should hold; 0: not recorded."""
+        return self.progress.last if self.progress is not None else 0
+
+    def last_issued_at_most(self, last: int, *, file_is_whole: bool) -> int:
+        """An upper bound of the numbers that were ever issued, for the start.
+
+        last: the highest number in the outbox.
+        file_is_whole: whether the outbox could be opened and was not damaged.
+        """
+        recorded = self.recorded_last
+        if self.unreadable:
+            return max(last, recorded) + _SAFE_GAP
+        uncertain = self.issued_unstored or not file_is_whole or recorded > last
+        if uncertain or (last == 0 and self.reserved > 0):
+            return max(last, recorded, self.reserved)
+        return last
+
+    def reserve(self, number: int, *, unstored: bool) -> None:
+        """To be called before `number` is issued. Writes once in a block.
+
+        unstored: the verdict may be sent before it is on disk.
+
+        Never fails: a record that no disk takes is written to memory, which a power cut clears.
+        """
+        if number <= self.reserved and (self.issued_unstored or not unstored):
             return  # without the lock: the usual case
         with self._lock:
-            self._note(max(self.reserved, number + BLOCK), given=self.given or given)
+            unstored = self.issued_unstored or unstored
+            self._write(max(self.reserved, number + BLOCK), unstored=unstored)
 
     def settle(self) -> None:
-        """Every number that was given is in the outbox or done with."""
+        """The outbox knows every number that was issued."""
         with self._lock:
-            if self.given:
-                self._note(self.reserved, given=False)
+            if self.issued_unstored:
+                self._write(self.reserved, unstored=False)
 
     def committed(self, progress: Progress) -> None:
-        """What the outbox holds from now on. Never fails, and waits for no disk."""
+        """Records what the outbox holds now. Never fails, and never waits for a disk."""
         with self._lock, contextlib.suppress(OSError):
             self.progress = progress
             if self._fd is not None:
                 os.pwrite(self._fd, _record(progress.last, progress.oldest, 0), 2 * _SLOT)
 
     def close(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
-    def _note(self, reserved: int, *, given: bool) -> None:
+    def _write(self, reserved: int, *, unstored: bool) -> None:
         self._turn += 1
-        record = _record(self._turn, reserved, int(given))
+        record = _record(self._turn, reserved, int(unstored))
         if self._fd is None:
             with contextlib.suppress(InUseError):
                 self._fd = self._open()
@@ -102,7 +134,7 @@ class Numbers:
                 self._memory.unlink(missing_ok=True)
             else:
                 self._memory.write_bytes(record)
-        self.reserved, self.given = reserved, given
+        self.reserved, self.issued_unstored = reserved, unstored
 
     def _open(self) -> int | None:
         for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):

@@ -1,8 +1,8 @@
-"""Parts that were accepted and have no stored verdict yet, noted where `kill -9` does not reach.
+"""The journal of parts that were accepted and have no stored verdict yet. It survives `kill -9`.
 
-A file of lines, one written for each part and one for each of its verdicts: the kernel keeps what
-was written though the process dies at once. It is never flushed to a disk, since a trigger must not
-wait for one; so a power cut loses it. Where systemd gives a runtime directory, it is in memory.
+One line is written for each part, and one for each of its verdicts: the kernel keeps them when the
+process dies. The file is never flushed to a disk, because a trigger must not wait for one; a power
+cut loses it. It is in memory where systemd provides a runtime directory.
 """
 
 import contextlib
@@ -23,46 +23,54 @@ from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-_ENOUGH = 1 << 20  # bytes; past it the file is written anew, with what is open only
-
-Key = tuple[str, int, str]  # camera, number, time of the trigger: no two parts have the same
+Key = tuple[str, int, str]  # camera, number, time of the trigger: unique for a part
 
 
 class OpenPart(Struct):
-    """What is known of a part. `since` is a number of the outbox: verdicts on this part have a
-    higher one. `verdicts` is how many it gets. `told` are the regions whose verdicts are stored."""
+    """What is known of a part.
+
+    since: a number of the outbox; verdicts on this part have higher ones.
+    verdicts: how many it gets.
+    stored_regions: the regions whose verdicts are stored.
+    """
 
     part: Part
     since: int
     verdicts: int = 1
-    told: set[str | None] = field(default_factory=set)
+    stored_regions: set[str | None] = field(default_factory=set)
 
 
 class OpenParts:
-    """Safe between threads. Never raises for what the file system refuses: a part is judged all
-    the same, `fault` says what is missing."""
+    """Safe between threads. Never raises when the file system refuses: the part is judged all the
+    same, and `fault` has the reason."""
 
-    def __init__(self, path: Path, verdicts_of: Callable[[str], int]) -> None:
-        """`path` need not exist; it is made with the first part. `verdicts_of(camera)` is how many
-        verdicts a part of a camera gets that is accepted now."""
+    def __init__(
+        self, path: Path, verdicts_of: Callable[[str], int], *, compact_bytes: int = 1 << 20
+    ) -> None:
+        """Reads what the last process has left.
+
+        path: created with the first part.
+        verdicts_of: how many verdicts a part gets that this camera accepts now.
+        compact_bytes: past this size the file is written again, with open parts only.
+        """
         self.fault = ""
-        self._path, self._verdicts_of = path, verdicts_of
+        self._path, self._verdicts_of, self._compact_bytes = path, verdicts_of, compact_bytes
         self._lock = threading.Lock()
         self._open = {_key(one.part): one for one in _read(path) if not self._is_done(one)}
         self._last = max((one.since for one in self._open.values()), default=0)
         self._file: int | None = None
         self._size = 0
 
-    def left(self) -> list[OpenPart]:
-        """The parts that are open: before any is noted, those that the last process left."""
+    def still_open(self) -> list[OpenPart]:
+        """The open parts; before the first `note`, those that the last process left."""
         with self._lock:
             return [
-                OpenPart(one.part, one.since, one.verdicts, set(one.told))
+                OpenPart(one.part, one.since, one.verdicts, set(one.stored_regions))
                 for one in self._open.values()
             ]
 
     def note(self, part: Part) -> None:
-        """A part was accepted. When this returns, the kernel has it."""
+        """A part was accepted. The kernel has the line when this returns."""
         with self._lock:
             one = OpenPart(part, self._last, self._verdicts_of(part.camera))
             self._open[_key(part)] = one
@@ -72,17 +80,20 @@ class OpenParts:
         """Verdicts were committed under these numbers of the outbox."""
         with self._lock:
             self._last = max([self._last, *numbers])
-            self._tell((_key(v.trigger), v.region) for v in verdicts if v.trigger is not None)
+            self._close_regions(
+                (_key(v.trigger), v.region) for v in verdicts if v.trigger is not None
+            )
 
-    def told(self, bodies: Iterable[bytes]) -> None:
-        """Bodies that the outbox holds: what they tell of an open part was stored, though the
-        process died before it could note so."""
+    def mark_stored(self, bodies: Iterable[bytes]) -> None:
+        """These bodies are in the outbox. The last process may have died before it noted that."""
         with self._lock:
             if self._open:
-                self._tell(found for body in bodies if (found := _of_body(body)) is not None)
+                self._close_regions(
+                    found for body in bodies if (found := _of_body(body)) is not None
+                )
 
     def close(self) -> None:
-        """Ends the writing; with nothing open the file goes."""
+        """Closes the file, and deletes it when no part is open."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
@@ -91,13 +102,13 @@ class OpenParts:
                 with contextlib.suppress(OSError):
                     self._path.unlink(missing_ok=True)
 
-    def _tell(self, found: Iterable[tuple[Key, str | None]]) -> None:
+    def _close_regions(self, found: Iterable[tuple[Key, str | None]]) -> None:
         lines = []
         for key, region in found:
             one = self._open.get(key)
             if one is None:
                 continue
-            one.told.add(region)
+            one.stored_regions.add(region)
             lines.append(_line({"told": key, "region": region}))
             if self._is_done(one):
                 del self._open[key]
@@ -105,32 +116,34 @@ class OpenParts:
             self._append(lines)
 
     def _is_done(self, one: OpenPart) -> bool:
-        return len(one.told) >= one.verdicts
+        return len(one.stored_regions) >= one.verdicts
 
     def _append(self, lines: list[bytes]) -> None:
         try:
-            if self._file is None or self._size > _ENOUGH:
-                self._begin()
-                return  # written anew, with all that is open
+            if self._file is None or self._size > self._compact_bytes:
+                self._rewrite()  # the new file contains these lines, too
+                return
             data = b"".join(lines)
             _write(self._file, data)
             self._size += len(data)
         except OSError as error:
             self._refused(error)
 
-    def _begin(self) -> None:
-        """Writes the file anew, whole or not at all, and leaves it open."""
-        half = self._path.with_name(f"{self._path.name}.new")
+    def _rewrite(self) -> None:
+        """Writes a new file with all open parts, whole or not at all, and keeps it open."""
+        new = self._path.with_name(f"{self._path.name}.new")
         lines = []
         for one in self._open.values():
             lines.append(_opened(one))
-            lines += [_line({"told": _key(one.part), "region": name}) for name in one.told]
+            lines += [
+                _line({"told": _key(one.part), "region": name}) for name in one.stored_regions
+            ]
         data = b"".join(lines)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(half, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
+        file = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             _write(file, data)
-            half.replace(self._path)
+            new.replace(self._path)
         except OSError:
             os.close(file)
             raise
@@ -148,13 +161,13 @@ class OpenParts:
                 error.strerror or error,
             )
         self.fault = error.strerror or str(error)
-        if self._file is not None:  # what is half written is of no use: begin anew next time
+        if self._file is not None:  # it may end in half a line: the next line starts a new file
             os.close(self._file)
             self._file = None
 
 
 def _write(file: int, data: bytes) -> None:
-    """All of it in one go, so that a process that is killed leaves whole lines."""
+    """Writes everything in one call, so that a killed process leaves whole lines."""
     if os.write(file, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -163,8 +176,8 @@ def _key(part: Part) -> Key:
     return part.camera, part.number, rfc3339(part.at)
 
 
-def _line(said: Mapping[str, Any]) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
 def _opened(one: OpenPart) -> bytes:
@@ -184,18 +197,18 @@ def _opened(one: OpenPart) -> bytes:
 
 def _of_body(body: bytes) -> tuple[Key, str | None] | None:
     try:
-        said = json.loads(body)
-        trigger = said["trigger"]
+        verdict = json.loads(body)
+        trigger = verdict["trigger"]
         if trigger is None:
             return None
-        return (said["camera"], trigger["number"], trigger["at"]), said["region"]
+        return (verdict["camera"], trigger["number"], trigger["at"]), verdict["region"]
     except (ValueError, KeyError, TypeError):
-        return None  # of another version: it tells nothing of an open part
+        return None  # a body of another version: it names no open part
 
 
 def _read(path: Path) -> list[OpenPart]:
-    """What a process left there that was killed. A line that is torn is passed over: its part was
-    never answered, or has its verdict twice with the reason in the second."""
+    """What a killed process has left. A torn line is skipped: its trigger was never answered, or
+    its part gets a second verdict, which states the reason."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -203,31 +216,31 @@ def _read(path: Path) -> list[OpenPart]:
     found: dict[Key, OpenPart] = {}
     for line in lines:
         try:
-            said = json.loads(line)
-            if "open" in said:
-                one = _reopened(said)
+            entry = json.loads(line)
+            if "open" in entry:
+                one = _reopened(entry)
                 found[_key(one.part)] = one
             else:
-                camera, number, at = said["told"]
-                found[camera, number, at].told.add(said["region"])
+                camera, number, at = entry["told"]
+                found[camera, number, at].stored_regions.add(entry["region"])
         except (ValueError, KeyError, TypeError):
             continue
     return list(found.values())
 
 
-def _reopened(said: Mapping[str, Any]) -> OpenPart:
-    camera, number, at = said["open"]
+def _reopened(entry: Mapping[str, Any]) -> OpenPart:
+    camera, number, at = entry["open"]
     part = Part(
         camera=str(camera),
         number=int(number),
-        kind=said["kind"],
-        name=said["name"],
-        transaction=said["transaction"],
+        kind=entry["kind"],
+        name=entry["name"],
+        transaction=entry["transaction"],
         at=float(at),
-        tick=0.0,  # of a clock that may have begun anew since
+        tick=0.0,  # the monotonic clock may have restarted since
         due=0.0,
         latest=0.0,
         until=0.0,
-        frames=int(said["frames"]),
+        frames=int(entry["frames"]),
     )
-    return OpenPart(part, int(said["since"]), int(said["verdicts"]))
+    return OpenPart(part, int(entry["since"]), int(entry["verdicts"]))

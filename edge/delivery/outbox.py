@@ -1,8 +1,9 @@
 """The outbox's file: verdicts wait here, on disk, until the broker has acknowledged them.
 
-One SQLite database in WAL mode, synchronous=FULL: what is committed survives `kill -9` and a power
-cut. Every row carries a checksum of its own, since SQLite has none for its pages. Numbers come from
-whoever writes; this file only remembers the highest. At the cap the oldest go, counted.
+One SQLite database in WAL mode with synchronous=FULL: a commit survives `kill -9` and a power cut.
+Every row has a checksum of its own, because SQLite has none for its pages. The writer assigns the
+numbers; this file remembers only the highest. At its cap the file drops the oldest rows and counts
+them.
 """
 
 import contextlib
@@ -12,47 +13,23 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from edge.delivery.holding import Applied, Holding
-from edge.delivery.outboxfile import (
-    OutboxError,
-    connect,
-    naming,
-    refuse_strangers,
-    wal_of,
-)
-from edge.delivery.outboxrows import eldest, insert, runs
-from edge.delivery.pages import PAGE, Pages, pages_at_most
-from edge.delivery.row import Row
+from edge.delivery.outbox_schema import SCHEMA, schema_of, upgrade
+from edge.delivery.outboxfile import connect, naming, refuse_strangers, used_pages, wal_of
+from edge.delivery.records import CommitResult, FileStats, OutboxRow
 from edge.delivery.spool import Spool
 
-SCHEMA = 2
-_MARK = 0x0ED6E000  # plus the schema: SQLite's application id, which vouches for the schema
-_ROWS = """CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY,
-    stored_at REAL NOT NULL,
-    parked TEXT,
-    crc INTEGER NOT NULL,
-    body BLOB NOT NULL
-)"""
-_OTHERS = """
-CREATE INDEX IF NOT EXISTS outbox_parked ON outbox (seq) WHERE parked IS NOT NULL;
-CREATE TABLE IF NOT EXISTS judged (
-    camera TEXT NOT NULL,
-    receipt TEXT NOT NULL,
-    PRIMARY KEY (camera, receipt)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    last INTEGER NOT NULL,
-    rows INTEGER NOT NULL
-);
-"""
-_CHECKED_BYTES = 64 * 2**20  # a larger file is checked while it is read, not at start
+PAGE = 4096  # bytes
+_CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read, not at start
 _WAL_PAGES = 256
+_ROWS_A_STATEMENT = 16
+_SHRINK_PAGES = 64  # pages returned to the file system in one commit
+_SHRINK_AFTER_ROWS = 64  # fewer deleted rows are not worth a question to SQLite
+_PAGES_A_ROW = 8  # upper bound of pages that a row takes beside its body: a leaf, and a path to it
+_BODY_BYTES_A_PAGE = 4000
 
 
 class Outbox:
-    """Writes the file: one of it, in one thread."""
+    """Writes the file. One object for one file, used by one thread."""
 
     def __init__(self, path: Path, max_bytes: int, max_age_s: float) -> None:
         """Opens or creates the file, and checks it. Raises OutboxError."""
@@ -62,9 +39,9 @@ class Outbox:
         self._file = (0, 0)
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
-        self._pages = Pages(max(8, cap - self._wal_pages - 2))  # in use, the log beside them
-        self._log = wal_of(path)
-        self._eldest: tuple[int, float] | None = None
+        self._pages = PageBudget(max(8, cap - self._wal_pages - 2))  # the log takes the rest
+        self._wal = wal_of(path)
+        self._oldest: tuple[int, float] | None = None
         with naming(path, "opened"):
             refuse_strangers(path)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,23 +67,25 @@ class Outbox:
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         clock: float,
         *,
-        given: int = 0,
+        used_up_to: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
-        """One commit: stores rows and receipts, forgets accepted rows and `stale` receipts, sets
-        parked ones aside, and drops the oldest past the caps.
+    ) -> CommitResult:
+        """One commit: stores rows and receipts, deletes accepted rows and `stale` receipts, marks
+        parked rows, and drops the oldest rows past the caps.
 
-        `clock` is the outbox's own, now. Numbers up to `given` are gone, also those of verdicts
-        that needed no storing. Raises OutboxError, with nothing changed.
+        clock: the outbox's own clock now, seconds.
+        used_up_to: numbers up to this one are used, also by verdicts that never needed a row.
+
+        Raises OutboxError; then nothing has changed.
         """
         with naming(self._path, "written"), self._commit() as db:
-            added, unlike = insert(db, rows)
+            added, unlike = _insert(db, rows)
             if stale:
                 db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
             if receipts:
@@ -115,21 +94,21 @@ class Outbox:
             self._park(db, parked)
             sizes = [len(row.body) for row in rows]
             sizes += [len(text) for _, text in (*receipts, *parked)]
-            first = eldest(db) if acked or self._eldest is None else self._eldest
+            first = _oldest(db) if acked or self._oldest is None else self._oldest
             over_age = self._drop_old(db, clock, first)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
             gone = acked + len(over_age) + len(over_cap)
             if over_age or over_cap:
-                first = eldest(db)
-            last = max([self._last, given, *(row.seq for row in rows)])
+                first = _oldest(db)
+            last = max([self._last, used_up_to, *(row.seq for row in rows)])
             count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
-        self._last, self._rows, self._eldest = last, count, first
+        self._last, self._rows, self._oldest = last, count, first
         self._pages.shrink(self._db, gone)
-        return Applied(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
+        return CommitResult(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
 
     def is_there(self) -> bool:
-        """Whether the file that is open is still the one of that name."""
+        """Whether the open file is still the one under its name."""
         try:
             found = self._path.stat()
         except OSError:
@@ -137,78 +116,47 @@ class Outbox:
         return (found.st_dev, found.st_ino) == self._file
 
     def copy_into(self, spool: Spool) -> list[tuple[str, str]]:
-        """Adds all rows; returns all receipts. Raises OutboxError."""
+        """Copies all rows into `spool`; returns all receipts. Raises OutboxError."""
         with naming(self._path, "read"):
             for row in self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq"):
-                spool.add(Row(*row))
+                spool.add(OutboxRow(*row))
             receipts = self._db.execute("SELECT camera, receipt FROM judged")
             return [(str(c), str(r)) for c, r in receipts]
 
-    def holding(self) -> Holding:
-        """What is in the file. Raises OutboxError."""
+    def file_stats(self) -> FileStats:
+        """What the file holds. Raises OutboxError."""
         with naming(self._path, "read"):
             size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
-                size += self._log.stat().st_size
-        oldest = None if self._eldest is None else self._eldest[1]
-        return Holding(self._rows, size, oldest, self._parked)
+                size += self._wal.stat().st_size
+        oldest = None if self._oldest is None else self._oldest[1]
+        return FileStats(self._rows, size, oldest, self._parked)
 
     def close(self) -> None:
-        """Closes the file; what is committed stays."""
+        """Closes the file."""
         self._db.close()
 
     def _set_up(self) -> None:
         db = self._db
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts in a new file only
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect in a new file only
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
         db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        (mark,) = db.execute("PRAGMA application_id").fetchone()
-        if version not in (0, 1, SCHEMA):
-            if mark != _MARK + version:  # no version of ours wrote that: a byte was flipped
-                raise sqlite3.DatabaseError(f"malformed: schema {version}")
-            raise OutboxError(
-                f"{self._path}: written by another edge-inspect (outbox schema {version}); "
-                "install the newer version, or name a new file as outbox.path"
-            )
+        version = schema_of(db, self._path)
         if self._path.stat().st_size <= _CHECKED_BYTES:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(f"malformed: {found}")
         if version != SCHEMA:
-            self._renew(version)
-        # What the broker would not take may be welcome after a restart.
+            with self._commit():
+                upgrade(db, version)
+        # The broker may accept after a restart what it refused before.
         db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
         stat = self._path.stat()
         self._file = stat.st_dev, stat.st_ino
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()
-        self._last, self._rows, self._eldest = int(last), int(rows), eldest(db)
-
-    def _renew(self, version: int) -> None:
-        """Makes the tables, and takes over what an earlier version has left."""
-        with self._commit() as db:
-            last = 0
-            if version == 1:
-                (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
-                db.execute("DROP INDEX outbox_parked")
-                db.execute("DROP INDEX outbox_stored_at")
-                db.execute("ALTER TABLE outbox RENAME TO former")
-            db.execute(_ROWS)
-            for statement in filter(str.strip, _OTHERS.split(";")):
-                db.execute(statement)
-            count = 0
-            if version == 1:
-                former = db.execute("SELECT seq, body FROM former")  # their age begins anew
-                for seq, body in former:
-                    row = (seq, 0.0, zlib.crc32(body), body)
-                    db.execute("INSERT INTO outbox VALUES (?, ?, NULL, ?, ?)", row)
-                    count, last = count + 1, max(last, seq)
-                db.execute("DROP TABLE former")
-            db.execute("INSERT INTO state VALUES (1, ?, ?)", (last, count))
-            db.execute(f"PRAGMA user_version={SCHEMA}")
-            db.execute(f"PRAGMA application_id={_MARK + SCHEMA}")
+        self._last, self._rows, self._oldest = int(last), int(rows), _oldest(db)
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
@@ -231,7 +179,7 @@ class Outbox:
 
     def _delete(self, db: sqlite3.Connection, numbers: Sequence[int]) -> int:
         gone = 0
-        for first, last in runs(numbers):
+        for first, last in number_ranges(numbers):
             these = first, last
             if self._parked:
                 aside = "SELECT count(parked) FROM outbox WHERE seq BETWEEN ? AND ?"
@@ -242,7 +190,7 @@ class Outbox:
     def _drop_old(
         self, db: sqlite3.Connection, clock: float, first: tuple[int, float] | None
     ) -> list[int]:
-        """The first that is young ends it: what waits behind it is younger, or waits with it."""
+        """Drops rows from the oldest to the first that is young enough: later rows are younger."""
         latest = clock - self._max_age_s
         if first is None or first[1] >= latest:
             return []
@@ -252,7 +200,7 @@ class Outbox:
         return old
 
     def _drop_past_cap(self, db: sqlite3.Connection, new: int) -> list[int]:
-        """The oldest, until the pages in use are within the budget; the newest row stays."""
+        """Drops the oldest rows until the pages in use fit the budget. The newest row stays."""
         dropped: list[int] = []
         while (excess := self._pages.excess(db, new)) > 0:
             oldest = db.execute(
@@ -266,3 +214,78 @@ class Outbox:
             self._delete(db, numbers)
             dropped += numbers
         return dropped
+
+
+class PageBudget:
+    """How many pages of the file are in use. Asks SQLite only when the answer may matter, because
+    a commit of one row must not pay for two questions each time. For the writing connection."""
+
+    def __init__(self, budget: int) -> None:
+        """`budget`: pages that may be in use."""
+        self._budget = budget
+        self._room = 0  # pages that are certainly free
+        self._deleted, self._shrinking = 0, True
+
+    def excess(self, db: sqlite3.Connection, new: int) -> int:
+        """Pages in use above the budget; 0 or less: none. `new`: at most so many pages were added
+        since the last call."""
+        self._room -= new
+        if self._room < 0:
+            self._room = self._budget - used_pages(db)
+        return -self._room
+
+    def shrink(self, db: sqlite3.Connection, deleted: int) -> None:
+        """Returns some free pages to the file system after a commit that deleted `deleted` rows,
+        so that the file becomes small again after an outage."""
+        self._deleted += deleted
+        if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
+            return
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        self._deleted, self._shrinking = 0, free > 4 * _SHRINK_PAGES
+        if self._shrinking:
+            with contextlib.suppress(sqlite3.Error):  # the next commit meets the same fault
+                db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+
+
+def pages_at_most(sizes: list[int]) -> int:
+    """An upper bound of the pages that rows with bodies of these sizes, in bytes, take."""
+    return sum(_PAGES_A_ROW + size // _BODY_BYTES_A_PAGE for size in sizes)
+
+
+def number_ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each range of numbers without a gap. Acknowledgements come nearly in
+    order, and one statement for a range costs little more than one for a row."""
+    first = last = -1
+    for number in sorted(numbers):
+        if number > last + 1 or first < 0:
+            if first >= 0:
+                yield first, last
+            first = number
+        last = number
+    if first >= 0:
+        yield first, last
+
+
+def _oldest(db: sqlite3.Connection) -> tuple[int, float] | None:
+    """Number and time of the first row."""
+    found = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    return None if found is None else (int(found[0]), float(found[1]))
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[OutboxRow]) -> tuple[int, int]:
+    """How many rows were added, and how many were not: another verdict has their number."""
+    added = 0
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[start : start + _ROWS_A_STATEMENT]
+        values = [v for r in some for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
+        places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(some))
+        # each statement releases Python's lock and must get it back: few statements are cheaper
+        sql = f"INSERT OR IGNORE INTO outbox VALUES {places}"  # noqa: S608  question marks only
+        added += db.execute(sql, values).rowcount
+    if added == len(rows):
+        return added, 0
+    unlike = 0
+    for row in rows:  # a commit that reported an error may have stored them all the same
+        found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
+        unlike += found is None or found[0] != row.body
+    return added, unlike

@@ -1,4 +1,4 @@
-"""The door to SQLite: connections, and its errors as sentences with a kind."""
+"""Opens SQLite connections. Turns errors of SQLite and the system into sentences with a kind."""
 
 import contextlib
 import errno
@@ -13,8 +13,11 @@ Kind = Literal["refused", "damaged", "hopeless"]
 
 
 class OutboxError(EdgeInspectError):
-    """The outbox cannot be opened, read or written; the sentence names the file. `kind`: the disk
-    `refused` and may think better of it; the file is `damaged`; or only a person can mend it."""
+    """The outbox cannot be opened, read or written; the sentence names the file.
+
+    kind: `refused`: the disk does not take it now, a retry may succeed; `damaged`: the file's
+        content is wrong; `hopeless`: only a person can fix it.
+    """
 
     def __init__(self, text: str, kind: Kind = "hopeless") -> None:
         super().__init__(text)
@@ -27,18 +30,18 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def wal_of(path: Path) -> Path:
-    """SQLite's log beside a database."""
+    """SQLite's write-ahead log beside a database."""
     return path.with_name(f"{path.name}-wal")
 
 
 def refuse_strangers(path: Path) -> None:
-    """Raises OutboxError when something that is no file is in the way."""
+    """Raises OutboxError when the path is a folder, a device or another non-file."""
     if path.exists() and not path.is_file():
         raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
 
 
 def used_pages(db: sqlite3.Connection) -> int:
-    """Pages of the file that hold something."""
+    """Pages of the file that are in use."""
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     return int(pages) - int(free)
@@ -46,29 +49,27 @@ def used_pages(db: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def naming(path: Path, what: str) -> Iterator[None]:
-    """SQLite's and the system's errors as OutboxError: one sentence that names the file."""
+    """Turns errors of SQLite and the system into an OutboxError: a sentence that names the file."""
     try:
         yield
     except (OSError, sqlite3.Error, ValueError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         kind = _kind(error, path)
-        mend = {
+        remedy = {
             "damaged": "it is set aside, and what can be read is saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
             "hopeless": "check outbox.path and its owner",
         }[kind]
-        raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {mend}", kind) from error
+        raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {remedy}", kind) from error
 
 
 _HOPELESS = frozenset(
     {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.EPERM}
 )
 
-
-# what SQLite says when a table that must be there is not, or one must not, or a byte of the header
-# is another
+# SQLite's words for a missing table, an unexpected table and a wrong byte in the header
 _DAMAGED = ("no such", "malformed", "already exists", "unsupported file format")
-_WRITTEN_BY = 18  # where the header says which SQLite may write: 1, or 2 with a log
+_WRITE_VERSION_AT = 18  # byte of the header: 1, or 2 with a log, lets SQLite write
 
 
 def _kind(error: Exception, path: Path) -> Kind:
@@ -85,11 +86,12 @@ def _kind(error: Exception, path: Path) -> Kind:
 
 
 def _says_not_to_write(path: Path) -> bool:
-    """Whether it is the file itself, not the disk, that SQLite takes for one to be read only.
+    """Whether the header, and not the disk, makes SQLite treat the file as read-only.
 
-    Closing it lets go of this process's locks on it; what keeps others away is that of `Numbers`.
+    Closing the file here releases this process's SQLite locks on it. That is safe, because the lock
+    of `Numbers` keeps other daemons away.
     """
     with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(_WRITTEN_BY)
+        file.seek(_WRITE_VERSION_AT)
         return file.read(1) not in (b"", b"\1", b"\2")
     return False

@@ -1,4 +1,4 @@
-"""Reading the outbox beside the thread that writes it."""
+"""Reads the outbox while another thread writes it."""
 
 import contextlib
 import sqlite3
@@ -7,22 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.delivery.outboxfile import connect, naming
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
-_CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would only be held
+_CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would be wasted
 
 
 class OutboxView:
-    """Reads the file, for a thread that never writes it. Opened when first needed, and anew after
-    each error."""
+    """Reads the file, for one thread. Opens it at the first read, and again after each error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
 
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
-        Raises OutboxError, also for a row whose checksum is wrong."""
+        Raises OutboxError, also for a row with a wrong checksum."""
         with self._reading() as db:
             found = db.execute(
                 "SELECT seq, stored_at, crc, body FROM outbox WHERE seq > ? AND seq < ? "
@@ -33,7 +32,7 @@ class OutboxView:
             for seq, at, crc, body in found:
                 if not isinstance(body, bytes) or zlib.crc32(body) != crc:
                     raise sqlite3.DatabaseError(f"malformed: verdict {seq} has a wrong checksum")
-                rows.append(Row(seq, at, body))
+                rows.append(OutboxRow(seq, at, body))
             return rows
 
     def is_judged(self, camera: str, receipt: str) -> bool:
@@ -51,7 +50,7 @@ class OutboxView:
             return [str(receipt) for (receipt,) in found]
 
     def reopen(self) -> None:
-        """The file is another one now. To be called by the thread that reads."""
+        """The store has opened another file. For the reading thread."""
         db, self._db = self._db, None
         if db is not None:
             db.close()
@@ -65,7 +64,7 @@ class OutboxView:
         with naming(self._path, "read"):
             try:
                 if self._db is None:
-                    self._path.stat()  # SQLite would make a file that is not there
+                    self._path.stat()  # SQLite would create a missing file
                     self._db = connect(self._path)
                     self._db.execute("PRAGMA query_only=ON")
                     self._db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")

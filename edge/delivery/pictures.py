@@ -9,6 +9,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Literal
 
 import cv2
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
 from edge.delivery.events import Answered, Connected, Event, Link, Lost, Refused
-from edge.delivery.later import Later
-from edge.delivery.requests import Allowance
+from edge.delivery.requests import Allowance, Data, settle
 from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
@@ -54,7 +54,7 @@ class _Order(Struct, frozen=True):
 
     id: str
     source: Source
-    answer: Later | None
+    answer: Future[Data] | None
 
 
 class Pictures:
@@ -94,10 +94,12 @@ class Pictures:
             return
         self._queue(_Order(verdict.id, lambda: _shown(frame), None))
 
-    def order(self, name: str, source: Source, answer: Later) -> None:
-        """A picture that somebody asked for, to be sent on `snapshot/<name>`; `answer` is filled
-        when the broker has it, or with why it does not get it. Never waits. `source` is called on
-        the thread that sends; an EdgeInspectError of it is the answer."""
+    def order(self, name: str, source: Source, answer: Future[Data]) -> None:
+        """Queues a picture that was requested, for `snapshot/<name>`; never waits.
+
+        - `source` is called on the thread that sends; an EdgeInspectError of it is the answer.
+        - `answer` is settled when the broker has the picture, or with why it does not get it.
+        """
         self._queue(_Order(name, source, answer))
 
     def counts(self) -> dict[str, Any]:
@@ -161,7 +163,7 @@ class Pictures:
     def _skip(self, order: _Order, why: Skip, sentence: str) -> None:
         self.skipped[why] += 1
         if order.answer is not None:
-            order.answer.fill(PictureError(sentence))
+            settle(order.answer, PictureError(sentence))
 
     def _send(self, order: _Order) -> None:
         try:
@@ -184,14 +186,15 @@ class Pictures:
         self.sent += 1
         self._reported = ""
         if order.answer is not None:
-            order.answer.fill(
+            settle(
+                order.answer,
                 {
                     "id": order.id,
                     "topic": topic,
                     "bytes": len(data),
                     "width": width,
                     "height": height,
-                }
+                },
             )
 
     def _is_pausing(self) -> bool:
@@ -211,7 +214,6 @@ class Pictures:
             self._await(lambda event: isinstance(event, Connected))
             self._backoff.reset()
         mid = link.publish(topic, data, retain=False)
-        link.flush()
         self._used = self._environment.tick()
         answered = self._await(lambda event: isinstance(event, Answered) and event.mid == mid)
         if isinstance(answered, Answered) and answered.code >= 0x80:

@@ -3,6 +3,7 @@ and a row is forgotten only when the broker's PUBACK says that it has it."""
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from edge.config import Config
@@ -24,16 +25,14 @@ from edge.delivery.events import (
     ReplyTo,
 )
 from edge.delivery.flight import Flight
-from edge.delivery.handshake import NotAcceptedError, await_connack
-from edge.delivery.inbox import Inbox, Wake
+from edge.delivery.inbox import BEAT_S, Inbox, Wake
 from edge.delivery.lanes import WINDOW, Acknowledge, Lanes, Waiting
-from edge.delivery.link import OversizeError
+from edge.delivery.link import await_connack
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outcome import Cause
-from edge.delivery.patience import patience_s
 from edge.delivery.presence import Presence
-from edge.delivery.sending import Sending
-from edge.delivery.troubles import LinkError
+from edge.delivery.sending import Sender
+from edge.delivery.troubles import LinkError, NotAcceptedError
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ State = Literal["connecting", "online", "refused", "offline", "stopped"]
 _GOODBYE_S = 2.0
 _LASTS_S = 30.0  # a connection that lives so long was a good one
 _SILENT = 1.5  # of keepalive: so long a PUBACK may take
+_CLOSING_S = 1.0  # while closing, the end is looked for so often
+_LEAST_S = 0.01
 
 
 class Publisher:
@@ -52,6 +53,7 @@ class Publisher:
         *,
         config: Config,
         session: str,
+        inbox: Inbox,
         view: Waiting,
         acknowledge: Acknowledge,
         environment: Environment,
@@ -59,33 +61,32 @@ class Publisher:
         may_send: Callable[[], bool] = lambda: True,
         backoff: Backoff | None = None,
     ) -> None:
-        """`may_send`: asked before rows are handed over; False leaves them in the outbox."""
+        """`may_send`: asked before rows are handed over; False leaves them in the outbox. `inbox`:
+        its events; the writer of the outbox puts a `Wake` there."""
         self.state: State = "connecting"
         self.why = ""  # there is no connection; empty when there is one
         self.reconnects = 0
-        self.on_request: OnRequest | None = None  # to be set before `run`; called on link's thread
         self._topic = config.topic
         self._environment = environment
         self._factory = link_factory
-        self._may_send = may_send
         self._backoff = backoff or Backoff(1.0, 60.0)
         topic = f"{self._topic}/result"
         self._lanes = Lanes(view, acknowledge, environment, topic=topic, backoff=self._backoff)
         self._session = session
         self._speak_as(config)
         self._announcements = Announcements(self._topic)
-        self._inbox = Inbox(environment.tick)
+        self._inbox = inbox
         self._closing: tuple[float, str] | None = None
         self._moving_to: Config | None = None
         self._reported: set[str] = set()
         self._wrong_version = self._lasted = False
         self._since = 0.0  # when this connection was accepted
         self._flight = Flight()
-        self._sending = Sending(
+        self._sender = Sender(
+            self._announcements,
             self._lanes,
             self._flight,
             view,
-            environment.tick,
             topic=topic,
             max_age_s=config.outbox.max_age_h * 3600,
             may_send=may_send,
@@ -122,38 +123,33 @@ class Publisher:
 
     def wake(self) -> None:
         """New rows are in the outbox."""
-        self._inbox.put(Wake())
-
-    def send(self) -> None:
-        """New rows are in the outbox: they are sent on the caller's thread where nothing has to be
-        waited for, else by the publisher's."""
-        if not self._sending.at_once():
-            self.wake()
+        self._inbox.wake()
 
     def announce(self, name: str, body: bytes) -> None:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
         self._announcements.announce(name, body)
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
     def reply(self, name: str, body: bytes, to: ReplyTo | None = None) -> bool:
         """Publishes on `<prefix>/<station>/response/<name>`, once, and where else `to` wants it;
         not kept past a restart. False: too many wait."""
         kept = self._announcements.reply(name, body, to)
-        self._inbox.put(Wake())
+        self._inbox.wake()
         return kept
 
     def move(self, config: Config) -> None:
         """Another broker, or other words to the same: says `stopped` and connects anew."""
         self._moving_to = config
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
     def close(self, grace_s: float, reason: str) -> None:
         """Send what is there for at most `grace_s` seconds, say `stopped`, and end."""
         self._closing = self._environment.tick() + grace_s, reason
-        self._inbox.put(Wake())
+        self._inbox.wake()
 
-    def run(self) -> None:
-        """Until closed: connect, serve the connection until it is lost, wait, again."""
+    def run(self, on_request: OnRequest | None = None) -> None:
+        """Until closed: connect, serve the connection until it is lost, wait, again. `on_request`
+        is called on the connection's thread; None: nothing can be requested."""
         while self._closing is None:
             if self._moving_to is not None:
                 config, self._moving_to = self._moving_to, None
@@ -162,7 +158,7 @@ class Publisher:
                 log.info("delivery: connecting anew, as config.yaml says now")
             self._wrong_version = False
             try:
-                self._serve()
+                self._serve(on_request)
             except NotAcceptedError as error:
                 self._wrong_version = error.wrong_version
                 self._down("refused" if error.refused else "offline", str(error))
@@ -182,9 +178,10 @@ class Publisher:
         self._presence = Presence(config, self._session, self._environment)
         self._lanes.replay_per_s = config.mqtt.replay_per_s
 
-    def _serve(self) -> None:
+    def _serve(self, on_request: OnRequest | None) -> None:
         """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
-        link = self._factory(self._brokers.version, self._presence.will(), self._hear)
+        hear = partial(self._hear, on_request)
+        link = self._factory(self._brokers.version, self._presence.will(), hear)
         try:
             self._inbox.clear()
             link.open()
@@ -192,32 +189,27 @@ class Publisher:
                 self._inbox.next, self._environment.tick, self._is_leaving, self.at
             )
             self._greet(link, accepted)
-            self._sending.begin(link)
-            turn = self._sending.turn
+            link.subscribe(self._presence.topic)
+            if on_request is not None:
+                link.subscribe(f"{self._topic}/request/+")
             while self._moving_to is None and not self._finished():
-                with turn:
-                    patience = self._fill(link)
-                for event in self._inbox.all(patience):
-                    with turn:
-                        self._handle(event)
-                with turn:
-                    self._watch(link)
-            self._sending.end()
+                for event in self._inbox.all(self._fill(link)):
+                    self._handle(event)
+                self._watch(link)
             self._say_goodbye(link)
         finally:
-            self._sending.end()
             link.close()
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, on_request: OnRequest | None, event: Event) -> None:
         """What the link says. A request is handled at once, on the link's thread: a trigger must
         not wait for the disk."""
         if not isinstance(event, Received):
             self._inbox.put(event)
         elif event.topic == self._presence.topic:
             self._presence.hear(event, self.wake)
-        elif self.on_request is not None:
+        elif on_request is not None:
             name = event.topic.removeprefix(f"{self._topic}/request/")
-            self.on_request(name, event.body, event.retained, event.reply_to)
+            on_request(name, event.body, event.retained, event.reply_to)
 
     def _greet(self, link: Link, accepted: Connected) -> None:
         if self._reported:
@@ -229,11 +221,7 @@ class Publisher:
         self._flight.begin(window, _SILENT * (accepted.keepalive_s or self._keepalive_s))
         self._lanes.begin(window)
         self._flight.add(self._presence.online(link, self._since), self._since)
-        link.flush()
         self._announcements.connected()
-        link.subscribe(self._presence.topic)
-        if self.on_request is not None:
-            link.subscribe(f"{self._topic}/request/+")
 
     def _fill(self, link: Link) -> float:
         """Hands the broker as many messages as its window has room for. Returns for how many
@@ -241,17 +229,13 @@ class Publisher:
         now = self._environment.tick()
         if self._flight.room and self._presence.due(now):
             self._flight.add(self._presence.online(link, now), now)
-        for said in self._announcements.take(self._flight.room_for_others):
-            try:
-                mid = link.publish(said.topic, said.body, retain=said.retain, about=said.about)
-            except OversizeError as error:
-                log.error("delivery: %s cannot be published: %s", said.topic, error)
-            else:
-                self._flight.add(mid, now)
-        self._sending.some(link, now)
-        link.flush()
-        patience = patience_s(now, self._flight, self._presence, self._closing)
-        return self._lanes.wait_s(patience) if self._may_send() else patience
+        self._sender.fill(link, now)
+        due = [BEAT_S]
+        if self._flight.room:
+            due.append(self._presence.due_in_s(now))
+        if self._closing is not None:
+            due += [_CLOSING_S, self._closing[0] - now]
+        return self._sender.wait_s(now, max(_LEAST_S, min(due)))
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
@@ -267,8 +251,6 @@ class Publisher:
 
     def _watch(self, link: Link) -> None:
         """A connection that looks alive and is not is thrown away. Raises LinkError."""
-        if self._sending.fault:
-            raise LinkError(self._sending.fault)
         now = self._environment.tick()
         if not self._lasted and now - self._since > _LASTS_S:
             self._lasted = True
@@ -285,17 +267,11 @@ class Publisher:
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        if self._environment.tick() >= self._closing[0]:
-            return True
-        with self._sending.turn:
-            if not self._flight.empty or self._announcements.replies_wait():
-                return False
-            return not self._may_send() or self._lanes.empty()
+        return self._environment.tick() >= self._closing[0] or self._sender.done
 
     def _say_goodbye(self, link: Link) -> None:
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"
         mid = self._presence.stopped(link, reason)
-        link.flush()
         end = self._environment.tick() + _GOODBYE_S
         while self._environment.tick() < end:
             self._handle(event := self._inbox.next(0.1))

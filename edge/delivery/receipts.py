@@ -1,12 +1,12 @@
-"""Which pictures of `folder:` cameras have their verdict. The outbox's file remembers a receipt for
-each; those of files that went long ago are forgotten, or they would fill it in a year."""
+"""The pictures of `folder:` cameras that have a verdict. The outbox stores a receipt for each, and
+old receipts of deleted files are removed: they would fill it within a year."""
 
 from collections.abc import Callable, Collection, Sequence
 
 from edge.delivery.outboxview import OutboxView
 
-_BYTES = 128  # what a receipt takes in the file, about
-_SHARE = 8  # this part of the file's cap may be receipts of files that are gone
+_RECEIPT_BYTES = 128  # in the file, about
+_SHARE = 8  # an eighth of the file's cap may be receipts of deleted files
 _MOST = 100_000
 
 
@@ -20,19 +20,25 @@ class Receipts:
         max_bytes: int,
         cameras: int,
     ) -> None:
-        """`forget` strikes out pairs of camera and receipt. `max_bytes` is the file's cap, which
-        the receipts of so many cameras share."""
+        """Reads through `view`.
+
+        forget: deletes pairs of camera and receipt.
+        max_bytes: the cap of the outbox's file.
+        cameras: how many `folder:` cameras share it.
+        """
         self._view, self._forget = view, forget
-        self.keep = min(_MOST, max_bytes // _SHARE // _BYTES) // max(1, cameras)
+        self.keep = min(_MOST, max_bytes // _SHARE // _RECEIPT_BYTES) // max(1, cameras)
 
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was stored. Raises OutboxError."""
         return self._view.is_judged(camera, receipt)
 
     def lying(self, camera: str, present: Collection[str]) -> None:
-        """These are the files that the folder holds now. Of others the newest `keep` receipts
-        stay, by the time of the file: a folder that is out of reach for a while, or files that are
-        put back, are not judged again. Raises OutboxError."""
+        """Deletes old receipts of files that are not `present` in the folder. Raises OutboxError.
+
+        The newest `keep` of them stay, by the time of the file. So a folder that was out of reach,
+        or a file that was put back, is not judged again.
+        """
         known = self._view.receipts(camera)
         if len(known) <= self.keep:
             return
@@ -46,6 +52,6 @@ class Receipts:
 
 
 def _time_of(receipt: str) -> int:
-    """A receipt ends with the time of its file, in ns."""
+    """The time of the file, ns: the last field of a receipt."""
     time = receipt.rpartition("|")[2]
     return int(time) if time.isdecimal() else 0

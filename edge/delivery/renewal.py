@@ -1,50 +1,67 @@
-"""A new outbox in the place of a damaged one, which is set aside and never deleted."""
+"""Quarantine and rebuild: a new outbox takes the place of a damaged one, which is set aside under
+another name and never deleted.
+
+The order of the renames is a guard. The new file is complete before the old one is renamed, so an
+interruption at any point leaves a whole file to the next start.
+"""
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import Struct
+
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming, wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.spool import place_of as spool_of
+
+
+class RebuildHooks(Struct, frozen=True):
+    """What the caller adds to a rebuild of a damaged file, which may take minutes.
+
+    on_progress: called for every thousand verdicts that are saved.
+    cached_rows: stored rows that memory still has. They replace what is read from the damaged file.
+    """
+
+    on_progress: Callable[[], None] = lambda: None
+    cached_rows: Callable[[], Sequence[OutboxRow]] = tuple
 
 
 def renewed(
     path: Path,
     limits: tuple[int, float],
-    rows: Iterable[Sequence[Row]],
+    rows: Iterable[Sequence[OutboxRow]],
     receipts: Sequence[tuple[str, str]],
     *,
     now: float,
     clock: float,
-    given: int = 0,
+    used_up_to: int = 0,
 ) -> str:
-    """Puts a new file with these rows, some at a time, into the place of a damaged one, which is
-    renamed with its log. Returns its new name. `now` is epoch seconds, `clock` the outbox's own;
-    numbers up to `given` are gone. Raises OutboxError.
+    """Puts a new file into the place of a damaged one, which is renamed together with its log.
 
-    The new one is whole before the old one goes, and `finish_renewal` ends what was interrupted.
+    limits: of the new file, bytes and seconds.
+    rows, receipts: what it holds; rows come in batches.
+    now: epoch seconds, for the new name of the damaged file.
+    clock: the outbox's own clock, seconds.
+    used_up_to: numbers up to this one are used.
+
+    Returns the damaged file's new name. Raises OutboxError. `finish_renewal` completes what was
+    interrupted.
     """
     with naming(path, "renewed"):
         new = _new(path)
-        for left in (new, wal_of(new), _beside(new, "-shm")):
-            left.unlink(missing_ok=True)
+        _delete_database(new)
         fresh = Outbox(new, *limits)
         try:
-            fresh.apply([], receipts, [], [], clock, given=given)
-            for some in rows:
-                fresh.apply(some, [], [], [], clock)
+            fresh.apply([], receipts, [], [], clock, used_up_to=used_up_to)
+            for batch in rows:
+                fresh.apply(batch, [], [], [], clock)
         finally:
             fresh.close()
-        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        aside = path.with_name(f"{path.name}.damaged-{stamp}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+        aside = _unused_name(path, now)
         if path.exists():
             path.rename(aside)
         _set_log_aside(path, aside)
@@ -54,16 +71,18 @@ def renewed(
 
 
 def finish_renewal(path: Path) -> None:
-    """Ends a renewal that was interrupted: a new file whose old one has gone takes its place; one
-    whose old one is still there may be half written, and goes. Raises OutboxError."""
+    """Completes an interrupted renewal. Raises OutboxError.
+
+    Without the old file the new one is complete, and takes its place. Beside the old file the new
+    one may be half written, and is deleted.
+    """
     new = _new(path)
     with naming(path, "opened"):
         spool_of(path).unlink(missing_ok=True)
         if not new.exists():
             return
         if path.exists():
-            for left in (new, wal_of(new), _beside(new, "-shm")):
-                left.unlink(missing_ok=True)
+            _delete_database(new)
             return
         aside = sorted(
             path.parent.glob(f"{path.name}.damaged-*Z*"), key=lambda p: p.stat().st_ctime
@@ -72,6 +91,22 @@ def finish_renewal(path: Path) -> None:
             _set_log_aside(path, aside[-1])
         new.rename(path)
         _sync_folder(path.parent)
+
+
+def _delete_database(path: Path) -> None:
+    for file in (path, wal_of(path), _beside(path, "-shm")):
+        file.unlink(missing_ok=True)
+
+
+def _unused_name(path: Path, now: float) -> Path:
+    """A name for the damaged file."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    return aside
 
 
 def _set_log_aside(path: Path, aside: Path) -> None:

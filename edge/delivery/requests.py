@@ -1,21 +1,23 @@
 """Requests over MQTT: `…/request/<name>` in, `…/response/<name>` out. Whatever comes, it is
 answered, counted or both; nothing that comes can end the connection or the daemon."""
 
+import contextlib
 import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from edge.delivery.events import ReplyTo
-from edge.delivery.later import Later
 from edge.delivery.message import to_json
 from edge.errors import EdgeInspectError, TriggerError
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[str | None, Mapping[str, Any]], dict[str, Any] | Later]
+Data = Mapping[str, Any]  # of an answer
+Handler = Callable[[str | None, Mapping[str, Any]], Data | Future[Data]]
 _MAX_BYTES = 16_384
 _MAX_TRANSACTION = 128  # characters
 _NAME = re.compile(r"[a-z]{1,32}")
@@ -52,9 +54,12 @@ class Requests:
         reply: Callable[[str, bytes, ReplyTo | None], bool],
         allowance: Allowance,
     ) -> None:
-        """`handlers` by name of request: (transaction, the other keys) → `data` of the answer, or
-        EdgeInspectError, whose sentence is the answer. `reply` is given the name, the body, and
-        where else the request wants it; False: it cannot be sent."""
+        """- `handlers` by name of request: each takes the transaction and the other keys, and
+          returns `data` of the answer, now or later, or raises EdgeInspectError, whose sentence is
+          the answer.
+        - `reply` takes the name, the body, and where else the request wants the answer. False: it
+          cannot be sent.
+        """
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
@@ -71,8 +76,10 @@ class Requests:
         try:
             transaction, fields = parse(body, needs_transaction=True)
             data = self._handler(name, retained)(transaction, fields)
-            if isinstance(data, Later):
-                data.then(lambda outcome: self._answer((name, reply_to), transaction, outcome))
+            if isinstance(data, Future):
+                data.add_done_callback(
+                    lambda done: self._answer((name, reply_to), transaction, outcome(done))
+                )
             else:
                 self._answer((name, reply_to), transaction, data)
         except EdgeInspectError as error:
@@ -87,13 +94,13 @@ class Requests:
         self,
         to: tuple[str, ReplyTo | None],
         transaction: str | None,
-        outcome: Mapping[str, Any] | EdgeInspectError,
+        given: Data | EdgeInspectError,
     ) -> None:
         name, reply_to = to
-        answer: dict[str, Any] = {"status": "ok", "data": outcome, "error": None}
-        refused = isinstance(outcome, EdgeInspectError)
+        answer: dict[str, Any] = {"status": "ok", "data": given, "error": None}
+        refused = isinstance(given, EdgeInspectError)
         if refused:
-            answer = {"status": "error", "data": None, "error": str(outcome)}
+            answer = {"status": "error", "data": None, "error": str(given)}
         body = to_json({"transaction": transaction, **answer})
         # nothing is published on a topic of anybody's making
         if _NAME.fullmatch(name) and not self._reply(name, body, reply_to):
@@ -118,6 +125,21 @@ class Requests:
             known = ", ".join(sorted(self._handlers))
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
         return handler
+
+
+def settle(answer: Future[Data], given: Data | EdgeInspectError) -> None:
+    """Gives a request its answer; the first one counts."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(given, EdgeInspectError):
+            answer.set_exception(given)
+        else:
+            answer.set_result(given)
+
+
+def outcome(done: Future[Data]) -> Data | EdgeInspectError:
+    """What a request was answered."""
+    error = done.exception()
+    return error if isinstance(error, EdgeInspectError) else done.result()
 
 
 def parse(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:

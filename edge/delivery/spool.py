@@ -1,5 +1,5 @@
-"""Where a salvage puts what it finds: a file that nobody needs afterwards, since an outbox may hold
-more verdicts than the box has memory."""
+"""The staging table of a salvage: a temporary file, because an outbox may hold more verdicts than
+the box has memory."""
 
 import contextlib
 import sqlite3
@@ -9,24 +9,27 @@ from types import TracebackType
 from typing import Self
 
 from edge.delivery.outboxfile import connect, naming
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 
-_TOGETHER = 1000  # rows
+_BATCH = 1000  # rows
 
 
 class Spool:
-    """Rows by their numbers, one each. A context manager: the file is there only inside."""
+    """Rows by number, one each. A context manager, which deletes the file at its end."""
 
     def __init__(self, outbox: Path, on_progress: Callable[[], None] = lambda: None) -> None:
-        """The file is beside `outbox`. What a salvage that was killed has left is deleted.
-        `on_progress` is called for every thousand rows that come or go. Raises OutboxError, as
-        everything here does when the disk does not take it."""
+        """Creates the file beside `outbox`, and deletes what a killed salvage has left.
+
+        on_progress: called for every thousand rows that are added or read.
+
+        Raises OutboxError when the disk refuses, like every method here.
+        """
         self._path, self._on_progress = place_of(outbox), on_progress
-        self._waiting: list[Row] = []
+        self._waiting: list[OutboxRow] = []
         with naming(self._path, "written"):
             self._path.unlink(missing_ok=True)
             self._db = connect(self._path)
-            # nothing here has to outlive a crash
+            # the file need not survive a crash
             self._db.execute("PRAGMA journal_mode=OFF")
             self._db.execute("PRAGMA synchronous=OFF")
             self._db.execute(
@@ -46,15 +49,15 @@ class Spool:
             self._db.close()
             self._path.unlink(missing_ok=True)
 
-    def add(self, row: Row) -> None:
-        """Keeps a row, unless there is one with its number."""
+    def add(self, row: OutboxRow) -> None:
+        """Adds a row, unless its number is there already."""
         self._waiting.append(row)
-        if len(self._waiting) >= _TOGETHER:
+        if len(self._waiting) >= _BATCH:
             self._flush()
             self._on_progress()
 
-    def replace(self, rows: Sequence[Row]) -> None:
-        """Keeps these instead of those with their numbers."""
+    def replace(self, rows: Sequence[OutboxRow]) -> None:
+        """Adds rows, which replace rows with the same numbers."""
         self._flush()
         self._insert("INSERT OR REPLACE", rows)
 
@@ -63,32 +66,32 @@ class Spool:
 
     @property
     def lowest(self) -> int:
-        """The lowest number; 0 without any."""
+        """The lowest number; 0: no row."""
         return int(self._ask("SELECT min(seq) FROM rows") or 0)
 
     @property
     def highest(self) -> int:
-        """The highest number; 0 without any."""
+        """The highest number; 0: no row."""
         return int(self._ask("SELECT max(seq) FROM rows") or 0)
 
     @property
     def latest(self) -> float:
-        """The newest time, on the outbox's own clock; 0 without any."""
+        """The newest time, on the outbox's own clock; 0: no row."""
         return self._ask("SELECT max(stored_at) FROM rows") or 0.0
 
-    def batches(self) -> Iterator[list[Row]]:
-        """All of them in the order of their numbers, a few at a time."""
+    def batches(self) -> Iterator[list[OutboxRow]]:
+        """All rows in the order of their numbers, in batches."""
         self._flush()
         after = 0
         some = "SELECT seq, stored_at, body FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
         while True:
             with naming(self._path, "read"):
-                rows = [Row(*row) for row in self._db.execute(some, (after, _TOGETHER))]
+                rows = [OutboxRow(*row) for row in self._db.execute(some, (after, _BATCH))]
             if not rows:
                 return
             yield rows
             after = rows[-1].seq
-            if len(rows) == _TOGETHER:
+            if len(rows) == _BATCH:
                 self._on_progress()
 
     def _ask(self, question: str) -> float | None:
@@ -101,7 +104,7 @@ class Spool:
         waiting, self._waiting = self._waiting, []
         self._insert("INSERT OR IGNORE", waiting)
 
-    def _insert(self, how: str, rows: Sequence[Row]) -> None:
+    def _insert(self, how: str, rows: Sequence[OutboxRow]) -> None:
         if not rows:
             return
         with naming(self._path, "written"):
@@ -114,5 +117,5 @@ class Spool:
 
 
 def place_of(outbox: Path) -> Path:
-    """The spool's file of an outbox."""
+    """The staging file of an outbox."""
     return outbox.with_name(f"{outbox.name}.salvage")

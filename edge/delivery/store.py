@@ -1,33 +1,31 @@
-"""The outbox's file as something that may break: opens it, mends it, and opens it again.
+"""The outbox's file as something that may break: opens it, rebuilds it, and opens it again.
 
-Above this the writer sees a disk that takes a commit or does not. Below is SQLite.
+The writer above sees a disk that takes a commit or refuses it. SQLite is below.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edge.delivery.carving import behind_the_break
 from edge.delivery.damage import salvage
-from edge.delivery.holding import Applied, Holding
-from edge.delivery.numbers import BLOCK, InUseError, Numbers, Progress
+from edge.delivery.numbers import InUseError, Numbers, Progress
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.renewal import finish_renewal, renewed
-from edge.delivery.row import Row
+from edge.delivery.records import CommitResult, FileStats, OutboxRow, OutboxStats
+from edge.delivery.renewal import RebuildHooks, finish_renewal, renewed
 from edge.delivery.spool import Spool
-from edge.delivery.stats import OutboxStats
 from edge.environment import Environment
 
 log = logging.getLogger(__name__)
 
-_FAR = 20 * BLOCK  # more numbers than one process gives without a record of it
-
 
 class Store:
-    """For one thread, once it has been built. Counters are for `health`."""
+    """For one thread after its construction. `damaged`, `salvaged`, `lost_at_most` and `skipped`
+    are counters for health. `generation` rises when a file is opened. `fault`: why there is no
+    open file."""
 
     def __init__(
         self,
@@ -36,18 +34,17 @@ class Store:
         max_age_s: float,
         environment: Environment,
         *,
-        mending: Callable[[], None] = lambda: None,
+        hooks: RebuildHooks | None = None,
     ) -> None:
-        """Opens the file, or makes it, or sets a damaged one aside. A disk that refuses is no
-        error here: `fault` says so, and `open` tries again. `mending`, which may be set anew, is
-        called now and then while many verdicts are saved, which may take minutes. Raises
-        OutboxError for what only a person can mend: another daemon on this file, a file of a newer
-        version, no permission."""
-        self.mending = mending
+        """Opens the file, creates it, or rebuilds a damaged one; `hooks` are for that rebuild.
+
+        A disk that refuses is no error here: `fault` has the reason, and `open` tries again.
+        Raises OutboxError for what only a person can fix: another daemon on this file, a file of a
+        newer version, no permission.
+        """
         self.fault = ""
-        self.generation = 0  # rises when the file is opened
+        self.generation = 0
         self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
-        self.kept: Callable[[], Sequence[Row]] = tuple  # stored rows that memory has too
         self._path, self._limits = path, (max_bytes, max_age_s)
         self._environment = environment
         self._outbox: Outbox | None = None
@@ -59,10 +56,10 @@ class Store:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
-        # something is there that another run has left, and only it knows the next number
+        # an earlier run has left a file, and without the records only that file has the last number
         unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
         try:
-            self.open()
+            self.open(hooks or RebuildHooks())
         except OutboxError as error:
             if error.kind == "hopeless" or unknown:
                 self.numbers.close()
@@ -75,15 +72,15 @@ class Store:
         return self._outbox.last if self._outbox is not None else 0
 
     def clock(self) -> float:
-        """Seconds that this outbox has been in use. Safe between threads."""
+        """The outbox's own clock: seconds that it has been in use. Safe between threads."""
         return self._base + self._environment.tick()
 
     def new_view(self) -> OutboxView:
-        """For another thread that reads."""
+        """A reader for another thread."""
         return OutboxView(self._path)
 
-    def open(self) -> None:
-        """Opens the file, and mends it. Raises OutboxError."""
+    def open(self, hooks: RebuildHooks) -> None:
+        """Opens the file, and rebuilds it when it is damaged. Raises OutboxError."""
         self._close()
         try:
             try:
@@ -91,7 +88,7 @@ class Store:
             except OutboxError as error:
                 if error.kind != "damaged":
                     raise
-                self._begin_anew(str(error))
+                self._rebuild(str(error), hooks)
         except OutboxError as error:
             self.fault = str(error)
             raise
@@ -99,59 +96,66 @@ class Store:
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         *,
-        given: int = 0,
+        used_up_to: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
-        """One commit, see `Outbox.apply`. A file that is found damaged is set aside first, one
-        that was deleted is written anew. Raises OutboxError when the disk refuses."""
+        hooks: RebuildHooks | None = None,
+    ) -> CommitResult:
+        """One commit; the arguments are those of `Outbox.apply`.
+
+        A file that turns out to be damaged is rebuilt first, with `hooks`; a deleted one is written
+        again. Raises OutboxError when the disk refuses.
+        """
+        hooks = hooks or RebuildHooks()
         if self._outbox is None:
-            self.open()
+            self.open(hooks)
         assert self._outbox is not None
         if rows:
-            self.numbers.reserve(rows[-1].seq, given=False)
+            self.numbers.reserve(rows[-1].seq, unstored=False)
         work = rows, receipts, accepted, parked
         try:
             if not self._outbox.is_there():
-                self._write_anew(self._outbox)
-            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
+                self._restore_deleted(self._outbox, hooks)
+            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
-                self._close()  # after an error of the disk nothing is sure
+                self._close()  # after an error of the disk nothing is certain
                 raise
-            self._begin_anew(str(error))
-            applied = self._outbox.apply(*work, self.clock(), given=given, stale=stale)
-        self.numbers.committed(Progress(self._outbox.last, applied.oldest))
-        if applied.unlike:
-            self.lost_at_most += applied.unlike
-            log.error("%s: %d numbers stood for other verdicts", self._path, applied.unlike)
-        return applied
+            self._rebuild(str(error), hooks)
+            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
+        self.numbers.committed(Progress(self._outbox.last, result.oldest))
+        if result.unlike:
+            self.lost_at_most += result.unlike
+            log.error(
+                "%s: %d verdicts not stored: their numbers were taken", self._path, result.unlike
+            )
+        return result
 
-    def mend(self, error: OutboxError) -> None:
-        """Somebody who reads has found damage. Raises OutboxError when the disk refuses."""
+    def rebuild(self, error: OutboxError, hooks: RebuildHooks) -> None:
+        """A reader has found damage. Raises OutboxError when the disk refuses."""
         if self._outbox is not None:
-            self._begin_anew(str(error))
+            self._rebuild(str(error), hooks)
 
-    def holding(self) -> Holding | None:
-        """What is in the file; None when it cannot be said."""
+    def file_stats(self) -> FileStats | None:
+        """What the file holds; None: unknown."""
         try:
-            return self._outbox.holding() if self._outbox is not None else None
+            return self._outbox.file_stats() if self._outbox is not None else None
         except OutboxError:
             return None
 
-    def stats(self, holding: Holding | None) -> OutboxStats:
-        """What is to be said of the file, which held this; what goes on above it is left out."""
-        oldest = holding.oldest if holding is not None else None
+    def stats(self, file: FileStats | None) -> OutboxStats:
+        """Statistics of a file that holds this, without those of the writer. None: unknown."""
+        file = file or FileStats(0, 0, None, 0)
         return OutboxStats(
-            rows=holding.rows if holding is not None else 0,
-            bytes=holding.bytes if holding is not None else 0,
-            oldest_age_s=0.0 if oldest is None else max(0.0, self.clock() - oldest),
-            parked=holding.parked if holding is not None else 0,
+            rows=file.rows,
+            bytes=file.bytes,
+            oldest_age_s=0.0 if file.oldest is None else max(0.0, self.clock() - file.oldest),
+            parked=file.parked,
             damaged=self.damaged,
             salvaged=self.salvaged,
             lost_at_most=self.lost_at_most,
@@ -159,36 +163,32 @@ class Store:
         )
 
     def close(self) -> None:
-        """Closes the file, and gives the lock back."""
+        """Closes the file and releases the lock."""
         self._close()
         self.numbers.close()
 
     def _first_number(self) -> int:
-        """The number that the next verdict gets: one more than the last, or, where nobody knows
-        what that was, one that was surely never given."""
+        """The number of the next verdict: the last one plus one. When the last number is uncertain,
+        a number that was certainly never issued."""
         numbers, last = self.numbers, self.last
-        said = numbers.progress.last if numbers.progress is not None else 0
-        behind = last
-        if self._outbox is not None and not self.damaged and said > last:
-            self.lost_at_most += said - last
+        recorded = numbers.recorded_last
+        if self._outbox is not None and not self.damaged and recorded > last:
+            self.lost_at_most += recorded - last
             log.error(
                 "%s: holds numbers up to %d only, though %d were stored: the file was cut, deleted "
                 "or put back; at most %d verdicts are lost",
                 self._path,
                 last,
-                said,
-                said - last,
+                recorded,
+                recorded - last,
             )
-        unsure = numbers.given or self._outbox is None or self.damaged > 0 or said > last
-        if numbers.unreadable:
-            behind = max(last, said) + _FAR
-        elif unsure or (last == 0 and numbers.reserved > 0):
-            behind = max(last, said, numbers.reserved)
+        certain = self._outbox is not None and not self.damaged
+        behind = numbers.last_issued_at_most(last, file_is_whole=certain)
         if behind > last and self._outbox is not None:
             self.skipped = behind - last
             log.warning(
-                "outbox: the last run did not end in order: the numbers %d to %d are not used, "
-                "unless for verdicts that were sent already",
+                "outbox: the last run did not stop cleanly: the numbers %d to %d stay unused, "
+                "except by verdicts that were sent already",
                 last + 1,
                 behind,
             )
@@ -203,17 +203,17 @@ class Store:
     def _open(self) -> None:
         finish_renewal(self._path)
         broken = behind_the_break(self._path)
-        self._now_is(Outbox(self._path, *self._limits))
+        self._use(Outbox(self._path, *self._limits))
         assert self._outbox is not None
         if broken:
-            self._take_in_broken(self._outbox.last, broken)
+            self._store_carved(self._outbox.last, broken)
 
-    def _take_in_broken(self, last: int, broken: Sequence[Row]) -> None:
-        """What lay in SQLite's log behind damage. `last` is the highest number before it."""
-        rows = {row.seq: row for row in broken if row.seq > last}
-        self._take_in([rows[number] for number in sorted(rows)])
-        said = self.numbers.progress.last if self.numbers.progress is not None else 0
-        lost = max([said, *rows]) - last - len(rows)
+    def _store_carved(self, last: int, carved: Sequence[OutboxRow]) -> None:
+        """Stores the rows that SQLite's log holds behind its damage. `last`: the highest number
+        before it."""
+        rows = {row.seq: row for row in carved if row.seq > last}
+        self._store_rows([rows[number] for number in sorted(rows)])
+        lost = max([self.numbers.recorded_last, *rows]) - last - len(rows)
         self.damaged += 1
         self.salvaged += len(rows)
         self.lost_at_most += lost
@@ -225,23 +225,22 @@ class Store:
             lost,
         )
 
-    def _now_is(self, outbox: Outbox) -> None:
+    def _use(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._base = max(self._base, outbox.clock - self._environment.tick())
         self.generation += 1
 
-    def _begin_anew(self, why: str) -> None:
-        """Sets the file aside and goes on with one that holds what could be saved. Whenever this
-        is interrupted, the next start finds the one or the other."""
+    def _rebuild(self, why: str, hooks: RebuildHooks) -> None:
+        """Sets the file aside and puts a new one with all saved rows in its place. An interruption
+        at any point leaves the old file or the new one to the next start."""
         self._close()
-        with self._spool() as spool:
+        with Spool(self._path, hooks.on_progress) as spool:
             found = salvage(self._path, self.numbers.progress, spool)
-            saved = len(spool)
-            spool.replace(self.kept())
+            salvaged = len(spool)
+            spool.replace(hooks.cached_rows())
             count = len(spool)
             self._base = max(self._base, spool.latest - self._environment.tick())
             now, clock = self._environment.now(), self.clock()
-            progress = self.numbers.progress
             aside = renewed(
                 self._path,
                 self._limits,
@@ -249,10 +248,10 @@ class Store:
                 found.receipts,
                 now=now,
                 clock=clock,
-                given=progress.last if progress is not None else 0,
+                used_up_to=self.numbers.recorded_last,
             )
-        missing = max(0, found.lost_at_most - (count - saved))
-        self._now_is(Outbox(self._path, *self._limits))
+        missing = max(0, found.lost_at_most - (count - salvaged))
+        self._use(Outbox(self._path, *self._limits))
         self.damaged += 1
         self.salvaged += count
         self.lost_at_most += missing
@@ -264,38 +263,37 @@ class Store:
             missing,
         )
 
-    def _spool(self) -> Spool:
-        return Spool(self._path, lambda: self.mending())  # noqa: PLW0108  it may be another one by then
-
-    def _write_anew(self, deleted: Outbox) -> None:
-        """The file was deleted under us: what the open file still shows is written once more."""
-        with self._spool() as spool:
+    def _restore_deleted(self, deleted: Outbox, hooks: RebuildHooks) -> None:
+        """The file was deleted in use: writes what the open file still shows into a new one."""
+        with Spool(self._path, hooks.on_progress) as spool:
             receipts = deleted.copy_into(spool)
             self._close()
-            self._now_is(Outbox(self._path, *self._limits))
+            self._use(Outbox(self._path, *self._limits))
             count = len(spool)
-            self._take_in([], receipts)
+            self._store_rows([], receipts)
             for rows in spool.batches():
-                self._take_in(rows)
+                self._store_rows(rows)
         log.error(
-            "%s: the file was deleted or replaced in use; its %d verdicts were written anew",
+            "%s: the file was deleted or replaced in use; its %d verdicts were written again",
             self._path,
             count,
         )
 
-    def _take_in(self, rows: Sequence[Row], receipts: Iterable[tuple[str, str]] = ()) -> None:
+    def _store_rows(
+        self, rows: Sequence[OutboxRow], receipts: Iterable[tuple[str, str]] = ()
+    ) -> None:
         assert self._outbox is not None
         clock = self.clock()
         self._outbox.apply([_timed(row, clock) for row in rows], list(receipts), [], [], clock)
 
 
-def _timed(row: Row, clock: float) -> Row:
-    """A row whose time is not known is as old as this moment."""
-    return row if row.stored_at else Row(row.seq, clock, row.body)
+def _timed(row: OutboxRow, clock: float) -> OutboxRow:
+    """A row without a time gets this one."""
+    return row if row.stored_at else OutboxRow(row.seq, clock, row.body)
 
 
 def _size(path: Path) -> int:
-    """Bytes; 0 without a file. Where the place itself is bad, something may be there."""
+    """Bytes of a file; 0: there is none; 1: unknown, because the folder cannot be read."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

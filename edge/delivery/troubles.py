@@ -15,6 +15,19 @@ class LinkError(EdgeInspectError):
     """There is no connection; the sentence says why, and what to do."""
 
 
+class OversizeError(LinkError):
+    """A message that is larger than the broker takes; sending it would end the connection."""
+
+
+class NotAcceptedError(LinkError):
+    """There was a connection, but the broker does not want it. `wrong_version`: it may in the
+    other version of MQTT. `refused`: it answered CONNECT with a refusal."""
+
+    def __init__(self, sentence: str, *, wrong_version: bool, refused: bool = False) -> None:
+        super().__init__(sentence)
+        self.wrong_version, self.refused = wrong_version, refused
+
+
 class Address(Struct, frozen=True):
     """Which broker is spoken to, and how."""
 

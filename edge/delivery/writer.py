@@ -1,9 +1,9 @@
-"""The thread that writes the outbox: gathers what came while the last commit ran, and commits it
-as one, so that a slow disk costs neither a frame nor a write a verdict.
+"""The thread that writes the outbox.
 
-`strict`: a verdict may be sent when it is on disk; while there are many they are written together
-(pace.py). `balanced`: at once, and it is on disk a little later unless the broker has it by then.
-While the disk refuses both go on from memory, bounded.
+`strict`: a verdict may be sent after its commit. `balanced`: it may be sent at once, and it is
+written when its window has passed without an acknowledgement. While the disk refuses commits, both
+send verdicts from memory, which is bounded. The states and their transitions: writer_state.py.
+When a commit begins: pace.py.
 """
 
 import logging
@@ -13,34 +13,31 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
-from edge.delivery.holding import Holding
-from edge.delivery.inbox import BEAT_S
+from edge.delivery.commit_queue import CommitQueue, WriterLimits
+from edge.delivery.held import Work
 from edge.delivery.message import stored_body
 from edge.delivery.numbers import BLOCK
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.pace import Pace
-from edge.delivery.row import Row
-from edge.delivery.stats import CAUSES, Cause, OutboxStats
+from edge.delivery.records import DROP_CAUSES, DropCause, FileStats, OutboxRow, OutboxStats
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
+from edge.delivery.writer_state import WriterEvent, WriterStatus
 from edge.environment import Environment
 from edge.terms import Durability
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-_QUEUE = 256  # verdicts that may wait for the disk before inspection waits too
-_HELD = 10_000  # verdicts held in memory while the disk refuses, and
-_HELD_BYTES = 32 * 2**20
-_BATCH = 256  # rows in one commit, which may stand in the log and in the file at once
-_ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
-_RETRY_S = 1.0
+OnCommit = Callable[[Sequence[Verdict], Sequence[int]], None]
+_FROM_MEMORY = "%s; verdicts are sent from memory meanwhile"
+_BEAT_S = 5.0  # the idle thread shows progress this often
 
 
 class OutboxWriter:
-    """Owns the `Store`. `submit` is for inspection, `accept` and `park` for the publisher, which
-    reads `waiting`."""
+    """Owns the `Store`. Inspection calls `submit`; the publisher reads `waiting` and calls `accept`
+    and `park`."""
 
     def __init__(
         self,
@@ -49,274 +46,256 @@ class OutboxWriter:
         *,
         durability: Durability = "strict",
         window_s: float = 0.5,
+        on_sendable: Callable[[], None] = lambda: None,
+        on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        limits: WriterLimits | None = None,
     ) -> None:
-        """These may be set before `run`: `on_commit` is called with verdicts that are safe (stored,
-        or acknowledged) and their numbers, and when there is something to send `on_stored`; or
-        `send`, which sends it here and now."""
+        """Nothing runs yet; `run` is the thread.
+
+        window_s: `balanced`: seconds that a verdict may wait for its acknowledgement instead of
+            being written.
+        on_sendable: called on any thread when there are new rows to send; must return quickly.
+        on_commit: called on the writer's thread with verdicts that are safe, because they are
+            stored or acknowledged, and with their numbers.
+        """
         self._store, self._environment = store, environment
-        store.mending = self._mends
-        self._pace = Pace(window_s if durability == "balanced" else 0.0)
-        self._hidden = durability == "strict"  # what is not on disk is not shown
-        self.on_stored: Callable[[], None] = lambda: None
-        self.send: Callable[[], None] = lambda: self.on_stored()  # noqa: PLW0108  as it is then
-        self.on_commit: Callable[[Sequence[Verdict], Sequence[int]], None] = lambda *_: None
-        self.waiting = Waiting(store.new_view(), store.last, store.clock, store.generation)
-        self.waiting.on_damage = self._damage_seen
-        store.kept = self.waiting.kept
-        self._held = Held()
-        self._pending = Pending()
-        self._writing: set[int] = set()
-        self._first_ack = 0.0
+        self._on_sendable, self._on_commit = on_sendable, on_commit
+        self._strict = durability == "strict"
+        self.waiting = Waiting(
+            store.new_view(),
+            store.last,
+            store.clock,
+            generation=store.generation,
+            on_damage=self.report_damage,
+        )
+        self._hooks = RebuildHooks(self._rebuild_progress, self.waiting.cached_rows)
+        pace, limits = Pace(0.0 if self._strict else window_s), limits or WriterLimits()
+        self._queue = CommitQueue(pace, environment.tick, limits)
+        self._most_queued = limits.queue if self._strict else limits.held // 2
         self._next = store.first
-        # the highest number that was shown before it was on disk, that was acknowledged before
-        self._shown = self._given = 0
-        self._closing = False
-        self._damage: OutboxError | None = None
-        self._generation = store.generation
+        # the highest numbers that were sendable, or acknowledged, before they were on disk
+        self._highest_shown = self._highest_acked = 0
+        self._damage: tuple[OutboxError, int] | None = None  # and the generation of that file
         self._changed = threading.Condition()
         self._stored = self._acked = 0
-        self._dropped: Counter[Cause] = Counter()
-        self._holding = store.holding()
-        self.fault = store.fault
+        self._dropped: Counter[DropCause] = Counter()
+        self.status, self._file_stats = WriterStatus(store.fault), store.file_stats()
         self.beat = environment.tick()
         if self.fault:
-            log.error("%s; verdicts are sent from memory meanwhile", self.fault)
+            log.error(_FROM_MEMORY, self.fault)
+
+    @property
+    def fault(self) -> str:
+        """Why verdicts are sent from memory; empty: the disk takes them."""
+        return self.status.fault
 
     def submit(self, verdict: Verdict) -> None:
-        """Hands a verdict over, and fixes its number. Waits while the disk is slow. When it refuses
-        the verdict is held in memory and sent from there; past a bound the oldest is dropped."""
+        """Takes a verdict over and assigns its number. Waits while the disk is slow. While the
+        disk refuses, it never waits; past the bound it drops the oldest verdict."""
         with self._changed:
-            most = _QUEUE if self._hidden else _HELD // 2
-            while not self.fault and (
-                len(self._held) >= most or self._held.bytes > _HELD_BYTES // 2
-            ):
+            while not self.status.degraded and self._queue.is_full(self._most_queued):
                 self._changed.wait(1.0)
             number, self._next = self._next, self._next + 1
-            body, now = stored_body(verdict, number), self._environment.tick()
-            due = self._pace.due(now, item=verdict.part is not None and verdict.trigger is None)
-            row = Row(number, self._store.clock(), body)
-            self._held.add(HeldVerdict(row, verdict, due))
-            while (len(self._held) > _HELD or self._held.bytes > _HELD_BYTES) and not self._writing:
-                self.waiting.done(self._held.drop_first().row.seq)
+            row = OutboxRow(number, self._store.clock(), stored_body(verdict, number))
+            wakes_writer = self._queue.add(row, verdict)
+            for dropped in self._queue.drop_past_bounds():
+                self.waiting.done(dropped)
                 self._dropped["memory"] += 1
-            shown = not self._hidden or bool(self.fault)
-            if shown:
-                self._show([row])
-            first, many = len(self._held) == 1 or due <= now, self._pace.many
-            if first and not shown:
+            sendable = not self._strict or self.status.degraded
+            if sendable:
+                self._show_unstored([row])
+        if sendable:  # before the writer wakes: sending must not wait for it
+            self._on_sendable()
+        if wakes_writer:
+            with self._changed:
                 self._changed.notify_all()
-        if shown:  # first: who sends it is not to wait for who writes it
-            (self.on_stored if many else self.send)()
-            if first:
-                with self._changed:
-                    self._changed.notify_all()
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
         self.waiting.done(seq)
         with self._changed:
-            if seq not in self._writing and (held := self._held.settle(seq)) is not None:
-                self._pending.safe.append(held)
+            if self._queue.settle(seq):
                 self._acked += 1
-                return
-            if not self._pending.accepted:
-                self._first_ack = self._environment.tick()
+            elif self._queue.pending.accept(seq, self._environment.tick()):
                 self._changed.notify_all()
-            self._pending.accepted.append(seq)
 
     def park(self, seq: int, reason: str) -> None:
-        """The broker will never take a row. It is kept."""
+        """The broker refuses a row for good. It is kept."""
         self.waiting.done(seq)
         with self._changed:
-            self._pending.parked.append((seq, reason))
+            self._queue.pending.parked.append((seq, reason))
             self._changed.notify_all()
 
     def forget(self, receipts: Sequence[tuple[str, str]]) -> None:
-        """Nobody will ask for these cameras' receipts again."""
+        """These pairs of camera and receipt are not needed any more."""
         with self._changed:
-            self._pending.stale += receipts
+            self._queue.pending.stale += receipts
             self._changed.notify_all()
 
     def stats(self) -> OutboxStats:
         """The outbox after its last commit, memory included."""
         with self._changed:
-            known = self._store.stats(self._holding)
-            dropped = {cause: self._dropped[cause] for cause in CAUSES}
-            counts = {"held": len(self._held), "stored": self._stored, "acked": self._acked}
-            return replace(known, **counts, dropped_by=dropped)
+            counts = {"held": len(self._queue), "stored": self._stored, "acked": self._acked}
+            dropped = {cause: self._dropped[cause] for cause in DROP_CAUSES}
+            return replace(self._store.stats(self._file_stats), **counts, dropped_by=dropped)
 
     def flush(self, timeout: float) -> None:
-        """Returns when every verdict that was submitted is on disk, or the disk refuses, or after
-        `timeout` seconds."""
+        """Returns when every submitted verdict is on disk, or the disk refuses, or after `timeout`
+        seconds."""
         with self._changed:
-            self._held.hurry()
+            self._queue.held.make_all_due()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: bool(self.fault) or not len(self._held), timeout)
+            self._changed.wait_for(lambda: self.status.degraded or not len(self._queue), timeout)
 
     def close(self) -> None:
-        """Asks the thread to write what it has and to end."""
+        """Asks the thread to write what is held, and to end."""
         with self._changed:
-            self._closing = True
+            self.status.handle(WriterEvent.CLOSE)
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Until closed and empty. A disk that refuses is tried again; at the end, once more."""
-        while True:
+        """Until closed and empty. A refusing disk is tried again; after `close`, once more."""
+        ended = False
+        while not ended:
             with self._changed:
-                while not self._due():
-                    self._changed.wait(self._patience())
+                while (wait_s := self._due_in()) > 0:
+                    self._changed.wait(max(0.001, min(_BEAT_S, wait_s)))
                     self.beat = self._environment.tick()
-            if self.run_once():
-                self._end()
-                return
+            ended = self.run_once()
+        self._end()
 
     def run_once(self) -> bool:
         """One commit of what is due. True: closed, and nothing more can be done."""
         with self._changed:
-            closing = self._closing
-            held = self._held.first(_BATCH) if closing or self._write_is_due() else []
-            self._writing = {one.row.seq for one in held}
-            # not yet those rows that are in memory alone, and not being written either
-            work = self._pending.take(held, lambda n: n in self._held and n not in self._writing)
+            closing = self.status.closing
+            work = self._queue.take(degraded=self.status.degraded, closing=closing)
             damage, self._damage = self._damage, None
-        done = self._write(work, damage)
+        done = self._commit(work, damage, closing=closing)
         with self._changed:
-            return closing and not (done and (len(self._held) or self._pending))
+            return closing and not (done and (len(self._queue) or self._queue.pending))
 
-    def _show(self, rows: list[Row]) -> None:
-        """These may be sent though no disk has them: so their numbers must never be given again."""
+    def _show_unstored(self, rows: list[OutboxRow]) -> None:
+        """Makes rows sendable. Their numbers are reserved first: no restart may reuse them."""
         if rows:
-            self._store.numbers.reserve(rows[-1].seq, given=True)
-            self._shown = rows[-1].seq
+            self._store.numbers.reserve(rows[-1].seq, unstored=True)
+            self._highest_shown = rows[-1].seq
             self.waiting.show(rows, stored=False)
 
-    def _due(self) -> bool:
-        now = self._pending
-        if self._closing or now.parked or now.stale or self._damage is not None or self.fault:
-            return True
-        if self._write_is_due() or now.safe:
-            return True
-        return bool(now.accepted) and self._environment.tick() - self._first_ack >= _ACK_DELAY_S
+    def _due_in(self) -> float:
+        """Seconds until the next commit. Whatever makes work due earlier notifies the thread."""
+        degraded = self.status.degraded
+        if self.status.closing or (self._damage is not None and not degraded):
+            return 0.0
+        return self._queue.due_in(degraded=degraded)
 
-    def _write_is_due(self) -> bool:
-        if (due := self._held.due) is None:
-            return False
-        return bool(self.fault or self._pending.parked) or due <= self._environment.tick()
-
-    def _patience(self) -> float:
-        # what shortens it notifies; an acknowledgement of what is held may wait for that one's time
-        tick, held = self._environment.tick(), self._held.due
-        acks = self._first_ack + _ACK_DELAY_S if self._pending.accepted else None
-        return max(0.001, min([BEAT_S, *(at - tick for at in (held, acks) if at is not None)]))
-
-    def _write(self, work: Work, damage: OutboxError | None) -> bool:
-        held, safe, accepted, parked = work.held, work.safe, work.accepted, work.parked
-        receipts = receipts_of([*safe, *held])
-        rows = [one.row for one in held]
-        acked = 0
+    def _commit(self, work: Work, damage: tuple[OutboxError, int] | None, *, closing: bool) -> bool:
+        """Writes and reports. False: nothing was stored, and the work is pending again."""
         try:
-            if damage is not None:
-                self._store.mend(damage)
-            self._given = max([self._given, *(one.row.seq for one in safe)])
-            numbers = self._closing and self._given > self._store.last
-            if rows or receipts or accepted or parked or work.stale or self.fault or numbers:
-                applied = self._store.apply(
-                    rows, receipts, accepted, parked, given=self._given, stale=work.stale
-                )
-                acked = applied.acked
-                self._dropped["cap"] += len(applied.over_cap)
-                self._dropped["age"] += len(applied.over_age)
-                for number in (*applied.over_cap, *applied.over_age):
-                    self.waiting.done(number)
+            acked = self._apply(work, damage, closing=closing)
         except OutboxError as error:
-            self._put_back(work, str(error))
+            self._commit_failed(work, str(error))
             return False
-        except Exception as error:  # outermost loop: a fault of ours must not end the thread
+        except Exception as error:  # outermost: `run` is only the loop around this
             log.exception("outbox: unexpected fault")
-            self._put_back(work, f"outbox: internal fault ({error!r})")
+            self._commit_failed(work, f"outbox: internal fault ({error!r})")
             return False
-        if not self._hidden:
-            self._store.numbers.reserve(self._next + BLOCK // 2, given=True)
-        holding = self._store.holding()
-        if safe or held:
-            done = [*safe, *held]
-            self.on_commit([one.verdict for one in done], [one.row.seq for one in done])
-        self._wrote(held, acked, holding)
-        if held:
-            self.send()
+        if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
+            self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
+        file_stats = self._store.file_stats()
+        if safe := [*work.safe, *work.held]:
+            self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
+        self._commit_done(work, acked, file_stats)
+        if work.held and self._strict:
+            self._on_sendable()
         return True
 
-    def _mends(self) -> None:
-        """On the thread itself, in mid-commit: the store saves what a damaged file holds, which may
-        take minutes. Nobody waits for it: verdicts go on from memory."""
+    def _apply(self, work: Work, damage: tuple[OutboxError, int] | None, *, closing: bool) -> int:
+        """Returns how many rows the file has deleted because they were acknowledged. Raises
+        OutboxError."""
+        store = self._store
+        if damage is not None and damage[1] == store.generation:
+            store.rebuild(damage[0], self._hooks)
+        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in work.safe)])
+        # at the end the file learns the numbers that never needed a row
+        must_note_numbers = closing and self._highest_acked > store.last
+        # while degraded, an empty commit shows whether the disk works again
+        if work.is_empty and not self.status.degraded and not must_note_numbers:
+            return 0
+        result = store.apply(
+            work.rows,
+            work.receipts,
+            work.accepted,
+            work.parked,
+            used_up_to=self._highest_acked,
+            stale=work.stale,
+            hooks=self._hooks,
+        )
+        self._dropped["cap"] += len(result.over_cap)
+        self._dropped["age"] += len(result.over_age)
+        for number in (*result.over_cap, *result.over_age):
+            self.waiting.done(number)
+        return result.acked
+
+    def _rebuild_progress(self) -> None:
+        """Called by the store in the middle of a commit. A rebuild may take minutes."""
         with self._changed:
             self.beat = self._environment.tick()
-            if not self.fault:
-                self._goes_wrong("outbox: a damaged file is being mended")
-                self._changed.notify_all()
-        self.on_stored()
+            self._degrade(WriterEvent.REBUILD_STARTED, "outbox: a damaged file is being rebuilt")
+        self._on_sendable()
 
-    def _goes_wrong(self, why: str) -> None:
-        self.fault = why
-        log.error("%s; verdicts are sent from memory meanwhile", why)
-        if self._hidden:
-            self._show([one.row for one in self._held.first(_HELD)])
-
-    def _wrote(self, held: list[HeldVerdict], acked: int, holding: Holding | None) -> None:
-        with self._changed:
-            if self._generation != self._store.generation:
-                self._generation = self._store.generation
-                self._damage = None  # of the file before: this one is not to be set aside for it
-                self.waiting.file_changed(self._store.last, self._generation)
-            if held:
-                self._held.written(held[-1].row.seq)
-                if self._hidden and not self.fault:
-                    self.waiting.show([one.row for one in held], stored=True)
-                else:
-                    self.waiting.stored([one.row.seq for one in held])
-            self._writing = set()
-            self._stored += len(held)
-            self._acked += acked
-            self._holding = holding
-            if self.fault and not len(self._held):
-                dropped = self._dropped["memory"]
-                log.warning(
-                    "outbox: the disk takes verdicts again; %d were dropped meanwhile", dropped
-                )
-                self.fault = ""
-                self._settle()
-            self.beat = self._environment.tick()
+    def _degrade(self, event: WriterEvent, reason: str) -> None:
+        if self.status.handle(event, reason):
+            log.error(_FROM_MEMORY, reason)
+            if self._strict:
+                self._show_unstored([one.row for one in self._queue.held.all()])
             self._changed.notify_all()
 
-    def _put_back(self, work: Work, why: str) -> None:
+    def _commit_done(self, work: Work, acked: int, file_stats: FileStats | None) -> None:
+        rows = work.rows
         with self._changed:
-            self._pending.put_back(work)
-            self._writing = set()
-            if self.fault:
-                self.fault = why
+            if self.waiting.generation != self._store.generation:
+                self.waiting.file_changed(self._store.last, self._store.generation)
+            self._queue.written(work)
+            if self._strict and not self.status.degraded:
+                self.waiting.show(rows, stored=True)
             else:
-                self._goes_wrong(why)
+                self.waiting.stored([row.seq for row in rows])
+            self._stored += len(rows)
+            self._acked += acked
+            self._file_stats = file_stats
+            if self.status.degraded and not len(self._queue):
+                self.status.handle(WriterEvent.CAUGHT_UP)
+                dropped = self._dropped["memory"]
+                log.warning("outbox: the disk takes verdicts again; %d were dropped", dropped)
+                if self._strict:
+                    self._settle_numbers()
             self.beat = self._environment.tick()
             self._changed.notify_all()
-        self.on_stored()
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing, _RETRY_S)
 
-    def _damage_seen(self, error: OutboxError, generation: int) -> None:
-        """On the publisher's thread: what it read of the file of that generation is not right."""
+    def _commit_failed(self, work: Work, why: str) -> None:
         with self._changed:
-            if error.kind == "damaged" and generation == self._generation:
-                self._damage = error
+            self._queue.put_back(work)
+            self._degrade(WriterEvent.COMMIT_FAILED, why)
+            self.beat = self._environment.tick()
+            self._changed.notify_all()
+        self._on_sendable()
+
+    def report_damage(self, error: OutboxError, generation: int) -> None:
+        """Called on the publisher's thread, which has read something wrong in that file."""
+        if error.kind == "damaged":
+            with self._changed:
+                self._damage = error, generation
                 self._changed.notify_all()
 
     def _end(self) -> None:
         with self._changed:
-            if len(self._held):
-                log.error("outbox: %d verdicts could not be written and are lost", len(self._held))
+            if len(self._queue):
+                log.error("outbox: %d verdicts could not be written and are lost", len(self._queue))
             else:
-                self._settle(at_the_end=True)
+                self._settle_numbers()
+            self.status.handle(WriterEvent.END)
 
-    def _settle(self, *, at_the_end: bool = False) -> None:
-        """The file knows the highest number that anybody saw, so a start may count on from it."""
-        if (self._hidden or at_the_end) and self._store.last >= self._shown:
+    def _settle_numbers(self) -> None:
+        """The file knows the highest number that was sendable: the next start may count on it."""
+        if self._store.last >= self._highest_shown:
             self._store.numbers.settle()

@@ -1,1 +1,1 @@
-"""Which pictures are kept, where, and within what budget."""
+"""The archive of pictures: which are kept, where, and within which budget."""

@@ -1,4 +1,4 @@
-"""Keeps the pictures behind the verdicts that matter, within a budget, never delaying a verdict."""
+"""Keeps the pictures of chosen verdicts within a budget. Never delays a verdict."""
 
 import contextlib
 import logging
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
-_REST_S = 0.002  # between steps of counting: who judges shall not wait for the interpreter's lock
+_PAUSE_S = 0.002  # between steps of counting, so that inspection gets the interpreter's lock
 
 
 class Archive:
-    """`keep` is called by inspection and returns at once; `run` writes in its own thread.
+    """Inspection calls `keep`, which returns at once; `run` is the thread that writes.
 
-    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`, oldest deleted first past the budget.
+    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`. Past the budget the oldest are deleted.
     """
 
     def __init__(self, config: ArchiveConfig) -> None:
@@ -39,11 +39,11 @@ class Archive:
 
     @property
     def counted(self) -> bool:
-        """Whether what was there at the start has been counted: the budget counts from then on."""
+        """Whether the files found at the start are counted. The budget is enforced from then on."""
         return self._shelves.counted
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
-        """Queues the picture when its verdict is one to keep; skips and counts when busy."""
+        """Queues the picture if config.yaml keeps its verdict. A full queue skips and counts it."""
         if verdict.verdict not in self._config.keep or not frame.has_picture:
             return
         try:
@@ -52,10 +52,10 @@ class Archive:
             self.skipped += 1
 
     def find(self, name: str) -> bytes:
-        """The JPEG kept of the verdict with this id (UUIDv7). Raises RefusedError."""
+        """The kept JPEG of the verdict with this id (UUIDv7). Raises RefusedError."""
         made = int(name.replace("-", "")[:12], 16) / 1000  # an id begins with its time
-        with contextlib.suppress(OSError, ValueError, OverflowError):  # deleted this moment, or
-            # a time that no clock shows
+        # a file deleted at this moment, or an id with an impossible time
+        with contextlib.suppress(OSError, ValueError, OverflowError):
             times = [datetime.fromtimestamp(made + hour, UTC) for hour in (0, -3600, 3600)]
             for day in dict.fromkeys(time.date().isoformat() for time in times):
                 for path in self._shelves.find(day, name):
@@ -66,9 +66,11 @@ class Archive:
         )
 
     def close(self) -> None:
-        """Ends the thread after what is queued."""
+        """Ends the thread after the queued pictures."""
         self._closing = True
-        with contextlib.suppress(queue.Full):  # then the thread comes round without being woken
+        with contextlib.suppress(
+            queue.Full
+        ):  # then the thread is busy and sees `_closing` by itself
             self._queue.put_nowait(None)
 
     def join(self, timeout: float) -> bool:
@@ -86,9 +88,11 @@ class Archive:
         counting = self._shelves.count()
         while not (self._closing and self._queue.empty()):
             try:
-                next(counting, None)  # between pictures: a large archive delays none
-                work = self._queue.get(timeout=None if self.counted else _REST_S)
-                if work is not None:  # else: closed
+                next(
+                    counting, None
+                )  # a step between pictures: counting a large archive delays none
+                work = self._queue.get(timeout=None if self.counted else _PAUSE_S)
+                if work is not None:  # None: closed
                     self._write(*work)
             except queue.Empty:
                 continue
@@ -104,7 +108,7 @@ class Archive:
                 self._faulty = True
         if self.kept:
             with contextlib.suppress(OSError):  # the next start tries again
-                deque(counting, 0)  # the budget holds, also for one that was closed soon
+                deque(counting, 0)  # enforce the budget even when the run was short
 
     def _write(self, frame: Frame, verdict: Verdict) -> None:
         day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
@@ -115,7 +119,7 @@ class Archive:
         try:
             path.write_bytes(data)
         except OSError:
-            path.unlink(missing_ok=True)  # half a picture is no evidence
+            path.unlink(missing_ok=True)  # half a picture is useless
             raise
         self.kept += 1
         self._faulty = False
@@ -123,8 +127,8 @@ class Archive:
 
 
 def _jpeg(frame: Frame) -> bytes:
-    """The camera's own JPEG where there is one: no evidence is better than the picture as it came.
-    Raises OSError and PictureError."""
+    """The camera's own JPEG if there is one, unchanged; otherwise an encoded one. Raises OSError
+    and PictureError."""
     shown = frame.shown()
     if isinstance(shown, bytes):
         return shown

@@ -1,5 +1,5 @@
-"""The folders of the archive, one a day: what they hold in bytes, which picture is the eldest, and
-where the picture of a verdict lies. What is remembered does not grow with the pictures."""
+"""The index of the archive, which has one folder a day: bytes in each folder, the oldest picture,
+and the path of a verdict's picture. Its memory does not grow with the number of pictures."""
 
 import contextlib
 import heapq
@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 _BLOCK = 4096
-_STEP = 256  # files counted in one go
-_LIST = 4096  # of the eldest day's names, at most so many are remembered
-_ID = 40  # the end of each name: an id, which begins with its time, and .jpg
+_STEP = 256  # files counted between two yields
+_LIST = 4096  # names of the oldest day in memory, at most
+_ID = 40  # characters at the end of a name: an id, which begins with its time, and .jpg
 _NAME = re.compile(r"((?:pass|review|fail|error)-.+)-[0-9a-f-]{36}\.jpg")
 
 
@@ -24,21 +24,21 @@ class _Day(Struct):
 
 
 class Shelves:
-    """For one thread; `find` for any. `<path>/<day>/<verdict>-<camera>-<id>.jpg`."""
+    """For one thread, except `find`. Files: `<path>/<day>/<verdict>-<camera>-<id>.jpg`."""
 
     def __init__(self, path: Path, max_bytes: float) -> None:
-        """Nothing is counted yet."""
+        """`max_bytes`: the budget. Nothing is counted yet."""
         self.counted = False
         self._path, self._max_bytes = path, max_bytes
         self._days: dict[str, _Day] = {}
         self._files = self._bytes = 0
-        self._new: set[str] = set()  # written while what was there is being counted
-        self._kinds: set[str] = set()  # how names begin: `<verdict>-<camera>`
-        self._eldest: deque[Path] = deque()
+        self._new: set[str] = set()  # written while older files are still being counted
+        self._kinds: set[str] = set()  # beginnings of names: `<verdict>-<camera>`
+        self._oldest: deque[Path] = deque()
 
     def count(self) -> Iterator[None]:
-        """Counts what is there, some files at a step, so that pictures can be kept meanwhile. Past
-        the budget is only gone when it has ended. Raises OSError."""
+        """Counts the files that are there, in steps, so that pictures can be kept meanwhile. The
+        budget is enforced at its end. Raises OSError."""
         seen = 0
         for day in _folders(self._path):
             for file in _pictures(self._path / day):
@@ -53,8 +53,8 @@ class Shelves:
             self._keep_budget()
 
     def added(self, path: Path, size: int) -> None:
-        """A picture of so many bytes was written. Past the budget the eldest go; the newest
-        stays. Raises OSError."""
+        """A picture of `size` bytes was written. Past the budget the oldest pictures are deleted,
+        never the newest. Raises OSError."""
         day = path.parent.name
         self._learn(path.name)
         self._add(day, _blocks(size))
@@ -64,7 +64,7 @@ class Shelves:
             self._new.add(path.name)
 
     def find(self, day: str, name: str) -> Iterator[Path]:
-        """Where the picture of the verdict with this id may lie, were it of this day."""
+        """Possible paths of the picture of the verdict with this id, if it is of this day."""
         folder = self._path / day
         if not self.counted:
             yield from folder.glob(f"*-{name}.jpg")
@@ -73,12 +73,12 @@ class Shelves:
             yield folder / f"{kind}-{name}.jpg"
 
     def _keep_budget(self) -> None:
-        # to make a list may show that enough has gone already
-        while self._is_over() and self._list_eldest() and self._is_over():
-            self._delete(self._eldest.popleft())
+        # listing may show that enough was deleted by somebody else
+        while self._is_over() and self._list_oldest() and self._is_over():
+            self._delete(self._oldest.popleft())
 
     def _note(self, day: str, file: os.DirEntry[str]) -> None:
-        with contextlib.suppress(OSError):  # gone meanwhile, or a dangling link: not ours to count
+        with contextlib.suppress(OSError):  # deleted meanwhile, or a dangling link
             self._add(day, _blocks(file.stat().st_size))
             self._learn(file.name)
 
@@ -100,7 +100,7 @@ class Shelves:
         try:
             size = _blocks(path.stat().st_size)
         except FileNotFoundError:
-            return  # somebody was faster; the next list tells how many are left
+            return  # deleted by another program; the next listing counts again
         path.unlink(missing_ok=True)
         day = path.parent.name
         known = self._days.setdefault(day, _Day())
@@ -111,24 +111,24 @@ class Shelves:
         if known.files <= 0:
             self._leave(day)
 
-    def _list_eldest(self) -> bool:
-        """Whether there is a picture that may be deleted. A list is made once in many pictures:
-        what a day holds is read then, and not at each."""
-        while not self._eldest and self._days:
+    def _list_oldest(self) -> bool:
+        """Whether there is a picture to delete. A folder is listed once for many pictures, not for
+        each."""
+        while not self._oldest and self._days:
             day = min(self._days)
             folder = self._path / day
             if sum(1 for _ in _pictures(folder)) != self._days[day].files:
-                self._count_again(day)  # somebody deleted some, or brought some
+                self._count_again(day)  # another program has added or deleted files
             names = (file.name for file in _pictures(folder))
             first = heapq.nsmallest(_LIST, names, key=lambda name: name[-_ID:])
-            self._eldest.extend(folder / name for name in first)
+            self._oldest.extend(folder / name for name in first)
             if not first:
                 self._leave(day)
-        return bool(self._eldest)
+        return bool(self._oldest)
 
     def _leave(self, day: str) -> None:
         self._forget(day)
-        with contextlib.suppress(OSError):  # something else is in it
+        with contextlib.suppress(OSError):  # it is not empty
             (self._path / day).rmdir()
 
     def _count_again(self, day: str) -> None:
@@ -143,12 +143,12 @@ class Shelves:
 
 
 def _blocks(size: int) -> int:
-    """A file takes whole blocks of the disk, also for a few bytes."""
+    """Bytes on disk: a file takes whole blocks."""
     return -(-size // _BLOCK) * _BLOCK
 
 
 def _folders(path: Path) -> list[str]:
-    """Names of what is in it, from the eldest day. Empty when it cannot be read."""
+    """Names of its entries, the oldest day first. Empty when it cannot be read."""
     try:
         return sorted(folder.name for folder in path.iterdir())
     except OSError:
@@ -156,7 +156,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def _pictures(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Those in a folder, one by one; none when it is no folder, or cannot be read."""
+    """The pictures in a folder, one by one; none when it cannot be read."""
     with contextlib.suppress(OSError), os.scandir(folder) as files:
         for file in files:
             if file.name.endswith(".jpg") and file.is_file():

@@ -39,6 +39,11 @@ class Framing:
         """Whether the regions share one verdict."""
         return self._view.verdict == "worst"
 
+    @property
+    def verdicts(self) -> int:
+        """How many verdicts a picture or part gets: one, or one per region."""
+        return 1 if self.worst_decides else len(self.regions)
+
     def check(self, width: int, height: int) -> None:
         """Whether the view fits pictures of this size in pixels.
 

@@ -25,10 +25,12 @@ class Alarm:
         session: str,
         announce: Callable[[bytes], None],
         environment: Environment,
+        show: Callable[[bool], None],
     ) -> None:
-        """`announce` publishes the retained `alarm`; called at once, so that an alarm of an earlier
-        run does not stay on the broker. `on_change` is told whether it is raised."""
-        self.on_change: Callable[[bool], None] = lambda _raised: None
+        """`announce` publishes the retained `alarm`. It is called at once, so that an alarm of an
+        earlier run does not stay on the broker. `show` gets whether the alarm is raised, at each
+        change."""
+        self._show = show
         self._config, self._session = config, session
         self._announce, self._environment = announce, environment
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class Alarm:
             if now or was:
                 self._say()
         if was != now:
-            self.on_change(now)
+            self._show(now)
 
     def _causes(self) -> list[dict[str, Any]]:
         causes = []

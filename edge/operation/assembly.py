@@ -1,5 +1,5 @@
-"""From the frames of a part to its one verdict. All parts are closed here, in the thread that
-judges: so none gets two verdicts, and none gets none."""
+"""From the frames of a part to its one verdict. Only the worker's thread closes parts, and only
+here: so each part gets exactly one verdict."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ class Assembly:
     def __init__(
         self, trackers: Mapping[str, Tracker], judge: Judge, environment: Environment
     ) -> None:
-        """`trackers` of the cameras that have a trigger, by camera; may change meanwhile."""
+        """`trackers` of the cameras that have a trigger, by camera; may change."""
         self.discarded = 0  # frames of parts that had their verdict already
         self._trackers = trackers
         self._judge, self._environment = judge, environment
@@ -28,11 +28,11 @@ class Assembly:
         self._judges: dict[tuple[str, int], Judge] = {}  # who judged a part's first frame
 
     def adopt(self, judge: Judge) -> None:
-        """Another judge, for every part of which no frame was judged yet."""
+        """Sets the judge of every part of which no frame was judged yet."""
         self._judge = judge
 
     def retire(self, camera: str, reason: str) -> Spoken:
-        """The camera goes: its open parts get their `error` verdicts."""
+        """Ends the open parts of a camera with `error` verdicts."""
         tracker = self._trackers.get(camera)
         spoken: Spoken = []
         for part in tracker.shut() if tracker is not None else []:
@@ -40,8 +40,8 @@ class Assembly:
         return spoken
 
     def add(self, shot: Shot) -> Spoken:
-        """Judges a frame of a part. Returns the verdicts when it was the last that was wanted, or
-        was none."""
+        """Judges a frame of a part. Returns the verdicts when it was the last one, or carries a
+        fault."""
         part = shot.part
         if shot.refused:
             return self._conclude(part, shot.fault)
@@ -68,7 +68,7 @@ class Assembly:
         return spoken
 
     def finish(self, reason: str) -> Spoken:
-        """No trigger is taken any more; every open part gets its `error` verdict."""
+        """Refuses all further triggers, and ends every open part with an `error` verdict."""
         spoken: Spoken = []
         for tracker in self._trackers.values():
             for part in tracker.shut():

@@ -1,25 +1,36 @@
-"""Where parts are announced by request, over MQTT or HTTP: checks who and what, once for both."""
+"""Requests that trigger a part, over MQTT or HTTP: one check of the body for both."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.errors import TriggerError
-from edge.operation.wish import checked
+from edge.reading import UnfitError
 from edge.section import Section
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
 
 _Key = tuple[str, str, str | None]
+S = TypeVar("S", bound=Section)
 
 
-class _Wish(Section, frozen=True):
+def checked(model: type[S], fields: Mapping[str, Any], keys: str) -> S:
+    """The body of a request as a `model`; `keys` says in words which keys there are. Raises
+    TriggerError, which names the first mistake."""
+    try:
+        return model.read(dict(fields))
+    except UnfitError as error:
+        first = error.problems[0]
+        raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None
+
+
+class TriggerRequest(Section, frozen=True):
     """The body of a trigger request."""
 
     camera: Annotated[str, Meta(max_length=64)] | None = None
@@ -43,16 +54,16 @@ class TriggerDesk:
         The same request again within 30 s (same transaction, camera and part) is the same part: it
         is answered as before, with `duplicate` true. Raises TriggerError.
         """
-        wish = checked(
-            _Wish, fields, "a trigger has the keys transaction, camera and part, all text"
+        request = checked(
+            TriggerRequest, fields, "a trigger has the keys transaction, camera and part, all text"
         )
-        tracker = self._tracker(wish.camera)
+        tracker = self._tracker(request.camera)
         with self._lock:
-            key = None if transaction is None else (transaction, tracker.camera, wish.part)
+            key = None if transaction is None else (transaction, tracker.camera, request.part)
             known = None if key is None else self._known(key)
             if known is not None:
                 return {**known, "duplicate": True}
-            part = tracker.trigger("request", wish.part, transaction)
+            part = tracker.trigger("request", request.part, transaction)
             answer = {
                 "camera": part.camera,
                 "part": part.name,

@@ -16,8 +16,8 @@ from edge.frame import Frame
 from edge.inspection.decision import Judgement
 from edge.inspection.framing import Framing, Pixels
 from edge.inspection.inspector import Inspector
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
+from edge.percentiles import Latencies
 from edge.picture import Encoded
 from edge.triggering import TriggerConfig
 from edge.view import ViewConfig

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from edge.capture.camera import FAULT_KINDS
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.operation.machine import MachineState
 
 Severity = Literal["unhealthy", "warning"]

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
+from edge.capture.tracker import Tracker
 from edge.errors import EdgeInspectError, MissingPartError
-from edge.triggering import TriggerConfig
+from edge.operation.triggers import PinFactory
 
 try:
     import gpiozero
@@ -37,17 +38,17 @@ class Debounce:
 
 
 class InputPin:
-    """Calls `fire` at each edge that counts, on gpiozero's thread."""
+    """Triggers a part at each edge that counts, on gpiozero's thread."""
 
     def __init__(
         self,
-        config: TriggerConfig,
-        fire: Callable[[], object],
+        tracker: Tracker,
         tick: Callable[[], float],
-        factory: Any = None,
+        factory: PinFactory | None = None,
     ) -> None:
-        """`factory` is gpiozero's pin factory; None: the board's own. Raises EdgeInspectError."""
-        self._fire, self._tick = fire, tick
+        """`tick`: monotonic seconds. `factory` None: the board's. Raises EdgeInspectError."""
+        config = tracker.config
+        self._tracker, self._tick = tracker, tick
         self._debounce = Debounce(config.edge, config.debounce_ms / 1000)
         pull = {"up": True, "down": False, "none": None}[config.pull]
         active = True if pull is None else None
@@ -70,7 +71,7 @@ class InputPin:
         if not self._debounce.counts(edge, self._tick()):
             return
         try:
-            self._fire()
+            self._tracker.trigger("gpio")
         except EdgeInspectError as error:  # refused: counted, and told as an `error` verdict
             log.warning("trigger: %s", error)
 
@@ -78,7 +79,9 @@ class InputPin:
 class OutputPin:
     """A `Wire` of edge.operation.outputs, idle from the start."""
 
-    def __init__(self, name: str, pin: int, active_high: bool, factory: Any = None) -> None:
+    def __init__(
+        self, name: str, pin: int, active_high: bool, factory: PinFactory | None = None
+    ) -> None:
         """`name` is its key in config.yaml. Raises EdgeInspectError."""
         self._device = _opened(
             f"{name} {pin}",

@@ -15,9 +15,9 @@ from edge.inspection.decision import Judgement, Thresholds, combine, lowered
 from edge.inspection.framing import Pixels
 from edge.inspection.inspector import Inspector
 from edge.operation.examiner import Examiner, Finding, Manner, OnBadPicture
-from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity
 from edge.part import Part
+from edge.percentiles import Latencies
 from edge.picture import Encoded
 from edge.verdict import Outcome, Rule, Verdict
 
@@ -79,8 +79,7 @@ class Judge:
 
     def verdicts_a_part(self, camera: str) -> int:
         """How many verdicts each part of a camera gets: one, or one a region."""
-        framing = self._examiner.manner(camera).framing
-        return 1 if framing.worst_decides else len(framing.regions)
+        return self._examiner.manner(camera).framing.verdicts
 
     def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
         """As `Examiner.decode`."""

@@ -1,11 +1,12 @@
 """Verdicts as signals on wires: pulses for pass and fail, levels for busy and alarm, a beat for
-alive. Pins are given their level here only, by one thread, so that pulses end when they should."""
+alive. One thread ends the pulses, so that they end when they should."""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from edge.capture.tracker import Tracker
 from edge.environment import Environment
 from edge.threads import start_thread
 from edge.verdict import Verdict
@@ -34,7 +35,7 @@ class Wire(Protocol):
 
 
 class Outputs:
-    """`note` and `level` may be called from any thread and return at once."""
+    """`note` and `alarm` may be called from any thread and return at once."""
 
     def __init__(
         self,
@@ -43,18 +44,21 @@ class Outputs:
         station: Mapping[str, Wire],
         environment: Environment,
         *,
-        busy: Mapping[str, Callable[[], bool]],
+        trackers: Mapping[str, Tracker],
         alive: Callable[[], bool],
+        wake: threading.Event | None = None,
     ) -> None:
         """`lamps`: by camera, then pass, fail, review, error, busy. `pulse_s`: by camera, seconds.
-        `station`: alarm and alive. `busy`: by camera, whether a part waits for its verdict.
-        `alive` says whether there is progress: without it the beat stands still, so that a hung box
-        is seen, whatever level it stopped at."""
+        `station`: alarm and alive. `trackers`: by camera; it is busy while a part waits for its
+        verdict. `alive` says whether there is progress: without it the beat stops, so that a PLC
+        sees a hung box, whatever level it stopped at. `wake`: set by others when a camera may have
+        become busy, or free."""
         self._lamps, self._pulse_s, self._station = lamps, pulse_s, station
-        self._environment, self._is_alive, self._is_busy = environment, alive, busy
-        self._changed = threading.Condition()
+        self._environment, self._is_alive, self._trackers = environment, alive, trackers
+        self._wake = wake or threading.Event()
+        self._lock = threading.Lock()
         self._ends: dict[tuple[str, str], float] = {}  # (camera, lamp) → monotonic seconds
-        self._closing = self._poked = False
+        self._closing = False
         self._thread: threading.Thread | None = None
         self._beat = False
         self._next_beat = environment.tick()
@@ -67,21 +71,14 @@ class Outputs:
         wire = lamps.get(name)
         if wire is None:
             return
-        with self._changed:
+        with self._lock:
             for other in ("pass", "fail", "review", "error"):  # one answer at a time on the wires
                 if other != name and self._ends.pop((verdict.camera, other), None) is not None:
                     lamps[other].off()
             wire.on()
             end = self._environment.tick() + self._pulse_s[verdict.camera]
             self._ends[verdict.camera, name] = end
-            self._poked = True
-            self._changed.notify_all()
-
-    def poke(self) -> None:
-        """A camera may have become busy, or free."""
-        with self._changed:
-            self._poked = True
-            self._changed.notify_all()
+        self._wake.set()
 
     def alarm(self, raised: bool) -> None:
         """The alarm's level."""
@@ -95,9 +92,8 @@ class Outputs:
 
     def close(self) -> None:
         """All wires idle, their pins given back, the thread ended."""
-        with self._changed:
-            self._closing = self._poked = True
-            self._changed.notify_all()
+        self._closing = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(_END_S)
         else:
@@ -107,11 +103,8 @@ class Outputs:
         """Until closed."""
         while not self._closing:
             try:
-                pause = self.run_once()
-                with self._changed:
-                    if not self._poked:
-                        self._changed.wait(pause)
-                    self._poked = False
+                self._wake.wait(self.run_once())
+                self._wake.clear()
             except Exception:  # outermost loop: a pin that fails must not stop the others for good
                 log.exception("outputs: unexpected fault")
                 threading.Event().wait(_RETRY_S)
@@ -123,19 +116,20 @@ class Outputs:
                 wire.close()
 
     def run_once(self) -> float | None:
-        """Ends the pulses that are over, and beats. Returns seconds until there is more to do;
-        None: nothing, unless somebody says so."""
+        """Ends the pulses that are over, and beats. Returns the seconds until more is due; None:
+        nothing is, before `wake` is set."""
         tick = self._environment.tick()
-        with self._changed:
+        with self._lock:
             for (camera, name), end in list(self._ends.items()):
                 if tick >= end:
                     self._lamps[camera][name].off()
                     del self._ends[camera, name]
             due = list(self._ends.values())
-        for camera, is_busy in self._is_busy.items():
-            wire = self._lamps.get(camera, {}).get("busy")
+        for camera, lamps in self._lamps.items():
+            wire = lamps.get("busy")
             if wire is not None:
-                (wire.on if is_busy() else wire.off)()
+                tracker = self._trackers.get(camera)
+                (wire.on if tracker is not None and tracker.open else wire.off)()
         wire = self._station.get("alive")
         if wire is not None:
             if tick >= self._next_beat:

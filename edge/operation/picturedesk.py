@@ -1,22 +1,24 @@
-"""Where pictures are asked for: `request/snapshot`, by camera (what it sees now) or by verdict (the
-picture that the archive has kept)."""
+"""Requests for a picture, `request/snapshot`: by camera (what it sees now) or by verdict (what the
+archive has kept)."""
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from edge.capture.glances import Show
-from edge.capture.reader import Reader
-from edge.delivery.later import Later
+from edge.capture.reader import Reader, Show
 from edge.delivery.pictures import Pictures
+from edge.delivery.requests import Data, settle
 from edge.environment import Environment
 from edge.errors import TriggerError
+from edge.evidence.evidence import Evidence
 from edge.identity import uuid7
-from edge.operation.wish import checked
+from edge.operation.desk import checked
 from edge.picture import Encoded
 from edge.section import Section
 
@@ -24,7 +26,7 @@ _WAIT_S = 5.0
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
 
 
-class _Wish(Section, frozen=True):
+class SnapshotRequest(Section, frozen=True):
     """The body of a snapshot request."""
 
     camera: Annotated[str, Meta(max_length=64)] | None = None
@@ -37,28 +39,28 @@ class PictureDesk:
     def __init__(
         self,
         readers: Mapping[str, Reader],
-        kept: Callable[[], Callable[[str], bytes] | None],
+        evidence: Evidence,
         pictures: Pictures,
         environment: Environment,
     ) -> None:
-        """`readers` by camera, which may change meanwhile. `kept()` finds the JPEG that was kept
-        of a verdict, or raises EdgeInspectError; None: none are kept."""
-        self._readers, self._kept = readers, kept
+        """`readers` by camera, which may change."""
+        self._readers, self._evidence = readers, evidence
         self._pictures, self._environment = pictures, environment
         self._lock = threading.Lock()
-        self._waiting: list[tuple[float, Later, Callable[[], None], str]] = []
+        self._waiting: list[tuple[float, Future[Data], Callable[[], None], str]] = []
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """The picture will be on `snapshot/<id>`; the answer says so when the broker has it.
 
         `fields` name a `camera` (or none, when there is one only), or a verdict's `id`. Raises
         TriggerError.
         """
-        wish = _checked(fields)
-        if wish.id is not None:
-            return self._from_archive(wish.id)
-        camera = self._camera(wish.camera)
-        answer, name = Later(), uuid7()
+        request = _checked(fields)
+        if request.id is not None:
+            return self._from_archive(request.id)
+        camera = self._camera(request.camera)
+        answer: Future[Data] = Future()
+        name = uuid7()
 
         def show(picture: NDArray[np.uint8] | Encoded) -> None:
             def source() -> NDArray[np.uint8] | bytes:
@@ -66,40 +68,41 @@ class PictureDesk:
 
             self._pictures.order(name, source, answer)
 
-        if not camera.glances.ask(show):
+        if not camera.tap.add(show):
             raise TriggerError(f"camera {camera.id}: too many wait for its picture", "busy")
         self._remember(camera, answer, show)
         return answer
 
     def overdue(self) -> None:
-        """Whoever waited too long is told so."""
+        """Answers each request that waited too long with an error."""
         tick = self._environment.tick()
         with self._lock:
-            self._waiting = [one for one in self._waiting if not one[1].filled]
+            self._waiting = [one for one in self._waiting if not one[1].done()]
             late = [one for one in self._waiting if one[0] <= tick]
         for _until, answer, withdraw, camera in late:
             withdraw()
-            answer.fill(
+            settle(
+                answer,
                 TriggerError(
                     f"camera {camera} gave no picture in {_WAIT_S:g} s; see its state in health",
                     "busy",
-                )
+                ),
             )
 
-    def _remember(self, camera: Reader, answer: Later, show: Show) -> None:
-        glances = camera.glances
+    def _remember(self, camera: Reader, answer: Future[Data], show: Show) -> None:
+        tap = camera.tap
         until = self._environment.tick() + _WAIT_S
         with self._lock:
-            self._waiting.append((until, answer, lambda: glances.withdraw(show), camera.id))
+            self._waiting.append((until, answer, lambda: tap.remove(show), camera.id))
 
-    def _from_archive(self, name: str) -> Later:
-        kept = self._kept()
-        if kept is None:
+    def _from_archive(self, name: str) -> Future[Data]:
+        archive = self._evidence.archive
+        if archive is None:
             raise TriggerError(
                 "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
             )
-        answer = Later()
-        self._pictures.order(name, lambda: kept(name), answer)
+        answer: Future[Data] = Future()
+        self._pictures.order(name, partial(archive.find, name), answer)
         return answer
 
     def _camera(self, camera: str | None) -> Reader:
@@ -114,9 +117,9 @@ class PictureDesk:
         return readers[camera]
 
 
-def _checked(fields: Mapping[str, Any]) -> _Wish:
+def _checked(fields: Mapping[str, Any]) -> SnapshotRequest:
     keys = "a snapshot request has the keys transaction, and camera or id, all text"
-    wish = checked(_Wish, fields, keys)
-    if wish.camera is not None and wish.id is not None:
+    request = checked(SnapshotRequest, fields, keys)
+    if request.camera is not None and request.id is not None:
         raise TriggerError("camera and id: name one of the two", "malformed")
-    return wish
+    return request

@@ -1,13 +1,14 @@
-"""Reading config.yaml again while the daemon runs: all of it or nothing, and the outcome told to
-whoever asked, the log, `info`, `health` and systemd."""
+"""Reads config.yaml again while the daemon runs: takes over all of it, or nothing. The requester,
+the log, `info`, `health` and systemd all get the outcome."""
 
 import logging
 import queue
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol
 
 from edge.config import Config
-from edge.delivery.later import Later
+from edge.delivery.requests import Data, settle
 from edge.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.operation.changes import Changes, compare
 from edge.operation.systemd import Notifier
@@ -17,31 +18,43 @@ log = logging.getLogger(__name__)
 _MOST_WAITING = 8
 
 
-class Reloader:
-    """One reload at a time, in a thread of its own. `problems` are the sentences for which the last
-    one was refused, `restart_required` the keys that wait for a restart; both for `health`."""
+class Reconfigurable(Protocol):
+    """What a reload changes."""
 
-    def __init__(
-        self,
-        config: Config,
-        load: Callable[[], Config],
-        apply: Callable[[Config, Changes], None],
-        model_differs: Callable[[Config], bool],
-        notifier: Notifier,
-    ) -> None:
-        """`config` is what runs. `load` reads the file. `apply(old, changes)` takes the changes
-        over, or raises EdgeInspectError with the old still running. `model_differs(config)`: the
-        model's file is not the one that runs."""
+    def load(self) -> Config:
+        """Reads the file. Raises EdgeInspectError."""
+        ...
+
+    def model_differs(self, config: Config) -> bool:
+        """Whether the model's file is not the one that runs."""
+        ...
+
+    def apply(self, old: Config, changes: Changes) -> None:
+        """Applies the changes, or raises EdgeInspectError with the old configuration running."""
+        ...
+
+    def announce(self) -> None:
+        """Publishes what runs now, after each reload."""
+        ...
+
+
+class ReloadState:
+    """The configuration that runs. `problems` are the sentences for which the last file was
+    refused, `restart_required` the keys that wait for a restart."""
+
+    def __init__(self, config: Config) -> None:
         self.config = config
         self.problems: tuple[str, ...] = ()
         self.restart_required: tuple[str, ...] = ()
-        self.done = self.refused = 0
-        self.on_outcome: Callable[[], None] = lambda: None
-        self._load, self._apply, self._model_differs = load, apply, model_differs
-        self._notifier = notifier
-        self._wishes: queue.Queue[Later | None] = queue.Queue(_MOST_WAITING)
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Later:  # noqa: ARG002  a handler's signature
+
+class ReloadQueue:
+    """Reloads that were requested, by a request or SIGHUP. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Future[Data] | None] = queue.Queue(_MOST_WAITING)
+
+    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """`request/reload`: the answer says what changed, or every mistake in the file. Raises
         TriggerError."""
         if fields:
@@ -49,9 +62,9 @@ class Reloader:
                 f"{next(iter(fields))}: unknown; a reload request has only the key transaction",
                 "malformed",
             )
-        answer = Later()
+        answer: Future[Data] = Future()
         try:
-            self._wishes.put_nowait(answer)
+            self._queue.put_nowait(answer)
         except queue.Full:
             raise TriggerError("too many reloads wait already; ask again later", "busy") from None
         return answer
@@ -59,50 +72,66 @@ class Reloader:
     def hang_up(self) -> None:
         """SIGHUP. Never waits."""
         try:
-            self._wishes.put_nowait(Later())
+            self._queue.put_nowait(Future())
         except queue.Full:
             log.warning("reload: too many wait already; this SIGHUP is not heard")
 
+    def get(self) -> Future[Data] | None:
+        """Waits for the next one; None when closed."""
+        return self._queue.get()
+
     def close(self) -> None:
-        """No reload begins any more; ends the thread after the one that runs."""
+        """Refuses what waits; `get` returns None from now on."""
         while True:
             try:
-                waiting = self._wishes.get_nowait()
+                waiting = self._queue.get_nowait()
             except queue.Empty:
                 break
             if waiting is not None:
-                waiting.fill(EdgeInspectError("the daemon stops"))
-        self._wishes.put(None)
+                settle(waiting, EdgeInspectError("the daemon stops"))
+        self._queue.put(None)
+
+
+class Reloader:
+    """One reload at a time, in a thread of its own."""
+
+    def __init__(
+        self, queue: ReloadQueue, state: ReloadState, target: Reconfigurable, notifier: Notifier
+    ) -> None:
+        self.done = self.refused = 0
+        self._queue, self._state = queue, state
+        self._target, self._notifier = target, notifier
 
     def run(self) -> None:
-        """Until closed."""
-        while (wish := self._wishes.get()) is not None:
+        """Until the queue is closed."""
+        while (answer := self._queue.get()) is not None:
             self._notifier.reloading()
             try:
-                wish.fill(self.run_once())
+                settle(answer, self.run_once())
             except EdgeInspectError as error:
-                wish.fill(error)
+                settle(answer, error)
             finally:
                 self._notifier.ready()
-            self.on_outcome()
+            self._target.announce()
 
     def run_once(self) -> dict[str, Any]:
         """One reload; what it changed. Raises EdgeInspectError, with nothing changed."""
+        state, target = self._state, self._target
         try:
-            new = self._load()
-            changes = compare(self.config, new, model_differs=self._model_differs(new))
+            new = target.load()
+            changes = compare(state.config, new, model_differs=target.model_differs(new))
             if changes.touched:
-                self._apply(self.config, changes)
+                target.apply(state.config, changes)
         except EdgeInspectError as error:
             self._refuse(error)
             raise
-        except Exception as error:  # the last door: a fault of ours must not end all reloading
+        except Exception as error:  # outermost: a fault of ours must not end all reloading
             log.exception("reload: unexpected fault")
             fault = EdgeInspectError(f"internal fault ({error!r}); see the log")
             self._refuse(fault)
             raise fault from error
-        self.config = changes.config
-        self.problems, self.restart_required = (), changes.restart_required
+        state.config = changes.config
+        state.problems, state.restart_required = (), changes.restart_required
         self.done += 1
         log.info(
             "reload: config %s; changed: %s", changes.config.hash, ", ".join(changes.touched) or "-"
@@ -121,7 +150,7 @@ class Reloader:
     def _refuse(self, error: EdgeInspectError) -> None:
         self.refused += 1
         problems = error.problems if isinstance(error, ConfigError) else [str(error)]
-        self.problems = tuple(problems)
+        self._state.problems = tuple(problems)
         for problem in problems:
             log.error("reload: %s", problem)
         log.error("reload: nothing was changed; the box goes on as before")

@@ -2,46 +2,55 @@
 publishes health."""
 
 import logging
-import math
-from collections.abc import Callable
+from typing import Protocol
 
 from edge.delivery.message import to_json
 from edge.environment import Environment, Stop
-from edge.operation.health import Health, Parts
+from edge.operation.components import Components
+from edge.operation.health import Health
+from edge.operation.progress import Progress
 from edge.operation.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _FIRST_TICK_S = 0.005
-_LATER = 0.1  # READY is said at most so much later than it might be, of what starting took
-_SETTLES_S = 2.0  # after READY
+_LATER = 0.1  # READY is late by at most this share of the time that starting took
 STALLED_S = 30.0
-_LEAST_STALLED_S = 10.0  # who has nothing to do shows progress every 5 s
+_LEAST_STALLED_S = 10.0  # an idle thread shows progress every 5 s
+
+
+class PendingRequests(Protocol):
+    """Requests that are answered later."""
+
+    def overdue(self) -> None:
+        """Answers those that waited too long."""
+        ...
 
 
 class Supervisor:
-    """Looks once a second; while cameras start, as often as to say READY soon."""
+    """Looks once a second; while cameras start, more often, so that READY is said soon."""
 
     def __init__(
         self,
-        parts: Parts,
+        components: Components,
         health: Health,
         notifier: Notifier,
         environment: Environment,
         interval_s: float,
         *,
-        settled: Callable[[], object] = lambda: None,
+        progress: Progress | None = None,
+        pending: PendingRequests | None = None,
     ) -> None:
-        """`interval_s`: how often `health` is published. `settled` is called once, when the start
-        is over and work goes on."""
-        self._parts, self._health = parts, health
+        """`interval_s`: how often `health` is published. `progress` gets what stands still.
+        `pending`: requests whose time-outs are checked here."""
+        self._components, self._health = components, health
+        self._progress, self._pending = progress or Progress(), pending
         self._notifier, self._environment = notifier, environment
         self.interval_s = interval_s
         self._began = environment.tick()
         self._published = self._began - interval_s
         self._ready = False
-        self._settled, self._settles_at = settled, math.inf
         self._stalled = ""
 
     def run(self, stop: Stop) -> None:
@@ -61,43 +70,42 @@ class Supervisor:
 
     def run_once(self) -> None:
         """One look."""
-        for reader in self._parts.readers.values():
+        for reader in self._components.readers.values():
             reader.check()
-        if self._parts.picture_desk is not None:
-            self._parts.picture_desk.overdue()
+        if self._pending is not None:
+            self._pending.overdue()
         self._health.sample()
-        if not self._ready and all(r.state != "starting" for r in self._parts.readers.values()):
+        if not self._ready and all(
+            r.state != "starting" for r in self._components.readers.values()
+        ):
             self._ready = True
-            self._settles_at = self._environment.tick() + _SETTLES_S
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())
         stalled = self.stalled()
         if stalled and stalled != self._stalled:
             log.error("no progress: %s; the watchdog is not fed", stalled)
         self._stalled = stalled
+        self._progress.report(stalled)
         if not stalled:
             self._notifier.watchdog()
             if not self._ready:  # a camera may take longer to open than systemd would wait
                 self._notifier.extend(2 * STALLED_S)
         tick = self._environment.tick()
-        if tick >= self._settles_at:
-            self._settles_at = math.inf
-            self._settled()
         if tick - self._published >= self.interval_s and self._ready:
             self._published = tick
             report = self._health.report()
-            self._parts.publisher.announce("health", to_json(report.body))
+            self._components.publisher.announce("health", to_json(dict(report.body)))
             self._notifier.status(report.summary)
 
     def stalled(self) -> str:
-        """Which part has made no progress for too long; empty when all have."""
+        """Which component has made no progress for too long; empty when all have."""
         tick = self._environment.tick()
         limit = min(STALLED_S, (self._notifier.watchdog_s or 2 * STALLED_S) / 2)
         limit = max(limit, _LEAST_STALLED_S)
         beats = {
-            "inspection": tick - self._parts.judging.beat,
-            "outbox": tick - self._parts.writer.beat,
-            "delivery": tick - self._parts.publisher.beat,
-            **{f"camera {r.id}": r.stuck_s() for r in self._parts.readers.values()},
+            "inspection": tick - self._components.workers.beat,
+            "outbox": tick - self._components.writer.beat,
+            "delivery": tick - self._components.publisher.beat,
+            **{f"camera {r.id}": r.stuck_s() for r in self._components.readers.values()},
         }
         return ", ".join(f"{name} for {age:.0f} s" for name, age in beats.items() if age > limit)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from edge.capture.tracker import Tracker
 from edge.environment import Environment, Stop
@@ -11,6 +11,26 @@ from edge.errors import TriggerError
 from edge.threads import start_thread
 
 log = logging.getLogger(__name__)
+
+
+class PinFactory(Protocol):
+    """gpiozero's pin factory, as far as it is known here; gpiozero itself is optional."""
+
+    def pin(self, name: Any) -> Any:
+        """The pin of that name or number."""
+        ...
+
+    def close(self) -> None:
+        """Gives all pins back."""
+        ...
+
+
+class InputPort(Protocol):
+    """A pin that triggers parts until it is closed."""
+
+    def close(self) -> None:
+        """Gives the pin back."""
+        ...
 
 
 class Interval:
@@ -36,10 +56,13 @@ class Triggers:
     """All clocks and pins of the daemon."""
 
     def __init__(
-        self, trackers: Mapping[str, Tracker], environment: Environment, factory: Any = None
+        self,
+        trackers: Mapping[str, Tracker],
+        environment: Environment,
+        factory: PinFactory | None = None,
     ) -> None:
-        """Opens the pins. `factory` is gpiozero's; None: the board's. Raises EdgeInspectError."""
-        self._pins: list[Any] = []
+        """Opens the pins. `factory` None: the board's. Raises EdgeInspectError."""
+        self._pins: list[InputPort] = []
         self._intervals: dict[str, Interval] = {}
         for name, tracker in trackers.items():
             if tracker.config.kind == "interval":
@@ -58,7 +81,7 @@ class Triggers:
             pin.close()
 
     @staticmethod
-    def _input(tracker: Tracker, environment: Environment, factory: Any) -> Any:
+    def _input(tracker: Tracker, environment: Environment, factory: PinFactory | None) -> InputPort:
         from edge.operation.gpio import InputPin
 
-        return InputPin(tracker.config, lambda: tracker.trigger("gpio"), environment.tick, factory)
+        return InputPin(tracker, environment.tick, factory)

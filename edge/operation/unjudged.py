@@ -1,5 +1,5 @@
 """Parts that the last process accepted and never judged: each gets its `error` verdict at the
-start, so that who announced it is not left without an answer."""
+start, so that every accepted trigger is answered."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from edge.delivery.openparts import OpenParts
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.environment import Environment
 from edge.operation.judge import Judge
 from edge.verdict import Verdict
@@ -23,7 +23,7 @@ _PAGE = 500
 class Rows(Protocol):
     """What waits in the outbox."""
 
-    def batch(self, after: int, limit: int) -> list[Row]:
+    def batch(self, after: int, limit: int) -> list[OutboxRow]:
         """The oldest rows with a number above `after`, in order."""
         ...
 
@@ -45,19 +45,19 @@ def verdicts_for_unjudged(
     To be asked once, before the first trigger. Those whose verdicts the outbox holds get no
     second one.
     """
-    left = parts.left()
+    left = parts.still_open()
     if not left:
         return []
-    parts.told(_bodies(rows, min(one.since for one in left)))
+    parts.mark_stored(_bodies(rows, min(one.since for one in left)))
     now, tick = environment.now(), environment.tick()
     verdicts = []
-    left = parts.left()
+    left = parts.still_open()
     for one in left:
         # by the wall clock: the monotonic one may have begun anew
         since = tick - max(0.0, now - one.part.at)
         part = replace(one.part, tick=since, due=since, latest=since, until=since)
         found = judge.conclude(part.camera, [], part, REASON)
-        verdicts += [v for v in found if v.region not in one.told]
+        verdicts += [v for v in found if v.region not in one.stored_regions]
     if left:
         log.warning("%d parts were open when the last process ended; each gets `error`", len(left))
     return verdicts

@@ -1,7 +1,7 @@
-"""The threads that judge: each with its own mailbox and interpreter, and its own cameras.
+"""The pool of inspection workers: each has its own thread, mailbox, interpreter and cameras.
 
-A camera belongs to one worker for good, so its verdicts keep their order and nothing of a camera is
-shared between threads. Several workers are for several cameras: one picture is judged by one.
+A camera belongs to one worker for good. So its verdicts keep their order, and threads share nothing
+of a camera. Several workers serve several cameras: one worker judges one picture.
 """
 
 import os
@@ -12,34 +12,23 @@ from typing import Literal
 from edge.capture.mailbox import Mailbox
 from edge.capture.tracker import Tracker
 from edge.environment import Environment
-from edge.frame import Frame
-from edge.operation.errand import Errand
 from edge.operation.judge import Judge
-from edge.operation.judging import Judging
-from edge.roster import Roster
-from edge.threads import start_thread
-from edge.verdict import OUTCOMES, Outcome, Verdict
+from edge.operation.judging import Judging, VerdictSink
+from edge.threads import CopyOnWriteDict, start_thread
+from edge.verdict import OUTCOMES, Outcome
 
 NAME = "inspection"
 
 
 class Worker:
-    """One of them. `trackers` are those of its cameras that have a trigger."""
+    """One worker. `trackers` are those of its cameras that have a trigger."""
 
-    def __init__(
-        self,
-        judge: Judge,
-        deliver: Callable[[Verdict], None],
-        keep: Callable[[Frame, Verdict], None],
-        environment: Environment,
-    ) -> None:
-        """`deliver` and `keep` as `Judging` takes them."""
+    def __init__(self, judge: Judge, sink: VerdictSink, environment: Environment) -> None:
+        """Its thread is started by the pool."""
         self.judge = judge
-        self.trackers: Roster[Tracker] = Roster()
+        self.trackers: CopyOnWriteDict[Tracker] = CopyOnWriteDict()
         self.mailbox = Mailbox(self.trackers)
-        self.judging = Judging(
-            self.mailbox, judge, deliver, keep, environment, trackers=self.trackers
-        )
+        self.judging = Judging(self.mailbox, judge, sink, environment, trackers=self.trackers)
         self.thread: threading.Thread | None = None
 
     def adopt(self, judge: Judge) -> None:
@@ -49,11 +38,11 @@ class Worker:
 
 
 class Workers:
-    """All of them. They are hired one by one as cameras come, and stay."""
+    """All workers. The pool grows as cameras come, and never shrinks."""
 
     def __init__(self, most: Literal["auto"] | int, hire: Callable[[int], Worker]) -> None:
-        """At most so many; `auto`: as many as there are cores to run on. `hire` makes one, given
-        how many there are."""
+        """`most`: the maximum number of workers; `auto`: the number of cores to run on.
+        `hire(number)` makes one beside `number` others."""
         self.allow(most)
         self._hire = hire
         self.all: tuple[Worker, ...] = (hire(0),)
@@ -61,12 +50,12 @@ class Workers:
         self._present: frozenset[str] = frozenset()
 
     def allow(self, most: Literal["auto"] | int) -> None:
-        """At most so many from now on; those that are there stay."""
+        """Sets the maximum number of workers; existing workers stay."""
         self._most = len(os.sched_getaffinity(0)) if most == "auto" else most
 
     def employ(self, camera: str) -> Worker:
-        """The worker of a camera: the one it had, else the one with the fewest cameras, or a new
-        one while there may be more."""
+        """The worker of a camera: the one it had before, else the one with the fewest cameras. A
+        new one is made while every worker has a camera and the maximum is not reached."""
         worker = self._of.get(camera)
         if worker is None:
             load = {id(one): 0 for one in self.all}
@@ -81,7 +70,7 @@ class Workers:
         return worker
 
     def release(self, camera: str) -> None:
-        """The camera has gone; should it come back it has the same worker."""
+        """The camera is gone; when it comes back it gets the same worker."""
         self._present -= {camera}
 
     def of(self, camera: str) -> Worker:
@@ -89,21 +78,31 @@ class Workers:
         return self._of[camera]
 
     def start(self) -> None:
-        """Starts the threads of those that were hired since."""
+        """Starts the threads of workers that have none yet."""
         for number, worker in enumerate(self.all, 1):
             if worker.thread is None:
                 name = NAME if number == 1 else f"{NAME}-{number}"
                 worker.thread = start_thread(name, worker.judging.run)
 
     def between(self, action: Callable[[], None], timeout: float) -> bool:
-        """Has `action` done while every worker stands between two frames. False when one did not
-        come to the end of its frame within `timeout` seconds: then it is never done. Raises what
-        `action` raises."""
+        """Runs `action` on the caller's thread while every worker is paused between two frames.
+
+        False when a worker did not finish its frame within `timeout` seconds: then `action` never
+        runs. Raises what `action` raises; the workers go on in every case.
+        """
         running = [worker for worker in self.all if worker.thread is not None]
-        errand = Errand(action, len(running))
+        barrier = threading.Barrier(len(running) + 1)
         for worker in running:
-            worker.judging.send(errand)
-        return errand.wait(timeout)
+            worker.judging.pause_at(barrier)
+        try:
+            barrier.wait(timeout)  # a time-out breaks it, also for workers that come later
+        except threading.BrokenBarrierError:
+            return False
+        try:
+            action()
+        finally:
+            barrier.abort()
+        return True
 
     def close(self) -> None:
         """No frame comes any more."""
@@ -127,10 +126,10 @@ class Workers:
 
     @property
     def beat(self) -> float:
-        """When the one that has stood longest last went round its loop, monotonic seconds."""
+        """When the slowest worker last made progress, monotonic seconds."""
         return min(worker.judging.beat for worker in self.all)
 
     def replaced(self, camera: str) -> int:
-        """How many frames of this camera were replaced before anyone took them."""
+        """How many frames of this camera were replaced before they were judged."""
         worker = self._of.get(camera)
         return 0 if worker is None else worker.mailbox.replaced(camera)

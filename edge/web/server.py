@@ -4,7 +4,7 @@ import hmac
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.config import WebConfig
@@ -34,7 +34,6 @@ try:
     from werkzeug.wrappers import Request, Response
 
     from edge.web.metrics import exposition
-    from edge.web.slow import SlowClients
 except ImportError as error:
     raise MissingPartError(
         "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
@@ -212,6 +211,37 @@ class WebServer:
         report = self._health.report()
         body, content_type = exposition(report.body, report.faults)
         return Response(body, content_type=content_type)
+
+
+class SlowClients:
+    """Ends connections whose request is not complete after `most_s` seconds: waitress accepts a
+    byte now and then, so a few slow clients would take every connection."""
+
+    def __init__(
+        self, channels: Mapping[int, Any], most_s: float, tick: Callable[[], float]
+    ) -> None:
+        """`channels`: waitress's, and its listening sockets, by file descriptor. `tick`: monotonic
+        seconds."""
+        self._channels, self._most_s, self._tick = channels, most_s, tick
+        self._since: dict[int, tuple[Any, float]] = {}
+        self.ended = 0
+
+    def sweep(self) -> None:
+        """To be called twice a second by the thread that serves."""
+        now = self._tick()
+        since: dict[int, tuple[Any, float]] = {}
+        for number, channel in list(self._channels.items()):
+            request = getattr(channel, "request", None)  # a complete one stands elsewhere
+            if request is None:
+                continue
+            before, began = self._since.get(number, (None, now))
+            if before is not request:
+                began = now
+            since[number] = request, began
+            if now - began > self._most_s:
+                channel.will_close = True
+                self.ended += 1
+        self._since = since
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

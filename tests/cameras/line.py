@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
@@ -30,6 +31,7 @@ class Line:
     def __init__(self, source: str, **options: Any) -> None:
         self.source, self.options = source, options
         self.camera: ProcessCamera | None = None
+        self.fork_server = ForkServerClient()
         self.judged: list[tuple[float, str, str | None]] = []  # when, verdict, reason
         self._mailbox, self._stop = Mailbox(), Stop()
         inspector = load_inspector(MODEL, Overrides(), "auto", 1)
@@ -37,7 +39,7 @@ class Line:
         self._judge = Judge(inspector, Provenance("t", "0" * 12, "b"), environment, 2000)
 
         def opener() -> ProcessCamera:
-            self.camera = ProcessCamera(self._config(), environment)
+            self.camera = ProcessCamera(self._config(), environment, self.fork_server)
             return self.camera
 
         self.reader = Reader(self._config(), opener, self._mailbox, environment, self._stop)
@@ -94,6 +96,7 @@ class Line:
         self._threads[0].join(20)
         self._mailbox.close()
         self._threads[1].join(20)
+        self.fork_server.close()
 
 
 def good(verdict: str) -> bool:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge.capture.leash import NURSERY
+from edge.capture.leash import ForkServerClient
 from tests.cameras.line import Line
 from tests.cameras.rows import Act, Table
 from tests.cameras.servers import HTTPServer, RTSPServer, Server
@@ -44,13 +44,15 @@ def network(table: Table, server: Server) -> None:
 
 
 class Emulator:
-    """Pylon's emulated cameras: they are there for processes that start after this, of a nursery
-    that does."""
+    """Pylon's emulated cameras: only a fork server that starts after `start` sees them."""
+
+    def __init__(self, fork_server: ForkServerClient) -> None:
+        self._fork_server = fork_server
 
     def start(self) -> None:
         """Plugs them in."""
         os.environ["PYLON_CAMEMU"] = "2"
-        NURSERY.replace()
+        self._fork_server.replace()
 
 
 def through_gstreamer(table: Table) -> None:
@@ -128,7 +130,7 @@ def main() -> int:
     os.environ.pop("PYLON_CAMEMU", None)
     late = Line("pylon:0815-0000")
     try:
-        table.late("pylon", late, Emulator())
+        table.late("pylon", late, Emulator(late.fork_server))
     finally:
         late.close()
     local(

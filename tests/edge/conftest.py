@@ -3,13 +3,14 @@
 import importlib.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.capture.leash import ForkServerClient
 from edge.environment import Environment, Stop
 from edge.frame import Frame
 from edge.terms import Runtime
@@ -75,6 +76,13 @@ def environment(clock: Clock, tmp_path: Path) -> Environment:
 def patience(clock: Clock) -> Patience:
     """A stop under that clock."""
     return Patience(clock)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServerClient]:
+    """One fork server for all tests of this process that open a camera."""
+    with ForkServerClient() as client:
+        yield client
 
 
 @pytest.fixture

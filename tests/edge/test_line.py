@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-import edge.cameraside
-import edge.line
 from edge.capture.camera import Look
 from edge.config import Config
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError
-from edge.line import Line
+from edge.line import Line, LineTimeouts
 from edge.modelside import inspector_from
 from edge.operation.changes import compare
+from edge.operation.running_cameras import RunningCameras
+from edge.operation.running_model import RunningModel
+from edge.part import Part
 from edge.threads import start_thread
 from edge.verdict import Verdict
+from tests.edge.operation.conftest import Sink
 
 
 class NothingJudged:
@@ -65,19 +67,22 @@ class Hall:
         self.opened: list[str] = []
         self.verdicts: list[Verdict] = []
         self.factory = MockFactory()
-        monkeypatch.setattr(edge.line, "_JOIN_S", 0.2)  # as long as a test may wait
-        monkeypatch.setattr(edge.line, "_FINISH_S", 0.2)
-        monkeypatch.setattr(edge.cameraside, "open_camera", self._open)
         self.config = self.make([{"id": "a", "source": "test:"}, {"id": "b", "source": "test:"}])
         self.inspector = inspector_from(self.config)
+        self.cameras = RunningCameras()
+        self.noted: list[Part] = []
         self.line = Line(
             self.config,
-            self.inspector,
+            RunningModel(self.inspector),
             Environment(),
-            deliver=self.verdicts.append,
-            keep=lambda _frame, _verdict: None,
+            cameras=self.cameras,
+            sink=Sink(self.verdicts.append),
+            journal=self,
+            parts_changed=threading.Event(),
             receipts=NothingJudged(),
             factory=self.factory,
+            open_camera=self._open,
+            timeouts=LineTimeouts(join_s=0.2, finish_s=0.2),  # as long as a test may wait
         )
         self.line.start()
 
@@ -91,6 +96,10 @@ class Hall:
                 "decision": {"deadline_ms": 60_000, **decision},
             }
         )
+
+    def note(self, part: Part) -> None:
+        """As `PartJournal`."""
+        self.noted.append(part)
 
     def show(self, camera: str) -> None:
         """The camera has one more picture."""
@@ -182,8 +191,8 @@ def test_a_pin_that_is_taken_changes_nothing(hall: Hall, eventually: Eventually)
             )
         )
     taken.close()
-    assert sorted(hall.line.readers) == ["a", "b"]
-    assert not hall.line.trackers
+    assert sorted(hall.cameras.readers) == ["a", "b"]
+    assert not hall.cameras.trackers
     eventually(lambda: hall.opened.count("b") == 2)
     hall.show("b")
     eventually(lambda: hall.of("b"))
@@ -195,9 +204,10 @@ def test_open_parts_of_a_camera_that_goes_are_answered(hall: Hall, eventually: E
     eventually(lambda: sorted(hall.opened) == ["a", "b"])
     asked = {"kind": "request", "deadline_ms": 60_000}
     hall.adopt(hall.make([{"id": "a", "source": "test:", "trigger": asked}]))
-    assert sorted(hall.line.readers) == ["a"]
-    tracker = hall.line.trackers["a"]
+    assert sorted(hall.cameras.readers) == ["a"]
+    tracker = hall.cameras.trackers["a"]
     tracker.trigger("request", "P1")
+    assert [part.name for part in hall.noted] == ["P1"]
     hall.adopt(hall.make([{"id": "b", "source": "test:"}]))
     (verdict,) = hall.of("a")
     assert (verdict.verdict, verdict.part) == ("error", "P1")

@@ -3,7 +3,9 @@
 import threading
 from pathlib import Path
 
-from edge.threads import NamedThread, start_thread
+import pytest
+
+from edge.threads import CopyOnWriteDict, NamedThread, start_thread
 
 
 def test_a_thread_is_named_as_top_shows_it() -> None:
@@ -30,3 +32,26 @@ def test_what_was_not_started_does_not_run() -> None:
     thread.start()
     thread.join(10)
     assert ran.is_set()
+
+
+def test_an_iteration_sees_one_moment() -> None:
+    """Whoever iterates sees all entries of the beginning, whatever changes meanwhile."""
+    entries = CopyOnWriteDict({"a": 1, "b": 2})
+    seen = []
+    for value in entries.values():
+        entries.pop("b", None)
+        entries["c"] = 3
+        seen.append(value)
+    assert seen == [1, 2]
+    assert dict(entries) == {"a": 1, "c": 3}
+    assert (len(entries), "b" in entries, entries.get("b")) == (2, False, None)
+
+
+def test_a_key_has_one_entry() -> None:
+    """A second entry under the same key replaces the first; a key that is missing stays missing."""
+    entries = CopyOnWriteDict({"a": 1})
+    entries["a"] = 2
+    entries.pop("z", None)
+    assert dict(entries) == {"a": 2}
+    with pytest.raises(KeyError):
+        del entries["z"]

@@ -48,42 +48,42 @@ def bear_witness(journal: Journal) -> None:
     each commit begins and ends (`B`, `E`)."""
     from edge.delivery.writer import OutboxWriter
 
-    submit, run, write = OutboxWriter.submit, OutboxWriter.run, OutboxWriter._write
+    begin, submit = OutboxWriter.__init__, OutboxWriter.submit
+    run, run_once = OutboxWriter.run, OutboxWriter.run_once
 
     def telling_submit(self: Any, verdict: Any) -> None:
         journal(f"G {verdict.id} {verdict.camera} {time.monotonic():.6f}")
         submit(self, verdict)
 
-    def telling_run(self: Any) -> None:
-        announce, send, committed = self.on_stored, self.send, self.on_commit
-
+    def telling_begin(
+        self: Any, *parts: Any, on_sendable: Any, on_commit: Any, **options: Any
+    ) -> None:
         def safe(verdicts: Sequence[Any], numbers: Sequence[int]) -> None:
             names = [verdict.id for verdict in verdicts]
             for first in range(0, len(names), _IDS):
                 journal(f"C {' '.join(names[first : first + _IDS])}")
-            committed(verdicts, numbers)
+            on_commit(verdicts, numbers)
 
-        def told() -> None:
+        def sendable() -> None:
             journal(f"S {said(self.stats())}")
-            announce()
+            on_sendable()
 
-        def sending() -> None:
-            journal(f"S {said(self.stats())}")
-            send()
+        begin(self, *parts, on_sendable=sendable, on_commit=safe, **options)
 
-        self.on_stored, self.send, self.on_commit = told, sending, safe
+    def telling_run(self: Any) -> None:
         journal(f"S {said(self.stats())}")
         run(self)
         journal(f"S {said(self.stats())}")
 
-    def telling_write(self: Any, *work: Any) -> bool:
+    def telling_run_once(self: Any) -> bool:
         journal(f"B {time.monotonic():.6f}")
-        done: bool = write(self, *work)
+        ended: bool = run_once(self)
         journal(f"E {time.monotonic():.6f}")
-        return done
+        return ended
 
+    OutboxWriter.__init__ = telling_begin  # type: ignore[method-assign,assignment]
     OutboxWriter.submit, OutboxWriter.run = telling_submit, telling_run  # type: ignore[method-assign]
-    OutboxWriter._write = telling_write  # type: ignore[method-assign,assignment]
+    OutboxWriter.run_once = telling_run_once  # type: ignore[method-assign]
 
 
 def said(stats: Any) -> str:

@@ -33,20 +33,20 @@ def of_the_camera() -> list[psutil.Process]:
 
 
 def living(daemon: Daemon) -> list[psutil.Process]:
-    """The nursery and what came of it."""
+    """The fork server and its children."""
     assert daemon.process is not None
     return psutil.Process(daemon.process.pid).children(recursive=True)
 
 
-def test_there_is_one_process_a_camera_and_one_they_come_of(
+def test_each_camera_has_a_process_and_all_have_one_fork_server(
     make_daemon: MakeDaemon, plant: Plant, camera: str
 ) -> None:
-    """Pictures are judged; the nursery was forked from the daemon, reads no camera, and is gone
-    with the camera after the stop."""
+    """Pictures are judged. The fork server is a child of the daemon, reads no camera, and has ended
+    with the camera processes after the stop."""
     daemon = make_daemon("test:", **sections(camera))
     daemon.start()
     plant.wait_for_results(3)
-    assert sorted(p.name() for p in living(daemon)) == [f"camera-{_NAME}", "nursery"]
+    assert sorted(p.name() for p in living(daemon)) == [f"camera-{_NAME}", "fork-server"]
     processes = living(daemon)
     assert daemon.stop() == 0
     assert not [p for p in processes if p.is_running()]
@@ -55,7 +55,7 @@ def test_there_is_one_process_a_camera_and_one_they_come_of(
 def test_a_killed_daemon_leaves_no_camera(
     make_daemon: MakeDaemon, plant: Plant, camera: str
 ) -> None:
-    """`kill -9` of the daemon ends the nursery and its cameras."""
+    """`kill -9` of the daemon ends the fork server and the camera processes."""
     daemon = make_daemon("test:", **sections(camera))
     daemon.start()
     plant.wait_for_results(3)
@@ -68,8 +68,8 @@ def test_a_killed_daemon_leaves_no_camera(
 def test_a_daemon_that_waits_for_its_model_holds_no_camera(
     make_daemon: MakeDaemon, camera: str
 ) -> None:
-    """Cameras are begun before the model is tried. When it is refused, and the service waits for
-    the mend, they have ended: `edge-inspect snapshot` can have them."""
+    """Cameras are opened before the model is loaded. When the model is refused, and the service
+    waits for a correction, they are closed: `edge-inspect snapshot` can open them."""
     sound = sections(camera)["sections"]
     daemon = make_daemon("test:", sections={**sound, "model": {"path": "broken.tflite"}})
     (daemon.folder / "broken.tflite").write_bytes(b"no model")
@@ -85,15 +85,15 @@ def test_a_daemon_that_waits_for_its_model_holds_no_camera(
     assert not living(daemon)
 
 
-def test_a_nursery_that_is_killed_costs_a_moment(
+def test_a_killed_fork_server_is_replaced(
     make_daemon: MakeDaemon, plant: Plant, camera: str
 ) -> None:
-    """The camera is lost, says so, and is back out of a new nursery."""
+    """The camera is lost, reports it, and is back by a new fork server."""
     daemon = make_daemon("test:", **sections(camera))
     daemon.start()
     plant.wait_for_results(3)
-    nursery = next(p for p in living(daemon) if p.name() == "nursery")
-    nursery.kill()
-    daemon.wait_for_log("its process ended with the one that it came of")
+    server = next(p for p in living(daemon) if p.name() == "fork-server")
+    server.kill()
+    daemon.wait_for_log("its process ended with the fork server")
     daemon.wait_for_log(f"camera {_NAME}: is back")
     assert daemon.stop() == 0

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.broker
 
 NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matplotlib", "scipy"}
 UNUSED = {
-    *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "leash", "nursery")),
+    *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "nursery")),
     *(f"edge.capture.{kind}" for kind in ("mjpeg", "v4l2", "rtsp", "pylon", "process", "child")),
-    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web", "numpy.ma"),
+    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web", "numpy.ma", "subprocess"),
 }
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 

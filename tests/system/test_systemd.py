@@ -12,14 +12,16 @@ import pytest
 
 from edge.environment import Environment, Stop
 from edge.frame import Frame
+from edge.operation.components import Components
 from edge.operation.examiner import Finding
-from edge.operation.health import Health, Parts, Report
+from edge.operation.health import Health, Report
 from edge.operation.judge import Judge
-from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.workers import Worker, Workers
+from edge.percentiles import Latencies
 from tests.edge.delivery.samples import a_verdict
+from tests.edge.operation.conftest import Sink
 from tests.system.conftest import MakeDaemon
 from tests.system.plant import DEADLINE_S, Plant, draw_many, wait_for
 
@@ -116,7 +118,7 @@ class Silent:
         return ""
 
     def report(self) -> Report:
-        return Report({}, (), "")
+        return Report(cast(Any, {}), (), "")
 
 
 def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
@@ -131,12 +133,12 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
         return Finding(frame, 2, 2)
 
     judge = cast(Judge, SimpleNamespace(look=hanging_look, conclude=lambda *_: [a_verdict()]))
-    worker = Worker(judge, lambda _v: None, lambda _f, _v: None, environment)
+    worker = Worker(judge, Sink(), environment)
     workers, mailbox = Workers(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, Beating(environment.tick))
-    parts = Parts({}, workers, Latencies(), beating, beating)
+    components = Components({}, workers, Latencies(), beating, beating)
     notifier = Notifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
-    supervisor = Supervisor(parts, cast(Health, Silent()), notifier, environment, 1e9)
+    supervisor = Supervisor(components, cast(Health, Silent()), notifier, environment, 1e9)
     workers.start()
     supervisor.run_once()
     assert "WATCHDOG" in systemd.heard()

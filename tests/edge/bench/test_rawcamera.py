@@ -8,6 +8,7 @@ import pytest
 from edge.bench.bare import decode_yuyv
 from edge.bench.pictures import drawn, yuyv
 from edge.bench.rawcamera import open_raw
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
@@ -46,9 +47,9 @@ def test_the_v4l2_source_reads_it(device: CameraConfig) -> None:
     camera.close()
 
 
-def test_the_cameras_process_reads_it(device: CameraConfig) -> None:
+def test_the_cameras_process_reads_it(device: CameraConfig, fork_server: ForkServerClient) -> None:
     """As the daemon starts it, in a process of its own, through shared memory."""
-    camera = ProcessCamera(device, Environment(), "edge.bench.rawcamera")
+    camera = ProcessCamera(device, Environment(), fork_server, "edge.bench.rawcamera")
     try:
         look = camera.read(Stop())
         assert look is not None

@@ -18,6 +18,7 @@ import numpy as np
 
 from edge.capture.camera import DrivenCamera, Look, Pixels
 from edge.capture.channel import Channel
+from edge.capture.messages import FrameReady
 from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError
@@ -132,8 +133,11 @@ class FaultyCamera(DrivenCamera):
             case "damaged":
                 return Look(None, fault="faulty: the JPEG file is truncated")
             case "liar":
-                ours = [c for c in gc.get_objects() if isinstance(c, Channel) and c.fileno() >= 0]
-                ours[0].send({"number": 1, "over": -5, "at": "now"})
+                _daemon_socket().send(FrameReady(1, now, -5, 0, 1, 0))
+            case "noise":
+                os.write(_daemon_socket().fileno(), b"\x00")
+            case "untyped":
+                os.write(_daemon_socket().fileno(), b'{"type": "FrameReady", "number": 1}')
             case "in-place" if target is not None:
                 np.copyto(target, pixels)
                 return Look(target)
@@ -142,6 +146,11 @@ class FaultyCamera(DrivenCamera):
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _daemon_socket() -> Channel:
+    """The camera process's only open channel."""
+    return next(c for c in gc.get_objects() if isinstance(c, Channel) and c.fileno() >= 0)
 
 
 def driver_of(kind: str) -> Callable[[CameraConfig], DrivenCamera]:

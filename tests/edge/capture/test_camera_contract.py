@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edge.capture.camera import Camera
+from edge.capture.leash import ForkServerClient
 from edge.capture.rtsp import RTSPCamera
-from edge.capture.sources import open_camera
+from edge.capture.sources import CameraFactory
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from tests.conftest import WritePicture
@@ -38,7 +39,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def opened(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path, write_picture: WritePicture
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    write_picture: WritePicture,
+    fork_server: ForkServerClient,
 ) -> Camera:
     """An opened camera with two pictures to give, or endless ones."""
     real = Environment()
@@ -46,7 +51,7 @@ def opened(
     write_picture("drop/b.png", red=255)
 
     def source(text: str, **options: Any) -> Camera:
-        return open_camera(camera_config(text, **options), real)
+        return CameraFactory(fork_server).open(camera_config(text, **options), real)
 
     def video() -> Camera:
         path = request.getfixturevalue("video")
@@ -143,12 +148,14 @@ def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_one_sentence(source: str, words: str, tmp_path: Path) -> None:
+def test_what_is_not_there_is_one_sentence(
+    source: str, words: str, tmp_path: Path, fork_server: ForkServerClient
+) -> None:
     """Opening what is not there is a CameraError with the place and the mend, without password."""
     config = camera_config(source.format(tmp=tmp_path))
 
     def read_once() -> None:
-        camera = open_camera(config, Environment())
+        camera = CameraFactory(fork_server).open(config, Environment())
         try:
             camera.read(Stop())
         finally:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.camera_faults import run
 from edge.capture.camera import Camera
+from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
@@ -25,7 +26,9 @@ def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) ->
     assert run(count=60, seed=42, cameras=3, say=False) == []
 
 
-def test_hung_camera_recovers_and_touches_no_other(eventually: Eventually) -> None:
+def test_hung_camera_recovers_and_touches_no_other(
+    eventually: Eventually, fork_server: ForkServerClient
+) -> None:
     """Of four cameras one hangs: it is killed and comes back by itself, while the three others are
     never opened again and every one of their pictures is accounted for."""
     mailbox, stop, environment = Mailbox(), Stop(), Environment()
@@ -38,7 +41,7 @@ def test_hung_camera_recovers_and_touches_no_other(eventually: Eventually) -> No
             config = camera_config(
                 f"v4l2:{script}", fps=20, timeout_s=1.0 if name == "c0" else 60, open_timeout_s=60
             )
-            return ProcessCamera(config, environment, FAULTY)
+            return ProcessCamera(config, environment, fork_server, FAULTY)
 
         config = camera_config("v4l2:x").changed(id=name)
         return Reader(config, opener, mailbox, environment, stop, first_pause_s=0.01)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture import process
 from edge.capture.camera import Look
+from edge.capture.child import DuplicateFrameDetector
 from edge.capture.idle import Idle
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
-from edge.capture.sameness import Sameness
 from edge.capture.trust import Trust
 from edge.environment import Environment, Stop
 from edge.picture import examine_picture
@@ -36,7 +36,7 @@ def _look(data: bytes) -> Look:
 
 def test_equal_pictures_are_counted_whatever_the_clock_in_them_says() -> None:
     """What differs before the scan is not the picture; a damaged one is like no other."""
-    sameness, seen = Sameness(), []
+    duplicates, seen = DuplicateFrameDetector(), []
     for look in (
         _look(_jpeg(1, b"12:00:00")),
         _look(_jpeg(1, b"12:00:01")),
@@ -46,8 +46,8 @@ def test_equal_pictures_are_counted_whatever_the_clock_in_them_says() -> None:
         Look(None, fault="damaged"),
         _look(_jpeg(2)),
     ):
-        sameness.see(look)
-        seen.append(sameness.repeats)
+        duplicates.add(look)
+        seen.append(duplicates.repeats)
     assert seen == [0, 1, 2, 0, 0, 0, 0]
 
 
@@ -98,17 +98,18 @@ def party() -> Party:
 @pytest.fixture
 def idle(party: Party) -> Idle:
     """As the camera's side makes it."""
-    return Idle(party)
+    return Idle(party, look_s=100.0)
 
 
 @pytest.fixture
 def camera(
-    mjpeg_server: MJPEGServer, idle: Idle, monkeypatch: pytest.MonkeyPatch
+    mjpeg_server: MJPEGServer,
+    idle: Idle,
+    fork_server: ForkServerClient,
 ) -> Iterator[ProcessCamera]:
     """A network camera with a trigger, 50 pictures a second, looked at every 100 s when idle."""
-    monkeypatch.setattr(process, "LOOK_S", 100.0)
     config = camera_config(mjpeg_server.url, timeout_s=600, open_timeout_s=30, trigger=TRIGGER)
-    camera = ProcessCamera(config, Environment(), idle=idle)
+    camera = ProcessCamera(config, Environment(), fork_server, idle=idle)
     yield camera
     camera.close()
 

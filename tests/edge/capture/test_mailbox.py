@@ -1,7 +1,6 @@
 """The first hand-over: one frame a camera, newest wins, nothing lost in silence."""
 
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -269,40 +268,3 @@ def test_one_picture_larger_than_the_room_waits_alone() -> None:
     assert not mailbox.put(noise_frame(2, 2048), stop)
     assert took(mailbox, 0) is not None
     assert took(mailbox, 0) is None
-
-
-def test_who_brings_a_frame_may_judge_it_when_nobody_does() -> None:
-    """Not before the owner waits for work, not while there is some, and one at a time."""
-    mailbox = Mailbox()
-    assert not mailbox.enter()  # its owner has not begun
-    assert took(mailbox, 0) is None
-    assert not mailbox.enter()  # nor come back
-    taken: list[Frame | None] = []
-    thread = threading.Thread(target=lambda: taken.append(took(mailbox, 30)))
-    thread.start()
-    until = time.monotonic() + 30
-    while not mailbox.enter():
-        assert time.monotonic() < until
-    assert not mailbox.enter()
-    mailbox.offer(frame(1))
-    mailbox.wake()
-    thread.join(0.05)
-    assert thread.is_alive()  # the owner does not judge beside who entered
-    mailbox.leave()
-    thread.join(30)
-    assert [one.seq for one in taken if one] == [1]
-    assert not mailbox.enter()
-
-
-@pytest.mark.parametrize("what", ["a frame", "a wake", "the end"])
-def test_what_waits_goes_first(what: str) -> None:
-    """Nobody enters past a frame that waits, past an errand, or after the end."""
-    mailbox = Mailbox()
-    mailbox._judging = False  # as while the owner waits, who has not woken yet
-    if what == "a frame":
-        mailbox.offer(frame(1, camera="other"))
-    elif what == "a wake":
-        mailbox.wake()
-    else:
-        mailbox.close()
-    assert not mailbox.enter()

@@ -1,4 +1,4 @@
-"""The nursery: what cameras' processes come of, how it ends, and what follows when it fails."""
+"""The fork server of the camera processes: how it ends, and what follows when it fails."""
 
 import gc
 import json
@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge.capture import process
-from edge.capture.leash import Nursery
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
@@ -23,23 +22,23 @@ from tests.edge.conftest import Eventually
 FAULTY = "tests.edge.capture.faulty"
 _DAEMON = """
 import json, sys, threading
-from edge.capture.leash import Nursery
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
 how, script = sys.argv[1:]
-config = CameraConfig(id="top", source=f"v4l2:{script}", fps=100, open_timeout_s=30, timeout_s=60)
-nursery = Nursery()
+config = CameraConfig(id="top", source=f"v4l2:{script}", fps=5, open_timeout_s=30, timeout_s=60)
+fork_server = ForkServerClient()
 if how == "threads":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 if how != "late":
-    nursery.prepare([config], "tests.edge.capture.faulty")
-camera = ProcessCamera(config, Environment(), "tests.edge.capture.faulty", nursery)
+    fork_server.prepare([config], "tests.edge.capture.faulty")
+camera = ProcessCamera(config, Environment(), fork_server, "tests.edge.capture.faulty")
 camera.read(Stop())
-print(json.dumps([nursery.pid, camera.pid]), flush=True)
+print(json.dumps([fork_server.pid, camera.pid]), flush=True)
 if sys.stdin.readline() == "close\\n":
     camera.close()
-    nursery.close()
+    fork_server.close()
     print("closed", flush=True)
     sys.stdin.readline()
 while True:
@@ -48,8 +47,8 @@ while True:
 
 
 class Daemon:
-    """A process that reads one camera; `how` its nursery came to be: forked before there were
-    threads, from a new Python because there were, or only when the camera was read."""
+    """A process that reads one camera; `how` its fork server starts: forked before
+    there are threads, in a new Python because there are, or only when the camera is opened."""
 
     def __init__(self, how: str, script: str) -> None:
         self.process = subprocess.Popen(
@@ -59,7 +58,7 @@ class Daemon:
             text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
-        self.nursery, self.camera = (psutil.Process(pid) for pid in json.loads(self.hear()))
+        self.fork_server, self.camera = (psutil.Process(pid) for pid in json.loads(self.hear()))
 
     def hear(self) -> str:
         """The next line that it says."""
@@ -67,7 +66,7 @@ class Daemon:
         return self.process.stdout.readline()
 
     def close_camera(self) -> None:
-        """Camera and nursery, in order; the daemon stays."""
+        """Closes camera and fork server in order; the daemon stays."""
         assert self.process.stdin is not None
         self.process.stdin.write("close\n")
         self.process.stdin.flush()
@@ -81,7 +80,7 @@ class Daemon:
 
 @pytest.fixture(params=["early", "threads", "late"])
 def how(request: pytest.FixtureRequest) -> str:
-    """Each way in which a nursery comes to be."""
+    """Each way in which a fork server starts."""
     return str(request.param)
 
 
@@ -93,21 +92,21 @@ def gone(each: psutil.Process) -> bool:
         return True
 
 
-def test_the_camera_comes_of_the_nursery_and_is_asked_for_once(how: str) -> None:
-    """The process that is read is the nursery's one child, also when it was begun early; only
-    a daemon without other threads is forked."""
+def test_the_camera_process_is_forked_by_the_fork_server_once(how: str) -> None:
+    """The camera process is the fork server's only child, also when it was started early. Only a
+    daemon without other threads is forked."""
     daemon = Daemon(how, "good")
     try:
-        assert daemon.nursery.children() == [daemon.camera]
-        forked = daemon.nursery.cmdline() == psutil.Process(daemon.process.pid).cmdline()
+        assert daemon.fork_server.children() == [daemon.camera]
+        forked = daemon.fork_server.cmdline() == psutil.Process(daemon.process.pid).cmdline()
         assert forked == (how == "early")
-        assert daemon.nursery.num_threads() == 1
+        assert daemon.fork_server.num_threads() == 1
     finally:
         daemon.close()
 
 
 def test_closing_leaves_no_process(how: str) -> None:
-    """After an orderly end there is neither camera nor nursery, nor a zombie of them."""
+    """After an orderly end neither camera process nor fork server is left, nor a zombie."""
     daemon = Daemon(how, "good,good,hang")
     try:
         daemon.close_camera()
@@ -118,35 +117,37 @@ def test_closing_leaves_no_process(how: str) -> None:
 
 
 def test_all_die_with_the_daemon(how: str, eventually: Eventually) -> None:
-    """`kill -9` of the daemon ends the nursery and a camera whose driver hangs."""
+    """`kill -9` of the daemon ends the fork server, and a camera process whose driver hangs."""
     daemon = Daemon(how, "good,good,hang")
     daemon.close()
-    eventually(lambda: gone(daemon.nursery) and gone(daemon.camera))
+    eventually(lambda: gone(daemon.fork_server) and gone(daemon.camera))
 
 
-def test_a_camera_dies_with_the_nursery(how: str, eventually: Eventually) -> None:
-    """Nobody could end a camera whose nursery has gone, so it goes too."""
+def test_a_camera_process_dies_with_the_fork_server(how: str, eventually: Eventually) -> None:
+    """Without its fork server a camera process could not be killed, so it ends too."""
     daemon = Daemon(how, "good,good,hang")
     try:
-        daemon.nursery.kill()
+        daemon.fork_server.kill()
         eventually(lambda: gone(daemon.camera))
     finally:
         daemon.close()
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    """One of the test's own."""
-    made = Nursery()
-    yield made
-    made.close()
-    assert made.pid == 0
+def fork_server() -> Iterator[ForkServerClient]:
+    """A fork server for one test alone, which may kill it."""
+    client = ForkServerClient()
+    yield client
+    client.close()
+    assert client.pid == 0
 
 
-def camera(nursery: Nursery, script: str, program: str = FAULTY) -> ProcessCamera:
+def camera(
+    fork_server: ForkServerClient, script: str, program: str = FAULTY, **limits: float
+) -> ProcessCamera:
     """A camera that misbehaves as its script says."""
     config = camera_config(f"v4l2:{script}", timeout_s=20, open_timeout_s=30)
-    return ProcessCamera(config, Environment(), program, nursery)
+    return ProcessCamera(config, Environment(), fork_server, program, **limits)
 
 
 def read_to_the_end(camera: ProcessCamera) -> None:
@@ -155,80 +156,77 @@ def read_to_the_end(camera: ProcessCamera) -> None:
         camera.read(Stop())
 
 
-def test_a_nursery_that_died_is_started_anew(nursery: Nursery, eventually: Eventually) -> None:
-    """Its cameras say so in a sentence, and open again out of a new one; no zombie is left."""
-    first = camera(nursery, "good")
+def test_a_fork_server_that_died_is_started_again(
+    fork_server: ForkServerClient, eventually: Eventually
+) -> None:
+    """Its cameras report it in one sentence, and open again by a new one; no zombie is left."""
+    first = camera(fork_server, "good")
     assert first.read(Stop()) is not None
-    old = psutil.Process(nursery.pid)
+    old = psutil.Process(fork_server.pid)
     old.kill()
-    with pytest.raises(CameraError, match="ended with the one that it came of"):
+    with pytest.raises(CameraError, match="ended with the fork server"):
         read_to_the_end(first)
-    second = camera(nursery, "good")
+    second = camera(fork_server, "good")
     assert second.read(Stop()) is not None
-    assert nursery.pid != old.pid
+    assert fork_server.pid != old.pid
     assert not old.is_running()
     second.close()
 
 
-def test_a_nursery_that_stands_still_is_replaced(
-    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that neither forks nor kills is ended itself, and the next opening has a new one."""
-    first = camera(nursery, "good")
+def test_a_fork_server_that_stands_still_is_replaced(fork_server: ForkServerClient) -> None:
+    """One that neither forks nor kills is killed itself; the next opening starts a new one."""
+    first = camera(fork_server, "good")
     assert first.read(Stop()) is not None
-    old = psutil.Process(nursery.pid)
+    old = psutil.Process(fork_server.pid)
     old.send_signal(signal.SIGSTOP)
-    with monkeypatch.context() as patched:
-        patched.setattr(process, "_START_S", 0.2)
-        patched.setattr(process, "_REAP_S", 0.2)
-        second = camera(nursery, "good")
-        with pytest.raises(CameraError, match=r"does not start for 0\.2 s"):
-            second.read(Stop())
+    second = camera(fork_server, "good", start_s=0.2, reap_s=0.2)
+    with pytest.raises(CameraError, match=r"does not start for 0\.2 s"):
+        second.read(Stop())
     assert not old.is_running()
-    third = camera(nursery, "good")
+    third = camera(fork_server, "good")
     assert third.read(Stop()) is not None
     for each in (first, second, third):
         each.close()
 
 
-def test_what_cannot_be_started_says_why(nursery: Nursery) -> None:
-    """A driver that cannot be imported is a CameraError, and the nursery goes on."""
+def test_what_cannot_be_started_says_why(fork_server: ForkServerClient) -> None:
+    """A driver that cannot be imported is a CameraError, and the fork server goes on."""
     with pytest.raises(CameraError, match=r"no process can be started for it \(No module named"):
-        camera(nursery, "good", "edge.capture.no_such_driver").read(Stop())
-    pid = nursery.pid
-    good = camera(nursery, "good")
+        camera(fork_server, "good", "edge.capture.no_such_driver").read(Stop())
+    pid = fork_server.pid
+    good = camera(fork_server, "good")
     assert good.read(Stop()) is not None
-    assert nursery.pid == pid
+    assert fork_server.pid == pid
     good.close()
 
 
 def test_a_python_that_does_not_start_is_a_lost_camera(
-    nursery: Nursery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fork_server: ForkServerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a nursery there is a sentence, no trace, and nothing left open."""
+    """Without a fork server there is one sentence, no traceback, and no open descriptor."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     me = psutil.Process()
     gc.collect()
     before = me.num_fds()
     for _ in range(3):
         with pytest.raises(CameraError, match="no process can be started for it"):
-            camera(nursery, "good")
+            camera(fork_server, "good")
     assert me.num_fds() <= before
 
 
-def test_a_nursery_keeps_nothing_of_those_that_ended(
-    nursery: Nursery, eventually: Eventually
+def test_a_fork_server_keeps_nothing_of_ended_children(
+    fork_server: ForkServerClient, eventually: Eventually
 ) -> None:
     """After many deaths of all kinds it holds as many file descriptors as before, and no zombie."""
 
     def life(script: str) -> None:
-        each = camera(nursery, script)
+        each = camera(fork_server, script)
         with pytest.raises(CameraError):
             read_to_the_end(each)
 
-    keeper = camera(nursery, "good")
+    keeper = camera(fork_server, "good")
     assert keeper.read(Stop()) is not None
-    its = psutil.Process(nursery.pid)
+    its = psutil.Process(fork_server.pid)
     quiet = its.num_fds()
     life("good,crash")
     eventually(lambda: its.num_fds() <= quiet)
@@ -241,21 +239,21 @@ def test_a_nursery_keeps_nothing_of_those_that_ended(
     assert its.children() == []
 
 
-def test_a_camera_that_was_begun_and_changed_is_begun_anew(
-    nursery: Nursery, eventually: Eventually
+def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
+    fork_server: ForkServerClient, eventually: Eventually
 ) -> None:
     """What was opened early counts only for the configuration that it was opened with; otherwise
     it is ended."""
     config = camera_config("v4l2:good", timeout_s=20, open_timeout_s=30)
-    nursery.prepare([config], FAULTY)
+    fork_server.prepare([config], FAULTY)
     changed = config.changed(source="v4l2:no-open")
-    reads = ProcessCamera(changed, Environment(), FAULTY, nursery)
+    reads = ProcessCamera(changed, Environment(), fork_server, FAULTY)
     with pytest.raises(CameraError, match="cannot be opened"):
         reads.read(Stop())
-    eventually(lambda: psutil.Process(nursery.pid).children() == [])
+    eventually(lambda: psutil.Process(fork_server.pid).children() == [])
 
 
-def test_without_a_driver_there_is_no_nursery(nursery: Nursery) -> None:
+def test_without_a_driver_there_is_no_fork_server(fork_server: ForkServerClient) -> None:
     """Cameras that the daemon reads itself need no process."""
-    nursery.prepare([camera_config("test:")])
-    assert nursery.pid == 0
+    fork_server.prepare([camera_config("test:")])
+    assert fork_server.pid == 0

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from edge.capture.camera import Look
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.capture.ring import SLOTS
 from edge.environment import Environment, Stop
@@ -28,14 +29,14 @@ Start = Callable[..., ProcessCamera]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(fork_server: ForkServerClient) -> Iterator[Start]:
     """`start("good,hang", timeout_s=1)`: a camera in a process that misbehaves in that way."""
     made: list[ProcessCamera] = []
 
     def make(script: str, **options: Any) -> ProcessCamera:
         options = {"timeout_s": 20, "open_timeout_s": 30, **options}
         config = camera_config(f"v4l2:{script}", **options)
-        made.append(ProcessCamera(config, Environment(), FAULTY))
+        made.append(ProcessCamera(config, Environment(), fork_server, FAULTY))
         return made[-1]
 
     yield make
@@ -128,13 +129,15 @@ def test_pictures_outlive_their_process(start: Start) -> None:
 @pytest.mark.parametrize(
     ("script", "words", "kind"),
     [
-        ("good,good,good,crash", r"its driver crashed \(SIGSEGV\); it is started anew", "lost"),
-        ("good,good,good,exit", "its process ended with code 3; it is started anew", "lost"),
+        ("good,good,good,crash", r"its driver crashed \(SIGSEGV\); it is started again", "lost"),
+        ("good,good,good,exit", "its process ended with code 3; it is started again", "lost"),
         ("good,good,good,raise", "unexpected fault in the camera's driver", "lost"),
         ("good,good,good,lost", "faulty: lost; check the cable", "lost"),
         ("good,good,good,end", "the stream has ended", "lost"),
         ("good,good,good,size", "wrong size: pictures were 160×48, now 160×60", "wrong_size"),
-        ("good,good,good,liar", "its process says what makes no sense", "lost"),
+        ("good,good,good,liar", "its process sent an invalid message .FrameReady", "lost"),
+        ("good,good,good,noise", "its process sent an invalid message .no JSON", "lost"),
+        ("good,good,good,untyped", "its process sent an invalid message .FrameReady with", "lost"),
         ("no-open", "faulty: cannot be opened; check the cable", "lost"),
         ("crash", r"its driver crashed \(SIGSEGV\)", "lost"),
     ],
@@ -221,11 +224,12 @@ def test_reading_ends_on_stop(start: Start, eventually: Eventually) -> None:
 def test_the_process_dies_with_the_daemon(eventually: Eventually) -> None:
     """A daemon that is killed leaves no process behind, also when the driver hangs."""
     program = (
+        "from edge.capture.leash import ForkServerClient\n"
         "from edge.capture.process import ProcessCamera\n"
         "from edge.config import CameraConfig\n"
         "from edge.environment import Environment, Stop\n"
-        f"camera = ProcessCamera(CameraConfig(id='top', source='v4l2:good,good,hang'), "
-        f"Environment(), {FAULTY!r})\n"
+        f"camera = ProcessCamera(CameraConfig(id='top', source='v4l2:good,good,hang', fps=5), "
+        f"Environment(), ForkServerClient(), {FAULTY!r})\n"
         "camera.read(Stop())\n"
         "print(camera.pid, flush=True)\n"
         "while True: camera.read(Stop())\n"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.leash import Nursery
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.capture.pylon import PylonCamera
 from edge.environment import Environment, Stop
@@ -109,12 +109,13 @@ def test_what_does_not_open_is_one_sentence(
 
 def test_two_cameras_in_processes_of_their_own() -> None:
     """Through the daemon's port: two industrial cameras at once, and an end in order."""
-    nursery = Nursery()  # that of other tests does not know of the emulated cameras
+    # The fork server of other tests does not know the emulated cameras.
+    fork_server = ForkServerClient()
     cameras = [
         ProcessCamera(
             camera_config(f"pylon:0815-000{n}", width=320, height=240, fps=20, open_timeout_s=60),
             Environment(),
-            nursery=nursery,
+            fork_server,
         )
         for n in range(2)
     ]
@@ -127,4 +128,4 @@ def test_two_cameras_in_processes_of_their_own() -> None:
     finally:
         for camera in cameras:
             camera.close()
-        nursery.close()
+        fork_server.close()

@@ -8,7 +8,6 @@ import pytest
 from edge.capture.camera import Look
 from edge.capture.reader import Reader
 from edge.environment import Environment, Stop
-from edge.frame import Frame
 from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
 from tests.edge.capture.readinghouse import Build, House, lost, seqs
 from tests.edge.conftest import Clock, Eventually, Patience, solid
@@ -252,34 +251,8 @@ def test_pictures_that_do_not_fit_the_view_are_a_fault(
     assert states == ["starting", "unfit", "unfit", "live"]
 
 
-@pytest.mark.parametrize("source", ["test:", "replay:/nowhere"])
-def test_who_reads_may_judge(house: Build, clock: Clock, source: str) -> None:
-    """Each frame is offered to `at_once` with how long the source was waited for; what that does
-    not judge goes into the mailbox, in order."""
-    home = house(source=source)
-    offered: list[tuple[int, float]] = []
-
-    def at_once(frame: Frame, waited_s: float) -> bool:
-        offered.append((frame.seq, round(waited_s, 3)))
-        return frame.seq != 2
-
-    home.reader._at_once = at_once
-    script = ScriptedCamera([noise(1), noise(2), noise(3), lost()])
-    script.on_read = lambda: setattr(clock, "at", clock.at + 0.1)
-    assert seqs(home.run(script)) == [2]
-    assert offered[:3] == [(1, 0.1), (2, 0.1), (3, 0.1)]
-
-
-def test_a_frame_for_parts_is_not_judged_at_once(house: Build) -> None:
-    """With a trigger a frame is for the parts that wait for one."""
-    home = house(trigger={"kind": "request"})
-    home.reader._at_once = lambda *_: pytest.fail("no part was asked")
-    assert seqs(home.run(ScriptedCamera([noise(1), lost()]))) == [1, 2]
-
-
 def test_what_a_retired_reader_brings_is_not_judged(house: Build) -> None:
-    """Another one has the camera's name."""
+    """Another reader has the camera's name."""
     home = house()
-    home.reader._at_once = lambda *_: pytest.fail("it was judged")
     home.reader.retire()
     assert home.run(ScriptedCamera([noise(1), lost()])) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge.capture.camera import Look
+from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
 from edge.capture.ring import SLOTS
@@ -37,10 +38,12 @@ def wanted() -> Wanted:
 
 
 @pytest.fixture
-def camera(mjpeg_server: MJPEGServer, wanted: Wanted) -> Iterator[ProcessCamera]:
+def camera(
+    mjpeg_server: MJPEGServer, wanted: Wanted, fork_server: ForkServerClient
+) -> Iterator[ProcessCamera]:
     """A network camera, read by a real process."""
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = ProcessCamera(config, Environment(), reduction=wanted)
+    camera = ProcessCamera(config, Environment(), fork_server, reduction=wanted)
     yield camera
     camera.close()
 
@@ -85,12 +88,12 @@ def test_the_daemon_may_change_its_mind(camera: ProcessCamera, wanted: Wanted) -
 
 
 def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
-    mjpeg_server: MJPEGServer, wanted: Wanted
+    mjpeg_server: MJPEGServer, wanted: Wanted, fork_server: ForkServerClient
 ) -> None:
     """What cannot be decoded at reduced scale is an `error`, as at full scale."""
     mjpeg_server.damaged = 4
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = ProcessCamera(config, Environment(), reduction=wanted)
+    camera = ProcessCamera(config, Environment(), fork_server, reduction=wanted)
     looks = [camera.read(Stop()) for _ in range(12)]
     camera.close()
     faults = [look for look in looks if look is not None and look.fault is not None]

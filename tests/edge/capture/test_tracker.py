@@ -42,11 +42,19 @@ def test_only_frames_from_after_the_trigger_count(track: Any, clock: Clock) -> N
     assert tracker.unused == 2
 
 
-def test_a_part_is_noted_before_its_trigger_is_answered(track: Any) -> None:
+def test_a_part_is_noted_before_its_trigger_is_answered(environment: Environment) -> None:
     """Whoever is told that a part was taken may rely on it; a refused one is not noted."""
-    tracker = track(queue=0)
     noted: list[str | None] = []
-    tracker.on_open = lambda part: noted.append(part.name)
+
+    class Journal:
+        def part_opened(self, part: Part) -> None:
+            noted.append(part.name)
+
+        def parts_changed(self) -> None:
+            pass
+
+    config = TriggerConfig.read({"kind": "request", "queue": 0})
+    tracker = Tracker("top", config, environment, listener=Journal())
     assert tracker.trigger("request", "a").name in noted
     with pytest.raises(TriggerError):
         tracker.trigger("request", "b")

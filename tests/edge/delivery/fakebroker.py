@@ -22,8 +22,7 @@ from edge.delivery.events import (
     Received,
     Refused,
 )
-from edge.delivery.link import OversizeError
-from edge.delivery.troubles import LinkError
+from edge.delivery.troubles import LinkError, OversizeError
 
 Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
 ACCEPT: Greeting = "accept"
@@ -59,6 +58,7 @@ class FakeBroker:
     versions: list[Protocol_] = field(default_factory=list)
     wills: list[tuple[str, bytes]] = field(default_factory=list)
     most_unanswered: int = 0
+    most_replayed: int = 0  # of these, results of the backlog
     published: int = 0
     connections: int = 0
     said_goodbye: list[int] = field(default_factory=list)
@@ -109,8 +109,8 @@ class FakeLink:
         self._broker, self._number, self._on_event = broker, number, on_event
         self._alive = self._closed = False
         self._mid = 0
-        self._queued: list[int] = []  # nothing of it is answered before it was flushed
         self._unanswered: list[int] = []
+        self._replayed: set[int] = set()  # results of the backlog among them
 
     def open(self) -> None:
         """As the next greeting says."""
@@ -141,18 +141,16 @@ class FakeLink:
         if cut != "before":
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
                 self.receive(topic, body)
-            broker.arrived.append(Arrived(topic, _parsed(body), retain, self._number, about))
-            self._queued.append(self._mid)
-            unanswered = len(self._unanswered) + len(self._queued)
-            broker.most_unanswered = max(broker.most_unanswered, unanswered)
+            parsed = _parsed(body)
+            broker.arrived.append(Arrived(topic, parsed, retain, self._number, about))
+            if topic.endswith("/result") and parsed["replayed"]:
+                self._replayed.add(self._mid)
+                broker.most_replayed = max(broker.most_replayed, len(self._replayed))
+            self._unanswered.append(self._mid)
+            broker.most_unanswered = max(broker.most_unanswered, len(self._unanswered))
         if cut is not None:
             self.lose("cut")
         return self._mid
-
-    def flush(self) -> None:
-        """What was published may be answered."""
-        self._unanswered += self._queued
-        self._queued.clear()
 
     def subscribe(self, pattern: str) -> None:
         """Remembers what was asked for."""
@@ -179,6 +177,7 @@ class FakeLink:
         """PUBACKs for the oldest (or newest) `count` messages."""
         while self._alive and self._unanswered and count > 0:
             mid = self._unanswered.pop(-1 if self._broker.reverse else 0)
+            self._replayed.discard(mid)
             code = next(self._broker.codes)
             self._on_event(Answered(mid, code, f"reason {code:#04x}"))
             count -= 1
@@ -187,6 +186,5 @@ class FakeLink:
         """The connection is gone, and its answers with it."""
         if not self._closed and self._alive:
             self._alive = False
-            self._queued.clear()
             self._unanswered.clear()
             self._on_event(Lost(why))

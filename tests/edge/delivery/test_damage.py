@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from edge.delivery import carving
-from edge.delivery.carving import _stored_sum, carved
+from edge.delivery.carving import carved, stored_checksum
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.spool import Spool
 from edge.delivery.store import Store
 from edge.environment import Environment
@@ -80,7 +81,7 @@ def test_a_salvage_needs_no_memory_for_what_it_saves(
     size = len(unreadable(path, many))
     told: list[int] = []
     tracemalloc.start()
-    again = Store(path, 64 * MB, HOUR, Environment(), mending=lambda: told.append(1))
+    again = Store(path, 64 * MB, HOUR, Environment(), hooks=RebuildHooks(lambda: told.append(1)))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert again.salvaged == many
@@ -142,7 +143,7 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
         refused = opened(path)
     assert "full" in refused.fault
     assert path.read_bytes() == hurt
-    refused.open()
+    refused.open(RebuildHooks())
     assert numbers_in(path) == list(range(1, COUNT + 1))
     assert not list(path.parent.glob("*.salvage"))
     refused.close()
@@ -150,4 +151,4 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
 
 def _as_stored(body: bytes) -> bytes:
     """The checksum as SQLite writes it, and the body; as carving.py knows it."""
-    return _stored_sum(zlib.crc32(body)) + body
+    return stored_checksum(zlib.crc32(body)) + body

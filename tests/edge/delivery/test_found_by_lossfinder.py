@@ -13,7 +13,8 @@ from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
@@ -75,9 +76,14 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     """`balanced`: nothing is written while the box runs; when it ends in order, the number is."""
     path = tmp_path / "outbox.db"
     store = BalkingStore(path)
-    writer = OutboxWriter(store, Environment(), durability="balanced", window_s=HOUR)
     safe: list[int] = []
-    writer.on_commit = lambda _, numbers: safe.extend(numbers)
+    writer = OutboxWriter(
+        store,
+        Environment(),
+        durability="balanced",
+        window_s=HOUR,
+        on_commit=lambda _, numbers: safe.extend(numbers),
+    )
     thread = threading.Thread(target=writer.run)
     thread.start()
     for seq in range(1, 6):
@@ -110,7 +116,7 @@ def test_a_first_start_on_a_full_disk_is_no_end(
         store = Store(path, 64 * MB, HOUR, Environment())
     assert store.fault
     assert store.first == 1
-    store.open()
+    store.open(RebuildHooks())
     assert not store.fault
     store.close()
 
@@ -119,7 +125,7 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     """It still is JSON, and says something else: what is looked for in the bytes of a damaged file
     must have its checksum. Of 300 rows some have checksums of fewer bytes than others."""
     path = tmp_path / "outbox.db"
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
     outbox = Outbox(path, 64 * MB, HOUR)
     outbox.apply(rows, [], [], [], 1.0)
     outbox.close()
@@ -135,13 +141,13 @@ def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) ->
     other: the batch has them, or ends before them."""
     path = tmp_path / "outbox.db"
     outbox = Outbox(path, 64 * MB, HOUR)
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
     outbox.apply(rows, [], [], [], 1.0)
 
     class Slow(OutboxView):
         meanwhile: Callable[[], None] | None = None
 
-        def batch(self, after: int, limit: int, before: int | None = None) -> list[Row]:
+        def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
             found = super().batch(after, limit, before)
             act, self.meanwhile = self.meanwhile, None
             if act is not None:
@@ -173,10 +179,10 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     all the same; nor does what was delivered since the start come back."""
     path = tmp_path / "outbox.db"
     store = Store(path, 64 * MB, HOUR, Environment())
-    rows = [Row(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
+    rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
     store.apply(rows, [], [], [])
     store.apply([], [], [*range(1, 7), 9, 10], [])
-    store.mend(OutboxError("malformed", "damaged"))
+    store.rebuild(OutboxError("malformed", "damaged"), RebuildHooks())
     assert store.last == 10
     view = store.new_view()
     assert [row.seq for row in view.batch(0, 100)] == [7, 8]

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from edge.delivery.held import Held, HeldVerdict
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from tests.edge.delivery.samples import a_verdict
 
 _VERDICT = a_verdict()
@@ -21,7 +21,7 @@ def test_it_is_a_dictionary_in_order(first: int, steps: list[tuple[str, int]]) -
     held, truth, number = Held(), dict[int, HeldVerdict](), first
     for what, at in steps:
         if what == "add":
-            one = HeldVerdict(Row(number, 0.0, b"x" * at), _VERDICT, float(number))
+            one = HeldVerdict(OutboxRow(number, 0.0, b"x" * at), _VERDICT, float(number))
             held.add(one)
             truth[number] = one
             number += 1
@@ -41,10 +41,10 @@ def test_it_is_a_dictionary_in_order(first: int, steps: list[tuple[str, int]]) -
             assert (seq in held) == (seq in truth)
 
 
-def test_hurry_makes_all_due() -> None:
+def test_make_all_due() -> None:
     """Everything is to be written now."""
     held = Held()
     for seq in (1, 2):
-        held.add(HeldVerdict(Row(seq, 0.0, b"x"), _VERDICT, 99.0))
-    held.hurry()
+        held.add(HeldVerdict(OutboxRow(seq, 0.0, b"x"), _VERDICT, 99.0))
+    held.make_all_due()
     assert [one.due for one in held.first(9)] == [0.0, 0.0]

@@ -142,7 +142,6 @@ def test_each_publish_is_answered(site: Site, events: "queue.SimpleQueue[Event]"
     link.open()
     assert isinstance(wait(site, events), Connected)
     mids = [link.publish(f"t/{n}", b"{}", retain=n % 2 == 0) for n in range(40)]
-    link.flush()
     answers = [wait(site, events) for _ in mids]
     link.close()
     assert len(set(mids)) == 40
@@ -158,7 +157,6 @@ def test_what_was_subscribed_to_is_received(site: Site, events: "queue.SimpleQue
     link.subscribe("s/request/+")
     for topic, body in (("s/other", b"no"), ("s/request/trigger", b"\xffyes")):
         link.publish(topic, body, retain=False)
-    link.flush()
     came = [wait(site, events) for _ in range(3)]
     link.close()
     received = [e for e in came if isinstance(e, Received)]
@@ -171,7 +169,6 @@ def test_nothing_comes_after_close(site: Site, events: "queue.SimpleQueue[Event]
     link.open()
     assert isinstance(wait(site, events), Connected)
     link.publish("t", b"{}", retain=False)
-    link.flush()
     link.close()
     while not events.empty():
         assert isinstance(events.get(), Answered)

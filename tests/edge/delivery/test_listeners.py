@@ -12,8 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
 
-from edge.delivery.embedded import EmbeddedBroker
-from edge.delivery.listeners import Listeners
+from edge.delivery.embedded import EmbeddedBroker, Listeners
 from edge.errors import EdgeInspectError
 from tests.system.mosquitto import free_port
 
@@ -96,9 +95,8 @@ def test_a_takeover_is_not_a_departure() -> None:
 
 def test_changes_wake_the_publisher() -> None:
     """Coming and subscribing are announced, since rows may now be sent."""
-    listeners = Listeners()
     calls: list[int] = []
-    listeners.on_change = lambda: calls.append(1)
+    listeners = Listeners(lambda: calls.append(1))
     listeners.connected("plc", clean=True)
     listeners.subscribed("plc", TOPIC)
     assert len(calls) == 2

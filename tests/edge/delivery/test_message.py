@@ -164,7 +164,7 @@ SCORE = st.floats(0, 1)
     named=st.booleans(),
     triggered=st.booleans(),
 )
-def test_a_body_is_what_json_would_write(
+def test_a_body_is_compact_json_with_its_values(
     *,
     texts: list[str],
     part: str | None,
@@ -175,7 +175,7 @@ def test_a_body_is_what_json_would_write(
     named: bool,
     triggered: bool,
 ) -> None:
-    """Put together as text, and still to the byte what Python's encoder makes of the same body."""
+    """Whatever stands in a verdict: the body reads back, and its bytes are those of `to_json`."""
     station, camera, label, reason, name = texts
     verdict = a_verdict(
         station=station,
@@ -198,6 +198,35 @@ def test_a_body_is_what_json_would_write(
     assert [body[key] for key in ("station", "camera", "label", "reason")] == texts[:4]
     assert body["probabilities"] == {k: round(v, 6) for k, v in probabilities.items()}
     assert body["rule"]["regions"] == ({} if rule is None else pytest.approx(rule[1], abs=1e-6))
+
+
+def test_a_body_has_the_bytes_of_the_version_before() -> None:
+    """Key order, spelling of numbers and text are those of stored rows: either version may send
+    what the other has stored."""
+    verdict = a_verdict(
+        id="0199a1b2-c3d4-7000-8000-000000000001",
+        part="P-7",
+        verdict="review",
+        label="긁힘",
+        reason="between",
+        region="left",
+        rule=Rule("k_of_n", 3, (0.1, 0.87654321, 0.9), 2, {"left": 0.87654321}, 0.05),
+        trigger=a_part(),
+        trigger_to_verdict_ms=31.23456,
+    )
+    assert stored_body(verdict, 42).decode() == (
+        '{"schema":"edge-inspect/result/1","id":"0199a1b2-c3d4-7000-8000-000000000001","seq":42,'
+        '"boot_id":"2f6c1a9e-7d54-4c1b-9a43-0c8f6d2b1e77","station":"line1","camera":"top",'
+        '"part":"P-7","captured_at":"2026-09-21T14:13:20.123Z","verdict":"review",'
+        '"label":"긁힘","score":0.876543,"probabilities":{"ok":0.123457,"scratch":0.876543},'
+        '"thresholds":{"reject_at":0.6,"review_from":0.4},"model":{"name":"cells","version":"3",'
+        f'"sha256":"{"ab" * 32}"}},"config":"0123456789ab","frame":{{"width":640,"height":480,'
+        '"seq":7},"latency_ms":{"capture_to_verdict":12.346,"inference":0.988},'
+        '"reason":"between","region":"left","rule":{"name":"k_of_n","frames":3,"k":2,'
+        '"scores":[0.1,0.876543,0.9],"regions":{"left":0.876543},"hysteresis":0.05},'
+        '"trigger":{"kind":"request","number":4,"transaction":"t-9",'
+        '"at":"2026-09-21T14:13:20.000Z","to_verdict_ms":31.235}}'
+    )
 
 
 @given(st.text(max_size=40), st.booleans())
@@ -265,6 +294,13 @@ def test_the_properties_of_a_result_are_its_body_s(
     parsed = json.loads(body)
     wanted = {name: parsed[name] for name in ("schema", "station", "camera", "verdict")}
     assert dict(about_result(body, 9.0).user) == wanted | {"replayed": str(replayed).lower()}
+
+
+def test_a_damaged_body_goes_without_properties() -> None:
+    """A row that is no JSON does not raise, so that those behind it go."""
+    for body in (b'{"schema":"edge', b"[]", b"{}"):
+        about = about_result(body, 9.0)
+        assert (about.user, about.expiry_s) == ((), 9)
 
 
 def test_a_body_of_another_order_is_read_too() -> None:

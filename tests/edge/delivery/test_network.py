@@ -4,9 +4,10 @@ import select
 import socket
 from collections.abc import Callable
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.delivery.bypass import Client
 from edge.delivery.network import Network
 from tests.edge.conftest import Clock
 
@@ -75,7 +76,7 @@ def serve(clock: Clock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list[str
             return []
 
     monkeypatch.setattr("edge.delivery.network.select.poll", Poll)
-    client = Client(lambda _mid, _code: None, reconnect_on_failure=False)
+    client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     ends: list[str] = []
     port = peer.server.getsockname()[1]
     network = Network(
@@ -85,7 +86,7 @@ def serve(clock: Clock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list[str
         clock.tick,
     )
     with peer.server:
-        network._run()
+        network.run()
     return ends
 
 

@@ -25,7 +25,7 @@ def blocked(folder: Path) -> Path:
 def test_nothing_is_known_at_first(tmp_path: Path) -> None:
     """A new outbox begins at nothing."""
     numbers = opened(tmp_path)
-    assert (numbers.reserved, numbers.given, numbers.known) == (0, False, False)
+    assert (numbers.reserved, numbers.issued_unstored, numbers.known) == (0, False, False)
     assert not numbers.unreadable
     assert numbers.progress is None
     numbers.close()
@@ -35,15 +35,15 @@ def test_what_was_reserved_is_remembered(tmp_path: Path) -> None:
     """A reservation outlives the process that made it, is above its number, and is one write for
     a block of numbers."""
     numbers = opened(tmp_path)
-    numbers.reserve(1, given=True)
+    numbers.reserve(1, unstored=True)
     before = numbers.path.read_bytes()
     for number in range(2, BLOCK + 1):
-        numbers.reserve(number, given=True)
+        numbers.reserve(number, unstored=True)
     assert numbers.path.read_bytes() == before
     numbers.close()
     again = opened(tmp_path)
     assert again.reserved >= BLOCK
-    assert again.given
+    assert again.issued_unstored
     assert again.known
     again.close()
 
@@ -51,11 +51,11 @@ def test_what_was_reserved_is_remembered(tmp_path: Path) -> None:
 def test_a_settled_file_says_so(tmp_path: Path) -> None:
     """After an orderly end nothing is given that is not stored; what is reserved stays."""
     numbers = opened(tmp_path)
-    numbers.reserve(1, given=True)
+    numbers.reserve(1, unstored=True)
     numbers.settle()
     numbers.close()
     again = opened(tmp_path)
-    assert not again.given
+    assert not again.issued_unstored
     assert again.reserved >= 1
     again.close()
 
@@ -63,7 +63,7 @@ def test_a_settled_file_says_so(tmp_path: Path) -> None:
 def test_progress_is_remembered(tmp_path: Path) -> None:
     """What the outbox held after its last commit is there for the next start."""
     numbers = opened(tmp_path)
-    numbers.reserve(7, given=False)
+    numbers.reserve(7, unstored=False)
     numbers.committed(Progress(7, 3))
     numbers.close()
     again = opened(tmp_path)
@@ -84,11 +84,11 @@ def test_a_disk_that_takes_nothing_is_replaced_by_memory(tmp_path: Path) -> None
     """Where no file can be, reservations go to memory, and the next start finds them there."""
     blocked(tmp_path)
     numbers = opened(tmp_path)
-    numbers.reserve(5, given=True)
+    numbers.reserve(5, unstored=True)
     reserved = numbers.reserved
     numbers.close()
     again = opened(tmp_path)
-    assert (again.reserved, again.given) == (reserved, True)
+    assert (again.reserved, again.issued_unstored) == (reserved, True)
     again.close()
 
 
@@ -96,10 +96,10 @@ def test_memory_is_forgotten_once_the_disk_has_it(tmp_path: Path) -> None:
     """What the disk takes again is no longer in memory."""
     block = blocked(tmp_path)
     numbers = opened(tmp_path)
-    numbers.reserve(5, given=True)
+    numbers.reserve(5, unstored=True)
     assert list((tmp_path / "memory").iterdir())
     block.unlink()
-    numbers.reserve(numbers.reserved + 1, given=True)
+    numbers.reserve(numbers.reserved + 1, unstored=True)
     assert not list((tmp_path / "memory").iterdir())
     numbers.close()
 
@@ -113,7 +113,7 @@ def test_a_flipped_byte_never_takes_numbers_back(
     still enough, or `unreadable` tells that it is not."""
     folder = tmp_path_factory.mktemp("numbers")
     numbers = opened(folder)
-    numbers.reserve(1, given=True)
+    numbers.reserve(1, unstored=True)
     numbers.close()
     raw = bytearray(numbers.path.read_bytes())
     at %= len(raw)
@@ -128,8 +128,8 @@ def test_the_newest_of_two_records_torn_is_known(tmp_path: Path) -> None:
     """After several reservations, a torn newest record leaves numbers that may have been given
     behind the older one: the progress record must be ahead, or the start be told."""
     numbers = opened(tmp_path)
-    numbers.reserve(1, given=True)
-    numbers.reserve(numbers.reserved + 1, given=True)
+    numbers.reserve(1, unstored=True)
+    numbers.reserve(numbers.reserved + 1, unstored=True)
     highest = numbers.reserved
     slot = numbers._turn % 2 * 512
     numbers.close()

@@ -32,7 +32,7 @@ def verdict(of: Part, region: str | None = None) -> Verdict:
 
 def numbers(parts: OpenParts) -> list[int]:
     """The open parts."""
-    return [one.part.number for one in parts.left()]
+    return [one.part.number for one in parts.still_open()]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_was_open_is_read_back(path: Path) -> None:
         parts.note(part(number))
     parts.stored([verdict(part(1)), a_verdict()], [7, 8])
     parts.note(part(9))
-    left = OpenParts(path, one_each).left()
+    left = OpenParts(path, one_each).still_open()
     assert [one.part.number for one in left] == [0, 2, 3, 9]
     assert [one.since for one in left] == [0, 0, 0, 8]
     wanted = part(9)
@@ -62,10 +62,10 @@ def test_a_part_of_several_regions_is_done_with_the_last(path: Path) -> None:
     parts = OpenParts(path, lambda _camera: 2)
     parts.note(part(1))
     parts.stored([verdict(part(1), "left")], [1])
-    (one,) = OpenParts(path, lambda _camera: 2).left()
-    assert one.told == {"left"}
+    (one,) = OpenParts(path, lambda _camera: 2).still_open()
+    assert one.stored_regions == {"left"}
     parts.stored([verdict(part(1), "right")], [2])
-    assert OpenParts(path, lambda _camera: 2).left() == []
+    assert OpenParts(path, lambda _camera: 2).still_open() == []
 
 
 def test_the_same_number_in_another_life_is_another_part(path: Path) -> None:
@@ -80,8 +80,10 @@ def test_what_the_outbox_holds_is_told(path: Path) -> None:
     """A kill between commit and note: the outbox itself says which parts are done."""
     OpenParts(path, one_each).note(part(1))
     parts = OpenParts(path, one_each)
-    parts.told([b"no json", b"{}", stored_body(a_verdict(), 5), stored_body(verdict(part(1)), 6)])
-    assert parts.left() == []
+    parts.mark_stored(
+        [b"no json", b"{}", stored_body(a_verdict(), 5), stored_body(verdict(part(1)), 6)]
+    )
+    assert parts.still_open() == []
 
 
 def test_an_ended_process_leaves_no_file(path: Path) -> None:
@@ -96,10 +98,9 @@ def test_an_ended_process_leaves_no_file(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_the_file_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past a bound it is written anew with what is open."""
-    monkeypatch.setattr("edge.delivery.openparts._ENOUGH", 4096)
-    parts = OpenParts(path, one_each)
+def test_the_file_stays_small(path: Path) -> None:
+    """Past a bound it is written again, with the open parts only."""
+    parts = OpenParts(path, one_each, compact_bytes=4096)
     parts.note(part(0))
     for number in range(1, 500):
         parts.note(part(number))

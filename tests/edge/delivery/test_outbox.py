@@ -9,21 +9,20 @@ from pathlib import Path
 import pytest
 
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import PAGE, Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.pages import PAGE
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from tests.edge.delivery.samples import a_verdict
 
 HOUR = 3600.0
 MB = 2**20
 
 
-def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[Row]:
+def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[OutboxRow]:
     """Rows with the numbers from `first`."""
     numbers = range(first, first + count)
-    return [Row(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
+    return [OutboxRow(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
 
 
 def numbers_in(path: Path) -> list[int]:
@@ -55,7 +54,7 @@ def test_the_last_number_survives_reopen_and_deletion(path: Path) -> None:
         assert box.last == start - 1
         box.apply(rows_from(start, 3), [], [], [], 1.0)
         assert box.apply([], [], range(start, start + 3), [], 1.0).acked == 3
-        assert box.holding().rows == 0
+        assert box.file_stats().rows == 0
         box.close()
 
 
@@ -84,7 +83,7 @@ def test_the_same_row_twice_is_one_and_another_is_told(outbox: Outbox, path: Pat
     rows = rows_from(1, 2)
     outbox.apply(rows, [], [], [], 1.0)
     assert outbox.apply(rows, [], [], [], 1.0).unlike == 0
-    assert outbox.holding().rows == 2
+    assert outbox.file_stats().rows == 2
     assert outbox.apply(rows_from(2, 1, part="other"), [], [], [], 1.0).unlike == 1
     view = OutboxView(path)
     assert view.batch(0, 9) == rows
@@ -97,11 +96,11 @@ def test_parked_rows_stay_but_are_not_sent(path: Path) -> None:
     box.apply(rows_from(1, 2), [], [], [], 1.0)
     box.apply([], [], [], [(1, "too large")], 1.0)
     assert numbers_in(path) == [2]
-    assert (box.holding().parked, box.holding().rows) == (1, 2)
+    assert (box.file_stats().parked, box.file_stats().rows) == (1, 2)
     box.close()
     again = Outbox(path, 8 * MB, HOUR)
     assert numbers_in(path) == [1, 2]
-    assert again.holding().parked == 0
+    assert again.file_stats().parked == 0
     again.close()
 
 
@@ -115,7 +114,7 @@ def test_the_file_stays_under_its_cap(path: Path, cap: int) -> None:
     for first in range(1, 6001, batch):
         dropped += box.apply(rows_from(first, batch), [], [], [], 1.0).over_cap
         size = path.stat().st_size + wal_of(path).stat().st_size
-        assert size == box.holding().bytes
+        assert size == box.file_stats().bytes
         assert size <= cap + 4 * batch * (body + PAGE // 8)
     assert dropped == list(range(1, len(dropped) + 1))
     assert dropped
@@ -135,7 +134,7 @@ def test_the_newest_stays_under_any_cap(path: Path) -> None:
 def test_the_file_shrinks_after_a_drain(outbox: Outbox, path: Path) -> None:
     """What an outage has made large becomes small again while commits go on."""
     outbox.apply(rows_from(1, 4000), [], [], [], 1.0)
-    large = outbox.holding().bytes
+    large = outbox.file_stats().bytes
     outbox.apply([], [], range(1, 4001), [], 1.0)
     for seq in range(4001, 4101):
         outbox.apply(rows_from(seq, 1), [], [seq - 1], [], 1.0)
@@ -149,19 +148,19 @@ def test_the_cap_on_age_drops_the_old(outbox: Outbox, path: Path) -> None:
     outbox.apply(rows_from(2, 1, 11.0), [], [], [], 11.0)
     assert outbox.apply([], [], [], [], 11.0 + HOUR).over_age == [1]
     assert numbers_in(path) == [2]
-    assert outbox.holding().oldest == 11.0
+    assert outbox.file_stats().oldest == 11.0
     assert outbox.clock == 11.0
 
 
 def test_a_failed_commit_changes_nothing(outbox: Outbox, path: Path) -> None:
     """A fault in the middle of a group: none of it, no receipt, no deletion is kept."""
     outbox.apply(rows_from(1, 1), [], [], [], 1.0)
-    before = outbox.holding().rows
+    before = outbox.file_stats().rows
     broken = [("top", "r"), ("top", ["no text"])]
     with pytest.raises(OutboxError):
         outbox.apply(rows_from(2, 2), broken, [1], [], 1.0)  # type: ignore[arg-type]
     view = OutboxView(path)
-    assert (outbox.holding().rows, outbox.last) == (before, 1)
+    assert (outbox.file_stats().rows, outbox.last) == (before, 1)
     assert [row.seq for row in view.batch(0, 9)] == [1]
     assert not view.is_judged("top", "r")
     view.close()
@@ -179,7 +178,7 @@ def test_a_full_disk_is_named_and_heals(outbox: Outbox, path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.kind == "refused"
     assert str(path) in str(caught.value)
-    assert (outbox.holding().rows, outbox.last) == (1, 1)
+    assert (outbox.file_stats().rows, outbox.last) == (1, 1)
     assert outbox.apply(rows_from(2, 1), [], [1], [], 1.0).acked == 1
 
 
@@ -292,7 +291,7 @@ def test_a_file_of_the_first_schema_is_taken_over(path: Path) -> None:
     view = OutboxView(path)
     assert {row.seq: row.body for row in view.batch(0, 9)} == bodies
     assert view.is_judged("top", "a.png|1")
-    assert (box.last, box.holding().rows) == (9, 3)
+    assert (box.last, box.file_stats().rows) == (9, 3)
     assert box.apply([], [], [], [], 10.0).over_age == []
     view.close()
     box.close()
@@ -335,8 +334,8 @@ def test_saying_what_is_parked_costs_the_same_however_many_are(path: Path) -> No
         box = Outbox(path.with_name(name), 8 * MB, HOUR)
         box.apply(rows_from(1, 600), [], [], [], 1.0)
         box.apply([], [], [], [(seq, "too large") for seq in range(1, count + 1)], 1.0)
-        cost.append(steps_of(box, box.holding))
-        assert box.holding().parked == count
+        cost.append(steps_of(box, box.file_stats))
+        assert box.file_stats().parked == count
         box.close()
     assert cost[0] == cost[1]
 
@@ -348,15 +347,15 @@ def test_parked_rows_that_go_are_not_counted(path: Path) -> None:
     box.apply(rows_from(1, 1, 1.0) + rows_from(2, 3, 10.0), [], [], [], 10.0)
     for _ in range(2):
         box.apply([], [], [], [(seq, "too large") for seq in range(1, 5)], 10.0)
-        assert box.holding().parked == 4
+        assert box.file_stats().parked == 4
     with pytest.raises(OutboxError):
         box.apply([], [], [2], [(3, ["no text"])], 10.0)  # type: ignore[list-item]
-    assert box.holding().parked == 4
+    assert box.file_stats().parked == 4
     assert box.apply([], [], [2], [], 10.0).acked == 1
-    assert box.holding().parked == 3
+    assert box.file_stats().parked == 3
     assert box.apply([], [], [], [], HOUR + 2.0).over_age == [1]
-    assert box.holding().parked == 2
+    assert box.file_stats().parked == 2
     dropped = box.apply(rows_from(5, 500, HOUR), [], [], [], HOUR).over_cap
     assert dropped[:2] == [3, 4]
-    assert box.holding().parked == 0
+    assert box.file_stats().parked == 0
     box.close()

@@ -9,11 +9,10 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import PAGE, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.pages import PAGE
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from tests.edge.delivery.samples import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 128 * 1024, 100.0
@@ -23,7 +22,7 @@ MAX_BYTES, MAX_AGE_S = 128 * 1024, 100.0
 class Kept:
     """What the list knows of a row."""
 
-    row: Row
+    row: OutboxRow
     parked: bool = False
 
 
@@ -64,7 +63,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.clock += passed
         first = self.last + 1 + skipped
         rows = [
-            Row(seq, self.clock, stored_body(a_verdict(part="é" * size), seq))
+            OutboxRow(seq, self.clock, stored_body(a_verdict(part="é" * size), seq))
             for seq, size in enumerate(sizes, first)
         ]
         self.largest = max(self.largest, sum(len(row.body) + 2 * PAGE for row in rows))
@@ -94,7 +93,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(accept=st.lists(st.integers(0, 5), max_size=3))
     def fail(self, accept: list[int]) -> None:
         """A commit that fails in its middle changes nothing, which the invariants see."""
-        rows = [Row(self.last + 1, self.clock, stored_body(a_verdict(), self.last + 1))]
+        rows = [OutboxRow(self.last + 1, self.clock, stored_body(a_verdict(), self.last + 1))]
         bad = [("top", "never"), ("top", ["no text"])]
         try:
             self.outbox.apply(rows, bad, [self.last - n for n in accept], [], self.clock)  # type: ignore[arg-type]
@@ -129,7 +128,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """The outbox says of itself what is true."""
         if not hasattr(self, "outbox"):
             return
-        holding = self.outbox.holding()
+        holding = self.outbox.file_stats()
         assert holding.rows == len(self.kept)
         assert holding.oldest == (self.kept[0].row.stored_at if self.kept else None)
         assert holding.parked == sum(one.parked for one in self.kept)

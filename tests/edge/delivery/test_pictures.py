@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import Any
 
 import cv2
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from edge.delivery.backoff import Backoff
 from edge.delivery.events import About, Answered, Connected, Event, Lost, Refused
-from edge.delivery.later import Later
 from edge.delivery.pictures import PictureError, Pictures, encode
+from edge.delivery.requests import Data, outcome
 from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
@@ -45,7 +46,6 @@ class Wire:
 class _FakeLink:
     def __init__(self, wire: Wire, on_event: Callable[[Event], None]) -> None:
         self._wire, self._on_event = wire, on_event
-        self._queued: list[Event] = []  # nothing of it happens before it is flushed
 
     def open(self) -> None:
         self._wire.opened += 1
@@ -58,16 +58,11 @@ class _FakeLink:
         self._wire.arrived.append((topic, body, retain))
         number = len(self._wire.arrived)
         if self._wire.manner == "hangs up":
-            self._queued.append(Lost("gone"))
+            self._on_event(Lost("gone"))
         else:
             code = 0x87 if self._wire.manner == "forbids" else 0
-            self._queued.append(Answered(number, code, "Not authorized" if code else "Success"))
+            self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
         return number
-
-    def flush(self) -> None:
-        events, self._queued = self._queued, []
-        for event in events:
-            self._on_event(event)
 
     def alive(self) -> bool:
         return True
@@ -120,11 +115,9 @@ def _verdict(outcome: Outcome, number: int = 1) -> Verdict:
     return replace(a_verdict(), verdict=outcome, id=f"{number:08}-0000-7000-8000-000000000000")
 
 
-def _answer(later: Later) -> Any:
-    said: list[Any] = []
-    later.then(said.append)
-    wait_for(lambda: said, "an answer")
-    return said[0]
+def _answer(answer: Future[Data]) -> Any:
+    wait([answer], 30)
+    return outcome(answer)
 
 
 @settings(max_examples=25, deadline=None)
@@ -163,8 +156,8 @@ def test_pictures_follow_the_verdicts_that_are_wanted(studio: Callable[..., Stud
     one.start()
     said: list[Outcome] = ["pass", "fail", "review", "pass", "error", "pass", "pass"]
     wanted = []
-    for number, outcome in enumerate(said):
-        verdict = _verdict(outcome, number)
+    for number, word in enumerate(said):
+        verdict = _verdict(word, number)
         before = one.pictures.sent
         one.pictures.offer(PICTURE, verdict)
         if number in (1, 3, 6):
@@ -182,15 +175,15 @@ def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., 
     one = studio(Wire(), send=["fail"], max_per_s=100)
     for number in range(10):
         one.pictures.offer(PICTURE, _verdict("fail", number))
-    later = Later()
-    one.pictures.order("x", lambda: NOISE, later)
+    answer: Future[Data] = Future()
+    one.pictures.order("x", lambda: NOISE, answer)
     assert one.pictures.counts()["skipped"] == {
         "busy": 7,
         "rate": 0,
         "unusable": 0,
         "offline": 0,
     }
-    assert "too many" in str(_answer(later))
+    assert "too many" in str(_answer(answer))
     one.start()
     wait_for(lambda: one.pictures.sent == 4, "the four that waited")
 
@@ -224,15 +217,15 @@ def test_what_cannot_be_sent_is_told_and_tried_again(
     wire = Wire(manner)
     one = studio(wire)
     one.start()
-    later = Later()
-    one.pictures.order("a", lambda: NOISE, later)
-    assert words in str(_answer(later))
+    answer: Future[Data] = Future()
+    one.pictures.order("a", lambda: NOISE, answer)
+    assert words in str(_answer(answer))
     assert one.pictures.counts()["skipped"][why] == 1
     wait_for(lambda: wire.closed == 1, "the link is dropped")
     wire.manner = "takes"
 
     def arrives() -> bool:
-        again = Later()
+        again: Future[Data] = Future()
         one.pictures.order("b", lambda: NOISE, again)
         return not isinstance(_answer(again), EdgeInspectError)
 
@@ -244,9 +237,9 @@ def test_a_source_without_a_picture_is_the_answer(studio: Callable[..., Studio])
     wire = Wire()
     one = studio(wire)
     one.start()
-    later = Later()
-    one.pictures.order("a", _broken, later)
-    assert "is kept" in str(_answer(later))
+    answer: Future[Data] = Future()
+    one.pictures.order("a", _broken, answer)
+    assert "is kept" in str(_answer(answer))
     assert one.pictures.skipped["unusable"] == 1
     assert wire.opened == 0
 

@@ -140,7 +140,6 @@ def test_a_fault_of_ours_does_not_silence_the_box(
 ) -> None:
     """An unexpected exception is logged, and the next connection serves on."""
     calls = cycle([True])
-    w = world(2)
     failing = islice(calls, 1)
 
     def may_send() -> bool:
@@ -148,7 +147,7 @@ def test_a_fault_of_ours_does_not_silence_the_box(
             raise ZeroDivisionError("a bug")
         return True
 
-    w.publisher._may_send = may_send
+    w = world(2, may_send=may_send)
     w.play()
     assert w.ledger.accepted == [1, 2]
     assert "unexpected fault" in caplog.text

@@ -78,7 +78,7 @@ def test_years_of_judged_files_leave_room_for_verdicts(outbox: Outbox, path: Pat
         dropped += outbox.apply([], pairs, [], [], 1.0).over_cap
         receipts.lying("top", {pairs[-1][1]})
     assert not dropped
-    assert outbox.holding().rows == 20
+    assert outbox.file_stats().rows == 20
     known = view.receipts("top")
     assert receipt(19_999) in known
     assert len(known) <= receipts.keep + 1

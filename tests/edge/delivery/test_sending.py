@@ -1,58 +1,41 @@
-"""Rows that are sent by who has just stored them: in order, once, and never by waiting."""
+"""What goes onto a connection, and what waits: the sender without a thread or a socket."""
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from edge.delivery.announcements import Announcements
 from edge.delivery.backoff import Backoff
 from edge.delivery.events import About
 from edge.delivery.flight import Flight
 from edge.delivery.lanes import Lanes
-from edge.delivery.link import OversizeError
 from edge.delivery.message import stored_body
-from edge.delivery.outbox import Outbox
-from edge.delivery.outboxview import OutboxView
-from edge.delivery.row import Row
-from edge.delivery.sending import Sending
-from edge.delivery.troubles import LinkError
-from edge.delivery.waiting import Waiting
+from edge.delivery.records import OutboxRow
+from edge.delivery.sending import Sender
+from edge.delivery.troubles import OversizeError
 from edge.environment import Environment
 from tests.edge.conftest import Clock
 from tests.edge.delivery.samples import a_verdict
-from tests.edge.delivery.test_outbox import rows_from
 
 WINDOW = 20
-DEADLINE_S = 30
+TOO_LARGE = 2000  # bytes
 
 
 class Line:
     """A connection that remembers what is sent on it."""
 
     def __init__(self) -> None:
-        self.published: list[bytes] = []
-        self.threads: set[str] = set()
-        self.flushed = 0
-        self.fault: Exception | None = None
+        self.topics: list[str] = []
 
     def open(self) -> None:
         """Is open."""
 
     def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
-        """Remembers, or fails."""
-        assert (topic, retain) == ("t/result", False)
-        assert about is not None
-        if self.fault is not None:
-            raise self.fault
-        self.published.append(body)
-        self.threads.add(threading.current_thread().name)
-        return len(self.published)
-
-    def flush(self) -> None:
-        """Counts how much was handed over."""
-        self.flushed = len(self.published)
+        """Remembers it, unless it is too large."""
+        if len(body) > TOO_LARGE:
+            raise OversizeError("too large")
+        self.topics.append(topic)
+        return len(self.topics)
 
     def subscribe(self, pattern: str) -> None:
         """Is not asked."""
@@ -64,251 +47,137 @@ class Line:
     def close(self) -> None:
         """Closes."""
 
-    @property
-    def numbers(self) -> list[int]:
-        """Of the rows that were sent."""
-        return [int(body.split(b'"seq":')[1].split(b",")[0]) for body in self.published]
 
+class Rows:
+    """The rows that wait, and what became of them."""
 
-class Ledger:
-    """What became of the rows."""
+    unsure = False
 
     def __init__(self) -> None:
-        self.accepted: list[int] = []
+        self.rows: list[OutboxRow] = []
         self.parked: list[int] = []
 
+    def add(self, count: int, **changes: object) -> None:
+        """More rows."""
+        for number in range(len(self.rows) + 1, len(self.rows) + count + 1):
+            self.rows.append(OutboxRow(number, 0.0, stored_body(a_verdict(**changes), number)))
+
+    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
+        """As the outbox."""
+        found = [r for r in self.rows if after < r.seq and (before is None or r.seq < before)]
+        return found[:limit]
+
+    def newest(self) -> int:
+        """The highest number."""
+        return len(self.rows)
+
+    def age_s(self, row: OutboxRow) -> float:
+        """All are new."""
+        return row.stored_at
+
     def accept(self, seq: int) -> None:
-        """The broker has it."""
-        self.accepted.append(seq)
+        """Is not asked."""
 
     def park(self, seq: int, reason: str) -> None:
-        """It never will."""
-        assert reason
+        """Remembers it."""
         self.parked.append(seq)
 
 
-@dataclass
-class Desk:
-    """A publisher's parts without its thread: a connection on which nothing waits."""
+class Bench:
+    """A sender on a new connection."""
 
-    waiting: Waiting
-    clock: Clock
-    line: Line = field(default_factory=Line)
-    ledger: Ledger = field(default_factory=Ledger)
-    flight: Flight = field(default_factory=Flight)
-    listening: bool = True
-    bound_s: float = 45.0
-
-    def __post_init__(self) -> None:
-        environment = Environment(self.clock.now, self.clock.tick)
-        self.lanes = Lanes(
-            self.waiting, self.ledger, environment, topic="t/result", backoff=Backoff(1.0, 2.0)
+    def __init__(self) -> None:
+        clock = Clock()
+        self.rows, self.line, self.flight = Rows(), Line(), Flight()
+        self.announcements = Announcements("p/s")
+        self.listening = True
+        lanes = Lanes(
+            self.rows,
+            self.rows,
+            Environment(clock.now, clock.tick),
+            topic="p/s/result",
+            backoff=Backoff(1.0, 2.0),
         )
-        self.sending = Sending(
-            self.lanes,
+        lanes.begin(WINDOW)
+        self.flight.begin(WINDOW, 45.0)
+        self.sender = Sender(
+            self.announcements,
+            lanes,
             self.flight,
-            self.waiting,
-            self.clock.tick,
-            topic="t/result",
+            self.rows,
+            topic="p/s/result",
             max_age_s=3600.0,
             may_send=lambda: self.listening,
         )
 
-    def connect(self) -> None:
-        """As the publisher does, up to where it first has nothing to do."""
-        self.lanes.begin(WINDOW)
-        self.flight.begin(WINDOW, self.bound_s)
-        self.sending.begin(self.line)
-        self.publisher_looks()
-
-    def publisher_looks(self) -> None:
-        """As its thread does when it is woken."""
-        with self.sending.turn:
-            self.sending.some(self.line, self.clock.tick())
-            self.line.flush()
-
-    def answer(self, mid: int) -> None:
-        """The broker's PUBACK for a message."""
-        with self.sending.turn:
-            self.lanes.settle(self.flight.answered(mid), 0, "Success")
-
-    def store(self, first: int, count: int = 1) -> None:
-        """Rows that are shown, as `balanced` does: no disk has them yet."""
-        rows = [Row(n, 1.0, stored_body(a_verdict(), n)) for n in range(first, first + count)]
-        self.waiting.show(rows, stored=False)
+    def fill(self) -> list[str]:
+        """The names of the topics that were published on this time."""
+        before = len(self.line.topics)
+        self.sender.fill(self.line, 0.0)
+        return [topic.rpartition("/")[2] for topic in self.line.topics[before:]]
 
 
 @pytest.fixture
-def desk(outbox: Outbox, clock: Clock) -> Iterator[Desk]:
-    """With the rows 1 to 3 in the file, on a connection that has sent them."""
-    waiting = Waiting(OutboxView(outbox._path), outbox.last, lambda: 1.0)
-    made = Desk(waiting, clock)
-    yield made
-    waiting.close()
+def bench() -> Bench:
+    """Nothing waits yet."""
+    return Bench()
 
 
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    """With the rows 1 to 3 in the file."""
-    box = Outbox(tmp_path / "outbox.db", 2**24, 3600.0)
-    box.apply(rows_from(1, 3), [], [], [], 1.0)
-    yield box
-    box.close()
+def test_announcements_take_a_quarter_of_the_window(bench: Bench) -> None:
+    """Retained topics first, then answers, then rows in what is left."""
+    bench.announcements.announce("health", b"{}")
+    for _ in range(9):
+        bench.announcements.reply("trigger", b"{}", None)
+    bench.rows.add(30)
+    assert bench.fill() == ["health", *["trigger"] * 4, *["result"] * 15]
+    assert bench.fill() == []
+    for mid in range(1, 4):
+        bench.flight.answered(mid)
+    assert bench.fill() == ["trigger"] * 3
 
 
-def test_what_was_just_stored_is_sent_by_who_stored_it(desk: Desk) -> None:
-    """On the caller's thread, in order, flushed, and its answer is settled as any other."""
-    desk.connect()
-    assert desk.line.numbers == [1, 2, 3]
-    desk.store(4)
-    assert desk.sending.at_once()
-    desk.store(5, 2)
-    assert desk.sending.at_once()
-    assert desk.line.numbers == [1, 2, 3, 4, 5, 6]
-    assert desk.line.flushed == 6
-    assert desk.line.published[3].endswith(b',"replayed":false}')
-    for mid in range(1, 7):
-        desk.answer(mid)
-    assert desk.ledger.accepted == [1, 2, 3, 4, 5, 6]
-    desk.publisher_looks()
-    assert len(desk.line.published) == 6
+def test_what_is_too_large_holds_nothing_back(bench: Bench) -> None:
+    """An announcement is dropped and a row is parked; those behind them go."""
+    bench.announcements.announce("info", bytes(TOO_LARGE + 1))
+    bench.announcements.announce("health", b"{}")
+    bench.rows.add(1, reason="x" * TOO_LARGE)
+    bench.rows.add(1)
+    assert bench.fill() == ["health", "result"]
+    assert bench.rows.parked == [1]
 
 
-def test_nobody_waits_for_the_publishers_turn(desk: Desk) -> None:
-    """While the publisher is at work it is left to the publisher, at once."""
-    desk.connect()
-    desk.store(4)
-    with desk.sending.turn:
-        assert not desk.sending.at_once()
-    assert desk.line.numbers == [1, 2, 3]
-    desk.publisher_looks()
-    assert desk.line.numbers == [1, 2, 3, 4]
+def test_rows_wait_while_the_sender_may_not_send(bench: Bench) -> None:
+    """Then nothing is left to do, though rows wait; announcements go as ever."""
+    bench.listening = False
+    bench.rows.add(1)
+    assert bench.sender.done
+    bench.announcements.announce("health", b"{}")
+    assert bench.fill() == ["health"]
+    assert not bench.sender.done
+    bench.flight.answered(1)
+    assert bench.sender.done
+    bench.listening = True
+    assert not bench.sender.done
+    assert bench.fill() == ["result"]
 
 
-def test_left_to_the_publisher(desk: Desk) -> None:
-    """Without a connection, where nobody listens, and where answers are overdue soon."""
-    assert not desk.sending.at_once()
-    desk.connect()
-    desk.store(4)
-    desk.listening = False
-    assert not desk.sending.at_once()
-    desk.listening, desk.flight.bound_s = True, 1.5
-    assert not desk.sending.at_once()
-    desk.flight.bound_s = 45.0
-    desk.sending.end()
-    assert not desk.sending.at_once()
-    assert desk.line.numbers == [1, 2, 3]
-
-
-def test_a_backlog_is_the_publishers(desk: Desk) -> None:
-    """What is new goes at once, before the backlog; the publisher is told that there is more."""
-    desk.lanes.begin(WINDOW)
-    desk.flight.begin(WINDOW, 45.0)
-    desk.sending.begin(desk.line)
-    desk.store(4)
-    assert not desk.sending.at_once()
-    assert desk.line.numbers == [4]
-    desk.publisher_looks()
-    assert desk.line.numbers == [4, 1, 2, 3]
-    assert [b.endswith(b"true}") for b in desk.line.published] == [False, True, True, True]
-
-
-def test_no_more_than_the_window(desk: Desk) -> None:
-    """The rest is sent when answers have come."""
-    desk.connect()
-    desk.store(4, 30)
-    assert not desk.sending.at_once()
-    assert desk.line.numbers == list(range(1, 21))
-    for mid in range(1, 21):
-        desk.answer(mid)
-    desk.publisher_looks()
-    assert desk.line.numbers == list(range(1, 34))
-
-
-def test_no_disk_is_asked(desk: Desk, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that are in the file alone are for the publisher, who may wait for a disk."""
-    desk.connect()
-    outbox.apply(rows_from(4, 2), [], [], [], 1.0)
-    desk.waiting.file_changed(5, 2)
-    with monkeypatch.context() as patched:
-        patched.setattr(OutboxView, "batch", lambda *_: pytest.fail("the disk was asked"))
-        assert not desk.sending.at_once()
-    desk.publisher_looks()
-    assert desk.line.numbers == [1, 2, 3, 4, 5]
-
-
-def test_a_row_that_waited_is_backlog(desk: Desk) -> None:
-    """What could not go for two seconds is not live any more."""
-    desk.connect()
-    rows = [Row(4, -10.0, stored_body(a_verdict(), 4))]
-    desk.waiting.show(rows, stored=True)
-    assert not desk.sending.at_once()
-    desk.publisher_looks()
-    assert desk.line.published[-1].endswith(b',"replayed":true}')
-
-
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        (LinkError("cannot send (no connection)"), "cannot send (no connection)"),
-        (ValueError("what"), "internal fault (ValueError('what'))"),
-    ],
-)
-def test_a_connection_that_fails_is_told(desk: Desk, fault: Exception, told: str) -> None:
-    """The publisher finds the reason, and throws the connection away; whoever stored the verdict
-    goes on."""
-    desk.connect()
-    desk.store(4)
-    desk.line.fault = fault
-    assert not desk.sending.at_once()
-    assert desk.sending.fault == told
-    desk.line = Line()
-    desk.connect()
-    assert desk.sending.fault == ""
-    assert desk.line.numbers == [1, 2, 3, 4]
-
-
-def test_what_is_too_large_is_parked(desk: Desk) -> None:
-    """And those behind it go on."""
-    desk.connect()
-    desk.line.fault = OversizeError("too large")
-    desk.store(4)
-    assert desk.sending.at_once()
-    desk.line.fault = None
-    desk.store(5)
-    assert desk.sending.at_once()
-    assert desk.ledger.parked == [4]
-    assert desk.line.numbers == [1, 2, 3, 5]
-
-
-def test_two_threads_send_each_row_once_in_order(desk: Desk) -> None:
-    """One stores and sends, the other answers and sends as the publisher does."""
-    desk.connect()
+def test_no_announcement_is_lost_at_a_reconnect() -> None:
+    """One thread announces, another connects and sends: the newest body of each topic is sent."""
+    announcements = Announcements("p/s")
     last = 3000
-    done, wake = threading.Event(), threading.Event()
 
-    def publish() -> None:
-        answered = 0
-        while not done.is_set() or answered < last:
-            wake.wait(0.001)
-            wake.clear()
-            desk.publisher_looks()
-            while answered < desk.line.flushed:
-                answered += 1
-                desk.answer(answered)
+    def announce() -> None:
+        for number in range(last + 1):
+            announcements.announce(f"topic{number % 50}", b"%d" % number)
 
-    other = threading.Thread(target=publish, name="publisher", daemon=True)
-    other.start()
-    by_hand = 0
-    for number in range(4, last + 1):
-        desk.store(number)
-        if desk.sending.at_once():
-            by_hand += 1
-        else:
-            wake.set()
-    done.set()
-    other.join(DEADLINE_S)
-    assert not other.is_alive()
-    assert desk.line.numbers == list(range(1, last + 1))
-    assert sorted(desk.ledger.accepted) == list(range(1, last + 1))
-    assert by_hand
+    thread = threading.Thread(target=announce)
+    thread.start()
+    sent: dict[str, int] = {}
+    alive = True
+    while alive:
+        alive = thread.is_alive()
+        announcements.connected()
+        while (message := announcements.next()) is not None:
+            sent[message.topic] = int(message.body)
+    thread.join()
+    assert sorted(sent.values()) == list(range(last - 49, last + 1))

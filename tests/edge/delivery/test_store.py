@@ -14,7 +14,8 @@ from edge.delivery import renewal
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.environment import Environment
 from tests.edge.delivery.samples import a_verdict
@@ -69,7 +70,7 @@ def test_numbers_from_memory_are_not_given_again(path: Path) -> None:
     """What was sent from memory and died there: the next number is behind all that may be out."""
     filled(path)
     store = opened(path)
-    store.numbers.reserve(COUNT + 400, given=True)
+    store.numbers.reserve(COUNT + 400, unstored=True)
     store.close()  # not settled
     again = opened(path)
     assert again.first > COUNT + 400
@@ -125,7 +126,7 @@ def test_a_log_cut_at_a_frame_is_noticed(path: Path, frames: int) -> None:
 def test_a_flipped_bit_in_the_numbers_is_survived(path: Path) -> None:
     """Its only record torn: numbers go on far behind anything that may have been given."""
     store = opened(path)
-    store.numbers.reserve(1, given=True)
+    store.numbers.reserve(1, unstored=True)
     store.close()
     for at in (30, 512 + 30):
         raw = bytearray(store.numbers.path.read_bytes())
@@ -141,7 +142,7 @@ def test_the_clock_goes_on_behind_what_was_saved(path: Path) -> None:
     """A salvaged row is never from the future, and its age goes on."""
     store = opened(path)
     at = store.clock() + 1e6
-    store.apply([Row(1, at, stored_body(a_verdict(), 1))], [], [], [])
+    store.apply([OutboxRow(1, at, stored_body(a_verdict(), 1))], [], [], [])
     store.close()
     raw = bytearray(path.read_bytes())
     raw[:16] = b"x" * 16
@@ -235,7 +236,7 @@ def test_whatever_is_damaged_it_opens_and_counts(
     try:
         found = view.batch(0, 1000)
     except OutboxError as error:  # found while running: the publisher tells the writer
-        store.mend(error)
+        store.rebuild(error, RebuildHooks())
         view.reopen()
         found = view.batch(0, 1000)
     assert all(json.loads(row.body)["seq"] == row.seq for row in found)
@@ -261,7 +262,7 @@ def test_whatever_byte_of_the_header_is_hurt_it_opens(path: Path, flip: int) -> 
         try:
             found = view.batch(0, 1000)
         except OutboxError as error:
-            store.mend(error)
+            store.rebuild(error, RebuildHooks())
             view.reopen()
             found = view.batch(0, 1000)
         assert len(found) + store.lost_at_most >= COUNT, at

@@ -7,7 +7,7 @@ import pytest
 
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
-from edge.delivery.waiting import _KEPT, Waiting
+from edge.delivery.waiting import _CACHED, Waiting
 from tests.edge.delivery.test_outbox import rows_from
 
 
@@ -58,15 +58,15 @@ def test_memory_is_bounded_and_loses_nothing(waiting: Waiting, outbox: Outbox) -
         rows = rows_from(first, 50)
         outbox.apply(rows, [], [], [], 1.0)
         waiting.show(rows, stored=True)
-    assert len(waiting.kept()) <= _KEPT
+    assert len(waiting.cached_rows()) <= _CACHED
     assert seqs(waiting) == list(range(1, 2021))
 
 
 def test_what_is_on_no_disk_stays_in_memory(waiting: Waiting) -> None:
     """However many they are, rows that no disk has are not forgotten."""
-    waiting.show(rows_from(21, 3 * _KEPT), stored=False)
-    assert seqs(waiting) == list(range(1, 21 + 3 * _KEPT))
-    assert waiting.kept() == []
+    waiting.show(rows_from(21, 3 * _CACHED), stored=False)
+    assert seqs(waiting) == list(range(1, 21 + 3 * _CACHED))
+    assert waiting.cached_rows() == []
 
 
 def test_age_is_by_the_outbox_clock(waiting: Waiting) -> None:
@@ -78,13 +78,18 @@ def test_age_is_by_the_outbox_clock(waiting: Waiting) -> None:
 
 def test_a_file_that_cannot_be_read_holds_the_newer_back(tmp_path: Path) -> None:
     """Else order would be lost: nothing comes until the file can be read, and `unsure` says so."""
-    waiting = Waiting(OutboxView(tmp_path / "none.db"), 20, lambda: 0.0, generation=3)
-    told: list[int] = []
-    waiting.on_damage = lambda _error, generation: told.append(generation)
+    reported: list[int] = []
+    waiting = Waiting(
+        OutboxView(tmp_path / "none.db"),
+        20,
+        lambda: 0.0,
+        generation=3,
+        on_damage=lambda _error, generation: reported.append(generation),
+    )
     waiting.show(rows_from(21, 5), stored=False)
     assert seqs(waiting) == []
     assert waiting.unsure
-    assert told == [3]
+    assert reported == [3]
     assert seqs(waiting, 20) == [21, 22, 23, 24, 25]
     waiting.close()
 

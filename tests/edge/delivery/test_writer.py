@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge.delivery import writer as writer_module
-from edge.delivery.holding import Applied
+from edge.delivery.commit_queue import WriterLimits
 from edge.delivery.outboxfile import OutboxError
-from edge.delivery.row import Row
+from edge.delivery.records import CommitResult, OutboxRow
+from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
+from edge.delivery.writer_state import WriterState
 from edge.environment import Environment
 from edge.verdict import Verdict
 from tests.edge.conftest import Eventually
@@ -31,28 +32,31 @@ class BalkingStore(Store):
         super().__init__(path, 2**26, 3600.0, Environment())
         self.refusals = 0
         self.commits: list[tuple[int, int]] = []
-        self.mends = False
+        self.rebuilds = False
         self.gate = threading.Event()
         self.gate.set()
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[OutboxRow],
         receipts: Sequence[tuple[str, str]],
         accepted: Sequence[int],
         parked: Sequence[tuple[int, str]],
         *,
-        given: int = 0,
+        used_up_to: int = 0,
         stale: Sequence[tuple[str, str]] = (),
-    ) -> Applied:
+        hooks: RebuildHooks | None = None,
+    ) -> CommitResult:
         """As the real one, when the disk lets it."""
-        if self.mends:
-            self.mending()
+        if self.rebuilds and hooks is not None:
+            hooks.on_progress()
         assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
             raise OutboxError("the disk is full", "refused")
-        applied = super().apply(rows, receipts, accepted, parked, given=given, stale=stale)
+        applied = super().apply(
+            rows, receipts, accepted, parked, used_up_to=used_up_to, stale=stale, hooks=hooks
+        )
         self.commits.append((len(rows), len(accepted)))
         return applied
 
@@ -73,13 +77,13 @@ def store(path: Path) -> Iterator[BalkingStore]:
 
 
 @pytest.fixture
-def start(store: BalkingStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(store: BalkingStore) -> Iterator[Start]:
     """`start(durability=…, window_s=…)`: a running writer that tries a refusing disk again soon."""
-    monkeypatch.setattr(writer_module, "_RETRY_S", 0.02)
     running: list[tuple[OutboxWriter, threading.Thread]] = []
 
-    def make(**options: Any) -> OutboxWriter:
-        writer = OutboxWriter(store, Environment(), **options)
+    def make(*, held: int = 10_000, **options: Any) -> OutboxWriter:
+        limits = WriterLimits(held=held, retry_s=0.02)
+        writer = OutboxWriter(store, Environment(), limits=limits, **options)
         thread = threading.Thread(target=writer.run, name="outbox")
         thread.start()
         running.append((writer, thread))
@@ -138,9 +142,12 @@ def test_balanced_shows_at_once_and_spares_the_disk(
     start: Start, store: BalkingStore, path: Path
 ) -> None:
     """What is acknowledged within the window is never written; the rest is, after it."""
-    writer = start(durability="balanced", window_s=0.5)
     safe: list[int] = []
-    writer.on_commit = lambda _verdicts, numbers: safe.extend(numbers)
+    writer = start(
+        durability="balanced",
+        window_s=0.5,
+        on_commit=lambda _verdicts, numbers: safe.extend(numbers),
+    )
     for _ in range(3):
         writer.submit(a_verdict())
     assert shown(writer) == [1, 2, 3]
@@ -154,13 +161,12 @@ def test_balanced_shows_at_once_and_spares_the_disk(
 @BOTH
 def test_on_commit_once_a_verdict(start: Start, store: BalkingStore, durability: str) -> None:
     """Whatever the disk does meanwhile, each verdict is said to be safe exactly once."""
-    writer = start(durability=durability, window_s=0.01)
     safe: list[tuple[str, int]] = []
 
     def note(verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:
         safe.extend(zip((v.id for v in verdicts), numbers))
 
-    writer.on_commit = note
+    writer = start(durability=durability, window_s=0.01, on_commit=note)
     verdicts = [a_verdict() for _ in range(50)]
     for number, verdict in enumerate(verdicts, 1):
         if number == 10:
@@ -213,11 +219,10 @@ def test_numbers_sent_from_memory_are_not_given_again(
 
 
 def test_a_refusing_disk_never_blocks_and_is_bounded(
-    start: Start, store: BalkingStore, path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, store: BalkingStore, path: Path
 ) -> None:
     """While the disk refuses, submit returns at once; past the bound the oldest go, counted."""
-    monkeypatch.setattr(writer_module, "_HELD", 500)
-    writer = start()
+    writer = start(held=500)
     store.refusals = 1_000_000
     writer.submit(a_verdict())
     until(lambda: bool(writer.fault))
@@ -233,12 +238,9 @@ def test_a_refusing_disk_never_blocks_and_is_bounded(
 
 
 @BOTH
-def test_a_slow_disk_drops_nothing(
-    start: Start, store: BalkingStore, monkeypatch: pytest.MonkeyPatch, durability: str
-) -> None:
+def test_a_slow_disk_drops_nothing(start: Start, store: BalkingStore, durability: str) -> None:
     """A disk that is slow but does not refuse makes inspection wait; no verdict goes."""
-    monkeypatch.setattr(writer_module, "_HELD", 600)
-    writer = start(durability=durability, window_s=0.01)
+    writer = start(held=600, durability=durability, window_s=0.01)
     store.gate.clear()
     done = threading.Event()
 
@@ -258,23 +260,24 @@ def test_a_slow_disk_drops_nothing(
     assert (writer.stats().stored, writer.stats().dropped) == (2000, 0)
 
 
-def test_nobody_waits_while_a_damaged_file_is_mended(
+def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(
     start: Start, store: BalkingStore, eventually: Eventually
 ) -> None:
-    """Minutes that a salvage takes: the thread shows that it lives, verdicts are sent from memory,
-    and inspection goes on. Afterwards all is on disk, and the fault is over."""
-    store.mends = True
+    """A rebuild may take minutes: the thread shows progress, verdicts are sent from memory, and
+    inspection goes on. Afterwards every verdict is on disk, and the fault is over."""
+    store.rebuilds = True
     store.gate.clear()
     writer = start()
     began = writer.beat
     writer.submit(a_verdict())
-    eventually(lambda: "being mended" in writer.fault)
+    eventually(lambda: "being rebuilt" in writer.fault)
+    assert writer.status.state is WriterState.RECOVERING
     for _ in range(1000):  # more than may wait for a disk
         writer.submit(a_verdict())
     eventually(lambda: writer.waiting.newest() == 1001)
     assert len(writer.waiting.batch(0, 2000)) == 1001
     assert writer.beat > began
-    store.mends = False
+    store.rebuilds = False
     store.gate.set()
     writer.flush(DEADLINE_S)
     eventually(lambda: not writer.fault)
@@ -316,7 +319,7 @@ def test_close_writes_what_is_left(
     until(lambda: shown(writer) == [1, 2])
     writer.accept(1)
     writer.close()
-    until(lambda: not store.numbers.given and numbers_in(path) == [2])
+    until(lambda: not store.numbers.issued_unstored and numbers_in(path) == [2])
 
 
 def test_closing_on_a_dead_disk_ends_and_says_what_is_lost(
@@ -343,23 +346,67 @@ def test_flush_gives_up_on_a_refusing_disk(start: Start, store: BalkingStore) ->
     assert time.monotonic() - began < DEADLINE_S / 2
 
 
-@BOTH
-def test_who_has_stored_sends_while_verdicts_are_few(start: Start, durability: str) -> None:
-    """What may be sent is shown by then; when many come the publisher is woken instead, so that
-    one thread sends several together."""
-    writer = start(durability=durability)
-    sent: list[list[int]] = []
-    woken: list[int] = []
-    writer.send = lambda: sent.append(shown(writer))
-    writer.on_stored = lambda: woken.append(1)
+def test_strict_wakes_the_sender_after_each_commit(start: Start) -> None:
+    """When `on_sendable` is called, the rows may be sent: one commit, one call."""
+    calls: list[list[int]] = []
+    writer: OutboxWriter = start(on_sendable=lambda: calls.append(shown(writer)))
     for number in range(1, 4):
         writer.submit(a_verdict())
-        until(lambda now=number: len(sent) == now)  # type: ignore[misc]
-    assert sent == [[1], [1, 2], [1, 2, 3]]
-    assert woken == []
-    for _ in range(200):
+        until(lambda now=number: len(calls) == now)  # type: ignore[misc]
+    assert calls == [[1], [1, 2], [1, 2, 3]]
+
+
+def test_balanced_wakes_the_sender_at_each_verdict(start: Start) -> None:
+    """On the thread that submits, before the disk has the row."""
+    calls: list[list[int]] = []
+    writer: OutboxWriter = start(
+        durability="balanced", window_s=60.0, on_sendable=lambda: calls.append(shown(writer))
+    )
+    for _ in range(3):
         writer.submit(a_verdict())
-    until(lambda: shown(writer)[-1] == 203)
-    if durability == "balanced":
-        assert woken
-    assert len(sent) < 150
+    assert calls == [[1], [1, 2], [1, 2, 3]]
+
+
+@BOTH
+def test_states_from_start_to_end(start: Start, store: BalkingStore, durability: str) -> None:
+    """A disk that refuses and then works again, and a disk that works until the end."""
+    writer = start(durability=durability, window_s=0.01)
+    assert writer.status.state is WriterState.NORMAL
+    store.refusals = 1_000_000
+    writer.submit(a_verdict())
+    until(lambda: writer.status.state is WriterState.DEGRADED)
+    store.refusals = 0
+    until(lambda: writer.status.state is WriterState.NORMAL)
+    writer.close()
+    until(lambda: writer.status.state is WriterState.CLOSED)
+
+
+def test_a_fault_of_our_own_loses_nothing(
+    start: Start, store: BalkingStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on, the fault is reported, and the verdict is stored at the next try."""
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "apply", lambda *_args, **_options: 1 // 0)
+        writer = start()
+        writer.submit(a_verdict())
+        until(lambda: "ZeroDivisionError" in writer.fault)
+        until(lambda: shown(writer) == [1])
+    until(lambda: not writer.fault)
+    assert numbers_in(path) == [1]
+
+
+def test_damage_in_a_file_that_was_replaced_is_ignored(
+    start: Start, store: BalkingStore, path: Path
+) -> None:
+    """A late report must not set the new file aside."""
+    writer = start()
+    writer.submit(a_verdict())
+    writer.flush(DEADLINE_S)
+    writer.report_damage(OutboxError("malformed", "damaged"), store.generation - 1)
+    writer.submit(a_verdict())
+    writer.flush(DEADLINE_S)
+    assert store.damaged == 0
+    writer.report_damage(OutboxError("malformed", "damaged"), store.generation)
+    until(lambda: store.damaged == 1 and not writer.fault)
+    until(lambda: shown(writer) == [1, 2])
+    assert numbers_in(path) == [1, 2]

@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 from edge.config import Config
 from edge.delivery.backoff import Backoff
+from edge.delivery.events import Event, OnRequest
+from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.message import stored_body
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.publisher import Publisher
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.delivery.waiting import Waiting
 from edge.environment import Environment
 from tests.edge.delivery.fakebroker import FakeBroker
@@ -47,6 +49,23 @@ class Ledger:
         self._outbox.apply([], [], [], [(seq, reason)], NOON)
 
 
+class VirtualInbox(Inbox):
+    """Whoever waits in it lets virtual time pass instead."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        super().__init__(broker.tick)
+        self.sleeps: list[float] = []
+        self._broker = broker
+
+    def next(self, seconds: float) -> Event | Wake | None:
+        """The next event; when the broker has nothing to answer, time passes."""
+        event = super().next(0)
+        self.sleeps.append(seconds)
+        if event is None:
+            self._broker.now += seconds
+        return event
+
+
 class World:
     """`rows` verdicts wait in the outbox; `publisher` sends them to `broker`."""
 
@@ -60,10 +79,12 @@ class World:
         ack_delay: int = 0,
         version: Literal["auto", "5", "3.1.1"] = "auto",
         backoff: Backoff | None = None,
+        may_send: Callable[[], bool] | None = None,
         **mqtt: Any,
     ) -> None:
         """The verdicts were stored `age_s` seconds ago; `mqtt`: more of config.yaml."""
         self.broker = broker or FakeBroker()
+        self.inbox = VirtualInbox(self.broker)
         self.outbox = Outbox(folder / "outbox.db", 2**24, 1e9)
         self.epoch = NOON
         self.view = Waiting(OutboxView(folder / "outbox.db"), 0, lambda: self.epoch)
@@ -88,11 +109,12 @@ class World:
         self.publisher = Publisher(
             config=config,
             session=SESSION,
+            inbox=self.inbox,
             view=self.view,
             acknowledge=self.ledger,
             environment=environment,
             link_factory=self.broker.connect,
-            may_send=lambda: self.listening,
+            may_send=may_send or (lambda: self.listening),
             backoff=backoff or Backoff(0.01, 0.02),
         )
         self.broker.on_step = self.step
@@ -100,11 +122,11 @@ class World:
     def store(self, count: int) -> None:
         """More verdicts come in."""
         self.view.show(self._store(count, self.epoch), stored=True)
-        self.publisher.send()
+        self.publisher.wake()
 
-    def _store(self, count: int, at: float) -> list[Row]:
+    def _store(self, count: int, at: float) -> list[OutboxRow]:
         numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)
-        rows = [Row(number, at, stored_body(a_verdict(), number)) for number in numbers]
+        rows = [OutboxRow(number, at, stored_body(a_verdict(), number)) for number in numbers]
         self.outbox.apply(rows, [], [], [], at)
         self.total += count
         return rows
@@ -112,8 +134,6 @@ class World:
     def step(self) -> None:
         """Called whenever time passes: closes the publisher when everything has its answer."""
         self.steps += 1
-        self.wake()
-        self.broker.now = max(self.broker.now, self.publisher._lanes._hold_until)  # nothing is due
         if self.settled() or self.steps > MAX_STEPS:
             self.close()
 
@@ -121,17 +141,11 @@ class World:
         """Runs the publisher, and asks it to end as soon as the condition holds."""
 
         def step() -> None:
-            self.wake()
             if condition():
                 self.close()
 
         self.broker.on_step = step
         self.play()
-
-    def wake(self) -> None:
-        """So that the publisher never waits in real time; behind what the broker has sent."""
-        if self.publisher._inbox.empty():
-            self.publisher.wake()
 
     def settled(self) -> bool:
         """Whether each verdict was accepted or parked."""
@@ -143,9 +157,9 @@ class World:
             self.closed_in = self.publisher.state
             self.publisher.close(10.0, "stopped by request")
 
-    def play(self) -> None:
+    def play(self, on_request: OnRequest | None = None) -> None:
         """Runs the publisher until it ends, here and now."""
-        self.publisher.run()
+        self.publisher.run(on_request)
 
     def copies(self, seq: int) -> list[dict[str, Any]]:
         """Every copy of a verdict that the broker got."""

@@ -10,17 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.delivery.outcome import CAUSES
-from edge.delivery.stats import OutboxStats
+from edge.delivery.records import OutboxStats
 from edge.environment import Environment
+from edge.frame import Frame
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector
 from edge.inspection.modelfile import ModelFile
 from edge.inspection.preprocess import InputSpec
-from edge.operation.health import Health, Parts
+from edge.operation.components import Components
+from edge.operation.health import Health
 from edge.operation.judge import Judge, Provenance
-from edge.operation.latencies import Latencies
 from edge.operation.machine import Machine
-from edge.verdict import ModelIdentity
+from edge.percentiles import Latencies
+from edge.verdict import ModelIdentity, Verdict
 from tests.conftest import Require
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -82,6 +84,29 @@ def make_judge(environment: Environment) -> MakeJudge:
     return make
 
 
+def ignore(*_arguments: object) -> None:
+    """Does nothing."""
+
+
+class Sink:
+    """A `VerdictSink` made of two functions."""
+
+    def __init__(
+        self,
+        deliver: Callable[[Verdict], object] = ignore,
+        keep: Callable[[Frame, Verdict], object] = ignore,
+    ) -> None:
+        self._deliver, self._keep = deliver, keep
+
+    def deliver(self, verdict: Verdict) -> None:
+        """Calls the first."""
+        self._deliver(verdict)
+
+    def keep(self, frame: Frame, verdict: Verdict) -> None:
+        """Calls the second."""
+        self._keep(frame, verdict)
+
+
 class House:
     """Everything that health and the supervisor look at, all well until a test says otherwise."""
 
@@ -125,16 +150,16 @@ class House:
             announce=lambda name, body: self.announced.append((name, body)),
         )
         self.open_parts = SimpleNamespace(fault="")
-        parts: dict[str, Any] = {
+        components: dict[str, Any] = {
             "open_parts": self.open_parts,
             "readers": {"top": self.reader},
             "latencies": self.latencies,
-            "judging": self.judging,
+            "workers": self.judging,
             "writer": self.writer,
             "publisher": self.publisher,
         }
-        self.parts = Parts(**cast(Any, parts))
-        self.health = Health(self.parts, Machine(environment.root, state), environment, "s-1")
+        self.components = Components(**cast(Any, components))
+        self.health = Health(self.components, Machine(environment.root, state), environment, "s-1")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
 from tests.edge.conftest import Clock, solid
-from tests.edge.operation.conftest import ScriptedModel, inspector_with
+from tests.edge.operation.conftest import ScriptedModel, Sink, inspector_with
 
 
 class RedIsBad(ScriptedModel):
@@ -62,8 +62,7 @@ class Line:
         self.judging = Judging(
             self.mailbox,
             judge,
-            self.verdicts.append,
-            lambda frame, _verdict: self.kept.append(frame),
+            Sink(self.verdicts.append, lambda frame, _verdict: self.kept.append(frame)),
             environment,
             trackers={"top": self.tracker},
         )

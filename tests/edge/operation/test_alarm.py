@@ -18,8 +18,9 @@ class Heard:
     def __init__(self, environment: Environment, **limits: int) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.levels: list[bool] = []
-        self.alarm = Alarm(AlarmConfig.read(limits), "a" * 32, self._take, environment)
-        self.alarm.on_change = self.levels.append
+        self.alarm = Alarm(
+            AlarmConfig.read(limits), "a" * 32, self._take, environment, self.levels.append
+        )
 
     def _take(self, body: bytes) -> None:
         self.bodies.append(json.loads(body))

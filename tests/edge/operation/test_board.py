@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.operation.board import Board, PowerState
-from edge.operation.machine import Machine
+from edge.operation.machine import Board, Machine, PowerState
 
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 ALARM = "sys/class/hwmon/hwmon1/in0_lcrit_alarm"

@@ -12,7 +12,7 @@ from edge.operation.judging import Judging
 from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from tests.edge.conftest import Clock, frame
-from tests.edge.operation.conftest import MakeJudge
+from tests.edge.operation.conftest import MakeJudge, Sink
 
 GOOD = [0.95, 0.05]
 
@@ -38,7 +38,7 @@ def test_items_are_judged_in_bunches_each_for_itself(
         if verdict.part == "2":
             raise RuntimeError("no room")
 
-    judging = Judging(mailbox, judge, deliver, lambda *_: None, environment)
+    judging = Judging(mailbox, judge, Sink(deliver), environment)
     mailbox.close()
     thread = threading.Thread(target=judging.run, name="inspection")
     thread.start()
@@ -62,8 +62,7 @@ def test_who_comes_meanwhile_waits_for_one_item_only(
     judging = Judging(
         mailbox,
         make_judge(GOOD, work=work),
-        lambda verdict: order.append(verdict.camera),
-        lambda *_: None,
+        Sink(lambda verdict: order.append(verdict.camera)),
         environment,
     )
     judging.run_once(mailbox.take(0))
@@ -83,8 +82,7 @@ def test_beside_parts_with_deadlines_items_come_one_by_one(
     judging = Judging(
         mailbox,
         make_judge(GOOD),
-        lambda verdict: order.append(verdict.part),
-        lambda *_: None,
+        Sink(lambda verdict: order.append(verdict.part)),
         environment,
         trackers={"top": tracker},
     )
@@ -109,9 +107,7 @@ def test_a_bunch_takes_no_longer_than_a_moment(
         beats.append(clock.at - judging.beat)
         clock.at += took_s
 
-    judging = Judging(
-        mailbox, make_judge(GOOD, work=work), told.append, lambda *_: None, environment
-    )
+    judging = Judging(mailbox, make_judge(GOOD, work=work), Sink(told.append), environment)
     judging.run_once(mailbox.take(0))
     assert len(told) == together
     assert beats == [0.0] * together

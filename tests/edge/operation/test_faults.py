@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.camera import FAULT_KINDS
-from edge.delivery.stats import OutboxStats
-from edge.operation.board import PowerState
+from edge.delivery.records import OutboxStats
 from edge.operation.faults import (
     KINDS,
     Fault,
@@ -17,7 +16,7 @@ from edge.operation.faults import (
     delivery_faults,
     machine_faults,
 )
-from edge.operation.machine import DiskState, MachineState, MemoryState
+from edge.operation.machine import DiskState, MachineState, MemoryState, PowerState
 from tests.edge.operation.conftest import House
 
 ROOT = Path(__file__).parents[3]

@@ -1,7 +1,8 @@
 """Pins, pressed and read through gpiozero's own mock of a Raspberry Pi."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -86,12 +87,13 @@ def test_a_refusal_does_not_end_gpiozeros_thread(board: Any, clock: Clock) -> No
     """A trigger that is refused is logged; the next edge is heard."""
     fired: list[float] = []
 
-    def refuse() -> None:
+    def refuse(_kind: str) -> None:
         fired.append(clock.at)
         raise EdgeInspectError("busy")
 
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
-    pin = InputPin(config, refuse, clock.tick, board)
+    tracker = cast(Tracker, SimpleNamespace(config=config, trigger=refuse))
+    pin = InputPin(tracker, clock.tick, board)
     for level in (True, False, True):
         clock.at += 1
         (board.pin(4).drive_high if level else board.pin(4).drive_low)()

@@ -17,7 +17,7 @@ KEYS = [
 
 def test_snapshot_holds_what_the_contract_promises(house: House) -> None:
     """The body of `health` has the contract's keys and is JSON that every gateway reads."""
-    body = json.loads(to_json(house.health.snapshot()))
+    body = json.loads(to_json(dict(house.health.snapshot())))
     assert set(KEYS) <= set(body)
     assert body["schema"] == "edge-inspect/health/1"
     camera = body["cameras"]["top"]

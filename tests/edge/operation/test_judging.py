@@ -14,12 +14,12 @@ from edge.inspection.framing import Framing
 from edge.operation.examiner import Manner
 from edge.operation.judge import Judge, Provenance
 from edge.operation.judging import Judging
-from edge.operation.latencies import Latencies
+from edge.percentiles import Latencies
 from edge.triggering import TriggerConfig
 from edge.verdict import OUTCOMES, Verdict
 from edge.view import ViewConfig
 from tests.edge.conftest import Clock, Eventually, frame
-from tests.edge.operation.conftest import MakeJudge, ScriptedModel, inspector_with
+from tests.edge.operation.conftest import MakeJudge, ScriptedModel, Sink, inspector_with
 
 GOOD, BAD, DOUBTFUL = [0.95, 0.05], [0.05, 0.95], [0.5, 0.5]
 
@@ -183,8 +183,10 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
     judging = Judging(
         mailbox,
         make_judge(GOOD),
-        lambda verdict: order.append(f"deliver {verdict.frame_seq}"),
-        lambda kept, _verdict: order.append(f"keep {kept.seq}"),
+        Sink(
+            lambda verdict: order.append(f"deliver {verdict.frame_seq}"),
+            lambda kept, _verdict: order.append(f"keep {kept.seq}"),
+        ),
         environment,
     )
     mailbox.offer(frame(1))
@@ -209,7 +211,7 @@ def test_one_frames_fault_does_not_end_judging(
             raise RuntimeError("no room")
         delivered.append(verdict)
 
-    judging = Judging(mailbox, make_judge(GOOD), deliver, lambda *_: None, environment)
+    judging = Judging(mailbox, make_judge(GOOD), Sink(deliver), environment)
     thread = run(judging)
     mailbox.offer(frame(1))
     eventually(lambda: judging.faults == 1)
@@ -292,5 +294,5 @@ def test_the_judge_sleeps_until_there_is_a_frame(
                 self.close()
 
     judge = make_judge([0.9, 0.1])
-    Judging(Empty(), judge, lambda _: None, lambda *_: None, environment).run()
+    Judging(Empty(), judge, Sink(), environment).run()
     assert sleeps == [5.0] * 3

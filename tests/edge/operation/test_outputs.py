@@ -1,6 +1,7 @@
 """Wires that say pass, fail, busy and alive, read through gpiozero's own mock of a Raspberry Pi."""
 
 import json
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,7 @@ from edge.config import Config
 from edge.environment import Environment, Stop
 from edge.operation.outputs import Outputs
 from edge.operation.triggers import Triggers
+from edge.operation.verdict_delivery import VerdictDelivery
 from edge.plantside import PlantSide, outputs_from
 from edge.triggering import LampsConfig, StationOutputsConfig
 from tests.edge.conftest import Clock, verdict
@@ -40,11 +42,12 @@ def wired(board: Any, environment: Environment) -> Callable[..., Any]:
             }
         )
         trackers = {"top": Tracker("top", config.cameras[0].trigger, environment)}
-        made = outputs_from(
-            config, trackers, environment, station.get("alive", lambda: True), board
-        )
+        alive = station.get("alive", lambda: True)
+        wake = threading.Event()
+        made = outputs_from(config, trackers, environment, alive=alive, wake=wake, factory=board)
         assert made is not None
         made.tracker = trackers["top"]  # type: ignore[attr-defined]  # for the test alone
+        made.wake = wake  # type: ignore[attr-defined]
         return made, lambda pin: bool(board.pin(pin).state)
 
     return make
@@ -142,14 +145,12 @@ def test_the_thread_ends_pulses_and_leaves_wires_idle(
     wired: Callable[..., Any], clock: Clock, eventually: Any
 ) -> None:
     """Its thread ends a pulse at its time; closing leaves every wire idle."""
-    import threading
-
     outputs, level = wired(PINS)
     outputs.start()
     outputs.note(verdict("pass"))
     assert level(17)
     clock.at += 1
-    outputs.poke()
+    outputs.wake.set()
     eventually(lambda: not level(17))
     outputs.note(verdict("fail"))
     outputs.close()
@@ -162,12 +163,12 @@ def test_no_pins_no_outputs(environment: Environment) -> None:
     config = Config.read(
         {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
     )
-    assert outputs_from(config, {}, environment, lambda: True) is None
+    assert outputs_from(config, {}, environment, alive=lambda: True, wake=threading.Event()) is None
     Triggers({}, environment).start(Stop())
 
 
 def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, clock: Clock) -> None:
-    """All of the plant's side on mock pins: an edge announces a part, a request another; a verdict
+    """All of the plant's side on mock pins: an edge announces a part; a verdict
     pulses its wire before it is stored; three fails raise the alarm; released, every wire
     is idle and its pin free for what config.yaml says next."""
     config = Config.read(
@@ -190,7 +191,6 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     said: list[str] = []
     publisher = SimpleNamespace(
         announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
-        reply=lambda name, body, to: said.append(f"{name} {json.loads(body)['status']}"),
     )
     plant = PlantSide(
         config,
@@ -199,6 +199,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
         cast(Any, publisher),
         environment,
         alive=lambda: True,
+        parts_changed=threading.Event(),
         factory=board,
     )
     triggers = Triggers(trackers, environment, board)
@@ -207,12 +208,16 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     board.pin(4).drive_high()
     plant.outputs.run_once()
     assert (trackers["top"].open, board.pin(22).state) == (1, 1)
-    publisher.on_request("trigger", b'{"transaction": "1", "camera": "side"}', False)
-    publisher.on_request("trigger", b'{"transaction": "2", "camera": "top"}', False)
-    assert said == ["alarm clear", "trigger ok", "trigger error"]
+    assert said == ["alarm clear"]
     stored: list[tuple[str, int]] = []
+    fail = {"pin": 27}
+    writer = SimpleNamespace(
+        submit=lambda v: stored.append((v.verdict, board.pin(fail["pin"]).state))
+    )
+    kept = SimpleNamespace()
+    delivery = VerdictDelivery(plant, cast(Any, writer), cast(Any, kept), cast(Any, kept))
     for _ in range(3):
-        plant.tell(verdict("fail"), lambda v: stored.append((v.verdict, board.pin(27).state)))
+        delivery.deliver(verdict("fail"))
     assert stored == [("fail", 1)] * 3
     assert said[-1] == "alarm raised"
     assert board.pin(6).state
@@ -224,7 +229,8 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     )
     plant.adopt(moved)
     assert board.pin(27).state, "the alarm is still raised, and shown on its new wire"
-    plant.tell(verdict("fail"), lambda v: stored.append((v.verdict, board.pin(6).state)))
+    fail["pin"] = 6
+    delivery.deliver(verdict("fail"))
     assert stored[-1] == ("fail", 1)
     plant.close()
     triggers.close()

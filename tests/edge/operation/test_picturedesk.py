@@ -1,14 +1,15 @@
 """`request/snapshot`: by camera or by verdict; whoever asks gets an answer in any case."""
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from edge.capture.glances import Glances
-from edge.delivery.later import Later
+from edge.capture.reader import FrameTap
 from edge.delivery.pictures import Pictures
+from edge.delivery.requests import Data, outcome, settle
 from edge.environment import Environment
 from edge.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.operation.picturedesk import PictureDesk
@@ -27,9 +28,9 @@ class Orders(Pictures):
             raise AssertionError("nothing is sent here")
 
         super().__init__(SnapshotsConfig(), "inspection/line1", environment, no_link)
-        self.ordered: list[tuple[str, Any, Later]] = []
+        self.ordered: list[tuple[str, Any, Future[Data]]] = []
 
-    def order(self, name: str, source: Any, answer: Later) -> None:
+    def order(self, name: str, source: Any, answer: Future[Data]) -> None:
         self.ordered.append((name, source, answer))
 
 
@@ -39,12 +40,14 @@ class Desk:
     def __init__(self, *cameras: str, archive: bool = True) -> None:
         self.clock = Clock()
         environment = Environment(now=self.clock.now, tick=self.clock.tick)
-        self.glances = {name: Glances() for name in cameras}
+        self.taps = {name: FrameTap() for name in cameras}
         self.orders = Orders(environment)
-        readers = {name: SimpleNamespace(id=name, glances=g) for name, g in self.glances.items()}
+        readers = {name: SimpleNamespace(id=name, tap=tap) for name, tap in self.taps.items()}
         self.desk = PictureDesk(
             cast(Any, readers),
-            lambda: self._kept if archive else None,
+            cast(
+                Any, SimpleNamespace(archive=SimpleNamespace(find=self._kept) if archive else None)
+            ),
             self.orders,
             environment,
         )
@@ -58,7 +61,7 @@ class Desk:
     def ask(self, **fields: object) -> list[Any]:
         """Where the answer will be."""
         said: list[Any] = []
-        self.desk.ask("1", fields).then(said.append)
+        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(outcome(done)))
         return said
 
 
@@ -66,12 +69,12 @@ def test_the_next_picture_of_a_camera() -> None:
     """Nothing is sent before the camera has a new picture; then exactly that one is."""
     desk = Desk("top", "side")
     said = desk.ask(camera="side")
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert desk.orders.ordered == []
-    desk.glances["side"].look(PICTURE)
+    desk.taps["side"].deliver(PICTURE)
     ((_name, source, answer),) = desk.orders.ordered
     assert source() is PICTURE
-    answer.fill({"topic": "t"})
+    settle(answer, {"topic": "t"})
     assert said == [{"topic": "t"}]
 
 
@@ -79,7 +82,7 @@ def test_one_camera_needs_no_name() -> None:
     """The only camera is meant."""
     desk = Desk("top")
     desk.ask()
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert len(desk.orders.ordered) == 1
 
 
@@ -95,7 +98,7 @@ def test_a_camera_that_gives_no_picture() -> None:
     assert len(said) == 1
     assert isinstance(said[0], EdgeInspectError)
     assert "no picture in 5 s" in str(said[0])
-    desk.glances["top"].look(PICTURE)
+    desk.taps["top"].deliver(PICTURE)
     assert desk.orders.ordered == []
 
 

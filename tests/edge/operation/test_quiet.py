@@ -3,7 +3,7 @@
 import io
 import logging
 
-from edge.operation.quiet import QuietHandler
+from edge.operation.logs import QuietHandler
 from tests.edge.conftest import Clock
 
 

@@ -2,14 +2,16 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from edge.config import Config
+from edge.delivery.requests import Data, outcome
 from edge.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.operation.changes import Changes
-from edge.operation.reloader import Reloader
+from edge.operation.reloader import Reloader, ReloadQueue, ReloadState
 from edge.operation.systemd import Notifier
 from tests.edge.operation.test_changes import config
 
@@ -21,20 +23,31 @@ class Box:
         self.file: Config | Exception = config()
         self.fault: Exception | None = None
         self.applied: list[Changes] = []
-        self.reloader = Reloader(
-            config(), self._load, self._apply, lambda _config: False, Notifier({})
-        )
+        self.announced = 0
+        self.state, self.queue = ReloadState(config()), ReloadQueue()
+        self.reloader = Reloader(self.queue, self.state, self, Notifier({}))
 
-    def _load(self) -> Config:
+    def load(self) -> Config:
+        """As `Reconfigurable`."""
         if isinstance(self.file, Exception):
             raise self.file
         return self.file
 
-    def _apply(self, old: Config, changes: Changes) -> None:
-        assert old == self.reloader.config
+    def model_differs(self, config: Config) -> bool:
+        """As `Reconfigurable`."""
+        del config
+        return False
+
+    def apply(self, old: Config, changes: Changes) -> None:
+        """As `Reconfigurable`."""
+        assert old == self.state.config
         if self.fault is not None:
             raise self.fault
         self.applied.append(changes)
+
+    def announce(self) -> None:
+        """As `Reconfigurable`."""
+        self.announced += 1
 
 
 @pytest.fixture
@@ -44,7 +57,7 @@ def box() -> Iterator[Box]:
     thread = threading.Thread(target=made.reloader.run)
     thread.start()
     yield made
-    made.reloader.close()
+    made.queue.close()
     thread.join(30)
     assert not thread.is_alive()
 
@@ -54,11 +67,11 @@ def ask(box: Box, transaction: str = "1") -> Any:
     heard = threading.Event()
     said: list[Any] = []
 
-    def tell(outcome: Any) -> None:
-        said.append(outcome)
+    def tell(done: Future[Data]) -> None:
+        said.append(outcome(done))
         heard.set()
 
-    box.reloader.ask(transaction, {}).then(tell)
+    box.queue.ask(transaction, {}).add_done_callback(tell)
     assert heard.wait(30)
     return said[0]
 
@@ -71,12 +84,12 @@ def test_what_changed_is_said(box: Box) -> None:
         "changed": ["log"],
         "restart_required": ["station"],
     }
-    assert list(box.reloader.restart_required) == ["station"]
+    assert list(box.state.restart_required) == ["station"]
     assert ask(box)["changed"] == []
     assert len(box.applied) == 1
     box.file = config()
     assert ask(box)["changed"] == ["log"]
-    assert not box.reloader.restart_required
+    assert not box.state.restart_required
     assert box.reloader.done == 3
 
 
@@ -94,18 +107,18 @@ def test_what_is_refused_changes_nothing(
 ) -> None:
     """Whether the file is wrong or cannot be taken over: the old one runs, every problem is kept
     for health, and the next good file clears them."""
-    before = box.reloader.config
+    before = box.state.config
     if stage == "load":
         box.file = error
     else:
         box.file, box.fault = config(log={"level": "debug"}), error
     assert isinstance(ask(box), EdgeInspectError)
-    assert box.reloader.config is before
-    assert len(box.reloader.problems) == problems
+    assert box.state.config is before
+    assert len(box.state.problems) == problems
     assert box.reloader.refused == 1
     box.file, box.fault = config(log={"level": "error"}), None
     assert ask(box)["changed"] == ["log"]
-    assert box.reloader.problems == ()
+    assert box.state.problems == ()
 
 
 def test_a_flood_of_reloads_is_refused() -> None:
@@ -113,15 +126,15 @@ def test_a_flood_of_reloads_is_refused() -> None:
     box = Box()
     said: list[Any] = []
     for _ in range(8):
-        box.reloader.ask("1", {}).then(said.append)
-    box.reloader.hang_up()
+        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(outcome(done)))
+    box.queue.hang_up()
     with pytest.raises(TriggerError, match="too many"):
-        box.reloader.ask("1", {})
-    box.reloader.close()
+        box.queue.ask("1", {})
+    box.queue.close()
     assert [str(one) for one in said] == ["the daemon stops"] * 8
 
 
 def test_a_reload_has_no_keys() -> None:
     """A wish for half a reload is refused by name."""
     with pytest.raises(TriggerError, match="cameras: unknown"):
-        Box().reloader.ask("1", {"cameras": ["top"]})
+        Box().queue.ask("1", {"cameras": ["top"]})

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from edge.environment import Environment
+from edge.operation.progress import Progress
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from tests.edge.conftest import Clock, Patience
@@ -29,9 +30,17 @@ def notifier() -> Recorder:
 
 
 @pytest.fixture
-def supervisor(house: House, notifier: Recorder, environment: Environment) -> Supervisor:
+def progress() -> Progress:
+    """What the supervisor reports."""
+    return Progress()
+
+
+@pytest.fixture
+def supervisor(
+    house: House, notifier: Recorder, environment: Environment, progress: Progress
+) -> Supervisor:
     """A supervisor that publishes every 10 s."""
-    return Supervisor(house.parts, house.health, notifier, environment, 10)
+    return Supervisor(house.components, house.health, notifier, environment, 10, progress=progress)
 
 
 def test_ready_once_every_camera_has_started(
@@ -66,36 +75,15 @@ def test_ready_is_said_soon(supervisor: Supervisor, house: House, clock: Clock) 
     assert supervisor.pause_s() == 1.0
 
 
-def test_what_starting_left_behind_goes_once(
-    house: House, notifier: Recorder, environment: Environment, clock: Clock
-) -> None:
-    """Some seconds after READY, and not before a camera that takes long."""
-    went: list[float] = []
-    supervisor = Supervisor(
-        house.parts,
-        house.health,
-        notifier,
-        environment,
-        10,
-        settled=lambda: went.append(clock.at),
-    )
-    house.reader.state = "starting"
-    for _ in range(20):
-        clock.at += 1
-        supervisor.run_once()
-    assert not went
-    house.reader.state = "live"
-    ready = clock.at + 1
-    for _ in range(20):
-        clock.at += 1
-        supervisor.run_once()
-    assert len(went) == 1
-    assert 1 <= went[0] - ready <= 3
-
-
 @pytest.mark.parametrize("part", ["judging", "writer", "publisher"])
 def test_watchdog_starves_when_a_part_stands(
-    part: str, supervisor: Supervisor, house: House, notifier: Recorder, clock: Clock
+    part: str,
+    *,
+    supervisor: Supervisor,
+    house: House,
+    notifier: Recorder,
+    clock: Clock,
+    progress: Progress,
 ) -> None:
     """A part without progress for half of systemd's limit stops the feeding, and is named."""
     clock.at += 21
@@ -103,11 +91,13 @@ def test_watchdog_starves_when_a_part_stands(
         getattr(house, name).beat = clock.at
     supervisor.run_once()
     assert "WATCHDOG=1" not in notifier.said
+    assert not progress.alive(), "the output `alive` stops its beat too"
     word = {"judging": "inspection", "writer": "outbox", "publisher": "delivery"}[part]
     assert supervisor.stalled() == f"{word} for 21 s"
     getattr(house, part).beat = clock.at
     supervisor.run_once()
     assert "WATCHDOG=1" in notifier.said
+    assert progress.alive()
 
 
 def test_a_short_watchdog_does_not_starve_by_idling(
@@ -116,7 +106,7 @@ def test_a_short_watchdog_does_not_starve_by_idling(
     """Who waits for work shows progress every 5 s: also under a WatchdogSec of 8 that is no stall,
     and more than 10 s are."""
     notifier = Notifier({"WATCHDOG_USEC": "8000000"})
-    supervisor = Supervisor(house.parts, house.health, notifier, environment, 10)
+    supervisor = Supervisor(house.components, house.health, notifier, environment, 10)
     clock.at += 6
     assert supervisor.stalled() == ""
     clock.at += 5

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from edge.delivery.message import stored_body
 from edge.delivery.openparts import OpenParts
-from edge.delivery.row import Row
+from edge.delivery.records import OutboxRow
 from edge.environment import Environment
 from edge.inspection.framing import Framing
 from edge.operation.examiner import Manner
@@ -26,9 +26,9 @@ class Waiting:
     """An outbox with some rows in it."""
 
     def __init__(self, verdicts: list[Verdict]) -> None:
-        self.rows = [Row(n, 0.0, stored_body(v, n)) for n, v in enumerate(verdicts, 1)]
+        self.rows = [OutboxRow(n, 0.0, stored_body(v, n)) for n, v in enumerate(verdicts, 1)]
 
-    def batch(self, after: int, limit: int) -> list[Row]:
+    def batch(self, after: int, limit: int) -> list[OutboxRow]:
         """The oldest after a number."""
         return [row for row in self.rows if row.seq > after][: min(limit, 2)]
 
@@ -99,7 +99,7 @@ def test_stored_verdicts_are_not_told_again(
     found = verdicts_for_unjudged(parts, rows, judge, environment)
     assert [v.trigger and v.trigger.number for v in found] == [2]
     parts.stored(found, [9])
-    assert left.open().left() == []
+    assert left.open().still_open() == []
 
 
 def test_only_regions_without_a_verdict_get_one(

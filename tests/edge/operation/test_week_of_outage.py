@@ -18,7 +18,7 @@ from edge.delivery.troubles import LinkError
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.evidence.archive import Archive
-from edge.operation.quiet import QuietHandler
+from edge.operation.logs import QuietHandler
 from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.conftest import Clock, Patience, frame, noise_frame, verdict
 from tests.edge.delivery.fakebroker import FakeBroker, Greeting
@@ -167,7 +167,6 @@ def test_broker(greetings: list[Greeting], most: int, journal: Journal, tmp_path
     def step() -> None:
         if greetings == ["accept"]:
             broker.cut()
-        world.wake()
         if broker.now >= end:
             world.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.delivery.pages import Pages, pages_at_most
+from edge.delivery.outbox import PageBudget, pages_at_most
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_no_row_takes_more_pages_than_reckoned(db: sqlite3.Connection, size: int
 def test_the_excess_is_seen_at_the_row_that_makes_it(db: sqlite3.Connection) -> None:
     """Asked after each row, the excess is above 0 exactly when more pages than the budget are in
     use."""
-    pages = Pages(budget=100)
+    pages = PageBudget(budget=100)
     for number in range(400):
         db.execute("INSERT INTO outbox VALUES (?, ?)", (number, bytes(1000)))
         used = db.execute("PRAGMA page_count").fetchone()[0]
@@ -43,7 +43,7 @@ def test_sqlite_is_not_asked_while_there_is_room(db: sqlite3.Connection) -> None
     """Of a hundred rows in a large file only the first asks how many pages there are."""
     asked: list[str] = []
     db.set_trace_callback(asked.append)
-    pages = Pages(budget=100_000)
+    pages = PageBudget(budget=100_000)
     for _ in range(100):
         assert pages.excess(db, pages_at_most([1000])) <= 0
         pages.shrink(db, 0)

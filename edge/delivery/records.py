@@ -1,0 +1,86 @@
+"""The records of the outbox: a row, the result of a commit, the state of the file, statistics."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct, field
+
+DropCause = Literal["cap", "age", "memory"]
+DROP_CAUSES: tuple[DropCause, ...] = ("cap", "age", "memory")
+
+
+class OutboxRow(Struct, frozen=True):
+    """A verdict on its way to the broker.
+
+    seq: its number.
+    stored_at: seconds on the outbox's own clock. That clock runs only while the daemon runs, and
+        it never jumps.
+    body: its JSON.
+    """
+
+    seq: int
+    stored_at: float
+    body: bytes
+
+
+class CommitResult(Struct, frozen=True):
+    """What one commit did.
+
+    acked: rows deleted because the broker has them.
+    over_cap: numbers of rows deleted because the file was at its cap.
+    over_age: numbers of rows deleted because they were too old.
+    oldest: the lowest number left in the file; 0: none.
+    unlike: rows not stored, because another verdict already has their number.
+    """
+
+    acked: int
+    over_cap: Sequence[int]
+    over_age: Sequence[int]
+    oldest: int
+    unlike: int = 0
+
+
+class FileStats(Struct, frozen=True):
+    """What the file holds.
+
+    bytes: its size on disk, SQLite's write-ahead log included.
+    oldest: when the oldest row was stored, on the outbox's own clock; None: no row.
+    """
+
+    rows: int
+    bytes: int
+    oldest: float | None
+    parked: int
+
+
+class OutboxStats(Struct, frozen=True):
+    """What health reports of the outbox. Counters start with this process.
+
+    rows: rows in the file, which takes `bytes` on disk.
+    held: verdicts in memory that no disk has.
+    stored, acked: verdicts that were stored; verdicts that the broker acknowledged.
+    parked: rows that are kept but not sent, because the broker refused them.
+    dropped_by: verdicts that went unsent, by cause.
+    damaged: how often the file was set aside.
+    salvaged: verdicts saved from damaged files.
+    lost_at_most: verdicts that may be lost.
+    skipped: numbers that no verdict will have.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    oldest_age_s: float = 0.0
+    held: int = 0
+    stored: int = 0
+    acked: int = 0
+    parked: int = 0
+    dropped_by: dict[DropCause, int] = field(default_factory=lambda: dict.fromkeys(DROP_CAUSES, 0))
+    damaged: int = 0
+    salvaged: int = 0
+    lost_at_most: int = 0
+    skipped: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Verdicts that went unsent, whatever the cause."""
+        return sum(self.dropped_by.values())
