@@ -209,8 +209,7 @@ class Store:
             self._store_carved(self._outbox.last, broken)
 
     def _store_carved(self, last: int, carved: Sequence[OutboxRow]) -> None:
-        """Stores the rows that SQLite's log holds behind its damage. `last`: the highest number
-        before it."""
+        """Stores rows from behind the damage in SQLite's log; `last`: the highest one before it."""
         rows = {row.seq: row for row in carved if row.seq > last}
         self._store_rows([rows[number] for number in sorted(rows)])
         lost = max([self.numbers.recorded_last, *rows]) - last - len(rows)
@@ -231,8 +230,7 @@ class Store:
         self.generation += 1
 
     def _rebuild(self, why: str, hooks: RebuildHooks) -> None:
-        """Sets the file aside and puts a new one with all saved rows in its place. An interruption
-        at any point leaves the old file or the new one to the next start."""
+        """Sets the file aside; a new one with all saved rows takes its place. See renewal.py."""
         self._close()
         with Spool(self._path, hooks.on_progress) as spool:
             found = salvage(self._path, self.numbers.progress, spool)

@@ -2,8 +2,7 @@
 
 `strict`: a verdict may be sent after its commit. `balanced`: it may be sent at once, and it is
 written when its window has passed without an acknowledgement. While the disk refuses commits, both
-send verdicts from memory, which is bounded. The states and their transitions: writer_state.py.
-When a commit begins: pace.py.
+send verdicts from memory, which is bounded. States: writer_state.py. Due times: commit_queue.py.
 """
 
 import logging
