@@ -7,6 +7,7 @@ sent, and what is sent again, is decided by the publisher from the outbox.
 import contextlib
 import functools
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ _WRONG_VERSION = 0x84
 
 
 class PahoLink:
-    """A real connection through paho-mqtt. Events come on the connection's own thread."""
+    """A connection through paho-mqtt. Events come on the connection's own thread."""
 
     def __init__(
         self,
@@ -76,7 +77,8 @@ class PahoLink:
         self._closed = self._over = self._answered = False
         self._largest = LARGEST
         self._retains = True
-        self._subscribing: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._subscribing: dict[int, str] = {}  # packet identifier -> pattern
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -122,10 +124,11 @@ class PahoLink:
 
     def subscribe(self, pattern: str) -> None:
         """QoS 1. Raises LinkError when there is no connection."""
-        code, mid = self._client.subscribe(pattern, qos=1)
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
-            raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
-        self._subscribing[mid] = pattern
+        with self._lock:  # the answer may be there before `subscribe` returns
+            code, mid = self._client.subscribe(pattern, qos=1)
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
+                raise LinkError(f"cannot subscribe to {pattern} ({paho.error_string(code)})")
+            self._subscribing[mid] = pattern
 
     def alive(self) -> bool:
         """Whether the connection's thread runs."""
@@ -235,7 +238,8 @@ class PahoLink:
     def _subscribed(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
     ) -> None:
-        pattern = self._subscribing.pop(mid, "")
+        with self._lock:
+            pattern = self._subscribing.pop(mid, "")
         for code in codes:
             if code.is_failure:
                 self._emit(Refusal(pattern, str(code)))
