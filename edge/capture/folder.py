@@ -118,8 +118,11 @@ class FolderCamera:
         try:
             with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
                 for entry in entries:
-                    if is_picture_name(entry.name) and (said := _said_of(entry.stat)) is not None:
-                        found.append((said.st_mtime_ns, entry.name, _receipt(entry.name, said)))
+                    if (
+                        is_picture_name(entry.name)
+                        and (status := _status_of(entry.stat)) is not None
+                    ):
+                        found.append((status.st_mtime_ns, entry.name, _receipt(entry.name, status)))
         except FileNotFoundError as error:
             raise CameraError(f"folder: {self._path} has gone; create it again") from error
         except OSError as error:
@@ -201,21 +204,21 @@ class FolderCamera:
 
     def _receipt_of(self, name: str) -> str | None:
         """Name, size and time of a file; None when there is no such file."""
-        said = _said_of(partial(os.stat, self._prefix + name))
-        return None if said is None else _receipt(name, said)
+        status = _status_of(partial(os.stat, self._prefix + name))
+        return None if status is None else _receipt(name, status)
 
 
-def _receipt(name: str, said: os.stat_result) -> str:
-    return f"{item_name(name)}|{said.st_size}|{said.st_mtime_ns}"
+def _receipt(name: str, status: os.stat_result) -> str:
+    return f"{item_name(name)}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _said_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
+def _status_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
     """Status of a regular file; None when there is no such file."""
     try:
-        said = stat_()
+        status = stat_()
     except OSError:
         return None
-    return said if stat.S_ISREG(said.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _move(path: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ _SINK = (
     " ! videoconvert ! video/x-raw,format=BGR"
     " ! appsink name=edge_inspect max-buffers=1 drop=true sync=false"
 )
-_MEND = (
+_INSTALL = (
     "run: sudo apt-get install python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base "
     "gstreamer1.0-plugins-good; a virtual environment sees them when it was made with "
     "--system-site-packages"
@@ -33,7 +33,7 @@ class GStreamerCamera(DrivenCamera):
             from gi.repository import GLib, Gst
         except (ImportError, ValueError):
             raise CameraError(
-                f"gstreamer: GStreamer's Python binding is not installed; {_MEND}"
+                f"gstreamer: GStreamer's Python binding is not installed; {_INSTALL}"
             ) from None
         Gst.init(None)
         self._gst: Any = Gst

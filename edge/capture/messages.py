@@ -178,7 +178,7 @@ _CHECKS: dict[object, Callable[[object], bool]] = {
     FaultKind: lambda value: value in FAULT_KINDS,
 }
 _FIELDS = {
-    name: tuple((field.name, _CHECKS[field.type]) for field in fields(cls))
+    name: {field.name: _CHECKS[field.type] for field in fields(cls)}
     for name, cls in _CLASSES.items()
 }
 
@@ -186,7 +186,7 @@ _FIELDS = {
 def encode(message: Message) -> bytes:
     """The message as JSON in UTF-8."""
     name = type(message).__name__
-    values = {field: getattr(message, field) for field, _ in _FIELDS[name]}
+    values = {field: getattr(message, field) for field in _FIELDS[name]}
     return json.dumps({"type": name, **values}).encode()
 
 
@@ -202,9 +202,9 @@ def decode(data: bytes) -> Message:
     if not isinstance(name, str) or name not in _CLASSES:
         raise MalformedMessageError(f"no message has the type {name!r:.80}")
     checks = _FIELDS[name]
-    if values.keys() != {field for field, _ in checks}:
+    if values.keys() != checks.keys():
         raise MalformedMessageError(f"{name} with the fields {sorted(values)!s:.200}")
-    for field, fits in checks:
+    for field, fits in checks.items():
         if not fits(values[field]):
             raise MalformedMessageError(f"{name}.{field} is {values[field]!r:.80}")
     return _CLASSES[name](**values)

@@ -10,7 +10,7 @@ from edge.config import CameraConfig
 from edge.environment import Stop
 from edge.errors import CameraError
 
-_MEND = (
+_INSTALL = (
     "run: sudo apt-get install python3-picamera2 (Raspberry Pi OS); a virtual environment sees it "
     "when it was made with --system-site-packages"
 )
@@ -25,7 +25,7 @@ class PiCamera(DrivenCamera):
         try:
             from picamera2 import Picamera2
         except ImportError:
-            raise CameraError(f"{config.source}: picamera2 is not installed; {_MEND}") from None
+            raise CameraError(f"{config.source}: picamera2 is not installed; {_INSTALL}") from None
         self._name = config.source
         if not config.rest.isdigit():
             raise CameraError(f"{self._name}: must be a number, as picamera:0")

@@ -155,7 +155,7 @@ class Reader:
         self._fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """Seconds for which the driver of a live camera has blocked the camera's thread. A driver in a
+        """Seconds for which the driver of a live camera has blocked this thread. A driver in a
         process of its own never blocks it."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 

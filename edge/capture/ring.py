@@ -113,7 +113,7 @@ class Ring:
         whole = size + jpeg
         if jpeg < 0 or whole > _room(self.shape):
             self.give_back(slot)
-            raise CameraError(f"picture {number} is said to have a JPEG of {jpeg} bytes")
+            raise CameraError(f"picture {number} claims a JPEG of {jpeg} bytes")
         head = _HEAD.unpack_from(self._map, start)
         tail = _TAIL.unpack_from(self._map, start + _HEAD.size + whole)
         if head != (number, whole) or tail != (number,):

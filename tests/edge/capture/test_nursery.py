@@ -143,11 +143,13 @@ def fork_server() -> Iterator[ForkServerClient]:
 
 
 def camera(
-    fork_server: ForkServerClient, script: str, program: str = FAULTY, **limits: float
+    fork_server: ForkServerClient, script: str, program: str = FAULTY, limit_s: float = 60.0
 ) -> ProcessCamera:
-    """A camera that misbehaves as its script says."""
+    """A camera that misbehaves; it may take `limit_s` to start, and to end after SIGKILL."""
     config = camera_config(f"v4l2:{script}", timeout_s=20, open_timeout_s=30)
-    return ProcessCamera(config, Environment(), fork_server, program, **limits)
+    return ProcessCamera(
+        config, Environment(), fork_server, program, start_s=limit_s, reap_s=limit_s
+    )
 
 
 def read_to_the_end(camera: ProcessCamera) -> None:
@@ -179,7 +181,7 @@ def test_a_fork_server_that_stands_still_is_replaced(fork_server: ForkServerClie
     assert first.read(Stop()) is not None
     old = psutil.Process(fork_server.pid)
     old.send_signal(signal.SIGSTOP)
-    second = camera(fork_server, "good", start_s=0.2, reap_s=0.2)
+    second = camera(fork_server, "good", limit_s=0.2)
     with pytest.raises(CameraError, match=r"does not start for 0\.2 s"):
         second.read(Stop())
     assert not old.is_running()
