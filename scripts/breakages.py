@@ -43,7 +43,7 @@ BREAKAGES = [
         "tests/edge/inspection",
     ),
     Breakage(
-        "a score that is no number passes",
+        "a score of NaN passes",
         Edit(
             "edge.inspection.decision:judge",
             "not math.isnan(score)",
@@ -196,7 +196,7 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
-        "a row is forgotten when it is sent",
+        "a row counts as acknowledged when it is sent",
         Edit(
             "edge.delivery.sending:Sending._send",
             "self._flight.add(mid, now, row.seq)",
@@ -205,7 +205,7 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
-        "what was in flight is not sent again",
+        "rows in flight at a disconnect are not sent again",
         Edit(
             "edge.delivery.lanes:Lanes.begin",
             "self._backlog = 0",
@@ -214,7 +214,7 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
-        "what the camera's view has cut is cut again",
+        "a picture cropped to the camera's view is cropped again",
         Edit(
             "edge.inspection.inspector:Inspector.prepare",
             "shaped(pixels, self.input, reduced=reduced)",
@@ -223,7 +223,7 @@ BREAKAGES = [
         "tests/edge/inspection/test_model_view.py",
     ),
     Breakage(
-        "golden pictures are not cut",
+        "golden pictures are not cropped",
         Edit(
             "edge.inspection.inspector:Inspector.check_golden",
             "preprocess(pixels, self.input, pinned=True)",
@@ -268,7 +268,7 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
-        "receipts are not stored",
+        "processed items are not stored",
         Edit(
             "edge.delivery.outbox:Outbox.apply",
             "db.executemany('INSERT OR IGNORE INTO judged VALUES (?, ?)', receipts)",
@@ -277,7 +277,7 @@ BREAKAGES = [
         "tests/edge/delivery",
     ),
     Breakage(
-        "what the disk refused is dropped",
+        "verdicts that the disk refused are dropped",
         Edit(
             "edge.delivery.writer:OutboxWriter._goes_wrong",
             "self._show([one.row for one in self._held.first(_HELD)])",
@@ -313,7 +313,7 @@ BREAKAGES = [
         "tests/edge/capture/test_reader_trust.py",
     ),
     Breakage(
-        "a camera that froze while nobody looked is trusted",
+        "a camera that froze while idle is trusted",
         Edit(
             "edge.capture.sameness:Sameness.see",
             "self.repeats + 1 if same else 0",
@@ -349,7 +349,7 @@ BREAKAGES = [
         "tests/edge/capture/test_ring.py",
     ),
     Breakage(
-        "a slot is lent while its picture is looked at",
+        "a frame slot is reused while its picture is in use",
         Edit(
             "edge.capture.ring:Ring.take",
             "np.asarray(_Picture(self, slot, whole))",
@@ -367,7 +367,7 @@ BREAKAGES = [
         "tests/edge/capture/test_process.py",
     ),
     Breakage(
-        "a camera whose driver hangs outlives the daemon",
+        "a camera process that hangs outlives the daemon",
         Edit(
             "edge.capture.nursery:_Nursery.run",
             "os.kill(pid, signal.SIGKILL)",
@@ -376,7 +376,7 @@ BREAKAGES = [
         "tests/edge/capture/test_nursery.py",
     ),
     Breakage(
-        "a camera outlives the nursery that alone could end it",
+        "a camera process outlives the fork server",
         Edit(
             "edge.capture.nursery:_Nursery._become",
             "die_with_parent(parent)",
@@ -385,7 +385,7 @@ BREAKAGES = [
         "tests/edge/capture/test_nursery.py",
     ),
     Breakage(
-        "a nursery that stands still is kept",
+        "a fork server that hangs is kept",
         Edit(
             "edge.capture.process:ProcessCamera._end",
             "self._nursery.replace()",
@@ -403,7 +403,7 @@ BREAKAGES = [
         "tests/edge/delivery/test_store.py",
     ),
     Breakage(
-        "large pictures of a folder wait by sixteens",
+        "large pictures of a folder are not limited by bytes",
         Edit(
             "edge.capture.mailbox:_Slot.is_full",
             "self.bytes >= _ITEMS_BYTES",
@@ -412,7 +412,7 @@ BREAKAGES = [
         "tests/edge/capture/test_mailbox.py",
     ),
     Breakage(
-        "of many files at once the kernel's word is heard for some",
+        "inotify events beyond one buffer are lost",
         Edit(
             "edge.capture.inotify:Watch.complete",
             "len(data) > _BUFFER - _LARGEST",
@@ -421,7 +421,7 @@ BREAKAGES = [
         "tests/edge/capture/test_folder_watched.py",
     ),
     Breakage(
-        "light leaves a channel out",
+        "brightness leaves a colour channel out",
         Edit(
             "edge.capture.trust:light",
             "grey += some[..., 2]",
@@ -439,7 +439,7 @@ BREAKAGES = [
         "tests/edge/capture",
     ),
     Breakage(
-        "a threshold that is no number is kept",
+        "a threshold of NaN is kept",
         Edit(
             "edge.inspection.decision:Thresholds.__post_init__",
             "not (0 <= self.review_from <= 1 and 0 <= self.reject_at <= 1)",
@@ -484,7 +484,7 @@ BREAKAGES = [
         "tests/converter",
     ),
     Breakage(
-        "READY waits for the look of the next second",
+        "READY waits for the next watchdog tick",
         Edit(
             "edge.operation.supervisor:Supervisor.pause_s",
             "self._ready",
@@ -511,7 +511,7 @@ BREAKAGES = [
         "tests/edge/bench/test_turns.py",
     ),
     Breakage(
-        "bench: the time in which the others worked counts too",
+        "bench: the turns of other contestants count too",
         Edit(
             "edge.bench.turns:rates",
             "min(end, last.measured) - max(begun, first.measured)",
