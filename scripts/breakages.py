@@ -415,7 +415,7 @@ BREAKAGES = [
         "inotify events beyond one buffer are lost",
         Edit(
             "edge.capture.inotify:Watch.complete",
-            "len(data) > _BUFFER - _LARGEST",
+            "len(data) > self._buffer_bytes - _LARGEST",
             "False",
         ),
         "tests/edge/capture/test_folder_watched.py",
