@@ -97,9 +97,9 @@ class Subscriber:
                 if not data:
                     return
                 for packet in framer.feed(data):
-                    self._hear(sock, packet)
+                    self.hear(sock, packet)
 
-    def _hear(self, sock: socket.socket, packet: bytes) -> None:
+    def hear(self, sock: socket.socket, packet: bytes) -> None:
         if packets.kind(packet) == packets.SUBACK:
             self._listening.set()
         if packets.kind(packet) == packets.PINGRESP:
