@@ -1,4 +1,4 @@
-"""Finds a piece of code inside a named function by its syntax tree, and replaces it.
+"""Finds a piece of code inside a named function or class by its syntax tree, and replaces it.
 
 Line numbers, line breaks, quotes and brackets do not matter: two pieces are equal when
 `ast.unparse` writes them equally. Nothing is imported; a module is found as a file.
@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _CLOSE_ENOUGH = 0.5  # similarity from which a piece is offered as "did you mean"
 
 
 class NoMatchError(Exception):
-    """The function or the piece is not there exactly once; the text says why."""
+    """The function, the class or the piece is not there exactly once; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """A change of one place: `good` becomes `bad` inside `function`.
 
-    function: `package.module:Class.method`; a nested function is `outer.inner`.
+    function: `package.module:Class.method`, or a class; a nested function is `outer.inner`.
     good: an expression, one statement or several statements in a row, as Python.
     bad: what stands there instead; empty removes statements.
     """
@@ -48,7 +48,7 @@ class Edit:
         return file, changed
 
     def _place(self, source: str) -> "_Place":
-        function = _find_function(ast.parse(source), self.function)
+        function = _find_scope(ast.parse(source), self.function)
         wanted = ast.parse(self.good).body
         if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
             places = _expressions(function, ast.unparse(wanted[0].value))
@@ -62,7 +62,7 @@ class Edit:
             )
         raise NoMatchError(f"{self.function}: no place matches {self.good!r}{self._hint(function)}")
 
-    def _hint(self, function: _Function) -> str:
+    def _hint(self, function: _Scope) -> str:
         pieces = {
             ast.unparse(node)
             for node in ast.walk(function)
@@ -92,29 +92,28 @@ def module_file(root: Path, module: str) -> Path:
     raise NoMatchError(f"there is no module {module}")
 
 
-def _find_function(tree: ast.Module, address: str) -> _Function:
+def _find_scope(tree: ast.Module, address: str) -> _Scope:
     module, _, qualified = address.partition(":")
-    functions = dict(_functions(tree, ""))
-    if qualified in functions:
-        return functions[qualified]
+    scopes = dict(_scopes(tree, ""))
+    if qualified in scopes:
+        return scopes[qualified]
     last = qualified.rpartition(".")[2]
-    others = [name for name in functions if name.rpartition(".")[2] == last]
-    others = others or difflib.get_close_matches(qualified, functions, n=3)
+    others = [name for name in scopes if name.rpartition(".")[2] == last]
+    others = others or difflib.get_close_matches(qualified, scopes, n=3)
     hint = f"; did you mean {', '.join(others)}?" if others else ""
-    raise NoMatchError(f"{module} has no function {qualified}{hint}")
+    raise NoMatchError(f"{module} has no {qualified}{hint}")
 
 
-def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Function]]:
+def _scopes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Scope]]:
     for child in ast.iter_child_nodes(node):
         name = prefix
-        if isinstance(child, _Function | ast.ClassDef):
+        if isinstance(child, _Scope):
             name = f"{prefix}.{child.name}" if prefix else child.name
-            if not isinstance(child, ast.ClassDef):
-                yield name, child
-        yield from _functions(child, name)
+            yield name, child
+        yield from _scopes(child, name)
 
 
-def _expressions(function: _Function, wanted: str) -> list[_Place]:
+def _expressions(function: _Scope, wanted: str) -> list[_Place]:
     alone = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Expr)}
     return [
         _place(node, node, is_statement=id(node) in alone)
@@ -123,7 +122,7 @@ def _expressions(function: _Function, wanted: str) -> list[_Place]:
     ]
 
 
-def _statements(function: _Function, wanted: list[str]) -> list[_Place]:
+def _statements(function: _Scope, wanted: list[str]) -> list[_Place]:
     found = []
     for node in ast.walk(function):
         for field in ("body", "orelse", "finalbody"):

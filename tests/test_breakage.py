@@ -16,6 +16,8 @@ def plain(a: int, b: int) -> bool:
 
 
 class Some:
+    limit: int = 5
+
     def method(self, rows: list[int]) -> int:
         if self.ready:
             self.seen()
@@ -50,6 +52,7 @@ def test_names_are_unique() -> None:
         ("plain", "a >= b", "a > b", "        (a > b))  # a comment"),
         ("Some.method", "self.ready", "not self.ready", "        if (not self.ready):"),
         ("Some.method", "self.seen()\nreturn 0", "", "            pass"),
+        ("Some", "limit: int = 5", "limit: int = 6", "    limit: int = 6"),
         ("Some.method", "return 0", "x = 1\nreturn x", "            x = 1\n            return x"),
     ],
 )
@@ -67,7 +70,7 @@ def test_layout_does_not_matter(root: Path, function: str, good: str, bad: str, 
     ("function", "good", "sentence"),
     [
         ("package.none:f", "a", "there is no module package.none"),
-        ("package.code:method", "a", "no function method; did you mean Some.method?"),
+        ("package.code:method", "a", "package.code has no method; did you mean Some.method?"),
         ("package.code:plain", "a > b", "no place matches 'a > b'; did you mean 'a >= b'?"),
         ("package.code:Some.method", "self.seen()", "2 places match"),
         ("package.code:Some.method", "len(rows)", "2 places match"),
