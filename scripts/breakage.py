@@ -1,5 +1,11 @@
-"""Breaks the code on purpose, one place at a time, and runs the tests: each breakage must be
-noticed. `python -m scripts.breakage` prints a table; exit code 1 when one goes unnoticed."""
+"""Breaks the code on purpose, one place at a time, and runs the tests: one of them must fail.
+
+    python -m scripts.breakage               runs all and prints a table
+    python -m scripts.breakage --only NAME   runs those whose name contains NAME
+    python -m scripts.breakage --check       runs nothing: lists those that no longer fit the code
+
+Exit code 1 when a breakage goes unnoticed or no longer fits.
+"""
 
 import argparse
 import subprocess
@@ -8,16 +14,38 @@ import tempfile
 from pathlib import Path
 
 from scripts.breakages import BREAKAGES, Breakage
+from scripts.code_edit import NoMatchError
 
 ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
-    """Runs every breakage, or those whose name holds `--only`."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Runs or checks the chosen breakages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="a part of the name")
+    parser.add_argument("--check", action="store_true", help="only compare them with the code")
     arguments = parser.parse_args()
     chosen = [b for b in BREAKAGES if arguments.only in b.name]
+    misfits = [text for b in chosen if (text := misfit(b, ROOT))]
+    print("\n".join([*misfits, f"{len(chosen) - len(misfits)} of {len(chosen)} breakages fit"]))
+    if misfits or arguments.check:
+        return 1 if misfits else 0
+    return _run(chosen)
+
+
+def misfit(breakage: Breakage, root: Path) -> str:
+    """Why a breakage does not fit the code and tests below `root`; empty when it does."""
+    missing = [test for test in breakage.tests.split() if not (root / test).exists()]
+    try:
+        breakage.edit.apply(root)
+    except NoMatchError as error:
+        return f"{breakage.name!r}: {error}"
+    return f"{breakage.name!r}: there is no {', '.join(missing)}" if missing else ""
+
+
+def _run(chosen: list[Breakage]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         subprocess.run(["git", "clone", "-q", "--no-local", ROOT, copy], check=True)
@@ -28,7 +56,7 @@ def main() -> int:
         rows = [(breakage, _noticed(breakage, copy)) for breakage in chosen]
     print("\n| broken on purpose | in | noticed by |\n|---|---|---|")
     for breakage, noticed in rows:
-        print(f"| {breakage.name} | `{breakage.file}` | {noticed or '**nobody**'} |")
+        print(f"| {breakage.name} | `{breakage.edit.function}` | {noticed or '**no test**'} |")
     return 0 if all(noticed for _, noticed in rows) else 1
 
 
@@ -39,11 +67,9 @@ def _passes(copy: Path, tests: list[str]) -> bool:
 
 def _noticed(breakage: Breakage, copy: Path) -> str:
     """The first test that failed; empty when all passed."""
-    file = copy / breakage.file
-    original = file.read_text()
-    if breakage.good not in original:
-        raise SystemExit(f"breakage: {breakage.file} no longer holds {breakage.good!r}")
-    file.write_text(original.replace(breakage.good, breakage.bad, 1))
+    file, broken = breakage.edit.apply(copy)
+    original = file.read_text(encoding="utf-8")
+    file.write_text(broken, encoding="utf-8")
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", *breakage.tests.split()],
@@ -53,7 +79,7 @@ def _noticed(breakage: Breakage, copy: Path) -> str:
             check=False,
         )
     finally:
-        file.write_text(original)
+        file.write_text(original, encoding="utf-8")
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     test = failed[0].split(" ")[1].partition("[")[0] if failed else ""
     print(f"{'noticed' if test else 'NOT NOTICED'}: {breakage.name} {test}", flush=True)

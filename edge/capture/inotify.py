@@ -22,8 +22,10 @@ _LARGEST = _EVENT.size + 256  # bytes of an event: a name has 255 and a zero
 class Watch:
     """Watches one folder, not those below it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises OSError when the kernel cannot watch it."""
+    def __init__(self, folder: Path, *, buffer_bytes: int = _BUFFER) -> None:
+        """`buffer_bytes`: how much one read fetches. Raises OSError when the kernel cannot watch
+        the folder."""
+        self._buffer_bytes = buffer_bytes
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._file: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._file < 0:
@@ -50,7 +52,7 @@ class Watch:
         names: list[str] = []
         missed, more = False, True
         while more and (data := self._read()):
-            at, more = 0, len(data) > _BUFFER - _LARGEST  # else the buffer held all events
+            at, more = 0, len(data) > self._buffer_bytes - _LARGEST  # else there was room for all
             while at < len(data):
                 _, mask, _, length = _EVENT.unpack_from(data, at)
                 raw = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
@@ -79,6 +81,6 @@ class Watch:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._file, _BUFFER)
+            return os.read(self._file, self._buffer_bytes)
         except BlockingIOError:
             return b""

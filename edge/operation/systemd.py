@@ -5,13 +5,17 @@ import socket
 import time
 from collections.abc import Mapping
 
-_PATIENCE_S = 1.0  # a socket that nobody empties must not hold up whoever notifies
+_TIMEOUT_S = 1.0  # a full socket must not block the thread that notifies
 
 
 class Notifier:
     """Sends to the socket that systemd names; without systemd, does nothing."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, *, timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        """A message that the socket does not take within `timeout_s` seconds is dropped."""
+        self._timeout_s = timeout_s
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         usec = environ.get("WATCHDOG_USEC", "")
@@ -46,7 +50,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
-                to.settimeout(_PATIENCE_S)
+                to.settimeout(self._timeout_s)
                 to.sendto(message.encode(), self._address)
         except OSError:
             return  # systemd's absence must never be our fault

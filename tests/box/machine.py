@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.box.processor import Processor
+from tests.support.waiting import wait_until
 
 PACKAGES = (
     "systemd,systemd-sysv,dbus,python3,python3-venv,make,ca-certificates,procps,"
@@ -30,13 +31,11 @@ class BoxError(Exception):
 
 
 def wait_for(what: str, look: Callable[[], object], seconds: float) -> float:
-    """Seconds until `look` gave something true. Raises BoxError when it does not in time."""
-    start = time.monotonic()
-    while not look():
-        if time.monotonic() - start > seconds:
-            raise BoxError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.2)
-    return time.monotonic() - start
+    """As `wait_until`, polled five times a second; raises BoxError."""
+    try:
+        return wait_until(look, what, seconds, poll_s=0.2)
+    except AssertionError as error:
+        raise BoxError(str(error)) from None
 
 
 def new_root(

@@ -1,10 +1,12 @@
-"""Who has nothing to do sleeps until its event comes, or shows progress every few seconds: each
-test writes down for how long a thread is ready to sleep, and that its event ends the sleep."""
+"""An idle thread sleeps until its event comes, or shows progress every few seconds. Each test
+records for how long a thread is ready to sleep, and shows that its event ends the sleep."""
 
+import contextlib
 import queue
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,7 +14,7 @@ from edge.capture.folder import FolderCamera
 from edge.capture.inotify import Watch
 from edge.config import ArchiveConfig
 from edge.delivery.flight import Flight
-from edge.delivery.inbox import Inbox
+from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.pictures import Pictures
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
@@ -20,40 +22,43 @@ from edge.environment import Environment, Stop
 from edge.evidence.archive import Archive
 from edge.operation.outputs import Outputs
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Clock, Eventually, Patience, verdict
-from tests.edge.delivery.samples import a_verdict
+from tests.edge.conftest import Eventually
 from tests.edge.delivery.test_pictures import PICTURE, Wire
 from tests.edge.delivery.world import World
+from tests.support.clock import Clock, Patience
+from tests.support.verdicts import a_verdict, verdict
 
 BEAT_S = 5.0
 DEADLINE_S = 60.0
 Sleeps = list[float | None]
 
 
-class RecordedCondition(threading.Condition):
-    """Writes down how long each wait may be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sleeps: Sleeps = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """As the real one."""
-        self.sleeps.append(timeout)
-        return super().wait(timeout)
+Kind = Literal["Condition", "Queue", "SimpleQueue"]
 
 
-class Recorded(queue.Queue[Any]):
-    """A queue that writes down how long each `get` may take."""
+@contextlib.contextmanager
+def recorded_sleeps(kind: Kind) -> Iterator[Sleeps]:
+    """Records for how long objects may sleep that are created inside: each wait of a condition, or
+    each `get` of a queue. Recording goes on after the end of the block."""
+    sleeps: Sleeps = []
 
-    def __init__(self, sleeps: Sleeps, most: int = 0) -> None:
-        super().__init__(most)
-        self._sleeps = sleeps
+    class Condition(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            sleeps.append(timeout)
+            return super().wait(timeout)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """As the real one."""
-        self._sleeps.append(timeout)
-        return super().get(block, timeout)
+    class Queue(queue.Queue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if block:
+                sleeps.append(timeout)
+            return super().get(block, timeout)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if kind == "Condition":
+            patched.setattr(threading, kind, Condition)
+        else:
+            patched.setattr(queue, kind, Queue)
+        yield sleeps
 
 
 def ended(thread: threading.Thread) -> bool:
@@ -91,21 +96,21 @@ def test_the_outbox_writer_sleeps_until_something_is_due(
     """Without work it wakes to show progress alone; acknowledgements are gathered for a second in
     one sleep, not in slices."""
     store = Store(tmp_path / "outbox.db", 2**24, 3600.0, Environment())
-    writer = OutboxWriter(store, Environment())
-    writer._changed = changed = RecordedCondition()
+    with recorded_sleeps("Condition") as recorded:
+        writer = OutboxWriter(store, Environment())
     thread = threading.Thread(target=writer.run)
     thread.start()
-    eventually(lambda: len(changed.sleeps) == 1)
+    eventually(lambda: len(recorded) == 1)
     writer.submit(a_verdict())
     eventually(lambda: writer.stats().stored == 1)
-    del changed.sleeps[:]
+    del recorded[:]
     writer.accept(1)
     eventually(lambda: writer.stats().acked == 1)
     writer.close()
     assert ended(thread)
     writer.waiting.close()
     store.close()
-    sleeps = [seconds for seconds in changed.sleeps if seconds is not None]
+    sleeps = [seconds for seconds in recorded if seconds is not None]
     assert len(sleeps) <= 3
     assert max(sleeps) == pytest.approx(BEAT_S)
     assert 0.5 < min(sleeps) <= 1.0
@@ -133,14 +138,14 @@ def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: floa
 
 def test_waiting_for_the_broker_shows_progress_and_ends_at_once(eventually: Eventually) -> None:
     """A pause between two attempts is slept in steps of 5 s; closing ends it."""
-    inbox, sleeps = Inbox(Environment().tick), Sleeps()
-    inbox._events = Recorded(sleeps)  # type: ignore[assignment]  # to listen
+    with recorded_sleeps("SimpleQueue") as sleeps:
+        inbox = Inbox(Environment().tick)
     closing = threading.Event()
     thread = threading.Thread(target=inbox.pass_time, args=(3600.0, closing.is_set))
     thread.start()
     eventually(lambda: sleeps)
     closing.set()
-    inbox._events.put(None)  # type: ignore[arg-type]  # any event
+    inbox.put(Wake())
     assert ended(thread)
     assert sleeps == [BEAT_S]
 
@@ -148,9 +153,10 @@ def test_waiting_for_the_broker_shows_progress_and_ends_at_once(eventually: Even
 def test_pictures_sleep_until_somebody_wants_one(eventually: Eventually) -> None:
     """Without a connection the thread sleeps for ever, with one until it is given back after a
     minute; closing ends either sleep."""
-    wire, sleeps = Wire(), Sleeps()
-    pictures = Pictures(SnapshotsConfig.read({"send": ["fail"]}), "line1", Environment(), wire.link)
-    pictures._orders = Recorded(sleeps, 4)
+    wire = Wire()
+    config = SnapshotsConfig.read({"send": ["fail"]})
+    with recorded_sleeps("Queue") as sleeps:
+        pictures = Pictures(config, "line1", Environment(), wire.link)
     thread = threading.Thread(target=pictures.run)
     thread.start()
     pictures.offer(PICTURE, a_verdict())
@@ -165,8 +171,8 @@ def test_the_archive_sleeps_until_there_is_a_picture(
     tmp_path: Path, eventually: Eventually
 ) -> None:
     """Its thread sleeps for ever, and closing ends it."""
-    archive, sleeps = Archive(ArchiveConfig(enabled=True, path=tmp_path / "archive")), Sleeps()
-    archive._queue = Recorded(sleeps, 4)
+    with recorded_sleeps("Queue") as sleeps:
+        archive = Archive(ArchiveConfig(enabled=True, path=tmp_path / "archive"))
     thread = threading.Thread(target=archive.run)
     thread.start()
     eventually(lambda: sleeps)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from tests.loss import outboxfile
 from tests.loss.boxes import NO_LIMIT
+from tests.loss.rig import Rig
 from tests.loss.schedule import FILE, Event
-from tests.loss.world import World
 
 _YEAR_S = 365.25 * 86400
 _DAMAGES = {
@@ -23,8 +23,8 @@ _REFUSALS = ((3, 0x88), (4, 0x86), (5, 0x87), (2, 0x85), (3, 0x89), (5, 0x97))
 class Mischief:
     """Knows what is still to be healed."""
 
-    def __init__(self, world: World, seed: int) -> None:
-        self._world = world
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self._world = rig
         self._chance = random.Random(f"round {seed}")
         self._open: list[Callable[[], None]] = []
 

@@ -1,4 +1,4 @@
-"""One round: a world is built, the schedule is played, everything is healed, and what is left is
+"""One round: a rig is built, the schedule is played, everything is healed, and what is left is
 sent; then the oracle is asked."""
 
 import threading
@@ -7,8 +7,8 @@ import time
 from tests.loss import outboxfile
 from tests.loss.faults import Mischief, wait
 from tests.loss.oracle import Judgement, judge
+from tests.loss.rig import Rig
 from tests.loss.schedule import Event
-from tests.loss.world import World
 
 _DRAIN_S = 30.0
 # One group commit holds at most 256 verdicts, three to a page of 4 KB; while it is made they stand
@@ -17,12 +17,12 @@ BATCH_BYTES = 2 * 256 * 4096 // 3
 
 
 class Round:
-    """A schedule, played in a world."""
+    """A schedule, played in a rig."""
 
-    def __init__(self, world: World) -> None:
-        """The world is closed at the end."""
-        self._world = world
-        self._mischief = Mischief(world, world.schedule.seed)
+    def __init__(self, rig: Rig) -> None:
+        """The rig is closed at the end."""
+        self._world = rig
+        self._mischief = Mischief(rig, rig.schedule.seed)
 
     def play(self) -> Judgement:
         """Everything in order. What is left behind is away afterwards, but for the folder."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.loss import packets
+from tests.support import packets
 
 _DEADLINE_S = 30.0
 _KEEPALIVE_S = 60
@@ -97,9 +97,9 @@ class Subscriber:
                 if not data:
                     return
                 for packet in framer.feed(data):
-                    self._hear(sock, packet)
+                    self.hear(sock, packet)
 
-    def _hear(self, sock: socket.socket, packet: bytes) -> None:
+    def hear(self, sock: socket.socket, packet: bytes) -> None:
         if packets.kind(packet) == packets.SUBACK:
             self._listening.set()
         if packets.kind(packet) == packets.PINGRESP:

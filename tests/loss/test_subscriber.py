@@ -10,7 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.loss.subscriber import Subscriber
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.broker
 MANY = 50
@@ -28,9 +28,9 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 class Slow(Subscriber):
     """Its thread is behind, as on a busy machine."""
 
-    def _hear(self, *arguments: object) -> None:
+    def hear(self, *arguments: object) -> None:
         time.sleep(0.004)
-        super()._hear(*arguments)  # type: ignore[arg-type]  # as they come
+        super().hear(*arguments)  # type: ignore[arg-type]  # as they come
 
 
 def test_it_catches_up_with_what_was_acknowledged(broker: Mosquitto) -> None:

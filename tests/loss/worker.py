@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tests.loss.boxes import Boxes
 from tests.loss.oracle import Judgement
+from tests.loss.rig import Rig
 from tests.loss.rounds import Round
 from tests.loss.schedule import Schedule, draw
-from tests.loss.world import World
-from tests.system.plant import draw_many
+from tests.support.plant import draw_many
 
 _PICTURES = 8
 
@@ -58,7 +58,7 @@ def play(
     folder = root / f"round-{schedule.seed}"
     since = time.monotonic()
     try:
-        world = World(
+        rig = Rig(
             folder,
             boxes,
             root / "pictures",
@@ -67,7 +67,7 @@ def play(
             broken=arguments.broken,
             mounts=bool(arguments.mounts),
         )
-        judgement = Round(world).play()
+        judgement = Round(rig).play()
     except Exception:  # noqa: BLE001  outermost loop: the other rounds are to be played
         judgement = Judgement(broken=[f"the lossfinder itself failed: {traceback.format_exc()}"])
     result = {

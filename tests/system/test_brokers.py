@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.system.broker_troubles import make_authority, make_certificate
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, Plant, draw_many, faults
+from tests.support.waiting import wait_until
+from tests.support.websocket_bridge import WebSocketBridge
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, Plant, draw_many, faults, wait_for
-from tests.system.websocket_bridge import WebSocketBridge
 
 PARTS = 12
 KEEPALIVE_S = 5
@@ -31,7 +32,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Site:
+class BrokerSetup:
     """Brokers, boxes and plants as they are asked for. `parts` is a source of PARTS pictures."""
 
     make_daemon: MakeDaemon
@@ -62,9 +63,9 @@ class Site:
 
 
 @pytest.fixture
-def site(make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path) -> Iterator[Site]:
+def setup(make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path) -> Iterator[BrokerSetup]:
     """An empty one."""
-    made = Site(make_daemon, make_plant, tmp_path)
+    made = BrokerSetup(make_daemon, make_plant, tmp_path)
     yield made
     for broker in made.brokers:
         broker.close()
@@ -89,31 +90,31 @@ def tls(folder: Path, *, identity: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_certificates_on_both_sides(site: Site, certificates: Path, version: str) -> None:
+def test_certificates_on_both_sides(setup: BrokerSetup, certificates: Path, version: str) -> None:
     """A broker that asks for a certificate gets ours, proves its name, and every verdict."""
     plain = free_port()
-    guarded = site.broker(*asks_for_certificates(certificates, plain))
-    plant = site.plant(plain)
+    guarded = setup.broker(*asks_for_certificates(certificates, plain))
+    plant = setup.plant(plain)
     options = {"port": guarded.port, "version": version}
-    daemon = site.box({**options, "tls": tls(certificates, identity=True)})
+    daemon = setup.box({**options, "tls": tls(certificates, identity=True)})
     daemon.start()
     assert sorted(plant.wait_for_results(PARTS)) == list(range(1, PARTS + 1))
     assert daemon.stop() == 0
     assert f"MQTT {version}" in daemon.log
 
 
-def test_a_certificate_that_comes_late(site: Site, certificates: Path) -> None:
+def test_a_certificate_that_comes_late(setup: BrokerSetup, certificates: Path) -> None:
     """Without a certificate the verdicts wait and the log names the mend; with it they arrive."""
     plain = free_port()
-    guarded = site.broker(*asks_for_certificates(certificates, plain))
-    plant = site.plant(plain)
-    daemon = site.box({"port": guarded.port, "tls": tls(certificates, identity=False)})
+    guarded = setup.broker(*asks_for_certificates(certificates, plain))
+    plant = setup.plant(plain)
+    daemon = setup.box({"port": guarded.port, "tls": tls(certificates, identity=False)})
     daemon.start()
     daemon.wait_for_waiting(PARTS)
     daemon.wait_for_log("mqtt.tls.cert")
     assert not plant.bodies("result")
     assert daemon.stop() == 0
-    daemon = site.box({"port": guarded.port, "tls": tls(certificates, identity=True)})
+    daemon = setup.box({"port": guarded.port, "tls": tls(certificates, identity=True)})
     daemon.start()
     plant.wait_for_results(2 * PARTS)
     assert daemon.stop() == 0
@@ -123,7 +124,7 @@ def test_a_certificate_that_comes_late(site: Site, certificates: Path) -> None:
     ("encrypted", "version"), [(False, "3.1.1"), (False, "5"), (True, "3.1.1"), (True, "5")]
 )
 def test_over_websockets(
-    site: Site, broker: Mosquitto, certificates: Path, encrypted: bool, version: str
+    setup: BrokerSetup, broker: Mosquitto, certificates: Path, encrypted: bool, version: str
 ) -> None:
     """Through a web server on the path that is asked for, plain and encrypted; the broker goes
     away in between, and nothing is lost."""
@@ -131,14 +132,14 @@ def test_over_websockets(
     if encrypted:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificates / "broker.pem", certificates / "broker.key")
-    plant = site.plant(broker.port)
+    plant = setup.plant(broker.port)
     bridge = WebSocketBridge(broker.port, context)
     try:
         options: dict[str, Any] = {"port": bridge.port, "transport": "websockets"}
         options |= {"version": version, "ws_path": "/plant/mqtt"}
         if encrypted:
             options["tls"] = {"ca": str(certificates / "ca.pem")}
-        daemon = site.box(options, rate=20, loop=3)
+        daemon = setup.box(options, rate=20, loop=3)
         daemon.start()
         plant.wait_for_results(5)
         broker.kill()
@@ -151,19 +152,19 @@ def test_over_websockets(
     assert set(bridge.paths) == {"/plant/mqtt"}
 
 
-def test_rights_that_come_late(site: Site, tmp_path: Path) -> None:
+def test_rights_that_come_late(setup: BrokerSetup, tmp_path: Path) -> None:
     """An ACL that lets nobody publish: said as an error with the topic, nothing lost and nothing
     counted as dropped. When it is mended and the broker reads it again, all verdicts arrive."""
     acl, web = tmp_path / "acl", free_port()
     acl.write_text("topic read #\n")
-    strict = site.broker("allow_anonymous true", f"acl_file {acl}")
-    plant = site.plant(strict.port)
+    strict = setup.broker("allow_anonymous true", f"acl_file {acl}")
+    plant = setup.plant(strict.port)
     sections = {"web": {"enabled": True, "port": web}}
-    daemon = site.box({"port": strict.port, "version": "5"}, sections=sections)
+    daemon = setup.box({"port": strict.port, "version": "5"}, sections=sections)
     daemon.start()
     daemon.wait_for_log("does not let us publish below inspection/line1/")
     daemon.wait_for_waiting(PARTS)
-    wait_for(
+    wait_until(
         lambda: any("allow it in the broker's ACL" in text for text in faults(web)),
         "the fault in health",
     )
@@ -171,16 +172,16 @@ def test_rights_that_come_late(site: Site, tmp_path: Path) -> None:
     strict.reload()
     results = plant.wait_for_results(PARTS)
     assert sorted(results) == list(range(1, PARTS + 1))
-    wait_for(lambda: not any("ACL" in text for text in faults(web)), "no such fault any more")
+    wait_until(lambda: not any("ACL" in text for text in faults(web)), "no such fault any more")
     assert plant.bodies("health")[-1]["outbox"]["dropped"] == 0
     assert daemon.stop() == 0
 
 
-def test_a_broker_that_takes_only_small_messages(site: Site) -> None:
+def test_a_broker_that_takes_only_small_messages(setup: BrokerSetup) -> None:
     """What is too large for `max_packet_size` is kept and counted as parked, said as a fault; the
     box goes on, and with a larger limit and a restart all arrive."""
-    small = site.broker("allow_anonymous true", "max_packet_size 500")
-    daemon = site.box({"port": small.port, "version": "5"})
+    small = setup.broker("allow_anonymous true", "max_packet_size 500")
+    daemon = setup.box({"port": small.port, "version": "5"})
     daemon.start()
     daemon.wait_for_waiting(PARTS)
     daemon.wait_for_log("larger")
@@ -188,20 +189,20 @@ def test_a_broker_that_takes_only_small_messages(site: Site) -> None:
     assert daemon.process.poll() is None
     assert daemon.stop() == 0
     assert daemon.waiting() == PARTS
-    large = site.broker("allow_anonymous true")
-    plant = site.plant(large.port)
-    daemon = site.box({"port": large.port, "version": "5"})
+    large = setup.broker("allow_anonymous true")
+    plant = setup.plant(large.port)
+    daemon = setup.box({"port": large.port, "version": "5"})
     daemon.start()
     plant.wait_for_results(2 * PARTS)
     assert daemon.stop() == 0
 
 
-def test_a_standby_takes_over(site: Site, broker: Mosquitto) -> None:
+def test_a_standby_takes_over(setup: BrokerSetup, broker: Mosquitto) -> None:
     """The first broker is killed: the verdicts go to the standby, none is lost, and all are in
     order on either. When the first is back the box stays with the standby until that goes."""
-    standby = site.broker()
-    first, second = site.plant(broker.port), site.plant(standby.port)
-    daemon = site.box(
+    standby = setup.broker()
+    first, second = setup.plant(broker.port), setup.plant(standby.port)
+    daemon = setup.box(
         {"standby": [{"host": "127.0.0.1", "port": standby.port}]},
         rate=20,
         loop=40,
@@ -223,7 +224,7 @@ def test_a_standby_takes_over(site: Site, broker: Mosquitto) -> None:
     def all_there() -> bool:
         return sorted(first.results().keys() | second.results().keys()) == list(range(1, last + 1))
 
-    wait_for(all_there, "every verdict on one broker or the other")
+    wait_until(all_there, "every verdict on one broker or the other")
     for plant in (first, second):
         for replayed in (False, True):
             came = [b["seq"] for b in plant.bodies("result") if b["replayed"] is replayed]
@@ -231,15 +232,15 @@ def test_a_standby_takes_over(site: Site, broker: Mosquitto) -> None:
             assert once == sorted(once)
 
 
-def test_a_password_from_systemd(site: Site, tmp_path: Path, mosquitto_users: Path) -> None:
+def test_a_password_from_systemd(setup: BrokerSetup, tmp_path: Path, mosquitto_users: Path) -> None:
     """`credential:NAME` is the file that systemd hands over; without it the box does not start, and
     says where it looked."""
-    guarded = site.broker("allow_anonymous false", f"password_file {mosquitto_users}")
-    plant = site.plant(guarded.port, "plant", "plant")
+    guarded = setup.broker("allow_anonymous false", f"password_file {mosquitto_users}")
+    plant = setup.plant(guarded.port, "plant", "plant")
     mqtt = {"port": guarded.port, "username": "box", "password_file": "credential:mqtt-password"}
     handed = tmp_path / "credentials"
     handed.mkdir()
-    daemon = site.box(mqtt)
+    daemon = setup.box(mqtt)
     daemon.start(CREDENTIALS_DIRECTORY=str(handed))
     assert daemon.exit_code() == 2
     assert "mqtt.password_file: cannot be read (No such file or directory)" in daemon.log
@@ -251,7 +252,7 @@ def test_a_password_from_systemd(site: Site, tmp_path: Path, mosquitto_users: Pa
 
 
 def test_a_broker_that_hangs_is_noticed(
-    site: Site, broker: Mosquitto, plant: Plant, tmp_path: Path
+    setup: BrokerSetup, broker: Mosquitto, plant: Plant, tmp_path: Path
 ) -> None:
     """It keeps its connections and answers nothing: said within 1.5 × keepalive, and when it goes
     on every verdict arrives."""
@@ -259,14 +260,16 @@ def test_a_broker_that_hangs_is_noticed(
     draw_many(tmp_path / "many", 240)
     sections = {"web": {"enabled": True, "port": web}}
     many = f"replay:{tmp_path / 'many'}"
-    daemon = site.make_daemon(many, {"keepalive_s": KEEPALIVE_S}, rate=20, sections=sections)
+    daemon = setup.make_daemon(many, {"keepalive_s": KEEPALIVE_S}, rate=20, sections=sections)
     daemon.start()
     plant.wait_for_results(10)
     broker.freeze()
     since = time.monotonic()
     daemon.wait_for_log("the connection to the broker is lost")
     noticed = time.monotonic() - since
-    wait_for(lambda: any(text.startswith("broker") for text in faults(web)), "the fault in health")
+    wait_until(
+        lambda: any(text.startswith("broker") for text in faults(web)), "the fault in health"
+    )
     broker.thaw()
     # The daemon's own reckoning says when it noticed; ours has the log's way to us in it.
     assert noticed <= 1.5 * KEEPALIVE_S + 2.0

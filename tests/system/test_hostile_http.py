@@ -17,9 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.support.mosquitto import free_port
+from tests.support.plant import Daemon, Plant, draw
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.mosquitto import free_port
-from tests.system.plant import Daemon, Plant, draw, wait_for
 
 pytestmark = pytest.mark.broker
 SEED = 20261123
@@ -27,7 +28,7 @@ MB = 2**20
 
 
 @dataclass
-class Box:
+class HttpDaemon:
     """A daemon that judges a live camera, and its web port."""
 
     daemon: Daemon
@@ -63,13 +64,13 @@ class Box:
     def goes_on(self) -> None:
         """Ten more verdicts come, of a real camera, none of them an error."""
         before = len(self.plant.bodies("result"))
-        wait_for(lambda: len(self.plant.bodies("result")) >= before + 10, "ten more verdicts")
+        wait_until(lambda: len(self.plant.bodies("result")) >= before + 10, "ten more verdicts")
         assert all(body["verdict"] != "error" for body in self.plant.bodies("result"))
         assert "Traceback" not in self.daemon.log
 
 
 @pytest.fixture
-def box(make_daemon: MakeDaemon, plant: Plant) -> Iterator[Box]:
+def http_daemon(make_daemon: MakeDaemon, plant: Plant) -> Iterator[HttpDaemon]:
     """One that is up."""
     web = free_port()
     sections = {"web": {"enabled": True, "port": web, "max_mb": 4}}
@@ -77,7 +78,7 @@ def box(make_daemon: MakeDaemon, plant: Plant) -> Iterator[Box]:
     daemon = make_daemon("test:", fps=10, width=320, height=240, sections=sections)
     daemon.start()
     plant.wait_for_results(5)
-    yield Box(daemon, plant, web)
+    yield HttpDaemon(daemon, plant, web)
     assert daemon.stop() == 0
 
 
@@ -88,7 +89,7 @@ def encoded(pixels: np.ndarray, kind: str = ".png") -> bytes:
     return data.tobytes()
 
 
-def test_fuzzed_pictures_are_answered_one_by_one(box: Box, tmp_path: Path) -> None:
+def test_fuzzed_pictures_are_answered_one_by_one(http_daemon: HttpDaemon, tmp_path: Path) -> None:
     """Cut, flipped, mixed and invented picture files: each gets 200 or 400 with a sentence."""
     chance = random.Random(SEED)
     shown = np.random.default_rng(SEED).integers(0, 256, (48, 64, 3), np.uint8)
@@ -102,48 +103,51 @@ def test_fuzzed_pictures_are_answered_one_by_one(box: Box, tmp_path: Path) -> No
             data = data[: chance.randrange(len(data))]
         if chance.random() < 0.1:
             data = bytearray(chance.randbytes(chance.randrange(2000)))
-        status, body = box.post(bytes(data))
+        status, body = http_daemon.post(bytes(data))
         assert status in (200, 400), (number, status, body)
         said = json.loads(body)
         assert status == 200 or said["error"], number
-    box.goes_on()
+    http_daemon.goes_on()
 
 
-def test_bombs_go_off_one_at_a_time(box: Box) -> None:
+def test_bombs_go_off_one_at_a_time(http_daemon: HttpDaemon) -> None:
     """A file of a few kilobytes that is 64 megapixels: eight at once take the memory of one, and
     give it back. One that says to be larger is refused unread."""
     bomb = encoded(np.zeros((4000, 16_000), np.uint8))
     assert len(bomb) < MB
-    before, peak = box.memory(), 0
+    before, peak = http_daemon.memory(), 0
     answers: list[int] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(box.post(bomb, 300)[0])) for _ in range(8)
+        threading.Thread(target=lambda: answers.append(http_daemon.post(bomb, 300)[0]))
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        peak = max(peak, box.memory())
+        peak = max(peak, http_daemon.memory())
     for thread in threads:
         thread.join()
     assert answers == [200] * 8
     assert peak - before < 500 * MB  # one is 192 MB of pixels, and what decoding needs beside it
-    wait_for(lambda: box.memory() - before < 100 * MB, "the memory is given back")
+    wait_until(lambda: http_daemon.memory() - before < 100 * MB, "the memory is given back")
     header = bytearray(bomb)
     header[16:24] = (60_000).to_bytes(4, "big") * 2
-    status, body = box.post(bytes(header))
+    status, body = http_daemon.post(bytes(header))
     assert status == 400
     assert "too large" in json.loads(body)["error"]
-    box.goes_on()
+    http_daemon.goes_on()
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
-def test_a_gigabyte_is_refused_long_before_it_is_there(box: Box, announced: bool) -> None:
+def test_a_gigabyte_is_refused_long_before_it_is_there(
+    http_daemon: HttpDaemon, announced: bool
+) -> None:
     """413, or a connection that ends, after a few megabytes; nothing of it stays."""
-    before, sent = box.memory(), 0
+    before, sent = http_daemon.memory(), 0
     how = f"Content-Length: {2**30}" if announced else "Transfer-Encoding: chunked"
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n{how}\r\n\r\n"
     block = bytes(2**16)
-    with socket.create_connection(("127.0.0.1", box.port), 30) as client:
+    with socket.create_connection(("127.0.0.1", http_daemon.port), 30) as client:
         client.sendall(head.encode())
         client.settimeout(30)
         try:
@@ -159,21 +163,21 @@ def test_a_gigabyte_is_refused_long_before_it_is_there(box: Box, announced: bool
             answer = b""  # it was lost with what was still on its way
     assert sent < 64 * MB
     assert not answer or b" 413 " in answer.split(b"\r\n")[0]
-    assert box.memory() - before < 64 * MB
-    box.goes_on()
+    assert http_daemon.memory() - before < 64 * MB
+    http_daemon.goes_on()
 
 
-def test_clients_that_hold_their_places(box: Box) -> None:
+def test_clients_that_hold_their_places(http_daemon: HttpDaemon) -> None:
     """More connections than there are places, that say half a request and then a little now and
     then: the verdicts go on, and whoever asks properly is served when the places are taken back."""
-    before = box.open_files()
+    before = http_daemon.open_files()
     held = []
     for _ in range(36):
-        client = socket.create_connection(("127.0.0.1", box.port), 30)
+        client = socket.create_connection(("127.0.0.1", http_daemon.port), 30)
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
         held.append(client)
-    assert box.open_files() - before <= 40
-    box.goes_on()
+    assert http_daemon.open_files() - before <= 40
+    http_daemon.goes_on()
     asked = threading.Event()
 
     def drip() -> None:
@@ -187,7 +191,7 @@ def test_clients_that_hold_their_places(box: Box) -> None:
     dripping = threading.Thread(target=drip)
     dripping.start()
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", http_daemon.port, timeout=120)
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
@@ -196,5 +200,5 @@ def test_clients_that_hold_their_places(box: Box) -> None:
         dripping.join()
         for client in held:
             client.close()
-    wait_for(lambda: box.open_files() <= before + 1, "the connections are gone")
-    box.goes_on()
+    wait_until(lambda: http_daemon.open_files() <= before + 1, "the connections are gone")
+    http_daemon.goes_on()

@@ -19,7 +19,8 @@ from edge.config import CameraConfig
 from edge.environment import Environment, Stop
 from tests.edge.capture.dropfolder import Receipts
 from tests.edge.capture.readinghouse import Build, House
-from tests.edge.conftest import Patience, solid
+from tests.support.clock import Patience
+from tests.support.frames import solid
 
 Step = NDArray[np.uint8] | Look | BaseException | None
 

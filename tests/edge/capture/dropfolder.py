@@ -7,7 +7,7 @@ from edge.capture.camera import Look
 from edge.capture.folder import FolderCamera
 from edge.capture.inotify import Watch
 from edge.environment import Environment, Stop
-from tests.edge.conftest import Clock, Patience
+from tests.support.clock import Clock, Patience
 
 _SLICE_S = 0.05
 

@@ -33,12 +33,21 @@ class Recorder(Mailbox):
 class House:
     """A reader with scripted cameras: each opening takes the next script."""
 
-    def __init__(self, environment: Environment, stop: Stop, source: str, **options: Any) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        stop: Stop,
+        source: str,
+        *,
+        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
+        **options: Any,
+    ) -> None:
+        """`misfit` as `Reader` takes it; `options`: more of the camera's section."""
         self.mailbox = Recorder()
         self.cameras: list[Camera | BaseException] = []
         self.stop = stop
         config = CameraConfig.read({"id": "top", "source": source, **options})
-        self.reader = Reader(config, self._open, self.mailbox, environment, stop)
+        self.reader = Reader(config, self._open, self.mailbox, environment, stop, misfit=misfit)
 
     def _open(self) -> Camera:
         if not self.cameras:

@@ -10,7 +10,7 @@ from edge.environment import Environment
 from edge.errors import CameraError
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, names, read_all
-from tests.edge.conftest import Clock, Patience
+from tests.support.clock import Clock, Patience
 
 
 def test_every_picture_once_oldest_first(

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from edge.capture.camera import Look
-from edge.capture.reader import Reader
 from edge.environment import Environment, Stop
 from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
+from edge.frame import Frame
+from tests.edge.capture.conftest import ScriptedCamera, noise
 from tests.edge.capture.readinghouse import Build, House, lost, seqs
 from tests.edge.conftest import Clock, Eventually, Patience, solid
 
@@ -226,10 +227,7 @@ def test_pictures_that_do_not_fit_the_view_are_a_fault(
         asked.append((width, height))
         return "view.region is outside" if width < 32 else None
 
-    house = House(environment, patience, "test:")
-    house.reader = Reader(
-        camera_config("test:"), house._open, house.mailbox, environment, patience, misfit=misfit
-    )
+    house = House(environment, patience, "test:", misfit=misfit)
     states: list[str] = []
 
     def watched(seed: int, side: int) -> Look:

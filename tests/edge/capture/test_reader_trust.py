@@ -9,7 +9,7 @@ import pytest
 from edge.capture.camera import Look, Pixels
 from tests.edge.capture.conftest import ScriptedCamera, noise
 from tests.edge.capture.readinghouse import Build, lost
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 
 def test_frozen_camera_is_not_believed(house: Build) -> None:

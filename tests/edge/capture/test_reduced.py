@@ -1,7 +1,6 @@
 """A JPEG camera's pictures, decoded at the scale that the model needs in the camera's process."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +8,10 @@ import pytest
 from edge.capture.camera import Look
 from edge.capture.leash import ForkServerClient
 from edge.capture.process import ProcessCamera
-from edge.capture.reader import Reader
 from edge.capture.ring import SLOTS
 from edge.capture.trust import Trust
 from edge.environment import Environment, Stop
-from tests.edge.capture.conftest import MJPEGServer, camera_config, noise
+from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
 from tests.edge.capture.readinghouse import Build
 
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
@@ -113,14 +111,14 @@ def test_size_is_that_of_the_whole_picture() -> None:
 
 
 def test_frames_say_by_what_they_were_reduced(house: Build) -> None:
-    """The reader asks whether the view fits the whole picture, and hands all three on."""
+    """The reader asks whether the view fits the whole picture, and passes pixels and divisor on."""
     asked: list[tuple[int, int]] = []
-    one: Any = house("test:")
-    reader: Reader = one.reader
-    reader._misfit = lambda width, height: asked.append((width, height))
+
+    def misfit(width: int, height: int) -> None:
+        asked.append((width, height))
+
     pixels = noise(1, 16)
-    reader._take(Look(pixels, reduced=4), waited_s=0.0)
-    frame = one.mailbox.offered[-1]
+    frame = house("test:", misfit=misfit).run(ScriptedCamera([Look(pixels, reduced=4)]))[0]
     assert asked == [(64, 64)]
     assert frame.reduced == 4
     assert frame.pixels is pixels

@@ -17,7 +17,7 @@ from tests.edge.conftest import Clock
 _EVERY_S = 0.1
 
 
-class Line:
+class TriggeredReader:
     """A reader, a mailbox and a tracker. The camera's driver stamps each picture."""
 
     def __init__(self, clock: Clock, environment: Environment, **options: Any) -> None:
@@ -54,40 +54,46 @@ class Line:
 
 
 @pytest.fixture
-def line(clock: Clock, environment: Environment) -> Any:
-    """`line(frozen_after=5)`."""
-    return lambda **options: Line(clock, environment, **options)
+def triggered_reader(clock: Clock, environment: Environment) -> Any:
+    """`triggered_reader(frozen_after=5)`."""
+    return lambda **options: TriggeredReader(clock, environment, **options)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
-def test_a_part_outlives_repeats_and_gets_the_first_new_picture(line: Any, repeats: int) -> None:
+def test_a_part_outlives_repeats_and_gets_the_first_new_picture(
+    triggered_reader: Any, repeats: int
+) -> None:
     """Fewer equal pictures than frozen_after end no part: it gets the first that is new, and none
     that shows what was there before its trigger."""
     fresh = noise(2)
-    (shot,) = line().run([noise(1), *[noise(1) for _ in range(repeats)], fresh, noise(3)], at=1)
+    (shot,) = triggered_reader().run(
+        [noise(1), *[noise(1) for _ in range(repeats)], fresh, noise(3)], at=1
+    )
     assert shot.fault is None
     assert shot.frame.pixels is fresh
 
 
-def test_a_part_on_a_frozen_camera_is_an_error(line: Any) -> None:
+def test_a_part_on_a_frozen_camera_is_an_error(triggered_reader: Any) -> None:
     """The frozen_after-th equal picture ends the part, though the driver stamps every one anew."""
-    shots = line().run([noise(1) for _ in range(8)], at=1)
+    shots = triggered_reader().run([noise(1) for _ in range(8)], at=1)
     assert [shot.frame for shot in shots] == [None]
     assert shots[0].fault == "camera frozen: the same picture 5 times in a row"
 
 
-def test_a_part_to_which_only_repeats_came_says_so(line: Any) -> None:
+def test_a_part_to_which_only_repeats_came_says_so(triggered_reader: Any) -> None:
     """Where frozen_after is not reached within the deadline, the part is an error with the cause,
     and no repeated picture was taken for it."""
-    (shot,) = line(frozen_after=50).run([noise(1) for _ in range(12)], at=1)
+    (shot,) = triggered_reader(frozen_after=50).run([noise(1) for _ in range(12)], at=1)
     assert shot.frame is None
     assert "0 of 1 frames came within 1 s" in shot.fault
     assert "(camera: the same picture 12 times in a row, which is judged once)" in shot.fault
 
 
-def test_a_still_scene_that_is_allowed_gives_a_picture_from_after_the_trigger(line: Any) -> None:
+def test_a_still_scene_that_is_allowed_gives_a_picture_from_after_the_trigger(
+    triggered_reader: Any,
+) -> None:
     """With `frozen_after: null` a part gets the first picture taken after its trigger."""
     pictures = [noise(1) for _ in range(6)]
-    (shot,) = line(frozen_after=None).run(pictures, at=3)
+    (shot,) = triggered_reader(frozen_after=None).run(pictures, at=3)
     assert shot.frame.pixels is pictures[3]
     assert shot.frame.captured_tick > shot.part.tick

@@ -11,7 +11,7 @@ from edge.capture.replay import ReplayCamera
 from edge.environment import Environment
 from edge.errors import CameraError
 from tests.conftest import WritePicture
-from tests.edge.conftest import Clock, Patience
+from tests.support.clock import Clock, Patience
 
 
 def play(

@@ -4,6 +4,7 @@ import pytest
 
 import edge
 from edge import __main__ as command_line
+from edge.commands import config
 from edge.errors import EXIT_INTERNAL, EXIT_NO, EXIT_USAGE, ConfigError, ModelError, RefusedError
 from tests.conftest import WriteConfig
 
@@ -42,10 +43,10 @@ def test_named_errors_have_their_exit_code_and_no_traceback(
 ) -> None:
     """Every error of the family ends as its sentence and its exit code."""
 
-    def fail(_arguments: object) -> int:
+    def fail() -> int:
         raise error
 
-    monkeypatch.setattr(command_line, "_dispatch", fail)
+    monkeypatch.setattr(config, "schema", fail)
     assert command_line.main(["config", "schema"]) == code
     err = capsys.readouterr().err
     assert "Traceback" not in err
@@ -57,10 +58,10 @@ def test_fault_of_ours_is_exit_code_70(
 ) -> None:
     """An unexpected exception is reported as an internal fault, with its traceback."""
 
-    def fail(_arguments: object) -> int:
+    def fail() -> int:
         raise ZeroDivisionError("x")
 
-    monkeypatch.setattr(command_line, "_dispatch", fail)
+    monkeypatch.setattr(config, "schema", fail)
     assert command_line.main(["config", "schema"]) == EXIT_INTERNAL
     err = capsys.readouterr().err
     assert "Traceback" in err

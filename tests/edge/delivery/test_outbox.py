@@ -13,7 +13,7 @@ from edge.delivery.outbox import PAGE, Outbox
 from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.records import OutboxRow
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 HOUR = 3600.0
 MB = 2**20

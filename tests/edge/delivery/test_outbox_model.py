@@ -13,7 +13,7 @@ from edge.delivery.outbox import PAGE, Outbox
 from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.records import OutboxRow
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 128 * 1024, 100.0
 

@@ -14,8 +14,8 @@ from edge.delivery.events import About, Answered, Connected, Event, ReplyTo
 from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
 from edge.mqttconfig import MqttConfig
-from tests.edge.delivery.samples import a_verdict
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
+from tests.support.verdicts import a_verdict
 
 DEADLINE_S = 20
 

@@ -1,6 +1,7 @@
 """A model ready to judge: what fits together, and what is refused, with every runtime here."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,16 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
-from edge.inspection import interpreter
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.modelfile import GoldenPicture, OutputSpec
 from edge.inspection.preprocess import InputSpec
 from edge.terms import Runtime
-from tests.edge.conftest import installed_runtimes, solid
 from tests.edge.inspection.conftest import Repack, reshaped
 from tests.models.make import GAIN, redness
+from tests.support.frames import solid
+from tests.support.runtimes import installed_runtimes
 
 pytestmark = pytest.mark.inference
 
@@ -248,11 +249,7 @@ def test_classifier_takes_nothing_but_its_shape(tflite: bytes, runtime: Runtime)
 
 def test_runtime_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A runtime that is not installed is named with the command that installs it."""
-    monkeypatch.setitem(
-        interpreter._MODULES,
-        "tflite-runtime",
-        ("no_such_runtime.interpreter", "pip install '.[tflite-runtime]'"),
-    )
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     with pytest.raises(MissingPartError, match=r"run: pip install .*tflite-runtime"):
         runtime_module("tflite-runtime")
 

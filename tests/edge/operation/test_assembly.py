@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.edge.conftest import solid
 from tests.edge.operation.line import Line
+from tests.support.frames import solid
 
 
 def test_a_part_is_judged_by_its_rule() -> None:

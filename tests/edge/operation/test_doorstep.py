@@ -9,7 +9,7 @@ from edge.environment import Environment
 from edge.errors import ConfigError, EdgeInspectError, ModelError
 from edge.operation.doorstep import WAIT_S, Doorstep
 from edge.operation.systemd import Notifier
-from tests.edge.conftest import Clock, Patience
+from tests.support.clock import Clock, Patience
 
 
 class Recorder(Notifier):

@@ -2,20 +2,9 @@
 
 import math
 
-import pytest
-
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import Serve
-
-
-def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample by name and labels."""
-    parser = pytest.importorskip("prometheus_client.parser", reason="run: pip install '.[web]'")
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parser.text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+from tests.support.prometheus import samples
 
 
 def test_metrics_are_the_health_snapshot(serve: Serve, house: House) -> None:

@@ -2,28 +2,15 @@
 
 import json
 import re
-from pathlib import Path
-
-import yaml
 
 from edge.delivery.pictures import SKIPS
 from edge.operation.faults import KINDS
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import Serve
-from tests.edge.web.test_metrics import samples
+from tests.support.prometheus import FOLDER, expressions, samples
 
-FOLDER = Path(__file__).parents[3] / "docs/monitoring"
 _METRIC = re.compile(r"\bedge_inspect_\w+")
 _CHOICE = re.compile(r"(\w+)(!?=)\"([^\"$]*)\"")
-
-
-def expressions() -> list[str]:
-    """Everything that dashboard and alerts ask Prometheus."""
-    board = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))
-    rules = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))
-    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    asked += [variable["query"] for variable in board["templating"]["list"]]
-    return asked + [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
 
 
 def test_every_metric_that_is_asked_for_exists(serve: Serve, house: House) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.loss import packets
-from tests.loss.proxy import Proxy
+from tests.support import packets
+from tests.support.proxy import Proxy
 
 _DEADLINE_S = 20.0
 
 
-class Ends:
+class ProxiedConnection:
     """Both ends of a connection through the proxy."""
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Ends:
 
 
 @pytest.fixture
-def ends() -> Iterator[Ends]:
-    made = Ends()
+def proxied() -> Iterator[ProxiedConnection]:
+    made = ProxiedConnection()
     yield made
     made.proxy.close()
     for sock in (*made.made, made.server):
@@ -75,50 +75,52 @@ def result(name: str, mid: int) -> bytes:
     return bytes([0x32, len(body)]) + body
 
 
-def test_it_passes_both_ways_and_bears_witness(ends: Ends) -> None:
+def test_it_passes_both_ways_and_bears_witness(proxied: ProxiedConnection) -> None:
     """Every byte arrives, and the ids of verdicts are noted in order."""
-    box, broker = ends.pair()
+    box, broker = proxied.pair()
     said = result("one", 1) + result("two", 2)
     box.sendall(said)
     assert take(broker, len(said)) == said
     broker.sendall(packets.puback(1, 5) + packets.puback(2, 5))
     assert take(box, 8) == packets.puback(1, 5) + packets.puback(2, 5)
-    assert ends.proxy.witness.sent == ["one", "two"]
+    assert proxied.proxy.witness.sent == ["one", "two"]
 
 
-def test_a_cut_is_a_reset(ends: Ends) -> None:
+def test_a_cut_is_a_reset(proxied: ProxiedConnection) -> None:
     """Both sides see a connection that was reset."""
-    for sock in (pair := ends.pair()):
+    for sock in (pair := proxied.pair()):
         assert sock in pair
-    ends.proxy.cut()
+    proxied.proxy.cut()
     for sock in pair:
         with pytest.raises(ConnectionResetError):
             sock.recv(1)
 
 
-def test_half_closed_to_the_box_the_other_direction_goes_on(ends: Ends) -> None:
+def test_half_closed_to_the_box_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
     """The box reads an end, and what it says still arrives."""
-    box, broker = ends.pair()
-    ends.proxy.half_close(to_box=True)
+    box, broker = proxied.pair()
+    proxied.proxy.half_close(to_box=True)
     assert box.recv(1) == b""
     box.sendall(packets.pingreq())
     assert take(broker, 2) == packets.pingreq()
 
 
-def test_half_closed_to_the_broker_the_other_direction_goes_on(ends: Ends) -> None:
+def test_half_closed_to_the_broker_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
     """The broker reads an end, and what it says still arrives."""
-    box, broker = ends.pair()
-    ends.proxy.half_close(to_box=False)
+    box, broker = proxied.pair()
+    proxied.proxy.half_close(to_box=False)
     assert broker.recv(1) == b""
     broker.sendall(packets.pingreq())
     assert take(box, 2) == packets.pingreq()
 
 
 @pytest.mark.parametrize("direction", ["stall_to_broker", "stall_to_box"])
-def test_a_stall_holds_one_direction_and_loses_nothing(ends: Ends, direction: str) -> None:
+def test_a_stall_holds_one_direction_and_loses_nothing(
+    proxied: ProxiedConnection, direction: str
+) -> None:
     """Nothing comes while it lasts, the other direction flows, and all comes afterwards."""
-    box, broker = ends.pair()
-    ends.proxy.behave(**{direction: True})
+    box, broker = proxied.pair()
+    proxied.proxy.behave(**{direction: True})
     held, free = (box, broker) if direction == "stall_to_broker" else (broker, box)
     held.sendall(packets.pingreq() * 3)
     free.sendall(packets.pingreq())
@@ -127,14 +129,14 @@ def test_a_stall_holds_one_direction_and_loses_nothing(ends: Ends, direction: st
     with pytest.raises(TimeoutError):
         free.recv(1)
     free.settimeout(_DEADLINE_S)
-    ends.proxy.pass_on()
+    proxied.proxy.pass_on()
     assert take(free, 6) == packets.pingreq() * 3
 
 
-def test_throttled_it_is_slow_and_complete(ends: Ends) -> None:
+def test_throttled_it_is_slow_and_complete(proxied: ProxiedConnection) -> None:
     """5,000 bytes at 10,000 bytes a second take about half a second, and all come."""
-    box, broker = ends.pair()
-    ends.proxy.behave(bytes_per_s=10_000.0)
+    box, broker = proxied.pair()
+    proxied.proxy.behave(bytes_per_s=10_000.0)
     since = time.monotonic()
     box.sendall(packets.pingreq() * 2500)
     assert take(broker, 5000) == packets.pingreq() * 2500
@@ -144,27 +146,27 @@ def test_throttled_it_is_slow_and_complete(ends: Ends) -> None:
 @pytest.mark.parametrize(
     ("level", "answer"), [(4, b"\x20\x02\x00\x05"), (5, b"\x20\x03\x00\x87\x00")]
 )
-def test_a_refused_connect(ends: Ends, level: int, answer: bytes) -> None:
+def test_a_refused_connect(proxied: ProxiedConnection, level: int, answer: bytes) -> None:
     """The CONNACK carries the reason of the client's version, then it hangs up; the broker hears
     nothing."""
-    ends.proxy.behave(refuse=(5, 0x87))
-    box = ends.connect()
+    proxied.proxy.behave(refuse=(5, 0x87))
+    box = proxied.connect()
     box.sendall(packets.connect("box", 5).replace(b"MQTT\x04", b"MQTT" + bytes([level])))
     assert take(box, len(answer)) == answer
     assert box.recv(1) == b""
-    ends.server.settimeout(0.1)
+    proxied.server.settimeout(0.1)
     with pytest.raises(TimeoutError):
-        ends.server.accept()
+        proxied.server.accept()
 
 
 def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict(
-    ends: Ends,
+    proxied: ProxiedConnection,
 ) -> None:
     """The second of three is refused: its PUBACK waits for the first one's, and it is noted."""
-    box, broker = ends.pair()
+    box, broker = proxied.pair()
     box.sendall(result("one", 1))
     take(broker, len(result("one", 1)))
-    ends.proxy.behave(answers=[0x97])
+    proxied.proxy.behave(answers=[0x97])
     box.sendall(result("two", 2) + result("six", 3))
     assert take(broker, len(result("six", 3))) == result("six", 3)
     broker.sendall(packets.puback(3, 5))
@@ -175,37 +177,37 @@ def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict
     broker.sendall(packets.puback(1, 5))
     wanted = packets.puback(1, 5) + packets.puback(2, 5, 0x97) + packets.puback(3, 5)
     assert take(box, len(wanted)) == wanted
-    assert ends.proxy.witness.refused == {"two": 0x97}
-    assert ends.proxy.witness.sent == ["one", "two", "six"]
+    assert proxied.proxy.witness.refused == {"two": 0x97}
+    assert proxied.proxy.witness.sent == ["one", "two", "six"]
 
 
-def test_deaf_it_accepts_and_says_nothing(ends: Ends) -> None:
+def test_deaf_it_accepts_and_says_nothing(proxied: ProxiedConnection) -> None:
     """A connection is made, and no answer ever comes."""
-    ends.proxy.behave(deaf=True)
-    box = ends.connect()
+    proxied.proxy.behave(deaf=True)
+    box = proxied.connect()
     box.sendall(packets.connect("box", 5))
     box.settimeout(0.3)
     with pytest.raises(TimeoutError):
         box.recv(1)
 
 
-def test_closed_it_hangs_up(ends: Ends) -> None:
+def test_closed_it_hangs_up(proxied: ProxiedConnection) -> None:
     """Whoever comes is turned away at once."""
-    ends.proxy.behave(closed=True)
+    proxied.proxy.behave(closed=True)
     with pytest.raises(ConnectionResetError):
-        ends.connect().recv(1)
+        proxied.connect().recv(1)
 
 
-def test_without_a_broker_the_box_is_turned_away(ends: Ends) -> None:
+def test_without_a_broker_the_box_is_turned_away(proxied: ProxiedConnection) -> None:
     """As a port that nobody listens on."""
-    ends.server.close()
+    proxied.server.close()
     with pytest.raises(ConnectionResetError):
-        ends.connect().recv(1)
+        proxied.connect().recv(1)
 
 
-def test_a_side_that_does_not_read_stops_the_other(ends: Ends) -> None:
+def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -> None:
     """It holds back a bounded amount, as a network does."""
-    box, broker = ends.pair()
+    box, broker = proxied.pair()
     block = result("x" * 80, 1)
     sent = [0]
 
@@ -224,4 +226,4 @@ def test_a_side_that_does_not_read_stops_the_other(ends: Ends) -> None:
     assert sent[0] < 100 * 2**20
     first = take(broker, len(block))
     assert first == block
-    eventually(lambda: len(ends.proxy.witness.sent) > 1000)
+    eventually(lambda: len(proxied.proxy.witness.sent) > 1000)

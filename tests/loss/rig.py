@@ -1,5 +1,5 @@
-"""What stands around a round, all of it new but for the mother of the boxes: disk, broker,
-subscriber, proxy, the box; and the facts that are gathered about them."""
+"""The test rig of one round: disk, broker, subscriber, proxy and box, all new except the process
+that starts boxes; and the facts that are gathered about them."""
 
 import contextlib
 import re
@@ -15,10 +15,10 @@ from tests.loss import outboxfile
 from tests.loss.boxes import Boxes
 from tests.loss.disk import Card, Disk, Memory
 from tests.loss.oracle import Facts
-from tests.loss.proxy import Proxy
 from tests.loss.schedule import Schedule
 from tests.loss.subscriber import Subscriber
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
+from tests.support.proxy import Proxy
 
 _LOSSES = re.compile(
     r"saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
@@ -27,8 +27,8 @@ _LOSSES = re.compile(
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 
 
-class World:
-    """Its methods are what is done to the box as a whole: start, stop, kill, look into its file."""
+class Rig:
+    """Its methods act on the box as a whole: start, stop, kill, read its outbox."""
 
     def __init__(
         self,
