@@ -145,7 +145,6 @@ def test_a_change_is_made_while_all_are_paused(crews: Any) -> None:
     wait_until(lambda: len(crew.said) == 2, "both go on")
     assert 1 <= seen[0] <= 2
     wait_until(lambda: len(crew.said) == 2, "both go on")
-    assert seen[0] <= 2
 
 
 def test_a_change_that_is_given_up_is_never_made(crews: Any) -> None:
