@@ -30,15 +30,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.bench.broker import free_port
-from edge.bench.figures import median, median_ratio
-from edge.bench.plan import SIZES, Plan
-from edge.bench.processtree import ProcessTree
-from edge.bench.stand import Pictures, Stand
-from edge.bench.throughput import Cell
-from edge.bench.turns import Contestant, Run, take_turns, warmed
 from edge.configfile import load_config
 from edge.errors import EdgeInspectError, MissingPartError, RefusedError
+from edge_bench.broker import free_port
+from edge_bench.figures import median, median_ratio
+from edge_bench.plan import SIZES, Plan
+from edge_bench.processtree import ProcessTree
+from edge_bench.stand import Pictures, Stand
+from edge_bench.throughput import Cell
+from edge_bench.turns import Contestant, Run, take_turns, warmed
 
 LIMIT = 15.0
 KEYS = ("fps", "cpu_ms")

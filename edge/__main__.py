@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edge
-from edge.bench.options import add_options
 from edge.errors import EXIT_INTERNAL, EdgeInspectError
+from edge_bench.options import add_options
 
 _CONFIG = Path("config.yaml")
 

@@ -5,13 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-from edge.bench.options import plan_from
-from edge.bench.report import run
-from edge.bench.stagespicture import draw
-from edge.bench.stand import Stand
-from edge.bench.table import table
 from edge.configfile import load_config
 from edge.errors import EXIT_DONE, EXIT_NO
+from edge_bench.options import plan_from
+from edge_bench.report import run
+from edge_bench.stagespicture import draw
+from edge_bench.stand import Stand
+from edge_bench.table import table
 
 
 def bench(arguments: argparse.Namespace) -> int:

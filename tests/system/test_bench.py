@@ -13,8 +13,8 @@ import pytest
 
 from edge.errors import EXIT_DONE, EXIT_USAGE
 from tests.conftest import WriteConfig
-from tests.edge.bench.samples import bench_validator
 from tests.edge.conftest import installed_runtimes
+from tests.edge_bench.samples import bench_validator
 from tests.system.mosquitto import mosquitto_program
 from tests.system.plant import wait_for
 

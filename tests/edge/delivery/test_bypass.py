@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from edge.bench.packets import Publish, Publishes
 from edge.delivery.bypass import Bypass, Client, length_at, varint
+from edge_bench.packets import Publish, Publishes
 
 TOPIC = b"inspection/line1/result"
 
