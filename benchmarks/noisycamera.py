@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from edge_bench.cameraserver import CameraServer
+from edge_bench.camera_server import CameraServer
 
 PICTURES = 5
 _QUALITY = 85

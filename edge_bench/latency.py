@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from edge.percentiles import percentile, spread
 from edge.terms import Durability
-from edge_bench.boxconfig import Setting, cameras, result_topic
-from edge_bench.cameraserver import CameraServer, Sent
-from edge_bench.figures import median
+from edge_bench.aggregate import median
+from edge_bench.camera_server import CameraServer, Sent
+from edge_bench.daemon_config import Setting, cameras, result_topic
 from edge_bench.plan import LEVELS
 from edge_bench.proxy import Proxy, Stamp
+from edge_bench.rig import Rig
 from edge_bench.rounds import InvalidRunError, Rounds
-from edge_bench.stand import Stand
 
 Source = Literal["http", "folder"]
 SOURCES: tuple[Source, ...] = ("http", "folder")
@@ -32,10 +32,10 @@ _WARM = 5  # the first verdicts of a new process
 _BEFORE_S = 0.02  # the camera's process may see the last byte before the server's thread runs on
 
 
-def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
+def measure(rig: Rig, rounds: Rounds) -> list[dict[str, Any]]:
     """For each source and durability: milliseconds over all rounds, beside the bare work's."""
-    plan = stand.plan
-    pictures, interpreter = stand.pictures(plan.live_size), plan.interpreters[0]
+    plan = rig.plan
+    pictures, interpreter = rig.pictures(plan.live_size), plan.interpreters[0]
     cells: dict[tuple[Source, Durability], list[list[float]]] = {
         (source, level): [] for source in SOURCES for level in LEVELS
     }
@@ -43,9 +43,9 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
     paced: list[float] = []
     flushes: list[float] = []
     for number in range(plan.rounds):
-        stand.progress(f"latency, round {number + 1} of {plan.rounds}")
-        quick = stand.bare(interpreter, pictures, format="jpeg", seconds=min(1.0, plan.seconds))
-        slow = stand.bare(
+        rig.progress(f"latency, round {number + 1} of {plan.rounds}")
+        quick = rig.bare(interpreter, pictures, format="jpeg", seconds=min(1.0, plan.seconds))
+        slow = rig.bare(
             interpreter,
             pictures,
             format="jpeg",
@@ -54,10 +54,10 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
         )
         bare.append(quick["frame_ms"]["p50"])
         paced.append(slow["frame_ms"]["p50"])
-        flushes += flushes_ms(stand.outbox, plan.latency_rate)
+        flushes += flushes_ms(rig.outbox, plan.latency_rate)
         for (source, level), found in cells.items():
             what = f"latency {source} {level}, round {number + 1}"
-            one = rounds.valid(what, partial(one_round, stand, source, level))
+            one = rounds.valid(what, partial(one_round, rig, source, level))
             if one is not None:
                 found.append(one)
     work, paced_work = median(bare), median(paced)
@@ -110,26 +110,26 @@ def flushes_ms(folder: Path, rate: float) -> list[float]:
     return taken
 
 
-def one_round(stand: Stand, source: Source, durability: Durability) -> list[float]:
+def one_round(rig: Rig, source: Source, durability: Durability) -> list[float]:
     """Milliseconds of each frame. Raises RefusedError, InvalidRunError."""
-    proxy = Proxy(stand.broker.port, result_topic(stand.config))
+    proxy = Proxy(rig.broker.port, result_topic(rig.config))
     try:
         run = _http if source == "http" else _folder
-        return run(stand, durability, proxy)
+        return run(rig, durability, proxy)
     finally:
         proxy.close()
 
 
-def _http(stand: Stand, durability: Durability, proxy: Proxy) -> list[float]:
-    plan = stand.plan
-    pictures = [path.read_bytes() for path in stand.pictures(plan.live_size).jpegs]
+def _http(rig: Rig, durability: Durability, proxy: Proxy) -> list[float]:
+    plan = rig.plan
+    pictures = [path.read_bytes() for path in rig.pictures(plan.live_size).jpegs]
     server = CameraServer(pictures, plan.latency_rate)
     setting = Setting(cameras(server.source), plan.interpreters[0], durability=durability)
     wanted = plan.latency_frames + _WARM
     try:
-        with stand.daemon(setting, port=proxy.port) as box:
+        with rig.daemon(setting, port=proxy.port) as process:
             stamps: list[Stamp] = []
-            box.wait_for(
+            process.wait_for(
                 lambda: len(_collect(proxy.stamps, stamps)) >= wanted,
                 f"{wanted} verdicts",
                 _PATIENCE_S,
@@ -157,17 +157,17 @@ def matched(stamps: list[Stamp], sent: list[Sent]) -> list[tuple[float, int]]:
     return found
 
 
-def _folder(stand: Stand, durability: Durability, proxy: Proxy) -> list[float]:
-    plan = stand.plan
-    pictures = [path.read_bytes() for path in stand.pictures(plan.live_size).jpegs]
-    folder = Path(stand.folder, f"drop-{time.monotonic_ns()}")
+def _folder(rig: Rig, durability: Durability, proxy: Proxy) -> list[float]:
+    plan = rig.plan
+    pictures = [path.read_bytes() for path in rig.pictures(plan.live_size).jpegs]
+    folder = Path(rig.folder, f"drop-{time.monotonic_ns()}")
     folder.mkdir()
     camera = cameras(f"folder:{folder}")
     setting = Setting(camera, plan.interpreters[0], durability=durability)
     dropped: dict[str, float] = {}
     stamps: list[Stamp] = []
-    with stand.daemon(setting, port=proxy.port) as box:
-        box.wait_for(lambda: box.heard, "the daemon's first health", _PATIENCE_S)
+    with rig.daemon(setting, port=proxy.port) as process:
+        process.wait_for(lambda: process.heard, "the daemon's first health", _PATIENCE_S)
         interval = 1 / plan.latency_rate
         due = time.monotonic()
         for number in range(plan.latency_frames + _WARM):
@@ -180,7 +180,7 @@ def _folder(stand: Stand, durability: Durability, proxy: Proxy) -> list[float]:
             time.sleep(max(0.0, due - time.monotonic()))
             dropped[name] = time.monotonic()
             os.rename(part, folder / name)  # noqa: PTH104  the stamp stands right before the call
-        box.wait_for(
+        process.wait_for(
             lambda: len(_collect(proxy.stamps, stamps)) >= len(dropped),
             f"{len(dropped)} verdicts",
             _PATIENCE_S,

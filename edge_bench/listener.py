@@ -16,7 +16,7 @@ from edge.errors import RefusedError
 _PATIENCE_S = 20.0
 
 
-class Hearing(Struct, frozen=True):
+class HealthSample(Struct, frozen=True):
     """One `health`: its body, when it was measured (seconds since the epoch, by its own clock),
     when it came (monotonic seconds), and the CPU seconds of the daemon's processes then."""
 
@@ -68,7 +68,7 @@ class Listener:
     def __init__(self, port: int, topic: str) -> None:
         """Subscribes. Raises RefusedError when the broker does not let it."""
         self._lock = threading.Lock()
-        self._heard: list[Hearing] = []
+        self._heard: list[HealthSample] = []
         self._cpu_s: Callable[[], float] = lambda: 0.0
         ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=topic.replace("/", "-"))
@@ -86,7 +86,7 @@ class Listener:
             self._heard, self._cpu_s = [], cpu_s
 
     @property
-    def heard(self) -> list[Hearing]:
+    def heard(self) -> list[HealthSample]:
         """All since `listen_anew`, in order."""
         with self._lock:
             return list(self._heard)
@@ -103,4 +103,4 @@ class Listener:
         body = json.loads(message.payload)
         measured = datetime.datetime.fromisoformat(body["time"]).timestamp()
         with self._lock:
-            self._heard.append(Hearing(body, measured, came, cpu_s))
+            self._heard.append(HealthSample(body, measured, came, cpu_s))

@@ -6,31 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 import edge
-from edge_bench import footprint, latency, starting, throughput
-from edge_bench.machinefacts import machine_facts
+from edge_bench import latency, resources, startup, throughput
+from edge_bench.host_facts import machine_facts
 from edge_bench.plan import Part
+from edge_bench.rig import Rig
 from edge_bench.rounds import Rounds
-from edge_bench.stand import Stand
 
 SCHEMA = "edge-inspect/bench/1"
 Report = dict[str, Any]
-_MEASURES: dict[Part, Callable[[Stand, Rounds], list[dict[str, Any]]]] = {
+_MEASURES: dict[Part, Callable[[Rig, Rounds], list[dict[str, Any]]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
-    "start": starting.measure,
-    "memory": footprint.measure_memory,
-    "rates": footprint.measure_rates,
-    "idle": footprint.measure_idle,
+    "start": startup.measure,
+    "memory": resources.measure_memory,
+    "rates": resources.measure_rates,
+    "idle": resources.measure_idle,
 }
 
 
-def run(stand: Stand) -> Report:
+def run(rig: Rig) -> Report:
     """All figures, as docs/schema/bench.schema.json says. `problems` is empty when every run was
     valid. Raises EdgeInspectError for what cannot be measured at all."""
     began = time.monotonic()
     facts = machine_facts()
-    plan, rounds = stand.plan, Rounds()
-    model = stand.bare(plan.interpreters[0])
+    plan, rounds = rig.plan, Rounds()
+    model = rig.bare(plan.interpreters[0])
     report: Report = {
         "schema": SCHEMA,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -39,11 +39,11 @@ def run(stand: Stand) -> Report:
         "setup": {
             "model": model["model"],
             "input": model["input"],
-            "threads": stand.config.model.threads,
+            "threads": rig.config.model.threads,
             "interpreters": list(plan.interpreters),
-            "broker": stand.broker.name,
-            "outbox_on_its_disk": stand.on_its_disk,
-            "durability": stand.config.outbox.durability,
+            "broker": rig.broker.name,
+            "outbox_on_its_disk": rig.on_its_disk,
+            "durability": rig.config.outbox.durability,
             "rounds": plan.rounds,
             "seconds": plan.seconds,
             "workers": list(plan.workers),
@@ -52,7 +52,7 @@ def run(stand: Stand) -> Report:
         },
     }
     for part in plan.parts:
-        report[part] = _MEASURES[part](stand, rounds)
+        report[part] = _MEASURES[part](rig, rounds)
     report["setup"]["sizes"] = [
         {
             "size": size,
@@ -62,7 +62,7 @@ def run(stand: Stand) -> Report:
             "jpeg_kb": pictures.jpeg_kb,
             "left_out": pictures.left_out,
         }
-        for size, pictures in stand.made.items()
+        for size, pictures in rig.made.items()
     ]
     report["problems"] = rounds.problems
     report["seconds"] = round(time.monotonic() - began, 1)

@@ -11,23 +11,23 @@ from functools import partial
 from typing import Any
 
 from edge.terms import Runtime
-from edge_bench.boxconfig import Setting, cameras
-from edge_bench.child import Talk
-from edge_bench.figures import median, median_ratio
-from edge_bench.listener import Hearing
-from edge_bench.plan import Format
-from edge_bench.rounds import InvalidRunError, Rounds
-from edge_bench.stand import Stand
-from edge_bench.turns import (
-    Contestant,
+from edge_bench.aggregate import median, median_ratio
+from edge_bench.daemon_config import Setting, cameras
+from edge_bench.interleave import (
+    Candidate,
     Daemon,
     Loops,
     Run,
+    interleave,
     refuse_faults,
     refuse_losses,
-    take_turns,
     warmed,
 )
+from edge_bench.listener import HealthSample
+from edge_bench.plan import Format
+from edge_bench.rig import Rig
+from edge_bench.rounds import InvalidRunError, Rounds
+from edge_bench.worker_pipe import WorkerPipe
 
 _PATIENCE_S = 240.0
 _PACED = 0.6  # of the most that a raw camera was judged at
@@ -36,17 +36,17 @@ _KEYS = ("fps", "cpu_ms", "frames", "seconds", "skipped", "stages_ms")  # of a r
 _QUICK_CAMERA = 1000.0  # frames/s: more than can be judged
 
 
-def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
+def measure(rig: Rig, rounds: Rounds) -> list[dict[str, Any]]:
     """A cell for each size, format and interpreter; raw pictures by the first interpreter only."""
     cells = []
-    for number, interpreter in enumerate(stand.plan.interpreters):
-        for size in stand.plan.sizes:
-            for form in stand.plan.formats:
-                if form == "yuyv" and (number or stand.pictures(size).raw is None):
+    for number, interpreter in enumerate(rig.plan.interpreters):
+        for size in rig.plan.sizes:
+            for form in rig.plan.formats:
+                if form == "yuyv" and (number or rig.pictures(size).raw is None):
                     continue
-                cell = Cell(stand, size, form, interpreter)
+                cell = Cell(rig, size, form, interpreter)
                 what = f"throughput {size} {form} {interpreter}"
-                runs = rounds.repeat(what, stand.plan.rounds, cell.one_round)
+                runs = rounds.repeat(what, rig.plan.rounds, cell.one_round)
                 cells.append(cell.summary(runs))
     return cells
 
@@ -54,43 +54,43 @@ def measure(stand: Stand, rounds: Rounds) -> list[dict[str, Any]]:
 class Cell:
     """One size in one format under one interpreter, by every way to work."""
 
-    def __init__(self, stand: Stand, size: str, form: Format, interpreter: Runtime) -> None:
-        self._stand, self._plan = stand, stand.plan
-        self._pictures = stand.pictures(size)
+    def __init__(self, rig: Rig, size: str, form: Format, interpreter: Runtime) -> None:
+        self._rig, self._plan = rig, rig.plan
+        self._pictures = rig.pictures(size)
         self._size, self._form, self._interpreter = size, form, interpreter
-        self._workers = stand.plan.workers if form == "jpeg" else (1,)
+        self._workers = rig.plan.workers if form == "jpeg" else (1,)
         self._side_by_side = at_once(self._workers)
         self._reduced = 1  # by what both sides of a JPEG are divided when it is decoded
 
     def one_round(self, number: int) -> Run:
         """All ways to work, in turns; of a raw camera one after the other, since it goes on sending
         while nobody takes its pictures. Raises RefusedError."""
-        self._stand.progress(
+        self._rig.progress(
             f"throughput {self._size} {self._form} {self._interpreter}, round {number + 1} of "
             f"{self._plan.rounds}"
         )
         return self._in_turns() if self._form == "jpeg" else self._one_by_one()
 
     def _in_turns(self) -> Run:
-        stand, contestants = self._stand, dict[tuple[str, int], Contestant]()
+        rig, candidates = self._rig, dict[tuple[str, int], Candidate]()
         with contextlib.ExitStack() as stack:
 
-            def loops(*talks: Talk) -> Loops:
-                return Loops([stack.enter_context(contextlib.closing(talk)) for talk in talks])
+            def loops(*pipes: WorkerPipe) -> Loops:
+                return Loops([stack.enter_context(contextlib.closing(pipe)) for pipe in pipes])
 
             def bare(count: int) -> Loops:
-                one = partial(stand.bare_loop, self._interpreter, self._pictures)
+                one = partial(rig.bare_loop, self._interpreter, self._pictures)
                 return loops(*(one() for _ in range(count)))
 
             for count in (1, *self._side_by_side):
-                contestants["bare", count] = warmed(bare(count))
-            script = stand.by_hand(self._interpreter, self._pictures)
-            contestants["by_hand", 1] = warmed(loops(script))
+                candidates["bare", count] = warmed(bare(count))
+            script = rig.by_hand(self._interpreter, self._pictures)
+            candidates["by_hand", 1] = warmed(loops(script))
             for workers in self._workers:  # last, since they are stopped while others start
                 daemon = stack.enter_context(self.playing(workers))
-                contestants["daemon", workers] = warmed(daemon)
-            runs = take_turns(list(contestants.values()), self._plan.seconds)
-        found = dict(zip(contestants, runs))
+                candidates["daemon", workers] = warmed(daemon)
+            runs = interleave(list(candidates.values()), self._plan.seconds)
+        found = dict(zip(candidates, runs))
         self._reduced = found["bare", 1]["reduced"]
         said = {
             key: {name: run[name] for name in _KEYS if name in run} for key, run in found.items()
@@ -104,18 +104,18 @@ class Cell:
 
     @contextlib.contextmanager
     def playing(self, workers: int) -> Iterator[Daemon]:
-        """A daemon of so many workers, with as many cameras that play JPEGs, for `take_turns`."""
+        """A daemon of so many workers, with as many cameras that play JPEGs, for `interleave`."""
         setting = Setting(
             cameras(f"replay:{self._pictures.folder}", workers, loop=_LOOP),
             self._interpreter,
             workers,
             station=f"bench-{workers}",
         )
-        with self._stand.daemon(setting) as box:
-            yield Daemon(box)
+        with self._rig.daemon(setting) as process:
+            yield Daemon(process)
 
     def _one_by_one(self) -> Run:
-        bare = self._stand.bare(
+        bare = self._rig.bare(
             self._interpreter, self._pictures, format=self._form, seconds=self._plan.seconds
         )
         return {
@@ -147,14 +147,14 @@ class Cell:
         )
         seconds = self._plan.seconds
         setting = Setting(camera, self._interpreter)
-        with self._stand.daemon(setting, module="edge_bench.rawdaemon") as box:
-            box.wait_for(
-                lambda: _lasted_s(box.heard) >= seconds,
+        with self._rig.daemon(setting, module="edge_bench.raw_daemon") as process:
+            process.wait_for(
+                lambda: _lasted_s(process.heard) >= seconds,
                 f"{seconds:g} s of acknowledgements",
                 _PATIENCE_S,
             )
-            heard = box.heard
-            refuse_losses(*box.stop())
+            heard = process.heard
+            refuse_losses(*process.stop())
         return steady(heard)
 
     def summary(self, runs: list[Run]) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def at_once(workers: Sequence[int]) -> list[int]:
     return [count for count in workers if 1 < count <= cores]
 
 
-def steady(heard: list[Hearing]) -> Run:
+def steady(heard: list[HealthSample]) -> Run:
     """Rates of a live camera's daemon, between the first `health` with an acknowledgement and the
     last while the camera was there. Raises InvalidRunError for a run that is no measurement."""
     refuse_faults(heard[-1])
@@ -243,7 +243,7 @@ def steady(heard: list[Hearing]) -> Run:
     }
 
 
-def _lasted_s(heard: list[Hearing]) -> float:
+def _lasted_s(heard: list[HealthSample]) -> float:
     acked = [one for one in heard if one.acked]
     return acked[-1].measured - acked[0].measured if acked else 0.0
 

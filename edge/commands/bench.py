@@ -9,8 +9,8 @@ from edge.configfile import load_config
 from edge.errors import EXIT_DONE, EXIT_NO
 from edge_bench.options import plan_from
 from edge_bench.report import run
-from edge_bench.stagespicture import draw
-from edge_bench.stand import Stand
+from edge_bench.rig import Rig
+from edge_bench.stage_chart import draw
 from edge_bench.table import table
 
 
@@ -20,8 +20,8 @@ def bench(arguments: argparse.Namespace) -> int:
     config_path: Path = arguments.config
     config = load_config(config_path)
     plan = plan_from(arguments, config.model.interpreter)
-    with Stand(config, plan, _tell) as stand:
-        report = run(stand)
+    with Rig(config, plan, _tell) as rig:
+        report = run(rig)
     _tell("")
     sys.stdout.write(table(report))
     if arguments.json is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from edge_bench.listener import Hearing
+from edge_bench.listener import HealthSample
 
 _SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "bench.schema.json"
 
@@ -23,7 +23,7 @@ def spread(p50: float) -> dict[str, float]:
 
 def hearing(
     second: float, acked: int, *, cpu_s: float = 0.0, state: str = "live", **changed: Any
-) -> Hearing:
+) -> HealthSample:
     """`health` of a daemon with one camera, `second` seconds after its start, that has read, judged
     and sent `acked` pictures; `changed`: `frames`, `error`, `skipped`, `distrusted`, `reduced`."""
     body = {
@@ -46,7 +46,7 @@ def hearing(
         "latency_ms": {"prepare": spread(0.5), "inference": spread(0.25)},
         "faults": changed.get("faults", []),
     }
-    return Hearing(body, 1000.0 + second, 50.0 + second, cpu_s)
+    return HealthSample(body, 1000.0 + second, 50.0 + second, cpu_s)
 
 
 def report(problems: tuple[str, ...] = ()) -> dict[str, Any]:

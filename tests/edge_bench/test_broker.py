@@ -8,8 +8,8 @@ import pytest
 
 from edge.errors import MissingPartError
 from edge_bench import broker
+from edge_bench.host_facts import machine_facts
 from edge_bench.listener import Listener
-from edge_bench.machinefacts import machine_facts
 from tests.conftest import Require
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_bench.cameraserver import Sent
+from edge_bench.camera_server import Sent
 from edge_bench.latency import flushes_ms, matched
 from edge_bench.proxy import Stamp
 from edge_bench.rounds import InvalidRunError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_bench.plan import PARTS
-from edge_bench.stagespicture import bars, draw
+from edge_bench.stage_chart import bars, draw
 from edge_bench.table import table
 from tests.edge_bench.samples import bench_validator, report
 

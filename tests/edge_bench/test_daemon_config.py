@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge.config import Config
 from edge.configfile import load_config
-from edge_bench.boxconfig import Setting, cameras, result_topic, write_box_config
+from edge_bench.daemon_config import Setting, cameras, result_topic, write_daemon_config
 from tests.conftest import MODELS, WriteConfig
 
 
@@ -29,7 +29,7 @@ def test_model_and_decision_stay_the_rest_is_the_benchs(
     folder = tmp_path / "run"
     folder.mkdir()
     setting = Setting(cameras("test:", 2), "litert")
-    path = write_box_config(user, setting, folder, tmp_path / "ours.db", 12345)
+    path = write_daemon_config(user, setting, folder, tmp_path / "ours.db", 12345)
     box = load_config(path)
     assert box.model.path == user.model.path
     assert box.model.interpreter == "litert"
@@ -51,7 +51,7 @@ def test_a_setting_changes_what_it_names(write_config: WriteConfig, tmp_path: Pa
     user = load_config(write_config(health={"interval_s": 7}, model=model))
 
     def box(setting: Setting) -> Config:
-        return load_config(write_box_config(user, setting, tmp_path, tmp_path / "a.db", 1))
+        return load_config(write_daemon_config(user, setting, tmp_path, tmp_path / "a.db", 1))
 
     said = box(Setting(cameras("test:"), "auto", durability="balanced", health_s=None))
     assert (said.outbox.durability, said.health.interval_s) == ("balanced", 7)

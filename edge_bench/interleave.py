@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from edge_bench.box import Box
-from edge_bench.child import Answer, Talk
-from edge_bench.listener import Hearing
+from edge_bench.daemon_process import DaemonProcess
+from edge_bench.listener import HealthSample
 from edge_bench.rounds import InvalidRunError
+from edge_bench.worker_pipe import Answer, WorkerPipe
 
 Run = dict[str, Any]  # of docs/schema/bench.schema.json
 TURN_S = 0.4
@@ -24,7 +24,7 @@ _PATIENCE_S = 240.0
 _MAY_WAIT = 40  # pictures of a camera that are read and not judged yet: in its mailbox, and in hand
 
 
-class Contestant(ABC):
+class Candidate(ABC):
     """One of those that are compared. It rests until its turn comes."""
 
     @abstractmethod
@@ -41,51 +41,51 @@ class Contestant(ABC):
         InvalidRunError."""
 
 
-C = TypeVar("C", bound=Contestant)
+C = TypeVar("C", bound=Candidate)
 
 
-def warmed(contestant: C) -> C:
+def warmed(candidate: C) -> C:
     """The same, at its usual speed. Raises RefusedError."""
-    contestant.warm()
-    return contestant
+    candidate.warm()
+    return candidate
 
 
-def take_turns(contestants: Sequence[Contestant], seconds: float) -> list[Run]:
-    """Each, warm already, works `seconds` in all, three turns at least. Raises as `Contestant`.
+def interleave(candidates: Sequence[Candidate], seconds: float) -> list[Run]:
+    """Each, warm already, works `seconds` in all, three turns at least. Raises as `Candidate`.
 
     Chance says who comes after whom, each time anew: a machine that is slow every two seconds
     would else be slow for one of them."""
-    order = list(contestants)
+    order = list(candidates)
     for _ in range(max(_LEAST_TURNS, round(seconds / TURN_S))):
         random.shuffle(order)
         for one in order:
             one.turn(TURN_S)
-    return [one.run() for one in contestants]
+    return [one.run() for one in candidates]
 
 
-class Loops(Contestant):
-    """Processes of the bench's own, side by side: `Talk` by seconds, see edge_bench/bare.py."""
+class Loops(Candidate):
+    """Worker processes side by side: each word over a `WorkerPipe` is the seconds to work."""
 
-    def __init__(self, talks: Sequence[Talk]) -> None:
+    def __init__(self, pipes: Sequence[WorkerPipe]) -> None:
         """At least one, just started."""
-        self._talks = talks
-        self._turns: list[list[Answer]] = [[] for _ in talks]  # of each
+        self._pipes = pipes
+        self._turns: list[list[Answer]] = [[] for _ in pipes]  # of each
 
     def warm(self) -> None:
         """Each has judged some pictures when it first answers."""
-        for talk in self._talks:
-            talk.hear()
+        for pipe in self._pipes:
+            pipe.hear()
 
     def turn(self, seconds: float) -> None:
         """All of them at once."""
-        for talk in self._talks:
-            talk.say(seconds)
-        for talk, turns in zip(self._talks, self._turns):
-            turns.append(talk.hear())
+        for pipe in self._pipes:
+            pipe.say(seconds)
+        for pipe, turns in zip(self._pipes, self._turns):
+            turns.append(pipe.hear())
 
     def run(self) -> Run:
         """Frames/s of all together; stages are those of the first."""
-        self._talks[0].say(None)
+        self._pipes[0].say(None)
         frames = [sum(turn["frames"] for turn in turns) for turns in self._turns]
         seconds = [sum(turn["seconds"] for turn in turns) for turns in self._turns]
         cpu_s = sum(turn["cpu_s"] for turns in self._turns for turn in turns)
@@ -94,44 +94,44 @@ class Loops(Contestant):
             "cpu_ms": cpu_s * 1000 / sum(frames),
             "frames": sum(frames),
             "seconds": seconds[0],
-            **self._talks[0].hear(),
+            **self._pipes[0].hear(),
         }
 
 
-class Daemon(Contestant):
+class Daemon(Candidate):
     """The whole daemon, which plays JPEGs as fast as it can. Its process is stopped while it
     rests, which costs pictures of files nothing: they have no deadline. Its stages are of the time
     before its first turn, since a picture that was stopped under way has waited for the others."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, process: DaemonProcess) -> None:
         """Just started."""
-        self._box = box
+        self._process = process
         self._turns: list[Turn] = []
         self._stages: dict[str, Any] = {}
 
     def warm(self) -> None:
         """At full speed for two seconds."""
-        self._box.wait_for(
-            lambda: sum(one.acked > 0 for one in self._box.heard) >= _WARM_HEALTHS,
+        self._process.wait_for(
+            lambda: sum(one.acked > 0 for one in self._process.heard) >= _WARM_HEALTHS,
             "acknowledgements",
             _PATIENCE_S,
         )
-        self._box.pause()
-        self._stages = self._box.heard[-1].body["latency_ms"]
+        self._process.pause()
+        self._stages = self._process.heard[-1].body["latency_ms"]
 
     def turn(self, seconds: float) -> None:
         """Goes on, and stands still again."""
-        begun, cpu_s = time.time(), self._box.tree.cpu_s()
-        self._box.resume()
+        begun, cpu_s = time.time(), self._process.tree.cpu_s()
+        self._process.resume()
         time.sleep(seconds)
-        self._box.pause()
-        self._turns.append((begun, time.time(), self._box.tree.cpu_s() - cpu_s))
+        self._process.pause()
+        self._turns.append((begun, time.time(), self._process.tree.cpu_s() - cpu_s))
 
     def run(self) -> Run:
         """Every verdict that was stored must have been acknowledged when it ends."""
-        self._box.resume()
-        refuse_losses(*self._box.stop())
-        heard = self._box.heard
+        self._process.resume()
+        refuse_losses(*self._process.stop())
+        heard = self._process.heard
         refuse_faults(heard[-1])
         return rates(heard, self._turns) | {"stages_ms": self._stages}
 
@@ -139,7 +139,7 @@ class Daemon(Contestant):
 Turn = tuple[float, float, float]  # from when to when, seconds since the epoch; CPU seconds in it
 
 
-def rates(heard: Sequence[Hearing], turns: Sequence[Turn]) -> Run:
+def rates(heard: Sequence[HealthSample], turns: Sequence[Turn]) -> Run:
     """Frames/s by what was acknowledged between the first and the last `health` that was said in a
     turn, over the time that it worked in between; CPU a frame by that of all turns.
 
@@ -174,7 +174,7 @@ def refuse_losses(stored: int, acked: int, waiting: int) -> None:
         )
 
 
-def refuse_faults(last: Hearing) -> None:
+def refuse_faults(last: HealthSample) -> None:
     """Raises InvalidRunError for a daemon that had errors, did other work than the bare loop, or
     did not judge what it read."""
     if last.errors:

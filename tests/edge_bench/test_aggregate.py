@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_bench.figures import median_ratio
+from edge_bench.aggregate import median_ratio
 from edge_bench.rounds import InvalidRunError, Rounds
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from edge.errors import RefusedError
 from edge.picture import read_picture
-from edge_bench.bare import decode_yuyv
-from edge_bench.pictures import drawn, make, yuyv
+from edge_bench.images import drawn, make, yuyv
+from edge_bench.lower_bound import decode_yuyv
 
 
 def made(folder: Path, **request: Any) -> dict[str, Any]:

@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 
 from edge.errors import EXIT_USAGE, EdgeInspectError
-from edge_bench.child import Talk
-from edge_bench.rounds import InvalidRunError
-from edge_bench.turns import (
+from edge_bench.interleave import (
     TURN_S,
-    Contestant,
+    Candidate,
     Loops,
     Run,
+    interleave,
     rates,
     refuse_faults,
     refuse_losses,
-    take_turns,
     warmed,
 )
+from edge_bench.rounds import InvalidRunError
+from edge_bench.worker_pipe import WorkerPipe
 from tests.edge_bench.samples import hearing
 
 BEGUN = 1000.0  # second 0 of `hearing`
 
 
-class Noted(Contestant):
+class Noted(Candidate):
     """Writes down what is asked of it."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
@@ -49,7 +49,7 @@ def test_each_works_when_the_others_rest(seconds: float, turns: int) -> None:
     """Warm first; then so many turns as the seconds have, three at least; the end last."""
     notes: list[str] = []
     both = [warmed(Noted("a", notes)), warmed(Noted("b", notes))]
-    found = take_turns(both, seconds)
+    found = interleave(both, seconds)
     assert notes[:2] == ["a warm", "b warm"]
     pairs = list(zip(notes[2:-2:2], notes[3:-2:2], strict=True))
     assert len(pairs) == turns
@@ -61,7 +61,7 @@ def test_each_works_when_the_others_rest(seconds: float, turns: int) -> None:
 def test_chance_says_who_comes_first() -> None:
     """Nobody is always after the same other one."""
     notes: list[str] = []
-    take_turns([Noted("a", notes), Noted("b", notes)], 40.0)
+    interleave([Noted("a", notes), Noted("b", notes)], 40.0)
     assert {tuple(notes[at : at + 2]) for at in range(0, 200, 2)} == {
         (f"a {TURN_S}", f"b {TURN_S}"),
         (f"b {TURN_S}", f"a {TURN_S}"),
@@ -125,7 +125,7 @@ def test_an_error_is_no_measurement() -> None:
 
 TALKER = """
 import sys
-from edge_bench.child import converse
+from edge_bench.worker_pipe import converse
 from edge.errors import EdgeInspectError
 
 def begin(request):
@@ -157,8 +157,8 @@ def talker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
     """Frames/s of all together, CPU of all, the first one's summary."""
     with (
-        closing(Talk(talker, {"frames": 10})) as one,
-        closing(Talk(talker, {"frames": 30})) as other,
+        closing(WorkerPipe(talker, {"frames": 10})) as one,
+        closing(WorkerPipe(talker, {"frames": 30})) as other,
     ):
         loops = warmed(Loops([one, other]))
         loops.turn(0.5)
@@ -171,18 +171,18 @@ def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
 
 def test_what_a_user_can_mend_is_told(talker: str) -> None:
     """The sentence, and the exit code, come through."""
-    with closing(Talk(talker, {"refuse": True})) as talk:
+    with closing(WorkerPipe(talker, {"refuse": True})) as pipe:
         with pytest.raises(EdgeInspectError, match=r"model.path: no such file") as caught:
-            talk.hear()
+            pipe.hear()
         assert caught.value.exit_code == EdgeInspectError("").exit_code == EXIT_USAGE
 
 
 def test_one_that_ends_is_a_fault_with_its_last_words(talker: str) -> None:
     """Also when it is only noticed with the next word."""
-    with closing(Talk(talker, {"frames": 1})) as talk:
-        talk.hear()
-        talk.say(10.0)
+    with closing(WorkerPipe(talker, {"frames": 1})) as pipe:
+        pipe.hear()
+        pipe.say(10.0)
         with pytest.raises(RuntimeError, match=r"(?s)talker ended with code 1: .*a fault of ours"):
-            talk.hear()
+            pipe.hear()
         with pytest.raises(RuntimeError, match="ended with code 1"):
-            talk.say(0.5)
+            pipe.say(0.5)

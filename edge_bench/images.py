@@ -1,7 +1,7 @@
 """The pictures that are measured with, drawn or the user's, as files; runs in a process of its own,
 since OpenCV would share its memory with what is measured.
 
-    python -m edge_bench.pictures '{"folder": …, "count": 8, "width": 1920, "height": 1080, …}'
+    python -m edge_bench.images '{"folder": …, "count": 8, "width": 1920, "height": 1080, …}'
 """
 
 import sys
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.errors import RefusedError
 from edge.picture import is_picture_name, read_picture
-from edge_bench.child import Answer, answer
+from edge_bench.worker_pipe import Answer, answer
 
 Pixels = NDArray[np.uint8]
 _QUALITY = 85

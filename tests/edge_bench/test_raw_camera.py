@@ -8,9 +8,9 @@ import pytest
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
-from edge_bench.bare import decode_yuyv
-from edge_bench.pictures import drawn, yuyv
-from edge_bench.rawcamera import open_raw
+from edge_bench.images import drawn, yuyv
+from edge_bench.lower_bound import decode_yuyv
+from edge_bench.raw_camera import open_raw
 
 WIDTH, HEIGHT = 64, 48
 
@@ -48,7 +48,7 @@ def test_the_v4l2_source_reads_it(device: CameraConfig) -> None:
 
 def test_the_cameras_process_reads_it(device: CameraConfig) -> None:
     """As the daemon starts it, in a process of its own, through shared memory."""
-    camera = ProcessCamera(device, Environment(), "edge_bench.rawcamera")
+    camera = ProcessCamera(device, Environment(), "edge_bench.raw_camera")
     try:
         look = camera.read(Stop())
         assert look is not None

@@ -32,7 +32,7 @@ def result_topic(config: Config) -> str:
     return f"{config.mqtt.prefix}/{STATION}/result"
 
 
-def write_box_config(
+def write_daemon_config(
     config: Config, setting: Setting, folder: Path, outbox: Path, port: int
 ) -> Path:
     """Writes config.yaml into `folder`. `port` is the broker's, `outbox` the file of verdicts."""

@@ -1,7 +1,7 @@
 """The bare work of a frame, as the limit: one thread that decodes, prepares and runs the model by
 the daemon's own functions, and does nothing else. In a process of its own:
 
-    python -m edge_bench.bare '{"config": …, "format": "jpeg", "files": […], "seconds": 2, …}'
+    python -m edge_bench.lower_bound '{"config": …, "format": "jpeg", "files": […], …}'
 
 With `"talk": true` it works in turns, each time for as many seconds as it is told.
 """
@@ -25,7 +25,7 @@ from edge.modelside import inspector_from
 from edge.percentiles import spread
 from edge.picture import examine_picture
 from edge.view import ViewConfig
-from edge_bench.child import Answer, answer, converse
+from edge_bench.worker_pipe import Answer, answer, converse
 
 Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes], tuple[Pixels, int]]

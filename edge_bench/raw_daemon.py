@@ -1,4 +1,4 @@
-"""`python -m edge_bench.rawdaemon run -c config.yaml`: the daemon, with the bench's raw camera in
+"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, with the bench's raw camera in
 place of the kernel's driver. All else is `edge-inspect run`."""
 
 import sys
@@ -9,7 +9,7 @@ from edge import cameraside
 from edge.capture import sources
 from edge.capture.process import ProcessCamera
 
-_PROGRAM = "edge_bench.rawcamera"
+_PROGRAM = "edge_bench.raw_camera"
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The plain script that people write by hand: imread, resize, interpreter, JSON, paho. No outbox,
 no camera of its own, no check of anything. In a process of its own:
 
-    python -m edge_bench.byhand '{"model": …, "runtime": "litert", "files": […], "port": 1883, …}'
+    python -m edge_bench.baseline_script '{"model": …, "runtime": "litert", "files": […], …}'
 
 It works in turns, each time for as many seconds as it is told.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.percentiles import spread
-from edge_bench.child import Answer, converse
+from edge_bench.worker_pipe import Answer, converse
 
 _MODULES = {
     "litert": "ai_edge_litert.interpreter",

@@ -8,7 +8,7 @@ import numpy as np
 from edge.capture.mjpeg import MJPEGCamera
 from edge.config import CameraConfig
 from edge.environment import Stop
-from edge_bench.cameraserver import CameraServer
+from edge_bench.camera_server import CameraServer
 
 
 def jpeg(grey: int) -> bytes:

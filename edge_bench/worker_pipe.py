@@ -1,5 +1,7 @@
-"""Processes of the bench's own: asked with one JSON object, they answer with one. With some one
-talks on: they work when they are told to, and rest in between."""
+"""Worker processes of the bench, which take one JSON object and answer with one.
+
+`ask` runs a process for one answer. `WorkerPipe` keeps a process, which works on each word and
+rests in between."""
 
 import json
 import select
@@ -40,7 +42,7 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
     return answer
 
 
-class Talk:
+class WorkerPipe:
     """One that is talked with, line by line."""
 
     def __init__(self, module: str, request: dict[str, Any]) -> None:
@@ -94,8 +96,8 @@ class Talk:
 
 
 def converse(begin: Callable[[dict[str, Any]], Callable[[float | None], Answer]]) -> int:
-    """The other side of a `Talk`: `begin` gets the request and returns what answers each word.
-    Ends with its input. Returns the exit code, as `answer`."""
+    """The worker's side of a `WorkerPipe`, until its input ends. `begin` takes the request and
+    returns the function that answers each word. Returns the exit code, as `answer` does."""
     try:
         reply = begin(json.loads(sys.argv[1]))
         _print({})

@@ -1,4 +1,4 @@
-"""The test stand: broker, listener, outbox folder and pictures, around one daemon after another."""
+"""The test rig: broker, listener, outbox folder and pictures, around one daemon after another."""
 
 import contextlib
 import shutil
@@ -13,15 +13,15 @@ from msgspec import Struct
 
 from edge.config import Config
 from edge.terms import Runtime
-from edge_bench.box import Box, outbox_folder
-from edge_bench.boxconfig import Setting, write_box_config
 from edge_bench.broker import Broker, running_broker
-from edge_bench.child import Answer, Talk, ask
+from edge_bench.daemon_config import Setting, write_daemon_config
+from edge_bench.daemon_process import DaemonProcess, outbox_folder
 from edge_bench.listener import Listener
 from edge_bench.plan import OWN, SIZES, Plan
+from edge_bench.worker_pipe import Answer, WorkerPipe, ask
 
 
-class Pictures(Struct, frozen=True):
+class ImageSet(Struct, frozen=True):
     """The pictures of one size. `raw` None: their width is odd, which no YUYV camera has."""
 
     size: str
@@ -38,7 +38,7 @@ class Pictures(Struct, frozen=True):
         return self.jpegs[0].parent
 
 
-class Stand:
+class Rig:
     """A context; at its end everything is away, also after Ctrl-C and SIGTERM."""
 
     def __init__(self, config: Config, plan: Plan, progress: Callable[[str], None]) -> None:
@@ -46,9 +46,9 @@ class Stand:
         self.config, self.plan, self.progress = config, plan, progress
         self._stack = contextlib.ExitStack()
         self._runs = 0
-        self.made: dict[str, Pictures] = {}  # by size
+        self.made: dict[str, ImageSet] = {}  # by size
 
-    def __enter__(self) -> "Stand":
+    def __enter__(self) -> "Rig":
         """Raises MissingPartError without a broker."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(_terminated_like_interrupted())
@@ -69,14 +69,14 @@ class Stand:
     ) -> None:
         self._stack.close()
 
-    def pictures(self, size: str) -> Pictures:
+    def pictures(self, size: str) -> ImageSet:
         """The pictures of one size, made when they are first asked for. Raises EdgeInspectError."""
         if size not in self.made:
             self.progress(f"pictures, {size}")
             width, height = SIZES.get(size, (None, None))
             source = self.plan.pictures
             made = ask(
-                "edge_bench.pictures",
+                "edge_bench.images",
                 {
                     "folder": str(self.folder / f"pictures-{size}"),
                     "count": self.plan.picture_count,
@@ -85,7 +85,7 @@ class Stand:
                     "pictures": str(source) if source else None,
                 },
             )
-            self.made[size] = Pictures(
+            self.made[size] = ImageSet(
                 size,
                 made["width"],
                 made["height"],
@@ -104,42 +104,43 @@ class Stand:
         port: int | None = None,
         module: str = "edge",
         notify: Path | None = None,
-    ) -> Iterator[Box]:
+    ) -> Iterator[DaemonProcess]:
         """A daemon that has just been started. `port` of a broker other than the stand's."""
-        path = self.box_config(setting, port or self.broker.port)
+        path = self._write_config(setting, port or self.broker.port)
         topic = f"{self.config.mqtt.prefix}/{setting.station}/health"
-        box = Box(path, Listener(self.broker.port, topic), module, notify)
+        process = DaemonProcess(path, Listener(self.broker.port, topic), module, notify)
         try:
-            yield box
+            yield process
         finally:
-            box.close()
+            process.close()
             shutil.rmtree(self.outbox / path.parent.name, ignore_errors=True)
 
-    def box_config(self, setting: Setting, port: int) -> Path:
+    def _write_config(self, setting: Setting, port: int) -> Path:
         """config.yaml of a new daemon, with a folder and an outbox of its own."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
         outbox = self.outbox / folder.name
         outbox.mkdir()
-        return write_box_config(self.config, setting, folder, outbox / "outbox.db", port)
+        return write_daemon_config(self.config, setting, folder, outbox / "outbox.db", port)
 
     def bare(
-        self, interpreter: Runtime, pictures: Pictures | None = None, **request: Any
+        self, interpreter: Runtime, pictures: ImageSet | None = None, **request: Any
     ) -> Answer:
         """The bare work in its own process; without pictures it only loads the model."""
-        return ask("edge_bench.bare", self._bare(interpreter, pictures, request))
+        return ask("edge_bench.lower_bound", self._bare(interpreter, pictures, request))
 
-    def bare_loop(self, interpreter: Runtime, pictures: Pictures) -> Talk:
+    def bare_loop(self, interpreter: Runtime, pictures: ImageSet) -> WorkerPipe:
         """The bare work on JPEGs in its own process, in turns."""
-        return Talk(
-            "edge_bench.bare", self._bare(interpreter, pictures, {"format": "jpeg", "talk": True})
+        return WorkerPipe(
+            "edge_bench.lower_bound",
+            self._bare(interpreter, pictures, {"format": "jpeg", "talk": True}),
         )
 
-    def by_hand(self, runtime: str, pictures: Pictures) -> Talk:
+    def by_hand(self, runtime: str, pictures: ImageSet) -> WorkerPipe:
         """The plain script in its own process, in turns."""
-        return Talk(
-            "edge_bench.byhand",
+        return WorkerPipe(
+            "edge_bench.baseline_script",
             {
                 "model": str(self.config.model.path),
                 "runtime": runtime,
@@ -150,10 +151,10 @@ class Stand:
         )
 
     def _bare(
-        self, interpreter: Runtime, pictures: Pictures | None, request: dict[str, Any]
+        self, interpreter: Runtime, pictures: ImageSet | None, request: dict[str, Any]
     ) -> dict[str, Any]:
         setting = Setting(({"id": "none", "source": "test:"},), interpreter)
-        said = {**request, "config": str(self.box_config(setting, self.broker.port))}
+        said = {**request, "config": str(self._write_config(setting, self.broker.port))}
         if pictures is not None:
             raw = request["format"] == "yuyv"
             files = [pictures.raw] if raw else list(pictures.jpegs)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_bench.processtree import ProcessTree, woken
+from edge_bench.process_tree import ProcessTree, woken
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 

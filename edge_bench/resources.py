@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from edge_bench.box import Box
-from edge_bench.boxconfig import Setting, cameras
-from edge_bench.cameraserver import CameraServer
-from edge_bench.figures import median
-from edge_bench.listener import Hearing
-from edge_bench.processtree import ProcessTree, woken
+from edge_bench.aggregate import median
+from edge_bench.camera_server import CameraServer
+from edge_bench.daemon_config import Setting, cameras
+from edge_bench.daemon_process import DaemonProcess
+from edge_bench.listener import HealthSample
+from edge_bench.process_tree import ProcessTree, woken
+from edge_bench.rig import Rig
 from edge_bench.rounds import InvalidRunError, Rounds
-from edge_bench.stand import Stand
 
 Run = dict[str, Any]
 _PATIENCE_S = 120.0
@@ -23,13 +23,13 @@ _SETTLE_S = 2.0  # imports and the first frames are over
 _IDLE_CAMERA_RATE = 5.0
 
 
-def measure_memory(stand: Stand, rounds: Rounds) -> list[Run]:
+def measure_memory(rig: Rig, rounds: Rounds) -> list[Run]:
     """Steady and peak PSS over all of the daemon's processes, by the number of cameras."""
-    plan = stand.plan
+    plan = rig.plan
     cells = []
     for count in plan.live_cameras:
         what = f"memory, {count} cameras"
-        runs = rounds.repeat(what, plan.rounds, partial(_memory, stand, count))
+        runs = rounds.repeat(what, plan.rounds, partial(_memory, rig, count))
         cell: Run = {"cameras": count, "size": plan.live_size, "rate": plan.memory_rate}
         for key in ("steady_mb", "steady_alone_mb", "peak_mb"):
             cell[key] = round(median([run[key] for run in runs]), 2) if runs else None
@@ -37,13 +37,13 @@ def measure_memory(stand: Stand, rounds: Rounds) -> list[Run]:
     return cells
 
 
-def measure_rates(stand: Stand, rounds: Rounds) -> list[Run]:
+def measure_rates(rig: Rig, rounds: Rounds) -> list[Run]:
     """CPU in per cent of one core, by the rate of one live camera."""
-    plan = stand.plan
+    plan = rig.plan
     cells = []
     for rate in plan.rates:
         what = f"CPU at {rate:g} frames/s"
-        runs = rounds.repeat(what, plan.rounds, partial(_rate, stand, rate))
+        runs = rounds.repeat(what, plan.rounds, partial(_rate, rig, rate))
         cell: Run = {"rate": rate, "size": plan.live_size}
         for key in ("cpu_percent", "frames_s"):
             cell[key] = round(median([run[key] for run in runs]), 3) if runs else None
@@ -51,14 +51,14 @@ def measure_rates(stand: Stand, rounds: Rounds) -> list[Run]:
     return cells
 
 
-def measure_idle(stand: Stand, rounds: Rounds) -> list[Run]:
+def measure_idle(rig: Rig, rounds: Rounds) -> list[Run]:
     """CPU and wake-ups a second when nothing is to be judged: an empty folder, and a camera whose
     trigger does not come. The daemon itself and its camera's process stand apart, too: the latter
     is woken by each picture that the camera sends."""
-    plan = stand.plan
+    plan = rig.plan
     cells = []
     for source in ("folder", "trigger"):
-        runs = rounds.repeat(f"idle {source}", plan.rounds, partial(_idle, stand, source))
+        runs = rounds.repeat(f"idle {source}", plan.rounds, partial(_idle, rig, source))
         cell: Run = {"source": source}
         for key in ("cpu_percent", "wakeups_s", "daemon_cpu_percent", "daemon_wakeups_s"):
             cell[key] = round(median([run[key] for run in runs]), 3) if runs else None
@@ -66,22 +66,22 @@ def measure_idle(stand: Stand, rounds: Rounds) -> list[Run]:
     return cells
 
 
-def _memory(stand: Stand, count: int, number: int) -> Run:
-    plan = stand.plan
-    stand.progress(f"memory, {count} cameras, round {number + 1} of {plan.rounds}")
-    with _live(stand, plan.memory_rate, count) as box:
+def _memory(rig: Rig, count: int, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"memory, {count} cameras, round {number + 1} of {plan.rounds}")
+    with _live(rig, plan.memory_rate, count) as process:
         looks: list[tuple[float, float]] = []
         until = time.monotonic() + _PATIENCE_S
         steady_from = 0.0
         while not steady_from or time.monotonic() < steady_from + plan.memory_seconds:
-            looks.append((time.monotonic(), box.tree.pss_mb()))
-            if not steady_from and _all_judged(box.heard, count):
+            looks.append((time.monotonic(), process.tree.pss_mb()))
+            if not steady_from and _all_judged(process.heard, count):
                 steady_from = time.monotonic() + _SETTLE_S
             if time.monotonic() > until:
                 raise InvalidRunError(f"{count} cameras did not all become live")
             time.sleep(_LOOK_S)
-        alone = box.tree.memory().alone
-        _refuse_errors(box.heard)
+        alone = process.tree.memory().alone
+        _refuse_errors(process.heard)
     steady = [mb for at, mb in looks if at >= steady_from]
     return {
         "steady_mb": median(steady),
@@ -90,17 +90,17 @@ def _memory(stand: Stand, count: int, number: int) -> Run:
     }
 
 
-def _rate(stand: Stand, rate: float, number: int) -> Run:
-    plan = stand.plan
-    stand.progress(f"CPU at {rate:g} frames/s, round {number + 1} of {plan.rounds}")
-    with _live(stand, rate, 1) as box:
-        box.wait_for(lambda: _all_judged(box.heard, 1), "the first verdict", _PATIENCE_S)
-        box.wait_for(
-            lambda: _seconds_since_live(box.heard) >= plan.rate_seconds + _SETTLE_S,
+def _rate(rig: Rig, rate: float, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"CPU at {rate:g} frames/s, round {number + 1} of {plan.rounds}")
+    with _live(rig, rate, 1) as process:
+        process.wait_for(lambda: _all_judged(process.heard, 1), "the first verdict", _PATIENCE_S)
+        process.wait_for(
+            lambda: _seconds_since_live(process.heard) >= plan.rate_seconds + _SETTLE_S,
             f"{plan.rate_seconds:g} s of health messages",
             _PATIENCE_S,
         )
-        heard = box.heard
+        heard = process.heard
     _refuse_errors(heard)
     live = [one for one in heard if one.acked]
     first = next(one for one in live if one.came >= live[0].came + _SETTLE_S - 0.5)
@@ -113,30 +113,30 @@ def _rate(stand: Stand, rate: float, number: int) -> Run:
     }
 
 
-def _idle(stand: Stand, source: str, number: int) -> Run:
-    plan = stand.plan
-    stand.progress(f"idle {source}, round {number + 1} of {plan.rounds}")
+def _idle(rig: Rig, source: str, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"idle {source}, round {number + 1} of {plan.rounds}")
     with contextlib.ExitStack() as stack:
         if source == "folder":
-            folder = stand.folder / f"empty-{time.monotonic_ns()}"
+            folder = rig.folder / f"empty-{time.monotonic_ns()}"
             folder.mkdir()
             camera = cameras(f"folder:{folder}")
         else:
-            server = CameraServer(_pictures(stand), _IDLE_CAMERA_RATE)
+            server = CameraServer(_pictures(rig), _IDLE_CAMERA_RATE)
             stack.callback(server.close)
             camera = cameras(server.source, trigger={"kind": "request"})
         setting = Setting(camera, plan.interpreters[0], health_s=None)
-        box = stack.enter_context(stand.daemon(setting))
-        box.wait_for(lambda: box.heard, "the first health message", _PATIENCE_S)
-        box.wait_for(_after(_SETTLE_S), "time", _PATIENCE_S)
-        alone = _Alone(box.tree.pid)
-        trees = (box.tree, alone)
+        process = stack.enter_context(rig.daemon(setting))
+        process.wait_for(lambda: process.heard, "the first health message", _PATIENCE_S)
+        process.wait_for(_after(_SETTLE_S), "time", _PATIENCE_S)
+        alone = _Alone(process.tree.pid)
+        trees = (process.tree, alone)
         begun = time.monotonic()
         before = [(tree.cpu_s(), tree.switches()) for tree in trees]
-        box.wait_for(_after(plan.idle_seconds), "time", _PATIENCE_S)
+        process.wait_for(_after(plan.idle_seconds), "time", _PATIENCE_S)
         after = [(tree.cpu_s(), tree.switches()) for tree in trees]
         seconds = time.monotonic() - begun
-        _refuse_errors(box.heard)
+        _refuse_errors(process.heard)
     found: Run = {"seconds": seconds}
     for name, old, new in zip(("", "daemon_"), before, after):
         found[f"{name}cpu_percent"] = (new[0] - old[0]) * 100 / seconds
@@ -152,28 +152,28 @@ class _Alone(ProcessTree):
 
 
 @contextlib.contextmanager
-def _live(stand: Stand, rate: float, count: int) -> Iterator[Box]:
+def _live(rig: Rig, rate: float, count: int) -> Iterator[DaemonProcess]:
     """A daemon with `count` live network cameras, each at `rate` frames/s."""
-    server = CameraServer(_pictures(stand), rate)
+    server = CameraServer(_pictures(rig), rate)
     try:
-        setting = Setting(cameras(server.source, count), stand.plan.interpreters[0])
-        with stand.daemon(setting) as box:
-            yield box
+        setting = Setting(cameras(server.source, count), rig.plan.interpreters[0])
+        with rig.daemon(setting) as process:
+            yield process
     finally:
         server.close()
 
 
-def _pictures(stand: Stand) -> list[bytes]:
-    return [path.read_bytes() for path in stand.pictures(stand.plan.live_size).jpegs]
+def _pictures(rig: Rig) -> list[bytes]:
+    return [path.read_bytes() for path in rig.pictures(rig.plan.live_size).jpegs]
 
 
-def _all_judged(heard: list[Hearing], count: int) -> bool:
+def _all_judged(heard: list[HealthSample], count: int) -> bool:
     """Whether every camera is live, and as many verdicts as cameras are acknowledged."""
     states = [c["state"] for c in heard[-1].body["cameras"].values()] if heard else []
     return bool(heard) and heard[-1].acked >= count and states == ["live"] * count
 
 
-def _seconds_since_live(heard: list[Hearing]) -> float:
+def _seconds_since_live(heard: list[HealthSample]) -> float:
     live = [one for one in heard if one.acked]
     return live[-1].came - live[0].came if live else 0.0
 
@@ -183,6 +183,6 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= until
 
 
-def _refuse_errors(heard: list[Hearing]) -> None:
+def _refuse_errors(heard: list[HealthSample]) -> None:
     if heard and heard[-1].errors:
         raise InvalidRunError(heard[-1].what_went_wrong)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.errors import RefusedError
-from edge_bench.listener import Hearing, Listener
-from edge_bench.processtree import ProcessTree
+from edge_bench.listener import HealthSample, Listener
+from edge_bench.process_tree import ProcessTree
 
 POLL_S = 0.01
 _STOP_S = 40.0
@@ -23,7 +23,7 @@ _LOG_LINES = 8
 _STOPPED = re.compile(r"stopped: (\d+) verdicts stored, (\d+) acknowledged, (\d+) wait")
 
 
-class Box:
+class DaemonProcess:
     """One life of the daemon. `started` is when it was started, monotonic seconds."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Box:
         listener.listen_anew(self.tree.cpu_s)
 
     @property
-    def heard(self) -> list[Hearing]:
+    def heard(self) -> list[HealthSample]:
         """What it said of its health, in order."""
         return self._listener.heard
 
