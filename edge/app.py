@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 
+from edge.capture.sources import OpenCamera, open_camera
 from edge.config import Config
 from edge.configfile import load_config, place_of
 from edge.delivery.message import to_json
@@ -57,8 +58,10 @@ class Daemon:
         environment: Environment | None = None,
         *,
         path: Path | None = None,
+        open_camera: OpenCamera = open_camera,
     ) -> None:
-        """`path` is the file that a reload reads; None: nothing can be reloaded. Raises
+        """`path` is the file that a reload reads; None: nothing can be reloaded.
+        `open_camera` opens the source of each camera. Raises
         EdgeInspectError for what cannot run at all; a missing camera or broker can."""
         self._path = path
         self._environment = env = environment or Environment()
@@ -85,6 +88,7 @@ class Daemon:
             deliver=self._deliver,
             keep=self._keep,
             receipts=delivery.receipts,
+            open_camera=open_camera,
         )
         self._open_parts = OpenParts(
             place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY")),

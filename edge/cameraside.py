@@ -9,7 +9,7 @@ from edge.capture.camera import Receipts
 from edge.capture.idle import Idle
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
-from edge.capture.sources import open_camera
+from edge.capture.sources import OpenCamera, open_camera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
@@ -38,11 +38,13 @@ class CameraSide:
         at_once: Callable[[Frame, float], bool] = lambda _frame, _waited_s: False,
         after: "CameraSide | None" = None,
         factory: Any = None,
+        open_camera: OpenCamera = open_camera,
     ) -> None:
         """Opens its pins; the camera is opened by its thread. `recipe`: how the model
         was trained to see. `reduction`: by what both sides of a JPEG of this width and
         height, seen so, may be divided now. `at_once` as `Reader` takes it. `after`: the side
         of this name that went, whose numbers go on. `factory` is gpiozero's; None: the board's.
+        `open_camera` opens `config.source`.
         Raises EdgeInspectError when a pin cannot be used."""
         self.config = config
         if (why := disagreement(config, recipe)) is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from edge.cameraside import CameraSide
 from edge.capture.camera import FaultKind, Receipts
 from edge.capture.reader import Reader
+from edge.capture.sources import OpenCamera, open_camera
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
 from edge.environment import Environment, Stop
@@ -50,9 +51,12 @@ class Line:
         keep: Callable[[Frame, Verdict], None],
         receipts: Receipts,
         factory: Any = None,
+        open_camera: OpenCamera = open_camera,
     ) -> None:
         """`deliver` stores a verdict for the plant, `keep` may keep its picture. `factory` is
-        gpiozero's; None: the board's. Raises EdgeInspectError when a pin cannot be used."""
+        gpiozero's; None: the board's. `open_camera` opens the source of a camera. Raises
+        EdgeInspectError when a pin cannot be used."""
+        self._open_camera = open_camera
         self.inspector = inspector
         self.trackers: Roster[Tracker] = Roster()
         self.readers: Roster[Reader] = Roster()
@@ -231,6 +235,7 @@ class Line:
             at_once=worker.judging.at_once,
             after=after,
             factory=self._factory,
+            open_camera=self._open_camera,
         )
 
     def _put_back(self, old: Config, gone: list[CameraSide]) -> None:

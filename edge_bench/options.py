@@ -1,5 +1,4 @@
-"""The options of `edge-inspect bench`, and what they mean for the plan. Light: the command line
-reads this for every command."""
+"""The options of `edge-inspect bench`, and the plan that they mean."""
 
 import argparse
 import importlib.util
@@ -38,6 +37,14 @@ _QUICK = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds them to the parser of the command."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        default=Path("config.yaml"),
+        metavar="FILE",
+        help="the configuration (default: config.yaml in this folder)",
+    )
     parser.add_argument("--quick", action="store_true", help="one round of all, one to two minutes")
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}")
     parser.add_argument("--sizes", metavar="SIZES", help=f"some of {','.join(SIZES)}")

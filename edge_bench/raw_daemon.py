@@ -1,28 +1,50 @@
-"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, with the bench's raw camera in
-place of the kernel's driver. All else is `edge-inspect run`."""
+"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, with the raw camera of the bench
+in place of the kernel's driver."""
 
+import argparse
+import gc
+import os
 import sys
-from typing import Any
+from pathlib import Path
 
-from edge import __main__ as command_line
-from edge import cameraside
 from edge.capture import sources
+from edge.capture.camera import Camera, Receipts, Reduction
+from edge.capture.idle import Idle
 from edge.capture.process import ProcessCamera
+from edge.commands.run import run
+from edge.config import CameraConfig
+from edge.environment import Environment
+from edge.errors import EdgeInspectError
 
-_PROGRAM = "edge_bench.raw_camera"
+_DRIVERS = "edge_bench.raw_camera"
 
 
 def main() -> int:
-    """As the command line does."""
+    """Runs the daemon as the command line does. Returns its exit code."""
+    parser = argparse.ArgumentParser(prog="edge_bench.raw_daemon")
+    parser.add_argument("command", choices=["run"])
+    parser.add_argument("-c", "--config", type=Path, required=True)
+    arguments = parser.parse_args()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()
+    try:
+        return run(arguments.config, open_camera)
+    except EdgeInspectError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
 
-    def open_camera(config: Any, environment: Any, *more: Any, **named: Any) -> Any:
-        if config.kind == "v4l2":
-            return ProcessCamera(config, environment, _PROGRAM)
-        return sources.open_camera(config, environment, *more, **named)
 
-    # the one place where the daemon opens a camera
-    setattr(cameraside, "open_camera", open_camera)  # noqa: B010  mypy knows of no such export
-    return command_line.main()
+def open_camera(
+    config: CameraConfig,
+    environment: Environment,
+    receipts: Receipts,
+    reduction: Reduction,
+    idle: Idle | None,
+) -> Camera:
+    """A v4l2 source is a file of raw pictures; all others are as usual. Raises CameraError."""
+    if config.kind == "v4l2":
+        return ProcessCamera(config, environment, _DRIVERS)
+    return sources.open_camera(config, environment, receipts, reduction, idle)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """From a camera's `source` to the class that the daemon reads."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from edge.capture.camera import Camera, Receipts, Reduction
 from edge.capture.idle import Idle
 from edge.config import CameraConfig
 from edge.environment import Environment
+
+# The type of `open_camera`, for a caller that passes a double of it.
+OpenCamera = Callable[[CameraConfig, Environment, Receipts, Reduction, Idle | None], Camera]
 
 
 def open_camera(

@@ -3,6 +3,7 @@
 import gc
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.config import DRIVEN_KINDS, Config
 from edge.configfile import load_config
@@ -11,12 +12,16 @@ from edge.errors import EdgeInspectError
 from edge.operation.doorstep import Doorstep
 from edge.operation.logs import set_up_logging
 
+if TYPE_CHECKING:  # importing it takes time that the daemon has not yet
+    from edge.capture.sources import OpenCamera
+
 log = logging.getLogger(__name__)
 
 
-def run(config_path: Path) -> int:
-    """Runs until SIGTERM. Raises EdgeInspectError when it cannot start; under systemd it says so
-    there, waits for the mend, and returns the exit code."""
+def run(config_path: Path, open_camera: "OpenCamera | None" = None) -> int:
+    """Runs until SIGTERM. `open_camera` replaces what opens the cameras; None: their drivers.
+    Raises EdgeInspectError when it cannot start. Under systemd it logs the error,
+    waits until the cause is fixed, and returns the exit code."""
     folders = [config_path.resolve().parent]
     doorstep = Doorstep.under_systemd()
     if doorstep is not None:
@@ -25,7 +30,7 @@ def run(config_path: Path) -> int:
         config = load_config(config_path)
         folders.append(config.model.path.parent)
         set_up_logging(config.log.level)
-        return _live(config, config_path)
+        return _live(config, config_path, open_camera)
     except EdgeInspectError as error:
         gc.enable()
         if doorstep is None:
@@ -34,7 +39,7 @@ def run(config_path: Path) -> int:
         return error.exit_code
 
 
-def _live(config: Config, path: Path) -> int:
+def _live(config: Config, path: Path, opener: "OpenCamera | None") -> int:
     """The cameras' processes are asked for first: they open their cameras while the daemon imports
     the rest and tries its model."""
     driven = any(camera.kind in DRIVEN_KINDS for camera in config.cameras)
@@ -50,7 +55,9 @@ def _live(config: Config, path: Path) -> int:
 
         gc.freeze()  # modules and classes stay; no collection needs to look through them
         gc.enable()
-        return Daemon(config, path=path).run()
+        if opener is None:
+            return Daemon(config, path=path).run()
+        return Daemon(config, path=path, open_camera=opener).run()
     finally:
         if driven:  # also when the daemon does not come to be: it may wait long for the mend
             NURSERY.close()

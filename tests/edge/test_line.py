@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-import edge.cameraside
 import edge.line
 from edge.capture.camera import Look
 from edge.config import Config
@@ -67,7 +66,6 @@ class Hall:
         self.factory = MockFactory()
         monkeypatch.setattr(edge.line, "_JOIN_S", 0.2)  # as long as a test may wait
         monkeypatch.setattr(edge.line, "_FINISH_S", 0.2)
-        monkeypatch.setattr(edge.cameraside, "open_camera", self._open)
         self.config = self.make([{"id": "a", "source": "test:"}, {"id": "b", "source": "test:"}])
         self.inspector = inspector_from(self.config)
         self.line = Line(
@@ -78,6 +76,7 @@ class Hall:
             keep=lambda _frame, _verdict: None,
             receipts=NothingJudged(),
             factory=self.factory,
+            open_camera=self._open,
         )
         self.line.start()
 
