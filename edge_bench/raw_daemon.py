@@ -1,5 +1,5 @@
-"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, with the raw camera of the bench
-in place of the kernel's driver."""
+"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, whose v4l2 cameras are files of
+raw pictures."""
 
 import argparse
 import gc
