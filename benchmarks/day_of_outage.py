@@ -21,9 +21,10 @@ import numpy as np
 
 from edge.mqttconfig import MqttConfig
 from tests.loss import outboxfile
-from tests.loss.counter import Counter
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, draw_many, wait_for
+from tests.support.counter import Counter
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, draw_many
+from tests.support.waiting import wait_until
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
 _PICTURES = 8
@@ -60,7 +61,7 @@ def store(folder: Path, count: int) -> Daemon:
         },
     )
     daemon.start()
-    wait_for(lambda: daemon.last_seq() >= count, f"{count} verdicts stored", _MOST_S)
+    wait_until(lambda: daemon.last_seq() >= count, f"{count} verdicts stored", _MOST_S)
     daemon.stop()
     return daemon
 
@@ -81,7 +82,7 @@ def drain(folder: Path, state: Path, count: int, **mqtt: Any) -> dict[str, Any]:
         counter.wait_for(count, 120.0)
         seconds = time.monotonic() - since
         delays = list(counter.delays_ms)
-        wait_for(lambda: daemon.waiting() < 100, "the outbox is empty", 120.0)
+        wait_until(lambda: daemon.waiting() < 100, "the outbox is empty", 120.0)
         after = outboxfile.size(daemon.outbox)
         daemon.stop()
     finally:

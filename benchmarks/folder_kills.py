@@ -17,8 +17,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, Plant, draw
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, Plant, draw
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
 _DEADLINE_S = 1800.0

@@ -15,7 +15,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.system.plant import BASE, wait_for
+from tests.support.plant import BASE
+from tests.support.waiting import wait_until
 
 _WAIT_S = 120.0
 _NAMES = ("trigger", "snapshot", "reload")
@@ -121,7 +122,7 @@ class Attacker:
         self._client.max_inflight_messages_set(1000)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        wait_for(self._client.is_connected, "the attacker's connection")
+        wait_until(self._client.is_connected, "the attacker's connection")
 
     def fire(self, count: int, per_s: float, seed: int) -> float:
         """`count` messages at `per_s`; the seconds that it took."""

@@ -27,8 +27,9 @@ import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.hostile_messages import Attacker
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import BASE, Daemon, wait_for
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import BASE, Daemon
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 # the tests' broker saves to disk at each message: it would be the broker that is measured
@@ -68,7 +69,7 @@ class Listener:
         for name, fields in _RIGHT.items():
             body = json.dumps({"transaction": _PROBE + str(time.time()), **fields})
             self._client.publish(f"{BASE}/request/{name}", body, qos=1)
-        wait_for(lambda: self.probed == {*_RIGHT}, "answers to right requests", _WAIT_S)
+        wait_until(lambda: self.probed == {*_RIGHT}, "answers to right requests", _WAIT_S)
 
     def close(self) -> None:
         """Leaves."""
@@ -165,24 +166,24 @@ def run(
     listener, attacker = Listener(broker.port), None
     try:
         daemon.start()
-        wait_for(lambda: len(listener.verdicts) > 20, "twenty verdicts", _WAIT_S)
+        wait_until(lambda: len(listener.verdicts) > 20, "twenty verdicts", _WAIT_S)
         attacker = Attacker(broker.port)
         attacker.fire(min(2000, count), per_s, seed + 1)  # what is allocated once, before we look
-        wait_for(lambda: _counted(listener) >= attacker.sent, "the first ones counted", _WAIT_S)
+        wait_until(lambda: _counted(listener) >= attacker.sent, "the first ones counted", _WAIT_S)
         listener.ask_rightly()  # the connection for pictures stands after that
         first, before = attacker.sent, _process(daemon)
         marks = [time.time()]
         time.sleep(quiet_s)
         marks.append(time.time())
         took = attacker.fire(count, per_s, seed)
-        wait_for(lambda: _counted(listener) >= first + count, "all of them counted", _WAIT_S)
+        wait_until(lambda: _counted(listener) >= first + count, "all of them counted", _WAIT_S)
         marks.append(time.time())
         time.sleep(quiet_s)
         listener.ask_rightly()
         after = _process(daemon)
         marks.append(time.time())
         total = attacker.sent + 2 * len(_RIGHT)
-        wait_for(lambda: _counted(listener) >= total, "the last ones counted", _WAIT_S)
+        wait_until(lambda: _counted(listener) >= total, "the last ones counted", _WAIT_S)
         requests = listener.health["requests"]
         assert daemon.process is not None
         alive = daemon.process.poll() is None and daemon.stop() == 0

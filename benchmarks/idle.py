@@ -29,7 +29,7 @@ import numpy as np
 import yaml
 
 from edge_bench.camera_server import CameraServer
-from tests.system.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto, free_port
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
 SCENES = ("folder", "web", "archive", "all", "request", "http")

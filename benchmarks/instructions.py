@@ -38,9 +38,9 @@ import numpy as np
 import yaml
 
 from benchmarks.frameway import UPTO, Course
-from tests.loss.counter import Counter
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import wait_for
+from tests.support.counter import Counter
+from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import wait_until
 
 TRACKED = Path(__file__).with_name("instructions.json")
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
@@ -86,7 +86,7 @@ def slopes(folder: Path, courses: Sequence[Course]) -> list[int]:
     try:
         totals = _totals(folder, _config(folder, broker.port), wanted)
         # each child counts from 1 again
-        wait_for(lambda: counter.count + counter.twice >= sent, f"{sent} verdicts arrive", 20.0)
+        wait_until(lambda: counter.count + counter.twice >= sent, f"{sent} verdicts arrive", 20.0)
     finally:
         counter.close()
         broker.close()

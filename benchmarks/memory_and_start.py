@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.daemonlife import FRAMES_PER_S, Life, Picture, dear_imports, live
 from benchmarks.noisycamera import noisy_camera
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
 STEADY_LIMIT_MB, MORE_LIMIT_MB, READY_LIMIT_S = 100.0, 25.0, 0.6

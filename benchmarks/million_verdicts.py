@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from edge.config import OutboxConfig
-from tests.loss.counter import Counter
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, draw_many
+from tests.support.counter import Counter
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, draw_many
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"
 _PICTURES = 8

@@ -20,7 +20,7 @@ from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.terms import Durability
 from edge.verdict import Verdict
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 SECONDS = 3.0
 BULK = 3000

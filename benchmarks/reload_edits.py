@@ -21,9 +21,10 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.conftest import MODELS
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import BASE, DEADLINE_S, Daemon, Plant, draw_many, wait_for
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import BASE, DEADLINE_S, Daemon, Plant, draw_many
+from tests.support.waiting import wait_until
 
 Values = dict[str, Any]
 Edit = tuple[str, Callable[[random.Random, Values], None]]
@@ -165,7 +166,7 @@ class Session:
             ]
             return bool(found)
 
-        wait_for(answered, f"an answer to reload {number}", DEADLINE_S)
+        wait_until(answered, f"an answer to reload {number}", DEADLINE_S)
         self.ms.append((time.monotonic() - began) * 1000)
         return found[0]
 

@@ -28,11 +28,12 @@ import numpy as np
 import psutil
 
 from benchmarks.drawing import Panel, chart
-from tests.conftest import MODELS
-from tests.loss.counter import Counter
-from tests.loss.proxy import Proxy
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, draw, draw_many, wait_for
+from tests.support.counter import Counter
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, draw, draw_many
+from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 MB = 2**20
 _LOOK_S, _CUT_S, _RELOAD_S, _DROP_S = 5.0, 37.0, 23.0, 1.0
@@ -310,7 +311,7 @@ def main() -> int:
             wear.stop()
             last = wear.daemon.last_seq()
             left = wear.daemon.waiting()
-            wait_for(lambda: wear.counter.count >= last - left, "the last verdicts")
+            wait_until(lambda: wear.counter.count >= last - left, "the last verdicts")
             wrong = report(looks, wear)
         except (subprocess.TimeoutExpired, TimeoutError, psutil.Error) as error:
             print(f"{error}\n{wear.daemon.log[-2000:]}", file=sys.stderr)

@@ -233,7 +233,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.daemon:
         return daemon(arguments.daemon, arguments.seed)
-    from tests.system.mosquitto import Mosquitto
+    from tests.support.mosquitto import Mosquitto
 
     folder = Path(tempfile.mkdtemp(prefix="triggered-parts-"))
     # as docs/triggers.md advises: small packets are not held back

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from tests.support.models import MODELS
+
 # New examples on a workbench; under CI always the same, so that nothing is refused by chance.
 settings.register_profile("workbench", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "workbench")
-
-MODELS = Path(__file__).parent / "models"
 
 Require = Callable[[str, str], None]
 ConfigText = Callable[..., str]

@@ -17,7 +17,7 @@ from edge.errors import RefusedError
 from edge.evidence.archive import Archive
 from edge.frame import Frame
 from edge.identity import uuid7
-from tests.edge.delivery.samples import NOON, a_verdict
+from tests.support.verdicts import NOON, a_verdict
 
 A_MB = 256  # pictures of one block each
 _KEPT, _FOUND, _SILENCE_S = 50, 20, 120.0

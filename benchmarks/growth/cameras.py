@@ -9,10 +9,11 @@ import numpy as np
 from benchmarks.growth import processes
 from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, rounds
 from benchmarks.growth.rules import Cost
-from tests.conftest import MODELS
-from tests.loss.counter import EVERY, Counter
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, wait_for
+from tests.support.counter import EVERY, Counter
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon
+from tests.support.waiting import wait_until
 
 COUNTS, QUICK = (1, 2, 3, 4, 6, 8), (1, 2, 4)
 _RATE = 10.0  # pictures a second, each camera
@@ -76,7 +77,7 @@ def _run(folder: Path, parts: Path, count: int, slice_s: float) -> dict[str, flo
         p50, p99 = np.percentile(counter.delays_ms[late:], [50, 99])
         held, threads = processes.pss(pid), processes.threads(pid)
         daemon.stop()
-        wait_for(lambda: not counter.missing(), "the last verdicts")
+        wait_until(lambda: not counter.missing(), "the last verdicts")
     finally:
         daemon.close()
         counter.close()

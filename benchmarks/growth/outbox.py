@@ -11,8 +11,8 @@ from benchmarks.growth import processes
 from benchmarks.growth.outboxprobe import fill
 from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, rounds
 from benchmarks.growth.rules import Cost
-from tests.loss.counter import Counter
-from tests.system.mosquitto import Mosquitto
+from tests.support.counter import Counter
+from tests.support.mosquitto import Mosquitto
 
 ROWS, QUICK = (0, 1000, 10_000, 100_000, 1_000_000), (0, 1000, 10_000)
 _SLICE_S, _QUICK_S = 5.0, 2.0

@@ -14,7 +14,7 @@ from edge.delivery.row import Row
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 2**33, 1e9
 _TIMES, _BATCH, _FILL = 200, 20, 5000

@@ -9,10 +9,11 @@ import numpy as np
 
 from benchmarks.growth import processes
 from benchmarks.growth.rules import Cost
-from tests.conftest import MODELS
-from tests.loss.counter import Counter
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, draw_many, wait_for
+from tests.support.counter import Counter
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, draw_many
+from tests.support.waiting import wait_until
 
 _TENTHS, _LOOKS = 10, 5  # looks at each tenth are its repeats
 _PICTURES = 40
@@ -49,7 +50,7 @@ def measure(folder: Path, frames: int) -> list[Cost]:
         found = _looks(daemon, counter, frames)
         daemon.stop()
         left = daemon.waiting()
-        wait_for(lambda: counter.count >= daemon.last_seq() - left, "the last verdicts")
+        wait_until(lambda: counter.count >= daemon.last_seq() - left, "the last verdicts")
         assert not counter.missing() or left, f"{counter.missing()} verdicts are missing"
     finally:
         daemon.close()

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.frameway import Course
 from benchmarks.instructions import STAGES, WAYS, Counts, key, slopes, verdict
-from tests.system.mosquitto import mosquitto_program
+from tests.support.mosquitto import mosquitto_program
 
 _LOOPS = 5000  # of some tens of instructions each: a tenth of a frame and more
 

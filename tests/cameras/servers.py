@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.system.mosquitto import free_port
+from tests.support.mosquitto import free_port
 
 _RTSP = Path(__file__).with_name("rtsp_server.py")
 _FRAME_RATE = 20

@@ -20,10 +20,11 @@ from edge.environment import Environment, Stop
 from edge.evidence.archive import Archive
 from edge.operation.outputs import Outputs
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Clock, Eventually, Patience, verdict
-from tests.edge.delivery.samples import a_verdict
+from tests.edge.conftest import Eventually
 from tests.edge.delivery.test_pictures import PICTURE, Wire
 from tests.edge.delivery.world import World
+from tests.support.clock import Clock, Patience
+from tests.support.verdicts import a_verdict, verdict
 
 BEAT_S = 5.0
 DEADLINE_S = 60.0

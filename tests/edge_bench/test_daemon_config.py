@@ -5,7 +5,8 @@ from pathlib import Path
 from edge.config import Config
 from edge.configfile import load_config
 from edge_bench.daemon_config import Setting, cameras, result_topic, write_daemon_config
-from tests.conftest import MODELS, WriteConfig
+from tests.conftest import WriteConfig
+from tests.support.models import MODELS
 
 
 def test_model_and_decision_stay_the_rest_is_the_benchs(

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.loss import packets
+from tests.support import packets
 
 _DEADLINE_S = 30.0
 _KEEPALIVE_S = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.mosquitto import mosquitto_program
+from tests.support.mosquitto import mosquitto_program
 
 pytestmark = pytest.mark.broker
 

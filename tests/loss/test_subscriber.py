@@ -10,7 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.loss.subscriber import Subscriber
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.broker
 MANY = 50

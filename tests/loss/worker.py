@@ -17,7 +17,7 @@ from tests.loss.oracle import Judgement
 from tests.loss.rounds import Round
 from tests.loss.schedule import Schedule, draw
 from tests.loss.world import World
-from tests.system.plant import draw_many
+from tests.support.plant import draw_many
 
 _PICTURES = 8
 

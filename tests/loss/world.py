@@ -15,10 +15,10 @@ from tests.loss import outboxfile
 from tests.loss.boxes import Boxes
 from tests.loss.disk import Card, Disk, Memory
 from tests.loss.oracle import Facts
-from tests.loss.proxy import Proxy
 from tests.loss.schedule import Schedule
 from tests.loss.subscriber import Subscriber
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
+from tests.support.proxy import Proxy
 
 _LOSSES = re.compile(
     r"saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"

@@ -28,8 +28,8 @@ from tests.box.machine import BoxError
 from tests.machine import installed
 from tests.machine.disk import CachedDisk, DiskServer
 from tests.machine.powercut import Ledger, Machine, live
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Plant
 
 _SLOWEST = 3.0  # times the median
 _WRITES = 60  # the power goes with one of so many writes

@@ -24,8 +24,9 @@ from pathlib import Path
 
 from tests.machine.digest import digest
 from tests.machine.disk import CachedDisk, DiskServer
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant, wait_for
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Plant
+from tests.support.waiting import wait_until
 
 _BOOT_S = 900.0  # emulated, on a busy machine
 _WRITES = 30  # the power goes with one of so many writes
@@ -75,7 +76,7 @@ class Machine:
             ],
             stdin=subprocess.DEVNULL,
         )
-        wait_for(self._monitor.exists, "QEMU's monitor")
+        wait_until(self._monitor.exists, "QEMU's monitor")
         self.plugged(on=False)
 
     def plugged(self, *, on: bool) -> None:

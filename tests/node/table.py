@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.system.broker_troubles import make_authority, make_certificate
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import BASE, Daemon
-from tests.system.websocket_bridge import WebSocketBridge
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import BASE, Daemon
+from tests.support.websocket_bridge import WebSocketBridge
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -15,11 +15,12 @@ from typing import Any
 from edge.commands.check import check_broker
 from edge.config import Config
 from edge.errors import EdgeInspectError
-from tests.conftest import MODELS
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, faults, wait_for
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, faults
+from tests.support.waiting import wait_until
 
-_DAYS = {"good": ("20200101000000Z", "20400101000000Z")}
 _EXPIRED = ("20200101000000Z", "20210101000000Z")
 _FUTURE = ("20390101000000Z", "20400101000000Z")
 
@@ -33,43 +34,6 @@ class Trouble:
     broker: tuple[str, ...] = ("allow_anonymous true",)
     mqtt: dict[str, Any] = field(default_factory=dict)
     runs: bool = True
-
-
-def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
-
-
-def make_authority(folder: Path, name: str) -> None:
-    """NAME.pem and NAME.key."""
-    subject = f"/CN={name}"
-    _openssl(
-        folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", subject,
-        "-keyout", f"{name}.key", "-out", f"{name}.pem",
-    )  # fmt: skip
-
-
-def make_certificate(
-    folder: Path, name: str, ca: str, host: str, validity: tuple[str, str] = _DAYS["good"]
-) -> None:
-    """NAME.pem and NAME.key for `host`, signed by `ca`, valid from and to the times given."""
-    config = folder / "ca.conf"
-    (folder / "index").touch()
-    if not (folder / "serial").exists():
-        (folder / "serial").write_text("01\n")
-    config.write_text(
-        "[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=.\ndatabase=index\nserial=serial\n"
-        "default_md=sha256\npolicy=p\nunique_subject=no\nx509_extensions=x\n"
-        f"[p]\ncommonName=supplied\n[x]\nsubjectAltName={host}\n"
-    )
-    _openssl(
-        folder, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
-        "-keyout", f"{name}.key", "-out", f"{name}.csr",
-    )  # fmt: skip
-    _openssl(
-        folder, "ca", "-batch", "-config", "ca.conf", "-cert", f"{ca}.pem", "-keyfile",
-        f"{ca}.key", "-in", f"{name}.csr", "-out", f"{name}.pem", "-notext",
-        "-startdate", validity[0], "-enddate", validity[1],
-    )  # fmt: skip
 
 
 def make_all(folder: Path) -> None:
@@ -205,7 +169,7 @@ def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
 
     try:
         daemon.start()
-        wait_for(told, f"a fault of the broker: {trouble.expected}")
+        wait_until(told, f"a fault of the broker: {trouble.expected}")
         log = next(line for line in daemon.log.splitlines() if trouble.expected in line)
         fault = next(text for text in found if trouble.expected in text)
         return Said(check, ran.returncode, log[9:], fault)

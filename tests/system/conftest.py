@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, Plant
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, Plant
 
 MakeDaemon = Callable[..., Daemon]
 MakePlant = Callable[..., Plant]

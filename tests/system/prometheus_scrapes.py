@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.edge.web.conftest import free_port
 from tests.edge.web.test_monitoring import FOLDER, expressions
+from tests.support.mosquitto import free_port
 from tests.system.conftest import MakeDaemon
 
 _DEADLINE_S = 180.0

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import MODELS
-from tests.loss.proxy import Proxy
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, Plant, faults, wait_for
+from tests.support.models import MODELS
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, Plant, faults
+from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 _MORE = 25  # verdicts that must come while a trouble lasts
 
@@ -74,7 +75,7 @@ class Stage:
             self._alive()
             return len(self.plant.bodies("result")) >= before + count
 
-        wait_for(came, f"{count} more verdicts")
+        wait_until(came, f"{count} more verdicts")
 
     def _alive(self) -> None:
         if self.daemon.process is not None and self.daemon.process.poll() is not None:
@@ -90,12 +91,12 @@ class Stage:
             found[:] = [text for text in self.faults() if words in text]
             return bool(found)
 
-        wait_for(there, f"a fault with {words!r}")
+        wait_until(there, f"a fault with {words!r}")
         return found[0]
 
     def untold(self, words: str) -> None:
         """Until no fault has these words."""
-        wait_for(lambda: not any(words in text for text in self.faults()), f"no fault {words!r}")
+        wait_until(lambda: not any(words in text for text in self.faults()), f"no fault {words!r}")
 
     def faults(self) -> list[str]:
         """Of /healthz now."""
@@ -112,7 +113,7 @@ class Stage:
         last = self.daemon.last_seq()
         waiting = self.daemon.waiting()
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: len(self.plant.results()) + waiting >= last, "the last", 20)
+            wait_until(lambda: len(self.plant.results()) + waiting >= last, "the last", 20)
         given = set(range(1, last + 1))
         skipped = _skipped(self.daemon.log)
         return len(given - self.plant.results().keys() - skipped) - waiting

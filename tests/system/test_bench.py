@@ -13,10 +13,10 @@ import pytest
 
 from edge.errors import EXIT_DONE, EXIT_USAGE
 from tests.conftest import WriteConfig
-from tests.edge.conftest import installed_runtimes
 from tests.edge_bench.samples import bench_validator
-from tests.system.mosquitto import mosquitto_program
-from tests.system.plant import wait_for
+from tests.support.mosquitto import mosquitto_program
+from tests.support.runtimes import installed_runtimes
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.inference]
 DEADLINE_S = 300.0
@@ -146,13 +146,13 @@ def test_it_cleans_up_when_it_is_ended(
     )
     try:
         mine = psutil.Process(bench.pid)
-        wait_for(lambda: len(mine.children(recursive=True)) >= processes, "its processes")
+        wait_until(lambda: len(mine.children(recursive=True)) >= processes, "its processes")
         children = mine.children(recursive=True)
         bench.send_signal(number)
         assert bench.wait(DEADLINE_S) == 130
     finally:
         bench.kill()
         bench.wait()
-    wait_for(lambda: not any(child.is_running() for child in children), "the end of all")
+    wait_until(lambda: not any(child.is_running() for child in children), "the end of all")
     assert not list(temporary.iterdir())
     assert not list(tmp_path.glob("**/edge-inspect-bench-*"))

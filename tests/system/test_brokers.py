@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.system.broker_troubles import make_authority, make_certificate
+from tests.support.certificates import make_authority, make_certificate
+from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.plant import Daemon, Plant, draw_many, faults
+from tests.support.waiting import wait_until
+from tests.support.websocket_bridge import WebSocketBridge
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto, free_port
-from tests.system.plant import Daemon, Plant, draw_many, faults, wait_for
-from tests.system.websocket_bridge import WebSocketBridge
 
 PARTS = 12
 KEEPALIVE_S = 5
@@ -163,7 +164,7 @@ def test_rights_that_come_late(site: Site, tmp_path: Path) -> None:
     daemon.start()
     daemon.wait_for_log("does not let us publish below inspection/line1/")
     daemon.wait_for_waiting(PARTS)
-    wait_for(
+    wait_until(
         lambda: any("allow it in the broker's ACL" in text for text in faults(web)),
         "the fault in health",
     )
@@ -171,7 +172,7 @@ def test_rights_that_come_late(site: Site, tmp_path: Path) -> None:
     strict.reload()
     results = plant.wait_for_results(PARTS)
     assert sorted(results) == list(range(1, PARTS + 1))
-    wait_for(lambda: not any("ACL" in text for text in faults(web)), "no such fault any more")
+    wait_until(lambda: not any("ACL" in text for text in faults(web)), "no such fault any more")
     assert plant.bodies("health")[-1]["outbox"]["dropped"] == 0
     assert daemon.stop() == 0
 
@@ -223,7 +224,7 @@ def test_a_standby_takes_over(site: Site, broker: Mosquitto) -> None:
     def all_there() -> bool:
         return sorted(first.results().keys() | second.results().keys()) == list(range(1, last + 1))
 
-    wait_for(all_there, "every verdict on one broker or the other")
+    wait_until(all_there, "every verdict on one broker or the other")
     for plant in (first, second):
         for replayed in (False, True):
             came = [b["seq"] for b in plant.bodies("result") if b["replayed"] is replayed]
@@ -266,7 +267,9 @@ def test_a_broker_that_hangs_is_noticed(
     since = time.monotonic()
     daemon.wait_for_log("the connection to the broker is lost")
     noticed = time.monotonic() - since
-    wait_for(lambda: any(text.startswith("broker") for text in faults(web)), "the fault in health")
+    wait_until(
+        lambda: any(text.startswith("broker") for text in faults(web)), "the fault in health"
+    )
     broker.thaw()
     # The daemon's own reckoning says when it noticed; ours has the log's way to us in it.
     assert noticed <= 1.5 * KEEPALIVE_S + 2.0

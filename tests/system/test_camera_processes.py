@@ -6,8 +6,9 @@ import psutil
 import pytest
 
 from benchmarks.noisycamera import noisy_camera
+from tests.support.plant import Daemon, Plant
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.plant import Daemon, Plant, wait_for
 
 pytestmark = pytest.mark.broker
 _NAME = "gate-7"  # a camera that no other test has
@@ -62,7 +63,7 @@ def test_a_killed_daemon_leaves_no_camera(
     processes = living(daemon)
     assert len(processes) == 2
     daemon.kill()
-    wait_for(lambda: not [p for p in processes if p.is_running()], "the end of the cameras")
+    wait_until(lambda: not [p for p in processes if p.is_running()], "the end of the cameras")
 
 
 def test_a_daemon_that_waits_for_its_model_holds_no_camera(

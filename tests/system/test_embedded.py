@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mosquitto import free_port
+from tests.support.plant import draw_many
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import free_port
-from tests.system.plant import draw_many
 
 
 @pytest.mark.broker

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Plant, draw
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant, draw, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -54,7 +55,7 @@ def test_an_absent_camera_never_passes(make_daemon: MakeDaemon, plant: Plant, so
     daemon = make_daemon(source)
     daemon.start()
     results = plant.wait_for_results(2)
-    wait_for(lambda: plant.bodies("health"), "health")
+    wait_until(lambda: plant.bodies("health"), "health")
     assert daemon.stop() == 0
     assert {body["verdict"] for body in results.values()} == {"error"}
     assert all(
@@ -76,9 +77,9 @@ def test_a_folder_that_goes_and_comes_back(
     daemon.start()
     plant.wait_for_results(1)
     shutil.rmtree(folder)
-    wait_for(lambda: [b["verdict"] for b in plant.bodies("result")][-1] == "error", "an error")
+    wait_until(lambda: [b["verdict"] for b in plant.bodies("result")][-1] == "error", "an error")
     draw(folder / "b.png", 255)
-    wait_for(lambda: [b["verdict"] for b in plant.bodies("result")][-1] == "fail", "b.png judged")
+    wait_until(lambda: [b["verdict"] for b in plant.bodies("result")][-1] == "fail", "b.png judged")
     assert daemon.stop() == 0
     assert [b["verdict"] for b in plant.results().values()].count("pass") == 1
 
@@ -128,7 +129,7 @@ def test_a_torn_outbox_is_set_aside(make_daemon: MakeDaemon, plant: Plant) -> No
     daemon.outbox.write_bytes(b"torn" * 1000)
     daemon.start()
     plant.wait_for_results(3)
-    wait_for(
+    wait_until(
         lambda: any(body["outbox"]["damaged"] == 1 for body in plant.bodies("health")),
         "the damage in health",
     )

@@ -17,9 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.support.mosquitto import free_port
+from tests.support.plant import Daemon, Plant, draw
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.mosquitto import free_port
-from tests.system.plant import Daemon, Plant, draw, wait_for
 
 pytestmark = pytest.mark.broker
 SEED = 20261123
@@ -63,7 +64,7 @@ class Box:
     def goes_on(self) -> None:
         """Ten more verdicts come, of a real camera, none of them an error."""
         before = len(self.plant.bodies("result"))
-        wait_for(lambda: len(self.plant.bodies("result")) >= before + 10, "ten more verdicts")
+        wait_until(lambda: len(self.plant.bodies("result")) >= before + 10, "ten more verdicts")
         assert all(body["verdict"] != "error" for body in self.plant.bodies("result"))
         assert "Traceback" not in self.daemon.log
 
@@ -127,7 +128,7 @@ def test_bombs_go_off_one_at_a_time(box: Box) -> None:
         thread.join()
     assert answers == [200] * 8
     assert peak - before < 500 * MB  # one is 192 MB of pixels, and what decoding needs beside it
-    wait_for(lambda: box.memory() - before < 100 * MB, "the memory is given back")
+    wait_until(lambda: box.memory() - before < 100 * MB, "the memory is given back")
     header = bytearray(bomb)
     header[16:24] = (60_000).to_bytes(4, "big") * 2
     status, body = box.post(bytes(header))
@@ -196,5 +197,5 @@ def test_clients_that_hold_their_places(box: Box) -> None:
         dripping.join()
         for client in held:
             client.close()
-    wait_for(lambda: box.open_files() <= before + 1, "the connections are gone")
+    wait_until(lambda: box.open_files() <= before + 1, "the connections are gone")
     box.goes_on()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Plant, draw, draw_many
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant, draw, draw_many, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -50,7 +51,7 @@ def test_verdicts_stored_in_an_outage_survive_kills(
     plant = make_plant()
     daemon.start()
     old = set(range(1, stored + 1))  # behind those that this life stores meanwhile
-    wait_for(lambda: old <= {body["seq"] for body in plant.bodies("result")}, "the backlog")
+    wait_until(lambda: old <= {body["seq"] for body in plant.bodies("result")}, "the backlog")
     assert old <= set(plant.results())
     assert daemon.stop() == 0
 
@@ -66,7 +67,7 @@ def test_kill_of_the_broker_in_mid_run(
     goal, near = 40, set[int]()
     for _ in range(2):
         plant.wait_for_results(goal)
-        wait_for(lambda: daemon.waiting() <= 2, "the backlog to be sent")
+        wait_until(lambda: daemon.waiting() <= 2, "the backlog to be sent")
         broker.kill()
         before = daemon.last_seq()
         near |= set(range(before - 5, before + 2))
@@ -78,7 +79,7 @@ def test_kill_of_the_broker_in_mid_run(
     assert daemon.waiting() == 0
     stored = daemon.last_seq()
     must = set(range(1, stored + 1)) - near
-    wait_for(lambda: must <= {b["seq"] for b in plant.bodies("result")}, "every other verdict")
+    wait_until(lambda: must <= {b["seq"] for b in plant.bodies("result")}, "every other verdict")
     assert set(plant.results()) <= must | near
 
 

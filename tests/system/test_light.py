@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.plant import Plant, draw_many
 from tests.system.conftest import MakeDaemon
-from tests.system.plant import Plant, draw_many
 
 pytestmark = pytest.mark.broker
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.edge.delivery.samples import validator
+from tests.support.plant import BASE, Plant, draw_many
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.plant import BASE, Plant, draw_many, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -28,7 +29,7 @@ def _ask(plant: Plant, transaction: str, **fields: str) -> dict[str, Any]:
         said = plant.bodies("response/snapshot")
         return [one for one in said if one["transaction"] == transaction]
 
-    wait_for(answers, f"an answer to {transaction}")
+    wait_until(answers, f"an answer to {transaction}")
     (answer,) = answers()
     validator("response").validate(answer)
     return answer
@@ -50,7 +51,7 @@ def test_the_pictures_of_failed_parts(
     results = plant.wait_for_results(10)
     failed = {body["id"]: body for body in results.values() if body["verdict"] == "fail"}
     assert 0 < len(failed) < 10
-    wait_for(lambda: set(plant.pictures) >= set(failed), "the pictures of all that failed")
+    wait_until(lambda: set(plant.pictures) >= set(failed), "the pictures of all that failed")
     assert set(plant.pictures) == set(failed)
     reds = []
     for body in sorted(failed.values(), key=lambda body: str(body["part"])):
@@ -63,7 +64,7 @@ def test_the_pictures_of_failed_parts(
     answer = _ask(plant, "again", id=name)
     assert answer["status"] == "ok", answer
     assert answer["data"]["topic"] == f"{BASE}/snapshot/{name}"
-    wait_for(lambda: name in plant.pictures, "the kept picture")
+    wait_until(lambda: name in plant.pictures, "the kept picture")
     assert _shown(plant.pictures[name]).shape == _shown(before).shape
     refused = _ask(plant, "none", id="0199a1b2-c3d4-7000-8000-000000000001")
     assert refused["status"] == "error"
@@ -80,12 +81,12 @@ def test_what_the_camera_sees_now(make_daemon: MakeDaemon, plant: Plant) -> None
     assert answer["status"] == "ok", answer
     data = answer["data"]
     assert (data["width"], data["height"]) == (320, 240)
-    wait_for(lambda: data["id"] in plant.pictures, "the picture")
+    wait_until(lambda: data["id"] in plant.pictures, "the picture")
     assert len(plant.pictures[data["id"]]) == data["bytes"]
     assert _shown(plant.pictures[data["id"]]).shape == (240, 320, 3)
     assert _ask(plant, "wrong", camera="bottom")["status"] == "error"
     health = plant.bodies("health")
-    wait_for(lambda: plant.bodies("health")[len(health) :], "one more health")
+    wait_until(lambda: plant.bodies("health")[len(health) :], "one more health")
     assert plant.bodies("health")[-1]["pictures"]["sent"] == 1
     assert list(plant.pictures) == [data["id"]]
     assert daemon.stop() == 0

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.edge.delivery.samples import validator
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import BASE, Daemon, Plant, draw, draw_many
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import BASE, Daemon, Plant, draw, draw_many, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -37,7 +38,7 @@ def reload(plant: Plant, transaction: str) -> dict[str, Any]:
         said = plant.bodies("response/reload")
         return [one for one in said if one["transaction"] == transaction]
 
-    wait_for(answers, f"an answer to {transaction}")
+    wait_until(answers, f"an answer to {transaction}")
     validator("response").validate(answers()[0])
     return answers()[0]
 
@@ -90,8 +91,8 @@ def test_a_wrong_file_changes_nothing(
     assert (answer["status"], answer["data"]) == ("error", None)
     assert "config.yaml:" in answer["error"]
     daemon.wait_for_log("nothing was changed")
-    wait_for(lambda: plant.bodies("info")[-1]["config_problems"], "info with the problem")
-    wait_for(  # said after `info`
+    wait_until(lambda: plant.bodies("info")[-1]["config_problems"], "info with the problem")
+    wait_until(  # said after `info`
         lambda: any("new configuration refused" in f for f in plant.bodies("health")[-1]["faults"]),
         "health with the fault",
     )
@@ -101,7 +102,7 @@ def test_a_wrong_file_changes_nothing(
     daemon.config.write_text(good, encoding="utf-8")
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: not plant.bodies("info")[-1]["config_problems"], "info without problems")
+    wait_until(lambda: not plant.bodies("info")[-1]["config_problems"], "info without problems")
     assert daemon.stop() == 0
 
 
@@ -130,12 +131,14 @@ def test_one_camera_changes_and_the_other_notices_nothing(
     def parts(camera: str) -> list[str]:
         return [b["part"] for b in plant.bodies("result") if b["camera"] == camera]
 
-    wait_for(lambda: len(parts("back")) == 100 and parts("side") == ["x.png"], "the new cameras")
+    wait_until(lambda: len(parts("back")) == 100 and parts("side") == ["x.png"], "the new cameras")
     edit(daemon, cameras=cameras[:1])
     assert reload(plant, "2")["data"]["changed"] == ["cameras side", "cameras back"]
     draw(other / "y.png", 200)
-    wait_for(lambda: len(parts("top")) == 100, "the whole folder")
-    wait_for(lambda: list(plant.bodies("health")[-1]["cameras"]) == ["top"], "one camera in health")
+    wait_until(lambda: len(parts("top")) == 100, "the whole folder")
+    wait_until(
+        lambda: list(plant.bodies("health")[-1]["cameras"]) == ["top"], "one camera in health"
+    )
     assert parts("top") == [f"{n:04}.png" for n in range(100)]
     assert parts("side") == ["x.png"]
     assert daemon.stop() == 0
@@ -187,7 +190,7 @@ def test_another_broker(
         there.wait_for_results(20)
         plant.wait_for_state("online", "stopped")
         daemon.wait_for_stored(300)
-        wait_for(
+        wait_until(
             lambda: {*plant.results(), *there.results()} == set(range(1, 301)), "every verdict"
         )
         assert daemon.stop() == 0

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.delivery.samples import validator
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Plant, draw_many
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Plant, draw_many, wait_for
 
 
 @pytest.mark.broker
@@ -41,9 +42,9 @@ def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_
     draw_many(tmp_path / "parts", 3)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
-    wait_for(lambda: len(plant.bodies("health")) >= 2, "health twice")
+    wait_until(lambda: len(plant.bodies("health")) >= 2, "health twice")
     plant.wait_for_results(3)
-    wait_for(lambda: plant.bodies("health")[-1]["outbox"]["acked"] == 3, "acks in health")
+    wait_until(lambda: plant.bodies("health")[-1]["outbox"]["acked"] == 3, "acks in health")
     assert daemon.stop() == 0
     plant.wait_for_state("online", "stopped")
     sessions = set()
@@ -70,11 +71,11 @@ def test_retained_topics_meet_a_late_listener(
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
     plant.wait_for_results(2)
-    wait_for(lambda: plant.bodies("health"), "health")
+    wait_until(lambda: plant.bodies("health"), "health")
     assert daemon.stop() == 0
     plant.close()
     late = make_plant()  # the same session: nothing waits in it, what is retained comes again
-    wait_for(lambda: len(late.messages) >= 4, "the retained messages")
+    wait_until(lambda: len(late.messages) >= 4, "the retained messages")
     assert {topic.rpartition("/")[2] for topic, _, _ in late.messages} == {
         "status",
         "info",

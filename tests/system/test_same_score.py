@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.edge.delivery.samples import validator
+from tests.support.mosquitto import free_port
+from tests.support.plant import Daemon, Plant, draw_many
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.mosquitto import free_port
-from tests.system.plant import Daemon, Plant, draw_many, wait_for
 
 STEP = 1 / 255
 
@@ -55,7 +56,7 @@ def wait_for_http(port: int) -> None:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_for(listens, "HTTP")
+    wait_until(listens, "HTTP")
 
 
 @pytest.mark.broker

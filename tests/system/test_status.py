@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, Plant, draw_many
 from tests.system.conftest import MakeDaemon, MakePlant
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import Daemon, Plant, draw_many
 
 pytestmark = pytest.mark.broker
 

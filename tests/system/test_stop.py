@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import BASE, Plant, draw_many
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.mosquitto import Mosquitto
-from tests.system.plant import BASE, Plant, draw_many, wait_for
 
 pytestmark = pytest.mark.broker
 
@@ -53,11 +54,11 @@ def test_a_second_signal_ends_at_once(
     plant.wait_for_results(5)
     broker.freeze()
     stored = daemon.last_seq()
-    wait_for(lambda: daemon.last_seq() > stored + 30, "verdicts that nobody acknowledges")
+    wait_until(lambda: daemon.last_seq() > stored + 30, "verdicts that nobody acknowledges")
     daemon.terminate()
     daemon.wait_for_log("stopping:")
     first = time.monotonic()
-    wait_for(lambda: time.monotonic() - first > 0.6, "more than one wish")
+    wait_until(lambda: time.monotonic() - first > 0.6, "more than one wish")
     daemon.terminate()
     start = time.monotonic()
     assert daemon.exit_code() == 1

@@ -19,9 +19,10 @@ from edge.operation.latencies import Latencies
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.workers import Worker, Workers
-from tests.edge.delivery.samples import a_verdict
+from tests.support.plant import DEADLINE_S, Plant, draw_many
+from tests.support.verdicts import a_verdict
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.plant import DEADLINE_S, Plant, draw_many, wait_for
 
 
 class Systemd:
@@ -70,8 +71,8 @@ def test_a_life_in_notifications(
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=100)
     daemon.start(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC="60000000")
     plant.wait_for_results(1)
-    wait_for(lambda: systemd.heard().count("WATCHDOG") >= 3, "the watchdog fed")
-    wait_for(lambda: "STATUS" in systemd.heard(), "a status line")
+    wait_until(lambda: systemd.heard().count("WATCHDOG") >= 3, "the watchdog fed")
+    wait_until(lambda: "STATUS" in systemd.heard(), "a status line")
     assert "STOPPING" not in systemd.heard()
     assert daemon.stop() == 0
     heard = systemd.heard()
@@ -88,7 +89,7 @@ def test_a_camera_that_is_not_there_does_not_hold_up_ready(
     daemon = make_daemon("v4l2:/dev/video99")
     daemon.start(NOTIFY_SOCKET=systemd.address)
     plant.wait_for_results(1)
-    wait_for(lambda: "READY" in systemd.heard() and "WATCHDOG" in systemd.heard(), "READY")
+    wait_until(lambda: "READY" in systemd.heard() and "WATCHDOG" in systemd.heard(), "READY")
     assert daemon.stop() == 0
 
 
@@ -150,7 +151,7 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     assert "WATCHDOG" not in systemd.heard()
 
     stuck.set()
-    wait_for(lambda: not supervisor.stalled(), "inspection moves again")
+    wait_until(lambda: not supervisor.stalled(), "inspection moves again")
     supervisor.run_once()
     assert "WATCHDOG" in systemd.heard()
     workers.close()

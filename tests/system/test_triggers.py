@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.edge.delivery.samples import validator
+from tests.support.plant import BASE, Plant
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.plant import BASE, Plant, wait_for
 
 pytestmark = pytest.mark.broker
 TRIGGER = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
@@ -25,7 +26,7 @@ def ask(plant: Plant, body: object) -> None:
 
 def answers(plant: Plant, count: int) -> list[dict[str, Any]]:
     """So many answers, each valid."""
-    wait_for(lambda: len(plant.bodies("response/trigger")) >= count, f"{count} answers")
+    wait_until(lambda: len(plant.bodies("response/trigger")) >= count, f"{count} answers")
     found = plant.bodies("response/trigger")
     for body in found:
         validator("response").validate(body)
@@ -38,7 +39,7 @@ def test_each_triggered_part_gets_one_verdict(make_daemon: MakeDaemon, plant: Pl
     daemon = make_daemon("test:", fps=50, width=64, height=48, trigger=TRIGGER)
     daemon.start()
     plant.wait_for_state("online")
-    wait_for(
+    wait_until(
         lambda: any(h["cameras"]["top"]["frames"] > 5 for h in plant.bodies("health")), "frames"
     )
     for number in range(30):
@@ -87,8 +88,8 @@ def test_whatever_is_asked_is_answered(make_daemon: MakeDaemon, plant: Plant, re
         plant.publish(f"{BASE}/request/trigger", b'{"transaction": "r"}', retain=True)
         daemon.stop()
         daemon.start()
-        wait_for(lambda: plant.bodies("response/trigger")[-1:] != [], "an answer")
-        wait_for(
+        wait_until(lambda: plant.bodies("response/trigger")[-1:] != [], "an answer")
+        wait_until(
             lambda: any("retain" in str(b["error"]) for b in plant.bodies("response/trigger")),
             "a refusal of what was retained",
         )
@@ -171,7 +172,7 @@ def test_a_view_outside_the_frame_is_a_fault_of_the_camera(
     (first, *_) = plant.wait_for_results(1).values()
     assert first["verdict"] == "error"
     assert "view.region reaches to 641,480, outside the picture of 640×480" in first["reason"]
-    wait_for(lambda: bool(plant.bodies("health")), "health")
+    wait_until(lambda: bool(plant.bodies("health")), "health")
     health = plant.bodies("health")[-1]
     validator("health").validate(health)
     assert health["cameras"]["top"]["state"] == "unfit"
@@ -192,7 +193,7 @@ def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) 
     sections = {"decision": {"reject_at": 0.0, "review_from": 0.0, "alarm": {"fails": 3}}}
     daemon = make_daemon("test:", fps=20, width=64, height=48, sections=sections)
     daemon.start()
-    wait_for(
+    wait_until(
         lambda: [b["state"] for b in plant.bodies("alarm")][:2] == ["clear", "raised"], "an alarm"
     )
     raised = plant.bodies("alarm")[1]

@@ -9,8 +9,8 @@ from edge.__main__ import main
 from edge.inspection.modelfile import load_model_file, pack_model_file
 from edge.view import ViewConfig
 from tests.conftest import Require, WriteConfig, WritePicture
-from tests.edge.conftest import installed_runtimes
-from tests.edge.web.conftest import free_port
+from tests.support.mosquitto import free_port
+from tests.support.runtimes import installed_runtimes
 
 
 @pytest.fixture

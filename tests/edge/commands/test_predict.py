@@ -8,7 +8,8 @@ import pytest
 
 from edge.__main__ import main
 from tests.conftest import WriteConfig, WritePicture
-from tests.edge.conftest import installed_runtimes, solid
+from tests.support.frames import solid
+from tests.support.runtimes import installed_runtimes
 
 pytestmark = pytest.mark.inference
 

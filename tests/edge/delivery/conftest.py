@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.edge.delivery.fakebroker import FakeBroker
 from tests.edge.delivery.world import World
+from tests.support.fake_broker import FakeBroker
 
 Make = Callable[..., World]
 

@@ -18,9 +18,9 @@ from edge.delivery.presence import Presence
 from edge.environment import Environment
 from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.conftest import Make
-from tests.edge.delivery.fakebroker import FakeBroker
 from tests.edge.delivery.world import SESSION
-from tests.system.mosquitto import Mosquitto
+from tests.support.fake_broker import FakeBroker
+from tests.support.mosquitto import Mosquitto
 
 OTHER = "0" * 32
 STATUS = "inspection/line1/status"

@@ -18,8 +18,8 @@ from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
-from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_writer import BalkingStore, until
+from tests.support.verdicts import a_verdict
 
 HOUR = 3600.0
 MB = 2**20

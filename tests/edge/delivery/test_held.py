@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from edge.delivery.held import Held, HeldVerdict
 from edge.delivery.row import Row
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 _VERDICT = a_verdict()
 _STEPS = st.lists(

@@ -22,8 +22,8 @@ from edge.delivery.events import (
 from edge.delivery.link import PahoLink
 from edge.delivery.troubles import LinkError
 from edge.mqttconfig import MqttConfig
-from tests.edge.delivery.fakebroker import FakeBroker
-from tests.system.mosquitto import Mosquitto, free_port
+from tests.support.fake_broker import FakeBroker
+from tests.support.mosquitto import Mosquitto, free_port
 
 DEADLINE_S = 20.0
 WILL = ("inspection/line1/status", b'{"state":"offline"}')

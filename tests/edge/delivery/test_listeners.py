@@ -15,7 +15,7 @@ pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[brok
 from edge.delivery.embedded import EmbeddedBroker
 from edge.delivery.listeners import Listeners
 from edge.errors import EdgeInspectError
-from tests.system.mosquitto import free_port
+from tests.support.mosquitto import free_port
 
 TOPIC = "inspection/line1/result"
 DEADLINE_S = 20.0

@@ -21,15 +21,8 @@ from edge.delivery.message import (
     to_json,
 )
 from edge.verdict import ModelIdentity, Rule, Verdict
-from tests.edge.delivery.samples import (
-    BOOT,
-    NOON,
-    SCHEMAS,
-    a_part,
-    a_verdict,
-    an_error,
-    validator,
-)
+from tests.support.schemas import SCHEMAS, validator
+from tests.support.verdicts import BOOT, NOON, a_part, a_verdict, an_error
 
 RESULT = validator("result")
 

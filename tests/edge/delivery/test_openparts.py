@@ -12,7 +12,7 @@ from edge.delivery.message import stored_body
 from edge.delivery.openparts import OpenParts
 from edge.part import Part
 from edge.verdict import Verdict
-from tests.edge.delivery.samples import NOON, a_part, a_verdict
+from tests.support.verdicts import NOON, a_part, a_verdict
 
 
 def one_each(_camera: str) -> int:

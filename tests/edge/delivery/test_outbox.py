@@ -14,7 +14,7 @@ from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.pages import PAGE
 from edge.delivery.row import Row
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 HOUR = 3600.0
 MB = 2**20

@@ -14,7 +14,7 @@ from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.pages import PAGE
 from edge.delivery.row import Row
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 128 * 1024, 100.0
 

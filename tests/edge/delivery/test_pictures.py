@@ -23,8 +23,8 @@ from edge.frame import Frame
 from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Outcome, Verdict
 from tests.edge.conftest import Clock
-from tests.edge.delivery.samples import a_verdict
-from tests.system.plant import wait_for
+from tests.support.verdicts import a_verdict
+from tests.support.waiting import wait_until
 
 NOISE = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
 PICTURE = Frame("top", 1, NOISE, 0.0, 0.0)
@@ -123,7 +123,7 @@ def _verdict(outcome: Outcome, number: int = 1) -> Verdict:
 def _answer(later: Later) -> Any:
     said: list[Any] = []
     later.then(said.append)
-    wait_for(lambda: said, "an answer")
+    wait_until(lambda: said, "an answer")
     return said[0]
 
 
@@ -169,7 +169,7 @@ def test_pictures_follow_the_verdicts_that_are_wanted(studio: Callable[..., Stud
         one.pictures.offer(PICTURE, verdict)
         if number in (1, 3, 6):
             wanted.append(f"inspection/line1/snapshot/{verdict.id}")
-            wait_for(lambda before=before: one.pictures.sent > before, "a picture")  # type: ignore[misc]
+            wait_until(lambda before=before: one.pictures.sent > before, "a picture")  # type: ignore[misc]
     assert [topic for topic, _, _ in wire.arrived] == wanted
     assert not any(retain for _, _, retain in wire.arrived)
     assert all(body[:2] == b"\xff\xd8" for _, body, _ in wire.arrived)
@@ -192,7 +192,7 @@ def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., 
     }
     assert "too many" in str(_answer(later))
     one.start()
-    wait_for(lambda: one.pictures.sent == 4, "the four that waited")
+    wait_until(lambda: one.pictures.sent == 4, "the four that waited")
 
 
 def test_no_more_than_so_many_a_second() -> None:
@@ -228,7 +228,7 @@ def test_what_cannot_be_sent_is_told_and_tried_again(
     one.pictures.order("a", lambda: NOISE, later)
     assert words in str(_answer(later))
     assert one.pictures.counts()["skipped"][why] == 1
-    wait_for(lambda: wire.closed == 1, "the link is dropped")
+    wait_until(lambda: wire.closed == 1, "the link is dropped")
     wire.manner = "takes"
 
     def arrives() -> bool:
@@ -236,7 +236,7 @@ def test_what_cannot_be_sent_is_told_and_tried_again(
         one.pictures.order("b", lambda: NOISE, again)
         return not isinstance(_answer(again), EdgeInspectError)
 
-    wait_for(arrives, "the second picture")
+    wait_until(arrives, "the second picture")
 
 
 def test_a_source_without_a_picture_is_the_answer(studio: Callable[..., Studio]) -> None:

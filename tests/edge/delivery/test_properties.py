@@ -15,8 +15,8 @@ from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
 from edge.delivery.properties import packed
 from edge.mqttconfig import MqttConfig
-from tests.edge.delivery.samples import a_verdict
-from tests.system.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto
+from tests.support.verdicts import a_verdict
 
 
 def test_a_result_carries_its_properties(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from edge.delivery.backoff import Backoff
 from edge.delivery.outcome import Cause
 from tests.edge.delivery.conftest import Make
-from tests.edge.delivery.fakebroker import FakeBroker
-from tests.edge.delivery.samples import validator
+from tests.support.fake_broker import FakeBroker
+from tests.support.schemas import validator
 
 
 def test_every_row_goes_once_in_order(world: Make) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from edge.delivery.backoff import Backoff
 from tests.edge.delivery.conftest import Make
-from tests.edge.delivery.fakebroker import ACCEPT, FakeBroker, Greeting
 from tests.edge.delivery.world import SESSION
+from tests.support.fake_broker import ACCEPT, FakeBroker, Greeting
 
 
 def then(*first: Greeting) -> Iterator[Greeting]:

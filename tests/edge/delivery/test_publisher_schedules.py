@@ -8,8 +8,8 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.edge.delivery.fakebroker import ACCEPT, FakeBroker, Greeting
 from tests.edge.delivery.world import World, without_replayed
+from tests.support.fake_broker import ACCEPT, FakeBroker, Greeting
 
 GREETINGS: list[Greeting] = ["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
 CUTS: list[Literal["before", "after", "raise"]] = ["before", "after", "raise"]

@@ -16,8 +16,8 @@ from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.threads import start_thread
-from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_outbox import rows_from
+from tests.support.verdicts import a_verdict
 
 MB = 2**20
 DEADLINE_S = 30.0

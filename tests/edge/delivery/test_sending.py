@@ -21,8 +21,8 @@ from edge.delivery.troubles import LinkError
 from edge.delivery.waiting import Waiting
 from edge.environment import Environment
 from tests.edge.conftest import Clock
-from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_outbox import rows_from
+from tests.support.verdicts import a_verdict
 
 WINDOW = 20
 DEADLINE_S = 30

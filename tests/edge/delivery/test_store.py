@@ -17,8 +17,8 @@ from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.row import Row
 from edge.delivery.store import Store
 from edge.environment import Environment
-from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_outbox import numbers_in, rows_from
+from tests.support.verdicts import a_verdict
 
 COUNT = 60
 

@@ -17,8 +17,8 @@ from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.verdict import Verdict
 from tests.edge.conftest import Eventually
-from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_outbox import numbers_in
+from tests.support.verdicts import a_verdict
 
 DEADLINE_S = 20.0
 Start = Callable[..., OutboxWriter]

@@ -14,8 +14,8 @@ from edge.delivery.publisher import Publisher
 from edge.delivery.row import Row
 from edge.delivery.waiting import Waiting
 from edge.environment import Environment
-from tests.edge.delivery.fakebroker import FakeBroker
-from tests.edge.delivery.samples import NOON, a_verdict
+from tests.support.fake_broker import FakeBroker
+from tests.support.verdicts import NOON, a_verdict
 
 SESSION = "5" * 32
 MAX_STEPS = 20_000

@@ -15,7 +15,8 @@ from edge.errors import RefusedError
 from edge.evidence.archive import Archive
 from edge.frame import Frame
 from edge.verdict import Outcome, Verdict
-from tests.edge.conftest import frame, noise_frame, verdict
+from tests.support.frames import frame, noise_frame
+from tests.support.verdicts import verdict
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from edge.evidence import archive as archive_module
 from edge.evidence.shelves import Shelves
-from tests.edge.conftest import frame, verdict
 from tests.edge.evidence.test_archive import archive, keep
+from tests.support.frames import frame
+from tests.support.verdicts import verdict
 
 DAY = "2023-11-14"  # of the verdicts of tests.edge.conftest
 MB = 2**20

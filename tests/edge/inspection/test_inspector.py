@@ -19,9 +19,10 @@ from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.modelfile import GoldenPicture, OutputSpec
 from edge.inspection.preprocess import InputSpec
 from edge.terms import Runtime
-from tests.edge.conftest import installed_runtimes, solid
 from tests.edge.inspection.conftest import Repack, reshaped
 from tests.models.make import GAIN, redness
+from tests.support.frames import solid
+from tests.support.runtimes import installed_runtimes
 
 pytestmark = pytest.mark.inference
 

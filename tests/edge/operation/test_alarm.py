@@ -9,7 +9,7 @@ from edge.environment import Environment
 from edge.operation.alarm import Alarm
 from edge.triggering import AlarmConfig
 from tests.edge.conftest import verdict
-from tests.edge.delivery.samples import validator
+from tests.support.schemas import validator
 
 
 class Heard:

@@ -18,8 +18,8 @@ from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
 from tests.edge.conftest import Clock
-from tests.edge.delivery.samples import a_part
 from tests.edge.operation.conftest import ScriptedModel, inspector_with
+from tests.support.verdicts import a_part
 
 
 class Waiting:

@@ -21,8 +21,8 @@ from edge.evidence.archive import Archive
 from edge.operation.quiet import QuietHandler
 from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.conftest import Clock, Patience, frame, noise_frame, verdict
-from tests.edge.delivery.fakebroker import FakeBroker, Greeting
 from tests.edge.delivery.world import World
+from tests.support.fake_broker import FakeBroker, Greeting
 
 WEEK_S = 7 * 86_400.0
 HANDFUL = 20  # of a flapping part; one that is plainly away has a line or two

@@ -14,7 +14,7 @@ from edge.threads import start_thread
 from edge.verdict import Verdict
 from tests.edge.conftest import frame
 from tests.edge.operation.conftest import MakeJudge
-from tests.system.plant import wait_for
+from tests.support.waiting import wait_until
 
 GOOD = [0.95, 0.05]
 DEADLINE_S = 30
@@ -96,7 +96,7 @@ def test_each_camera_is_judged_in_order_by_one_thread(crews: Any) -> None:
     for seq in range(1, 21):
         for name in ("a", "b"):
             crew.show(name, seq)
-    wait_for(lambda: len(crew.said) == 40, "all pictures are judged")
+    wait_until(lambda: len(crew.said) == 40, "all pictures are judged")
     for name in ("a", "b"):
         said = [(seq, thread) for camera, seq, thread in crew.said if camera == name]
         assert [seq for seq, _ in said] == list(range(1, 21))
@@ -112,12 +112,12 @@ def test_one_that_hangs_does_not_hold_the_other_up(crews: Any, clock: Any) -> No
     crew.gates[0].clear()
     crew.workers.start()
     crew.show("a", 1)
-    wait_for(lambda: not hanging.mailbox.waiting("a"), "the first is at work")
+    wait_until(lambda: not hanging.mailbox.waiting("a"), "the first is at work")
     before = hanging.judging.beat
     clock.at += 100
     for seq in range(1, 6):
         crew.show("b", seq)
-    wait_for(lambda: len(crew.said) == 5, "the other judges")
+    wait_until(lambda: len(crew.said) == 5, "the other judges")
     assert crew.workers.beat == before
     assert other.judging.beat > before
 
@@ -130,19 +130,19 @@ def test_an_errand_is_done_while_all_stand(crews: Any) -> None:
     crew.workers.start()
     crew.gates[0].clear()
     crew.show("a", 1)
-    wait_for(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
+    wait_until(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
     seen: list[int] = []
     asked = start_thread(
         "asks",
         lambda: crew.workers.between(lambda: seen.append(len(crew.said)), DEADLINE_S),
     )
     crew.show("b", 1)
-    wait_for(crew.workers.of("b").judging._errands.empty, "the free worker has come already")
+    wait_until(crew.workers.of("b").judging._errands.empty, "the free worker has come already")
     assert seen == []
     crew.gates[0].set()
     asked.join(DEADLINE_S)
     assert seen
-    wait_for(lambda: len(crew.said) == 2, "both go on")
+    wait_until(lambda: len(crew.said) == 2, "both go on")
     assert seen[0] <= 2
 
 
@@ -154,13 +154,13 @@ def test_an_errand_that_is_given_up_is_never_done(crews: Any) -> None:
     crew.workers.start()
     crew.gates[0].clear()
     crew.show("a", 1)
-    wait_for(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
+    wait_until(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
     done: list[str] = []
     assert not crew.workers.between(lambda: done.append("x"), 0.05)
     crew.show("b", 1)
-    wait_for(lambda: ("b", 1, "inspection-2") in crew.said, "the other goes on")
+    wait_until(lambda: ("b", 1, "inspection-2") in crew.said, "the other goes on")
     crew.gates[0].set()
-    wait_for(lambda: len(crew.said) == 2, "the first too")
+    wait_until(lambda: len(crew.said) == 2, "the first too")
     assert crew.workers.between(lambda: done.append("y"), DEADLINE_S)
     assert done == ["y"]
 
@@ -177,7 +177,7 @@ def test_what_an_errand_raises_is_told_where_it_was_asked_for(crews: Any) -> Non
     with pytest.raises(LookupError):
         crew.workers.between(fails, DEADLINE_S)
     crew.show("a", 1)
-    wait_for(lambda: len(crew.said) == 1, "the worker goes on")
+    wait_until(lambda: len(crew.said) == 1, "the worker goes on")
 
 
 def test_an_errand_for_nobody_waits_for_nobody() -> None:

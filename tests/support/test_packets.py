@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.loss import packets
-from tests.loss.packets import Framer, MalformedError
+from tests.support import packets
+from tests.support.packets import Framer, MalformedError
 
 # Written by hand from the standard: QoS 1, topic a/b, packet identifier 10, payload "hi".
 PUBLISH_311 = b"\x32\x09\x00\x03a/b\x00\x0ahi"

@@ -7,7 +7,7 @@ import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from tests.loss import packets
+from tests.support import packets
 
 _RESET = struct.pack("ii", 1, 0)
 

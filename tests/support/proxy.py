@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.loss import packets
-from tests.loss.connection import Manners, Pair, Side, Witness
+from tests.support import packets
+from tests.support.connection import Manners, Pair, Side, Witness
 
 _CHUNK = 65536
 _BACKLOG = 1 << 20  # bytes that one side may owe the other before its source is read no more

@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.system.mosquitto import free_port
+from tests.support.mosquitto import free_port
 
 _START_S = 20.0
 

@@ -9,11 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +21,11 @@ import paho.mqtt.client as paho
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.edge.delivery.samples import validator
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 
 DEADLINE_S = 60.0
 BASE = "inspection/line1"
-
-
-def wait_for(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Returns as soon as the condition holds; fails with `what` was waited for."""
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {deadline_s:g} s still not: {what}")
-        time.sleep(0.01)
 
 
 def faults(web: int) -> list[str]:
@@ -97,7 +87,7 @@ class Daemon:
     def wait_for_log(self, text: str, times: int = 1) -> None:
         """Until its log holds a text so many times."""
         with self._telling():
-            wait_for(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
+            wait_until(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
             assert self.log.count(text) >= times
 
     def terminate(self) -> None:
@@ -142,11 +132,11 @@ class Daemon:
 
     def wait_for_stored(self, count: int) -> None:
         """Until so many verdicts were ever stored."""
-        wait_for(lambda: self.last_seq() >= count, f"{count} verdicts stored")
+        wait_until(lambda: self.last_seq() >= count, f"{count} verdicts stored")
 
     def wait_for_waiting(self, count: int) -> None:
         """Until exactly so many verdicts wait in the outbox."""
-        wait_for(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
+        wait_until(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
 
     def _ask(self, query: str) -> int:
         if not self.outbox.exists():
@@ -226,7 +216,7 @@ class Plant:
 
     def wait_for_results(self, count: int) -> dict[int, dict[str, Any]]:
         """Until so many different verdicts have come."""
-        wait_for(
+        wait_until(
             lambda: len({b["seq"] for b in self.bodies("result")}) >= count, f"{count} results"
         )
         return self.results()
@@ -237,7 +227,7 @@ class Plant:
         def said() -> bool:
             return [b["state"] for b in self.bodies("status")][-len(states) :] == list(states)
 
-        wait_for(said, f"status {states}")
+        wait_until(said, f"status {states}")
 
     def close(self) -> None:
         """Leaves."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.loss import packets
-from tests.loss.proxy import Proxy
+from tests.support import packets
+from tests.support.proxy import Proxy
 
 _DEADLINE_S = 20.0
 

@@ -10,7 +10,7 @@ import threading
 import time
 from datetime import datetime
 
-from tests.loss import packets
+from tests.support import packets
 
 _SEQ = re.compile(rb'"seq":(\d+),"boot_id"')
 _KEEPALIVE_S = 60

@@ -1,0 +1,1 @@
+"""What tests, campaigns and benchmarks share: brokers, the daemon, samples, waiting."""

@@ -1,0 +1,41 @@
+"""A clock that stands until a test turns it, and a stop event whose waiting turns it."""
+
+from collections.abc import Callable
+
+from edge.environment import Stop
+
+
+class Clock:
+    """Monotonic and wall-clock seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def tick(self) -> float:
+        """Monotonic seconds."""
+        return self.at
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return 1_700_000_000.0 + self.at
+
+
+class Patience(Stop):
+    """A stop whose waiting turns the clock instead of sleeping; it stops after `most` waits."""
+
+    def __init__(self, clock: Clock, most: int = 1000) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self.on_wait: Callable[[int], None] = lambda _number: None
+        self._clock, self._most = clock, most
+
+    def wait(self, seconds: float, file: int | None = None) -> bool:
+        """Turns the clock by so many seconds."""
+        if self.is_set():
+            return True
+        self.waits.append(seconds)
+        self._clock.at += seconds
+        self.on_wait(len(self.waits))
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()

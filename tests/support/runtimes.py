@@ -1,0 +1,15 @@
+"""Which TFLite runtimes are installed."""
+
+import importlib.util
+
+from edge.terms import Runtime
+
+_RUNTIMES: dict[Runtime, str] = {
+    "litert": "ai_edge_litert",
+    "tflite-runtime": "tflite_runtime",
+}
+
+
+def installed_runtimes() -> list[Runtime]:
+    """The TFLite runtimes that this machine has."""
+    return [name for name, module in _RUNTIMES.items() if importlib.util.find_spec(module)]
