@@ -36,8 +36,8 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 	    ffmpeg python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 \
 	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
 	$(BIN)/python -m tests.cameras.table
-	$(BIN)/python -m benchmarks.camera_faults --count 1000
-	$(BIN)/python -m benchmarks.hung_camera
+	$(BIN)/python -m tests.campaigns.camera_faults --count 1000
+	$(BIN)/python -m tests.campaigns.hung_camera
 	$(SUDO) sh scripts/vivid.sh || [ $$? = 2 ]
 
 test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulated machine (Debian amd64, root)

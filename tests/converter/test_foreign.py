@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
 from converter.__main__ import main
 from converter.schemes import make
 from converter.source import Said, load_source
 from edge.inspection.inspector import load_inspector
+from tests.support.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
 from trainer.dataset import load_dataset
 from trainer.pictures import load_pictures
 

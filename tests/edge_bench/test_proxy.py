@@ -4,11 +4,11 @@ import socket
 import time
 
 from edge_bench.proxy import Proxy, came_at
-from tests.edge.conftest import Eventually
 from tests.edge_bench.test_packets import connect, publish
+from tests.support.waiting import wait_until
 
 
-def test_all_bytes_go_both_ways_and_verdicts_are_stamped(eventually: Eventually) -> None:
+def test_all_bytes_go_both_ways_and_verdicts_are_stamped() -> None:
     """What a client sends arrives as it is, the answer too, and each verdict, and nothing else,
     has the moment between sending and now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -30,7 +30,7 @@ def test_all_bytes_go_both_ways_and_verdicts_are_stamped(eventually: Eventually)
         assert came == stream
         broker.sendall(b"\x40\x02\x00\x07")
         assert client.recv(4096) == b"\x40\x02\x00\x07"
-        eventually(lambda: not proxy.stamps.empty())
+        wait_until(lambda: not proxy.stamps.empty())
         stamp = proxy.stamps.get()
         assert stamp.body == b'{"seq":1}'
         assert before <= stamp.at <= time.monotonic()
@@ -41,7 +41,7 @@ def test_all_bytes_go_both_ways_and_verdicts_are_stamped(eventually: Eventually)
         broker.close()
 
 
-def test_time_before_anybody_looked_is_not_counted(eventually: Eventually) -> None:
+def test_time_before_anybody_looked_is_not_counted() -> None:
     """What lies in the socket for a while was handed over when it came."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
@@ -57,7 +57,7 @@ def test_time_before_anybody_looked_is_not_counted(eventually: Eventually) -> No
             assert came_at([]) >= sent + 0.05
             return came_at(told) - sent
 
-        eventually(lambda: counted_s() < 0.01)  # the kernel begins to stamp some time after
+        wait_until(lambda: counted_s() < 0.01)  # the kernel begins to stamp some time after
         assert -0.001 < counted_s() < 0.01
         client.close()
         reader.close()

@@ -1,16 +1,16 @@
-"""Cameras that misbehave at random, in real processes: benchmarks/camera_faults.py, briefly."""
+"""Cameras that fail at random, in real processes: tests.campaigns.camera_faults, briefly."""
 
 import threading
 from pathlib import Path
 
 import pytest
 
-from benchmarks.camera_faults import run
 from edge.capture.camera import Camera
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
 from edge.environment import Environment, Stop
+from tests.campaigns.camera_faults import run
 from tests.edge.capture.conftest import camera_config
 from tests.edge.conftest import Eventually
 
