@@ -5,8 +5,8 @@
 
 10 % of the test pictures are put into train as altered copies under neutral names, and 3 % of all
 labels are flipped (tests/support/audit_planting.py). The manifest is left out, or kept with each
-copy as a group of its own. What counts as right: a leak between two pictures of one part; the manifest
-of DATASET, if any, says which part that is.
+copy as a group of its own. What counts as right: a leak between two pictures of one part; the
+manifest of DATASET, if any, says which part that is.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 20 parts a second on average, in bursts, while its camera is late, hangs, is lost and shows faults.
 
 `python -m tests.campaigns.triggered_parts --count 10000` takes about nine minutes. It prints what
-became of the parts and how long they waited, and ends with 1 when a part got no verdict, or two, or when
-one that missed its deadline got another verdict than `error`.
+became of the parts and how long they waited, and ends with 1 when a part got no verdict, or two, or
+when one that missed its deadline got another verdict than `error`.
 
 The daemon is the real one but for its camera, whose faults come by chance from `--seed`.
 """

@@ -4,7 +4,7 @@ import socket
 import time
 
 from edge_bench.proxy import Proxy, came_at
-from tests.edge_bench.test_packets import connect, publish
+from tests.edge_bench.packet_samples import connect, publish
 from tests.support.waiting import wait_until
 
 
