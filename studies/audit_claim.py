@@ -5,7 +5,8 @@
 
 Copies of a share of the test pictures are put into train as tests.support.audit_planting does;
 no label is flipped, and a network is trained with --allow-leaks. It is then judged three times: on
-the whole test part (the claim), on test parts with a copy in train, and on those without (the truth).
+the whole test part (the claim), on test parts with a copy in train, and on those without (the
+truth).
 """
 
 import argparse

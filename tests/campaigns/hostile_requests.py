@@ -2,8 +2,8 @@
 camera of 10 frames a second, and `--count` bad messages on `request/…`.
 
 `python -m tests.campaigns.hostile_requests --count 100000` takes about four minutes. It prints how
-many were answered, refused and counted, the daemon's memory, threads and files before and after, and
-how late verdicts were without and with the flood. It ends with 1 when the daemon ended, lost count,
+many were answered, refused and counted, the daemon's memory, threads and files before and after,
+and how late verdicts were without and with the flood. It ends with 1 when the daemon ended, lost count,
 left a right request without its answer, or grew by more than `--growth-mb`.
 """
 
