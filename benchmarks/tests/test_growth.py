@@ -104,6 +104,7 @@ def test_too_few_measurements_are_no_answer() -> None:
     assert not judge(Cost("cost", "whole", {0: [1.0], 1: [1.0]})).good
 
 
+@pytest.mark.slow
 def test_the_archive_is_measured(tmp_path: Path) -> None:
     """A small run end to end: every cost has repeats at each size, a row of the table, a panel."""
     sizes = (0, 256)

@@ -59,6 +59,7 @@ def test_an_unknown_machine_is_said_and_passes() -> None:
     assert key() in said
 
 
+@pytest.mark.slow
 def test_what_is_added_to_a_frame_is_counted(tmp_path: Path) -> None:
     """Empty loops in each verdict's delivery raise the number by what they cost, and the same way
     twice costs the same to a hundredth."""

@@ -1,10 +1,14 @@
 """Malformed and hostile requests against a box at work: a real mosquitto, the whole daemon with a
 camera of 10 frames a second, and `--count` bad messages on `request/…`.
 
-`python -m tests.campaigns.hostile_requests --count 100000` takes about four minutes. It prints how
-many were answered, refused and counted, the daemon's memory, threads and files before and after,
-and how late verdicts were without and with the flood. It ends with 1 when the daemon ended, lost count,
-left a right request without its answer, or grew by more than `--growth-mb`.
+`python -m tests.campaigns.hostile_requests --count 100000` takes about four minutes. It prints:
+
+- how many messages were answered, refused and counted,
+- the daemon's memory, threads and files before and after,
+- how late verdicts were without and with the flood.
+
+Exit code 1 when the daemon ended, lost count, left a right request without its answer, or grew by
+more than `--growth-mb`.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from tests.support.mosquitto import mosquitto_program
 from tests.support.runtimes import installed_runtimes
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.inference]
+pytestmark = [pytest.mark.serial, pytest.mark.broker, pytest.mark.inference]
 DEADLINE_S = 300.0
 
 

@@ -17,6 +17,7 @@ from tests.edge.conftest import Eventually
 FAULTY = "tests.edge.capture.faulty"
 
 
+@pytest.mark.slow
 @pytest.mark.inference
 def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) -> None:
     """Among faults by chance, no picture that is not fresh and real passes, and every picture that
