@@ -116,10 +116,8 @@ def passes(campaign: Campaign) -> bool:
         return False
     good = done.returncode == 0
     form = "dry run" if campaign.dry else campaign.arguments
-    print(
-        f"{'ok   ' if good else 'FAIL '} {campaign.name} ({form}), {time.monotonic() - begun:.0f} s",
-        flush=True,
-    )
+    took_s = time.monotonic() - begun
+    print(f"{'ok   ' if good else 'FAIL '} {campaign.name} ({form}), {took_s:.0f} s", flush=True)
     if not good:
         print("\n".join(done.stdout.splitlines()[-LAST_LINES:]), flush=True)
     return good

@@ -23,12 +23,12 @@ from tests.edge.conftest import Eventually
 FAULTY = "tests.edge.capture.faulty"
 _DAEMON = """
 import json, sys, threading
+
+pytestmark = pytest.mark.slow
 from edge.capture.leash import Nursery
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
 from edge.environment import Environment, Stop
-
-pytestmark = pytest.mark.slow
 how, script = sys.argv[1:]
 config = CameraConfig(id="top", source=f"v4l2:{script}", fps=100, open_timeout_s=30, timeout_s=60)
 nursery = Nursery()
