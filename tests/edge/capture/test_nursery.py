@@ -20,11 +20,11 @@ from edge.errors import CameraError
 from tests.edge.capture.conftest import camera_config
 from tests.edge.conftest import Eventually
 
+pytestmark = pytest.mark.slow
+
 FAULTY = "tests.edge.capture.faulty"
 _DAEMON = """
 import json, sys, threading
-
-pytestmark = pytest.mark.slow
 from edge.capture.leash import Nursery
 from edge.capture.process import ProcessCamera
 from edge.config import CameraConfig
