@@ -80,7 +80,7 @@ test-box: ## the service in a new Debian that boots systemd (as root): make test
 test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root): make test-box-qemu ARCH=arm64
 	$(PYTHON) -m tests.box.emulated $(ARCH)
 
-test-campaigns: $(INSTALLED)-test mosquitto ## what tries the whole system under chance, a short form of each; ONLY=soak,idle
+test-campaigns: $(INSTALLED)-test mosquitto ## what tries the whole system under chance, a short form of each; ONLY=triggered_parts runs one
 	$(if $(ONLY),,$(PYTEST) -m campaign)
 	$(BIN)/python -m tests.campaigns $(if $(ONLY),--only $(ONLY))
 

@@ -32,7 +32,7 @@ def main() -> int:
     except BrokenPipeError:  # `edge-inspect bench | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_NO
-    except Exception as error:  # noqa: BLE001  the outermost handler: a fault of ours, reported
+    except Exception as error:  # noqa: BLE001  the outermost handler reports a bug
         import traceback
 
         traceback.print_exc()

@@ -1,9 +1,9 @@
 """The plain script that people write by hand: imread, resize, interpreter, JSON, paho. No outbox,
-no camera of its own, no check of anything. In a process of its own:
+no camera process, no check of anything. Runs as a worker process:
 
     python -m edge_bench.baseline_script '{"model": …, "runtime": "litert", "files": […], …}'
 
-It works in turns, each time for as many seconds as it is told.
+It works in turns; the bench sends the seconds of each.
 """
 
 import importlib
@@ -98,7 +98,7 @@ class Script:
 
 
 def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
-    """For `converse`: works for so many seconds; None: sums up."""
+    """For `converse`: works for these seconds; None: sums up."""
     files: list[str] = request["files"]
     script = Script(
         request["model"], request["runtime"], int(request["port"]), str(request["topic"])

@@ -45,8 +45,7 @@ def running_broker(folder: Path) -> Iterator[Broker]:
     program = mosquitto_program()
     if program is None and importlib.util.find_spec("amqtt") is None:
         raise MissingPartError(
-            "bench: needs a broker of its own, and none is installed; "
-            "run: sudo apt-get install mosquitto"
+            "bench: needs a broker, and none is installed; run: sudo apt-get install mosquitto"
         )
     name = "mosquitto" if program else "embedded (amqtt)"
     log = folder / "broker.log"
@@ -70,7 +69,7 @@ def running_broker(folder: Path) -> Iterator[Broker]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses just now."""
+    """A loopback port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

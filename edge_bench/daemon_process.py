@@ -1,4 +1,4 @@
-"""The measured daemon: the real one, as a process of its own, on a configuration of the bench's."""
+"""Starts, pauses and stops the real daemon as a child process on a configuration of the bench."""
 
 import contextlib
 import os
@@ -47,11 +47,11 @@ class DaemonProcess:
             )
         self.tree = ProcessTree(self._process.pid)
         self._listener = listener
-        listener.listen_anew(self.tree.cpu_s)
+        listener.listen(self.tree.cpu_s)
 
     @property
     def heard(self) -> list[HealthSample]:
-        """What it said of its health, in order."""
+        """Its `health` messages, in order."""
         return self._listener.heard
 
     def wait_for(self, condition: Callable[[], object], what: str, patience_s: float) -> None:
@@ -60,10 +60,10 @@ class DaemonProcess:
         deadline = time.monotonic() + patience_s
         while not condition():
             if self._process.poll() is not None:
-                raise RefusedError(f"bench: the daemon ended; it said:\n{self._last_words()}")
+                raise RefusedError(f"bench: the daemon ended; its log ends:\n{self._last_words()}")
             if time.monotonic() > deadline:
                 raise RefusedError(
-                    f"bench: {what} did not come within {patience_s:g} s; the daemon said:\n"
+                    f"bench: {what} did not come within {patience_s:g} s; its log ends:\n"
                     f"{self._last_words()}"
                 )
             time.sleep(POLL_S)
@@ -84,7 +84,7 @@ class DaemonProcess:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             raise RefusedError(
-                f"bench: the daemon does not stop; it said:\n{self._last_words()}"
+                f"bench: the daemon does not stop; its log ends:\n{self._last_words()}"
             ) from None
         found = _STOPPED.findall(self._text())
         if not found:
@@ -93,7 +93,7 @@ class DaemonProcess:
         return stored, acked, waiting
 
     def close(self) -> None:
-        """Away with it and its camera processes, which die with it."""
+        """Kills it; its camera processes die with it."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()

@@ -1,4 +1,4 @@
-"""What machine and what versions the figures are of."""
+"""Finds processor, memory, kernel and library versions for the report."""
 
 import importlib.metadata
 import os

@@ -1,8 +1,7 @@
-"""Who is compared works in turns of some tenths of a second, and rests while another works.
+"""Interleaves the candidates of a comparison in turns of 0.4 s; one works while the others rest.
 
-On many machines a core changes its speed by half within seconds. Two that were measured one after
-the other, for some seconds each, would show that as a difference between them; in turns both meet
-the same cores.
+On many machines a core changes its speed by half within seconds. Candidates that are measured one
+after the other would show that as a difference. Interleaved, all meet the same cores.
 """
 
 import random
@@ -25,36 +24,36 @@ _MAY_WAIT = 40  # pictures of a camera that are read and not judged yet: in its 
 
 
 class Candidate(ABC):
-    """One of those that are compared. It rests until its turn comes."""
+    """One side of a comparison. It rests until its turn comes."""
 
     @abstractmethod
     def warm(self) -> None:
-        """Comes to its usual speed, and rests. Raises RefusedError."""
+        """Reaches its usual speed, and rests. Raises RefusedError."""
 
     @abstractmethod
     def turn(self, seconds: float) -> None:
-        """Works so long."""
+        """Works for `seconds`."""
 
     @abstractmethod
     def run(self) -> Run:
-        """What it did in its turns; there are no more of them. Raises RefusedError,
-        InvalidRunError."""
+        """Ends, and returns what it did in its turns. Raises RefusedError, InvalidRunError."""
 
 
 C = TypeVar("C", bound=Candidate)
 
 
 def warmed(candidate: C) -> C:
-    """The same, at its usual speed. Raises RefusedError."""
+    """Returns the candidate at its usual speed. Raises RefusedError."""
     candidate.warm()
     return candidate
 
 
 def interleave(candidates: Sequence[Candidate], seconds: float) -> list[Run]:
-    """Each, warm already, works `seconds` in all, three turns at least. Raises as `Candidate`.
+    """Each candidate, already warm, works `seconds` in all, in at least three turns. Raises as
+    `Candidate`.
 
-    Chance says who comes after whom, each time anew: a machine that is slow every two seconds
-    would else be slow for one of them."""
+    The order is drawn for each round of turns: a machine that is slow every two seconds would
+    otherwise slow only one of them."""
     order = list(candidates)
     for _ in range(max(_LEAST_TURNS, round(seconds / TURN_S))):
         random.shuffle(order)
@@ -110,7 +109,7 @@ class Daemon(Candidate):
         self._stages: dict[str, Any] = {}
 
     def warm(self) -> None:
-        """At full speed for two seconds."""
+        """Runs at full speed for two seconds."""
         self._process.wait_for(
             lambda: sum(one.acked > 0 for one in self._process.heard) >= _WARM_HEALTHS,
             "acknowledgements",
@@ -120,7 +119,7 @@ class Daemon(Candidate):
         self._stages = self._process.heard[-1].body["latency_ms"]
 
     def turn(self, seconds: float) -> None:
-        """Goes on, and stands still again."""
+        """Resumes the process for `seconds`, and pauses it."""
         begun, cpu_s = time.time(), self._process.tree.cpu_s()
         self._process.resume()
         time.sleep(seconds)
@@ -140,8 +139,8 @@ Turn = tuple[float, float, float]  # from when to when, seconds since the epoch;
 
 
 def rates(heard: Sequence[HealthSample], turns: Sequence[Turn]) -> Run:
-    """Frames/s by what was acknowledged between the first and the last `health` that was said in a
-    turn, over the time that it worked in between; CPU a frame by that of all turns.
+    """Frames/s: verdicts acknowledged between the first and the last `health` within a turn, over
+    the time worked in between. CPU a frame: over all turns.
 
     Raises InvalidRunError when there is no rate.
     """

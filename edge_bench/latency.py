@@ -142,7 +142,7 @@ def _http(rig: Rig, durability: Durability, proxy: Proxy) -> list[float]:
 def matched(stamps: list[Stamp], sent: list[Sent]) -> list[tuple[float, int]]:
     """Milliseconds from sending to PUBLISH, and which picture it was, by when it was captured.
 
-    Raises InvalidRunError for a verdict `error`, one whose picture cannot be told, and two on one
+    Raises InvalidRunError for a verdict `error`, one whose picture is unknown, and two on one
     picture.
     """
     times = [one.now for one in sent]
@@ -152,7 +152,7 @@ def matched(stamps: list[Stamp], sent: list[Sent]) -> list[tuple[float, int]]:
         captured = datetime.datetime.fromisoformat(body["captured_at"]).timestamp()
         number = bisect.bisect(times, captured + _BEFORE_S) - 1
         if number < 0 or (found and found[-1][1] >= number):
-            raise InvalidRunError("a verdict came whose picture cannot be told")
+            raise InvalidRunError("a verdict came whose picture is unknown")
         found.append(((stamp.at - sent[number].tick) * 1000, number))
     return found
 

@@ -80,14 +80,14 @@ class Listener:
         if not ready.wait(_PATIENCE_S):
             raise RefusedError("bench: its broker takes no subscription")
 
-    def listen_anew(self, cpu_s: Callable[[], float]) -> None:
+    def listen(self, cpu_s: Callable[[], float]) -> None:
         """Forgets what an earlier daemon said. `cpu_s` is asked at each `health`."""
         with self._lock:
             self._heard, self._cpu_s = [], cpu_s
 
     @property
     def heard(self) -> list[HealthSample]:
-        """All since `listen_anew`, in order."""
+        """All since `listen`, in order."""
         with self._lock:
             return list(self._heard)
 

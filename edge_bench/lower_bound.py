@@ -1,9 +1,9 @@
 """The bare work of a frame, as the limit: one thread that decodes, prepares and runs the model by
-the daemon's own functions, and does nothing else. In a process of its own:
+the daemon's own functions, and does nothing else. Runs as a worker process:
 
     python -m edge_bench.lower_bound '{"config": …, "format": "jpeg", "files": […], …}'
 
-With `"talk": true` it works in turns, each time for as many seconds as it is told.
+With `"talk": true` it works in turns; the bench sends the seconds of each.
 """
 
 import json
@@ -60,7 +60,7 @@ def work(request: dict[str, Any]) -> Answer:
 
 
 def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
-    """For `converse`: works for so many seconds; None: sums up."""
+    """For `converse`: works for these seconds; None: sums up."""
     loop = Loop(request, inspector_from(load_config(Path(request["config"]))))
     return lambda seconds: loop.summary() if seconds is None else loop.turn(seconds)
 

@@ -55,9 +55,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--interpreters", default="auto", metavar="NAMES", help=f"some of {','.join(RUNTIMES)}"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="medians are of so many (5)")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="that each works in a round of throughput (4)"
+        "--rounds", type=int, metavar="N", help="number of rounds for each median (5)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="of work in each round of throughput (4)"
     )
     parser.add_argument(
         "--pictures", type=Path, metavar="PATH", help="a folder of your pictures, or a video"

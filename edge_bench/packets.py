@@ -1,4 +1,4 @@
-"""What of an MQTT byte stream the bench needs: where a PUBLISH ends, its topic and its body."""
+"""Finds each PUBLISH in an MQTT byte stream: its end, its topic and its body."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What is measured, how often and for how long."""
+"""The plan: what to measure, how often and for how long."""
 
 from pathlib import Path
 from typing import Literal, get_args

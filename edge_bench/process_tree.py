@@ -1,4 +1,4 @@
-"""What a process and all its descendants use: CPU, memory, wake-ups, as the kernel counts them."""
+"""Reads CPU, memory and wake-ups of a process and all its descendants from /proc."""
 
 import os
 from collections import defaultdict
@@ -96,7 +96,7 @@ class ProcessTree:
                 path = words[5] if len(words) > 5 else ""
                 file, offset = (path if path.startswith("/") else ""), words[2]
                 if "memfd:" in path or path.startswith("/dev/"):
-                    file = ""  # its share is right as it is: nobody else maps it
+                    file = ""  # its share is right as it is: no other process maps it
             elif words[0] == "Rss:":
                 rss = int(words[1])
             elif words[0] == "Pss:":

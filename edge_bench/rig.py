@@ -39,10 +39,10 @@ class ImageSet(Struct, frozen=True):
 
 
 class Rig:
-    """A context; at its end everything is away, also after Ctrl-C and SIGTERM."""
+    """A context manager; its end removes everything, also after Ctrl-C and SIGTERM."""
 
     def __init__(self, config: Config, plan: Plan, progress: Callable[[str], None]) -> None:
-        """Nothing is started yet. `progress` hears what is being done."""
+        """Starts nothing yet. `progress` is called with each step."""
         self.config, self.plan, self.progress = config, plan, progress
         self._stack = contextlib.ExitStack()
         self._runs = 0
@@ -70,7 +70,7 @@ class Rig:
         self._stack.close()
 
     def pictures(self, size: str) -> ImageSet:
-        """The pictures of one size, made when they are first asked for. Raises EdgeInspectError."""
+        """The pictures of one size, made at the first call. Raises EdgeInspectError."""
         if size not in self.made:
             self.progress(f"pictures, {size}")
             width, height = SIZES.get(size, (None, None))
@@ -105,7 +105,7 @@ class Rig:
         module: str = "edge",
         notify: Path | None = None,
     ) -> Iterator[DaemonProcess]:
-        """A daemon that has just been started. `port` of a broker other than the stand's."""
+        """Starts a daemon. `port`: of another broker than the rig's."""
         path = self._write_config(setting, port or self.broker.port)
         topic = f"{self.config.mqtt.prefix}/{setting.station}/health"
         process = DaemonProcess(path, Listener(self.broker.port, topic), module, notify)
@@ -116,7 +116,7 @@ class Rig:
             shutil.rmtree(self.outbox / path.parent.name, ignore_errors=True)
 
     def _write_config(self, setting: Setting, port: int) -> Path:
-        """config.yaml of a new daemon, with a folder and an outbox of its own."""
+        """Writes config.yaml of a new daemon, whose folder and outbox are new."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Rounds that count, and rounds that do not: an invalid one is told, never averaged in."""
+"""Repeats rounds. An invalid one is reported and never averaged in."""
 
 from collections.abc import Callable
 from functools import partial

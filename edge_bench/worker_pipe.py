@@ -18,8 +18,8 @@ _PATIENCE_S = 300.0
 
 
 def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -> Answer:
-    """What `python -m MODULE` answers. Raises EdgeInspectError with the sentence that it says,
-    and with its exit code."""
+    """Runs `python -m MODULE REQUEST`, and returns its answer. Raises EdgeInspectError with the
+    error and the exit code of the process."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", module, json.dumps(request)],
@@ -32,7 +32,7 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
         )
     except subprocess.TimeoutExpired:
         raise RefusedError(f"bench: {module} does not end within {patience_s:g} s") from None
-    if done.returncode and not done.stdout:  # a fault of ours, or the kernel ended it
+    if done.returncode and not done.stdout:  # a bug, or the kernel killed it
         raise RuntimeError(f"{module} ended with code {done.returncode}: {done.stderr[-2000:]}")
     answer: Answer = json.loads(done.stdout)
     if done.returncode:
@@ -43,10 +43,10 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
 
 
 class WorkerPipe:
-    """One that is talked with, line by line."""
+    """A worker process with a pipe in each direction: one line of JSON a message."""
 
     def __init__(self, module: str, request: dict[str, Any]) -> None:
-        """Starts `python -m MODULE`. Its first words are what there is to `hear` first."""
+        """Starts `python -m MODULE REQUEST`. `hear` returns its greeting first."""
         self._module = module
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self._process = subprocess.Popen(
@@ -58,13 +58,13 @@ class WorkerPipe:
         )
 
     def close(self) -> None:
-        """Away with the process."""
+        """Kills the process."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
 
     def say(self, word: float | None) -> None:
-        """Tells it what to do next; `hear` gives what came of it."""
+        """Sends the next word; `hear` returns the result."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(word).encode() + b"\n")
@@ -73,10 +73,10 @@ class WorkerPipe:
             raise self._fault() from error
 
     def hear(self, patience_s: float = _PATIENCE_S) -> Answer:
-        """Its next answer. Raises as `ask`."""
+        """Returns its next answer. Raises as `ask`."""
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], patience_s)[0]:
-            raise RefusedError(f"bench: {self._module} says nothing for {patience_s:g} s")
+            raise RefusedError(f"bench: {self._module} does not answer within {patience_s:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise self._fault()
@@ -88,7 +88,7 @@ class WorkerPipe:
         return answer
 
     def _fault(self) -> RuntimeError:
-        """It has ended without an answer: a fault of ours, or the kernel ended it."""
+        """The error for a process that ended without an answer: a bug, or the kernel killed it."""
         code = self._process.wait(_PATIENCE_S)
         self._errors.seek(0)
         words = self._errors.read()[-2000:].decode(errors="replace")
@@ -115,8 +115,10 @@ def _print(what: Answer) -> None:
 
 
 def answer(work: Callable[[dict[str, Any]], Answer]) -> int:
-    """The other side: reads the request from the command line, prints the answer. Returns the exit
-    code; what a user can mend is the answer then: on stderr libraries speak, too."""
+    """The worker's side of `ask`: reads the request from the command line, prints the answer.
+
+    Returns the exit code. An error of the user is the answer too, since libraries also write to
+    stderr."""
     code = EXIT_DONE
     try:
         found = work(json.loads(sys.argv[1]))

@@ -43,7 +43,7 @@ def test_a_verdict_belongs_to_the_picture_that_was_captured() -> None:
 )
 def test_what_cannot_be_told_is_no_measurement(stamps: list[Stamp]) -> None:
     """A verdict without a picture, two on one, or one that goes back ends the run."""
-    with pytest.raises(InvalidRunError, match="cannot be told"):
+    with pytest.raises(InvalidRunError, match="is unknown"):
         matched(stamps, SENT)
 
 
