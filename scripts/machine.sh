@@ -36,7 +36,7 @@ machine_root() { # the root with the daemon's packages and the working tree, unt
   [ "$(cat "$work/packages" 2>/dev/null)" = "$wanted" ] || machine_packages
   rm -rf "$root/opt/edge-inspect"
   mkdir -p "$root/opt/edge-inspect"
-  (cd "$here" && tar -c --exclude=__pycache__ edge tests/__init__.py tests/cameras tests/machine \
+  (cd "$here" && tar -c --exclude=__pycache__ edge tests/__init__.py tests/cameras tests/machine tests/support \
     tests/models) | tar -x -C "$root/opt/edge-inspect"
   cp "$here/scripts/machine_init.sh" "$root/opt/init"
   chmod 755 "$root/opt/init"
