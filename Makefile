@@ -8,10 +8,13 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 # The order of tests is another one in each run; under CI always the same, so that nothing is refused
 # by chance. `make test ORDER=--randomly-seed=7` repeats one.
 ORDER  ?= $(if $(CI),--randomly-seed=1)
+# Worker processes of pytest. Tests that share a costly thing (TensorFlow) stay in one worker.
+JOBS   ?= $(shell nproc)
+PYTEST := $(BIN)/python -m pytest $(ORDER)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALLED := $(VENV)/installed
 
-.PHONY: install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut test-monitoring lossfinder test-node lint instructions fresh mosquitto chromium valgrind test-tflite-runtime constraints clean help
+.PHONY: check test-campaigns install upgrade rollback uninstall deb test-box test-box-qemu demo test test-capture test-capture-qemu test-powercut test-monitoring lossfinder test-node lint instructions fresh mosquitto chromium valgrind test-tflite-runtime constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -20,8 +23,12 @@ help: ## what can be made
 demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in three to eleven minutes
 	@$(BIN)/python -m scripts.demo
 
+check: $(INSTALLED)-check ## under a minute, without TensorFlow: linters, types of changed files, fast tests
+	@BIN=$(BIN) JOBS=$(JOBS) sh scripts/check.sh
+
 test: $(INSTALLED)-test mosquitto valgrind chromium ## install what the tests need (mosquitto, valgrind, chromium), run them all
-	$(BIN)/python -m pytest $(ORDER)
+	$(PYTEST) -n $(JOBS) --dist loadgroup -m 'not serial and not campaign'
+	$(PYTEST) -m 'serial and not campaign'
 	@$(MAKE) --no-print-directory test-tflite-runtime
 
 test-tflite-runtime: ## the inference tests once more, under the older runtime
@@ -36,8 +43,8 @@ test-capture: $(INSTALLED)-test ## every camera source x every fault, against re
 	    ffmpeg python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 \
 	    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly; }
 	$(BIN)/python -m tests.cameras.table
-	$(BIN)/python -m benchmarks.camera_faults --count 1000
-	$(BIN)/python -m benchmarks.hung_camera
+	$(BIN)/python -m tests.campaigns.camera_faults --count 1000
+	$(BIN)/python -m tests.campaigns.hung_camera
 	$(SUDO) sh scripts/vivid.sh || [ $$? = 2 ]
 
 test-capture-qemu: ## only v4l2 x every fault with a kernel driver, in an emulated machine (Debian amd64, root)
@@ -73,6 +80,10 @@ test-box: ## the service in a new Debian that boots systemd (as root): make test
 test-box-qemu: ## the same as a whole emulated machine with a virtual camera (as root): make test-box-qemu ARCH=arm64
 	$(PYTHON) -m tests.box.emulated $(ARCH)
 
+test-campaigns: $(INSTALLED)-test mosquitto ## what tries the whole system under chance, a short form of each; ONLY=triggered_parts runs one
+	$(if $(ONLY),,$(PYTEST) -m campaign)
+	$(BIN)/python -m tests.campaigns $(if $(ONLY),--only $(ONLY))
+
 ROUNDS ?= 1000
 LEVEL  ?= strict
 lossfinder: $(INSTALLED)-test mosquitto ## a random schedule of faults: is a verdict lost? ROUNDS=1000 SEED=1 LEVEL=strict|balanced
@@ -86,7 +97,7 @@ test-node: $(INSTALLED)-test mosquitto ## an independent client (npm mqtt) reads
 	cd tests/node && npm install --no-package-lock --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m tests.node.table
 
-lint: $(INSTALLED)-test ## ruff, mypy --strict, import-linter
+lint: $(INSTALLED)-check ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -125,6 +136,11 @@ $(VENV)/bin/python:
 $(INSTALLED)-demo: $(VENV)/bin/python setup.cfg constraints.txt
 	@echo "Installing edge-inspect with the trainer into $(VENV) (a few minutes, about 2 GB)"
 	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(INSTALLED)-check: $(VENV)/bin/python setup.cfg constraints.txt
+	@echo "Installing edge-inspect with test tools, without TensorFlow, into $(VENV) (a minute)"
+	@$(PIP) -e '.[test]'
 	@touch $@
 
 $(INSTALLED)-test: $(VENV)/bin/python setup.cfg constraints.txt

@@ -30,15 +30,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.bench.broker import free_port
-from edge.bench.figures import median, median_ratio
-from edge.bench.plan import SIZES, Plan
-from edge.bench.processtree import ProcessTree
-from edge.bench.stand import Pictures, Stand
-from edge.bench.throughput import Cell
-from edge.bench.turns import Contestant, Run, take_turns, warmed
 from edge.configfile import load_config
 from edge.errors import EdgeInspectError, MissingPartError, RefusedError
+from edge_bench.aggregate import median, median_ratio
+from edge_bench.broker import free_port
+from edge_bench.interleave import Candidate, Run, interleave, warmed
+from edge_bench.plan import SIZES, Plan
+from edge_bench.process_tree import ProcessTree
+from edge_bench.rig import ImageSet, Rig
+from edge_bench.throughput import Cell
 
 LIMIT = 15.0
 KEYS = ("fps", "cpu_ms")
@@ -76,9 +76,9 @@ def serve(model: str, side: tuple[int, int, int], port: int) -> None:
 
 
 @contextmanager
-def running(stand: Stand, keras_model: Path | None, shape: list[int]) -> Iterator[tuple[int, int]]:
+def running(rig: Rig, keras_model: Path | None, shape: list[int]) -> Iterator[tuple[int, int]]:
     """Port and process of the app. Raises RefusedError with its last words."""
-    port, log = free_port(), stand.folder / "flask.log"
+    port, log = free_port(), rig.folder / "flask.log"
     said = json.dumps([str(keras_model) if keras_model else "", shape, port])
     with log.open("wb") as to:
         process = subprocess.Popen(
@@ -111,10 +111,10 @@ def _answers(port: int) -> bool:
     return True
 
 
-class App(Contestant):
+class App(Candidate):
     """The app that is running, asked by a client a core."""
 
-    def __init__(self, port: int, pid: int, pictures: Pictures) -> None:
+    def __init__(self, port: int, pid: int, pictures: ImageSet) -> None:
         self._port, self._tree = port, ProcessTree(pid)
         self._bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
         self._frames, self._seconds, self._cpu_s = 0, 0.0, 0.0
@@ -171,20 +171,20 @@ def multipart(data: bytes) -> bytes:
     return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def compare(stand: Stand, size: str, keras_model: Path | None) -> dict[str, Any]:
+def compare(rig: Rig, size: str, keras_model: Path | None) -> dict[str, Any]:
     """App and daemon in turns, by one size; frames/s, CPU and their ratio. Raises RefusedError."""
-    plan, pictures = stand.plan, stand.pictures(size)
+    plan, pictures = rig.plan, rig.pictures(size)
     interpreter = plan.interpreters[0]
-    cell = Cell(stand, size, "jpeg", interpreter)
-    shape = stand.bare(interpreter)["input"]
+    cell = Cell(rig, size, "jpeg", interpreter)
+    shape = rig.bare(interpreter)["input"]
     rounds: list[dict[Any, Run]] = []
-    with running(stand, keras_model, shape) as (port, pid):
+    with running(rig, keras_model, shape) as (port, pid):
         for number in range(plan.rounds):
-            stand.progress(f"{size}, round {number + 1} of {plan.rounds}")
+            rig.progress(f"{size}, round {number + 1} of {plan.rounds}")
             with ExitStack() as stack:
                 daemons = [warmed(stack.enter_context(cell.playing(w))) for w in workers()]
                 app = warmed(App(port, pid, pictures))
-                found = take_turns([app, *daemons], plan.seconds)
+                found = interleave([app, *daemons], plan.seconds)
             rounds.append(dict(zip(("flask", *workers()), found)))
     of_app = [one["flask"] for one in rounds]
     return {"size": size, "flask": medians(of_app)} | {
@@ -251,8 +251,8 @@ def _measured(arguments: argparse.Namespace) -> int:
     plan = Plan(
         arguments.rounds, arguments.seconds, sizes, interpreters=(config.model.interpreter,)
     )
-    with Stand(config, plan, lambda what: print(what, file=sys.stderr)) as stand:
-        found = [compare(stand, size, arguments.keras) for size in sizes]
+    with Rig(config, plan, lambda what: print(what, file=sys.stderr)) as rig:
+        found = [compare(rig, size, arguments.keras) for size in sizes]
     print(f"{'':8}{'':20}{'':24}{'times the app':>24}")
     print(f"{'size':8}{'':20}" + f"{'frames/s':>12}{'CPU ms':>12}" * 2)
     for one in found:

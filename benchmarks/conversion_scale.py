@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.foreign_models import TWO, Foreign, draw, options_for, save
+from tests.support.foreign_models import TWO, Foreign, draw, options_for, save
 
 MILLIONS = (0.2, 1.0, 5.0, 25.0)
 STAGES = 4

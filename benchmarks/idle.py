@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import yaml
 
-from edge.bench.cameraserver import CameraServer
+from edge_bench.camera_server import CameraServer
 from tests.support.mosquitto import Mosquitto, free_port
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "redness.tflite"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edge
-from edge.bench.options import add_options
 from edge.errors import EXIT_INTERNAL, EdgeInspectError
 
 _CONFIG = Path("config.yaml")
@@ -16,6 +15,11 @@ _CONFIG = Path("config.yaml")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "bench":  # has a parser of its own
+        from edge.commands.bench import bench
+
+        bench(argv[1:])
     arguments = _parser().parse_args(argv)
     # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -56,10 +60,6 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.commands.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
-        case "bench":
-            from edge.commands.bench import bench
-
-            return bench(arguments)
         case _:
             from edge.commands import config
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
-    add_options(commands.add_parser("bench", parents=[where], help="what this box can do"))
+    commands.add_parser("bench", help="what this box can do")  # `main` starts its process
     config = commands.add_parser("config", parents=[where], help="the configuration")
     config.add_argument("what", choices=["schema", "show"])
     return parser

@@ -26,7 +26,7 @@ echo "== wheels for $arch, Python 3.11 and 3.13"
 "${PYTHON:-python3}" -m venv "$work/venv"
 pip="$work/venv/bin/python -m pip -q --disable-pip-version-check"
 mkdir "$work/source"
-cp -r edge converter trainer setup.cfg pyproject.toml README.md LICENSE "$work/source"
+cp -r edge edge_bench converter trainer setup.cfg pyproject.toml README.md LICENSE "$work/source"
 $pip wheel --no-deps -w "$lib/wheels" "$work/source"
 # What the wheel asks for, without the markers: pip would read those for this machine, not for the box.
 wanted=$("$work/venv/bin/python" - "$lib/wheels" <<'PYTHON'

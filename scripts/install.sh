@@ -61,7 +61,7 @@ new_id() {
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/edge/__init__.py")
     [ -n "$version" ] || refuse "$source is not the source of edge-inspect"
     digest=$(cd "$source" && {
-      find edge converter trainer -type f ! -name '*.pyc' ! -path '*/__pycache__/*'
+      find edge edge_bench converter trainer -type f ! -name '*.pyc' ! -path '*/__pycache__/*'
       ls setup.cfg pyproject.toml constraints.txt config.yaml systemd/edge-inspect.service scripts/install.sh
     } | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-8)
     base=$version-$digest
@@ -133,7 +133,7 @@ build() { # $1: the folder; complete or not there at all
     from=
     [ -d "$source/edge" ] || refuse "there is no source beside $here; run \`sudo make install\` where it is, or \`dpkg-reconfigure edge-inspect\`"
     mkdir "$scratch/source"
-    (cd "$source" && cp -r edge converter trainer setup.cfg pyproject.toml README.md LICENSE "$scratch/source")
+    (cd "$source" && cp -r edge edge_bench converter trainer setup.cfg pyproject.toml README.md LICENSE "$scratch/source")
     # shellcheck disable=SC2086  # options, to be split
     $pip wheel --no-deps -w "$scratch" "$scratch/source"
     wheel=$(ls "$scratch"/edge_inspect-*.whl)

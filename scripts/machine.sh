@@ -36,7 +36,7 @@ machine_root() { # the root with the daemon's packages and the working tree, unt
   [ "$(cat "$work/packages" 2>/dev/null)" = "$wanted" ] || machine_packages
   rm -rf "$root/opt/edge-inspect"
   mkdir -p "$root/opt/edge-inspect"
-  (cd "$here" && tar -c --exclude=__pycache__ edge tests/__init__.py tests/cameras tests/machine \
+  (cd "$here" && tar -c --exclude=__pycache__ edge tests/__init__.py tests/cameras tests/machine tests/support \
     tests/models) | tar -x -C "$root/opt/edge-inspect"
   cp "$here/scripts/machine_init.sh" "$root/opt/init"
   chmod 755 "$root/opt/init"
@@ -54,7 +54,7 @@ machine_packages() {
   rm -rf "$root/opt/edge-inspect" "$root/opt/packages"
   mkdir -p "$root/opt/edge-inspect"
   (cd "$here" && tar -c --exclude=__pycache__ setup.cfg pyproject.toml constraints.txt README.md \
-    LICENSE edge converter trainer) | tar -x -C "$root/opt/edge-inspect"
+    LICENSE edge edge_bench converter trainer) | tar -x -C "$root/opt/edge-inspect"
   mount -t proc proc "$root/proc"
   trap 'umount "$root/proc"' EXIT INT TERM
   chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
@@ -64,7 +64,8 @@ machine_packages() {
   umount "$root/proc"
   trap - EXIT INT TERM
   # The code under test is the working tree's, not the installed copy.
-  rm -rf "$root/opt/packages/edge" "$root/opt/packages/converter" "$root/opt/packages/trainer"
+  rm -rf "$root/opt/packages/edge" "$root/opt/packages/edge_bench" \
+    "$root/opt/packages/converter" "$root/opt/packages/trainer"
   echo "$wanted" >"$work/packages"
 }
 

@@ -26,6 +26,14 @@ WriteConfig = Callable[..., Path]
 WritePicture = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist all tests with TensorFlow run in one worker: it is imported once, trained models
+    of fixtures are made once, and two trainings do not share the cores."""
+    for item in items:
+        if item.get_closest_marker("train"):
+            item.add_marker(pytest.mark.xdist_group("tensorflow"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.drawing import Panel, chart
 from benchmarks.growth import archive, cameras, outbox, uptime
 from benchmarks.growth.rules import Cost, judge
+from tests.support.line_chart import Panel, chart
 
 _FRAMES, _QUICK_FRAMES = 1_000_000, 50_000
 

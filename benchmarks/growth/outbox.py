@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.day_of_outage import box
 from benchmarks.growth import processes
 from benchmarks.growth.outboxprobe import fill
 from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, rounds
 from benchmarks.growth.rules import Cost
 from tests.support.counter import Counter
+from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon
 
 ROWS, QUICK = (0, 1000, 10_000, 100_000, 1_000_000), (0, 1000, 10_000)
 _SLICE_S, _QUICK_S = 5.0, 2.0
@@ -54,7 +55,16 @@ def _with_the_broker(folder: Path, slice_s: float) -> dict[str, float]:
     broker.start()
     counter = Counter(broker.port, live_camera="live")
     camera = {"id": "live", "source": "test:", "fps": _FPS, "width": 320, "height": 240}
-    daemon = box(folder, broker.port, camera, replay_per_s=_REPLAY)
+    daemon = Daemon(
+        folder,
+        {
+            "station": "line1",
+            "model": {"path": str(MODELS / "redness.tflite")},
+            "cameras": [camera],
+            "mqtt": {"port": broker.port, "replay_per_s": _REPLAY},
+            "outbox": {"path": str(folder / "state" / "outbox.db"), "max_mb": 4096},
+        },
+    )
     try:
         daemon.start()
         counter.wait_for(int(2 * _FPS), _SILENCE_S)  # warm

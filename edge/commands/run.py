@@ -2,7 +2,9 @@
 
 import gc
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.config import Config
 from edge.configfile import load_config
@@ -11,12 +13,19 @@ from edge.errors import EdgeInspectError
 from edge.operation.doorstep import Doorstep
 from edge.operation.logs import set_up_logging
 
+if TYPE_CHECKING:  # importing it takes time that the daemon has not yet
+    from edge.capture.leash import ForkServerClient
+    from edge.capture.sources import OpenCamera
+
+    OpenerFactory = Callable[[ForkServerClient], OpenCamera]
+
 log = logging.getLogger(__name__)
 
 
-def run(config_path: Path) -> int:
-    """Runs until SIGTERM. Raises EdgeInspectError when it cannot start; under systemd it says so
-    there, waits for the mend, and returns the exit code."""
+def run(config_path: Path, make_opener: "OpenerFactory | None" = None) -> int:
+    """Runs until SIGTERM. `make_opener` gives the function that opens cameras; None: their drivers.
+    Raises EdgeInspectError when it cannot start. Under systemd it logs the error,
+    waits until the cause is fixed, and returns the exit code."""
     folders = [config_path.resolve().parent]
     doorstep = Doorstep.under_systemd()
     if doorstep is not None:
@@ -25,7 +34,7 @@ def run(config_path: Path) -> int:
         config = load_config(config_path)
         folders.append(config.model.path.parent)
         set_up_logging(config.log.level)
-        return _live(config, config_path)
+        return _live(config, config_path, make_opener)
     except EdgeInspectError as error:
         gc.enable()
         if doorstep is None:
@@ -34,7 +43,7 @@ def run(config_path: Path) -> int:
         return error.exit_code
 
 
-def _live(config: Config, path: Path) -> int:
+def _live(config: Config, path: Path, make_opener: "OpenerFactory | None") -> int:
     """Starts the cameras' processes first: they open their cameras while the daemon imports its
     modules and loads its model."""
     from edge.capture.leash import ForkServerClient
@@ -50,5 +59,7 @@ def _live(config: Config, path: Path) -> int:
 
         gc.freeze()  # modules and classes stay; no collection needs to look through them
         gc.enable()
-        open_camera = CameraFactory(fork_server).open
+        open_camera = (
+            CameraFactory(fork_server).open if make_opener is None else make_opener(fork_server)
+        )
         return Daemon(config, path=path, open_camera=open_camera).run()

@@ -26,10 +26,14 @@ WantedBy=multi-user.target
 """
 
 
-def source_tree(root: Path, name: str, *edits: tuple[str, str, str]) -> None:
-    """A copy of this repository in the box's /root/`name`, with (file, old text, new text) edits.
+def source_tree(
+    root: Path, name: str, *edits: tuple[str, str, str], appended: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Copies this repository to the box's /root/`name`.
 
-    Raises BoxError when an edit does not fit any more.
+    `edits` are (file, old text, new text), for texts that a user sees. `appended` are (file, text
+    at its end), for changes of behaviour that depend on no source line. Raises BoxError when an
+    edit does not fit any more.
     """
     folder = root / "root" / name
     listed = subprocess.run(
@@ -45,8 +49,11 @@ def source_tree(root: Path, name: str, *edits: tuple[str, str, str]) -> None:
     for file, old, new in edits:
         text = (folder / file).read_text(encoding="utf-8")
         if old not in text:
-            raise BoxError(f"{file} holds no {old!r} any more; mend tests/box")
+            raise BoxError(f"{file} holds no {old!r} any more; adapt tests/box")
         (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    for file, text in appended:
+        with (folder / file).open("a", encoding="utf-8") as end:
+            end.write(text)
 
 
 def put_plant(root: Path) -> None:

@@ -9,6 +9,34 @@ SECOND = (
     ("edge/__init__.py", '"0.1.0"', '"0.1.1"'),
     ("config.yaml", "# Paths count", "# The second version says this.\n# Paths count"),
 )
+# The command line of a version that fails at its start.
+FAILS_AT_START = """
+
+_main = main
+
+
+def main(argv=None):
+    import sys
+
+    if (sys.argv[1:] if argv is None else argv)[:1] == ["run"]:
+        raise RuntimeError("broken on purpose")
+    return _main(argv)
+"""
+# The command line of a version that does not know a key of the configuration.
+REFUSES_A_KEY = """
+
+_main = main
+
+
+def main(argv=None):
+    import pathlib
+    import sys
+
+    if "keepalive_s: 31" in pathlib.Path("/etc/edge-inspect/config.yaml").read_text():
+        sys.stderr.write("config.yaml: mqtt.keepalive_s: unknown key\\n")
+        return 2
+    return _main(argv)
+"""
 
 
 def _make(box: Box, tree: str, goal: str, check: bool = True) -> tuple[int, str]:
@@ -56,12 +84,11 @@ def upgrades(box: Box) -> str:
 
 def refuses_what_does_not_come_up(box: Box) -> str:
     """A version that ends at its start is taken back; the one before runs again."""
-    raising = '        asked = threading.Event()\n        raise RuntimeError("broken on purpose")\n'
     plant.source_tree(
         box.root,
         "broken",
         ("edge/__init__.py", '"0.1.0"', '"0.1.2"'),
-        ("edge/app.py", "        asked = threading.Event()\n", raising),
+        appended=(("edge/__main__.py", FAILS_AT_START),),
     )
     code, said = _make(box, "broken", "upgrade", check=False)
     assert code != 0
@@ -79,7 +106,7 @@ def refuses_what_refuses_the_config(box: Box) -> str:
         box.root,
         "choosy",
         ("edge/__init__.py", '"0.1.0"', '"0.1.3"'),
-        ("edge/mqttconfig.py", "    keepalive_s: int", "    keep_alive_s: int"),
+        appended=(("edge/__main__.py", REFUSES_A_KEY),),
     )
     plant.edit_config(box.root, "  keepalive_s: 30 ", "  keepalive_s: 31 ")
     pid = plant.shown(box, "MainPID")

@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
 from converter.__main__ import main
 from converter.schemes import make
 from converter.source import Said, load_source
 from edge.inspection.inspector import load_inspector
+from tests.support.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
 from trainer.dataset import load_dataset
 from trainer.pictures import load_pictures
 
 pytestmark = pytest.mark.train
 SIDE = 32
+LARGE = {"DenseNet121", "EfficientNetB0", "ResNet50"}  # each takes a minute or more
 Captured = pytest.CaptureFixture[str]
 
 
@@ -28,7 +29,13 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path
 
 
 @pytest.mark.usefixtures("tensorflow")
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda foreign: foreign.name)
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        pytest.param(f, id=f.name, marks=pytest.mark.campaign if f.name in LARGE else ())
+        for f in FOREIGN
+    ],
+)
 def test_each_is_right_or_refused_with_a_way_out(
     foreign: Foreign, sets: dict[tuple[str, ...], Path], tmp_path: Path, capsys: Captured
 ) -> None:

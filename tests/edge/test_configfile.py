@@ -181,6 +181,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from([*Config.__struct_fields__, "extra"]), VALUES))
 def test_any_values_give_a_config_or_sentences(values: dict[str, object]) -> None:

@@ -200,6 +200,7 @@ OUTERS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(OUTERS, st.booleans())
 def test_what_is_said_is_read_as_the_same(value: Outer, brief: bool) -> None:
     """`said` is what `read` takes, through JSON and back, with or without the defaults."""

@@ -38,6 +38,7 @@ def lossfinder(keep: Path, rounds: int, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("broken", "sentences"),
     [

@@ -46,7 +46,7 @@ def test_the_example_keeps_every_comment() -> None:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of what is installed."""
-    for name in ("edge", "converter", "trainer", "scripts", "systemd"):
+    for name in ("edge", "edge_bench", "converter", "trainer", "scripts", "systemd"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     for name in ("setup.cfg", "pyproject.toml", "constraints.txt", "config.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path / name)

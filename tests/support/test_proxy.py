@@ -205,6 +205,7 @@ def test_without_a_broker_the_box_is_turned_away(proxied: ProxiedConnection) -> 
         proxied.connect().recv(1)
 
 
+@pytest.mark.slow
 def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -> None:
     """It holds back a bounded amount, as a network does."""
     box, broker = proxied.pair()

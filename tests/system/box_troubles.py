@@ -109,7 +109,7 @@ def clock_jumps(folder: Path) -> Row:
 
 
 def no_network(folder: Path) -> Row:
-    """The broker is away: what of it a day is, benchmarks.day_of_outage shows."""
+    """The broker is away: what of it a day is, tests.campaigns.day_of_outage shows."""
     with Stage(folder) as stage:
         stage.start()
         stage.broker.kill()

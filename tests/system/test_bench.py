@@ -13,12 +13,12 @@ import pytest
 
 from edge.errors import EXIT_DONE, EXIT_USAGE
 from tests.conftest import WriteConfig
-from tests.edge.bench.samples import bench_validator
+from tests.edge_bench.samples import bench_validator
 from tests.support.mosquitto import mosquitto_program
 from tests.support.runtimes import installed_runtimes
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.broker, pytest.mark.inference]
+pytestmark = [pytest.mark.serial, pytest.mark.broker, pytest.mark.inference]
 DEADLINE_S = 300.0
 
 

@@ -24,6 +24,7 @@ def test_an_outage_is_told_and_kept(tmp_path: Path) -> None:
     assert row.health.startswith("broker: ")
 
 
+@pytest.mark.campaign
 def test_cuts_do_not_flood_the_log(tmp_path: Path) -> None:
     """A hundred cuts are a handful of lines, and nothing is lost."""
     row = box_troubles.many_reconnects(tmp_path / "stage")

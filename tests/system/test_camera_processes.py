@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from benchmarks.noisycamera import noisy_camera
+from tests.support.noisy_camera import noisy_camera
 from tests.support.plant import Daemon, Plant
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon

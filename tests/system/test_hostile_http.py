@@ -167,6 +167,7 @@ def test_a_gigabyte_is_refused_long_before_it_is_there(
     http_daemon.goes_on()
 
 
+@pytest.mark.campaign
 def test_clients_that_hold_their_places(http_daemon: HttpDaemon) -> None:
     """More connections than there are places, that say half a request and then a little now and
     then: the verdicts go on, and whoever asks properly is served when the places are taken back."""

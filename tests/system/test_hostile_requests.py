@@ -1,12 +1,12 @@
 """Malformed and hostile requests through a real mosquitto: every one is counted, and the box works.
 
-`python -m benchmarks.hostile_requests` does it with a hundred thousand, and measures."""
+`python -m tests.campaigns.hostile_requests` does it with a hundred thousand, and measures."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.hostile_requests import run
+from tests.campaigns.hostile_requests import run
 
 
 @pytest.mark.parametrize("allowed_per_s", [10_000.0, 5.0])

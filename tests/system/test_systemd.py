@@ -20,7 +20,6 @@ from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
 from edge.operation.workers import Worker, Workers
 from edge.percentiles import Latencies
-
 from tests.edge.operation.conftest import Sink
 from tests.support.plant import DEADLINE_S, Plant, draw_many
 from tests.support.verdicts import a_verdict

@@ -203,9 +203,9 @@ def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) 
 
 def test_the_benchmark_keeps_every_promise() -> None:
     """A hundred parts in bursts, with a camera that fails by chance, in real time: one verdict a
-    part, and what missed its deadline is `error` (benchmarks/triggered_parts.py)."""
+    part, and what missed its deadline is `error` (tests/campaigns/triggered_parts.py)."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.triggered_parts", "--count", "100", "--seed", "3"],
+        [sys.executable, "-m", "tests.campaigns.triggered_parts", "--count", "100", "--seed", "3"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.interval_coverage import CASES, covered
+from tests.campaigns.interval_coverage import CASES, covered
 from trainer.curves import auroc, average_precision, curves, precision_influence
 from trainer.intervals import (
     auroc_gain,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.resampled_scores import Pool, draw_again, read_pool, truth_of
+from tests.campaigns.resampled_scores import Pool, draw_again, read_pool, truth_of
 from trainer.curves import auroc, average_precision
 
 

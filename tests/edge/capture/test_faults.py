@@ -1,23 +1,24 @@
-"""Cameras that misbehave at random, in real processes: benchmarks/camera_faults.py, briefly."""
+"""Cameras that fail at random, in real processes: tests.campaigns.camera_faults, briefly."""
 
 import threading
 from pathlib import Path
 
 import pytest
 
-from benchmarks.camera_faults import run
 from edge.capture.camera import Camera
 from edge.capture.leash import ForkServerClient
 from edge.capture.mailbox import Mailbox
 from edge.capture.process import ProcessCamera
 from edge.capture.reader import Reader
 from edge.environment import Environment, Stop
+from tests.campaigns.camera_faults import run
 from tests.edge.capture.conftest import camera_config
 from tests.edge.conftest import Eventually
 
 FAULTY = "tests.edge.capture.faulty"
 
 
+@pytest.mark.slow
 @pytest.mark.inference
 def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) -> None:
     """Among faults by chance, no picture that is not fresh and real passes, and every picture that

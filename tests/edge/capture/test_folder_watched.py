@@ -27,6 +27,7 @@ def test_closed_and_renamed_files_are_taken_at_once(
     assert names([look for look in found if look]) == ["a.png", "b.png"]
 
 
+@pytest.mark.slow
 def test_file_that_is_still_open_is_not_taken(
     drop: Path, receipts: Receipts, write_picture: WritePicture
 ) -> None:

@@ -19,6 +19,8 @@ from edge.errors import CameraError
 from tests.edge.capture.conftest import camera_config
 from tests.edge.conftest import Eventually
 
+pytestmark = pytest.mark.slow
+
 FAULTY = "tests.edge.capture.faulty"
 _DAEMON = """
 import json, sys, threading

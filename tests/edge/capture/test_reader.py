@@ -7,8 +7,6 @@ import pytest
 
 from edge.capture.camera import Look
 from edge.environment import Environment, Stop
-from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
-from edge.frame import Frame
 from tests.edge.capture.conftest import ScriptedCamera, noise
 from tests.edge.capture.readinghouse import Build, House, lost, seqs
 from tests.edge.conftest import Clock, Eventually, Patience, solid

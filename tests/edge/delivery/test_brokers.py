@@ -152,6 +152,7 @@ def test_an_answer_that_never_comes_ends_the_connection(world: Make) -> None:
     assert 15 <= accepted[1] - accepted[0] < 17
 
 
+@pytest.mark.slow
 def test_a_silent_broker_is_noticed_in_time(tmp_path: Path) -> None:
     """A mosquitto that is stopped (its kernel still holds the connection) is lost within 1.5 x
     keepalive, and closing does not wait for it."""

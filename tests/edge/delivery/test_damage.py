@@ -71,6 +71,7 @@ def test_a_long_verdict_is_found(tmp_path: Path) -> None:
     assert [row.seq for row in carved(raw)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_salvage_needs_no_memory_for_what_it_saves(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -14,6 +15,8 @@ from edge.delivery.outboxfile import OutboxError
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.records import OutboxRow
 from tests.support.verdicts import a_verdict
+
+pytestmark = pytest.mark.slow
 
 MAX_BYTES, MAX_AGE_S = 128 * 1024, 100.0
 

@@ -5,6 +5,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ GREETINGS: list[Greeting] = ["accept", "refuse", "absent", "silent", "hang up", 
 CUTS: list[Literal["before", "after", "raise"]] = ["before", "after", "raise"]
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(
     rows=st.integers(1, 40),

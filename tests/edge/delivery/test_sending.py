@@ -15,7 +15,6 @@ from edge.delivery.sending import Sender
 from edge.delivery.troubles import OversizeError
 from edge.environment import Environment
 from tests.edge.conftest import Clock
-from tests.edge.delivery.test_outbox import rows_from
 from tests.support.verdicts import a_verdict
 
 WINDOW = 20

@@ -210,6 +210,7 @@ def _give_back(killed: BaseException) -> None:
 _HURT = st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), max_size=40)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -246,6 +247,7 @@ def test_whatever_is_damaged_it_opens_and_counts(
     store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [0x01, 0x04, 0xFF])
 def test_whatever_byte_of_the_header_is_hurt_it_opens(path: Path, flip: int) -> None:
     """Every one of the hundred: what SQLite then says of the file is damage, never a disk that

@@ -108,6 +108,7 @@ def test_a_picture_of_another_camera_is_found_too(tmp_path: Path) -> None:
         assert sum(path.exists() for path in shelves.find(DAY, wanted)) == 1
 
 
+@pytest.mark.slow
 def test_what_is_remembered_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     """A box keeps a hundred thousand pictures, in days; it remembers the days."""
     folder = filled(tmp_path / "kept", 3000)

@@ -126,6 +126,7 @@ def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> Non
     assert (np.diff(p[order]) >= -1e-12).all()
 
 
+@pytest.mark.slow
 @given(ROW, st.floats(0.05, 20))
 def test_one_picture_as_many(row: np.ndarray, temperature: float) -> None:
     """The box, which has one picture at a time, computes what training computes of many."""
@@ -162,6 +163,7 @@ def test_outputs_that_are_not_finite_are_a_fault(kind: str, bad: float) -> None:
         row_to_probabilities([0.3, bad], kind)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(width=32), min_size=2, max_size=4),
     st.sampled_from(["logits", "probabilities"]),

@@ -164,6 +164,7 @@ def test_recipe_that_is_no_json(text: bytes, tflite: bytes, tmp_path: Path) -> N
     assert INSPECTION in sentence
 
 
+@pytest.mark.slow
 def test_members_are_bounded(tflite: bytes, tmp_path: Path) -> None:
     """A member that would inflate past the limit, and too many members, are refused."""
     bomb = with_members(tflite, {LABELS: bytes(MAX_MEMBER + 1)})
@@ -193,6 +194,7 @@ def test_files_of_other_tools_do_no_harm(tflite: bytes, tmp_path: Path) -> None:
     assert loaded.spec is None
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_no_damage_to_the_appendix_gives_another_error(
@@ -221,6 +223,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_no_value_in_the_recipe_gives_another_error(

@@ -4,10 +4,13 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.edge.operation.line import Line
+
+pytestmark = pytest.mark.slow
 
 
 def play(seed: int, parts: int, trigger: dict[str, Any]) -> tuple[Line, list[str]]:

@@ -24,6 +24,8 @@ from tests.edge.conftest import Clock, Patience, frame, noise_frame, verdict
 from tests.edge.delivery.world import World
 from tests.support.fake_broker import FakeBroker, Greeting
 
+pytestmark = pytest.mark.slow
+
 WEEK_S = 7 * 86_400.0
 HANDFUL = 20  # of a flapping part; one that is plainly away has a line or two
 

@@ -13,8 +13,6 @@ from edge.threads import start_thread
 from edge.verdict import Verdict
 from tests.edge.conftest import Eventually, frame
 from tests.edge.operation.conftest import MakeJudge, Sink
-from tests.edge.conftest import frame
-from tests.edge.operation.conftest import MakeJudge
 from tests.support.waiting import wait_until
 
 GOOD = [0.95, 0.05]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.audit_planting import warp
 from edge.errors import RefusedError
+from tests.support.audit_planting import warp
 from tests.trainer.audit.conftest import draw_part, write
 from trainer.__main__ import main
 from trainer.audit.command import audit_training

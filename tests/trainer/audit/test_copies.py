@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.audit_planting import BORDERS, expose, warp
+from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Match
 from trainer.audit.closer import Closer, look_closer, photo

@@ -1,0 +1,112 @@
+"""The broker that the bench starts for itself: mosquitto where there is one, else the embedded one
+in a process apart, so that its work does not count as the daemon's."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from edge.errors import EXIT_DONE, MissingPartError, RefusedError
+
+_START_S = 20.0
+_TRIES = 5
+_POLL_S = 0.02
+_MORE_PLACES = ("/usr/sbin", "/usr/local/sbin")
+
+
+class Broker(Struct, frozen=True):
+    """One that runs. `name` is for people."""
+
+    name: str
+    port: int
+
+
+def mosquitto_program() -> str | None:
+    """Where mosquitto is; Debian puts it where only root looks."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_PLACES])
+    return shutil.which("mosquitto", path=places)
+
+
+@contextlib.contextmanager
+def running_broker(folder: Path) -> Iterator[Broker]:
+    """A broker on a free port of the loopback, as long as the context lasts.
+
+    Raises MissingPartError when none is installed, RefusedError when it does not start.
+    """
+    program = mosquitto_program()
+    if program is None and importlib.util.find_spec("amqtt") is None:
+        raise MissingPartError(
+            "bench: needs a broker, and none is installed; run: sudo apt-get install mosquitto"
+        )
+    name = "mosquitto" if program else "embedded (amqtt)"
+    log = folder / "broker.log"
+    for _ in range(_TRIES):
+        port = free_port()
+        command = (
+            [program, "-c", str(_mosquitto_conf(folder, port))]
+            if program
+            else [sys.executable, "-m", __name__, str(port)]
+        )
+        with log.open("wb") as to:
+            process = subprocess.Popen(command, stdout=to, stderr=to, start_new_session=True)
+        try:
+            if _listens_in_time(process, port):
+                yield Broker(name, port)
+                return
+        finally:
+            process.kill()  # it keeps nothing
+            process.wait()
+    raise RefusedError(f"bench: {name} does not start: {log.read_text(errors='replace')[-500:]}")
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _mosquitto_conf(folder: Path, port: int) -> Path:
+    lines = [
+        f"listener {port} 127.0.0.1",
+        "allow_anonymous true",
+        "persistence false",
+        "max_queued_messages 0",
+        *(["user root"] if os.geteuid() == 0 else []),  # else it changes to a user without rights
+    ]
+    path = folder / "mosquitto.conf"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process.poll() is None  # else another program has the port
+        time.sleep(_POLL_S)
+    return False
+
+
+def _serve(port: int) -> int:
+    """The embedded broker, until it is killed."""
+    from edge.delivery.embedded import EmbeddedBroker
+
+    broker = EmbeddedBroker("127.0.0.1", port)
+    broker.start()
+    signal.pause()
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(_serve(int(sys.argv[1])))

@@ -1,0 +1,62 @@
+"""Finds processor, memory, kernel and library versions for the report."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "ai-edge-litert",
+    "tflite-runtime",
+    "opencv-python-headless",
+    "numpy",
+    "paho-mqtt",
+    "msgspec",
+)
+
+
+def machine_facts(root: Path = Path("/")) -> dict[str, Any]:
+    """Processor, cores, memory, kernel, versions. `root` exists so that tests can show a fixture
+    tree; what a machine does not say is null."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "processor": _processor(root),
+        "architecture": platform.machine(),
+        "cores": cores,
+        "memory_mb": _memory_mb(root),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "packages": versions,
+    }
+
+
+def _processor(root: Path) -> str | None:
+    """As the kernel names it; a Pi names its board instead."""
+    lines = _lines(root / "proc/cpuinfo")
+    for key in ("model name", "Model"):
+        for line in lines:
+            if line.partition(":")[0].strip() == key:
+                return line.partition(":")[2].strip()
+    return None
+
+
+def _memory_mb(root: Path) -> int | None:
+    for line in _lines(root / "proc/meminfo"):
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

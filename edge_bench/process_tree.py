@@ -1,0 +1,126 @@
+"""Reads CPU, memory and wake-ups of a process and all its descendants from /proc."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from msgspec import Struct
+
+_PROC = Path("/proc")
+_TICKS = os.sysconf("SC_CLK_TCK")
+Switches = dict[tuple[int, int], int]  # by process and thread
+
+
+class MemoryUse(Struct, frozen=True):
+    """In MB of 2^20 bytes. `pss`: each page shared with others counts as its share. `alone`: pages
+    of files count whole, once, as on a box where no other program has them open."""
+
+    pss: float
+    alone: float
+
+
+class ProcessTree:
+    """A process and its descendants; those that end while one looks count as nothing."""
+
+    def __init__(self, pid: int, proc: Path = _PROC) -> None:
+        """`proc` exists so that tests can show a fixture tree."""
+        self.pid, self._proc = pid, proc
+
+    def pids(self) -> list[int]:
+        """All of them that live, the first one first."""
+        children: dict[int, list[int]] = defaultdict(list)
+        for entry in self._proc.iterdir():
+            if entry.name.isdigit() and (fields := self._stat(int(entry.name))):
+                children[int(fields[1])].append(int(entry.name))
+        found, waiting = [], [self.pid]
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            waiting += sorted(children[pid], reverse=True)
+        return found
+
+    def cpu_s(self) -> float:
+        """User and system seconds of all, with those of descendants that have ended."""
+        ticks = 0
+        for pid in self.pids():
+            if fields := self._stat(pid):
+                ticks += sum(int(n) for n in fields[11:15])
+        return ticks / _TICKS
+
+    def pss_mb(self) -> float:
+        """Proportional set size of all, in MB; a page that two of them share counts once."""
+        return sum(self._pss_kb(pid) for pid in self.pids()) / 1024
+
+    def memory(self) -> MemoryUse:
+        """Both ways to count. Slow: every mapping is read."""
+        files: dict[tuple[str, str], int] = {}
+        own = 0
+        for pid in self.pids():
+            for file, offset, rss, pss in self._mappings(pid):
+                if file:
+                    key = file, offset
+                    files[key] = max(files.get(key, 0), rss)
+                else:
+                    own += pss
+        return MemoryUse(self.pss_mb(), (own + sum(files.values())) / 1024)
+
+    def switches(self) -> Switches:
+        """How often each thread has left its core: as often it will be woken."""
+        found: Switches = {}
+        for pid in self.pids():
+            for task in self._list(f"{pid}/task"):
+                lines = self._text(f"{pid}/task/{task}/status").splitlines()
+                counts = [int(line.split()[1]) for line in lines if "ctxt_switches:" in line]
+                if counts:
+                    found[pid, int(task)] = sum(counts)
+        return found
+
+    def _stat(self, pid: int) -> list[str]:
+        """The fields after the name: state, parent, …; empty when the process has gone."""
+        return self._text(f"{pid}/stat").rpartition(")")[2].split()
+
+    def _pss_kb(self, pid: int) -> int:
+        for line in self._text(f"{pid}/smaps_rollup").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+        return 0
+
+    def _mappings(self, pid: int) -> list[tuple[str, str, int, int]]:
+        """File (empty for memory of no file), offset, resident and proportional kB of each."""
+        found: list[tuple[str, str, int, int]] = []
+        file = offset = ""
+        rss = anonymous = 0
+        for line in self._text(f"{pid}/smaps").splitlines():
+            words = line.split()
+            if not words[0].endswith(":"):
+                path = words[5] if len(words) > 5 else ""
+                file, offset = (path if path.startswith("/") else ""), words[2]
+                if "memfd:" in path or path.startswith("/dev/"):
+                    file = ""  # its share is right as it is: no other process maps it
+            elif words[0] == "Rss:":
+                rss = int(words[1])
+            elif words[0] == "Pss:":
+                found.append((file, offset, rss, int(words[1])))
+            elif words[0] == "Anonymous:" and file:
+                anonymous = int(words[1])
+                found[-1] = file, offset, rss - anonymous, 0
+                found.append(("", "", anonymous, anonymous))  # written pages are its own
+        return found
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self._proc / name).read_text(encoding="ascii", errors="replace")
+        except (OSError, ValueError):
+            return ""
+
+    def _list(self, name: str) -> list[str]:
+        try:
+            return [entry.name for entry in (self._proc / name).iterdir()]
+        except OSError:
+            return []
+
+
+def woken(before: Switches, after: Switches) -> int:
+    """How often threads have left their core between two looks; of one that came in between all
+    counts, one that went is not seen."""
+    return sum(max(0, count - before.get(thread, 0)) for thread, count in after.items())

@@ -1,0 +1,188 @@
+"""What the daemon takes while it runs: memory by the number of live cameras, CPU by their rate, and
+CPU and wake-ups when there is nothing to judge."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from edge_bench.aggregate import median
+from edge_bench.camera_server import CameraServer
+from edge_bench.daemon_config import Setting, cameras
+from edge_bench.daemon_process import DaemonProcess
+from edge_bench.listener import HealthSample
+from edge_bench.process_tree import ProcessTree, woken
+from edge_bench.rig import Rig
+from edge_bench.rounds import InvalidRunError, Rounds
+
+Run = dict[str, Any]
+_PATIENCE_S = 120.0
+_LOOK_S = 0.2
+_SETTLE_S = 2.0  # imports and the first frames are over
+_IDLE_CAMERA_RATE = 5.0
+
+
+def measure_memory(rig: Rig, rounds: Rounds) -> list[Run]:
+    """Steady and peak PSS over all of the daemon's processes, by the number of cameras."""
+    plan = rig.plan
+    cells = []
+    for count in plan.live_cameras:
+        what = f"memory, {count} cameras"
+        runs = rounds.repeat(what, plan.rounds, partial(_memory, rig, count))
+        cell: Run = {"cameras": count, "size": plan.live_size, "rate": plan.memory_rate}
+        for key in ("steady_mb", "steady_alone_mb", "peak_mb"):
+            cell[key] = round(median([run[key] for run in runs]), 2) if runs else None
+        cells.append(cell | {"rounds": runs})
+    return cells
+
+
+def measure_rates(rig: Rig, rounds: Rounds) -> list[Run]:
+    """CPU in per cent of one core, by the rate of one live camera."""
+    plan = rig.plan
+    cells = []
+    for rate in plan.rates:
+        what = f"CPU at {rate:g} frames/s"
+        runs = rounds.repeat(what, plan.rounds, partial(_rate, rig, rate))
+        cell: Run = {"rate": rate, "size": plan.live_size}
+        for key in ("cpu_percent", "frames_s"):
+            cell[key] = round(median([run[key] for run in runs]), 3) if runs else None
+        cells.append(cell | {"rounds": runs})
+    return cells
+
+
+def measure_idle(rig: Rig, rounds: Rounds) -> list[Run]:
+    """CPU and wake-ups a second when nothing is to be judged: an empty folder, and a camera whose
+    trigger does not come. The daemon itself and its camera's process stand apart, too: the latter
+    is woken by each picture that the camera sends."""
+    plan = rig.plan
+    cells = []
+    for source in ("folder", "trigger"):
+        runs = rounds.repeat(f"idle {source}", plan.rounds, partial(_idle, rig, source))
+        cell: Run = {"source": source}
+        for key in ("cpu_percent", "wakeups_s", "daemon_cpu_percent", "daemon_wakeups_s"):
+            cell[key] = round(median([run[key] for run in runs]), 3) if runs else None
+        cells.append(cell | {"rounds": runs})
+    return cells
+
+
+def _memory(rig: Rig, count: int, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"memory, {count} cameras, round {number + 1} of {plan.rounds}")
+    with _live(rig, plan.memory_rate, count) as process:
+        looks: list[tuple[float, float]] = []
+        until = time.monotonic() + _PATIENCE_S
+        steady_from = 0.0
+        while not steady_from or time.monotonic() < steady_from + plan.memory_seconds:
+            looks.append((time.monotonic(), process.tree.pss_mb()))
+            if not steady_from and _all_judged(process.heard, count):
+                steady_from = time.monotonic() + _SETTLE_S
+            if time.monotonic() > until:
+                raise InvalidRunError(f"{count} cameras did not all become live")
+            time.sleep(_LOOK_S)
+        alone = process.tree.memory().alone
+        _refuse_errors(process.heard)
+    steady = [mb for at, mb in looks if at >= steady_from]
+    return {
+        "steady_mb": median(steady),
+        "steady_alone_mb": alone,
+        "peak_mb": max(mb for _, mb in looks),
+    }
+
+
+def _rate(rig: Rig, rate: float, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"CPU at {rate:g} frames/s, round {number + 1} of {plan.rounds}")
+    with _live(rig, rate, 1) as process:
+        process.wait_for(lambda: _all_judged(process.heard, 1), "the first verdict", _PATIENCE_S)
+        process.wait_for(
+            lambda: _seconds_since_live(process.heard) >= plan.rate_seconds + _SETTLE_S,
+            f"{plan.rate_seconds:g} s of health messages",
+            _PATIENCE_S,
+        )
+        heard = process.heard
+    _refuse_errors(heard)
+    live = [one for one in heard if one.acked]
+    first = next(one for one in live if one.came >= live[0].came + _SETTLE_S - 0.5)
+    last = live[-1]
+    seconds = last.came - first.came
+    return {
+        "cpu_percent": (last.cpu_s - first.cpu_s) * 100 / seconds,
+        "frames_s": (last.acked - first.acked) / (last.measured - first.measured),
+        "seconds": seconds,
+    }
+
+
+def _idle(rig: Rig, source: str, number: int) -> Run:
+    plan = rig.plan
+    rig.progress(f"idle {source}, round {number + 1} of {plan.rounds}")
+    with contextlib.ExitStack() as stack:
+        if source == "folder":
+            folder = rig.folder / f"empty-{time.monotonic_ns()}"
+            folder.mkdir()
+            camera = cameras(f"folder:{folder}")
+        else:
+            server = CameraServer(_pictures(rig), _IDLE_CAMERA_RATE)
+            stack.callback(server.close)
+            camera = cameras(server.source, trigger={"kind": "request"})
+        setting = Setting(camera, plan.interpreters[0], health_s=None)
+        process = stack.enter_context(rig.daemon(setting))
+        process.wait_for(lambda: process.heard, "the first health message", _PATIENCE_S)
+        process.wait_for(_after(_SETTLE_S), "time", _PATIENCE_S)
+        alone = _Alone(process.tree.pid)
+        trees = (process.tree, alone)
+        begun = time.monotonic()
+        before = [(tree.cpu_s(), tree.switches()) for tree in trees]
+        process.wait_for(_after(plan.idle_seconds), "time", _PATIENCE_S)
+        after = [(tree.cpu_s(), tree.switches()) for tree in trees]
+        seconds = time.monotonic() - begun
+        _refuse_errors(process.heard)
+    found: Run = {"seconds": seconds}
+    for name, old, new in zip(("", "daemon_"), before, after):
+        found[f"{name}cpu_percent"] = (new[0] - old[0]) * 100 / seconds
+        found[f"{name}wakeups_s"] = woken(old[1], new[1]) / seconds
+    return found
+
+
+class _Alone(ProcessTree):
+    """The daemon's first process, without those of its cameras."""
+
+    def pids(self) -> list[int]:
+        return [self.pid]
+
+
+@contextlib.contextmanager
+def _live(rig: Rig, rate: float, count: int) -> Iterator[DaemonProcess]:
+    """A daemon with `count` live network cameras, each at `rate` frames/s."""
+    server = CameraServer(_pictures(rig), rate)
+    try:
+        setting = Setting(cameras(server.source, count), rig.plan.interpreters[0])
+        with rig.daemon(setting) as process:
+            yield process
+    finally:
+        server.close()
+
+
+def _pictures(rig: Rig) -> list[bytes]:
+    return [path.read_bytes() for path in rig.pictures(rig.plan.live_size).jpegs]
+
+
+def _all_judged(heard: list[HealthSample], count: int) -> bool:
+    """Whether every camera is live, and as many verdicts as cameras are acknowledged."""
+    states = [c["state"] for c in heard[-1].body["cameras"].values()] if heard else []
+    return bool(heard) and heard[-1].acked >= count and states == ["live"] * count
+
+
+def _seconds_since_live(heard: list[HealthSample]) -> float:
+    live = [one for one in heard if one.acked]
+    return live[-1].came - live[0].came if live else 0.0
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() >= until
+
+
+def _refuse_errors(heard: list[HealthSample]) -> None:
+    if heard and heard[-1].errors:
+        raise InvalidRunError(heard[-1].what_went_wrong)

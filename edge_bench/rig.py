@@ -1,0 +1,177 @@
+"""The test rig: broker, listener, outbox folder and pictures, around one daemon after another."""
+
+import contextlib
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from msgspec import Struct
+
+from edge.config import Config
+from edge.terms import Runtime
+from edge_bench.broker import Broker, running_broker
+from edge_bench.daemon_config import Setting, write_daemon_config
+from edge_bench.daemon_process import DaemonProcess, outbox_folder
+from edge_bench.listener import Listener
+from edge_bench.plan import OWN, SIZES, Plan
+from edge_bench.worker_pipe import Answer, WorkerPipe, ask
+
+
+class ImageSet(Struct, frozen=True):
+    """The pictures of one size. `raw` None: their width is odd, which no YUYV camera has."""
+
+    size: str
+    width: int
+    height: int
+    jpegs: tuple[Path, ...]
+    raw: Path | None
+    jpeg_kb: float
+    left_out: int
+
+    @property
+    def folder(self) -> Path:
+        """What `replay:` plays."""
+        return self.jpegs[0].parent
+
+
+class Rig:
+    """A context manager; its end removes everything, also after Ctrl-C and SIGTERM."""
+
+    def __init__(self, config: Config, plan: Plan, progress: Callable[[str], None]) -> None:
+        """Starts nothing yet. `progress` is called with each step."""
+        self.config, self.plan, self.progress = config, plan, progress
+        self._stack = contextlib.ExitStack()
+        self._runs = 0
+        self.made: dict[str, ImageSet] = {}  # by size
+
+    def __enter__(self) -> "Rig":
+        """Raises MissingPartError without a broker."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_terminated_like_interrupted())
+            self.folder = Path(tempfile.mkdtemp(prefix="edge-inspect-bench-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.outbox, self.on_its_disk = stack.enter_context(
+                outbox_folder(self.config.outbox.path)
+            )
+            self.broker: Broker = stack.enter_context(running_broker(self.folder))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def pictures(self, size: str) -> ImageSet:
+        """The pictures of one size, made at the first call. Raises EdgeInspectError."""
+        if size not in self.made:
+            self.progress(f"pictures, {size}")
+            width, height = SIZES.get(size, (None, None))
+            source = self.plan.pictures
+            made = ask(
+                "edge_bench.images",
+                {
+                    "folder": str(self.folder / f"pictures-{size}"),
+                    "count": self.plan.picture_count,
+                    "width": width if size != OWN else None,
+                    "height": height if size != OWN else None,
+                    "pictures": str(source) if source else None,
+                },
+            )
+            self.made[size] = ImageSet(
+                size,
+                made["width"],
+                made["height"],
+                tuple(Path(file) for file in made["jpeg"]),
+                Path(made["raw"]) if made["raw"] else None,
+                made["jpeg_kb"],
+                made["left_out"],
+            )
+        return self.made[size]
+
+    @contextlib.contextmanager
+    def daemon(
+        self,
+        setting: Setting,
+        *,
+        port: int | None = None,
+        module: str = "edge",
+        notify: Path | None = None,
+    ) -> Iterator[DaemonProcess]:
+        """Starts a daemon. `port`: of another broker than the rig's."""
+        path = self._write_config(setting, port or self.broker.port)
+        topic = f"{self.config.mqtt.prefix}/{setting.station}/health"
+        process = DaemonProcess(path, Listener(self.broker.port, topic), module, notify)
+        try:
+            yield process
+        finally:
+            process.close()
+            shutil.rmtree(self.outbox / path.parent.name, ignore_errors=True)
+
+    def _write_config(self, setting: Setting, port: int) -> Path:
+        """Writes config.yaml of a new daemon, whose folder and outbox are new."""
+        self._runs += 1
+        folder = self.folder / f"run-{self._runs}"
+        folder.mkdir()
+        outbox = self.outbox / folder.name
+        outbox.mkdir()
+        return write_daemon_config(self.config, setting, folder, outbox / "outbox.db", port)
+
+    def bare(
+        self, interpreter: Runtime, pictures: ImageSet | None = None, **request: Any
+    ) -> Answer:
+        """The bare work in its own process; without pictures it only loads the model."""
+        return ask("edge_bench.lower_bound", self._bare(interpreter, pictures, request))
+
+    def bare_loop(self, interpreter: Runtime, pictures: ImageSet) -> WorkerPipe:
+        """The bare work on JPEGs in its own process, in turns."""
+        return WorkerPipe(
+            "edge_bench.lower_bound",
+            self._bare(interpreter, pictures, {"format": "jpeg", "talk": True}),
+        )
+
+    def by_hand(self, runtime: str, pictures: ImageSet) -> WorkerPipe:
+        """The plain script in its own process, in turns."""
+        return WorkerPipe(
+            "edge_bench.baseline_script",
+            {
+                "model": str(self.config.model.path),
+                "runtime": runtime,
+                "files": [str(file) for file in pictures.jpegs],
+                "port": self.broker.port,
+                "topic": "by-hand/result",
+            },
+        )
+
+    def _bare(
+        self, interpreter: Runtime, pictures: ImageSet | None, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        setting = Setting(({"id": "none", "source": "test:"},), interpreter)
+        said = {**request, "config": str(self._write_config(setting, self.broker.port))}
+        if pictures is not None:
+            raw = request["format"] == "yuyv"
+            files = [pictures.raw] if raw else list(pictures.jpegs)
+            said["files"] = [str(file) for file in files]
+            said |= {"width": pictures.width, "height": pictures.height}
+        return said
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends the bench as Ctrl-C does: through every `finally`."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,127 @@
+"""Runs the campaigns one after the other, each in a short form.
+
+    python -m tests.campaigns [--only soak,reload_edits] [--list]
+
+A campaign passes when its exit code is 0. Those that take hours or need a data set are only started
+with `--help` (a dry run): this shows that the program still fits the code. Prints a line for each;
+exit code 1 when one fails.
+"""
+
+import argparse
+import importlib
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+LIMIT_S = 900.0
+LAST_LINES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A module and its arguments for a short form. `dry`: it only prints its help."""
+
+    module: str
+    arguments: str = "--help"
+
+    @property
+    def name(self) -> str:
+        """The last part of the module's name."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def dry(self) -> bool:
+        """Whether it does not run here."""
+        return self.arguments == "--help"
+
+
+CAMPAIGNS = (
+    Campaign("tests.loss", "--rounds 20 --level strict --seed 1"),
+    Campaign("tests.campaigns.camera_faults", "--count 200"),
+    Campaign("tests.campaigns.camera_restarts", "--count 50"),
+    Campaign("tests.campaigns.hung_camera", "--hangs 3"),
+    Campaign("tests.campaigns.triggered_parts", "--count 200"),
+    Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
+    Campaign("tests.campaigns.reload_edits", "--count 20"),
+    Campaign("tests.campaigns.hostile_requests", "--count 3000 --quiet-s 5"),
+    Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),
+    Campaign("tests.campaigns.day_of_outage", "--count 2000 --full-only --limit-ms 1000"),
+    Campaign("tests.campaigns.foreign_models", "--side 32 --only sigmoid"),
+    # hours, or a data set
+    Campaign("tests.campaigns.soak"),
+    Campaign("tests.campaigns.bad_conversions"),
+    Campaign("tests.campaigns.interval_coverage"),
+    Campaign("tests.campaigns.killed_training"),
+    Campaign("tests.campaigns.not_learned"),
+    # performance: the figures are not judged here
+    Campaign("benchmarks.against_flask"),
+    Campaign("benchmarks.audit_scale"),
+    Campaign("benchmarks.conversion_scale"),
+    Campaign("benchmarks.growth"),
+    Campaign("benchmarks.handover"),
+    Campaign("benchmarks.idle"),
+    Campaign("benchmarks.many_pictures"),
+    Campaign("benchmarks.memory_and_start"),
+    Campaign("benchmarks.outbox_levels"),
+)
+# Programs without --help, which need root or other machines: they must at least be importable.
+IMPORTED = (
+    "tests.box.__main__",
+    "tests.box.emulated",
+    "tests.cameras.table",
+    "tests.machine.installedcut",
+    "tests.machine.powercut",
+    "tests.node.table",
+)
+
+
+def main() -> int:
+    """Runs what is asked for. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default="", help="names, with commas between")
+    parser.add_argument("--list", action="store_true", help="print the names and arguments")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for campaign in CAMPAIGNS:
+            print(f"{campaign.name:20} {campaign.arguments}")
+        return 0
+    wanted = [name for name in arguments.only.split(",") if name]
+    if unknown := set(wanted) - {campaign.name for campaign in CAMPAIGNS}:
+        parser.error(f"no such campaign: {', '.join(sorted(unknown))}; see --list")
+    failed = [c.name for c in CAMPAIGNS if (not wanted or c.name in wanted) and not passes(c)]
+    if not wanted:
+        for module in IMPORTED:
+            importlib.import_module(module)
+            print(f"ok    {module} can be imported")
+    print(f"campaigns: {len(failed)} failed {' '.join(failed)}".rstrip())
+    return 1 if failed else 0
+
+
+def passes(campaign: Campaign) -> bool:
+    """Whether it ends with 0 in time. Prints its last lines when not."""
+    begun = time.monotonic()
+    command = [sys.executable, "-m", campaign.module, *campaign.arguments.split()]
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        print(f"FAIL  {campaign.name}: takes longer than {LIMIT_S:g} s\n{error.output}", flush=True)
+        return False
+    good = done.returncode == 0
+    form = "dry run" if campaign.dry else campaign.arguments
+    took_s = time.monotonic() - begun
+    print(f"{'ok   ' if good else 'FAIL '} {campaign.name} ({form}), {took_s:.0f} s", flush=True)
+    if not good:
+        print("\n".join(done.stdout.splitlines()[-LAST_LINES:]), flush=True)
+    return good
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Bad conversions on purpose, of a real model: what the gate says of each.
+
+    python -m tests.campaigns.bad_conversions
+    python -m tests.campaigns.bad_conversions MODEL --data DATASET
+
+Without a model it draws coloured pictures and fits a small network of five classes to them: on grey
+pictures swapped channels change nothing.
+Each is done twice: as a user of the converter's parts could do it, with the check of the
+calibration pictures in the way, and with that check taken out, so that only figures can object.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import converter.contest
+import converter.convert
+from converter.calibrate import choose_calibration
+from converter.convert import Request, convert
+from converter.frozen import Frozen, Head
+from converter.schemes import FLOAT_HEAD, Made, make
+from converter.source import Said, Source, load_source
+from edge.errors import EdgeInspectError
+from edge.inspection.preprocess import InputSpec
+from edge.picture import read_picture
+from tests.support.foreign_models import FIVE, FOREIGN, draw, save
+from trainer.dataset import Sample
+from trainer.pictures import load_pictures
+
+_COLOURED = next(foreign for foreign in FOREIGN if foreign.name == "five classes")
+
+Pictures = NDArray[np.uint8]
+
+
+def _pictures(change: Callable[[Pictures], Pictures]) -> Any:
+    def load(samples: tuple[Sample, ...], recipe: InputSpec, *_: Any) -> Pictures:
+        return change(load_pictures(samples, recipe))
+
+    return patch.object(converter.convert, "load_pictures", load)
+
+
+def _nearest(samples: tuple[Sample, ...], recipe: InputSpec, *_: Any) -> Pictures:
+    found = []
+    for sample in samples:
+        small = cv2.resize(
+            read_picture(sample.path),
+            (recipe.width, recipe.height),
+            interpolation=cv2.INTER_NEAREST,
+        )
+        found.append(small[:, :, :1] if recipe.channels == 1 else small[:, :, ::-1])
+    return np.stack(found).astype(np.uint8)
+
+
+def _one_class(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
+    return choose_calibration([s for s in samples if s.label == samples[0].label], count)
+
+
+def _labels_turned(scheme: str, frozen: Frozen, pictures: Pictures, name: str) -> Made:
+    if frozen.head is not None:
+        head = Head(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
+        frozen = dataclasses.replace(frozen, head=head)
+    return make(scheme, frozen, pictures, name)
+
+
+@contextlib.contextmanager
+def _head_turned() -> Iterator[None]:
+    """The outputs of the file in another order; fitting the head would mend that again."""
+    with (
+        patch.object(converter.contest, "make", _labels_turned),
+        patch.object(converter.contest, "fitted", lambda made, *_: made),
+    ):
+        yield
+
+
+def _named_turned(path: Path, said: Said) -> Source:
+    source = load_source(path, said)
+    spec = source.spec.changed(labels=source.spec.labels[::-1])
+    return dataclasses.replace(source, spec=spec)
+
+
+BAD: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
+    "none (as it should be)": contextlib.nullcontext,
+    "calibrated on noise": lambda: _pictures(
+        lambda p: np.random.default_rng(0).integers(0, 256, p.shape, np.uint8)
+    ),
+    "calibrated on one class": lambda: patch.object(
+        converter.convert, "choose_calibration", _one_class
+    ),
+    "through another resizer": lambda: patch.object(converter.convert, "load_pictures", _nearest),
+    "with swapped channels": lambda: _pictures(lambda p: p[..., ::-1].copy()),
+    "with a clipped range (100 to 140)": lambda: _pictures(lambda p: p.clip(100, 140)),
+    "with pixels of 0 and 1": lambda: _pictures(lambda p: (p // 128).astype(np.uint8)),
+    "outputs in another order": _head_turned,
+    "labels named in another order": lambda: patch.object(
+        converter.convert, "load_source", _named_turned
+    ),
+}
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("--data", type=Path)
+    given = parser.parse_args()
+    if (given.model is None) != (given.data is None):
+        parser.error("MODEL and --data go together; give both or none")
+    with tempfile.TemporaryDirectory() as name:
+        model, data, said = given.model, given.data, Said()
+        if model is None:
+            data = draw(Path(name) / "data", FIVE, 100)
+            model = save(_COLOURED, data, Path(name), 32)
+            said = Said(labels=FIVE, scaling=_COLOURED.scaling)
+        _table(Request(model, data, Path(name), said, scheme=FLOAT_HEAD, older_runtime=False))
+
+
+def _table(request: Request) -> None:
+    print("| bad conversion | the gate | its figures alone |\n|---|---|---|")
+    for name, bad in BAD.items():
+        with bad():
+            gate = _outcome(request)
+            with patch.object(converter.convert, "check_calibration", lambda *_: None):
+                alone = _outcome(request)
+        print(f"| {name} | {gate} | {alone} |", flush=True)
+
+
+def _outcome(request: Request) -> str:
+    with tempfile.TemporaryDirectory() as name:
+        request = dataclasses.replace(request, output=Path(name) / "out.tflite")
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                convert(request)
+            except EdgeInspectError as error:
+                assert not list(Path(name).iterdir())
+                said = str(error).partition("nothing was written: ")[2] or str(error)
+                return f"refused: {said.partition('; take them')[0].partition('; check that')[0]}"
+    return "passes"
+
+
+if __name__ == "__main__":
+    main()

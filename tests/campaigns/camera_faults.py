@@ -1,0 +1,276 @@
+"""Cameras that hang, crash, freeze, go dark, come late or change size, at random: is a verdict ever
+`pass` for a picture that was not fresh and real, and is every missing picture accounted for?
+
+    python -m tests.campaigns.camera_faults --count 10000 --seed 1
+
+Real processes, real shared memory, the real judge; only the driver inside each process is a fake
+that misbehaves as tests/edge/capture/faulty.py plans. Exit code 1 when a rule is broken.
+"""
+
+import argparse
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.capture.camera import Camera, Look
+from edge.capture.leash import ForkServerClient
+from edge.capture.mailbox import Mailbox
+from edge.capture.process import ProcessCamera
+from edge.capture.reader import Reader
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+from edge.frame import Frame
+from edge.inspection.inspector import Overrides, load_inspector
+from edge.operation.judge import Judge, Provenance
+from tests.edge.capture.faulty import ENDING, life_and_count, number_of, planned
+
+MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
+FAULTY = "tests.edge.capture.faulty"
+_DRAIN_S = 60.0
+
+
+@dataclass
+class Ledger:
+    """What one camera's port brought, kept beside the reader's own counters."""
+
+    looks: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    counts: dict[int, int] = field(default_factory=dict)  # life -> pictures accounted for
+    ended: dict[int, str] = field(default_factory=dict)  # life -> the kind of its end
+    problems: list[str] = field(default_factory=list)
+
+
+class Watched:
+    """A camera port that writes every answer down before the reader sees it."""
+
+    live = True
+
+    def __init__(self, camera: ProcessCamera, seed: int, life: int, ledger: Ledger) -> None:
+        self._camera, self._seed, self._life, self._ledger = camera, seed, life, ledger
+        ledger.counts[life] = 0
+
+    def read(self, stop: Stop) -> Look | None:
+        """Reads, and checks that no picture is missing without being counted."""
+        book = self._ledger
+        try:
+            look = self._camera.read(stop)
+        except CameraError as error:
+            book.errors[error.kind] += 1
+            book.ended[self._life] = error.kind
+            raise
+        if look is None:
+            return None
+        book.looks += 1
+        book.counts[self._life] += 1 + look.passed_over
+        known = book.counts[self._life]
+        step = planned(self._seed, self._life, known)
+        found = (-1, -1) if look.pixels is None else life_and_count(number_of(look.pixels))
+        if step in ("good", "late") and found != (self._life, known):
+            book.problems.append(f"life {self._life}: {known} accounted for, but {found} came")
+        if (step == "damaged") != (look.pixels is None):
+            book.problems.append(f"life {self._life} picture {known}: {step}, but {look.fault}")
+        return look
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._camera.close()
+
+
+class Line:
+    """One camera with its reader, as the daemon builds it."""
+
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        mailbox: Mailbox,
+        stop: Stop,
+        fork_server: ForkServerClient,
+    ) -> None:
+        self.name, self.seed, self.ledger = name, seed, Ledger()
+        self.lives = 0
+        self._environment, self._fork_server = Environment(), fork_server
+        config = self._config(0)
+        self.reader = Reader(
+            config, self._open, mailbox, self._environment, stop, first_pause_s=0.01
+        )
+        self.thread = threading.Thread(target=self.reader.run, name=f"camera-{name}")
+
+    def _config(self, life: int) -> CameraConfig:
+        return CameraConfig.read(
+            {
+                "id": self.name,
+                "source": f"v4l2:plan:{self.seed}:{life}",
+                "timeout_s": 1.0,
+                "open_timeout_s": 30.0,
+                "frozen_after": 2,
+                "trust": {"max_age_s": 0.5},
+            }
+        )
+
+    def _open(self) -> Camera:
+        self.lives += 1
+        camera = ProcessCamera(
+            self._config(self.lives), self._environment, self._fork_server, FAULTY
+        )
+        return Watched(camera, self.seed, self.lives, self.ledger)
+
+    def injected(self) -> Counter[str]:
+        """The faults that the plan has put into the lives so far."""
+        found: Counter[str] = Counter()
+        for life, known in list(self.ledger.counts.items()):
+            count = 1
+            while count <= known or life in self.ledger.ended:
+                kind = planned(self.seed, life, count)
+                if kind != "good":
+                    found[kind] += 1
+                if kind in ENDING and count > known:
+                    break
+                count += 1
+        return found
+
+
+@dataclass
+class Verdicts:
+    """What was judged."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    by_camera: Counter[str] = field(default_factory=Counter)
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+
+def check_pass(frame: Frame, line: Line, verdicts: Verdicts) -> None:
+    """A picture that passed was taken by a good step, a moment ago, and is judged for the first
+    time."""
+    assert frame.pixels is not None
+    number = number_of(frame.pixels)
+    life, count = life_and_count(number)
+    kind = planned(line.seed, life, count) if number > 0 else "no number"
+    age = time.monotonic() - frame.captured_tick
+    if kind != "good" or (line.name, number) in verdicts.seen or age > 2.0:
+        verdicts.wrong.append(f"{line.name} life {life} picture {count}: {kind}, {age:.2f} s old")
+    verdicts.seen.add((line.name, number))
+
+
+def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
+    """Injects `count` faults; returns every rule that was broken, as sentences."""
+    with ForkServerClient() as fork_server:
+        return _run(count, seed, cameras, say, fork_server)
+
+
+def _run(
+    count: int, seed: int, cameras: int, say: bool, fork_server: ForkServerClient
+) -> list[str]:
+    environment, stop, mailbox = Environment(), Stop(), Mailbox()
+    inspector = load_inspector(MODEL, Overrides(), "auto", 1)
+    judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
+    lines = {
+        f"c{n}": Line(f"c{n}", seed * 1000 + n, mailbox, stop, fork_server) for n in range(cameras)
+    }
+    verdicts, since, told = Verdicts(), time.monotonic(), 0.0
+    for line in lines.values():
+        line.thread.start()
+    asked = False
+    while not mailbox.drained:
+        frame = mailbox.take(0.5)
+        if isinstance(frame, Frame):
+            verdict = judge(frame)
+            verdicts.counts[verdict.verdict] += 1
+            verdicts.by_camera[frame.camera] += 1
+            if verdict.verdict == "pass":
+                check_pass(frame, lines[frame.camera], verdicts)
+        if time.monotonic() - told > 2 and not asked:
+            told = time.monotonic()
+            injected = sum(sum(line.injected().values()) for line in lines.values())
+            if injected >= count:
+                asked = True
+                stop.set()
+                threading.Thread(target=finish, args=(lines, mailbox), name="finish").start()
+    if say:
+        report(lines, verdicts, mailbox, time.monotonic() - since)
+    return broken(lines, verdicts, mailbox)
+
+
+def finish(lines: dict[str, Line], mailbox: Mailbox) -> None:
+    """When all cameras have ended, no frame comes any more."""
+    for line in lines.values():
+        line.thread.join(_DRAIN_S)
+    mailbox.close()
+
+
+def broken(lines: dict[str, Line], verdicts: Verdicts, mailbox: Mailbox) -> list[str]:
+    """The rules that did not hold."""
+    found = [f"passed what it must not: {text}" for text in verdicts.wrong]
+    for name, line in lines.items():
+        book, reader = line.ledger, line.reader
+        found += [f"{name}: {text}" for text in book.problems]
+        port = sum(book.counts.values())
+        if reader.frames + reader.passed_over != port or reader.frames != book.looks:
+            found.append(f"{name}: {port} pictures came, the reader counts {reader.frames}")
+        handed = reader.frames - reader.repeated + sum(book.errors.values())
+        kept = verdicts.by_camera[name] + mailbox.replaced(name)
+        if handed != kept:
+            found.append(f"{name}: {handed} frames handed over, {kept} judged or replaced")
+        if reader.reconnects < len(book.ended) - 1:
+            found.append(f"{name}: {len(book.ended)} ends, {reader.reconnects} reconnects")
+        for life, kind in book.ended.items():
+            if kind == "wrong_size" and not may_end(line, life, "size"):
+                found.append(f"{name}: life {life} ended as wrong_size without reason")
+    if not verdicts.counts["pass"]:
+        found.append("nothing passed at all: this shows nothing")
+    return found
+
+
+def may_end(line: Line, life: int, kind: str) -> bool:
+    """Whether the plan holds an end of that kind after the last picture of a life."""
+    count = line.ledger.counts[life] + 1
+    while (step := planned(line.seed, life, count)) != kind:
+        if step in ("hang", "crash"):
+            return False
+        count += 1
+    return True
+
+
+def report(lines: dict[str, Line], verdicts: Verdicts, mailbox: Mailbox, took_s: float) -> None:
+    """The figures, as a table."""
+    injected: Counter[str] = Counter()
+    noticed: Counter[str] = Counter()
+    for line in lines.values():
+        injected += line.injected()
+        noticed += Counter(line.reader.distrusted)
+    readers = [line.reader for line in lines.values()]
+    print(f"{sum(injected.values())} faults injected in {took_s:.0f} s:", dict(injected))
+    print("noticed, by state of health:", dict(noticed))
+    print("verdicts:", dict(verdicts.counts), f"- wrong passes: {len(verdicts.wrong)}")
+    print(
+        f"pictures: {sum(r.frames for r in readers)} read, "
+        f"{sum(r.passed_over for r in readers)} passed over by the camera's process, "
+        f"{sum(mailbox.replaced(name) for name in lines)} replaced in the mailbox, "
+        f"{sum(r.repeated for r in readers)} repeated; "
+        f"{sum(r.reconnects for r in readers)} times opened again"
+    )
+
+
+def main() -> int:
+    """Exit code 1 when a rule was broken."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=1000, help="faults to inject")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cameras", type=int, default=4)
+    arguments = parser.parse_args()
+    logging.getLogger("edge").setLevel(logging.CRITICAL)  # ten thousand faults are no news
+    problems = run(arguments.count, arguments.seed, arguments.cameras)
+    for text in problems[:20]:
+        print("BROKEN:", text)
+    print("every rule held" if not problems else f"{len(problems)} rules broken")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

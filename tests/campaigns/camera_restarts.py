@@ -1,0 +1,94 @@
+"""What is left behind when a camera's process is ended and started again, many times.
+
+    python -m tests.campaigns.camera_restarts --count 1000
+
+Each life reads a picture and then ends by a crash, a hang, an exit or in order. Exit code 1 when a
+process, a file descriptor, a mapping, a file in /dev/shm or more than 5 MB of memory is left.
+"""
+
+import argparse
+import contextlib
+import gc
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from edge.capture.leash import ForkServerClient
+from edge.capture.process import ProcessCamera
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.errors import CameraError
+
+FAULTY = "tests.edge.capture.faulty"
+ENDS = ("good,crash", "good,exit", "good", "good,good,crash", "good,size", "good,good,exit")
+_HANG_EVERY = 20  # a hang costs its time-out
+_MORE_MB = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What this process and the fork server hold."""
+
+    processes: int
+    descriptors: int
+    mappings: int
+    shm_files: int
+    rss_mb: float
+    server_descriptors: int
+    server_rss_mb: float
+
+
+def look(fork_server: ForkServerClient) -> Left:
+    """Now."""
+    gc.collect()
+    me, server = psutil.Process(), psutil.Process(fork_server.pid)
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    return Left(
+        processes=len(me.children(recursive=True)),
+        descriptors=me.num_fds(),
+        mappings=maps.count("memfd:camera"),
+        shm_files=len(list(Path("/dev/shm").glob("*"))),
+        rss_mb=round(me.memory_info().rss / 2**20, 1),
+        server_descriptors=server.num_fds(),
+        server_rss_mb=round(server.memory_info().rss / 2**20, 1),
+    )
+
+
+def live_and_die(number: int, fork_server: ForkServerClient) -> None:
+    """One life."""
+    script = "good,hang" if number % _HANG_EVERY == 0 else ENDS[number % len(ENDS)]
+    config = CameraConfig(
+        id="top", source=f"v4l2:{script}", timeout_s=0.3, open_timeout_s=60, fps=500
+    )
+    camera = ProcessCamera(config, Environment(), fork_server, FAULTY)
+    with contextlib.suppress(CameraError):
+        for _ in range(5):
+            camera.read(Stop())
+    camera.close()
+
+
+def main() -> int:
+    """Prints before and after; exit code 1 when something is left."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=1000)
+    count = parser.parse_args().count
+    with ForkServerClient() as fork_server:
+        for number in range(10):  # what Python itself grows at first is not ours
+            live_and_die(number, fork_server)
+        before, since = look(fork_server), time.monotonic()
+        print("before:", before, flush=True)
+        for number in range(count):
+            live_and_die(number, fork_server)
+        after = look(fork_server)
+    print("after: ", after)
+    print(f"{count} restarts in {time.monotonic() - since:.0f} s")
+    more_mb = max(after.rss_mb - before.rss_mb, after.server_rss_mb - before.server_rss_mb)
+    same = replace(after, rss_mb=0, server_rss_mb=0) == replace(before, rss_mb=0, server_rss_mb=0)
+    return 0 if same and more_mb < _MORE_MB else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""One camera's driver hangs again and again: does any other camera lose a picture because of it?
+
+    python -m tests.campaigns.hung_camera --hangs 20
+
+Four cameras, each in its process, with one mailbox and one judge, as in the daemon. Three paint the
+number of each picture into it; the numbers that were judged are compared one by one with 2, 3, 4 …
+(the first picture only shows the size). The fourth hangs after each second of pictures and must be
+back by itself. The same time without hangs follows, to tell the machine's own losses
+from those of a hang. Exit code 1 when a number is missing or comes twice in either, or when the
+camera that hung is not back.
+"""
+
+import argparse
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.capture.camera import Camera
+from edge.capture.leash import ForkServerClient
+from edge.capture.mailbox import Mailbox
+from edge.capture.process import ProcessCamera
+from edge.capture.reader import Reader
+from edge.config import CameraConfig
+from edge.environment import Environment, Stop
+from edge.frame import Frame
+from edge.inspection.inspector import Overrides, load_inspector
+from edge.operation.judge import Judge, Provenance
+from tests.edge.capture.faulty import life_and_count, number_of
+
+MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
+FAULTY = "tests.edge.capture.faulty"
+OTHERS = ("left", "right", "above")
+_FPS, _TIMEOUT_S = 10, 1.0
+_LIMIT_S = 60.0  # for one hang to be noticed and mended
+
+
+@dataclass
+class Seen:
+    """Each camera's painted numbers in the order in which they were judged, and its errors."""
+
+    numbers: dict[str, list[int]] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+class Line:
+    """The cameras and the judge; `steps` is what the fourth camera does in each of its lives."""
+
+    def __init__(self, steps: str) -> None:
+        self.seen, self.mailbox, self.stop = Seen(), Mailbox(), Stop()
+        self._fork_server = ForkServerClient()
+        sources = dict.fromkeys(OTHERS, "good") | {"hung": steps}
+        self.readers = {name: self._reader(name, rest) for name, rest in sources.items()}
+        environment = Environment()
+        inspector = load_inspector(MODEL, Overrides(), "auto", 1)
+        self._judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
+        self._threads = [threading.Thread(target=r.run) for r in self.readers.values()]
+        self._inspection = threading.Thread(target=self._inspect)
+        for thread in (*self._threads, self._inspection):
+            thread.start()
+
+    def _reader(self, name: str, rest: str) -> Reader:
+        config = CameraConfig.read(
+            {
+                "id": name,
+                "source": f"v4l2:{rest}",
+                "fps": _FPS,
+                "timeout_s": _TIMEOUT_S,
+                "open_timeout_s": 30,
+            }
+        )
+        environment = Environment()
+
+        def opener() -> Camera:
+            return ProcessCamera(config, environment, self._fork_server, FAULTY)
+
+        return Reader(config, opener, self.mailbox, environment, self.stop, first_pause_s=0.2)
+
+    def _inspect(self) -> None:
+        while not self.mailbox.drained:
+            frame = self.mailbox.take(0.2)
+            if not isinstance(frame, Frame):
+                continue
+            if self._judge(frame).verdict == "error" or frame.pixels is None:
+                self.seen.errors[frame.camera] = self.seen.errors.get(frame.camera, 0) + 1
+                continue
+            number = life_and_count(number_of(frame.pixels))[1]
+            self.seen.numbers.setdefault(frame.camera, []).append(number)
+
+    def hangs(self) -> int:
+        """How many hangs of the fourth camera were noticed and are over."""
+        reader = self.readers["hung"]
+        return min(reader.reconnects, self.seen.numbers.get("hung", []).count(2) - 1)
+
+    def close(self) -> None:
+        """Ends the cameras, then the judge."""
+        self.stop.set()
+        for thread in self._threads:
+            thread.join(30)
+        self.mailbox.close()
+        self._inspection.join(30)
+        self._fork_server.close()
+
+
+def missing(numbers: list[int]) -> list[str]:
+    """Where the judged numbers differ from 2, 3, 4 …: lost, twice, or in another order."""
+    found, expected = [], 2
+    for number in numbers:
+        if number != expected:
+            found.append(f"{expected} was due, {number} came")
+        expected = number + 1
+    return found
+
+
+def phase(words: str, steps: str, hangs: int, seconds: float) -> tuple[int, float]:
+    """Runs the line until so many hangs are over, or for so long. Prints each other camera's
+    numbers; returns how many rules did not hold, and the seconds that it took."""
+    line, began = Line(steps), time.monotonic()
+    while time.monotonic() - began < (seconds or hangs * _LIMIT_S):
+        if hangs and line.hangs() >= hangs:
+            break
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    line.close()
+    broken = int(line.hangs() < hangs)
+    print(f"{words}: {line.hangs()} hangs mended in {took:.0f} s", flush=True)
+    for name in OTHERS:
+        numbers, reader = line.seen.numbers.get(name, []), line.readers[name]
+        gaps = missing(numbers)
+        lost = (numbers[-1] - 1 if numbers else 0) - len(numbers)
+        broken += bool(gaps) or len(numbers) < 2 or name in line.seen.errors
+        print(
+            f"  {name}: pictures 2 to {numbers[-1] if numbers else '-'}, {len(numbers)} judged, "
+            f"{lost} missing, {line.seen.errors.get(name, 0)} errors "
+            f"(counters: {reader.passed_over - 1} passed over, "
+            f"{line.mailbox.replaced(name)} replaced)",
+            *gaps[:5],
+            flush=True,
+        )
+    return broken, took
+
+
+def main() -> int:
+    """Exit code 1 when a rule did not hold."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--hangs", type=int, default=20)
+    hangs = parser.parse_args().hangs
+    logging.getLogger("edge").setLevel(logging.CRITICAL)
+    steps = ",".join(["good"] * _FPS) + ",hang"
+    broken, took = phase("one camera hangs", steps, hangs, 0.0)
+    calm, _ = phase("the same time without hangs", "good", 0, took)
+    print("every picture of the other cameras was judged" if not broken else f"{broken} broken")
+    return 1 if broken or calm else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

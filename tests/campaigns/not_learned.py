@@ -1,0 +1,125 @@
+"""Sets that must be called not learned, made of a real one, trained and asked for in vain.
+
+    python -m tests.campaigns.not_learned DATASET [--epochs 12] [--network compact]
+
+DATASET is {train,test}/{ok,<defect>…}/ with manifest.csv. Made of it, by links: one with labels
+shuffled among parts, one with 5 % defects that are good parts (so none can be found), and one
+with 20 defects in test of which --max-escape 0.1 % is asked. Each must exit with 1, write no
+thresholds, and be refused by edge-convert. Exit code 1 when one does not.
+"""
+
+import argparse
+import csv
+import random
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from converter.__main__ import main as convert
+from trainer.__main__ import main as train
+from trainer.dataset import load_dataset
+from trainer.rundir import MODEL
+from trainer.trained import read_spec
+
+Row = tuple[Path, str, str, str]  # picture, side, label, group
+
+
+def rows_of(root: Path) -> list[Row]:
+    """Every picture with side, "ok" or "defect", and group."""
+    return [
+        (
+            sample.path,
+            "test" if sample.part == "test" else "train",
+            "ok" if sample.label == "ok" else "defect",
+            sample.group,
+        )
+        for sample in load_dataset(root).samples
+    ]
+
+
+def shuffled(rows: list[Row]) -> list[Row]:
+    """Labels dealt out anew among the parts of each side: nothing is left to learn."""
+    parts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for _, side, label, group in rows:
+        parts[side, group].append(label)
+    dealt: dict[tuple[str, str], str] = {}
+    for side in ("train", "test"):
+        keys = [key for key in parts if key[0] == side]
+        labels = [max(parts[key], key=parts[key].count) for key in keys]
+        random.Random(1).shuffle(labels)
+        dealt.update(zip(keys, labels))
+    return [(path, side, dealt[side, group], group) for path, side, _, group in rows]
+
+
+def hidden(rows: list[Row]) -> list[Row]:
+    """Good pictures only, of which 5 % are called defects: 95 % accuracy for finding none."""
+    good = [row for row in rows if row[2] == "ok"]
+    random.Random(2).shuffle(good)
+    return [
+        (path, side, "defect" if at % 20 == 0 else "ok", f"{group}/{at}")
+        for at, (path, side, _, group) in enumerate(good)
+    ]
+
+
+def few(rows: list[Row]) -> list[Row]:
+    """All good pictures and training defects, 20 defects in test."""
+    tested = [row for row in rows if row[1:3] == ("test", "defect")]
+    return [row for row in rows if row not in tested] + tested[:20]
+
+
+def write(rows: list[Row], root: Path) -> Path:
+    """The rows as a data set of links under `root`."""
+    root.mkdir(parents=True)
+    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "label", "group"])
+        for at, (path, side, label, group) in enumerate(rows):
+            name = f"{side}/{label}/{at:06}{path.suffix}"
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).symlink_to(path.resolve())
+            table.writerow([name, label, f"{side}/{group}"])
+    return root
+
+
+def main() -> int:
+    """Makes, trains, asks; prints a line a set."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--epochs", default="12")
+    parser.add_argument("--network", default="compact")
+    args = parser.parse_args()
+    rows, wrong = rows_of(args.dataset), 0
+    found: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, made, options in (
+            ("shuffled labels", shuffled(rows), []),
+            ("5 % defects that cannot be seen", hidden(rows), []),
+            ("20 defects, --max-escape 0.1%", few(rows), ["--max-escape", "0.1%"]),
+        ):
+            place = Path(folder) / str(len(found))
+            data, run = write(made, place / "data"), place / "run"
+            start = time.monotonic()
+            recipe = ["--network", args.network, "--epochs", args.epochs, "--no-baseline"]
+            code = train([str(data), "-o", str(run), *recipe, *options])
+            spec = read_spec(run / MODEL) if (run / MODEL).exists() else None
+            passes = spec is not None and spec.thresholds.review_from > 0
+            output = place / "model.tflite"
+            refused = spec is None or (
+                convert([str(run / MODEL), "--data", str(data), "-o", str(output)]) == 1
+                and not output.exists()
+            )
+            held = code == 1 and not passes and refused
+            wrong += not held
+            found.append(
+                f"{name}: exit {code}, {'a threshold' if passes else 'no threshold'}, "
+                f"{'no model file' if refused else 'A MODEL FILE'}, "
+                f"{time.monotonic() - start:.0f} s"
+            )
+    print("\n" + "\n".join(found))
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Programs that generate the data files beside this package."""
