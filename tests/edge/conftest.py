@@ -1,7 +1,7 @@
 """A clock that tests turn, a stop that does not sleep, and the TFLite runtimes of this machine."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,6 @@ from tests.support.clock import Clock, Patience
 from tests.support.frames import frame, noise_frame, solid
 from tests.support.runtimes import installed_runtimes
 from tests.support.verdicts import verdict
-from tests.support.waiting import wait_until
-
-Eventually = Callable[[Callable[[], object]], None]
 
 __all__ = ["Clock", "Patience", "frame", "installed_runtimes", "noise_frame", "solid", "verdict"]
 
@@ -43,12 +40,6 @@ def fork_server() -> Iterator[ForkServerClient]:
     """One fork server for all tests of this process that open a camera."""
     with ForkServerClient() as client:
         yield client
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """`eventually(condition)`: as `wait_until`."""
-    return wait_until
 
 
 def _tested_runtimes() -> list[Runtime]:

@@ -1,7 +1,7 @@
 """The line changes while it runs: whole or not at all, and nothing old is judged by the new."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from edge.part import Part
 from edge.threads import start_thread
 from edge.verdict import Verdict
 from tests.edge.operation.conftest import Sink
+from tests.support.waiting import wait_until
 
 
 class NothingJudged:
@@ -138,45 +139,42 @@ def hall(redness_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hall]
     made.close()
 
 
-Eventually = Callable[[Callable[[], object]], None]
-
-
-def test_a_camera_that_hangs_is_left_behind(hall: Hall, eventually: Eventually) -> None:
+def test_a_camera_that_hangs_is_left_behind(hall: Hall) -> None:
     """Camera a hangs in its driver when it is changed: its successor judges, and what the driver
     brings in the end is never judged. Camera b is not opened again."""
-    eventually(lambda: sorted(hall.opened) == ["a", "b"])
+    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
     hung = hall.pictures["a"]
     hall.adopt(
         hall.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
     )
-    eventually(lambda: hall.opened.count("a") == 2)
+    wait_until(lambda: hall.opened.count("a") == 2)
     hung.release()
     hall.show("b")
-    eventually(lambda: hall.of("b"))
+    wait_until(lambda: hall.of("b"))
     assert hall.of("a") == []
     hall.show("a")
-    eventually(lambda: hall.of("a"))
+    wait_until(lambda: hall.of("a"))
     assert [v.config for v in hall.of("a")] == [hall.config.hash]
     assert hall.opened.count("b") == 1
 
 
-def test_numbers_go_on(hall: Hall, eventually: Eventually) -> None:
+def test_numbers_go_on(hall: Hall) -> None:
     """A camera's frame numbers do not begin anew with its successor."""
-    eventually(lambda: "a" in hall.pictures)
+    wait_until(lambda: "a" in hall.pictures)
     hall.show("a")
-    eventually(lambda: hall.of("a"))
+    wait_until(lambda: hall.of("a"))
     hall.adopt(
         hall.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
     )
-    eventually(lambda: hall.opened.count("a") == 2)
+    wait_until(lambda: hall.opened.count("a") == 2)
     hall.show("a")
-    eventually(lambda: len(hall.of("a")) == 2)
+    wait_until(lambda: len(hall.of("a")) == 2)
     assert [v.frame_seq for v in hall.of("a")] == [1, 2]
 
 
-def test_a_pin_that_is_taken_changes_nothing(hall: Hall, eventually: Eventually) -> None:
+def test_a_pin_that_is_taken_changes_nothing(hall: Hall) -> None:
     """The new cannot be: the old cameras are there again, with their old configuration."""
-    eventually(lambda: sorted(hall.opened) == ["a", "b"])
+    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
     old = hall.config
     taken = gpiozero.LED(17, pin_factory=hall.factory)
     trigger = {"kind": "gpio", "pin": 17}
@@ -193,15 +191,15 @@ def test_a_pin_that_is_taken_changes_nothing(hall: Hall, eventually: Eventually)
     taken.close()
     assert sorted(hall.cameras.readers) == ["a", "b"]
     assert not hall.cameras.trackers
-    eventually(lambda: hall.opened.count("b") == 2)
+    wait_until(lambda: hall.opened.count("b") == 2)
     hall.show("b")
-    eventually(lambda: hall.of("b"))
+    wait_until(lambda: hall.of("b"))
     assert [v.config for v in hall.of("b")] == [old.hash]
 
 
-def test_open_parts_of_a_camera_that_goes_are_answered(hall: Hall, eventually: Eventually) -> None:
+def test_open_parts_of_a_camera_that_goes_are_answered(hall: Hall) -> None:
     """A part that was announced to a camera that is taken away gets its `error`, once."""
-    eventually(lambda: sorted(hall.opened) == ["a", "b"])
+    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
     asked = {"kind": "request", "deadline_ms": 60_000}
     hall.adopt(hall.make([{"id": "a", "source": "test:", "trigger": asked}]))
     assert sorted(hall.cameras.readers) == ["a"]

@@ -22,11 +22,11 @@ from edge.environment import Environment, Stop
 from edge.evidence.archive import Archive
 from edge.operation.outputs import Outputs
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Eventually
-from tests.edge.delivery.test_pictures import PICTURE, Wire
 from tests.edge.delivery.world import World
 from tests.support.clock import Clock, Patience
+from tests.support.snapshot_link import PICTURE, Wire
 from tests.support.verdicts import a_verdict, verdict
+from tests.support.waiting import wait_until
 
 BEAT_S = 5.0
 DEADLINE_S = 60.0
@@ -90,9 +90,7 @@ def test_a_file_ends_the_sleep_before_a_watched_folder(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_the_outbox_writer_sleeps_until_something_is_due(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+def test_the_outbox_writer_sleeps_until_something_is_due(tmp_path: Path) -> None:
     """Without work it wakes to show progress alone; acknowledgements are gathered for a second in
     one sleep, not in slices."""
     store = Store(tmp_path / "outbox.db", 2**24, 3600.0, Environment())
@@ -100,12 +98,12 @@ def test_the_outbox_writer_sleeps_until_something_is_due(
         writer = OutboxWriter(store, Environment())
     thread = threading.Thread(target=writer.run)
     thread.start()
-    eventually(lambda: len(recorded) == 1)
+    wait_until(lambda: len(recorded) == 1)
     writer.submit(a_verdict())
-    eventually(lambda: writer.stats().stored == 1)
+    wait_until(lambda: writer.stats().stored == 1)
     del recorded[:]
     writer.accept(1)
-    eventually(lambda: writer.stats().acked == 1)
+    wait_until(lambda: writer.stats().acked == 1)
     writer.close()
     assert ended(thread)
     writer.waiting.close()
@@ -136,21 +134,21 @@ def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: floa
     assert flight.overdue(sent_at + 45.1)
 
 
-def test_waiting_for_the_broker_shows_progress_and_ends_at_once(eventually: Eventually) -> None:
+def test_waiting_for_the_broker_shows_progress_and_ends_at_once() -> None:
     """A pause between two attempts is slept in steps of 5 s; closing ends it."""
     with recorded_sleeps("SimpleQueue") as sleeps:
         inbox = Inbox(Environment().tick)
     closing = threading.Event()
     thread = threading.Thread(target=inbox.pass_time, args=(3600.0, closing.is_set))
     thread.start()
-    eventually(lambda: sleeps)
+    wait_until(lambda: sleeps)
     closing.set()
     inbox.put(Wake())
     assert ended(thread)
     assert sleeps == [BEAT_S]
 
 
-def test_pictures_sleep_until_somebody_wants_one(eventually: Eventually) -> None:
+def test_pictures_sleep_until_somebody_wants_one() -> None:
     """Without a connection the thread sleeps for ever, with one until it is given back after a
     minute; closing ends either sleep."""
     wire = Wire()
@@ -160,22 +158,20 @@ def test_pictures_sleep_until_somebody_wants_one(eventually: Eventually) -> None
     thread = threading.Thread(target=pictures.run)
     thread.start()
     pictures.offer(PICTURE, a_verdict())
-    eventually(lambda: len(sleeps) == 2)
+    wait_until(lambda: len(sleeps) == 2)
     pictures.close()
     assert ended(thread)
     assert sleeps[0] is None
     assert 50 < (sleeps[1] or 0) < 61
 
 
-def test_the_archive_sleeps_until_there_is_a_picture(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+def test_the_archive_sleeps_until_there_is_a_picture(tmp_path: Path) -> None:
     """Its thread sleeps for ever, and closing ends it."""
     with recorded_sleeps("Queue") as sleeps:
         archive = Archive(ArchiveConfig(enabled=True, path=tmp_path / "archive"))
     thread = threading.Thread(target=archive.run)
     thread.start()
-    eventually(lambda: sleeps)
+    wait_until(lambda: sleeps)
     archive.close()
     assert ended(thread)
     assert set(sleeps) == {None}

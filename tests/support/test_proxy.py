@@ -4,12 +4,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support import packets
 from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 _DEADLINE_S = 20.0
 
@@ -58,13 +59,6 @@ def take(sock: socket.socket, count: int) -> bytes:
         assert more, f"the end, after {data!r}"
         data += more
     return data
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def result(name: str, mid: int) -> bytes:
@@ -227,4 +221,4 @@ def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -
     assert sent[0] < 100 * 2**20
     first = take(broker, len(block))
     assert first == block
-    eventually(lambda: len(proxied.proxy.witness.sent) > 1000)
+    wait_until(lambda: len(proxied.proxy.witness.sent) > 1000)

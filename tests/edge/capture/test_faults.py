@@ -13,7 +13,7 @@ from edge.capture.reader import Reader
 from edge.environment import Environment, Stop
 from tests.campaigns.camera_faults import run
 from tests.edge.capture.conftest import camera_config
-from tests.edge.conftest import Eventually
+from tests.support.waiting import wait_until
 
 FAULTY = "tests.edge.capture.faulty"
 
@@ -27,9 +27,7 @@ def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) ->
     assert run(count=60, seed=42, cameras=3, say=False) == []
 
 
-def test_hung_camera_recovers_and_touches_no_other(
-    eventually: Eventually, fork_server: ForkServerClient
-) -> None:
+def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient) -> None:
     """Of four cameras one hangs: it is killed and comes back by itself, while the three others are
     never opened again and every one of their pictures is accounted for."""
     mailbox, stop, environment = Mailbox(), Stop(), Environment()
@@ -52,9 +50,9 @@ def test_hung_camera_recovers_and_touches_no_other(
     for thread in threads:
         thread.start()
     try:
-        eventually(lambda: readers[0].losses["silent"] >= 1)
+        wait_until(lambda: readers[0].losses["silent"] >= 1)
         before = [r.frames for r in readers]
-        eventually(
+        wait_until(
             lambda: (
                 readers[0].state == "live"
                 and all(r.frames >= count + 10 for r, count in zip(readers, before))

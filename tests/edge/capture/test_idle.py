@@ -18,7 +18,7 @@ from edge.environment import Environment, Stop
 from edge.picture import examine_picture
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
 from tests.edge.capture.readinghouse import Build, lost
-from tests.edge.conftest import Eventually
+from tests.support.waiting import wait_until
 
 TRIGGER = {"kind": "request"}
 
@@ -134,14 +134,13 @@ def test_an_idle_camera_is_passed_over_until_somebody_comes(
     idle: Idle,
     party: Party,
     mjpeg_server: MJPEGServer,
-    eventually: Eventually,
 ) -> None:
     """The first picture comes at once. Then pictures are taken from the driver and passed over,
     however many come, until a part is announced: the next one is for it."""
     assert _read(camera).pixels is not None
     thread, looks = _asked(camera)
     sent = mjpeg_server.sent
-    eventually(lambda: mjpeg_server.sent > sent + 20)
+    wait_until(lambda: mjpeg_server.sent > sent + 20)
     assert not looks
     now = Environment().tick()
     party.waits = True
@@ -169,16 +168,15 @@ def test_pictures_that_stand_still_unseen_are_told(
     idle: Idle,
     party: Party,
     mjpeg_server: MJPEGServer,
-    eventually: Eventually,
 ) -> None:
     """The camera froze after the last look: the next look says so, though its pixels are new."""
     first = _read(camera)
     sent = mjpeg_server.sent
     thread, looks = _asked(camera)
-    eventually(lambda: mjpeg_server.sent > sent + 5)
+    wait_until(lambda: mjpeg_server.sent > sent + 5)
     mjpeg_server.frozen = True
     sent = mjpeg_server.sent
-    eventually(lambda: mjpeg_server.sent > sent + 20)
+    wait_until(lambda: mjpeg_server.sent > sent + 20)
     party.waits = True
     idle.hurry()
     thread.join(30)

@@ -10,7 +10,9 @@ from edge.capture.mailbox import Mailbox
 from edge.environment import Stop
 from edge.frame import Frame
 from edge.part import Shot
-from tests.edge.conftest import Clock, Eventually, Patience, frame, noise_frame
+from tests.support.clock import Clock, Patience
+from tests.support.frames import frame, noise_frame
+from tests.support.waiting import wait_until
 
 
 def took(mailbox: Mailbox, timeout: float) -> Frame | None:
@@ -97,7 +99,7 @@ def test_fast_camera_does_not_starve_a_slow_one() -> None:
     assert taken == ["a", "b"] * 3
 
 
-def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> None:
+def test_put_waits_until_the_item_before_is_taken() -> None:
     """An item waits for room; nothing is replaced and the order is kept."""
     mailbox, stop = Mailbox(items=1), Stop()
     put: list[int] = []
@@ -111,7 +113,7 @@ def test_put_waits_until_the_item_before_is_taken(eventually: Eventually) -> Non
     thread.start()
     taken = []
     for seq in (1, 2, 3):
-        eventually(lambda seq=seq: put == list(range(1, seq + 1)))  # type: ignore[misc]
+        wait_until(lambda seq=seq: put == list(range(1, seq + 1)))  # type: ignore[misc]
         got = took(mailbox, 5)
         assert got is not None
         taken.append(got.seq)
@@ -200,9 +202,7 @@ def test_a_few_items_may_wait_and_sources_are_taken_in_turn() -> None:
     assert taken == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)]
 
 
-def test_a_source_is_woken_for_several_items_at_once(
-    eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_is_woken_for_several_items_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for room is not woken before half of it is free, and then puts more than one."""
     mailbox, stop = Mailbox(items=4), Stop()
     put: list[int] = []
@@ -214,7 +214,7 @@ def test_a_source_is_woken_for_several_items_at_once(
 
     thread = threading.Thread(target=run, name="putter")
     thread.start()
-    eventually(lambda: len(put) == 4)
+    wait_until(lambda: len(put) == 4)
     woken: list[int] = []
     wake = mailbox._changed.notify_all
 
@@ -227,7 +227,7 @@ def test_a_source_is_woken_for_several_items_at_once(
     assert woken == []
     assert took(mailbox, 0) is not None
     assert woken
-    eventually(lambda: len(put) == 6)
+    wait_until(lambda: len(put) == 6)
     while len(put) < 8 or mailbox.waiting("top"):
         took(mailbox, 0.01)
     thread.join(5)

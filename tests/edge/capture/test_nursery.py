@@ -17,7 +17,7 @@ from edge.capture.process import ProcessCamera
 from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from tests.edge.capture.conftest import camera_config
-from tests.edge.conftest import Eventually
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -118,19 +118,19 @@ def test_closing_leaves_no_process(how: str) -> None:
         daemon.close()
 
 
-def test_all_die_with_the_daemon(how: str, eventually: Eventually) -> None:
+def test_all_die_with_the_daemon(how: str) -> None:
     """`kill -9` of the daemon ends the fork server, and a camera process whose driver hangs."""
     daemon = Daemon(how, "good,good,hang")
     daemon.close()
-    eventually(lambda: gone(daemon.fork_server) and gone(daemon.camera))
+    wait_until(lambda: gone(daemon.fork_server) and gone(daemon.camera))
 
 
-def test_a_camera_process_dies_with_the_fork_server(how: str, eventually: Eventually) -> None:
+def test_a_camera_process_dies_with_the_fork_server(how: str) -> None:
     """Without its fork server a camera process could not be killed, so it ends too."""
     daemon = Daemon(how, "good,good,hang")
     try:
         daemon.fork_server.kill()
-        eventually(lambda: gone(daemon.camera))
+        wait_until(lambda: gone(daemon.camera))
     finally:
         daemon.close()
 
@@ -160,9 +160,7 @@ def read_to_the_end(camera: ProcessCamera) -> None:
         camera.read(Stop())
 
 
-def test_a_fork_server_that_died_is_started_again(
-    fork_server: ForkServerClient, eventually: Eventually
-) -> None:
+def test_a_fork_server_that_died_is_started_again(fork_server: ForkServerClient) -> None:
     """Its cameras report it in one sentence, and open again by a new one; no zombie is left."""
     first = camera(fork_server, "good")
     assert first.read(Stop()) is not None
@@ -218,9 +216,7 @@ def test_a_python_that_does_not_start_is_a_lost_camera(
     assert me.num_fds() <= before
 
 
-def test_a_fork_server_keeps_nothing_of_ended_children(
-    fork_server: ForkServerClient, eventually: Eventually
-) -> None:
+def test_a_fork_server_keeps_nothing_of_ended_children(fork_server: ForkServerClient) -> None:
     """After many deaths of all kinds it holds as many file descriptors as before, and no zombie."""
 
     def life(script: str) -> None:
@@ -233,18 +229,18 @@ def test_a_fork_server_keeps_nothing_of_ended_children(
     its = psutil.Process(fork_server.pid)
     quiet = its.num_fds()
     life("good,crash")
-    eventually(lambda: its.num_fds() <= quiet)
+    wait_until(lambda: its.num_fds() <= quiet)
     before = its.num_fds()
     for script in ("good,good,crash", "good,exit", "no-open", "crash", "good,size") * 4:
         life(script)
-    eventually(lambda: its.num_fds() == before)  # it says how one ended, then lets go
+    wait_until(lambda: its.num_fds() == before)  # it says how one ended, then lets go
     assert [child.pid for child in its.children()] == [keeper.pid]
     keeper.close()
     assert its.children() == []
 
 
 def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
-    fork_server: ForkServerClient, eventually: Eventually
+    fork_server: ForkServerClient,
 ) -> None:
     """What was opened early counts only for the configuration that it was opened with; otherwise
     it is ended."""
@@ -254,7 +250,7 @@ def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
     reads = ProcessCamera(changed, Environment(), fork_server, FAULTY)
     with pytest.raises(CameraError, match="cannot be opened"):
         reads.read(Stop())
-    eventually(lambda: psutil.Process(fork_server.pid).children() == [])
+    wait_until(lambda: psutil.Process(fork_server.pid).children() == [])
 
 
 def test_without_a_driver_there_is_no_fork_server(fork_server: ForkServerClient) -> None:

@@ -22,7 +22,7 @@ from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from tests.edge.capture.conftest import camera_config
 from tests.edge.capture.faulty import number_of, numbered
-from tests.edge.conftest import Eventually
+from tests.support.waiting import wait_until
 
 FAULTY = "tests.edge.capture.faulty"
 Start = Callable[..., ProcessCamera]
@@ -194,7 +194,7 @@ def test_capture_time_is_the_drivers(start: Start) -> None:
     assert before <= (read(plain).captured_tick or 0) <= time.monotonic()
 
 
-def test_reading_ends_on_stop(start: Start, eventually: Eventually) -> None:
+def test_reading_ends_on_stop(start: Start) -> None:
     """On stop the read ends without a picture, also while the driver hangs; until then it slept,
     and did not look around now and then."""
     waits: list[float] = []
@@ -221,7 +221,7 @@ def test_reading_ends_on_stop(start: Start, eventually: Eventually) -> None:
     assert not psutil.pid_exists(camera.pid)
 
 
-def test_the_process_dies_with_the_daemon(eventually: Eventually) -> None:
+def test_the_process_dies_with_the_daemon() -> None:
     """A daemon that is killed leaves no process behind, also when the driver hangs."""
     program = (
         "from edge.capture.leash import ForkServerClient\n"
@@ -248,7 +248,7 @@ def test_the_process_dies_with_the_daemon(eventually: Eventually) -> None:
         except psutil.NoSuchProcess:
             return True
 
-    eventually(gone)
+    wait_until(gone)
 
 
 def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:

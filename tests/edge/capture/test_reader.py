@@ -9,7 +9,9 @@ from edge.capture.camera import Look
 from edge.environment import Environment, Stop
 from tests.edge.capture.conftest import ScriptedCamera, noise
 from tests.edge.capture.readinghouse import Build, House, lost, seqs
-from tests.edge.conftest import Clock, Eventually, Patience, solid
+from tests.support.clock import Clock, Patience
+from tests.support.frames import solid
+from tests.support.waiting import wait_until
 
 
 def test_frames_are_numbered_and_timed(house: Build, clock: Clock) -> None:
@@ -161,9 +163,7 @@ class HangingCamera(ScriptedCamera):
         return Look(noise(2))
 
 
-def test_silent_camera_is_announced_from_outside(
-    environment: Environment, clock: Clock, eventually: Eventually
-) -> None:
+def test_silent_camera_is_announced_from_outside(environment: Environment, clock: Clock) -> None:
     """A read that hangs longer than timeout_s is a fault that the supervisor's check announces
     once; the frame that comes in the end is not believed, since its age is not known."""
     stop = Stop()
@@ -185,7 +185,7 @@ def test_silent_camera_is_announced_from_outside(
     ]
     assert home.reader.stuck_s() == pytest.approx(5.1)
     camera.let_go.set()
-    eventually(lambda: len(home.mailbox.offered) >= 2)
+    wait_until(lambda: len(home.mailbox.offered) >= 2)
     assert home.mailbox.offered[1].pixels is None
     assert "its age is not known" in str(home.mailbox.offered[1].fault)
     counts = home.reader.distrusted

@@ -12,7 +12,7 @@ from edge.environment import Environment, Stop
 from edge.part import Shot
 from edge.triggering import TriggerConfig
 from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 _EVERY_S = 0.1
 

@@ -12,7 +12,8 @@ from edge.errors import TriggerError
 from edge.frame import Frame
 from edge.part import Part, Shot
 from edge.triggering import TriggerConfig
-from tests.edge.conftest import Clock, frame, solid
+from tests.support.clock import Clock
+from tests.support.frames import frame, solid
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from edge.delivery.commit_queue import CommitQueue, WriterLimits
 from edge.delivery.pace import Pace
 from edge.delivery.records import OutboxRow
-from tests.edge.delivery.samples import a_verdict
+from tests.support.verdicts import a_verdict
 
 WINDOW_S = 0.5
 

@@ -18,8 +18,8 @@ from edge.delivery.renewal import RebuildHooks
 from edge.delivery.spool import Spool
 from edge.delivery.store import Store
 from edge.environment import Environment
-from tests.edge.delivery.test_outbox import HOUR, MB, numbers_in, rows_from
-from tests.edge.delivery.test_store import opened
+from tests.support.outbox_rows import HOUR, MB, numbers_in, rows_from
+from tests.support.outbox_store import opened
 
 COUNT = 300
 

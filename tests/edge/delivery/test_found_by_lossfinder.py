@@ -19,8 +19,9 @@ from edge.delivery.store import Store
 from edge.delivery.waiting import Waiting
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
-from tests.edge.delivery.test_writer import BalkingStore, until
+from tests.support.refusing_store import BalkingStore
 from tests.support.verdicts import a_verdict
+from tests.support.waiting import wait_until
 
 HOUR = 3600.0
 MB = 2**20
@@ -35,10 +36,10 @@ def test_a_number_sent_from_memory_is_not_given_after_a_stop_in_order(tmp_path: 
     thread = threading.Thread(target=writer.run)
     thread.start()
     writer.submit(a_verdict())
-    until(lambda: writer.stats().stored == 1)
+    wait_until(lambda: writer.stats().stored == 1)
     store.refusals = 10**6
     writer.submit(a_verdict())
-    until(lambda: writer.waiting.newest() == 2)
+    wait_until(lambda: writer.waiting.newest() == 2)
     writer.accept(2)
     writer.close()
     thread.join(20)
@@ -60,10 +61,10 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
     thread.start()
     store.refusals = 10**6
     writer.submit(a_verdict())
-    until(lambda: writer.waiting.newest() == 1 and bool(writer.fault))
-    until(lambda: _accepted(writer, 1))
+    wait_until(lambda: writer.waiting.newest() == 1 and bool(writer.fault))
+    wait_until(lambda: _accepted(writer, 1))
     store.refusals = 0
-    until(lambda: not writer.fault)
+    wait_until(lambda: not writer.fault)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT last, rows FROM state").fetchone() == (1, 0)
     writer.close()
@@ -89,7 +90,7 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     for seq in range(1, 6):
         writer.submit(a_verdict())
         writer.accept(seq)
-        until(lambda seq=seq: safe == list(range(1, seq + 1)))  # type: ignore[misc]
+        wait_until(lambda seq=seq: safe == list(range(1, seq + 1)))  # type: ignore[misc]
     assert not store.commits
     writer.close()
     thread.join(20)

@@ -2,8 +2,7 @@
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -15,17 +14,10 @@ pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[brok
 from edge.delivery.embedded import EmbeddedBroker, Listeners
 from edge.errors import EdgeInspectError
 from tests.support.mosquitto import free_port
+from tests.support.waiting import wait_until
 
 TOPIC = "inspection/line1/result"
 DEADLINE_S = 20.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition, and fails when it does not come."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +130,9 @@ def test_the_broker_tells_who_listens(broker: tuple[EmbeddedBroker, int]) -> Non
     plc = client(port, "plc")
     assert not embedded.listeners.any(TOPIC)
     plc.subscribe("inspection/#", qos=1)
-    until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.listeners.any(TOPIC))
     plc.disconnect()
-    until(lambda: not embedded.listeners.any(TOPIC))
+    wait_until(lambda: not embedded.listeners.any(TOPIC))
     plc.loop_stop()
 
 
@@ -149,12 +141,12 @@ def test_a_persistent_session_listens_on_its_return(broker: tuple[EmbeddedBroker
     embedded, port = broker
     plc = client(port, "plc", clean=False)
     plc.subscribe(TOPIC, qos=1)
-    until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.listeners.any(TOPIC))
     plc.disconnect()
-    until(lambda: not embedded.listeners.any(TOPIC))
+    wait_until(lambda: not embedded.listeners.any(TOPIC))
     plc.loop_stop()
     again = client(port, "plc", clean=False)
-    until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.listeners.any(TOPIC))
     again.disconnect()
     again.loop_stop()
 

@@ -9,7 +9,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.delivery.network import Network
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 KEEPALIVE_S = 30
 _CONNACK, _PINGREQ, _PINGRESP = b"\x20\x02\x00\x00", b"\xc0\x00", b"\xd0\x00"

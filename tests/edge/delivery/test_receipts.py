@@ -16,7 +16,7 @@ from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment
 from edge.threads import start_thread
-from tests.edge.delivery.test_outbox import rows_from
+from tests.support.outbox_rows import rows_from
 from tests.support.verdicts import a_verdict
 
 MB = 2**20

@@ -12,8 +12,8 @@ from edge.delivery.announcements import Announcements
 from edge.delivery.events import ReplyTo
 from edge.delivery.requests import Allowance, Requests
 from edge.errors import TriggerError
-from tests.edge.conftest import Clock
 from tests.edge.delivery.world import World
+from tests.support.clock import Clock
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),

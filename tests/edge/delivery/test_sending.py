@@ -14,7 +14,7 @@ from edge.delivery.records import OutboxRow
 from edge.delivery.sending import Sender
 from edge.delivery.troubles import OversizeError
 from edge.environment import Environment
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.verdicts import a_verdict
 
 WINDOW = 20

@@ -17,16 +17,11 @@ from edge.delivery.outboxfile import OutboxError, wal_of
 from edge.delivery.records import OutboxRow
 from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
-from edge.environment import Environment
-from tests.edge.delivery.test_outbox import numbers_in, rows_from
+from tests.support.outbox_rows import numbers_in, rows_from
+from tests.support.outbox_store import opened
 from tests.support.verdicts import a_verdict
 
 COUNT = 60
-
-
-def opened(path: Path) -> Store:
-    """The store of a file."""
-    return Store(path, 64 * 2**20, 86400.0, Environment())
 
 
 def filled(path: Path, count: int = COUNT, *, killed: bool = False) -> None:

@@ -8,7 +8,7 @@ import pytest
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView
 from edge.delivery.waiting import _CACHED, Waiting
-from tests.edge.delivery.test_outbox import rows_from
+from tests.support.outbox_rows import rows_from
 
 
 @pytest.fixture

@@ -10,55 +10,17 @@ import pytest
 
 from edge.delivery.commit_queue import WriterLimits
 from edge.delivery.outboxfile import OutboxError
-from edge.delivery.records import CommitResult, OutboxRow
-from edge.delivery.renewal import RebuildHooks
 from edge.delivery.store import Store
 from edge.delivery.writer import OutboxWriter
 from edge.delivery.writer_state import WriterState
 from edge.environment import Environment
 from edge.verdict import Verdict
-from tests.edge.conftest import Eventually
-from tests.edge.delivery.test_outbox import numbers_in
+from tests.support.outbox_rows import numbers_in
+from tests.support.refusing_store import DEADLINE_S, BalkingStore
 from tests.support.verdicts import a_verdict
+from tests.support.waiting import wait_until
 
-DEADLINE_S = 20.0
 Start = Callable[..., OutboxWriter]
-
-
-class BalkingStore(Store):
-    """A real outbox on a disk that refuses the next `refusals` commits, or answers late."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, 2**26, 3600.0, Environment())
-        self.refusals = 0
-        self.commits: list[tuple[int, int]] = []
-        self.rebuilds = False
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-        hooks: RebuildHooks | None = None,
-    ) -> CommitResult:
-        """As the real one, when the disk lets it."""
-        if self.rebuilds and hooks is not None:
-            hooks.on_progress()
-        assert self.gate.wait(DEADLINE_S)
-        if self.refusals > 0:
-            self.refusals -= 1
-            raise OutboxError("the disk is full", "refused")
-        applied = super().apply(
-            rows, receipts, accepted, parked, used_up_to=used_up_to, stale=stale, hooks=hooks
-        )
-        self.commits.append((len(rows), len(accepted)))
-        return applied
 
 
 @pytest.fixture
@@ -98,14 +60,6 @@ def start(store: BalkingStore) -> Iterator[Start]:
         writer.waiting.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition, and fails when it does not come."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come"
-        time.sleep(0.005)
-
-
 def shown(writer: OutboxWriter) -> list[int]:
     """The numbers that the publisher may send."""
     return [row.seq for row in writer.waiting.batch(0, 1_000_000)]
@@ -135,7 +89,7 @@ def test_strict_shows_only_what_is_on_disk(start: Start, store: BalkingStore) ->
     writer.submit(a_verdict())
     assert shown(writer) == []
     store.gate.set()
-    until(lambda: shown(writer) == [1])
+    wait_until(lambda: shown(writer) == [1])
 
 
 def test_balanced_shows_at_once_and_spares_the_disk(
@@ -152,7 +106,7 @@ def test_balanced_shows_at_once_and_spares_the_disk(
         writer.submit(a_verdict())
     assert shown(writer) == [1, 2, 3]
     writer.accept(2)
-    until(lambda: len(safe) == 3)
+    wait_until(lambda: len(safe) == 3)
     assert numbers_in(path) == [1, 3]
     assert sorted(safe) == [1, 2, 3]
     assert sum(stored for stored, _ in store.commits) == 2
@@ -174,7 +128,7 @@ def test_on_commit_once_a_verdict(start: Start, store: BalkingStore, durability:
         writer.submit(verdict)
         if number % 3 == 0 and number in shown(writer):
             writer.accept(number)
-    until(lambda: len(safe) >= 50 and not writer.fault)
+    wait_until(lambda: len(safe) >= 50 and not writer.fault)
     assert sorted(safe, key=lambda one: one[1]) == [(v.id, n) for n, v in enumerate(verdicts, 1)]
 
 
@@ -187,13 +141,13 @@ def test_a_refusing_disk_loses_nothing(
     store.refusals = 1_000_000
     for _ in range(20):
         writer.submit(a_verdict())
-    until(lambda: bool(writer.fault))
+    wait_until(lambda: bool(writer.fault))
     writer.submit(a_verdict())
     assert "disk is full" in writer.fault
-    until(lambda: shown(writer) == list(range(1, 22)))
+    wait_until(lambda: shown(writer) == list(range(1, 22)))
     writer.accept(1)
     store.refusals = 2
-    until(lambda: not writer.fault)
+    wait_until(lambda: not writer.fault)
     writer.flush(DEADLINE_S)
     assert numbers_in(path) == list(range(2, 22))
     assert (writer.stats().dropped, writer.stats().held) == (0, 0)
@@ -207,7 +161,7 @@ def test_numbers_sent_from_memory_are_not_given_again(
     store.refusals = 1_000_000
     for _ in range(5):
         writer.submit(a_verdict())
-    until(lambda: shown(writer) == [1, 2, 3, 4, 5])
+    wait_until(lambda: shown(writer) == [1, 2, 3, 4, 5])
     raw = store.numbers.path.read_bytes()  # as kill -9 leaves it
     other = path.parent / "after" / path.name
     other.parent.mkdir()
@@ -225,12 +179,12 @@ def test_a_refusing_disk_never_blocks_and_is_bounded(
     writer = start(held=500)
     store.refusals = 1_000_000
     writer.submit(a_verdict())
-    until(lambda: bool(writer.fault))
+    wait_until(lambda: bool(writer.fault))
     for _ in range(1, 600):
         writer.submit(a_verdict())
     assert writer.stats().dropped_by["memory"] >= 1
     store.refusals = 0
-    until(lambda: not writer.fault)
+    wait_until(lambda: not writer.fault)
     writer.flush(DEADLINE_S)
     kept = numbers_in(path)
     assert kept == list(range(601 - len(kept), 601))
@@ -251,7 +205,7 @@ def test_a_slow_disk_drops_nothing(start: Start, store: BalkingStore, durability
 
     thread = threading.Thread(target=submit_many)
     thread.start()
-    until(lambda: writer.stats().held >= 256)
+    wait_until(lambda: writer.stats().held >= 256)
     assert not done.wait(0.2)
     assert writer.stats().held <= 600
     store.gate.set()
@@ -260,9 +214,7 @@ def test_a_slow_disk_drops_nothing(start: Start, store: BalkingStore, durability
     assert (writer.stats().stored, writer.stats().dropped) == (2000, 0)
 
 
-def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(
-    start: Start, store: BalkingStore, eventually: Eventually
-) -> None:
+def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(start: Start, store: BalkingStore) -> None:
     """A rebuild may take minutes: the thread shows progress, verdicts are sent from memory, and
     inspection goes on. Afterwards every verdict is on disk, and the fault is over."""
     store.rebuilds = True
@@ -270,17 +222,17 @@ def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(
     writer = start()
     began = writer.beat
     writer.submit(a_verdict())
-    eventually(lambda: "being rebuilt" in writer.fault)
+    wait_until(lambda: "being rebuilt" in writer.fault)
     assert writer.status.state is WriterState.RECOVERING
     for _ in range(1000):  # more than may wait for a disk
         writer.submit(a_verdict())
-    eventually(lambda: writer.waiting.newest() == 1001)
+    wait_until(lambda: writer.waiting.newest() == 1001)
     assert len(writer.waiting.batch(0, 2000)) == 1001
     assert writer.beat > began
     store.rebuilds = False
     store.gate.set()
     writer.flush(DEADLINE_S)
-    eventually(lambda: not writer.fault)
+    wait_until(lambda: not writer.fault)
     assert writer.stats().rows == 1001
 
 
@@ -293,7 +245,7 @@ def test_acknowledgements_survive_a_refusing_disk(start: Start, store: BalkingSt
     store.refusals = 2
     writer.accept(1)
     writer.park(2, "too large")
-    until(lambda: writer.stats().acked == 1 and writer.stats().parked == 1)
+    wait_until(lambda: writer.stats().acked == 1 and writer.stats().parked == 1)
     assert writer.stats().rows == 2
 
 
@@ -302,7 +254,7 @@ def test_parked_before_it_is_written(start: Start, path: Path) -> None:
     writer = start(durability="balanced", window_s=0.2)
     writer.submit(a_verdict())
     writer.park(1, "too large")
-    until(lambda: writer.stats().parked == 1)
+    wait_until(lambda: writer.stats().parked == 1)
     assert shown(writer) == []
     assert numbers_in(path) == []
     assert writer.stats().rows == 1
@@ -316,10 +268,10 @@ def test_close_writes_what_is_left(
     writer = start(durability=durability, window_s=60.0)
     writer.submit(a_verdict())
     writer.submit(a_verdict())
-    until(lambda: shown(writer) == [1, 2])
+    wait_until(lambda: shown(writer) == [1, 2])
     writer.accept(1)
     writer.close()
-    until(lambda: not store.numbers.issued_unstored and numbers_in(path) == [2])
+    wait_until(lambda: not store.numbers.issued_unstored and numbers_in(path) == [2])
 
 
 def test_closing_on_a_dead_disk_ends_and_says_what_is_lost(
@@ -352,7 +304,7 @@ def test_strict_wakes_the_sender_after_each_commit(start: Start) -> None:
     writer: OutboxWriter = start(on_sendable=lambda: calls.append(shown(writer)))
     for number in range(1, 4):
         writer.submit(a_verdict())
-        until(lambda now=number: len(calls) == now)  # type: ignore[misc]
+        wait_until(lambda now=number: len(calls) == now)  # type: ignore[misc]
     assert calls == [[1], [1, 2], [1, 2, 3]]
 
 
@@ -374,11 +326,11 @@ def test_states_from_start_to_end(start: Start, store: BalkingStore, durability:
     assert writer.status.state is WriterState.NORMAL
     store.refusals = 1_000_000
     writer.submit(a_verdict())
-    until(lambda: writer.status.state is WriterState.DEGRADED)
+    wait_until(lambda: writer.status.state is WriterState.DEGRADED)
     store.refusals = 0
-    until(lambda: writer.status.state is WriterState.NORMAL)
+    wait_until(lambda: writer.status.state is WriterState.NORMAL)
     writer.close()
-    until(lambda: writer.status.state is WriterState.CLOSED)
+    wait_until(lambda: writer.status.state is WriterState.CLOSED)
 
 
 def test_a_fault_of_our_own_loses_nothing(
@@ -389,9 +341,9 @@ def test_a_fault_of_our_own_loses_nothing(
         broken.setattr(store, "apply", lambda *_args, **_options: 1 // 0)
         writer = start()
         writer.submit(a_verdict())
-        until(lambda: "ZeroDivisionError" in writer.fault)
-        until(lambda: shown(writer) == [1])
-    until(lambda: not writer.fault)
+        wait_until(lambda: "ZeroDivisionError" in writer.fault)
+        wait_until(lambda: shown(writer) == [1])
+    wait_until(lambda: not writer.fault)
     assert numbers_in(path) == [1]
 
 
@@ -407,6 +359,6 @@ def test_damage_in_a_file_that_was_replaced_is_ignored(
     writer.flush(DEADLINE_S)
     assert store.damaged == 0
     writer.report_damage(OutboxError("malformed", "damaged"), store.generation)
-    until(lambda: store.damaged == 1 and not writer.fault)
-    until(lambda: shown(writer) == [1, 2])
+    wait_until(lambda: store.damaged == 1 and not writer.fault)
+    wait_until(lambda: shown(writer) == [1, 2])
     assert numbers_in(path) == [1, 2]

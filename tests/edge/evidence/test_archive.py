@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edge.config import ArchiveConfig
 from edge.errors import RefusedError
-from edge.evidence.archive import Archive
-from edge.frame import Frame
-from edge.verdict import Outcome, Verdict
+from edge.verdict import Outcome
+from tests.support.archives import archive, keep
 from tests.support.frames import frame, noise_frame
 from tests.support.verdicts import verdict
 
@@ -23,19 +21,6 @@ from tests.support.verdicts import verdict
 def folder(tmp_path: Path) -> Path:
     """Where the archive is; it makes the folder itself."""
     return tmp_path / "state" / "archive"
-
-
-def archive(folder: Path, **options: object) -> Archive:
-    """An archive that keeps fail and review."""
-    return Archive(ArchiveConfig.read({"enabled": True, "path": str(folder), **options}))
-
-
-def keep(kept: Archive, frames: list[tuple[Frame, Verdict]]) -> None:
-    """Keeps frame by frame, as a thread that is never behind would."""
-    for shown, judged in frames:
-        kept.keep(shown, judged)
-    kept.close()
-    kept.run()
 
 
 @pytest.mark.parametrize(("outcome", "count"), [("fail", 1), ("review", 1), ("pass", 0)])

@@ -11,7 +11,7 @@ import pytest
 
 from edge.evidence import archive as archive_module
 from edge.evidence.shelves import Shelves
-from tests.edge.evidence.test_archive import archive, keep
+from tests.support.archives import archive, keep
 from tests.support.frames import frame
 from tests.support.verdicts import verdict
 

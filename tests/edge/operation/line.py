@@ -17,8 +17,9 @@ from edge.operation.judging import Judging
 from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
-from tests.edge.conftest import Clock, solid
 from tests.edge.operation.conftest import ScriptedModel, Sink, inspector_with
+from tests.support.clock import Clock
+from tests.support.frames import solid
 
 
 class RedIsBad(ScriptedModel):

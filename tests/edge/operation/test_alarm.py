@@ -8,8 +8,8 @@ import pytest
 from edge.environment import Environment
 from edge.operation.alarm import Alarm
 from edge.triggering import AlarmConfig
-from tests.edge.conftest import verdict
 from tests.support.schemas import validator
+from tests.support.verdicts import verdict
 
 
 class Heard:

@@ -11,8 +11,9 @@ from edge.frame import Frame
 from edge.operation.judging import Judging
 from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
-from tests.edge.conftest import Clock, frame
 from tests.edge.operation.conftest import MakeJudge, Sink
+from tests.support.clock import Clock
+from tests.support.frames import frame
 
 GOOD = [0.95, 0.05]
 

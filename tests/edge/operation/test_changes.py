@@ -4,19 +4,8 @@ from typing import Any
 
 import pytest
 
-from edge.config import Config
 from edge.operation.changes import Changes, compare
-
-CAMERAS: list[dict[str, Any]] = [
-    {"id": "top", "source": "test:"},
-    {"id": "side", "source": "test:", "fps": 5},
-]
-
-
-def config(**sections: Any) -> Config:
-    """A configuration with two cameras."""
-    values = {"station": "line1", "model": {"path": "m.tflite"}, "cameras": CAMERAS, **sections}
-    return Config.read(values)
+from tests.support.configs import CAMERAS, config
 
 
 def changed(**sections: Any) -> Changes:

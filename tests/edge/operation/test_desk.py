@@ -9,7 +9,7 @@ from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.operation.desk import TriggerDesk
 from edge.triggering import TriggerConfig
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 
 def desk(environment: Environment, *cameras: str) -> tuple[TriggerDesk, dict[str, Tracker]]:

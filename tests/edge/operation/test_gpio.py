@@ -13,7 +13,7 @@ from edge.operation.gpio import Debounce, InputPin
 from edge.operation.triggers import Interval, Triggers
 from edge.triggering import TriggerConfig
 from tests.conftest import Require
-from tests.edge.conftest import Clock, Patience
+from tests.support.clock import Clock, Patience
 
 MakeTracker = Callable[..., tuple[Tracker, Triggers, Callable[[bool], None]]]
 

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from edge.delivery.message import to_json
-from tests.edge.conftest import Clock
 from tests.edge.operation.conftest import House
+from tests.support.clock import Clock
 
 KEYS = [
     *("schema", "time", "session", "healthy", "cameras", "latency_ms", "verdicts", "broker"),

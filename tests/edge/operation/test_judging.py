@@ -18,8 +18,10 @@ from edge.percentiles import Latencies
 from edge.triggering import TriggerConfig
 from edge.verdict import OUTCOMES, Verdict
 from edge.view import ViewConfig
-from tests.edge.conftest import Clock, Eventually, frame
 from tests.edge.operation.conftest import MakeJudge, ScriptedModel, Sink, inspector_with
+from tests.support.clock import Clock
+from tests.support.frames import frame
+from tests.support.waiting import wait_until
 
 GOOD, BAD, DOUBTFUL = [0.95, 0.05], [0.05, 0.95], [0.5, 0.5]
 
@@ -199,7 +201,6 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
 def test_one_frames_fault_does_not_end_judging(
     make_judge: MakeJudge,
     environment: Environment,
-    eventually: Eventually,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """When delivering one verdict raises, it is logged and counted, and the next is judged."""
@@ -214,7 +215,7 @@ def test_one_frames_fault_does_not_end_judging(
     judging = Judging(mailbox, make_judge(GOOD), Sink(deliver), environment)
     thread = run(judging)
     mailbox.offer(frame(1))
-    eventually(lambda: judging.faults == 1)
+    wait_until(lambda: judging.faults == 1)
     mailbox.offer(frame(2))
     mailbox.close()
     thread.join(5)

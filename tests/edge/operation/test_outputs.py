@@ -16,7 +16,9 @@ from edge.operation.triggers import Triggers
 from edge.operation.verdict_delivery import VerdictDelivery
 from edge.plantside import PlantSide, outputs_from
 from edge.triggering import LampsConfig, StationOutputsConfig
-from tests.edge.conftest import Clock, verdict
+from tests.support.clock import Clock
+from tests.support.verdicts import verdict
+from tests.support.waiting import wait_until
 
 MakeTracker = Callable[..., tuple[Tracker, Triggers, Callable[[bool], None]]]
 
@@ -142,7 +144,7 @@ def test_active_low_outputs_idle_high(wired: Callable[..., Any]) -> None:
 
 
 def test_the_thread_ends_pulses_and_leaves_wires_idle(
-    wired: Callable[..., Any], clock: Clock, eventually: Any
+    wired: Callable[..., Any], clock: Clock
 ) -> None:
     """Its thread ends a pulse at its time; closing leaves every wire idle."""
     outputs, level = wired(PINS)
@@ -151,7 +153,7 @@ def test_the_thread_ends_pulses_and_leaves_wires_idle(
     assert level(17)
     clock.at += 1
     outputs.wake.set()
-    eventually(lambda: not level(17))
+    wait_until(lambda: not level(17))
     outputs.note(verdict("fail"))
     outputs.close()
     assert not level(27)

@@ -14,7 +14,7 @@ from edge.environment import Environment
 from edge.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.operation.picturedesk import PictureDesk
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 PICTURE = np.full((48, 64, 3), 90, np.uint8)
 ID = "0199a1b2-c3d4-7000-8000-000000000001"

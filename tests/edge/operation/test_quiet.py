@@ -4,7 +4,7 @@ import io
 import logging
 
 from edge.operation.logs import QuietHandler
-from tests.edge.conftest import Clock
+from tests.support.clock import Clock
 
 
 def say(handler: QuietHandler, message: str, *args: object) -> None:

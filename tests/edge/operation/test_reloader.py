@@ -13,7 +13,7 @@ from edge.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.operation.changes import Changes
 from edge.operation.reloader import Reloader, ReloadQueue, ReloadState
 from edge.operation.systemd import Notifier
-from tests.edge.operation.test_changes import config
+from tests.support.configs import config
 
 
 class Box:

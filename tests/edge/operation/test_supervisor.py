@@ -8,8 +8,8 @@ from edge.environment import Environment
 from edge.operation.progress import Progress
 from edge.operation.supervisor import Supervisor
 from edge.operation.systemd import Notifier
-from tests.edge.conftest import Clock, Patience
 from tests.edge.operation.conftest import House
+from tests.support.clock import Clock, Patience
 
 
 class Recorder(Notifier):

@@ -17,8 +17,8 @@ from edge.part import Part
 from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
-from tests.edge.conftest import Clock
 from tests.edge.operation.conftest import ScriptedModel, inspector_with
+from tests.support.clock import Clock
 from tests.support.verdicts import a_part
 
 

@@ -20,9 +20,11 @@ from edge.errors import CameraError
 from edge.evidence.archive import Archive
 from edge.operation.logs import QuietHandler
 from edge.snapshotconfig import SnapshotsConfig
-from tests.edge.conftest import Clock, Patience, frame, noise_frame, verdict
 from tests.edge.delivery.world import World
+from tests.support.clock import Clock, Patience
 from tests.support.fake_broker import FakeBroker, Greeting
+from tests.support.frames import frame, noise_frame
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.slow
 

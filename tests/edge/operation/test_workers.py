@@ -11,8 +11,8 @@ from edge.operation.judge import Judge
 from edge.operation.workers import Worker, Workers
 from edge.threads import start_thread
 from edge.verdict import Verdict
-from tests.edge.conftest import Eventually, frame
 from tests.edge.operation.conftest import MakeJudge, Sink
+from tests.support.frames import frame
 from tests.support.waiting import wait_until
 
 GOOD = [0.95, 0.05]
@@ -180,7 +180,7 @@ def test_what_a_change_raises_reaches_the_one_who_asked(crews: Any) -> None:
     wait_until(lambda: len(crew.said) == 1, "the worker goes on")
 
 
-def test_a_paused_worker_judges_nothing(crews: Any, eventually: Eventually) -> None:
+def test_a_paused_worker_judges_nothing(crews: Any) -> None:
     """It comes to the barrier after the frame that it has begun, and takes the next one when the
     barrier is aborted."""
     crew = crews(1)
@@ -188,7 +188,7 @@ def test_a_paused_worker_judges_nothing(crews: Any, eventually: Eventually) -> N
     crew.workers.start()
     crew.gates[0].clear()
     crew.show("a", 1)
-    eventually(lambda: not worker.mailbox.waiting("a"))
+    wait_until(lambda: not worker.mailbox.waiting("a"))
     barrier = threading.Barrier(2)
     worker.judging.pause_at(barrier)
     crew.show("a", 2)
@@ -196,10 +196,10 @@ def test_a_paused_worker_judges_nothing(crews: Any, eventually: Eventually) -> N
     barrier.wait(DEADLINE_S)
     assert [seq for _, seq, _ in crew.said] == [1]
     barrier.abort()
-    eventually(lambda: len(crew.said) == 2)
+    wait_until(lambda: len(crew.said) == 2)
 
 
-def test_a_worker_that_comes_after_the_time_out_goes_on(crews: Any, eventually: Eventually) -> None:
+def test_a_worker_that_comes_after_the_time_out_goes_on(crews: Any) -> None:
     """A barrier that was aborted before the worker came does not hold it."""
     crew = crews(1)
     worker = crew.workers.employ("a")
@@ -208,7 +208,7 @@ def test_a_worker_that_comes_after_the_time_out_goes_on(crews: Any, eventually: 
     worker.judging.pause_at(barrier)
     crew.show("a", 1)
     crew.workers.start()
-    eventually(lambda: len(crew.said) == 1)
+    wait_until(lambda: len(crew.said) == 1)
 
 
 def test_frames_that_were_replaced_are_counted_by_camera(crews: Any) -> None:

@@ -13,9 +13,9 @@ from edge.environment import Environment
 from edge.errors import EXIT_USAGE, EdgeInspectError
 from edge.triggering import TriggerConfig
 from tests.conftest import WritePicture
-from tests.edge.conftest import Eventually
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import TOP, Serve
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_a_trigger_needs_the_token(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_the_web_server_sleeps_until_somebody_connects(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a client it waits for one for ever; while one is connected it looks for slow ones."""
     from waitress import wasyncore
@@ -249,6 +249,6 @@ def test_the_web_server_sleeps_until_somebody_connects(
 
     monkeypatch.setattr(wasyncore, "loop", recording)
     client = serve()
-    eventually(lambda: sleeps == [None])
+    wait_until(lambda: sleeps == [None])
     client.ask("GET", "/healthz")
-    eventually(lambda: 0.5 in sleeps and sleeps[-1] is None)
+    wait_until(lambda: 0.5 in sleeps and sleeps[-1] is None)

@@ -1,0 +1,27 @@
+"""Outbox rows for tests, and what an outbox file holds."""
+
+from pathlib import Path
+
+from edge.delivery.message import stored_body
+from edge.delivery.outboxview import OutboxView
+from edge.delivery.records import OutboxRow
+from tests.support.verdicts import a_verdict
+
+HOUR = 3600.0
+
+
+MB = 2**20
+
+
+def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[OutboxRow]:
+    """Rows with the numbers from `first`."""
+    numbers = range(first, first + count)
+    return [OutboxRow(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
+
+
+def numbers_in(path: Path) -> list[int]:
+    """What may be sent, in order."""
+    view = OutboxView(path)
+    found = [row.seq for row in view.batch(0, 1_000_000)]
+    view.close()
+    return found

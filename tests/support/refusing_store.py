@@ -1,0 +1,49 @@
+"""An outbox store whose disk refuses on demand."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.delivery.outboxfile import OutboxError
+from edge.delivery.records import CommitResult, OutboxRow
+from edge.delivery.renewal import RebuildHooks
+from edge.delivery.store import Store
+from edge.environment import Environment
+
+DEADLINE_S = 20.0
+
+
+class BalkingStore(Store):
+    """A real outbox on a disk that refuses the next `refusals` commits, or answers late."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, 2**26, 3600.0, Environment())
+        self.refusals = 0
+        self.commits: list[tuple[int, int]] = []
+        self.rebuilds = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def apply(
+        self,
+        rows: Sequence[OutboxRow],
+        receipts: Sequence[tuple[str, str]],
+        accepted: Sequence[int],
+        parked: Sequence[tuple[int, str]],
+        *,
+        used_up_to: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
+        hooks: RebuildHooks | None = None,
+    ) -> CommitResult:
+        """As the real one, when the disk lets it."""
+        if self.rebuilds and hooks is not None:
+            hooks.on_progress()
+        assert self.gate.wait(DEADLINE_S)
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise OutboxError("the disk is full", "refused")
+        applied = super().apply(
+            rows, receipts, accepted, parked, used_up_to=used_up_to, stale=stale, hooks=hooks
+        )
+        self.commits.append((len(rows), len(accepted)))
+        return applied
