@@ -37,7 +37,7 @@ from edge.bench.processtree import ProcessTree
 from edge.bench.stand import Pictures, Stand
 from edge.bench.throughput import Cell
 from edge.bench.turns import Contestant, Run, take_turns, warmed
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.errors import EdgeInspectError, MissingPartError, RefusedError
 
 LIMIT = 15.0
@@ -59,7 +59,7 @@ def serve(model: str, side: tuple[int, int, int], port: int) -> None:
     else:
         from trainer.networks import build_network, input_of
 
-        spec = input_of("baseline").changed(height=side[0], width=side[1])
+        spec = input_of("baseline").replace(height=side[0], width=side[1])
         network = build_network("baseline", 2, spec)
     height, width = network.input_shape[1:3]
     app = flask.Flask("plain")

@@ -18,8 +18,7 @@ from typing import Any, Literal, get_args
 from unittest.mock import patch
 
 from edge.capture.sources import open_camera
-from edge.config import Config
-from edge.configfile import load_config
+from edge.config import Config, load_config
 from edge.delivery import link
 from edge.delivery.events import Event
 from edge.delivery.inbox import Inbox, Wake
@@ -229,11 +228,11 @@ def main() -> None:
             continue
         course = next(Course(one, int(together), int(burden)) for one in UPTO if one == upto)
         path = config.outbox.path.with_name(f"{number}.db")
-        outbox = config.outbox.changed(path=path)
+        outbox = config.outbox.replace(path=path)
         if course.upto == "bare":
             bare(config, inspector, int(frames))
         else:
-            FrameWay(config.changed(outbox=outbox), inspector, course).run(int(frames))
+            FrameWay(config.replace(outbox=outbox), inspector, course).run(int(frames))
         os._exit(0)
 
 

@@ -113,7 +113,7 @@ def main() -> int:
     )
     process.start()
     config = CameraConfig(id="top", source=f"http://127.0.0.1:{server.getsockname()[1]}/")
-    config = config.changed(timeout_s=30.0, open_timeout_s=60.0)
+    config = config.replace(timeout_s=30.0, open_timeout_s=60.0)
     inside, apart = [], []
     for _ in range(_ROUNDS):
         inside.append(measure(MJPEGCamera(config), arguments.frames // _ROUNDS))

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.config import OutboxConfig
+from edge.config.schema import OutboxConfig
 from tests.loss.counter import Counter
 from tests.system.mosquitto import Mosquitto
 from tests.system.plant import Daemon, draw_many

@@ -13,8 +13,8 @@ from typing import Any
 
 import cv2
 
-from edge.config import Config
-from edge.configfile import load_config, place_of
+from edge.config import Config, load_config, place_of
+from edge.config.diff import Changes
 from edge.delivery.message import to_json
 from edge.delivery.openparts import OpenParts
 from edge.deliveryside import DeliverySide
@@ -25,7 +25,6 @@ from edge.frame import Frame
 from edge.inspection.inspector import Inspector
 from edge.line import Line
 from edge.modelside import inspector_from, judge_from
-from edge.operation.changes import Changes
 from edge.operation.health import Health, Parts
 from edge.operation.info import info_body
 from edge.operation.judge import Judge

@@ -7,9 +7,8 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec import Struct, field
 
 
 class Stop:
@@ -53,7 +52,8 @@ class Stop:
             return self._bell
 
 
-class Environment(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Environment:
     """Clocks and roots. `now` is seconds since the epoch, for people; `tick` is monotonic
     seconds, for ages, deadlines and intervals, since a plant's clock may jump."""
 

@@ -1,17 +1,17 @@
 """A frame: what one look of a camera brought, or why it brought nothing. It travels one way."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # config.yaml's words come from beside here, and are read without OpenCV
     from edge.picture import Encoded
 
 
-class Frame(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Frame:
     """One look of one camera.
 
     `pixels` is uint8, shape (height, width, 3), BGR, 0 to 255, both sides divided by `reduced`;

@@ -14,13 +14,13 @@ from edge.capture.camera import FaultKind, Receipts
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, Config
+from edge.config.diff import Changes
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError, RefusedError
 from edge.frame import Frame
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
-from edge.operation.changes import Changes
 from edge.operation.judge import Judge
 from edge.operation.latencies import Latencies
 from edge.operation.parity import Parity

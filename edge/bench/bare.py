@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.child import Answer, answer, converse
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import inspector_from

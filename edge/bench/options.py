@@ -5,10 +5,9 @@ import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
-
-from msgspec.structs import replace
 
 from edge.bench.plan import FORMATS, OWN, PARTS, SIZES, Plan
 from edge.errors import EdgeInspectError

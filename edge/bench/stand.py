@@ -5,11 +5,10 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
-
-from msgspec import Struct
 
 from edge.bench.box import Box, outbox_folder
 from edge.bench.boxconfig import Setting, write_box_config
@@ -21,7 +20,8 @@ from edge.config import Config
 from edge.terms import Runtime
 
 
-class Pictures(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Pictures:
     """The pictures of one size. `raw` None: their width is odd, which no YUYV camera has."""
 
     size: str

@@ -2,11 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.environment import Stop
@@ -22,7 +21,8 @@ FaultKind = Literal["lost", "silent", "unfit"] | Distrust
 FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
 
 
-class Look(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Look:
     """What one read brought: BGR uint8 pixels (height, width, 3), both sides divided by `reduced`,
     a picture that is still to be decoded (`encoded`), both, or a fault instead.
 

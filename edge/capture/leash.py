@@ -12,9 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from edge.capture.channel import Channel, ChannelClosed
 from edge.capture.ring import new_memory
@@ -67,7 +66,8 @@ class Leash:
         self._channel.close()
 
 
-class Started(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Started:
     """A process that was asked for: the conversation with it, the memory for pictures, which
     whoever takes this over closes, and the leash."""
 
@@ -150,7 +150,7 @@ class Nursery:
             theirs.close()
             leash.close()
         started = Started(ours, memory, Leash(held))
-        said = config.said(brief=True)
+        said = config.to_dict(brief=True)
         with contextlib.suppress(ChannelClosed):  # whoever reads hears how it ended
             started.channel.send({"config": said})
         return started

@@ -1,10 +1,10 @@
 """Whether a live picture may be judged: fresh, new, of the right size, lit and in focus."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from msgspec import Struct
 
 from edge.capture.camera import Distrust, Pixels
 from edge.config import CameraConfig
@@ -18,7 +18,8 @@ _FOCUS_SIDE = 640
 _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
 
 
-class Doubt(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Doubt:
     """Why a picture is not judged. `repeated`: it was judged already, and that alone is no fault
     of the camera yet."""
 
@@ -27,7 +28,8 @@ class Doubt(Struct, frozen=True):
     repeated: bool = False
 
 
-class Light(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Light:
     """Grey levels, 0 to 255, below and above which half a per cent of a picture lies."""
 
     low: int

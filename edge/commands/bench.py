@@ -10,7 +10,7 @@ from edge.bench.report import run
 from edge.bench.stagespicture import draw
 from edge.bench.stand import Stand
 from edge.bench.table import table
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.errors import EXIT_DONE, EXIT_NO
 
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.capture.sources import open_camera
-from edge.config import CameraConfig, Config
-from edge.configfile import load_config
+from edge.config import CameraConfig, Config, load_config
 from edge.delivery.events import Event, Protocol_
 from edge.delivery.handshake import NotAcceptedError, await_connack
 from edge.delivery.link import PahoLink

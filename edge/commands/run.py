@@ -4,8 +4,7 @@ import gc
 import logging
 from pathlib import Path
 
-from edge.config import DRIVEN_KINDS, Config
-from edge.configfile import load_config
+from edge.config import DRIVEN_KINDS, Config, load_config
 from edge.environment import Stop
 from edge.errors import EdgeInspectError
 from edge.operation.doorstep import Doorstep

@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 from edge.delivery.row import Row
 from edge.verdict import Verdict
@@ -11,7 +10,8 @@ from edge.verdict import Verdict
 _STALE = 1000  # receipts forgotten in one commit
 
 
-class HeldVerdict(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class HeldVerdict:
     """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
 
     row: Row
@@ -19,7 +19,8 @@ class HeldVerdict(Struct, frozen=True):
     due: float
 
 
-class Work(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Work:
     """What one commit is to do: write `held`, note that `safe` ones were acknowledged before and
     that stored ones are `accepted` or `parked`, by number, and forget receipts that are `stale`."""
 
@@ -30,7 +31,8 @@ class Work(Struct, frozen=True):
     stale: list[tuple[str, str]]
 
 
-class Pending(Struct):
+@dataclass(slots=True)
+class Pending:
     """What the next commit is to do besides writing. Fields as in `Work`. Not safe between
     threads."""
 

@@ -15,6 +15,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.config import MqttConfig
 from edge.delivery.bypass import LARGEST, Client
 from edge.delivery.events import (
     About,
@@ -40,7 +41,6 @@ from edge.delivery.troubles import (
     why_refused,
     why_tls_spoken_to_plainly,
 )
-from edge.mqttconfig import MqttConfig
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,8 @@ import re
 import stat
 import threading
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 BLOCK = 1000  # numbers reserved by one write
 _SLOT = 512  # bytes between records: one sector each, which is written whole or not at all
@@ -30,7 +29,8 @@ class InUseError(Exception):
     """Another process holds the lock."""
 
 
-class Progress(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Progress:
     """What the outbox held after a commit: its highest number, and the lowest that waited; 0: none
     waited."""
 

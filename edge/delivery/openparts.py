@@ -12,10 +12,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from msgspec import Struct, field
 
 from edge.delivery.message import rfc3339
 from edge.part import Part
@@ -28,7 +27,8 @@ _ENOUGH = 1 << 20  # bytes; past it the file is written anew, with what is open 
 Key = tuple[str, int, str]  # camera, number, time of the trigger: no two parts have the same
 
 
-class OpenPart(Struct):
+@dataclass(slots=True)
+class OpenPart:
     """What is known of a part. `since` is a number of the outbox: verdicts on this part have a
     higher one. `verdicts` is how many it gets. `told` are the regions whose verdicts are stored."""
 

@@ -1,9 +1,10 @@
 """A verdict on its way to the broker: its number, its JSON, and since when it waits."""
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 
-class Row(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Row:
     """`seq` is its number, `body` its JSON. `stored_at` is seconds on the outbox's own clock, which
     goes only while the daemon runs and never jumps."""
 

@@ -1,14 +1,14 @@
 """What health says of the outbox."""
 
+from dataclasses import dataclass, field
 from typing import Literal
-
-from msgspec import Struct, field
 
 Cause = Literal["cap", "age", "memory"]
 CAUSES: tuple[Cause, ...] = ("cap", "age", "memory")
 
 
-class OutboxStats(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class OutboxStats:
     """What waits, and what happened since this process started.
 
     `rows` wait in the file, which takes `bytes` on disk; `held` wait in memory alone. `stored` and

@@ -3,19 +3,20 @@ it belongs to, and what to do."""
 
 import socket
 import ssl
+from dataclasses import dataclass
 
-from msgspec import Struct
 from paho.mqtt.client import WebsocketConnectionError
 
+from edge.config import MqttConfig
 from edge.errors import EdgeInspectError
-from edge.mqttconfig import MqttConfig
 
 
 class LinkError(EdgeInspectError):
     """There is no connection; the sentence says why, and what to do."""
 
 
-class Address(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Address:
     """Which broker is spoken to, and how."""
 
     config: MqttConfig

@@ -10,8 +10,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work, receipts_of
 from edge.delivery.holding import Holding

@@ -1,14 +1,14 @@
 """Heat, voltage and clock of the board, read from /proc, /sys and /run below a root."""
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 # Bits of the Raspberry Pi's firmware: now, and 16 higher the same since they were last cleared.
 _UNDER_VOLTAGE, _SLOWED, _EARLIER = 1 << 0, 0b1110, 16
 
 
-class PowerState(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PowerState:
     """Whether the supply's voltage is too low, now and earlier (since boot, as far as the firmware
     or this process saw it), and whether heat or voltage slows the processor. None where the
     machine does not say."""

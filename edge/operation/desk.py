@@ -5,13 +5,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import Meta
+from pydantic import Field
 
 from edge.capture.tracker import Tracker
+from edge.core.record import Model
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.operation.wish import checked
-from edge.section import Section
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
@@ -19,11 +19,11 @@ _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardl
 _Key = tuple[str, str, str | None]
 
 
-class _Wish(Section, frozen=True):
+class _Wish(Model):
     """The body of a trigger request."""
 
-    camera: Annotated[str, Meta(max_length=64)] | None = None
-    part: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    camera: Annotated[str, Field(max_length=64)] | None = None
+    part: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
 class TriggerDesk:

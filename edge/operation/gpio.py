@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
+from edge.config import TriggerConfig
 from edge.errors import EdgeInspectError, MissingPartError
-from edge.triggering import TriggerConfig
 
 try:
     import gpiozero

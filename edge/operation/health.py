@@ -2,10 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
-
-from msgspec import Struct, field
-from msgspec.structs import asdict
 
 from edge.capture.reader import Reader, State
 from edge.capture.tracker import Tracker
@@ -53,7 +51,8 @@ class Counting(Protocol):
         """How many frames of a camera were replaced before they were judged."""
 
 
-class Parts(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Parts:
     """The running parts that health looks at."""
 
     readers: Mapping[str, Reader]
@@ -70,7 +69,8 @@ class Parts(Struct, frozen=True):
     parity: Callable[[], Parity] = Parity  # of the model that judges now
 
 
-class Report(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Report:
     """One look at everything. `body` is that of `health`, `faults` its faults as values, the
     gravest first, `summary` the line for `systemctl status`."""
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from edge.config import Level
+from edge.config.schema import Level
 from edge.operation.quiet import QuietHandler
 
 _PRIORITIES = {

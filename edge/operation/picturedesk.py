@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge.capture.glances import Show
 from edge.capture.reader import Reader
+from edge.core.record import Model, Pattern
 from edge.delivery.later import Later
 from edge.delivery.pictures import Pictures
 from edge.environment import Environment
@@ -18,17 +19,16 @@ from edge.errors import TriggerError
 from edge.identity import uuid7
 from edge.operation.wish import checked
 from edge.picture import Encoded
-from edge.section import Section
 
 _WAIT_S = 5.0
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-class _Wish(Section, frozen=True):
+class _Wish(Model):
     """The body of a snapshot request."""
 
-    camera: Annotated[str, Meta(max_length=64)] | None = None
-    id: Annotated[str, Meta(pattern=_UUID, extra={"must": "be the id of a verdict"})] | None = None
+    camera: Annotated[str, Field(max_length=64)] | None = None
+    id: Annotated[str, Pattern(_UUID, "be the id of a verdict")] | None = None
 
 
 class PictureDesk:

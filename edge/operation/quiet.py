@@ -6,9 +6,8 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TextIO
-
-from msgspec import Struct
 
 _BURST = 5  # lines of one kind that are said at once
 _FIRST_GAP_S, _LONGEST_GAP_S = 3600.0, 86_400.0
@@ -18,7 +17,8 @@ _CHANGES = re.compile(r"\b[0-9a-f]{4}[0-9a-f-]{4,}\b|\d+")  # ids, counts, times
 Kind = tuple[str, str, tuple[str, ...]]
 
 
-class _Told(Struct):
+@dataclass(slots=True)
+class _Told:
     last: float
     left: int = _BURST
     gap_s: float = _FIRST_GAP_S

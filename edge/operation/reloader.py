@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge.config import Config
+from edge.config.diff import Changes, compare
 from edge.delivery.later import Later
 from edge.errors import ConfigError, EdgeInspectError, TriggerError
-from edge.operation.changes import Changes, compare
 from edge.operation.systemd import Notifier
 
 log = logging.getLogger(__name__)

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from edge.core.record import Model
+from edge.core.validation import ValidationError
 from edge.errors import TriggerError
-from edge.reading import UnfitError
-from edge.section import Section
 
-M = TypeVar("M", bound=Section)
+M = TypeVar("M", bound=Model)
 
 
 def checked(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
     """The fields as a `model`; `keys` says in words which there are. Raises TriggerError."""
     try:
         return model.read(dict(fields))
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None

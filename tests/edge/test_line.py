@@ -14,11 +14,11 @@ import edge.cameraside
 import edge.line
 from edge.capture.camera import Look
 from edge.config import Config
+from edge.config.diff import compare
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError
 from edge.line import Line
 from edge.modelside import inspector_from
-from edge.operation.changes import compare
 from edge.threads import start_thread
 from edge.verdict import Verdict
 

@@ -11,6 +11,7 @@ import pytest
 from edge.capture.folder import FolderCamera
 from edge.capture.inotify import Watch
 from edge.config import ArchiveConfig
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.flight import Flight
 from edge.delivery.inbox import Inbox
 from edge.delivery.pictures import Pictures
@@ -19,7 +20,6 @@ from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
 from edge.evidence.archive import Archive
 from edge.operation.outputs import Outputs
-from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.conftest import Clock, Eventually, Patience, verdict
 from tests.edge.delivery.samples import a_verdict
 from tests.edge.delivery.test_pictures import PICTURE, Wire

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from edge.bench.boxconfig import Setting, cameras, result_topic, write_box_config
-from edge.config import Config
-from edge.configfile import load_config
+from edge.config import Config, load_config
 from tests.conftest import MODELS, WriteConfig
 
 

@@ -248,7 +248,7 @@ def test_a_camera_that_was_begun_and_changed_is_begun_anew(
     it is ended."""
     config = camera_config("v4l2:good", timeout_s=20, open_timeout_s=30)
     nursery.prepare([config], FAULTY)
-    changed = config.changed(source="v4l2:no-open")
+    changed = config.replace(source="v4l2:no-open")
     reads = ProcessCamera(changed, Environment(), FAULTY, nursery)
     with pytest.raises(CameraError, match="cannot be opened"):
         reads.read(Stop())

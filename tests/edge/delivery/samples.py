@@ -1,11 +1,11 @@
 """Verdicts to store and send, and the schemas they must obey."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from msgspec.structs import replace
 
 from edge.identity import uuid7
 from edge.part import Part

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.backoff import Backoff
 from edge.delivery.events import About, Answered, Connected, Event, Lost, Refused
 from edge.delivery.later import Later
@@ -20,7 +21,6 @@ from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.frame import Frame
-from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Outcome, Verdict
 from tests.edge.conftest import Clock
 from tests.edge.delivery.samples import a_verdict

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edge.config import MqttConfig
 from edge.delivery.announcements import Announcements
 from edge.delivery.events import About, Answered, Connected, Event, Received, ReplyTo
 from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
 from edge.delivery.properties import packed
-from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.samples import a_verdict
 from tests.system.mosquitto import Mosquitto
 

@@ -4,11 +4,11 @@ do."""
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
-from msgspec.structs import replace
 
 from edge.capture.mailbox import Mailbox
 from edge.environment import Environment

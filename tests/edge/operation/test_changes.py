@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edge.config import Config
-from edge.operation.changes import Changes, compare
+from edge.config.diff import Changes, compare
 
 CAMERAS: list[dict[str, Any]] = [
     {"id": "top", "source": "test:"},

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from edge.capture.glances import Glances
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.later import Later
 from edge.delivery.pictures import Pictures
 from edge.environment import Environment
 from edge.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.operation.picturedesk import PictureDesk
-from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.conftest import Clock
 
 PICTURE = np.full((48, 64, 3), 90, np.uint8)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge.config import Config
+from edge.config.diff import Changes
 from edge.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
-from edge.operation.changes import Changes
 from edge.operation.reloader import Reloader
 from edge.operation.systemd import Notifier
 from tests.edge.operation.test_changes import config
