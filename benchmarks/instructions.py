@@ -48,7 +48,7 @@ LIMIT = 1.10
 WAYS = {"alone": 1, "together": 16}
 STAGES = UPTO[1:]
 _FEW, _TIMES = 32, 3  # frames; a multiple of what goes together
-_LIBRARIES = ("numpy", "opencv-python-headless", "paho-mqtt", "msgspec")
+_LIBRARIES = ("numpy", "opencv-python-headless", "paho-mqtt", "pydantic")
 _DEADLINE_S = 900.0
 
 Counts = dict[str, int]  # instructions a frame, by `way/stage` and `way/all`

@@ -15,8 +15,8 @@ Point = Annotated[tuple[Number, Number], Length2]
 Corners = Annotated[tuple[Point, Point, Point, Point], Length4]
 RegionName = Annotated[
     str,
-    Pattern(r"[^/\x00-\x1f]+", "not be empty or hold / or control characters"),
     Field(max_length=64),
+    Pattern(r"[^/\x00-\x1f]+", "not be empty or hold / or control characters"),
 ]
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edge.bench.plan import FORMATS, OWN, PARTS, SIZES, Plan
 from edge.errors import EdgeInspectError
@@ -21,7 +21,7 @@ RUNTIMES: dict[Runtime, tuple[str, str]] = {  # module, and the command that ins
     "tflite-runtime": ("tflite_runtime", "pip install '.[tflite-runtime]'"),
 }
 _MOST_WORKERS = 16
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "rounds": 1,
     "seconds": 1.0,
     "sizes": ("vga", "1080p"),

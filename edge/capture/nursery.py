@@ -84,6 +84,7 @@ class _Nursery:
         leash = Channel(socket.socket(fileno=ours))
         try:
             opener = importlib.import_module(str(message["program"])).driver_of(message["kind"])
+            CameraConfig.model_rebuild()  # once here, not in each camera's process
             gc.freeze()  # what is shared by now is never looked through again, so stays shared
             me, child = os.getpid(), os.fork()
         except Exception as error:  # noqa: BLE001  whatever an import brings: the camera says it

@@ -28,7 +28,7 @@ class ConfigRelative:
     ) -> CoreSchema:
         """Text becomes a Path, which then counts from the folder."""
         path = {**handler(source), "strict": False}  # a file holds text, never a Path
-        return core_schema.with_info_after_validator_function(self._resolve, path)  # type: ignore[arg-type]
+        return core_schema.with_info_after_validator_function(self._resolve, path)
 
     def _resolve(self, path: Path, info: Any) -> Path:
         folder = folder_of(info)

@@ -12,13 +12,13 @@ from edge.verdict import Outcome
 IN_TOPIC = "not be empty or hold +, #, / or control characters (it is part of a topic)"
 TopicPrefix = Annotated[
     str,
-    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", IN_TOPIC),
     Field(max_length=128),
+    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", IN_TOPIC),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]
 WebSocketPath = Annotated[
-    str, Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space"), Field(max_length=256)
+    str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
 ]
 _PLAIN_PORT, _TLS_PORT, _WS_PORT, _WSS_PORT = 1883, 8883, 8080, 443
 

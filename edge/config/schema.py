@@ -26,7 +26,7 @@ from edge.view import ViewConfig
 STATE = Path("/var/lib/edge-inspect")
 
 Level = Literal["debug", "info", "warning", "error"]
-TopicLevel = Annotated[str, Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC), Field(max_length=64)]
+TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]

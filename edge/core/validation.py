@@ -114,7 +114,9 @@ def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[P
     if name == "missing":
         return "missing", "is missing; add it"
     if name in ("extra_forbidden", "invalid_key"):
-        return "unknown", _unknown(str(loc[-1]) if loc else str(raw), _keys_at(kind, loc[:-1]))
+        # A key that is no text: pydantic does not say what stands behind it.
+        which: ProblemKind = "rule" if name == "invalid_key" else "unknown"
+        return which, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(kind, loc[:-1]))
     if name == "literal_error":
         return "type", f"must be {context['expected']}"
     if name == "float_type" and type(raw) is int:  # more than 308 digits
@@ -124,7 +126,7 @@ def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[P
         return "type", _OF_TYPE[name] + (", without quotes" if quoted else "")
     if name in ("value_error", "rule"):
         # A rule between keys holds for a whole section; there is no one value to show.
-        which: ProblemKind = "rule" if name == "rule" or isinstance(raw, dict) else "value"
+        which = "rule" if name == "rule" or isinstance(raw, dict) else "value"
         return which, str(context.get("error", details["msg"]))
     return "value", _limit(name, context) or details["msg"].replace("Input should", "must")
 

@@ -79,7 +79,7 @@ def refuses_what_refuses_the_config(box: Box) -> str:
         box.root,
         "choosy",
         ("edge/__init__.py", '"0.1.0"', '"0.1.3"'),
-        ("edge/mqttconfig.py", "    keepalive_s: int", "    keep_alive_s: int"),
+        ("edge/config/mqtt.py", "    keepalive_s: int", "    keep_alive_s: int"),
     )
     plant.edit_config(box.root, "  keepalive_s: 30 ", "  keepalive_s: 31 ")
     pid = plant.shown(box, "MainPID")

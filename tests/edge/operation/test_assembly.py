@@ -83,7 +83,7 @@ def test_one_bad_frame_is_enough_for_an_error() -> None:
     for _ in range(2):
         line.show(0)
         line.judge()
-    assert line.to_dict() == [("a", "error"), ("b", "pass")]
+    assert line.said() == [("a", "error"), ("b", "pass")]
 
 
 def test_a_stop_leaves_no_part_open() -> None:
@@ -93,7 +93,7 @@ def test_a_stop_leaves_no_part_open() -> None:
         line.trigger(name)
     line.show(0)
     line.stop()
-    assert line.to_dict() == [("a", "error"), ("b", "error"), ("c", "error")]
+    assert line.said() == [("a", "error"), ("b", "error"), ("c", "error")]
     assert {v.reason for v in line.verdicts} == {"the daemon was stopped"}
     assert not line.trigger("d")
 
@@ -104,7 +104,7 @@ def test_what_was_taken_before_the_stop_is_judged() -> None:
     line.trigger("a")
     line.show(250)
     line.stop()
-    assert line.to_dict() == [("a", "fail")]
+    assert line.said() == [("a", "fail")]
 
 
 REGIONS = [{"id": "left", "region": [0, 0, 0.5, 1]}, {"id": "right", "region": [0.5, 0, 0.5, 1]}]
@@ -145,4 +145,4 @@ def test_the_worst_region_decides() -> None:
     line.trigger("b")
     line.show(fault="lost")
     line.judge()
-    assert line.to_dict()[1:] == [("b", "error")]
+    assert line.said()[1:] == [("b", "error")]
