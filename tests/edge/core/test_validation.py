@@ -226,7 +226,7 @@ def test_what_could_not_be_read_cannot_be_constructed() -> None:
     """The constructor and `replace` check what `read` checks, so no such file is written."""
     with pytest.raises(ValueError, match="less than or equal to 1"):
         Outer(name="n", share=2.0)
-    with pytest.raises(ValueError, match="low 3.0 is above high 1.0"):
+    with pytest.raises(ValueError, match=r"low 3\.0 is above high 1\.0"):
         Inner().replace(low=3.0)
 
 
