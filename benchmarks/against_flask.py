@@ -30,7 +30,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.errors import EdgeInspectError, MissingPartError, RefusedError
 from edge_bench.aggregate import median, median_ratio
 from edge_bench.broker import free_port
@@ -59,7 +59,7 @@ def serve(model: str, side: tuple[int, int, int], port: int) -> None:
     else:
         from trainer.networks import build_network, input_of
 
-        spec = input_of("baseline").changed(height=side[0], width=side[1])
+        spec = input_of("baseline").replace(height=side[0], width=side[1])
         network = build_network("baseline", 2, spec)
     height, width = network.input_shape[1:3]
     app = flask.Flask("plain")

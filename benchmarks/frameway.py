@@ -18,8 +18,7 @@ from typing import Literal, get_args
 from edge.capture.camera import Camera, Look
 from edge.capture.reader import Reader
 from edge.capture.replay import ReplayCamera
-from edge.config import Config
-from edge.configfile import load_config
+from edge.config import Config, load_config
 from edge.deliveryside import DeliverySide
 from edge.environment import Environment, Stop
 from edge.frame import Frame
@@ -159,8 +158,8 @@ def main() -> None:
         if course.last == "bare":
             run_bare(config, inspector, int(frames))
         else:
-            outbox = config.outbox.changed(path=path)
-            FrameWay(config.changed(outbox=outbox), inspector, course).run(int(frames))
+            outbox = config.outbox.replace(path=path)
+            FrameWay(config.replace(outbox=outbox), inspector, course).run(int(frames))
         os._exit(0)
 
 

@@ -114,7 +114,7 @@ def main() -> int:
     )
     process.start()
     config = CameraConfig(id="top", source=f"http://127.0.0.1:{server.getsockname()[1]}/")
-    config = config.changed(timeout_s=30.0, open_timeout_s=60.0)
+    config = config.replace(timeout_s=30.0, open_timeout_s=60.0)
     inside, apart = [], []
     with ForkServerClient() as fork_server:
         for _ in range(_ROUNDS):

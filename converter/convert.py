@@ -175,7 +175,7 @@ def _quantisation(
         "calibration_pictures": calibrated_on,
         "compared": taken.compared.as_json(),
         "float_metrics": verdicts.float32.as_json(),
-        "float_thresholds": verdicts.float_thresholds.said(),
+        "float_thresholds": verdicts.float_thresholds.to_dict(),
         "kernels": taken.kernels,
         "runtimes": [ran.runtime for ran in taken.ran],
         "runtime_difference": taken.runtime_difference,

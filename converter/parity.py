@@ -4,12 +4,11 @@ What the model file then allows, a box does; see edge/inspection/reduction.py fo
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError, PictureError

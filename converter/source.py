@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from converter.frozen import Frozen, freeze
 from converter.opening import Opened, open_model
 from converter.scaling import SCALINGS, Scaling
+from edge.core.validation import ValidationError
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from edge.reading import UnfitError
 from edge.terms import OutputKind
 from trainer.pictures import Progress
 from trainer.trained import TrainedSpec, read_spec
@@ -104,7 +104,7 @@ def load_source(path: Path, said: Said) -> Source:
     if spec is not None:
         _check_ours(path, spec, frozen, said)
         if said.name is not None:
-            spec = spec.changed(name=said.name)
+            spec = spec.replace(name=said.name)
     else:
         spec = _foreign_spec(path, frozen, shape, said)
     return Source(str(path), call, frozen, spec, ours, opened.batch)
@@ -176,7 +176,7 @@ def _foreign_spec(
                 "colour": "grey" if channels == 1 else "rgb",
             }
         )
-    except UnfitError as error:
+    except ValidationError as error:
         raise ModelError(
             f"{path}: its input takes {width}×{height} pixels; 8 to 1024 a side are supported"
         ) from error

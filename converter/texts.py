@@ -176,7 +176,7 @@ def _input(spec: InspectionSpec) -> str:
     recipe = spec.input
     region = "the whole picture" if recipe.region is None else f"region {recipe.region}"
     if recipe.view is not None:
-        said = recipe.view.said(brief=True)
+        said = recipe.view.to_dict(brief=True)
         region = f"view {json.dumps(said)}, {region}"
     extra = "" if recipe.standardisation == "none" else f", {recipe.standardisation} standardised"
     return (

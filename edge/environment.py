@@ -7,9 +7,8 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec import Struct, field
 
 
 class Stop:
@@ -55,7 +54,8 @@ class Stop:
             return self._bell
 
 
-class Environment(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Environment:
     """Clocks and the file system root.
 
     now   seconds since the epoch, for people

@@ -1,17 +1,17 @@
 """A frame: one picture of a camera on its way to a verdict, or the fault instead of it."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # whoever reads only the configuration imports no OpenCV
     from edge.picture import Encoded
 
 
-class Frame(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Frame:
     """One picture of one camera, or a fault.
 
     seq            number of this camera's frame, from 1

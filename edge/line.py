@@ -7,20 +7,19 @@ new one alone judges what comes afterwards.
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-
-from msgspec import Struct
 
 from edge.cameraside import CameraSide, PartJournal
 from edge.capture.camera import Receipts
 from edge.capture.sources import OpenCamera
 from edge.config import CameraConfig, Config
+from edge.config.diff import Changes
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import judge_from
-from edge.operation.changes import Changes
 from edge.operation.judge import Judge
 from edge.operation.judging import VerdictSink
 from edge.operation.parity import Parity
@@ -36,7 +35,8 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.01
 
 
-class LineTimeouts(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LineTimeouts:
     """In seconds: for a camera's thread to end, for parts that were accepted before a change to
     get their verdicts, and for a worker to finish its frame."""
 

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from edge.config import Config
 from edge.environment import Environment

@@ -1,13 +1,14 @@
 """A part on the line, as its trigger announced it, and the frames taken for it. They travel one
 way, beside frames and verdicts."""
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edge.frame import Frame
 from edge.terms import TriggerKind
 
 
-class Part(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Part:
     """One trigger of one camera: it gets exactly one verdict (one a region, if regions are judged
     each for itself).
 
@@ -31,7 +32,8 @@ class Part(Struct, frozen=True):
     frames: int
 
 
-class Shot(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Shot:
     """A frame taken for a part, or, with `frame` None, the `fault` that ends the part. `refused`:
     the trigger was not taken, and this is how the plant learns of it."""
 

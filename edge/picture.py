@@ -7,11 +7,11 @@ sentence.
 
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from edge.errors import PictureError
@@ -30,7 +30,8 @@ _REDUCED = {
 _JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
-class Header(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Header:
     """What the header of a file says: size in pixels, bits a channel, colour channels."""
 
     kind: str
@@ -47,7 +48,8 @@ def is_picture_name(path: Path | str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
-class Encoded(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Encoded:
     """A picture as its file's bytes: its header was checked, and its pixels are not decoded yet.
 
     data  may lie in a slot of a frame ring, which is lent again when the last view of it is gone

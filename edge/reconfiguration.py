@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config
-from edge.configfile import load_config, place_of
+from edge.config import Config, load_config, place_of
+from edge.config.diff import Changes
 from edge.deliveryside import DeliverySide
 from edge.environment import Environment
 from edge.errors import ConfigError, EdgeInspectError
@@ -16,7 +16,6 @@ from edge.evidence.evidence import Evidence
 from edge.inspection.inspector import Inspector
 from edge.line import Line
 from edge.modelside import inspector_from, judge_from
-from edge.operation.changes import Changes
 from edge.operation.judge import Judge
 from edge.operation.running_model import RunningModel
 from edge.operation.station_status import StationStatus

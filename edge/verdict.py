@@ -1,8 +1,7 @@
 """A verdict: the one thing this daemon exists to say about a part. It travels one way."""
 
+from dataclasses import dataclass, field
 from typing import Literal
-
-from msgspec import Struct, field
 
 from edge.part import Part
 from edge.terms import RuleName
@@ -11,7 +10,8 @@ Outcome = Literal["pass", "review", "fail", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("pass", "review", "fail", "error")
 
 
-class ModelIdentity(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
     """Which model judged. `sha256` is of the whole .tflite file, 64 hexadecimal digits."""
 
     name: str
@@ -19,7 +19,8 @@ class ModelIdentity(Struct, frozen=True):
     sha256: str
 
 
-class Rule(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Rule:
     """How a verdict came about. `frames` were wanted; `scores` are those of the frames judged, 0 to
     1, in order of capture. `k` belongs to `k_of_n` alone. `regions` are the scores of the regions
     of which the worst decided, empty otherwise. `hysteresis` is what the thresholds were lowered by
@@ -34,7 +35,8 @@ class Rule(Struct, frozen=True):
     hysteresis: float = 0.0
 
 
-class Verdict(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Verdict:
     """One judgement, complete but for `seq`, which the outbox gives it when it is stored.
 
     `captured_at` is seconds since the epoch, UTC. `score` is P(defective), 0 to 1, None without a

@@ -3,45 +3,43 @@
 Only the values live here; the pixels are turned in edge/inspection/framing.py.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from msgspec import Meta
+from pydantic import Field, ValidationInfo, model_validator
 
-from edge.section import Section
+from edge.core.record import Items, Length2, Length4, Model, Pattern
 
-Number = Annotated[float, Meta(ge=0, le=100_000)]
-Box = tuple[Number, Number, Number, Number]
-Point = tuple[Number, Number]
+Number = Annotated[float, Field(ge=0, le=100_000)]
+Box = Annotated[tuple[Number, Number, Number, Number], Length4]
+Point = Annotated[tuple[Number, Number], Length2]
+Corners = Annotated[tuple[Point, Point, Point, Point], Length4]
 RegionName = Annotated[
     str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[^/\x00-\x1f]+$(?!\n)",
-        extra={"must": "not be empty or hold / or control characters"},
-    ),
+    Field(max_length=64),
+    Pattern(r"[^/\x00-\x1f]+", "not be empty or hold / or control characters"),
 ]
 
 
-class RegionConfig(Section, frozen=True):
+class RegionConfig(Model):
     """A named region: x, y, width, height, as fractions (all 0 to 1) or as whole pixels."""
 
     id: RegionName
     region: Box
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for a region that no picture has."""
+    @model_validator(mode="after")
+    def _check_region(self) -> Self:
         check_box(self.region)
+        return self
 
 
-class ViewConfig(Section, frozen=True):
+class ViewConfig(Model):
     """In this order: perspective, rotation (clockwise), mirror, region. A whole view: nothing."""
 
-    perspective: tuple[Point, Point, Point, Point] | None = None
+    perspective: Corners | None = None
     rotate: Literal[0, 90, 180, 270] = 0
     mirror: Literal["none", "horizontal", "vertical"] = "none"
     region: Box | None = None
-    regions: Annotated[tuple[RegionConfig, ...], Meta(max_length=64)] = ()
+    regions: Annotated[Items[RegionConfig], Field(max_length=64)] = ()
     verdict: Literal["each", "worst"] = "each"
 
     @property
@@ -70,8 +68,14 @@ class ViewConfig(Section, frozen=True):
         """Whether both say the same of a picture, however they are written down."""
         return self == other
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for what does not go together, or no picture has."""
+    @property
+    def fitting_keys(self) -> frozenset[str]:
+        """The keys that do something with these values."""
+        keys = frozenset(type(self).model_fields)
+        return keys if self.regions else keys - {"verdict"}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         if self.region is not None and self.regions:
             raise ValueError("region and regions exclude each other; keep one of them")
         if self.region is not None:
@@ -81,11 +85,13 @@ class ViewConfig(Section, frozen=True):
             raise ValueError("two regions have the same id; give each its own")
         if self.perspective is not None:
             _check_corners(self.perspective)
+        return self
 
-    def check_given(self, given: frozenset[str]) -> None:
-        """Raises ValueError for a key that does nothing."""
-        if "verdict" in given and not self.regions:
+    @model_validator(mode="after")
+    def _check_given(self, info: ValidationInfo) -> Self:
+        if self.given(info) - self.fitting_keys:
             raise ValueError("verdict: each or worst is about regions; add them or remove it")
+        return self
 
 
 def is_fractions(numbers: tuple[float, ...]) -> bool:
@@ -105,7 +111,7 @@ def check_box(box: Box) -> None:
         raise ValueError("a region is all fractions (0 to 1) or all whole pixels, not both")
 
 
-def _check_corners(corners: tuple[Point, Point, Point, Point]) -> None:
+def _check_corners(corners: Corners) -> None:
     """Four corners in the order top left, top right, bottom right, bottom left."""
     for i in range(4):
         (ax, ay), (bx, by), (cx, cy) = corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]

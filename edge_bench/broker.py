@@ -11,9 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from edge.errors import EXIT_DONE, MissingPartError, RefusedError
 
@@ -23,7 +22,8 @@ _POLL_S = 0.02
 _MORE_PLACES = ("/usr/sbin", "/usr/local/sbin")
 
 
-class Broker(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Broker:
     """One that runs. `name` is for people."""
 
     name: str

@@ -5,16 +5,16 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-
-from msgspec import Struct
 
 from edge.threads import start_thread
 
 _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
 
 
-class Sent(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Sent:
     """When a picture's last byte was written: monotonic seconds, and seconds since the epoch."""
 
     tick: float

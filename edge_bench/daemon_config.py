@@ -1,11 +1,11 @@
 """The configuration of a measured daemon: the user's model, decision and durability; cameras,
 broker and outbox of the bench."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from msgspec import Struct
 
 from edge.config import Config
 from edge.terms import Durability, Runtime
@@ -15,7 +15,8 @@ QUICKEST_S = 0.5  # the lowest health.interval_s there is
 _PINS = {"alarm", "outputs"}  # of decision: wires of the plant, not part of a verdict
 
 
-class Setting(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Setting:
     """What differs between measurements. None leaves what the user's configuration says. `station`
     tells daemons apart that live at the same time."""
 
@@ -36,12 +37,12 @@ def write_daemon_config(
     config: Config, setting: Setting, folder: Path, outbox: Path, port: int
 ) -> Path:
     """Writes config.yaml into `folder`. `port` is the broker's, `outbox` the file of verdicts."""
-    model = config.model.said(brief=True)
+    model = config.model.to_dict(brief=True)
     model["interpreter"] = setting.interpreter
     if setting.workers is not None:
         model["workers"] = setting.workers
-    decision = config.decision.said(brief=True)
-    kept = config.outbox.said(brief=True)
+    decision = config.decision.to_dict(brief=True)
+    kept = config.outbox.to_dict(brief=True)
     if setting.durability is not None:
         kept["durability"] = setting.durability
     values: dict[str, Any] = {

@@ -12,7 +12,7 @@ _PACKAGES = (
     "opencv-python-headless",
     "numpy",
     "paho-mqtt",
-    "msgspec",
+    "pydantic",
 )
 
 

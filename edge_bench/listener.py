@@ -5,10 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from msgspec import Struct
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import RefusedError
@@ -16,7 +16,8 @@ from edge.errors import RefusedError
 _PATIENCE_S = 20.0
 
 
-class HealthSample(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class HealthSample:
     """One `health`: its body, when it was measured (seconds since the epoch, by its own clock),
     when it came (monotonic seconds), and the CPU seconds of the daemon's processes then."""
 

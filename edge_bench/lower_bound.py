@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.modelside import inspector_from

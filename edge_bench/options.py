@@ -4,10 +4,9 @@ import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
-
-from msgspec.structs import replace
+from typing import Any, TypeVar
 
 from edge.errors import EdgeInspectError
 from edge.terms import Runtime
@@ -21,7 +20,7 @@ RUNTIMES: dict[Runtime, tuple[str, str]] = {  # module, and the command that ins
     "tflite-runtime": ("tflite_runtime", "pip install '.[tflite-runtime]'"),
 }
 _MOST_WORKERS = 16
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "rounds": 1,
     "seconds": 1.0,
     "sizes": ("vga", "1080p"),

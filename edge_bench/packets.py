@@ -1,14 +1,14 @@
 """Finds each PUBLISH in an MQTT byte stream: its end, its topic and its body."""
 
 from collections.abc import Iterator
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 _CONNECT, _PUBLISH = 1, 3
 _V5 = 5
 
 
-class Publish(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Publish:
     """One PUBLISH as a client sent it. The body is not looked into."""
 
     topic: str

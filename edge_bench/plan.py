@@ -1,9 +1,8 @@
 """The plan: what to measure, how often and for how long."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
-
-from msgspec import Struct
 
 from edge.terms import Durability, Runtime
 
@@ -20,7 +19,8 @@ OWN = "own"  # the size that the user's pictures have
 LEVELS: tuple[Durability, ...] = ("strict", "balanced")
 
 
-class Plan(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """Seconds are of each measurement in each round, without what starting takes. `live_size` is
     that of the parts with a live camera."""
 

@@ -2,16 +2,16 @@
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 Switches = dict[tuple[int, int], int]  # by process and thread
 
 
-class MemoryUse(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
     """In MB of 2^20 bytes. `pss`: each page shared with others counts as its share. `alone`: pages
     of files count whole, once, as on a box where no other program has them open."""
 

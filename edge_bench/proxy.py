@@ -7,9 +7,8 @@ import struct
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
-
-from msgspec import Struct
 
 from edge.threads import start_thread
 from edge_bench.packets import Publishes
@@ -20,7 +19,8 @@ _TIMESPEC = struct.Struct("qq")
 _AT_ONCE_S = 0.00005
 
 
-class Stamp(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Stamp:
     """A verdict's body, and when its last byte came (monotonic seconds)."""
 
     at: float

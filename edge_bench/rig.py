@@ -5,11 +5,10 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
-
-from msgspec import Struct
 
 from edge.config import Config
 from edge.terms import Runtime
@@ -21,7 +20,8 @@ from edge_bench.plan import OWN, SIZES, Plan
 from edge_bench.worker_pipe import Answer, WorkerPipe, ask
 
 
-class ImageSet(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ImageSet:
     """The pictures of one size. `raw` None: their width is odd, which no YUYV camera has."""
 
     size: str

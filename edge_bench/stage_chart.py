@@ -1,9 +1,8 @@
 """The stages of a frame as stacked bars, plain SVG, readable on light and dark ground."""
 
 import html
+from dataclasses import dataclass
 from typing import Any
-
-from msgspec import Struct
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 860, 190, 90, 18, 6, 78
 _STAGES = ("decode", "resize and prepare", "invoke", "the rest")
@@ -18,7 +17,8 @@ _STYLE = """
 """
 
 
-class Bar(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Bar:
     """CPU milliseconds of one frame by stage, in the order of the legend."""
 
     name: str

@@ -54,8 +54,8 @@ def input_for(recipe: Recipe) -> InputSpec:
                 "take --network pretrained-small or compact"
             )
         channels = 1 if recipe.colour == "grey" else 3
-        usual = usual.changed(colour=recipe.colour, channels=channels)
-    return usual.changed(view=recipe.view, region=recipe.region)
+        usual = usual.replace(colour=recipe.colour, channels=channels)
+    return usual.replace(view=recipe.view, region=recipe.region)
 
 
 def look(data: Dataset, wanted: InputSpec) -> Seen:

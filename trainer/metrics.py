@@ -103,7 +103,7 @@ class Evaluation:
         if not self.learned:
             return ranking
         return ranking | {
-            "thresholds": self.thresholds.said(),
+            "thresholds": self.thresholds.to_dict(),
             "escapes": self.escapes.as_json(),
             "false_rejects": self.false_rejects.as_json(),
             "reviews": self.reviews.as_json(),

@@ -61,7 +61,7 @@ def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) 
     Raises MissingPartError without the package of the weights, DatasetError for too few pictures.
     """
     started = time.monotonic()
-    wanted = input_of("pretrained", recipe.side).changed(view=recipe.view, region=recipe.region)
+    wanted = input_of("pretrained", recipe.side).replace(view=recipe.view, region=recipe.region)
     display.say(f"network        {recipe.network}, {wanted.width} px, from good parts only")
     parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
     good = parts["train"]

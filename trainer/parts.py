@@ -30,7 +30,7 @@ def load_parts(
     found: dict[PartName, Part] = {}
     for part in PARTS:
         samples = data.of(part)
-        decided = "\n".join([fingerprint, json.dumps(spec.said()), *(s.file for s in samples)])
+        decided = "\n".join([fingerprint, json.dumps(spec.to_dict()), *(s.file for s in samples)])
         key = hashlib.sha256(decided.encode()).hexdigest()[:16]
         found[part] = Part(
             pictures=map_pictures(samples, spec, folder / f"{part}-{key}.npy", progress),

@@ -46,7 +46,7 @@ class Recipe:
         said = asdict(replace(self, view=None))
         del said["view"]
         if self.view is not None:
-            said["view"] = self.view.said(brief=True)
+            said["view"] = self.view.to_dict(brief=True)
         return said
 
     def changed(self, **fields: Any) -> "Recipe":

@@ -61,8 +61,8 @@ def settle(
     judged = judge_test(data, tested, chosen, wish)
     rows = scored(data.of("validation"), held_out) + scored(data.of("test"), tested)
     write_json(run / SCORES, [asdict(row) for row in rows])
-    settled = spec.changed(
-        output=spec.output.changed(temperature=round(spec.output.temperature * temperature, 6)),
+    settled = spec.replace(
+        output=spec.output.replace(temperature=round(spec.output.temperature * temperature, 6)),
         thresholds=chosen if judged.learned else NOTHING_PASSES,
         metrics=judged.as_json(),
         training=spec.training | {"wish": wish.as_json()},

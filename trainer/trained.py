@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, field
 from numpy.typing import NDArray
+from pydantic import Field
 
+from edge.core.record import Items, Model
+from edge.core.validation import ValidationError
 from edge.errors import EdgeInspectError, ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from edge.reading import UnfitError
-from edge.section import Section
 from edge.terms import OutputKind
 from trainer.extra import keras
 
@@ -23,21 +23,21 @@ SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"
 MEMBER = "edge-inspect.json"
 
 
-class TrainedSpec(Section, frozen=True, kw_only=True):
+class TrainedSpec(Model):
     """edge-inspect.json inside a .keras file. The dictionaries are for people and reports."""
 
-    schema_: Literal["edge-inspect/trained/1"] = field(name="schema", default=SCHEMA)
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    version: Annotated[str, Meta(min_length=1, max_length=200)]
-    labels: Annotated[tuple[str, ...], Meta(min_length=2)]
+    schema_: Annotated[Literal["edge-inspect/trained/1"], Field(alias="schema")] = SCHEMA
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    version: Annotated[str, Field(min_length=1, max_length=200)]
+    labels: Annotated[Items[str], Field(min_length=2)]
     ok_label: str = "ok"
     input: InputSpec
     output: OutputSpec
     thresholds: Thresholds
-    metrics: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    tools: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default={})
+    data: dict[str, Any] = Field(default={})
+    training: dict[str, Any] = Field(default={})
+    tools: dict[str, str] = Field(default={})
 
 
 def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
@@ -46,7 +46,7 @@ def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
     Keras passes over the extra member. Raises EdgeInspectError when the file cannot be written.
     """
     half = path.with_name(f".{path.stem}.{os.getpid()}.keras")  # Keras insists on the suffix
-    text = json.dumps(spec.written(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(spec.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     try:
         model.save(half)
         with zipfile.ZipFile(half, "a") as archive:
@@ -85,7 +85,7 @@ def read_spec(path: Path) -> TrainedSpec | None:
         raise ModelError(f"{path}: {MEMBER} inside is not JSON ({error}); train again") from error
     try:
         return TrainedSpec.read(raw)
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         raise ModelError(
             f"{path}: {MEMBER}: {first.key}: {first.text}{first.seen}; "

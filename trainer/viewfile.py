@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from edge.core.validation import ValidationError, key_of
 from edge.errors import DatasetError
-from edge.reading import UnfitError, key_of
 from edge.view import ViewConfig
 
 
@@ -25,7 +25,7 @@ def read_view(said: str) -> ViewConfig:
         )
     try:
         found = ViewConfig.read(view)
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         where = key_of(("view", *first.loc))
         raise DatasetError(

@@ -6,11 +6,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.environment import Stop
@@ -26,7 +25,8 @@ FaultKind = Literal["lost", "silent", "unfit"] | Distrust
 FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
 
 
-class Look(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Look:
     """What one `read` returned: a picture, or a fault instead.
 
     pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None when

@@ -13,10 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-
-from msgspec import Struct
 
 from edge.capture.channel import Channel, ChannelClosed
 from edge.capture.messages import (
@@ -80,7 +79,8 @@ class ChildHandle:
         self._channel.close()
 
 
-class StartedChild(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class StartedChild:
     """A child that was requested. The caller closes all three.
 
     channel  to the camera process
@@ -184,7 +184,7 @@ class ForkServerClient:
             child_end.close()
             server_end.close()
         with contextlib.suppress(ChannelClosed):  # the handle says how the child ended
-            channel.send(OpenCamera(config.said(brief=True)))
+            channel.send(OpenCamera(config.to_dict(brief=True)))
         return StartedChild(channel, memory, ChildHandle(handle))
 
     def _send(self, message: StartChild, fds: list[int]) -> None:

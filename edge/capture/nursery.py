@@ -98,6 +98,7 @@ class ForkServer:
         handle = Channel(socket.socket(fileno=server_end))
         try:
             opener = importlib.import_module(message.program).driver_of(message.kind)
+            CameraConfig.model_rebuild()  # once here, not in each camera process
             gc.freeze()  # the collector never writes to the pages that are shared by now
             server, child = os.getpid(), os.fork()
         except Exception as error:  # noqa: BLE001  an import can raise anything: the camera says it

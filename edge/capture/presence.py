@@ -6,7 +6,7 @@ Each look is compared with the empty place, learned while nothing is there. No t
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.triggering import TriggerConfig
+from edge.config import TriggerConfig
 
 _CELLS = 64  # a side: enough for a part, and cheap at every frame
 _LEARN = 0.05  # how much a look changes the memory of the empty place

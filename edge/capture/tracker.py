@@ -7,23 +7,22 @@ from before the trigger, or of the part ahead, never becomes a verdict.
 
 import threading
 from collections import deque
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from edge.capture.presence import Presence
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.frame import Frame
 from edge.part import Part, Shot
 from edge.terms import TriggerKind
-from edge.triggering import TriggerConfig
 
 _WITHOUT_ANSWER: frozenset[TriggerKind] = frozenset({"gpio", "presence"})
 
 
-class _Open(Struct):
+@dataclass(slots=True)
+class _Open:
     """A part without a verdict: how many frames it still wants."""
 
     part: Part

@@ -1,10 +1,10 @@
 """Checks whether a live frame may be judged: fresh, new, of the right size, lit and in focus."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from msgspec import Struct
 
 from edge.capture.camera import Distrust, Pixels
 from edge.config import CameraConfig
@@ -16,7 +16,8 @@ _FOCUS_SIDE = 640
 _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start may help these
 
 
-class Doubt(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Doubt:
     """Why a frame is not judged. `repeated`: an identical frame was judged already; the camera is
     not frozen yet."""
 
@@ -25,7 +26,8 @@ class Doubt(Struct, frozen=True):
     repeated: bool = False
 
 
-class Light(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Light:
     """Grey levels, 0 to 255: 0.5 % of the pixels are darker than `low`, 0.5 % brighter than
     `high`."""
 

@@ -6,9 +6,8 @@ import os
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from edge.errors import CameraError
 
@@ -22,7 +21,8 @@ _CLASS, _DISABLED = 6, 0x0001
 Ioctl = Callable[[int, int, bytes], bytes]
 
 
-class Control(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Control:
     """One control as the driver describes it."""
 
     id: int

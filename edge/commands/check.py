@@ -10,8 +10,7 @@ from pathlib import Path
 
 from edge.capture.leash import ForkServerClient
 from edge.capture.sources import CameraFactory
-from edge.config import CameraConfig, Config
-from edge.configfile import load_config
+from edge.config import CameraConfig, Config, load_config
 from edge.delivery.events import Event, Protocol_
 from edge.delivery.link import PahoLink, await_connack
 from edge.delivery.outboxview import OutboxView

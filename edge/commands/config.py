@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic.json_schema import GenerateJsonSchema
 
-from edge.config import OPTION_OF, CameraConfig, Config, mask_credentials
-from edge.configfile import load_config
+from edge.config import CameraConfig, Config, load_config, mask_credentials
 from edge.errors import EXIT_DONE
+
+
+class _WithoutFieldTitles(GenerateJsonSchema):
+    """A title that repeats the key says nothing."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  pydantic's signature
+        """Never."""
+        return False
 
 
 def schema() -> int:
@@ -21,31 +29,25 @@ def schema() -> int:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of config.yaml: what an editor can know of it. Rules between keys are not
     in it."""
-    import msgspec.json
-
-    path = {"type": "string", "format": "path"}
-    parts = msgspec.json.schema(Config, schema_hook=lambda _: path)["$defs"]
-    parts["MqttConfig"]["properties"]["version"]["enum"].append(5)  # see its as_meant
-    return {**parts.pop("Config"), "$defs": parts}
+    schema = Config.model_json_schema(schema_generator=_WithoutFieldTitles)
+    return {"$schema": _WithoutFieldTitles.schema_dialect, **schema}
 
 
 def show(config_path: Path) -> int:
     """Prints the effective values as YAML; passwords in camera addresses are masked."""
     config = load_config(config_path)
-    values = config.said()
-    for camera, said in zip(values["cameras"], config.cameras):
-        camera["source"] = mask_credentials(said.source)
-        for option, kinds in OPTION_OF.items():
-            if said.kind not in kinds:
-                del camera[option]
-        _leave_out(camera, said)
+    values = config.to_dict()
+    values["cameras"] = [_shown(camera) for camera in config.cameras]
     sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return EXIT_DONE
 
 
-def _leave_out(camera: dict[str, Any], said: CameraConfig) -> None:
-    """What does nothing here, so that what is shown can be used as config.yaml again."""
-    fitting = said.trigger.fitting_keys
-    camera["trigger"] = {k: v for k, v in camera["trigger"].items() if k in fitting}
-    if said.view is not None and not said.view.regions:
-        del camera["view"]["verdict"]
+def _shown(camera: CameraConfig) -> dict[str, Any]:
+    """Without keys that do nothing here, so that the output can be used as config.yaml again."""
+    values = camera.to_dict()
+    values["source"] = mask_credentials(camera.source)
+    for name in ("trigger", "view"):
+        section = getattr(camera, name)
+        if section is not None:
+            values[name] = {k: v for k, v in values[name].items() if k in section.fitting_keys}
+    return {key: value for key, value in values.items() if key in camera.fitting_keys}

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from edge.configfile import load_config
+from edge.config import load_config
 from edge.delivery.message import sent_body, stored_body
 from edge.environment import Environment
 from edge.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, RefusedError

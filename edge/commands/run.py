@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.config import Config
-from edge.configfile import load_config
+from edge.config import Config, load_config
 from edge.environment import Stop
 from edge.errors import EdgeInspectError
 from edge.operation.doorstep import Doorstep

@@ -9,8 +9,7 @@ from edge.capture.camera import Pixels
 from edge.capture.leash import ForkServerClient
 from edge.capture.sources import CameraFactory
 from edge.capture.trust import focus, light
-from edge.config import CameraConfig, Config
-from edge.configfile import load_config
+from edge.config import CameraConfig, Config, load_config
 from edge.environment import Environment, Stop
 from edge.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.framing import Framing

@@ -3,8 +3,7 @@ answers to requests, which are sent once."""
 
 import threading
 from collections import deque
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edge.delivery.events import About, ReplyTo
 
@@ -12,7 +11,8 @@ _REPLIES = 1000  # answers that may wait for the broker
 _TOPIC_BYTES = 256
 
 
-class Said(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Said:
     """One message to publish."""
 
     topic: str

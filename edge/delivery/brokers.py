@@ -1,7 +1,7 @@
 """Which broker is tried next, and in which version of MQTT."""
 
+from edge.config import MqttConfig
 from edge.delivery.events import Protocol_
-from edge.mqttconfig import MqttConfig
 
 
 class Brokers:

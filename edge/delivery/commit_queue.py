@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edge.delivery.held import Held, HeldVerdict, Pending, Work
 from edge.delivery.pace import Pace
@@ -14,7 +13,8 @@ _BATCH = 256  # rows in one commit, which may stand in the log and in the file a
 _ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
 
 
-class WriterLimits(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WriterLimits:
     """Bounds of the writer.
 
     queue: `strict`: verdicts that may wait for a slow disk before inspection waits too.

@@ -5,9 +5,8 @@ import contextlib
 import json
 import sqlite3
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec import Struct, field
 
 from edge.delivery.carving import carved_of
 from edge.delivery.numbers import Progress
@@ -16,7 +15,8 @@ from edge.delivery.records import OutboxRow
 from edge.delivery.spool import Spool
 
 
-class Salvage(Struct):
+@dataclass(slots=True)
+class Salvage:
     """What was saved.
 
     last: the highest number seen.

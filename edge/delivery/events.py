@@ -2,14 +2,14 @@
 `Link` and whoever uses it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
-
-from msgspec import Struct
 
 Protocol_ = Literal["5", "3.1.1"]
 
 
-class Connected(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Connected:
     """The broker has accepted us. `receive_maximum` is how much it takes unacknowledged,
     `keepalive_s` the longest silence it allows (0: any)."""
 
@@ -17,21 +17,24 @@ class Connected(Struct, frozen=True):
     keepalive_s: int = 30
 
 
-class Refused(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """The broker has answered, and the answer is no."""
 
     why: str
     wrong_version: bool
 
 
-class Lost(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Lost:
     """The connection is gone. `taken_over`: the broker says that another client has our id."""
 
     why: str
     taken_over: bool = False
 
 
-class Answered(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answered:
     """PUBACK for message `mid`; `code` is 0 or MQTT 5's reason, `why` its words."""
 
     mid: int
@@ -39,14 +42,16 @@ class Answered(Struct, frozen=True):
     why: str
 
 
-class ReplyTo(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
     """Where MQTT 5's request wants its answer, and what it wants back with it."""
 
     topic: str | None
     correlation: bytes | None
 
 
-class Received(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Received:
     """A message on a topic that was subscribed to."""
 
     topic: str
@@ -55,14 +60,16 @@ class Received(Struct, frozen=True):
     reply_to: ReplyTo | None = None
 
 
-class Refusal(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """The broker does not let us subscribe to a pattern."""
 
     pattern: str
     why: str
 
 
-class About(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class About:
     """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
     `user`: names and values. `expiry_s`: the broker need not keep it longer."""
 

@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
-
-from msgspec import Struct, field
 
 from edge.delivery.records import OutboxRow
 from edge.verdict import Verdict
@@ -12,7 +11,8 @@ from edge.verdict import Verdict
 _STALE = 1000  # receipts deleted in one commit
 
 
-class HeldVerdict(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class HeldVerdict:
     """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
 
     row: OutboxRow
@@ -20,7 +20,8 @@ class HeldVerdict(Struct, frozen=True):
     due: float
 
 
-class Work(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Work:
     """The work of one commit.
 
     held: verdicts to write.
@@ -53,7 +54,8 @@ class Work(Struct, frozen=True):
         return not (self.held or self.receipts or self.accepted or self.parked or self.stale)
 
 
-class Pending(Struct):
+@dataclass(slots=True)
+class Pending:
     """What the next commit does besides writing; fields as in `Work`. `accepted_since`: when the
     first of `accepted` came, monotonic seconds. Not safe between threads."""
 

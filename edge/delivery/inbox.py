@@ -2,15 +2,15 @@
 
 import queue
 from collections.abc import Callable, Iterator
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edge.delivery.events import Event
 
 BEAT_S = 5.0  # who waits shows progress so often
 
 
-class Wake(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Wake:
     """There is something to do: new rows, a new announcement, or closing."""
 
 

@@ -17,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.config import MqttConfig
 from edge.delivery.events import (
     About,
     Answered,
@@ -42,7 +43,6 @@ from edge.delivery.troubles import (
     why_refused,
     why_tls_spoken_to_plainly,
 )
-from edge.mqttconfig import MqttConfig
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,8 @@ import re
 import stat
 import threading
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 BLOCK = 1000  # numbers reserved by one write
 _SAFE_GAP = 20 * BLOCK  # more numbers than one process issues without a record of them
@@ -33,7 +32,8 @@ class InUseError(Exception):
     """Another process holds the lock."""
 
 
-class Progress(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Progress:
     """What the outbox held after a commit.
 
     last: its highest number.

@@ -12,10 +12,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from msgspec import Struct, field
 
 from edge.delivery.message import rfc3339
 from edge.part import Part
@@ -26,7 +25,8 @@ log = logging.getLogger(__name__)
 Key = tuple[str, int, str]  # camera, number, time of the trigger: unique for a part
 
 
-class OpenPart(Struct):
+@dataclass(slots=True)
+class OpenPart:
     """What is known of a part.
 
     since: a number of the outbox; verdicts on this part have higher ones.

@@ -10,13 +10,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.backoff import Backoff
 from edge.delivery.events import Answered, Connected, Event, Link, Lost, Refused
 from edge.delivery.requests import Allowance, Data, settle
@@ -24,7 +25,6 @@ from edge.delivery.troubles import LinkError
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.frame import Frame
-from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class PictureError(EdgeInspectError):
     """A picture that was not sent; the sentence says why."""
 
 
-class _Order(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Order:
     """`source` gives the picture, asked in the thread that sends. `answer`: who wants it."""
 
     id: str

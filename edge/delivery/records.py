@@ -1,15 +1,15 @@
 """The records of the outbox: a row, the result of a commit, the state of the file, statistics."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
-
-from msgspec import Struct, field
 
 DropCause = Literal["cap", "age", "memory"]
 DROP_CAUSES: tuple[DropCause, ...] = ("cap", "age", "memory")
 
 
-class OutboxRow(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
     """A verdict on its way to the broker.
 
     seq: its number.
@@ -23,7 +23,8 @@ class OutboxRow(Struct, frozen=True):
     body: bytes
 
 
-class CommitResult(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CommitResult:
     """What one commit did.
 
     acked: rows deleted because the broker has them.
@@ -40,7 +41,8 @@ class CommitResult(Struct, frozen=True):
     unlike: int = 0
 
 
-class FileStats(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FileStats:
     """What the file holds.
 
     bytes: its size on disk, SQLite's write-ahead log included.
@@ -53,7 +55,8 @@ class FileStats(Struct, frozen=True):
     parked: int
 
 
-class OutboxStats(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class OutboxStats:
     """What health reports of the outbox. Counters start with this process.
 
     rows: rows in the file, which takes `bytes` on disk.

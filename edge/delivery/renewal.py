@@ -8,10 +8,9 @@ interruption at any point leaves a whole file to the next start.
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from msgspec import Struct
 
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxfile import naming, wal_of
@@ -19,7 +18,8 @@ from edge.delivery.records import OutboxRow
 from edge.delivery.spool import place_of as spool_of
 
 
-class RebuildHooks(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RebuildHooks:
     """What the caller adds to a rebuild of a damaged file, which may take minutes.
 
     on_progress: called for every thousand verdicts that are saved.

@@ -3,8 +3,8 @@
 import ssl
 from pathlib import Path
 
+from edge.config.mqtt import TLSConfig
 from edge.delivery.troubles import LinkError
-from edge.mqttconfig import TLSConfig
 
 
 def context_from(tls: TLSConfig) -> ssl.SSLContext:

@@ -3,12 +3,12 @@ it belongs to, and what to do."""
 
 import socket
 import ssl
+from dataclasses import dataclass
 
-from msgspec import Struct
 from paho.mqtt.client import WebsocketConnectionError
 
+from edge.config import MqttConfig
 from edge.errors import EdgeInspectError
-from edge.mqttconfig import MqttConfig
 
 
 class LinkError(EdgeInspectError):
@@ -28,7 +28,8 @@ class NotAcceptedError(LinkError):
         self.wrong_version, self.refused = wrong_version, refused
 
 
-class Address(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Address:
     """Which broker is spoken to, and how."""
 
     config: MqttConfig

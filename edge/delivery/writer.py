@@ -9,8 +9,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from edge.delivery.commit_queue import CommitQueue, WriterLimits
 from edge.delivery.held import Work

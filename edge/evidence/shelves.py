@@ -7,9 +7,8 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 _BLOCK = 4096
 _STEP = 256  # files counted between two yields
@@ -18,7 +17,8 @@ _ID = 40  # characters at the end of a name: an id, which begins with its time, 
 _NAME = re.compile(r"((?:pass|review|fail|error)-.+)-[0-9a-f-]{36}\.jpg")
 
 
-class _Day(Struct):
+@dataclass(slots=True)
+class _Day:
     files: int = 0
     bytes: int = 0
 

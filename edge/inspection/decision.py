@@ -2,39 +2,38 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 import numpy as np
-from msgspec import Meta, Struct
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from edge.core.record import Model
 from edge.errors import ModelError
-from edge.section import Section
 from edge.terms import OutputKind, RuleName
 from edge.verdict import Outcome
 
 
-class Thresholds(Section, frozen=True):
+class Thresholds(Model):
     """`score` at or above `reject_at` fails; below `review_from` passes; between is for review."""
 
-    reject_at: Annotated[float, Meta(ge=0, le=1)]
-    review_from: Annotated[float, Meta(ge=0, le=1)]
+    reject_at: Annotated[float, Field(ge=0, le=1)]
+    review_from: Annotated[float, Field(ge=0, le=1)]
     chosen: str = ""
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for thresholds that are none, however they were come by."""
-        if not (0 <= self.review_from <= 1 and 0 <= self.reject_at <= 1):
-            raise ValueError(
-                f"review_from {self.review_from} and reject_at {self.reject_at} must be from 0 to 1"
-            )
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
         if self.review_from > self.reject_at:
             raise ValueError(
                 f"review_from {self.review_from} is above reject_at {self.reject_at}; "
                 "a score between them would be both"
             )
+        return self
 
 
-class Judgement(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Judgement:
     """What one picture was found to be. `score` is P(defective), 0 to 1."""
 
     outcome: Outcome

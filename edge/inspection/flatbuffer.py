@@ -5,11 +5,11 @@ the process with a segmentation fault, where the plant needs a sentence.
 """
 
 import struct
+from dataclasses import dataclass, field
 
-from msgspec import Struct, field
 
-
-class _Table(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Table:
     """Which fields of a table in TFLite's schema lead on, by their number there."""
 
     vectors: dict[int, int] = field(default_factory=dict)  # vectors and strings: bytes an element

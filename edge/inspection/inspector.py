@@ -1,12 +1,12 @@
 """A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from edge.core.validation import ValidationError
 from edge.errors import ModelError, RefusedError
 from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
 from edge.inspection.framing import Framing
@@ -15,7 +15,6 @@ from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped
 from edge.inspection.reduction import reduction
 from edge.picture import Encoded, decode_picture, examine_picture
-from edge.reading import UnfitError
 from edge.terms import Decoding, OutputKind, Runtime
 from edge.verdict import ModelIdentity
 from edge.view import ViewConfig
@@ -26,7 +25,8 @@ GOLDEN_TOLERANCE = 1 / 255
 GOLDEN_DIFFER = 0.05
 
 
-class Overrides(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Overrides:
     """What config.yaml may say of a model: all of it for a plain .tflite, else a part."""
 
     labels: tuple[str, ...] | None = None
@@ -36,7 +36,8 @@ class Overrides(Struct, frozen=True):
     review_from: float | None = None
 
 
-class Inspector(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Inspector:
     """Judges one picture at a time. Not for use by two threads at once."""
 
     identity: ModelIdentity
@@ -199,7 +200,7 @@ def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
                 "colour": "rgb" if channels == 3 else "grey",
             }
         )
-    except UnfitError as error:
+    except ValidationError as error:
         raise ModelError(
             f"{path}: its input takes pictures of {width}×{height}; only 8 to 1024 pixels a side "
             "are supported, train it with another input size"

@@ -11,17 +11,18 @@ import re
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from pydantic import Field
 
+from edge.core.record import Items, Model, Pattern
+from edge.core.validation import ValidationError
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.flatbuffer import holds_together
 from edge.inspection.preprocess import InputSpec
-from edge.reading import UnfitError
-from edge.section import Section
 from edge.terms import Decoding, Kernels, OutputKind
 from edge.verdict import ModelIdentity
 
@@ -50,22 +51,22 @@ _DAMAGED = (
 )
 
 
-class OutputSpec(Section, frozen=True):
+class OutputSpec(Model):
     """What the numbers of the output row are."""
 
     kind: OutputKind
-    temperature: Annotated[float, Meta(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
-class GoldenPicture(Section, frozen=True):
+class GoldenPicture(Model):
     """A test picture and the score that it must give on the box."""
 
-    file: Annotated[str, Meta(pattern=r"^golden/[^/\\]+$(?!\n)", extra={"must": "lie in golden/"})]
+    file: Annotated[str, Pattern(r"golden/[^/\\]+", "lie in golden/")]
     label: str
-    score: Annotated[float, Meta(ge=0, le=1)]
+    score: Annotated[float, Field(ge=0, le=1)]
 
 
-class InspectionSpec(Section, frozen=True, kw_only=True):
+class InspectionSpec(Model):
     """inspection.json: all that a box must know to judge as the model was tested.
 
     The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
@@ -73,23 +74,24 @@ class InspectionSpec(Section, frozen=True, kw_only=True):
     `decoding` is `reduced` when JPEGs were shown to give the same verdicts at reduced scale.
     """
 
-    schema_: Literal["edge-inspect/model/1"] = field(name="schema", default=SCHEMA)
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    version: Annotated[str, Meta(min_length=1, max_length=200)]
+    schema_: Annotated[Literal["edge-inspect/model/1"], Field(alias="schema")] = SCHEMA
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    version: Annotated[str, Field(min_length=1, max_length=200)]
     ok_label: str = "ok"
     input: InputSpec
     output: OutputSpec
     kernels: Kernels = "quickest"
     decoding: Decoding = "whole"
     thresholds: Thresholds
-    metrics: dict[str, Any] = field(default_factory=dict)
-    quantisation: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    tools: dict[str, str] = field(default_factory=dict)
-    golden: tuple[GoldenPicture, ...] = ()
+    metrics: dict[str, Any] = Field(default={})
+    quantisation: dict[str, Any] = Field(default={})
+    data: dict[str, Any] = Field(default={})
+    tools: dict[str, str] = Field(default={})
+    golden: Items[GoldenPicture] = ()
 
 
-class ModelFile(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelFile:
     """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
 
     path: str
@@ -160,16 +162,16 @@ def pack_model_file(
     tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
 ) -> bytes:
     """The bytes of a model file; the same arguments give the same bytes."""
-    said = spec.written()
+    values = spec.to_dict()
     if spec.kernels == "quickest":
-        del said["kernels"]  # boxes from before there was a choice know no such key
+        del values["kernels"]  # boxes from before there was a choice know no such key
     if spec.decoding == "whole":
-        del said["decoding"]  # the same
+        del values["decoding"]  # the same
     members = {
         LABELS: "".join(f"{label}\n" for label in labels).encode(),
         INSPECTION: (
             json.dumps(
-                said,
+                values,
                 indent=1,
                 sort_keys=True,
                 ensure_ascii=False,
@@ -253,7 +255,7 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
         )
     try:
         return InspectionSpec.read(raw)
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         where = " ".join(first.key.split())  # keys are whatever the file says
         if first.kind == "unknown":

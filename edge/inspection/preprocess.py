@@ -1,21 +1,26 @@
 """From a frame to the model's input: the one preprocessing for training, conversion and the box."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import cv2
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from edge.core.record import Length4, Model
 from edge.inspection.areamean import area_mean
 from edge.inspection.framing import Framing, Slices, divided
-from edge.section import Section
 from edge.view import ViewConfig
 
 Pixels = NDArray[np.uint8]
 
 
-class InputSpec(Section, frozen=True):
+class InputSpec(Model):
     """How a picture becomes the model's input tensor; stored in inspection.json as `input`.
 
     `view` is how a camera's picture is straightened, in fractions of it; None for pictures that are
@@ -23,17 +28,17 @@ class InputSpec(Section, frozen=True):
     The steps, in this order: view, region, resize, colour, standardisation.
     """
 
-    width: Annotated[int, Meta(ge=8, le=1024)]
-    height: Annotated[int, Meta(ge=8, le=1024)]
+    width: Annotated[int, Field(ge=8, le=1024)]
+    height: Annotated[int, Field(ge=8, le=1024)]
     channels: Literal[1, 3] = 3
     colour: Literal["rgb", "grey"] = "rgb"
     resize: Literal["area"] = "area"
     view: ViewConfig | None = None
-    region: tuple[float, float, float, float] | None = None
+    region: Annotated[tuple[float, float, float, float], Length4] | None = None
     standardisation: Literal["none", "per_picture"] = "none"
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for values that do not go together."""
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         if (self.colour == "rgb") != (self.channels == 3):
             raise ValueError(f"colour {self.colour} does not go with {self.channels} channels")
         if self.region is not None:
@@ -42,14 +47,16 @@ class InputSpec(Section, frozen=True):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
         if self.view is not None and (why := self.view.unfit_for_models()) is not None:
             raise ValueError(why)
+        return self
 
-    def said(self, *, brief: bool = False) -> dict[str, Any]:
+    @model_serializer(mode="wrap")
+    def _leave_out(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without a view there is no such key: boxes from before there were views know none."""
-        said = super().said(brief=brief)
-        said.pop("view", None)
+        values: dict[str, Any] = plain(self)
+        values.pop("view", None)
         if self.view is not None:
-            said["view"] = self.view.said(brief=True)
-        return said
+            values["view"] = self.view.to_dict(brief=True)
+        return values
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from edge.config.trigger import AlarmConfig
 from edge.delivery.message import rfc3339, to_json
 from edge.environment import Environment
-from edge.triggering import AlarmConfig
 from edge.verdict import Verdict
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,8 @@
 """What health and the supervisor read of the running components, one Protocol per component."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-from msgspec import Struct, field
 
 from edge.capture.reader import State
 from edge.delivery.outcome import Cause
@@ -182,7 +181,8 @@ class DecodingModel(Protocol):
         """Compares reduced with whole decoding."""
 
 
-class Components(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Components:
     """The running components. `readers` and `trackers` are by camera, and may change."""
 
     readers: Mapping[str, CameraReader]

@@ -5,19 +5,19 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from msgspec import Meta
+from pydantic import Field
 
 from edge.capture.tracker import Tracker
+from edge.core.record import Model
+from edge.core.validation import ValidationError
 from edge.environment import Environment
 from edge.errors import TriggerError
-from edge.reading import UnfitError
-from edge.section import Section
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
 
 _Key = tuple[str, str, str | None]
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=Model)
 
 
 def checked(model: type[S], fields: Mapping[str, Any], keys: str) -> S:
@@ -25,16 +25,16 @@ def checked(model: type[S], fields: Mapping[str, Any], keys: str) -> S:
     TriggerError, which names the first mistake."""
     try:
         return model.read(dict(fields))
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None
 
 
-class TriggerRequest(Section, frozen=True):
+class TriggerRequest(Model):
     """The body of a trigger request."""
 
-    camera: Annotated[str, Meta(max_length=64)] | None = None
-    part: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    camera: Annotated[str, Field(max_length=64)] | None = None
+    part: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
 class TriggerDesk:

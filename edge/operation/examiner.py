@@ -5,11 +5,10 @@ A fault becomes a finding with its reason: nothing is raised, and nothing is gue
 
 import logging
 from collections.abc import Callable, Mapping
-
-from msgspec import Struct, field
-from msgspec.structs import replace
+from dataclasses import dataclass, field, replace
 
 from edge.capture.camera import FaultKind
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import EdgeInspectError, PictureError
 from edge.frame import Frame
@@ -19,7 +18,6 @@ from edge.inspection.inspector import Inspector
 from edge.operation.parity import Parity
 from edge.percentiles import Latencies
 from edge.picture import Encoded
-from edge.triggering import TriggerConfig
 from edge.view import ViewConfig
 
 log = logging.getLogger(__name__)
@@ -28,7 +26,8 @@ OnBadPicture = Callable[[str, str, FaultKind], None]  # camera, why, kind
 Judgements = dict[str | None, Judgement]  # by region; None for a view of one picture
 
 
-class Manner(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Manner:
     """How the frames of one camera are judged: what is cut out of them, and by which rule several
     become one verdict."""
 
@@ -36,7 +35,8 @@ class Manner(Struct, frozen=True):
     trigger: TriggerConfig
 
 
-class Finding(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """What one frame was found to be, region by region, or the `fault` that left it unjudged.
 
     `width` and `height` are the frame's, in pixels; `inference_ms` is the model alone.

@@ -2,9 +2,8 @@
 Prometheus and systemd say the same, and docs/health.md can list them all."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
-
-from msgspec import Struct
 
 from edge.capture.camera import FAULT_KINDS
 from edge.delivery.records import OutboxStats
@@ -58,7 +57,8 @@ KINDS: dict[str, Severity] = {
 }
 
 
-class Fault(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Fault:
     """What is wrong (`kind`, a key of KINDS), where (`part`, as a person calls it) and, in one
     sentence, what it is and what to do. Raises KeyError for a kind that KINDS does not know."""
 

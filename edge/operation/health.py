@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from edge.delivery.message import rfc3339
 from edge.delivery.records import OutboxStats
@@ -25,7 +24,8 @@ _SHOWN = 3  # faults in systemd's line
 _MACHINE_S = 1.9  # some twenty files of /proc and /sys are read at every second sample
 
 
-class Report(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Report:
     """One report. `body` is that of `health`, `faults` its faults as values, the gravest first,
     `summary` the line for `systemctl status`."""
 

@@ -3,9 +3,7 @@ reason: a fault never becomes `pass`."""
 
 import logging
 from collections.abc import Mapping, Sequence
-
-from msgspec import Struct
-from msgspec.structs import replace
+from dataclasses import dataclass, replace
 
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
@@ -24,7 +22,8 @@ from edge.verdict import Outcome, Rule, Verdict
 log = logging.getLogger(__name__)
 
 
-class Provenance(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Provenance:
     """What every verdict of this process says of where it comes from."""
 
     station: str

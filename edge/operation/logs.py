@@ -9,11 +9,10 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
-from msgspec import Struct
-
-from edge.config import Level
+from edge.config.schema import Level
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -30,7 +29,8 @@ _CHANGES = re.compile(r"\b[0-9a-f]{4}[0-9a-f-]{4,}\b|\d+")  # ids, counts, times
 Kind = tuple[str, str, tuple[str, ...]]
 
 
-class _Told(Struct):
+@dataclass(slots=True)
+class _Told:
     last: float
     left: int = _BURST
     gap_s: float = _FIRST_GAP_S

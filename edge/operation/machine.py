@@ -1,16 +1,16 @@
 """What the operating system says of this box, read from /proc, /sys and /run below a root."""
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec import Struct, field
 
 _THROTTLED_C = 80.0
 # Bits of the Raspberry Pi's firmware: now, and 16 higher the same since they were last cleared.
 _UNDER_VOLTAGE, _SLOWED, _EARLIER = 1 << 0, 0b1110, 16
 
 
-class MemoryState(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MemoryState:
     """In MB (2^20 bytes): of this process `rss_mb` and `peak_mb`; of the box `available_mb`; of the
     service, camera processes included, `used_mb` and its `limit_mb`. `pressure_percent`: of the
     last minute, how long work waited for memory. None where this machine does not say."""
@@ -30,7 +30,8 @@ class MemoryState(Struct, frozen=True):
         return 100 * self.used_mb / self.limit_mb
 
 
-class DiskState(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class DiskState:
     """Where the outbox is. None where this machine does not say."""
 
     free_mb: float | None = None
@@ -38,7 +39,8 @@ class DiskState(Struct, frozen=True):
     read_only: bool | None = None
 
 
-class PowerState(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PowerState:
     """Whether the supply's voltage is too low, now and earlier (since boot, as far as the firmware
     or this process saw it), and whether heat or voltage slows the processor. None where the
     machine does not say."""
@@ -49,7 +51,8 @@ class PowerState(Struct, frozen=True):
     throttled_earlier: bool | None = None
 
 
-class MachineState(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MachineState:
     """CPU in per cent of one core, temperature in °C. None where this machine does not say."""
 
     cpu_percent: float | None = None

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge.capture.reader import Reader, Show
+from edge.core.record import Model, Pattern
 from edge.delivery.pictures import Pictures
 from edge.delivery.requests import Data, settle
 from edge.environment import Environment
@@ -20,17 +21,16 @@ from edge.evidence.evidence import Evidence
 from edge.identity import uuid7
 from edge.operation.desk import checked
 from edge.picture import Encoded
-from edge.section import Section
 
 _WAIT_S = 5.0
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-class SnapshotRequest(Section, frozen=True):
+class SnapshotRequest(Model):
     """The body of a snapshot request."""
 
-    camera: Annotated[str, Meta(max_length=64)] | None = None
-    id: Annotated[str, Meta(pattern=_UUID, extra={"must": "be the id of a verdict"})] | None = None
+    camera: Annotated[str, Field(max_length=64)] | None = None
+    id: Annotated[str, Pattern(_UUID, "be the id of a verdict")] | None = None
 
 
 class PictureDesk:

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from edge.config import Config
+from edge.config.diff import Changes, compare
 from edge.delivery.requests import Data, settle
 from edge.errors import ConfigError, EdgeInspectError, TriggerError
-from edge.operation.changes import Changes, compare
 from edge.operation.systemd import Notifier
 
 log = logging.getLogger(__name__)

@@ -3,10 +3,9 @@ start, so that every accepted trigger is answered."""
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
-
-from msgspec.structs import replace
 
 from edge.delivery.openparts import OpenParts
 from edge.delivery.records import OutboxRow

@@ -5,13 +5,12 @@ Exactly one of them is applied, here and nowhere else: no picture is cut twice, 
 
 from collections.abc import Mapping, Sequence
 
-from edge.config import CameraConfig
+from edge.config import CameraConfig, TriggerConfig
 from edge.errors import ConfigError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocess import InputSpec
 from edge.operation.examiner import Manner
-from edge.triggering import TriggerConfig
 from edge.view import ViewConfig
 
 BY_HAND = "predict"  # the camera in verdicts on pictures of no camera in particular
@@ -62,7 +61,7 @@ def manners_by_hand(
         views[BY_HAND] = first
     if one_verdict:
         views = {
-            name: view.changed(verdict="worst") if view.regions else view
+            name: view.replace(verdict="worst") if view.regions else view
             for name, view in views.items()
         }
     return {name: Manner(Framing(view), TriggerConfig()) for name, view in views.items()}

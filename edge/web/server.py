@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.config import WebConfig
+from edge.config.schema import WebConfig
 from edge.delivery.message import sent_body, stored_body
 from edge.delivery.requests import Allowance, parse
 from edge.environment import Environment

@@ -84,7 +84,7 @@ def _head_turned() -> Iterator[None]:
 
 def _named_turned(path: Path, said: Said) -> Source:
     source = load_source(path, said)
-    spec = source.spec.changed(labels=source.spec.labels[::-1])
+    spec = source.spec.replace(labels=source.spec.labels[::-1])
     return dataclasses.replace(source, spec=spec)
 
 

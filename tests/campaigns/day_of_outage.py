@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.mqttconfig import MqttConfig
+from edge.config import MqttConfig
 from tests.loss import outboxfile
 from tests.support.counter import Counter
 from tests.support.mosquitto import Mosquitto, free_port

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.config import OutboxConfig
+from edge.config.schema import OutboxConfig
 from tests.support.counter import Counter
 from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon, draw_many

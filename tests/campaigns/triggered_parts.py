@@ -76,7 +76,7 @@ class FaultyCamera:
 def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
     from edge.app import Daemon
-    from edge.configfile import load_config
+    from edge.config import load_config
     from edge.operation.logs import set_up_logging
 
     chance = random.Random(seed)

@@ -23,7 +23,7 @@ def _with_lines(conversion: Conversion, path: Path, reject_at: float, review_fro
     assert file.labels is not None
     assert conversion.taken.made is not None
     lines = Thresholds(reject_at=reject_at, review_from=review_from)
-    spec = file.spec.changed(thresholds=lines)
+    spec = file.spec.replace(thresholds=lines)
     tflite = conversion.taken.made.tflite
     path.write_bytes(pack_model_file(tflite, file.labels, spec, dict(file.golden)))
     return path

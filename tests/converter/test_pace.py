@@ -109,7 +109,7 @@ def test_a_scheme_that_is_too_slow_gives_way_to_the_next(
     dear = {"float32": dict.fromkeys(KINDS, Price(call_us=900.0))}
     prices = {kernels: {**of_type, **dear} for kernels, of_type in figures.prices.items()}
     output = tmp_path / "rust.tflite"
-    box = _written(tmp_path, figures.changed(prices=prices))
+    box = _written(tmp_path, figures.replace(prices=prices))
     called = ("--on", box, "--target-ms", "0.5", "--without-tflite-runtime")
     assert _run(trained, "--data", data, "-o", output, *called) == 0
     out = capsys.readouterr().out

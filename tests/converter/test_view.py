@@ -54,7 +54,7 @@ def from_raw(
     assert spec is not None
     changed = {"input": _spec(view=VIEW), "data": _data(spec.data, raw)}
     folder = tmp_path_factory.mktemp("from-raw")
-    save_trained(keras_model, spec.changed(**changed), folder / "model.keras")
+    save_trained(keras_model, spec.replace(**changed), folder / "model.keras")
     return convert(Request(folder / "model.keras", raw, folder / "rust.tflite"))
 
 
@@ -80,7 +80,7 @@ def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
     assert load_inspector(from_raw.path).check_golden() == 8
 
 
-@pytest.mark.parametrize("said", [{}, {"view": VIEW.said(brief=True)}])
+@pytest.mark.parametrize("said", [{}, {"view": VIEW.to_dict(brief=True)}])
 def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
     said: dict[str, Any], from_raw: Conversion, conversion: Conversion, data: Path, raw: Path
 ) -> None:

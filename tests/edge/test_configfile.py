@@ -7,8 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import Config
-from edge.configfile import load_config, parse_config
+from edge.config import Config, load_config, parse_config
 from edge.errors import EXIT_USAGE, ConfigError
 from tests.conftest import WriteConfig
 
@@ -183,7 +182,7 @@ VALUES = st.recursive(
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.sampled_from([*Config.__struct_fields__, "extra"]), VALUES))
+@given(st.dictionaries(st.sampled_from([*Config.model_fields, "extra"]), VALUES))
 def test_any_values_give_a_config_or_sentences(values: dict[str, object]) -> None:
     """No value in any section gives anything but a configuration or a ConfigError."""
     text = yaml.safe_dump(values)

@@ -12,11 +12,11 @@ from gpiozero.pins.mock import MockFactory
 
 from edge.capture.camera import Look
 from edge.config import Config
+from edge.config.diff import compare
 from edge.environment import Environment, Stop
 from edge.errors import EdgeInspectError
 from edge.line import Line, LineTimeouts
 from edge.modelside import inspector_from
-from edge.operation.changes import compare
 from edge.operation.running_cameras import RunningCameras
 from edge.operation.running_model import RunningModel
 from edge.part import Part

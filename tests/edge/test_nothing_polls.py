@@ -13,6 +13,7 @@ import pytest
 from edge.capture.folder import FolderCamera
 from edge.capture.inotify import Watch
 from edge.config import ArchiveConfig
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.flight import Flight
 from edge.delivery.inbox import Inbox, Wake
 from edge.delivery.pictures import Pictures
@@ -21,7 +22,6 @@ from edge.delivery.writer import OutboxWriter
 from edge.environment import Environment, Stop
 from edge.evidence.archive import Archive
 from edge.operation.outputs import Outputs
-from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.delivery.world import World
 from tests.support.clock import Clock, Patience
 from tests.support.snapshot_link import PICTURE, Wire

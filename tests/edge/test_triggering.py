@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.config import CameraConfig, Config
-from edge.configfile import load_config, parse_config
+from edge.config import CameraConfig, Config, load_config, parse_config
 from edge.errors import ConfigError
 from tests.conftest import ConfigText
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from edge.config import Config
-from edge.configfile import load_config
+from edge.config import Config, load_config
 from edge_bench.daemon_config import Setting, cameras, result_topic, write_daemon_config
 from tests.conftest import WriteConfig
 from tests.support.models import MODELS

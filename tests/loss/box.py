@@ -17,10 +17,9 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from msgspec.structs import asdict
 
 _IDS = 64  # in one line of the journal: a pipe takes so much at once, or nothing
 _PAUSE_S = (0.02, 0.3)  # between two connections: a round must not wait out a minute's backoff

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from edge.config import OutboxConfig
+from edge.config.schema import OutboxConfig
 from tests.loss import outboxfile
 from tests.loss.boxes import Boxes
 from tests.loss.disk import Card, Disk, Memory

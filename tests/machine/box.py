@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import yaml
 
-from edge.config import OutboxConfig
+from edge.config.schema import OutboxConfig
 from edge.delivery.outboxview import OutboxView
 from tests.machine.digest import digest
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import STATE
-from edge.configfile import parse_config
+from edge.config import parse_config
+from edge.config.schema import STATE
 
 REPOSITORY = Path(__file__).parents[2]
 

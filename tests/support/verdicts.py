@@ -1,8 +1,7 @@
 """Verdicts and parts for tests: complete, and changed field by field."""
 
+from dataclasses import replace
 from typing import Any
-
-from msgspec.structs import replace
 
 from edge.identity import uuid7
 from edge.part import Part

@@ -89,7 +89,7 @@ def test_a_grey_picture_is_seen_as_three_equal_channels() -> None:
     pictures = _pictures()[..., :1]
     features = []
     for spec, shown in ((colour, pictures.repeat(3, axis=3)), (input_for(grey), pictures)):
-        model = pretrained_small(spec.changed(width=128, height=128), 2)
+        model = pretrained_small(spec.replace(width=128, height=128), 2)
         body = keras().Model(model.input, model.get_layer(HEAD).input)
         features.append(np.asarray(body(shown.astype(np.float32))))
     of_colour, of_grey = features

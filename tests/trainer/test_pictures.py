@@ -48,7 +48,7 @@ def test_parts_never_take_the_pictures_of_other_inputs(tmp_path: Path, draw_data
     """Each input and each state of the data set has files of its own; groups are numbered."""
     data = load_dataset(draw_dataset(6))
     small = load_parts(data, "f", GREY, tmp_path)
-    large = load_parts(data, "f", GREY.changed(width=32, height=32), tmp_path)
+    large = load_parts(data, "f", GREY.replace(width=32, height=32), tmp_path)
     load_parts(data, "another", GREY, tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 9
     for part in PARTS:
@@ -79,7 +79,7 @@ def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path: Path) -> None
     """After looking at every row of a large file, few of its pages are left in the process."""
     file = tmp_path / "large.npy"
     np.save(file, np.ones((4000, 64, 64, 1), np.uint8))
-    spec = GREY.changed(width=64, height=64)
+    spec = GREY.replace(width=64, height=64)
     mapped = map_pictures([ANY] * 4000, spec, file)
     assert all(mapped[at : at + 50].all() for at in range(0, 4000, 50))
     held = Path("/proc/self/smaps").read_text().partition(str(file))[2]

@@ -213,7 +213,7 @@ def test_the_slider_counts_as_python_does(facts: Facts, tmp_path: Path) -> None:
     )
     dumped = _dumped(page, tmp_path, act)
     at = Thresholds(reject_at=data["line"][reject], review_from=data["line"][review])
-    again = _facts(facts.run, facts.test, SPEC.changed(thresholds=at)).judged
+    again = _facts(facts.run, facts.test, SPEC.replace(thresholds=at)).judged
     for name, rate in (
         ("s-escapes", again.escapes),
         ("s-failed", again.false_rejects),

@@ -181,7 +181,9 @@ def test_a_tflite_file_has_the_same_figures_without_tensorflow(
     model = build_network("baseline", 2)
     save_trained(model, SPEC, tmp_path / "model.keras")
     tflite = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-    shared = {key: SPEC.said()[key] for key in ("name", "version", "input", "output", "thresholds")}
+    shared = {
+        key: SPEC.to_dict()[key] for key in ("name", "version", "input", "output", "thresholds")
+    }
     packed = pack_model_file(tflite, SPEC.labels, InspectionSpec.read(shared), {})
     (tmp_path / "model.tflite").write_bytes(packed)
     assert (

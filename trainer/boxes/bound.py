@@ -79,7 +79,7 @@ def bound_of(target: float | None, on: str | None, say: Say) -> Bound | None:
     from trainer.boxes.measure import measure_figures
 
     say("figures        timing operators on this machine, some seconds")
-    figures = measure_figures().changed(box="this machine")
+    figures = measure_figures().replace(box="this machine")
     return Bound(figures, target, here=True)
 
 

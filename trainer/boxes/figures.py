@@ -5,24 +5,24 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, field
+from pydantic import Field
 
+from edge.core.record import Items, Length2, Model, Pattern
+from edge.core.validation import ValidationError
 from edge.errors import EdgeInspectError
-from edge.reading import UnfitError
-from edge.section import Section
 from edge.terms import Kernels
 from trainer.boxes.work import CONVOLVING, Work
 
 SCHEMA: Literal["edge-inspect/figures/1"] = "edge-inspect/figures/1"
 PUBLISHED = {"pi4": "Raspberry Pi 4", "pi5": "Raspberry Pi 5"}
 
-Cost = Annotated[float, Meta(ge=0, le=1e9)]
-Spread = Annotated[float, Meta(ge=0, le=10)]
-Tile = Annotated[int, Meta(ge=1, le=1024)]
+Cost = Annotated[float, Field(ge=0, le=1e9)]
+Spread = Annotated[float, Field(ge=0, le=10)]
+Tile = Annotated[int, Field(ge=1, le=1024)]
 Dtype = Literal["int8", "float32"]
 
 
-class Price(Section, frozen=True):
+class Price(Model):
     """What one operator of a kind costs: so much a call, a multiply-add and a value.
 
     Multiply-adds are counted with channels rounded up to `tile` (out, in): processors compute
@@ -32,7 +32,7 @@ class Price(Section, frozen=True):
     call_us: Cost
     multiply_add_ps: Cost = 0.0
     value_ns: Cost = 0.0
-    tile: tuple[Tile, Tile] = (1, 1)
+    tile: Annotated[tuple[Tile, Tile], Length2] = (1, 1)
 
     def microseconds(self, work: Work) -> float:
         """The time of one operator."""
@@ -45,14 +45,14 @@ class Price(Section, frozen=True):
 
     def times(self, factor: float) -> "Price":
         """So many times as dear."""
-        return self.changed(
+        return self.replace(
             call_us=round(self.call_us * factor, 4),
             multiply_add_ps=round(self.multiply_add_ps * factor, 4),
             value_ns=round(self.value_ns * factor, 5),
         )
 
 
-class Source(Section, frozen=True):
+class Source(Model):
     """Where published figures come from: title, year, and what of it was used."""
 
     title: str
@@ -60,27 +60,22 @@ class Source(Section, frozen=True):
     used: str
 
 
-class Figures(Section, frozen=True, kw_only=True):
+class Figures(Model):
     """The figures of one box, one thread, for each sort of kernels, type and kind of operator.
 
     `spread` is by what share whole networks were found to differ from their estimates: 0.2 means
     that one may take 1.2 times as long, or be 1.2 times as quick.
     """
 
-    schema_: Literal["edge-inspect/figures/1"] = field(name="schema", default=SCHEMA)
-    box: Annotated[str, Meta(min_length=1, max_length=200)]
+    schema_: Annotated[Literal["edge-inspect/figures/1"], Field(alias="schema")] = SCHEMA
+    box: Annotated[str, Field(min_length=1, max_length=200)]
     origin: Literal["measured", "published"]
-    made: Annotated[
-        str,
-        Meta(
-            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", extra={"must": "be a date, YYYY-MM-DD"}
-        ),
-    ]
-    runtime: Annotated[str, Meta(max_length=200)] = ""
+    made: Annotated[str, Pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "be a date, YYYY-MM-DD")]
+    runtime: Annotated[str, Field(max_length=200)] = ""
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost
     prices: dict[Kernels, dict[Dtype, dict[str, Price]]]
-    sources: tuple[Source, ...] = ()
+    sources: Items[Source] = ()
 
     def price(self, kernels: Kernels, work: Work) -> Price | None:
         """What such an operator costs; None where there is no figure of it."""
@@ -104,7 +99,7 @@ class Figures(Section, frozen=True, kw_only=True):
 
     def as_json(self) -> str:
         """The file's content."""
-        return json.dumps(self.written(), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
 
 def find_figures(name: str) -> Figures:
@@ -133,7 +128,7 @@ def parse_figures(text: str, name: str) -> Figures:
             f"{name}:{error.lineno}:{error.colno}: no JSON ({error.msg}); "
             f"make it anew on the box: edge-convert figures -o {Path(name).name}"
         ) from None
-    except UnfitError as error:
+    except ValidationError as error:
         first = error.problems[0]
         raise EdgeInspectError(
             f"{name}: {first.key or 'the whole file'}: {first.text}{first.seen}; "

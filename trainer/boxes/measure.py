@@ -83,7 +83,7 @@ def checked(figures: Figures) -> Figures:
         prices.setdefault(kernels, {})[dtype] = {
             kind: price.times(middle) for kind, price in figures.prices[kernels][dtype].items()
         }
-    return figures.changed(prices=prices, spread=spread)
+    return figures.replace(prices=prices, spread=spread)
 
 
 def quickest(models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS) -> tuple[float, ...]:

@@ -49,7 +49,7 @@ NETWORKS: dict[str, Network] = {
 def input_of(name: str, side: int | None = None) -> InputSpec:
     """What the network takes, at `side` pixels where given. Raises EdgeInspectError."""
     usual = network(name).input
-    return usual if side is None else usual.changed(width=side, height=side)
+    return usual if side is None else usual.replace(width=side, height=side)
 
 
 def build_network(name: str, classes: int, input_spec: InputSpec | None = None) -> Any:

@@ -42,7 +42,7 @@ def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient
             )
             return ProcessCamera(config, environment, fork_server, FAULTY)
 
-        config = camera_config("v4l2:x").changed(id=name)
+        config = camera_config("v4l2:x").replace(id=name)
         return Reader(config, opener, mailbox, environment, stop, first_pause_s=0.01)
 
     readers = [reader(f"c{n}") for n in range(4)]

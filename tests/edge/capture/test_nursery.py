@@ -246,7 +246,7 @@ def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
     it is ended."""
     config = camera_config("v4l2:good", timeout_s=20, open_timeout_s=30)
     fork_server.prepare([config], FAULTY)
-    changed = config.changed(source="v4l2:no-open")
+    changed = config.replace(source="v4l2:no-open")
     reads = ProcessCamera(changed, Environment(), fork_server, FAULTY)
     with pytest.raises(CameraError, match="cannot be opened"):
         reads.read(Stop())

@@ -8,9 +8,9 @@ from edge.capture.camera import Look, Pixels
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment, Stop
 from edge.part import Shot
-from edge.triggering import TriggerConfig
 from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
 from tests.support.clock import Clock
 

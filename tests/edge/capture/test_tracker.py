@@ -7,11 +7,11 @@ import pytest
 
 from edge.capture.mailbox import Mailbox
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.frame import Frame
 from edge.part import Part, Shot
-from edge.triggering import TriggerConfig
 from tests.support.clock import Clock
 from tests.support.frames import frame, solid
 

@@ -85,7 +85,7 @@ def test_whose_view_counts_is_said(
     made = load_model_file(redness_model)
     assert made.spec is not None
     view = ViewConfig(region=(0, 0, 0.5, 0.5))
-    spec = made.spec.changed(input=made.spec.input.changed(view=view), golden=())
+    spec = made.spec.replace(input=made.spec.input.replace(view=view), golden=())
     path = tmp_path / "viewed.tflite"
     tflite = made.content[: made.content.index(b"PK\x03\x04")]
     path.write_bytes(pack_model_file(tflite, ("ok", "red"), spec, {}))

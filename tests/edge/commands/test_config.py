@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from edge.__main__ import main
-from edge.configfile import load_config
+from edge.config import load_config
 from tests.conftest import WriteConfig
 
 ROOT = Path(__file__).parents[3]

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import Config
+from edge.config import Config, MqttConfig
 from edge.delivery.brokers import Brokers
 from edge.delivery.events import Answered, Connected, Event, Lost
 from edge.delivery.link import PahoLink
 from edge.delivery.namesake import Namesake
 from edge.delivery.presence import Presence
 from edge.environment import Environment
-from edge.mqttconfig import MqttConfig
 from tests.edge.delivery.conftest import Make
 from tests.edge.delivery.world import SESSION
 from tests.support.fake_broker import FakeBroker

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pytest
 
+from edge.config import MqttConfig
 from edge.delivery.events import (
     Answered,
     Connected,
@@ -21,7 +22,6 @@ from edge.delivery.events import (
 )
 from edge.delivery.link import PahoLink
 from edge.delivery.troubles import LinkError
-from edge.mqttconfig import MqttConfig
 from tests.support.fake_broker import FakeBroker
 from tests.support.mosquitto import Mosquitto, free_port
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,15 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.backoff import Backoff
 from edge.delivery.pictures import PictureError, Pictures, encode
 from edge.delivery.requests import Data, outcome
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
-from edge.snapshotconfig import SnapshotsConfig
 from edge.verdict import Outcome, Verdict
 from tests.support.clock import Clock
 from tests.support.snapshot_link import NOISE, PICTURE, Wire

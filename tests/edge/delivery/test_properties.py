@@ -9,11 +9,11 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.config import MqttConfig
 from edge.delivery.announcements import Announcements
 from edge.delivery.events import About, Answered, Connected, Event, ReplyTo
 from edge.delivery.link import PahoLink
 from edge.delivery.message import about_result, sent_body, stored_body
-from edge.mqttconfig import MqttConfig
 from tests.support.mosquitto import Mosquitto
 from tests.support.verdicts import a_verdict
 

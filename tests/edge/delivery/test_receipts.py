@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from edge.delivery.outbox import Outbox
 from edge.delivery.outboxview import OutboxView

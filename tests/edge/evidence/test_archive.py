@@ -3,12 +3,12 @@
 import contextlib
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 from edge.errors import RefusedError
 from edge.verdict import Outcome

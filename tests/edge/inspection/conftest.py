@@ -54,7 +54,7 @@ def repack(redness: ModelFile, tflite: bytes, tmp_path: Path) -> Repack:
         model: bytes = tflite,
     ) -> Path:
         assert redness.spec is not None
-        changed = redness.spec.changed(**(spec or {}))
+        changed = redness.spec.replace(**(spec or {}))
         path = tmp_path / "repacked.tflite"
         files = redness.golden if golden is None else golden
         path.write_bytes(pack_model_file(model, labels, changed, files))

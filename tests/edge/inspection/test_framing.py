@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge.core.validation import ValidationError
 from edge.errors import PictureError
 from edge.inspection.framing import Framing
-from edge.reading import UnfitError
 from edge.view import ViewConfig
 
 
@@ -141,7 +141,7 @@ def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: s
 )
 def test_a_view_that_no_picture_has_is_refused(view: dict[str, Any], words: str) -> None:
     """What no frame size could make right is an error of config.yaml."""
-    with pytest.raises(UnfitError, match=words):
+    with pytest.raises(ValidationError, match=words):
         ViewConfig.read(view)
 
 

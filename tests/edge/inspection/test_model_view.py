@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.core.validation import ValidationError
 from edge.errors import ModelError, PictureError, RefusedError
 from edge.inspection.framing import Framing
 from edge.inspection.inspector import load_inspector
 from edge.inspection.modelfile import GoldenPicture, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped, viewed
-from edge.reading import UnfitError
 from edge.terms import Runtime
 from edge.view import ViewConfig
 from tests.edge.inspection.conftest import Repack, with_members
@@ -73,8 +73,8 @@ def test_a_view_comes_before_the_region() -> None:
 
 def test_a_recipe_without_a_view_is_written_as_before() -> None:
     """Boxes from before there were views read it; with a view they refuse it, and say why."""
-    assert "view" not in spec().said()
-    written = json.loads(json.dumps(spec(view=VIEW).said()))
+    assert "view" not in spec().to_dict()
+    written = json.loads(json.dumps(spec(view=VIEW).to_dict()))
     assert written["view"] == VIEW
     assert InputSpec.read(written) == spec(view=VIEW)
 
@@ -89,7 +89,7 @@ def test_a_recipe_without_a_view_is_written_as_before() -> None:
 )
 def test_a_view_that_no_model_can_have_is_refused(view: dict[str, Any], words: str) -> None:
     """Pixels fit cameras of one size only, and several regions have no label each."""
-    with pytest.raises(UnfitError, match=words):
+    with pytest.raises(ValidationError, match=words):
         spec(view=view)
 
 

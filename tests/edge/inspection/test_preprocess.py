@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge.core.validation import ValidationError
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.reading import UnfitError
 
 RNG = np.random.default_rng(11)
 
@@ -128,5 +128,5 @@ def test_any_picture_becomes_the_models_shape(spec: InputSpec, height: int, widt
 )
 def test_recipe_that_does_not_fit_is_refused(wrong: dict[str, Any]) -> None:
     """A recipe with an unknown step, or a region outside the picture, cannot be made."""
-    with pytest.raises(UnfitError):
+    with pytest.raises(ValidationError):
         InputSpec.read({"width": 16, "height": 16, **wrong})

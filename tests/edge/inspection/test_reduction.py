@@ -1,5 +1,6 @@
 """At which part of its size a JPEG is decoded, and what is cut out of it then."""
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.inspection.framing import Framing

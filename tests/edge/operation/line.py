@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge.capture.mailbox import Mailbox
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.frame import Frame
@@ -14,7 +15,6 @@ from edge.inspection.framing import Framing
 from edge.operation.examiner import Manner
 from edge.operation.judge import Judge, Provenance
 from edge.operation.judging import Judging
-from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
 from tests.edge.operation.conftest import ScriptedModel, Sink, inspector_with

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from edge.config.trigger import AlarmConfig
 from edge.environment import Environment
 from edge.operation.alarm import Alarm
-from edge.triggering import AlarmConfig
 from tests.support.schemas import validator
 from tests.support.verdicts import verdict
 

@@ -6,10 +6,10 @@ import pytest
 
 from edge.capture.mailbox import Mailbox
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment, Stop
 from edge.frame import Frame
 from edge.operation.judging import Judging
-from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from tests.edge.operation.conftest import MakeJudge, Sink
 from tests.support.clock import Clock

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge.operation.changes import Changes, compare
+from edge.config.diff import Changes, compare
 from tests.support.configs import CAMERAS, config
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import TriggerError
 from edge.operation.desk import TriggerDesk
-from edge.triggering import TriggerConfig
 from tests.support.clock import Clock
 
 

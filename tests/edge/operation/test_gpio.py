@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 
 from edge.capture.tracker import Tracker
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import EdgeInspectError
 from edge.operation.gpio import Debounce, InputPin
 from edge.operation.triggers import Interval, Triggers
-from edge.triggering import TriggerConfig
 from tests.conftest import Require
 from tests.support.clock import Clock, Patience
 

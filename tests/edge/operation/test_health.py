@@ -1,9 +1,9 @@
 """Health: one snapshot of the truth."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace
 
 from edge.delivery.message import to_json
 from tests.edge.operation.conftest import House

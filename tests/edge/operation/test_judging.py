@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge.capture.mailbox import Mailbox
+from edge.config import TriggerConfig
 from edge.environment import Environment
 from edge.errors import ModelError, PictureError
 from edge.frame import Frame
@@ -15,7 +16,6 @@ from edge.operation.examiner import Manner
 from edge.operation.judge import Judge, Provenance
 from edge.operation.judging import Judging
 from edge.percentiles import Latencies
-from edge.triggering import TriggerConfig
 from edge.verdict import OUTCOMES, Verdict
 from edge.view import ViewConfig
 from tests.edge.operation.conftest import MakeJudge, ScriptedModel, Sink, inspector_with

@@ -10,12 +10,12 @@ import pytest
 
 from edge.capture.tracker import Tracker
 from edge.config import Config
+from edge.config.trigger import LampsConfig, StationOutputsConfig
 from edge.environment import Environment, Stop
 from edge.operation.outputs import Outputs
 from edge.operation.triggers import Triggers
 from edge.operation.verdict_delivery import VerdictDelivery
 from edge.plantside import PlantSide, outputs_from
-from edge.triggering import LampsConfig, StationOutputsConfig
 from tests.support.clock import Clock
 from tests.support.verdicts import verdict
 from tests.support.waiting import wait_until
@@ -225,9 +225,9 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Environment, cloc
     assert board.pin(6).state
     plant.release()
     assert not board.pin(6).state
-    moved = config.changed(
-        cameras=(config.cameras[0].changed(outputs=LampsConfig(fail=6)), config.cameras[1]),
-        decision=config.decision.changed(outputs=StationOutputsConfig(alarm=27)),
+    moved = config.replace(
+        cameras=(config.cameras[0].replace(outputs=LampsConfig(fail=6)), config.cameras[1]),
+        decision=config.decision.replace(outputs=StationOutputsConfig(alarm=27)),
     )
     plant.adopt(moved)
     assert board.pin(27).state, "the alarm is still raised, and shown on its new wire"

@@ -1,9 +1,10 @@
 """Reduced pictures are compared with whole ones now and then, and given up when verdicts differ."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge.environment import Environment

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edge.capture.reader import FrameTap
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.pictures import Pictures
 from edge.delivery.requests import Data, outcome, settle
 from edge.environment import Environment
 from edge.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.operation.picturedesk import PictureDesk
-from edge.snapshotconfig import SnapshotsConfig
 from tests.support.clock import Clock
 
 PICTURE = np.full((48, 64, 3), 90, np.uint8)

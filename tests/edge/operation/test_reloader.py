@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edge.config import Config
+from edge.config.diff import Changes
 from edge.delivery.requests import Data, outcome
 from edge.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
-from edge.operation.changes import Changes
 from edge.operation.reloader import Reloader, ReloadQueue, ReloadState
 from edge.operation.systemd import Notifier
 from tests.support.configs import config

@@ -1,10 +1,11 @@
 """Parts that the last process left open get their `error`, once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
+from edge.config import TriggerConfig
 from edge.delivery.message import stored_body
 from edge.delivery.openparts import OpenParts
 from edge.delivery.records import OutboxRow
@@ -14,7 +15,6 @@ from edge.operation.examiner import Manner
 from edge.operation.judge import Judge, Provenance
 from edge.operation.unjudged import REASON, place_of, verdicts_for_unjudged
 from edge.part import Part
-from edge.triggering import TriggerConfig
 from edge.verdict import Verdict
 from edge.view import ViewConfig
 from tests.edge.operation.conftest import ScriptedModel, inspector_with

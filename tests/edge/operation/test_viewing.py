@@ -1,9 +1,9 @@
 """Which view a picture is cut by: exactly one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from edge.config import CameraConfig
 from edge.errors import ConfigError, RefusedError

@@ -12,6 +12,7 @@ from edge.capture.camera import Camera, Look
 from edge.capture.mailbox import Mailbox
 from edge.capture.reader import Reader
 from edge.config import ArchiveConfig, CameraConfig
+from edge.config.mqtt import SnapshotsConfig
 from edge.delivery.backoff import Backoff
 from edge.delivery.pictures import PictureLink, Pictures
 from edge.delivery.troubles import LinkError
@@ -19,7 +20,6 @@ from edge.environment import Environment, Stop
 from edge.errors import CameraError
 from edge.evidence.archive import Archive
 from edge.operation.logs import QuietHandler
-from edge.snapshotconfig import SnapshotsConfig
 from tests.edge.delivery.world import World
 from tests.support.clock import Clock, Patience
 from tests.support.fake_broker import FakeBroker, Greeting

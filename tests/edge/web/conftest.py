@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from edge.capture.tracker import Tracker
-from edge.config import CameraConfig, WebConfig
+from edge.config import CameraConfig
+from edge.config.schema import WebConfig
 from edge.environment import Environment
 from edge.operation.desk import TriggerDesk
 from edge.operation.judge import Judge, Provenance

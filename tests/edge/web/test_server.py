@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from edge.capture.tracker import Tracker
-from edge.config import CameraConfig
+from edge.config import CameraConfig, TriggerConfig
 from edge.environment import Environment
 from edge.errors import EXIT_USAGE, EdgeInspectError
-from edge.triggering import TriggerConfig
 from tests.conftest import WritePicture
 from tests.edge.operation.conftest import House
 from tests.edge.web.conftest import TOP, Serve

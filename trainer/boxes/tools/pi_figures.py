@@ -166,7 +166,7 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
     say(f"{NAMES[pi]}  built-in kernels: {slower:.2f} times as long, within {beside:.0%}")
     built_in = {
         d: {
-            kind: price.changed(
+            kind: price.replace(
                 multiply_add_ps=_short(price.multiply_add_ps * slower),
                 value_ns=_short(price.value_ns * slower),
             )
@@ -187,13 +187,13 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
             },
             "invoke_us": 0.0,
             "prices": {"quickest": _said(quickest), "built-in": _said(built_in)},
-            "sources": [source.said() for source in _sources(pi)],
+            "sources": [source.to_dict() for source in _sources(pi)],
         }
     )
 
 
 def _said(prices: dict[str, dict[str, Price]]) -> dict[str, dict[str, Any]]:
-    return {d: {kind: price.said() for kind, price in of.items()} for d, of in prices.items()}
+    return {d: {kind: price.to_dict() for kind, price in of.items()} for d, of in prices.items()}
 
 
 def _sources(pi: str) -> list[Source]:

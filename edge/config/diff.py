@@ -1,21 +1,15 @@
 """What a new config.yaml changes, and which of it the running daemon can take over."""
 
-from msgspec import Struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from edge.config import Config
-
-# What a running daemon is built upon: topics and numbers that consumers hold on to, files and
-# ports that are held open.
-_FIXED: tuple[tuple[str, ...], ...] = (
-    ("station",),
-    ("mqtt", "prefix"),
-    ("mqtt", "embedded"),
-    ("outbox",),
-    ("web",),
-)
+from edge.config.annotations import NeedsRestart
+from edge.config.schema import Config
+from edge.core.record import Model
 
 
-class Changes(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Changes:
     """`config` is what the daemon runs on from now: the new file, but for what needs a restart,
     whose keys `restart_required` names. `gone` and `come` are cameras; one that changed is in both.
     The rest says which parts are touched."""
@@ -54,35 +48,17 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
 
     `model_differs`: the model file itself is another one, though under the same name.
     """
-    restart: list[str] = []
-    sections: dict[str, object] = {}
-    for path in _fixed_paths(old):
-        before, after = _at(old, path), _at(new, path)
-        if before != after:
-            restart.append(".".join(path))
-    if "station" in restart:
-        sections["station"] = old.station
-    for name in ("outbox", "web"):
-        if name in restart:
-            sections[name] = getattr(old, name)
-    mqtt = new.mqtt
-    held = {
-        path.removeprefix("mqtt."): _at(old, tuple(path.split(".")))
-        for path in restart
-        if path.startswith("mqtt.")
-    }
-    if "embedded" in held:  # plain and embedded brokers have little in common
-        mqtt = old.mqtt.changed(snapshots=new.mqtt.snapshots)
-    elif held:
-        mqtt = new.mqtt.changed(**held)
-    config = new.changed(**sections, mqtt=mqtt)
+    restart = tuple(
+        path for path in _fixed_keys(old, old.mqtt.embedded) if _at(old, path) != _at(new, path)
+    )
+    config = _without(new, old, restart)
     before_ = {camera.id: camera for camera in old.cameras}
     after_ = {camera.id: camera for camera in config.cameras}
     gone = tuple(name for name in before_ if after_.get(name) != before_[name])
     come = tuple(name for name in after_ if before_.get(name) != after_[name])
     return Changes(
         config=config,
-        restart_required=tuple(restart),
+        restart_required=tuple(".".join(path) for path in restart),
         gone=gone,
         come=come,
         model=model_differs or old.model != config.model,
@@ -92,7 +68,7 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
             or old.decision.outputs != config.decision.outputs
             or old.decision.alarm != config.decision.alarm
         ),
-        broker=config.mqtt.changed(snapshots=old.mqtt.snapshots) != old.mqtt,
+        broker=config.mqtt.replace(snapshots=old.mqtt.snapshots) != old.mqtt,
         snapshots=config.mqtt.snapshots != old.mqtt.snapshots,
         archive=old.archive != config.archive,
         health=old.health != config.health,
@@ -100,10 +76,26 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
     )
 
 
-def _fixed_paths(old: Config) -> tuple[tuple[str, ...], ...]:
-    if old.mqtt.embedded:  # the broker in this process listens where it listens
-        return (*_FIXED, ("mqtt", "host"), ("mqtt", "port"))
-    return _FIXED
+def _fixed_keys(section: Model, embedded: bool) -> Iterator[tuple[str, ...]]:
+    """The keys that are marked `NeedsRestart`, in the file's order."""
+    for name, field in type(section).model_fields.items():
+        marks = [mark for mark in field.metadata if isinstance(mark, NeedsRestart)]
+        if any(embedded or not mark.embedded for mark in marks):
+            yield (name,)
+        elif isinstance(value := getattr(section, name), Model):
+            yield from ((name, *rest) for rest in _fixed_keys(value, embedded))
+
+
+def _without(new: Config, old: Config, keys: tuple[tuple[str, ...], ...]) -> Config:
+    """The new configuration with the old values of some keys."""
+    mqtt = new.mqtt
+    held = {key[1]: _at(old, key) for key in keys if key[0] == "mqtt"}
+    if "embedded" in held:  # plain and embedded brokers have little in common
+        mqtt = old.mqtt.replace(snapshots=new.mqtt.snapshots)
+    elif held:
+        mqtt = new.mqtt.replace(**held)
+    sections = {key[0]: _at(old, key) for key in keys if len(key) == 1}
+    return new.replace(**sections, mqtt=mqtt)
 
 
 def _at(config: Config, path: tuple[str, ...]) -> object:

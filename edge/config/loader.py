@@ -1,33 +1,17 @@
 """Reading config.yaml: every mistake at once, each with file, line, column, key and value."""
 
 import json
-import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from msgspec import Struct, field
 
-from edge.config import Config, mask_credentials
+from edge.config.schema import Config, mask_credentials
+from edge.core.validation import Loc, Problem, ValidationError, key_of
 from edge.errors import ConfigError
-from edge.reading import Loc, Problem, UnfitError, key_of
 
-_PATHS: tuple[Loc, ...] = (
-    ("model", "path"),
-    ("outbox", "path"),
-    ("archive", "path"),
-    ("mqtt", "password_file"),
-    ("mqtt", "tls", "ca"),
-    ("mqtt", "tls", "cert"),
-    ("mqtt", "tls", "key"),
-    ("mqtt", "tls", "key_password_file"),
-    ("web", "token_file"),
-)
-_READ_AT_START = _PATHS[3:]
-_CAMERA_PATHS = ("credentials_file", "move_to")
-_SECRETS = {"password_file", "key_password_file", "token_file", "credentials_file"}
-_CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
 
 
@@ -41,7 +25,8 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-class _Source(Struct):
+@dataclass(slots=True)
+class _Source:
     """Where each key stands in the file: location → (line, column), counted from 1."""
 
     name: str
@@ -98,12 +83,10 @@ def parse_config(text: str, name: str, folder: Path) -> Config:
     """The configuration in a text. `name` stands in messages, `folder` is where paths start."""
     source = _Source(name)
     data = _to_data(text, source)
-    _resolve_paths(data, folder)
     _check_unique_ids(data, source)
-    _check_readable(data, source)
     try:
-        config = Config.read(data)
-    except UnfitError as error:
+        config = Config.read(data, folder=folder)
+    except ValidationError as error:
         for problem in error.problems:
             _add_problem(problem, source)
         raise ConfigError(source.sentences()) from None
@@ -121,14 +104,14 @@ def _to_data(text: str, source: _Source) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         where = f"{source.name}:{line}:{column}"
-        mend = 'check indentation and quotes here and in the line above ("test:" needs quotes)'
-        raise ConfigError([f"{where}: not YAML: {error.problem}; {mend}"]) from None
+        fix = 'check indentation and quotes here and in the line above ("test:" needs quotes)'
+        raise ConfigError([f"{where}: not YAML: {error.problem}; {fix}"]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ConfigError([f"{source.name}:1:1: not YAML: {reason}"]) from None
     if not isinstance(data, dict) or node is None:
-        mend = "start from the config.yaml that comes with edge-inspect"
-        raise ConfigError([f"{source.name}:1:1: holds no keys; {mend} (got {_shown(data)})"])
+        fix = "start from the config.yaml that comes with edge-inspect"
+        raise ConfigError([f"{source.name}:1:1: holds no keys; {fix} (got {_shown(data)})"])
     _walk(node, (), source, set())
     try:
         json.dumps(data)
@@ -160,45 +143,11 @@ def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
             _walk(item, (*loc, index), source, seen)
 
 
-def _strings_at(data: dict[str, Any], locs: tuple[Loc, ...]) -> Iterator[tuple[Loc, Any, str]]:
-    for loc in locs:
-        holder: Any = data
-        for part in loc[:-1]:
-            holder = holder.get(part) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and isinstance(holder.get(loc[-1]), str):
-            yield loc, holder, holder[loc[-1]]
-
-
-def _cameras(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    cameras = data.get("cameras")
-    listed = enumerate(cameras) if isinstance(cameras, list) else ()
-    return [(index, camera) for index, camera in listed if isinstance(camera, dict)]
-
-
-def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
-    for loc, holder, value in _strings_at(data, _PATHS):
-        holder[loc[-1]] = _credential(value) or str(folder / value)
-    for _, camera in _cameras(data):
-        kind, _, rest = str(camera.get("source")).partition(":")
-        if kind in ("folder", "replay") and rest:
-            camera["source"] = f"{kind}:{folder / rest}"
-        for key in _CAMERA_PATHS:
-            if isinstance(camera.get(key), str):
-                camera[key] = str(folder / camera[key])
-
-
-def _credential(value: str) -> str | None:
-    """`credential:NAME` as the file that systemd's LoadCredential=NAME:… makes of it."""
-    prefix, colon, name = value.partition(":")
-    if prefix != "credential" or not colon or not name or "/" in name:
-        return None
-    return f"{os.environ.get('CREDENTIALS_DIRECTORY', _CREDENTIALS)}/{name}"
-
-
 def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
     first: dict[str, int] = {}
-    for index, camera in _cameras(data):
-        name = camera.get("id")
+    cameras = data.get("cameras")
+    for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
+        name = camera.get("id") if isinstance(camera, dict) else None
         if not isinstance(name, str):
             continue
         if name in first:
@@ -207,26 +156,6 @@ def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
                 f"camera {first[name] + 1} has this id too; give each its own (got {name!r})",
             )
         first.setdefault(name, index)
-
-
-def _check_readable(data: dict[str, Any], source: _Source) -> None:
-    secrets: list[tuple[Loc, str]] = [(loc, v) for loc, _, v in _strings_at(data, _READ_AT_START)]
-    for index, camera in _cameras(data):
-        if isinstance(camera.get("credentials_file"), str):
-            secrets.append((("cameras", index, "credentials_file"), camera["credentials_file"]))
-    for loc, value in secrets:
-        try:
-            with Path(value).open("rb") as file:
-                content = file.read(_MAX_BYTES)
-            if loc[-1] in _SECRETS and not content.decode().strip():
-                source.add(loc, f"is empty; write the secret into it (got {value!r})")
-        except UnicodeDecodeError as error:
-            source.add(loc, f"not UTF-8 text (byte {error.start}); save it so (got {value!r})")
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            source.add(
-                loc, f"cannot be read ({why}); check the path and permissions (got {value!r})"
-            )
 
 
 def _add_problem(problem: Problem, source: _Source) -> None:

@@ -1,0 +1,29 @@
+"""config.yaml: its values, how it is read, and what a new one changes."""
+
+from edge.config.loader import load_config, parse_config, place_of
+from edge.config.mqtt import MqttConfig
+from edge.config.schema import (
+    DRIVEN_KINDS,
+    LIVE_KINDS,
+    ArchiveConfig,
+    CameraConfig,
+    Config,
+    ModelConfig,
+    mask_credentials,
+)
+from edge.config.trigger import TriggerConfig
+
+__all__ = [
+    "DRIVEN_KINDS",
+    "LIVE_KINDS",
+    "ArchiveConfig",
+    "CameraConfig",
+    "Config",
+    "ModelConfig",
+    "MqttConfig",
+    "TriggerConfig",
+    "load_config",
+    "mask_credentials",
+    "parse_config",
+    "place_of",
+]

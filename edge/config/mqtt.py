@@ -1,0 +1,125 @@
+"""`mqtt` of config.yaml: the brokers, how the box connects to them, and under which names."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from edge.config.annotations import NeedsRestart, ReadAtStart, Secret
+from edge.core.record import Items, Model, Pattern
+from edge.verdict import Outcome
+
+IN_TOPIC = "not be empty or hold +, #, / or control characters (it is part of a topic)"
+TopicPrefix = Annotated[
+    str,
+    Field(max_length=128),
+    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", IN_TOPIC),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, Field(min_length=1, max_length=255)]
+WebSocketPath = Annotated[
+    str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
+]
+_PLAIN_PORT, _TLS_PORT, _WS_PORT, _WSS_PORT = 1883, 8883, 8080, 443
+
+
+def _to_text(version: Any) -> Any:
+    return "5" if version == 5 else version  # YAML reads `version: 5` as a number
+
+
+MqttVersion = Annotated[
+    Literal["auto", "5", "3.1.1"],
+    BeforeValidator(_to_text),
+    WithJsonSchema({"enum": ["auto", "5", "3.1.1", 5]}),
+]
+
+
+class SnapshotsConfig(Model):
+    """`mqtt.snapshots`: which pictures follow their verdicts to the broker.
+
+    - `send`: the verdicts whose pictures are sent.
+    - `pass_every`: every n-th passed picture of a camera is sent too; 0: none.
+    - `max_kb`: the largest JPEG, in kB.
+    - `max_per_s`: the most pictures a second on average, over all cameras.
+    """
+
+    send: Items[Outcome] = ()
+    pass_every: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    max_kb: Annotated[int, Field(ge=8, le=16_384)] = 256
+    max_per_s: Annotated[float, Field(ge=0.01, le=100)] = 2.0
+
+
+class TLSConfig(Model):
+    """Encryption to the broker. `ca` None: the system's certificates."""
+
+    ca: Annotated[Path, ReadAtStart()] | None = None
+    cert: Annotated[Path, ReadAtStart()] | None = None
+    key: Annotated[Path, ReadAtStart()] | None = None
+    key_password_file: Annotated[Path, Secret()] | None = None
+    insecure_skip_hostname: bool = False
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together; set both or none")
+        if self.key_password_file is not None and self.key is None:
+            raise ValueError("key_password_file without key; set both")
+        return self
+
+
+class BrokerConfig(Model):
+    """One more broker, tried when those before it do not serve."""
+
+    host: Host
+    port: Port | None = None
+
+
+class MqttConfig(Model):
+    """The brokers, in the order in which they are tried, and the names this box uses."""
+
+    host: Annotated[Host, NeedsRestart(embedded=True)] = "127.0.0.1"
+    port: Annotated[Port | None, NeedsRestart(embedded=True)] = None
+    standby: Annotated[Items[BrokerConfig], Field(max_length=8)] = ()
+    transport: Literal["tcp", "websockets"] = "tcp"
+    ws_path: WebSocketPath = "/mqtt"
+    username: str | None = None
+    password_file: Annotated[Path, Secret()] | None = None
+    tls: TLSConfig | None = None
+    prefix: Annotated[TopicPrefix, NeedsRestart()] = "inspection"
+    client_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    version: MqttVersion = "auto"
+    embedded: Annotated[bool, NeedsRestart()] = False
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    replay_per_s: Annotated[float, Field(ge=0, le=100_000)] = 200.0
+    max_requests_per_s: Annotated[float, Field(ge=1, le=10_000)] = 100.0
+    snapshots: SnapshotsConfig = SnapshotsConfig()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.embedded and (self.tls is not None or self.version == "5"):
+            raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
+        if self.embedded and (self.standby or self.transport != "tcp"):
+            raise ValueError(
+                "the embedded broker stands alone and speaks TCP; remove standby and transport"
+            )
+        if self.embedded and self.username is not None:
+            raise ValueError("the embedded broker knows no users; remove username")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file without username; set both")
+        return self
+
+    @property
+    def effective_port(self) -> int:
+        """The file's port, or the usual one: 1883, 8883 with TLS; 8080 and 443 over WebSockets."""
+        return self._port_or_usual(self.port)
+
+    @property
+    def brokers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each broker, the one to prefer first."""
+        standby = ((broker.host, self._port_or_usual(broker.port)) for broker in self.standby)
+        return ((self.host, self.effective_port), *standby)
+
+    def _port_or_usual(self, port: int | None) -> int:
+        if self.transport == "websockets":
+            return port or (_WSS_PORT if self.tls else _WS_PORT)
+        return port or (_TLS_PORT if self.tls else _PLAIN_PORT)

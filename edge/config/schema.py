@@ -1,0 +1,250 @@
+"""config.yaml as typed, frozen values: what each key means, its range and its default."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from edge.config.annotations import (
+    ConfigRelative,
+    NeedsRestart,
+    OnlyFor,
+    Secret,
+    folder_of,
+    kinds_of,
+)
+from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
+from edge.config.trigger import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
+from edge.core.record import Items, Model, Pattern
+from edge.terms import Durability, OutputKind, Runtime
+from edge.verdict import Outcome
+from edge.view import ViewConfig
+
+STATE = Path("/var/lib/edge-inspect")
+
+Level = Literal["debug", "info", "warning", "error"]
+TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(ge=16, le=16384)]
+Seconds = Annotated[float, Field(ge=0.1, le=3600)]
+ConfigPath = Annotated[Path, ConfigRelative()]
+SecretFile = Annotated[Path, Secret()]
+
+# Cameras with a driver, which may hang or crash: each is read in a process of its own.
+DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
+LIVE_KINDS = DRIVEN_KINDS | {"test"}
+ITEM_KINDS = frozenset({"folder", "replay"})
+
+_LIVE = OnlyFor(*LIVE_KINDS)
+_SIZED = OnlyFor("v4l2", "picamera", "pylon", "test")
+
+
+def _check_source(source: str, info: ValidationInfo) -> str:
+    kind, colon, rest = source.partition(":")
+    if not colon or kind not in LIVE_KINDS | ITEM_KINDS:
+        raise ValueError(
+            "must be v4l2:/dev/video0, rtsp://…, http://…, pylon:SERIAL, picamera:0, "
+            "gstreamer:PIPELINE, folder:PATH, replay:PATH or test:"
+        )
+    if kind not in ("test", "pylon") and not rest:
+        raise ValueError(f"says no more than {kind!r}; name the device, address or path")
+    folder = folder_of(info)
+    return f"{kind}:{folder / rest}" if kind in ITEM_KINDS and folder is not None else source
+
+
+class ModelConfig(Model):
+    """Which model judges, and how it is run."""
+
+    path: ConfigPath
+    interpreter: Runtime = "auto"
+    threads: Annotated[int, Field(ge=1, le=16)] = 1
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
+    decoding: Literal["auto", "whole"] = "auto"
+    labels: Annotated[Items[str], Field(min_length=2)] | None = None
+    ok_label: str | None = None
+    output: OutputKind | None = None
+
+
+class TrustConfig(Model):
+    """Limits for a live picture. Grey levels are 0 to 255; 0 (255 for `bright_above`) is off."""
+
+    max_age_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    dark_below: Annotated[int, Field(ge=0, le=255)] = 16
+    bright_above: Annotated[int, Field(ge=0, le=255)] = 250
+    min_contrast: Annotated[int, Field(ge=0, le=255)] = 10
+    min_focus: Annotated[float, Field(gt=0)] | None = None
+
+
+class CameraConfig(Model):
+    """One camera: `source` is `kind:rest`; the other keys belong to some kinds only."""
+
+    id: TopicLevel
+    source: Annotated[str, AfterValidator(_check_source)]
+    rate: Annotated[Literal["max"] | Annotated[float, Field(gt=0, le=1000)], OnlyFor("replay")] = (
+        "max"
+    )
+    loop: Annotated[int, Field(ge=1), OnlyFor("replay")] = 1
+    width: Annotated[Pixels | None, _LIVE] = None
+    height: Annotated[Pixels | None, _LIVE] = None
+    fps: Annotated[Annotated[float, Field(gt=0, le=1000)] | None, _SIZED] = None
+    pixel_format: Annotated[
+        Annotated[str, Field(min_length=1, max_length=32)] | None, OnlyFor("v4l2", "pylon")
+    ] = None
+    controls: Annotated[
+        dict[str, bool | int | float | str], OnlyFor("v4l2", "picamera", "pylon")
+    ] = Field(default={})
+    credentials_file: Annotated[SecretFile | None, OnlyFor("rtsp", "http", "https")] = None
+    open_timeout_s: Annotated[Seconds, OnlyFor(*DRIVEN_KINDS)] = 10.0
+    timeout_s: Annotated[Seconds, _LIVE] = 5.0
+    frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5
+    trigger: TriggerConfig = TriggerConfig()
+    view: ViewConfig | None = None
+    outputs: LampsConfig = LampsConfig()
+    trust: Annotated[TrustConfig, _LIVE] = TrustConfig()
+    move_to: Annotated[ConfigPath | None, OnlyFor("folder")] = None
+
+    @property
+    def kind(self) -> str:
+        """The part of `source` before the first colon."""
+        return self.source.partition(":")[0]
+
+    @property
+    def rest(self) -> str:
+        """The part of `source` after the first colon."""
+        return self.source.partition(":")[2]
+
+    @property
+    def fitting_keys(self) -> frozenset[str]:
+        """The keys that do something for this kind of source."""
+        kind = type(self)
+        return frozenset(
+            key for key in kind.model_fields if self.kind in (kinds_of(kind, key) or {self.kind})
+        )
+
+    @model_validator(mode="after")
+    def _check_given(self, info: ValidationInfo) -> Self:
+        if self.move_to is not None and Path(self.rest) == self.move_to:
+            raise ValueError("move_to is the folder itself; name another one")
+        for key in sorted(self.given(info) - self.fitting_keys):
+            kinds = ", ".join(sorted(kinds_of(type(self), key) or ()))
+            raise ValueError(
+                f"{key} does nothing for a {self.kind}: source (only for {kinds}); remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_trigger(self) -> Self:
+        if self.kind in ITEM_KINDS and self.trigger.announces:
+            raise ValueError(
+                f"a {self.kind}: source brings its parts itself; remove trigger, or read a camera"
+            )
+        if self.trigger.kind == "folder" and self.kind != "folder":
+            raise ValueError("a folder trigger belongs to a folder: source; choose another kind")
+        return self
+
+
+class DecisionConfig(Model):
+    """Thresholds over those of the model file, and the deadline. None: the model file's."""
+
+    reject_at: Fraction | None = None
+    review_from: Fraction | None = None
+    deadline_ms: Annotated[float, Field(ge=1, le=3_600_000)] = 2000.0
+    hysteresis: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    alarm: AlarmConfig = AlarmConfig()
+    outputs: StationOutputsConfig = StationOutputsConfig()
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.reject_at is None or self.review_from is None:
+            return self
+        if self.review_from > self.reject_at:
+            raise ValueError(
+                f"review_from {self.review_from} is above reject_at {self.reject_at}; "
+                "review lies between the two"
+            )
+        return self
+
+
+class OutboxConfig(Model):
+    """Where verdicts wait for the broker.
+
+    - `max_mb`, `max_age_h`: how much may wait, in MB and in hours.
+    - `durability`: how safely a verdict is stored before it is published.
+    - `window_ms`: in `balanced`, the longest time between two writes.
+    """
+
+    path: ConfigPath = STATE / "outbox.db"
+    durability: Durability = "strict"
+    window_ms: Annotated[float, Field(ge=1, le=60_000)] = 500.0
+    max_mb: Annotated[float, Field(ge=0.1, le=1_000_000)] = 512.0
+    max_age_h: Annotated[float, Field(gt=0, le=24 * 3650)] = 24.0 * 14
+
+
+class ArchiveConfig(Model):
+    """Which pictures are kept as evidence, and how many megabytes of them."""
+
+    enabled: bool = False
+    path: ConfigPath = STATE / "archive"
+    keep: Items[Outcome] = ("fail", "review")
+    max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 1024.0
+
+
+class WebConfig(Model):
+    """HTTP on this box: /predict, /healthz, /metrics."""
+
+    enabled: bool = False
+    bind: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8080
+    token_file: SecretFile | None = None
+    max_mb: Annotated[float, Field(gt=0, le=1024)] = 20.0
+
+
+class HealthConfig(Model):
+    """How often `health` is published, in seconds."""
+
+    interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 10.0
+
+
+class LogConfig(Model):
+    """How much is logged."""
+
+    level: Level = "info"
+
+
+class Config(Model):
+    """The whole file. Only `station`, `model.path` and one camera have no default."""
+
+    station: Annotated[TopicLevel, NeedsRestart()]
+    model: ModelConfig
+    cameras: Annotated[Items[CameraConfig], Field(min_length=1)]
+    decision: DecisionConfig = DecisionConfig()
+    mqtt: MqttConfig = MqttConfig()
+    outbox: Annotated[OutboxConfig, NeedsRestart()] = OutboxConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    web: Annotated[WebConfig, NeedsRestart()] = WebConfig()
+    health: HealthConfig = HealthConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that change when any effective value changes."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def topic(self) -> str:
+        """`<prefix>/<station>`, the base of every topic."""
+        return f"{self.mqtt.prefix}/{self.station}"
+
+    @property
+    def client_id(self) -> str:
+        """The name under which the broker knows this box."""
+        return self.mqtt.client_id or f"edge-inspect-{self.station}"
+
+
+def mask_credentials(source: str) -> str:
+    """A camera source with `user:password@` hidden, fit for logs and topics."""
+    return re.sub(r"(://)[^/?#\s]*@", r"\1***@", source)  # up to the last @ before the path

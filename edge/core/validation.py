@@ -1,0 +1,179 @@
+"""Turns pydantic's list of errors into sentences: place, what is wrong, and what would do."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pydantic
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+Loc = tuple[str | int, ...]
+# missing, unknown: a key. type: a value of another type. value: out of bounds. rule: values that
+# do not go together, or a sentence that shows the value itself.
+ProblemKind = Literal["missing", "unknown", "type", "value", "rule"]
+
+_KEYS = "must hold keys and values, one a line, indented"
+_OF_TYPE = {  # pydantic's error type → our sentence
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "path_type": "must be text",
+    "model_type": _KEYS,
+    "dict_type": _KEYS,
+    "list_type": "must be a list",
+}
+_WITHOUT_QUOTES = {"bool_type", "int_type", "float_type"}
+_LIMITS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "greater than or equal to"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "less than or equal to"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake. `loc` leads to it through keys and list indexes; `got` is the value there."""
+
+    loc: Loc
+    kind: ProblemKind
+    text: str
+    got: Any = None
+
+    @property
+    def key(self) -> str:
+        """Where it is, as in `cameras[0].source`; empty for the whole."""
+        return key_of(self.loc)
+
+    @property
+    def seen(self) -> str:
+        """The value in parentheses, cut to 80 characters; empty where there is none to show."""
+        return "" if self.kind in ("missing", "rule") else f" (got {self.got!r:.80})"
+
+
+class ValidationError(ValueError):
+    """What was read is not what it must be. `problems`: at least one."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{p.key or 'this'}: {p.text}" for p in problems))
+        self.problems = tuple(problems)
+
+
+def key_of(loc: Loc) -> str:
+    """A place in words: keys with dots between, list indexes in brackets."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def problems_of(
+    error: pydantic.ValidationError, kind: type[BaseModel], raw: Any
+) -> tuple[Problem, ...]:
+    """One Problem for each wrong place. `kind` and `raw` are what was validated."""
+    places: dict[Loc, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        places.setdefault(_place(details, raw), []).append(details)
+    return tuple(_problem(loc, found, kind) for loc, found in places.items())
+
+
+def _place(details: ErrorDetails, raw: Any) -> Loc:
+    """pydantic's place without the names of union members, which stand in no file."""
+    loc: list[str | int] = []
+    at = raw
+    for part in details["loc"]:
+        if at is details["input"] and details["type"] not in ("missing", "dict_type"):
+            break
+        if isinstance(at, dict) and (part in at or details["type"] == "missing"):
+            at = at.get(part)
+            loc.append(str(part))
+        elif isinstance(at, (list, tuple)) and isinstance(part, int) and part < len(at):
+            at = at[part]
+            loc.append(part)
+        else:
+            break
+    return tuple(loc)
+
+
+def _problem(loc: Loc, found: Sequence[ErrorDetails], kind: type[BaseModel]) -> Problem:
+    """One Problem of all that pydantic says of a place: one error, or one for each union member."""
+    sentences = [_sentence(loc, details, kind) for details in found]
+    # A member of the right type says more: its bounds are what is wrong.
+    near = [one for one in sentences if one[0] != "type"]
+    which, text = (near or sentences)[0]
+    if not near:
+        words = dict.fromkeys(text.removeprefix("must be ") for _, text in sentences)
+        text = f"must be {_listed(tuple(words))}" if len(words) > 1 else text
+    return Problem(loc, which, text, found[0]["input"] if which != "missing" else None)
+
+
+def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[ProblemKind, str]:
+    name, raw, context = details["type"], details["input"], details.get("ctx", {})
+    if name == "missing":
+        return "missing", "is missing; add it"
+    if name in ("extra_forbidden", "invalid_key"):
+        # A key that is no text: pydantic does not say what stands behind it.
+        which: ProblemKind = "rule" if name == "invalid_key" else "unknown"
+        return which, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(kind, loc[:-1]))
+    if name == "literal_error":
+        return "type", f"must be {context['expected']}"
+    if name == "float_type" and type(raw) is int:  # more than 308 digits
+        return "value", "must be a finite number"
+    if name in _OF_TYPE:
+        quoted = isinstance(raw, str) and name in _WITHOUT_QUOTES
+        return "type", _OF_TYPE[name] + (", without quotes" if quoted else "")
+    if name in ("value_error", "rule"):
+        # A rule between keys holds for a whole section; there is no one value to show.
+        which = "rule" if name == "rule" or isinstance(raw, dict) else "value"
+        return which, str(context.get("error", details["msg"]))
+    return "value", _limit(name, context) or details["msg"].replace("Input should", "must")
+
+
+def _limit(name: str, context: dict[str, Any]) -> str | None:
+    if name in _LIMITS:
+        which, words = _LIMITS[name]
+        return f"must be {words} {_number(context[which])}"
+    if name in ("string_too_short", "too_short"):
+        return f"must have at least {_counted(context['min_length'], name)}"
+    if name in ("string_too_long", "too_long"):
+        return f"must have at most {_counted(context['max_length'], name)}"
+    return None
+
+
+def _number(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
+
+
+def _counted(count: int, name: str) -> str:
+    what = "character" if name.startswith("string") else "item"
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # needed for a mistake only
+
+    close = get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "remove it"
+    return f"unknown key; {hint}"
+
+
+def _keys_at(kind: type[BaseModel], loc: Loc) -> list[str]:
+    """The keys that the model at a place has."""
+    for part in loc:
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        if isinstance(part, str) and part in fields:
+            kind = next(_models_in(fields[part].annotation), kind)
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,20 @@
+"""A table of wrong config.yaml texts: each gives exactly the sentences that stand beside it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge.config import parse_config
+from edge.errors import ConfigError
+
+TABLE = Path(__file__).with_name("wrong_configs.yaml")
+ROWS = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["sentences"][0].split(": ", 1)[1][:60])
+def test_a_wrong_text_gives_its_sentences(row: dict[str, list[str]]) -> None:
+    """Place, key, what is wrong, what would do, and the value, all mistakes at once."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(str(row["text"]), "config.yaml", Path("/etc/edge-inspect"))
+    assert caught.value.problems == row["sentences"]

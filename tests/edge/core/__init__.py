@@ -1,0 +1,1 @@
+"""Values and basics that every package uses."""
