@@ -23,19 +23,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import converter.contest
 import converter.convert
+import converter.selection.scheme_selection
 from benchmarks.foreign_models import FIVE, FOREIGN, draw, save
-from converter.calibrate import choose_calibration
 from converter.convert import Request, convert
-from converter.frozen import Frozen, Head
-from converter.schemes import FLOAT_HEAD, Made, make
-from converter.source import Said, Source, load_source
+from converter.loading.frozen_graph import Frozen, Head
+from converter.loading.source_model import Said, Source, load_source
+from converter.quantization.calibration import choose_calibration
+from converter.quantization.quantization_schemes import FLOAT_HEAD, Made, make
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from edge.picture import read_picture
-from trainer.dataset import Sample
-from trainer.pictures import load_pictures
+from trainer.data.dataset import Sample
+from trainer.data.pictures import load_pictures
 
 _COLOURED = next(foreign for foreign in FOREIGN if foreign.name == "five classes")
 
@@ -76,8 +76,8 @@ def _labels_turned(scheme: str, frozen: Frozen, pictures: Pictures, name: str) -
 def _head_turned() -> Iterator[None]:
     """The outputs of the file in another order; fitting the head would mend that again."""
     with (
-        patch.object(converter.contest, "make", _labels_turned),
-        patch.object(converter.contest, "fitted", lambda made, *_: made),
+        patch.object(converter.selection.scheme_selection, "make", _labels_turned),
+        patch.object(converter.selection.scheme_selection, "fitted", lambda made, *_: made),
     ):
         yield
 

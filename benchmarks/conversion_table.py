@@ -13,12 +13,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from converter.contest import Contest
 from converter.convert import Conversion, Request, convert
-from converter.gate import Limits
-from converter.texts import schemes_text
+from converter.report.text import schemes_text
+from converter.selection.quality_gate import Limits
+from converter.selection.scheme_selection import Contest
 from edge.errors import RefusedError
-from trainer.progress import Display
+from trainer.core.progress import Display
 
 _HEADINGS = (
     "model",

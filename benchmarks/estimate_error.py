@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.schemes import FLOAT_HEAD, make
-from converter.source import Said, load_source
+from converter.loading.source_model import Said, load_source
+from converter.quantization.quantization_schemes import FLOAT_HEAD, make
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.terms import Kernels
-from trainer.boxes.estimate import estimate, ms
-from trainer.boxes.figures import Figures, find_figures
-from trainer.boxes.measure import measure_figures, quickest
-from trainer.boxes.work import work_of
+from trainer.device_latency.cost_table import Figures, find_figures
+from trainer.device_latency.estimate import estimate, ms
+from trainer.device_latency.measure import measure_figures, quickest
+from trainer.device_latency.operator_work import work_of
 from trainer.networks import NETWORKS, input_of
-from trainer.trained import TrainedSpec, save_trained
+from trainer.networks.trained_model import TrainedSpec, save_trained
 
 SCHEMES = (FLOAT_HEAD, "float32")
 SIDES = {

@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.__main__ import main as edge_convert
-from converter.scaling import SCALINGS
+from converter.cli.main import main as edge_convert
+from converter.loading.input_scaling import SCALINGS
 from edge.inspection.modelfile import load_model_file
 from edge.inspection.preprocess import InputSpec
-from trainer.dataset import load_dataset
-from trainer.extra import keras
-from trainer.logistic import fit_logistic
-from trainer.pictures import load_pictures
+from trainer.core.optional_imports import keras
+from trainer.data.dataset import load_dataset
+from trainer.data.pictures import load_pictures
+from trainer.training.logistic import fit_logistic
 
 TWO = ("ok", "rust")
 FIVE = ("ok", "blue", "dark", "rust", "white")

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.inputs import input_for
+from trainer.device_latency.int8_timing import int8_for_timing, noise
 from trainer.networks import NETWORKS, build_network
 from trainer.networks.cost import multiply_adds
-from trainer.recipe import usual
-from trainer.speed import int8_for_timing, noise
+from trainer.training.input_choice import input_for
+from trainer.training.settings import usual
 
 ROUNDS, CALLS = 15, 20
 BESIDE = "baseline"  # what the others are compared with

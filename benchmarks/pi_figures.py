@@ -1,4 +1,4 @@
-"""Makes trainer/boxes/pi4.json and pi5.json from measurements that others have published.
+"""Makes trainer/device_latency/pi4.json and pi5.json from measurements that others have published.
 
     python -m benchmarks.pi_figures          # writes both files, prints how well they fit
 
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pi_networks import DETECTORS, detector, mobilenet_v1, mobilenet_v2, resnet
-from trainer.boxes.figures import SCHEMA, Dtype, Figures, Price, Source
-from trainer.boxes.measure import not_negative
-from trainer.boxes.work import CONVOLVING, KINDS, Work
+from trainer.device_latency.cost_table import SCHEMA, Dtype, Figures, Price, Source
+from trainer.device_latency.measure import not_negative
+from trainer.device_latency.operator_work import CONVOLVING, KINDS, Work
 
 READ = "2026-11-28"
 DETECTOR_LOGS = "benchmarks (NobuoTsukamoto), EfficientDet TensorFlow Lite Benchmarks"
@@ -239,9 +239,11 @@ def _short(value: float) -> float:
 
 
 def main() -> None:
-    """Writes the files of data beside trainer/boxes/figures.py."""
+    """Writes the files of data beside trainer/device_latency/cost_table.py."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", type=Path, default=Path("trainer/boxes"), help="(%(default)s)")
+    parser.add_argument(
+        "-o", type=Path, default=Path("trainer/device_latency"), help="(%(default)s)"
+    )
     folder = parser.parse_args().o
     for pi in NAMES:
         figures = figures_of(pi, print)

@@ -5,24 +5,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.calibrate import CALIBRATION_PICTURES, Calibration, choose_calibration
-from converter.contest import Contest, Contestants
-from converter.exam import Exam, Progress, set_exam
-from converter.gate import Limits, check_calibration, refusal, refuse_unlearned
-from converter.pace import refuse_slow
-from converter.pack import check_output, content_version, tools, write_whole
-from converter.parity import Judge, Parity, parity
-from converter.runtimes import find_runners
-from converter.schemes import SCHEMES
-from converter.source import Said, Source, load_source
-from converter.trial import Scores, Trial, Verdicts
+from converter.evaluation.evaluation_set import Exam, Progress, set_exam
+from converter.loading.source_model import Said, Source, load_source
+from converter.packaging import check_output, content_version, tools, write_whole
+from converter.quantization.calibration import CALIBRATION_PICTURES, Calibration, choose_calibration
+from converter.quantization.quantization_schemes import SCHEMES
+from converter.selection.decode_parity import Judge, Parity, parity
+from converter.selection.latency_gate import refuse_slow
+from converter.selection.quality_gate import Limits, check_calibration, refusal, refuse_unlearned
+from converter.selection.scheme_selection import Contest, Contestants
+from converter.selection.scheme_trial import Scores, Trial, Verdicts
+from converter.tflite.runtimes import find_runners
 from edge.errors import DatasetError, MissingPartError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
-from trainer.boxes.bound import Bound, bound_of
-from trainer.dataset import Dataset, load_recorded
-from trainer.pictures import load_pictures
-from trainer.thresholds import NOTHING_PASSES
+from trainer.data.dataset import Dataset, load_recorded
+from trainer.data.pictures import load_pictures
+from trainer.device_latency.latency_budget import Bound, bound_of
+from trainer.evaluation.thresholds import NOTHING_PASSES
 
 Say = Callable[[str], None]
 

@@ -6,12 +6,12 @@ from html import escape
 import cv2
 import numpy as np
 
-from converter.boxtexts import parity_text
-from converter.compare import flipped
 from converter.convert import Conversion
+from converter.evaluation.score_diff import flipped
+from converter.report.latency_text import parity_text
 from converter.report.page import bars, page, table, tiles
 from converter.report.speed import speed
-from converter.texts import SCHEME_WORDS, headings, scheme_rows
+from converter.report.text import SCHEME_WORDS, headings, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
 from trainer.report.page import section, words

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from html import escape
 
 from converter.convert import Conversion
-from converter.profile import Timed, operator_times
 from converter.report.page import bar_table
-from trainer.boxes.estimate import Estimate, ms
-from trainer.boxes.work import Work, work_of
+from converter.tflite.operator_profile import Timed, operator_times
+from trainer.device_latency.estimate import Estimate, ms
+from trainer.device_latency.operator_work import Work, work_of
 from trainer.report.page import section, words
 
 

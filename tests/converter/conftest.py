@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from converter.convert import Conversion, Request, convert
-from converter.source import Said, Source, load_source
+from converter.loading.source_model import Said, Source, load_source
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from trainer.dataset import load_dataset
-from trainer.pictures import load_pictures
-from trainer.trained import TrainedSpec, save_trained
+from trainer.data.dataset import load_dataset
+from trainer.data.pictures import load_pictures
+from trainer.networks.trained_model import TrainedSpec, save_trained
 
 LABELS = ("ok", "rust")
 SIDE = 24

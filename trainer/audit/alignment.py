@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.closer import NOTHING, SPARSE, Closer
+from trainer.audit.fingerprint import THUMB, Plane
+from trainer.audit.fingerprint_store import Store
+from trainer.audit.pixel_match import NOTHING, SPARSE, Closer
 from trainer.audit.pose import Pose, plausible, rescaled
-from trainer.audit.sketch import THUMB, Plane
-from trainer.audit.store import Store
 
 COARSE = 48
 COMPONENTS = 12

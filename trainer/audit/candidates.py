@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import Common
-from trainer.audit.grain import Grain
+from trainer.audit.fingerprint import THUMB, Plane
+from trainer.audit.fingerprint_store import Store
 from trainer.audit.pose import Pose, inverted, quarter_turns
-from trainer.audit.sketch import THUMB, Plane
-from trainer.audit.store import Store
-from trainer.audit.words import shared_words
+from trainer.audit.texture_match import Grain
+from trainer.audit.visual_words import shared_words
 
 Pair = tuple[int, int]
 Candidates = dict[Pair, list[Pose]]

@@ -13,10 +13,10 @@ import numpy as np
 
 from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
 from trainer.audit.candidates import Candidates, Pair, candidates
+from trainer.audit.fingerprint import THUMB
+from trainer.audit.fingerprint_store import Store
 from trainer.audit.pose import Pose, plausible
-from trainer.audit.reread import FAINT, Read, looked_closer
-from trainer.audit.sketch import THUMB
-from trainer.audit.store import Store
+from trainer.audit.second_pass import FAINT, Read, looked_closer
 
 Progress = Callable[[str, int, int], None]
 

@@ -14,17 +14,17 @@ from trainer.audit.alignment import Match, common_of
 from trainer.audit.copies import find_copies
 from trainer.audit.features import CheapFeatures, Features
 from trainer.audit.findings import Audit, Twin
-from trainer.audit.lighting import giveaways, light_by_label
-from trainer.audit.mislabels import rank_labels, suspected
-from trainer.audit.oddities import oddities
-from trainer.audit.parts import inferred_parts
-from trainer.audit.reading import Item, Seen, Unreadable, read_again, read_all
-from trainer.audit.residue import residues
-from trainer.audit.store import Store
-from trainer.audit.twins import exact_twins, near_twins
-from trainer.dataset import MANIFEST, Dataset
-from trainer.layout import find_pictures
-from trainer.manifest import read_manifest
+from trainer.audit.fingerprint_store import Store
+from trainer.audit.inferred_groups import inferred_parts
+from trainer.audit.label_errors import rank_labels, suspected
+from trainer.audit.near_duplicates import exact_twins, near_twins
+from trainer.audit.outliers import oddities
+from trainer.audit.residual_features import residues
+from trainer.audit.scan import Item, Seen, Unreadable, read_again, read_all
+from trainer.audit.shortcut_features import giveaways, light_by_label
+from trainer.data.dataset import MANIFEST, Dataset
+from trainer.data.folder_layout import find_pictures
+from trainer.data.manifest import read_manifest
 
 Progress = Callable[[str, int, int], None]
 

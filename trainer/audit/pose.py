@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.sketch import THUMB
+from trainer.audit.fingerprint import THUMB
 
 Pose = NDArray[np.float64]  # (2, 3): pixel of the first thumbnail to pixel of the second
 

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import preprocess
 from edge.picture import read_picture
+from trainer.networks.trained_model import load_trained, scores
 from trainer.report import sections
-from trainer.report.audited import audit_section
+from trainer.report.audit_section import audit_section
 from trainer.report.comparison import comparison_section
 from trainer.report.conversion import conversion_section
-from trainer.report.facts import Facts, read_facts
 from trainer.report.gallery import cards, choose
-from trainer.report.heat import Judge
+from trainer.report.occlusion_map import Judge
 from trainer.report.page import page, section, words
-from trainer.report.slider import slider
-from trainer.rundir import MODEL
-from trainer.trained import load_trained, scores
+from trainer.report.run_data import Facts, read_facts
+from trainer.report.threshold_slider import slider
+from trainer.training.run_folder import MODEL
 
 REPORT = "report.html"
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from trainer.intervals import auroc_gain
-from trainer.report.facts import Facts
+from trainer.evaluation.intervals import auroc_gain
 from trainer.report.page import section, table, words
+from trainer.report.run_data import Facts
 
 
 def comparison_section(facts: Facts) -> str:

@@ -13,8 +13,8 @@ from edge.errors import PictureError
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, shaped, viewed
 from edge.picture import read_picture
-from trainer.report.heat import Judge, occlusion, overlaid
-from trainer.settle import Scored
+from trainer.evaluation.finalize import Scored
+from trainer.report.occlusion_map import Judge, occlusion, overlaid
 
 MOST = 8
 SIDE = 176

@@ -3,10 +3,10 @@
 from html import escape
 from typing import Any
 
-from trainer.dataset import PARTS
-from trainer.metrics import OUTCOMES, Evaluation
-from trainer.painted import NOTE
-from trainer.rates import Rate
+from trainer.data.dataset import PARTS
+from trainer.data.one_class_set import NOTE
+from trainer.evaluation.metrics import OUTCOMES, Evaluation
+from trainer.evaluation.rates import Rate
 from trainer.report.charts import (
     auroc_chart,
     histogram,
@@ -15,9 +15,9 @@ from trainer.report.charts import (
     roc_chart,
     training_chart,
 )
-from trainer.report.facts import Facts
 from trainer.report.gallery import Card
 from trainer.report.page import figure, section, table, tile, words
+from trainer.report.run_data import Facts
 
 
 def verdict_section(facts: Facts) -> str:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from benchmarks.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Match
-from trainer.audit.closer import Closer, look_closer, photo
 from trainer.audit.copies import find_copies, groups_of
+from trainer.audit.fingerprint import not_filled, sketch
+from trainer.audit.fingerprint_store import Store
+from trainer.audit.pixel_match import Closer, look_closer, photo
 from trainer.audit.pose import about_middle, in_words
-from trainer.audit.sketch import not_filled, sketch
-from trainer.audit.store import Store
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 

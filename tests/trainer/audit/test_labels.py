@@ -6,13 +6,13 @@ import numpy as np
 from tests.trainer.audit.conftest import draw_part
 from trainer.audit.alignment import common_of
 from trainer.audit.features import CheapFeatures
-from trainer.audit.lighting import giveaways
-from trainer.audit.mislabels import rank_labels, suspected
-from trainer.audit.parts import inferred_parts, stems
-from trainer.audit.reading import Item, Light, Seen
-from trainer.audit.residue import residues
-from trainer.audit.sketch import EMPTY, sketch
-from trainer.audit.store import Store
+from trainer.audit.fingerprint import EMPTY, sketch
+from trainer.audit.fingerprint_store import Store
+from trainer.audit.inferred_groups import inferred_parts, stems
+from trainer.audit.label_errors import rank_labels, suspected
+from trainer.audit.residual_features import residues
+from trainer.audit.scan import Item, Light, Seen
+from trainer.audit.shortcut_features import giveaways
 
 
 def make_seen(label: str, number: int, brightness: float) -> Seen:

@@ -1,0 +1,1 @@
+"""What a converted model changes: scores, verdicts, layers, golden pictures."""

@@ -1,0 +1,1 @@
+"""Model files in any format, checked and loaded as one frozen graph."""

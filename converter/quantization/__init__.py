@@ -1,0 +1,1 @@
+"""A frozen graph as a .tflite file, by each quantization scheme."""

@@ -1,0 +1,1 @@
+"""Which scheme is taken: every scheme is tried, and the gates decide."""

@@ -1,0 +1,149 @@
+"""The gate: which loss is too much to leave the workshop. It reads figures and says no."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from converter.quantization.calibration import Calibration
+from converter.selection.latency_gate import fitting_instead
+from converter.selection.scheme_trial import Trial
+from edge.errors import RefusedError
+from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import read_picture
+from trainer.device_latency.latency_budget import Bound
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a conversion may cost; shares and differences from 0 to 1.
+
+    All runtimes that were asked must agree. `allow_unlearned` lets a model through that tells
+    nothing apart: its file lets nothing pass.
+    """
+
+    max_flips: float = 0.005
+    max_auroc_loss: float = 0.005
+    max_runtime_difference: float = 1 / 255
+    max_mean_change: float = 0.03
+    max_clipped: float = 0.02
+    allow_unlearned: bool = False
+
+
+def objections(trial: Trial, limits: Limits) -> list[str]:
+    """Every reason against a trial that ran, with its numbers; empty when it may pass."""
+    compared = trial.compared
+    assert compared is not None
+    found: list[str] = []
+    if compared.flip_share > limits.max_flips:
+        found.append(
+            f"{len(compared.flips)} of {compared.pictures} test verdicts "
+            f"({compared.flip_share:.1%}) flip between pass and fail from float to "
+            f"{trial.scheme}, at most {limits.max_flips:.1%} may"
+        )
+    # `not <=`, so that a figure that is no number counts against the model, never for it
+    if not compared.auroc_loss <= limits.max_auroc_loss:
+        found.append(
+            f"AUROC falls from {compared.auroc_float:.4f} to {compared.auroc_int8:.4f}, "
+            f"by at most {limits.max_auroc_loss} it may"
+        )
+    # A wide review band hides scores that have nothing to do with float's any more.
+    if not compared.mean_change <= limits.max_mean_change:
+        found.append(
+            f"scores change by {compared.mean_change:.4f} on average, at most "
+            f"{limits.max_mean_change} they may"
+        )
+    for ran in trial.ran:
+        if ran.failed:
+            found.append(ran.failed)
+        elif not ran.difference <= limits.max_runtime_difference:
+            found.append(
+                f"{ran.runtime} differs by {ran.difference:.4f} in score from "
+                f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
+                "(--without-tflite-runtime, if no box has it)"
+            )
+    clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
+    if clipped is not None and not clipped.clipped <= limits.max_clipped:
+        found.append(
+            f"the layer {clipped.layer!r} cuts off {clipped.clipped:.1%} of its values, at most "
+            f"{limits.max_clipped:.1%} it may: the calibration pictures are unlike the others"
+        )
+    return found + _of_verdicts(trial, limits)
+
+
+def _of_verdicts(trial: Trial, limits: Limits) -> list[str]:
+    verdicts, compared = trial.verdicts, trial.compared
+    if verdicts is None or compared is None:
+        return []
+    found = []
+    if verdicts.golden_flips:
+        names = ", ".join(verdicts.golden_flips)
+        found.append(f"golden pictures flip between pass and fail ({names})")
+    learned = verdicts.converted.learned
+    if not learned and limits.allow_unlearned:
+        return found
+    if not compared.auroc_int8 >= 0.5:
+        found.append(
+            f"an AUROC of {compared.auroc_int8:.4f} is worse than chance, "
+            "as when labels or colours stand in another order"
+        )
+    return found + verdicts.converted.refusals()
+
+
+def check_calibration(
+    name: str, calibration: Calibration, labels: Sequence[str], recipe: InputSpec
+) -> None:
+    """Raises RefusedError unless these are pictures of every class, from the train part, as the
+    box itself would decode, reduce and colour them.
+
+    Ranges set on anything else hold on the bench and fail on the line. The pictures are read
+    again here: whoever chose them is not asked.
+    """
+    samples, found = calibration.samples, []
+    strange = [sample.file for sample in samples if sample.part != "train"]
+    if strange:
+        found.append(f"{strange[0]} is not of the train part")
+    missing = sorted(set(labels) - {sample.label for sample in samples})
+    if missing and len(samples) >= len(labels):
+        found.append(f"no picture shows the class {', '.join(missing)}")
+    if calibration.pictures.shape != (len(samples), *recipe.shape):
+        found.append(f"their shape is {calibration.pictures.shape[1:]}, not {recipe.shape}")
+    else:
+        for sample, given in zip(samples, calibration.pictures):
+            if not np.array_equal(given, preprocess(read_picture(sample.path), recipe)):
+                found.append(f"{sample.file} is not as the box would see it")
+                break
+    if found:
+        raise RefusedError(
+            f"{name}: refused, nothing was written: the calibration pictures are not right: "
+            f"{'; '.join(found)}; take them from the train part, of every class, through the "
+            "model's own recipe"
+        )
+
+
+def refusal(name: str, trials: Sequence[Trial], bound: Bound | None = None) -> RefusedError:
+    """The numbers against each trial, in one sentence: for when none may pass."""
+    mend = fitting_instead(trials, bound) or (
+        "check that the data set is the one it was trained on and that labels and --scaling are "
+        "right"
+    )
+    reasons = [f"{trial.label}: {', '.join(trial.objections)}" for trial in trials]
+    shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
+    if len(trials) > 1 and shared == set(trials[0].objections):
+        reasons = [f"any scheme: {', '.join(trials[0].objections)}"]
+    return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {mend}")
+
+
+def refuse_unlearned(name: str, metrics: dict[str, Any], limits: Limits) -> None:
+    """Raises RefusedError for a model whose own figures say that it learned nothing.
+
+    A file made of it would pass parts silently. Asked before any work; models that say nothing of
+    themselves are judged all the same.
+    """
+    if metrics.get("learned") is False and not limits.allow_unlearned:
+        raise RefusedError(
+            f"{name}: refused, nothing was written: its training called it not learned (AUROC "
+            f"{metrics.get('auroc', float('nan')):.3f}, its interval touches 0.5); train one that "
+            "tells good from defective"
+        )

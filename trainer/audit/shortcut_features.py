@@ -1,0 +1,75 @@
+"""Could a classifier cheat? Numbers of the whole picture that tell the classes apart on their own.
+
+Defective parts photographed on another day, with another lamp or another export are told by that,
+in the test set too, and not on the line.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.audit.findings import Giveaway
+from trainer.audit.scan import Seen
+from trainer.evaluation.metrics import auroc, auroc_interval
+
+NAMED_FROM = 0.75
+SURE_FROM = 0.65  # the interval's nearer end: few pictures separate by chance
+FEW = 8
+
+NUMBERS: dict[str, Callable[[Seen], float]] = {
+    "brightness": lambda one: one.light.brightness,
+    "contrast": lambda one: one.light.contrast,
+    "focus": lambda one: one.light.focus,
+    "picture size": lambda one: float(one.width * one.height),
+    "bytes a pixel": lambda one: one.size / (one.width * one.height),
+}
+
+
+def light_by_label(seen: Sequence[Seen]) -> dict[str, dict[str, list[float]]]:
+    """By label, then by number: lower quarter, median, upper quarter."""
+    table: dict[str, dict[str, list[float]]] = {}
+    for label in sorted({one.item.label for one in seen}):
+        its = [one for one in seen if one.item.label == label]
+        table[label] = {
+            name: [
+                round(float(value), 4)
+                for value in np.quantile([number(one) for one in its], [0.25, 0.5, 0.75])
+            ]
+            for name, number in NUMBERS.items()
+        }
+    return table
+
+
+def giveaways(seen: Sequence[Seen], groups: Sequence[str], ok_label: str) -> list[Giveaway]:
+    """Numbers that tell a class, or all defects together, from the good ones; strongest first.
+
+    `groups` names the part of each picture: pictures of one part are no independent witnesses.
+    """
+    labels = np.array([one.item.label for one in seen])
+    parts = np.array(groups)
+    classes = sorted(set(labels.tolist()) - {ok_label})
+    wholes = [("every defect", labels != ok_label)] if len(classes) > 1 else []
+    found = []
+    for name, members in [*((label, labels == label) for label in classes), *wholes]:
+        kept = members | (labels == ok_label)
+        if min(members.sum(), (kept & ~members).sum()) < FEW:
+            continue
+        for what, number in NUMBERS.items():
+            values = np.array([number(one) for one in seen], np.float64)[kept]
+            giveaway = _giveaway(what, name, values, members[kept], parts[kept].tolist())
+            if giveaway is not None:
+                found.append(giveaway)
+    return sorted(found, key=lambda one: -abs(one.auroc - 0.5))
+
+
+def _giveaway(
+    what: str, label: str, values: NDArray[np.float64], bad: NDArray[np.bool_], parts: list[str]
+) -> Giveaway | None:
+    area = auroc(values, bad)
+    if max(area, 1 - area) < NAMED_FROM:
+        return None
+    interval = auroc_interval(values, bad, parts)
+    nearer = min(max(end, 1 - end) for end in interval)
+    crosses = interval[0] <= 0.5 <= interval[1]
+    return None if crosses or nearer < SURE_FROM else Giveaway(what, label, area, interval)

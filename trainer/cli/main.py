@@ -1,0 +1,223 @@
+"""edge-train: argv to command to exit code."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from edge import __version__
+from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
+
+EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+EPILOG = """\
+commands other than training:
+  edge-train audit DATASET            copies, leaks, wrong labels in a data set
+  edge-train elpv -o DIR              solar-cell pictures to try it with
+  edge-train paint DATASET -o DIR     a set with painted defects, where there is no real one
+  edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
+  edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
+(`edge-train COMMAND --help` says more; a data set named like a command is given as ./NAME)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns the exit code: 0, 1, 2, or 70 for a fault of ours."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(_parse(given))
+    except EdgeInspectError as error:
+        sys.stderr.write(f"edge-train: {error}\n")
+        return error.exit_code
+    except SystemExit as error:  # argparse: 0 after --help, 2 after a usage error
+        return int(error.code or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write("edge-train: stopped; the same command goes on from there\n")
+        return EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - the outermost loop: whatever is left is a fault of ours
+        traceback.print_exc()
+        sys.stderr.write("edge-train: this is a fault of edge-train; please report it\n")
+        return EXIT_INTERNAL
+
+
+def _parse(given: list[str]) -> argparse.Namespace:
+    if given and given[0] == "audit":
+        from trainer.audit.training_check import audit_parser
+
+        return audit_parser().parse_args(given[1:])
+    commands = {
+        "elpv": _elpv_parser,
+        "paint": _paint_parser,
+        "evaluate": _evaluate_parser,
+        "report": _report_parser,
+    }
+    if given and given[0] in commands:
+        return commands[given[0]]().parse_args(given[1:])
+    from trainer.cli.options import check_training
+
+    parser = _train_parser()
+    args = parser.parse_args(given)
+    check_training(parser, args)
+    return args
+
+
+def _train_parser() -> argparse.ArgumentParser:
+    from trainer.cli.options import add_training
+    from trainer.cli.requirement_options import add_wishes
+    from trainer.device_latency.latency_budget import add_box
+
+    parser = argparse.ArgumentParser(
+        prog="edge-train",
+        description="Trains a network on a folder of pictures and measures it on the test part.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command="train")
+    parser.add_argument("--version", action="version", version=f"edge-inspect {__version__}")
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        type=Path,
+        help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without",
+    )
+    parser.add_argument("-o", dest="run", metavar="RUN", type=Path, required=True, help="folder")
+    add_training(parser)
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument("--name", help="of the model; the data set's folder name if not given")
+    parser.add_argument(
+        "--seeds", type=_seeds, default=1, help="train so often, for the spread (%(default)s)"
+    )
+    parser.add_argument(
+        "--allow-leaks", action="store_true", help="train although parts stand on both sides"
+    )
+    add_wishes(parser)
+    add_box(parser)
+    return parser
+
+
+def _elpv_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train elpv",
+        description="Makes a data set of the solar cells in the package elpv-dataset.",
+    )
+    parser.set_defaults(command="elpv")
+    parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    return parser
+
+
+def _paint_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train paint",
+        description="Makes a data set of good pictures and of some with painted defects, to be "
+        "trained on with --network one-class where there is no real defect yet.",
+    )
+    parser.set_defaults(command="paint")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="good pictures only")
+    parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    return parser
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train evaluate",
+        description="Judges a data set's test part with a model and prints how good it is.",
+    )
+    parser.set_defaults(command="evaluate")
+    parser.add_argument("model", metavar="MODEL", type=Path, help=".keras or .tflite")
+    parser.add_argument("dataset", metavar="DATASET", type=Path)
+    parser.add_argument("--json", dest="json_file", metavar="FILE", type=Path)
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train report",
+        description="Writes RUN/report.html again, with the converted model's figures if given.",
+    )
+    parser.set_defaults(command="report")
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder that edge-train -o wrote")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="it was trained on")
+    parser.add_argument("--tflite", metavar="FILE", type=Path, help="what edge-convert made of it")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command == "elpv":
+        from trainer.data.elpv import make_elpv
+
+        made = make_elpv(args.target)
+        sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
+        return EXIT_DONE
+    if args.command == "paint":
+        return _paint(args)
+    if args.command == "audit":
+        from trainer.audit.training_check import run_audit
+
+        return run_audit(args)
+    if args.command == "evaluate":
+        from trainer.evaluation.measure import measure
+
+        judged = measure(args.model, args.dataset, args.json_file)
+        sys.stdout.write(f"\n{judged.as_text()}\n")
+        return _answer(judged.refusals())
+    if args.command == "report":
+        from trainer.report.build import build_report
+
+        sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
+        return EXIT_DONE
+    return _train(args)
+
+
+def _paint(args: argparse.Namespace) -> int:
+    from trainer.data.one_class_set import NOTE, make_painted
+
+    made = make_painted(args.dataset, args.target, args.ok_label, args.seed)
+    told = ", ".join(f"{count} in {folder}" for folder, count in made.items())
+    sys.stdout.write(
+        f"{args.target}: {told}\n{NOTE}\n"
+        f"next: edge-train {args.target} -o RUN --network one-class\n"
+    )
+    return EXIT_DONE
+
+
+def _train(args: argparse.Namespace) -> int:
+    from trainer.cli.options import order_of
+    from trainer.cli.requirement_options import wish_of
+    from trainer.report.build import build_report
+    from trainer.training.run import train
+    from trainer.training.seeds import as_text, train_seeds
+
+    said = partial(
+        train,
+        args.dataset,
+        ok_label=args.ok_label,
+        name=args.name,
+        wish=wish_of(args),
+        allow_leaks=args.allow_leaks,
+    )
+    judged = said(args.run, order_of(args))
+    luck = f"{as_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
+    build_report(args.run, args.dataset)
+    sys.stdout.write(f"\n{judged.as_text()}\n\n{luck}written        {args.run}, with report.html\n")
+    return _answer(judged.refusals())
+
+
+def _seeds(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 20:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 20")
+    return value
+
+
+def _answer(refusals: Sequence[str]) -> int:
+    """Done, or no: raises RefusedError with every reason why the model must not judge parts."""
+    if refusals:
+        raise RefusedError("; ".join(refusals))
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""The command line options that decide how a network is trained."""
+
+import argparse
+
+from edge.errors import DatasetError
+from edge.view import ViewConfig
+from trainer.training.settings import Order, usual
+
+HUB = "keras:"
+NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "one-class")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Adds the group of options to a parser. Imports nothing heavy."""
+    from trainer.data.augment import NAMES
+
+    add = parser.add_argument_group(
+        "training", "What is not given is as it suits the network."
+    ).add_argument
+    add(
+        "--network",
+        type=_network,
+        default="auto",
+        metavar="NAME",
+        help=f"{', '.join(NETWORKS)}, or keras:NAME for one of keras.applications, whose weights "
+        "are fetched; auto tries those that suit, takes the best by parts held out (%(default)s)",
+    )
+    add(
+        "--time-budget",
+        type=_minutes,
+        default=20.0,
+        metavar="MIN",
+        help="auto: minutes for all candidates (%(default)s)",
+    )
+    add("--no-baseline", action="store_true", help="do not train the baseline to compare with")
+    add("--epochs", type=_positive, help="at most")
+    add("--batch", type=_positive, help="pictures a step")
+    add("--seed", type=_seed, default=0, help="(%(default)s)")
+    add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
+    add("--colour", choices=("rgb", "grey"), help="of the input; as the pictures are")
+    add(
+        "--view",
+        type=_view,
+        metavar="FILE[:CAMERA]",
+        help="config.yaml whose cameras[].view the pictures are cut by, as the box will: for "
+        "pictures as the camera takes them; they must not be cut yet",
+    )
+    add(
+        "--region",
+        type=_region,
+        metavar="X,Y,W,H",
+        help="the part of each picture that is looked at, as fractions of it: 0.1,0,0.8,1",
+    )
+    add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
+    add(
+        "--without",
+        action="append",
+        choices=NAMES,
+        default=[],
+        help="a variation of the training pictures that must not happen; may be repeated",
+    )
+    add(
+        "--quarter-turns",
+        action="store_true",
+        help="turn training pictures by 90° too: for parts that come to lie in any direction",
+    )
+    add(
+        "--turn",
+        type=_degrees,
+        default=0.0,
+        metavar="DEGREES",
+        help="turn training pictures by up to so much: for parts that lie askew now and then",
+    )
+
+
+def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends with a usage error where an option belongs to one network and none was named."""
+    if args.on is not None and args.target_ms is None:
+        parser.error("--on says on which box; say with --target-ms how long it may take there")
+    if args.network != "auto":
+        return
+    for name in ("epochs", "batch", "side", "colour", "frozen"):
+        if getattr(args, name):
+            parser.error(
+                f"--{name} belongs to one network, and auto tries several; name one, for example "
+                f"--network pretrained, or leave --{name} out"
+            )
+
+
+def order_of(args: argparse.Namespace) -> Order:
+    """What to train: the network's usual recipe, changed as the options say.
+
+    With auto only the seed, the view, the region and the variations of the pictures are for all.
+    """
+    auto = args.network == "auto"
+    pace = None if args.target_ms is None else (args.target_ms, args.on)
+    if args.network == "one-class":
+        from trainer.training.one_class import one_class_recipe
+
+        recipe = one_class_recipe(args.seed, args.side, args.region, args.view)
+        return Order(recipe, one_class=True, pace=pace)
+    from_hub = args.network.startswith(HUB)
+    recipe = usual("pretrained" if from_hub or auto else args.network)
+    recipe = recipe.changed(
+        network=args.network if from_hub else None,
+        epochs=args.epochs,
+        batch=args.batch,
+        seed=args.seed,
+        side=args.side,
+        colour=args.colour,
+        view=args.view,
+        region=args.region,
+        tune=False if args.frozen else None,
+        variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
+    )
+    return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline, pace=pace)
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10000 minutes")
+    return value
+
+
+def _network(text: str) -> str:
+    if text not in NETWORKS and not (text.startswith(HUB) and text != HUB):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(NETWORKS)} and no keras:NAME"
+        )
+    return text
+
+
+def _degrees(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 45:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 45 degrees")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _side(text: str) -> int:
+    value = int(text)
+    if not 32 <= value <= 512:
+        raise argparse.ArgumentTypeError(f"{text} is not between 32 and 512")
+    return value
+
+
+def _view(text: str) -> ViewConfig:
+    from trainer.data.camera_view import read_view
+
+    try:
+        return read_view(text)
+    except DatasetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _region(text: str) -> tuple[float, float, float, float]:
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not four numbers, X,Y,W,H, as in 0.1,0,0.8,1"
+        ) from None
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
+        raise argparse.ArgumentTypeError(f"{text} is not inside the picture (fractions, 0 to 1)")
+    return x, y, w, h
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 4294967295")
+    return value

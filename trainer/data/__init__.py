@@ -1,0 +1,1 @@
+"""A folder of labelled pictures as train, validation and test sets."""

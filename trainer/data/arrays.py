@@ -1,0 +1,40 @@
+"""The parts of a data set as a network takes them: pictures in files, class and group numbers."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from edge.inspection.preprocess import InputSpec
+from trainer.data.dataset import PARTS, Dataset
+from trainer.data.dataset import Part as PartName
+from trainer.data.pictures import map_pictures
+from trainer.training.fit import Part
+
+
+def load_parts(
+    data: Dataset,
+    fingerprint: str,
+    spec: InputSpec,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[PartName, Part]:
+    """Train, validation and test, their pictures mapped from files in `folder`.
+
+    `fingerprint` is the data set's: files of other pictures or of another input are never taken.
+    Raises DatasetError for unreadable pictures, EdgeInspectError when the disk is full.
+    """
+    numbers = {group: at for at, group in enumerate(sorted({s.group for s in data.samples}))}
+    found: dict[PartName, Part] = {}
+    for part in PARTS:
+        samples = data.of(part)
+        decided = "\n".join([fingerprint, json.dumps(spec.said()), *(s.file for s in samples)])
+        key = hashlib.sha256(decided.encode()).hexdigest()[:16]
+        found[part] = Part(
+            pictures=map_pictures(samples, spec, folder / f"{part}-{key}.npy", progress),
+            classes=np.array([data.labels.index(s.label) for s in samples], np.int64),
+            groups=np.array([numbers[s.group] for s in samples], np.int64),
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Figures of a trained model: rates, intervals, calibration, thresholds, claims."""

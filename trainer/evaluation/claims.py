@@ -1,0 +1,117 @@
+"""What may be claimed of a model towards a plant, and when it is refused."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from edge.errors import RefusedError
+from trainer.evaluation.rates import Rate, needed, percent
+from trainer.evaluation.requirements import Wish
+
+_ESCAPE = ("--max-escape", "escapes", "defects")
+_REJECT = ("--max-false-reject", "false rejects", "good pictures")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A rate on the test part, said one-sided at 95 %, against the limit that was asked for."""
+
+    option: str
+    cases: str
+    what: str
+    seen: Rate
+    limit: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the test part shows the limit; nothing asked is nothing broken."""
+        return self.limit is None or self.seen.at_most <= self.limit
+
+    def as_text(self) -> str:
+        """ "0 escapes in 81 defects: at most 3.6 % at 95 %"."""
+        fewer = ""
+        if self.seen.n - self.seen.independent >= 1:
+            fewer = f" (several of one part: they count as {self.seen.independent:.0f})"
+        cases = self.cases.removesuffix("s") if self.seen.k == 1 else self.cases
+        return (
+            f"{self.seen.k} {cases} in {self.seen.n} {self.what}{fewer}: "
+            f"at most {percent(self.seen.at_most)} at 95 %"
+        )
+
+    def refusal(self) -> str | None:
+        """Why the limit is not shown, and how many pictures would show it; None when it holds."""
+        if self.limit is None or self.holds:
+            return None
+        return f"{self.option} {percent(self.limit)} is not shown: {self.as_text()}; {self._mend()}"
+
+    def _mend(self) -> str:
+        assert self.limit is not None
+        enough = needed(self.limit)
+        if self.seen.independent < enough:
+            return (
+                f"it needs {enough:,} {self.what} of different parts in test with 0 {self.cases}; "
+                "add pictures of other parts, or ask for what can be shown"
+            )
+        cases = math.ceil(self.seen.k * self.seen.independent / self.seen.n)
+        return (
+            f"with {cases} {self.cases} it needs {needed(self.limit, cases):,} {self.what} of "
+            "different parts; a better network or a wider review band is wanted"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `claims` in inspection.json."""
+        return {
+            "text": self.as_text(),
+            "at_most": self.seen.at_most,
+            "limit": self.limit,
+            "holds": self.holds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Both sides of the bargain."""
+
+    escape: Claim
+    false_reject: Claim
+
+    def refusals(self) -> list[str]:
+        """Every limit that the test part does not show, as sentences; empty when all hold."""
+        found = (self.escape.refusal(), self.false_reject.refusal())
+        return [reason for reason in found if reason is not None]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `claims` in inspection.json."""
+        return {"escape": self.escape.as_json(), "false_reject": self.false_reject.as_json()}
+
+
+def claims(escapes: Rate, false_rejects: Rate, wish: Wish) -> Claims:
+    """What the two rates, counted on the test part, show of what was wished."""
+    return Claims(
+        Claim(*_ESCAPE, escapes, wish.max_escape),
+        Claim(*_REJECT, false_rejects, wish.max_false_reject),
+    )
+
+
+def check_provable(wish: Wish, n_ok: int, n_defect: int) -> None:
+    """Before time is spent: raises RefusedError when no model could show what is wished.
+
+    `n_ok` and `n_defect` are the pictures of the test part; not one of them failing is the best
+    that can happen.
+    """
+    reasons = []
+    for (option, cases, what), limit, n in (
+        (_ESCAPE, wish.max_escape, n_defect),
+        (_REJECT, wish.max_false_reject, n_ok),
+    ):
+        if limit is not None and n < (enough := needed(limit)):
+            best = percent(1 - 0.05 ** (1 / n)) if n else "100 %"
+            reasons.append(
+                f"{option} {percent(limit)} cannot be shown: even 0 {cases} in the {n} {what} of "
+                f"the test part mean at most {best} at 95 %; it needs {enough:,} {what} with 0 "
+                f"{cases}"
+            )
+    if reasons:
+        raise RefusedError(
+            "; ".join(reasons) + "; add pictures of other parts, or ask for what can be shown"
+        )

@@ -1,0 +1,91 @@
+"""From a trained network to what may be said of it: temperature, thresholds, figures, claims."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inspection.decision import Thresholds, to_probabilities
+from trainer.data.dataset import Dataset, Sample
+from trainer.evaluation.calibration import fit_temperature
+from trainer.evaluation.metrics import Evaluation, evaluate
+from trainer.evaluation.requirements import Wish
+from trainer.evaluation.thresholds import NOTHING_PASSES, thresholds_for
+from trainer.networks.trained_model import TrainedSpec
+from trainer.training.run_folder import write_json
+
+SCORES = "scores.json"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One picture and its score, P(defective), 0 to 1."""
+
+    file: str
+    label: str
+    group: str
+    part: str
+    score: float
+
+
+def settle(
+    run: Path,
+    data: Dataset,
+    spec: TrainedSpec,
+    *,
+    validation: Floats,
+    test: Floats,
+    wish: Wish | None = None,
+) -> tuple[TrainedSpec, Evaluation]:
+    """The spec with temperature, thresholds and figures, and the figures of the test part.
+
+    `validation` and `test` are float64, (n, labels): what the network says of the pictures of
+    `data.of(part)`, in that order, with the temperature of `spec` (1 in a new one). Temperature
+    and thresholds come from validation alone. Writes scores.json into `run`. A network that is
+    not learned gets thresholds that let nothing pass.
+    """
+    wish = wish or Wish()
+    classes = [spec.labels.index(sample.label) for sample in data.of("validation")]
+    temperature = fit_temperature(validation, classes)
+    ok = spec.labels.index(spec.ok_label)
+    held_out, tested = (
+        _scores(to_probabilities(given, "probabilities", temperature), ok)
+        for given in (validation, test)
+    )
+    defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
+    chosen = thresholds_for(held_out, defective, wish)
+    judged = judge_test(data, tested, chosen, wish)
+    rows = scored(data.of("validation"), held_out) + scored(data.of("test"), tested)
+    write_json(run / SCORES, [asdict(row) for row in rows])
+    settled = spec.changed(
+        output=spec.output.changed(temperature=round(spec.output.temperature * temperature, 6)),
+        thresholds=chosen if judged.learned else NOTHING_PASSES,
+        metrics=judged.as_json(),
+        training=spec.training | {"wish": wish.as_json()},
+    )
+    return settled, judged
+
+
+def judge_test(
+    data: Dataset, found: Any, thresholds: Thresholds, wish: Wish | None = None
+) -> Evaluation:
+    """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
+    test = data.of("test")
+    labels, groups = [s.label for s in test], [s.group for s in test]
+    return evaluate(found, labels, groups, thresholds, data.ok_label, wish=wish)
+
+
+def scored(samples: Sequence[Sample], found: Floats) -> list[Scored]:
+    """Samples with their scores, (n,), in the same order."""
+    return [
+        Scored(sample.file, sample.label, sample.group, sample.part, float(score))
+        for sample, score in zip(samples, found)
+    ]
+
+
+def _scores(given: Floats, ok: int) -> Floats:
+    return np.clip(1.0 - given[:, ok], 0.0, 1.0)

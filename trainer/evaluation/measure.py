@@ -1,0 +1,73 @@
+"""The figures of a finished model on a data set's test part, the same for .keras and .tflite."""
+
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import ModelError
+from edge.inspection.inspector import load_inspector
+from trainer.core.progress import Display
+from trainer.data.dataset import Dataset, load_recorded
+from trainer.data.pictures import batches_of
+from trainer.evaluation.finalize import judge_test
+from trainer.evaluation.metrics import Evaluation
+from trainer.evaluation.requirements import Wish
+from trainer.networks.trained_model import load_trained, scores
+from trainer.training.run import as_file, describe
+from trainer.training.run_folder import write_json
+
+
+def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
+    """Judges the test part of `root` with `model`, and writes the figures to `json_file` if given.
+
+    TensorFlow is imported only for a .keras file. A data set without its own test part is split
+    as it was for training. Raises EdgeInspectError for what a user can mend.
+    """
+    if model.suffix == ".tflite":
+        return _measure_tflite(model, root, json_file)
+    if model.suffix == ".keras":
+        return _measure_keras(model, root, json_file)
+    raise ModelError(f"{model}: neither .keras nor .tflite; give one of those")
+
+
+def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluation:
+    inspector = load_inspector(path)
+    recorded = inspector.file.spec.data if inspector.file.spec is not None else {}
+    data = load_recorded(root, inspector.ok_label, recorded)
+    with Display() as display:
+        display.say(describe(data))
+        found = np.array(
+            [
+                inspector.judge(picture).score
+                for batch in batches_of(data.of("test"), inspector.input, display.reading)
+                for picture in batch
+            ]
+        )
+    judged = judge_test(data, found, inspector.thresholds)
+    identity = inspector.identity
+    _write(json_file, judged, identity.name, identity.version, data)
+    return judged
+
+
+def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation:
+    model, spec = load_trained(path)
+    if spec is None:
+        raise ModelError(
+            f"{path}: does not say its labels and thresholds, because edge-train did not make it; "
+            "convert it with edge-convert and evaluate the .tflite"
+        )
+    data = load_recorded(root, spec.ok_label, spec.data)
+    with Display() as display:
+        display.say(describe(data))
+        batches = batches_of(data.of("test"), spec.input, display.reading)
+        found = np.concatenate([scores(model, spec, batch) for batch in batches])
+    judged = judge_test(data, found, spec.thresholds, Wish.from_json(spec.training.get("wish")))
+    _write(json_file, judged, spec.name, spec.version, data)
+    return judged
+
+
+def _write(
+    json_file: Path | None, judged: Evaluation, name: str, version: str, data: Dataset
+) -> None:
+    if json_file is not None:
+        write_json(json_file, as_file(judged, name, version, data.fingerprint()))

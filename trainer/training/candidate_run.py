@@ -1,0 +1,131 @@
+"""One network trained on a data set, judged on its validation part only."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.inspection.preprocess import InputSpec
+from trainer.core.progress import Display
+from trainer.data.arrays import load_parts
+from trainer.data.dataset import Dataset
+from trainer.data.dataset import Part as PartName
+from trainer.device_latency.int8_timing import int8_milliseconds
+from trainer.evaluation.metrics import auroc
+from trainer.networks.cost import multiply_adds
+from trainer.networks.trained_model import probabilities
+from trainer.training.checkpoint import Checkpoint
+from trainer.training.fit import Epoch, Part, fit
+from trainer.training.input_choice import choose_input, describe_input, input_for, look
+from trainer.training.preview import write_preview
+from trainer.training.settings import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all trials of a run share. `folder` is for files that a stopped run goes on from."""
+
+    data: Dataset
+    fingerprint: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trained network. `auroc` and `recall` are of the validation part: never of the test part.
+
+    `reasons` say why the input is as it is; `preview` is a sheet of training pictures as the
+    network saw them.
+    `recall` is the share of defects above the score that `false_reject`, 0 to 1, of the good
+    parts reach. `milliseconds` are of one picture in int8 on this machine; None if not measured.
+    """
+
+    recipe: Recipe
+    input: InputSpec
+    reasons: tuple[str, ...]
+    model: Any
+    history: tuple[Epoch, ...]
+    parts: dict[PartName, Part]
+    auroc: float
+    recall: float
+    false_reject: float
+    milliseconds: float | None
+    preview: Path
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """Which network it is, in a few words."""
+        frozen = " frozen" if not self.recipe.tune else ""
+        return f"{self.recipe.network}{frozen} {self.input.width} px"
+
+    def as_json(self) -> dict[str, Any]:
+        """For candidates.json."""
+        return {
+            "title": self.title,
+            "recipe": self.recipe.as_json(),
+            "parameters": int(self.model.count_params()),
+            "multiply_adds": multiply_adds(self.model),
+            "validation": {
+                "auroc": round(self.auroc, 6),
+                "recall": round(self.recall, 6),
+                "at_false_reject": self.false_reject,
+            },
+            "milliseconds": None if self.milliseconds is None else round(self.milliseconds, 3),
+            "history": [asdict(epoch) for epoch in self.history],
+        }
+
+
+def run_trial(
+    work: Work, recipe: Recipe, version: str, display: Display, false_reject: float, *, timed: bool
+) -> Trial:
+    """Trains the recipe, or goes on where it was stopped. Raises EdgeInspectError.
+
+    `version` names recipe and pictures: what a stopped run kept under another is not taken.
+    """
+    started = time.monotonic()
+    recipe, why = choose_input(recipe, look(work.data, input_for(recipe)))
+    wanted = input_for(recipe)
+    display.say(f"network        {recipe.network}, {describe_input(wanted)}, seed {recipe.seed}")
+    for reason in why:
+        display.say(f"               {reason}")
+    parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
+    preview = work.folder / f"{version}.png"
+    write_preview(preview, parts["train"], work.data.labels, recipe.variations, recipe.seed)
+    display.say(f"preview        {preview}")
+    kept = Checkpoint(work.folder / f"{version}.npz", version)
+    model, history = fit(
+        recipe,
+        parts["train"],
+        parts["validation"],
+        len(work.data.labels),
+        display,
+        checkpoint=kept,
+    )
+    held_out = parts["validation"]
+    scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]
+    bad = held_out.classes > 0
+    return Trial(
+        recipe=recipe,
+        input=wanted,
+        reasons=why,
+        model=model,
+        history=tuple(history),
+        parts=parts,
+        auroc=auroc(scores, bad),
+        recall=recall_at(scores[~bad], scores[bad], false_reject),
+        false_reject=false_reject,
+        milliseconds=int8_milliseconds(model) if timed else None,
+        preview=preview,
+        seconds=time.monotonic() - started,
+    )
+
+
+def recall_at(good: Any, defective: Any, false_reject: float) -> float:
+    """The share of `defective` scores above all but a share of `false_reject` of the good ones."""
+    ordered = np.sort(np.asarray(good, np.float64))
+    allowed = int(false_reject * len(ordered))
+    line = ordered[len(ordered) - 1 - allowed]
+    return float(np.mean(np.asarray(defective) > line))

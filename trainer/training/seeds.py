@@ -1,0 +1,70 @@
+"""How much of a figure is luck: the same recipe trained again from other seeds."""
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from edge.view import ViewConfig
+from trainer.data.augment import Variations
+from trainer.evaluation.metrics import Evaluation
+from trainer.networks.trained_model import read_spec
+from trainer.training.run_folder import EVALUATION, MODEL, write_json
+from trainer.training.settings import Order, Recipe
+
+SEEDS = "seeds"
+SPREAD = "seeds.json"
+FIGURES = ("auroc", "average_precision")
+
+Train = Callable[[Path, Order], Evaluation]
+
+
+def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
+    """Trains the recipe of the finished `run` from the next seeds, 2 or more in all.
+
+    Each goes into RUN/seeds/SEED; `train` trains an order into a folder. Returns and writes
+    seeds.json: by figure of the test part its value by seed, mean and standard deviation. The
+    model of `run` stays the one to use: choosing the luckiest seed by test would be cheating.
+    """
+    spec = read_spec(run / MODEL)
+    assert spec is not None, "train wrote it"
+    recipe = recipe_from(spec.training)
+    test = json.loads((run / EVALUATION).read_text(encoding="utf-8"))["test"]
+    found = {str(recipe.seed): {name: float(test[name]) for name in FIGURES}}
+    for seed in range(recipe.seed + 1, recipe.seed + count):
+        judged = train(run / SEEDS / str(seed), Order(recipe.changed(seed=seed)))
+        found[str(seed)] = {name: float(getattr(judged, name)) for name in FIGURES}
+    spread = {
+        name: {
+            "mean": statistics.fmean(one[name] for one in found.values()),
+            "deviation": statistics.stdev(one[name] for one in found.values()),
+        }
+        for name in FIGURES
+    }
+    result = {"by_seed": found, "spread": spread}
+    write_json(run / SPREAD, result)
+    return result
+
+
+def recipe_from(training: dict[str, Any]) -> Recipe:
+    """The recipe that a model's spec recorded; what was recorded beside it is passed over."""
+    known = {one.name for one in fields(Recipe)}
+    values = {name: value for name, value in training.items() if name in known}
+    if isinstance(values.get("variations"), dict):
+        values["variations"] = Variations(**values["variations"])
+    if isinstance(values.get("region"), list):
+        values["region"] = tuple(values["region"])
+    if isinstance(values.get("view"), dict):
+        values["view"] = ViewConfig.read(values["view"])
+    return Recipe(**values)
+
+
+def as_text(spread: dict[str, Any]) -> str:
+    """One line for the people who trained it."""
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {one['mean']:.3f} ± {one['deviation']:.3f}"
+        for name, one in spread["spread"].items()
+    )
+    return f"{len(spread['by_seed'])} seeds        {figures} (mean and standard deviation)"

@@ -1,0 +1,109 @@
+"""How a network is trained: every number that decides the weights, and what suits each network."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from edge.view import ViewConfig
+from trainer.data.augment import Variations
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train. `patience` is how many epochs without a better one end it.
+
+    The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
+    it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
+    `average` is the share of the past in the running mean of the weights, which is what is judged
+    and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is
+    the input's width and height in pixels, None as the network usually has it; so is `colour`.
+    `view` is how the camera's pictures are straightened, None for pictures as they are. `region` is
+    x, y, width, height as fractions of what that leaves, None for all of it. `tune` is for
+    networks that bring weights: without it only the head is fitted.
+    """
+
+    network: str = "baseline"
+    epochs: int = 40
+    batch: int = 32
+    seed: int = 0
+    patience: int = 20
+    rate: float = 1e-3
+    head_rate: float = 1e-3
+    decay: float = 0.0
+    warm_up: float = 0.0
+    cosine: bool = False
+    clip: float = 0.0
+    dropout: float = 0.0
+    average: float = 0.0
+    side: int | None = None
+    colour: Literal["rgb", "grey"] | None = None
+    view: ViewConfig | None = None
+    region: tuple[float, float, float, float] | None = None
+    tune: bool = True
+    variations: Variations = field(default_factory=Variations)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `training` in the model's spec."""
+        said = asdict(replace(self, view=None))
+        del said["view"]
+        if self.view is not None:
+            said["view"] = self.view.said(brief=True)
+        return said
+
+    def changed(self, **fields: Any) -> "Recipe":
+        """The recipe with some fields replaced; None leaves a field as it is."""
+        return replace(self, **{name: value for name, value in fields.items() if value is not None})
+
+
+_LITE0 = Recipe(
+    network="pretrained",
+    epochs=16,  # with 8 and with 12, parts held out were still judged better each epoch
+    batch=16,
+    patience=8,
+    rate=4e-4,
+    head_rate=4e-4,  # the head is fitted already: more would throw that away
+    decay=1e-2,
+    warm_up=1,
+    cosine=True,
+    clip=5.0,
+    dropout=0.2,
+    average=0.99,
+)
+
+USUAL: dict[str, Recipe] = {
+    "baseline": Recipe(variations=Variations(blur=False, noise=False)),
+    "compact": Recipe(
+        network="compact",
+        epochs=60,
+        patience=30,
+        rate=2e-3,
+        head_rate=2e-3,
+        decay=1e-2,
+        warm_up=2,
+        cosine=True,
+        dropout=0.2,
+    ),
+    "pretrained": _LITE0,
+    "pretrained-small": replace(_LITE0, network="pretrained-small"),
+}
+
+
+def usual(network: str) -> Recipe:
+    """What suits a network; one that is not known here gets the plain recipe."""
+    return USUAL.get(network, Recipe(network=network))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to train: one recipe, or with `auto` those that suit, within `minutes`.
+
+    With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
+    nothing is learned from defects. `pace` is how many milliseconds an inference may take and on
+    which box, as `bound_of` takes them.
+    """
+
+    recipe: Recipe
+    auto: bool = False
+    minutes: float = 20.0
+    baseline: bool = False
+    one_class: bool = False
+    pace: tuple[float, str | None] | None = None
