@@ -9,7 +9,7 @@ from converter.report.latency_text import pace_lines, parity_text
 from converter.selection.scheme_selection import Contest
 from converter.selection.scheme_trial import Trial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
-from trainer.data.one_class_set import NOTE
+from trainer.data.synthetic_set import NOTE
 from trainer.device_latency.estimate import ms
 
 SCHEME_WORDS = {

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(given: list[str]) -> argparse.Namespace:
     if given and given[0] == "audit":
-        from trainer.audit.training_check import audit_parser
+        from trainer.cli.audit import audit_parser
 
         return audit_parser().parse_args(given[1:])
     commands = {
@@ -154,7 +154,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.command == "paint":
         return _paint(args)
     if args.command == "audit":
-        from trainer.audit.training_check import run_audit
+        from trainer.cli.audit import run_audit
 
         return run_audit(args)
     if args.command == "evaluate":
@@ -172,7 +172,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _paint(args: argparse.Namespace) -> int:
-    from trainer.data.one_class_set import NOTE, make_painted
+    from trainer.data.synthetic_set import NOTE, make_painted
 
     made = make_painted(args.dataset, args.target, args.ok_label, args.seed)
     told = ", ".join(f"{count} in {folder}" for folder, count in made.items())

@@ -1,11 +1,36 @@
 """What a person sees while it works: bars on a terminal, one line an epoch in a log file."""
 
 import sys
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from trainer.core.optional_imports import extra
-from trainer.training.fit import Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the train part gave. Losses are weighted means.
+
+    `number` counts from 1; 0 is a network that brought weights, with a head fitted to it, before
+    any pass.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_auroc: float
+    best: bool
+
+
+class Watcher(Protocol):
+    """Who is told how training goes; exists so that tests can train in silence."""
+
+    def start(self, parameters: int, epochs: int) -> None: ...
+    def batch(self, epoch: int, done: int, total: int) -> None: ...
+    def epoch(self, epoch: Epoch) -> None: ...
 
 
 class Display:

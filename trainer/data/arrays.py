@@ -3,15 +3,29 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.inspection.preprocess import InputSpec
 from trainer.data.dataset import PARTS, Dataset
 from trainer.data.dataset import Part as PartName
 from trainer.data.pictures import map_pictures
-from trainer.training.fit import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
+
+    `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
+    int, (n,): equal for pictures of one physical part; None when each picture is its own.
+    """
+
+    pictures: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
 
 
 def load_parts(

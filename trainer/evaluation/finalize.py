@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import Thresholds, to_probabilities
+from trainer.core.atomic_write import write_json
 from trainer.data.dataset import Dataset, Sample
 from trainer.evaluation.calibration import fit_temperature
 from trainer.evaluation.metrics import Evaluation, evaluate
 from trainer.evaluation.requirements import Wish
 from trainer.evaluation.thresholds import NOTHING_PASSES, thresholds_for
 from trainer.networks.trained_model import TrainedSpec
-from trainer.training.run_folder import write_json
 
 SCORES = "scores.json"
+EVALUATION_SCHEMA = "edge-inspect/evaluation/1"
 Floats = NDArray[np.float64]
 
 
@@ -89,3 +90,13 @@ def scored(samples: Sequence[Sample], found: Floats) -> list[Scored]:
 
 def _scores(given: Floats, ok: int) -> Floats:
     return np.clip(1.0 - given[:, ok], 0.0, 1.0)
+
+
+def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:
+    """evaluation.json: which model, which pictures, which figures."""
+    return {
+        "schema": EVALUATION_SCHEMA,
+        "model": {"name": name, "version": version},
+        "data": {"fingerprint": fingerprint, "part": "test"},
+        "test": judged.as_json(),
+    }

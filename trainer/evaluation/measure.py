@@ -6,15 +6,15 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.inspection.inspector import load_inspector
+from trainer.core.atomic_write import write_json
 from trainer.core.progress import Display
 from trainer.data.dataset import Dataset, load_recorded
 from trainer.data.pictures import batches_of
-from trainer.evaluation.finalize import judge_test
+from trainer.data.summary import describe
+from trainer.evaluation.finalize import as_file, judge_test
 from trainer.evaluation.metrics import Evaluation
 from trainer.evaluation.requirements import Wish
 from trainer.networks.trained_model import load_trained, scores
-from trainer.training.run import as_file, describe
-from trainer.training.run_folder import write_json
 
 
 def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:

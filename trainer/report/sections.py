@@ -4,7 +4,7 @@ from html import escape
 from typing import Any
 
 from trainer.data.dataset import PARTS
-from trainer.data.one_class_set import NOTE
+from trainer.data.synthetic_set import NOTE
 from trainer.evaluation.metrics import OUTCOMES, Evaluation
 from trainer.evaluation.rates import Rate
 from trainer.report.charts import (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edge.inspection.preprocess import InputSpec
-from trainer.core.progress import Display
-from trainer.data.arrays import load_parts
+from trainer.core.progress import Display, Epoch
+from trainer.data.arrays import Part, load_parts
 from trainer.data.dataset import Dataset
 from trainer.data.dataset import Part as PartName
 from trainer.device_latency.int8_timing import int8_milliseconds
@@ -17,7 +17,7 @@ from trainer.evaluation.metrics import auroc
 from trainer.networks.cost import multiply_adds
 from trainer.networks.trained_model import probabilities
 from trainer.training.checkpoint import Checkpoint
-from trainer.training.fit import Epoch, Part, fit
+from trainer.training.fit import fit
 from trainer.training.input_choice import choose_input, describe_input, input_for, look
 from trainer.training.preview import write_preview
 from trainer.training.settings import Recipe

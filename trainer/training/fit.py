@@ -6,13 +6,15 @@ epochs that were unsure of everything: it punishes confidence, which thresholds 
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.core.optional_imports import keras, tensorflow
+from trainer.core.progress import Epoch, Watcher
+from trainer.data.arrays import Part
 from trainer.data.augment import augment
 from trainer.evaluation.metrics import auroc
 from trainer.networks import build_network, network
@@ -21,44 +23,6 @@ from trainer.training.input_choice import input_for
 from trainer.training.learner import Learner
 from trainer.training.logistic import fit_logistic
 from trainer.training.settings import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one pass over the train part gave. Losses are weighted means.
-
-    `number` counts from 1; 0 is a network that brought weights, with a head fitted to it, before
-    any pass.
-    """
-
-    number: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_auroc: float
-    best: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
-
-    `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
-    int, (n,): equal for pictures of one physical part; None when each picture is its own.
-    """
-
-    pictures: NDArray[np.uint8]
-    classes: NDArray[np.int64]
-    groups: NDArray[np.int64] | None = None
-
-
-class Watcher(Protocol):
-    """Who is told how training goes; exists so that tests can train in silence."""
-
-    def start(self, parameters: int, epochs: int) -> None: ...
-    def batch(self, epoch: int, done: int, total: int) -> None: ...
-    def epoch(self, epoch: Epoch) -> None: ...
 
 
 def class_weights(classes: NDArray[np.int64], count: int) -> NDArray[np.float64]:

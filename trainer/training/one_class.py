@@ -15,12 +15,11 @@ from edge.errors import DatasetError
 from edge.view import ViewConfig
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.core.progress import Display
-from trainer.data.arrays import load_parts
+from trainer.data.arrays import Part, load_parts
 from trainer.data.augment import NONE
 from trainer.data.synthetic_defects import paint
 from trainer.networks import HEAD, build_network, input_of
 from trainer.training.candidate_run import Trial, Work
-from trainer.training.fit import Part
 from trainer.training.logistic import Linear, fit_logistic
 from trainer.training.preview import write_preview
 from trainer.training.settings import Recipe

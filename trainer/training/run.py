@@ -14,12 +14,13 @@ from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from trainer.audit.training_check import audit_training
+from trainer.core.atomic_write import write_json
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.core.progress import Display
-from trainer.data.dataset import PARTS, Dataset, load_dataset
-from trainer.data.one_class_set import NOTE, only_painted
+from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.summary import describe, is_painted
 from trainer.evaluation.claims import check_provable
-from trainer.evaluation.finalize import settle
+from trainer.evaluation.finalize import as_file, settle
 from trainer.evaluation.metrics import Evaluation
 from trainer.evaluation.requirements import Wish
 from trainer.networks import build_network, input_of
@@ -45,13 +46,11 @@ from trainer.training.run_folder import (
     PREVIEW,
     finish_run,
     prepare_run,
-    write_json,
 )
 from trainer.training.settings import Order, Recipe, usual
 
 SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
 FALSE_REJECT = 0.05  # at which candidates are compared where the plant states none
-EVALUATION_SCHEMA = "edge-inspect/evaluation/1"
 
 
 def train(
@@ -164,7 +163,7 @@ def _finish(
         thresholds=Thresholds(reject_at=1, review_from=1),
         data=_provenance(data, work.fingerprint)
         | {"one_class": recipe.network == NETWORK, "audit": audited}
-        | ({"painted": True} if _painted(data) else {}),
+        | ({"painted": True} if is_painted(data) else {}),
         training=recipe.as_json()
         | {"best_epoch": best, "ran": len(trial.history), "input": list(trial.reasons)},
         tools=_tools(),
@@ -179,35 +178,6 @@ def _finish(
     trial.preview.replace(folder / PREVIEW)
     save_trained(trial.model, spec, folder / MODEL)  # last: a run counts once its model is there
     return judged
-
-
-def _painted(data: Dataset) -> bool:
-    return only_painted((sample.file for sample in data.samples), data.ok_label)
-
-
-def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:
-    """evaluation.json: which model, which pictures, which figures."""
-    return {
-        "schema": EVALUATION_SCHEMA,
-        "model": {"name": name, "version": version},
-        "data": {"fingerprint": fingerprint, "part": "test"},
-        "test": judged.as_json(),
-    }
-
-
-def describe(data: Dataset) -> str:
-    """How many pictures and groups each part holds, as a table."""
-    width = max(len("validation"), *map(len, PARTS))
-    columns = [max(8, len(label) + 2) for label in data.labels]
-    head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
-    lines = [f"data           {data.root}", f"{'part':<{width}} {head}  groups"]
-    for part, counts in data.counts().items():
-        row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
-        groups = len({sample.group for sample in data.samples if sample.part == part})
-        lines.append(f"{part:<{width}} {row}  {groups:>6}")
-    if _painted(data):
-        lines.append(f"painted        {NOTE}")
-    return "\n".join(lines)
 
 
 def _version(fingerprint: str, *recipes: Recipe) -> str:

@@ -1,10 +1,8 @@
 """The folder of one training run: model.keras, evaluation.json, history.json, each whole."""
 
-import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from edge.errors import EdgeInspectError
 
@@ -52,22 +50,3 @@ def prepare_run(run: Path, dataset: Path) -> Path:
 def finish_run(run: Path) -> None:
     """Removes what only a stopped run needs."""
     shutil.rmtree(run / UNFINISHED, ignore_errors=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole or not at all. Raises EdgeInspectError."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with half.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except OSError as error:
-        raise EdgeInspectError(
-            f"{path}: cannot be written ({error.strerror}); check the disk and the folder's "
-            "permissions"
-        ) from error
-    finally:
-        half.unlink(missing_ok=True)

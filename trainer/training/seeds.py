@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.view import ViewConfig
+from trainer.core.atomic_write import write_json
 from trainer.data.augment import Variations
 from trainer.evaluation.metrics import Evaluation
 from trainer.networks.trained_model import read_spec
-from trainer.training.run_folder import EVALUATION, MODEL, write_json
+from trainer.training.run_folder import EVALUATION, MODEL
 from trainer.training.settings import Order, Recipe
 
 SEEDS = "seeds"

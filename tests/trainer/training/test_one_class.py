@@ -14,13 +14,13 @@ from tests.trainer.conftest import Draw, draw_picture, write_manifest
 from trainer.cli.main import main as edge_train
 from trainer.core.optional_imports import keras
 from trainer.data.dataset import ANOMALY, load_dataset
+from trainer.data.summary import describe
 from trainer.data.synthetic_defects import KINDS, paint
 from trainer.evaluation.requirements import Wish
 from trainer.evaluation.thresholds import from_good, thresholds_for
 from trainer.networks import HEAD
 from trainer.training.logistic import fit_logistic
 from trainer.training.one_class import odds_of, scale_of, set_head
-from trainer.training.run import describe
 
 
 def _good(count: int, seed: int, shape: tuple[int, int, int] = (48, 64, 3)) -> np.ndarray:

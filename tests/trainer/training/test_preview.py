@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge.errors import EdgeInspectError
+from trainer.data.arrays import Part
 from trainer.data.augment import NONE, Variations
-from trainer.training.fit import Part
 from trainer.training.preview import CELL, COLUMNS, GAP, preview_sheet, write_preview
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import Draw
+from trainer.core.progress import Epoch
+from trainer.data.arrays import Part
 from trainer.training.checkpoint import Checkpoint, Snapshot
-from trainer.training.fit import Epoch, Part, fit, pace
+from trainer.training.fit import fit, pace
 from trainer.training.settings import Recipe, usual
 
 needs_tensorflow = pytest.mark.usefixtures("require_tensorflow", "require_train")

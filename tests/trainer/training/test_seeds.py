@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge.inspection.decision import Thresholds
+from trainer.core.atomic_write import write_json
 from trainer.evaluation.metrics import Evaluation, evaluate
 from trainer.training import seeds
-from trainer.training.run_folder import write_json
 from trainer.training.seeds import as_text, recipe_from, train_seeds
 from trainer.training.settings import Order, usual
 

@@ -13,6 +13,8 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_file
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
+from trainer.core.progress import Epoch
+from trainer.data.arrays import Part
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 from trainer.evaluation.metrics import auroc
@@ -25,7 +27,7 @@ from trainer.networks.trained_model import (
     save_trained,
     scores,
 )
-from trainer.training.fit import Epoch, Part, class_weights, fit
+from trainer.training.fit import class_weights, fit
 from trainer.training.settings import Recipe
 
 pytestmark = [

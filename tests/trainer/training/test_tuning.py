@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from edge.inspection.preprocess import InputSpec
+from trainer.core.progress import Epoch
+from trainer.data.arrays import Part
 from trainer.evaluation.metrics import auroc
 from trainer.networks import NETWORKS, Network, build_network, input_of
 from trainer.networks.pretrained import untrained_lite0
-from trainer.training.fit import Epoch, Part, fit
+from trainer.training.fit import fit
 from trainer.training.learner import Learner
 from trainer.training.logistic import fit_logistic
 from trainer.training.settings import usual

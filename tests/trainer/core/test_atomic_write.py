@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import DatasetError
-from trainer.core.atomic_folder import check_free, write_folder
+from trainer.core.atomic_write import check_free, write_folder
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
