@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 import converter.convert
 import converter.selection.scheme_selection
 from benchmarks.foreign_models import FIVE, FOREIGN, draw, save
-from converter.convert import Request, convert
-from converter.loading.frozen_graph import Frozen, Head
-from converter.loading.source_model import Said, Source, load_source
+from converter.convert import ConversionRequest, convert
+from converter.loading.frozen_graph import DenseHead, FrozenGraph
+from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
 from converter.quantization.calibration import choose_calibration
-from converter.quantization.quantization_schemes import FLOAT_HEAD, Made, make
+from converter.quantization.quantization_schemes import FLOAT_HEAD, BuiltModel, build_model
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from edge.picture import read_picture
@@ -65,11 +65,11 @@ def _one_class(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
     return choose_calibration([s for s in samples if s.label == samples[0].label], count)
 
 
-def _labels_turned(scheme: str, frozen: Frozen, pictures: Pictures, name: str) -> Made:
+def _labels_turned(scheme: str, frozen: FrozenGraph, pictures: Pictures, name: str) -> BuiltModel:
     if frozen.head is not None:
-        head = Head(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
+        head = DenseHead(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
         frozen = dataclasses.replace(frozen, head=head)
-    return make(scheme, frozen, pictures, name)
+    return build_model(scheme, frozen, pictures, name)
 
 
 @contextlib.contextmanager
@@ -82,8 +82,8 @@ def _head_turned() -> Iterator[None]:
         yield
 
 
-def _named_turned(path: Path, said: Said) -> Source:
-    source = load_source(path, said)
+def _named_turned(path: Path, said: SourceOverrides) -> SourceModel:
+    source = load_source_model(path, said)
     spec = source.spec.changed(labels=source.spec.labels[::-1])
     return dataclasses.replace(source, spec=spec)
 
@@ -116,15 +116,17 @@ def main() -> None:
     if (given.model is None) != (given.data is None):
         parser.error("MODEL and --data go together; give both or none")
     with tempfile.TemporaryDirectory() as name:
-        model, data, said = given.model, given.data, Said()
+        model, data, said = given.model, given.data, SourceOverrides()
         if model is None:
             data = draw(Path(name) / "data", FIVE, 100)
             model = save(_COLOURED, data, Path(name), 32)
-            said = Said(labels=FIVE, scaling=_COLOURED.scaling)
-        _table(Request(model, data, Path(name), said, scheme=FLOAT_HEAD, older_runtime=False))
+            said = SourceOverrides(labels=FIVE, scaling=_COLOURED.scaling)
+        _table(
+            ConversionRequest(model, data, Path(name), said, scheme=FLOAT_HEAD, older_runtime=False)
+        )
 
 
-def _table(request: Request) -> None:
+def _table(request: ConversionRequest) -> None:
     print("| bad conversion | the gate | its figures alone |\n|---|---|---|")
     for name, bad in BAD.items():
         with bad():
@@ -134,7 +136,7 @@ def _table(request: Request) -> None:
         print(f"| {name} | {gate} | {alone} |", flush=True)
 
 
-def _outcome(request: Request) -> str:
+def _outcome(request: ConversionRequest) -> str:
     with tempfile.TemporaryDirectory() as name:
         request = dataclasses.replace(request, output=Path(name) / "out.tflite")
         with contextlib.redirect_stdout(io.StringIO()):

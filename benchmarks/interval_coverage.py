@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.resampled_scores import LEAST_PARTS, Pool, draw_again, read_pool, truth_of
 from trainer.evaluation.curves import auroc, average_precision
-from trainer.evaluation.effective_sample_size import effective_number
+from trainer.evaluation.effective_sample_size import effective_sample_size
 from trainer.evaluation.intervals import auroc_interval, average_precision_interval
 from trainer.evaluation.rates import rate_of
 
@@ -92,7 +92,7 @@ def covered(case: Case, sets: int, seed: int) -> dict[str, float]:
         found = {
             "auroc": auroc_interval(scores, bad, groups),
             "precision": average_precision_interval(scores, bad, groups),
-            "escapes": rate_of(escaped, n, effective_number(scores[bad], its)).interval,
+            "escapes": rate_of(escaped, n, effective_sample_size(scores[bad], its)).interval,
         }
         for name, (low, high) in found.items():
             held[name] += low <= truth[name] <= high
@@ -134,7 +134,7 @@ def _rate_interval(
 ) -> tuple[float, float]:
     its = [group for group, here in zip(groups, kind) if here]
     counted = int(cases[kind].sum())
-    return rate_of(counted, int(kind.sum()), effective_number(scores[kind], its)).interval
+    return rate_of(counted, int(kind.sum()), effective_sample_size(scores[kind], its)).interval
 
 
 def simulated(sets: int, seed: int) -> float:

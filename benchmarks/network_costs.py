@@ -22,7 +22,7 @@ from trainer.device_latency.int8_timing import int8_for_timing, noise
 from trainer.networks import NETWORKS, build_network
 from trainer.networks.cost import multiply_adds
 from trainer.training.input_choice import input_for
-from trainer.training.settings import usual
+from trainer.training.settings import default_settings
 
 ROUNDS, CALLS = 15, 20
 BESIDE = "baseline"  # what the others are compared with
@@ -32,7 +32,9 @@ def build(name: str) -> Any:
     """The model of `NETWORK[:SIDE[:grey|rgb]]`, two classes. Raises EdgeInspectError."""
     network, _, rest = name.partition(":")
     side, _, colour = rest.partition(":")
-    recipe = usual(network).changed(side=int(side) if side else None, colour=colour or None)
+    recipe = default_settings(network).changed(
+        side=int(side) if side else None, colour=colour or None
+    )
     return build_network(network, 2, input_for(recipe))
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pi_networks import DETECTORS, detector, mobilenet_v1, mobilenet_v2, resnet
-from trainer.device_latency.cost_table import SCHEMA, Dtype, Figures, Price, Source
-from trainer.device_latency.measure import not_negative
-from trainer.device_latency.operator_work import CONVOLVING, KINDS, Work
+from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice, Publication
+from trainer.device_latency.measure import non_negative_least_squares
+from trainer.device_latency.operator_work import CONVOLVING, KINDS, OperatorWork
 
 READ = "2026-11-28"
 DETECTOR_LOGS = "benchmarks (NobuoTsukamoto), EfficientDet TensorFlow Lite Benchmarks"
@@ -68,7 +68,7 @@ TILE: dict[tuple[str, Dtype], tuple[int, int]] = {  # of XNNPACK's kernels for t
     ("pi5", "int8"): (16, 4),
 }
 NAMES = {"pi4": "Raspberry Pi 4", "pi5": "Raspberry Pi 5"}
-OTHERS: dict[str, Callable[[str], tuple[Work, ...]]] = {
+OTHERS: dict[str, Callable[[str], tuple[OperatorWork, ...]]] = {
     "MobileNetV1": mobilenet_v1,
     "MobileNetV2": mobilenet_v2,
     "ResNet-18": lambda dtype: resnet(dtype, 18),
@@ -81,7 +81,7 @@ class Row:
     """A published time: milliseconds, one thread, as measured or reckoned from four."""
 
     name: str
-    works: tuple[Work, ...]
+    works: tuple[OperatorWork, ...]
     milliseconds: float
 
 
@@ -102,7 +102,7 @@ def _resnet_gain() -> float:
     return one / RESNET18_FLOAT32
 
 
-def fitted(pi: str, dtype: Dtype, rows: Sequence[Row]) -> dict[str, Price]:
+def fitted(pi: str, dtype: Dtype, rows: Sequence[Row]) -> dict[str, OperatorPrice]:
     """Prices of a kind that come nearest to all of `rows`, by relative error."""
     tile = TILE[pi, dtype]
     columns = np.array([_columns(row.works, tile) for row in rows])
@@ -112,17 +112,17 @@ def fitted(pi: str, dtype: Dtype, rows: Sequence[Row]) -> dict[str, Price]:
     floors = 1e9 * np.array([1 / multiplied, least, 1 / filtered, least])
     # what each costs at the very least is taken off first, and put back after
     left = (truth - columns @ floors) / truth
-    costs = floors + not_negative(columns / truth[:, None], left)
+    costs = floors + non_negative_least_squares(columns / truth[:, None], left)
     multiply_add, output, filtering, value = costs * 1000  # picoseconds
-    prices = {kind: Price(call_us=0.0, value_ns=_short(value / 1000)) for kind in KINDS}
-    convolving = Price(
+    prices = {kind: OperatorPrice(call_us=0.0, value_ns=_short(value / 1000)) for kind in KINDS}
+    convolving = OperatorPrice(
         call_us=0.0,
         multiply_add_ps=_short(multiply_add),
         value_ns=_short(output / 1000),
         tile=tile,
     )
     prices |= {"conv": convolving, "pointwise": convolving}
-    prices["depthwise"] = Price(
+    prices["depthwise"] = OperatorPrice(
         call_us=0.0,
         multiply_add_ps=_short(filtering),
         value_ns=_short(output / 1000),
@@ -130,13 +130,13 @@ def fitted(pi: str, dtype: Dtype, rows: Sequence[Row]) -> dict[str, Price]:
     )
     size = 1 if dtype == "int8" else 4
     read = size / COPIED[pi] * 1e12
-    prices["dense"] = Price(
+    prices["dense"] = OperatorPrice(
         call_us=0.0, multiply_add_ps=_short(max(read, multiply_add)), tile=(8, 1)
     )
     return prices
 
 
-def estimated(prices: dict[str, Price], works: Sequence[Work]) -> float:
+def estimated(prices: dict[str, OperatorPrice], works: Sequence[OperatorWork]) -> float:
     """Milliseconds."""
     return sum(prices[work.kind].microseconds(work) for work in works) / 1000
 
@@ -156,7 +156,7 @@ def spread_of(pi: str, dtype: Dtype, say: Callable[[str], None]) -> float:
     return (1 + worst) * BOARDS - 1
 
 
-def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
+def figures_of(pi: str, say: Callable[[str], None]) -> CostTable:
     """The figures of one box, with their sources."""
     quickest = {d: fitted(pi, d, rows_of(pi, d)) for d in ("int8", "float32")}
     spreads = {d: spread_of(pi, d, say) for d in ("int8", "float32")}
@@ -174,7 +174,7 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
         }
         for d, prices in quickest.items()
     }
-    return Figures.read(
+    return CostTable.read(
         {
             "schema": SCHEMA,
             "box": f"a {NAMES[pi]}",
@@ -192,32 +192,32 @@ def figures_of(pi: str, say: Callable[[str], None]) -> Figures:
     )
 
 
-def _said(prices: dict[str, dict[str, Price]]) -> dict[str, dict[str, Any]]:
+def _said(prices: dict[str, dict[str, OperatorPrice]]) -> dict[str, dict[str, Any]]:
     return {d: {kind: price.said() for kind, price in of.items()} for d, of in prices.items()}
 
 
-def _sources(pi: str) -> list[Source]:
+def _sources(pi: str) -> list[Publication]:
     found = [
-        Source(
+        Publication(
             title=DETECTOR_LOGS,
             year=2024,
             used="EfficientDet-Lite0 to 4, float32 and int8, TensorFlow Lite 2.18, one thread",
         ),
-        Source(
+        Publication(
             title=DETECTOR_LOGS,
             year=2021,
             used="the same in int8 on a Raspberry Pi 4 by TensorFlow Lite 2.5: built-in kernels",
         ),
-        Source(title=MEMORY, year=2024, used="how fast one core copies: dense layers"),
+        Publication(title=MEMORY, year=2024, used="how fast one core copies: dense layers"),
     ]
     if pi == "pi4":
         used = "MobileNetV1 and V2, float32 and int8, four threads, reckoned back to one"
-        return [*found, Source(title=XNNPACK, year=2022, used=used)]
+        return [*found, Publication(title=XNNPACK, year=2022, used=used)]
     used = "int8 by ExecuTorch with XNNPACK, threads not stated, taken as four, reckoned to one"
-    return [*found, Source(title=ARM, year=2026, used=used)]
+    return [*found, Publication(title=ARM, year=2026, used=used)]
 
 
-def _columns(works: Sequence[Work], tile: tuple[int, int]) -> list[float]:
+def _columns(works: Sequence[OperatorWork], tile: tuple[int, int]) -> list[float]:
     """Millions of multiply-adds of convolutions, outputs of all convolutions, multiply-adds of
     depthwise ones, and values of everything else."""
     found = [0.0, 0.0, 0.0, 0.0]

@@ -6,7 +6,7 @@ Counted from their papers and reference code: nothing is fetched, and weights do
 import math
 from collections.abc import Sequence
 
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.operator_work import OperatorWork
 
 # expand, channels, repeats, stride, kernel
 _LITE = (
@@ -43,7 +43,7 @@ class Count:
     """The operators of a network, added one after the other. Maps are (side, channels)."""
 
     def __init__(self, dtype: str) -> None:
-        self.works: list[Work] = []
+        self.works: list[OperatorWork] = []
         self._dtype = dtype
 
     def conv(self, side: int, entering: int, leaving: int, kernel: int, stride: int = 1) -> int:
@@ -92,10 +92,10 @@ class Count:
 
     def _add(self, kind: str, places: int, kernel: tuple[int, int, int], values: int) -> None:
         taps, entering, leaving = kernel
-        self.works.append(Work(kind, self._dtype, places, taps, entering, leaving, values))
+        self.works.append(OperatorWork(kind, self._dtype, places, taps, entering, leaving, values))
 
 
-def mobilenet_v1(dtype: str) -> tuple[Work, ...]:
+def mobilenet_v1(dtype: str) -> tuple[OperatorWork, ...]:
     """MobileNetV1 1.0, 224 pixels."""
     count = Count(dtype)
     side, entering = count.conv(224, 3, 32, 3, 2), 32
@@ -111,7 +111,7 @@ def mobilenet_v1(dtype: str) -> tuple[Work, ...]:
     return tuple(count.works)
 
 
-def mobilenet_v2(dtype: str) -> tuple[Work, ...]:
+def mobilenet_v2(dtype: str) -> tuple[OperatorWork, ...]:
     """MobileNetV2 1.0, 224 pixels."""
     count = Count(dtype)
     side = count.conv(224, 3, 32, 3, 2)
@@ -122,7 +122,7 @@ def mobilenet_v2(dtype: str) -> tuple[Work, ...]:
     return tuple(count.works)
 
 
-def resnet(dtype: str, depth: int) -> tuple[Work, ...]:
+def resnet(dtype: str, depth: int) -> tuple[OperatorWork, ...]:
     """ResNet-18 or ResNet-50, 224 pixels."""
     count = Count(dtype)
     side = count.conv(224, 3, 64, 7, 2)
@@ -149,7 +149,7 @@ def resnet(dtype: str, depth: int) -> tuple[Work, ...]:
     return tuple(count.works)
 
 
-def detector(name: str, dtype: str) -> tuple[Work, ...]:
+def detector(name: str, dtype: str) -> tuple[OperatorWork, ...]:
     """EfficientDet-Lite as google/automl defines it, with the sorting of boxes behind it."""
     width, depth, side, filters, cells, layers = DETECTORS[name]
     count = Count(dtype)

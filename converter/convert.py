@@ -5,43 +5,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.evaluation.evaluation_set import Exam, Progress, set_exam
-from converter.loading.source_model import Said, Source, load_source
-from converter.packaging import check_output, content_version, tools, write_whole
-from converter.quantization.calibration import CALIBRATION_PICTURES, Calibration, choose_calibration
+from converter.evaluation.evaluation_set import EvaluationSet, Progress, load_evaluation_set
+from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
+from converter.packaging import check_output, content_version, tool_versions, write_atomically
+from converter.quantization.calibration import (
+    CALIBRATION_PICTURES,
+    CalibrationSet,
+    choose_calibration,
+)
 from converter.quantization.quantization_schemes import SCHEMES
-from converter.selection.decode_parity import Judge, Parity, parity
+from converter.selection.decode_parity import DecodeParity, ParityModel, measure_parity
 from converter.selection.latency_gate import refuse_slow
-from converter.selection.quality_gate import Limits, check_calibration, refusal, refuse_unlearned
-from converter.selection.scheme_selection import Contest, Contestants
-from converter.selection.scheme_trial import Scores, Trial, Verdicts
+from converter.selection.quality_gate import (
+    GateLimits,
+    check_calibration,
+    refusal,
+    refuse_unlearned,
+)
+from converter.selection.scheme_selection import SchemeSelection, SchemeSelector
+from converter.selection.scheme_trial import SchemeTrial, Scores, TrialFigures
 from converter.tflite.runtimes import find_runners
 from edge.errors import DatasetError, MissingPartError
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
 from trainer.data.dataset import Dataset, load_recorded
 from trainer.data.pictures import load_pictures
-from trainer.device_latency.latency_budget import Bound, bound_of
+from trainer.device_latency.latency_budget import LatencyBudget, latency_budget
 from trainer.evaluation.thresholds import NOTHING_PASSES
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ConversionRequest:
     """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is.
 
     `older_runtime` True: it must be asked; False: no box has it; None: if it is here.
-    `target_ms` is how long an inference may take on the box `on`, as `bound_of` takes them.
+    `target_ms` is how long an inference may take on the box `on`, as `latency_budget` takes them.
     """
 
     model: Path
     data: Path
     output: Path
-    said: Said = field(default_factory=Said)
+    said: SourceOverrides = field(default_factory=SourceOverrides)
     model_version: str | None = None
     calibration: int = CALIBRATION_PICTURES
-    limits: Limits = field(default_factory=Limits)
+    limits: GateLimits = field(default_factory=GateLimits)
     scheme: str | None = None
     tflite_python: Path | None = None
     older_runtime: bool | None = None
@@ -57,20 +66,20 @@ class Conversion:
     size: int
     spec: InspectionSpec
     calibrated_on: int
-    contest: Contest
-    taken: Trial
-    verdicts: Verdicts
-    source: Source
-    exam: Exam
-    parity: Parity
-    bound: Bound | None = None
+    selection: SchemeSelection
+    chosen: SchemeTrial
+    figures: TrialFigures
+    source: SourceModel
+    evaluation_set: EvaluationSet
+    parity: DecodeParity
+    budget: LatencyBudget | None = None
 
 
 def convert(
-    request: Request,
+    request: ConversionRequest,
     say: Say = lambda _line: None,
     progress: Progress = lambda _what, _done, _total: None,
-    table: Callable[[Contest], None] = lambda _contest: None,
+    table: Callable[[SchemeSelection], None] = lambda _contest: None,
 ) -> Conversion:
     """Converts, judges and writes the model file; tells `say` and `progress` what it is doing.
 
@@ -80,12 +89,12 @@ def convert(
     """
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
-    bound = bound_of(request.target_ms, request.on, say)
-    source = load_source(request.model, request.said)
+    budget = latency_budget(request.target_ms, request.on, say)
+    source = load_source_model(request.model, request.said)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
-    if bound is not None:
-        say(refuse_slow(source, bound))
-    dataset = open_dataset(source, request.data)
+    if budget is not None:
+        say(refuse_slow(source, budget))
+    dataset = load_recorded_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
     if len(runners) == 1 and request.older_runtime:
@@ -98,93 +107,98 @@ def convert(
 
     train = dataset.of("train")
     samples = choose_calibration(train, request.calibration)
-    calibration = Calibration(samples, load_pictures(samples, source.input))
+    calibration = CalibrationSet(samples, load_pictures(samples, source.input))
     there = sorted({sample.label for sample in train})
     check_calibration(source.file, calibration, there, source.input)
-    exam = set_exam(source, dataset, progress)
-    contest = Contestants(
+    evaluation_set = load_evaluation_set(source, dataset, progress)
+    selection = SchemeSelector(
         source,
         dataset,
         calibration.pictures,
-        exam,
+        evaluation_set,
         runners,
         request.limits,
         progress,
-        bound,
-    ).hold(SCHEMES if request.scheme is None else (request.scheme,))
-    table(contest)
-    taken = contest.taken
-    if taken is None or taken.made is None or taken.verdicts is None or taken.thresholds is None:
-        raise refusal(source.file, contest.trials, bound)
+        budget,
+    ).select(SCHEMES if request.scheme is None else (request.scheme,))
+    table(selection)
+    chosen = selection.chosen
+    if (
+        chosen is None
+        or chosen.built_model is None
+        or chosen.figures is None
+        or chosen.thresholds is None
+    ):
+        raise refusal(source.file, selection.trials, budget)
 
-    verdicts = taken.verdicts
-    at = taken.thresholds if verdicts.converted.learned else NOTHING_PASSES
-    runner, tflite = runners[0].with_kernels(taken.kernels), taken.made.tflite
+    figures = chosen.figures
+    at = chosen.thresholds if figures.converted.learned else NOTHING_PASSES
+    runner, tflite = runners[0].with_kernels(chosen.kernels), chosen.built_model.tflite
 
     def scores(pictures: Pixels) -> Scores:
-        return exam.recipe.of_rows(runner.rows(tflite, pictures, source.file)[0])
+        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
 
-    ways = parity(
-        Judge(source.input, at, scores),
-        exam.test.samples,
-        verdicts.golden_files,
+    ways = measure_parity(
+        ParityModel(source.input, at, scores),
+        evaluation_set.test.samples,
+        figures.golden_files,
         lambda done, total: progress("judging JPEGs at reduced scale", done, total),
     )
     spec = InspectionSpec(
         name=source.spec.name,
-        version=request.model_version or content_version(taken.made.tflite),
+        version=request.model_version or content_version(chosen.built_model.tflite),
         ok_label=source.spec.ok_label,
         input=source.input,
         output=source.converted_output,
-        kernels=taken.kernels,
+        kernels=chosen.kernels,
         decoding=ways.decoding,
         thresholds=at,
-        metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(contest, taken, verdicts, len(samples))
+        metrics=figures.converted.as_json(),
+        quantisation=_quantisation(selection, chosen, figures, len(samples))
         | {"parity": ways.as_json()},
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
-        tools=tools(),
-        golden=verdicts.golden,
+        tools=tool_versions(),
+        golden=figures.golden,
     )
-    files = verdicts.golden_files
-    content = pack_model_file(taken.made.tflite, source.spec.labels, spec, files)
-    write_whole(request.output, content)
+    files = figures.golden_files
+    content = pack_model_file(chosen.built_model.tflite, source.spec.labels, spec, files)
+    write_atomically(request.output, content)
     return Conversion(
         request.output,
         len(content),
         spec,
         len(samples),
-        contest,
-        taken,
-        verdicts,
+        selection,
+        chosen,
+        figures,
         source,
-        exam,
+        evaluation_set,
         ways,
-        bound,
+        budget,
     )
 
 
 def _quantisation(
-    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int
+    selection: SchemeSelection, chosen: SchemeTrial, figures: TrialFigures, calibrated_on: int
 ) -> dict[str, Any]:
     """Float against converted, for inspection.json; no times, they differ from run to run."""
-    assert taken.made is not None
-    assert taken.compared is not None
+    assert chosen.built_model is not None
+    assert chosen.compared is not None
     return {
-        **taken.made.as_json(),
+        **chosen.built_model.as_json(),
         "calibration_pictures": calibrated_on,
-        "compared": taken.compared.as_json(),
-        "float_metrics": verdicts.float32.as_json(),
-        "float_thresholds": verdicts.float_thresholds.said(),
-        "kernels": taken.kernels,
-        "runtimes": [ran.runtime for ran in taken.ran],
-        "runtime_difference": taken.runtime_difference,
-        "oldest_runtime": taken.ran[-1].runtime,
-        "schemes": [trial.as_json() for trial in contest.trials],
+        "compared": chosen.compared.as_json(),
+        "float_metrics": figures.float32.as_json(),
+        "float_thresholds": figures.float_thresholds.said(),
+        "kernels": chosen.kernels,
+        "runtimes": [ran.runtime for ran in chosen.runtime_results],
+        "runtime_difference": chosen.runtime_difference,
+        "oldest_runtime": chosen.runtime_results[-1].runtime,
+        "schemes": [trial.as_json() for trial in selection.trials],
     }
 
 
-def open_dataset(source: Source, root: Path) -> Dataset:
+def load_recorded_dataset(source: SourceModel, root: Path) -> Dataset:
     """The data set, split as it was for training, less what that set aside.
 
     Raises DatasetError when it does not fit.
@@ -198,7 +212,7 @@ def open_dataset(source: Source, root: Path) -> Dataset:
     return dataset
 
 
-def _about_data(source: Source, dataset: Dataset, fingerprint: str) -> str:
+def _about_data(source: SourceModel, dataset: Dataset, fingerprint: str) -> str:
     if not source.ours:
         return (
             f"{dataset.root}: split anew; the figures are true only if {source.file} was not "

@@ -38,7 +38,7 @@ def content_version(tflite: bytes) -> str:
     return hashlib.sha256(tflite).hexdigest()[:12]
 
 
-def tools() -> dict[str, str]:
+def tool_versions() -> dict[str, str]:
     """The versions of everything that had a hand in the figures."""
     found = {
         "tensorflow": str(tensorflow().__version__),
@@ -53,7 +53,7 @@ def tools() -> dict[str, str]:
     return found
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Writes the file so that a reader, or a power cut, sees the old one or the new one.
 
     Where the file system can, the bytes have no name until they are all there: not even a process

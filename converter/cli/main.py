@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converter.cli.options import compare_parser, convert_parser, figures_parser, show_parser
-from converter.convert import Conversion, Request, convert
-from converter.evaluation.model_diff import differ
-from converter.loading.source_model import Said
-from converter.packaging import check_output, check_place, write_whole
+from converter.convert import Conversion, ConversionRequest, convert
+from converter.evaluation.model_diff import diff_models
+from converter.loading.source_model import SourceOverrides
+from converter.packaging import check_output, check_place, write_atomically
 from converter.report.latency_text import figures_text
 from converter.report.text import (
     conversion_text,
@@ -17,8 +17,8 @@ from converter.report.text import (
     model_text,
     schemes_text,
 )
-from converter.selection.quality_gate import Limits
-from converter.selection.scheme_selection import Contest
+from converter.selection.quality_gate import GateLimits
+from converter.selection.scheme_selection import SchemeSelection
 from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
 from edge.inspection.modelfile import load_model_file
 
@@ -48,11 +48,11 @@ def _convert(arguments: list[str]) -> int:
     from trainer.core.progress import Display
 
     given = convert_parser().parse_args(arguments)
-    request = Request(
+    request = ConversionRequest(
         model=given.model,
         data=given.data,
         output=given.output,
-        said=Said(
+        said=SourceOverrides(
             given.name,
             given.labels,
             given.ok_label,
@@ -63,7 +63,7 @@ def _convert(arguments: list[str]) -> int:
         ),
         model_version=given.model_version,
         calibration=given.calibration,
-        limits=Limits(
+        limits=GateLimits(
             max_flips=given.max_flips / 100,
             allow_unlearned=given.allow_unlearned,
         ),
@@ -78,8 +78,8 @@ def _convert(arguments: list[str]) -> int:
     check_place(report, "--report")
     with Display() as display:
 
-        def table(contest: Contest) -> None:
-            display.say(f"\n{schemes_text(contest)}\n")
+        def table(selection: SchemeSelection) -> None:
+            display.say(f"\n{schemes_text(selection)}\n")
 
         done = convert(request, display.say, display.working, table)
     _say(conversion_text(done))
@@ -90,7 +90,7 @@ def _convert(arguments: list[str]) -> int:
 def _report(done: Conversion, path: Path) -> None:
     from converter.report.build import render
 
-    write_whole(path, render(done).encode())
+    write_atomically(path, render(done).encode())
     _say(f"report: {path}")
 
 
@@ -100,19 +100,19 @@ def _show(arguments: list[str]) -> int:
 
 
 def _figures(arguments: list[str]) -> int:
-    from trainer.device_latency.measure import measure_figures
+    from trainer.device_latency.measure import measure_cost_table
 
     output = figures_parser().parse_args(arguments).output
     check_place(output, "-o")
-    figures = measure_figures(lambda what, _done, _total: _say(f"{what} …"))
-    write_whole(output, figures.as_json().encode())
+    figures = measure_cost_table(lambda what, _done, _total: _say(f"{what} …"))
+    write_atomically(output, figures.as_json().encode())
     _say(figures_text(figures, output))
     return EXIT_DONE
 
 
 def _compare(arguments: list[str]) -> int:
     given = compare_parser().parse_args(arguments)
-    found = differ(given.first, given.second, given.data, given.sheet)
+    found = diff_models(given.first, given.second, given.data, given.sheet)
     _say(difference_text(found))
     return EXIT_DONE
 

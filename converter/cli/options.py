@@ -7,9 +7,9 @@ from pathlib import Path
 from converter.loading.input_scaling import SCALINGS
 from converter.quantization.calibration import CALIBRATION_PICTURES
 from converter.quantization.quantization_schemes import SCHEMES
-from converter.selection.quality_gate import Limits
+from converter.selection.quality_gate import GateLimits
 from converter.tflite.runtimes import VARIABLE
-from trainer.device_latency.latency_budget import add_box
+from trainer.device_latency.latency_budget import add_latency_options
 
 
 def convert_parser() -> argparse.ArgumentParser:
@@ -43,7 +43,7 @@ def convert_parser() -> argparse.ArgumentParser:
     add(
         "--max-flips",
         type=_number(float, 0, 100),
-        default=Limits().max_flips * 100,
+        default=GateLimits().max_flips * 100,
         metavar="PERCENT",
         help="verdicts that may flip between pass and fail (default: %(default)s)",
     )
@@ -53,7 +53,7 @@ def convert_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the file although the model tells nothing apart; nothing passes with it",
     )
-    add_box(parser)
+    add_latency_options(parser)
     _add_runtimes(parser)
     _add_others(parser)
     return parser

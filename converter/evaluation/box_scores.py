@@ -10,7 +10,7 @@ from edge.inspection.modelfile import OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ScoreRule:
     """What turns a model's output row into a score."""
 
     labels: tuple[str, ...]

@@ -8,24 +8,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.evaluation.box_scores import Recipe
-from converter.loading.source_model import Source
+from converter.evaluation.box_scores import ScoreRule
+from converter.loading.source_model import SourceModel
 from converter.quantization.calibration import choose_calibration
 from edge.inspection.decision import Thresholds
 from trainer.data.dataset import Dataset, Sample
 from trainer.data.pictures import map_pictures
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 from trainer.evaluation.thresholds import thresholds_for
 
 Scores = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-FEW = 100  # pictures of a part, to look at a scheme that will not be taken
-LEARNING = 1000  # train pictures that a head is fitted on
+QUICK_LOOK_PICTURES = 100  # pictures of a part, to look at a scheme that will not be taken
+HEAD_FIT_PICTURES = 1000  # train pictures that a head is fitted on
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredSet:
     """Pictures of one part, uint8, (n, height, width, channels), and the float scores of them.
 
     The pictures are in a file without a name, and only those in use in memory.
@@ -36,11 +36,11 @@ class Judged:
     float_scores: Scores
     defective: NDArray[np.bool_]
 
-    def few(self, most: int) -> "Judged":
+    def subset(self, most: int) -> "ScoredSet":
         """At most so many of them, each class as often; the same ones every time."""
         chosen = set(choose_calibration(self.samples, most))
         at = np.array([sample in chosen for sample in self.samples])
-        return Judged(
+        return ScoredSet(
             tuple(sample for sample in self.samples if sample in chosen),
             self.pictures[at],
             self.float_scores[at],
@@ -49,33 +49,35 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class EvaluationSet:
     """Thresholds are chosen on `validation`, everything else is measured on `test`."""
 
-    recipe: Recipe
-    validation: Judged
-    test: Judged
-    wish: Wish
+    score_rule: ScoreRule
+    validation: ScoredSet
+    test: ScoredSet
+    requirements: Requirements
 
     def thresholds(self, scores: Scores) -> Thresholds:
         """Chosen on scores, (n,), of the validation part."""
-        return thresholds_for(scores, self.validation.defective, self.wish)
+        return thresholds_for(scores, self.validation.defective, self.requirements)
 
-    def few(self, most: int = FEW) -> "Exam":
+    def subset(self, most: int = QUICK_LOOK_PICTURES) -> "EvaluationSet":
         """The same with few pictures of each part."""
-        return Exam(self.recipe, self.validation.few(most), self.test.few(most), self.wish)
+        return EvaluationSet(
+            self.score_rule, self.validation.subset(most), self.test.subset(most), self.requirements
+        )
 
 
-def set_exam(source: Source, dataset: Dataset, progress: Progress) -> Exam:
+def load_evaluation_set(source: SourceModel, dataset: Dataset, progress: Progress) -> EvaluationSet:
     """Reads the pictures of validation and test and asks the float model for all of them.
 
     Raises DatasetError for pictures that cannot be read, and EdgeInspectError when there is no
     room for them in the folder for temporary files.
     """
     spec = source.spec
-    recipe = Recipe(spec.labels, spec.ok_label, source.converted_output)
+    score_rule = ScoreRule(spec.labels, spec.ok_label, source.converted_output)
 
-    def judged(part: str, samples: Sequence[Sample]) -> Judged:
+    def judged(part: str, samples: Sequence[Sample]) -> ScoredSet:
         def reading(done: int, total: int) -> None:
             progress(f"reading the {part} part", done, total)
 
@@ -85,16 +87,16 @@ def set_exam(source: Source, dataset: Dataset, progress: Progress) -> Exam:
         said = source.probabilities(
             pictures, lambda done, total: progress(f"float model, {part}", done, total)
         )
-        return Judged(
+        return ScoredSet(
             tuple(samples),
             pictures,
-            recipe.of_probabilities(said),
+            score_rule.of_probabilities(said),
             np.array([sample.label != spec.ok_label for sample in samples]),
         )
 
-    return Exam(
-        recipe,
+    return EvaluationSet(
+        score_rule,
         judged("validation", dataset.of("validation")),
         judged("test", dataset.of("test")),
-        Wish.from_json(spec.training.get("wish")),
+        Requirements.from_json(spec.training.get("wish")),
     )

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import Frozen
-from converter.loading.tf_logging import quiet
+from converter.loading.frozen_graph import FrozenGraph
+from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import ModelError
 from edge.inspection.interpreter import runtime_module
 
@@ -57,7 +57,7 @@ class _Sums:
 
 
 def layer_errors(
-    tflite: bytes, float32: bytes, pictures: NDArray[np.uint8], frozen: Frozen
+    tflite: bytes, float32: bytes, pictures: NDArray[np.uint8], frozen: FrozenGraph
 ) -> tuple[LayerError, ...]:
     """The error of each layer, in the order in which they run.
 
@@ -86,14 +86,16 @@ def layer_errors(
     return tuple(errors.values())
 
 
-def refuse_overflow(float32: bytes, pictures: NDArray[np.uint8], frozen: Frozen, name: str) -> None:
+def refuse_overflow(
+    float32: bytes, pictures: NDArray[np.uint8], frozen: FrozenGraph, name: str
+) -> None:
     """Raises ModelError, naming the layer, when one gives no finite number on `pictures`.
 
     Quantising such a model would end the process.
     """
     for found in _tensors(float32, pictures[:PICTURES]):
-        for tensor, made in found.items():
-            peak = float(np.abs(made.values).max(initial=0.0))
+        for tensor, built_model in found.items():
+            peak = float(np.abs(built_model.values).max(initial=0.0))
             if not peak < LARGEST:
                 raise ModelError(
                     f"{name}: the layer {frozen.layer_of(tensor)!r} overflows (values up to "
@@ -109,14 +111,14 @@ def _unnumbered(name: str) -> str:
 def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _Tensor]]:
     """For each picture what the operators make, by name, in the order in which they run."""
     _, module = runtime_module("auto")
-    with quiet():
+    with silence_tensorflow():
         interpreter = module.Interpreter(
             model_content=tflite, num_threads=1, experimental_preserve_all_tensors=True
         )
         interpreter.allocate_tensors()
     (entry,) = interpreter.get_input_details()
     every = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    made = [
+    built_model = [
         every[int(at)]
         for operator in interpreter._get_ops_details()
         if operator["op_name"] not in ("CAST", "QUANTIZE")  # what pixels become first is no layer
@@ -128,7 +130,7 @@ def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _
         interpreter.invoke()
         yield {
             detail["name"]: _dequantised(detail, interpreter.get_tensor(detail["index"]))
-            for detail in made
+            for detail in built_model
         }
 
 

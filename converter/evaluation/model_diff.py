@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.evaluation.contact_sheet import Tile, contact_sheet
-from converter.packaging import check_place, write_whole
+from converter.packaging import check_place, write_atomically
 from edge.errors import DatasetError, ModelError
 from edge.inspection.decision import Thresholds, decide
 from edge.inspection.inspector import load_inspector
@@ -24,7 +24,7 @@ MOST = 60  # pictures on a contact sheet
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class ComparedModel:
     """A model of ours that can judge: `score` gives P(defective), (n,), of its own pictures."""
 
     name: str
@@ -37,7 +37,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Differing:
+class PictureDiff:
     """One picture with what both said of it: score, 0 to 1, and verdict."""
 
     sample: Sample
@@ -51,18 +51,18 @@ class Differing:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ModelDiff:
     """What two models did on the test part. `differing` has flips first, then by score change."""
 
     names: tuple[str, str]
     pictures: int
     aurocs: tuple[float, float]
-    differing: tuple[Differing, ...]
+    differing: tuple[PictureDiff, ...]
     largest_change: float
     sheet: Path | None
 
 
-def differ(first: Path, second: Path, root: Path, sheet: Path | None = None) -> Difference:
+def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None) -> ModelDiff:
     """Judges the test part of `root` by both, and draws a contact sheet if one is asked for.
 
     Raises ModelError and DatasetError for models and data that do not fit each other.
@@ -83,7 +83,7 @@ def differ(first: Path, second: Path, root: Path, sheet: Path | None = None) -> 
     ]
     defective = np.array([sample.label != judges[0].ok_label for sample in test])
     differing = _differing(test, (found[0], found[1]), judges)
-    result = Difference(
+    result = ModelDiff(
         names=(judges[0].name, judges[1].name),
         pictures=len(test),
         aurocs=(float(auroc(found[0], defective)), float(auroc(found[1], defective))),
@@ -92,28 +92,30 @@ def differ(first: Path, second: Path, root: Path, sheet: Path | None = None) -> 
         sheet=sheet if differing else None,
     )
     if sheet is not None and differing:
-        write_whole(sheet, contact_sheet([_tile(each) for each in differing[:MOST]]))
+        write_atomically(sheet, contact_sheet([_tile(each) for each in differing[:MOST]]))
     return result
 
 
 def _differing(
-    samples: tuple[Sample, ...], scored: tuple[Scores, Scores], judges: tuple[Judge, Judge]
-) -> tuple[Differing, ...]:
+    samples: tuple[Sample, ...],
+    scored: tuple[Scores, Scores],
+    judges: tuple[ComparedModel, ComparedModel],
+) -> tuple[PictureDiff, ...]:
     found = []
     for at, sample in enumerate(samples):
         both = float(scored[0][at]), float(scored[1][at])
         outcomes = decide(both[0], judges[0].thresholds), decide(both[1], judges[1].thresholds)
         if outcomes[0] != outcomes[1]:
-            found.append(Differing(sample, both, outcomes))
+            found.append(PictureDiff(sample, both, outcomes))
     return tuple(sorted(found, key=lambda d: (not d.flips, -abs(d.scores[0] - d.scores[1]))))
 
 
-def _tile(each: Differing) -> Tile:
+def _tile(each: PictureDiff) -> Tile:
     said = [f"{out} {score:.3f}" for out, score in zip(each.outcomes, each.scores)]
     return Tile(each.sample.path, (each.sample.label, f"A {said[0]}", f"B {said[1]}"), each.flips)
 
 
-def _load(root: Path, judge: Judge) -> Dataset:
+def _load(root: Path, judge: ComparedModel) -> Dataset:
     dataset = load_recorded(root, judge.ok_label, judge.data)
     if set(dataset.labels) != set(judge.labels):
         raise DatasetError(
@@ -123,7 +125,7 @@ def _load(root: Path, judge: Judge) -> Dataset:
     return dataset
 
 
-def _judge(path: Path) -> Judge:
+def _judge(path: Path) -> ComparedModel:
     if path.suffix == ".keras":
         return _keras_judge(path)
     inspector = load_inspector(path)
@@ -137,7 +139,7 @@ def _judge(path: Path) -> Judge:
     def score(pictures: NDArray[np.uint8]) -> Scores:
         return np.array([inspector.judge(picture).score for picture in pictures])
 
-    return Judge(
+    return ComparedModel(
         str(path),
         inspector.input,
         inspector.labels,
@@ -148,7 +150,7 @@ def _judge(path: Path) -> Judge:
     )
 
 
-def _keras_judge(path: Path) -> Judge:
+def _keras_judge(path: Path) -> ComparedModel:
     model, spec = load_trained(path)
     if spec is None:
         raise ModelError(
@@ -159,6 +161,6 @@ def _keras_judge(path: Path) -> Judge:
     def score(pictures: NDArray[np.uint8]) -> Scores:
         return scores(model, spec, pictures)
 
-    return Judge(
+    return ComparedModel(
         str(path), spec.input, spec.labels, spec.ok_label, spec.thresholds, spec.data, score
     )

@@ -14,7 +14,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ScoreDiff:
     """Float against int8 on one part of the data set, at the thresholds of the model file.
 
     `flips` names the pictures that went from pass to fail or back, `review_moves` counts moves
@@ -54,29 +54,29 @@ class Comparison:
         }
 
 
-def flipped(before: float, after: float, at: Thresholds) -> bool:
+def is_flip(before: float, after: float, at: Thresholds) -> bool:
     """Whether two scores of one picture are told apart as pass and fail."""
     return {decide(before, at), decide(after, at)} == {"pass", "fail"}
 
 
-def compare(
+def compare_scores(
     files: Sequence[str],
     float_scores: Scores,
     int8_scores: Scores,
     defective: NDArray[np.bool_],
     at: Thresholds,
-) -> Comparison:
+) -> ScoreDiff:
     """Compares the scores, P(defective) 0 to 1, (n,), of the pictures `files`; n at least 1."""
     flips = tuple(
         file
         for file, before, after in zip(files, float_scores, int8_scores)
-        if flipped(float(before), float(after), at)
+        if is_flip(float(before), float(after), at)
     )
     reviewed = [
         np.array([decide(float(score), at) == "review" for score in scores])
         for scores in (float_scores, int8_scores)
     ]
-    return Comparison(
+    return ScoreDiff(
         pictures=len(files),
         flips=flips,
         review_moves=int((reviewed[0] != reviewed[1]).sum()),

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.tf_logging import quiet
+from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import ModelError
-from trainer.core.optional_imports import extra, tensorflow
+from trainer.core.optional_imports import optional_import, tensorflow
 
 Ending = Literal["softmax", "sigmoid", "open"]
 
@@ -23,7 +23,7 @@ _SUMS = ("BiasAdd", "AddV2", "Add")
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class DenseHead:
     """A last dense layer without its softmax. `weights` is (features, n), `bias` is (n,)."""
 
     weights: NDArray[np.float32]
@@ -35,11 +35,11 @@ class Head:
 
 
 # The logits of two classes from the one number of a sigmoid, P(the second): 0 and that number.
-OF_ONE = Head(np.array([[0.0, 1.0]], np.float32), np.zeros(2, np.float32))
+SINGLE_OUTPUT_HEAD = DenseHead(np.array([[0.0, 1.0]], np.float32), np.zeros(2, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
+class FrozenGraph:
     """A graph from pixels, float32, (1, height, width, channels), 0 to 255, to logits.
 
     `ending` is what stood behind the logits and was cut off; `outputs` is how many logits there
@@ -51,7 +51,7 @@ class Frozen:
     function: Any
     logits: Any
     features: tuple[Any, ...]
-    head: Head | None
+    head: DenseHead | None
     ending: Ending
     layers: frozenset[str]
 
@@ -80,17 +80,17 @@ class Frozen:
 
 def freeze(
     call: Callable[[Any], Any], shape: tuple[int, int, int], layers: frozenset[str], name: str
-) -> Frozen:
+) -> FrozenGraph:
     """Freezes `call`, which takes pixels, float32, (1, *shape), and gives one row of numbers.
 
     Raises ModelError, naming the file `name`, when it gives something else.
     """
     tf = tensorflow()
     signature = tf.TensorSpec((1, *shape), tf.float32, name="pixels")
-    constants = extra("tensorflow.python.framework.convert_to_constants")
+    constants = optional_import("tensorflow.python.framework.convert_to_constants")
     try:
         traced = tf.function(call, autograph=False).get_concrete_function(signature)
-        with quiet():  # its optimiser logs what devices there are
+        with silence_tensorflow():  # its optimiser logs what devices there are
             function = constants.convert_variables_to_constants_v2(traced)
     except Exception as error:  # TensorFlow and the model's own code raise anything
         reason = " ".join(str(error).split())[:200]
@@ -109,7 +109,7 @@ def freeze(
         )
     logits, ending = _before_ending(_through(outputs[0]))
     head, features = _head(logits)
-    return Frozen(function, logits, features, head, ending, layers)
+    return FrozenGraph(function, logits, features, head, ending, layers)
 
 
 def layer_of(node: str, layers: frozenset[str]) -> str:
@@ -140,7 +140,7 @@ def _before_ending(tensor: Any) -> tuple[Any, Ending]:
     return tensor, "open"
 
 
-def _head(logits: Any) -> tuple[Head | None, tuple[Any, ...]]:
+def _head(logits: Any) -> tuple[DenseHead | None, tuple[Any, ...]]:
     bias: NDArray[np.float32] | None = None
     product = logits
     if logits.op.type in _SUMS:
@@ -158,7 +158,7 @@ def _head(logits: Any) -> tuple[Head | None, tuple[Any, ...]]:
     if product.op.get_attr("transpose_b"):
         weights = weights.T
     offset = np.zeros(weights.shape[1], np.float32) if bias is None else bias.reshape(-1)
-    return Head(weights, offset), _apart(_through(product.op.inputs[0]))
+    return DenseHead(weights, offset), _apart(_through(product.op.inputs[0]))
 
 
 def _constant(tensor: Any) -> NDArray[np.float32] | None:

@@ -12,7 +12,7 @@ PER_CHANNEL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
+class InputScaling:
     """value = pixel × factor + offset, a channel each or all alike; `bgr` turns the channels first.
 
     Pixels are RGB or grey, 0 to 255.
@@ -46,12 +46,12 @@ class Scaling:
 
 # What Keras's own networks and most others were trained on. `caffe` and `torch` are Keras's names
 # for ImageNet's means (and deviations), of BGR and of RGB.
-SCALINGS: dict[str, Scaling] = {
-    "inside": Scaling(),
-    "0-1": Scaling((1 / 255,)),
-    "signed": Scaling((1 / 127.5,), (-1.0,)),
-    "caffe": Scaling((1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
-    "torch": Scaling(
+SCALINGS: dict[str, InputScaling] = {
+    "inside": InputScaling(),
+    "0-1": InputScaling((1 / 255,)),
+    "signed": InputScaling((1 / 127.5,), (-1.0,)),
+    "caffe": InputScaling((1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
+    "torch": InputScaling(
         (1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225),
         (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
     ),

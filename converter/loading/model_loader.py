@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converter.loading.safety_scan import Kind, screen
-from converter.loading.tf_logging import quiet
+from converter.loading.safety_scan import Kind, scan_model_file
+from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import MissingPartError, ModelError
 from trainer.core.optional_imports import keras, tensorflow
 
@@ -15,7 +15,7 @@ _SIGNATURES = ("serving_default", "serve")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class LoadedModel:
     """A model in memory. `call` takes float32, (n, height, width, channels), gives its one output.
 
     `input_shape` is as the model says it, None for a dimension that is open; `layers` are the
@@ -30,15 +30,15 @@ class Opened:
     batch: int
 
 
-def open_model(path: Path, allow_code: bool) -> Opened:
+def load_model(path: Path, allow_code: bool) -> LoadedModel:
     """Opens a .keras or .h5 file or a SavedModel's folder.
 
     Raises ModelError for what cannot be loaded, MissingPartError without TensorFlow.
     """
     tensorflow()
-    kind = screen(path, allow_code)
+    kind = scan_model_file(path, allow_code)
     try:
-        with quiet():
+        with silence_tensorflow():
             return _saved_model(path) if kind == "saved_model" else _keras(path, kind, allow_code)
     except (ModelError, MissingPartError):
         raise
@@ -51,7 +51,7 @@ def open_model(path: Path, allow_code: bool) -> Opened:
         ) from error
 
 
-def _keras(path: Path, kind: Kind, allow_code: bool) -> Opened:
+def _keras(path: Path, kind: Kind, allow_code: bool) -> LoadedModel:
     library = keras()
     if allow_code:
         library.config.enable_unsafe_deserialization()
@@ -66,7 +66,7 @@ def _keras(path: Path, kind: Kind, allow_code: bool) -> Opened:
         return model(pixels, training=False)
 
     shape = tuple(model.inputs[0].shape)
-    return Opened(kind, call, shape, frozenset(_names(library, model)), shape[0] or BATCH)
+    return LoadedModel(kind, call, shape, frozenset(_names(library, model)), shape[0] or BATCH)
 
 
 def _names(library: Any, model: Any) -> list[str]:
@@ -79,7 +79,7 @@ def _names(library: Any, model: Any) -> list[str]:
     return found
 
 
-def _saved_model(path: Path) -> Opened:
+def _saved_model(path: Path) -> LoadedModel:
     tf = tensorflow()
     loaded = tf.saved_model.load(str(path))
     named = dict(loaded.signatures)
@@ -109,4 +109,4 @@ def _saved_model(path: Path) -> Opened:
         return loaded.signatures[key](**{argument: tf.convert_to_tensor(pixels)})[result]
 
     shape = None if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return Opened("saved_model", call, shape, frozenset(), (shape and shape[0]) or BATCH)
+    return LoadedModel("saved_model", call, shape, frozenset(), (shape and shape[0]) or BATCH)

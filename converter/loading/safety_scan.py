@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.errors import ModelError
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 
 Kind = Literal["keras", "h5", "saved_model"]
 
@@ -24,19 +24,19 @@ _PICKLE = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 # Operators of a TensorFlow graph that run Python or touch files: a classifier has no use for them.
-_REACHING_OUT = frozenset(
+_EXTERNAL_OPERATORS = frozenset(
     {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles"}
 )
 
 
-def screen(path: Path, allow_code: bool) -> Kind:
+def scan_model_file(path: Path, allow_code: bool) -> Kind:
     """Says what kind of model stands at `path`, having looked that it is safe to load.
 
     Raises ModelError for what is missing, damaged, no model, too large, or carries code that was
     not allowed; the sentence names the layer that carries it.
     """
     if path.is_dir():
-        _screen_saved_model(path)
+        _scan_saved_model(path)
         return "saved_model"
     try:
         with path.open("rb") as file:
@@ -57,19 +57,19 @@ def screen(path: Path, allow_code: bool) -> Kind:
         )
     if start == _HDF5:
         with path.open("rb") as file:
-            config = _screen_hdf5(path, file, whole=True)
-        _screen_config(path, config, allow_code)
+            config = _scan_hdf5(path, file, whole=True)
+        _scan_config(path, config, allow_code)
         return "h5"
     if path.suffix in (".h5", ".hdf5"):
         raise ModelError(
             f"{path}: not an HDF5 file (starts with {start!r}); save the model again, or copy it "
             "again"
         )
-    _screen_archive(path, allow_code)
+    _scan_archive(path, allow_code)
     return "keras"
 
 
-def _screen_archive(path: Path, allow_code: bool) -> None:
+def _scan_archive(path: Path, allow_code: bool) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
@@ -103,13 +103,13 @@ def _screen_archive(path: Path, allow_code: bool) -> None:
         ) from error
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error}); train one") from error
-    _screen_hdf5(path, weights, whole=False)
-    _screen_config(path, config, allow_code)
+    _scan_hdf5(path, weights, whole=False)
+    _scan_config(path, config, allow_code)
 
 
-def _screen_hdf5(path: Path, stream: Any, *, whole: bool) -> Any:
+def _scan_hdf5(path: Path, stream: Any, *, whole: bool) -> Any:
     """Checks sizes and links of an HDF5 file; returns the configuration of a `whole` model."""
-    h5py = extra("h5py")
+    h5py = optional_import("h5py")
     try:
         with h5py.File(stream, "r") as file:
             total, strange = _measured(h5py, file, "")
@@ -159,7 +159,7 @@ def _measured(h5py: Any, group: Any, place: str) -> tuple[int, str]:
     return total, ""
 
 
-def _screen_config(path: Path, config: Any, allow_code: bool) -> None:
+def _scan_config(path: Path, config: Any, allow_code: bool) -> None:
     """Raises ModelError for layers that bring code, or whose code stands elsewhere."""
     for layer, entry in _entries(config, "the model"):
         name = entry.get("class_name")
@@ -202,7 +202,7 @@ def _entries(value: Any, layer: str) -> Iterator[tuple[str, dict[str, Any]]]:
             pending += [(inner, layer) for inner in found]
 
 
-def _screen_saved_model(path: Path) -> None:
+def _scan_saved_model(path: Path) -> None:
     graph = path / "saved_model.pb"
     if not graph.is_file():
         raise ModelError(
@@ -211,7 +211,7 @@ def _screen_saved_model(path: Path) -> None:
         )
     try:
         total = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        found = extra("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+        found = optional_import("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
         if total <= MAX_WEIGHTS:
             found.ParseFromString(graph.read_bytes())
     except Exception as error:  # protobuf's own error classes; the reason is passed on
@@ -228,7 +228,7 @@ def _screen_saved_model(path: Path) -> None:
         for function in meta.graph_def.library.function:
             nodes += function.node_def
         for node in nodes:
-            if node.op in _REACHING_OUT:
+            if node.op in _EXTERNAL_OPERATORS:
                 raise ModelError(
                     f"{path}: the operator {node.op} at {node.name!r} runs Python or touches "
                     "files, which a classifier does not need; export the model without it"

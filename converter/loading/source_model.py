@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import Frozen, freeze
-from converter.loading.input_scaling import SCALINGS, Scaling
-from converter.loading.model_loader import Opened, open_model
+from converter.loading.frozen_graph import FrozenGraph, freeze
+from converter.loading.input_scaling import SCALINGS, InputScaling
+from converter.loading.model_loader import LoadedModel, load_model
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
 from edge.inspection.modelfile import OutputSpec
@@ -22,7 +22,7 @@ from trainer.networks.trained_model import TrainedSpec, read_spec
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SourceOverrides:
     """What the user says of a model that does not say it itself.
 
     `input_size` is (width, height) for a model that takes any size. `allow_code` lets a Lambda
@@ -39,7 +39,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceModel:
     """A model ready to be converted.
 
     `call` maps pixels, float32, (n, height, width, channels), 0 to 255, to the model's own rows.
@@ -50,7 +50,7 @@ class Source:
 
     file: str
     call: Callable[[Any], Any]
-    frozen: Frozen
+    frozen: FrozenGraph
     spec: TrainedSpec
     ours: bool
     batch: int = 16
@@ -80,42 +80,48 @@ class Source:
                 progress(min(at + self.batch, len(pictures)), len(pictures))
         outputs = np.concatenate(rows).astype(np.float64)
         if outputs.shape[1] == 1:
-            said = outputs[:, 0]
-            both = 1 - said if self.spec.output.kind == "probabilities" else np.zeros_like(said)
-            outputs = np.stack([both, said], axis=1)
+            overrides = outputs[:, 0]
+            both = (
+                1 - overrides
+                if self.spec.output.kind == "probabilities"
+                else np.zeros_like(overrides)
+            )
+            outputs = np.stack([both, overrides], axis=1)
         return to_probabilities(outputs, self.spec.output.kind, self.spec.output.temperature)
 
 
-def load_source(path: Path, said: Said) -> Source:
+def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
     """Loads a .keras or .h5 file or a SavedModel.
 
     Raises ModelError for what cannot be used or is not known, MissingPartError without TensorFlow.
     """
-    opened = open_model(path, said.allow_code)
+    opened = load_model(path, overrides.allow_code)
     spec = read_spec(path) if opened.kind == "keras" else None
     ours = spec is not None
-    shape = _shape_of(path, opened, said)
-    scaling = SCALINGS["inside"] if spec is not None else _scaling(path, said, shape[2])
+    shape = _shape_of(path, opened, overrides)
+    scaling = SCALINGS["inside"] if spec is not None else _scaling(path, overrides, shape[2])
 
     def call(pixels: Any) -> Any:
         return opened.call(scaling(pixels))
 
     frozen = freeze(call, shape, opened.layers, str(path))
     if spec is not None:
-        _check_ours(path, spec, frozen, said)
-        if said.name is not None:
-            spec = spec.changed(name=said.name)
+        _check_ours(path, spec, frozen, overrides)
+        if overrides.name is not None:
+            spec = spec.changed(name=overrides.name)
     else:
-        spec = _foreign_spec(path, frozen, shape, said)
-    return Source(str(path), call, frozen, spec, ours, opened.batch)
+        spec = _foreign_spec(path, frozen, shape, overrides)
+    return SourceModel(str(path), call, frozen, spec, ours, opened.batch)
 
 
-def _check_ours(path: Path, spec: TrainedSpec, frozen: Frozen, said: Said) -> None:
+def _check_ours(
+    path: Path, spec: TrainedSpec, frozen: FrozenGraph, overrides: SourceOverrides
+) -> None:
     for option, value, own in (
-        ("--labels", said.labels, spec.labels),
-        ("--ok-label", said.ok_label, spec.ok_label),
-        ("--scaling", said.scaling, "inside"),
-        ("--output-kind", said.output, spec.output.kind),
+        ("--labels", overrides.labels, spec.labels),
+        ("--ok-label", overrides.ok_label, spec.ok_label),
+        ("--scaling", overrides.scaling, "inside"),
+        ("--output-kind", overrides.output, spec.output.kind),
     ):
         if value is not None and value != own:
             raise ModelError(
@@ -133,27 +139,27 @@ def _check_ours(path: Path, spec: TrainedSpec, frozen: Frozen, said: Said) -> No
         )
 
 
-def _scaling(path: Path, said: Said, channels: int) -> Scaling:
-    if said.labels is None:
+def _scaling(path: Path, overrides: SourceOverrides, channels: int) -> InputScaling:
+    if overrides.labels is None:
         raise ModelError(
             f"{path}: this model was not made by edge-train and names no labels; list them in the "
             "order of its outputs: --labels ok,scratch (a single output is P(the last one))"
         )
-    if said.scaling is None:
+    if overrides.scaling is None:
         raise ModelError(
             f"{path}: this model does not say which pixel values it takes; say --scaling inside "
             "(0 to 255 as they are: it scales itself), 0-1, signed (−1 to 1), caffe or torch"
         )
-    scaling = SCALINGS[said.scaling]
+    scaling = SCALINGS[overrides.scaling]
     scaling.check(str(path), channels)
     return scaling
 
 
 def _foreign_spec(
-    path: Path, frozen: Frozen, shape: tuple[int, int, int], said: Said
+    path: Path, frozen: FrozenGraph, shape: tuple[int, int, int], overrides: SourceOverrides
 ) -> TrainedSpec:
-    labels, ok_label = said.labels or (), said.ok_label or "ok"
-    kind = _output_kind(path, frozen, said)
+    labels, ok_label = overrides.labels or (), overrides.ok_label or "ok"
+    kind = _output_kind(path, frozen, overrides)
     wanted = max(2, frozen.outputs)
     if len(set(labels)) != len(labels) or len(labels) != wanted:
         note = " (a single output is P(the last label))" if frozen.outputs == 1 else ""
@@ -168,7 +174,7 @@ def _foreign_spec(
         )
     height, width, channels = shape
     try:
-        recipe = InputSpec.read(
+        input_spec = InputSpec.read(
             {
                 "width": width,
                 "height": height,
@@ -181,17 +187,17 @@ def _foreign_spec(
             f"{path}: its input takes {width}×{height} pixels; 8 to 1024 a side are supported"
         ) from error
     return TrainedSpec(
-        name=said.name or path.stem,
+        name=overrides.name or path.stem,
         version="0",
         labels=labels,
         ok_label=ok_label,
-        input=recipe,
+        input=input_spec,
         output=OutputSpec(kind=kind),
         thresholds=Thresholds(reject_at=0.5, review_from=0.5, chosen="not yet"),
     )
 
 
-def _output_kind(path: Path, frozen: Frozen, said: Said) -> OutputKind:
+def _output_kind(path: Path, frozen: FrozenGraph, overrides: SourceOverrides) -> OutputKind:
     last = _last(frozen)
     if frozen.ending == "sigmoid" and frozen.outputs > 1:
         raise ModelError(
@@ -199,15 +205,15 @@ def _output_kind(path: Path, frozen: Frozen, said: Said) -> OutputKind:
             "to as many questions and no choice among classes; end it in Dense(n, softmax)"
         )
     if frozen.ending != "open":
-        if said.output == "logits":
+        if overrides.output == "logits":
             raise ModelError(
                 f"{path}: --output-kind says logits, but its last layer {last!r} ends in a "
                 f"{frozen.ending}; leave --output-kind out"
             )
         return "probabilities"
-    if said.output == "logits":
+    if overrides.output == "logits":
         return "logits"
-    if said.output == "probabilities":
+    if overrides.output == "probabilities":
         raise ModelError(
             f"{path}: its last layer {last!r} gives probabilities without a softmax or sigmoid "
             "that could be cut off, so its logits cannot be had; end it in Dense(n, softmax)"
@@ -219,25 +225,25 @@ def _output_kind(path: Path, frozen: Frozen, said: Said) -> OutputKind:
     )
 
 
-def _last(frozen: Frozen) -> str:
+def _last(frozen: FrozenGraph) -> str:
     return frozen.layer_of(frozen.function.outputs[0].op.inputs[0].name)
 
 
-def _shape_of(path: Path, opened: Opened, said: Said) -> tuple[int, int, int]:
+def _shape_of(path: Path, opened: LoadedModel, overrides: SourceOverrides) -> tuple[int, int, int]:
     shape = opened.input_shape
     if shape is None or len(shape) != 4 or shape[3] not in (1, 3):
         raise ModelError(
             f"{path}: its input has shape {shape}; wanted is (None, height, width, 1 or 3)"
         )
     _, height, width, channels = shape
-    if said.input_size is not None:
-        for own, asked, side in zip((width, height), said.input_size, ("width", "height")):
+    if overrides.input_size is not None:
+        for own, asked, side in zip((width, height), overrides.input_size, ("width", "height")):
             if own not in (None, asked):
                 raise ModelError(
                     f"{path}: --input-size says a {side} of {asked}, the model takes {own}; leave "
                     "--input-size out"
                 )
-        width, height = said.input_size
+        width, height = overrides.input_size
     if height is None or width is None:
         raise ModelError(
             f"{path}: it takes pictures of any size; say which it was trained on, for example "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_tensorflow() -> Iterator[None]:
     """Swallows what is written to file descriptors 1 and 2, and Python's warnings, meanwhile.
 
     The MLIR converter ignores every log level. Reasons reach the user in exceptions instead.

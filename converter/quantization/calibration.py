@@ -12,7 +12,7 @@ CALIBRATION_PICTURES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationSet:
     """Samples and, in their order, the pictures: uint8, (n, height, width, channels)."""
 
     samples: tuple[Sample, ...]
@@ -41,7 +41,7 @@ def choose_calibration(
     return tuple(sorted(chosen, key=lambda sample: sample.file))
 
 
-def representative(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+def representative_batches(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     """One float32 batch (1, height, width, channels), 0 to 255, for each picture.
 
     `pictures` is uint8, (n, height, width, channels), as preprocess leaves them. The first one

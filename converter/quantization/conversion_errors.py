@@ -2,7 +2,7 @@
 
 import re
 
-from converter.loading.frozen_graph import Frozen
+from converter.loading.frozen_graph import FrozenGraph
 
 # An MLIR error may be pages long; these name operators of TensorFlow, and of TFLite.
 _MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
@@ -19,7 +19,7 @@ _LOOPS = ("While", "StatelessWhile", "If", "StatelessIf", "TensorListStack", "Te
 _ELSE = "replace it by layers of Conv2D, Dense, pooling, batch norm and relu, or leave it out"
 
 
-def obstacle(error: Exception, scheme: str, frozen: Frozen, name: str) -> str:
+def explain_failure(error: Exception, scheme: str, frozen: FrozenGraph, name: str) -> str:
     """The sentence for a conversion that failed with `error`."""
     text = str(error)
     missing = list(dict.fromkeys(_MISSING.findall(text)))
@@ -43,7 +43,7 @@ def obstacle(error: Exception, scheme: str, frozen: Frozen, name: str) -> str:
     )
 
 
-def loop(frozen: Frozen, name: str) -> str:
+def loop_error(frozen: FrozenGraph, name: str) -> str:
     """The sentence for a network with loops or branches: TFLite keeps those as further graphs."""
     layers = [layer for operator in _LOOPS for layer in frozen.layers_with(operator)]
     where = " and ".join(repr(layer) for layer in dict.fromkeys(layers)) or "the network"

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import OF_ONE, Frozen, Head
-from converter.loading.tf_logging import quiet
-from converter.quantization.calibration import representative
-from converter.quantization.conversion_errors import loop, obstacle
+from converter.loading.frozen_graph import SINGLE_OUTPUT_HEAD, DenseHead, FrozenGraph
+from converter.loading.tf_logging import silence_tensorflow
+from converter.quantization.calibration import representative_batches
+from converter.quantization.conversion_errors import explain_failure, loop_error
 from converter.quantization.multi_range_head import with_bands
 from converter.quantization.scaling_fold import with_folded_scaling
 from converter.tflite.tflite_graph import (
     Operator,
-    graphs,
+    graph_count,
     input_scale,
     operators,
     with_byte_input,
@@ -36,7 +36,7 @@ _EDGES = ("QUANTIZE", "DEQUANTIZE", "CAST")  # they change the type, and compute
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class BuiltModel:
     """A bare .tflite, without labels: uint8 pixels to float32 logits, (1, n).
 
     `bands`: what each band of eight bits of its features counts, see multi_range_head. `body` is the
@@ -65,7 +65,9 @@ def _counted(found: Any) -> dict[str, int]:
     return dict(sorted(Counter(op.name for op in found).items()))
 
 
-def make(scheme: str, frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
+def build_model(
+    scheme: str, frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str
+) -> BuiltModel:
     """Converts by one of SCHEMES.
 
     `pictures` is uint8, (n, height, width, channels), n at least 1, and sets the ranges of the
@@ -80,25 +82,25 @@ def make(scheme: str, frozen: Frozen, pictures: NDArray[np.uint8], name: str) ->
     else:
         tflite = with_byte_input(tflite)
     if frozen.outputs == 1:
-        tflite = with_float_head(tflite, OF_ONE)
-    return Made(scheme, tflite)
+        tflite = with_float_head(tflite, SINGLE_OUTPUT_HEAD)
+    return BuiltModel(scheme, tflite)
 
 
-def with_head(made: Made, head: Head) -> Made:
+def with_head(built_model: BuiltModel, head: DenseHead) -> BuiltModel:
     """The same body with another head, which takes its features. Raises ModelError without body."""
-    if made.body is None:
-        raise ModelError(f"{made.scheme}: has no float head to be changed")
-    whole = with_float_head(made.body, _of_bands(head, made.bands))
-    return Made(made.scheme, whole, made.bands, made.body, True)
+    if built_model.body is None:
+        raise ModelError(f"{built_model.scheme}: has no float head to be changed")
+    whole = with_float_head(built_model.body, _of_bands(head, built_model.bands))
+    return BuiltModel(built_model.scheme, whole, built_model.bands, built_model.body, True)
 
 
-def features_of(rows: NDArray[np.float64], made: Made) -> NDArray[np.float64]:
+def features_of(rows: NDArray[np.float64], built_model: BuiltModel) -> NDArray[np.float64]:
     """(pictures, features) from what the body gives, (pictures, bands × features)."""
-    banded = rows.reshape(len(rows), len(made.bands), -1)
-    return np.asarray(np.einsum("pbf,b->pf", banded, made.bands))
+    banded = rows.reshape(len(rows), len(built_model.bands), -1)
+    return np.asarray(np.einsum("pbf,b->pf", banded, built_model.bands))
 
 
-def head_of(frozen: Frozen) -> Head:
+def head_of(frozen: FrozenGraph) -> DenseHead:
     """The last dense layer as two or more logits. Raises ModelError when there is none."""
     if frozen.head is None:
         raise ModelError(
@@ -109,10 +111,10 @@ def head_of(frozen: Frozen) -> Head:
     if frozen.outputs == 1:
         weights = np.concatenate([np.zeros_like(weights), weights], axis=1)
         bias = np.concatenate([np.zeros_like(bias), bias])
-    return Head(weights, bias)
+    return DenseHead(weights, bias)
 
 
-def _with_head(frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
+def _with_head(frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str) -> BuiltModel:
     head = head_of(frozen)
     body = _convert(FLOAT_HEAD, frozen, frozen.body(), pictures, name)
     _check_int8(body, frozen, name)
@@ -120,15 +122,15 @@ def _with_head(frozen: Frozen, pictures: NDArray[np.uint8], name: str) -> Made:
     bands: tuple[float, ...] = (1.0,)
     if len(frozen.features) == 1:
         body, bands = with_bands(body)
-    return Made(FLOAT_HEAD, with_float_head(body, _of_bands(head, bands)), bands, body)
+    return BuiltModel(FLOAT_HEAD, with_float_head(body, _of_bands(head, bands)), bands, body)
 
 
-def _of_bands(head: Head, bands: tuple[float, ...]) -> Head:
+def _of_bands(head: DenseHead, bands: tuple[float, ...]) -> DenseHead:
     """The head that takes the features' bands one after the other."""
-    return Head(np.concatenate([head.weights * np.float32(one) for one in bands]), head.bias)
+    return DenseHead(np.concatenate([head.weights * np.float32(one) for one in bands]), head.bias)
 
 
-def _check_int8(tflite: bytes, frozen: Frozen, name: str) -> None:
+def _check_int8(tflite: bytes, frozen: FrozenGraph, name: str) -> None:
     """Raises ModelError unless pixels are taken as they are and every operator is int8."""
     scale, zero_point = input_scale(tflite)
     if abs(scale - 1.0) > 1e-6 or zero_point != 0:
@@ -139,7 +141,7 @@ def _check_int8(tflite: bytes, frozen: Frozen, name: str) -> None:
     check_operators(operators(tflite), frozen, name)
 
 
-def check_operators(found: tuple[Operator, ...], frozen: Frozen, name: str) -> None:
+def check_operators(found: tuple[Operator, ...], frozen: FrozenGraph, name: str) -> None:
     """Raises ModelError, naming the layers, when an operator computes in float."""
     stray = [op for op in found if op.is_float and op.name not in _EDGES]
     if stray:
@@ -151,12 +153,12 @@ def check_operators(found: tuple[Operator, ...], frozen: Frozen, name: str) -> N
 
 
 def _convert(
-    scheme: str, frozen: Frozen, function: Any, pictures: NDArray[np.uint8], name: str
+    scheme: str, frozen: FrozenGraph, function: Any, pictures: NDArray[np.uint8], name: str
 ) -> bytes:
     tf = tensorflow()
     sets = tf.lite.OpsSet
     try:
-        with quiet():
+        with silence_tensorflow():
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
             if scheme != "float32":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -166,7 +168,7 @@ def _convert(
             )
             if scheme in CALIBRATED:
                 converter.representative_dataset = lambda: (
-                    [batch] for batch in representative(pictures)
+                    [batch] for batch in representative_batches(pictures)
                 )
             if scheme in (FLOAT_HEAD, "int8"):
                 converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
@@ -181,7 +183,7 @@ def _convert(
                 converter.target_spec.supported_types = [tf.float16]
             tflite = bytes(converter.convert())
     except Exception as error:  # TensorFlow raises anything; the reason is passed on
-        raise ModelError(obstacle(error, scheme, frozen, name)) from error
-    if graphs(tflite) != 1:
-        raise ModelError(loop(frozen, name))
+        raise ModelError(explain_failure(error, scheme, frozen, name)) from error
+    if graph_count(tflite) != 1:
+        raise ModelError(loop_error(frozen, name))
     return tflite

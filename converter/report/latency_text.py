@@ -5,20 +5,20 @@ from typing import Any
 
 from converter.convert import Conversion
 from converter.selection.decode_parity import LEAST_CONCERNED
-from trainer.device_latency.cost_table import Figures
-from trainer.device_latency.estimate import ms
+from trainer.device_latency.cost_table import CostTable
+from trainer.device_latency.estimate import format_ms
 
 
 def pace_lines(done: Conversion) -> list[str]:
     """What the file takes on the box that was named; nothing where none was."""
-    said, bound = done.taken.said, done.bound
-    if said is None or bound is None:
+    said, budget = done.chosen.said, done.budget
+    if said is None or budget is None:
         return []
-    if not bound.here:
-        return [f"estimated {said}, {said.whence}"]
-    measured = done.taken.ran[0].milliseconds
+    if not budget.here:
+        return [f"estimated {said}, {said.provenance}"]
+    measured = done.chosen.runtime_results[0].milliseconds
     off = "" if said.unknown else f": {said.milliseconds / measured - 1:+.0%}"
-    return [f"estimated {said} from its operators, {ms(measured)} ms timed{off}"]
+    return [f"estimated {said} from its operators, {format_ms(measured)} ms timed{off}"]
 
 
 def parity_text(parity: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def parity_text(parity: dict[str, Any]) -> str:
     return f"{allowed}: {told}"
 
 
-def figures_text(figures: Figures, output: Path) -> str:
+def figures_text(figures: CostTable, output: Path) -> str:
     """What was measured, and what to do with it."""
     lines = [f"{output}: {figures.box}, {figures.runtime}, one thread"]
     for kernels, of_type in figures.spread.items():

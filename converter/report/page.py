@@ -75,9 +75,9 @@ def page(title: str, subtitle: str, sections: Sequence[str], footer: str) -> str
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
     """A table of plain text, one row marked; it scrolls sideways where the page is narrow."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    taken = ' class="taken"'
+    chosen = ' class="taken"'
     body = "".join(
-        f"<tr{taken if at == marked else ''}><th>{escape(row[0])}</th>"
+        f"<tr{chosen if at == marked else ''}><th>{escape(row[0])}</th>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for at, row in enumerate(rows)

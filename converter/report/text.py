@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from converter.convert import Conversion
-from converter.evaluation.model_diff import Difference
+from converter.evaluation.model_diff import ModelDiff
 from converter.report.latency_text import pace_lines, parity_text
-from converter.selection.scheme_selection import Contest
-from converter.selection.scheme_trial import Trial
+from converter.selection.scheme_selection import SchemeSelection
+from converter.selection.scheme_trial import SchemeTrial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
-from trainer.data.synthetic_set import NOTE
-from trainer.device_latency.estimate import ms
+from trainer.data.synthetic_set import SYNTHETIC_NOTE
+from trainer.device_latency.estimate import format_ms
 
 SCHEME_WORDS = {
     "int8-float-head": "int8, float32 head",
@@ -24,12 +24,12 @@ SCHEME_WORDS = {
 
 def conversion_text(done: Conversion) -> str:
     """The figures of a conversion that passed the gate, and what to do next."""
-    compared = done.taken.compared
+    compared = done.chosen.compared
     assert compared is not None
-    int8, float32 = done.verdicts.converted.as_json(), done.verdicts.float32.as_json()
+    int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
     spec, at = done.spec, done.spec.thresholds
-    made = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
-    scheme = SCHEME_WORDS[done.taken.scheme]
+    built_model = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
+    scheme = SCHEME_WORDS[done.chosen.scheme]
     moved = (
         f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
         f"{compared.review_moves} move into or out of review, "
@@ -37,7 +37,7 @@ def conversion_text(done: Conversion) -> str:
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{made}, {scheme}, {done.taken.ran[0].milliseconds:.2f} ms a picture here",
+        f"{built_model}, {scheme}, {done.chosen.runtime_results[0].milliseconds:.2f} ms a picture here",
         *pace_lines(done),
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
@@ -64,32 +64,32 @@ HEADINGS = (
 _MS = HEADINGS.index("ms")
 
 
-def headings(contest: Contest) -> list[str]:
+def headings(selection: SchemeSelection) -> list[str]:
     """HEADINGS, with the estimated milliseconds on the box where one was named."""
     found = list(HEADINGS)
-    if any(trial.said is not None for trial in contest.trials):
+    if any(trial.said is not None for trial in selection.trials):
         found.insert(_MS + 1, "on the box")
     return found
 
 
-def scheme_rows(contest: Contest) -> list[list[str]]:
+def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
     """A row of words a scheme, under `headings`, in the order of preference."""
-    rows = [_scheme_row(trial, trial is contest.taken) for trial in contest.trials]
-    if len(headings(contest)) > len(HEADINGS):
-        for row, trial in zip(rows, contest.trials):
+    rows = [_scheme_row(trial, trial is selection.chosen) for trial in selection.trials]
+    if len(headings(selection)) > len(HEADINGS):
+        for row, trial in zip(rows, selection.trials):
             row.insert(_MS + 1, _on_the_box(trial))
     return rows
 
 
-def _on_the_box(trial: Trial) -> str:
+def _on_the_box(trial: SchemeTrial) -> str:
     if trial.said is None:
         return "–"
-    return f"{'≥ ' if trial.said.unknown else ''}{ms(trial.said.milliseconds)}"
+    return f"{'≥ ' if trial.said.unknown else ''}{format_ms(trial.said.milliseconds)}"
 
 
-def schemes_text(contest: Contest) -> str:
+def schemes_text(selection: SchemeSelection) -> str:
     """The schemes' table, and below it why those that may not pass may not."""
-    rows = [headings(contest), *scheme_rows(contest)]
+    rows = [headings(selection), *scheme_rows(selection)]
     count = len(rows[0])
     widths = [max(len(row[at]) for row in rows) for at in range(count)]
     lines = [
@@ -99,28 +99,28 @@ def schemes_text(contest: Contest) -> str:
         ).rstrip()
         for row in rows
     ]
-    for trial in contest.trials:
+    for trial in selection.trials:
         lines += [f"  {trial.label}: {reason}" for reason in trial.objections]
-    if contest.taken is not None and contest.taken.kernels != "quickest":
-        quick = next(t for t in contest.trials if t.scheme == contest.taken.scheme)
+    if selection.chosen is not None and selection.chosen.kernels != "quickest":
+        quick = next(t for t in selection.trials if t.scheme == selection.chosen.scheme)
         lines.append(
             f"  no box has tflite-runtime? --without-tflite-runtime takes {quick.scheme} with the "
-            f"quickest kernels: {quick.ran[0].milliseconds:.2f} ms a picture here instead of "
-            f"{contest.taken.ran[0].milliseconds:.2f}"
+            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture here instead of "
+            f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
         )
     return "\n".join(lines)
 
 
-def _scheme_row(trial: Trial, taken: bool) -> list[str]:
-    made, compared, worst = trial.made, trial.compared, trial.worst_layer
-    if made is None or compared is None:
+def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
+    built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
+    if built_model is None or compared is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
-    said = "taken" if taken else "refused" if trial.objections else "would pass"
+    said = "taken" if chosen else "refused" if trial.objections else "would pass"
     return [
         trial.label,
         said,
-        f"{len(made.tflite) / 1024:,.0f}",
-        f"{trial.ran[0].milliseconds:.2f}",
+        f"{len(built_model.tflite) / 1024:,.0f}",
+        f"{trial.runtime_results[0].milliseconds:.2f}",
         f"{compared.auroc_int8:.4f}",
         f"{compared.auroc_loss:+.4f}",
         f"{len(compared.flips)}/{compared.pictures}",
@@ -155,7 +155,7 @@ def model_text(file: ModelFile) -> str:
         *_metrics(spec.metrics),
         *_quantisation(spec.quantisation),
         _line("JPEGs", _decoding(spec)),
-        *([_line("painted", NOTE)] if spec.data.get("painted") else []),
+        *([_line("painted", SYNTHETIC_NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
         _line("golden", f"{len(spec.golden)} pictures, to be judged alike on every box"),
@@ -173,15 +173,19 @@ def _row(name: str, before: str, after: str) -> str:
 
 
 def _input(spec: InspectionSpec) -> str:
-    recipe = spec.input
-    region = "the whole picture" if recipe.region is None else f"region {recipe.region}"
-    if recipe.view is not None:
-        said = recipe.view.said(brief=True)
+    score_rule = spec.input
+    region = "the whole picture" if score_rule.region is None else f"region {score_rule.region}"
+    if score_rule.view is not None:
+        said = score_rule.view.said(brief=True)
         region = f"view {json.dumps(said)}, {region}"
-    extra = "" if recipe.standardisation == "none" else f", {recipe.standardisation} standardised"
+    extra = (
+        ""
+        if score_rule.standardisation == "none"
+        else f", {score_rule.standardisation} standardised"
+    )
     return (
-        f"{region}, {recipe.resize} resize to {recipe.width}×{recipe.height}, "
-        f"{recipe.colour}, 8 bits{extra}"
+        f"{region}, {score_rule.resize} resize to {score_rule.width}×{score_rule.height}, "
+        f"{score_rule.colour}, 8 bits{extra}"
     )
 
 
@@ -243,7 +247,7 @@ def _checked_with(quantisation: dict[str, Any]) -> str:
     return checked
 
 
-def difference_text(found: Difference) -> str:
+def difference_text(found: ModelDiff) -> str:
     """Which pictures two models judge differently."""
     flips = sum(each.flips for each in found.differing)
     told = (

@@ -31,7 +31,7 @@ Looked = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DecodedPair:
     """A test picture whose verdict depends on how it is decoded: prepared from the whole JPEG, and
     from the JPEG at reduced scale; both uint8, `input.shape`."""
 
@@ -41,7 +41,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
+class DecodeParity:
     """What reduced decoding changes. `concerned` of `pictures` are large enough to be reduced;
     `encoded` of them were no JPEGs and became some. `flips` are moves between any of the three
     verdicts; changes are of scores, 0 to 1. `golden_flips` names golden pictures that flip.
@@ -79,7 +79,7 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class ParityModel:
     """A finished model as its file describes it. `scores` gives P(defective), float64, (n,), of
     pictures, uint8, (n, *input.shape)."""
 
@@ -88,9 +88,9 @@ class Judge:
     scores: Callable[[Pixels], NDArray[np.float64]]
 
 
-def parity(
-    judge: Judge, samples: Sequence[Sample], golden: dict[str, bytes], looked: Looked
-) -> Parity:
+def measure_parity(
+    judge: ParityModel, samples: Sequence[Sample], golden: dict[str, bytes], looked: Looked
+) -> DecodeParity:
     """Judges test pictures and golden pictures both ways; tells `looked` how many are done.
 
     `golden` are encoded pictures by name. Raises DatasetError when a picture has gone since it was
@@ -102,7 +102,7 @@ def parity(
         looked(min(at + BATCH, len(samples)), len(samples))
     travelling = _Tally()
     travelling.add(judge, [examine_picture(data, name) for name, data in golden.items()])
-    return Parity(
+    return DecodeParity(
         pictures=len(samples),
         concerned=len(test.changes),
         encoded=test.encoded,
@@ -122,11 +122,11 @@ class _Tally:
     changes: list[float] = field(default_factory=list)
     encoded: int = 0
 
-    def add(self, judge: Judge, pictures: Iterable[Encoded]) -> None:
+    def add(self, judge: ParityModel, pictures: Iterable[Encoded]) -> None:
         """Judges these both ways."""
         ways, framing = [], Framing(judge.input.view or ViewConfig())
         for picture in pictures:
-            way = both_ways(as_jpeg(picture), judge.input, framing)
+            way = decode_both_ways(as_jpeg(picture), judge.input, framing)
             if way is not None:
                 ways.append(way)
                 self.encoded += picture.header.kind != "JPEG"
@@ -149,7 +149,7 @@ def _read(samples: Sequence[Sample]) -> Iterator[Encoded]:
             raise DatasetError(f"{error}; it was there when it was judged first") from error
 
 
-def both_ways(picture: Encoded, spec: InputSpec, framing: Framing) -> Way | None:
+def decode_both_ways(picture: Encoded, spec: InputSpec, framing: Framing) -> DecodedPair | None:
     """The two ways of one JPEG; None when it is not reduced for this model. `framing` is of the
     recipe's view. Raises PictureError."""
     divisor = reduction(picture.header.width, picture.header.height, framing, spec)
@@ -158,7 +158,7 @@ def both_ways(picture: Encoded, spec: InputSpec, framing: Framing) -> Way | None
         return None
     (cut,) = framing.cut(pixels, reduced).values()
     quick = shaped(cut, spec, reduced=reduced)
-    return Way(picture.name, preprocess(picture.decode()[0], spec), quick)
+    return DecodedPair(picture.name, preprocess(picture.decode()[0], spec), quick)
 
 
 def as_jpeg(picture: Encoded) -> Encoded:

@@ -5,49 +5,53 @@ from dataclasses import replace
 
 import numpy as np
 
-from converter.loading.source_model import Source
-from converter.quantization.quantization_schemes import make
-from converter.selection.scheme_trial import Trial
+from converter.loading.source_model import SourceModel
+from converter.quantization.quantization_schemes import build_model
+from converter.selection.scheme_trial import SchemeTrial
 from edge.errors import RefusedError
-from trainer.device_latency.latency_budget import Bound, offers, what_fits
-from trainer.device_latency.operator_work import Work, work_of
+from trainer.device_latency.latency_budget import LatencyBudget, fitting_text, network_options
+from trainer.device_latency.operator_work import OperatorWork, operator_works
 
 
-def refuse_slow(source: Source, bound: Bound) -> str:
+def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:
     """What the model will take on the box in int8, the quickest scheme, in a sentence.
 
     Raises RefusedError when that is too long: no scheme would make it quicker. On this machine
     only when it is too long by more than an estimate may be wrong, for a finished model is timed.
     """
-    said = bound.estimate(_as_int8(source))
-    if bound.target is None:
-        return f"in int8: {said} ({bound.figures.whence})"
-    if (said.low if bound.here else said.milliseconds) > bound.target:
+    said = budget.estimate(_as_int8(source))
+    if budget.target is None:
+        return f"in int8: {said} ({budget.figures.provenance})"
+    if (said.low if budget.here else said.milliseconds) > budget.target:
         raise RefusedError(
             f"{source.file}: refused before it was converted, nothing was written: estimated "
-            f"{said} in int8, at most {bound.target:g} ms it may ({bound.figures.whence}); "
-            f"{what_fits(bound, offers(bound, len(source.spec.labels)))}"
+            f"{said} in int8, at most {budget.target:g} ms it may ({budget.figures.provenance}); "
+            f"{fitting_text(budget, network_options(budget, len(source.spec.labels)))}"
         )
-    return f"in int8: {said}, at most {bound.target:g} ms it may ({bound.figures.whence})"
+    return f"in int8: {said}, at most {budget.target:g} ms it may ({budget.figures.provenance})"
 
 
-def too_slow(trial: Trial, bound: Bound | None) -> str | None:
+def too_slow(trial: SchemeTrial, budget: LatencyBudget | None) -> str | None:
     """Why a trial that ran takes too long, None where it does not or nothing was asked."""
-    if bound is None or trial.said is None:
+    if budget is None or trial.said is None:
         return None
-    return bound.objection(trial.said, trial.ran[0].milliseconds)
+    return budget.objection(trial.said, trial.runtime_results[0].milliseconds)
 
 
-def fitting_instead(trials: Sequence[Trial], bound: Bound | None) -> str | None:
+def suggest_networks(trials: Sequence[SchemeTrial], budget: LatencyBudget | None) -> str | None:
     """Which of our networks would fit, when every scheme that could be made is too slow."""
-    made = [trial for trial in trials if trial.made is not None]
-    if bound is None or not made or any(too_slow(trial, bound) is None for trial in made):
+    built_model = [trial for trial in trials if trial.built_model is not None]
+    if (
+        budget is None
+        or not built_model
+        or any(too_slow(trial, budget) is None for trial in built_model)
+    ):
         return None
-    return what_fits(bound, offers(bound))
+    return fitting_text(budget, network_options(budget))
 
 
-def _as_int8(source: Source) -> tuple[Work, ...]:
+def _as_int8(source: SourceModel) -> tuple[OperatorWork, ...]:
     """The work of the network as if all of it were in int8."""
     picture = np.zeros((1, *source.input.shape), np.uint8)
-    works = work_of(make("float32", source.frozen, picture, source.file).tflite)
+    works = operator_works(build_model("float32", source.frozen, picture, source.file).tflite)
     return tuple(replace(work, dtype="int8") if work.dtype == "float32" else work for work in works)

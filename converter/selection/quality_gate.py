@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from converter.quantization.calibration import Calibration
-from converter.selection.latency_gate import fitting_instead
-from converter.selection.scheme_trial import Trial
+from converter.quantization.calibration import CalibrationSet
+from converter.selection.latency_gate import suggest_networks
+from converter.selection.scheme_trial import SchemeTrial
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
-from trainer.device_latency.latency_budget import Bound
+from trainer.device_latency.latency_budget import LatencyBudget
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """What a conversion may cost; shares and differences from 0 to 1.
 
     All runtimes that were asked must agree. `allow_unlearned` lets a model through that tells
@@ -31,7 +31,7 @@ class Limits:
     allow_unlearned: bool = False
 
 
-def objections(trial: Trial, limits: Limits) -> list[str]:
+def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
     """Every reason against a trial that ran, with its numbers; empty when it may pass."""
     compared = trial.compared
     assert compared is not None
@@ -54,13 +54,13 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
             f"scores change by {compared.mean_change:.4f} on average, at most "
             f"{limits.max_mean_change} they may"
         )
-    for ran in trial.ran:
+    for ran in trial.runtime_results:
         if ran.failed:
             found.append(ran.failed)
         elif not ran.difference <= limits.max_runtime_difference:
             found.append(
                 f"{ran.runtime} differs by {ran.difference:.4f} in score from "
-                f"{trial.ran[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
+                f"{trial.runtime_results[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
                 "(--without-tflite-runtime, if no box has it)"
             )
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
@@ -72,15 +72,15 @@ def objections(trial: Trial, limits: Limits) -> list[str]:
     return found + _of_verdicts(trial, limits)
 
 
-def _of_verdicts(trial: Trial, limits: Limits) -> list[str]:
-    verdicts, compared = trial.verdicts, trial.compared
-    if verdicts is None or compared is None:
+def _of_verdicts(trial: SchemeTrial, limits: GateLimits) -> list[str]:
+    figures, compared = trial.figures, trial.compared
+    if figures is None or compared is None:
         return []
     found = []
-    if verdicts.golden_flips:
-        names = ", ".join(verdicts.golden_flips)
+    if figures.golden_flips:
+        names = ", ".join(figures.golden_flips)
         found.append(f"golden pictures flip between pass and fail ({names})")
-    learned = verdicts.converted.learned
+    learned = figures.converted.learned
     if not learned and limits.allow_unlearned:
         return found
     if not compared.auroc_int8 >= 0.5:
@@ -88,11 +88,11 @@ def _of_verdicts(trial: Trial, limits: Limits) -> list[str]:
             f"an AUROC of {compared.auroc_int8:.4f} is worse than chance, "
             "as when labels or colours stand in another order"
         )
-    return found + verdicts.converted.refusals()
+    return found + figures.converted.refusals()
 
 
 def check_calibration(
-    name: str, calibration: Calibration, labels: Sequence[str], recipe: InputSpec
+    name: str, calibration: CalibrationSet, labels: Sequence[str], input_spec: InputSpec
 ) -> None:
     """Raises RefusedError unless these are pictures of every class, from the train part, as the
     box itself would decode, reduce and colour them.
@@ -107,11 +107,11 @@ def check_calibration(
     missing = sorted(set(labels) - {sample.label for sample in samples})
     if missing and len(samples) >= len(labels):
         found.append(f"no picture shows the class {', '.join(missing)}")
-    if calibration.pictures.shape != (len(samples), *recipe.shape):
-        found.append(f"their shape is {calibration.pictures.shape[1:]}, not {recipe.shape}")
+    if calibration.pictures.shape != (len(samples), *input_spec.shape):
+        found.append(f"their shape is {calibration.pictures.shape[1:]}, not {input_spec.shape}")
     else:
         for sample, given in zip(samples, calibration.pictures):
-            if not np.array_equal(given, preprocess(read_picture(sample.path), recipe)):
+            if not np.array_equal(given, preprocess(read_picture(sample.path), input_spec)):
                 found.append(f"{sample.file} is not as the box would see it")
                 break
     if found:
@@ -122,9 +122,11 @@ def check_calibration(
         )
 
 
-def refusal(name: str, trials: Sequence[Trial], bound: Bound | None = None) -> RefusedError:
+def refusal(
+    name: str, trials: Sequence[SchemeTrial], budget: LatencyBudget | None = None
+) -> RefusedError:
     """The numbers against each trial, in one sentence: for when none may pass."""
-    mend = fitting_instead(trials, bound) or (
+    mend = suggest_networks(trials, budget) or (
         "check that the data set is the one it was trained on and that labels and --scaling are "
         "right"
     )
@@ -135,7 +137,7 @@ def refusal(name: str, trials: Sequence[Trial], bound: Bound | None = None) -> R
     return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {mend}")
 
 
-def refuse_unlearned(name: str, metrics: dict[str, Any], limits: Limits) -> None:
+def refuse_unlearned(name: str, metrics: dict[str, Any], limits: GateLimits) -> None:
     """Raises RefusedError for a model whose own figures say that it learned nothing.
 
     A file made of it would pass parts silently. Asked before any work; models that say nothing of

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.evaluation.evaluation_set import Exam
+from converter.evaluation.evaluation_set import EvaluationSet
 from converter.evaluation.golden_images import GoldenFile, choose_golden, golden_files
 from converter.evaluation.layer_errors import LayerError
-from converter.evaluation.score_diff import Comparison, compare, flipped
-from converter.loading.source_model import Source
-from converter.quantization.quantization_schemes import Made
+from converter.evaluation.score_diff import ScoreDiff, compare_scores, is_flip
+from converter.loading.source_model import SourceModel
+from converter.quantization.quantization_schemes import BuiltModel
 from converter.tflite.runtimes import Runner
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
@@ -27,7 +27,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class TrialFigures:
     """What the file would carry: figures of the test part, and the golden pictures.
 
     `golden_flips` names golden pictures on which float and converted model say pass and fail.
@@ -42,7 +42,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RuntimeResult:
     """A runtime that was asked, and its largest score difference to the first one, 0 to 1.
 
     `milliseconds` is the median of an inference on this machine, one thread. `failed` says why it
@@ -56,23 +56,23 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SchemeTrial:
     """What was found out about one scheme, run with one sort of kernels.
 
-    `made` is None where it could not be made, and `objections` say why then; else they are the
-    gate's. `verdicts` is None for one that was only looked at, on few pictures. `said` is what it
+    `built_model` is None where it could not be made, and `objections` say why then; else they are the
+    gate's. `figures` is None for one that was only looked at, on few pictures. `said` is what it
     takes on the box that was named, None where none was.
     """
 
     scheme: str
     objections: tuple[str, ...]
-    made: Made | None = None
+    built_model: BuiltModel | None = None
     thresholds: Thresholds | None = None
-    compared: Comparison | None = None
-    ran: tuple[Ran, ...] = ()
+    compared: ScoreDiff | None = None
+    runtime_results: tuple[RuntimeResult, ...] = ()
     layers: tuple[LayerError, ...] = ()
     scores: Scores | None = None
-    verdicts: Verdicts | None = None
+    figures: TrialFigures | None = None
     kernels: Kernels = "quickest"
     said: Estimate | None = None
 
@@ -84,7 +84,11 @@ class Trial:
     @property
     def runtime_difference(self) -> float | None:
         """The largest score difference between two runtimes, None when only one was asked."""
-        return max(ran.difference for ran in self.ran[1:]) if len(self.ran) > 1 else None
+        return (
+            max(runtime_results.difference for runtime_results in self.runtime_results[1:])
+            if len(self.runtime_results) > 1
+            else None
+        )
 
     @property
     def worst_layer(self) -> LayerError | None:
@@ -99,8 +103,8 @@ class Trial:
             "kernels": self.kernels,
             "objections": list(self.objections),
         }
-        if self.made is not None:
-            row["bytes"] = len(self.made.tflite)
+        if self.built_model is not None:
+            row["bytes"] = len(self.built_model.tflite)
         if self.compared is not None:
             row["compared"] = {**self.compared.as_json(), "flipped": len(self.compared.flips)}
         if self.worst_layer is not None:
@@ -109,50 +113,56 @@ class Trial:
         return row
 
 
-def run(made: Made, exam: Exam, runners: Sequence[Runner], name: str) -> Trial:
-    """Runs it on the pictures of `exam`; nothing is objected to yet.
+def run_scheme(
+    built_model: BuiltModel, evaluation_set: EvaluationSet, runners: Sequence[Runner], name: str
+) -> SchemeTrial:
+    """Runs it on the pictures of `evaluation_set`; nothing is objected to yet.
 
     The first runtime judges validation and test, the others the test part. Raises ModelError when
     the first one cannot run it.
     """
-    recipe, first = exam.recipe, runners[0]
-    rows, _ = first.rows(made.tflite, exam.validation.pictures, name)
-    thresholds = exam.thresholds(recipe.of_rows(rows))
-    found: list[Ran] = []
+    score_rule, first = evaluation_set.score_rule, runners[0]
+    rows, _ = first.rows(built_model.tflite, evaluation_set.validation.pictures, name)
+    thresholds = evaluation_set.thresholds(score_rule.of_rows(rows))
+    found: list[RuntimeResult] = []
     scores: list[Scores] = []
     for runner in runners:
         try:
-            rows, milliseconds = runner.rows(made.tflite, exam.test.pictures, name)
+            rows, milliseconds = runner.rows(built_model.tflite, evaluation_set.test.pictures, name)
         except ModelError as error:
             if runner is first:
                 raise
-            found.append(Ran(runner.name, 1.0, 0.0, str(error).removeprefix(f"{name}: ")))
+            found.append(RuntimeResult(runner.name, 1.0, 0.0, str(error).removeprefix(f"{name}: ")))
             continue
-        scores.append(recipe.of_rows(rows))
+        scores.append(score_rule.of_rows(rows))
         difference = float(np.abs(scores[-1] - scores[0]).max())
-        found.append(Ran(runner.name, difference, milliseconds))
-    compared = compare(
-        [sample.file for sample in exam.test.samples],
-        exam.test.float_scores,
+        found.append(RuntimeResult(runner.name, difference, milliseconds))
+    compared = compare_scores(
+        [sample.file for sample in evaluation_set.test.samples],
+        evaluation_set.test.float_scores,
         scores[0],
-        exam.test.defective,
+        evaluation_set.test.defective,
         thresholds,
     )
-    return Trial(made.scheme, (), made, thresholds, compared, tuple(found), (), scores[0])
+    return SchemeTrial(
+        built_model.scheme, (), built_model, thresholds, compared, tuple(found), (), scores[0]
+    )
 
 
-def judge(trial: Trial, source: Source, exam: Exam, runner: Runner) -> Verdicts:
-    """The figures and golden pictures of a trial that ran on all pictures of `exam`.
+def evaluate_scheme(
+    trial: SchemeTrial, source: SourceModel, evaluation_set: EvaluationSet, runner: Runner
+) -> TrialFigures:
+    """The figures and golden pictures of a trial that ran on all pictures of `evaluation_set`.
 
     Raises DatasetError when a picture has gone since it was read.
     """
-    assert trial.made is not None
+    assert trial.built_model is not None
     assert trial.thresholds is not None
     assert trial.scores is not None
-    test, at = exam.test, trial.thresholds
+    test, at = evaluation_set.test, trial.thresholds
     labels = [sample.label for sample in test.samples]
     groups = [sample.group for sample in test.samples]
-    ok_label, wish = source.spec.ok_label, exam.wish
+    ok_label, requirements = source.spec.ok_label, evaluation_set.requirements
     chosen = choose_golden(trial.scores, labels, at)
     files = golden_files([test.samples[place] for place in chosen], source.input)
     pictures = np.stack(
@@ -161,18 +171,22 @@ def judge(trial: Trial, source: Source, exam: Exam, runner: Runner) -> Verdicts:
             for file in files
         ]
     )
-    before = exam.recipe.of_probabilities(source.probabilities(pictures))
-    after = exam.recipe.of_rows(runner.rows(trial.made.tflite, pictures, source.file)[0])
-    return Verdicts(
-        converted=evaluate(trial.scores, labels, groups, at, ok_label, wish=wish),
-        float32=evaluate(test.float_scores, labels, groups, at, ok_label, wish=wish),
-        float_thresholds=exam.thresholds(exam.validation.float_scores),
+    before = evaluation_set.score_rule.of_probabilities(source.probabilities(pictures))
+    after = evaluation_set.score_rule.of_rows(
+        runner.rows(trial.built_model.tflite, pictures, source.file)[0]
+    )
+    return TrialFigures(
+        converted=evaluate(trial.scores, labels, groups, at, ok_label, requirements=requirements),
+        float32=evaluate(
+            test.float_scores, labels, groups, at, ok_label, requirements=requirements
+        ),
+        float_thresholds=evaluation_set.thresholds(evaluation_set.validation.float_scores),
         golden=_entries(files, after),
         golden_files={file.name: file.content for file in files},
         golden_flips=tuple(
             file.name
             for file, old, new in zip(files, before, after)
-            if flipped(float(old), float(new), at)
+            if is_flip(float(old), float(new), at)
         ),
     )
 

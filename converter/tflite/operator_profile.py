@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from converter.loading.frozen_graph import Frozen
-from converter.loading.tf_logging import quiet
+from converter.loading.frozen_graph import FrozenGraph
+from converter.loading.tf_logging import silence_tensorflow
 from converter.tflite.tflite_graph import operator_name, read_model, write_model
 from edge.inspection.interpreter import runtime_module
 
@@ -17,7 +17,7 @@ WARM, TIMED = 3, 15
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class OperatorTime:
     """An operator, the layer it belongs to, and its median milliseconds alone, one thread.
 
     `output` is the name of the tensor that it makes.
@@ -29,7 +29,7 @@ class Timed:
     output: str = ""
 
 
-def operator_times(tflite: bytes, frozen: Frozen) -> tuple[Timed, ...]:
+def operator_times(tflite: bytes, frozen: FrozenGraph) -> tuple[OperatorTime, ...]:
     """The operators in the order in which they run, with the default runtime.
 
     Alone each pays for being called, and what the runtime fuses or keeps packed is not: the sum is
@@ -45,8 +45,8 @@ def operator_times(tflite: bytes, frozen: Frozen) -> tuple[Timed, ...]:
         if not len(alone.subgraphs[0].inputs):
             continue  # it unpacks a constant, once, when the model is loaded
         layer = frozen.layer_of(name)
-        taken = _milliseconds(write_model(alone))
-        found.append(Timed(operator_name(schema, code), layer, taken, name))
+        chosen = _milliseconds(write_model(alone))
+        found.append(OperatorTime(operator_name(schema, code), layer, chosen, name))
     return tuple(found)
 
 
@@ -93,7 +93,7 @@ def _milliseconds(tflite: bytes) -> float:
 
 def _timed(tflite: bytes, **options: bool) -> float:
     _, module = runtime_module("auto")
-    with quiet():
+    with silence_tensorflow():
         interpreter = module.Interpreter(model_content=tflite, num_threads=1, **options)
         interpreter.allocate_tensors()
     for entry in interpreter.get_input_details():

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.tf_logging import quiet
+from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.terms import Kernels, Runtime
@@ -48,7 +48,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalRuntime:
     """A runtime in this process, by the daemon's own interpreter code, on one thread."""
 
     runtime: Runtime
@@ -60,13 +60,13 @@ class Here:
         """The package and its version."""
         return f"{PACKAGES[self.runtime]} {self.version}"
 
-    def with_kernels(self, kernels: Kernels) -> "Here":
+    def with_kernels(self, kernels: Kernels) -> "LocalRuntime":
         """As `Runner.with_kernels`."""
         return replace(self, kernels=kernels)
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """As `Runner.rows`."""
-        with quiet():  # LiteRT tells about its delegate each time
+        with silence_tensorflow():  # LiteRT tells about its delegate each time
             classify = TFLiteClassifier(tflite, model, self.runtime, 1, self.kernels)
         found, seconds = [], []
         for picture in pictures:
@@ -83,7 +83,7 @@ class Here:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class SubprocessRuntime:
     """tflite-runtime in another Python, a process for each question; a crash there is an answer."""
 
     python: Path
@@ -96,7 +96,7 @@ class Elsewhere:
         """The package and its version."""
         return f"tflite-runtime {self.version}"
 
-    def with_kernels(self, kernels: Kernels) -> "Elsewhere":
+    def with_kernels(self, kernels: Kernels) -> "SubprocessRuntime":
         """As `Runner.with_kernels`."""
         return replace(self, kernels=kernels)
 
@@ -152,10 +152,10 @@ def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Run
     variable names, and beside this virtual environment, where `make test` puts it; not at all
     when `older` is False. Raises MissingPartError when there is none, or not where it was said.
     """
-    found: list[Runner] = [runner for runner in (_here("litert"),) if runner is not None]
+    found: list[Runner] = [runner for runner in (_local_runtime("litert"),) if runner is not None]
     if older:
-        other = _here("tflite-runtime") if python is None else None
-        other = other or _elsewhere(python)
+        other = _local_runtime("tflite-runtime") if python is None else None
+        other = other or _subprocess_runtime(python)
         if other is not None:
             found.append(other)
     if not found:
@@ -163,17 +163,17 @@ def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Run
     return tuple(found)
 
 
-def _here(runtime: Runtime) -> Runner | None:
+def _local_runtime(runtime: Runtime) -> Runner | None:
     from importlib.metadata import version
 
     try:
         runtime_module(runtime)
     except MissingPartError:
         return None
-    return Here(runtime, version(PACKAGES[runtime]))
+    return LocalRuntime(runtime, version(PACKAGES[runtime]))
 
 
-def _elsewhere(python: Path | None) -> Runner | None:
+def _subprocess_runtime(python: Path | None) -> Runner | None:
     said = python or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     beside = Path(sys.prefix).with_name(f"{Path(sys.prefix).name}-tflite-runtime") / "bin/python"
     place = said or beside
@@ -184,7 +184,7 @@ def _elsewhere(python: Path | None) -> Runner | None:
         )
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         if done.returncode == 0:
-            return Elsewhere(place, done.stdout.strip())
+            return SubprocessRuntime(place, done.stdout.strip())
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = str(error)
     if said is None:

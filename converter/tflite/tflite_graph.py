@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import Head
+from converter.loading.frozen_graph import DenseHead
 from edge.errors import ModelError
 
 # TFLite's tensor types (schema.fbs, TensorType)
@@ -31,7 +31,7 @@ def _utils() -> Any:
     return importlib.import_module("tensorflow.lite.tools.flatbuffer_utils")
 
 
-def graphs(tflite: bytes) -> int:
+def graph_count(tflite: bytes) -> int:
     """How many graphs there are: one, and one more for each body and condition of a loop."""
     return len(_utils().read_model_from_bytearray(bytearray(tflite)).subgraphs)
 
@@ -92,7 +92,7 @@ def input_scale(tflite: bytes) -> tuple[float, int]:
 
 def with_byte_input(tflite: bytes) -> bytes:
     """The model with a uint8 input, 0 to 255, in place of its float32 one."""
-    edit = _Edit(tflite)
+    edit = _ModelEditor(tflite)
     graph = edit.graph
     (old,) = (int(at) for at in graph.inputs)
     if graph.tensors[old].type != FLOAT32:
@@ -107,19 +107,19 @@ def with_byte_input(tflite: bytes) -> bytes:
 
 def with_joined_outputs(tflite: bytes) -> bytes:
     """The model with its outputs, float32, (1, n of each), joined into one, in their order."""
-    edit = _Edit(tflite)
+    edit = _ModelEditor(tflite)
     if len(edit.outputs) > 1:
         edit.join(sum(shape[1] for shape in edit.flat_shapes()))
     return edit.done()
 
 
-def with_float_head(tflite: bytes, head: Head) -> bytes:
+def with_float_head(tflite: bytes, head: DenseHead) -> bytes:
     """The model with a dense layer in float32 after its outputs, which are joined first.
 
     The outputs of `tflite` are float32, (1, features of each); the new one is float32, (1, n).
     Raises ModelError when they do not fit the head.
     """
-    edit = _Edit(tflite)
+    edit = _ModelEditor(tflite)
     count, n = head.weights.shape
     shapes = edit.flat_shapes()
     if sum(shape[1] for shape in shapes) != count:
@@ -136,7 +136,7 @@ def with_float_head(tflite: bytes, head: Head) -> bytes:
     return edit.done()
 
 
-class _Edit:
+class _ModelEditor:
     """A model being changed. Added operators have version 1: the oldest runtimes know them."""
 
     def __init__(self, tflite: bytes) -> None:

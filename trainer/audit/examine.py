@@ -10,18 +10,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.alignment import Match, common_of
+from trainer.audit.alignment import Alignment, shared_structure
 from trainer.audit.copies import find_copies
 from trainer.audit.features import CheapFeatures, Features
-from trainer.audit.findings import Audit, Twin
-from trainer.audit.fingerprint_store import Store
-from trainer.audit.inferred_groups import inferred_parts
-from trainer.audit.label_errors import rank_labels, suspected
-from trainer.audit.near_duplicates import exact_twins, near_twins
-from trainer.audit.outliers import oddities
-from trainer.audit.residual_features import residues
-from trainer.audit.scan import Item, Seen, Unreadable, read_again, read_all
-from trainer.audit.shortcut_features import giveaways, light_by_label
+from trainer.audit.findings import Audit, Duplicate
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.audit.inferred_groups import infer_groups
+from trainer.audit.label_errors import rank_labels, suspected_mislabels
+from trainer.audit.near_duplicates import exact_duplicates, near_duplicates
+from trainer.audit.outliers import find_outliers
+from trainer.audit.residual_features import residual_features
+from trainer.audit.scan import (
+    AuditItem,
+    ScannedPicture,
+    UnreadablePicture,
+    read_for_comparison,
+    scan_pictures,
+)
+from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
 from trainer.data.dataset import MANIFEST, Dataset
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import read_manifest
@@ -33,38 +39,38 @@ UNEVEN = 20  # times as many of one class as of another
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AuditOptions:
     """How an audit is done. `workers` are threads; by default one a processor."""
 
     ok_label: str = "ok"
     workers: int | None = None
 
 
-def items_of(root: Path) -> list[Item]:
+def audit_items(root: Path) -> list[AuditItem]:
     """The pictures of a folder in either layout, by file. Raises DatasetError."""
     split, labels = find_pictures(root)
     manifest = root / MANIFEST
     groups: Mapping[str, str] = read_manifest(manifest, labels) if manifest.exists() else {}
     return [
-        Item(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
+        AuditItem(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
         for file, label in sorted(labels.items())
     ]
 
 
-def items_as_split(data: Dataset) -> list[Item]:
+def items_as_split(data: Dataset) -> list[AuditItem]:
     """The pictures as a training will use them: sides are train, validation and test."""
     listed = (data.root / MANIFEST).exists()
     return [
-        Item(one.path, one.file, one.label, one.part, one.group if listed else None)
+        AuditItem(one.path, one.file, one.label, one.part, one.group if listed else None)
         for one in data.samples
     ]
 
 
-def examine(
+def audit_dataset(
     root: Path,
-    options: Options | None = None,
+    options: AuditOptions | None = None,
     progress: Progress | None = None,
-    items: Sequence[Item] | None = None,
+    items: Sequence[AuditItem] | None = None,
     features: Features | None = None,
 ) -> Audit:
     """Reads every picture once and says what is wrong with the set.
@@ -73,28 +79,30 @@ def examine(
     folder that is no data set; pictures that cannot be read are findings.
     """
     started = time.monotonic()
-    options = options or Options()
+    options = options or AuditOptions()
     told = progress or (lambda *_: None)
-    items = items_of(root) if items is None else items
+    items = audit_items(root) if items is None else items
     workers = options.workers or os.cpu_count() or 1
     audit = Audit(str(root), pictures=len(items))
-    seen: list[Seen] = []
+    seen: list[ScannedPicture] = []
     rows: list[int] = []  # of the store, those that are not pixel for pixel another
-    with Store(len(items)) as store:
+    with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
-        for one in read_all(items, features or CheapFeatures(), workers, told):
-            if isinstance(one, Unreadable):
+        for one in scan_pictures(items, features or CheapFeatures(), workers, told):
+            if isinstance(one, UnreadablePicture):
                 audit.unreadable.append(
                     {"file": one.item.file, "kind": one.kind, "reason": one.reason}
                 )
                 continue
             if one.pixel_hash not in first:
                 first[one.pixel_hash] = len(seen)
-                store.add(one.sketch)
+                store.add(one.fingerprint)
                 rows.append(len(seen))
-            seen.append(one.without_sketch())
-        matches = find_copies(store, lambda row: read_again(seen[rows[row]]), workers, told)
-        own = residues(store, common_of(store, np.arange(len(store))))
+            seen.append(one.without_fingerprint())
+        matches = find_copies(
+            store, lambda row: read_for_comparison(seen[rows[row]]), workers, told
+        )
+        own = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
     of = {one.pixel_hash: own[at] for at, one in enumerate(map(seen.__getitem__, rows))}
     table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in seen]
@@ -105,29 +113,29 @@ def examine(
 
 def _judge(
     audit: Audit,
-    seen: list[Seen],
+    seen: list[ScannedPicture],
     table: list[NDArray[np.float32]],
-    near: dict[tuple[int, int], Match],
-    options: Options,
+    near: dict[tuple[int, int], Alignment],
+    options: AuditOptions,
 ) -> None:
     """All findings that need no pixels; `table` has the numbers of each picture that was seen."""
-    alike = exact_twins(seen) + near_twins(seen, near)
+    alike = exact_duplicates(seen) + near_duplicates(seen, near)
     pairs = [(rows, twin) for rows, twin in alike if twin.certain]
     audit.look_alikes = [twin for _, twin in alike if not twin.certain]
     twins = [twin for _, twin in pairs]
     audit.counts = _counts(seen)
-    audit.odd = oddities(seen)
-    audit.light = light_by_label(seen)
+    audit.odd = find_outliers(seen)
+    audit.light = lighting_by_label(seen)
     audit.imbalance = _imbalance(audit.counts)
     given = {one.item.file: one.item.group for one in seen if one.item.group is not None}
     # A copy that was changed in one place still shows the same part.
-    group, audit.parts = inferred_parts(
+    group, audit.parts = infer_groups(
         [one.item.file for one in seen], [(twin.file, twin.twin) for twin in twins], given
     )
     groups = [group[one.item.file] for one in seen]
-    _sort_twins(audit, seen, pairs, given)
+    _sort_duplicates(audit, seen, pairs, given)
     audit.possible_leaks = _possible_leaks(seen, audit)
-    audit.giveaways = giveaways(seen, groups, options.ok_label)
+    audit.giveaways = find_shortcuts(seen, groups, options.ok_label)
     friends: list[list[int]] = [[] for _ in seen]
     for (low, high), twin in pairs:
         if not twin.changed:
@@ -136,13 +144,13 @@ def _judge(
     if seen:
         labels, files = [one.item.label for one in seen], [one.item.file for one in seen]
         audit.label_ranking = rank_labels(np.stack(table), labels, groups, friends, files)
-        audit.suspected_mislabels = suspected(audit.label_ranking)
+        audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 
-def _sort_twins(
+def _sort_duplicates(
     audit: Audit,
-    seen: list[Seen],
-    pairs: list[tuple[tuple[int, int], Twin]],
+    seen: list[ScannedPicture],
+    pairs: list[tuple[tuple[int, int], Duplicate]],
     given: dict[str, str],
 ) -> None:
     for (low, high), twin in pairs:
@@ -165,10 +173,12 @@ def _sort_twins(
         if len(files) == 2:
             same = labels[files[False]] == labels[files[True]]
             how = f"the manifest's group {name!r} stands on both sides"
-            audit.leaks.append(Twin(files[True], files[False], how, 1.0, False, True, False, same))
+            audit.leaks.append(
+                Duplicate(files[True], files[False], how, 1.0, False, True, False, same)
+            )
 
 
-def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
+def _possible_leaks(seen: list[ScannedPicture], audit: Audit) -> list[dict[str, object]]:
     """Parts that only file names suggest, on both sides of the split."""
     side = {one.item.file: one.item.side for one in seen}
     known = {file for twin in audit.leaks for file in (twin.file, twin.twin)}
@@ -181,7 +191,7 @@ def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
     return found
 
 
-def _counts(seen: list[Seen]) -> dict[str, dict[str, int]]:
+def _counts(seen: list[ScannedPicture]) -> dict[str, dict[str, int]]:
     found = Counter((one.item.side or "all", one.item.label) for one in seen)
     sides, labels = ({key[at] for key in found} for at in (0, 1))
     return {side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)}

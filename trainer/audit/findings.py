@@ -7,7 +7,7 @@ SCHEMA = "edge-inspect/audit/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Duplicate:
     """Two pictures of one thing. `likeness` is 0 to 1; `exact` when every pixel is equal.
 
     `certain` when they cannot be two parts that only look alike.
@@ -38,7 +38,7 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class SuspectedMislabel:
     """A label that the other pictures speak against. `probability` is that of the given label."""
 
     file: str
@@ -59,7 +59,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Giveaway:
+class Shortcut:
     """One number of the whole picture that tells a class from the good ones: 0.5 tells nothing."""
 
     what: str
@@ -92,16 +92,16 @@ class Audit:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     unreadable: list[dict[str, Any]] = field(default_factory=list)
     odd: list[dict[str, Any]] = field(default_factory=list)
-    duplicates: list[Twin] = field(default_factory=list)
-    leaks: list[Twin] = field(default_factory=list)
-    look_alikes: list[Twin] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    leaks: list[Duplicate] = field(default_factory=list)
+    look_alikes: list[Duplicate] = field(default_factory=list)
     possible_leaks: list[dict[str, Any]] = field(default_factory=list)
-    two_labels: list[Twin] = field(default_factory=list)
-    across_groups: list[Twin] = field(default_factory=list)
+    two_labels: list[Duplicate] = field(default_factory=list)
+    across_groups: list[Duplicate] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
-    suspected_mislabels: list[Doubt] = field(default_factory=list)
-    label_ranking: list[Doubt] = field(default_factory=list)
-    giveaways: list[Giveaway] = field(default_factory=list)
+    suspected_mislabels: list[SuspectedMislabel] = field(default_factory=list)
+    label_ranking: list[SuspectedMislabel] = field(default_factory=list)
+    giveaways: list[Shortcut] = field(default_factory=list)
     light: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     imbalance: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
-THUMB = 96  # pixels a side: 9 KB a picture
+THUMBNAIL_SIDE = 96  # pixels a side: 9 KB a picture
 SIDE = 192  # square root of the area at which key points are sought
 KEPT = 64  # key points kept: 8 KB a picture
 FILL = 8  # grey levels that compression makes of one
@@ -28,48 +28,52 @@ MIRRORED = _CELLS[::-1][:, :, (-np.arange(8)) % 8].reshape(128)
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
-    """`thumb`: uint8, (96, 96), the whole picture squeezed to a square, under standard light.
+class Fingerprint:
+    """`thumbnail`: uint8, (96, 96), the whole picture squeezed to a square, under standard light.
 
     `points`: float32, (k, 2), x and y from 0 to 1 across and down the picture; `descriptors`:
     uint8, (k, 128), SIFT; k is at most 64, the strongest first. `aspect` is width / height.
     """
 
-    thumb: Grey
+    thumbnail: Grey
     points: Plane
     descriptors: Grey
     aspect: float
 
 
-EMPTY = Sketch(
+EMPTY_FINGERPRINT = Fingerprint(
     np.empty((0, 0), np.uint8), np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8), 1.0
 )
 
 
-def sketch(grey: Grey) -> Sketch:
+def fingerprint(grey: Grey) -> Fingerprint:
     """The sketch of a picture, uint8, (height, width)."""
     small = resized(grey, SIDE)
-    real = not_filled(small)
+    real = unfilled_mask(small)
     even = standard_light(small, real)
     height, width = even.shape
     inside = np.asarray(cv2.erode(real, np.ones((9, 9), np.uint8), borderValue=255), np.uint8)
     finder = cv2.SIFT.create(nfeatures=KEPT, contrastThreshold=0.01)
     found, described = finder.detectAndCompute(even, inside)
-    square = np.asarray(cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA), np.uint8)
-    shape = cv2.resize(real, (THUMB, THUMB), interpolation=cv2.INTER_NEAREST)
-    thumb = standard_light(square, np.asarray(shape, np.uint8))
+    square = np.asarray(
+        cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA), np.uint8
+    )
+    shape = cv2.resize(real, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_NEAREST)
+    thumbnail = standard_light(square, np.asarray(shape, np.uint8))
     if described is None or not len(found):
-        return Sketch(thumb, EMPTY.points, EMPTY.descriptors, width / height)
+        return Fingerprint(
+            thumbnail, EMPTY_FINGERPRINT.points, EMPTY_FINGERPRINT.descriptors, width / height
+        )
     places = np.array([point.pt for point in found], np.float64) / (width, height)
-    return Sketch(
-        thumb,
+    return Fingerprint(
+        thumbnail,
         places[:KEPT].astype(np.float32),
         np.asarray(described[:KEPT], np.uint8),
         width / height,
     )
 
 
-def not_filled(grey: Grey) -> Grey:
+def unfilled_mask(grey: Grey) -> Grey:
     """255 where the picture shows something, 0 in corners that an editor filled when it turned or
     sheared the picture: uint8, (height, width).
 

@@ -8,14 +8,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.fingerprint import KEPT, MIRRORED, THUMB, Plane, Sketch
+from trainer.audit.fingerprint import KEPT, MIRRORED, THUMBNAIL_SIDE, Fingerprint, Plane
 
 Thumbs = NDArray[np.uint8]
 _MIDDLE = 128.0
 _UNIT = 42.0  # grey levels that standard_light gives to one local spread
 
 
-class Store:
+class FingerprintStore:
     """Rows of sketches by number, as a context: the file is gone afterwards.
 
     17 KB a picture on disk, of which the system keeps in memory what it can spare.
@@ -25,7 +25,9 @@ class Store:
         self._folder = tempfile.TemporaryDirectory(prefix="edge-audit-")
         root = Path(self._folder.name)
         rows = max(1, capacity)
-        self._thumbs = np.memmap(root / "thumbs", np.uint8, "w+", shape=(rows, THUMB, THUMB))
+        self._thumbs = np.memmap(
+            root / "thumbs", np.uint8, "w+", shape=(rows, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+        )
         self._words = np.memmap(root / "words", np.uint8, "w+", shape=(rows, KEPT, 128))
         self._points = np.zeros((rows, KEPT, 2), np.float16)
         self._counts = np.zeros(rows, np.int64)
@@ -47,14 +49,14 @@ class Store:
         del self._thumbs, self._words  # unmapped, else Windows would not let the file go
         self._folder.cleanup()
 
-    def add(self, sketch: Sketch) -> int:
+    def add(self, fingerprint: Fingerprint) -> int:
         """Keeps a sketch and returns its row."""
-        row, count = self._rows, len(sketch.points)
-        self._thumbs[row] = sketch.thumb
-        self._words[row, :count] = sketch.descriptors
-        self._points[row, :count] = sketch.points
+        row, count = self._rows, len(fingerprint.points)
+        self._thumbs[row] = fingerprint.thumbnail
+        self._words[row, :count] = fingerprint.descriptors
+        self._points[row, :count] = fingerprint.points
         self._counts[row] = count
-        self._aspects[row] = sketch.aspect
+        self._aspects[row] = fingerprint.aspect
         self._rows += 1
         return row
 

@@ -16,7 +16,7 @@ FEWEST_STEMS = 3
 _SPLIT = re.compile(r"[_\-. ]+")
 
 
-def stems(files: Sequence[str]) -> dict[str, str]:
+def file_stems(files: Sequence[str]) -> dict[str, str]:
     """The part that a file's name suggests, for those where it does.
 
     Tried from the longest beginning of the name to the shortest, in pieces between `_`, `-`, `.`
@@ -52,7 +52,7 @@ def stems(files: Sequence[str]) -> dict[str, str]:
     return named if len(set(named.values())) >= FEWEST_STEMS else {}
 
 
-def inferred_parts(
+def infer_groups(
     files: Sequence[str], copies: Iterable[tuple[str, str]], given: dict[str, str]
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """The suggested group of every file, and the groups of two or more with why.
@@ -60,7 +60,7 @@ def inferred_parts(
     `copies` are pairs of files; `given` the manifest's groups (empty without one), which are kept
     together. Names are guessed from only without a manifest.
     """
-    guessed = {} if given else stems(files)
+    guessed = {} if given else file_stems(files)
     parent = {file: file for file in files}
 
     def root(file: str) -> str:

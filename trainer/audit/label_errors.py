@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.findings import Doubt
-from trainer.core.optional_imports import extra
+from trainer.audit.findings import SuspectedMislabel
+from trainer.core.optional_imports import optional_import
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def rank_labels(
     groups: Sequence[str],
     twins: Sequence[Sequence[int]],
     files: Sequence[str],
-) -> list[Doubt]:
+) -> list[SuspectedMislabel]:
     """Every picture by how little speaks for its label, the most doubtful first.
 
     `features` is float32, (n, d); `groups` names the part of each picture, or its lot; `twins`
@@ -50,7 +50,9 @@ def rank_labels(
     if len(names) < 2 or len(set(parts)) < FOLDS:
         return []
     judged = np.array([names.index(label) if label in names else -1 for label in labels])
-    odds = out_of_fold(likened(np.asarray(features, np.float64)), judged, parts, len(names))
+    odds = out_of_fold_logits(
+        kernel_features(np.asarray(features, np.float64)), judged, parts, len(names)
+    )
     voted = _votes(judged, twins, len(names))
     total = odds + COPY_WEIGHT * voted
     total -= total.max(axis=1, keepdims=True)
@@ -63,11 +65,15 @@ def rank_labels(
         why = "unlike the other pictures of its class"
         if against > voted[row, given]:
             why = f"{against:.0f} copies of the same part have another label"
-        found.append(Doubt(files[row], labels[row], names[likely], float(shares[row, given]), why))
+        found.append(
+            SuspectedMislabel(
+                files[row], labels[row], names[likely], float(shares[row, given]), why
+            )
+        )
     return sorted(found, key=lambda doubt: (doubt.probability, doubt.file))
 
 
-def suspected(ranking: Sequence[Doubt]) -> list[Doubt]:
+def suspected_mislabels(ranking: Sequence[SuspectedMislabel]) -> list[SuspectedMislabel]:
     """The head of the ranking that is worth a person's look."""
     most = max(FIRST, int(MOST_NAMED * len(ranking)))
     doubtful = [
@@ -76,7 +82,7 @@ def suspected(ranking: Sequence[Doubt]) -> list[Doubt]:
     return doubtful[:most]
 
 
-def likened(features: Floats) -> NDArray[np.float32]:
+def kernel_features(features: Floats) -> NDArray[np.float32]:
     """How alike each picture is to the landmarks, in axes that keep their likeness: float32,
     (n, k), k at most 800.
 
@@ -106,7 +112,7 @@ def _apart(some: Floats, others: Floats) -> Floats:
     return np.asarray(np.maximum(square - 2 * some @ others.T, 0))
 
 
-def out_of_fold(
+def out_of_fold_logits(
     features: NDArray[np.floating], classes: NDArray[np.int64], groups: Sequence[str], count: int
 ) -> Floats:
     """Logits, float, (n, count), each from a judge that has not seen the picture's part."""
@@ -124,7 +130,7 @@ def _judge(
     known: NDArray[np.floating], classes: NDArray[np.int64], count: int
 ) -> Callable[[NDArray[np.floating]], Floats]:
     """Balanced logistic regression with a ridge, as a function from features to logits."""
-    optimize = extra("scipy.optimize")
+    optimize = optional_import("scipy.optimize")
     n, width = known.shape
     weights = (n / count / np.bincount(classes, minlength=count))[classes]
     truth = np.eye(count)[classes]

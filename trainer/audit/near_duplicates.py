@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from trainer.audit.alignment import Match
-from trainer.audit.findings import Twin
+from trainer.audit.alignment import Alignment
+from trainer.audit.findings import Duplicate
 from trainer.audit.pose import in_words
-from trainer.audit.scan import Seen
+from trainer.audit.scan import ScannedPicture
 
 Rows = tuple[int, int]
 
@@ -17,7 +17,7 @@ SAME_CONTRAST = 1.12
 SAME_DETAIL = 0.97
 
 
-def exact_twins(seen: Sequence[Seen]) -> list[tuple[Rows, Twin]]:
+def exact_duplicates(seen: Sequence[ScannedPicture]) -> list[tuple[Rows, Duplicate]]:
     """Each picture whose pixels are another's, with the first of them."""
     by_pixels: dict[bytes, list[int]] = defaultdict(list)
     for row, one in enumerate(seen):
@@ -28,11 +28,13 @@ def exact_twins(seen: Sequence[Seen]) -> list[tuple[Rows, Twin]]:
             one, other = (seen[row] for row in pair)
             same = one.file_hash == other.file_hash
             how = "the same bytes" if same else "the same pixels in another file"
-            found.append((pair, _twin(one, other, how, 1.0, certain=True, exact=True)))
+            found.append((pair, _duplicate(one, other, how, 1.0, certain=True, exact=True)))
     return found
 
 
-def near_twins(seen: Sequence[Seen], near: Mapping[Rows, Match]) -> list[tuple[Rows, Twin]]:
+def near_duplicates(
+    seen: Sequence[ScannedPicture], near: Mapping[Rows, Alignment]
+) -> list[tuple[Rows, Duplicate]]:
     """Each pair that was laid on each other and agrees."""
     found = []
     for pair, match in sorted(near.items()):
@@ -41,12 +43,12 @@ def near_twins(seen: Sequence[Seen], near: Mapping[Rows, Match]) -> list[tuple[R
         how = _how(one, other, match)
         if changed:
             how += ", but one place differs"
-        twin = _twin(one, other, how, match.own, certain=match.certain, changed=changed)
+        twin = _duplicate(one, other, how, match.own, certain=match.certain, changed=changed)
         found.append((pair, twin))
     return found
 
 
-def _pairs(seen: Sequence[Seen], rows: list[int]) -> list[Rows]:
+def _pairs(seen: Sequence[ScannedPicture], rows: list[int]) -> list[Rows]:
     """The first with each other; and across sides and labels the first of each with the first of
     each: a thousand equal pictures are a thousand pairs, not half a million."""
     pairs = {(rows[0], row) for row in rows[1:]}
@@ -60,29 +62,29 @@ def _pairs(seen: Sequence[Seen], rows: list[int]) -> list[Rows]:
     return sorted(pairs)
 
 
-def _twin(
-    one: Seen,
-    other: Seen,
+def _duplicate(
+    one: ScannedPicture,
+    other: ScannedPicture,
     how: str,
     likeness: float,
     *,
     certain: bool,
     exact: bool = False,
     changed: bool = False,
-) -> Twin:
+) -> Duplicate:
     # The copy is what stands in train: it is what a person will take out.
     if one.item.side == "test" and other.item.side != "test":
         one, other = other, one
     same = one.item.label == other.item.label
-    return Twin(one.item.file, other.item.file, how, likeness, exact, certain, changed, same)
+    return Duplicate(one.item.file, other.item.file, how, likeness, exact, certain, changed, same)
 
 
-def _how(one: Seen, other: Seen, match: Match) -> str:
+def _how(one: ScannedPicture, other: ScannedPicture, match: Alignment) -> str:
     said = in_words(match.pose, (one.width, one.height), (other.width, other.height))
     if match.overlap < 0.85 and not any(word.startswith("rotated") for word in said):
         said.append("shifted or cropped")
-    low, high = sorted((one.light.contrast, other.light.contrast))
-    brighter = abs(one.light.brightness - other.light.brightness)
+    low, high = sorted((one.lighting.contrast, other.lighting.contrast))
+    brighter = abs(one.lighting.brightness - other.lighting.brightness)
     if brighter > SAME_LIGHT or high > SAME_CONTRAST * (low + 1):
         said.append("re-exposed")
     elif match.fine < SAME_DETAIL and not said:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer.audit.scan import Seen
+from trainer.audit.scan import ScannedPicture
 
-TINY = 16  # pixels: below this a side shows no defect, and is mostly an icon or a broken export
-FAR = 1.6  # times the median
+MIN_SIDE = 16  # pixels: below this a side shows no defect, and is mostly an icon or a broken export
+MAX_RATIO = 1.6  # times the median
 
 
-def oddities(seen: Sequence[Seen]) -> list[dict[str, Any]]:
+def find_outliers(seen: Sequence[ScannedPicture]) -> list[dict[str, Any]]:
     """`file`, `kind` ("tiny", "odd size", "odd shape", "odd mode") and `reason` of each."""
     if not seen:
         return []
@@ -27,12 +27,12 @@ def oddities(seen: Sequence[Seen]) -> list[dict[str, Any]]:
     usual_mode = modes.most_common(1)[0][0]
     found = []
 
-    def add(one: Seen, kind: str, reason: str) -> None:
+    def add(one: ScannedPicture, kind: str, reason: str) -> None:
         found.append({"file": one.item.file, "kind": kind, "reason": reason})
 
     for at, one in enumerate(seen):
         size = f"{one.width}×{one.height} pixels"
-        if min(one.width, one.height) < TINY:
+        if min(one.width, one.height) < MIN_SIDE:
             add(one, "tiny", size)
         elif abs(np.log(area[at] / usual_area)) > area_reach:
             add(one, "odd size", f"{size}; usual is a side of about {usual_area:.0f}")
@@ -47,4 +47,4 @@ def _reach(logs: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
     """How far from the median is still usual: 5 spreads by the median deviation, 1.6 times at
     least."""
     spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
-    return max(float(np.log(FAR)), 5 * spread)
+    return max(float(np.log(MAX_RATIO)), 5 * spread)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import (
     MIRRORED,
-    THUMB,
+    THUMBNAIL_SIDE,
     Grey,
     Plane,
-    not_filled,
     resized,
     standard_light,
+    unfilled_mask,
 )
 from trainer.audit.pose import MOST_SCALE, MOST_STRETCH, Pose
 
@@ -57,7 +57,7 @@ LEAST_SHARP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ComparedPicture:
     """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
     `real`, 255 where it shows something: neither filled by an editor nor clipped; `even`: the same
     under standard light. `points`: float32, (k, 2), key points in pixels; `described`: uint8,
@@ -71,7 +71,7 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Closer:
+class PixelMatch:
     """How the grain of two pictures agrees.
 
     `grain`: mean over three bands of the correlation, -1 to 1, of the windows at the lower tenth.
@@ -95,13 +95,13 @@ class Closer:
         return self.grain >= least
 
 
-NOTHING = Closer()
+NO_MATCH = PixelMatch()
 
 
-def photo(grey: Grey) -> Photo:
+def compared_picture(grey: Grey) -> ComparedPicture:
     """What is compared of a picture, uint8, (height, width)."""
     small = resized(grey, SIDE) if grey.size > SIDE * SIDE else grey
-    real = not_filled(small)
+    real = unfilled_mask(small)
     lost = ((small < CLIPPED[0]) | (small > CLIPPED[1])).astype(np.uint8)
     # One clipped pixel is a highlight; where all of a neighbourhood is, nothing can be seen.
     lost = np.asarray(cv2.erode(lost, np.ones((5, 5), np.uint8)), np.uint8)
@@ -114,10 +114,10 @@ def photo(grey: Grey) -> Photo:
     points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
     if described is None:
         described = np.empty((0, 128), np.float32)
-    return Photo(small, real, even, points, np.asarray(described, np.uint8))
+    return ComparedPicture(small, real, even, points, np.asarray(described, np.uint8))
 
 
-def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
+def match_pixels(first: ComparedPicture, second: ComparedPicture, pose: Pose) -> PixelMatch:
     """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
     second's. Where they do not agree that way, their key points say how else they may lie."""
     found = _laid(first, second, _in_pixels(pose, first, second))
@@ -129,7 +129,7 @@ def look_closer(first: Photo, second: Photo, pose: Pose) -> Closer:
     return max(found, _laid(first, second, way), key=lambda one: one.grain)
 
 
-def _by_points(first: Photo, second: Photo, mirrored: bool) -> Pose | None:
+def _by_points(first: ComparedPicture, second: ComparedPicture, mirrored: bool) -> Pose | None:
     """The map that most of the key points that look alike agree on (RANSAC), in pixels."""
     if min(len(first.points), len(second.points)) < 4:
         return None
@@ -158,7 +158,7 @@ def _by_points(first: Photo, second: Photo, mirrored: bool) -> Pose | None:
     return way if fits and bool(np.linalg.det(way[:, :2]) < 0) == mirrored else None
 
 
-def _laid(first: Photo, second: Photo, way: Pose) -> Closer:
+def _laid(first: ComparedPicture, second: ComparedPicture, way: Pose) -> PixelMatch:
     """How the grain agrees when pixels of the first lie on the second as `way` says, or nearly."""
     if abs(np.linalg.det(way[:, :2])) < 1:  # compared on the grid of the coarser
         first, second = second, first
@@ -174,7 +174,7 @@ def _laid(first: Photo, second: Photo, way: Pose) -> Closer:
     there = np.asarray(cv2.warpAffine(_inner(second.real), way, size, flags=COVERED)) > 254
     mask = (there & (_inner(first.real) > 0)).astype(np.float32)
     if mask.mean() < LEAST_OVERLAP:
-        return NOTHING
+        return NO_MATCH
     return _compared(first.grey.astype(np.float32), np.asarray(seen, np.float32), mask)
 
 
@@ -184,17 +184,17 @@ def _inner(real: Grey) -> Grey:
     return np.asarray(cv2.erode(real, kernel, borderType=border, borderValue=0), np.uint8)
 
 
-def _in_pixels(pose: Pose, first: Photo, second: Photo) -> Pose:
-    def scaled(one: Photo) -> NDArray[np.float64]:
+def _in_pixels(pose: Pose, first: ComparedPicture, second: ComparedPicture) -> Pose:
+    def scaled(one: ComparedPicture) -> NDArray[np.float64]:
         height, width = one.grey.shape
-        across, down = width / THUMB, height / THUMB
+        across, down = width / THUMBNAIL_SIDE, height / THUMBNAIL_SIDE
         return np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
 
     whole = np.vstack([pose, [0, 0, 1]])
     return np.asarray((scaled(second) @ whole @ np.linalg.inv(scaled(first)))[:2], np.float64)
 
 
-def _refined(first: Photo, second: Photo, way: Pose) -> Pose:
+def _refined(first: ComparedPicture, second: ComparedPicture, way: Pose) -> Pose:
     """The way that maximises their correlation; the start where that does not converge."""
     one, other = first.even.astype(np.float32), second.even.astype(np.float32)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, STEPS, 1e-4)
@@ -206,12 +206,12 @@ def _refined(first: Photo, second: Photo, way: Pose) -> Pose:
     return np.asarray(found, np.float64)
 
 
-def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
+def _compared(first: Plane, seen: Plane, mask: Plane) -> PixelMatch:
     side = max(12, round(np.sqrt(first.size) / WINDOWS))
     share = _windows(mask, side)
     whole = share > LEAST_SEEN
     if not whole.any():
-        return NOTHING
+        return NO_MATCH
     lows, counts, sharps = [], [], []
     for narrow, wide in BANDS:
         one, other = _bands((first, seen), mask, narrow, wide)
@@ -221,7 +221,7 @@ def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
         above = [np.maximum(energy, floor) for energy, floor in zip(energies, floors)]
         counted = (above[0] > floors[0]) | (above[1] > floors[1])
         if not counted.any():
-            return NOTHING
+            return NO_MATCH
         size = share[whole] * np.sqrt(above[0] * above[1])
         agree = (_windows(one * other, side)[whole] / size)[counted]
         lows.append(float(np.quantile(agree, LOW)))
@@ -234,7 +234,7 @@ def _compared(first: Plane, seen: Plane, mask: Plane) -> Closer:
         ]
         sharps.append(1 - max(moved) / max(0.01, float(agree.mean())))
     # The coarsest band is about as wide as the shift: it tells nothing of it.
-    return Closer(float(np.mean(lows)), float(min(sharps[:2])), float(max(counts)))
+    return PixelMatch(float(np.mean(lows)), float(min(sharps[:2])), float(max(counts)))
 
 
 def _bands(planes: tuple[Plane, Plane], mask: Plane, narrow: float, wide: float) -> list[Plane]:

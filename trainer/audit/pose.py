@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.fingerprint import THUMB
+from trainer.audit.fingerprint import THUMBNAIL_SIDE
 
 Pose = NDArray[np.float64]  # (2, 3): pixel of the first thumbnail to pixel of the second
 
@@ -18,7 +18,7 @@ def quarter_turns() -> list[Pose]:
     for mirror in (1.0, -1.0):
         for cosine, sine in ((1, 0), (0, 1), (-1, 0), (0, -1)):
             linear = np.array([[cosine, -sine], [sine, cosine]], np.float64) @ np.diag([mirror, 1])
-            poses.append(about_middle(linear, THUMB))
+            poses.append(about_middle(linear, THUMBNAIL_SIDE))
     return poses
 
 

@@ -7,22 +7,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.alignment import Common, reduced
+from trainer.audit.alignment import SharedStructure, half_size
 from trainer.audit.fingerprint import Plane
-from trainer.audit.fingerprint_store import Store
+from trainer.audit.fingerprint_store import FingerprintStore
 
 WIDTHS = (0.0, 1.5, 3.0, 6.0)  # of blur, pixels of 48
 TAILS = (0.001, 0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
 
 
-def residues(store: Store, common: Common) -> NDArray[np.float32]:
+def residual_features(store: FingerprintStore, common: SharedStructure) -> NDArray[np.float32]:
     """A row of numbers for each row of the store: float32, (n, 54)."""
     axes = common.coarse.reshape(len(common.coarse), -1)
     if len(axes):
         axes = np.linalg.svd(axes, full_matrices=False)[2]
     rows = []
     for row in range(len(store)):
-        own = reduced(store.plane(row))
+        own = half_size(store.plane(row))
         flat = own.ravel()
         rows.append(_numbers((flat - axes.T @ (axes @ flat)).reshape(own.shape)))
     return np.asarray(rows, np.float32)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from edge.errors import PictureError
 from edge.picture import decode_picture, read_header
 from trainer.audit.features import Features
-from trainer.audit.fingerprint import EMPTY, Grey, Sketch, sketch
-from trainer.audit.pixel_match import Photo, photo
+from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
+from trainer.audit.pixel_match import ComparedPicture, compared_picture
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
@@ -25,7 +25,7 @@ COLOURED = 8  # grey levels between channels that JPEG's colour rounding does no
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class AuditItem:
     """A picture to be read. `side` is "train", "test", or "" in a set that is not yet split.
 
     `group` is the manifest's; None without a manifest. `file` is posix, relative to the root.
@@ -39,7 +39,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
+class Lighting:
     """Brightness (mean) and contrast (standard deviation), 0 to 255; focus: variance of the
     Laplacian of the picture reduced to 256 px, divided by its variance so that light is out of it.
     """
@@ -50,46 +50,46 @@ class Light:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScannedPicture:
     """What is kept of a picture that could be read. `features`: float32, (d,)."""
 
-    item: Item
+    item: AuditItem
     width: int
     height: int
     mode: str
     size: int
     file_hash: bytes
     pixel_hash: bytes
-    light: Light
-    sketch: Sketch
+    lighting: Lighting
+    fingerprint: Fingerprint
     features: NDArray[np.float32]
 
-    def without_sketch(self) -> "Seen":
+    def without_fingerprint(self) -> "ScannedPicture":
         """A few hundred bytes: the sketch is 15 KB, and kept elsewhere."""
-        return replace(self, sketch=EMPTY)
+        return replace(self, fingerprint=EMPTY_FINGERPRINT)
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadablePicture:
     """A picture that cannot be judged, and why."""
 
-    item: Item
+    item: AuditItem
     kind: str
     reason: str
 
 
-def read_all(
-    items: Sequence[Item], features: Features, workers: int, progress: Progress
-) -> Iterator[Seen | Unreadable]:
+def scan_pictures(
+    items: Sequence[AuditItem], features: Features, workers: int, progress: Progress
+) -> Iterator[ScannedPicture | UnreadablePicture]:
     """Reads in `workers` threads, in the order of `items`; OpenCV works outside Python's lock."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # one picture a thread: OpenCV's own threads would only be in the way
     try:
         with ThreadPoolExecutor(workers, "audit") as pool:
-            waiting: list[Future[Seen | Unreadable]] = []
+            waiting: list[Future[ScannedPicture | UnreadablePicture]] = []
             done = 0
             for item in items:
-                waiting.append(pool.submit(look, item, features))
+                waiting.append(pool.submit(scan_picture, item, features))
                 if len(waiting) >= AHEAD * workers:
                     yield waiting.pop(0).result()
                     done += 1
@@ -102,20 +102,22 @@ def read_all(
         cv2.setNumThreads(threads)
 
 
-def look(item: Item, features: Features) -> Seen | Unreadable:
+def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | UnreadablePicture:
     """Reads one picture."""
     try:
         data = item.path.read_bytes()
     except OSError as error:
-        return Unreadable(item, "unreadable", f"cannot be read ({error.strerror})")
+        return UnreadablePicture(item, "unreadable", f"cannot be read ({error.strerror})")
     try:
         header = read_header(data, item.file)
         pixels = decode_picture(data, item.file)
     except (PictureError, cv2.error) as error:
         reason = str(error).removeprefix(f"{item.file}: ")
-        return Unreadable(item, "truncated" if "truncated" in reason else "unreadable", reason)
+        return UnreadablePicture(
+            item, "truncated" if "truncated" in reason else "unreadable", reason
+        )
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
-    return Seen(
+    return ScannedPicture(
         item=item,
         width=pixels.shape[1],
         height=pixels.shape[0],
@@ -123,29 +125,31 @@ def look(item: Item, features: Features) -> Seen | Unreadable:
         size=len(data),
         file_hash=hashlib.sha256(data).digest(),
         pixel_hash=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
-        light=light(grey),
-        sketch=sketch(grey),
+        lighting=lighting_of(grey),
+        fingerprint=fingerprint(grey),
         features=features.of(pixels),
     )
 
 
-def read_again(seen: Seen) -> Photo | None:
+def read_for_comparison(seen: ScannedPicture) -> ComparedPicture | None:
     """What a closer look compares of a picture; None if it cannot be read any more."""
     try:
         pixels = decode_picture(seen.item.path.read_bytes(), seen.item.file)
     except (OSError, PictureError, cv2.error):  # it could be read a minute ago: it is gone
         return None
-    return photo(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
+    return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
 
 
-def light(grey: Grey) -> Light:
+def lighting_of(grey: Grey) -> Lighting:
     """Brightness, contrast and focus of a picture, uint8, (height, width)."""
     scale = min(1.0, LIGHT_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     plane = np.asarray(small, np.float32)
     spread = float(plane.var())
     edges = np.asarray(cv2.Laplacian(plane, cv2.CV_32F), np.float32)
-    return Light(float(plane.mean()), float(np.sqrt(spread)), float(edges.var()) / (spread + 1.0))
+    return Lighting(
+        float(plane.mean()), float(np.sqrt(spread)), float(edges.var()) / (spread + 1.0)
+    )
 
 
 def _mode(kind: str, data: bytes, pixels: Pixels) -> str:

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
-from trainer.audit.alignment import Match
-from trainer.audit.pixel_match import Photo, look_closer
+from trainer.audit.alignment import Alignment
+from trainer.audit.pixel_match import ComparedPicture, match_pixels
 
 Rows = tuple[int, int]
-Read = Callable[[int], Photo | None]
+ReadPicture = Callable[[int], ComparedPicture | None]
 
 KEPT = 512  # pictures in memory, 0.1 MB each: pairs come sorted, so that they are asked for again
 MOST = 6  # pairs a picture: those of a part agree best, and a design would be there always
@@ -20,31 +20,34 @@ MOST_FAINT = 2
 CHUNK = 32
 
 
-def looked_closer(
-    found: Mapping[Rows, Match], read: Read, workers: int, progress: Callable[[int, int], None]
-) -> dict[Rows, Match]:
+def compare_pixels(
+    found: Mapping[Rows, Alignment],
+    read: ReadPicture,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> dict[Rows, Alignment]:
     """Those of `found` whose grain makes it certain that they show one part, with what was seen.
 
     `read` gives what is compared of a row, or None if it cannot be read any more; it is called
     from `workers` threads.
     """
-    pairs = worth(found)
+    pairs = worth_comparing(found)
     chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
     kept = lru_cache(KEPT)(read)
 
-    def work(chunk: Sequence[Rows]) -> list[tuple[Rows, Match]]:
+    def work(chunk: Sequence[Rows]) -> list[tuple[Rows, Alignment]]:
         sure = []
         for pair in chunk:
             first, second = (kept(row) for row in pair)
             if first is None or second is None:
                 continue
             match = found[pair]
-            match = replace(match, closer=look_closer(first, second, match.pose))
+            match = replace(match, pixel_match=match_pixels(first, second, match.pose))
             if match.certain:
                 sure.append((pair, match))
         return sure
 
-    certain: dict[Rows, Match] = {}
+    certain: dict[Rows, Alignment] = {}
     with ThreadPoolExecutor(workers, "audit") as pool:
         for at, sure in enumerate(pool.map(work, chunks)):
             certain.update(sure)
@@ -52,7 +55,7 @@ def looked_closer(
     return certain
 
 
-def worth(found: Mapping[Rows, Match]) -> list[Rows]:
+def worth_comparing(found: Mapping[Rows, Alignment]) -> list[Rows]:
     """The pairs that agree best, in order of rows: at most 6 a picture, 2 where little agrees."""
     taken: Counter[int] = Counter()
     chosen = []

@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.findings import Giveaway
-from trainer.audit.scan import Seen
+from trainer.audit.findings import Shortcut
+from trainer.audit.scan import ScannedPicture
 from trainer.evaluation.metrics import auroc, auroc_interval
 
 NAMED_FROM = 0.75
 SURE_FROM = 0.65  # the interval's nearer end: few pictures separate by chance
 FEW = 8
 
-NUMBERS: dict[str, Callable[[Seen], float]] = {
-    "brightness": lambda one: one.light.brightness,
-    "contrast": lambda one: one.light.contrast,
-    "focus": lambda one: one.light.focus,
+NUMBERS: dict[str, Callable[[ScannedPicture], float]] = {
+    "brightness": lambda one: one.lighting.brightness,
+    "contrast": lambda one: one.lighting.contrast,
+    "focus": lambda one: one.lighting.focus,
     "picture size": lambda one: float(one.width * one.height),
     "bytes a pixel": lambda one: one.size / (one.width * one.height),
 }
 
 
-def light_by_label(seen: Sequence[Seen]) -> dict[str, dict[str, list[float]]]:
+def lighting_by_label(seen: Sequence[ScannedPicture]) -> dict[str, dict[str, list[float]]]:
     """By label, then by number: lower quarter, median, upper quarter."""
     table: dict[str, dict[str, list[float]]] = {}
     for label in sorted({one.item.label for one in seen}):
@@ -41,7 +41,9 @@ def light_by_label(seen: Sequence[Seen]) -> dict[str, dict[str, list[float]]]:
     return table
 
 
-def giveaways(seen: Sequence[Seen], groups: Sequence[str], ok_label: str) -> list[Giveaway]:
+def find_shortcuts(
+    seen: Sequence[ScannedPicture], groups: Sequence[str], ok_label: str
+) -> list[Shortcut]:
     """Numbers that tell a class, or all defects together, from the good ones; strongest first.
 
     `groups` names the part of each picture: pictures of one part are no independent witnesses.
@@ -57,19 +59,19 @@ def giveaways(seen: Sequence[Seen], groups: Sequence[str], ok_label: str) -> lis
             continue
         for what, number in NUMBERS.items():
             values = np.array([number(one) for one in seen], np.float64)[kept]
-            giveaway = _giveaway(what, name, values, members[kept], parts[kept].tolist())
+            giveaway = _shortcut(what, name, values, members[kept], parts[kept].tolist())
             if giveaway is not None:
                 found.append(giveaway)
     return sorted(found, key=lambda one: -abs(one.auroc - 0.5))
 
 
-def _giveaway(
+def _shortcut(
     what: str, label: str, values: NDArray[np.float64], bad: NDArray[np.bool_], parts: list[str]
-) -> Giveaway | None:
+) -> Shortcut | None:
     area = auroc(values, bad)
     if max(area, 1 - area) < NAMED_FROM:
         return None
     interval = auroc_interval(values, bad, parts)
     nearer = min(max(end, 1 - end) for end in interval)
     crosses = interval[0] <= 0.5 <= interval[1]
-    return None if crosses or nearer < SURE_FROM else Giveaway(what, label, area, interval)
+    return None if crosses or nearer < SURE_FROM else Shortcut(what, label, area, interval)

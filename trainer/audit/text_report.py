@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from trainer.audit.findings import Audit, Twin
+from trainer.audit.findings import Audit, Duplicate
 
 SHOWN = 5
 
 
-def as_text(audit: Audit) -> str:
+def audit_text(audit: Audit) -> str:
     """Lines for a terminal or a log; the JSON file has everything."""
     blocks = [_head(audit)]
     blocks += [
@@ -20,7 +20,7 @@ def as_text(audit: Audit) -> str:
             f"LEAKS between train and test: {len(audit.leaks)} pairs",
             "move all pictures of a part to one side: figures on parts that were trained on "
             "prove nothing",
-            map(_twin, audit.leaks),
+            map(_duplicate, audit.leaks),
         ),
         _block(
             f"possible leaks, by file name only: {len(audit.possible_leaks)}",
@@ -30,23 +30,23 @@ def as_text(audit: Audit) -> str:
         _block(
             f"two labels on what cannot be told apart: {len(audit.two_labels)} pairs",
             "one of the labels may be wrong: look at them, and decide",
-            map(_twin, audit.two_labels),
+            map(_duplicate, audit.two_labels),
         ),
         _block(
             f"copies, or parts that cannot be told apart: {len(audit.duplicates)} pairs, "
             f"{sum(twin.exact for twin in audit.duplicates)} of them equal in every pixel",
             "remove equal ones; give the others one group in manifest.csv",
-            map(_twin, audit.duplicates),
+            map(_duplicate, audit.duplicates),
         ),
         _block(
             f"the same in different groups of the manifest: {len(audit.across_groups)} pairs",
             "if they show one part, give them one group",
-            map(_twin, audit.across_groups),
+            map(_duplicate, audit.across_groups),
         ),
         _block(
             f"look-alikes: {len(audit.look_alikes)} pairs, copies or parts of one design",
             "look at those between train and test first; all are in the JSON file (--json FILE)",
-            map(_twin, audit.look_alikes),
+            map(_duplicate, audit.look_alikes),
         ),
         _block(
             f"suspected wrong labels: {len(audit.suspected_mislabels)}, most doubtful first",
@@ -84,7 +84,7 @@ def as_text(audit: Audit) -> str:
     return "\n\n".join(told)
 
 
-def in_brief(audit: Audit) -> str:
+def audit_summary(audit: Audit) -> str:
     """What a training says of its data: a line for each kind of finding."""
     counted: dict[str, Sequence[object]] = {
         "unreadable": audit.unreadable,
@@ -130,5 +130,5 @@ def _block(title: str, mend: str, lines: Iterable[str] | Sequence[str]) -> str:
     return "\n".join([title, *(f"  {line}" for line in every[:SHOWN]), *more, f"  → {mend}"])
 
 
-def _twin(twin: Twin) -> str:
+def _duplicate(twin: Duplicate) -> str:
     return f"{twin.file}  =  {twin.twin}: {twin.how}"

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.fingerprint import THUMB, Plane
-from trainer.audit.fingerprint_store import Store
+from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
+from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import Pose
 
 DISC = 24  # pixels across
@@ -23,10 +23,10 @@ WAYS = (np.diag([1.0, 1.0]), np.diag([-1.0, -1.0]), np.diag([1.0, -1.0]), np.dia
 Linear = NDArray[np.float64]
 
 
-class Grain:
+class TextureMatch:
     """The discs of all pictures, level. `frames` are (n, 2, 2): from the disc to the thumbnail."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FingerprintStore) -> None:
         n = len(store)
         self.frames = np.empty((n, 2, 2))
         discs = np.empty((n, DISC, DISC), np.float32)
@@ -48,13 +48,13 @@ class Grain:
     def pose(self, first: int, second: int, way: Linear) -> Pose:
         """From the thumbnail of `first` to that of `second`."""
         linear = self.frames[second] @ way @ np.linalg.inv(self.frames[first])
-        middle = np.full(2, (THUMB - 1) / 2)
+        middle = np.full(2, (THUMBNAIL_SIDE - 1) / 2)
         return np.hstack([linear, (middle - linear @ middle)[:, None]])
 
 
 def _frame(plane: Plane, aspect: float) -> Linear:
     """From the unit disc, grain level, to pixels of the thumbnail, about its middle."""
-    upright = np.diag([1 / aspect, 1.0]) * THUMB / 2 * min(aspect, 1.0)
+    upright = np.diag([1 / aspect, 1.0]) * THUMBNAIL_SIDE / 2 * min(aspect, 1.0)
     disc = _seen(plane, upright, 2 * DISC)
     across = np.asarray(cv2.Sobel(disc, cv2.CV_32F, 1, 0), np.float32)
     down = np.asarray(cv2.Sobel(disc, cv2.CV_32F, 0, 1), np.float32)
@@ -69,8 +69,8 @@ def _frame(plane: Plane, aspect: float) -> Linear:
 def _seen(plane: Plane, frame: Linear, side: int = DISC) -> Plane:
     """The disc that `frame` cuts out: float32, (side, side)."""
     linear = frame * 2 / side
-    middle = np.full(2, (THUMB - 1) / 2) - linear @ np.full(2, (side - 1) / 2)
-    smooth = cv2.GaussianBlur(plane, (0, 0), 0.5 * THUMB / side / 1.5)
+    middle = np.full(2, (THUMBNAIL_SIDE - 1) / 2) - linear @ np.full(2, (side - 1) / 2)
+    smooth = cv2.GaussianBlur(plane, (0, 0), 0.5 * THUMBNAIL_SIDE / side / 1.5)
     cut = cv2.warpAffine(smooth, np.hstack([linear, middle[:, None]]), (side, side), flags=FLAGS)
     return np.asarray(cut, np.float32)
 

@@ -2,45 +2,45 @@
 
 from typing import Any
 
-from trainer.audit.examine import Options, examine, items_as_split
+from trainer.audit.examine import AuditOptions, audit_dataset, items_as_split
 from trainer.audit.findings import Audit
-from trainer.audit.leak_handling import set_aside
-from trainer.audit.text_report import in_brief
+from trainer.audit.leak_handling import excluded_test_pictures
+from trainer.audit.text_report import audit_summary
 from trainer.core.progress import Display
 from trainer.data.dataset import Dataset
 
-_DONE: dict[tuple[object, ...], Audit] = {}
+_AUDIT_CACHE: dict[tuple[object, ...], Audit] = {}
 
 
 def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[str, Any]:
     """The audit of a set as it will be trained on; what the model file records of it.
 
-    `set_aside` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
+    `excluded_test_pictures` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
     Raises RefusedError for more copies between test and the rest than that, unless allowed;
     look-alikes are told and counted. Unreadable pictures are not refused here: reading them names
     each with its mend.
     """
     audit = _audited(data, display)
-    aside = () if allow_leaks else set_aside(data, audit)
+    aside = () if allow_leaks else excluded_test_pictures(data, audit)
     if aside:
         display.say(
             f"               set aside, for their part stands in train too: {', '.join(aside)}"
         )
-    return summary(audit, allow_leaks) | {"set_aside": list(aside)}
+    return summary_for_model(audit, allow_leaks) | {"set_aside": list(aside)}
 
 
 def _audited(data: Dataset, display: Display) -> Audit:
     """Once in a process for the same pictures and split: several seeds train on one audit."""
     key = (data.fingerprint(), tuple((one.file, one.part, one.group) for one in data.samples))
-    if key not in _DONE:
-        _DONE.clear()
-        options = Options(ok_label=data.ok_label)
-        _DONE[key] = examine(data.root, options, display.working, items_as_split(data))
-        display.say(in_brief(_DONE[key]))
-    return _DONE[key]
+    if key not in _AUDIT_CACHE:
+        _AUDIT_CACHE.clear()
+        options = AuditOptions(ok_label=data.ok_label)
+        _AUDIT_CACHE[key] = audit_dataset(data.root, options, display.working, items_as_split(data))
+        display.say(audit_summary(_AUDIT_CACHE[key]))
+    return _AUDIT_CACHE[key]
 
 
-def summary(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
+def summary_for_model(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
     """What a model card says of the data."""
     return {
         "leaks": len(audit.leaks),

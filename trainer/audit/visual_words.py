@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import Plane
-from trainer.audit.fingerprint_store import Store
-from trainer.core.optional_imports import extra
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.core.optional_imports import optional_import
 
 WORDS = 8192
 MEANINGS = 3  # words a key point stands for: the nearest alone is too often another in a copy
@@ -42,12 +42,14 @@ class Vocabulary:
         return words
 
 
-def shared_words(store: Store, blocks: list[slice]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def shared_word_scores(
+    store: FingerprintStore, blocks: list[slice]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """For each block of rows how alike they are to all: float32, (rows, n), 0 to 1."""
     vocabulary = _learned(store)
     if vocabulary is None:
         return
-    sparse = extra("scipy.sparse")
+    sparse = optional_import("scipy.sparse")
     plain, mirror = (
         sparse.vstack([_table(store, rows, vocabulary, flip) for rows in blocks], format="csr")
         for flip in (False, True)
@@ -62,7 +64,7 @@ def shared_words(store: Store, blocks: list[slice]) -> Iterator[tuple[slice, NDA
         yield rows, np.maximum(*either)
 
 
-def _learned(store: Store) -> Vocabulary | None:
+def _learned(store: FingerprintStore) -> Vocabulary | None:
     """Random key points serve as words as well as cluster centres do, and cost nothing."""
     n = len(store)
     rng = np.random.default_rng(0)
@@ -78,12 +80,12 @@ def _learned(store: Store) -> Vocabulary | None:
     return Vocabulary(middle, axes, centres)
 
 
-def _table(store: Store, rows: slice, vocabulary: Vocabulary, mirrored: bool) -> Any:
+def _table(store: FingerprintStore, rows: slice, vocabulary: Vocabulary, mirrored: bool) -> Any:
     """Which words each picture of a block has: sparse, (rows, words)."""
     words = vocabulary.meanings(store.words(rows, mirrored))
     counts = store.counts[rows]
     owner = np.repeat(np.arange(len(counts)), counts * MEANINGS)
-    table = extra("scipy.sparse").csr_matrix(
+    table = optional_import("scipy.sparse").csr_matrix(
         (np.ones(words.size, np.float32), (owner, words.ravel())),
         shape=(len(counts), len(vocabulary.centres)),
     )
@@ -95,4 +97,4 @@ def _table(store: Store, rows: slice, vocabulary: Vocabulary, mirrored: bool) ->
 def _unit(table: Any) -> Any:
     """Rows of a sparse table at length 1."""
     length = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel()) + 1e-6
-    return extra("scipy.sparse").diags((1 / length).astype(np.float32)).tocsr() @ table
+    return optional_import("scipy.sparse").diags((1 / length).astype(np.float32)).tocsr() @ table

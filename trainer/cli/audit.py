@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from edge.errors import EXIT_DONE, EXIT_NO, DatasetError
-from trainer.audit.examine import Options, examine, items_of
+from trainer.audit.examine import AuditOptions, audit_dataset, audit_items
 from trainer.audit.findings import Audit
-from trainer.audit.text_report import as_text
+from trainer.audit.text_report import audit_text
 from trainer.core.progress import Display
 
 
@@ -33,8 +33,8 @@ def audit_parser() -> argparse.ArgumentParser:
 def run_audit(args: argparse.Namespace) -> int:
     """Audits, prints and writes. Returns the exit code; raises EdgeInspectError."""
     with Display() as display:
-        audit = examine(args.dataset, Options(ok_label=args.ok_label), display.working)
-        display.say(as_text(audit))
+        audit = audit_dataset(args.dataset, AuditOptions(ok_label=args.ok_label), display.working)
+        display.say(audit_text(audit))
     if args.json_file is not None:
         write(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
     if args.suggest is not None:
@@ -49,7 +49,7 @@ def suggested_manifest(root: Path, audit: Audit) -> str:
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(("file", "label", "group"))
-    for item in items_of(root):
+    for item in audit_items(root):
         if item.file not in lost:
             table.writerow((item.file, item.label, group.get(item.file, item.file)))
     return out.getvalue()

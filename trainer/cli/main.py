@@ -24,9 +24,9 @@ commands other than training:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 0, 1, 2, or 70 for a fault of ours."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(_parse(given))
+        return _run(_parse(arguments))
     except EdgeInspectError as error:
         sys.stderr.write(f"edge-train: {error}\n")
         return error.exit_code
@@ -41,31 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
-def _parse(given: list[str]) -> argparse.Namespace:
-    if given and given[0] == "audit":
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    if arguments and arguments[0] == "audit":
         from trainer.cli.audit import audit_parser
 
-        return audit_parser().parse_args(given[1:])
+        return audit_parser().parse_args(arguments[1:])
     commands = {
         "elpv": _elpv_parser,
         "paint": _paint_parser,
         "evaluate": _evaluate_parser,
         "report": _report_parser,
     }
-    if given and given[0] in commands:
-        return commands[given[0]]().parse_args(given[1:])
-    from trainer.cli.options import check_training
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]]().parse_args(arguments[1:])
+    from trainer.cli.options import check_training_options
 
     parser = _train_parser()
-    args = parser.parse_args(given)
-    check_training(parser, args)
+    args = parser.parse_args(arguments)
+    check_training_options(parser, args)
     return args
 
 
 def _train_parser() -> argparse.ArgumentParser:
-    from trainer.cli.options import add_training
-    from trainer.cli.requirement_options import add_wishes
-    from trainer.device_latency.latency_budget import add_box
+    from trainer.cli.options import add_training_options
+    from trainer.cli.requirement_options import add_requirement_options
+    from trainer.device_latency.latency_budget import add_latency_options
 
     parser = argparse.ArgumentParser(
         prog="edge-train",
@@ -82,17 +82,17 @@ def _train_parser() -> argparse.ArgumentParser:
         help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without",
     )
     parser.add_argument("-o", dest="run", metavar="RUN", type=Path, required=True, help="folder")
-    add_training(parser)
+    add_training_options(parser)
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
     parser.add_argument(
-        "--seeds", type=_seeds, default=1, help="train so often, for the spread (%(default)s)"
+        "--seeds", type=_seed_count, default=1, help="train so often, for the spread (%(default)s)"
     )
     parser.add_argument(
         "--allow-leaks", action="store_true", help="train although parts stand on both sides"
     )
-    add_wishes(parser)
-    add_box(parser)
+    add_requirement_options(parser)
+    add_latency_options(parser)
     return parser
 
 
@@ -152,17 +152,17 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
         return EXIT_DONE
     if args.command == "paint":
-        return _paint(args)
+        return _make_synthetic_set(args)
     if args.command == "audit":
         from trainer.cli.audit import run_audit
 
         return run_audit(args)
     if args.command == "evaluate":
-        from trainer.evaluation.measure import measure
+        from trainer.evaluation.measure import evaluate_model_file
 
-        judged = measure(args.model, args.dataset, args.json_file)
+        judged = evaluate_model_file(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{judged.as_text()}\n")
-        return _answer(judged.refusals())
+        return _refuse_or_done(judged.refusals())
     if args.command == "report":
         from trainer.report.build import build_report
 
@@ -171,48 +171,48 @@ def _run(args: argparse.Namespace) -> int:
     return _train(args)
 
 
-def _paint(args: argparse.Namespace) -> int:
-    from trainer.data.synthetic_set import NOTE, make_painted
+def _make_synthetic_set(args: argparse.Namespace) -> int:
+    from trainer.data.synthetic_set import SYNTHETIC_NOTE, make_synthetic_set
 
-    made = make_painted(args.dataset, args.target, args.ok_label, args.seed)
+    made = make_synthetic_set(args.dataset, args.target, args.ok_label, args.seed)
     told = ", ".join(f"{count} in {folder}" for folder, count in made.items())
     sys.stdout.write(
-        f"{args.target}: {told}\n{NOTE}\n"
+        f"{args.target}: {told}\n{SYNTHETIC_NOTE}\n"
         f"next: edge-train {args.target} -o RUN --network one-class\n"
     )
     return EXIT_DONE
 
 
 def _train(args: argparse.Namespace) -> int:
-    from trainer.cli.options import order_of
-    from trainer.cli.requirement_options import wish_of
+    from trainer.cli.options import training_request
+    from trainer.cli.requirement_options import requirements_from
     from trainer.report.build import build_report
     from trainer.training.run import train
-    from trainer.training.seeds import as_text, train_seeds
+    from trainer.training.seeds import spread_text, train_seeds
 
     said = partial(
         train,
         args.dataset,
         ok_label=args.ok_label,
         name=args.name,
-        wish=wish_of(args),
+        requirements=requirements_from(args),
         allow_leaks=args.allow_leaks,
     )
-    judged = said(args.run, order_of(args))
-    luck = f"{as_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
+    judged = said(args.run, training_request(args))
+    luck = f"{spread_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
     build_report(args.run, args.dataset)
     sys.stdout.write(f"\n{judged.as_text()}\n\n{luck}written        {args.run}, with report.html\n")
-    return _answer(judged.refusals())
+    return _refuse_or_done(judged.refusals())
 
 
-def _seeds(text: str) -> int:
+def _seed_count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 20:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 20")
     return value
 
 
-def _answer(refusals: Sequence[str]) -> int:
+def _refuse_or_done(refusals: Sequence[str]) -> int:
     """Done, or no: raises RefusedError with every reason why the model must not judge parts."""
     if refusals:
         raise RefusedError("; ".join(refusals))

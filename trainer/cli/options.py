@@ -4,13 +4,13 @@ import argparse
 
 from edge.errors import DatasetError
 from edge.view import ViewConfig
-from trainer.training.settings import Order, usual
+from trainer.training.settings import TrainingRequest, default_settings
 
 HUB = "keras:"
 NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "one-class")
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
+def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of options to a parser. Imports nothing heavy."""
     from trainer.data.augment import NAMES
 
@@ -73,7 +73,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+def check_training_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends with a usage error where an option belongs to one network and none was named."""
     if args.on is not None and args.target_ms is None:
         parser.error("--on says on which box; say with --target-ms how long it may take there")
@@ -87,21 +87,21 @@ def check_training(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
             )
 
 
-def order_of(args: argparse.Namespace) -> Order:
+def training_request(args: argparse.Namespace) -> TrainingRequest:
     """What to train: the network's usual recipe, changed as the options say.
 
     With auto only the seed, the view, the region and the variations of the pictures are for all.
     """
     auto = args.network == "auto"
-    pace = None if args.target_ms is None else (args.target_ms, args.on)
+    latency_target = None if args.target_ms is None else (args.target_ms, args.on)
     if args.network == "one-class":
-        from trainer.training.one_class import one_class_recipe
+        from trainer.training.one_class import one_class_settings
 
-        recipe = one_class_recipe(args.seed, args.side, args.region, args.view)
-        return Order(recipe, one_class=True, pace=pace)
+        settings = one_class_settings(args.seed, args.side, args.region, args.view)
+        return TrainingRequest(settings, one_class=True, latency_target=latency_target)
     from_hub = args.network.startswith(HUB)
-    recipe = usual("pretrained" if from_hub or auto else args.network)
-    recipe = recipe.changed(
+    settings = default_settings("pretrained" if from_hub or auto else args.network)
+    settings = settings.changed(
         network=args.network if from_hub else None,
         epochs=args.epochs,
         batch=args.batch,
@@ -111,9 +111,15 @@ def order_of(args: argparse.Namespace) -> Order:
         view=args.view,
         region=args.region,
         tune=False if args.frozen else None,
-        variations=recipe.variations.chosen(set(args.without), args.quarter_turns, args.turn),
+        variations=settings.variations.chosen(set(args.without), args.quarter_turns, args.turn),
     )
-    return Order(recipe, auto, args.time_budget, baseline=not args.no_baseline, pace=pace)
+    return TrainingRequest(
+        settings,
+        auto,
+        args.time_budget,
+        baseline=not args.no_baseline,
+        latency_target=latency_target,
+    )
 
 
 def _minutes(text: str) -> float:

@@ -2,10 +2,10 @@
 
 import argparse
 
-from trainer.evaluation.requirements import Wish, parse_share
+from trainer.evaluation.requirements import Requirements, parse_share
 
 
-def add_wishes(parser: argparse.ArgumentParser) -> None:
+def add_requirement_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of options to a parser."""
     add = parser.add_argument_group(
         "what the plant needs",
@@ -18,9 +18,9 @@ def add_wishes(parser: argparse.ArgumentParser) -> None:
     add("--defect-share", type=_share, metavar="SHARE", help="on the line; weighs the costs")
 
 
-def wish_of(args: argparse.Namespace) -> Wish:
+def requirements_from(args: argparse.Namespace) -> Requirements:
     """What was stated. Raises EdgeInspectError for what contradicts itself."""
-    return Wish(
+    return Requirements(
         max_escape=args.max_escape,
         max_false_reject=args.max_false_reject,
         escape_cost=args.escape_cost,

@@ -11,7 +11,7 @@ from typing import Any
 from edge.errors import MissingPartError
 
 
-def extra(module: str) -> Any:
+def optional_import(module: str) -> Any:
     """The module of that name. Raises MissingPartError with the command that installs it."""
     try:
         return importlib.import_module(module)
@@ -27,19 +27,19 @@ def tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if sys.modules.get("tensorflow") is not None:
-        return extra("tensorflow")
-    with silence():
-        return extra("tensorflow")
+        return optional_import("tensorflow")
+    with silence_stderr():
+        return optional_import("tensorflow")
 
 
 def keras() -> Any:
     """Keras on TensorFlow. Raises MissingPartError."""
     tensorflow()
-    return extra("keras")
+    return optional_import("keras")
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """Nothing on file descriptor 2: TensorFlow's C++ writes there before it reads its own level."""
     try:
         kept = os.dup(2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Display:
     """Shows progress on standard output, as a context. Raises MissingPartError without rich."""
 
     def __init__(self) -> None:
-        rich = extra("rich.progress")
-        console = extra("rich.console").Console(file=sys.stdout, soft_wrap=True)
+        rich = optional_import("rich.progress")
+        console = optional_import("rich.console").Console(file=sys.stdout, soft_wrap=True)
         self._live: bool = console.is_terminal
         self._progress: Any = rich.Progress(
             rich.TextColumn("{task.description}"),

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.preprocess import InputSpec
-from trainer.data.dataset import PARTS, Dataset
-from trainer.data.dataset import Part as PartName
+from trainer.data.dataset import SET_NAMES, Dataset, SetName
 from trainer.data.pictures import map_pictures
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LabelledArrays:
     """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
 
     `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
@@ -28,25 +27,25 @@ class Part:
     groups: NDArray[np.int64] | None = None
 
 
-def load_parts(
+def load_sets(
     data: Dataset,
     fingerprint: str,
     spec: InputSpec,
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[PartName, Part]:
+) -> dict[SetName, LabelledArrays]:
     """Train, validation and test, their pictures mapped from files in `folder`.
 
     `fingerprint` is the data set's: files of other pictures or of another input are never taken.
     Raises DatasetError for unreadable pictures, EdgeInspectError when the disk is full.
     """
     numbers = {group: at for at, group in enumerate(sorted({s.group for s in data.samples}))}
-    found: dict[PartName, Part] = {}
-    for part in PARTS:
+    found: dict[SetName, LabelledArrays] = {}
+    for part in SET_NAMES:
         samples = data.of(part)
         decided = "\n".join([fingerprint, json.dumps(spec.said()), *(s.file for s in samples)])
         key = hashlib.sha256(decided.encode()).hexdigest()[:16]
-        found[part] = Part(
+        found[part] = LabelledArrays(
             pictures=map_pictures(samples, spec, folder / f"{part}-{key}.npy", progress),
             classes=np.array([data.labels.index(s.label) for s in samples], np.int64),
             groups=np.array([numbers[s.group] for s in samples], np.int64),

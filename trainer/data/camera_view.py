@@ -16,7 +16,7 @@ from edge.view import ViewConfig
 def read_view(said: str) -> ViewConfig:
     """The view that `FILE` or `FILE:CAMERA` says. Raises DatasetError: one sentence with the file
     and the mend, also for a view that no model can be trained for."""
-    path, name = _parts(said)
+    path, name = _file_and_camera(said)
     camera = _chosen(path, _cameras(path), name)
     view = camera.get("view")
     if view is None:
@@ -38,7 +38,7 @@ def read_view(said: str) -> ViewConfig:
     return found
 
 
-def _parts(said: str) -> tuple[Path, str | None]:
+def _file_and_camera(said: str) -> tuple[Path, str | None]:
     if not Path(said).exists() and ":" in said:
         file, _, name = said.rpartition(":")
         return Path(file), name

@@ -11,11 +11,11 @@ import numpy as np
 
 from edge.errors import DatasetError
 from trainer.data.folder_layout import find_pictures
-from trainer.data.manifest import listed, read_manifest
+from trainer.data.manifest import read_manifest, shortened_list
 from trainer.data.split import choose_groups
 
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+SetName = Literal["train", "validation", "test"]
+SET_NAMES: tuple[SetName, ...] = ("train", "validation", "test")
 MANIFEST = "manifest.csv"
 ANOMALY = "anomaly"  # whatever is not good, for a model that learns from good parts only
 
@@ -28,7 +28,7 @@ class Sample:
     file: str
     label: str
     group: str
-    part: Part
+    part: SetName
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Dataset:
         kept = tuple(sample for sample in self.samples if sample.file not in left_out)
         return replace(self, samples=kept)
 
-    def of(self, part: Part) -> tuple[Sample, ...]:
+    def of(self, part: SetName) -> tuple[Sample, ...]:
         """The samples of one part, sorted by file."""
         return tuple(sample for sample in self.samples if sample.part == part)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many pictures each part holds of each label."""
         found = Counter((sample.part, sample.label) for sample in self.samples)
-        return {part: {label: found[part, label] for label in self.labels} for part in PARTS}
+        return {part: {label: found[part, label] for label in self.labels} for part in SET_NAMES}
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted names and contents of all pictures, 64 hexadecimal digits.
@@ -97,7 +97,7 @@ def load_dataset(
     if one_class:
         classes = ok_label, ANOMALY
         labels = {file: label if label == ok_label else ANOMALY for file, label in labels.items()}
-    table = _Table(root, classes, labels, groups, dict.fromkeys(labels, "train"))
+    table = _Splitter(root, classes, labels, groups, dict.fromkeys(labels, "train"))
     if split:
         table.parts.update({file: "test" for file in labels if file.startswith("test/")})
         table.check_leaks()
@@ -136,16 +136,16 @@ def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dat
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _Splitter:
     """The split while it is being made: label, group and part of each file."""
 
     root: Path
     classes: tuple[str, ...]
     labels: dict[str, str]
     groups: dict[str, str]
-    parts: dict[str, Part]
+    parts: dict[str, SetName]
 
-    def labels_in(self, part: Part) -> set[str]:
+    def labels_in(self, part: SetName) -> set[str]:
         return {self.labels[file] for file, its in self.parts.items() if its == part}
 
     def check_leaks(self) -> None:
@@ -157,11 +157,11 @@ class _Table:
         if both:
             raise DatasetError(
                 f"{self.root / MANIFEST}: {len(both)} groups stand in both train/ and test/ "
-                f"({listed(both)}); move each to one side: a part that was trained on proves "
+                f"({shortened_list(both)}); move each to one side: a part that was trained on proves "
                 "nothing"
             )
 
-    def cut(self, to: Part, fraction: float, seed: int) -> None:
+    def cut(self, to: SetName, fraction: float, seed: int) -> None:
         """Moves whole groups from train to the part `to`."""
         files = sorted(file for file, part in self.parts.items() if part == "train")
         names = sorted({self.groups[file] for file in files})
@@ -176,7 +176,7 @@ class _Table:
         self.parts.update({file: to for file in files if chosen[row[self.groups[file]]]})
 
     def check_present(self, split: bool) -> None:
-        parts: tuple[Part, ...] = ("train", "test")
+        parts: tuple[SetName, ...] = ("train", "test")
         for part in parts:
             there = self.labels_in(part)
             missing = ", ".join(repr(label) for label in self.classes if label not in there)
@@ -206,7 +206,7 @@ class _Table:
         self.parts.update({file: "test" for file in self.parts if self.groups[file] in shown})
 
     def check_good(self) -> None:
-        for part in PARTS:
+        for part in SET_NAMES:
             if self.classes[0] not in self.labels_in(part):
                 raise DatasetError(
                     f"{self.root}: no picture of the class {self.classes[0]!r} is left for {part}; "

@@ -26,11 +26,11 @@ MODULE_CELLS = 60
 TEST_FRACTION = 0.25
 LABEL = {0.0: "ok", 1.0: "defect"}  # 1/3 and 2/3 mean that the expert was not sure
 KINDS = ("mono", "poly")
-DONE = ".elpv-complete"
+COMPLETE_MARK = ".elpv-complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SolarCell:
     """One row of the package's labels: file, probability of a defect, type, and our group."""
 
     file: Path
@@ -46,7 +46,7 @@ def make_elpv(target: Path, data: Path | None = None) -> bool:
     `target` was there already, complete. Raises MissingPartError without the package, DatasetError
     when its labels are not as expected or `target` holds something else or cannot be written.
     """
-    if (target / DONE).exists():
+    if (target / COMPLETE_MARK).exists():
         return False
     check_free(target, " and was not made by `edge-train elpv`; give another folder, or remove it")
     write_folder(
@@ -63,7 +63,7 @@ def package_data() -> Path:
     return Path(found.origin).parent / "data"
 
 
-def read_cells(data: Path) -> list[Cell]:
+def read_cells(data: Path) -> list[SolarCell]:
     """All cells of `data`/labels.csv, in its order, grouped by module as far as is certain."""
     path = data / "labels.csv"
     rows: list[tuple[str, float, str]] = []
@@ -79,7 +79,7 @@ def read_cells(data: Path) -> list[Cell]:
             case _:
                 raise _unexpected(path, number, line)
     groups = module_groups([kind for _file, _probability, kind in rows])
-    return [Cell(data / f, p, kind, group) for (f, p, kind), group in zip(rows, groups)]
+    return [SolarCell(data / f, p, kind, group) for (f, p, kind), group in zip(rows, groups)]
 
 
 def module_groups(kinds: Sequence[str]) -> list[str]:
@@ -97,7 +97,7 @@ def module_groups(kinds: Sequence[str]) -> list[str]:
     return groups
 
 
-def choose_test(cells: Sequence[Cell], seed: int = 0) -> set[str]:
+def choose_test(cells: Sequence[SolarCell], seed: int = 0) -> set[str]:
     """The groups of the test part: a quarter of good and of defective cells, of either type."""
     names = sorted({cell.group for cell in cells})
     strata = [*itertools.product(LABEL, KINDS)]
@@ -112,7 +112,7 @@ def choose_test(cells: Sequence[Cell], seed: int = 0) -> set[str]:
     return {name for name, taken in zip(names, chosen) if taken}
 
 
-def _write(folder: Path, cells: list[Cell]) -> None:
+def _write(folder: Path, cells: list[SolarCell]) -> None:
     in_test = choose_test(cells)
     with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -127,7 +127,7 @@ def _write(folder: Path, cells: list[Cell]) -> None:
             writer.writerow([name, label, cell.group])
         file.flush()
         os.fsync(file.fileno())
-    (folder / DONE).write_text("made by `edge-train elpv` from the package elpv-dataset\n")
+    (folder / COMPLETE_MARK).write_text("made by `edge-train elpv` from the package elpv-dataset\n")
 
 
 def _unexpected(path: Path, number: int, line: str) -> DatasetError:

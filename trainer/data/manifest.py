@@ -7,7 +7,7 @@ from pathlib import Path
 from edge.errors import DatasetError
 
 COLUMNS = ("file", "label", "group")
-NAMED = 10
+MAX_NAMES = 10
 
 
 def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
@@ -46,16 +46,16 @@ def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     missing = sorted(labels.keys() - groups.keys())
     if missing:
         raise DatasetError(
-            f"{path}: {len(missing)} pictures have no row ({listed(missing)}); add a row for "
+            f"{path}: {len(missing)} pictures have no row ({shortened_list(missing)}); add a row for "
             "each, or remove the pictures: one without a group could stand on both sides"
         )
     return groups
 
 
-def listed(names: list[str]) -> str:
+def shortened_list(names: list[str]) -> str:
     """The first ten names, and how many more there are."""
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _check_columns(path: Path, header: object) -> None:

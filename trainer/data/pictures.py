@@ -13,7 +13,7 @@ from edge.errors import DatasetError, EdgeInspectError, PictureError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
 from trainer.data.dataset import Sample
-from trainer.data.manifest import NAMED
+from trainer.data.manifest import MAX_NAMES
 
 Progress = Callable[[int, int], None]
 BATCH = 64
@@ -87,10 +87,10 @@ def map_pictures(
         begin = stream.tell()
     if there != shape or kind != np.uint8:
         raise EdgeInspectError(f"{file}: holds {there}, not {shape}; remove it")
-    return _Kept(file, np.uint8, "r", begin, shape)
+    return _MappedPictures(file, np.uint8, "r", begin, shape)
 
 
-class _Kept(np.memmap[Any, np.dtype[np.uint8]]):
+class _MappedPictures(np.memmap[Any, np.dtype[np.uint8]]):
     """Pictures in a file of which only the rows in use are in memory.
 
     A plain mapping would keep every page that was ever looked at until the system is short of
@@ -118,7 +118,7 @@ def _each(
         if progress is not None:
             progress(at + 1, len(samples))
     if broken:
-        rest = len(broken) - NAMED
+        rest = len(broken) - MAX_NAMES
         more = [f"… and {rest} more"] if rest > 0 else []
         head = f"{len(broken)} of {len(samples)} pictures cannot be used; replace or remove them:"
-        raise DatasetError("\n  ".join([head, *broken[:NAMED], *more]))
+        raise DatasetError("\n  ".join([head, *broken[:MAX_NAMES], *more]))

@@ -1,17 +1,17 @@
 """A data set in a few lines: how many pictures each set holds, and whether its defects are real."""
 
-from trainer.data.dataset import PARTS, Dataset
-from trainer.data.synthetic_set import NOTE, only_painted
+from trainer.data.dataset import SET_NAMES, Dataset
+from trainer.data.synthetic_set import SYNTHETIC_NOTE, only_synthetic
 
 
-def is_painted(data: Dataset) -> bool:
+def is_synthetic(data: Dataset) -> bool:
     """Whether every defect of the data set is a synthetic one."""
-    return only_painted((sample.file for sample in data.samples), data.ok_label)
+    return only_synthetic((sample.file for sample in data.samples), data.ok_label)
 
 
-def describe(data: Dataset) -> str:
+def describe_dataset(data: Dataset) -> str:
     """How many pictures and groups each part holds, as a table."""
-    width = max(len("validation"), *map(len, PARTS))
+    width = max(len("validation"), *map(len, SET_NAMES))
     columns = [max(8, len(label) + 2) for label in data.labels]
     head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
     lines = [f"data           {data.root}", f"{'part':<{width}} {head}  groups"]
@@ -19,6 +19,6 @@ def describe(data: Dataset) -> str:
         row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
         groups = len({sample.group for sample in data.samples if sample.part == part})
         lines.append(f"{part:<{width}} {row}  {groups:>6}")
-    if is_painted(data):
-        lines.append(f"painted        {NOTE}")
+    if is_synthetic(data):
+        lines.append(f"painted        {SYNTHETIC_NOTE}")
     return "\n".join(lines)

@@ -15,8 +15,8 @@ Pictures = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Random = np.random.Generator
 
-PALE = 12.0  # grey levels: a defect on an even picture must show all the same
-SOFT = (0.5, 2.5)  # sigma in pixels of a painted edge
+MIN_CONTRAST = 12.0  # grey levels: a defect on an even picture must show all the same
+EDGE_SIGMA = (0.5, 2.5)  # sigma in pixels of a painted edge
 
 
 def paint(pictures: Pictures, others: Pictures, rng: Random) -> Pictures:
@@ -28,7 +28,7 @@ def paint(pictures: Pictures, others: Pictures, rng: Random) -> Pictures:
     painted = np.empty_like(pictures)
     for at, (picture, other) in enumerate(zip(pictures, others)):
         values = picture.astype(np.float32)
-        spread = max(PALE, float(values.std()))
+        spread = max(MIN_CONTRAST, float(values.std()))
         kind = KINDS[rng.integers(len(KINDS))]
         painted[at] = np.clip(np.rint(kind(values, other, spread, rng)), 0, 255)
     return painted
@@ -117,7 +117,9 @@ def _shaded(values: Floats, mask: Floats, spread: float, rng: Random) -> Floats:
 
 
 def _soft(mask: Floats, rng: Random) -> Floats:
-    blurred = np.asarray(cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(*SOFT))), np.float32)
+    blurred = np.asarray(
+        cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(*EDGE_SIGMA))), np.float32
+    )
     return blurred / max(float(blurred.max()), 1e-6)
 
 

@@ -21,23 +21,25 @@ from trainer.data.manifest import COLUMNS, read_manifest
 from trainer.data.split import choose_groups
 from trainer.data.synthetic_defects import Pictures, paint
 
-CLASS = "painted"  # the folder of the painted pictures in test/
-NOTE = (
+SYNTHETIC_LABEL = "painted"  # the folder of the painted pictures in test/
+SYNTHETIC_NOTE = (
     "there was no real defect: all figures of defects are of painted ones, and what escapes on the "
     "line is not known; collect real defects, and train again with them"
 )
-TEST = 0.4  # of the pictures; half of these stay as they are
-LEAST = 8  # groups: two of each kind in test, and some to learn from
+TEST_FRACTION = 0.4  # of the pictures; half of these stay as they are
+MIN_GROUPS = 8  # groups: two of each kind in test, and some to learn from
 
 
-def only_painted(files: Iterable[str], ok_label: str) -> bool:
+def only_synthetic(files: Iterable[str], ok_label: str) -> bool:
     """Whether no class beside the good one is real: `files` are relative to the data set."""
     paths = [Path(file).parts for file in files]
     classes = {parts[1] if parts[0] in ("train", "test") else parts[0] for parts in paths}
-    return classes - {ok_label} == {CLASS}
+    return classes - {ok_label} == {SYNTHETIC_LABEL}
 
 
-def make_painted(root: Path, target: Path, ok_label: str = "ok", seed: int = 0) -> dict[str, int]:
+def make_synthetic_set(
+    root: Path, target: Path, ok_label: str = "ok", seed: int = 0
+) -> dict[str, int]:
     """Writes `target`/{train/ok,test/ok,test/painted}/… and manifest.csv, whole or not at all.
 
     `root` has good pictures only, split or not; its manifest's groups are kept whole. The same
@@ -55,9 +57,9 @@ def make_painted(root: Path, target: Path, ok_label: str = "ok", seed: int = 0) 
     manifest = root / "manifest.csv"
     groups = read_manifest(manifest, labels) if manifest.exists() else {f: f for f in labels}
     names = sorted(set(groups.values()))
-    if len(names) < LEAST:
+    if len(names) < MIN_GROUPS:
         raise DatasetError(
-            f"{root}: {len(names)} parts, at least {LEAST} are needed; add pictures of other parts"
+            f"{root}: {len(names)} parts, at least {MIN_GROUPS} are needed; add pictures of other parts"
         )
     check_free(target, "; give another folder, or remove it")
     folder_of = _folders(names, groups, ok_label, seed)
@@ -69,7 +71,7 @@ def _folders(names: list[str], groups: dict[str, str], ok_label: str, seed: int)
     found = dict.fromkeys(names, f"train/{ok_label}")
     pictures = list(groups.values())
     left = names
-    for share, folder in ((TEST, f"test/{ok_label}"), (0.5, f"test/{CLASS}")):
+    for share, folder in ((TEST_FRACTION, f"test/{ok_label}"), (0.5, f"test/{SYNTHETIC_LABEL}")):
         counts = np.array([[pictures.count(name)] for name in left], np.int64)
         left = [name for name, cut in zip(left, choose_groups(counts, share, seed)) if cut]
         found.update(dict.fromkeys(left, folder))
@@ -88,12 +90,14 @@ def _write(
         for number, file in enumerate(files):
             folder = folder_of[groups[file]]
             label = Path(folder).name
-            painted = label == CLASS
+            painted = label == SYNTHETIC_LABEL
             suffix = ".png" if painted else Path(file).suffix
             name = f"{folder}/{number:06d}-{Path(file).stem}{suffix}"
             (half / folder).mkdir(parents=True, exist_ok=True)
             if painted:
-                _paint(root / file, root / files[rng.integers(len(files))], half / name, rng)
+                _write_painted(
+                    root / file, root / files[rng.integers(len(files))], half / name, rng
+                )
             else:
                 shutil.copyfile(root / file, half / name)
             table.writerow((name, label, groups[file]))
@@ -103,7 +107,7 @@ def _write(
     return made
 
 
-def _paint(path: Path, other: Path, target: Path, rng: np.random.Generator) -> None:
+def _write_painted(path: Path, other: Path, target: Path, rng: np.random.Generator) -> None:
     pixels = read_picture(path)
     size = pixels.shape[1], pixels.shape[0]
     pieces = cv2.resize(read_picture(other), size, interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ from edge.errors import EdgeInspectError
 from edge.reading import UnfitError
 from edge.section import Section
 from edge.terms import Kernels
-from trainer.device_latency.operator_work import CONVOLVING, Work
+from trainer.device_latency.operator_work import CONVOLVING, OperatorWork
 
 SCHEMA: Literal["edge-inspect/figures/1"] = "edge-inspect/figures/1"
 PUBLISHED = {"pi4": "Raspberry Pi 4", "pi5": "Raspberry Pi 5"}
@@ -22,7 +22,7 @@ Tile = Annotated[int, Meta(ge=1, le=1024)]
 Dtype = Literal["int8", "float32"]
 
 
-class Price(Section, frozen=True):
+class OperatorPrice(Section, frozen=True):
     """What one operator of a kind costs: so much a call, a multiply-add and a value.
 
     Multiply-adds are counted with channels rounded up to `tile` (out, in): processors compute
@@ -34,7 +34,7 @@ class Price(Section, frozen=True):
     value_ns: Cost = 0.0
     tile: tuple[Tile, Tile] = (1, 1)
 
-    def microseconds(self, work: Work) -> float:
+    def microseconds(self, work: OperatorWork) -> float:
         """The time of one operator."""
         outer, inner = self.tile
         values = work.values
@@ -43,7 +43,7 @@ class Price(Section, frozen=True):
         multiplying = work.padded(outer, inner) * self.multiply_add_ps / 1e6
         return self.call_us + multiplying + values * self.value_ns / 1e3
 
-    def times(self, factor: float) -> "Price":
+    def times(self, factor: float) -> "OperatorPrice":
         """So many times as dear."""
         return self.changed(
             call_us=round(self.call_us * factor, 4),
@@ -52,7 +52,7 @@ class Price(Section, frozen=True):
         )
 
 
-class Source(Section, frozen=True):
+class Publication(Section, frozen=True):
     """Where published figures come from: title, year, and what of it was used."""
 
     title: str
@@ -60,7 +60,7 @@ class Source(Section, frozen=True):
     used: str
 
 
-class Figures(Section, frozen=True, kw_only=True):
+class CostTable(Section, frozen=True, kw_only=True):
     """The figures of one box, one thread, for each sort of kernels, type and kind of operator.
 
     `spread` is by what share whole networks were found to differ from their estimates: 0.2 means
@@ -79,14 +79,14 @@ class Figures(Section, frozen=True, kw_only=True):
     runtime: Annotated[str, Meta(max_length=200)] = ""
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost
-    prices: dict[Kernels, dict[Dtype, dict[str, Price]]]
-    sources: tuple[Source, ...] = ()
+    prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]]
+    sources: tuple[Publication, ...] = ()
 
-    def price(self, kernels: Kernels, work: Work) -> Price | None:
+    def price(self, kernels: Kernels, work: OperatorWork) -> OperatorPrice | None:
         """What such an operator costs; None where there is no figure of it."""
         if work.kind == "free":
-            return Price(call_us=0.0)
-        of_type: dict[Any, dict[str, Price]] = dict(self.prices.get(kernels, {}))
+            return OperatorPrice(call_us=0.0)
+        of_type: dict[Any, dict[str, OperatorPrice]] = dict(self.prices.get(kernels, {}))
         return of_type.get(work.dtype, {}).get(work.kind)
 
     def spread_of(self, kernels: Kernels, dtype: str) -> float:
@@ -96,7 +96,7 @@ class Figures(Section, frozen=True, kw_only=True):
         return of_type.get(dtype, max(every, default=0.0))
 
     @property
-    def whence(self) -> str:
+    def provenance(self) -> str:
         """In a few words: measured where and when, or published."""
         if self.origin == "measured":
             return f"measured there on {self.made}"
@@ -107,11 +107,11 @@ class Figures(Section, frozen=True, kw_only=True):
         return json.dumps(self.written(), indent=1, ensure_ascii=False) + "\n"
 
 
-def find_figures(name: str) -> Figures:
+def find_cost_table(name: str) -> CostTable:
     """Those of `pi4` or `pi5`, else of the file of that name. Raises EdgeInspectError."""
     if name in PUBLISHED:
         text = (resources.files("trainer.device_latency") / f"{name}.json").read_text("utf-8")
-        return parse_figures(text, f"{name}.json")
+        return parse_cost_table(text, f"{name}.json")
     path = Path(name)
     try:
         text = path.read_text("utf-8")
@@ -121,13 +121,13 @@ def find_figures(name: str) -> Figures:
             f"--on {name}: is none of {', '.join(PUBLISHED)} and this, and no file that can be "
             f"read ({reason}); on the box run: edge-convert figures -o {path.stem or 'box'}.json"
         ) from None
-    return parse_figures(text, name)
+    return parse_cost_table(text, name)
 
 
-def parse_figures(text: str, name: str) -> Figures:
+def parse_cost_table(text: str, name: str) -> CostTable:
     """Figures from their file's text. Raises EdgeInspectError: place, value and mend."""
     try:
-        return Figures.read(json.loads(text))
+        return CostTable.read(json.loads(text))
     except json.JSONDecodeError as error:
         raise EdgeInspectError(
             f"{name}:{error.lineno}:{error.colno}: no JSON ({error.msg}); "

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.terms import Kernels
-from trainer.device_latency.cost_table import Figures
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.cost_table import CostTable
+from trainer.device_latency.operator_work import OperatorWork
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OperatorCost:
     """One operator and its milliseconds, one thread; None where the box has no figure of it."""
 
-    work: Work
+    work: OperatorWork
     milliseconds: float | None
 
 
@@ -23,8 +23,8 @@ class Estimate:
     so only the least that it takes when `unknown` names operators that there are none of."""
 
     box: str
-    whence: str
-    parts: tuple[Part, ...]
+    provenance: str
+    operators: tuple[OperatorCost, ...]
     milliseconds: float
     spread: float
     unknown: tuple[str, ...]
@@ -32,7 +32,10 @@ class Estimate:
     @property
     def open(self) -> bool:
         """Whether multiply-adds are among what there is no figure of: then nearly all is open."""
-        return any(part.milliseconds is None and part.work.multiply_adds for part in self.parts)
+        return any(
+            operator.milliseconds is None and operator.work.multiply_adds
+            for operator in self.operators
+        )
 
     @property
     def low(self) -> float:
@@ -48,35 +51,42 @@ class Estimate:
         if self.unknown:
             names = ", ".join(self.unknown)
             return (
-                f"at least {ms(self.low)} ms on {self.box}, how much more is not known: "
+                f"at least {format_ms(self.low)} ms on {self.box}, how much more is not known: "
                 f"there is no figure of {names}"
             )
-        return f"{ms(self.milliseconds)} ms ({ms(self.low)} to {ms(self.high)}) on {self.box}"
+        return f"{format_ms(self.milliseconds)} ms ({format_ms(self.low)} to {format_ms(self.high)}) on {self.box}"
 
 
-def estimate(works: Iterable[Work], figures: Figures, kernels: Kernels = "quickest") -> Estimate:
+def estimate(
+    works: Iterable[OperatorWork], figures: CostTable, kernels: Kernels = "quickest"
+) -> Estimate:
     """Sums what the operators cost. It never falls when one has more to do."""
-    parts, total, missing = [], figures.invoke_us / 1000, Counter[str]()
+    operators, total, missing = [], figures.invoke_us / 1000, Counter[str]()
     away = 0.0  # milliseconds by which the sum may be wrong
     for work in works:
         price = figures.price(kernels, work)
         if price is None:
             missing[f"{(work.operator or work.kind).lower()} ({work.dtype})"] += 1
-            parts.append(Part(work, None))
+            operators.append(OperatorCost(work, None))
             continue
         taken = price.microseconds(work) / 1000
         total += taken
         away += taken * figures.spread_of(kernels, work.dtype)
-        parts.append(Part(work, taken))
+        operators.append(OperatorCost(work, taken))
     unknown = tuple(
         name if count == 1 else f"{count} × {name}" for name, count in sorted(missing.items())
     )
     return Estimate(
-        figures.box, figures.whence, tuple(parts), total, away / total if total else 0.0, unknown
+        figures.box,
+        figures.provenance,
+        tuple(operators),
+        total,
+        away / total if total else 0.0,
+        unknown,
     )
 
 
-def ms(value: float) -> str:
+def format_ms(value: float) -> str:
     """Milliseconds with three figures: 0.123, 1.23, 12.3, 123."""
     digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"

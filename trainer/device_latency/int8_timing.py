@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.core.optional_imports import keras, silence, tensorflow
+from trainer.core.optional_imports import keras, silence_stderr, tensorflow
 from trainer.networks.terms import HEAD
 
 CALLS = 30
@@ -57,7 +57,7 @@ def int8_for_timing(model: Any) -> TFLiteClassifier:
     archive = k.export.ExportArchive()
     archive.track(body)
     archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec((1, *shape), tf.float32)])
-    with silence(), tempfile.TemporaryDirectory(prefix="edge-train-") as folder:
+    with silence_stderr(), tempfile.TemporaryDirectory(prefix="edge-train-") as folder:
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

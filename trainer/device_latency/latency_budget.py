@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.terms import Kernels
-from trainer.device_latency.cost_table import PUBLISHED, Figures, find_figures
-from trainer.device_latency.estimate import Estimate, estimate, ms
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.cost_table import PUBLISHED, CostTable, find_cost_table
+from trainer.device_latency.estimate import Estimate, estimate, format_ms
+from trainer.device_latency.operator_work import OperatorWork
 
-THIS = "this"
+THIS_MACHINE = "this"
 SIDES = (64, 96, 128, 160, 192, 224)  # pixels, of those that edge-train --side takes
 # From the one that finds most to the one that finds least: docs/training.md.
 ORDER = ("pretrained", "compact", "pretrained-small", "baseline")
@@ -18,15 +18,15 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class LatencyBudget:
     """`target` is in milliseconds, None where only the time is asked for; `here` says that the
     box is the machine that this runs on, where a finished model is timed."""
 
-    figures: Figures
+    figures: CostTable
     target: float | None
     here: bool
 
-    def estimate(self, works: Sequence[Work], kernels: Kernels = "quickest") -> Estimate:
+    def estimate(self, works: Sequence[OperatorWork], kernels: Kernels = "quickest") -> Estimate:
         """What it takes on the box."""
         return estimate(works, self.figures, kernels)
 
@@ -38,16 +38,16 @@ class Bound:
         if self.here and measured is not None:
             if measured <= self.target:
                 return None
-            return f"it takes {ms(measured)} ms here, at most {self.target:g} ms it may"
+            return f"it takes {format_ms(measured)} ms here, at most {self.target:g} ms it may"
         if said.open:
             return f"how long it takes is not known: {said}"
         if said.milliseconds <= self.target:
             return None
-        return f"estimated {said}, at most {self.target:g} ms it may ({self.figures.whence})"
+        return f"estimated {said}, at most {self.target:g} ms it may ({self.figures.provenance})"
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class NetworkOption:
     """One of our networks at one size of input, in int8, and what it takes on the box."""
 
     network: str
@@ -55,7 +55,7 @@ class Offer:
     said: Estimate
 
 
-def add_box(parser: argparse.ArgumentParser) -> None:
+def add_latency_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options with which a box and its time are stated. Imports nothing heavy."""
     add = parser.add_argument_group(
         "the box", "An inference on one thread; without decoding and resizing."
@@ -64,26 +64,26 @@ def add_box(parser: argparse.ArgumentParser) -> None:
     add(
         "--on",
         metavar="BOX",
-        help=f"{', '.join(PUBLISHED)} (from published measurements), {THIS} (measured here), or "
-        f"a FILE that edge-convert figures -o FILE wrote on the box (default: {THIS})",
+        help=f"{', '.join(PUBLISHED)} (from published measurements), {THIS_MACHINE} (measured here), or "
+        f"a FILE that edge-convert figures -o FILE wrote on the box (default: {THIS_MACHINE})",
     )
 
 
-def bound_of(target: float | None, on: str | None, say: Say) -> Bound | None:
+def latency_budget(target: float | None, on: str | None, say: Say) -> LatencyBudget | None:
     """What was stated, None when nothing was. Raises EdgeInspectError for figures that cannot be
     had; those of this machine are measured, which takes some seconds."""
     if target is None and on is None:
         return None
-    if on not in (None, THIS):
-        return Bound(find_figures(on or THIS), target, here=False)
-    from trainer.device_latency.measure import measure_figures
+    if on not in (None, THIS_MACHINE):
+        return LatencyBudget(find_cost_table(on or THIS_MACHINE), target, here=False)
+    from trainer.device_latency.measure import measure_cost_table
 
     say("figures        timing operators on this machine, some seconds")
-    figures = measure_figures().changed(box="this machine")
-    return Bound(figures, target, here=True)
+    figures = measure_cost_table().changed(box="this machine")
+    return LatencyBudget(figures, target, here=True)
 
 
-def offers(bound: Bound, classes: int = 2) -> tuple[Offer, ...]:
+def network_options(budget: LatencyBudget, classes: int = 2) -> tuple[NetworkOption, ...]:
     """Every network of ours at every size, the one that finds most first. Needs TensorFlow.
 
     They are built for a moment, to be counted; no weights are loaded.
@@ -96,48 +96,50 @@ def offers(bound: Bound, classes: int = 2) -> tuple[Offer, ...]:
     for name in (*known, *(other for other in NETWORKS if other not in ORDER)):
         for side in reversed(SIDES):
             works = network_work(NETWORKS[name].untrained(input_of(name, side), classes))
-            found.append(Offer(name, side, bound.estimate(works)))
+            found.append(NetworkOption(name, side, budget.estimate(works)))
     return tuple(found)
 
 
-def fitting(bound: Bound, offered: Sequence[Offer]) -> tuple[Offer, ...]:
+def within_budget(
+    budget: LatencyBudget, options: Sequence[NetworkOption]
+) -> tuple[NetworkOption, ...]:
     """Those that keep within the time; all, where none is stated."""
-    return tuple(one for one in offered if bound.objection(one.said) is None)
+    return tuple(one for one in options if budget.objection(one.said) is None)
 
 
-def offers_table(bound: Bound, offered: Sequence[Offer]) -> str:
+def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str:
     """Networks by size of input, milliseconds in int8, those that are too slow in brackets."""
-    sides = sorted({one.side for one in offered})
-    names = list(dict.fromkeys(one.network for one in offered))
+    sides = sorted({one.side for one in options})
+    names = list(dict.fromkeys(one.network for one in options))
     width = max(map(len, names))
     head = "".join(f"{f'{side} px':>10}" for side in sides)
     lines = [f"{'int8, ms':<{width}}{head}"]
     for name in names:
         cells = []
         for side in sides:
-            one = next((o for o in offered if (o.network, o.side) == (name, side)), None)
+            one = next((o for o in options if (o.network, o.side) == (name, side)), None)
             if one is None:
                 cells.append("–")
                 continue
-            said = ms(one.said.milliseconds)
-            cells.append(said if bound.objection(one.said) is None else f"({said})")
+            said = format_ms(one.said.milliseconds)
+            cells.append(said if budget.objection(one.said) is None else f"({said})")
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
-    spread = max(one.said.spread for one in offered)
+    spread = max(one.said.spread for one in options)
     lines.append(
-        f"on {bound.figures.box}, {bound.figures.whence}; one may take up to {1 + spread:.2f} "
+        f"on {budget.figures.box}, {budget.figures.provenance}; one may take up to {1 + spread:.2f} "
         "times as long or be so much quicker"
-        + ("" if bound.target is None else f"; in brackets: above {bound.target:g} ms")
+        + ("" if budget.target is None else f"; in brackets: above {budget.target:g} ms")
     )
     return "\n".join(lines)
 
 
-def what_fits(bound: Bound, offered: Sequence[Offer]) -> str:
+def fitting_text(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str:
     """In a few words, for the end of a refusal."""
     sides: dict[str, list[int]] = {}
-    for one in fitting(bound, offered):
+    for one in within_budget(budget, options):
         sides.setdefault(one.network, []).append(one.side)
     if not sides:
-        least = min(offered, key=lambda one: one.said.milliseconds)
+        least = min(options, key=lambda one: one.said.milliseconds)
         return (
             f"none of our networks does: the quickest, {least.network} at {least.side} pixels, "
             f"takes {least.said}"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from edge.inspection.interpreter import runtime_module
 from edge.terms import Kernels
-from trainer.core.optional_imports import silence
-from trainer.device_latency.cost_table import SCHEMA, Dtype, Figures, Price
+from trainer.core.optional_imports import silence_stderr
+from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice
 from trainer.device_latency.estimate import estimate
-from trainer.device_latency.operator_work import CONVOLVING, Work, work_of
-from trainer.device_latency.probe_set import little_networks, nothing, operator_samples
+from trainer.device_latency.operator_work import CONVOLVING, OperatorWork, operator_works
+from trainer.device_latency.probe_set import empty_model, operator_samples, probe_networks
 
 KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
 DTYPES: tuple[Dtype, ...] = ("int8", "float32")
@@ -28,30 +28,30 @@ LEAST_CALLS, LEAST_SECONDS = 3, 0.004  # of a round
 TILES = ((1, 1), (8, 1), (8, 8), (16, 4), (16, 8), (16, 16), (32, 4), (64, 16), (64, 64))
 
 Progress = Callable[[str, int, int], None]
-Timed = tuple[Work, float]
+Timed = tuple[OperatorWork, float]
 
 
-def measure_figures(progress: Progress = lambda _what, _done, _total: None) -> Figures:
+def measure_cost_table(progress: Progress = lambda _what, _done, _total: None) -> CostTable:
     """Some seconds of timing, one thread. Raises MissingPartError without a runtime."""
     runtime, _ = runtime_module("auto")
-    prices: dict[Kernels, dict[Dtype, dict[str, Price]]] = {}
+    prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]] = {}
     total = len(KERNELS) * len(DTYPES)
-    (invoke,) = quickest([nothing("float32")], "quickest")
+    (invoke,) = fastest_times([empty_model("float32")], "quickest")
     for done, (kernels, dtype) in enumerate(itertools.product(KERNELS, DTYPES)):
         progress(f"timing {dtype} operators, {kernels} kernels", done, total)
         samples = list(operator_samples(dtype))
-        taken = quickest([sample for _, sample in samples], kernels)
+        taken = fastest_times([sample for _, sample in samples], kernels)
         timed: dict[str, list[Timed]] = {}
         for (kind, sample), microseconds in zip(samples, taken):
-            works = work_of(sample)
+            works = operator_works(sample)
             each = max(0.0, microseconds - invoke) / len(works)
             timed.setdefault(kind, []).append((works[0], each))
         prices.setdefault(kernels, {})[dtype] = {
-            kind: fitted(points, tiled=kind in CONVOLVING) for kind, points in timed.items()
+            kind: fit_price(points, tiled=kind in CONVOLVING) for kind, points in timed.items()
         }
-    figures = Figures(
+    figures = CostTable(
         schema_=SCHEMA,
-        box=machine(),
+        box=machine_name(),
         origin="measured",
         made=datetime.now(UTC).date().isoformat(),
         runtime=runtime,
@@ -60,22 +60,22 @@ def measure_figures(progress: Progress = lambda _what, _done, _total: None) -> F
         prices=prices,
     )
     progress("timing little networks, to check the figures by", total, total)
-    return checked(figures)
+    return calibrated(figures)
 
 
-def checked(figures: Figures) -> Figures:
+def calibrated(figures: CostTable) -> CostTable:
     """The figures, held against little networks that are timed whole.
 
     An operator alone has all it needs in the processor's cache; in a network it has not. So all
     prices are raised, or lowered, by what the middle one of the networks takes more; by how much
     the others still differ is the spread.
     """
-    prices: dict[Kernels, dict[Dtype, dict[str, Price]]] = {}
+    prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]] = {}
     spread: dict[Kernels, dict[Dtype, float]] = {}
     for kernels, dtype in itertools.product(KERNELS, DTYPES):
-        networks = [network for _, network in little_networks(dtype)]
-        taken = np.array(quickest(networks, kernels)) / 1000
-        said = [estimate(work_of(one), figures, kernels).milliseconds for one in networks]
+        networks = [network for _, network in probe_networks(dtype)]
+        taken = np.array(fastest_times(networks, kernels)) / 1000
+        said = [estimate(operator_works(one), figures, kernels).milliseconds for one in networks]
         ratios = taken / np.array(said)
         middle = float(np.median(ratios))
         off = np.maximum(ratios / middle, middle / ratios) - 1
@@ -86,7 +86,9 @@ def checked(figures: Figures) -> Figures:
     return figures.changed(prices=prices, spread=spread)
 
 
-def quickest(models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS) -> tuple[float, ...]:
+def fastest_times(
+    models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS
+) -> tuple[float, ...]:
     """Microseconds of an inference of each, one thread: the quickest of its rounds' medians.
 
     Of processor time, and in rounds over all models, so that what else runs here counts less.
@@ -105,7 +107,7 @@ def _prepared(tflite: bytes, kernels: Kernels) -> Callable[[], None]:
     if kernels == "built-in":
         resolvers = module.OpResolverType
         chosen["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    with silence():
+    with silence_stderr():
         interpreter = module.Interpreter(model_content=tflite, num_threads=1, **chosen)
         interpreter.allocate_tensors()
     rng = np.random.default_rng(0)
@@ -128,7 +130,7 @@ def _round(invoke: Callable[[], None]) -> float:
     return statistics.median(taken)
 
 
-def fitted(points: Sequence[Timed], *, tiled: bool) -> Price:
+def fit_price(points: Sequence[Timed], *, tiled: bool) -> OperatorPrice:
     """What an operator costs, from several that were timed: works and microseconds.
 
     The least relative error, by squares, without negative costs: an estimate never falls when
@@ -136,12 +138,12 @@ def fitted(points: Sequence[Timed], *, tiled: bool) -> Price:
     """
     truth = np.array([taken for _, taken in points])
     scale = truth + SMALL
-    best: tuple[float, Price] | None = None
+    best: tuple[float, OperatorPrice] | None = None
     for tile in TILES if tiled else ((1, 1),):
         columns = np.array([_units(work, tile) for work, _ in points])
-        costs = not_negative(columns / scale[:, None], truth / scale)
+        costs = non_negative_least_squares(columns / scale[:, None], truth / scale)
         error = float(np.sum(((columns @ costs - truth) / scale) ** 2))
-        price = Price(
+        price = OperatorPrice(
             call_us=round(float(costs[0]), 4),
             multiply_add_ps=round(float(costs[1]) * 1e6, 4),
             value_ns=round(float(costs[2]) * 1e3, 5),
@@ -153,15 +155,17 @@ def fitted(points: Sequence[Timed], *, tiled: bool) -> Price:
     return best[1]
 
 
-def _units(work: Work, tile: tuple[int, int]) -> tuple[float, float, float]:
+def _units(work: OperatorWork, tile: tuple[int, int]) -> tuple[float, float, float]:
     """How many calls, multiply-adds and values a price is paid for."""
-    calls = Price(call_us=1).microseconds(work)
-    multiply_adds = Price(call_us=0, multiply_add_ps=1e6, tile=tile).microseconds(work)
-    values = Price(call_us=0, value_ns=1e3, tile=tile).microseconds(work)
+    calls = OperatorPrice(call_us=1).microseconds(work)
+    multiply_adds = OperatorPrice(call_us=0, multiply_add_ps=1e6, tile=tile).microseconds(work)
+    values = OperatorPrice(call_us=0, value_ns=1e3, tile=tile).microseconds(work)
     return calls, multiply_adds, values
 
 
-def not_negative(rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+def non_negative_least_squares(
+    rows: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Costs, none below 0, with which rows come nearest to what is wanted: the best of all choices
     of columns, which are few."""
     count = rows.shape[1]
@@ -177,7 +181,7 @@ def not_negative(rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDAr
     return best
 
 
-def machine() -> str:
+def machine_name() -> str:
     """What this machine calls itself: a board's model, or its processor."""
     board = Path("/proc/device-tree/model")
     if board.exists():

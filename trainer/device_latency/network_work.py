@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.operator_work import OperatorWork
 from trainer.networks.terms import HEAD
 
 # Conversion folds them into their neighbours, or they only name another shape.
@@ -26,7 +26,7 @@ _KINDS = {
 BANDS = 3  # a dense layer in front of the last one is written so often: see converter.quantization
 
 
-def network_work(model: Any) -> tuple[Work, ...]:
+def network_work(model: Any) -> tuple[OperatorWork, ...]:
     """The work of a network, layer by layer. A layer of another class becomes an unknown kind."""
     found = [_cast(int(np.prod(model.input_shape[1:])))]
     dense = [layer for layer in model.layers if type(layer).__name__ == "Dense"]
@@ -38,7 +38,7 @@ def network_work(model: Any) -> tuple[Work, ...]:
     return tuple(found)
 
 
-def _layer(layer: Any, *, last: bool) -> Iterator[Work]:
+def _layer(layer: Any, *, last: bool) -> Iterator[OperatorWork]:
     name = type(layer).__name__
     if name in FOLDED:
         return
@@ -58,7 +58,7 @@ def _layer(layer: Any, *, last: bool) -> Iterator[Work]:
         if last:
             yield _cast(inner)
             dtype = "float32"
-    yield Work(kind, dtype, places, taps, inner, channels, values, layer.name, name)
+    yield OperatorWork(kind, dtype, places, taps, inner, channels, values, layer.name, name)
 
 
 def _shapes(layer: Any) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
@@ -67,5 +67,5 @@ def _shapes(layer: Any) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
     return shapes, tuple(int(side) for side in layer.output.shape[1:])
 
 
-def _cast(values: int) -> Work:
-    return Work("cast", "int8", 1, 0, 0, values, 2 * values, operator="QUANTIZE")
+def _cast(values: int) -> OperatorWork:
+    return OperatorWork("cast", "int8", 1, 0, 0, values, 2 * values, operator="QUANTIZE")

@@ -31,7 +31,7 @@ KINDS = (*CONVOLVING, *dict.fromkeys(k for k in _KINDS.values() if k not in (*CO
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class OperatorWork:
     """One operator. `kind` is one of KINDS, `free`, or TFLite's own name in small letters.
 
     `dtype` is `int8`, `float32`, or what no figures are kept of: `dynamic`, `int16`. `places` are
@@ -64,7 +64,7 @@ class Work:
         return self.places * self.taps * entering * leaving
 
 
-def schema() -> Any:
+def tflite_schema() -> Any:
     """TFLite's file format as Python classes. Raises MissingPartError without ai-edge-litert."""
     try:
         return importlib.import_module("ai_edge_litert.schema_py_generated")
@@ -75,13 +75,13 @@ def schema() -> Any:
         ) from None
 
 
-def work_of(tflite: bytes) -> tuple[Work, ...]:
+def operator_works(tflite: bytes) -> tuple[OperatorWork, ...]:
     """The work of a model of one graph, in the order in which it runs.
 
     Operators that unpack constants run once, when the model is loaded, and are left out.
     Raises MissingPartError without ai-edge-litert.
     """
-    file = schema()
+    file = tflite_schema()
     model = file.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
     graph = model.subgraphs[0]
     names = {v: k for k, v in vars(file.BuiltinOperator).items() if isinstance(v, int)}
@@ -104,7 +104,7 @@ def work_of(tflite: bytes) -> tuple[Work, ...]:
 
 def _work(
     file: Any, name: str, entering: Sequence[Any], moving: Sequence[Any], leaving: Sequence[Any]
-) -> Work:
+) -> OperatorWork:
     out = leaving[0]
     values = sum(map(_size, moving)) + sum(map(_size, leaving))
     shape = _shape(out)
@@ -117,7 +117,7 @@ def _work(
         inner = 1 if name == "DEPTHWISE_CONV_2D" else kernel[-1]
         if name == "CONV_2D":
             kind = "pointwise" if taps == 1 else "conv"
-    return Work(
+    return OperatorWork(
         kind=kind,
         dtype=_dtype(file, kind, entering, leaving),
         places=places,

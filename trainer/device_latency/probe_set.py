@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from trainer.device_latency.network_work import BANDS
-from trainer.device_latency.probe_models import Dtype, Value, Writer
+from trainer.device_latency.probe_models import Dtype, ModelWriter, TensorRef
 
 # height and width, channels in, channels out, kernel, stride
 _CONVOLUTIONS = (
@@ -56,19 +56,19 @@ Sample = tuple[str, bytes]
 def operator_samples(dtype: Dtype) -> Iterator[Sample]:
     """The kind of each operator and a model of it alone, or of several that are alike."""
     for side, entering, leaving, kernel, stride in _CONVOLUTIONS:
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.input((1, side, side, entering))
         yield "conv", writer.done([writer.conv(x, leaving, kernel, stride)])
     for side, entering, leaving in _POINTWISE:
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.input((1, side, side, entering))
         yield "pointwise", writer.done([writer.conv(x, leaving, 1)])
     for side, channels, kernel, stride in _DEPTHWISE:
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.input((1, side, side, channels))
         yield "depthwise", writer.done([writer.depthwise(x, kernel, stride)])
     for entering, leaving, layers in _DENSE:
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.input((1, entering))
         yield "dense", writer.done([writer.dense(x, leaving) for _ in range(layers)])
     for side, channels in _MAPS:
@@ -78,14 +78,14 @@ def operator_samples(dtype: Dtype) -> Iterator[Sample]:
 def _on_map(dtype: Dtype, side: int, channels: int) -> Iterator[Sample]:
     shape = (1, side, side, channels)
     for kind in ("pool", "mean", "largest", "binary", "relu", "swish", "sigmoid", "cast", "move"):
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.input(shape)
         yield kind, writer.done([_applied(writer, x, kind)])
-    writer = Writer(dtype)
+    writer = ModelWriter(dtype)
     yield "softmax", writer.done([writer.alike(writer.input((1, channels)), "SOFTMAX")])
 
 
-def _applied(writer: Writer, x: Value, kind: str) -> Value:
+def _applied(writer: ModelWriter, x: TensorRef, kind: str) -> TensorRef:
     if kind == "pool":
         return writer.pool(x)
     if kind in ("mean", "largest"):
@@ -100,22 +100,22 @@ def _applied(writer: Writer, x: Value, kind: str) -> Value:
     return writer.alike(x, names[kind])  # type: ignore[arg-type]  # one of those it takes
 
 
-def nothing(dtype: Dtype) -> bytes:
+def empty_model(dtype: Dtype) -> bytes:
     """A model that does as good as nothing: what an inference costs by itself."""
-    writer = Writer(dtype)
+    writer = ModelWriter(dtype)
     return writer.done([writer.alike(writer.input((1, 1, 1, 8)), "RELU")])
 
 
-def little_networks(dtype: Dtype) -> Iterator[Sample]:
+def probe_networks(dtype: Dtype) -> Iterator[Sample]:
     """Names and models of networks built like ours; what they take is known by timing them."""
     for side, channels in ((64, 3), (96, 1), (160, 3)):
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         yield f"convolutions, {side} px", _convolutions(writer, side, channels)
     for side in (96, 160, 224):
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         yield f"inverted residuals, {side} px", _residuals(writer, side)
     for side in (64, 128):
-        writer = Writer(dtype)
+        writer = ModelWriter(dtype)
         x = writer.conv(writer.input((1, side, side, 3)), 32, 3)
         x = writer.pool(writer.conv(writer.pool(x), 64, 3))
         flat = writer.flat(x)
@@ -125,7 +125,7 @@ def little_networks(dtype: Dtype) -> Iterator[Sample]:
         yield f"dense, {side} px", writer.done([writer.dense(hidden, 2)])
 
 
-def _convolutions(writer: Writer, side: int, channels: int) -> bytes:
+def _convolutions(writer: ModelWriter, side: int, channels: int) -> bytes:
     x = writer.input((1, side, side, channels))
     for stage in (((16, 2), (24, 2), (32, 1)), ((48, 1), (64, 1)), ((96, 1),)):
         if x.shape[3] > 24:
@@ -136,7 +136,7 @@ def _convolutions(writer: Writer, side: int, channels: int) -> bytes:
     return writer.done([writer.dense(features, 2)])
 
 
-def _residuals(writer: Writer, side: int) -> bytes:
+def _residuals(writer: ModelWriter, side: int) -> bytes:
     x = writer.conv(writer.input((1, side, side, 3)), 32, 3, 2)
     x = writer.conv(writer.depthwise(x, 3), 16, 1)
     for channels, kernel, stride in ((24, 3, 2), (24, 3, 1), (40, 5, 2), (80, 3, 2), (80, 3, 1)):

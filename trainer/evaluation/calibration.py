@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 from trainer.evaluation.intervals import Interval, binomial_interval
 
 BINS = 10
@@ -35,7 +35,7 @@ def fit_temperature(probabilities: ArrayLike, classes: ArrayLike) -> float:
         z = z - z.max(axis=1, keepdims=True)
         return float(-(targets * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
 
-    found = extra("scipy.optimize").minimize_scalar(
+    found = optional_import("scipy.optimize").minimize_scalar(
         loss, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded"
     )
     return round(float(np.exp(found.x)), 4)

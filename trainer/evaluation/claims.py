@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import RefusedError
-from trainer.evaluation.rates import Rate, needed, percent
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.rates import Rate, percent, pictures_needed
+from trainer.evaluation.requirements import Requirements
 
 _ESCAPE = ("--max-escape", "escapes", "defects")
 _REJECT = ("--max-false-reject", "false rejects", "good pictures")
@@ -46,7 +46,7 @@ class Claim:
 
     def _mend(self) -> str:
         assert self.limit is not None
-        enough = needed(self.limit)
+        enough = pictures_needed(self.limit)
         if self.seen.independent < enough:
             return (
                 f"it needs {enough:,} {self.what} of different parts in test with 0 {self.cases}; "
@@ -54,12 +54,12 @@ class Claim:
             )
         cases = math.ceil(self.seen.k * self.seen.independent / self.seen.n)
         return (
-            f"with {cases} {self.cases} it needs {needed(self.limit, cases):,} {self.what} of "
+            f"with {cases} {self.cases} it needs {pictures_needed(self.limit, cases):,} {self.what} of "
             "different parts; a better network or a wider review band is wanted"
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For `claims` in inspection.json."""
+        """For `make_claims` in inspection.json."""
         return {
             "text": self.as_text(),
             "at_most": self.seen.at_most,
@@ -81,19 +81,19 @@ class Claims:
         return [reason for reason in found if reason is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """For `claims` in inspection.json."""
+        """For `make_claims` in inspection.json."""
         return {"escape": self.escape.as_json(), "false_reject": self.false_reject.as_json()}
 
 
-def claims(escapes: Rate, false_rejects: Rate, wish: Wish) -> Claims:
+def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) -> Claims:
     """What the two rates, counted on the test part, show of what was wished."""
     return Claims(
-        Claim(*_ESCAPE, escapes, wish.max_escape),
-        Claim(*_REJECT, false_rejects, wish.max_false_reject),
+        Claim(*_ESCAPE, escapes, requirements.max_escape),
+        Claim(*_REJECT, false_rejects, requirements.max_false_reject),
     )
 
 
-def check_provable(wish: Wish, n_ok: int, n_defect: int) -> None:
+def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> None:
     """Before time is spent: raises RefusedError when no model could show what is wished.
 
     `n_ok` and `n_defect` are the pictures of the test part; not one of them failing is the best
@@ -101,10 +101,10 @@ def check_provable(wish: Wish, n_ok: int, n_defect: int) -> None:
     """
     reasons = []
     for (option, cases, what), limit, n in (
-        (_ESCAPE, wish.max_escape, n_defect),
-        (_REJECT, wish.max_false_reject, n_ok),
+        (_ESCAPE, requirements.max_escape, n_defect),
+        (_REJECT, requirements.max_false_reject, n_ok),
     ):
-        if limit is not None and n < (enough := needed(limit)):
+        if limit is not None and n < (enough := pictures_needed(limit)):
             best = percent(1 - 0.05 ** (1 / n)) if n else "100 %"
             reasons.append(
                 f"{option} {percent(limit)} cannot be shown: even 0 {cases} in the {n} {what} of "

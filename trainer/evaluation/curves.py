@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def checked(scores: ArrayLike, defective: ArrayLike) -> tuple[Floats, Bools]:
+def checked_arrays(scores: ArrayLike, defective: ArrayLike) -> tuple[Floats, Bools]:
     """Both as arrays of one length, float64 and bool, (n,).
 
     Raises DatasetError when good or defective pictures are missing.
@@ -34,7 +34,7 @@ def auroc(scores: ArrayLike, defective: ArrayLike) -> float:
     `scores` is float, (n,), higher for worse; `defective` is bool, (n,).
     Raises DatasetError when either kind is missing.
     """
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     return float(placements(values, bad)[bad].mean())
 
 
@@ -44,7 +44,7 @@ def average_precision(scores: ArrayLike, defective: ArrayLike) -> float:
     The step-wise area under the precision-recall curve (no interpolation); it depends on the
     share of defects in the set. Arguments and errors as `auroc`.
     """
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     caught, called = _at_or_above(values, bad)
     return float((caught / called)[bad].mean())
 
@@ -56,7 +56,7 @@ def false_rejects_at(scores: ArrayLike, defective: ArrayLike, recall: float) -> 
     the defects. It is drawn on these very scores: a figure to compare networks by, which no
     threshold chosen on other parts can promise. Arguments and errors as `auroc`.
     """
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     defects = np.sort(values[bad])[::-1]
     line = defects[max(0, math.ceil(recall * len(defects) - 1e-9) - 1)]
     return float(np.mean(values[~bad] >= line))
@@ -110,7 +110,7 @@ class Curves:
 
 def curves(scores: ArrayLike, defective: ArrayLike) -> Curves:
     """The ROC and the precision-recall curve in one. Arguments and errors as `auroc`."""
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     lines = np.unique(values)[::-1]
     defects, good = np.sort(values[bad]), np.sort(values[~bad])
     caught = len(defects) - np.searchsorted(defects, lines, "left")

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 
 
-def effective_number(scores: ArrayLike, groups: Sequence[str]) -> float:
+def effective_sample_size(scores: ArrayLike, groups: Sequence[str]) -> float:
     """As how many independent pictures these count: between the groups and the pictures.
 
     `scores` is float, (n,), of one kind (good or defective); `groups` names the part of each.
@@ -20,10 +20,10 @@ def effective_number(scores: ArrayLike, groups: Sequence[str]) -> float:
     if n == 0:
         return 0.0
     met = float((sizes**2).sum()) / n
-    return n / (1 + (met - 1) * likeness(scores, groups))
+    return n / (1 + (met - 1) * intraclass_correlation(scores, groups))
 
 
-def likeness(scores: ArrayLike, groups: Sequence[str]) -> float:
+def intraclass_correlation(scores: ArrayLike, groups: Sequence[str]) -> float:
     """How alike the scores within a group are: 0 as strangers, 1 as copies.
 
     The intraclass correlation by analysis of variance (Donner and Koval 1980) on normal scores of
@@ -49,5 +49,7 @@ def likeness(scores: ArrayLike, groups: Sequence[str]) -> float:
 
 
 def _normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    ranks = extra("scipy.stats").rankdata(values)
-    return np.asarray(extra("scipy.special").ndtri((ranks - 0.5) / len(values)), np.float64)
+    ranks = optional_import("scipy.stats").rankdata(values)
+    return np.asarray(
+        optional_import("scipy.special").ndtri((ranks - 0.5) / len(values)), np.float64
+    )

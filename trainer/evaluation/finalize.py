@@ -13,7 +13,7 @@ from trainer.core.atomic_write import write_json
 from trainer.data.dataset import Dataset, Sample
 from trainer.evaluation.calibration import fit_temperature
 from trainer.evaluation.metrics import Evaluation, evaluate
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 from trainer.evaluation.thresholds import NOTHING_PASSES, thresholds_for
 from trainer.networks.trained_model import TrainedSpec
 
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredPicture:
     """One picture and its score, P(defective), 0 to 1."""
 
     file: str
@@ -33,14 +33,14 @@ class Scored:
     score: float
 
 
-def settle(
+def finalize(
     run: Path,
     data: Dataset,
     spec: TrainedSpec,
     *,
     validation: Floats,
     test: Floats,
-    wish: Wish | None = None,
+    requirements: Requirements | None = None,
 ) -> tuple[TrainedSpec, Evaluation]:
     """The spec with temperature, thresholds and figures, and the figures of the test part.
 
@@ -49,7 +49,7 @@ def settle(
     and thresholds come from validation alone. Writes scores.json into `run`. A network that is
     not learned gets thresholds that let nothing pass.
     """
-    wish = wish or Wish()
+    requirements = requirements or Requirements()
     classes = [spec.labels.index(sample.label) for sample in data.of("validation")]
     temperature = fit_temperature(validation, classes)
     ok = spec.labels.index(spec.ok_label)
@@ -58,32 +58,34 @@ def settle(
         for given in (validation, test)
     )
     defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
-    chosen = thresholds_for(held_out, defective, wish)
-    judged = judge_test(data, tested, chosen, wish)
-    rows = scored(data.of("validation"), held_out) + scored(data.of("test"), tested)
+    chosen = thresholds_for(held_out, defective, requirements)
+    judged = evaluate_test_set(data, tested, chosen, requirements)
+    rows = scored_pictures(data.of("validation"), held_out) + scored_pictures(
+        data.of("test"), tested
+    )
     write_json(run / SCORES, [asdict(row) for row in rows])
     settled = spec.changed(
         output=spec.output.changed(temperature=round(spec.output.temperature * temperature, 6)),
         thresholds=chosen if judged.learned else NOTHING_PASSES,
         metrics=judged.as_json(),
-        training=spec.training | {"wish": wish.as_json()},
+        training=spec.training | {"wish": requirements.as_json()},
     )
     return settled, judged
 
 
-def judge_test(
-    data: Dataset, found: Any, thresholds: Thresholds, wish: Wish | None = None
+def evaluate_test_set(
+    data: Dataset, found: Any, thresholds: Thresholds, requirements: Requirements | None = None
 ) -> Evaluation:
     """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
     test = data.of("test")
     labels, groups = [s.label for s in test], [s.group for s in test]
-    return evaluate(found, labels, groups, thresholds, data.ok_label, wish=wish)
+    return evaluate(found, labels, groups, thresholds, data.ok_label, requirements=requirements)
 
 
-def scored(samples: Sequence[Sample], found: Floats) -> list[Scored]:
+def scored_pictures(samples: Sequence[Sample], found: Floats) -> list[ScoredPicture]:
     """Samples with their scores, (n,), in the same order."""
     return [
-        Scored(sample.file, sample.label, sample.group, sample.part, float(score))
+        ScoredPicture(sample.file, sample.label, sample.group, sample.part, float(score))
         for sample, score in zip(samples, found)
     ]
 
@@ -92,7 +94,9 @@ def _scores(given: Floats, ok: int) -> Floats:
     return np.clip(1.0 - given[:, ok], 0.0, 1.0)
 
 
-def as_file(judged: Evaluation, name: str, version: str, fingerprint: str) -> dict[str, Any]:
+def evaluation_file(
+    judged: Evaluation, name: str, version: str, fingerprint: str
+) -> dict[str, Any]:
     """evaluation.json: which model, which pictures, which figures."""
     return {
         "schema": EVALUATION_SCHEMA,

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainer.core.optional_imports import extra
-from trainer.evaluation.curves import Bools, Floats, checked, placements, precision_influence
-from trainer.evaluation.effective_sample_size import effective_number
+from trainer.core.optional_imports import optional_import
+from trainer.evaluation.curves import Bools, Floats, checked_arrays, placements, precision_influence
+from trainer.evaluation.effective_sample_size import effective_sample_size
 
 CONFIDENCE = 0.95
 Interval = tuple[float, float]
@@ -26,7 +26,7 @@ def binomial_interval(k: float, n: float, confidence: float = CONFIDENCE) -> Int
     """
     if not 0 <= k <= n or not 0 < confidence < 1:
         raise ValueError(f"{k} of {n} at confidence {confidence}")
-    beta = extra("scipy.stats").beta
+    beta = optional_import("scipy.stats").beta
     tail = (1 - confidence) / 2
     low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
     high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
@@ -50,7 +50,7 @@ def auroc_interval(scores: ArrayLike, defective: ArrayLike, groups: Sequence[str
     interval (2006, method 5) at the effective numbers of pictures, which alone knows that 1.000
     seen on ten parts is not 1.000. Raises DatasetError when good or defective pictures are missing.
     """
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     names = np.asarray(groups)
     place = placements(values, bad)
     area = float(place[bad].mean())
@@ -68,8 +68,8 @@ def auroc_gain(
     Returns the difference and its 95 % interval over groups (paired: DeLong 1988, by cluster as
     in Obuchowski 1997), -1 to 1. Arguments, each (n,), and errors as `auroc_interval`.
     """
-    values, bad = checked(scores, defective)
-    rivals, _bad = checked(others, defective)
+    values, bad = checked_arrays(scores, defective)
+    rivals, _bad = checked_arrays(others, defective)
     names = np.asarray(groups)
     ahead = placements(values, bad) - placements(rivals, bad)
     gain = float(ahead[bad].mean())
@@ -88,7 +88,7 @@ def average_precision_interval(
     interval for a share among as many independent pictures as the rarer kind has (after Boyd,
     Eng and Page 2013, who count the defects).
     """
-    values, bad = checked(scores, defective)
+    values, bad = checked_arrays(scores, defective)
     names = np.asarray(groups)
     caught = precision_influence(values, bad)
     # Within its kind: how many defects the set has is given, not drawn.
@@ -106,8 +106,8 @@ def _precision(values: Floats, bad: Bools) -> float:
 
 def _effective(values: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
     return (
-        effective_number(values[bad], names[bad].tolist()),
-        effective_number(values[~bad], names[~bad].tolist()),
+        effective_sample_size(values[bad], names[bad].tolist()),
+        effective_sample_size(values[~bad], names[~bad].tolist()),
     )
 
 
@@ -139,7 +139,7 @@ def _spread(pull: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
 
 
 def _student(freedom: float) -> float:
-    return float(extra("scipy.stats").t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(optional_import("scipy.stats").t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _newcombe(area: float, defects: float, good: float) -> Interval:
@@ -159,7 +159,7 @@ def _wilson(share: float, n: float) -> Interval:
 
 
 def _score_interval(estimate: float, variance: Callable[[float], float]) -> Interval:
-    z = float(extra("scipy.stats").norm.ppf((1 + CONFIDENCE) / 2))
+    z = float(optional_import("scipy.stats").norm.ppf((1 + CONFIDENCE) / 2))
 
     def excess(t: float) -> float:
         return abs(estimate - t) - z * float(np.sqrt(max(variance(t), 0.0)))

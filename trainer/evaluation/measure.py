@@ -10,14 +10,14 @@ from trainer.core.atomic_write import write_json
 from trainer.core.progress import Display
 from trainer.data.dataset import Dataset, load_recorded
 from trainer.data.pictures import batches_of
-from trainer.data.summary import describe
-from trainer.evaluation.finalize import as_file, judge_test
+from trainer.data.summary import describe_dataset
+from trainer.evaluation.finalize import evaluate_test_set, evaluation_file
 from trainer.evaluation.metrics import Evaluation
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 from trainer.networks.trained_model import load_trained, scores
 
 
-def measure(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
+def evaluate_model_file(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
     """Judges the test part of `root` with `model`, and writes the figures to `json_file` if given.
 
     TensorFlow is imported only for a .keras file. A data set without its own test part is split
@@ -35,7 +35,7 @@ def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluatio
     recorded = inspector.file.spec.data if inspector.file.spec is not None else {}
     data = load_recorded(root, inspector.ok_label, recorded)
     with Display() as display:
-        display.say(describe(data))
+        display.say(describe_dataset(data))
         found = np.array(
             [
                 inspector.judge(picture).score
@@ -43,7 +43,7 @@ def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluatio
                 for picture in batch
             ]
         )
-    judged = judge_test(data, found, inspector.thresholds)
+    judged = evaluate_test_set(data, found, inspector.thresholds)
     identity = inspector.identity
     _write(json_file, judged, identity.name, identity.version, data)
     return judged
@@ -58,10 +58,12 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
         )
     data = load_recorded(root, spec.ok_label, spec.data)
     with Display() as display:
-        display.say(describe(data))
+        display.say(describe_dataset(data))
         batches = batches_of(data.of("test"), spec.input, display.reading)
         found = np.concatenate([scores(model, spec, batch) for batch in batches])
-    judged = judge_test(data, found, spec.thresholds, Wish.from_json(spec.training.get("wish")))
+    judged = evaluate_test_set(
+        data, found, spec.thresholds, Requirements.from_json(spec.training.get("wish"))
+    )
     _write(json_file, judged, spec.name, spec.version, data)
     return judged
 
@@ -70,4 +72,4 @@ def _write(
     json_file: Path | None, judged: Evaluation, name: str, version: str, data: Dataset
 ) -> None:
     if json_file is not None:
-        write_json(json_file, as_file(judged, name, version, data.fingerprint()))
+        write_json(json_file, evaluation_file(judged, name, version, data.fingerprint()))

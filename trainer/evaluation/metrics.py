@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge.inspection.decision import Thresholds, decide
 from trainer.evaluation.calibration import Reliability, reliability
-from trainer.evaluation.claims import Claims, claims
+from trainer.evaluation.claims import Claims, make_claims
 from trainer.evaluation.curves import auroc, average_precision, false_rejects_at
-from trainer.evaluation.effective_sample_size import effective_number
+from trainer.evaluation.effective_sample_size import effective_sample_size
 from trainer.evaluation.intervals import (
     Interval,
     auroc_interval,
@@ -19,7 +19,7 @@ from trainer.evaluation.intervals import (
     binomial_interval,
 )
 from trainer.evaluation.rates import Rate, rate_of
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 
 __all__ = [
     "Evaluation",
@@ -151,12 +151,12 @@ def evaluate(
     thresholds: Thresholds,
     ok_label: str,
     *,
-    wish: Wish | None = None,
+    requirements: Requirements | None = None,
 ) -> Evaluation:
     """Judges the scores as the daemon would and compares with the truth.
 
     `scores` is float, (n,), P(defective), 0 to 1; `labels` and `groups` are the truth and the
-    part of each picture; `wish` is what must be shown. Raises DatasetError when good or defective
+    part of each picture; `requirements` is what must be shown. Raises DatasetError when good or defective
     pictures are missing.
     """
     values, parts = np.asarray(scores, np.float64), np.asarray(groups)
@@ -170,7 +170,7 @@ def evaluate(
         confusion[label][outcome] += 1
 
     def rate(k: int, kind: NDArray[np.bool_]) -> Rate:
-        return rate_of(k, int(kind.sum()), effective_number(values[kind], list(parts[kind])))
+        return rate_of(k, int(kind.sum()), effective_sample_size(values[kind], list(parts[kind])))
 
     by_class = {name: rate(confusion[name]["pass"], truth == name) for name in names[1:]}
     escapes = rate(sum(one.k for one in by_class.values()), defective)
@@ -193,7 +193,7 @@ def evaluate(
         by_class=by_class,
         confusion=confusion,
         calibration=reliability(values, defective),
-        claims=claims(escapes, false_rejects, wish or Wish()),
+        claims=make_claims(escapes, false_rejects, requirements or Requirements()),
     )
 
 

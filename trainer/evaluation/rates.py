@@ -58,7 +58,7 @@ def rate_of(k: int, n: int, independent: float | None = None) -> Rate:
     return Rate(k, n, binomial_interval(*_as_independent(k, n, count)), count)
 
 
-def needed(limit: float, k: int = 0) -> int:
+def pictures_needed(limit: float, k: int = 0) -> int:
     """The fewest independent pictures among which `k` cases bound the rate (95 %) by `limit`.
 
     `limit` is above 0, below 1. needed(0.001) is 2,995.
@@ -72,7 +72,7 @@ def needed(limit: float, k: int = 0) -> int:
     return high
 
 
-def allowed(limit: float, n: float) -> int | None:
+def cases_allowed(limit: float, n: float) -> int | None:
     """The most cases among `n` that still bound the rate by `limit`; None when even 0 do not."""
     if n <= 0 or upper_bound(0, n) > limit:
         return None
@@ -88,7 +88,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
-def counted(pictures: int, what: str, groups: Sequence[str], independent: float) -> str:
+def count_text(pictures: int, what: str, groups: Sequence[str], independent: float) -> str:
     """How many witnesses there are, in words: "81 defects of 13 parts, as good as 30"."""
     parts = len(set(groups))
     if parts == pictures:

@@ -8,7 +8,7 @@ from edge.errors import EdgeInspectError
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Requirements:
     """Shares are above 0 and below 1; costs are above 0, in any currency, per part.
 
     `max_escape`: of the defective parts, how many may pass. `max_false_reject`: of the good parts,
@@ -38,7 +38,7 @@ class Wish:
             )
         if any(cost is not None and not (cost > 0 and math.isfinite(cost)) for cost in costs):
             raise EdgeInspectError(f"costs {costs[0]} and {costs[1]}: each must be above 0")
-        if costs[0] is not None and self.limited:
+        if costs[0] is not None and self.has_limits:
             raise EdgeInspectError(
                 "--escape-cost and --reject-cost say where the line lies, and so do --max-escape "
                 "and --max-false-reject; give the one or the other"
@@ -49,7 +49,7 @@ class Wish:
             )
 
     @property
-    def limited(self) -> bool:
+    def has_limits(self) -> bool:
         """Whether a limit was stated that the test part must show."""
         return self.max_escape is not None or self.max_false_reject is not None
 

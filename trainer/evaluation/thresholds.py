@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
-from trainer.evaluation.rates import allowed, percent
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.rates import cases_allowed, percent
+from trainer.evaluation.requirements import Requirements
 
 CAUGHT_PERCENT = 95
 # Of the good parts, where only good parts were learned from. Less between the two, and int8 carries
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 def choose_thresholds(
-    scores: ArrayLike, defective: ArrayLike, wish: Wish | None = None
+    scores: ArrayLike, defective: ArrayLike, requirements: Requirements | None = None
 ) -> Thresholds:
     """Thresholds for scores of the validation part.
 
@@ -45,14 +45,14 @@ def choose_thresholds(
         )
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise ValueError("scores must be between 0 and 1")
-    wish = wish or Wish()
-    reject_at, how_reject = _reject_at(defects, good, wish)
-    review_from, how_review = _review_from(defects, good, wish)
+    requirements = requirements or Requirements()
+    reject_at, how_reject = _reject_at(defects, good, requirements)
+    review_from, how_review = _review_from(defects, good, requirements)
     if review_from > reject_at:
         # Both limits leave room here, so one line does for both: in the middle of the room.
-        both = wish.max_escape is not None and wish.max_false_reject is not None
+        both = requirements.max_escape is not None and requirements.max_false_reject is not None
         line = (review_from + reject_at) / 2 if both else reject_at
-        if wish.max_escape is not None and not both:
+        if requirements.max_escape is not None and not both:
             line = review_from
         reject_at = review_from = line
     passing = int((defects < review_from).sum())
@@ -67,15 +67,17 @@ def choose_thresholds(
     )
 
 
-def thresholds_for(scores: ArrayLike, defective: ArrayLike, wish: Wish | None = None) -> Thresholds:
+def thresholds_for(
+    scores: ArrayLike, defective: ArrayLike, requirements: Requirements | None = None
+) -> Thresholds:
     """As `choose_thresholds`; from good parts alone where validation has no defects."""
     bad = np.asarray(defective, np.bool_)
     if bad.any():
-        return choose_thresholds(scores, bad, wish)
-    return from_good(np.asarray(scores, np.float64), wish or Wish())
+        return choose_thresholds(scores, bad, requirements)
+    return thresholds_from_good(np.asarray(scores, np.float64), requirements or Requirements())
 
 
-def from_good(scores: Floats, wish: Wish) -> Thresholds:
+def thresholds_from_good(scores: Floats, requirements: Requirements) -> Thresholds:
     """Thresholds for a model that learned from good parts only.
 
     `scores` is float, (n,), P(defective) of good parts. Of these at most 2 % fail, or
@@ -84,15 +86,15 @@ def from_good(scores: Floats, wish: Wish) -> Thresholds:
     """
     if not len(scores):
         raise DatasetError("thresholds need good validation pictures (got 0); add good parts")
-    if wish.escape_cost is not None:
+    if requirements.escape_cost is not None:
         raise DatasetError(
             "--escape-cost cannot be weighed where no defect stands in validation; state "
             "--max-false-reject instead"
         )
     good = np.sort(scores)
     failing = int(FAILING * len(good))
-    if wish.max_false_reject is not None:
-        failing = _room(wish.max_false_reject, len(good))
+    if requirements.max_false_reject is not None:
+        failing = _room(requirements.max_false_reject, len(good))
     waiting = max(failing, int(WAITING * len(good)))
     reject_at = _just_above(float(good[-1 - failing]), good)
     return Thresholds(
@@ -105,30 +107,30 @@ def from_good(scores: Floats, wish: Wish) -> Thresholds:
     )
 
 
-def _reject_at(defects: Floats, good: Floats, wish: Wish) -> tuple[float, str]:
-    if wish.max_false_reject is not None:
-        may = _room(wish.max_false_reject, len(good))
+def _reject_at(defects: Floats, good: Floats, requirements: Requirements) -> tuple[float, str]:
+    if requirements.max_false_reject is not None:
+        may = _room(requirements.max_false_reject, len(good))
         everything = np.concatenate([defects, good])
         line = _just_above(float(good[-1 - may]), everything)
-        return line, f"for at most {percent(wish.max_false_reject)} false rejects"
-    if wish.escape_cost is not None and wish.reject_cost is not None:
-        share = wish.defect_share or len(defects) / (len(defects) + len(good))
-        weights = share * wish.escape_cost, (1 - share) * wish.reject_cost
+        return line, f"for at most {percent(requirements.max_false_reject)} false rejects"
+    if requirements.escape_cost is not None and requirements.reject_cost is not None:
+        share = requirements.defect_share or len(defects) / (len(defects) + len(good))
+        weights = share * requirements.escape_cost, (1 - share) * requirements.reject_cost
         return _cheapest(defects, good, *weights), (
-            f"where an escape costs {wish.escape_cost:g}, a false reject {wish.reject_cost:g} "
+            f"where an escape costs {requirements.escape_cost:g}, a false reject {requirements.reject_cost:g} "
             f"and {percent(share)} of the parts are defective"
         )
     return _cheapest(defects, good, 1.0, 1.0), "by Youden's J"
 
 
-def _review_from(defects: Floats, good: Floats, wish: Wish) -> tuple[float, str]:
-    if wish.max_escape is None:
+def _review_from(defects: Floats, good: Floats, requirements: Requirements) -> tuple[float, str]:
+    if requirements.max_escape is None:
         sure = -(-CAUGHT_PERCENT * len(defects) // 100)
         return float(defects[-sure]), f"so that {CAUGHT_PERCENT} % of the defects do not pass"
-    may = _room(wish.max_escape, len(defects))
+    may = _room(requirements.max_escape, len(defects))
     everything = np.concatenate([defects, good])
     line = _just_below(float(defects[may]), everything)
-    return line, f"for at most {percent(wish.max_escape)} escapes"
+    return line, f"for at most {percent(requirements.max_escape)} escapes"
 
 
 def _room(limit: float, n: int) -> int:
@@ -137,7 +139,7 @@ def _room(limit: float, n: int) -> int:
     Half: the limit must show again on other parts, where as many cases come by chance. Too few
     pictures allow none; whether that is enough, the test part says.
     """
-    return (allowed(limit, n) or 0) // 2
+    return (cases_allowed(limit, n) or 0) // 2
 
 
 def _just_below(score: float, everything: Floats) -> float:

@@ -1,7 +1,7 @@
 """What the audit found in the pictures, from the whole audit or from its summary in the model."""
 
-from trainer.report.page import section, table, words
-from trainer.report.run_data import Facts
+from trainer.report.page import paragraph, section, table
+from trainer.report.run_data import RunData
 
 NAMED = 10
 KINDS = {
@@ -14,7 +14,7 @@ KINDS = {
 }
 
 
-def audit_section(facts: Facts) -> str:
+def audit_section(facts: RunData) -> str:
     """Counts, the first few by name, and giveaways; empty when there was no audit."""
     found = facts.audit
     rows, details = [], []
@@ -30,18 +30,20 @@ def audit_section(facts: Facts) -> str:
     details += _named("the pairs", found.get("leaking", []))
     if found.get("leaks_allowed"):
         details.append(
-            words("Parts stand on both sides, and that was allowed: every figure here flatters.")
+            paragraph(
+                "Parts stand on both sides, and that was allowed: every figure here flatters."
+            )
         )
     if found.get("set_aside"):
         details.append(
-            words(
+            paragraph(
                 "Their part stands in train too, so these test pictures were set aside and are "
                 f"in no figure: {', '.join(map(str, found['set_aside']))}"
             )
         )
     for one in found.get("giveaways", []):
         details.append(
-            words(
+            paragraph(
                 f"{one.get('what')} alone tells {one.get('label')} from good parts (AUROC "
                 f"{one.get('auroc')}): a network may judge by that and not by the defect."
             )
@@ -54,7 +56,7 @@ def _named(meaning: str, entries: object) -> list[str]:
         return []
     more = f" … and {len(entries) - NAMED} more" if len(entries) > NAMED else ""
     named = "; ".join(_entry(entry) for entry in entries[:NAMED])
-    return [words(f"{meaning}: {named}{more}", "hint")]
+    return [paragraph(f"{meaning}: {named}{more}", "hint")]
 
 
 def _entry(entry: object) -> str:

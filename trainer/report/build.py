@@ -15,11 +15,11 @@ from trainer.report import sections
 from trainer.report.audit_section import audit_section
 from trainer.report.comparison import comparison_section
 from trainer.report.conversion import conversion_section
-from trainer.report.gallery import cards, choose
-from trainer.report.occlusion_map import Judge
-from trainer.report.page import page, section, words
-from trainer.report.run_data import Facts, read_facts
-from trainer.report.threshold_slider import slider
+from trainer.report.gallery import cards, choose_pictures
+from trainer.report.occlusion_map import ScoreFunction
+from trainer.report.page import page, paragraph, section
+from trainer.report.run_data import RunData, read_run_data
+from trainer.report.threshold_slider import threshold_slider
 from trainer.training.run_folder import MODEL
 
 REPORT = "report.html"
@@ -36,7 +36,7 @@ def build_report(
     `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
     TensorFlow for the heat maps. Raises EdgeInspectError for what a user can mend.
     """
-    facts = read_facts(run)
+    facts = read_run_data(run)
     model, spec = load_trained(run / MODEL)
 
     def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def build_report(
     return target
 
 
-def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -> str:
+def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
     """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
     spec, judged = facts.spec, facts.judged
     found = [sections.verdict_section(facts)]
@@ -67,13 +67,13 @@ def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -
         found.append(
             section(
                 "When a threshold moves",
-                words(
+                paragraph(
                     "What these test pictures would have got with other thresholds. Choose by what "
                     "an escape and a false reject cost you, then set decision.review_from and "
                     "decision.reject_at in config.yaml; what was seen while choosing proves less "
                     "than what was chosen before."
                 ),
-                slider(judged, facts.scores, facts.defective),
+                threshold_slider(judged, facts.scores, facts.defective),
             )
         )
     found += [sections.ranking_section(facts), sections.scores_section(facts)]
@@ -97,9 +97,9 @@ def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -
     )
 
 
-def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
+def _gallery(facts: RunData, root: Path, judge: ScoreFunction) -> str:
     spec = facts.spec
-    chosen = choose(facts.test, spec.thresholds, spec.ok_label)
+    chosen = choose_pictures(facts.test, spec.thresholds, spec.ok_label)
     shown = [
         sections.gallery_section(title, meaning, cards(rows, root, spec.input, judge))
         for title, meaning, rows in (
@@ -122,7 +122,7 @@ def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
     ]
     return section(
         "Pictures worth a look",
-        words(
+        paragraph(
             "Each picture twice, the second time with what the network looked at: covering a red "
             "region lowers the score more than covering others does, covering a blue one raises "
             "it. A red region beside the part means that it judges by something else than the part."

@@ -3,17 +3,17 @@
 from typing import Any
 
 from trainer.evaluation.intervals import auroc_gain
-from trainer.report.page import section, table, words
-from trainer.report.run_data import Facts
+from trainer.report.page import paragraph, section, table
+from trainer.report.run_data import RunData
 
 
-def comparison_section(facts: Facts) -> str:
+def comparison_section(facts: RunData) -> str:
     """Empty when there is nothing to compare with."""
     content = [*_baseline(facts), *_candidates(facts.candidates), *_seeds(facts.seeds)]
     return section("Compared with other networks", *content) if content else ""
 
 
-def _baseline(facts: Facts) -> list[str]:
+def _baseline(facts: RunData) -> list[str]:
     plain = facts.baseline
     if plain is None:
         return []
@@ -40,7 +40,7 @@ def _baseline(facts: Facts) -> list[str]:
         )
         surely = "surely better" if low > 0 else "surely worse" if high < 0 else "not surely better"
         found.append(
-            words(
+            paragraph(
                 f"On the same pictures its AUROC is higher by {gain:.3f} (95 % interval {low:.3f} "
                 f"to {high:.3f}): {surely} than the plain CNN."
             )
@@ -48,7 +48,7 @@ def _baseline(facts: Facts) -> list[str]:
     return found
 
 
-def _counted(run: Facts, name: str) -> str:
+def _counted(run: RunData, name: str) -> str:
     if not run.judged.learned:
         return "not learned"
     rate = run.judged.escapes if name == "escapes" else run.judged.false_rejects
@@ -76,7 +76,7 @@ def _candidates(found: dict[str, Any]) -> list[str]:
     return [
         "<h3>What was tried</h3>",
         table(["on the validation part", "AUROC", recall, "ms, int8, here", "parameters"], rows),
-        words(str(found.get("why", "")), "hint"),
+        paragraph(str(found.get("why", "")), "hint"),
     ]
 
 
@@ -93,7 +93,7 @@ def _seeds(found: dict[str, Any]) -> list[str]:
     return [
         "<h3>The same again, from other seeds</h3>",
         table(["on the test part", "AUROC", "avg. precision"], rows),
-        words("What seeds alone change. The model to use is the first.", "hint"),
+        paragraph("What seeds alone change. The model to use is the first.", "hint"),
     ]
 
 

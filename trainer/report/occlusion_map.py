@@ -10,10 +10,10 @@ GRID = 9
 WINDOW = 5  # a patch is a fifth of the picture's side
 QUIET = 0.3  # changes of the log-odds below this are drawn as pale as they are
 
-Judge = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+ScoreFunction = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
-def occlusion(picture: NDArray[np.uint8], judge: Judge) -> NDArray[np.float64]:
+def occlusion_map(picture: NDArray[np.uint8], judge: ScoreFunction) -> NDArray[np.float64]:
     """How much each region speaks for a defect, (9, 9), in log-odds, against the median region.
 
     Occlusion sensitivity (Zeiler and Fergus 2014): the score with the picture whole, less the
@@ -37,7 +37,7 @@ def occlusion(picture: NDArray[np.uint8], judge: Judge) -> NDArray[np.float64]:
 def overlaid(picture: NDArray[np.uint8], heat: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The picture in grey under the heat: red speaks for a defect, blue for a good part.
 
-    `picture` is uint8, (height, width, 1 or 3), RGB; `heat` as from `occlusion`. Returns uint8,
+    `picture` is uint8, (height, width, 1 or 3), RGB; `heat` as from `occlusion_map`. Returns uint8,
     (height, width, 3), RGB.
     """
     grey = picture.mean(axis=-1)

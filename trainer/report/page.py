@@ -26,7 +26,7 @@ def section(title: str, *content: str, kind: str = "") -> str:
     return f"<section{mark}><h2>{escape(title)}</h2>{''.join(content)}</section>"
 
 
-def words(text: str, kind: str = "") -> str:
+def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text."""
     mark = f' class="{kind}"' if kind else ""
     return f"<p{mark}>{escape(text)}</p>"

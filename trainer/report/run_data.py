@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
-from trainer.evaluation.finalize import SCORES, Scored
+from trainer.evaluation.finalize import SCORES, ScoredPicture
 from trainer.evaluation.metrics import Evaluation, evaluate
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 from trainer.networks.trained_model import TrainedSpec, read_spec
 from trainer.training.run_folder import BASELINE, CANDIDATES, HISTORY, MODEL
 from trainer.training.seeds import SPREAD
@@ -20,7 +20,7 @@ AUDIT = "audit.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunData:
     """A run in memory. `history` is the epochs; `audit` and `candidates` are empty when missing.
 
     `baseline` is the run of the plain CNN on the same pictures; None when it is the network itself
@@ -30,12 +30,12 @@ class Facts:
     run: Path
     spec: TrainedSpec
     judged: Evaluation
-    test: tuple[Scored, ...]
-    validation: tuple[Scored, ...]
+    test: tuple[ScoredPicture, ...]
+    validation: tuple[ScoredPicture, ...]
     history: list[dict[str, Any]]
     audit: dict[str, Any]
     candidates: dict[str, Any]
-    baseline: "Facts | None" = None
+    baseline: "RunData | None" = None
     seeds: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,7 +49,7 @@ class Facts:
         return np.array([row.label != self.spec.ok_label for row in self.test])
 
 
-def read_facts(run: Path) -> Facts:
+def read_run_data(run: Path) -> RunData:
     """All that a run left behind. Raises EdgeInspectError naming the file that is missing."""
     spec = read_spec(run / MODEL)
     if spec is None:
@@ -57,7 +57,7 @@ def read_facts(run: Path) -> Facts:
             f"{run / MODEL}: not made by edge-train, so there is nothing to report; train one"
         )
     try:
-        rows = [Scored(**row) for row in _json(run / SCORES)]
+        rows = [ScoredPicture(**row) for row in _json(run / SCORES)]
     except (TypeError, ValueError) as error:
         raise EdgeInspectError(f"{run / SCORES}: {error}; train again") from error
     test = tuple(row for row in rows if row.part == "test")
@@ -67,10 +67,10 @@ def read_facts(run: Path) -> Facts:
         [row.group for row in test],
         spec.thresholds,
         spec.ok_label,
-        wish=Wish.from_json(spec.training.get("wish")),
+        requirements=Requirements.from_json(spec.training.get("wish")),
     )
     audit = _json(run / AUDIT) if (run / AUDIT).is_file() else spec.data.get("audit")
-    return Facts(
+    return RunData(
         run=run,
         spec=spec,
         judged=judged,
@@ -80,7 +80,7 @@ def read_facts(run: Path) -> Facts:
         audit=audit if isinstance(audit, dict) else {},
         candidates=_json(run / CANDIDATES) if (run / CANDIDATES).is_file() else {},
         seeds=_json(run / SPREAD) if (run / SPREAD).is_file() else {},
-        baseline=read_facts(run / BASELINE) if (run / BASELINE / MODEL).is_file() else None,
+        baseline=read_run_data(run / BASELINE) if (run / BASELINE / MODEL).is_file() else None,
     )
 
 

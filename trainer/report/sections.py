@@ -3,8 +3,8 @@
 from html import escape
 from typing import Any
 
-from trainer.data.dataset import PARTS
-from trainer.data.synthetic_set import NOTE
+from trainer.data.dataset import SET_NAMES
+from trainer.data.synthetic_set import SYNTHETIC_NOTE
 from trainer.evaluation.metrics import OUTCOMES, Evaluation
 from trainer.evaluation.rates import Rate
 from trainer.report.charts import (
@@ -15,12 +15,12 @@ from trainer.report.charts import (
     roc_chart,
     training_chart,
 )
-from trainer.report.gallery import Card
-from trainer.report.page import figure, section, table, tile, words
-from trainer.report.run_data import Facts
+from trainer.report.gallery import GalleryCard
+from trainer.report.page import figure, paragraph, section, table, tile
+from trainer.report.run_data import RunData
 
 
-def verdict_section(facts: Facts) -> str:
+def verdict_section(facts: RunData) -> str:
     """What it comes to, first."""
     judged = facts.judged
     low, high = judged.auroc_interval
@@ -28,14 +28,14 @@ def verdict_section(facts: Facts) -> str:
     if not judged.learned:
         return section(
             "What it comes to",
-            words("Not learned: do not use this model.", "answer"),
-            words(
+            paragraph("Not learned: do not use this model.", "answer"),
+            paragraph(
                 f"On parts it had never seen it ranks a defect above a good part in "
                 f"{_share(judged.auroc, 0)} of pairs. By this test part the truth lies between "
                 f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
                 "threshold is given, and edge-convert refuses this model."
             ),
-            words(
+            paragraph(
                 "What helps: check the labels with edge-train audit; add pictures of more parts, "
                 "of defects above all; make sure the defect can be seen at the network's size."
             ),
@@ -55,13 +55,13 @@ def verdict_section(facts: Facts) -> str:
     at = judged.thresholds
     return section(
         "What it comes to",
-        words(answer, "answer"),
-        *([words(f"Mind: {NOTE}.")] if facts.spec.data.get("painted") else []),
-        *(words(reason) for reason in refused),
+        paragraph(answer, "answer"),
+        *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if facts.spec.data.get("painted") else []),
+        *(paragraph(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
-        words(f"What may be claimed: {judged.claims.escape.as_text()}."),
-        words(f"And: {judged.claims.false_reject.as_text()}."),
-        words(
+        paragraph(f"What may be claimed: {judged.claims.escape.as_text()}."),
+        paragraph(f"And: {judged.claims.false_reject.as_text()}."),
+        paragraph(
             f"A part fails from a score of {at.reject_at:.4f} and goes to a person from "
             f"{at.review_from:.4f}. Chosen {at.chosen}.",
             "hint",
@@ -70,24 +70,24 @@ def verdict_section(facts: Facts) -> str:
     )
 
 
-def data_section(facts: Facts) -> str:
+def data_section(facts: RunData) -> str:
     """Pictures by part and label."""
     counts = facts.spec.data.get("counts", {})
     labels = list(facts.spec.labels)
     rows = []
-    for part in PARTS:
+    for part in SET_NAMES:
         row = counts.get(part, {})
         rows.append([part, *(f"{row.get(label, 0):,}" for label in labels)])
     fingerprint = str(facts.spec.data.get("fingerprint", "not recorded"))
     return section(
         "Data",
-        words(
+        paragraph(
             "The network learned from train. Thresholds and temperature come from validation. "
             "Every figure on this page is of test: parts that took no part in either. "
             f"Its {len(facts.test)} pictures show {facts.judged.n_groups} parts."
         ),
         table(["part", *labels], rows),
-        words(f"fingerprint of all pictures: {fingerprint}", "hint"),
+        paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
     )
 
 
@@ -95,12 +95,12 @@ def _plain(value: Any) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def training_section(facts: Facts) -> str:
+def training_section(facts: RunData) -> str:
     """How it learned, and from which recipe; empty without epochs."""
     if not facts.history:
         return ""
     training = facts.spec.training
-    recipe = ", ".join(
+    settings = ", ".join(
         f"{name.replace('_', ' ')} {_plain(value)}"
         for name, value in training.items()
         if isinstance(value, str | int | float | bool)
@@ -117,10 +117,12 @@ def training_section(facts: Facts) -> str:
             + "</div>"
         )
     why = "; ".join(str(reason) for reason in training.get("input") or [])
-    return section("Training", charts, words(f"{recipe}. Input: {why}" if why else recipe, "hint"))
+    return section(
+        "Training", charts, paragraph(f"{settings}. Input: {why}" if why else settings, "hint")
+    )
 
 
-def ranking_section(facts: Facts) -> str:
+def ranking_section(facts: RunData) -> str:
     """ROC, precision-recall and calibration."""
     judged, scores, defective = facts.judged, facts.scores, facts.defective
     low, high = judged.average_precision_interval
@@ -137,7 +139,7 @@ def ranking_section(facts: Facts) -> str:
             f"{high:.3f}), at this test part's share of defects.",
         ),
     ]
-    compared = words(
+    compared = paragraph(
         "Were the threshold drawn on these very pictures, "
         + ", ".join(
             f"{share:.1%} of the good parts would fail to catch {recall:.0%} of the defects"
@@ -150,7 +152,7 @@ def ranking_section(facts: Facts) -> str:
     return section("How well it ranks", pair, compared)
 
 
-def scores_section(facts: Facts) -> str:
+def scores_section(facts: RunData) -> str:
     """Histogram and confusion table."""
     judged = facts.judged
     at = judged.thresholds if judged.learned else None
@@ -182,7 +184,7 @@ def scores_section(facts: Facts) -> str:
         table(["truly", *OUTCOMES], rows),
         "<h3>By defect class</h3>",
         table(["class", "caught", "escaped", "escape rate, 95 %", "counts as"], by_class),
-        words(
+        paragraph(
             "“Counts as”: pictures of one part resemble each other, so they are fewer independent "
             "witnesses than there are pictures. The intervals use this number.",
             "hint",
@@ -190,7 +192,7 @@ def scores_section(facts: Facts) -> str:
     )
 
 
-def calibration_section(facts: Facts) -> str:
+def calibration_section(facts: RunData) -> str:
     """The reliability plot and its table."""
     judged = facts.judged
     rows = [
@@ -212,14 +214,14 @@ def calibration_section(facts: Facts) -> str:
         figure(reliability_chart(judged), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
-        words("At this test part's share of defects; a line has fewer.", "hint"),
+        paragraph("At this test part's share of defects; a line has fewer.", "hint"),
     )
 
 
-def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
+def gallery_section(title: str, meaning: str, found: list[GalleryCard]) -> str:
     """Pictures with their heat maps; says so when there are none."""
     if not found:
-        return f"<h3>{escape(title)}</h3>" + words("none", "hint")
+        return f"<h3>{escape(title)}</h3>" + paragraph("none", "hint")
     shown = "".join(
         f'<div class="card"><div><img alt="{escape(card.row.file)}" src="{card.picture}">'
         f'<img alt="what the network looked at" src="{card.heat}"></div>'
@@ -227,7 +229,7 @@ def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
         f"{escape(card.row.file)}</p></div>"
         for card in found
     )
-    return f'<h3>{escape(title)}</h3>{words(meaning, "hint")}<div class="gallery">{shown}</div>'
+    return f'<h3>{escape(title)}</h3>{paragraph(meaning, "hint")}<div class="gallery">{shown}</div>'
 
 
 def _rate_tile(rate: Rate, meaning: str) -> str:

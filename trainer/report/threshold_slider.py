@@ -11,7 +11,9 @@ from trainer.evaluation.rates import rate_of
 LINES = 400  # positions of a slider; more than a hand can tell apart
 
 
-def slider(judged: Evaluation, scores: NDArray[np.float64], defective: NDArray[np.bool_]) -> str:
+def threshold_slider(
+    judged: Evaluation, scores: NDArray[np.float64], defective: NDArray[np.bool_]
+) -> str:
     """The section's HTML with its figures and its script inside.
 
     Positions are scores that occur on the test part, so each step changes something. What may be

@@ -9,22 +9,21 @@ import numpy as np
 
 from edge.inspection.preprocess import InputSpec
 from trainer.core.progress import Display, Epoch
-from trainer.data.arrays import Part, load_parts
-from trainer.data.dataset import Dataset
-from trainer.data.dataset import Part as PartName
+from trainer.data.arrays import LabelledArrays, load_sets
+from trainer.data.dataset import Dataset, SetName
 from trainer.device_latency.int8_timing import int8_milliseconds
 from trainer.evaluation.metrics import auroc
 from trainer.networks.cost import multiply_adds
 from trainer.networks.trained_model import probabilities
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.fit import fit
-from trainer.training.input_choice import choose_input, describe_input, input_for, look
+from trainer.training.input_choice import choose_input, describe_input, input_for, survey_pictures
 from trainer.training.preview import write_preview
-from trainer.training.settings import Recipe
+from trainer.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunContext:
     """What all trials of a run share. `folder` is for files that a stopped run goes on from."""
 
     data: Dataset
@@ -33,7 +32,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CandidateRun:
     """A trained network. `auroc` and `recall` are of the validation part: never of the test part.
 
     `reasons` say why the input is as it is; `preview` is a sheet of training pictures as the
@@ -42,12 +41,12 @@ class Trial:
     parts reach. `milliseconds` are of one picture in int8 on this machine; None if not measured.
     """
 
-    recipe: Recipe
+    settings: TrainingSettings
     input: InputSpec
     reasons: tuple[str, ...]
     model: Any
     history: tuple[Epoch, ...]
-    parts: dict[PartName, Part]
+    sets: dict[SetName, LabelledArrays]
     auroc: float
     recall: float
     false_reject: float
@@ -58,14 +57,14 @@ class Trial:
     @property
     def title(self) -> str:
         """Which network it is, in a few words."""
-        frozen = " frozen" if not self.recipe.tune else ""
-        return f"{self.recipe.network}{frozen} {self.input.width} px"
+        frozen = " frozen" if not self.settings.tune else ""
+        return f"{self.settings.network}{frozen} {self.input.width} px"
 
     def as_json(self) -> dict[str, Any]:
         """For candidates.json."""
         return {
             "title": self.title,
-            "recipe": self.recipe.as_json(),
+            "recipe": self.settings.as_json(),
             "parameters": int(self.model.count_params()),
             "multiply_adds": multiply_adds(self.model),
             "validation": {
@@ -78,42 +77,50 @@ class Trial:
         }
 
 
-def run_trial(
-    work: Work, recipe: Recipe, version: str, display: Display, false_reject: float, *, timed: bool
-) -> Trial:
+def run_candidate(
+    work: RunContext,
+    settings: TrainingSettings,
+    version: str,
+    display: Display,
+    false_reject: float,
+    *,
+    timed: bool,
+) -> CandidateRun:
     """Trains the recipe, or goes on where it was stopped. Raises EdgeInspectError.
 
     `version` names recipe and pictures: what a stopped run kept under another is not taken.
     """
     started = time.monotonic()
-    recipe, why = choose_input(recipe, look(work.data, input_for(recipe)))
-    wanted = input_for(recipe)
-    display.say(f"network        {recipe.network}, {describe_input(wanted)}, seed {recipe.seed}")
+    settings, why = choose_input(settings, survey_pictures(work.data, input_for(settings)))
+    wanted = input_for(settings)
+    display.say(
+        f"network        {settings.network}, {describe_input(wanted)}, seed {settings.seed}"
+    )
     for reason in why:
         display.say(f"               {reason}")
-    parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
+    sets = load_sets(work.data, work.fingerprint, wanted, work.folder, display.reading)
     preview = work.folder / f"{version}.png"
-    write_preview(preview, parts["train"], work.data.labels, recipe.variations, recipe.seed)
+    write_preview(preview, sets["train"], work.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
     kept = Checkpoint(work.folder / f"{version}.npz", version)
     model, history = fit(
-        recipe,
-        parts["train"],
-        parts["validation"],
+        settings,
+        sets["train"],
+        sets["validation"],
         len(work.data.labels),
         display,
         checkpoint=kept,
     )
-    held_out = parts["validation"]
+    held_out = sets["validation"]
     scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]
     bad = held_out.classes > 0
-    return Trial(
-        recipe=recipe,
+    return CandidateRun(
+        settings=settings,
         input=wanted,
         reasons=why,
         model=model,
         history=tuple(history),
-        parts=parts,
+        sets=sets,
         auroc=auroc(scores, bad),
         recall=recall_at(scores[~bad], scores[bad], false_reject),
         false_reject=false_reject,

@@ -14,7 +14,7 @@ from edge.errors import EdgeInspectError
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class TrainingState:
     """Training after an epoch. `facts` is JSON: epochs so far, state of the rng, best so far."""
 
     facts: dict[str, Any]
@@ -32,7 +32,7 @@ class Checkpoint:
         self._path = path
         self._key = key
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: TrainingState) -> None:
         """Replaces the file, whole or not at all. Raises EdgeInspectError when it cannot."""
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         arrays: dict[str, Any] = {f"state{at:05}": a for at, a in enumerate(snapshot.state)}
@@ -52,7 +52,7 @@ class Checkpoint:
         finally:
             half.unlink(missing_ok=True)
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> TrainingState | None:
         """The last snapshot of this training, or None where there is none."""
         try:
             with np.load(self._path, allow_pickle=False) as file:
@@ -64,4 +64,4 @@ class Checkpoint:
                 best = [file[name] for name in names if name.startswith("best")]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # none yet, or damaged from outside: then from the start
-        return Snapshot(facts, state, best)
+        return TrainingState(facts, state, best)

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.core.progress import Epoch, Watcher
-from trainer.data.arrays import Part
+from trainer.data.arrays import LabelledArrays
 from trainer.data.augment import augment
 from trainer.evaluation.metrics import auroc
 from trainer.networks import build_network, network
-from trainer.training.checkpoint import Checkpoint, Snapshot
+from trainer.training.checkpoint import Checkpoint, TrainingState
 from trainer.training.input_choice import input_for
 from trainer.training.learner import Learner
 from trainer.training.logistic import fit_logistic
-from trainer.training.settings import Recipe
+from trainer.training.settings import TrainingSettings
 
 
 def class_weights(classes: NDArray[np.int64], count: int) -> NDArray[np.float64]:
@@ -32,9 +32,9 @@ def class_weights(classes: NDArray[np.int64], count: int) -> NDArray[np.float64]
 
 
 def fit(
-    recipe: Recipe,
-    train: Part,
-    validation: Part,
+    settings: TrainingSettings,
+    train: LabelledArrays,
+    validation: LabelledArrays,
     classes: int,
     watcher: Watcher,
     *,
@@ -46,12 +46,14 @@ def fit(
     same libraries, and so they do when a training was stopped and `checkpoint` has its last
     epoch. Sets Keras' and TensorFlow's global seed and determinism.
     """
-    keras().utils.set_random_seed(recipe.seed)
+    keras().utils.set_random_seed(settings.seed)
     tensorflow().config.experimental.enable_op_determinism()
-    learned = network(recipe.network).learned
-    model = build_network(recipe.network, classes, input_for(recipe))
-    run = _Run(recipe, train, validation, classes, Learner(model, recipe, frozen_norm=learned))
-    epochs = recipe.epochs if recipe.tune or not learned else 0
+    learned = network(settings.network).learned
+    model = build_network(settings.network, classes, input_for(settings))
+    run = _TrainingLoop(
+        settings, train, validation, classes, Learner(model, settings, frozen_norm=learned)
+    )
+    epochs = settings.epochs if settings.tune or not learned else 0
     watcher.start(model.count_params(), epochs)
     kept = checkpoint.load() if checkpoint is not None else None
     if kept is not None:
@@ -68,7 +70,7 @@ def fit(
     return model, run.history
 
 
-def pace(step: int, steps: int, warm_up: int, cosine: bool) -> float:
+def learning_rate_factor(step: int, steps: int, warm_up: int, cosine: bool) -> float:
     """The share of the rate of learning at `step` of `steps`, both counted from 0: 0 to 1."""
     if step < warm_up:
         return (step + 1) / warm_up
@@ -77,16 +79,21 @@ def pace(step: int, steps: int, warm_up: int, cosine: bool) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-class _Run:
+class _TrainingLoop:
     """A training between its epochs."""
 
     def __init__(
-        self, recipe: Recipe, train: Part, validation: Part, classes: int, learner: Learner
+        self,
+        settings: TrainingSettings,
+        train: LabelledArrays,
+        validation: LabelledArrays,
+        classes: int,
+        learner: Learner,
     ) -> None:
-        self._recipe = recipe
+        self._recipe = settings
         self._train, self._validation, self._classes = train, validation, classes
         self._learner = learner
-        self._rng = np.random.default_rng(recipe.seed)
+        self._rng = np.random.default_rng(settings.seed)
         self._weights = class_weights(train.classes, classes)
         self._number = 0
         self._best = (-math.inf, -math.inf)
@@ -117,17 +124,17 @@ class _Run:
     def one_epoch(self, watcher: Watcher) -> Epoch:
         """One pass over the train part, and a look at the validation part."""
         self._number += 1
-        recipe, train = self._recipe, self._train
-        batches = max(1, len(train.classes) // recipe.batch)
+        settings, train = self._recipe, self._train
+        batches = max(1, len(train.classes) // settings.batch)
         sums, seen = np.zeros(2), 0
         for done, rows in enumerate(self._batches(batches), 1):
-            pictures = augment(train.pictures[rows], self._rng, recipe.variations)
+            pictures = augment(train.pictures[rows], self._rng, settings.variations)
             classes = train.classes[rows]
-            share = pace(
+            share = learning_rate_factor(
                 (self._number - 1) * batches + done - 1,
-                recipe.epochs * batches,
-                round(recipe.warm_up * batches),
-                recipe.cosine,
+                settings.epochs * batches,
+                round(settings.warm_up * batches),
+                settings.cosine,
             )
             figures = self._learner.step(
                 pictures, classes, self._weights[classes], self._rng, share
@@ -138,7 +145,7 @@ class _Run:
         with self._learner.averaged():
             return self._judged(float(sums[0] / seen), float(sums[1] / seen))
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> TrainingState:
         """What `restore` needs."""
         facts = {
             "number": self._number,
@@ -147,9 +154,9 @@ class _Run:
             "rng": self._rng.bit_generator.state,
             "history": [asdict(epoch) for epoch in self.history],
         }
-        return Snapshot(facts, self._learner.state(), self.best_weights)
+        return TrainingState(facts, self._learner.state(), self.best_weights)
 
-    def restore(self, kept: Snapshot) -> None:
+    def restore(self, kept: TrainingState) -> None:
         """Goes on after the last epoch that was kept."""
         self._number, self._since = kept.facts["number"], kept.facts["since"]
         self._best = kept.facts["best"][0], kept.facts["best"][1]
@@ -159,7 +166,7 @@ class _Run:
         self.best_weights = kept.best
 
     def _judged(self, loss: float, accuracy: float) -> Epoch:
-        held_out = _look(self._learner, self._validation, self._classes)
+        held_out = _judge_set(self._learner, self._validation, self._classes)
         reached = held_out[2], -held_out[0]
         better = reached > self._best
         if better:
@@ -179,7 +186,7 @@ class _Run:
             yield np.sort(order[at * self._recipe.batch : (at + 1) * self._recipe.batch])
 
 
-def _look(learner: Learner, part: Part, classes: int) -> tuple[float, float, float]:
+def _judge_set(learner: Learner, part: LabelledArrays, classes: int) -> tuple[float, float, float]:
     """Balanced loss, accuracy, and AUROC of good against defective, without training."""
     found = learner.judge(part.pictures)
     balance = class_weights(part.classes, classes)[part.classes]

@@ -6,48 +6,50 @@ from dataclasses import dataclass
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec
 from trainer.device_latency.latency_budget import (
-    Bound,
-    Offer,
+    LatencyBudget,
+    NetworkOption,
     Say,
-    bound_of,
-    fitting,
-    offers,
-    offers_table,
-    what_fits,
+    fitting_text,
+    latency_budget,
+    network_options,
+    network_table,
+    within_budget,
 )
 from trainer.device_latency.network_work import network_work
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.operator_work import OperatorWork
 from trainer.networks import network
 from trainer.training.input_choice import input_for
 from trainer.training.one_class import NETWORK as ONE_CLASS
-from trainer.training.settings import Order, Recipe, usual
+from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LatencyConstraint:
     """The bound that was stated, and what networks of ours take there for so many classes."""
 
-    bound: Bound
-    offered: tuple[Offer, ...]
+    budget: LatencyBudget
+    options: tuple[NetworkOption, ...]
     classes: int
 
-    def kept(self, recipes: Sequence[Recipe], say: Say) -> tuple[Recipe, ...]:
-        """Those of `recipes` whose networks keep within the time, in their order.
+    def within_budget(
+        self, all_settings: Sequence[TrainingSettings], say: Say
+    ) -> tuple[TrainingSettings, ...]:
+        """Those of `all_settings` whose networks keep within the time, in their order.
 
         When none does, the network of ours that finds most, at the largest size that does.
         """
-        kept = []
-        for recipe in recipes:
-            objection = self.objection(recipe)
+        quick_enough = []
+        for settings in all_settings:
+            objection = self.objection(settings)
             if objection is None:
-                kept.append(recipe)
+                quick_enough.append(settings)
             else:
-                say(f"{_title(recipe)} is not tried: {objection}")
-        if kept:
-            return tuple(kept)
-        best, first = fitting(self.bound, self.offered)[0], recipes[0]
+                say(f"{_title(settings)} is not tried: {objection}")
+        if quick_enough:
+            return tuple(quick_enough)
+        best, first = within_budget(self.budget, self.options)[0], all_settings[0]
         say(f"{best.network} at {best.side} pixels fits, and is tried instead")
-        changed = usual(best.network).changed(
+        changed = default_settings(best.network).changed(
             side=best.side,
             tune=first.tune if network(best.network).learned else None,
             seed=first.seed,
@@ -57,46 +59,50 @@ class Pace:
         )
         return (changed,)
 
-    def objection(self, recipe: Recipe) -> str | None:
+    def objection(self, settings: TrainingSettings) -> str | None:
         """Why a recipe's network takes too long, None when it does not."""
-        return self.bound.objection(self.bound.estimate(_work(recipe, self.classes)))
+        return self.budget.objection(self.budget.estimate(_network_work(settings, self.classes)))
 
 
-def pace_of(order: Order, classes: int, say: Say) -> Pace | None:
+def latency_constraint(
+    request: TrainingRequest, classes: int, say: Say
+) -> LatencyConstraint | None:
     """What the order says of time, None when nothing; prints what all networks take there.
 
     Raises RefusedError when none keeps within the time, or the one that was asked for does not,
     and EdgeInspectError for a box without figures.
     """
-    bound = None if order.pace is None else bound_of(*order.pace, say)
-    if bound is None:
+    budget = (
+        None if request.latency_target is None else latency_budget(*request.latency_target, say)
+    )
+    if budget is None:
         return None
-    pace = Pace(bound, offers(bound, classes), classes)
-    say(offers_table(bound, pace.offered))
-    if not fitting(bound, pace.offered):
+    constraint = LatencyConstraint(budget, network_options(budget, classes), classes)
+    say(network_table(budget, constraint.options))
+    if not within_budget(budget, constraint.options):
         raise RefusedError(
-            f"--target-ms {bound.target:g}: {what_fits(bound, pace.offered)}; allow more time, or "
+            f"--target-ms {budget.target:g}: {fitting_text(budget, constraint.options)}; allow more time, or "
             "take a quicker box"
         )
-    objection = None if order.auto else pace.objection(order.recipe)
+    objection = None if request.auto else constraint.objection(request.settings)
     if objection is not None:
         raise RefusedError(
-            f"--network {_title(order.recipe)}: {objection}; {what_fits(bound, pace.offered)}"
+            f"--network {_title(request.settings)}: {objection}; {fitting_text(budget, constraint.options)}"
         )
-    return pace
+    return constraint
 
 
-def _title(recipe: Recipe) -> str:
-    return f"{recipe.network} at {_like(recipe)[1].width} pixels"
+def _title(settings: TrainingSettings) -> str:
+    return f"{settings.network} at {_network_and_input(settings)[1].width} pixels"
 
 
-def _work(recipe: Recipe, classes: int) -> tuple[Work, ...]:
-    name, spec = _like(recipe)
+def _network_work(settings: TrainingSettings, classes: int) -> tuple[OperatorWork, ...]:
+    name, spec = _network_and_input(settings)
     # the weights do not matter here, and may not even be installed
     return network_work(network(name).untrained(spec, classes))
 
 
-def _like(recipe: Recipe) -> tuple[str, InputSpec]:
+def _network_and_input(settings: TrainingSettings) -> tuple[str, InputSpec]:
     """The network whose layers it has, and its input."""
-    name = "pretrained" if recipe.network == ONE_CLASS else recipe.network
-    return name, input_for(recipe.changed(network=name))
+    name = "pretrained" if settings.network == ONE_CLASS else settings.network
+    return name, input_for(settings.changed(network=name))

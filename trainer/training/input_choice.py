@@ -13,21 +13,23 @@ from edge.inspection.preprocess import InputSpec, viewed
 from edge.picture import read_picture
 from trainer.data.dataset import Dataset
 from trainer.networks import input_of, network
-from trainer.training.settings import Recipe
+from trainer.training.settings import TrainingSettings
 
-LOOKED_AT = 200  # training pictures, spread over all; more would say the same
+SURVEYED_PICTURES = 200  # training pictures, spread over all; more would say the same
 GREY_LEVELS = 12  # between channels: what JPEG leaves between them in a grey picture
 COLOURED = 0.02  # of a picture's pixels; a coloured label or lamp is more
 THUMBNAIL = 50  # pixels, so that one row or column is 2 % of the picture
-STILL = 3.0  # grey levels of standard deviation, within and across pictures
-FADED = 4.0  # picture pixels in one input pixel; a mark one pixel wide keeps a quarter of itself
+STILL_DEVIATION = 3.0  # grey levels of standard deviation, within and across pictures
+MAX_REDUCTION = (
+    4.0  # picture pixels in one input pixel; a mark one pixel wide keeps a quarter of itself
+)
 
 Colour = Literal["rgb", "grey"]
 Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PictureSurvey:
     """What some training pictures have in common.
 
     `width` and `height` are medians in pixels of what the region leaves; `coloured` is the share
@@ -42,27 +44,27 @@ class Seen:
     still: Region
 
 
-def input_for(recipe: Recipe) -> InputSpec:
+def input_for(settings: TrainingSettings) -> InputSpec:
     """What the recipe's network takes. Raises EdgeInspectError for what it cannot take."""
-    usual = input_of(recipe.network, recipe.side)
-    if recipe.colour not in (None, usual.colour):
-        chosen = network(recipe.network)
+    usual = input_of(settings.network, settings.side)
+    if settings.colour not in (None, usual.colour):
+        chosen = network(settings.network)
         if chosen.learned and not chosen.either:
             raise EdgeInspectError(
-                f"--colour {recipe.colour}: the weights that {recipe.network} brings expect three "
+                f"--colour {settings.colour}: the weights that {settings.network} brings expect three "
                 "channels (a grey picture is given as three equal ones); leave --colour out, or "
                 "take --network pretrained-small or compact"
             )
-        channels = 1 if recipe.colour == "grey" else 3
-        usual = usual.changed(colour=recipe.colour, channels=channels)
-    return usual.changed(view=recipe.view, region=recipe.region)
+        channels = 1 if settings.colour == "grey" else 3
+        usual = usual.changed(colour=settings.colour, channels=channels)
+    return usual.changed(view=settings.view, region=settings.region)
 
 
-def look(data: Dataset, wanted: InputSpec) -> Seen:
+def survey_pictures(data: Dataset, wanted: InputSpec) -> PictureSurvey:
     """Looks at training pictures, as the view leaves them; those that cannot be read are passed
     over."""
     samples = data.of("train")
-    rows = np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples))).astype(int)
+    rows = np.linspace(0, len(samples) - 1, min(SURVEYED_PICTURES, len(samples))).astype(int)
     sizes, coloured, thumbnails = [], [], []
     for row in rows:
         try:
@@ -78,26 +80,28 @@ def look(data: Dataset, wanted: InputSpec) -> Seen:
         thumbnails.append(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32))
     middle = np.median(np.array(sizes), axis=0) if sizes else np.zeros(2)
     share = float(np.mean(coloured)) if coloured else 0.0
-    return Seen(len(sizes), int(middle[0]), int(middle[1]), share, _moving(thumbnails))
+    return PictureSurvey(len(sizes), int(middle[0]), int(middle[1]), share, _moving(thumbnails))
 
 
-def choose_input(recipe: Recipe, seen: Seen) -> tuple[Recipe, tuple[str, ...]]:
+def choose_input(
+    settings: TrainingSettings, seen: PictureSurvey
+) -> tuple[TrainingSettings, tuple[str, ...]]:
     """The recipe with its colour decided, and the reasons for its input in sentences."""
-    chosen = network(recipe.network)
+    chosen = network(settings.network)
     reasons = []
-    if recipe.colour is not None:
-        reasons.append(f"colour as asked: {recipe.colour}")
+    if settings.colour is not None:
+        reasons.append(f"colour as asked: {settings.colour}")
     elif chosen.either:
         colour: Colour = "rgb" if seen.coloured > 0 else "grey"
-        recipe = recipe.changed(colour=colour)
+        settings = settings.changed(colour=colour)
         share = f"{seen.coloured:.0%} of {seen.pictures} training pictures looked at have colour"
         reasons.append(f"{'RGB' if colour == 'rgb' else 'grey'}: {share}")
     elif chosen.learned:
         reasons.append("RGB: the weights that it brings expect three channels")
     else:
         reasons.append("RGB: as the plain CNN is defined")
-    wanted = input_for(recipe)
-    return recipe, (*reasons, _size(wanted, seen), _place(wanted, seen))
+    wanted = input_for(settings)
+    return settings, (*reasons, _size(wanted, seen), _place(wanted, seen))
 
 
 def describe_input(spec: InputSpec) -> str:
@@ -106,7 +110,7 @@ def describe_input(spec: InputSpec) -> str:
     return f"{spec.width} × {spec.height} pixels, {colour}"
 
 
-def _size(spec: InputSpec, seen: Seen) -> str:
+def _size(spec: InputSpec, seen: PictureSurvey) -> str:
     if not seen.width:
         return "no training picture could be read"
     scale = min(seen.width / spec.width, seen.height / spec.height)
@@ -114,7 +118,7 @@ def _size(spec: InputSpec, seen: Seen) -> str:
     if scale < 1:
         return f"{what}: enlarged {1 / scale:.1f}-fold, all that they show is kept"
     said = f"{what}: one input pixel is the mean of {scale:.1f} × {scale:.1f} of theirs"
-    if scale >= FADED:
+    if scale >= MAX_REDUCTION:
         said += (
             "; marks thinner than that fade: cut out what matters with --region X,Y,W,H, or try a "
             "larger --side"
@@ -122,7 +126,7 @@ def _size(spec: InputSpec, seen: Seen) -> str:
     return said
 
 
-def _place(spec: InputSpec, seen: Seen) -> str:
+def _place(spec: InputSpec, seen: PictureSurvey) -> str:
     if spec.region is not None:
         return "region as asked: " + ",".join(f"{part:g}" for part in spec.region)
     if seen.still == (0.0, 0.0, 1.0, 1.0):
@@ -136,9 +140,9 @@ def _moving(thumbnails: Sequence[NDArray[np.float32]]) -> Region:
     if len(thumbnails) < 2:
         return 0.0, 0.0, 1.0, 1.0
     stack = np.stack(thumbnails)
-    changes = stack.std(axis=0) > STILL
-    across = changes.any(axis=0) | (stack.std(axis=1).mean(axis=0) > STILL)
-    down = changes.any(axis=1) | (stack.std(axis=2).mean(axis=0) > STILL)
+    changes = stack.std(axis=0) > STILL_DEVIATION
+    across = changes.any(axis=0) | (stack.std(axis=1).mean(axis=0) > STILL_DEVIATION)
+    down = changes.any(axis=1) | (stack.std(axis=2).mean(axis=0) > STILL_DEVIATION)
     if not across.any() or not down.any():
         return 0.0, 0.0, 1.0, 1.0
     x, y = int(across.argmax()), int(down.argmax())

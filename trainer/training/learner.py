@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.networks.terms import HEAD
-from trainer.training.logistic import Linear
-from trainer.training.settings import Recipe
+from trainer.training.logistic import LinearHead
+from trainer.training.settings import TrainingSettings
 
 Floats = NDArray[np.float32]
 UNDECAYED = ["bias", "gamma", "beta"]  # drawn to zero, they would only undo what data say
@@ -27,10 +27,10 @@ class Learner:
     `frozen_norm` keeps the statistics of batch normalisation as they are.
     """
 
-    def __init__(self, model: Any, recipe: Recipe, *, frozen_norm: bool) -> None:
+    def __init__(self, model: Any, settings: TrainingSettings, *, frozen_norm: bool) -> None:
         tf, k = tensorflow(), keras()
         self.model = model
-        self._recipe = recipe
+        self._recipe = settings
         self._head = model.get_layer(HEAD)
         self._body = k.Model(model.inputs, self._head.input, name="body")
         self.features = int(self._head.kernel.shape[0])
@@ -44,16 +44,16 @@ class Learner:
         self._optimisers = [
             k.optimizers.AdamW(
                 0.0,
-                recipe.decay,
-                use_ema=recipe.average > 0,
-                ema_momentum=recipe.average,
+                settings.decay,
+                use_ema=settings.average > 0,
+                ema_momentum=settings.average,
                 ema_overwrite_frequency=None,
             )
             for _ in range(2)
         ]
         body = self._body.trainable_variables
         for optimiser, variables in zip(self._optimisers, (body, [self._kernel, self._bias])):
-            if recipe.decay:
+            if settings.decay:
                 optimiser.exclude_from_weight_decay(var_names=UNDECAYED)
             optimiser.build(variables)
         self._step = self._traced_step(training=not frozen_norm)
@@ -74,7 +74,7 @@ class Learner:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
-    def set_head(self, linear: Linear) -> None:
+    def set_head(self, linear: LinearHead) -> None:
         """Begins with a head that was fitted to the features as they are now."""
         self._mean, self._deviation = linear.mean, linear.deviation
         self._shift.assign(linear.mean.astype(np.float32))
@@ -89,20 +89,20 @@ class Learner:
         classes: NDArray[np.int64],
         weights: NDArray[np.float64],
         rng: np.random.Generator,
-        pace: float,
+        rate_factor: float,
     ) -> tuple[float, float]:
         """Learns from one batch; returns its weighted loss and its accuracy.
 
-        `pictures` is uint8, (n, height, width, channels); `weights` is (n,). `pace` is the share
+        `pictures` is uint8, (n, height, width, channels); `weights` is (n,). `rate_factor` is the share
         of the recipe's rates, 0 to 1.
         """
-        recipe = self._recipe
-        for optimiser, rate in zip(self._optimisers, (recipe.rate, recipe.head_rate)):
-            optimiser.learning_rate = rate * pace
+        settings = self._recipe
+        for optimiser, rate in zip(self._optimisers, (settings.rate, settings.head_rate)):
+            optimiser.learning_rate = rate * rate_factor
         mask = np.ones((len(classes), self.features), np.float32)
-        if recipe.dropout:
-            kept = rng.random(mask.shape, np.float32) >= recipe.dropout
-            mask = kept.astype(np.float32) / np.float32(1 - recipe.dropout)
+        if settings.dropout:
+            kept = rng.random(mask.shape, np.float32) >= settings.dropout
+            mask = kept.astype(np.float32) / np.float32(1 - settings.dropout)
         loss, accuracy = self._step(
             pictures.astype(np.float32), classes, weights.astype(np.float32), mask
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 from trainer.evaluation.metrics import auroc
 
 Floats = NDArray[np.float64]
@@ -17,7 +17,7 @@ FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearHead:
     """Logits are ((x - mean) / deviation) @ kernel + bias.
 
     `mean` and `deviation` are (features,), `kernel` is (features, classes), `bias` is (classes,).
@@ -35,7 +35,7 @@ class Linear:
 
 def fit_logistic(
     features: Floats, classes: Ints, groups: Ints, count: int, seed: int
-) -> tuple[Linear, float, float]:
+) -> tuple[LinearHead, float, float]:
     """The head, the strength C that cross-validation chose for it, and its AUROC there.
 
     `features` is float, (n, features); `classes` is int, (n,), below `count`, 0 is `ok`; `groups`
@@ -86,8 +86,8 @@ def _folds(classes: Ints, groups: Ints, seed: int) -> Ints:
     return np.asarray(fold_of[rows], np.int64)
 
 
-def _fit(features: Floats, classes: Ints, count: int, strength: float) -> Linear:
-    minimise = extra("scipy.optimize").minimize
+def _fit(features: Floats, classes: Ints, count: int, strength: float) -> LinearHead:
+    minimise = optional_import("scipy.optimize").minimize
     mean = features.mean(axis=0)
     deviation = np.maximum(features.std(axis=0), 1e-3)
     x = (features - mean) / deviation
@@ -110,4 +110,6 @@ def _fit(features: Floats, classes: Ints, count: int, strength: float) -> Linear
 
     start = np.zeros(wide * count + count)
     flat = minimise(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
-    return Linear(mean, deviation, flat[: wide * count].reshape(wide, count), flat[wide * count :])
+    return LinearHead(
+        mean, deviation, flat[: wide * count].reshape(wide, count), flat[wide * count :]
+    )

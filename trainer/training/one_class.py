@@ -15,34 +15,34 @@ from edge.errors import DatasetError
 from edge.view import ViewConfig
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.core.progress import Display
-from trainer.data.arrays import Part, load_parts
+from trainer.data.arrays import LabelledArrays, load_sets
 from trainer.data.augment import NONE
 from trainer.data.synthetic_defects import paint
 from trainer.networks import HEAD, build_network, input_of
-from trainer.training.candidate_run import Trial, Work
-from trainer.training.logistic import Linear, fit_logistic
+from trainer.training.candidate_run import CandidateRun, RunContext
+from trainer.training.logistic import LinearHead, fit_logistic
 from trainer.training.preview import write_preview
-from trainer.training.settings import Recipe
+from trainer.training.settings import TrainingSettings
 
 NETWORK = "one-class"
 SIDE = 224
 BATCH = 32
-PAINTED = 2  # times each good picture is painted on
-LEAST = 20  # good pictures to learn from
+PAINTED_COPIES = 2  # times each good picture is painted on
+MIN_GOOD_PICTURES = 20  # good pictures to learn from
 USUAL_SCORE = 0.05  # what half of the good parts score less than
 DOUBTFUL_SHARE = 0.99  # of the good parts score below 0.5
 
 Floats = NDArray[np.float64]
 
 
-def one_class_recipe(
+def one_class_settings(
     seed: int,
     side: int | None,
     region: tuple[float, float, float, float] | None = None,
     view: ViewConfig | None = None,
-) -> Recipe:
+) -> TrainingSettings:
     """Nothing is tuned: the features are ImageNet's, only the last layer is fitted."""
-    return Recipe(
+    return TrainingSettings(
         network=NETWORK,
         epochs=0,
         seed=seed,
@@ -54,38 +54,42 @@ def one_class_recipe(
     )
 
 
-def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) -> Trial:
+def run_one_class(
+    work: RunContext, settings: TrainingSettings, version: str, display: Display
+) -> CandidateRun:
     """Learns from the good parts of train; its scale comes from those of validation.
 
     Raises MissingPartError without the package of the weights, DatasetError for too few pictures.
     """
     started = time.monotonic()
-    wanted = input_of("pretrained", recipe.side).changed(view=recipe.view, region=recipe.region)
-    display.say(f"network        {recipe.network}, {wanted.width} px, from good parts only")
-    parts = load_parts(work.data, work.fingerprint, wanted, work.folder, display.reading)
-    good = parts["train"]
-    if len(good.classes) < LEAST:
+    wanted = input_of("pretrained", settings.side).changed(
+        view=settings.view, region=settings.region
+    )
+    display.say(f"network        {settings.network}, {wanted.width} px, from good parts only")
+    sets = load_sets(work.data, work.fingerprint, wanted, work.folder, display.reading)
+    good = sets["train"]
+    if len(good.classes) < MIN_GOOD_PICTURES:
         raise DatasetError(
-            f"{work.data.root}: {len(good.classes)} good pictures to learn from, at least {LEAST} "
+            f"{work.data.root}: {len(good.classes)} good pictures to learn from, at least {MIN_GOOD_PICTURES} "
             "are needed; add good parts"
         )
     preview = work.folder / f"{version}.png"
     write_preview(
-        preview, good, work.data.labels, recipe.variations, recipe.seed, vary=_painted_on(good)
+        preview, good, work.data.labels, settings.variations, settings.seed, vary=_painted_on(good)
     )
-    keras().utils.set_random_seed(recipe.seed)
+    keras().utils.set_random_seed(settings.seed)
     tensorflow().config.experimental.enable_op_determinism()
     model = build_network("pretrained", 2, wanted)
     seen = _Features(model)
-    linear = _learned(seen, good, recipe.seed)
-    set_head(model, linear, odds_of(linear, seen.of(parts["validation"].pictures)))
-    return Trial(
-        recipe=recipe,
+    linear = _fit_head(seen, good, settings.seed)
+    set_head(model, linear, odds_of(linear, seen.of(sets["validation"].pictures)))
+    return CandidateRun(
+        settings=settings,
         input=wanted,
         reasons=(),
         model=model,
         history=(),
-        parts=parts,
+        sets=sets,
         auroc=0.0,  # validation has no defects; only test can tell
         recall=0.0,
         false_reject=0.0,
@@ -95,7 +99,7 @@ def one_class_trial(work: Work, recipe: Recipe, version: str, display: Display) 
     )
 
 
-def odds_of(linear: Linear, features: Floats) -> Floats:
+def odds_of(linear: LinearHead, features: Floats) -> Floats:
     """Log-odds of a defect, (n,), of features, (n, d)."""
     logits = linear.logits(features)
     return np.asarray(logits[:, 1] - logits[:, 0])
@@ -113,7 +117,7 @@ def scale_of(odds: Floats) -> tuple[float, float]:
     return factor, -factor * float(doubtful)
 
 
-def set_head(model: Any, linear: Linear, held_out: Floats) -> None:
+def set_head(model: Any, linear: LinearHead, held_out: Floats) -> None:
     """Writes the fit into the last layer, on the scale of good parts' log-odds, (n,)."""
     factor, offset = scale_of(held_out)
     slope = (linear.kernel[:, 1] - linear.kernel[:, 0]) / linear.deviation
@@ -122,7 +126,7 @@ def set_head(model: Any, linear: Linear, held_out: Floats) -> None:
     model.get_layer(HEAD).set_weights([kernel, np.array([0.0, factor * bias + offset])])
 
 
-def _painted_on(good: Part) -> Callable[[NDArray[np.uint8], np.random.Generator], Any]:
+def _painted_on(good: LabelledArrays) -> Callable[[NDArray[np.uint8], np.random.Generator], Any]:
     """What paints on pictures with pieces of random good ones."""
 
     def painted(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -132,16 +136,18 @@ def _painted_on(good: Part) -> Callable[[NDArray[np.uint8], np.random.Generator]
     return painted
 
 
-def _learned(seen: "_Features", good: Part, seed: int) -> Linear:
+def _fit_head(seen: "_Features", good: LabelledArrays, seed: int) -> LinearHead:
     """Logistic regression of good pictures against painted ones, its strength by other parts."""
     rng, painted = np.random.default_rng(seed), _painted_on(good)
     found = [seen.of(good.pictures)]
-    found += [seen.of(good.pictures, lambda some: painted(some, rng)) for _ in range(PAINTED)]
+    found += [
+        seen.of(good.pictures, lambda some: painted(some, rng)) for _ in range(PAINTED_COPIES)
+    ]
     n = len(good.classes)
     groups = good.groups if good.groups is not None else np.arange(n)
-    classes = np.repeat([0, 1], [n, PAINTED * n])
+    classes = np.repeat([0, 1], [n, PAINTED_COPIES * n])
     linear, _strength, _area = fit_logistic(
-        np.concatenate(found), classes, np.tile(groups, PAINTED + 1), 2, seed
+        np.concatenate(found), classes, np.tile(groups, PAINTED_COPIES + 1), 2, seed
     )
     return linear
 

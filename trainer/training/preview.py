@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
-from trainer.data.arrays import Part
+from trainer.data.arrays import LabelledArrays
 from trainer.data.augment import Variations, augment
 
 ROWS = 6  # pictures
@@ -22,7 +22,7 @@ Vary = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
 
 def preview_sheet(
-    part: Part,
+    part: LabelledArrays,
     labels: tuple[str, ...],
     variations: Variations,
     seed: int,
@@ -54,7 +54,7 @@ def preview_sheet(
 
 def write_preview(
     path: Path,
-    part: Part,
+    part: LabelledArrays,
     labels: tuple[str, ...],
     variations: Variations,
     seed: int,
@@ -73,7 +73,7 @@ def write_preview(
         ) from error
 
 
-def _chosen(part: Part, count: int, rng: np.random.Generator) -> list[int]:
+def _chosen(part: LabelledArrays, count: int, rng: np.random.Generator) -> list[int]:
     by_class = [rng.permutation(np.flatnonzero(part.classes == c)) for c in range(count)]
     depth = max(map(len, by_class))
     turns = [int(own[at]) for at in range(depth) for own in by_class if at < len(own)]

@@ -18,25 +18,25 @@ from trainer.core.atomic_write import write_json
 from trainer.core.optional_imports import keras, tensorflow
 from trainer.core.progress import Display
 from trainer.data.dataset import Dataset, load_dataset
-from trainer.data.summary import describe, is_painted
-from trainer.evaluation.claims import check_provable
-from trainer.evaluation.finalize import as_file, settle
+from trainer.data.summary import describe_dataset, is_synthetic
+from trainer.evaluation.claims import check_demonstrable
+from trainer.evaluation.finalize import evaluation_file, finalize
 from trainer.evaluation.metrics import Evaluation
-from trainer.evaluation.requirements import Wish
+from trainer.evaluation.requirements import Requirements
 from trainer.networks import build_network, input_of
 from trainer.networks.hub import PREFIX as HUB
 from trainer.networks.trained_model import TrainedSpec, probabilities, save_trained
-from trainer.training.candidate_run import Trial, Work, run_trial
-from trainer.training.fitting_networks import Pace, pace_of
+from trainer.training.candidate_run import CandidateRun, RunContext, run_candidate
+from trainer.training.fitting_networks import LatencyConstraint, latency_constraint
 from trainer.training.model_selection import (
-    as_table,
-    candidates,
-    plan,
+    candidate_settings,
+    candidates_table,
     plan_as_json,
+    plan_candidates,
     plan_from_json,
     recommend,
 )
-from trainer.training.one_class import NETWORK, one_class_trial
+from trainer.training.one_class import NETWORK, run_one_class
 from trainer.training.run_folder import (
     BASELINE,
     CANDIDATES,
@@ -47,20 +47,20 @@ from trainer.training.run_folder import (
     finish_run,
     prepare_run,
 )
-from trainer.training.settings import Order, Recipe, usual
+from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 
 SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
-FALSE_REJECT = 0.05  # at which candidates are compared where the plant states none
+DEFAULT_FALSE_REJECT = 0.05  # at which candidates are compared where the plant states none
 
 
 def train(
     root: Path,
     run: Path,
-    order: Order,
+    request: TrainingRequest,
     *,
     ok_label: str,
     name: str | None,
-    wish: Wish | None = None,
+    requirements: Requirements | None = None,
     allow_leaks: bool = False,
 ) -> Evaluation:
     """Trains on `root`, writes `run` and says on standard output how it goes.
@@ -68,122 +68,149 @@ def train(
     Stopped at any moment and given again, it goes on where it was. Returns the figures of the
     test part. Raises EdgeInspectError for what a user can mend.
     """
-    wish = wish or Wish()
+    requirements = requirements or Requirements()
     data = load_dataset(
         root,
         ok_label,
         seed=int(SPLIT["seed"]),
         validation_fraction=SPLIT["validation_fraction"],
         test_fraction=SPLIT["test_fraction"],
-        one_class=order.one_class,
+        one_class=request.one_class,
     )
     test = data.counts()["test"]
-    check_provable(wish, test[ok_label], sum(test.values()) - test[ok_label])
+    check_demonstrable(requirements, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
-    if order.recipe.network.startswith(HUB):
+    if request.settings.network.startswith(HUB):
         # built once for nothing: weights that cannot be fetched are said before time is spent
-        wanted = input_of(order.recipe.network, order.recipe.side)
-        build_network(order.recipe.network, len(data.labels), wanted)
+        wanted = input_of(request.settings.network, request.settings.side)
+        build_network(request.settings.network, len(data.labels), wanted)
     with Display() as display:
-        display.say(describe(data))
-        pace = pace_of(order, len(data.labels), display.say)
+        display.say(describe_dataset(data))
+        constraint = latency_constraint(request, len(data.labels), display.say)
         audited = audit_training(data, allow_leaks, display)
         data = data.without(audited.get("set_aside", ()))
-        work = Work(data, data.fingerprint(), unfinished)
-        trials = _trials(order, work, wish, display, pace)
-        taken, why = recommend(trials)
-        if order.auto:
-            display.say(f"{as_table(trials)}\nrecommended    {why}")
-            entries = [trial.as_json() | {"recommended": trial is taken} for trial in trials]
+        work = RunContext(data, data.fingerprint(), unfinished)
+        candidates = _run_candidates(request, work, requirements, display, constraint)
+        taken, why = recommend(candidates)
+        if request.auto:
+            display.say(f"{candidates_table(candidates)}\nrecommended    {why}")
+            entries = [
+                candidate.as_json() | {"recommended": candidate is taken}
+                for candidate in candidates
+            ]
             write_json(run / CANDIDATES, {"candidates": entries, "why": why})
         model_name = name or root.resolve().name or "model"
-        if order.baseline and taken.recipe.network != "baseline":
-            asked = order.recipe
-            plain = usual("baseline").changed(seed=asked.seed, view=asked.view, region=asked.region)
+        if request.baseline and taken.settings.network != "baseline":
+            asked = request.settings
+            plain = default_settings("baseline").changed(
+                seed=asked.seed, view=asked.view, region=asked.region
+            )
             version = _version(work.fingerprint, plain)
-            trial = run_trial(work, plain, version, display, FALSE_REJECT, timed=False)
+            candidate = run_candidate(
+                work, plain, version, display, DEFAULT_FALSE_REJECT, timed=False
+            )
             (run / BASELINE).mkdir(exist_ok=True)
-            _finish(run / BASELINE, work, trial, model_name, wish, audited=audited)
-        judged = _finish(run, work, taken, model_name, wish, audited=audited)
+            _finish(run / BASELINE, work, candidate, model_name, requirements, audited=audited)
+        judged = _finish(run, work, taken, model_name, requirements, audited=audited)
         finish_run(run)
     return judged
 
 
-def _trials(
-    order: Order, work: Work, wish: Wish, display: Display, pace: Pace | None
-) -> list[Trial]:
-    if order.one_class:
-        version = _version(work.fingerprint, order.recipe)
-        return [one_class_trial(work, order.recipe, version, display)]
+def _run_candidates(
+    request: TrainingRequest,
+    work: RunContext,
+    requirements: Requirements,
+    display: Display,
+    constraint: LatencyConstraint | None,
+) -> list[CandidateRun]:
+    if request.one_class:
+        version = _version(work.fingerprint, request.settings)
+        return [run_one_class(work, request.settings, version, display)]
     return [
-        run_trial(
+        run_candidate(
             work,
-            recipe,
-            _version(work.fingerprint, recipe),
+            settings,
+            _version(work.fingerprint, settings),
             display,
-            wish.max_false_reject or FALSE_REJECT,
-            timed=order.auto,
+            requirements.max_false_reject or DEFAULT_FALSE_REJECT,
+            timed=request.auto,
         )
-        for recipe in _recipes(order, work, display, pace)
+        for settings in _planned_settings(request, work, display, constraint)
     ]
 
 
-def _recipes(order: Order, work: Work, display: Display, pace: Pace | None) -> tuple[Recipe, ...]:
-    if not order.auto:
-        return (order.recipe,)
+def _planned_settings(
+    request: TrainingRequest,
+    work: RunContext,
+    display: Display,
+    constraint: LatencyConstraint | None,
+) -> tuple[TrainingSettings, ...]:
+    if not request.auto:
+        return (request.settings,)
     pictures, classes = len(work.data.of("train")), len(work.data.labels)
-    wanted = candidates(order.recipe, pictures)
-    if pace is not None:
-        wanted = pace.kept(wanted, display.say)
+    wanted = candidate_settings(request.settings, pictures)
+    if constraint is not None:
+        wanted = constraint.within_budget(wanted, display.say)
     kept = work.folder / f"plan-{_version(work.fingerprint, *wanted)}.json"
     if kept.exists():
         made = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
     else:
         display.say("timing         a few steps of each candidate")
-        made = plan(wanted, pictures, classes, order.minutes)
+        made = plan_candidates(wanted, pictures, classes, request.minutes)
         write_json(kept, plan_as_json(made))
     for line in made.left_out:
         display.say(line)
-    return made.recipes
+    return made.all_settings
 
 
 def _finish(
-    folder: Path, work: Work, trial: Trial, name: str, wish: Wish, *, audited: dict[str, Any]
+    folder: Path,
+    work: RunContext,
+    candidate: CandidateRun,
+    name: str,
+    requirements: Requirements,
+    *,
+    audited: dict[str, Any],
 ) -> Evaluation:
     """Thresholds, figures of the test part and the files of one trained network."""
-    data, recipe = work.data, trial.recipe
-    best = max((epoch.number for epoch in trial.history if epoch.best), default=0)
+    data, settings = work.data, candidate.settings
+    best = max((epoch.number for epoch in candidate.history if epoch.best), default=0)
     spec = TrainedSpec(
         name=name,
-        version=_version(work.fingerprint, recipe),
+        version=_version(work.fingerprint, settings),
         labels=data.labels,
         ok_label=data.ok_label,
-        input=trial.input,
+        input=candidate.input,
         output=OutputSpec(kind="probabilities"),
         thresholds=Thresholds(reject_at=1, review_from=1),
         data=_provenance(data, work.fingerprint)
-        | {"one_class": recipe.network == NETWORK, "audit": audited}
-        | ({"painted": True} if is_painted(data) else {}),
-        training=recipe.as_json()
-        | {"best_epoch": best, "ran": len(trial.history), "input": list(trial.reasons)},
+        | {"one_class": settings.network == NETWORK, "audit": audited}
+        | ({"painted": True} if is_synthetic(data) else {}),
+        training=settings.as_json()
+        | {"best_epoch": best, "ran": len(candidate.history), "input": list(candidate.reasons)},
         tools=_tools(),
     )
     found = {
-        part: probabilities(trial.model, spec, trial.parts[part].pictures)
+        part: probabilities(candidate.model, spec, candidate.sets[part].pictures)
         for part in ("validation", "test")
     }
-    spec, judged = settle(folder, data, spec, **found, wish=wish)
-    write_json(folder / HISTORY, [asdict(epoch) for epoch in trial.history])
-    write_json(folder / EVALUATION, as_file(judged, spec.name, spec.version, work.fingerprint))
-    trial.preview.replace(folder / PREVIEW)
-    save_trained(trial.model, spec, folder / MODEL)  # last: a run counts once its model is there
+    spec, judged = finalize(folder, data, spec, **found, requirements=requirements)
+    write_json(folder / HISTORY, [asdict(epoch) for epoch in candidate.history])
+    write_json(
+        folder / EVALUATION, evaluation_file(judged, spec.name, spec.version, work.fingerprint)
+    )
+    candidate.preview.replace(folder / PREVIEW)
+    save_trained(
+        candidate.model, spec, folder / MODEL
+    )  # last: a run counts once its model is there
     return judged
 
 
-def _version(fingerprint: str, *recipes: Recipe) -> str:
+def _version(fingerprint: str, *all_settings: TrainingSettings) -> str:
     """The same pictures and recipe are the same version; anything else is another."""
     recorded = json.dumps(
-        [fingerprint, *(recipe.as_json() for recipe in recipes), SPLIT, __version__], sort_keys=True
+        [fingerprint, *(settings.as_json() for settings in all_settings), SPLIT, __version__],
+        sort_keys=True,
     )
     return hashlib.sha256(recorded.encode()).hexdigest()[:12]
 

@@ -13,13 +13,13 @@ from trainer.data.augment import Variations
 from trainer.evaluation.metrics import Evaluation
 from trainer.networks.trained_model import read_spec
 from trainer.training.run_folder import EVALUATION, MODEL
-from trainer.training.settings import Order, Recipe
+from trainer.training.settings import TrainingRequest, TrainingSettings
 
 SEEDS = "seeds"
 SPREAD = "seeds.json"
-FIGURES = ("auroc", "average_precision")
+COMPARED_FIGURES = ("auroc", "average_precision")
 
-Train = Callable[[Path, Order], Evaluation]
+Train = Callable[[Path, TrainingRequest], Evaluation]
 
 
 def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
@@ -31,27 +31,27 @@ def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
     """
     spec = read_spec(run / MODEL)
     assert spec is not None, "train wrote it"
-    recipe = recipe_from(spec.training)
+    settings = settings_from_spec(spec.training)
     test = json.loads((run / EVALUATION).read_text(encoding="utf-8"))["test"]
-    found = {str(recipe.seed): {name: float(test[name]) for name in FIGURES}}
-    for seed in range(recipe.seed + 1, recipe.seed + count):
-        judged = train(run / SEEDS / str(seed), Order(recipe.changed(seed=seed)))
-        found[str(seed)] = {name: float(getattr(judged, name)) for name in FIGURES}
+    found = {str(settings.seed): {name: float(test[name]) for name in COMPARED_FIGURES}}
+    for seed in range(settings.seed + 1, settings.seed + count):
+        judged = train(run / SEEDS / str(seed), TrainingRequest(settings.changed(seed=seed)))
+        found[str(seed)] = {name: float(getattr(judged, name)) for name in COMPARED_FIGURES}
     spread = {
         name: {
             "mean": statistics.fmean(one[name] for one in found.values()),
             "deviation": statistics.stdev(one[name] for one in found.values()),
         }
-        for name in FIGURES
+        for name in COMPARED_FIGURES
     }
     result = {"by_seed": found, "spread": spread}
     write_json(run / SPREAD, result)
     return result
 
 
-def recipe_from(training: dict[str, Any]) -> Recipe:
+def settings_from_spec(training: dict[str, Any]) -> TrainingSettings:
     """The recipe that a model's spec recorded; what was recorded beside it is passed over."""
-    known = {one.name for one in fields(Recipe)}
+    known = {one.name for one in fields(TrainingSettings)}
     values = {name: value for name, value in training.items() if name in known}
     if isinstance(values.get("variations"), dict):
         values["variations"] = Variations(**values["variations"])
@@ -59,10 +59,10 @@ def recipe_from(training: dict[str, Any]) -> Recipe:
         values["region"] = tuple(values["region"])
     if isinstance(values.get("view"), dict):
         values["view"] = ViewConfig.read(values["view"])
-    return Recipe(**values)
+    return TrainingSettings(**values)
 
 
-def as_text(spread: dict[str, Any]) -> str:
+def spread_text(spread: dict[str, Any]) -> str:
     """One line for the people who trained it."""
     figures = ", ".join(
         f"{name.replace('_', ' ')} {one['mean']:.3f} ± {one['deviation']:.3f}"

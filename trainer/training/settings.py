@@ -8,7 +8,7 @@ from trainer.data.augment import Variations
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingSettings:
     """How to train. `patience` is how many epochs without a better one end it.
 
     The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
@@ -49,12 +49,12 @@ class Recipe:
             said["view"] = self.view.said(brief=True)
         return said
 
-    def changed(self, **fields: Any) -> "Recipe":
+    def changed(self, **fields: Any) -> "TrainingSettings":
         """The recipe with some fields replaced; None leaves a field as it is."""
         return replace(self, **{name: value for name, value in fields.items() if value is not None})
 
 
-_LITE0 = Recipe(
+_LITE0 = TrainingSettings(
     network="pretrained",
     epochs=16,  # with 8 and with 12, parts held out were still judged better each epoch
     batch=16,
@@ -69,9 +69,9 @@ _LITE0 = Recipe(
     average=0.99,
 )
 
-USUAL: dict[str, Recipe] = {
-    "baseline": Recipe(variations=Variations(blur=False, noise=False)),
-    "compact": Recipe(
+DEFAULTS: dict[str, TrainingSettings] = {
+    "baseline": TrainingSettings(variations=Variations(blur=False, noise=False)),
+    "compact": TrainingSettings(
         network="compact",
         epochs=60,
         patience=30,
@@ -87,23 +87,23 @@ USUAL: dict[str, Recipe] = {
 }
 
 
-def usual(network: str) -> Recipe:
+def default_settings(network: str) -> TrainingSettings:
     """What suits a network; one that is not known here gets the plain recipe."""
-    return USUAL.get(network, Recipe(network=network))
+    return DEFAULTS.get(network, TrainingSettings(network=network))
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingRequest:
     """What to train: one recipe, or with `auto` those that suit, within `minutes`.
 
     With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
-    nothing is learned from defects. `pace` is how many milliseconds an inference may take and on
+    nothing is learned from defects. `latency_target` is how many milliseconds an inference may take and on
     which box, as `bound_of` takes them.
     """
 
-    recipe: Recipe
+    settings: TrainingSettings
     auto: bool = False
     minutes: float = 20.0
     baseline: bool = False
     one_class: bool = False
-    pace: tuple[float, str | None] | None = None
+    latency_target: tuple[float, str | None] | None = None

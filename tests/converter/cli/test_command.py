@@ -11,10 +11,10 @@ import pytest
 
 from converter.cli.main import main
 from converter.convert import Conversion
-from converter.packaging import write_whole
+from converter.packaging import write_atomically
 from converter.selection import scheme_selection as contest_module
-from converter.selection.quality_gate import Limits
-from converter.selection.scheme_trial import Trial
+from converter.selection.quality_gate import GateLimits
+from converter.selection.scheme_trial import SchemeTrial
 from edge.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_file
@@ -237,9 +237,9 @@ def test_the_limit_on_flips_reaches_the_gate(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--max-flips is in per cent, and a refusal exits with 1 and leaves nothing behind."""
-    seen: list[Limits] = []
+    seen: list[GateLimits] = []
 
-    def object_to_all(_trial: Trial, limits: Limits) -> list[str]:
+    def object_to_all(_trial: SchemeTrial, limits: GateLimits) -> list[str]:
         seen.append(limits)
         return ["too bad"]
 
@@ -255,14 +255,14 @@ def test_the_limit_on_flips_reaches_the_gate(
 def test_a_full_disk_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the bytes cannot be made durable, the older file stays and no half one is left."""
     path = tmp_path / "m.tflite"
-    write_whole(path, b"first")
+    write_atomically(path, b"first")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EdgeInspectError, match=r"m\.tflite: cannot be written \(No space"):
-        write_whole(path, b"second")
+        write_atomically(path, b"second")
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
     assert np.all(path.stat().st_mode & 0o777 == 0o644)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from converter.convert import Conversion, Request, convert
+from converter.convert import Conversion, ConversionRequest, convert
 from converter.evaluation.golden_images import MAX_BYTES, golden_files
 from converter.report.text import model_text
 from edge.config import CameraConfig
@@ -55,7 +55,7 @@ def from_raw(
     changed = {"input": _spec(view=VIEW), "data": _data(spec.data, raw)}
     folder = tmp_path_factory.mktemp("from-raw")
     save_trained(keras_model, spec.changed(**changed), folder / "model.keras")
-    return convert(Request(folder / "model.keras", raw, folder / "rust.tflite"))
+    return convert(ConversionRequest(folder / "model.keras", raw, folder / "rust.tflite"))
 
 
 def _spec(**options: Any) -> InputSpec:

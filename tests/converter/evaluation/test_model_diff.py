@@ -8,7 +8,7 @@ import pytest
 
 from converter.cli.main import main
 from converter.convert import Conversion
-from converter.evaluation.model_diff import differ
+from converter.evaluation.model_diff import diff_models
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import load_model_file, pack_model_file
 
@@ -21,10 +21,10 @@ def _with_lines(conversion: Conversion, path: Path, reject_at: float, review_fro
     file = load_model_file(conversion.path)
     assert file.spec is not None
     assert file.labels is not None
-    assert conversion.taken.made is not None
+    assert conversion.chosen.built_model is not None
     lines = Thresholds(reject_at=reject_at, review_from=review_from)
     spec = file.spec.changed(thresholds=lines)
-    tflite = conversion.taken.made.tflite
+    tflite = conversion.chosen.built_model.tflite
     path.write_bytes(pack_model_file(tflite, file.labels, spec, dict(file.golden)))
     return path
 
@@ -50,7 +50,7 @@ def test_differences_are_listed_flips_first_and_drawn(
     call = ["compare", str(strict), str(lax), "--data", str(data), "--sheet", str(sheet)]
     assert main(call) == 0
     said = capsys.readouterr().out
-    found = differ(strict, lax, data)
+    found = diff_models(strict, lax, data)
     assert found.pictures == 60
     assert len(found.differing) == 60
     assert all(each.outcomes[0] == "fail" for each in found.differing)
@@ -68,8 +68,8 @@ def test_keras_and_tflite_are_compared_alike(
     conversion: Conversion, trained: Path, data: Path
 ) -> None:
     """The model before and after conversion: the scores differ by what the file says."""
-    found = differ(trained, conversion.path, data)
-    compared = conversion.taken.compared
+    found = diff_models(trained, conversion.path, data)
+    compared = conversion.chosen.compared
     assert compared is not None
     assert found.largest_change == pytest.approx(compared.largest_change, abs=1e-6)
     assert found.aurocs == pytest.approx((compared.auroc_float, compared.auroc_int8))

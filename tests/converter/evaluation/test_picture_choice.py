@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.evaluation.golden_images import MARGIN, MAX_BYTES, choose_golden, golden_files
-from converter.quantization.calibration import choose_calibration, representative
+from converter.quantization.calibration import choose_calibration, representative_batches
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, preprocess
@@ -54,7 +54,7 @@ def test_calibration_does_not_take_the_first_files() -> None:
 def test_the_representative_set_spans_all_pixel_values() -> None:
     """The quantiser sees 0 and 255 even if no picture has them, and the rest as it is."""
     pictures = np.full((3, 8, 8, 3), 100, np.uint8)
-    batches = list(representative(pictures))
+    batches = list(representative_batches(pictures))
     assert [batch.shape for batch in batches] == [(1, 8, 8, 3)] * 3
     assert (batches[0].min(), batches[0].max()) == (0, 255)
     assert (batches[0] == 100).sum() == 8 * 8 * 3 - 6

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
 from converter.cli.main import main
-from converter.loading.source_model import Said, load_source
-from converter.quantization.quantization_schemes import make
+from converter.loading.source_model import SourceOverrides, load_source_model
+from converter.quantization.quantization_schemes import build_model
 from edge.inspection.inspector import load_inspector
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
@@ -51,9 +51,9 @@ def test_each_is_right_or_refused_with_a_way_out(
     assert code == 0, said
     inspector = load_inspector(output)
     inspector.check_golden()
-    source = load_source(
+    source = load_source_model(
         path,
-        Said(
+        SourceOverrides(
             labels=foreign.labels,
             scaling=foreign.scaling,
             output="logits" if "--output-kind" in options else None,
@@ -66,7 +66,7 @@ def test_each_is_right_or_refused_with_a_way_out(
     assert np.abs(found - wanted).max() < 0.15
     assert np.corrcoef(found, wanted)[0, 1] > 0.98
     assert wanted.max() - wanted.min() > 0.5
-    assert make("int8-float-head", source.frozen, pictures[:4], "m").body is not None
+    assert build_model("int8-float-head", source.frozen, pictures[:4], "m").body is not None
 
 
 @pytest.mark.usefixtures("tensorflow")

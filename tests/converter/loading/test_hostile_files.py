@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from converter.cli.main import main
-from converter.loading.safety_scan import screen
+from converter.loading.safety_scan import scan_model_file
 from edge.errors import ModelError
-from trainer.core.optional_imports import extra
+from trainer.core.optional_imports import optional_import
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("tensorflow")]
 Captured = pytest.CaptureFixture[str]
@@ -55,7 +55,7 @@ def _with_config(trained: Path, path: Path, change: Callable[[dict[str, Any]], N
 
 
 def _h5(path: Path, fill: Callable[[Any], None]) -> Path:
-    with extra("h5py").File(path, "w") as file:
+    with optional_import("h5py").File(path, "w") as file:
         fill(file)
     return path
 
@@ -92,7 +92,7 @@ def _hdf5_bomb(_trained: Path, folder: Path) -> Path:
 def _pointing_elsewhere(_trained: Path, folder: Path) -> Path:
     def fill(file: Any) -> None:
         file.attrs["model_config"] = "{}"
-        file["w"] = extra("h5py").ExternalLink("/etc/passwd", "/w")
+        file["w"] = optional_import("h5py").ExternalLink("/etc/passwd", "/w")
 
     return _h5(folder / "link.h5", fill)
 
@@ -130,7 +130,7 @@ def _cut_saved_model(_trained: Path, folder: Path) -> Path:
 
 
 def _reaching_out(_trained: Path, folder: Path) -> Path:
-    message = extra("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+    message = optional_import("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
     node = message.meta_graphs.add().graph_def.node.add()
     node.op, node.name = "WriteFile", "sly"
     (folder / "sly").mkdir()
@@ -183,7 +183,7 @@ def test_a_file_cut_anywhere_is_no_internal_fault(trained: Path, tmp_path: Path)
     for end in np.linspace(0, len(whole) - 1, 40).astype(int):
         path.write_bytes(whole[:end])
         with pytest.raises(ModelError, match=r"cut\.keras"):
-            screen(path, allow_code=True)
+            scan_model_file(path, allow_code=True)
 
 
 def test_a_data_set_of_other_sizes_is_reduced_as_on_the_box(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converter.evaluation.box_scores import Recipe
+from converter.evaluation.box_scores import ScoreRule
 from converter.loading.frozen_graph import freeze
-from converter.quantization.quantization_schemes import FLOAT_HEAD, make
+from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
 from converter.tflite.runtimes import find_runners
 from converter.tflite.tflite_graph import operators
 from edge.inspection.decision import Thresholds
@@ -54,12 +54,12 @@ def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> 
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 200, (40, SIDE, SIDE, 1)).astype(np.uint8)
     pictures = (pictures * np.linspace(0.2, 1, 40)[:, None, None, None]).astype(np.uint8)
-    made = make(FLOAT_HEAD, frozen, pictures, "model")
-    found = [(op.name, op.is_float) for op in operators(made.tflite)]
+    built_model = build_model(FLOAT_HEAD, frozen, pictures, "model")
+    found = [(op.name, op.is_float) for op in operators(built_model.tflite)]
     assert found[-2:] == [("CONCATENATION", True), ("FULLY_CONNECTED", True)]
     assert "CONCATENATION" not in [name for name, is_float in found if not is_float]
-    recipe = Recipe(spec.labels, "ok", OutputSpec(kind="logits"))
-    rows, _ = find_runners(older=False)[0].rows(made.tflite, pictures, "model")
+    score_rule = ScoreRule(spec.labels, "ok", OutputSpec(kind="logits"))
+    rows, _ = find_runners(older=False)[0].rows(built_model.tflite, pictures, "model")
     wanted = 1 - probabilities(model, spec, pictures)[:, 0]
-    assert np.abs(recipe.of_rows(rows) - wanted).max() < 0.02
+    assert np.abs(score_rule.of_rows(rows) - wanted).max() < 0.02
     assert wanted.max() - wanted.min() > 0.2

@@ -54,7 +54,7 @@ def test_it_says_what_the_gate_saw(text: str, conversion: Conversion) -> None:
     assert all(scheme in text for scheme in SCHEMES)
     for heading in ("Schemes side by side", "Verdicts that flip: 0", "Error by layer", "Speed"):
         assert heading in text
-    assert all(ran.runtime in text for ran in conversion.taken.ran)
+    assert all(ran.runtime in text for ran in conversion.chosen.runtime_results)
     assert text.count('aria-label="error by layer"') == 1
     assert re.search(r"<th>shapes</th><td>conv_2d</td>", text)
     assert f"{conversion.spec.thresholds.reject_at:.4f}" in text

@@ -16,7 +16,13 @@ from converter.report import latency_text
 from converter.report.build import render
 from converter.report.latency_text import parity_text
 from converter.selection import decode_parity as parity_module
-from converter.selection.decode_parity import Judge, Parity, as_jpeg, both_ways, parity
+from converter.selection.decode_parity import (
+    DecodeParity,
+    ParityModel,
+    as_jpeg,
+    decode_both_ways,
+    measure_parity,
+)
 from edge.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from edge.inspection.framing import Framing
@@ -47,7 +53,7 @@ def test_both_ways_come_from_the_same_bytes(side: int, divisor: int) -> None:
     """The reference is the whole JPEG reduced by area, the other the JPEG at the scale that the
     rule allows, by the daemon's own code; too small a picture is not concerned."""
     picture = _picture(side)
-    way = both_ways(picture, SPEC, WHOLE_VIEW)
+    way = decode_both_ways(picture, SPEC, WHOLE_VIEW)
     if divisor == 1:
         assert way is None
         return
@@ -63,14 +69,14 @@ def test_what_is_no_jpeg_becomes_one_and_a_jpeg_stays() -> None:
     """Both ways of a PNG start from one JPEG of it, so that only the decoding differs."""
     jpeg, png = _picture(48), _picture(48, ".png")
     assert as_jpeg(jpeg) is jpeg
-    made = as_jpeg(png)
-    assert made.header.kind == "JPEG"
-    assert (made.header.width, made.header.height) == (48, 48)
-    assert both_ways(png, SPEC, WHOLE_VIEW) is None
-    assert both_ways(made, SPEC, WHOLE_VIEW) is not None
+    built_model = as_jpeg(png)
+    assert built_model.header.kind == "JPEG"
+    assert (built_model.header.width, built_model.header.height) == (48, 48)
+    assert decode_both_ways(png, SPEC, WHOLE_VIEW) is None
+    assert decode_both_ways(built_model, SPEC, WHOLE_VIEW) is not None
 
 
-def _parity(**changed: Any) -> Parity:
+def _parity(**changed: Any) -> DecodeParity:
     usual: dict[str, Any] = {
         "pictures": 500,
         "concerned": 400,
@@ -81,7 +87,7 @@ def _parity(**changed: Any) -> Parity:
         "golden_concerned": 8,
         "golden_flips": (),
     }
-    return Parity(**(usual | changed))
+    return DecodeParity(**(usual | changed))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +160,8 @@ def test_changes_and_flips_are_counted(tested: tuple[Sample, ...]) -> None:
     ]
     seen: list[tuple[int, int]] = []
     golden = {"golden/01-ok.jpg": tested[1].path.read_bytes(), "golden/02-ok.png": _small_png()}
-    judge = Judge(SPEC, at, _corner)
-    found = parity(judge, tested, golden, lambda done, total: seen.append((done, total)))
+    judge = ParityModel(SPEC, at, _corner)
+    found = measure_parity(judge, tested, golden, lambda done, total: seen.append((done, total)))
     assert (found.pictures, found.concerned, found.encoded) == (4, 3, 1)
     assert found.largest_change == pytest.approx(max(changes))
     assert found.mean_change == pytest.approx(sum(changes) / 3)
@@ -173,9 +179,9 @@ def _small_png() -> bytes:
 def test_a_picture_that_has_gone_is_named(tested: tuple[Sample, ...]) -> None:
     """A test picture that is removed meanwhile is a sentence, not a traceback."""
     tested[1].path.unlink()
-    judge = Judge(SPEC, Thresholds(reject_at=0.5, review_from=0.5), _corner)
+    judge = ParityModel(SPEC, Thresholds(reject_at=0.5, review_from=0.5), _corner)
     with pytest.raises(DatasetError, match=r"b\.jpg.*it was there when it was judged first"):
-        parity(judge, tested, {}, lambda _done, _total: None)
+        measure_parity(judge, tested, {}, lambda _done, _total: None)
 
 
 @pytest.mark.train
@@ -234,13 +240,13 @@ def test_what_flips_verdicts_is_not_allowed(
 ) -> None:
     """A decoder that shows something else at reduced scale is caught by its verdicts, and the file
     is written all the same, for whole pictures."""
-    honest = parity_module.both_ways
+    honest = parity_module.decode_both_ways
 
     def dark(*arguments: Any) -> Any:
         way = honest(*arguments)
         return way and replace(way, reduced=np.zeros_like(way.whole))
 
-    monkeypatch.setattr(parity_module, "both_ways", dark)
+    monkeypatch.setattr(parity_module, "decode_both_ways", dark)
     output = tmp_path / "m.tflite"
     assert _convert(trained, large, output) == 0
     assert "JPEGs at reduced scale: not allowed: " in capsys.readouterr().out

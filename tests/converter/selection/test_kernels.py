@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from converter import convert as convert_module
-from converter.convert import Conversion, Request, convert
+from converter.convert import Conversion, ConversionRequest, convert
 from converter.report.text import model_text, schemes_text
-from converter.tflite.runtimes import Here, Rows, Runner, find_runners
+from converter.tflite.runtimes import LocalRuntime, Rows, Runner, find_runners
 from edge.errors import RefusedError
 from edge.inspection.inspector import load_inspector
 from edge.inspection.interpreter import TFLiteClassifier
@@ -57,19 +57,19 @@ def test_int8_is_taken_with_the_kernels_that_both_runtimes_have(
     """The file says with which kernels it was tested, and the daemon uses those."""
     _with_older(monkeypatch, always=False)
     output = tmp_path / "m.tflite"
-    done = convert(Request(trained, data, output))
-    assert [trial.label for trial in done.contest.trials[:3]] == [
+    done = convert(ConversionRequest(trained, data, output))
+    assert [trial.label for trial in done.selection.trials[:3]] == [
         "int8-float-head",
         "int8-float-head, built-in",
         "int8",
     ]
-    assert done.taken is done.contest.trials[1]
-    assert done.taken.runtime_difference == 0
+    assert done.chosen is done.selection.trials[1]
+    assert done.chosen.runtime_difference == 0
     assert done.spec.kernels == "built-in"
     assert load_inspector(output).check_golden() == 8
     said = model_text(load_model_file(output))
     assert "with built-in kernels, which both round alike" in said
-    assert "--without-tflite-runtime takes int8-float-head" in schemes_text(done.contest)
+    assert "--without-tflite-runtime takes int8-float-head" in schemes_text(done.selection)
 
 
 def test_what_no_kernels_bring_together_is_refused(
@@ -78,7 +78,7 @@ def test_what_no_kernels_bring_together_is_refused(
     """A runtime that judges otherwise with any scheme and any kernels: nothing is written."""
     _with_older(monkeypatch, always=True)
     with pytest.raises(RefusedError, match=r"older-runtime 1\.0 differs by"):
-        convert(Request(trained, data, tmp_path / "m.tflite"))
+        convert(ConversionRequest(trained, data, tmp_path / "m.tflite"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,10 +93,13 @@ def test_the_usual_kernels_are_not_written_down(conversion: Conversion) -> None:
 
 def test_kernels_are_another_code_for_the_same_network(conversion: Conversion) -> None:
     """Both sorts run the file and come to nearly the same numbers."""
-    assert conversion.taken.made is not None
-    tflite, pictures = conversion.taken.made.tflite, conversion.exam.test.pictures[:20]
+    assert conversion.chosen.built_model is not None
+    tflite, pictures = (
+        conversion.chosen.built_model.tflite,
+        conversion.evaluation_set.test.pictures[:20],
+    )
     runner = find_runners(older=False)[0]
-    assert isinstance(runner, Here)
+    assert isinstance(runner, LocalRuntime)
     rows = [
         changed.rows(tflite, pictures, "m")[0]
         for changed in (runner, dataclasses.replace(runner, kernels="built-in"))

@@ -14,24 +14,24 @@ from converter.convert import Conversion
 from converter.report.speed import speed
 from converter.selection import latency_gate
 from converter.selection import scheme_selection as contest_module
-from converter.selection.latency_gate import fitting_instead, too_slow
-from converter.tflite.runtimes import Here
+from converter.selection.latency_gate import suggest_networks, too_slow
+from converter.tflite.runtimes import LocalRuntime
 from edge.inspection.preprocess import InputSpec
 from trainer.device_latency import latency_budget as bound_module
 from trainer.device_latency import measure
-from trainer.device_latency.cost_table import Figures, Price, find_figures
+from trainer.device_latency.cost_table import CostTable, OperatorPrice, find_cost_table
 from trainer.device_latency.estimate import estimate
-from trainer.device_latency.latency_budget import Bound, offers
+from trainer.device_latency.latency_budget import LatencyBudget, network_options
 from trainer.device_latency.network_work import network_work
-from trainer.device_latency.operator_work import KINDS, work_of
+from trainer.device_latency.operator_work import KINDS, operator_works
 from trainer.networks import NETWORKS, input_of
 
 Captured = pytest.CaptureFixture[str]
 
 
-def _figures(multiply_add_ps: float, spread: float = 0.25) -> Figures:
-    price = Price(call_us=1.0, multiply_add_ps=multiply_add_ps, value_ns=0.1)
-    return Figures(
+def _figures(multiply_add_ps: float, spread: float = 0.25) -> CostTable:
+    price = OperatorPrice(call_us=1.0, multiply_add_ps=multiply_add_ps, value_ns=0.1)
+    return CostTable(
         schema_="edge-inspect/figures/1",
         box="the box at line 3",
         origin="measured",
@@ -46,7 +46,7 @@ def _figures(multiply_add_ps: float, spread: float = 0.25) -> Figures:
     )
 
 
-def _written(tmp_path: Path, figures: Figures) -> Path:
+def _written(tmp_path: Path, figures: CostTable) -> Path:
     path = tmp_path / "box.json"
     path.write_text(figures.as_json(), "utf-8")
     return path
@@ -106,7 +106,7 @@ def test_a_scheme_that_is_too_slow_gives_way_to_the_next(
 ) -> None:
     """Of two schemes the slower is refused, with its estimate, and the quicker taken."""
     figures = _figures(10.0)
-    dear = {"float32": dict.fromkeys(KINDS, Price(call_us=900.0))}
+    dear = {"float32": dict.fromkeys(KINDS, OperatorPrice(call_us=900.0))}
     prices = {kernels: {**of_type, **dear} for kernels, of_type in figures.prices.items()}
     output = tmp_path / "rust.tflite"
     box = _written(tmp_path, figures.changed(prices=prices))
@@ -122,15 +122,19 @@ def test_a_scheme_that_is_too_slow_gives_way_to_the_next(
 @pytest.mark.train
 def test_a_refusal_for_time_alone_names_what_fits(conversion: Conversion) -> None:
     """When every scheme is too slow the mend is another network, not another data set."""
-    trials = [trial for trial in conversion.contest.trials if trial.scheme == "int8-float-head"]
-    bound = Bound(_figures(100.0), 5.0, here=False)
-    assert trials[0].made is not None
-    slow = [replace(t, said=bound.estimate(work_of(t.made.tflite) * 400)) for t in trials if t.made]
-    assert all(too_slow(trial, bound) for trial in slow)
-    assert "compact at up to" in (fitting_instead(slow, bound) or "")
-    quick = [replace(trial, said=bound.estimate(())) for trial in slow]
-    assert fitting_instead([*slow, *quick], bound) is None
-    assert fitting_instead(slow, None) is None
+    trials = [trial for trial in conversion.selection.trials if trial.scheme == "int8-float-head"]
+    budget = LatencyBudget(_figures(100.0), 5.0, here=False)
+    assert trials[0].built_model is not None
+    slow = [
+        replace(t, said=budget.estimate(operator_works(t.built_model.tflite) * 400))
+        for t in trials
+        if t.built_model
+    ]
+    assert all(too_slow(trial, budget) for trial in slow)
+    assert "compact at up to" in (suggest_networks(slow, budget) or "")
+    quick = [replace(trial, said=budget.estimate(())) for trial in slow]
+    assert suggest_networks([*slow, *quick], budget) is None
+    assert suggest_networks(slow, None) is None
 
 
 @pytest.mark.train
@@ -138,7 +142,7 @@ def test_on_this_machine_the_model_is_timed(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The figures are measured, and how far the estimate is from the timed truth is said."""
-    monkeypatch.setattr(measure, "measure_figures", lambda: _figures(10.0))
+    monkeypatch.setattr(measure, "measure_cost_table", lambda: _figures(10.0))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--target-ms", "500") == 0
     out = capsys.readouterr().out
@@ -152,9 +156,9 @@ def test_on_this_machine_the_clock_refuses(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An estimate of nothing saves no model that is seen to take longer than it may."""
-    monkeypatch.setattr(measure, "measure_figures", lambda: _figures(0.0))
+    monkeypatch.setattr(measure, "measure_cost_table", lambda: _figures(0.0))
     monkeypatch.setattr(latency_gate, "offers", lambda *_: offers_of_nothing())
-    monkeypatch.setattr(Here, "rows", _slowly(Here.rows))
+    monkeypatch.setattr(LocalRuntime, "rows", _slowly(LocalRuntime.rows))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--target-ms", "20") == 1
     assert "it takes 1000 ms here, at most 20 ms it may" in capsys.readouterr().err
@@ -163,11 +167,11 @@ def test_on_this_machine_the_clock_refuses(
 
 def offers_of_nothing() -> Any:
     """One network that takes nothing."""
-    return (bound_module.Offer("compact", 64, estimate((), _figures(0.0))),)
+    return (bound_module.NetworkOption("compact", 64, estimate((), _figures(0.0))),)
 
 
 def _slowly(rows: Any) -> Any:
-    def slow(self: Here, tflite: bytes, pictures: Any, model: str) -> Any:
+    def slow(self: LocalRuntime, tflite: bytes, pictures: Any, model: str) -> Any:
         return rows(self, tflite, pictures, model)[0], 1000.0
 
     return slow
@@ -193,10 +197,10 @@ def test_figures_are_written_by_a_command(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One file, which --on reads, and the next step."""
-    monkeypatch.setattr(measure, "measure_figures", lambda _progress: _figures(10.0))
+    monkeypatch.setattr(measure, "measure_cost_table", lambda _progress: _figures(10.0))
     output = tmp_path / "line3.json"
     assert _run("figures", "-o", output) == 0
-    assert find_figures(str(output)) == _figures(10.0)
+    assert find_cost_table(str(output)) == _figures(10.0)
     out = capsys.readouterr().out
     assert "the box at line 3" in out
     assert "--on line3.json" in out
@@ -235,8 +239,8 @@ def test_figures_are_measured_here(tmp_path: Path) -> None:
 def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_path: Path) -> None:
     """Counted from Keras layers and from the converted operators: the same multiply-adds and
     estimate, within 2 %; so a refusal before training is the one that the converter would give."""
-    from converter.loading.source_model import Said, load_source
-    from converter.quantization.quantization_schemes import FLOAT_HEAD, make
+    from converter.loading.source_model import SourceOverrides, load_source_model
+    from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
     from edge.inspection.decision import Thresholds
     from edge.inspection.modelfile import OutputSpec
     from trainer.networks.trained_model import TrainedSpec, save_trained
@@ -254,14 +258,16 @@ def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_pat
     )
     save_trained(model, said, path)
     noise = _noise((8, *spec.shape))
-    made = make(FLOAT_HEAD, load_source(path, Said()).frozen, noise, name)
-    before, after = network_work(model), work_of(made.tflite)
-    figures = find_figures("pi4")
+    built_model = build_model(
+        FLOAT_HEAD, load_source_model(path, SourceOverrides()).frozen, noise, name
+    )
+    before, after = network_work(model), operator_works(built_model.tflite)
+    figures = find_cost_table("pi4")
     assert estimate(after, figures).unknown == estimate(before, figures).unknown == ()
     counts = [sum(work.multiply_adds for work in works) for works in (before, after)]
     assert counts[0] == pytest.approx(counts[1], rel=0.02)
-    taken = [estimate(works, figures).milliseconds for works in (before, after)]
-    assert taken[0] == pytest.approx(taken[1], rel=0.02)
+    chosen = [estimate(works, figures).milliseconds for works in (before, after)]
+    assert chosen[0] == pytest.approx(chosen[1], rel=0.02)
 
 
 def _noise(shape: tuple[int, ...]) -> Any:
@@ -274,22 +280,22 @@ def _noise(shape: tuple[int, ...]) -> Any:
 @pytest.mark.usefixtures("tensorflow")
 def test_every_network_of_ours_is_offered() -> None:
     """Each at every size, the larger ones never quicker."""
-    offered = offers(Bound(find_figures("pi5"), None, here=False))
+    offered = network_options(LatencyBudget(find_cost_table("pi5"), None, here=False))
     assert {one.network for one in offered} == set(NETWORKS)
     for name in NETWORKS:
-        taken = [one.said.milliseconds for one in offered if one.network == name]
-        assert taken == sorted(taken, reverse=True)
+        chosen = [one.said.milliseconds for one in offered if one.network == name]
+        assert chosen == sorted(chosen, reverse=True)
         assert not any(one.said.unknown for one in offered)
 
 
 @pytest.mark.train
 def test_the_report_has_a_line_for_each_operator(conversion: Conversion) -> None:
     """Layer, operator, multiply-adds, share, milliseconds here and on the box that is named."""
-    bound = Bound(find_figures("pi4"), None, here=False)
-    assert conversion.taken.made is not None
-    works = work_of(conversion.taken.made.tflite)
-    said = bound.estimate(works)
-    page = speed(replace(conversion, bound=bound, taken=replace(conversion.taken, said=said)))
+    budget = LatencyBudget(find_cost_table("pi4"), None, here=False)
+    assert conversion.chosen.built_model is not None
+    works = operator_works(conversion.chosen.built_model.tflite)
+    said = budget.estimate(works)
+    page = speed(replace(conversion, budget=budget, chosen=replace(conversion.chosen, said=said)))
     body = page.partition("</table>")[0]
     assert body.count("<tr>") == len(works) + 1
     assert "a Raspberry Pi 4 are from published measurements, not from a box of ours" in page

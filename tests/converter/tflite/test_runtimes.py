@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from converter.tflite import runtime_subprocess
-from converter.tflite.runtimes import VARIABLE, Elsewhere, find_runners
+from converter.tflite.runtimes import VARIABLE, SubprocessRuntime, find_runners
 from edge.errors import MissingPartError, ModelError
 
 # Stands in for the other Python's tflite-runtime: the output is the picture's mean times ten,
@@ -80,7 +80,7 @@ def test_a_crash_there_is_no_crash_here(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nkill -SEGV $$\n")
     python.chmod(0o755)
-    runner = Elsewhere(python, "2.14.0")
+    runner = SubprocessRuntime(python, "2.14.0")
     with pytest.raises(ModelError, match="exit -11: no reason given"):
         runner.rows(b"model", np.zeros((1, 4, 4, 3), np.uint8), "m.tflite")
 
@@ -90,7 +90,7 @@ def test_a_python_without_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners(tmp_path / "nowhere")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
-    monkeypatch.setattr("converter.tflite.runtimes._here", lambda _runtime: None)
+    monkeypatch.setattr("converter.tflite.runtimes._local_runtime", lambda _runtime: None)
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners()
 

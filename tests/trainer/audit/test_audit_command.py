@@ -11,12 +11,12 @@ import pytest
 from benchmarks.audit_planting import warp
 from edge.errors import RefusedError
 from tests.trainer.audit.conftest import draw_part, write
-from trainer.audit.findings import Audit, Twin
-from trainer.audit.leak_handling import set_aside
+from trainer.audit.findings import Audit, Duplicate
+from trainer.audit.leak_handling import excluded_test_pictures
 from trainer.audit.training_check import audit_training
 from trainer.cli.main import main
 from trainer.core.progress import Display
-from trainer.data.dataset import Dataset, Part, Sample, load_dataset
+from trainer.data.dataset import Dataset, Sample, SetName, load_dataset
 
 
 def audited(root: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -164,7 +164,7 @@ def test_a_few_parts_photographed_again_are_set_aside(
 ) -> None:
     """One test picture in a hundred at most is left out of all figures; more, or an identical
     file, refuses the training."""
-    sizes: dict[tuple[Part, str], int] = {
+    sizes: dict[tuple[SetName, str], int] = {
         ("train", "ok"): 20,
         ("train", "dent"): 20,
         ("test", "ok"): tested - 20,
@@ -177,13 +177,13 @@ def test_a_few_parts_photographed_again_are_set_aside(
     ]
     data = Dataset(Path("plates"), ("ok", "dent"), "ok", tuple(samples))
     pairs = [(f"train/ok/{n}.png", f"test/ok/{n}.png") for n in range(again)]
-    leaks = [Twin(*pair, "re-exposed", 0.97, exact, True, False, True) for pair in pairs]
+    leaks = [Duplicate(*pair, "re-exposed", 0.97, exact, True, False, True) for pair in pairs]
     audit = Audit("plates", leaks=leaks)
     if refused:
         with pytest.raises(RefusedError, match="--allow-leaks"):
-            set_aside(data, audit)
+            excluded_test_pictures(data, audit)
         return
-    aside = set_aside(data, audit)
+    aside = excluded_test_pictures(data, audit)
     assert aside == tuple(test for _, test in pairs)
     assert len(data.without(aside).of("test")) == tested - again
     assert data.without(aside).of("train") == data.of("train")

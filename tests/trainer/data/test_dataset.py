@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge.errors import DatasetError
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw, write_manifest
-from trainer.data.dataset import PARTS, load_dataset
+from trainer.data.dataset import SET_NAMES, load_dataset
 from trainer.data.pictures import load_pictures
 
 
@@ -43,7 +43,7 @@ def test_no_group_straddles_and_no_sample_is_lost(drawn: list[tuple[str, int]], 
             return
         again = load_dataset(root, seed=seed)
     assert sorted(sample.file for sample in data.samples) == sorted(row[0] for row in rows)
-    assert sum(len(data.of(part)) for part in PARTS) == len(rows)
+    assert sum(len(data.of(part)) for part in SET_NAMES) == len(rows)
     parts: dict[str, set[str]] = {}
     for sample in data.samples:
         parts.setdefault(sample.group, set()).add(sample.part)
@@ -74,8 +74,8 @@ def test_validation_is_cut_from_train_only(draw_dataset: Draw) -> None:
 def test_flat_folder_is_split_by_the_fractions(draw_dataset: Draw) -> None:
     """A flat folder gives a quarter to test and a fifth of the rest to validation."""
     counts = load_dataset(draw_dataset(40, split=False)).counts()
-    assert [counts[part]["ok"] for part in PARTS] == [24, 6, 10]
-    assert [counts[part]["scratch"] for part in PARTS] == [24, 6, 10]
+    assert [counts[part]["ok"] for part in SET_NAMES] == [24, 6, 10]
+    assert [counts[part]["scratch"] for part in SET_NAMES] == [24, 6, 10]
 
 
 def test_fingerprint_changes_with_any_picture(draw_dataset: Draw) -> None:

@@ -8,8 +8,8 @@ import pytest
 from edge.errors import DatasetError, EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
-from trainer.data.arrays import load_parts
-from trainer.data.dataset import PARTS, Sample, load_dataset
+from trainer.data.arrays import load_sets
+from trainer.data.dataset import SET_NAMES, Sample, load_dataset
 from trainer.data.pictures import BATCH, batches_of, load_pictures, map_pictures
 
 ANY = Sample(Path("x"), "x", "ok", "x", "train")
@@ -47,11 +47,11 @@ def test_unreadable_pictures_leave_no_file(tmp_path: Path, draw_dataset: Draw) -
 def test_parts_never_take_the_pictures_of_other_inputs(tmp_path: Path, draw_dataset: Draw) -> None:
     """Each input and each state of the data set has files of its own; groups are numbered."""
     data = load_dataset(draw_dataset(6))
-    small = load_parts(data, "f", GREY, tmp_path)
-    large = load_parts(data, "f", GREY.changed(width=32, height=32), tmp_path)
-    load_parts(data, "another", GREY, tmp_path)
+    small = load_sets(data, "f", GREY, tmp_path)
+    large = load_sets(data, "f", GREY.changed(width=32, height=32), tmp_path)
+    load_sets(data, "another", GREY, tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 9
-    for part in PARTS:
+    for part in SET_NAMES:
         assert small[part].pictures.shape[1:] == (16, 16, 1)
         assert large[part].pictures.shape[1:] == (32, 32, 1)
         groups = small[part].groups

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.errors import EdgeInspectError
-from trainer.device_latency.cost_table import find_figures, parse_figures
+from trainer.device_latency.cost_table import find_cost_table, parse_cost_table
 
 GOOD: dict[str, Any] = {
     "schema": "edge-inspect/figures/1",
@@ -26,7 +26,7 @@ def _refusal(tmp_path: Path, content: str) -> str:
     path = tmp_path / "pi.json"
     path.write_text(content, "utf-8")
     with pytest.raises(EdgeInspectError) as caught:
-        find_figures(str(path))
+        find_cost_table(str(path))
     assert caught.value.exit_code == 2
     assert "edge-convert figures -o pi.json" in str(caught.value)
     return str(caught.value)
@@ -36,7 +36,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     """A figure that came out as none is refused where it is written, not on the next machine."""
     path = tmp_path / "pi.json"
     path.write_text(json.dumps(GOOD), "utf-8")
-    figures = find_figures(str(path)).changed(invoke_us=math.nan)
+    figures = find_cost_table(str(path)).changed(invoke_us=math.nan)
     with pytest.raises(ValueError, match="invoke_us: must be a finite number"):
         figures.as_json()
 
@@ -45,9 +45,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     """A file and its figures are the same thing."""
     path = tmp_path / "pi.json"
     path.write_text(json.dumps(GOOD), "utf-8")
-    figures = find_figures(str(path))
-    assert parse_figures(figures.as_json(), "again") == figures
-    assert figures.whence == "measured there on 2026-11-28"
+    figures = find_cost_table(str(path))
+    assert parse_cost_table(figures.as_json(), "again") == figures
+    assert figures.provenance == "measured there on 2026-11-28"
 
 
 @pytest.mark.parametrize(
@@ -94,5 +94,5 @@ def test_a_box_that_is_not_known_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "noise").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EdgeInspectError, match=r"is none of pi4, pi5 and this") as caught:
-        find_figures(str(tmp_path / name))
+        find_cost_table(str(tmp_path / name))
     assert "edge-convert figures -o" in str(caught.value)

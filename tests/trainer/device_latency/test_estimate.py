@@ -6,17 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from trainer.device_latency.cost_table import Figures, Price, find_figures
-from trainer.device_latency.estimate import Estimate, estimate, ms
-from trainer.device_latency.latency_budget import Bound, Offer, fitting, offers_table, what_fits
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.cost_table import CostTable, OperatorPrice, find_cost_table
+from trainer.device_latency.estimate import Estimate, estimate, format_ms
+from trainer.device_latency.latency_budget import (
+    LatencyBudget,
+    NetworkOption,
+    fitting_text,
+    network_table,
+    within_budget,
+)
+from trainer.device_latency.operator_work import OperatorWork
 
 PRICES = {
-    "conv": Price(call_us=2, multiply_add_ps=10, value_ns=1, tile=(16, 8)),
-    "dense": Price(call_us=1, multiply_add_ps=100),
-    "pool": Price(call_us=0.5, value_ns=0.25),
+    "conv": OperatorPrice(call_us=2, multiply_add_ps=10, value_ns=1, tile=(16, 8)),
+    "dense": OperatorPrice(call_us=1, multiply_add_ps=100),
+    "pool": OperatorPrice(call_us=0.5, value_ns=0.25),
 }
-FIGURES = Figures(
+FIGURES = CostTable(
     schema_="edge-inspect/figures/1",
     box="a box",
     origin="measured",
@@ -26,9 +32,9 @@ FIGURES = Figures(
     invoke_us=10,
     prices={"quickest": {"int8": PRICES}},
 )
-CONV = Work("conv", "int8", 100, 9, 8, 16, 3000, "shapes", "CONV_2D")
-POOL = Work("pool", "int8", 25, 0, 0, 16, 2000, "pool", "MAX_POOL_2D")
-STRANGE = Work("fft", "int8", 1, 0, 0, 1, 10, "f", "FFT")
+CONV = OperatorWork("conv", "int8", 100, 9, 8, 16, 3000, "shapes", "CONV_2D")
+POOL = OperatorWork("pool", "int8", 25, 0, 0, 16, 2000, "pool", "MAX_POOL_2D")
+STRANGE = OperatorWork("fft", "int8", 1, 0, 0, 1, 10, "f", "FFT")
 DYNAMIC = replace(CONV, dtype="dynamic")
 
 
@@ -37,7 +43,9 @@ def test_an_estimate_is_the_sum_of_its_operators() -> None:
     said = estimate((CONV, POOL), FIGURES)
     conv = 2 + 100 * 9 * 8 * 16 * 10 / 1e6 + 1600 * 1 / 1e3
     pool = 0.5 + 2000 * 0.25 / 1e3
-    assert [part.milliseconds for part in said.parts] == pytest.approx([conv / 1e3, pool / 1e3])
+    assert [operator.milliseconds for operator in said.operators] == pytest.approx(
+        [conv / 1e3, pool / 1e3]
+    )
     assert said.milliseconds == pytest.approx((10 + conv + pool) / 1e3)
     assert said.unknown == ()
 
@@ -49,14 +57,14 @@ def test_an_estimate_is_the_sum_of_its_operators() -> None:
 )
 def test_more_work_never_takes_less(shape: tuple[int, int, int, int], name: str, more: int) -> None:
     """Whatever number of an operator grows, its estimate does not fall."""
-    work = Work("conv", "int8", *shape, values=0)
+    work = OperatorWork("conv", "int8", *shape, values=0)
     larger = replace(work, **{name: getattr(work, name) + more})
     assert estimate((larger,), FIGURES).milliseconds >= estimate((work,), FIGURES).milliseconds
 
 
 def test_one_more_operator_never_takes_less() -> None:
     """Each operator of a network adds to it or is free."""
-    free = Work("free", "int8", 1, 0, 0, 16, 32, operator="RESHAPE")
+    free = OperatorWork("free", "int8", 1, 0, 0, 16, 32, operator="RESHAPE")
     taken = [estimate((CONV,) * n, FIGURES).milliseconds for n in range(4)]
     assert taken == sorted(taken)
     assert estimate((CONV, free), FIGURES).milliseconds == taken[1]
@@ -74,7 +82,7 @@ def test_channels_are_rounded_up_to_what_is_computed_at_once() -> None:
 
 def test_a_filter_of_each_channel_is_not_rounded_inside() -> None:
     """A depthwise convolution takes one channel in, whatever the width inside is."""
-    work = Work("depthwise", "int8", 10, 9, 1, 20, 400)
+    work = OperatorWork("depthwise", "int8", 10, 9, 1, 20, 400)
     assert work.padded(8, 64) == 10 * 9 * 24
     assert work.multiply_adds == 10 * 9 * 20
 
@@ -84,9 +92,9 @@ def test_an_unknown_operator_gives_a_bound_and_not_a_number() -> None:
     said = estimate((CONV, STRANGE, STRANGE), FIGURES)
     known = estimate((CONV,), FIGURES)
     assert said.milliseconds == known.milliseconds
-    assert [part.milliseconds is None for part in said.parts] == [False, True, True]
+    assert [operator.milliseconds is None for operator in said.operators] == [False, True, True]
     assert str(said) == (
-        f"at least {ms(known.low)} ms on a box, how much more is not known: there is no figure of "
+        f"at least {format_ms(known.low)} ms on a box, how much more is not known: there is no figure of "
         "2 × fft (int8)"
     )
 
@@ -103,11 +111,11 @@ def test_the_range_is_the_share_by_which_others_were_off() -> None:
 )
 def test_milliseconds_have_three_figures(value: float, read: str) -> None:
     """No more digits than an estimate is good for."""
-    assert ms(value) == read
+    assert format_ms(value) == read
 
 
-def _bound(target: float | None, *, here: bool = False) -> Bound:
-    return Bound(FIGURES, target, here)
+def _bound(target: float | None, *, here: bool = False) -> LatencyBudget:
+    return LatencyBudget(FIGURES, target, here)
 
 
 def test_what_is_slower_than_asked_is_objected_to() -> None:
@@ -137,9 +145,9 @@ def test_convolutions_without_a_figure_keep_no_bound() -> None:
     assert _bound(1000.0).objection(estimate((CONV, STRANGE), FIGURES)) is None
 
 
-def _offers() -> list[Offer]:
+def _offers() -> list[NetworkOption]:
     return [
-        Offer(name, side, Estimate("a box", "", (), taken, 0.2, ()))
+        NetworkOption(name, side, Estimate("a box", "", (), taken, 0.2, ()))
         for name, side, taken in (
             ("pretrained", 128, 9.0), ("pretrained", 64, 3.0), ("compact", 128, 2.0),
             ("compact", 64, 0.5),
@@ -149,19 +157,19 @@ def _offers() -> list[Offer]:
 
 def test_what_fits_is_named_with_its_largest_size() -> None:
     """A refusal ends with the networks that would fit, or with the quickest when none does."""
-    assert what_fits(_bound(4.0), _offers()) == (
+    assert fitting_text(_bound(4.0), _offers()) == (
         "there pretrained at up to 64 pixels, compact at up to 128 pixels would fit "
         "(edge-train --network NAME --side PIXELS)"
     )
     assert "none of our networks does: the quickest, compact at 64 pixels, takes 0.500 ms" in (
-        what_fits(_bound(0.1), _offers())
+        fitting_text(_bound(0.1), _offers())
     )
-    assert [one.side for one in fitting(_bound(2.0), _offers())] == [128, 64]
+    assert [one.side for one in within_budget(_bound(2.0), _offers())] == [128, 64]
 
 
 def test_the_table_puts_what_is_too_slow_in_brackets() -> None:
     """A line a network, a column a size, with the share by which it may be off."""
-    lines = offers_table(_bound(2.5), _offers()).splitlines()
+    lines = network_table(_bound(2.5), _offers()).splitlines()
     assert lines[1].split() == ["pretrained", "(3.00)", "(9.00)"]
     assert lines[2].split() == ["compact", "0.500", "2.00"]
     assert "1.20 times as long" in lines[-1]
@@ -171,9 +179,9 @@ def test_the_table_puts_what_is_too_slow_in_brackets() -> None:
 @pytest.mark.parametrize("name", ["pi4", "pi5"])
 def test_published_figures_say_that_they_are(name: str) -> None:
     """Not measured by us, with sources of a year each, and a spread that is no boast."""
-    figures = find_figures(name)
+    figures = find_cost_table(name)
     assert figures.origin == "published"
-    assert figures.whence == "from published measurements, not from a box of ours"
+    assert figures.provenance == "from published measurements, not from a box of ours"
     assert len(figures.sources) >= 3
     assert all(2020 <= source.year <= 2026 and source.title for source in figures.sources)
     shares = [share for of_type in figures.spread.values() for share in of_type.values()]
@@ -185,7 +193,7 @@ def test_published_figures_say_that_they_are(name: str) -> None:
 
 def test_a_pi_5_is_quicker_than_a_pi_4_and_int8_than_float32() -> None:
     """In every published price of a multiply-add."""
-    four, five = (find_figures(name).prices["quickest"] for name in ("pi4", "pi5"))
+    four, five = (find_cost_table(name).prices["quickest"] for name in ("pi4", "pi5"))
     for kind in ("conv", "pointwise", "depthwise", "dense"):
         for dtype in ("int8", "float32"):
             assert five[dtype][kind].multiply_add_ps < four[dtype][kind].multiply_add_ps

@@ -8,12 +8,12 @@ import pytest
 
 from edge.terms import Kernels
 from trainer.device_latency import measure
-from trainer.device_latency.cost_table import Price, find_figures
+from trainer.device_latency.cost_table import OperatorPrice, find_cost_table
 from trainer.device_latency.estimate import estimate
-from trainer.device_latency.measure import fitted, not_negative, quickest
-from trainer.device_latency.operator_work import CONVOLVING, KINDS, Work, work_of
-from trainer.device_latency.probe_models import Dtype, Writer
-from trainer.device_latency.probe_set import little_networks, nothing, operator_samples
+from trainer.device_latency.measure import fastest_times, fit_price, non_negative_least_squares
+from trainer.device_latency.operator_work import CONVOLVING, KINDS, OperatorWork, operator_works
+from trainer.device_latency.probe_models import Dtype, ModelWriter
+from trainer.device_latency.probe_set import empty_model, operator_samples, probe_networks
 
 pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
 
@@ -24,7 +24,7 @@ def test_a_sample_is_of_the_kind_that_it_is_timed_for(dtype: Dtype) -> None:
     type, and a few hundred kilobytes at most."""
     seen = set()
     for kind, sample in operator_samples(dtype):
-        works = work_of(sample)
+        works = operator_works(sample)
         assert {(work.kind, work.dtype) for work in works} == {(kind, dtype)}
         assert len({(work.padded(1, 1), work.values) for work in works}) == 1
         seen.add(kind)
@@ -35,20 +35,20 @@ def test_a_sample_is_of_the_kind_that_it_is_timed_for(dtype: Dtype) -> None:
 @pytest.mark.parametrize("kernels", ["quickest", "built-in"])
 def test_every_sample_and_little_network_runs(dtype: Dtype, kernels: str) -> None:
     """The runtime takes what we write, with both sorts of kernels, and needs time for it."""
-    models = [nothing(dtype)]
+    models = [empty_model(dtype)]
     models += [sample for _, sample in operator_samples(dtype)]
-    models += [network for _, network in little_networks(dtype)]
-    taken = quickest(models, kernels, rounds=1)  # type: ignore[arg-type]  # of Kernels
+    models += [network for _, network in probe_networks(dtype)]
+    taken = fastest_times(models, kernels, rounds=1)  # type: ignore[arg-type]  # of Kernels
     assert len(taken) == len(models)
     assert all(microseconds > 0 for microseconds in taken)
 
 
 def test_a_networks_work_is_counted_as_one_would_by_hand() -> None:
     """Places, taps, channels, multiply-adds and types of each operator, in the order they run."""
-    writer = Writer("int8")
+    writer = ModelWriter("int8")
     x = writer.conv(writer.input((1, 32, 32, 3)), 16, 3, 2)
     x = writer.conv(writer.depthwise(writer.pool(x), 5), 24, 1)
-    works = work_of(writer.done([writer.dense(writer.flat(x), 2)]))
+    works = operator_works(writer.done([writer.dense(writer.flat(x), 2)]))
     assert [work.kind for work in works] == [
         "conv", "pool", "depthwise", "pointwise", "free", "dense",
     ]  # fmt: skip
@@ -64,13 +64,13 @@ def test_the_fit_finds_the_price_that_times_were_made_with(kind: str) -> None:
     """Times made of calls, multiply-adds, values and a tile give these back."""
     tile = (16, 4) if kind in CONVOLVING else (1, 1)
     multiplying = 12.5 if kind in CONVOLVING else 0.0
-    true = Price(call_us=3.0, multiply_add_ps=multiplying, value_ns=0.7, tile=tile)
+    true = OperatorPrice(call_us=3.0, multiply_add_ps=multiplying, value_ns=0.7, tile=tile)
     rng = np.random.default_rng(0)
     works = [
-        Work(kind, "int8", int(p), 9, int(i), int(o), int(p * (i + o)))
+        OperatorWork(kind, "int8", int(p), 9, int(i), int(o), int(p * (i + o)))
         for p, i, o in rng.integers(5, 90, (12, 3))
     ]
-    found = fitted([(work, true.microseconds(work)) for work in works], tiled=kind in CONVOLVING)
+    found = fit_price([(work, true.microseconds(work)) for work in works], tiled=kind in CONVOLVING)
     assert found.tile == tile
     for work in works:
         assert found.microseconds(work) == pytest.approx(true.microseconds(work), rel=1e-3)
@@ -79,9 +79,9 @@ def test_the_fit_finds_the_price_that_times_were_made_with(kind: str) -> None:
 def test_no_cost_is_negative() -> None:
     """Where the nearest fit would pay for work, the cost is nothing instead."""
     rows = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
-    costs = not_negative(rows, np.array([3.0, 2.0, 1.0]))
+    costs = non_negative_least_squares(rows, np.array([3.0, 2.0, 1.0]))
     assert costs == pytest.approx([2.0, 0.0])
-    assert (not_negative(-rows, np.array([3.0, 2.0, 1.0])) == 0).all()
+    assert (non_negative_least_squares(-rows, np.array([3.0, 2.0, 1.0])) == 0).all()
 
 
 def test_figures_are_measured_without_tensorflow() -> None:
@@ -92,7 +92,7 @@ def test_figures_are_measured_without_tensorflow() -> None:
         "from trainer.device_latency import measure\n"
         "measure.KERNELS, measure.DTYPES, measure.ROUNDS = ('quickest',), ('int8',), 1\n"
         "measure.LEAST_SECONDS = 0.0\n"
-        "measure.measure_figures()\n"
+        "measure.measure_cost_table()\n"
         "heavy = {'tensorflow', 'keras', 'scipy', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -103,17 +103,17 @@ def test_figures_are_measured_without_tensorflow() -> None:
 def test_figures_are_held_against_whole_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where whole networks take half as long again as their operators, every price rises by that,
     and the spread is what the farthest one is still off."""
-    figures = find_figures("pi4")
-    names = [name for name, _ in little_networks("int8")]
+    figures = find_cost_table("pi4")
+    names = [name for name, _ in probe_networks("int8")]
     longer = np.full(len(names), 1.5)
     longer[-1] = 3.0
 
     def timed(models: list[bytes], kernels: Kernels, _rounds: int = 1) -> tuple[float, ...]:
-        said = [estimate(work_of(one), figures, kernels).milliseconds for one in models]
+        said = [estimate(operator_works(one), figures, kernels).milliseconds for one in models]
         return tuple(np.array(said) * longer * 1000)
 
-    monkeypatch.setattr(measure, "quickest", timed)
-    found = measure.checked(figures)
+    monkeypatch.setattr(measure, "fastest_times", timed)
+    found = measure.calibrated(figures)
     for kernels in measure.KERNELS:
         for dtype in measure.DTYPES:
             before, after = (one.prices[kernels][dtype]["conv"] for one in (figures, found))

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from edge.errors import EdgeInspectError, RefusedError
 from edge.inspection.decision import Thresholds
-from trainer.cli.requirement_options import add_wishes, wish_of
-from trainer.evaluation.claims import check_provable, claims
+from trainer.cli.requirement_options import add_requirement_options, requirements_from
+from trainer.evaluation.claims import check_demonstrable, make_claims
 from trainer.evaluation.intervals import upper_bound
 from trainer.evaluation.metrics import evaluate
-from trainer.evaluation.rates import allowed, needed, percent, rate_of
-from trainer.evaluation.requirements import Wish, parse_share
+from trainer.evaluation.rates import cases_allowed, percent, pictures_needed, rate_of
+from trainer.evaluation.requirements import Requirements, parse_share
 from trainer.evaluation.thresholds import choose_thresholds
 
 pytestmark = pytest.mark.usefixtures("require_train")
@@ -33,24 +33,26 @@ def test_all_or_none_of_any_effective_number_is_a_rate(n: int, independent: floa
 def test_too_few_defects_are_refused_with_the_number_needed() -> None:
     """20 defects cannot show 0.1 %: refused before any training, and 2,995 are asked for."""
     with pytest.raises(RefusedError, match="2,995 defects with 0 escapes") as caught:
-        check_provable(Wish(max_escape=0.001), n_ok=500, n_defect=20)
+        check_demonstrable(Requirements(max_escape=0.001), n_ok=500, n_defect=20)
     assert "even 0 escapes in the 20 defects" in str(caught.value)
     assert caught.value.exit_code == 1
     with pytest.raises(RefusedError, match="--max-false-reject 1 % cannot be shown"):
-        check_provable(Wish(max_false_reject=0.01), n_ok=100, n_defect=500)
-    check_provable(Wish(max_escape=0.15), n_ok=1, n_defect=20)
-    check_provable(Wish(), n_ok=0, n_defect=0)
+        check_demonstrable(Requirements(max_false_reject=0.01), n_ok=100, n_defect=500)
+    check_demonstrable(Requirements(max_escape=0.15), n_ok=1, n_defect=20)
+    check_demonstrable(Requirements(), n_ok=0, n_defect=0)
 
 
 def test_the_claim_is_said_as_a_plant_says_it() -> None:
     """0 escapes in 81 defects: at most 3.6 % at 95 %; fewer when parts were seen twice."""
-    found = claims(rate_of(0, 81), rate_of(2, 100), Wish())
+    found = make_claims(rate_of(0, 81), rate_of(2, 100), Requirements())
     assert found.escape.as_text() == "0 escapes in 81 defects: at most 3.6 % at 95 %"
     assert (
-        claims(rate_of(1, 81), rate_of(2, 90), Wish()).escape.as_text().startswith("1 escape in 81")
+        make_claims(rate_of(1, 81), rate_of(2, 90), Requirements())
+        .escape.as_text()
+        .startswith("1 escape in 81")
     )
     assert found.refusals() == []
-    alike = claims(rate_of(0, 81, 13.0), rate_of(2, 100), Wish()).escape.as_text()
+    alike = make_claims(rate_of(0, 81, 13.0), rate_of(2, 100), Requirements()).escape.as_text()
     assert "they count as 13" in alike
     assert "at most 21 %" in alike
 
@@ -67,18 +69,20 @@ def test_a_limit_holds_or_says_what_it_needs(
     escaped: int, n: int, limit: float, says: str | None
 ) -> None:
     """A limit that the test part does not show is refused with the number that would."""
-    found = claims(rate_of(escaped, n), rate_of(0, 10), Wish(max_escape=limit)).refusals()
+    found = make_claims(
+        rate_of(escaped, n), rate_of(0, 10), Requirements(max_escape=limit)
+    ).refusals()
     assert (not found) if says is None else (says in found[0])
 
 
 @given(st.floats(0.001, 0.5), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_the_number_needed_is_the_least(limit: float, k: int) -> None:
-    """With that many it is shown, with one fewer it is not; `allowed` is its inverse."""
-    n = needed(limit, k)
+    """With that many it is shown, with one fewer it is not; `cases_allowed` is its inverse."""
+    n = pictures_needed(limit, k)
     assert upper_bound(k, n) <= limit
     assert n - 1 <= k or upper_bound(k, n - 1) > limit
-    spare = allowed(limit, n)
+    spare = cases_allowed(limit, n)
     assert spare is not None
     assert spare >= k
     assert upper_bound(spare, n) <= limit < upper_bound(spare + 1, n)
@@ -95,18 +99,21 @@ class TestThresholds:
     def test_an_escape_limit_sets_the_review_line(self) -> None:
         """Fewer escapes than the limit allows on validation, and the sentence names the limit."""
         scores, bad = self._parts()
-        at = choose_thresholds(scores, bad, Wish(max_escape=0.01))
+        at = choose_thresholds(scores, bad, Requirements(max_escape=0.01))
         assert upper_bound(int((scores[bad] < at.review_from).sum()), int(bad.sum())) <= 0.01
         assert "at most 1 % escapes" in at.chosen
-        assert at.review_from <= choose_thresholds(scores, bad, Wish(max_escape=0.1)).review_from
+        assert (
+            at.review_from
+            <= choose_thresholds(scores, bad, Requirements(max_escape=0.1)).review_from
+        )
 
     def test_both_limits_make_a_band_or_one_line(self) -> None:
         """Hard limits leave a band for people; soft ones are held by a single line."""
         scores, bad = self._parts()
-        hard = choose_thresholds(scores, bad, Wish(max_escape=0.01, max_false_reject=0.01))
+        hard = choose_thresholds(scores, bad, Requirements(max_escape=0.01, max_false_reject=0.01))
         assert hard.review_from < hard.reject_at
         assert upper_bound(int((scores[~bad] >= hard.reject_at).sum()), 800) <= 0.01
-        soft = choose_thresholds(scores, bad, Wish(max_escape=0.2, max_false_reject=0.2))
+        soft = choose_thresholds(scores, bad, Requirements(max_escape=0.2, max_false_reject=0.2))
         assert soft.review_from == soft.reject_at
         assert (scores[bad] < soft.review_from).mean() < 0.2
         assert (scores[~bad] >= soft.reject_at).mean() < 0.2
@@ -116,8 +123,8 @@ class TestThresholds:
         scores, bad = self._parts()
 
         def line(escape: float, share: float) -> float:
-            wish = Wish(escape_cost=escape, reject_cost=1, defect_share=share)
-            return choose_thresholds(scores, bad, wish).reject_at
+            requirements = Requirements(escape_cost=escape, reject_cost=1, defect_share=share)
+            return choose_thresholds(scores, bad, requirements).reject_at
 
         assert line(100, 0.5) < line(1, 0.5) < line(0.01, 0.5)
         assert line(1, 0.01) > line(1, 0.5)
@@ -128,18 +135,22 @@ class TestThresholds:
         ),
         st.sampled_from(
             [
-                Wish(max_escape=0.3),
-                Wish(max_false_reject=0.3),
-                Wish(max_escape=0.4, max_false_reject=0.01),
-                Wish(escape_cost=30, reject_cost=1),
-                Wish(escape_cost=1, reject_cost=30, defect_share=0.02),
+                Requirements(max_escape=0.3),
+                Requirements(max_false_reject=0.3),
+                Requirements(max_escape=0.4, max_false_reject=0.01),
+                Requirements(escape_cost=30, reject_cost=1),
+                Requirements(escape_cost=1, reject_cost=30, defect_share=0.02),
             ]
         ),
     )
     @settings(max_examples=80, deadline=None)
-    def test_any_scores_give_lines_in_order(self, rows: list[tuple[int, bool]], wish: Wish) -> None:
+    def test_any_scores_give_lines_in_order(
+        self, rows: list[tuple[int, bool]], requirements: Requirements
+    ) -> None:
         """Whatever is asked of whatever scores: 0 <= review_from <= reject_at <= 1."""
-        at = choose_thresholds([score / 12 for score, _ in rows], [bad for _, bad in rows], wish)
+        at = choose_thresholds(
+            [score / 12 for score, _ in rows], [bad for _, bad in rows], requirements
+        )
         assert 0 <= at.review_from <= at.reject_at <= 1
 
 
@@ -167,19 +178,21 @@ class TestWish:
             ({"max_escape": 1.5}, "below 100 %"),
         ],
     )
-    def test_contradictions_are_named(self, wish: dict[str, float], says: str) -> None:
+    def test_contradictions_are_named(self, requirements: dict[str, float], says: str) -> None:
         """What cannot be meant together is an error with its mend."""
         with pytest.raises(EdgeInspectError, match=says):
-            Wish(**wish)
+            Requirements(**requirements)
 
     def test_the_command_line_and_back(self) -> None:
         """Options become a wish, and a wish survives the model file."""
         parser = argparse.ArgumentParser()
-        add_wishes(parser)
-        wish = wish_of(parser.parse_args(["--max-escape", "0.5%", "--max-false-reject", "2%"]))
-        assert (wish.max_escape, wish.max_false_reject) == (0.005, 0.02)
-        assert Wish.from_json(wish.as_json()) == wish
-        assert Wish.from_json(None) == Wish()
+        add_requirement_options(parser)
+        requirements = requirements_from(
+            parser.parse_args(["--max-escape", "0.5%", "--max-false-reject", "2%"])
+        )
+        assert (requirements.max_escape, requirements.max_false_reject) == (0.005, 0.02)
+        assert Requirements.from_json(requirements.as_json()) == requirements
+        assert Requirements.from_json(None) == Requirements()
         assert "0.5%" in parser.format_help()
 
 

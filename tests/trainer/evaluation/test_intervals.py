@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.interval_coverage import CASES, covered
 from trainer.evaluation.curves import auroc, average_precision, curves, precision_influence
-from trainer.evaluation.effective_sample_size import effective_number, likeness
+from trainer.evaluation.effective_sample_size import effective_sample_size, intraclass_correlation
 from trainer.evaluation.intervals import (
     auroc_gain,
     auroc_interval,
@@ -60,16 +60,18 @@ def test_the_effective_number_lies_between_parts_and_pictures(
     """Equal groups count as at least their number and at most their pictures."""
     scores = np.random.default_rng(seed).normal(size=parts * pictures)
     groups = [f"p{at // pictures}" for at in range(parts * pictures)]
-    assert parts <= effective_number(scores, groups) + 1e-9
-    assert effective_number(scores, groups) <= parts * pictures + 1e-9
+    assert parts <= effective_sample_size(scores, groups) + 1e-9
+    assert effective_sample_size(scores, groups) <= parts * pictures + 1e-9
 
 
 def test_likeness_of_copies_and_strangers() -> None:
     """Copies are alike by 1, pictures of different parts by 0, and one part proves nothing."""
-    assert likeness([0.1, 0.1, 0.5, 0.5, 0.9, 0.9], list("aabbcc")) == pytest.approx(1)
-    assert likeness([0.1, 0.2, 0.3], list("abc")) == 0
-    assert likeness([0.1, 0.2, 0.3], list("aaa")) == 1
-    assert effective_number([], []) == 0
+    assert intraclass_correlation([0.1, 0.1, 0.5, 0.5, 0.9, 0.9], list("aabbcc")) == pytest.approx(
+        1
+    )
+    assert intraclass_correlation([0.1, 0.2, 0.3], list("abc")) == 0
+    assert intraclass_correlation([0.1, 0.2, 0.3], list("aaa")) == 1
+    assert effective_sample_size([], []) == 0
 
 
 def test_average_precision_by_hand() -> None:

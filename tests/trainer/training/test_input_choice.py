@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
 from tests.trainer.conftest import Draw
-from trainer.cli.options import order_of
+from trainer.cli.options import training_request
 from trainer.data.dataset import load_dataset
-from trainer.training.input_choice import Seen, choose_input, input_for, look
-from trainer.training.settings import usual
+from trainer.training.input_choice import PictureSurvey, choose_input, input_for, survey_pictures
+from trainer.training.settings import default_settings
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-COMPACT, LITE, SMALL = usual("compact"), usual("pretrained"), usual("pretrained-small")
+COMPACT, LITE, SMALL = (
+    default_settings("compact"),
+    default_settings("pretrained"),
+    default_settings("pretrained-small"),
+)
 
 
 def _repaint(root: Path, picture: NDArray[np.uint8], rng: np.random.Generator) -> None:
@@ -34,8 +38,8 @@ def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
     rng = np.random.default_rng(0)
     _repaint(root, np.full((50, 50, 3), 90, np.uint8), rng)
     for either in (COMPACT, SMALL):
-        recipe, why = choose_input(either, look(load_dataset(root), input_for(either)))
-        assert (recipe.colour, input_for(recipe).channels) == ("grey", 1)
+        settings, why = choose_input(either, survey_pictures(load_dataset(root), input_for(either)))
+        assert (settings.colour, input_for(settings).channels) == ("grey", 1)
         assert why[0].startswith("grey: 0% of")
     train = sorted((root / "train" / "ok").glob("*.png"))
     assert cv2.imwrite(str(train[0]), np.full((50, 50, 3), (20, 60, 200), np.uint8))
@@ -44,8 +48,8 @@ def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
         if path in kept:
             assert cv2.imwrite(str(path), np.full((50, 50, 3), (20, 60, 200), np.uint8))
     for either in (COMPACT, SMALL):
-        recipe, why = choose_input(either, look(load_dataset(root), input_for(either)))
-        assert (recipe.colour, input_for(recipe).channels) == ("rgb", 3)
+        settings, why = choose_input(either, survey_pictures(load_dataset(root), input_for(either)))
+        assert (settings.colour, input_for(settings).channels) == ("rgb", 3)
         assert why[0].startswith("RGB: ")
 
 
@@ -53,19 +57,19 @@ def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
     """The region outside of which nothing changes is proposed, not taken."""
     root = draw_dataset(6)
     _repaint(root, np.full((100, 100, 3), 90, np.uint8), np.random.default_rng(0))
-    seen = look(load_dataset(root), input_for(COMPACT))
+    seen = survey_pictures(load_dataset(root), input_for(COMPACT))
     assert seen.still == pytest.approx((0.2, 0.2, 0.6, 0.6), abs=0.021)
-    recipe, why = choose_input(LITE, seen)
-    assert recipe.region is None
+    settings, why = choose_input(LITE, seen)
+    assert settings.region is None
     assert "its border never changes, --region 0.2,0.2,0.6,0.6" in why[-1]
 
 
 def test_the_size_says_what_is_lost() -> None:
     """Pictures that are made much smaller are named with the mend; small ones are enlarged."""
-    _, why = choose_input(LITE, Seen(10, 1920, 1080, 0.0, WHOLE))
+    _, why = choose_input(LITE, PictureSurvey(10, 1920, 1080, 0.0, WHOLE))
     assert "mean of 5.6 × 5.6" in why[1]
     assert "--region" in why[1]
-    _, why = choose_input(LITE, Seen(10, 96, 96, 0.0, WHOLE))
+    _, why = choose_input(LITE, PictureSurvey(10, 96, 96, 0.0, WHOLE))
     assert "enlarged 2.0-fold" in why[1]
 
 
@@ -79,14 +83,14 @@ def test_weights_that_were_brought_take_three_channels() -> None:
 def test_the_region_reaches_every_network() -> None:
     """--region stands in the recipe and in the input of whatever is trained."""
     from trainer.cli.main import _train_parser
-    from trainer.training.model_selection import candidates
+    from trainer.training.model_selection import candidate_settings
 
     given = ["data", "-o", "run", "--region", "0.1,0,0.8,1"]
-    order = order_of(_train_parser().parse_args(given))
-    for recipe in candidates(order.recipe, 1000):
-        assert input_for(recipe).region == (0.1, 0.0, 0.8, 1.0)
-    one = order_of(_train_parser().parse_args([*given, "--network", "one-class"]))
-    assert one.recipe.region == (0.1, 0.0, 0.8, 1.0)
+    order = training_request(_train_parser().parse_args(given))
+    for settings in candidate_settings(order.settings, 1000):
+        assert input_for(settings).region == (0.1, 0.0, 0.8, 1.0)
+    one = training_request(_train_parser().parse_args([*given, "--network", "one-class"]))
+    assert one.settings.region == (0.1, 0.0, 0.8, 1.0)
 
 
 @pytest.mark.parametrize("text", ["0,0,1", "0,0,1.2,1", "a,b,c,d", "0.5,0,0,1"])

@@ -11,26 +11,26 @@ import pytest
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.cli.main import main
-from trainer.training.candidate_run import Trial, recall_at
+from trainer.training.candidate_run import CandidateRun, recall_at
 from trainer.training.model_selection import (
-    Plan,
-    candidates,
-    plan,
+    CandidatePlan,
+    candidate_settings,
     plan_as_json,
+    plan_candidates,
     plan_from_json,
     recommend,
 )
-from trainer.training.settings import Recipe, usual
+from trainer.training.settings import TrainingSettings, default_settings
 
 
-def _trial(network: str, auroc: float, recall: float, milliseconds: float | None) -> Trial:
-    return Trial(
-        recipe=Recipe(network=network),
+def _trial(network: str, auroc: float, recall: float, milliseconds: float | None) -> CandidateRun:
+    return CandidateRun(
+        settings=TrainingSettings(network=network),
         input=InputSpec(width=64, height=64),
         reasons=(),
         model=None,
         history=(),
-        parts={},
+        sets={},
         auroc=auroc,
         recall=recall,
         false_reject=0.05,
@@ -53,29 +53,38 @@ def _trial(network: str, auroc: float, recall: float, milliseconds: float | None
 def test_recommends_by_auroc_recall_and_time(trials: list[Any], wanted: str) -> None:
     """The higher AUROC wins; of even ones the higher recall; of those the quicker."""
     taken, why = recommend([_trial(*trial) for trial in trials])
-    assert taken.recipe.network == wanted
+    assert taken.settings.network == wanted
     assert "validation part" in why
 
 
 def test_few_pictures_are_not_trained_from_scratch() -> None:
     """Below 300 pictures only the last layer of a network that brings weights is fitted."""
-    few = candidates(Recipe(seed=4), 299)
+    few = candidate_settings(TrainingSettings(seed=4), 299)
     assert {(r.network, r.tune, r.seed) for r in few} == {("pretrained", False, 4)}
-    assert {r.network for r in candidates(Recipe(), 300)} == {"pretrained", "compact"}
+    assert {r.network for r in candidate_settings(TrainingSettings(), 300)} == {
+        "pretrained",
+        "compact",
+    }
 
 
 def test_the_plan_fits_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """In time enough all epochs stay; in less there are fewer; below three tenths none, and that
     is said; a plan comes back from JSON as it was."""
     monkeypatch.setattr("trainer.training.model_selection.seconds_an_epoch", lambda *_: 10.0)
-    two = replace(usual("pretrained"), epochs=12), replace(usual("compact"), epochs=30)
-    assert plan(two, 500, 2, 60).recipes == two
-    short = plan(two, 500, 2, 6)
-    assert [(r.network, r.epochs) for r in short.recipes] == [("pretrained", 12), ("compact", 24)]
-    shorter = plan(two, 500, 2, 3)
-    assert [(r.network, r.epochs) for r in shorter.recipes] == [("pretrained", 12)]
+    two = (
+        replace(default_settings("pretrained"), epochs=12),
+        replace(default_settings("compact"), epochs=30),
+    )
+    assert plan_candidates(two, 500, 2, 60).all_settings == two
+    short = plan_candidates(two, 500, 2, 6)
+    assert [(r.network, r.epochs) for r in short.all_settings] == [
+        ("pretrained", 12),
+        ("compact", 24),
+    ]
+    shorter = plan_candidates(two, 500, 2, 3)
+    assert [(r.network, r.epochs) for r in shorter.all_settings] == [("pretrained", 12)]
     assert "compact is not tried" in shorter.left_out[0]
-    again: Plan = plan_from_json(json.loads(json.dumps(plan_as_json(short))), two)
+    again: CandidatePlan = plan_from_json(json.loads(json.dumps(plan_as_json(short))), two)
     assert again == short
 
 
@@ -92,12 +101,14 @@ def test_auto_trains_candidates_and_the_baseline(
     tmp_path: Path, draw_dataset: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with auto says what it tried, keeps the recommended model, and the baseline beside."""
-    tiny = replace(usual("compact"), side=32, epochs=1, batch=8)
+    tiny = replace(default_settings("compact"), side=32, epochs=1, batch=8)
     monkeypatch.setattr(
         "trainer.training.run.candidates", lambda *_: (tiny, replace(tiny, epochs=3))
     )
     monkeypatch.setitem(
-        __import__("trainer.training.settings").recipe.USUAL, "baseline", Recipe(epochs=1, batch=8)
+        __import__("trainer.training.settings").settings.USUAL,
+        "baseline",
+        TrainingSettings(epochs=1, batch=8),
     )
     run = tmp_path / "run"
     assert main([str(draw_dataset(16)), "-o", str(run), "--network", "auto"]) in (0, 1)

@@ -14,10 +14,10 @@ from tests.trainer.conftest import Draw, draw_picture, write_manifest
 from trainer.cli.main import main as edge_train
 from trainer.core.optional_imports import keras
 from trainer.data.dataset import ANOMALY, load_dataset
-from trainer.data.summary import describe
+from trainer.data.summary import describe_dataset
 from trainer.data.synthetic_defects import KINDS, paint
-from trainer.evaluation.requirements import Wish
-from trainer.evaluation.thresholds import from_good, thresholds_for
+from trainer.evaluation.requirements import Requirements
+from trainer.evaluation.thresholds import thresholds_for, thresholds_from_good
 from trainer.networks import HEAD
 from trainer.training.logistic import fit_logistic
 from trainer.training.one_class import odds_of, scale_of, set_head
@@ -72,7 +72,7 @@ def test_the_scale_puts_good_parts_low() -> None:
 def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None) -> None:
     """In order, and at most 2 % of the good parts fail, 10 % do not pass, where scores differ."""
     scores = np.array(steps) / 21
-    at = from_good(scores, Wish(max_false_reject=limit))
+    at = thresholds_from_good(scores, Requirements(max_false_reject=limit))
     assert 0 <= at.review_from <= at.reject_at <= 1
     if limit is None:
         assert (scores >= at.reject_at).mean() <= 0.02
@@ -83,7 +83,7 @@ def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None)
 def test_costs_need_defects() -> None:
     """Where validation has no defects costs are refused, not guessed."""
     with pytest.raises(DatasetError, match="--max-false-reject instead"):
-        from_good(np.array([0.1]), Wish(escape_cost=1, reject_cost=1))
+        thresholds_from_good(np.array([0.1]), Requirements(escape_cost=1, reject_cost=1))
     with pytest.raises(DatasetError, match="got 0"):
         thresholds_for([], [])
 
@@ -210,7 +210,7 @@ def test_without_any_defect_a_set_is_painted(
         by_group.setdefault(sample.group, set()).add(f"{sample.part} {sample.label}")
     assert len(by_group) == 10
     assert all(len(found) == 1 for found in by_group.values())
-    assert "painted ones" in describe(data)
+    assert "painted ones" in describe_dataset(data)
     assert _paint(good, tmp_path / "again", capsys)[0] == 0
     assert load_dataset(tmp_path / "again", one_class=True).fingerprint() == data.fingerprint()
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from edge.errors import EdgeInspectError
-from trainer.data.arrays import Part
+from trainer.data.arrays import LabelledArrays
 from trainer.data.augment import NONE, Variations
 from trainer.training.preview import CELL, COLUMNS, GAP, preview_sheet, write_preview
 
 
-def _part(channels: int) -> Part:
+def _part(channels: int) -> LabelledArrays:
     pictures = np.random.default_rng(0).integers(0, 256, (9, 32, 32, channels)).astype(np.uint8)
-    return Part(pictures, np.array([0] * 7 + [1] * 2))
+    return LabelledArrays(pictures, np.array([0] * 7 + [1] * 2))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -14,13 +14,13 @@ import pytest
 
 from tests.trainer.conftest import Draw
 from trainer.core.progress import Epoch
-from trainer.data.arrays import Part
-from trainer.training.checkpoint import Checkpoint, Snapshot
-from trainer.training.fit import fit, pace
-from trainer.training.settings import Recipe, usual
+from trainer.data.arrays import LabelledArrays
+from trainer.training.checkpoint import Checkpoint, TrainingState
+from trainer.training.fit import fit, learning_rate_factor
+from trainer.training.settings import TrainingSettings, default_settings
 
 needs_tensorflow = pytest.mark.usefixtures("require_tensorflow", "require_train")
-RECIPE = replace(usual("compact"), epochs=3, batch=8, side=32, seed=5)
+RECIPE = replace(default_settings("compact"), epochs=3, batch=8, side=32, seed=5)
 
 
 class Stop(BaseException):
@@ -45,12 +45,12 @@ class Killer:
     def epoch(self, epoch: Epoch) -> None: ...
 
 
-def _part(seed: int, count: int = 24) -> Part:
+def _part(seed: int, count: int = 24) -> LabelledArrays:
     """Noise; every second picture has a bright square."""
     rng = np.random.default_rng(seed)
     pictures = rng.integers(90, 160, (count, 32, 32, 1)).astype(np.uint8)
     pictures[1::2, 8:16, 8:16] = 250
-    return Part(pictures, np.arange(count) % 2)
+    return LabelledArrays(pictures, np.arange(count) % 2)
 
 
 def _weights(model: Any) -> bytes:
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_another_training_is_passed_over(tmp_path: Path) -> None
     path = tmp_path / "kept.npz"
     mine = Checkpoint(path, "mine")
     assert mine.load() is None
-    mine.save(Snapshot({"number": 1}, [np.arange(3)], [np.ones(2)]))
+    mine.save(TrainingState({"number": 1}, [np.arange(3)], [np.ones(2)]))
     found = mine.load()
     assert found is not None
     assert found.facts == {"number": 1}
@@ -96,12 +96,12 @@ def test_a_checkpoint_of_another_training_is_passed_over(tmp_path: Path) -> None
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
     """It rises to 1 over the warm-up, never rises after it, and ends near 0; without cosine it
     stays."""
-    paces = [pace(step, 100, 10, cosine=True) for step in range(100)]
-    assert paces[9] == paces[10] == 1
-    assert all(a < b for a, b in pairwise(paces[:10]))
-    assert all(a > b for a, b in pairwise(paces[10:]))
-    assert paces[-1] < 0.001
-    assert {pace(step, 100, 0, cosine=False) for step in range(100)} == {1.0}
+    factors = [learning_rate_factor(step, 100, 10, cosine=True) for step in range(100)]
+    assert factors[9] == factors[10] == 1
+    assert all(a < b for a, b in pairwise(factors[:10]))
+    assert all(a > b for a, b in pairwise(factors[10:]))
+    assert factors[-1] < 0.001
+    assert {learning_rate_factor(step, 100, 0, cosine=False) for step in range(100)} == {1.0}
 
 
 COMMAND = [sys.executable, "-m", "trainer"]
@@ -154,6 +154,6 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, draw_dataset: Dra
 
 def test_a_recipe_changes_only_what_is_given() -> None:
     """None leaves a field as it suits the network."""
-    recipe = usual("compact").changed(epochs=None, batch=7)
-    assert (recipe.epochs, recipe.batch) == (usual("compact").epochs, 7)
-    assert usual("another") == Recipe(network="another")
+    settings = default_settings("compact").changed(epochs=None, batch=7)
+    assert (settings.epochs, settings.batch) == (default_settings("compact").epochs, 7)
+    assert default_settings("another") == TrainingSettings(network="another")

@@ -14,7 +14,7 @@ from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_fil
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.core.progress import Epoch
-from trainer.data.arrays import Part
+from trainer.data.arrays import LabelledArrays
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 from trainer.evaluation.metrics import auroc
@@ -28,7 +28,7 @@ from trainer.networks.trained_model import (
     scores,
 )
 from trainer.training.fit import class_weights, fit
-from trainer.training.settings import Recipe
+from trainer.training.settings import TrainingSettings
 
 pytestmark = [
     pytest.mark.train,
@@ -58,12 +58,14 @@ class Silence:
         assert np.isfinite(epoch.loss)
 
 
-def _parts(root: Path) -> tuple[Part, Part]:
+def _parts(root: Path) -> tuple[LabelledArrays, LabelledArrays]:
     data = load_dataset(root)
     made = []
     for part in (data.of("train"), data.of("validation")):
         pictures = load_pictures(part, SPEC.input)
-        made.append(Part(pictures, np.array([sample.label != "ok" for sample in part], np.int64)))
+        made.append(
+            LabelledArrays(pictures, np.array([sample.label != "ok" for sample in part], np.int64))
+        )
     return made[0], made[1]
 
 
@@ -74,10 +76,10 @@ def _weights(model: Any) -> bytes:
 def test_the_same_seed_gives_the_same_weights(draw_dataset: Draw) -> None:
     """Same seed and pictures give the same weights bit for bit; another seed does not."""
     train, validation = _parts(draw_dataset(10))
-    recipe = Recipe(epochs=2, batch=8, seed=1)
-    first, history = fit(recipe, train, validation, 2, Silence())
-    second, again = fit(recipe, train, validation, 2, Silence())
-    other, _ = fit(Recipe(epochs=2, batch=8, seed=2), train, validation, 2, Silence())
+    settings = TrainingSettings(epochs=2, batch=8, seed=1)
+    first, history = fit(settings, train, validation, 2, Silence())
+    second, again = fit(settings, train, validation, 2, Silence())
+    other, _ = fit(TrainingSettings(epochs=2, batch=8, seed=2), train, validation, 2, Silence())
     assert _weights(first) == _weights(second) != _weights(other)
     assert history == again
 
@@ -86,7 +88,9 @@ def test_the_best_weights_are_kept(draw_dataset: Draw) -> None:
     """The model has the weights of the epoch of highest validation AUROC, of equals that of lowest
     loss, and training stops after patience; what can be learned is learned."""
     train, validation = _parts(draw_dataset(30))
-    model, history = fit(Recipe(epochs=8, batch=8, patience=2), train, validation, 2, Silence())
+    model, history = fit(
+        TrainingSettings(epochs=8, batch=8, patience=2), train, validation, 2, Silence()
+    )
     best = max(history, key=lambda epoch: (epoch.validation_auroc, -epoch.validation_loss))
     found = probabilities(model, SPEC, validation.pictures)
     own = -np.log(found[np.arange(len(found)), validation.classes] + 1e-9).mean()

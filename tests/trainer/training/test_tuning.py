@@ -7,17 +7,17 @@ import pytest
 
 from edge.inspection.preprocess import InputSpec
 from trainer.core.progress import Epoch
-from trainer.data.arrays import Part
+from trainer.data.arrays import LabelledArrays
 from trainer.evaluation.metrics import auroc
 from trainer.networks import NETWORKS, Network, build_network, input_of
 from trainer.networks.pretrained import untrained_lite0
 from trainer.training.fit import fit
 from trainer.training.learner import Learner
 from trainer.training.logistic import fit_logistic
-from trainer.training.settings import usual
+from trainer.training.settings import default_settings
 
 needs_tensorflow = pytest.mark.usefixtures("require_tensorflow", "require_train")
-RECIPE = replace(usual("pretrained"), side=32, epochs=1, batch=8)
+RECIPE = replace(default_settings("pretrained"), side=32, epochs=1, batch=8)
 
 
 class Silence:
@@ -39,12 +39,12 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORKS, "pretrained", entry)
 
 
-def _part(seed: int, count: int = 32) -> Part:
+def _part(seed: int, count: int = 32) -> LabelledArrays:
     """Noise; every second picture has a bright square. Two pictures a group."""
     rng = np.random.default_rng(seed)
     pictures = rng.integers(90, 160, (count, 32, 32, 3)).astype(np.uint8)
     pictures[1::2, 8:16, 8:16] = 250
-    return Part(pictures, np.arange(count) % 2, np.arange(count) // 2)
+    return LabelledArrays(pictures, np.arange(count) % 2, np.arange(count) // 2)
 
 
 @pytest.mark.train
