@@ -86,7 +86,7 @@ def _convert(request: ConversionRequest) -> Conversion:
 
 
 def _row(model: str, done: Conversion, same: str) -> str:
-    taken = done.taken
+    taken = done.chosen
     compared = taken.compared
     assert compared is not None
     apart = taken.runtime_difference
@@ -99,8 +99,8 @@ def _row(model: str, done: Conversion, same: str) -> str:
         f"{compared.review_moves}",
         f"{compared.largest_change:.4f}",
         f"{done.size / 1024:,.0f}",
-        f"{taken.ran[0].milliseconds:.2f}",
-        f"{taken.ran[-1].milliseconds:.2f}" if len(taken.ran) > 1 else "–",
+        f"{taken.runtime_results[0].milliseconds:.2f}",
+        f"{taken.runtime_results[-1].milliseconds:.2f}" if len(taken.runtime_results) > 1 else "–",
         "only one was asked" if apart is None else f"{apart:.5f}",
         same,
     )

@@ -82,7 +82,8 @@ def table(figures: CostTable) -> None:
                 for one in there
             ]
             print(
-                f"| {name} | {scheme} | {kernels} | {format_ms(microseconds / 1000)} | {format_ms(said)} | "
+                f"| {name} | {scheme} | {kernels} | {format_ms(microseconds / 1000)} | "
+                f"{format_ms(said)} | "
                 f"{off:+.0%} | {' | '.join(cells)} |"
             )
     told = "; ".join(f"{key} {share:.0%}" for key, share in worst.items())

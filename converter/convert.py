@@ -47,7 +47,7 @@ class ConversionRequest:
     model: Path
     data: Path
     output: Path
-    said: SourceOverrides = field(default_factory=SourceOverrides)
+    overrides: SourceOverrides = field(default_factory=SourceOverrides)
     model_version: str | None = None
     calibration: int = CALIBRATION_PICTURES
     limits: GateLimits = field(default_factory=GateLimits)
@@ -90,7 +90,7 @@ def convert(
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
     budget = latency_budget(request.target_ms, request.on, say)
-    source = load_source_model(request.model, request.said)
+    source = load_source_model(request.model, request.overrides)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
     if budget is not None:
         say(refuse_slow(source, budget))

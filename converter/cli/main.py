@@ -52,7 +52,7 @@ def _convert(arguments: list[str]) -> int:
         model=given.model,
         data=given.data,
         output=given.output,
-        said=SourceOverrides(
+        overrides=SourceOverrides(
             given.name,
             given.labels,
             given.ok_label,

@@ -77,26 +77,26 @@ def load_evaluation_set(source: SourceModel, dataset: Dataset, progress: Progres
     spec = source.spec
     score_rule = ScoreRule(spec.labels, spec.ok_label, source.converted_output)
 
-    def judged(part: str, samples: Sequence[Sample]) -> ScoredSet:
+    def scored_set(part: str, samples: Sequence[Sample]) -> ScoredSet:
         def reading(done: int, total: int) -> None:
             progress(f"reading the {part} part", done, total)
 
         with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
             # The name goes at once; the file stays for as long as the pictures are asked for.
             pictures = map_pictures(samples, source.input, Path(folder) / part, reading)
-        said = source.probabilities(
+        answers = source.probabilities(
             pictures, lambda done, total: progress(f"float model, {part}", done, total)
         )
         return ScoredSet(
             tuple(samples),
             pictures,
-            score_rule.of_probabilities(said),
+            score_rule.of_probabilities(answers),
             np.array([sample.label != spec.ok_label for sample in samples]),
         )
 
     return EvaluationSet(
         score_rule,
-        judged("validation", dataset.of("validation")),
-        judged("test", dataset.of("test")),
+        scored_set("validation", dataset.of("validation")),
+        scored_set("test", dataset.of("test")),
         Requirements.from_json(spec.training.get("wish")),
     )

@@ -111,8 +111,10 @@ def _differing(
 
 
 def _tile(each: PictureDiff) -> Tile:
-    said = [f"{out} {score:.3f}" for out, score in zip(each.outcomes, each.scores)]
-    return Tile(each.sample.path, (each.sample.label, f"A {said[0]}", f"B {said[1]}"), each.flips)
+    answers = [f"{out} {score:.3f}" for out, score in zip(each.outcomes, each.scores)]
+    return Tile(
+        each.sample.path, (each.sample.label, f"A {answers[0]}", f"B {answers[1]}"), each.flips
+    )
 
 
 def _load(root: Path, judge: ComparedModel) -> Dataset:

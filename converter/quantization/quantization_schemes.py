@@ -39,8 +39,8 @@ _EDGES = ("QUANTIZE", "DEQUANTIZE", "CAST")  # they change the type, and compute
 class BuiltModel:
     """A bare .tflite, without labels: uint8 pixels to float32 logits, (1, n).
 
-    `bands`: what each band of eight bits of its features counts, see multi_range_head. `body` is the
-    part before the float head, float32 features out, None for schemes without one.
+    `bands`: what each band of eight bits of its features counts, see multi_range_head. `body` is
+    the part before the float head, float32 features out, None for schemes without one.
     """
 
     scheme: str

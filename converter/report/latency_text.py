@@ -11,14 +11,14 @@ from trainer.device_latency.estimate import format_ms
 
 def pace_lines(done: Conversion) -> list[str]:
     """What the file takes on the box that was named; nothing where none was."""
-    said, budget = done.chosen.said, done.budget
-    if said is None or budget is None:
+    estimated, budget = done.chosen.estimate, done.budget
+    if estimated is None or budget is None:
         return []
-    if not budget.here:
-        return [f"estimated {said}, {said.provenance}"]
+    if not budget.measured_here:
+        return [f"estimated {estimated}, {estimated.provenance}"]
     measured = done.chosen.runtime_results[0].milliseconds
-    off = "" if said.unknown else f": {said.milliseconds / measured - 1:+.0%}"
-    return [f"estimated {said} from its operators, {format_ms(measured)} ms timed{off}"]
+    off = "" if estimated.unknown else f": {estimated.milliseconds / measured - 1:+.0%}"
+    return [f"estimated {estimated} from its operators, {format_ms(measured)} ms timed{off}"]
 
 
 def parity_text(parity: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], caption: str) -> st
     longest = max((length for _, length, _ in rows), default=0) or 1
     high, left, right, width = 17, 250, 90, 860
     drawn = []
-    for at, (name, length, said) in enumerate(rows):
+    for at, (name, length, estimated) in enumerate(rows):
         y = at * high
         wide = max(1.0, length / longest * (width - left - right))
         short = name if len(name) <= 40 else f"…{name[-39:]}"
@@ -135,7 +135,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], caption: str) -> st
             f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{escape(short)}'
             f"<title>{escape(name)}</title></text>"
             f'<rect x="{left}" y="{y + 3}" width="{wide:.1f}" height="{high - 6}"/>'
-            f'<text class="soft" x="{left + wide + 6:.1f}" y="{y + 12}">{escape(said)}</text>'
+            f'<text class="soft" x="{left + wide + 6:.1f}" y="{y + 12}">{escape(estimated)}</text>'
         )
     return (
         f'<figure class="chart"><svg viewBox="0 0 {width} {max(1, len(rows)) * high + 4}" '

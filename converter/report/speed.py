@@ -17,18 +17,19 @@ def speed(done: Conversion) -> str:
     tflite = done.chosen.built_model.tflite
     times = operator_times(tflite, done.source.frozen)
     works = operator_works(tflite)
-    said = done.chosen.said
+    estimated = done.chosen.estimate
     head = ["layer", "operator", "multiply-adds", "of all", "ms here"]
-    if said is not None:
+    if estimated is not None:
         head.append("ms on the box, estimated")
     return section(
         "Speed by layer",
-        *_box(done, said),
-        bar_table(head, _rows(times, works, said), bars=range(4, len(head))),
+        *_box(done, estimated),
+        bar_table(head, _rows(times, works, estimated), bars=range(4, len(head))),
         paragraph(
             "Each operator run alone on this machine, one thread. Together "
             f"{sum(timed.milliseconds for timed in times):.2f} ms; the whole model takes "
-            f"{done.chosen.runtime_results[0].milliseconds:.2f} ms, because the runtime saves the ways between. "
+            f"{done.chosen.runtime_results[0].milliseconds:.2f} ms, because the runtime "
+            "saves the ways between. "
             f"{sum(work.multiply_adds for work in works) / 1e6:,.1f} million multiply-adds a "
             "picture.",
             "hint",
@@ -36,16 +37,17 @@ def speed(done: Conversion) -> str:
     )
 
 
-def _box(done: Conversion, said: Estimate | None) -> list[str]:
+def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
     budget = done.budget
-    if said is None or budget is None:
+    if estimated is None or budget is None:
         return []
-    kept = "" if budget.target is None else f"; it may take {budget.target:g} ms"
-    lines = [paragraph(f"Estimated: {said}{kept}.", "answer")]
-    if budget.here:
+    limit = "" if budget.target is None else f"; the limit is {budget.target:g} ms"
+    lines = [paragraph(f"Estimated: {estimated}{limit}.", "answer")]
+    if budget.measured_here:
+        timed = done.chosen.runtime_results[0].milliseconds
         lines.append(
             paragraph(
-                f"Timed on the same machine: {format_ms(done.chosen.runtime_results[0].milliseconds)} ms.",
+                f"Timed on the same machine: {format_ms(timed)} ms.",
                 "hint",
             )
         )
@@ -59,14 +61,14 @@ def _box(done: Conversion, said: Estimate | None) -> list[str]:
 
 
 def _rows(
-    times: Sequence[OperatorTime], works: Sequence[OperatorWork], said: Estimate | None
+    times: Sequence[OperatorTime], works: Sequence[OperatorWork], estimated: Estimate | None
 ) -> list[list[tuple[str, float]]]:
     """For each operator its cells: what is read, and a length for those that are bars."""
     total = sum(work.multiply_adds for work in works) or 1
     there = (
         [None] * len(works)
-        if said is None
-        else [operator.milliseconds for operator in said.operators]
+        if estimated is None
+        else [operator.milliseconds for operator in estimated.operators]
     )
     by_output = {work.output: (work, chosen) for work, chosen in zip(works, there)}
     rows = []
@@ -80,7 +82,7 @@ def _rows(
             (f"{count / total:.1%}" if count else "–", 0.0),
             (f"{timed.milliseconds:.3f}", timed.milliseconds),
         ]
-        if said is not None:
+        if estimated is not None:
             row.append(("no figure", 0.0) if chosen is None else (f"{chosen:.3f}", chosen))
         rows.append([(escape(text), length) for text, length in row])
     return rows

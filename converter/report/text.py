@@ -29,6 +29,7 @@ def conversion_text(done: Conversion) -> str:
     int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
     spec, at = done.spec, done.spec.thresholds
     built_model = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
+    milliseconds = done.chosen.runtime_results[0].milliseconds
     scheme = SCHEME_WORDS[done.chosen.scheme]
     moved = (
         f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
@@ -37,7 +38,7 @@ def conversion_text(done: Conversion) -> str:
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{built_model}, {scheme}, {done.chosen.runtime_results[0].milliseconds:.2f} ms a picture here",
+        f"{built_model}, {scheme}, {milliseconds:.2f} ms a picture here",
         *pace_lines(done),
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
@@ -67,7 +68,7 @@ _MS = HEADINGS.index("ms")
 def headings(selection: SchemeSelection) -> list[str]:
     """HEADINGS, with the estimated milliseconds on the box where one was named."""
     found = list(HEADINGS)
-    if any(trial.said is not None for trial in selection.trials):
+    if any(trial.estimate is not None for trial in selection.trials):
         found.insert(_MS + 1, "on the box")
     return found
 
@@ -82,9 +83,9 @@ def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
 
 
 def _on_the_box(trial: SchemeTrial) -> str:
-    if trial.said is None:
+    if trial.estimate is None:
         return "–"
-    return f"{'≥ ' if trial.said.unknown else ''}{format_ms(trial.said.milliseconds)}"
+    return f"{'≥ ' if trial.estimate.unknown else ''}{format_ms(trial.estimate.milliseconds)}"
 
 
 def schemes_text(selection: SchemeSelection) -> str:
@@ -105,7 +106,8 @@ def schemes_text(selection: SchemeSelection) -> str:
         quick = next(t for t in selection.trials if t.scheme == selection.chosen.scheme)
         lines.append(
             f"  no box has tflite-runtime? --without-tflite-runtime takes {quick.scheme} with the "
-            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture here instead of "
+            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture "
+            "here instead of "
             f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
         )
     return "\n".join(lines)
@@ -115,10 +117,10 @@ def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
     built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
     if built_model is None or compared is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
-    said = "taken" if chosen else "refused" if trial.objections else "would pass"
+    estimated = "taken" if chosen else "refused" if trial.objections else "would pass"
     return [
         trial.label,
-        said,
+        estimated,
         f"{len(built_model.tflite) / 1024:,.0f}",
         f"{trial.runtime_results[0].milliseconds:.2f}",
         f"{compared.auroc_int8:.4f}",
@@ -176,8 +178,8 @@ def _input(spec: InspectionSpec) -> str:
     score_rule = spec.input
     region = "the whole picture" if score_rule.region is None else f"region {score_rule.region}"
     if score_rule.view is not None:
-        said = score_rule.view.said(brief=True)
-        region = f"view {json.dumps(said)}, {region}"
+        estimated = score_rule.view.said(brief=True)
+        region = f"view {json.dumps(estimated)}, {region}"
     extra = (
         ""
         if score_rule.standardisation == "none"
@@ -261,11 +263,11 @@ def difference_text(found: ModelDiff) -> str:
         told,
     ]
     for each in found.differing:
-        said = "  ".join(
+        estimated = "  ".join(
             f"{name} {outcome:<6} {score:.4f}"
             for name, outcome, score in zip("AB", each.outcomes, each.scores)
         )
-        lines.append(f"{said}  {each.sample.file}")
+        lines.append(f"{estimated}  {each.sample.file}")
     if found.sheet is not None:
         lines.append(f"contact sheet: {found.sheet}")
     return "\n".join(lines)

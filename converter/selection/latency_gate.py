@@ -19,33 +19,30 @@ def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:
     Raises RefusedError when that is too long: no scheme would make it quicker. On this machine
     only when it is too long by more than an estimate may be wrong, for a finished model is timed.
     """
-    said = budget.estimate(_as_int8(source))
+    estimated = budget.estimate(_as_int8(source))
     if budget.target is None:
-        return f"in int8: {said} ({budget.figures.provenance})"
-    if (said.low if budget.here else said.milliseconds) > budget.target:
+        return f"in int8: {estimated} ({budget.figures.provenance})"
+    if (estimated.low if budget.measured_here else estimated.milliseconds) > budget.target:
         raise RefusedError(
             f"{source.file}: refused before it was converted, nothing was written: estimated "
-            f"{said} in int8, at most {budget.target:g} ms it may ({budget.figures.provenance}); "
+            f"{estimated} in int8, the limit is {budget.target:g} ms "
+            f"({budget.figures.provenance}); "
             f"{fitting_text(budget, network_options(budget, len(source.spec.labels)))}"
         )
-    return f"in int8: {said}, at most {budget.target:g} ms it may ({budget.figures.provenance})"
+    return f"in int8: {estimated}, the limit is {budget.target:g} ms ({budget.figures.provenance})"
 
 
 def too_slow(trial: SchemeTrial, budget: LatencyBudget | None) -> str | None:
     """Why a trial that ran takes too long, None where it does not or nothing was asked."""
-    if budget is None or trial.said is None:
+    if budget is None or trial.estimate is None:
         return None
-    return budget.objection(trial.said, trial.runtime_results[0].milliseconds)
+    return budget.objection(trial.estimate, trial.runtime_results[0].milliseconds)
 
 
 def suggest_networks(trials: Sequence[SchemeTrial], budget: LatencyBudget | None) -> str | None:
     """Which of our networks would fit, when every scheme that could be made is too slow."""
-    built_model = [trial for trial in trials if trial.built_model is not None]
-    if (
-        budget is None
-        or not built_model
-        or any(too_slow(trial, budget) is None for trial in built_model)
-    ):
+    built = [trial for trial in trials if trial.built_model is not None]
+    if budget is None or not built or any(too_slow(trial, budget) is None for trial in built):
         return None
     return fitting_text(budget, network_options(budget))
 

@@ -40,34 +40,34 @@ def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
         found.append(
             f"{len(compared.flips)} of {compared.pictures} test verdicts "
             f"({compared.flip_share:.1%}) flip between pass and fail from float to "
-            f"{trial.scheme}, at most {limits.max_flips:.1%} may"
+            f"{trial.scheme}, the limit is {limits.max_flips:.1%}"
         )
     # `not <=`, so that a figure that is no number counts against the model, never for it
     if not compared.auroc_loss <= limits.max_auroc_loss:
         found.append(
             f"AUROC falls from {compared.auroc_float:.4f} to {compared.auroc_int8:.4f}, "
-            f"by at most {limits.max_auroc_loss} it may"
+            f"the limit is a fall of {limits.max_auroc_loss}"
         )
     # A wide review band hides scores that have nothing to do with float's any more.
     if not compared.mean_change <= limits.max_mean_change:
         found.append(
-            f"scores change by {compared.mean_change:.4f} on average, at most "
-            f"{limits.max_mean_change} they may"
+            f"scores change by {compared.mean_change:.4f} on average, "
+            f"the limit is {limits.max_mean_change}"
         )
-    for ran in trial.runtime_results:
-        if ran.failed:
-            found.append(ran.failed)
-        elif not ran.difference <= limits.max_runtime_difference:
+    for result in trial.runtime_results:
+        if result.failed:
+            found.append(result.failed)
+        elif not result.difference <= limits.max_runtime_difference:
             found.append(
-                f"{ran.runtime} differs by {ran.difference:.4f} in score from "
-                f"{trial.runtime_results[0].runtime}, at most {limits.max_runtime_difference:.4f} it may "
-                "(--without-tflite-runtime, if no box has it)"
+                f"{result.runtime} differs by {result.difference:.4f} in score from "
+                f"{trial.runtime_results[0].runtime}, the limit is "
+                f"{limits.max_runtime_difference:.4f} (--without-tflite-runtime, if no box has it)"
             )
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
         found.append(
-            f"the layer {clipped.layer!r} cuts off {clipped.clipped:.1%} of its values, at most "
-            f"{limits.max_clipped:.1%} it may: the calibration pictures are unlike the others"
+            f"the layer {clipped.layer!r} cuts off {clipped.clipped:.1%} of its values, the limit "
+            f"is {limits.max_clipped:.1%}: the calibration pictures are unlike the others"
         )
     return found + _of_verdicts(trial, limits)
 

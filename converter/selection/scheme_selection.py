@@ -132,10 +132,10 @@ class SchemeSelector:
             )
         except ModelError as error:
             return self._impossible(scheme, error, kernels)
-        said = None
+        estimated = None
         if self.budget is not None:
-            said = self.budget.estimate(operator_works(built_model.tflite), kernels)
-        trial = replace(trial, layers=layers, said=said)
+            estimated = self.budget.estimate(operator_works(built_model.tflite), kernels)
+        trial = replace(trial, layers=layers, estimate=estimated)
         figures = evaluate_scheme(trial, source, evaluation_set, runners[0]) if full else None
         trial = replace(trial, figures=figures)
         slow = filter(None, [too_slow(trial, self.budget)])

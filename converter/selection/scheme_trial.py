@@ -57,11 +57,11 @@ class RuntimeResult:
 
 @dataclass(frozen=True, slots=True)
 class SchemeTrial:
-    """What was found out about one scheme, run with one sort of kernels.
+    """The result of one scheme, run with one sort of kernels.
 
-    `built_model` is None where it could not be made, and `objections` say why then; else they are the
-    gate's. `figures` is None for one that was only looked at, on few pictures. `said` is what it
-    takes on the box that was named, None where none was.
+    `built_model` is None when the scheme could not build one; `objections` then say why, and
+    otherwise hold the gate's. `figures` is None after a quick look at few pictures. `estimate` is
+    the latency on the named box, None without one.
     """
 
     scheme: str
@@ -74,7 +74,7 @@ class SchemeTrial:
     scores: Scores | None = None
     figures: TrialFigures | None = None
     kernels: Kernels = "quickest"
-    said: Estimate | None = None
+    estimate: Estimate | None = None
 
     @property
     def label(self) -> str:

@@ -68,18 +68,18 @@ class LocalRuntime:
         """As `Runner.rows`."""
         with silence_tensorflow():  # LiteRT tells about its delegate each time
             classify = TFLiteClassifier(tflite, model, self.runtime, 1, self.kernels)
-        found, seconds = [], []
+        outputs, seconds = [], []
         for picture in pictures:
             start = time.perf_counter()
             try:
-                found.append(classify(picture))
+                outputs.append(classify(picture))
             except RuntimeError as error:  # TFLite's own, when an operator cannot run after all
                 reason = " ".join(str(error).split())[:200]
                 raise ModelError(
                     f"{model}: {self.name} cannot run it ({reason}); choose another --scheme"
                 ) from error
             seconds.append(time.perf_counter() - start)
-        return np.stack(found), statistics.median(seconds) * 1000
+        return np.stack(outputs), statistics.median(seconds) * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,11 @@ class SubprocessRuntime:
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """As `Runner.rows`. Some hundred megabytes of pictures go there at a time."""
         step = max(1, _AT_A_TIME // pictures[0].nbytes)
-        found = [
+        outputs = [
             self._asked(tflite, pictures[at : at + step], model)
             for at in range(0, len(pictures), step)
         ]
-        rows, milliseconds = zip(*found)
+        rows, milliseconds = zip(*outputs)
         return np.concatenate(rows), statistics.median(milliseconds)
 
     def _asked(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
@@ -116,11 +116,11 @@ class SubprocessRuntime:
             "shape": list(pictures.shape),
             "built_in": self.kernels == "built-in",
         }
-        asked = json.dumps(head).encode() + b"\n" + tflite + pictures.tobytes()
+        question = json.dumps(head).encode() + b"\n" + tflite + pictures.tobytes()
         try:
             done = subprocess.run(
                 [self.python, "-I", _SCRIPT],
-                input=asked,
+                input=question,
                 capture_output=True,
                 timeout=self.timeout,
                 check=False,
@@ -131,9 +131,9 @@ class SubprocessRuntime:
                 "check --tflite-python"
             ) from error
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            named = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise ModelError(
-                f"{model}: {self.name} cannot run it (exit {done.returncode}: {said[-1][:200]}); "
+                f"{model}: {self.name} cannot run it (exit {done.returncode}: {named[-1][:200]}); "
                 "choose another --scheme, or say --without-tflite-runtime if no box has it"
             )
         line, _, raw = done.stdout.partition(b"\n")
@@ -152,15 +152,15 @@ def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Run
     variable names, and beside this virtual environment, where `make test` puts it; not at all
     when `older` is False. Raises MissingPartError when there is none, or not where it was said.
     """
-    found: list[Runner] = [runner for runner in (_local_runtime("litert"),) if runner is not None]
+    outputs: list[Runner] = [runner for runner in (_local_runtime("litert"),) if runner is not None]
     if older:
         other = _local_runtime("tflite-runtime") if python is None else None
         other = other or _subprocess_runtime(python)
         if other is not None:
-            found.append(other)
-    if not found:
+            outputs.append(other)
+    if not outputs:
         runtime_module("auto")  # raises, with the command that installs one
-    return tuple(found)
+    return tuple(outputs)
 
 
 def _local_runtime(runtime: Runtime) -> Runner | None:
@@ -174,9 +174,9 @@ def _local_runtime(runtime: Runtime) -> Runner | None:
 
 
 def _subprocess_runtime(python: Path | None) -> Runner | None:
-    said = python or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    named = python or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     beside = Path(sys.prefix).with_name(f"{Path(sys.prefix).name}-tflite-runtime") / "bin/python"
-    place = said or beside
+    place = named or beside
     code = "from importlib.metadata import version as v; print(v('tflite-runtime'))"
     try:
         done = subprocess.run(
@@ -187,9 +187,9 @@ def _subprocess_runtime(python: Path | None) -> Runner | None:
             return SubprocessRuntime(place, done.stdout.strip())
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = str(error)
-    if said is None:
+    if named is None:
         return None
     raise MissingPartError(
-        f"{said}: has no tflite-runtime ({reason[:200]}); make one with `make "
+        f"{named}: has no tflite-runtime ({reason[:200]}); make one with `make "
         "test-tflite-runtime`, or give another --tflite-python"
     )

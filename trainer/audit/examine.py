@@ -80,95 +80,97 @@ def audit_dataset(
     """
     started = time.monotonic()
     options = options or AuditOptions()
-    told = progress or (lambda *_: None)
+    report = progress or (lambda *_: None)
     items = audit_items(root) if items is None else items
     workers = options.workers or os.cpu_count() or 1
     audit = Audit(str(root), pictures=len(items))
-    seen: list[ScannedPicture] = []
+    scanned: list[ScannedPicture] = []
     rows: list[int] = []  # of the store, those that are not pixel for pixel another
     with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
-        for one in scan_pictures(items, features or CheapFeatures(), workers, told):
+        for one in scan_pictures(items, features or CheapFeatures(), workers, report):
             if isinstance(one, UnreadablePicture):
                 audit.unreadable.append(
                     {"file": one.item.file, "kind": one.kind, "reason": one.reason}
                 )
                 continue
             if one.pixel_hash not in first:
-                first[one.pixel_hash] = len(seen)
+                first[one.pixel_hash] = len(scanned)
                 store.add(one.fingerprint)
-                rows.append(len(seen))
-            seen.append(one.without_fingerprint())
+                rows.append(len(scanned))
+            scanned.append(one.without_fingerprint())
         matches = find_copies(
-            store, lambda row: read_for_comparison(seen[rows[row]]), workers, told
+            store, lambda row: read_for_comparison(scanned[rows[row]]), workers, report
         )
         own = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
-    of = {one.pixel_hash: own[at] for at, one in enumerate(map(seen.__getitem__, rows))}
-    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in seen]
-    _judge(audit, seen, table, near, options)
+    of = {one.pixel_hash: own[at] for at, one in enumerate(map(scanned.__getitem__, rows))}
+    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in scanned]
+    _judge(audit, scanned, table, near, options)
     audit.seconds = time.monotonic() - started
     return audit
 
 
 def _judge(
     audit: Audit,
-    seen: list[ScannedPicture],
+    scanned: list[ScannedPicture],
     table: list[NDArray[np.float32]],
     near: dict[tuple[int, int], Alignment],
     options: AuditOptions,
 ) -> None:
     """All findings that need no pixels; `table` has the numbers of each picture that was seen."""
-    alike = exact_duplicates(seen) + near_duplicates(seen, near)
-    pairs = [(rows, twin) for rows, twin in alike if twin.certain]
-    audit.look_alikes = [twin for _, twin in alike if not twin.certain]
-    twins = [twin for _, twin in pairs]
-    audit.counts = _counts(seen)
-    audit.odd = find_outliers(seen)
-    audit.light = lighting_by_label(seen)
+    alike = exact_duplicates(scanned) + near_duplicates(scanned, near)
+    pairs = [(rows, duplicate) for rows, duplicate in alike if duplicate.certain]
+    audit.look_alikes = [duplicate for _, duplicate in alike if not duplicate.certain]
+    duplicates = [duplicate for _, duplicate in pairs]
+    audit.counts = _counts(scanned)
+    audit.odd = find_outliers(scanned)
+    audit.light = lighting_by_label(scanned)
     audit.imbalance = _imbalance(audit.counts)
-    given = {one.item.file: one.item.group for one in seen if one.item.group is not None}
+    given = {one.item.file: one.item.group for one in scanned if one.item.group is not None}
     # A copy that was changed in one place still shows the same part.
     group, audit.parts = infer_groups(
-        [one.item.file for one in seen], [(twin.file, twin.twin) for twin in twins], given
+        [one.item.file for one in scanned],
+        [(duplicate.file, duplicate.other) for duplicate in duplicates],
+        given,
     )
-    groups = [group[one.item.file] for one in seen]
-    _sort_duplicates(audit, seen, pairs, given)
-    audit.possible_leaks = _possible_leaks(seen, audit)
-    audit.giveaways = find_shortcuts(seen, groups, options.ok_label)
-    friends: list[list[int]] = [[] for _ in seen]
-    for (low, high), twin in pairs:
-        if not twin.changed:
+    groups = [group[one.item.file] for one in scanned]
+    _sort_duplicates(audit, scanned, pairs, given)
+    audit.possible_leaks = _possible_leaks(scanned, audit)
+    audit.giveaways = find_shortcuts(scanned, groups, options.ok_label)
+    friends: list[list[int]] = [[] for _ in scanned]
+    for (low, high), duplicate in pairs:
+        if not duplicate.changed:
             friends[low].append(high)
             friends[high].append(low)
-    if seen:
-        labels, files = [one.item.label for one in seen], [one.item.file for one in seen]
+    if scanned:
+        labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
         audit.label_ranking = rank_labels(np.stack(table), labels, groups, friends, files)
         audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 
 def _sort_duplicates(
     audit: Audit,
-    seen: list[ScannedPicture],
+    scanned: list[ScannedPicture],
     pairs: list[tuple[tuple[int, int], Duplicate]],
     given: dict[str, str],
 ) -> None:
-    for (low, high), twin in pairs:
-        one, other = seen[low].item, seen[high].item
-        audit.duplicates.append(twin)
+    for (low, high), duplicate in pairs:
+        one, other = scanned[low].item, scanned[high].item
+        audit.duplicates.append(duplicate)
         if (one.side == "test") != (other.side == "test"):
-            audit.leaks.append(twin)
+            audit.leaks.append(duplicate)
         elif one.side != other.side:
             audit.notes.append(f"{one.file} is a copy of {other.file} ({one.side}, {other.side})")
         if given and one.group != other.group:
-            audit.across_groups.append(twin)
-        if not twin.same_label and not twin.changed:
-            audit.two_labels.append(twin)
+            audit.across_groups.append(duplicate)
+        if not duplicate.same_label and not duplicate.changed:
+            audit.two_labels.append(duplicate)
     sides: dict[str, dict[bool, str]] = defaultdict(dict)
-    for item in (picture.item for picture in seen):
+    for item in (picture.item for picture in scanned):
         if item.group is not None:
             sides[item.group].setdefault(item.side == "test", item.file)
-    labels = {picture.item.file: picture.item.label for picture in seen}
+    labels = {picture.item.file: picture.item.label for picture in scanned}
     for name, files in sorted(sides.items()):
         if len(files) == 2:
             same = labels[files[False]] == labels[files[True]]
@@ -178,10 +180,10 @@ def _sort_duplicates(
             )
 
 
-def _possible_leaks(seen: list[ScannedPicture], audit: Audit) -> list[dict[str, object]]:
+def _possible_leaks(scanned: list[ScannedPicture], audit: Audit) -> list[dict[str, object]]:
     """Parts that only file names suggest, on both sides of the split."""
-    side = {one.item.file: one.item.side for one in seen}
-    known = {file for twin in audit.leaks for file in (twin.file, twin.twin)}
+    side = {one.item.file: one.item.side for one in scanned}
+    known = {file for duplicate in audit.leaks for file in (duplicate.file, duplicate.other)}
     found: list[dict[str, object]] = []
     for part in audit.parts:
         tested = [file for file in part["files"] if side[file] == "test"]
@@ -191,8 +193,8 @@ def _possible_leaks(seen: list[ScannedPicture], audit: Audit) -> list[dict[str, 
     return found
 
 
-def _counts(seen: list[ScannedPicture]) -> dict[str, dict[str, int]]:
-    found = Counter((one.item.side or "all", one.item.label) for one in seen)
+def _counts(scanned: list[ScannedPicture]) -> dict[str, dict[str, int]]:
+    found = Counter((one.item.side or "all", one.item.label) for one in scanned)
     sides, labels = ({key[at] for key in found} for at in (0, 1))
     return {side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)}
 
@@ -203,12 +205,12 @@ def _imbalance(counts: dict[str, dict[str, int]]) -> list[str]:
         total.update(row)
     if not total:
         return []
-    said = [
+    sentences = [
         f"only {count} pictures of {label!r}"
         for label, count in sorted(total.items())
         if count < FEW_OF_A_CLASS
     ]
     (most, many), (least, few) = total.most_common()[0], total.most_common()[-1]
     if many > UNEVEN * max(1, few):
-        said.append(f"{many} pictures of {most!r} against {few} of {least!r}")
-    return said
+        sentences.append(f"{many} pictures of {most!r} against {few} of {least!r}")
+    return sentences

@@ -15,7 +15,7 @@ class Duplicate:
     """
 
     file: str
-    twin: str
+    other: str
     how: str
     likeness: float
     exact: bool
@@ -27,7 +27,7 @@ class Duplicate:
         """For the JSON file."""
         return {
             "file": self.file,
-            "twin": self.twin,
+            "twin": self.other,
             "how": self.how,
             "likeness": round(self.likeness, 3),
             "exact": self.exact,
@@ -121,12 +121,12 @@ class Audit:
             "counts": self.counts,
             "unreadable": self.unreadable,
             "odd": self.odd,
-            "duplicates": [twin.as_json() for twin in self.duplicates],
-            "leaks": [twin.as_json() for twin in self.leaks],
-            "look_alikes": [twin.as_json() for twin in self.look_alikes],
+            "duplicates": [duplicate.as_json() for duplicate in self.duplicates],
+            "leaks": [duplicate.as_json() for duplicate in self.leaks],
+            "look_alikes": [duplicate.as_json() for duplicate in self.look_alikes],
             "possible_leaks": self.possible_leaks,
-            "two_labels": [twin.as_json() for twin in self.two_labels],
-            "across_groups": [twin.as_json() for twin in self.across_groups],
+            "two_labels": [duplicate.as_json() for duplicate in self.two_labels],
+            "across_groups": [duplicate.as_json() for duplicate in self.across_groups],
             "parts": self.parts,
             "suspected_mislabels": [doubt.as_json() for doubt in self.suspected_mislabels],
             "giveaways": [giveaway.as_json() for giveaway in self.giveaways],

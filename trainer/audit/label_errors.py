@@ -34,12 +34,12 @@ def rank_labels(
     features: NDArray[np.float32],
     labels: Sequence[str],
     groups: Sequence[str],
-    twins: Sequence[Sequence[int]],
+    duplicates: Sequence[Sequence[int]],
     files: Sequence[str],
 ) -> list[SuspectedMislabel]:
     """Every picture by how little speaks for its label, the most doubtful first.
 
-    `features` is float32, (n, d); `groups` names the part of each picture, or its lot; `twins`
+    `features` is float32, (n, d); `groups` names the part of each picture, or its lot; `duplicates`
     lists the rows of the copies of each. Classes of fewer than 10 pictures are left out.
     """
     names = sorted(label for label, count in Counter(labels).items() if count >= FEW)
@@ -49,17 +49,17 @@ def rank_labels(
     ]
     if len(names) < 2 or len(set(parts)) < FOLDS:
         return []
-    judged = np.array([names.index(label) if label in names else -1 for label in labels])
+    evaluation = np.array([names.index(label) if label in names else -1 for label in labels])
     odds = out_of_fold_logits(
-        kernel_features(np.asarray(features, np.float64)), judged, parts, len(names)
+        kernel_features(np.asarray(features, np.float64)), evaluation, parts, len(names)
     )
-    voted = _votes(judged, twins, len(names))
+    voted = _votes(evaluation, duplicates, len(names))
     total = odds + COPY_WEIGHT * voted
     total -= total.max(axis=1, keepdims=True)
     shares = np.exp(total) / np.exp(total).sum(axis=1, keepdims=True)
     found = []
-    for row in np.flatnonzero(judged >= 0).tolist():
-        given = int(judged[row])
+    for row in np.flatnonzero(evaluation >= 0).tolist():
+        given = int(evaluation[row])
         likely = int(shares[row].argmax())
         against = float(voted[row].sum() - voted[row, given])
         why = "unlike the other pictures of its class"
@@ -171,10 +171,10 @@ def _folds(classes: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int6
     return folds
 
 
-def _votes(classes: NDArray[np.int64], twins: Sequence[Sequence[int]], count: int) -> Floats:
+def _votes(classes: NDArray[np.int64], duplicates: Sequence[Sequence[int]], count: int) -> Floats:
     votes = np.zeros((len(classes), count))
-    for row, its in enumerate(twins):
-        for twin in its:
-            if classes[twin] >= 0:
-                votes[row, classes[twin]] += 1
+    for row, its in enumerate(duplicates):
+        for duplicate in its:
+            if classes[duplicate] >= 0:
+                votes[row, classes[duplicate]] += 1
     return votes

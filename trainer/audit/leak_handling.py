@@ -18,12 +18,14 @@ def excluded_test_pictures(data: Dataset, audit: Audit) -> tuple[str, ...]:
     if not audit.leaks:
         return ()
     tested = {sample.file: sample.label for sample in data.of("test")}
-    leaking = sorted({file for one in audit.leaks for file in (one.file, one.twin)} & set(tested))
+    leaking = sorted({file for one in audit.leaks for file in (one.file, one.other)} & set(tested))
     left = {label for file, label in tested.items() if file not in set(leaking)}
     few = len(leaking) <= MAX_EXCLUDED_SHARE * len(tested) and left == set(tested.values())
     if few and not any(leak.exact for leak in audit.leaks):
         return tuple(leaking)
-    named = "; ".join(f"{leak.file} = {leak.twin} ({leak.how})" for leak in audit.leaks[:MAX_NAMES])
+    named = "; ".join(
+        f"{leak.file} = {leak.other} ({leak.how})" for leak in audit.leaks[:MAX_NAMES]
+    )
     rest = len(audit.leaks) - MAX_NAMES
     raise RefusedError(
         f"{data.root}: {len(audit.leaks)} pairs of pictures show one part on both sides of "

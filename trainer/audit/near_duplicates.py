@@ -17,15 +17,15 @@ SAME_CONTRAST = 1.12
 SAME_DETAIL = 0.97
 
 
-def exact_duplicates(seen: Sequence[ScannedPicture]) -> list[tuple[Rows, Duplicate]]:
+def exact_duplicates(scanned: Sequence[ScannedPicture]) -> list[tuple[Rows, Duplicate]]:
     """Each picture whose pixels are another's, with the first of them."""
     by_pixels: dict[bytes, list[int]] = defaultdict(list)
-    for row, one in enumerate(seen):
+    for row, one in enumerate(scanned):
         by_pixels[one.pixel_hash].append(row)
     found = []
     for rows in by_pixels.values():
-        for pair in _pairs(seen, rows):
-            one, other = (seen[row] for row in pair)
+        for pair in _pairs(scanned, rows):
+            one, other = (scanned[row] for row in pair)
             same = one.file_hash == other.file_hash
             how = "the same bytes" if same else "the same pixels in another file"
             found.append((pair, _duplicate(one, other, how, 1.0, certain=True, exact=True)))
@@ -33,28 +33,28 @@ def exact_duplicates(seen: Sequence[ScannedPicture]) -> list[tuple[Rows, Duplica
 
 
 def near_duplicates(
-    seen: Sequence[ScannedPicture], near: Mapping[Rows, Alignment]
+    scanned: Sequence[ScannedPicture], near: Mapping[Rows, Alignment]
 ) -> list[tuple[Rows, Duplicate]]:
     """Each pair that was laid on each other and agrees."""
     found = []
     for pair, match in sorted(near.items()):
-        one, other = (seen[row] for row in pair)
+        one, other = (scanned[row] for row in pair)
         changed = match.worst < CHANGED_BELOW and match.own < CHANGED_FROM + 0.13
         how = _how(one, other, match)
         if changed:
             how += ", but one place differs"
-        twin = _duplicate(one, other, how, match.own, certain=match.certain, changed=changed)
-        found.append((pair, twin))
+        duplicate = _duplicate(one, other, how, match.own, certain=match.certain, changed=changed)
+        found.append((pair, duplicate))
     return found
 
 
-def _pairs(seen: Sequence[ScannedPicture], rows: list[int]) -> list[Rows]:
+def _pairs(scanned: Sequence[ScannedPicture], rows: list[int]) -> list[Rows]:
     """The first with each other; and across sides and labels the first of each with the first of
     each: a thousand equal pictures are a thousand pairs, not half a million."""
     pairs = {(rows[0], row) for row in rows[1:]}
     heads: dict[tuple[str, str], int] = {}
     for row in rows:
-        head = heads.setdefault((seen[row].item.side, seen[row].item.label), row)
+        head = heads.setdefault((scanned[row].item.side, scanned[row].item.label), row)
         if head != row:
             pairs.add((head, row))
     first = sorted(heads.values())
@@ -80,13 +80,13 @@ def _duplicate(
 
 
 def _how(one: ScannedPicture, other: ScannedPicture, match: Alignment) -> str:
-    said = in_words(match.pose, (one.width, one.height), (other.width, other.height))
-    if match.overlap < 0.85 and not any(word.startswith("rotated") for word in said):
-        said.append("shifted or cropped")
+    changes = in_words(match.pose, (one.width, one.height), (other.width, other.height))
+    if match.overlap < 0.85 and not any(word.startswith("rotated") for word in changes):
+        changes.append("shifted or cropped")
     low, high = sorted((one.lighting.contrast, other.lighting.contrast))
     brighter = abs(one.lighting.brightness - other.lighting.brightness)
     if brighter > SAME_LIGHT or high > SAME_CONTRAST * (low + 1):
-        said.append("re-exposed")
-    elif match.fine < SAME_DETAIL and not said:
-        said.append("the same scene again")
-    return ", ".join(said) or "the same picture saved again (re-compressed)"
+        changes.append("re-exposed")
+    elif match.fine < SAME_DETAIL and not changes:
+        changes.append("the same scene again")
+    return ", ".join(changes) or "the same picture saved again (re-compressed)"

@@ -63,7 +63,7 @@ def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> lis
     size = float(
         np.sqrt(abs(np.linalg.det(np.diag(second) @ pose[:, :2] @ np.diag(1 / np.array(first)))))
     )
-    said = []
+    changes = []
     mirrored = np.linalg.det(linear) < 0
     if mirrored:
         linear = linear @ np.diag([-1.0, 1.0])
@@ -72,18 +72,18 @@ def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> lis
     angle = float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
     quarter = round(angle / 90) * 90
     if mirrored and abs(abs(angle) - 180) < 2:
-        said.append("mirrored top to bottom")
+        changes.append("mirrored top to bottom")
     elif mirrored and abs(angle) < 2:
-        said.append("mirrored left to right")
+        changes.append("mirrored left to right")
     elif mirrored:
-        said.append("mirrored")
+        changes.append("mirrored")
     if abs(angle - quarter) < 2:
         angle = quarter
     upright = mirrored and abs(abs(angle) - 180) < 2
     if abs(angle) >= 2 and not upright:
-        said.append(f"rotated by {angle % 360:.0f}°")
+        changes.append(f"rotated by {angle % 360:.0f}°")
     if stretch[0] / stretch[1] > 1.04:
-        said.append("sheared or stretched")
+        changes.append("sheared or stretched")
     if abs(np.log(size)) > 0.03:
-        said.append("scaled")
-    return said
+        changes.append("scaled")
+    return changes

@@ -131,10 +131,10 @@ def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | Unread
     )
 
 
-def read_for_comparison(seen: ScannedPicture) -> ComparedPicture | None:
+def read_for_comparison(scanned: ScannedPicture) -> ComparedPicture | None:
     """What a closer look compares of a picture; None if it cannot be read any more."""
     try:
-        pixels = decode_picture(seen.item.path.read_bytes(), seen.item.file)
+        pixels = decode_picture(scanned.item.path.read_bytes(), scanned.item.file)
     except (OSError, PictureError, cv2.error):  # it could be read a minute ago: it is gone
         return None
     return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))

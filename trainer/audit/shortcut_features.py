@@ -26,11 +26,11 @@ NUMBERS: dict[str, Callable[[ScannedPicture], float]] = {
 }
 
 
-def lighting_by_label(seen: Sequence[ScannedPicture]) -> dict[str, dict[str, list[float]]]:
+def lighting_by_label(scanned: Sequence[ScannedPicture]) -> dict[str, dict[str, list[float]]]:
     """By label, then by number: lower quarter, median, upper quarter."""
     table: dict[str, dict[str, list[float]]] = {}
-    for label in sorted({one.item.label for one in seen}):
-        its = [one for one in seen if one.item.label == label]
+    for label in sorted({one.item.label for one in scanned}):
+        its = [one for one in scanned if one.item.label == label]
         table[label] = {
             name: [
                 round(float(value), 4)
@@ -42,13 +42,13 @@ def lighting_by_label(seen: Sequence[ScannedPicture]) -> dict[str, dict[str, lis
 
 
 def find_shortcuts(
-    seen: Sequence[ScannedPicture], groups: Sequence[str], ok_label: str
+    scanned: Sequence[ScannedPicture], groups: Sequence[str], ok_label: str
 ) -> list[Shortcut]:
     """Numbers that tell a class, or all defects together, from the good ones; strongest first.
 
     `groups` names the part of each picture: pictures of one part are no independent witnesses.
     """
-    labels = np.array([one.item.label for one in seen])
+    labels = np.array([one.item.label for one in scanned])
     parts = np.array(groups)
     classes = sorted(set(labels.tolist()) - {ok_label})
     wholes = [("every defect", labels != ok_label)] if len(classes) > 1 else []
@@ -58,7 +58,7 @@ def find_shortcuts(
         if min(members.sum(), (kept & ~members).sum()) < FEW:
             continue
         for what, number in NUMBERS.items():
-            values = np.array([number(one) for one in seen], np.float64)[kept]
+            values = np.array([number(one) for one in scanned], np.float64)[kept]
             giveaway = _shortcut(what, name, values, members[kept], parts[kept].tolist())
             if giveaway is not None:
                 found.append(giveaway)

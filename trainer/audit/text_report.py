@@ -34,7 +34,7 @@ def audit_text(audit: Audit) -> str:
         ),
         _block(
             f"copies, or parts that cannot be told apart: {len(audit.duplicates)} pairs, "
-            f"{sum(twin.exact for twin in audit.duplicates)} of them equal in every pixel",
+            f"{sum(one.exact for one in audit.duplicates)} of them equal in every pixel",
             "remove equal ones; give the others one group in manifest.csv",
             map(_duplicate, audit.duplicates),
         ),
@@ -78,10 +78,10 @@ def audit_text(audit: Audit) -> str:
             audit.notes,
         ),
     ]
-    told = [block for block in blocks if block]
-    if len(told) == 1:
-        told.append("nothing found that would make figures untrue")
-    return "\n\n".join(told)
+    shown = [block for block in blocks if block]
+    if len(shown) == 1:
+        shown.append("nothing found that would make figures untrue")
+    return "\n\n".join(shown)
 
 
 def audit_summary(audit: Audit) -> str:
@@ -98,9 +98,9 @@ def audit_summary(audit: Audit) -> str:
         "giveaways": audit.giveaways,
     }
     found = [f"{len(what)} {name}" for name, what in counted.items() if what]
-    said = ", ".join(found) or "nothing found that would make figures untrue"
+    summary = ", ".join(found) or "nothing found that would make figures untrue"
     return (
-        f"audit          {audit.pictures} pictures in {audit.seconds:.0f} s: {said}\n"
+        f"audit          {audit.pictures} pictures in {audit.seconds:.0f} s: {summary}\n"
         f"               to see them: edge-train audit {audit.root}"
     )
 
@@ -114,21 +114,21 @@ def _head(audit: Audit) -> str:
         inside = sum(len(part["files"]) for part in audit.parts)
         lines.append(f"parts          {len(audit.parts)} with more than one picture ({inside})")
     for label, numbers in audit.light.items():
-        said = ", ".join(
+        summary = ", ".join(
             f"{name} {numbers[name][1]:.3g}" for name in ("brightness", "contrast", "focus")
         )
-        lines.append(f"{label:<14} median {said}")
+        lines.append(f"{label:<14} median {summary}")
     return "\n".join(lines)
 
 
-def _block(title: str, mend: str, lines: Iterable[str] | Sequence[str]) -> str:
+def _block(title: str, advice: str, lines: Iterable[str] | Sequence[str]) -> str:
     every = list(lines)
     if not every:
         return ""
     rest = len(every) - SHOWN
     more = [f"  … and {rest} more"] if rest > 0 else []
-    return "\n".join([title, *(f"  {line}" for line in every[:SHOWN]), *more, f"  → {mend}"])
+    return "\n".join([title, *(f"  {line}" for line in every[:SHOWN]), *more, f"  → {advice}"])
 
 
-def _duplicate(twin: Duplicate) -> str:
-    return f"{twin.file}  =  {twin.twin}: {twin.how}"
+def _duplicate(duplicate: Duplicate) -> str:
+    return f"{duplicate.file}  =  {duplicate.other}: {duplicate.how}"

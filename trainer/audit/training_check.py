@@ -15,7 +15,7 @@ _AUDIT_CACHE: dict[tuple[object, ...], Audit] = {}
 def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[str, Any]:
     """The audit of a set as it will be trained on; what the model file records of it.
 
-    `excluded_test_pictures` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
+    `set_aside` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
     Raises RefusedError for more copies between test and the rest than that, unless allowed;
     look-alikes are told and counted. Unreadable pictures are not refused here: reading them names
     each with its mend.

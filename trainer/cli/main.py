@@ -160,9 +160,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.command == "evaluate":
         from trainer.evaluation.measure import evaluate_model_file
 
-        judged = evaluate_model_file(args.model, args.dataset, args.json_file)
-        sys.stdout.write(f"\n{judged.as_text()}\n")
-        return _refuse_or_done(judged.refusals())
+        evaluation = evaluate_model_file(args.model, args.dataset, args.json_file)
+        sys.stdout.write(f"\n{evaluation.as_text()}\n")
+        return _refuse_or_done(evaluation.refusals())
     if args.command == "report":
         from trainer.report.build import build_report
 
@@ -190,7 +190,7 @@ def _train(args: argparse.Namespace) -> int:
     from trainer.training.run import train
     from trainer.training.seeds import spread_text, train_seeds
 
-    said = partial(
+    train_into = partial(
         train,
         args.dataset,
         ok_label=args.ok_label,
@@ -198,11 +198,15 @@ def _train(args: argparse.Namespace) -> int:
         requirements=requirements_from(args),
         allow_leaks=args.allow_leaks,
     )
-    judged = said(args.run, training_request(args))
-    luck = f"{spread_text(train_seeds(args.run, args.seeds, said))}\n" if args.seeds > 1 else ""
+    evaluation = train_into(args.run, training_request(args))
+    spread = (
+        f"{spread_text(train_seeds(args.run, args.seeds, train_into))}\n" if args.seeds > 1 else ""
+    )
     build_report(args.run, args.dataset)
-    sys.stdout.write(f"\n{judged.as_text()}\n\n{luck}written        {args.run}, with report.html\n")
-    return _refuse_or_done(judged.refusals())
+    sys.stdout.write(
+        f"\n{evaluation.as_text()}\n\n{spread}written        {args.run}, with report.html\n"
+    )
+    return _refuse_or_done(evaluation.refusals())
 
 
 def _seed_count(text: str) -> int:

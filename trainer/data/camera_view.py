@@ -13,10 +13,10 @@ from edge.reading import UnfitError, key_of
 from edge.view import ViewConfig
 
 
-def read_view(said: str) -> ViewConfig:
+def read_view(argument: str) -> ViewConfig:
     """The view that `FILE` or `FILE:CAMERA` says. Raises DatasetError: one sentence with the file
     and the mend, also for a view that no model can be trained for."""
-    path, name = _file_and_camera(said)
+    path, name = _file_and_camera(argument)
     camera = _chosen(path, _cameras(path), name)
     view = camera.get("view")
     if view is None:
@@ -38,11 +38,11 @@ def read_view(said: str) -> ViewConfig:
     return found
 
 
-def _file_and_camera(said: str) -> tuple[Path, str | None]:
-    if not Path(said).exists() and ":" in said:
-        file, _, name = said.rpartition(":")
+def _file_and_camera(argument: str) -> tuple[Path, str | None]:
+    if not Path(argument).exists() and ":" in argument:
+        file, _, name = argument.rpartition(":")
         return Path(file), name
-    return Path(said), None
+    return Path(argument), None
 
 
 def _cameras(path: Path) -> list[dict[str, Any]]:

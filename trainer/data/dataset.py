@@ -157,7 +157,8 @@ class _Splitter:
         if both:
             raise DatasetError(
                 f"{self.root / MANIFEST}: {len(both)} groups stand in both train/ and test/ "
-                f"({shortened_list(both)}); move each to one side: a part that was trained on proves "
+                f"({shortened_list(both)}); move each to one side: "
+                "a part that was trained on proves "
                 "nothing"
             )
 

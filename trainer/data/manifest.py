@@ -46,7 +46,8 @@ def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     missing = sorted(labels.keys() - groups.keys())
     if missing:
         raise DatasetError(
-            f"{path}: {len(missing)} pictures have no row ({shortened_list(missing)}); add a row for "
+            f"{path}: {len(missing)} pictures have no row ({shortened_list(missing)}); "
+            "add a row for "
             "each, or remove the pictures: one without a group could stand on both sides"
         )
     return groups

@@ -59,7 +59,8 @@ def make_synthetic_set(
     names = sorted(set(groups.values()))
     if len(names) < MIN_GROUPS:
         raise DatasetError(
-            f"{root}: {len(names)} parts, at least {MIN_GROUPS} are needed; add pictures of other parts"
+            f"{root}: {len(names)} parts, at least {MIN_GROUPS} are needed; "
+            "add pictures of other parts"
         )
     check_free(target, "; give another folder, or remove it")
     folder_of = _folders(names, groups, ok_label, seed)

@@ -54,7 +54,8 @@ class Estimate:
                 f"at least {format_ms(self.low)} ms on {self.box}, how much more is not known: "
                 f"there is no figure of {names}"
             )
-        return f"{format_ms(self.milliseconds)} ms ({format_ms(self.low)} to {format_ms(self.high)}) on {self.box}"
+        low, high = format_ms(self.low), format_ms(self.high)
+        return f"{format_ms(self.milliseconds)} ms ({low} to {high}) on {self.box}"
 
 
 def estimate(

@@ -19,31 +19,33 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LatencyBudget:
-    """`target` is in milliseconds, None where only the time is asked for; `here` says that the
-    box is the machine that this runs on, where a finished model is timed."""
+    """The longest inference, and the costs of the box that runs it.
+
+    `target` is in milliseconds, None when the user asks for the estimate only. With
+    `measured_here` the box is this machine, and finished models are timed.
+    """
 
     figures: CostTable
     target: float | None
-    here: bool
+    measured_here: bool
 
     def estimate(self, works: Sequence[OperatorWork], kernels: Kernels = "quickest") -> Estimate:
         """What it takes on the box."""
         return estimate(works, self.figures, kernels)
 
-    def objection(self, said: Estimate, measured: float | None = None) -> str | None:
-        """Why it may not take so long, None where it may. `measured` are milliseconds that it was
-        seen to take on this box."""
+    def objection(self, estimated: Estimate, measured: float | None = None) -> str | None:
+        """Why the model is too slow, None when it is not. `measured`: milliseconds on this box."""
         if self.target is None:
             return None
-        if self.here and measured is not None:
+        if self.measured_here and measured is not None:
             if measured <= self.target:
                 return None
-            return f"it takes {format_ms(measured)} ms here, at most {self.target:g} ms it may"
-        if said.open:
-            return f"how long it takes is not known: {said}"
-        if said.milliseconds <= self.target:
+            return f"it takes {format_ms(measured)} ms here, the limit is {self.target:g} ms"
+        if estimated.open:
+            return f"how long it takes is not known: {estimated}"
+        if estimated.milliseconds <= self.target:
             return None
-        return f"estimated {said}, at most {self.target:g} ms it may ({self.figures.provenance})"
+        return f"estimated {estimated}, the limit is {self.target:g} ms ({self.figures.provenance})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class NetworkOption:
 
     network: str
     side: int
-    said: Estimate
+    estimate: Estimate
 
 
 def add_latency_options(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +62,17 @@ def add_latency_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group(
         "the box", "An inference on one thread; without decoding and resizing."
     ).add_argument
-    add("--target-ms", type=_milliseconds, metavar="N", help="it may take so long at most")
+    add(
+        "--target-ms",
+        type=_milliseconds,
+        metavar="N",
+        help="longest inference on the box, in milliseconds",
+    )
     add(
         "--on",
         metavar="BOX",
-        help=f"{', '.join(PUBLISHED)} (from published measurements), {THIS_MACHINE} (measured here), or "
-        f"a FILE that edge-convert figures -o FILE wrote on the box (default: {THIS_MACHINE})",
+        help=f"{', '.join(PUBLISHED)} (from published measurements), {THIS_MACHINE} (measured "
+        f"here), or a FILE from edge-convert figures -o FILE (default: {THIS_MACHINE})",
     )
 
 
@@ -75,12 +82,12 @@ def latency_budget(target: float | None, on: str | None, say: Say) -> LatencyBud
     if target is None and on is None:
         return None
     if on not in (None, THIS_MACHINE):
-        return LatencyBudget(find_cost_table(on or THIS_MACHINE), target, here=False)
+        return LatencyBudget(find_cost_table(on or THIS_MACHINE), target, measured_here=False)
     from trainer.device_latency.measure import measure_cost_table
 
     say("figures        timing operators on this machine, some seconds")
     figures = measure_cost_table().changed(box="this machine")
-    return LatencyBudget(figures, target, here=True)
+    return LatencyBudget(figures, target, measured_here=True)
 
 
 def network_options(budget: LatencyBudget, classes: int = 2) -> tuple[NetworkOption, ...]:
@@ -104,7 +111,7 @@ def within_budget(
     budget: LatencyBudget, options: Sequence[NetworkOption]
 ) -> tuple[NetworkOption, ...]:
     """Those that keep within the time; all, where none is stated."""
-    return tuple(one for one in options if budget.objection(one.said) is None)
+    return tuple(one for one in options if budget.objection(one.estimate) is None)
 
 
 def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str:
@@ -121,13 +128,13 @@ def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> st
             if one is None:
                 cells.append("–")
                 continue
-            said = format_ms(one.said.milliseconds)
-            cells.append(said if budget.objection(one.said) is None else f"({said})")
+            estimated = format_ms(one.estimate.milliseconds)
+            cells.append(estimated if budget.objection(one.estimate) is None else f"({estimated})")
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
-    spread = max(one.said.spread for one in options)
+    spread = max(one.estimate.spread for one in options)
     lines.append(
-        f"on {budget.figures.box}, {budget.figures.provenance}; one may take up to {1 + spread:.2f} "
-        "times as long or be so much quicker"
+        f"on {budget.figures.box}, {budget.figures.provenance}; a model may take up to "
+        f"{1 + spread:.2f} times as long, or be faster by the same factor"
         + ("" if budget.target is None else f"; in brackets: above {budget.target:g} ms")
     )
     return "\n".join(lines)
@@ -139,10 +146,10 @@ def fitting_text(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str
     for one in within_budget(budget, options):
         sides.setdefault(one.network, []).append(one.side)
     if not sides:
-        least = min(options, key=lambda one: one.said.milliseconds)
+        least = min(options, key=lambda one: one.estimate.milliseconds)
         return (
             f"none of our networks does: the quickest, {least.network} at {least.side} pixels, "
-            f"takes {least.said}"
+            f"takes {least.estimate}"
         )
     names = [f"{name} at up to {max(found)} pixels" for name, found in sides.items()]
     return f"there {', '.join(names)} would fit (edge-train --network NAME --side PIXELS)"

@@ -17,52 +17,54 @@ class Claim:
     """A rate on the test part, said one-sided at 95 %, against the limit that was asked for."""
 
     option: str
-    cases: str
-    what: str
-    seen: Rate
+    event: str
+    population: str
+    observed: Rate
     limit: float | None
 
     @property
     def holds(self) -> bool:
         """Whether the test part shows the limit; nothing asked is nothing broken."""
-        return self.limit is None or self.seen.at_most <= self.limit
+        return self.limit is None or self.observed.at_most <= self.limit
 
     def as_text(self) -> str:
         """ "0 escapes in 81 defects: at most 3.6 % at 95 %"."""
         fewer = ""
-        if self.seen.n - self.seen.independent >= 1:
-            fewer = f" (several of one part: they count as {self.seen.independent:.0f})"
-        cases = self.cases.removesuffix("s") if self.seen.k == 1 else self.cases
+        if self.observed.n - self.observed.independent >= 1:
+            fewer = f" (several of one part: they count as {self.observed.independent:.0f})"
+        event = self.event.removesuffix("s") if self.observed.k == 1 else self.event
         return (
-            f"{self.seen.k} {cases} in {self.seen.n} {self.what}{fewer}: "
-            f"at most {percent(self.seen.at_most)} at 95 %"
+            f"{self.observed.k} {event} in {self.observed.n} {self.population}{fewer}: "
+            f"at most {percent(self.observed.at_most)} at 95 %"
         )
 
     def refusal(self) -> str | None:
         """Why the limit is not shown, and how many pictures would show it; None when it holds."""
         if self.limit is None or self.holds:
             return None
-        return f"{self.option} {percent(self.limit)} is not shown: {self.as_text()}; {self._mend()}"
+        return (
+            f"{self.option} {percent(self.limit)} is not shown: {self.as_text()}; {self._advice()}"
+        )
 
-    def _mend(self) -> str:
+    def _advice(self) -> str:
         assert self.limit is not None
         enough = pictures_needed(self.limit)
-        if self.seen.independent < enough:
+        if self.observed.independent < enough:
             return (
-                f"it needs {enough:,} {self.what} of different parts in test with 0 {self.cases}; "
-                "add pictures of other parts, or ask for what can be shown"
+                f"it needs {enough:,} {self.population} of different parts in test with 0 "
+                f"{self.event}; add pictures of other parts, or ask for what can be shown"
             )
-        cases = math.ceil(self.seen.k * self.seen.independent / self.seen.n)
+        count = math.ceil(self.observed.k * self.observed.independent / self.observed.n)
         return (
-            f"with {cases} {self.cases} it needs {pictures_needed(self.limit, cases):,} {self.what} of "
-            "different parts; a better network or a wider review band is wanted"
+            f"with {count} {self.event} it needs {pictures_needed(self.limit, count):,} "
+            f"{self.population} of different parts; take a better network or a wider review band"
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For `make_claims` in inspection.json."""
+        """For `claims` in inspection.json."""
         return {
             "text": self.as_text(),
-            "at_most": self.seen.at_most,
+            "at_most": self.observed.at_most,
             "limit": self.limit,
             "holds": self.holds,
         }
@@ -81,7 +83,7 @@ class Claims:
         return [reason for reason in found if reason is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """For `make_claims` in inspection.json."""
+        """For `claims` in inspection.json."""
         return {"escape": self.escape.as_json(), "false_reject": self.false_reject.as_json()}
 
 
@@ -100,16 +102,16 @@ def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> 
     that can happen.
     """
     reasons = []
-    for (option, cases, what), limit, n in (
+    for (option, event, population), limit, n in (
         (_ESCAPE, requirements.max_escape, n_defect),
         (_REJECT, requirements.max_false_reject, n_ok),
     ):
         if limit is not None and n < (enough := pictures_needed(limit)):
             best = percent(1 - 0.05 ** (1 / n)) if n else "100 %"
             reasons.append(
-                f"{option} {percent(limit)} cannot be shown: even 0 {cases} in the {n} {what} of "
-                f"the test part mean at most {best} at 95 %; it needs {enough:,} {what} with 0 "
-                f"{cases}"
+                f"{option} {percent(limit)} cannot be shown: even 0 {event} in the {n} "
+                f"{population} of the test part mean at most {best} at 95 %; it needs {enough:,} "
+                f"{population} with 0 {event}"
             )
     if reasons:
         raise RefusedError(

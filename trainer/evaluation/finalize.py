@@ -59,18 +59,18 @@ def finalize(
     )
     defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
     chosen = thresholds_for(held_out, defective, requirements)
-    judged = evaluate_test_set(data, tested, chosen, requirements)
+    evaluation = evaluate_test_set(data, tested, chosen, requirements)
     rows = scored_pictures(data.of("validation"), held_out) + scored_pictures(
         data.of("test"), tested
     )
     write_json(run / SCORES, [asdict(row) for row in rows])
     settled = spec.changed(
         output=spec.output.changed(temperature=round(spec.output.temperature * temperature, 6)),
-        thresholds=chosen if judged.learned else NOTHING_PASSES,
-        metrics=judged.as_json(),
+        thresholds=chosen if evaluation.learned else NOTHING_PASSES,
+        metrics=evaluation.as_json(),
         training=spec.training | {"wish": requirements.as_json()},
     )
-    return settled, judged
+    return settled, evaluation
 
 
 def evaluate_test_set(
@@ -95,12 +95,12 @@ def _scores(given: Floats, ok: int) -> Floats:
 
 
 def evaluation_file(
-    judged: Evaluation, name: str, version: str, fingerprint: str
+    evaluation: Evaluation, name: str, version: str, fingerprint: str
 ) -> dict[str, Any]:
     """evaluation.json: which model, which pictures, which figures."""
     return {
         "schema": EVALUATION_SCHEMA,
         "model": {"name": name, "version": version},
         "data": {"fingerprint": fingerprint, "part": "test"},
-        "test": judged.as_json(),
+        "test": evaluation.as_json(),
     }

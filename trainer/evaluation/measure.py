@@ -43,10 +43,10 @@ def _measure_tflite(path: Path, root: Path, json_file: Path | None) -> Evaluatio
                 for picture in batch
             ]
         )
-    judged = evaluate_test_set(data, found, inspector.thresholds)
+    evaluation = evaluate_test_set(data, found, inspector.thresholds)
     identity = inspector.identity
-    _write(json_file, judged, identity.name, identity.version, data)
-    return judged
+    _write(json_file, evaluation, identity.name, identity.version, data)
+    return evaluation
 
 
 def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation:
@@ -61,15 +61,15 @@ def _measure_keras(path: Path, root: Path, json_file: Path | None) -> Evaluation
         display.say(describe_dataset(data))
         batches = batches_of(data.of("test"), spec.input, display.reading)
         found = np.concatenate([scores(model, spec, batch) for batch in batches])
-    judged = evaluate_test_set(
+    evaluation = evaluate_test_set(
         data, found, spec.thresholds, Requirements.from_json(spec.training.get("wish"))
     )
-    _write(json_file, judged, spec.name, spec.version, data)
-    return judged
+    _write(json_file, evaluation, spec.name, spec.version, data)
+    return evaluation
 
 
 def _write(
-    json_file: Path | None, judged: Evaluation, name: str, version: str, data: Dataset
+    json_file: Path | None, evaluation: Evaluation, name: str, version: str, data: Dataset
 ) -> None:
     if json_file is not None:
-        write_json(json_file, evaluation_file(judged, name, version, data.fingerprint()))
+        write_json(json_file, evaluation_file(evaluation, name, version, data.fingerprint()))

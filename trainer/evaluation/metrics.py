@@ -156,8 +156,8 @@ def evaluate(
     """Judges the scores as the daemon would and compares with the truth.
 
     `scores` is float, (n,), P(defective), 0 to 1; `labels` and `groups` are the truth and the
-    part of each picture; `requirements` is what must be shown. Raises DatasetError when good or defective
-    pictures are missing.
+    part of each picture; the test set must show `requirements`. Raises
+    DatasetError when good or defective pictures are missing.
     """
     values, parts = np.asarray(scores, np.float64), np.asarray(groups)
     truth = np.asarray(labels)

@@ -117,8 +117,8 @@ def _reject_at(defects: Floats, good: Floats, requirements: Requirements) -> tup
         share = requirements.defect_share or len(defects) / (len(defects) + len(good))
         weights = share * requirements.escape_cost, (1 - share) * requirements.reject_cost
         return _cheapest(defects, good, *weights), (
-            f"where an escape costs {requirements.escape_cost:g}, a false reject {requirements.reject_cost:g} "
-            f"and {percent(share)} of the parts are defective"
+            f"where an escape costs {requirements.escape_cost:g}, a false reject "
+            f"{requirements.reject_cost:g} and {percent(share)} of the parts are defective"
         )
     return _cheapest(defects, good, 1.0, 1.0), "by Youden's J"
 

@@ -61,9 +61,9 @@ def build_report(
 
 def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
     """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
-    spec, judged = facts.spec, facts.judged
+    spec, evaluation = facts.spec, facts.evaluation
     found = [sections.verdict_section(facts)]
-    if judged.learned:
+    if evaluation.learned:
         found.append(
             section(
                 "When a threshold moves",
@@ -73,11 +73,11 @@ def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None
                     "decision.reject_at in config.yaml; what was seen while choosing proves less "
                     "than what was chosen before."
                 ),
-                threshold_slider(judged, facts.scores, facts.defective),
+                threshold_slider(evaluation, facts.scores, facts.defective),
             )
         )
     found += [sections.ranking_section(facts), sections.scores_section(facts)]
-    if judged.learned:
+    if evaluation.learned:
         found += [_gallery(facts, root, judge), sections.calibration_section(facts)]
     found += [
         comparison_section(facts),
@@ -91,7 +91,7 @@ def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
-        sections.summary(judged),
+        sections.summary(evaluation),
         found,
         f"made with {tools}",
     )

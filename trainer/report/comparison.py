@@ -19,14 +19,14 @@ def _baseline(facts: RunData) -> list[str]:
         return []
     rows = []
     for name, run in (("this one", facts), ("plain CNN", plain)):
-        judged = run.judged
-        low, high = judged.auroc_interval
+        evaluation = run.evaluation
+        low, high = evaluation.auroc_interval
         network = str(run.spec.training.get("network", "network"))
         rows.append(
             [
                 f"{name}: {network}",
-                f"{judged.auroc:.3f} ({low:.3f} to {high:.3f})",
-                f"{judged.average_precision:.3f}",
+                f"{evaluation.auroc:.3f} ({low:.3f} to {high:.3f})",
+                f"{evaluation.average_precision:.3f}",
                 _counted(run, "escapes"),
                 _counted(run, "false_rejects"),
             ]
@@ -49,9 +49,9 @@ def _baseline(facts: RunData) -> list[str]:
 
 
 def _counted(run: RunData, name: str) -> str:
-    if not run.judged.learned:
+    if not run.evaluation.learned:
         return "not learned"
-    rate = run.judged.escapes if name == "escapes" else run.judged.false_rejects
+    rate = run.evaluation.escapes if name == "escapes" else run.evaluation.false_rejects
     return f"{rate.k} of {rate.n}"
 
 

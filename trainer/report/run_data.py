@@ -29,7 +29,7 @@ class RunData:
 
     run: Path
     spec: TrainedSpec
-    judged: Evaluation
+    evaluation: Evaluation
     test: tuple[ScoredPicture, ...]
     validation: tuple[ScoredPicture, ...]
     history: list[dict[str, Any]]
@@ -61,7 +61,7 @@ def read_run_data(run: Path) -> RunData:
     except (TypeError, ValueError) as error:
         raise EdgeInspectError(f"{run / SCORES}: {error}; train again") from error
     test = tuple(row for row in rows if row.part == "test")
-    judged = evaluate(
+    evaluation = evaluate(
         [row.score for row in test],
         [row.label for row in test],
         [row.group for row in test],
@@ -73,7 +73,7 @@ def read_run_data(run: Path) -> RunData:
     return RunData(
         run=run,
         spec=spec,
-        judged=judged,
+        evaluation=evaluation,
         test=test,
         validation=tuple(row for row in rows if row.part == "validation"),
         history=_json(run / HISTORY) if (run / HISTORY).is_file() else [],

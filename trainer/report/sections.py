@@ -22,16 +22,16 @@ from trainer.report.run_data import RunData
 
 def verdict_section(facts: RunData) -> str:
     """What it comes to, first."""
-    judged = facts.judged
-    low, high = judged.auroc_interval
-    refused = judged.refusals()
-    if not judged.learned:
+    evaluation = facts.evaluation
+    low, high = evaluation.auroc_interval
+    refused = evaluation.refusals()
+    if not evaluation.learned:
         return section(
             "What it comes to",
             paragraph("Not learned: do not use this model.", "answer"),
             paragraph(
                 f"On parts it had never seen it ranks a defect above a good part in "
-                f"{_share(judged.auroc, 0)} of pairs. By this test part the truth lies between "
+                f"{_share(evaluation.auroc, 0)} of pairs. By this test part the truth lies between "
                 f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
                 "threshold is given, and edge-convert refuses this model."
             ),
@@ -42,25 +42,25 @@ def verdict_section(facts: RunData) -> str:
             kind="verdict no",
         )
     tiles = [
-        tile(f"{judged.auroc:.3f}", f"AUROC; 95 % interval {low:.3f} to {high:.3f}"),
-        _rate_tile(judged.escapes, "of the defects pass (escapes)"),
-        _rate_tile(judged.false_rejects, "of the good parts fail (false rejects)"),
-        _rate_tile(judged.reviews, "of these pictures go to a person"),
+        tile(f"{evaluation.auroc:.3f}", f"AUROC; 95 % interval {low:.3f} to {high:.3f}"),
+        _rate_tile(evaluation.escapes, "of the defects pass (escapes)"),
+        _rate_tile(evaluation.false_rejects, "of the good parts fail (false rejects)"),
+        _rate_tile(evaluation.reviews, "of these pictures go to a person"),
     ]
     answer = (
         "The wanted limits are not shown: do not use this model yet."
         if refused
         else "Learned: it tells defects from good parts."
     )
-    at = judged.thresholds
+    at = evaluation.thresholds
     return section(
         "What it comes to",
         paragraph(answer, "answer"),
         *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if facts.spec.data.get("painted") else []),
         *(paragraph(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
-        paragraph(f"What may be claimed: {judged.claims.escape.as_text()}."),
-        paragraph(f"And: {judged.claims.false_reject.as_text()}."),
+        paragraph(f"What may be claimed: {evaluation.claims.escape.as_text()}."),
+        paragraph(f"And: {evaluation.claims.false_reject.as_text()}."),
         paragraph(
             f"A part fails from a score of {at.reject_at:.4f} and goes to a person from "
             f"{at.review_from:.4f}. Chosen {at.chosen}.",
@@ -84,7 +84,7 @@ def data_section(facts: RunData) -> str:
         paragraph(
             "The network learned from train. Thresholds and temperature come from validation. "
             "Every figure on this page is of test: parts that took no part in either. "
-            f"Its {len(facts.test)} pictures show {facts.judged.n_groups} parts."
+            f"Its {len(facts.test)} pictures show {facts.evaluation.n_groups} parts."
         ),
         table(["part", *labels], rows),
         paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
@@ -124,18 +124,18 @@ def training_section(facts: RunData) -> str:
 
 def ranking_section(facts: RunData) -> str:
     """ROC, precision-recall and calibration."""
-    judged, scores, defective = facts.judged, facts.scores, facts.defective
-    low, high = judged.average_precision_interval
+    evaluation, scores, defective = facts.evaluation, facts.scores, facts.defective
+    low, high = evaluation.average_precision_interval
     charts = [
         figure(
-            roc_chart(judged, scores, defective),
+            roc_chart(evaluation, scores, defective),
             "Each point is a threshold: how many defects it catches, how many good parts it "
             "rejects. Shaded: 95 % at each point. Dashed: guessing."
-            + (" Dots: the two thresholds." if judged.learned else ""),
+            + (" Dots: the two thresholds." if evaluation.learned else ""),
         ),
         figure(
-            precision_chart(judged, scores, defective),
-            f"Average precision {judged.average_precision:.3f} (95 % interval {low:.3f} to "
+            precision_chart(evaluation, scores, defective),
+            f"Average precision {evaluation.average_precision:.3f} (95 % interval {low:.3f} to "
             f"{high:.3f}), at this test part's share of defects.",
         ),
     ]
@@ -143,7 +143,7 @@ def ranking_section(facts: RunData) -> str:
         "Were the threshold drawn on these very pictures, "
         + ", ".join(
             f"{share:.1%} of the good parts would fail to catch {recall:.0%} of the defects"
-            for recall, share in judged.at_recall.items()
+            for recall, share in evaluation.at_recall.items()
         )
         + ": figures to compare networks by, not to promise.",
         "hint",
@@ -154,18 +154,19 @@ def ranking_section(facts: RunData) -> str:
 
 def scores_section(facts: RunData) -> str:
     """Histogram and confusion table."""
-    judged = facts.judged
-    at = judged.thresholds if judged.learned else None
+    evaluation = facts.evaluation
+    at = evaluation.thresholds if evaluation.learned else None
     chart = figure(
         histogram(facts.scores, facts.defective, at),
         "How often each score occurs; heights are square roots of shares, so that the few doubtful "
         "pictures are seen." + (" Shaded: scores for review." if at is not None else ""),
     )
     chart = f'<div class="scroll wide">{chart}</div>'
-    if not judged.learned:
+    if not evaluation.learned:
         return section("Scores", chart)
     rows = [
-        [label, *(str(row[name]) for name in OUTCOMES)] for label, row in judged.confusion.items()
+        [label, *(str(row[name]) for name in OUTCOMES)]
+        for label, row in evaluation.confusion.items()
     ]
     by_class = [
         [
@@ -175,7 +176,7 @@ def scores_section(facts: RunData) -> str:
             _interval(rate),
             f"{rate.independent:.0f}",
         ]
-        for name, rate in judged.by_class.items()
+        for name, rate in evaluation.by_class.items()
     ]
     return section(
         "Scores and verdicts",
@@ -194,7 +195,7 @@ def scores_section(facts: RunData) -> str:
 
 def calibration_section(facts: RunData) -> str:
     """The reliability plot and its table."""
-    judged = facts.judged
+    evaluation = facts.evaluation
     rows = [
         [
             f"{one.low:.1f} to {one.high:.1f}",
@@ -202,16 +203,17 @@ def calibration_section(facts: RunData) -> str:
             f"{one.mean_score:.3f}",
             f"{one.defects / one.n:.3f}",
         ]
-        for one in judged.calibration.bins
+        for one in evaluation.calibration.bins
     ]
     caption = (
-        f"On the diagonal a score means what it says. Mean gap {_share(judged.calibration.error)}; "
+        f"On the diagonal a score means what it says. "
+        f"Mean gap {_share(evaluation.calibration.error)}; "
         f"temperature {facts.spec.output.temperature:g}, fitted on validation."
     )
     return section(
         "Does a score mean what it says?",
         '<div class="pair">',
-        figure(reliability_chart(judged), caption),
+        figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
         paragraph("At this test part's share of defects; a line has fewer.", "hint"),
@@ -246,9 +248,9 @@ def _share(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
-def summary(judged: Evaluation) -> str:
+def summary(evaluation: Evaluation) -> str:
     """One line below the title."""
     return (
-        f"{judged.n_ok} good and {judged.n_defect} defective pictures of {judged.n_groups} parts "
-        "that it was not trained on"
+        f"{evaluation.n_ok} good and {evaluation.n_defect} defective pictures of "
+        f"{evaluation.n_groups} parts that it was not trained on"
     )

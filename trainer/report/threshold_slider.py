@@ -12,18 +12,18 @@ LINES = 400  # positions of a slider; more than a hand can tell apart
 
 
 def threshold_slider(
-    judged: Evaluation, scores: NDArray[np.float64], defective: NDArray[np.bool_]
+    evaluation: Evaluation, scores: NDArray[np.float64], defective: NDArray[np.bool_]
 ) -> str:
     """The section's HTML with its figures and its script inside.
 
     Positions are scores that occur on the test part, so each step changes something. What may be
     claimed at each position is computed here, exactly, not in the browser.
     """
-    lines = _lines(scores, judged)
+    lines = _lines(scores, evaluation)
     defects, good = np.sort(scores[defective]), np.sort(scores[~defective])
     missed = np.searchsorted(defects, lines, "left")
     failed = len(good) - np.searchsorted(good, lines, "left")
-    n_bad, n_good = judged.escapes.independent, judged.false_rejects.independent
+    n_bad, n_good = evaluation.escapes.independent, evaluation.false_rejects.independent
     data = {
         "line": [round(float(line), 6) for line in lines],
         "missed": missed.tolist(),
@@ -32,8 +32,8 @@ def threshold_slider(
         "failedMost": [_most(int(k), len(good), n_good) for k in failed],
         "defects": len(defects),
         "good": len(good),
-        "reject": int(np.abs(lines - judged.thresholds.reject_at).argmin()),
-        "review": int(np.abs(lines - judged.thresholds.review_from).argmin()),
+        "reject": int(np.abs(lines - evaluation.thresholds.reject_at).argmin()),
+        "review": int(np.abs(lines - evaluation.thresholds.review_from).argmin()),
     }
     # "<" never stands raw in a script: a closing tag in the data would end it.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -45,11 +45,11 @@ def _most(k: int, n: int, independent: float) -> float:
     return round(100 * rate_of(k, n, independent).at_most, 2)
 
 
-def _lines(scores: NDArray[np.float64], judged: Evaluation) -> NDArray[np.float64]:
+def _lines(scores: NDArray[np.float64], evaluation: Evaluation) -> NDArray[np.float64]:
     distinct = np.unique(scores)
     if len(distinct) > LINES:
         distinct = distinct[np.unique(np.linspace(0, len(distinct) - 1, LINES).astype(np.int64))]
-    own = [judged.thresholds.review_from, judged.thresholds.reject_at]
+    own = [evaluation.thresholds.review_from, evaluation.thresholds.reject_at]
     return np.unique(np.concatenate([distinct, own, [1.0]]))
 
 

@@ -79,16 +79,14 @@ def latency_constraint(
         return None
     constraint = LatencyConstraint(budget, network_options(budget, classes), classes)
     say(network_table(budget, constraint.options))
+    fits = fitting_text(budget, constraint.options)
     if not within_budget(budget, constraint.options):
         raise RefusedError(
-            f"--target-ms {budget.target:g}: {fitting_text(budget, constraint.options)}; allow more time, or "
-            "take a quicker box"
+            f"--target-ms {budget.target:g}: {fits}; allow more time, or take a quicker box"
         )
     objection = None if request.auto else constraint.objection(request.settings)
     if objection is not None:
-        raise RefusedError(
-            f"--network {_title(request.settings)}: {objection}; {fitting_text(budget, constraint.options)}"
-        )
+        raise RefusedError(f"--network {_title(request.settings)}: {objection}; {fits}")
     return constraint
 
 

@@ -51,9 +51,9 @@ def input_for(settings: TrainingSettings) -> InputSpec:
         chosen = network(settings.network)
         if chosen.learned and not chosen.either:
             raise EdgeInspectError(
-                f"--colour {settings.colour}: the weights that {settings.network} brings expect three "
-                "channels (a grey picture is given as three equal ones); leave --colour out, or "
-                "take --network pretrained-small or compact"
+                f"--colour {settings.colour}: the weights that {settings.network} brings expect "
+                "three channels (a grey picture is given as three equal ones); leave --colour out, "
+                "or take --network pretrained-small or compact"
             )
         channels = 1 if settings.colour == "grey" else 3
         usual = usual.changed(colour=settings.colour, channels=channels)
@@ -84,7 +84,7 @@ def survey_pictures(data: Dataset, wanted: InputSpec) -> PictureSurvey:
 
 
 def choose_input(
-    settings: TrainingSettings, seen: PictureSurvey
+    settings: TrainingSettings, survey: PictureSurvey
 ) -> tuple[TrainingSettings, tuple[str, ...]]:
     """The recipe with its colour decided, and the reasons for its input in sentences."""
     chosen = network(settings.network)
@@ -92,16 +92,18 @@ def choose_input(
     if settings.colour is not None:
         reasons.append(f"colour as asked: {settings.colour}")
     elif chosen.either:
-        colour: Colour = "rgb" if seen.coloured > 0 else "grey"
+        colour: Colour = "rgb" if survey.coloured > 0 else "grey"
         settings = settings.changed(colour=colour)
-        share = f"{seen.coloured:.0%} of {seen.pictures} training pictures looked at have colour"
+        share = (
+            f"{survey.coloured:.0%} of {survey.pictures} training pictures looked at have colour"
+        )
         reasons.append(f"{'RGB' if colour == 'rgb' else 'grey'}: {share}")
     elif chosen.learned:
         reasons.append("RGB: the weights that it brings expect three channels")
     else:
         reasons.append("RGB: as the plain CNN is defined")
     wanted = input_for(settings)
-    return settings, (*reasons, _size(wanted, seen), _place(wanted, seen))
+    return settings, (*reasons, _size(wanted, survey), _place(wanted, survey))
 
 
 def describe_input(spec: InputSpec) -> str:
@@ -110,28 +112,28 @@ def describe_input(spec: InputSpec) -> str:
     return f"{spec.width} × {spec.height} pixels, {colour}"
 
 
-def _size(spec: InputSpec, seen: PictureSurvey) -> str:
-    if not seen.width:
+def _size(spec: InputSpec, survey: PictureSurvey) -> str:
+    if not survey.width:
         return "no training picture could be read"
-    scale = min(seen.width / spec.width, seen.height / spec.height)
-    what = f"pictures are {seen.width} × {seen.height}"
+    scale = min(survey.width / spec.width, survey.height / spec.height)
+    what = f"pictures are {survey.width} × {survey.height}"
     if scale < 1:
         return f"{what}: enlarged {1 / scale:.1f}-fold, all that they show is kept"
-    said = f"{what}: one input pixel is the mean of {scale:.1f} × {scale:.1f} of theirs"
+    reason = f"{what}: one input pixel is the mean of {scale:.1f} × {scale:.1f} of theirs"
     if scale >= MAX_REDUCTION:
-        said += (
+        reason += (
             "; marks thinner than that fade: cut out what matters with --region X,Y,W,H, or try a "
             "larger --side"
         )
-    return said
+    return reason
 
 
-def _place(spec: InputSpec, seen: PictureSurvey) -> str:
+def _place(spec: InputSpec, survey: PictureSurvey) -> str:
     if spec.region is not None:
         return "region as asked: " + ",".join(f"{part:g}" for part in spec.region)
-    if seen.still == (0.0, 0.0, 1.0, 1.0):
+    if survey.still == (0.0, 0.0, 1.0, 1.0):
         return "the whole picture: no border of it is always the same"
-    place = ",".join(f"{part:g}" for part in seen.still)
+    place = ",".join(f"{part:g}" for part in survey.still)
     return f"the whole picture; its border never changes, --region {place} would leave it out"
 
 

@@ -93,8 +93,8 @@ class Learner:
     ) -> tuple[float, float]:
         """Learns from one batch; returns its weighted loss and its accuracy.
 
-        `pictures` is uint8, (n, height, width, channels); `weights` is (n,). `rate_factor` is the share
-        of the recipe's rates, 0 to 1.
+        `pictures` is uint8, (n, height, width, channels); `weights` is (n,). `rate_factor`, 0
+        to 1, multiplies the learning rates of the settings.
         """
         settings = self._recipe
         for optimiser, rate in zip(self._optimisers, (settings.rate, settings.head_rate)):

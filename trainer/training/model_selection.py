@@ -66,8 +66,8 @@ def plan_candidates(
         if epochs < MIN_EPOCHS * settings.epochs:
             out.append(
                 f"{settings.network} is not tried: {settings.epochs} epochs need about "
-                f"{settings.epochs * needed / 60:.0f} minutes here, {max(0, left) / 60:.0f} are left "
-                "(--time-budget)"
+                f"{settings.epochs * needed / 60:.0f} minutes here, {max(0, left) / 60:.0f} are "
+                "left (--time-budget)"
             )
             continue
         chosen.append(settings.changed(epochs=epochs))

@@ -70,8 +70,8 @@ def run_one_class(
     good = sets["train"]
     if len(good.classes) < MIN_GOOD_PICTURES:
         raise DatasetError(
-            f"{work.data.root}: {len(good.classes)} good pictures to learn from, at least {MIN_GOOD_PICTURES} "
-            "are needed; add good parts"
+            f"{work.data.root}: {len(good.classes)} good pictures to learn from, at least "
+            f"{MIN_GOOD_PICTURES} are needed; add good parts"
         )
     preview = work.folder / f"{version}.png"
     write_preview(

@@ -111,9 +111,9 @@ def train(
             )
             (run / BASELINE).mkdir(exist_ok=True)
             _finish(run / BASELINE, work, candidate, model_name, requirements, audited=audited)
-        judged = _finish(run, work, taken, model_name, requirements, audited=audited)
+        evaluation = _finish(run, work, taken, model_name, requirements, audited=audited)
         finish_run(run)
-    return judged
+    return evaluation
 
 
 def _run_candidates(
@@ -194,16 +194,16 @@ def _finish(
         part: probabilities(candidate.model, spec, candidate.sets[part].pictures)
         for part in ("validation", "test")
     }
-    spec, judged = finalize(folder, data, spec, **found, requirements=requirements)
+    spec, evaluation = finalize(folder, data, spec, **found, requirements=requirements)
     write_json(folder / HISTORY, [asdict(epoch) for epoch in candidate.history])
     write_json(
-        folder / EVALUATION, evaluation_file(judged, spec.name, spec.version, work.fingerprint)
+        folder / EVALUATION, evaluation_file(evaluation, spec.name, spec.version, work.fingerprint)
     )
     candidate.preview.replace(folder / PREVIEW)
     save_trained(
         candidate.model, spec, folder / MODEL
     )  # last: a run counts once its model is there
-    return judged
+    return evaluation
 
 
 def _version(fingerprint: str, *all_settings: TrainingSettings) -> str:

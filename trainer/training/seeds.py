@@ -35,8 +35,8 @@ def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
     test = json.loads((run / EVALUATION).read_text(encoding="utf-8"))["test"]
     found = {str(settings.seed): {name: float(test[name]) for name in COMPARED_FIGURES}}
     for seed in range(settings.seed + 1, settings.seed + count):
-        judged = train(run / SEEDS / str(seed), TrainingRequest(settings.changed(seed=seed)))
-        found[str(seed)] = {name: float(getattr(judged, name)) for name in COMPARED_FIGURES}
+        evaluation = train(run / SEEDS / str(seed), TrainingRequest(settings.changed(seed=seed)))
+        found[str(seed)] = {name: float(getattr(evaluation, name)) for name in COMPARED_FIGURES}
     spread = {
         name: {
             "mean": statistics.fmean(one[name] for one in found.values()),

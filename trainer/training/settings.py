@@ -43,11 +43,11 @@ class TrainingSettings:
 
     def as_json(self) -> dict[str, Any]:
         """For `training` in the model's spec."""
-        said = asdict(replace(self, view=None))
-        del said["view"]
+        values = asdict(replace(self, view=None))
+        del values["view"]
         if self.view is not None:
-            said["view"] = self.view.said(brief=True)
-        return said
+            values["view"] = self.view.said(brief=True)
+        return values
 
     def changed(self, **fields: Any) -> "TrainingSettings":
         """The recipe with some fields replaced; None leaves a field as it is."""
@@ -94,11 +94,11 @@ def default_settings(network: str) -> TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train: one recipe, or with `auto` those that suit, within `minutes`.
+    """What to train: these settings, or with `auto` every suitable candidate within `minutes`.
 
     With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
-    nothing is learned from defects. `latency_target` is how many milliseconds an inference may take and on
-    which box, as `bound_of` takes them.
+    the model learns from good parts only. `latency_target` is the longest inference in
+    milliseconds and the name of the box, the arguments of `latency_budget`.
     """
 
     settings: TrainingSettings

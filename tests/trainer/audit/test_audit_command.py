@@ -61,10 +61,10 @@ def test_equal_bytes_and_equal_pixels_are_exact(parts_set: Path) -> None:
     write(parts_set / "train/scratch/other.bmp", pixels)
     code, found = audited(parts_set)
     assert code == 0  # copies within train: a finding, no refusal
-    how = {twin["twin"]: twin["how"] for twin in found["duplicates"]}
+    how = {duplicate["twin"]: duplicate["how"] for duplicate in found["duplicates"]}
     assert how["train/ok/same.png"] == "the same bytes"
     assert how["train/scratch/other.bmp"] == "the same pixels in another file"
-    assert {twin["same_label"] for twin in found["two_labels"]} == {False}
+    assert {duplicate["same_label"] for duplicate in found["two_labels"]} == {False}
     assert any(part["files"][0] == "train/ok/bbb.png" for part in found["parts"])
 
 

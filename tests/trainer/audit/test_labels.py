@@ -67,11 +67,11 @@ def test_copies_speak_against_a_label() -> None:
     labels = ["ok"] * 30 + ["dent"] * 30
     labels[0] = "dent"
     files = [f"{at:02}" for at in range(60)]
-    twins: list[list[int]] = [[] for _ in files]
-    twins[0] = [1, 2, 3]
+    duplicates: list[list[int]] = [[] for _ in files]
+    duplicates[0] = [1, 2, 3]
     groups = ["a" if at < 4 else files[at] for at in range(60)]
     ranking = rank_labels(
-        rng.normal(0, 1, (60, 4)).astype(np.float32), labels, groups, twins, files
+        rng.normal(0, 1, (60, 4)).astype(np.float32), labels, groups, duplicates, files
     )
     assert ranking[0].file == "00"
     assert ranking[0].why == "3 copies of the same part have another label"

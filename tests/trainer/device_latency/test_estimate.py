@@ -94,7 +94,8 @@ def test_an_unknown_operator_gives_a_bound_and_not_a_number() -> None:
     assert said.milliseconds == known.milliseconds
     assert [operator.milliseconds is None for operator in said.operators] == [False, True, True]
     assert str(said) == (
-        f"at least {format_ms(known.low)} ms on a box, how much more is not known: there is no figure of "
+        f"at least {format_ms(known.low)} ms on a box, how much more is not known: "
+        "there is no figure of "
         "2 × fft (int8)"
     )
 
@@ -114,35 +115,36 @@ def test_milliseconds_have_three_figures(value: float, read: str) -> None:
     assert format_ms(value) == read
 
 
-def _bound(target: float | None, *, here: bool = False) -> LatencyBudget:
-    return LatencyBudget(FIGURES, target, here)
+def _budget(target: float | None, *, measured_here: bool = False) -> LatencyBudget:
+    return LatencyBudget(FIGURES, target, measured_here)
 
 
 def test_what_is_slower_than_asked_is_objected_to() -> None:
     """The objection names estimate, range, box, limit and where the figures come from."""
     said = estimate((CONV,) * 100, FIGURES)
-    assert _bound(said.milliseconds).objection(said) is None
-    assert _bound(None).objection(said) is None
-    found = _bound(0.25).objection(said)
-    assert found == f"estimated {said}, at most 0.25 ms it may (measured there on 2026-11-28)"
+    assert _budget(said.milliseconds).objection(said) is None
+    assert _budget(None).objection(said) is None
+    found = _budget(0.25).objection(said)
+    assert found == f"estimated {said}, the limit is 0.25 ms (measured there on 2026-11-28)"
 
 
 def test_on_this_machine_the_clock_decides() -> None:
     """Where the finished model was timed, its estimate neither refuses nor saves it."""
     said = estimate((CONV,) * 100, FIGURES)
-    assert _bound(1.0, here=True).objection(said, 0.9) is None
+    assert _budget(1.0, measured_here=True).objection(said, 0.9) is None
     assert (
-        _bound(1.0, here=True).objection(said, 1.1) == "it takes 1.10 ms here, at most 1 ms it may"
+        _budget(1.0, measured_here=True).objection(said, 1.1)
+        == "it takes 1.10 ms here, the limit is 1 ms"
     )
 
 
-def test_convolutions_without_a_figure_keep_no_bound() -> None:
+def test_convolutions_without_a_figure_keep_no_budget() -> None:
     """A scheme whose multiply-adds have no price is not taken for quick; a small unknown
     operator refuses nothing."""
-    found = _bound(1000.0).objection(estimate((DYNAMIC,), FIGURES))
+    found = _budget(1000.0).objection(estimate((DYNAMIC,), FIGURES))
     assert found is not None
     assert found.startswith("how long it takes is not known: at least")
-    assert _bound(1000.0).objection(estimate((CONV, STRANGE), FIGURES)) is None
+    assert _budget(1000.0).objection(estimate((CONV, STRANGE), FIGURES)) is None
 
 
 def _offers() -> list[NetworkOption]:
@@ -157,19 +159,19 @@ def _offers() -> list[NetworkOption]:
 
 def test_what_fits_is_named_with_its_largest_size() -> None:
     """A refusal ends with the networks that would fit, or with the quickest when none does."""
-    assert fitting_text(_bound(4.0), _offers()) == (
+    assert fitting_text(_budget(4.0), _offers()) == (
         "there pretrained at up to 64 pixels, compact at up to 128 pixels would fit "
         "(edge-train --network NAME --side PIXELS)"
     )
     assert "none of our networks does: the quickest, compact at 64 pixels, takes 0.500 ms" in (
-        fitting_text(_bound(0.1), _offers())
+        fitting_text(_budget(0.1), _offers())
     )
-    assert [one.side for one in within_budget(_bound(2.0), _offers())] == [128, 64]
+    assert [one.side for one in within_budget(_budget(2.0), _offers())] == [128, 64]
 
 
 def test_the_table_puts_what_is_too_slow_in_brackets() -> None:
     """A line a network, a column a size, with the share by which it may be off."""
-    lines = network_table(_bound(2.5), _offers()).splitlines()
+    lines = network_table(_budget(2.5), _offers()).splitlines()
     assert lines[1].split() == ["pretrained", "(3.00)", "(9.00)"]
     assert lines[2].split() == ["compact", "0.500", "2.00"]
     assert "1.20 times as long" in lines[-1]

@@ -169,7 +169,7 @@ class TestWish:
             parse_share(text)
 
     @pytest.mark.parametrize(
-        ("wish", "says"),
+        ("requirements", "says"),
         [
             ({"escape_cost": 5.0}, "give both"),
             ({"escape_cost": 5.0, "reject_cost": 0.0}, "must be above 0"),

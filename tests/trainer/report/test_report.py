@@ -55,14 +55,14 @@ def _brightness(pictures: np.ndarray) -> np.ndarray:
 
 
 def _facts(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC) -> RunData:
-    judged = evaluate(
+    evaluation = evaluate(
         [row.score for row in test],
         [row.label for row in test],
         [row.group for row in test],
         spec.thresholds,
         "ok",
     )
-    return RunData(run, spec, judged, test, (), HISTORY, {}, {})
+    return RunData(run, spec, evaluation, test, (), HISTORY, {}, {})
 
 
 @pytest.fixture
@@ -88,11 +88,11 @@ def test_nothing_leaves_the_file(facts: RunData) -> None:
 def test_it_says_what_the_figures_say(facts: RunData) -> None:
     """Counts, claim, thresholds and classes on the page are those of the evaluation."""
     text = html.unescape(render(facts, facts.run, _brightness))
-    judged = facts.judged
-    assert f"{judged.auroc:.3f}" in text
-    assert judged.claims.escape.as_text() in text
-    assert f"Escapes: {judged.escapes.k}" in text
-    assert f"False rejects: {judged.false_rejects.k}" in text
+    evaluation = facts.evaluation
+    assert f"{evaluation.auroc:.3f}" in text
+    assert evaluation.claims.escape.as_text() in text
+    assert f"Escapes: {evaluation.escapes.k}" in text
+    assert f"False rejects: {evaluation.false_rejects.k}" in text
     assert "0.6000" in text
     assert "by hand" in text
     assert "tiles <b>, version 1" in text
@@ -142,8 +142,8 @@ def test_audit_and_comparison_are_shown_when_there(facts: RunData) -> None:
 def test_the_gallery_is_of_the_worst(facts: RunData) -> None:
     """Escapes come surest first, at most eight; nothing stands in two places."""
     chosen = choose_pictures(facts.test, SPEC.thresholds, "ok")
-    assert chosen.all_escapes == facts.judged.escapes.k
-    assert chosen.all_false_rejects == facts.judged.false_rejects.k
+    assert chosen.all_escapes == facts.evaluation.escapes.k
+    assert chosen.all_false_rejects == facts.evaluation.false_rejects.k
     assert list(chosen.escapes) == sorted(chosen.escapes, key=lambda row: row.score)
     files = [row.file for row in (*chosen.escapes, *chosen.false_rejects, *chosen.closest)]
     assert len(set(files)) == len(files)
@@ -213,7 +213,7 @@ def test_the_slider_counts_as_python_does(facts: RunData, tmp_path: Path) -> Non
     )
     dumped = _dumped(page, tmp_path, act)
     at = Thresholds(reject_at=data["line"][reject], review_from=data["line"][review])
-    again = _facts(facts.run, facts.test, SPEC.changed(thresholds=at)).judged
+    again = _facts(facts.run, facts.test, SPEC.changed(thresholds=at)).evaluation
     for name, rate in (
         ("s-escapes", again.escapes),
         ("s-failed", again.false_rejects),

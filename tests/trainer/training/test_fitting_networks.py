@@ -54,7 +54,7 @@ def _offers() -> tuple[NetworkOption, ...]:
 
 
 def _constraint(target: float) -> LatencyConstraint:
-    return LatencyConstraint(LatencyBudget(FIGURES, target, here=False), _offers(), 2)
+    return LatencyConstraint(LatencyBudget(FIGURES, target, measured_here=False), _offers(), 2)
 
 
 CANDIDATES = (
@@ -104,7 +104,7 @@ def _stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fitting_networks,
         "bound_of",
-        lambda target, _on, _say: LatencyBudget(FIGURES, target, here=False),
+        lambda target, _on, _say: LatencyBudget(FIGURES, target, measured_here=False),
     )
 
 
@@ -120,7 +120,7 @@ def test_a_named_network_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyP
         )
     assert str(caught.value) == (
         "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, at most "
-        "5 ms it may (measured there on 2026-11-28); there pretrained at up to 128 pixels, compact "
+        "5 ms (measured there on 2026-11-28); there pretrained at up to 128 pixels, compact "
         "at up to 128 pixels would fit (edge-train --network NAME --side PIXELS)"
     )
     assert "(9.00)" in said[0]

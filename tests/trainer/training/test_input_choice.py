@@ -57,9 +57,9 @@ def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
     """The region outside of which nothing changes is proposed, not taken."""
     root = draw_dataset(6)
     _repaint(root, np.full((100, 100, 3), 90, np.uint8), np.random.default_rng(0))
-    seen = survey_pictures(load_dataset(root), input_for(COMPACT))
-    assert seen.still == pytest.approx((0.2, 0.2, 0.6, 0.6), abs=0.021)
-    settings, why = choose_input(LITE, seen)
+    survey = survey_pictures(load_dataset(root), input_for(COMPACT))
+    assert survey.still == pytest.approx((0.2, 0.2, 0.6, 0.6), abs=0.021)
+    settings, why = choose_input(LITE, survey)
     assert settings.region is None
     assert "its border never changes, --region 0.2,0.2,0.6,0.6" in why[-1]
 

@@ -19,14 +19,14 @@ def test_other_seeds_are_trained_into_their_own_folders(
 ) -> None:
     """Three seeds: the first is the run's own, the others differ in nothing but the seed."""
     settings = default_settings("compact").changed(seed=4)
-    judged = evaluate(
+    evaluation = evaluate(
         [0.1, 0.2, 0.8, 0.9],
         ["ok", "ok", "dent", "dent"],
         list("abcd"),
         Thresholds(reject_at=0.5, review_from=0.5),
         "ok",
     )
-    write_json(tmp_path / "evaluation.json", {"test": judged.as_json()})
+    write_json(tmp_path / "evaluation.json", {"test": evaluation.as_json()})
 
     class Spec:
         training = asdict(settings) | {"ran": 3, "wish": {}}
@@ -36,7 +36,7 @@ def test_other_seeds_are_trained_into_their_own_folders(
 
     def train(run: Path, order: TrainingRequest) -> Evaluation:
         orders[run] = order
-        return replace(judged, auroc=1 - order.settings.seed / 100)
+        return replace(evaluation, auroc=1 - order.settings.seed / 100)
 
     found = train_seeds(tmp_path, 3, train)
     assert sorted(orders) == [tmp_path / "seeds" / "5", tmp_path / "seeds" / "6"]
