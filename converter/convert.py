@@ -1,6 +1,6 @@
 """A conversion from end to end: calibrate → quantise → compare → gate → pack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from converter.selection.quality_gate import (
 )
 from converter.selection.scheme_selection import SchemeSelection, SchemeSelector
 from converter.selection.scheme_trial import SchemeTrial, Scores, TrialFigures
-from converter.tflite.runtimes import find_runners
+from converter.tflite.runtimes import Runner, find_runners
 from edge.errors import DatasetError, MissingPartError
+from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
 from trainer.data.dataset import Dataset, load_recorded
@@ -79,7 +80,7 @@ def convert(
     request: ConversionRequest,
     say: Say = lambda _line: None,
     progress: Progress = lambda _what, _done, _total: None,
-    table: Callable[[SchemeSelection], None] = lambda _contest: None,
+    table: Callable[[SchemeSelection], None] = lambda _selection: None,
 ) -> Conversion:
     """Converts, judges and writes the model file; tells `say` and `progress` what it is doing.
 
@@ -97,21 +98,10 @@ def convert(
     dataset = load_recorded_dataset(source, request.data)
     fingerprint = dataset.fingerprint()
     say(_about_data(source, dataset, fingerprint))
-    if len(runners) == 1 and request.older_runtime:
-        raise MissingPartError(
-            "--for-tflite-runtime: no tflite-runtime is installed here to be asked; make one with "
-            "`make test-tflite-runtime`, or name a Python that has it with --tflite-python"
-        )
-    if len(runners) == 1:
-        say(f"only {runners[0].name} is asked: other runtimes are not checked")
-
-    train = dataset.of("train")
-    samples = choose_calibration(train, request.calibration)
-    calibration = CalibrationSet(samples, load_pictures(samples, source.input))
-    there = sorted({sample.label for sample in train})
-    check_calibration(source.file, calibration, there, source.input)
+    _check_runtimes(runners, request, say)
+    calibration = _calibration(source, dataset, request.calibration)
     evaluation_set = load_evaluation_set(source, dataset, progress)
-    selection = SchemeSelector(
+    selector = SchemeSelector(
         source,
         dataset,
         calibration.pictures,
@@ -120,30 +110,13 @@ def convert(
         request.limits,
         progress,
         budget,
-    ).select(SCHEMES if request.scheme is None else (request.scheme,))
+    )
+    selection = selector.select(SCHEMES if request.scheme is None else (request.scheme,))
     table(selection)
     chosen = selection.chosen
-    if (
-        chosen is None
-        or chosen.built_model is None
-        or chosen.figures is None
-        or chosen.thresholds is None
-    ):
+    if chosen is None or chosen.built_model is None or chosen.figures is None:
         raise refusal(source.file, selection.trials, budget)
-
-    figures = chosen.figures
-    at = chosen.thresholds if figures.converted.learned else NOTHING_PASSES
-    runner, tflite = runners[0].with_kernels(chosen.kernels), chosen.built_model.tflite
-
-    def scores(pictures: Pixels) -> Scores:
-        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
-
-    ways = measure_parity(
-        ParityModel(source.input, at, scores),
-        evaluation_set.test.samples,
-        figures.golden_files,
-        lambda done, total: progress("judging JPEGs at reduced scale", done, total),
-    )
+    parity = _parity(chosen, source, evaluation_set, runners[0], progress)
     spec = InspectionSpec(
         name=source.spec.name,
         version=request.model_version or content_version(chosen.built_model.tflite),
@@ -151,30 +124,82 @@ def convert(
         input=source.input,
         output=source.converted_output,
         kernels=chosen.kernels,
-        decoding=ways.decoding,
-        thresholds=at,
-        metrics=figures.converted.as_json(),
-        quantisation=_quantisation(selection, chosen, figures, len(samples))
-        | {"parity": ways.as_json()},
+        decoding=parity.decoding,
+        thresholds=_thresholds(chosen),
+        metrics=chosen.figures.converted.as_json(),
+        quantisation=_quantisation(selection, chosen, chosen.figures, len(calibration.samples))
+        | {"parity": parity.as_json()},
         data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
         tools=tool_versions(),
-        golden=figures.golden,
+        golden=chosen.figures.golden,
     )
-    files = figures.golden_files
-    content = pack_model_file(chosen.built_model.tflite, source.spec.labels, spec, files)
+    content = pack_model_file(
+        chosen.built_model.tflite, source.spec.labels, spec, chosen.figures.golden_files
+    )
     write_atomically(request.output, content)
     return Conversion(
-        request.output,
-        len(content),
-        spec,
-        len(samples),
-        selection,
-        chosen,
-        figures,
-        source,
-        evaluation_set,
-        ways,
-        budget,
+        path=request.output,
+        size=len(content),
+        spec=spec,
+        calibrated_on=len(calibration.samples),
+        selection=selection,
+        chosen=chosen,
+        figures=chosen.figures,
+        source=source,
+        evaluation_set=evaluation_set,
+        parity=parity,
+        budget=budget,
+    )
+
+
+def _check_runtimes(runners: Sequence[Runner], request: ConversionRequest, say: Say) -> None:
+    """Raises MissingPartError when only one runtime is here and the request needs both."""
+    if len(runners) > 1:
+        return
+    if request.older_runtime:
+        raise MissingPartError(
+            "--for-tflite-runtime: no tflite-runtime is installed here; make one with "
+            "`make test-tflite-runtime`, or name a Python that has it with --tflite-python"
+        )
+    say(f"only {runners[0].name} is checked: no other runtime is installed here")
+
+
+def _calibration(source: SourceModel, dataset: Dataset, count: int) -> CalibrationSet:
+    train = dataset.of("train")
+    samples = choose_calibration(train, count)
+    calibration = CalibrationSet(samples, load_pictures(samples, source.input))
+    labels = sorted({sample.label for sample in train})
+    check_calibration(source.file, calibration, labels, source.input)
+    return calibration
+
+
+def _thresholds(chosen: SchemeTrial) -> Thresholds:
+    """Those of the chosen trial; a model that has not learned passes nothing."""
+    assert chosen.figures is not None
+    assert chosen.thresholds is not None
+    return chosen.thresholds if chosen.figures.converted.learned else NOTHING_PASSES
+
+
+def _parity(
+    chosen: SchemeTrial,
+    source: SourceModel,
+    evaluation_set: EvaluationSet,
+    first: Runner,
+    progress: Progress,
+) -> DecodeParity:
+    """The verdicts of the finished model on whole and on scaled-down JPEGs."""
+    assert chosen.built_model is not None
+    assert chosen.figures is not None
+    runner, tflite = first.with_kernels(chosen.kernels), chosen.built_model.tflite
+
+    def scores(pictures: Pixels) -> Scores:
+        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
+
+    return measure_parity(
+        ParityModel(source.input, _thresholds(chosen), scores),
+        evaluation_set.test.samples,
+        chosen.figures.golden_files,
+        lambda done, total: progress("judging JPEGs at reduced scale", done, total),
     )
 
 
@@ -191,7 +216,7 @@ def _quantisation(
         "float_metrics": figures.float32.as_json(),
         "float_thresholds": figures.float_thresholds.said(),
         "kernels": chosen.kernels,
-        "runtimes": [ran.runtime for ran in chosen.runtime_results],
+        "runtimes": [result.runtime for result in chosen.runtime_results],
         "runtime_difference": chosen.runtime_difference,
         "oldest_runtime": chosen.runtime_results[-1].runtime,
         "schemes": [trial.as_json() for trial in selection.trials],

@@ -9,8 +9,16 @@ SHOWN = 5
 
 def audit_text(audit: Audit) -> str:
     """Lines for a terminal or a log; the JSON file has everything."""
-    blocks = [_head(audit)]
-    blocks += [
+    blocks = [_head(audit), *_pair_blocks(audit), *_picture_blocks(audit)]
+    shown = [block for block in blocks if block]
+    if len(shown) == 1:
+        shown.append("nothing found that would make figures untrue")
+    return "\n\n".join(shown)
+
+
+def _pair_blocks(audit: Audit) -> list[str]:
+    """Pictures that show one part, or may show it."""
+    return [
         _block(
             f"UNREADABLE: {len(audit.unreadable)}",
             "take or copy these pictures again, or remove them",
@@ -48,6 +56,12 @@ def audit_text(audit: Audit) -> str:
             "look at those between train and test first; all are in the JSON file (--json FILE)",
             map(_duplicate, audit.look_alikes),
         ),
+    ]
+
+
+def _picture_blocks(audit: Audit) -> list[str]:
+    """Doubtful labels, odd pictures and the balance of the set."""
+    return [
         _block(
             f"suspected wrong labels: {len(audit.suspected_mislabels)}, most doubtful first",
             "look at each; move what is wrong. Not every one is",
@@ -78,10 +92,6 @@ def audit_text(audit: Audit) -> str:
             audit.notes,
         ),
     ]
-    shown = [block for block in blocks if block]
-    if len(shown) == 1:
-        shown.append("nothing found that would make figures untrue")
-    return "\n\n".join(shown)
 
 
 def audit_summary(audit: Audit) -> str:

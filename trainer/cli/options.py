@@ -1,6 +1,8 @@
 """The command line options that decide how a network is trained."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from edge.errors import DatasetError
 from edge.view import ViewConfig
@@ -12,8 +14,6 @@ NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "on
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of options to a parser. Imports nothing heavy."""
-    from trainer.data.augment import NAMES
-
     add = parser.add_argument_group(
         "training", "What is not given is as it suits the network."
     ).add_argument
@@ -33,6 +33,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="auto: minutes for all candidates (%(default)s)",
     )
     add("--no-baseline", action="store_true", help="do not train the baseline to compare with")
+    _add_input_options(add)
+    _add_augmentation_options(add)
+
+
+def _add_input_options(add: Callable[..., Any]) -> None:
     add("--epochs", type=_positive, help="at most")
     add("--batch", type=_positive, help="pictures a step")
     add("--seed", type=_seed, default=0, help="(%(default)s)")
@@ -52,6 +57,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="the part of each picture that is looked at, as fractions of it: 0.1,0,0.8,1",
     )
     add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
+
+
+def _add_augmentation_options(add: Callable[..., Any]) -> None:
+    from trainer.data.augment import NAMES
+
     add(
         "--without",
         action="append",

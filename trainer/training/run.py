@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,7 @@ def train(
     test = data.counts()["test"]
     check_demonstrable(requirements, test[ok_label], sum(test.values()) - test[ok_label])
     unfinished = prepare_run(run, root)
-    if request.settings.network.startswith(HUB):
-        # built once for nothing: weights that cannot be fetched are said before time is spent
-        wanted = input_of(request.settings.network, request.settings.side)
-        build_network(request.settings.network, len(data.labels), wanted)
+    _check_weights(request.settings.network, request.settings.side, len(data.labels))
     with Display() as display:
         display.say(describe_dataset(data))
         constraint = latency_constraint(request, len(data.labels), display.say)
@@ -91,29 +89,40 @@ def train(
         data = data.without(audited.get("set_aside", ()))
         work = RunContext(data, data.fingerprint(), unfinished)
         candidates = _run_candidates(request, work, requirements, display, constraint)
-        taken, why = recommend(candidates)
+        chosen, why = recommend(candidates)
         if request.auto:
             display.say(f"{candidates_table(candidates)}\nrecommended    {why}")
-            entries = [
-                candidate.as_json() | {"recommended": candidate is taken}
-                for candidate in candidates
-            ]
-            write_json(run / CANDIDATES, {"candidates": entries, "why": why})
+            _write_candidates(run / CANDIDATES, candidates, chosen, why)
         model_name = name or root.resolve().name or "model"
-        if request.baseline and taken.settings.network != "baseline":
-            asked = request.settings
-            plain = default_settings("baseline").changed(
-                seed=asked.seed, view=asked.view, region=asked.region
-            )
-            version = _version(work.fingerprint, plain)
-            candidate = run_candidate(
-                work, plain, version, display, DEFAULT_FALSE_REJECT, timed=False
-            )
+        if request.baseline and chosen.settings.network != "baseline":
+            plain = _run_baseline(request.settings, work, display)
             (run / BASELINE).mkdir(exist_ok=True)
-            _finish(run / BASELINE, work, candidate, model_name, requirements, audited=audited)
-        evaluation = _finish(run, work, taken, model_name, requirements, audited=audited)
+            _finish(run / BASELINE, work, plain, model_name, requirements, audited=audited)
+        evaluation = _finish(run, work, chosen, model_name, requirements, audited=audited)
         finish_run(run)
     return evaluation
+
+
+def _check_weights(network: str, side: int | None, classes: int) -> None:
+    """Builds a network of Keras once, so that a failing download ends the run at once."""
+    if network.startswith(HUB):
+        build_network(network, classes, input_of(network, side))
+
+
+def _write_candidates(
+    path: Path, candidates: Sequence[CandidateRun], chosen: CandidateRun, why: str
+) -> None:
+    entries = [one.as_json() | {"recommended": one is chosen} for one in candidates]
+    write_json(path, {"candidates": entries, "why": why})
+
+
+def _run_baseline(settings: TrainingSettings, work: RunContext, display: Display) -> CandidateRun:
+    """The plain CNN on the same pictures, for the report to compare with."""
+    plain = default_settings("baseline").changed(
+        seed=settings.seed, view=settings.view, region=settings.region
+    )
+    version = _version(work.fingerprint, plain)
+    return run_candidate(work, plain, version, display, DEFAULT_FALSE_REJECT, timed=False)
 
 
 def _run_candidates(
@@ -153,14 +162,14 @@ def _planned_settings(
         wanted = constraint.within_budget(wanted, display.say)
     kept = work.folder / f"plan-{_version(work.fingerprint, *wanted)}.json"
     if kept.exists():
-        made = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
+        plan = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
     else:
         display.say("timing         a few steps of each candidate")
-        made = plan_candidates(wanted, pictures, classes, request.minutes)
-        write_json(kept, plan_as_json(made))
-    for line in made.left_out:
+        plan = plan_candidates(wanted, pictures, classes, request.minutes)
+        write_json(kept, plan_as_json(plan))
+    for line in plan.left_out:
         display.say(line)
-    return made.all_settings
+    return plan.all_settings
 
 
 def _finish(
