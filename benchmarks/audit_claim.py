@@ -18,10 +18,9 @@ import numpy as np
 
 from benchmarks.audit_planting import SHARE_COPIED, plant
 from trainer.cli.main import main as train
-from trainer.data.dataset import load_dataset
-from trainer.data.pictures import load_pictures
-from trainer.evaluation.metrics import auroc, auroc_interval
-from trainer.networks.trained_model import load_trained, scores
+from trainer.data import load_dataset, load_pictures
+from trainer.evaluation import auroc, auroc_interval
+from trainer.networks import load_trained, scores
 
 
 def claim(

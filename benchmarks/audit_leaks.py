@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.audit_planting import Planted, plant
-from trainer.audit.examine import audit_dataset
+from trainer.audit import audit_dataset
 
 
 def judge(report: dict[str, Any], planted: Planted) -> dict[str, Any]:

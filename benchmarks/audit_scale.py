@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainer.audit.examine import audit_dataset
+from trainer.audit import audit_dataset
 
 TWICE = 20  # every so many parts is there a second time
 

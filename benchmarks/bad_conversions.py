@@ -27,15 +27,18 @@ import converter.convert
 import converter.selection.scheme_selection
 from benchmarks.foreign_models import FIVE, FOREIGN, draw, save
 from converter.convert import ConversionRequest, convert
-from converter.loading.frozen_graph import DenseHead, FrozenGraph
-from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
-from converter.quantization.calibration import choose_calibration
-from converter.quantization.quantization_schemes import FLOAT_HEAD, BuiltModel, build_model
+from converter.loading import (
+    DenseHead,
+    FrozenGraph,
+    SourceModel,
+    SourceOverrides,
+    load_source_model,
+)
+from converter.quantization import FLOAT_HEAD, BuiltModel, build_model, choose_calibration
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from edge.picture import read_picture
-from trainer.data.dataset import Sample
-from trainer.data.pictures import load_pictures
+from trainer.data import Sample, load_pictures
 
 _COLOURED = next(foreign for foreign in FOREIGN if foreign.name == "five classes")
 

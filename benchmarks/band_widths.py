@@ -19,14 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.source_model import SourceOverrides, load_source_model
+from converter.loading import SourceOverrides, load_source_model
 from converter.quantization import quantization_schemes
 from converter.quantization.multi_range_head import with_bands
-from converter.tflite.runtimes import find_runners
+from converter.tflite import find_runners
 from edge.inspection.decision import to_probabilities
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.data.dataset import load_dataset
-from trainer.data.pictures import load_pictures
+from trainer.data import load_dataset, load_pictures
 
 PICTURES = 600
 

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from converter.convert import Conversion, ConversionRequest, convert
 from converter.report.text import schemes_text
-from converter.selection.quality_gate import GateLimits
-from converter.selection.scheme_selection import SchemeSelection
+from converter.selection import GateLimits, SchemeSelection
 from edge.errors import RefusedError
-from trainer.core.progress import Display
+from trainer.core import Display
 
 _HEADINGS = (
     "model",

@@ -14,17 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.loading.source_model import SourceOverrides, load_source_model
-from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
+from converter.loading import SourceOverrides, load_source_model
+from converter.quantization import FLOAT_HEAD, build_model
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.terms import Kernels
-from trainer.device_latency.cost_table import CostTable, find_cost_table
-from trainer.device_latency.estimate import estimate, format_ms
+from trainer.device_latency import CostTable, format_ms, operator_works
+from trainer.device_latency.cost_table import find_cost_table
+from trainer.device_latency.estimate import estimate
 from trainer.device_latency.measure import fastest_times, measure_cost_table
-from trainer.device_latency.operator_work import operator_works
-from trainer.networks import NETWORKS, input_of
-from trainer.networks.trained_model import TrainedSpec, save_trained
+from trainer.networks import NETWORKS, TrainedSpec, input_of, save_trained
 
 SCHEMES = (FLOAT_HEAD, "float32")
 SIDES = {

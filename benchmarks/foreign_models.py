@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.cli.main import main as edge_convert
-from converter.loading.input_scaling import SCALINGS
+from converter.loading import SCALINGS
 from edge.inspection.modelfile import load_model_file
 from edge.inspection.preprocess import InputSpec
-from trainer.core.optional_imports import keras
-from trainer.data.dataset import load_dataset
-from trainer.data.pictures import load_pictures
+from trainer.core import keras
+from trainer.data import load_dataset, load_pictures
 from trainer.training.logistic import fit_logistic
 
 TWO = ("ok", "rust")

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.resampled_scores import LEAST_PARTS, Pool, draw_again, read_pool, truth_of
-from trainer.evaluation.curves import auroc, average_precision
+from trainer.evaluation import auroc, auroc_interval
+from trainer.evaluation.curves import average_precision
 from trainer.evaluation.effective_sample_size import effective_sample_size
-from trainer.evaluation.intervals import auroc_interval, average_precision_interval
+from trainer.evaluation.intervals import average_precision_interval
 from trainer.evaluation.rates import rate_of
 
 # parts with defects, good parts, pictures a part, distance of the kinds in sd, alike, shape

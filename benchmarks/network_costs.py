@@ -21,8 +21,8 @@ from edge.inspection.interpreter import TFLiteClassifier
 from trainer.device_latency.int8_timing import int8_for_timing, noise
 from trainer.networks import NETWORKS, build_network
 from trainer.networks.cost import multiply_adds
+from trainer.training import default_settings
 from trainer.training.input_choice import input_for
-from trainer.training.settings import default_settings
 
 ROUNDS, CALLS = 15, 20
 BESIDE = "baseline"  # what the others are compared with

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from converter.cli.main import main as convert
 from trainer.cli.main import main as train
-from trainer.data.dataset import load_dataset
-from trainer.networks.trained_model import read_spec
+from trainer.data import load_dataset
+from trainer.networks import read_spec
 from trainer.training.run_folder import MODEL
 
 Row = tuple[Path, str, str, str]  # picture, side, label, group

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pi_networks import DETECTORS, detector, mobilenet_v1, mobilenet_v2, resnet
-from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice, Publication
+from trainer.device_latency import CostTable, OperatorWork
+from trainer.device_latency.cost_table import SCHEMA, Dtype, OperatorPrice, Publication
 from trainer.device_latency.measure import non_negative_least_squares
-from trainer.device_latency.operator_work import CONVOLVING, KINDS, OperatorWork
+from trainer.device_latency.operator_work import CONVOLVING, KINDS
 
 READ = "2026-11-28"
 DETECTOR_LOGS = "benchmarks (NobuoTsukamoto), EfficientDet TensorFlow Lite Benchmarks"

@@ -6,7 +6,7 @@ Counted from their papers and reference code: nothing is fetched, and weights do
 import math
 from collections.abc import Sequence
 
-from trainer.device_latency.operator_work import OperatorWork
+from trainer.device_latency import OperatorWork
 
 # expand, channels, repeats, stride, kernel
 _LITE = (

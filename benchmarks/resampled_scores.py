@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.inspector import load_inspector
-from trainer.data.dataset import load_dataset
-from trainer.data.pictures import batches_of
+from trainer.data import batches_of, load_dataset
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -5,34 +5,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.evaluation.evaluation_set import EvaluationSet, Progress, load_evaluation_set
-from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
+from converter.evaluation import EvaluationSet, load_evaluation_set
+from converter.evaluation.evaluation_set import Progress
+from converter.loading import SourceModel, SourceOverrides, load_source_model
 from converter.packaging import check_output, content_version, tool_versions, write_atomically
-from converter.quantization.calibration import (
-    CALIBRATION_PICTURES,
-    CalibrationSet,
-    choose_calibration,
-)
-from converter.quantization.quantization_schemes import SCHEMES
-from converter.selection.decode_parity import DecodeParity, ParityModel, measure_parity
-from converter.selection.latency_gate import refuse_slow
-from converter.selection.quality_gate import (
+from converter.quantization import CALIBRATION_PICTURES, SCHEMES, CalibrationSet, choose_calibration
+from converter.selection import (
+    DecodeParity,
     GateLimits,
+    ParityModel,
+    SchemeSelection,
+    SchemeSelector,
+    SchemeTrial,
+    TrialFigures,
     check_calibration,
+    measure_parity,
     refusal,
+    refuse_slow,
     refuse_unlearned,
 )
-from converter.selection.scheme_selection import SchemeSelection, SchemeSelector
-from converter.selection.scheme_trial import SchemeTrial, Scores, TrialFigures
-from converter.tflite.runtimes import Runner, find_runners
+from converter.selection.scheme_trial import Scores
+from converter.tflite import Runner, find_runners
 from edge.errors import DatasetError, MissingPartError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
-from trainer.data.dataset import Dataset, load_recorded
-from trainer.data.pictures import load_pictures
-from trainer.device_latency.latency_budget import LatencyBudget, latency_budget
-from trainer.evaluation.thresholds import NOTHING_PASSES
+from trainer.data import Dataset, load_pictures, load_recorded
+from trainer.device_latency import LatencyBudget
+from trainer.device_latency.latency_budget import latency_budget
+from trainer.evaluation import NOTHING_PASSES
 
 Say = Callable[[str], None]
 

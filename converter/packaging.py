@@ -11,7 +11,7 @@ import numpy as np
 
 import edge
 from edge.errors import EdgeInspectError, ModelError
-from trainer.core.optional_imports import keras, tensorflow
+from trainer.core import keras, tensorflow
 
 
 def check_output(path: Path) -> None:

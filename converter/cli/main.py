@@ -7,8 +7,8 @@ from pathlib import Path
 
 from converter.cli.options import compare_parser, convert_parser, figures_parser, show_parser
 from converter.convert import Conversion, ConversionRequest, convert
-from converter.evaluation.model_diff import diff_models
-from converter.loading.source_model import SourceOverrides
+from converter.evaluation import diff_models
+from converter.loading import SourceOverrides
 from converter.packaging import check_output, check_place, write_atomically
 from converter.report.latency_text import figures_text
 from converter.report.text import (
@@ -17,8 +17,7 @@ from converter.report.text import (
     model_text,
     schemes_text,
 )
-from converter.selection.quality_gate import GateLimits
-from converter.selection.scheme_selection import SchemeSelection
+from converter.selection import GateLimits, SchemeSelection
 from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
 from edge.inspection.modelfile import load_model_file
 
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(arguments: list[str]) -> int:
-    from trainer.core.progress import Display
+    from trainer.core import Display
 
     given = convert_parser().parse_args(arguments)
     request = ConversionRequest(

@@ -4,10 +4,9 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from converter.loading.input_scaling import SCALINGS
-from converter.quantization.calibration import CALIBRATION_PICTURES
-from converter.quantization.quantization_schemes import SCHEMES
-from converter.selection.quality_gate import GateLimits
+from converter.loading import SCALINGS
+from converter.quantization import CALIBRATION_PICTURES, SCHEMES
+from converter.selection import GateLimits
 from converter.tflite.runtimes import VARIABLE
 from trainer.device_latency.latency_budget import add_latency_options
 

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.evaluation.box_scores import ScoreRule
-from converter.loading.source_model import SourceModel
-from converter.quantization.calibration import choose_calibration
+from converter.loading import SourceModel
+from converter.quantization import choose_calibration
 from edge.inspection.decision import Thresholds
-from trainer.data.dataset import Dataset, Sample
-from trainer.data.pictures import map_pictures
-from trainer.evaluation.requirements import Requirements
-from trainer.evaluation.thresholds import thresholds_for
+from trainer.data import Dataset, Sample, map_pictures
+from trainer.evaluation import Requirements, thresholds_for
 
 Scores = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

@@ -17,7 +17,7 @@ from edge.inspection.modelfile import GOLDEN
 from edge.inspection.preprocess import InputSpec
 from edge.picture import decode_picture
 from edge.view import ViewConfig
-from trainer.data.dataset import Sample
+from trainer.data import Sample
 
 GOLDEN_PICTURES = 8
 MARGIN = 0.05  # a golden picture this near a threshold could flip on an honest rounding difference

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import FrozenGraph
-from converter.loading.tf_logging import silence_tensorflow
+from converter.loading import FrozenGraph, silence_tensorflow
 from edge.errors import ModelError
 from edge.inspection.interpreter import runtime_module
 

@@ -14,10 +14,9 @@ from edge.inspection.decision import Thresholds, decide
 from edge.inspection.inspector import load_inspector
 from edge.inspection.preprocess import InputSpec
 from edge.verdict import Outcome
-from trainer.data.dataset import Dataset, Sample, load_recorded
-from trainer.data.pictures import batches_of
-from trainer.evaluation.metrics import auroc
-from trainer.networks.trained_model import load_trained, scores
+from trainer.data import Dataset, Sample, batches_of, load_recorded
+from trainer.evaluation import auroc
+from trainer.networks import load_trained, scores
 
 Scores = NDArray[np.float64]
 MOST = 60  # pictures on a contact sheet

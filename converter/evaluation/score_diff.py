@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import Thresholds, decide
-from trainer.evaluation.metrics import auroc
+from trainer.evaluation import auroc
 
 Scores = NDArray[np.float64]
 

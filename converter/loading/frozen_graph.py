@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import ModelError
-from trainer.core.optional_imports import optional_import, tensorflow
+from trainer.core import optional_import, tensorflow
 
 Ending = Literal["softmax", "sigmoid", "open"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ModelError
-from trainer.core.optional_imports import tensorflow
+from trainer.core import tensorflow
 
 PER_CHANNEL = 3
 

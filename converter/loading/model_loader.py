@@ -8,7 +8,7 @@ from typing import Any
 from converter.loading.safety_scan import Kind, scan_model_file
 from converter.loading.tf_logging import silence_tensorflow
 from edge.errors import MissingPartError, ModelError
-from trainer.core.optional_imports import keras, tensorflow
+from trainer.core import keras, tensorflow
 
 BATCH = 16  # few at a time, because Keras keeps every layer's output of a batch until its end
 _SIGNATURES = ("serving_default", "serve")

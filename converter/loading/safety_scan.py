@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.errors import ModelError
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 
 Kind = Literal["keras", "h5", "saved_model"]
 

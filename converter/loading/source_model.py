@@ -18,7 +18,7 @@ from edge.inspection.preprocess import InputSpec
 from edge.reading import UnfitError
 from edge.terms import OutputKind
 from trainer.data.pictures import Progress
-from trainer.networks.trained_model import TrainedSpec, read_spec
+from trainer.networks import TrainedSpec, read_spec
 
 
 @dataclass(frozen=True, slots=True)

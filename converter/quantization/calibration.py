@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.dataset import Sample
+from trainer.data import Sample
 
 CALIBRATION_PICTURES = 200
 

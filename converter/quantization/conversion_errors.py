@@ -2,7 +2,7 @@
 
 import re
 
-from converter.loading.frozen_graph import FrozenGraph
+from converter.loading import FrozenGraph
 
 # An MLIR error may be pages long; these name operators of TensorFlow, and of TFLite.
 _MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import DenseHead
+from converter.loading import DenseHead
 from converter.quantization.quantization_schemes import BuiltModel, features_of, with_head
-from converter.tflite.runtimes import Runner
-from converter.tflite.tflite_graph import with_joined_outputs
+from converter.tflite import Runner, with_joined_outputs
 from edge.errors import ModelError
 
 REGULARIZATIONS = (10.0, 1.0, 0.1, 0.01, 0.001)

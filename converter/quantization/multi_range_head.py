@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.tflite.tflite_graph import read_model, write_model
+from converter.tflite import read_model, write_model
 
 # Of a feature's range. Each band costs its share of time, and of memory in each interpreter, which
 # packs the weights anew for every layer. How they were chosen: docs/conversion.md.

@@ -7,22 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import SINGLE_OUTPUT_HEAD, DenseHead, FrozenGraph
-from converter.loading.tf_logging import silence_tensorflow
+from converter.loading import SINGLE_OUTPUT_HEAD, DenseHead, FrozenGraph, silence_tensorflow
 from converter.quantization.calibration import representative_batches
 from converter.quantization.conversion_errors import explain_failure, loop_error
 from converter.quantization.multi_range_head import with_bands
 from converter.quantization.scaling_fold import with_folded_scaling
-from converter.tflite.tflite_graph import (
-    Operator,
-    graph_count,
-    input_scale,
-    operators,
-    with_byte_input,
-    with_float_head,
-)
+from converter.tflite import Operator, graph_count, operators, with_byte_input, with_float_head
+from converter.tflite.tflite_graph import input_scale
 from edge.errors import ModelError
-from trainer.core.optional_imports import tensorflow
+from trainer.core import tensorflow
 
 FLOAT_HEAD = "int8-float-head"
 # From the first to the last that one would rather have on a box: int8 is quickest by far, and its

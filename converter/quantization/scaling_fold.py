@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from converter.tflite.tflite_graph import operator_name, read_model, write_model
+from converter.tflite import read_model, write_model
+from converter.tflite.tflite_graph import operator_name
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _EXACT = 1e-3  # of a step

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from converter.convert import Conversion
-from converter.evaluation.score_diff import is_flip
+from converter.evaluation import is_flip
 from converter.report.latency_text import parity_text
 from converter.report.page import bars, page, table, tiles
 from converter.report.speed import speed

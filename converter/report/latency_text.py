@@ -5,8 +5,7 @@ from typing import Any
 
 from converter.convert import Conversion
 from converter.selection.decode_parity import LEAST_CONCERNED
-from trainer.device_latency.cost_table import CostTable
-from trainer.device_latency.estimate import format_ms
+from trainer.device_latency import CostTable, format_ms
 
 
 def pace_lines(done: Conversion) -> list[str]:

@@ -5,9 +5,8 @@ from html import escape
 
 from converter.convert import Conversion
 from converter.report.page import bar_table
-from converter.tflite.operator_profile import OperatorTime, operator_times
-from trainer.device_latency.estimate import Estimate, format_ms
-from trainer.device_latency.operator_work import OperatorWork, operator_works
+from converter.tflite import OperatorTime, operator_times
+from trainer.device_latency import Estimate, OperatorWork, format_ms, operator_works
 from trainer.report.page import paragraph, section
 
 

@@ -4,13 +4,12 @@ import json
 from typing import Any
 
 from converter.convert import Conversion
-from converter.evaluation.model_diff import ModelDiff
+from converter.evaluation import ModelDiff
 from converter.report.latency_text import pace_lines, parity_text
-from converter.selection.scheme_selection import SchemeSelection
-from converter.selection.scheme_trial import SchemeTrial
+from converter.selection import SchemeSelection, SchemeTrial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
 from trainer.data.synthetic_set import SYNTHETIC_NOTE
-from trainer.device_latency.estimate import format_ms
+from trainer.device_latency import format_ms
 
 SCHEME_WORDS = {
     "int8-float-head": "int8, float32 head",

@@ -20,7 +20,7 @@ from edge.inspection.reduction import reduction
 from edge.picture import Encoded, examine_picture, open_picture
 from edge.terms import Decoding
 from edge.view import ViewConfig
-from trainer.data.dataset import Sample
+from trainer.data import Sample
 from trainer.data.pictures import BATCH
 
 MOST_FLIPS = 0.005  # of the verdicts concerned

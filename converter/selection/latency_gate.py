@@ -5,12 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from converter.loading.source_model import SourceModel
-from converter.quantization.quantization_schemes import build_model
+from converter.loading import SourceModel
+from converter.quantization import build_model
 from converter.selection.scheme_trial import SchemeTrial
 from edge.errors import RefusedError
-from trainer.device_latency.latency_budget import LatencyBudget, fitting_text, network_options
-from trainer.device_latency.operator_work import OperatorWork, operator_works
+from trainer.device_latency import (
+    LatencyBudget,
+    OperatorWork,
+    fitting_text,
+    network_options,
+    operator_works,
+)
 
 
 def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from converter.quantization.calibration import CalibrationSet
+from converter.quantization import CalibrationSet
 from converter.selection.latency_gate import suggest_networks
 from converter.selection.scheme_trial import SchemeTrial
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec, preprocess
 from edge.picture import read_picture
-from trainer.device_latency.latency_budget import LatencyBudget
+from trainer.device_latency import LatencyBudget
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,29 +5,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from converter.evaluation.evaluation_set import HEAD_FIT_PICTURES, EvaluationSet, Progress
+from converter.evaluation import EvaluationSet
+from converter.evaluation.evaluation_set import HEAD_FIT_PICTURES, Progress
 from converter.evaluation.layer_errors import layer_errors, refuse_overflow
-from converter.loading.source_model import SourceModel
-from converter.quantization.calibration import choose_calibration
-from converter.quantization.head_refit import FloatLogits, refit_head
-from converter.quantization.quantization_schemes import (
+from converter.loading import SourceModel
+from converter.quantization import (
     FLOAT_HEAD,
     SCHEMES,
     BuiltModel,
+    FloatLogits,
     build_model,
+    choose_calibration,
     head_of,
+    refit_head,
 )
 from converter.selection.latency_gate import too_slow
 from converter.selection.quality_gate import GateLimits, objections
 from converter.selection.scheme_trial import SchemeTrial, evaluate_scheme, run_scheme
-from converter.tflite.runtimes import Runner
+from converter.tflite import Runner
 from edge.errors import ModelError
 from edge.inspection.preprocess import Pixels
 from edge.terms import Kernels
-from trainer.data.dataset import Dataset
-from trainer.data.pictures import load_pictures
-from trainer.device_latency.latency_budget import LatencyBudget
-from trainer.device_latency.operator_work import operator_works
+from trainer.data import Dataset, load_pictures
+from trainer.device_latency import LatencyBudget, operator_works
 
 # Pictures of a part to look at a scheme that no runtime has quick kernels for, a second for each,
 # and to calibrate it with, unless it may be taken.

@@ -7,21 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.evaluation.evaluation_set import EvaluationSet
-from converter.evaluation.golden_images import GoldenFile, choose_golden, golden_files
-from converter.evaluation.layer_errors import LayerError
-from converter.evaluation.score_diff import ScoreDiff, compare_scores, is_flip
-from converter.loading.source_model import SourceModel
-from converter.quantization.quantization_schemes import BuiltModel
-from converter.tflite.runtimes import Runner
+from converter.evaluation import (
+    EvaluationSet,
+    GoldenFile,
+    LayerError,
+    ScoreDiff,
+    choose_golden,
+    compare_scores,
+    golden_files,
+    is_flip,
+)
+from converter.loading import SourceModel
+from converter.quantization import BuiltModel
+from converter.tflite import Runner
 from edge.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import GoldenPicture
 from edge.inspection.preprocess import preprocess
 from edge.picture import decode_picture
 from edge.terms import Kernels
-from trainer.device_latency.estimate import Estimate
-from trainer.evaluation.metrics import Evaluation, evaluate
+from trainer.device_latency import Estimate
+from trainer.evaluation import Evaluation, evaluate
 
 Scores = NDArray[np.float64]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from converter.loading.frozen_graph import FrozenGraph
-from converter.loading.tf_logging import silence_tensorflow
+from converter.loading import FrozenGraph, silence_tensorflow
 from converter.tflite.tflite_graph import operator_name, read_model, write_model
 from edge.inspection.interpreter import runtime_module
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.tf_logging import silence_tensorflow
+from converter.loading import silence_tensorflow
 from edge.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.terms import Kernels, Runtime

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading.frozen_graph import DenseHead
+from converter.loading import DenseHead
 from edge.errors import ModelError
 
 # TFLite's tensor types (schema.fbs, TensorType)

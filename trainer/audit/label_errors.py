@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.findings import SuspectedMislabel
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 
 Floats = NDArray[np.float64]
 

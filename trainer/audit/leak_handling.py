@@ -2,7 +2,7 @@
 
 from edge.errors import RefusedError
 from trainer.audit.findings import Audit
-from trainer.data.dataset import Dataset
+from trainer.data import Dataset
 
 MAX_EXCLUDED_SHARE = 0.01  # of the test pictures; what they weigh is far below every interval
 MAX_NAMES = 3

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainer.audit.findings import Shortcut
 from trainer.audit.scan import ScannedPicture
-from trainer.evaluation.metrics import auroc, auroc_interval
+from trainer.evaluation import auroc, auroc_interval
 
 NAMED_FROM = 0.75
 SURE_FROM = 0.65  # the interval's nearer end: few pictures separate by chance

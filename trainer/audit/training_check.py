@@ -6,8 +6,8 @@ from trainer.audit.examine import AuditOptions, audit_dataset, items_as_split
 from trainer.audit.findings import Audit
 from trainer.audit.leak_handling import excluded_test_pictures
 from trainer.audit.text_report import audit_summary
-from trainer.core.progress import Display
-from trainer.data.dataset import Dataset
+from trainer.core import Display
+from trainer.data import Dataset
 
 _AUDIT_CACHE: dict[tuple[object, ...], Audit] = {}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 
 WORDS = 8192
 MEANINGS = 3  # words a key point stands for: the nearest alone is too often another in a copy

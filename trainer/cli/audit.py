@@ -7,10 +7,8 @@ import json
 from pathlib import Path
 
 from edge.errors import EXIT_DONE, EXIT_NO, DatasetError
-from trainer.audit.examine import AuditOptions, audit_dataset, audit_items
-from trainer.audit.findings import Audit
-from trainer.audit.text_report import audit_text
-from trainer.core.progress import Display
+from trainer.audit import Audit, AuditOptions, audit_dataset, audit_items, audit_text
+from trainer.core import Display
 
 
 def audit_parser() -> argparse.ArgumentParser:

@@ -158,7 +158,7 @@ def _run(args: argparse.Namespace) -> int:
 
         return run_audit(args)
     if args.command == "evaluate":
-        from trainer.evaluation.measure import evaluate_model_file
+        from trainer.evaluation import evaluate_model_file
 
         evaluation = evaluate_model_file(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{evaluation.as_text()}\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 from edge.errors import DatasetError
 from edge.view import ViewConfig
-from trainer.training.settings import TrainingRequest, default_settings
+from trainer.training import TrainingRequest, default_settings
 
 HUB = "keras:"
 NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "one-class")

@@ -2,7 +2,8 @@
 
 import argparse
 
-from trainer.evaluation.requirements import Requirements, parse_share
+from trainer.evaluation import Requirements
+from trainer.evaluation.requirements import parse_share
 
 
 def add_requirement_options(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import DatasetError, MissingPartError
-from trainer.core.atomic_write import check_free, write_folder
+from trainer.core import check_free, write_folder
 from trainer.data.split import choose_groups
 
 MODULE_CELLS = 60

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.errors import DatasetError
 from edge.picture import read_picture
-from trainer.core.atomic_write import check_free, write_folder
+from trainer.core import check_free, write_folder
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import COLUMNS, read_manifest
 from trainer.data.split import choose_groups

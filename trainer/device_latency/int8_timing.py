@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.core.optional_imports import keras, silence_stderr, tensorflow
+from trainer.core import keras, silence_stderr, tensorflow
 from trainer.networks.terms import HEAD
 
 CALLS = 30

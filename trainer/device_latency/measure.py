@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.inspection.interpreter import runtime_module
 from edge.terms import Kernels
-from trainer.core.optional_imports import silence_stderr
+from trainer.core import silence_stderr
 from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice
 from trainer.device_latency.estimate import estimate
 from trainer.device_latency.operator_work import CONVOLVING, OperatorWork, operator_works

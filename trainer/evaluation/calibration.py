@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 from trainer.evaluation.intervals import Interval, binomial_interval
 
 BINS = 10

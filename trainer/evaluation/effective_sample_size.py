@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 
 
 def effective_sample_size(scores: ArrayLike, groups: Sequence[str]) -> float:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import Thresholds, to_probabilities
-from trainer.core.atomic_write import write_json
-from trainer.data.dataset import Dataset, Sample
+from trainer.core import write_json
+from trainer.data import Dataset, Sample
 from trainer.evaluation.calibration import fit_temperature
 from trainer.evaluation.metrics import Evaluation, evaluate
 from trainer.evaluation.requirements import Requirements
 from trainer.evaluation.thresholds import NOTHING_PASSES, thresholds_for
-from trainer.networks.trained_model import TrainedSpec
+from trainer.networks import TrainedSpec
 
 SCORES = "scores.json"
 EVALUATION_SCHEMA = "edge-inspect/evaluation/1"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainer.core.optional_imports import optional_import
+from trainer.core import optional_import
 from trainer.evaluation.curves import Bools, Floats, checked_arrays, placements, precision_influence
 from trainer.evaluation.effective_sample_size import effective_sample_size
 

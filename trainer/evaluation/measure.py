@@ -6,15 +6,12 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.inspection.inspector import load_inspector
-from trainer.core.atomic_write import write_json
-from trainer.core.progress import Display
-from trainer.data.dataset import Dataset, load_recorded
-from trainer.data.pictures import batches_of
-from trainer.data.summary import describe_dataset
+from trainer.core import Display, write_json
+from trainer.data import Dataset, batches_of, describe_dataset, load_recorded
 from trainer.evaluation.finalize import evaluate_test_set, evaluation_file
 from trainer.evaluation.metrics import Evaluation
 from trainer.evaluation.requirements import Requirements
-from trainer.networks.trained_model import load_trained, scores
+from trainer.networks import load_trained, scores
 
 
 def evaluate_model_file(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:

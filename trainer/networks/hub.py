@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError, ModelError
 from edge.inspection.preprocess import InputSpec
-from trainer.core.optional_imports import keras
+from trainer.core import keras
 from trainer.networks.terms import HEAD
 
 PREFIX = "keras:"

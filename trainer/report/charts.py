@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import Thresholds
+from trainer.evaluation import Evaluation
 from trainer.evaluation.curves import curves
 from trainer.evaluation.intervals import binomial_interval
-from trainer.evaluation.metrics import Evaluation
 from trainer.report.drawing import Plot
 
 Floats = NDArray[np.float64]

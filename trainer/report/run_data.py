@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
+from trainer.evaluation import Evaluation, Requirements, evaluate
 from trainer.evaluation.finalize import SCORES, ScoredPicture
-from trainer.evaluation.metrics import Evaluation, evaluate
-from trainer.evaluation.requirements import Requirements
-from trainer.networks.trained_model import TrainedSpec, read_spec
+from trainer.networks import TrainedSpec, read_spec
 from trainer.training.run_folder import BASELINE, CANDIDATES, HISTORY, MODEL
 from trainer.training.seeds import SPREAD
 

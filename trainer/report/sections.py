@@ -5,8 +5,8 @@ from typing import Any
 
 from trainer.data.dataset import SET_NAMES
 from trainer.data.synthetic_set import SYNTHETIC_NOTE
-from trainer.evaluation.metrics import OUTCOMES, Evaluation
-from trainer.evaluation.rates import Rate
+from trainer.evaluation import Evaluation, Rate
+from trainer.evaluation.metrics import OUTCOMES
 from trainer.report.charts import (
     auroc_chart,
     histogram,

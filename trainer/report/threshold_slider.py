@@ -5,7 +5,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.metrics import Evaluation
+from trainer.evaluation import Evaluation
 from trainer.evaluation.rates import rate_of
 
 LINES = 400  # positions of a slider; more than a hand can tell apart

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from edge.inspection.preprocess import InputSpec
-from trainer.core.progress import Display, Epoch
-from trainer.data.arrays import LabelledArrays, load_sets
-from trainer.data.dataset import Dataset, SetName
-from trainer.device_latency.int8_timing import int8_milliseconds
-from trainer.evaluation.metrics import auroc
+from trainer.core import Display, Epoch
+from trainer.data import Dataset, LabelledArrays, SetName
+from trainer.data.arrays import load_sets
+from trainer.device_latency import int8_milliseconds
+from trainer.evaluation import auroc
+from trainer.networks import probabilities
 from trainer.networks.cost import multiply_adds
-from trainer.networks.trained_model import probabilities
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.fit import fit
 from trainer.training.input_choice import choose_input, describe_input, input_for, survey_pictures

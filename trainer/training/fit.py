@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.core.optional_imports import keras, tensorflow
-from trainer.core.progress import Epoch, Watcher
-from trainer.data.arrays import LabelledArrays
+from trainer.core import Epoch, Watcher, keras, tensorflow
+from trainer.data import LabelledArrays
 from trainer.data.augment import augment
-from trainer.evaluation.metrics import auroc
+from trainer.evaluation import auroc
 from trainer.networks import build_network, network
 from trainer.training.checkpoint import Checkpoint, TrainingState
 from trainer.training.input_choice import input_for

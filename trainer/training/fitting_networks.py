@@ -5,18 +5,16 @@ from dataclasses import dataclass
 
 from edge.errors import RefusedError
 from edge.inspection.preprocess import InputSpec
-from trainer.device_latency.latency_budget import (
+from trainer.device_latency import (
     LatencyBudget,
     NetworkOption,
-    Say,
+    OperatorWork,
     fitting_text,
-    latency_budget,
     network_options,
-    network_table,
     within_budget,
 )
+from trainer.device_latency.latency_budget import Say, latency_budget, network_table
 from trainer.device_latency.network_work import network_work
-from trainer.device_latency.operator_work import OperatorWork
 from trainer.networks import network
 from trainer.training.input_choice import input_for
 from trainer.training.one_class import NETWORK as ONE_CLASS

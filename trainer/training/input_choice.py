@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.errors import EdgeInspectError, PictureError
 from edge.inspection.preprocess import InputSpec, viewed
 from edge.picture import read_picture
-from trainer.data.dataset import Dataset
+from trainer.data import Dataset
 from trainer.networks import input_of, network
 from trainer.training.settings import TrainingSettings
 

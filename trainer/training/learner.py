@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.core.optional_imports import keras, tensorflow
+from trainer.core import keras, tensorflow
 from trainer.networks.terms import HEAD
 from trainer.training.logistic import LinearHead
 from trainer.training.settings import TrainingSettings

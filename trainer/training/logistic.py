@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.core.optional_imports import optional_import
-from trainer.evaluation.metrics import auroc
+from trainer.core import optional_import
+from trainer.evaluation import auroc
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.core.optional_imports import keras
+from trainer.core import keras
 from trainer.networks import build_network, network
 from trainer.training.candidate_run import CandidateRun
 from trainer.training.fit import class_weights

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edge.errors import DatasetError
 from edge.view import ViewConfig
-from trainer.core.optional_imports import keras, tensorflow
-from trainer.core.progress import Display
-from trainer.data.arrays import LabelledArrays, load_sets
+from trainer.core import Display, keras, tensorflow
+from trainer.data import LabelledArrays
+from trainer.data.arrays import load_sets
 from trainer.data.augment import NONE
 from trainer.data.synthetic_defects import paint
 from trainer.networks import HEAD, build_network, input_of

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError
-from trainer.data.arrays import LabelledArrays
-from trainer.data.augment import Variations, augment
+from trainer.data import LabelledArrays, Variations
+from trainer.data.augment import augment
 
 ROWS = 6  # pictures
 COLUMNS = 8  # the first as it is, the others varied

@@ -14,19 +14,14 @@ import numpy as np
 from edge import __version__
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
-from trainer.audit.training_check import audit_training
-from trainer.core.atomic_write import write_json
-from trainer.core.optional_imports import keras, tensorflow
-from trainer.core.progress import Display
-from trainer.data.dataset import Dataset, load_dataset
-from trainer.data.summary import describe_dataset, is_synthetic
-from trainer.evaluation.claims import check_demonstrable
-from trainer.evaluation.finalize import evaluation_file, finalize
-from trainer.evaluation.metrics import Evaluation
-from trainer.evaluation.requirements import Requirements
-from trainer.networks import build_network, input_of
+from trainer.audit import audit_training
+from trainer.core import Display, keras, tensorflow, write_json
+from trainer.data import Dataset, describe_dataset, load_dataset
+from trainer.data.summary import is_synthetic
+from trainer.evaluation import Evaluation, Requirements, check_demonstrable, evaluation_file
+from trainer.evaluation.finalize import finalize
+from trainer.networks import TrainedSpec, build_network, input_of, probabilities, save_trained
 from trainer.networks.hub import PREFIX as HUB
-from trainer.networks.trained_model import TrainedSpec, probabilities, save_trained
 from trainer.training.candidate_run import CandidateRun, RunContext, run_candidate
 from trainer.training.fitting_networks import LatencyConstraint, latency_constraint
 from trainer.training.model_selection import (

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.view import ViewConfig
-from trainer.core.atomic_write import write_json
-from trainer.data.augment import Variations
-from trainer.evaluation.metrics import Evaluation
-from trainer.networks.trained_model import read_spec
+from trainer.core import write_json
+from trainer.data import Variations
+from trainer.evaluation import Evaluation
+from trainer.networks import read_spec
 from trainer.training.run_folder import EVALUATION, MODEL
 from trainer.training.settings import TrainingRequest, TrainingSettings
 

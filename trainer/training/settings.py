@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from edge.view import ViewConfig
-from trainer.data.augment import Variations
+from trainer.data import Variations
 
 
 @dataclass(frozen=True, slots=True)
