@@ -8,13 +8,13 @@ import numpy as np
 
 from converter.convert import Conversion
 from converter.evaluation import is_flip
+from converter.report.bar_chart import STYLE, bars
 from converter.report.latency_text import parity_text
-from converter.report.page import bars, page, table, tiles
 from converter.report.speed import speed
 from converter.report.text import SCHEME_WORDS, headings, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
-from trainer.report.page import paragraph, section
+from trainer.report.page import page, paragraph, section, table, tiles
 
 CARDS = 24
 SIDE = 160
@@ -23,7 +23,7 @@ SIDE = 160
 def render(done: Conversion) -> str:
     """The page. Raises PictureError when a picture has gone since it was judged."""
     spec = done.spec
-    built_model = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
         f"conversion to {done.path.name}, {SCHEME_WORDS[done.chosen.scheme]}",
@@ -36,7 +36,8 @@ def render(done: Conversion) -> str:
             speed(done),
             _runs(done),
         ],
-        f"made with {built_model}",
+        f"made with {tools}",
+        extra_style=STYLE,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from converter.convert import Conversion
-from converter.report.page import bar_table
+from converter.report.bar_chart import bar_table
 from converter.tflite import OperatorTime, operator_times
 from trainer.device_latency import Estimate, OperatorWork, format_ms, operator_works
 from trainer.report.page import paragraph, section

@@ -94,6 +94,7 @@ def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None
         sections.summary(evaluation),
         found,
         f"made with {tools}",
+        scripts=True,
     )
 
 

@@ -9,8 +9,9 @@ import pytest
 from converter.cli.main import main
 from converter.convert import Conversion
 from converter.quantization.quantization_schemes import SCHEMES
+from converter.report.bar_chart import bars
 from converter.report.build import render
-from converter.report.page import bars, table
+from trainer.report.page import table
 
 pytestmark = pytest.mark.train
 VOID = {"meta", "br", "img", "rect"}

@@ -84,7 +84,7 @@ def test_a_model_that_is_too_slow_is_refused_before_it_is_converted(
 ) -> None:
     """Exit code 1 and one sentence: estimate, range, box, limit, and what would fit; no picture is
     read for it and nothing is written."""
-    monkeypatch.setattr(contest_module, "make", _never)
+    monkeypatch.setattr(contest_module, "build_model", _never)
     box = _written(tmp_path, _figures(1000.0))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--on", box, "--target-ms", "0.01") == 1
@@ -157,7 +157,7 @@ def test_on_this_machine_the_clock_refuses(
 ) -> None:
     """An estimate of nothing saves no model that is seen to take longer than it may."""
     monkeypatch.setattr(measure, "measure_cost_table", lambda: _figures(0.0))
-    monkeypatch.setattr(latency_gate, "offers", lambda *_: offers_of_nothing())
+    monkeypatch.setattr(latency_gate, "network_options", lambda *_: offers_of_nothing())
     monkeypatch.setattr(LocalRuntime, "rows", _slowly(LocalRuntime.rows))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--target-ms", "20") == 1

@@ -207,8 +207,8 @@ def test_bad_conversions_are_refused_and_an_older_file_stays(
         frozen, pictures = bad(frozen, pictures)
         return build_model(scheme, frozen, pictures, name)
 
-    monkeypatch.setattr(contest_module, "make", spoiled)
-    monkeypatch.setattr(contest_module, "fitted", lambda built_model, *_: built_model)
+    monkeypatch.setattr(contest_module, "build_model", spoiled)
+    monkeypatch.setattr(contest_module, "refit_head", lambda built_model, *_: built_model)
     output = tmp_path / "line3.tflite"
     output.write_bytes(b"the good one of yesterday")
     request = ConversionRequest(

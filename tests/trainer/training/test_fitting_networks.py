@@ -43,7 +43,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
         return _works(TAKES[name, spec.width])
 
     monkeypatch.setattr(fitting_networks, "_network_work", work)
-    monkeypatch.setattr(fitting_networks, "offers", lambda _bound, _classes: _offers())
+    monkeypatch.setattr(fitting_networks, "network_options", lambda _bound, _classes: _offers())
 
 
 def _offers() -> tuple[NetworkOption, ...]:
@@ -103,7 +103,7 @@ def test_nothing_stated_asks_for_nothing() -> None:
 def _stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fitting_networks,
-        "bound_of",
+        "latency_budget",
         lambda target, _on, _say: LatencyBudget(FIGURES, target, measured_here=False),
     )
 

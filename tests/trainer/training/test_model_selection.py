@@ -103,7 +103,7 @@ def test_auto_trains_candidates_and_the_baseline(
     """A run with auto says what it tried, keeps the recommended model, and the baseline beside."""
     tiny = replace(default_settings("compact"), side=32, epochs=1, batch=8)
     monkeypatch.setattr(
-        "trainer.training.run.candidates", lambda *_: (tiny, replace(tiny, epochs=3))
+        "trainer.training.run.candidate_settings", lambda *_: (tiny, replace(tiny, epochs=3))
     )
     monkeypatch.setitem(
         __import__("trainer.training.settings").settings.USUAL,
