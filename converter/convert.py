@@ -241,12 +241,12 @@ def load_recorded_dataset(source: SourceModel, root: Path) -> Dataset:
 def _about_data(source: SourceModel, dataset: Dataset, fingerprint: str) -> str:
     if not source.ours:
         return (
-            f"{dataset.root}: split anew; the figures are true only if {source.file} was not "
-            "trained on the pictures of the test part"
+            f"{dataset.root}: split again; the figures hold only if {source.file} was not "
+            "trained on pictures of the test set"
         )
     if source.spec.data.get("fingerprint") not in (None, fingerprint):
         return (
-            f"{dataset.root}: other pictures than {source.file} was trained on; the figures are "
-            "true only if none of the test part was among those"
+            f"{dataset.root}: not the pictures that {source.file} was trained on; the figures "
+            "hold only if none of the test set was among those"
         )
     return f"{dataset.root}: the pictures that {source.file} was trained on, split as they were"

@@ -1,4 +1,4 @@
-"""What edge-convert may be told: the parsers of its commands."""
+"""The argument parsers of edge-convert's commands."""
 
 import argparse
 from collections.abc import Callable

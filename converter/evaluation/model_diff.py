@@ -72,8 +72,8 @@ def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None
         check_place(sheet, "--sheet")
     judges = (_judge(first), _judge(second))
     if set(judges[0].labels) != set(judges[1].labels) or judges[0].ok_label != judges[1].ok_label:
-        told = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in judges]
-        raise ModelError(f"{'; '.join(told)}: only models of the same classes can be compared")
+        text = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in judges]
+        raise ModelError(f"{'; '.join(text)}: only models of the same classes can be compared")
     dataset = _load(root, judges[0])
     test = dataset.of("test")
     found = [
@@ -133,8 +133,8 @@ def _judge(path: Path) -> ComparedModel:
     spec = inspector.file.spec
     if spec is None:
         raise ModelError(
-            f"{path}: a plain .tflite without recipe and thresholds; give a file that edge-convert "
-            "made"
+            f"{path}: a plain .tflite without preprocessing and thresholds; give a file "
+            "that edge-convert made"
         )
 
     def score(pictures: NDArray[np.uint8]) -> Scores:

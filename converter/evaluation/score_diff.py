@@ -55,7 +55,7 @@ class ScoreDiff:
 
 
 def is_flip(before: float, after: float, at: Thresholds) -> bool:
-    """Whether two scores of one picture are told apart as pass and fail."""
+    """Whether one of two scores of a picture passes and the other fails."""
     return {decide(before, at), decide(after, at)} == {"pass", "fail"}
 
 

@@ -44,7 +44,7 @@ class FrozenGraph:
 
     `ending` is what stood behind the logits and was cut off; `outputs` is how many logits there
     are. `head` is the last dense layer, None when there is none; it takes `features`, in that
-    order. Features that the model concatenates are told apart: in one int8 tensor they would share
+    order. Features that the model concatenates stay apart: in one int8 tensor they would share
     one scale, and those of small range would lose what they say. `layers` are names of Keras's.
     """
 

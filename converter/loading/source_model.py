@@ -57,7 +57,7 @@ class SourceModel:
 
     @property
     def input(self) -> InputSpec:
-        """The recipe from a picture to the input tensor."""
+        """The preprocessing from a picture to the input tensor."""
         return self.spec.input
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silence_tensorflow() -> Iterator[None]:
-    """Swallows what is written to file descriptors 1 and 2, and Python's warnings, meanwhile.
+    """Drops Python's warnings and all output to file descriptors 1 and 2 inside the block.
 
     The MLIR converter ignores every log level. Reasons reach the user in exceptions instead.
     """

@@ -24,13 +24,13 @@ def explain_failure(error: Exception, scheme: str, frozen: FrozenGraph, name: st
     text = str(error)
     missing = list(dict.fromkeys(_MISSING.findall(text)))
     if missing:
-        told = []
+        reasons = []
         for operator in missing:
             layers = frozen.layers_with(operator)
             where = " and ".join(repr(layer) for layer in layers[:3]) or "the network"
-            told.append(f"{where} needs the operator {operator}")
+            reasons.append(f"{where} needs the operator {operator}")
         way = _INSTEAD.get(missing[0], _ELSE)
-        return f"{name}: the layer {', '.join(told)}, which TFLite does not have; {way}"
+        return f"{name}: the layer {', '.join(reasons)}, which TFLite does not have; {way}"
     unquantised = _UNQUANTISED.search(text)
     if unquantised:
         return (

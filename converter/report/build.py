@@ -45,7 +45,7 @@ def _verdict(done: Conversion) -> str:
     compared = done.chosen.compared
     assert compared is not None
     difference = done.chosen.runtime_difference
-    told = "only one runtime was asked" if difference is None else "largest between runtimes"
+    text = "only one runtime was asked" if difference is None else "largest between runtimes"
     return section(
         "The file judges like the model that was tested",
         paragraph(
@@ -63,7 +63,7 @@ def _verdict(done: Conversion) -> str:
                 (f"{compared.auroc_float:.4f}", "AUROC, float32"),
                 (f"{compared.auroc_int8:.4f}", "AUROC, in the file"),
                 (f"{compared.largest_change:.4f}", "largest change of a score"),
-                ("–" if difference is None else f"{difference:.5f}", told),
+                ("–" if difference is None else f"{difference:.5f}", text),
             ]
         ),
         kind="verdict",

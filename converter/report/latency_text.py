@@ -29,19 +29,19 @@ def parity_text(parity: dict[str, Any]) -> str:
             "nothing is known"
         )
     golden = parity["golden_flips"]
-    told = (
+    text = (
         f"{flips} of {concerned} verdicts change ({pictures} test pictures), the largest change "
         f"of a score is {parity['largest_score_change']:.4f}, the mean "
         f"{parity['mean_score_change']:.4f}"
     )
     if golden:
-        told += f"; golden pictures change: {', '.join(golden)}"
+        text += f"; golden pictures change: {', '.join(golden)}"
     if parity["encoded"]:
-        told += f"; {parity['encoded']} are no JPEGs and were made into some of quality 95"
+        text += f"; {parity['encoded']} are no JPEGs and were made into some of quality 95"
     if concerned < LEAST_CONCERNED:
-        told += f"; {LEAST_CONCERNED} that are large enough are needed to know"
+        text += f"; {LEAST_CONCERNED} that are large enough are needed to know"
     allowed = "allowed" if parity["decoding"] == "reduced" else "not allowed"
-    return f"{allowed}: {told}"
+    return f"{allowed}: {text}"
 
 
 def figures_text(figures: CostTable, output: Path) -> str:

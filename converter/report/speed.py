@@ -54,8 +54,8 @@ def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
         sources = "; ".join(
             f"{source.title} ({source.year}): {source.used}" for source in budget.figures.sources
         )
-        told = f"The figures of {budget.figures.box} are {budget.figures.provenance}."
-        lines.append(paragraph(f"{told} {sources}".strip(), "hint"))
+        text = f"The figures of {budget.figures.box} are {budget.figures.provenance}."
+        lines.append(paragraph(f"{text} {sources}".strip(), "hint"))
     return lines
 
 

@@ -138,7 +138,7 @@ def model_text(file: ModelFile) -> str:
         labels = ", ".join(file.labels) if file.labels else "none"
         return (
             f"{lines[0]}\na plain .tflite (labels: {labels}): "
-            "it says nothing of its recipe and thresholds; config.yaml must"
+            "it states neither preprocessing nor thresholds; config.yaml must"
         )
     spec = file.spec
     lines += [
@@ -251,7 +251,7 @@ def _checked_with(quantisation: dict[str, Any]) -> str:
 def difference_text(found: ModelDiff) -> str:
     """Which pictures two models judge differently."""
     flips = sum(each.flips for each in found.differing)
-    told = (
+    text = (
         f"{len(found.differing)} of {found.pictures} test pictures are judged differently, {flips} "
         f"of them pass by one and fail by the other; the largest change of a score is "
         f"{found.largest_change:.4f}"
@@ -259,7 +259,7 @@ def difference_text(found: ModelDiff) -> str:
     lines = [
         f"A  {found.names[0]}  AUROC {found.aurocs[0]:.4f}",
         f"B  {found.names[1]}  AUROC {found.aurocs[1]:.4f}",
-        told,
+        text,
     ]
     for each in found.differing:
         estimated = "  ".join(

@@ -1,4 +1,4 @@
-"""The gate: which loss is too much to leave the workshop. It reads figures and says no."""
+"""The quality gate: reads the figures of a conversion and refuses too large a loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,11 +94,12 @@ def _of_verdicts(trial: SchemeTrial, limits: GateLimits) -> list[str]:
 def check_calibration(
     name: str, calibration: CalibrationSet, labels: Sequence[str], input_spec: InputSpec
 ) -> None:
-    """Raises RefusedError unless these are pictures of every class, from the train part, as the
-    box itself would decode, reduce and colour them.
+    """Raises RefusedError unless the calibration pictures are right.
 
-    Ranges set on anything else hold on the bench and fail on the line. The pictures are read
-    again here: whoever chose them is not asked.
+    They must come from the train set, cover every class, and equal the box's own preprocessing.
+
+    Ranges set on anything else hold on the bench and fail on the line. The check reads
+    the pictures again itself.
     """
     samples, found = calibration.samples, []
     strange = [sample.file for sample in samples if sample.part != "train"]
@@ -118,7 +119,7 @@ def check_calibration(
         raise RefusedError(
             f"{name}: refused, nothing was written: the calibration pictures are not right: "
             f"{'; '.join(found)}; take them from the train part, of every class, through the "
-            "model's own recipe"
+            "model's own preprocessing"
         )
 
 
@@ -126,7 +127,7 @@ def refusal(
     name: str, trials: Sequence[SchemeTrial], budget: LatencyBudget | None = None
 ) -> RefusedError:
     """The numbers against each trial, in one sentence: for when none may pass."""
-    mend = suggest_networks(trials, budget) or (
+    advice = suggest_networks(trials, budget) or (
         "check that the data set is the one it was trained on and that labels and --scaling are "
         "right"
     )
@@ -134,7 +135,7 @@ def refusal(
     shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
     if len(trials) > 1 and shared == set(trials[0].objections):
         reasons = [f"any scheme: {', '.join(trials[0].objections)}"]
-    return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {mend}")
+    return RefusedError(f"{name}: refused, nothing was written: {'; '.join(reasons)}; {advice}")
 
 
 def refuse_unlearned(name: str, metrics: dict[str, Any], limits: GateLimits) -> None:

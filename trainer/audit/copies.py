@@ -123,7 +123,7 @@ def _verified(
 def _best_match(
     store: FingerprintStore, pair: Pair, known: list[Pose], common: SharedStructure
 ) -> Alignment | None:
-    """From what is cheap to what is dear: known poses, key points, key points mirrored."""
+    """In order of cost: known poses, key points, key points mirrored."""
     first, second = (store.plane(row) for row in pair)
     aspects = _aspects(store, pair)
     best: Alignment | None = None

@@ -47,7 +47,7 @@ EMPTY_FINGERPRINT = Fingerprint(
 
 
 def fingerprint(grey: Grey) -> Fingerprint:
-    """The sketch of a picture, uint8, (height, width)."""
+    """The fingerprint of a picture, uint8, (height, width)."""
     small = resized(grey, SIDE)
     real = unfilled_mask(small)
     even = standard_light(small, real)

@@ -1,4 +1,4 @@
-"""The sketches of all pictures, in a temporary file: memory does not grow with the data set."""
+"""The fingerprints of all pictures, in a temporary file: memory does not grow with the data set."""
 
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ _UNIT = 42.0  # grey levels that standard_light gives to one local spread
 
 
 class FingerprintStore:
-    """Rows of sketches by number, as a context: the file is gone afterwards.
+    """Rows of fingerprints by number, as a context: the file is gone afterwards.
 
     17 KB a picture on disk, of which the system keeps in memory what it can spare.
     """
@@ -50,7 +50,7 @@ class FingerprintStore:
         self._folder.cleanup()
 
     def add(self, fingerprint: Fingerprint) -> int:
-        """Keeps a sketch and returns its row."""
+        """Keeps a fingerprint and returns its row."""
         row, count = self._rows, len(fingerprint.points)
         self._thumbs[row] = fingerprint.thumbnail
         self._words[row, :count] = fingerprint.descriptors

@@ -12,7 +12,7 @@ def excluded_test_pictures(data: Dataset, audit: Audit) -> tuple[str, ...]:
     """The test pictures to leave out, so that no part of train is judged; none without leaks.
 
     One in a hundred at most, and only parts that were photographed again: an identical file in
-    train and test is a mistake somebody made, and there may be more of it. Raises RefusedError
+    train and test is a mistake in the data, and there may be more. Raises RefusedError
     for that, for more, and where a class would lose its last test picture.
     """
     if not audit.leaks:

@@ -65,7 +65,7 @@ class ScannedPicture:
     features: NDArray[np.float32]
 
     def without_fingerprint(self) -> "ScannedPicture":
-        """A few hundred bytes: the sketch is 15 KB, and kept elsewhere."""
+        """A few hundred bytes: the fingerprint is 15 KB, and kept elsewhere."""
         return replace(self, fingerprint=EMPTY_FINGERPRINT)
 
 

@@ -1,7 +1,7 @@
 """Could a classifier cheat? Numbers of the whole picture that tell the classes apart on their own.
 
-Defective parts photographed on another day, with another lamp or another export are told by that,
-in the test set too, and not on the line.
+A network recognises defective parts by another day, lamp or export of their pictures. That works on
+the test set, and fails on the line.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def find_shortcuts(
 ) -> list[Shortcut]:
     """Numbers that tell a class, or all defects together, from the good ones; strongest first.
 
-    `groups` names the part of each picture: pictures of one part are no independent witnesses.
+    `groups` names the part of each picture: pictures of one part are not independent.
     """
     labels = np.array([one.item.label for one in scanned])
     parts = np.array(groups)

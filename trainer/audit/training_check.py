@@ -17,8 +17,8 @@ def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[s
 
     `set_aside` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
     Raises RefusedError for more copies between test and the rest than that, unless allowed;
-    look-alikes are told and counted. Unreadable pictures are not refused here: reading them names
-    each with its mend.
+    look-alikes are reported and counted. Unreadable pictures pass here: the training reads them
+    and raises an error for each.
     """
     audit = _audited(data, display)
     aside = () if allow_leaks else excluded_test_pictures(data, audit)

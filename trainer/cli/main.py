@@ -175,9 +175,9 @@ def _make_synthetic_set(args: argparse.Namespace) -> int:
     from trainer.data.synthetic_set import SYNTHETIC_NOTE, make_synthetic_set
 
     made = make_synthetic_set(args.dataset, args.target, args.ok_label, args.seed)
-    told = ", ".join(f"{count} in {folder}" for folder, count in made.items())
+    text = ", ".join(f"{count} in {folder}" for folder, count in made.items())
     sys.stdout.write(
-        f"{args.target}: {told}\n{SYNTHETIC_NOTE}\n"
+        f"{args.target}: {text}\n{SYNTHETIC_NOTE}\n"
         f"next: edge-train {args.target} -o RUN --network one-class\n"
     )
     return EXIT_DONE

@@ -14,16 +14,15 @@ NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "on
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of options to a parser. Imports nothing heavy."""
-    add = parser.add_argument_group(
-        "training", "What is not given is as it suits the network."
-    ).add_argument
+    add = parser.add_argument_group("training", "The defaults suit the network.").add_argument
     add(
         "--network",
         type=_network,
         default="auto",
         metavar="NAME",
         help=f"{', '.join(NETWORKS)}, or keras:NAME for one of keras.applications, whose weights "
-        "are fetched; auto tries those that suit, takes the best by parts held out (%(default)s)",
+        "are fetched; auto trains the suitable ones and takes the best on the "
+        "validation set (%(default)s)",
     )
     add(
         "--time-budget",
@@ -38,23 +37,23 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input_options(add: Callable[..., Any]) -> None:
-    add("--epochs", type=_positive, help="at most")
-    add("--batch", type=_positive, help="pictures a step")
+    add("--epochs", type=_positive, help="largest number of epochs")
+    add("--batch", type=_positive, help="pictures in a batch")
     add("--seed", type=_seed, default=0, help="(%(default)s)")
     add("--side", type=_side, metavar="PIXELS", help="width and height of the input")
-    add("--colour", choices=("rgb", "grey"), help="of the input; as the pictures are")
+    add("--colour", choices=("rgb", "grey"), help="of the input; as in the pictures when absent")
     add(
         "--view",
         type=_view,
         metavar="FILE[:CAMERA]",
-        help="config.yaml whose cameras[].view the pictures are cut by, as the box will: for "
-        "pictures as the camera takes them; they must not be cut yet",
+        help="config.yaml whose cameras[].view crops the pictures, as on the box; the pictures "
+        "must be whole camera frames",
     )
     add(
         "--region",
         type=_region,
         metavar="X,Y,W,H",
-        help="the part of each picture that is looked at, as fractions of it: 0.1,0,0.8,1",
+        help="region of each picture that the model sees, in fractions: 0.1,0,0.8,1",
     )
     add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
 
@@ -67,38 +66,38 @@ def _add_augmentation_options(add: Callable[..., Any]) -> None:
         action="append",
         choices=NAMES,
         default=[],
-        help="a variation of the training pictures that must not happen; may be repeated",
+        help="switches off one augmentation of the training pictures; may be repeated",
     )
     add(
         "--quarter-turns",
         action="store_true",
-        help="turn training pictures by 90° too: for parts that come to lie in any direction",
+        help="turn training pictures by 90° too: for parts that lie in any direction",
     )
     add(
         "--turn",
         type=_degrees,
         default=0.0,
         metavar="DEGREES",
-        help="turn training pictures by up to so much: for parts that lie askew now and then",
+        help="turn training pictures by up to DEGREES: for parts that sometimes lie askew",
     )
 
 
 def check_training_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends with a usage error where an option belongs to one network and none was named."""
     if args.on is not None and args.target_ms is None:
-        parser.error("--on says on which box; say with --target-ms how long it may take there")
+        parser.error("--on names the box; give --target-ms with it, the longest inference there")
     if args.network != "auto":
         return
     for name in ("epochs", "batch", "side", "colour", "frozen"):
         if getattr(args, name):
             parser.error(
-                f"--{name} belongs to one network, and auto tries several; name one, for example "
+                f"--{name} belongs to one network, and auto trains several; name one, for example "
                 f"--network pretrained, or leave --{name} out"
             )
 
 
 def training_request(args: argparse.Namespace) -> TrainingRequest:
-    """What to train: the network's usual recipe, changed as the options say.
+    """What to train: the network's default settings with the options applied.
 
     With auto only the seed, the view, the region and the variations of the pictures are for all.
     """

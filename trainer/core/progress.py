@@ -26,7 +26,7 @@ class Epoch:
 
 
 class Watcher(Protocol):
-    """Who is told how training goes; exists so that tests can train in silence."""
+    """Receives the progress of a training; tests pass one that prints nothing."""
 
     def start(self, parameters: int, epochs: int) -> None: ...
     def batch(self, epoch: int, done: int, total: int) -> None: ...

@@ -15,7 +15,7 @@ from edge.view import ViewConfig
 
 def read_view(argument: str) -> ViewConfig:
     """The view that `FILE` or `FILE:CAMERA` says. Raises DatasetError: one sentence with the file
-    and the mend, also for a view that no model can be trained for."""
+    and the fix, also for a view that no model can be trained for."""
     path, name = _file_and_camera(argument)
     camera = _chosen(path, _cameras(path), name)
     view = camera.get("view")

@@ -71,7 +71,7 @@ def _check_columns(path: Path, header: object) -> None:
 
 def _cells(at: str, row: Mapping[str | None, object], labels: Mapping[str, str]) -> tuple[str, str]:
     if None in row or any(row[column] is None for column in COLUMNS):
-        raise DatasetError(f"{at}: not as many cells as the first line has columns; mend the row")
+        raise DatasetError(f"{at}: not as many cells as the first line has columns; fix the row")
     name, label, group = (str(row[column]).strip() for column in COLUMNS)
     for column, cell in zip(COLUMNS, (name, label, group)):
         if not cell:

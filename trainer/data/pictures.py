@@ -94,7 +94,7 @@ class _MappedPictures(np.memmap[Any, np.dtype[np.uint8]]):
     """Pictures in a file of which only the rows in use are in memory.
 
     A plain mapping would keep every page that was ever looked at until the system is short of
-    memory: nothing is lost by that, but nobody could see how little a training needs.
+    memory: that loses nothing, but hides how little memory a training needs.
     """
 
     def __getitem__(self, index: Any) -> Any:

@@ -44,7 +44,7 @@ class OperatorPrice(Section, frozen=True):
         return self.call_us + multiplying + values * self.value_ns / 1e3
 
     def times(self, factor: float) -> "OperatorPrice":
-        """So many times as dear."""
+        """The prices multiplied by `factor`."""
         return self.changed(
             call_us=round(self.call_us * factor, 4),
             multiply_add_ps=round(self.multiply_add_ps * factor, 4),
@@ -125,17 +125,17 @@ def find_cost_table(name: str) -> CostTable:
 
 
 def parse_cost_table(text: str, name: str) -> CostTable:
-    """Figures from their file's text. Raises EdgeInspectError: place, value and mend."""
+    """Figures from their file's text. Raises EdgeInspectError: place, value and fix."""
     try:
         return CostTable.read(json.loads(text))
     except json.JSONDecodeError as error:
         raise EdgeInspectError(
             f"{name}:{error.lineno}:{error.colno}: no JSON ({error.msg}); "
-            f"make it anew on the box: edge-convert figures -o {Path(name).name}"
+            f"measure it again on the box: edge-convert figures -o {Path(name).name}"
         ) from None
     except UnfitError as error:
         first = error.problems[0]
         raise EdgeInspectError(
             f"{name}: {first.key or 'the whole file'}: {first.text}{first.seen}; "
-            f"make it anew on the box: edge-convert figures -o {Path(name).name}"
+            f"measure it again on the box: edge-convert figures -o {Path(name).name}"
         ) from None

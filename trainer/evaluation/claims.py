@@ -88,7 +88,7 @@ class Claims:
 
 
 def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) -> Claims:
-    """What the two rates, counted on the test part, show of what was wished."""
+    """What the two rates on the test set show of the requirements."""
     return Claims(
         Claim(*_ESCAPE, escapes, requirements.max_escape),
         Claim(*_REJECT, false_rejects, requirements.max_false_reject),
@@ -96,7 +96,7 @@ def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) 
 
 
 def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> None:
-    """Before time is spent: raises RefusedError when no model could show what is wished.
+    """Raises RefusedError when no model could show the requirements on this test set.
 
     `n_ok` and `n_defect` are the pictures of the test part; not one of them failing is the best
     that can happen.

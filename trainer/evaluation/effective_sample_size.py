@@ -1,4 +1,4 @@
-"""How many independent witnesses a set of pictures is: ten of one part are not ten parts."""
+"""The effective sample size of a set: ten pictures of one part are not ten parts."""
 
 from collections.abc import Sequence
 

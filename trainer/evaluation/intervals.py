@@ -44,7 +44,7 @@ def upper_bound(k: float, n: float, confidence: float = CONFIDENCE) -> float:
 def auroc_interval(scores: ArrayLike, defective: ArrayLike, groups: Sequence[str]) -> Interval:
     """The 95 % interval of the AUROC over groups, (low, high).
 
-    Groups are parts: pictures of one part are no independent witnesses. `groups` names the part
+    Groups are parts: pictures of one part are not independent. `groups` names the part
     of each of the n pictures. The wider of two at each end: the parts' own spread (DeLong 1988,
     by cluster as in Obuchowski 1997) on the logit scale with Student's t, and Newcombe's score
     interval (2006, method 5) at the effective numbers of pictures, which alone knows that 1.000

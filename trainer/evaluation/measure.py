@@ -18,7 +18,7 @@ def evaluate_model_file(model: Path, root: Path, json_file: Path | None = None) 
     """Judges the test part of `root` with `model`, and writes the figures to `json_file` if given.
 
     TensorFlow is imported only for a .keras file. A data set without its own test part is split
-    as it was for training. Raises EdgeInspectError for what a user can mend.
+    as it was for training. Raises EdgeInspectError for an error that the user can fix.
     """
     if model.suffix == ".tflite":
         return _measure_tflite(model, root, json_file)

@@ -89,7 +89,7 @@ def percent(share: float) -> str:
 
 
 def count_text(pictures: int, what: str, groups: Sequence[str], independent: float) -> str:
-    """How many witnesses there are, in words: "81 defects of 13 parts, as good as 30"."""
+    """The sample in words: "81 defects of 13 parts, which count as 30"."""
     parts = len(set(groups))
     if parts == pictures:
         return f"{pictures} {what}"

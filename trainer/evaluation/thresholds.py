@@ -28,7 +28,7 @@ def choose_thresholds(
 ) -> Thresholds:
     """Thresholds for scores of the validation part.
 
-    `scores` is float, (n,), P(defective), 0 to 1; `defective` is bool, (n,). Without a wish
+    `scores` is float, (n,), P(defective), 0 to 1; `defective` is bool, (n,). Without requirements
     `reject_at` lies midway between the two neighbouring scores where the share of defects caught
     less the share of good parts rejected (Youden's J) is largest; of equals, the lowest.
     `review_from` is the largest score, not above it, from which on at least 95 % of the defects

@@ -34,7 +34,7 @@ def build_report(
     """Writes report.html into `run` from what stands there, and returns its path.
 
     `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
-    TensorFlow for the heat maps. Raises EdgeInspectError for what a user can mend.
+    TensorFlow for the heat maps. Raises EdgeInspectError for an error that the user can fix.
     """
     facts = read_run_data(run)
     model, spec = load_trained(run / MODEL)

@@ -85,7 +85,7 @@ def _in_shape(
 ) -> NDArray[np.uint8]:
     """The heat map as large as the gallery shows it, in the shape of what the model was shown.
 
-    The model takes every picture in one shape; stretched like that nobody finds the place again.
+    The model takes every picture in one shape; a stretched picture hides where the place lies.
     """
     _x, _y, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
     width, height = picture.shape[1] * w, picture.shape[0] * h

@@ -96,7 +96,7 @@ def _plain(value: Any) -> str:
 
 
 def training_section(facts: RunData) -> str:
-    """How it learned, and from which recipe; empty without epochs."""
+    """How the network learned, with which settings; empty without epochs."""
     if not facts.history:
         return ""
     training = facts.spec.training

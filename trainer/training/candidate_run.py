@@ -86,9 +86,9 @@ def run_candidate(
     *,
     timed: bool,
 ) -> CandidateRun:
-    """Trains the recipe, or goes on where it was stopped. Raises EdgeInspectError.
+    """Trains one candidate, or resumes a stopped training. Raises EdgeInspectError.
 
-    `version` names recipe and pictures: what a stopped run kept under another is not taken.
+    `version` names settings and pictures: files of another version are not used.
     """
     started = time.monotonic()
     settings, why = choose_input(settings, survey_pictures(work.data, input_for(settings)))

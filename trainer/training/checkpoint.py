@@ -25,7 +25,7 @@ class TrainingState:
 class Checkpoint:
     """A file that holds the last snapshot of one training; `key` says of which.
 
-    A file of another key is another recipe's or other pictures', and is passed over.
+    A file of another key belongs to other settings or pictures, and is ignored.
     """
 
     def __init__(self, path: Path, key: str) -> None:

@@ -41,7 +41,7 @@ def fit(
 ) -> tuple[Any, list[Epoch]]:
     """A model with the weights of the best epoch, and all epochs.
 
-    The same recipe and pictures give the same weights, bit for bit, on the same machine with the
+    The same settings and pictures give the same weights, bit for bit, on the same machine with the
     same libraries, and so they do when a training was stopped and `checkpoint` has its last
     epoch. Sets Keras' and TensorFlow's global seed and determinism.
     """

@@ -1,4 +1,4 @@
-"""Which recipes give a network that is quick enough for the box that was named."""
+"""Candidates whose networks keep the latency budget on the named box."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class LatencyConstraint:
         return (changed,)
 
     def objection(self, settings: TrainingSettings) -> str | None:
-        """Why a recipe's network takes too long, None when it does not."""
+        """Why a network takes too long, None when it does not."""
         return self.budget.objection(self.budget.estimate(_network_work(settings, self.classes)))
 
 

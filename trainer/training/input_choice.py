@@ -45,7 +45,7 @@ class PictureSurvey:
 
 
 def input_for(settings: TrainingSettings) -> InputSpec:
-    """What the recipe's network takes. Raises EdgeInspectError for what it cannot take."""
+    """The input of the network. Raises EdgeInspectError for an input that it does not support."""
     usual = input_of(settings.network, settings.side)
     if settings.colour not in (None, usual.colour):
         chosen = network(settings.network)
@@ -86,7 +86,7 @@ def survey_pictures(data: Dataset, wanted: InputSpec) -> PictureSurvey:
 def choose_input(
     settings: TrainingSettings, survey: PictureSurvey
 ) -> tuple[TrainingSettings, tuple[str, ...]]:
-    """The recipe with its colour decided, and the reasons for its input in sentences."""
+    """The settings with a colour, and the reasons for the input in sentences."""
     chosen = network(settings.network)
     reasons = []
     if settings.colour is not None:

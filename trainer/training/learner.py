@@ -110,10 +110,10 @@ class Learner:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """The model with the mean of the weights of the last steps, meanwhile.
+        """Gives the model the mean weights of the last steps inside the `with` block.
 
         The mean judges other parts better than any single step: what one batch has pushed this
-        way and the next that way cancels out. Without `average` in the recipe, the last weights.
+        way and the next that way cancels out. Without `average` in the settings, the last weights.
         """
         if not self._recipe.average:
             self.fold()
@@ -140,7 +140,7 @@ class Learner:
         return [self._mean, self._deviation, *(np.asarray(v) for v in self._variables())]
 
     def restore(self, state: list[NDArray[Any]]) -> None:
-        """Sets what `state` gave, of a learner of the same model and recipe."""
+        """Sets what `state` gave, of a learner of the same model and settings."""
         self._mean, self._deviation, *values = state
         self._shift.assign(self._mean.astype(np.float32))
         self._scale.assign((1 / self._deviation).astype(np.float32))

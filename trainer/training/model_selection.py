@@ -18,21 +18,21 @@ from trainer.training.settings import TrainingSettings, default_settings
 FEW_PICTURES = (
     300  # training pictures; below this, training from scratch or tuning stays near chance
 )
-MIN_EPOCHS = 0.3  # of a recipe's epochs: with fewer it would be judged by what it is not
+MIN_EPOCHS = 0.3  # of a candidate's epochs: with fewer it has not learned enough to compare
 EQUAL_AUROC = 0.005  # differences of AUROC that the choice of pictures alone makes
 TIMED_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatePlan:
-    """The recipes to be tried, and why others are not, in sentences."""
+    """The candidates to train, and why others are left out, in sentences."""
 
     all_settings: tuple[TrainingSettings, ...]
     left_out: tuple[str, ...]
 
 
 def candidate_settings(base: TrainingSettings, pictures: int) -> tuple[TrainingSettings, ...]:
-    """The recipes that suit so many training pictures, the most promising first.
+    """The settings that suit the number of training pictures, the most promising first.
 
     `base` is what the options said; its seed, view, region and variations are taken.
     """
@@ -51,9 +51,9 @@ def candidate_settings(base: TrainingSettings, pictures: int) -> tuple[TrainingS
 def plan_candidates(
     wanted: Sequence[TrainingSettings], pictures: int, classes: int, minutes: float
 ) -> CandidatePlan:
-    """Fits the recipes into the time, by the time of a few steps here: fewer epochs, or none.
+    """Fits the candidates into the time budget: fewer epochs, or left out.
 
-    In time enough every recipe keeps its epochs, so that the result does not depend on the hour.
+    With enough time every candidate keeps its epochs, so the result does not depend on load.
     """
     left, chosen, out = minutes * 60, [], []
     for settings in wanted:

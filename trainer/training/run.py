@@ -62,7 +62,7 @@ def train(
     """Trains on `root`, writes `run` and says on standard output how it goes.
 
     Stopped at any moment and given again, it goes on where it was. Returns the figures of the
-    test part. Raises EdgeInspectError for what a user can mend.
+    test part. Raises EdgeInspectError for an error that the user can fix.
     """
     requirements = requirements or Requirements()
     data = load_dataset(
@@ -211,7 +211,7 @@ def _finish(
 
 
 def _version(fingerprint: str, *all_settings: TrainingSettings) -> str:
-    """The same pictures and recipe are the same version; anything else is another."""
+    """The same pictures and settings give the same version."""
     recorded = json.dumps(
         [fingerprint, *(settings.as_json() for settings in all_settings), SPLIT, __version__],
         sort_keys=True,

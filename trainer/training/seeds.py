@@ -1,4 +1,4 @@
-"""How much of a figure is luck: the same recipe trained again from other seeds."""
+"""How far figures vary with the seed: the same settings trained from several seeds."""
 
 import json
 import statistics
@@ -23,7 +23,7 @@ Train = Callable[[Path, TrainingRequest], Evaluation]
 
 
 def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
-    """Trains the recipe of the finished `run` from the next seeds, 2 or more in all.
+    """Trains the settings of the finished `run` with the next seeds, 2 or more in all.
 
     Each goes into RUN/seeds/SEED; `train` trains an order into a folder. Returns and writes
     seeds.json: by figure of the test part its value by seed, mean and standard deviation. The
@@ -50,7 +50,7 @@ def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
 
 
 def settings_from_spec(training: dict[str, Any]) -> TrainingSettings:
-    """The recipe that a model's spec recorded; what was recorded beside it is passed over."""
+    """The settings in a model's spec; other keys are ignored."""
     known = {one.name for one in fields(TrainingSettings)}
     values = {name: value for name, value in training.items() if name in known}
     if isinstance(values.get("variations"), dict):

@@ -50,7 +50,7 @@ class TrainingSettings:
         return values
 
     def changed(self, **fields: Any) -> "TrainingSettings":
-        """The recipe with some fields replaced; None leaves a field as it is."""
+        """The settings with some fields replaced; None leaves a field as it is."""
         return replace(self, **{name: value for name, value in fields.items() if value is not None})
 
 
@@ -88,7 +88,7 @@ DEFAULTS: dict[str, TrainingSettings] = {
 
 
 def default_settings(network: str) -> TrainingSettings:
-    """What suits a network; one that is not known here gets the plain recipe."""
+    """The default settings of a network; an unknown one gets the plain defaults."""
     return DEFAULTS.get(network, TrainingSettings(network=network))
 
 

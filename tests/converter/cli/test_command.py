@@ -207,7 +207,7 @@ def test_a_foreign_model_is_asked_never_guessed(
     assert "worse than chance" in _sentence(capsys)
     assert not output.exists()
     assert _run(*call, "--labels", "ok,rust", "--scaling", "inside") == 0
-    assert "split anew" in capsys.readouterr().out
+    assert "split again" in capsys.readouterr().out
 
 
 @pytest.mark.train
