@@ -31,7 +31,7 @@ def rows_of(root: Path) -> list[Row]:
     return [
         (
             sample.path,
-            "test" if sample.part == "test" else "train",
+            "test" if sample.set_name == "test" else "train",
             "ok" if sample.label == "ok" else "defect",
             sample.group,
         )

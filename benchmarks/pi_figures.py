@@ -229,7 +229,7 @@ def _columns(works: Sequence[OperatorWork], tile: tuple[int, int]) -> list[float
             found[0] += work.padded(*tile) / 1e6
         if work.kind in CONVOLVING:
             outer = 8 if work.kind == "depthwise" else tile[0]
-            found[1] += work.places * -(-work.leaving // outer) * outer / 1e6
+            found[1] += work.output_pixels * -(-work.channels_out // outer) * outer / 1e6
         else:
             found[3] += work.values / 1e6
     return found

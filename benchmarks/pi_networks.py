@@ -46,12 +46,14 @@ class Count:
         self.works: list[OperatorWork] = []
         self._dtype = dtype
 
-    def conv(self, side: int, entering: int, leaving: int, kernel: int, stride: int = 1) -> int:
+    def conv(
+        self, side: int, channels_in: int, channels_out: int, kernel: int, stride: int = 1
+    ) -> int:
         """A convolution; returns the side of what it leaves."""
         out = -(-side // stride)
         kind = "pointwise" if kernel == 1 else "conv"
-        values = side * side * entering + out * out * leaving
-        self._add(kind, out * out, (kernel**2, entering, leaving), values)
+        values = side * side * channels_in + out * out * channels_out
+        self._add(kind, out * out, (kernel**2, channels_in, channels_out), values)
         return out
 
     def depthwise(self, side: int, channels: int, kernel: int, stride: int = 1) -> int:
@@ -61,51 +63,57 @@ class Count:
         self._add("depthwise", out * out, (kernel**2, 1, channels), values)
         return out
 
-    def separable(self, side: int, entering: int, leaving: int) -> None:
+    def separable(self, side: int, channels_in: int, channels_out: int) -> None:
         """Depthwise 3 × 3, then pointwise."""
-        self.depthwise(side, entering, 3)
-        self.conv(side, entering, leaving, 1)
+        self.depthwise(side, channels_in, 3)
+        self.conv(side, channels_in, channels_out, 1)
 
-    def over(self, kind: str, places: int, channels: int, values: int) -> None:
+    def over(self, kind: str, output_pixels: int, channels: int, values: int) -> None:
         """An operator without multiply-adds."""
-        self._add(kind, places, (0, 0, channels), values)
+        self._add(kind, output_pixels, (0, 0, channels), values)
 
     def inverted(
-        self, side: int, blocks: Sequence[tuple[int, int, int, int, int]], entering: int
+        self, side: int, blocks: Sequence[tuple[int, int, int, int, int]], channels_in: int
     ) -> list[tuple[int, int]]:
         """Blocks that widen, filter each channel and narrow; the maps before each halving."""
         maps = []
         for expand, channels, repeats, stride, kernel in blocks:
             for at in range(repeats):
                 step = stride if at == 0 else 1
-                wide = expand * entering
+                wide = expand * channels_in
                 if step == 2:
-                    maps.append((side, entering))
+                    maps.append((side, channels_in))
                 if expand > 1:
-                    self.conv(side, entering, wide, 1)
+                    self.conv(side, channels_in, wide, 1)
                 side = self.depthwise(side, wide, kernel, step)
                 self.conv(side, wide, channels, 1)
-                if step == 1 and entering == channels:
+                if step == 1 and channels_in == channels:
                     self.over("binary", side * side, channels, 3 * side * side * channels)
-                entering = channels
-        return [*maps, (side, entering)]
+                channels_in = channels
+        return [*maps, (side, channels_in)]
 
-    def _add(self, kind: str, places: int, kernel: tuple[int, int, int], values: int) -> None:
-        taps, entering, leaving = kernel
-        self.works.append(OperatorWork(kind, self._dtype, places, taps, entering, leaving, values))
+    def _add(
+        self, kind: str, output_pixels: int, kernel: tuple[int, int, int], values: int
+    ) -> None:
+        kernel_pixels, channels_in, channels_out = kernel
+        self.works.append(
+            OperatorWork(
+                kind, self._dtype, output_pixels, kernel_pixels, channels_in, channels_out, values
+            )
+        )
 
 
 def mobilenet_v1(dtype: str) -> tuple[OperatorWork, ...]:
     """MobileNetV1 1.0, 224 pixels."""
     count = Count(dtype)
-    side, entering = count.conv(224, 3, 32, 3, 2), 32
+    side, channels_in = count.conv(224, 3, 32, 3, 2), 32
     for channels, stride in (
         (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
         *((512, 1),) * 5, (1024, 2), (1024, 1),
     ):  # fmt: skip
-        side = count.depthwise(side, entering, 3, stride)
-        count.conv(side, entering, channels, 1)
-        entering = channels
+        side = count.depthwise(side, channels_in, 3, stride)
+        count.conv(side, channels_in, channels, 1)
+        channels_in = channels
     count.over("mean", 1, 1024, side * side * 1024)
     count.conv(1, 1024, 1001, 1)
     return tuple(count.works)
@@ -127,25 +135,25 @@ def resnet(dtype: str, depth: int) -> tuple[OperatorWork, ...]:
     count = Count(dtype)
     side = count.conv(224, 3, 64, 7, 2)
     count.over("pool", 56 * 56, 64, (side * side + 56 * 56) * 64)
-    side, entering, repeats = 56, 64, (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
+    side, channels_in, repeats = 56, 64, (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
     for stage, times in enumerate(repeats):
         wide = 64 * 2**stage
-        leaving = wide if depth == 18 else 4 * wide
+        channels_out = wide if depth == 18 else 4 * wide
         for at in range(times):
             stride = 2 if stage and at == 0 else 1
-            if entering != leaving:
-                count.conv(side, entering, leaving, 1, stride)
+            if channels_in != channels_out:
+                count.conv(side, channels_in, channels_out, 1, stride)
             if depth == 18:
-                side = count.conv(side, entering, wide, 3, stride)
+                side = count.conv(side, channels_in, wide, 3, stride)
                 count.conv(side, wide, wide, 3)
             else:
-                count.conv(side, entering, wide, 1)
+                count.conv(side, channels_in, wide, 1)
                 side = count.conv(side, wide, wide, 3, stride)
-                count.conv(side, wide, leaving, 1)
-            count.over("binary", side * side, leaving, 3 * side * side * leaving)
-            entering = leaving
-    count.over("mean", 1, entering, side * side * entering)
-    count.conv(1, entering, 1000, 1)
+                count.conv(side, wide, channels_out, 1)
+            count.over("binary", side * side, channels_out, 3 * side * side * channels_out)
+            channels_in = channels_out
+    count.over("mean", 1, channels_in, side * side * channels_in)
+    count.conv(1, channels_in, 1000, 1)
     return tuple(count.works)
 
 
@@ -165,11 +173,11 @@ def detector(name: str, dtype: str) -> tuple[OperatorWork, ...]:
     ]
     maps = count.inverted(count.conv(side, 3, 32, 3, 2), blocks, 32)
     levels = _pyramid(count, maps, filters, cells)
-    for leaving in (ANCHORS * CLASSES, ANCHORS * 4):
+    for channels_out in (ANCHORS * CLASSES, ANCHORS * 4):
         for level in levels:
             for _ in range(layers):
                 count.separable(level, filters, filters)
-            count.separable(level, filters, leaving)
+            count.separable(level, filters, channels_out)
     boxes = sum(level * level for level in levels)
     scores = boxes * ANCHORS * CLASSES
     for kind in ("sigmoid", "cast", "move"):  # of the scores; the last stands for their sorting
@@ -191,11 +199,11 @@ def _pyramid(count: Count, maps: Sequence[tuple[int, int]], filters: int, cells:
     # from which level each node takes, beside its own: downwards, then upwards
     nodes = ((3, 2), (2, 2), (1, 2), (0, 2), (1, 3), (2, 3), (3, 3), (4, 2))
     for _ in range(cells):
-        for level, entering in nodes:
+        for level, channels_in in nodes:
             side = levels[level]
             values = side * side * filters
             count.over("move", side * side, filters, 2 * values)  # resized to this level
-            for _ in range(entering - 1):
+            for _ in range(channels_in - 1):
                 count.over("binary", side * side, filters, 3 * values)
             count.separable(side, filters, filters)
     return levels

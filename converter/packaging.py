@@ -18,10 +18,10 @@ def check_output(path: Path) -> None:
     """Raises ModelError when no model file can be written there: asked first, not after minutes."""
     if path.suffix != ".tflite":
         raise ModelError(f"{path}: a model file ends in .tflite; give -o NAME.tflite")
-    check_place(path, "-o")
+    check_writable(path, "-o")
 
 
-def check_place(path: Path, option: str) -> None:
+def check_writable(path: Path, option: str) -> None:
     """Raises ModelError when no file can be written there; `option` is what named it."""
     if not path.parent.is_dir():
         raise ModelError(f"{path.parent}: no such folder; make it, or give another {option}")
@@ -64,7 +64,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         try:
             _write_nameless(half, content)
-        except _NoNamelessError:
+        except _NoTmpfileError:
             _write_named(half, content)
         half.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
@@ -81,7 +81,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         half.unlink(missing_ok=True)
 
 
-class _NoNamelessError(Exception):
+class _NoTmpfileError(Exception):
     """This file system cannot hold a file without a name."""
 
 
@@ -89,7 +89,7 @@ def _write_nameless(path: Path, content: bytes) -> None:
     try:
         descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY)
     except (OSError, AttributeError) as error:
-        raise _NoNamelessError from error
+        raise _NoTmpfileError from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
@@ -99,7 +99,7 @@ def _write_nameless(path: Path, content: bytes) -> None:
         try:
             os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
         except OSError as error:
-            raise _NoNamelessError from error
+            raise _NoTmpfileError from error
 
 
 def _write_named(path: Path, content: bytes) -> None:

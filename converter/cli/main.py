@@ -9,7 +9,7 @@ from converter.cli.options import compare_parser, convert_parser, figures_parser
 from converter.convert import Conversion, ConversionRequest, convert
 from converter.evaluation import diff_models
 from converter.loading import SourceOverrides
-from converter.packaging import check_output, check_place, write_atomically
+from converter.packaging import check_output, check_writable, write_atomically
 from converter.report.latency_text import figures_text
 from converter.report.text import (
     conversion_text,
@@ -74,7 +74,7 @@ def _convert(arguments: list[str]) -> int:
     )
     report = given.report or request.output.with_suffix(".html")
     check_output(request.output)
-    check_place(report, "--report")
+    check_writable(report, "--report")
     with Display() as display:
 
         def table(selection: SchemeSelection) -> None:
@@ -102,7 +102,7 @@ def _figures(arguments: list[str]) -> int:
     from trainer.device_latency.measure import measure_cost_table
 
     output = figures_parser().parse_args(arguments).output
-    check_place(output, "-o")
+    check_writable(output, "-o")
     figures = measure_cost_table(lambda what, _done, _total: _say(f"{what} …"))
     write_atomically(output, figures.as_json().encode())
     _say(figures_text(figures, output))

@@ -75,15 +75,15 @@ def load_evaluation_set(source: SourceModel, dataset: Dataset, progress: Progres
     spec = source.spec
     score_rule = ScoreRule(spec.labels, spec.ok_label, source.converted_output)
 
-    def scored_set(part: str, samples: Sequence[Sample]) -> ScoredSet:
+    def scored_set(set_name: str, samples: Sequence[Sample]) -> ScoredSet:
         def reading(done: int, total: int) -> None:
-            progress(f"reading the {part} part", done, total)
+            progress(f"reading the {set_name} part", done, total)
 
         with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
             # The name goes at once; the file stays for as long as the pictures are asked for.
-            pictures = map_pictures(samples, source.input, Path(folder) / part, reading)
+            pictures = map_pictures(samples, source.input, Path(folder) / set_name, reading)
         answers = source.probabilities(
-            pictures, lambda done, total: progress(f"float model, {part}", done, total)
+            pictures, lambda done, total: progress(f"float model, {set_name}", done, total)
         )
         return ScoredSet(
             tuple(samples),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.evaluation.contact_sheet import Tile, contact_sheet
-from converter.packaging import check_place, write_atomically
+from converter.packaging import check_writable, write_atomically
 from edge.errors import DatasetError, ModelError
 from edge.inspection.decision import Thresholds, decide
 from edge.inspection.inspector import load_inspector
@@ -69,7 +69,7 @@ def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None
     if sheet is not None:
         if sheet.suffix != ".png":
             raise ModelError(f"{sheet}: a contact sheet ends in .png; give --sheet NAME.png")
-        check_place(sheet, "--sheet")
+        check_writable(sheet, "--sheet")
     judges = (_judge(first), _judge(second))
     if set(judges[0].labels) != set(judges[1].labels) or judges[0].ok_label != judges[1].ok_label:
         text = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in judges]

@@ -10,7 +10,7 @@ from converter.convert import Conversion
 from converter.evaluation import is_flip
 from converter.report.bar_chart import STYLE, bars
 from converter.report.latency_text import parity_text
-from converter.report.speed import speed
+from converter.report.speed import speed_section
 from converter.report.text import SCHEME_WORDS, headings, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
@@ -33,7 +33,7 @@ def render(done: Conversion) -> str:
             _changed(done),
             _layers(done),
             _decoding(done),
-            speed(done),
+            speed_section(done),
             _runs(done),
         ],
         f"made with {tools}",

@@ -8,7 +8,7 @@ from converter.selection.decode_parity import LEAST_CONCERNED
 from trainer.device_latency import CostTable, format_ms
 
 
-def pace_lines(done: Conversion) -> list[str]:
+def latency_lines(done: Conversion) -> list[str]:
     """What the file takes on the box that was named; nothing where none was."""
     estimated, budget = done.chosen.estimate, done.budget
     if estimated is None or budget is None:

@@ -10,7 +10,7 @@ from trainer.device_latency import Estimate, OperatorWork, format_ms, operator_w
 from trainer.report.page import paragraph, section
 
 
-def speed(done: Conversion) -> str:
+def speed_section(done: Conversion) -> str:
     """The profile of the model by operator, as HTML."""
     assert done.chosen.built_model is not None
     tflite = done.chosen.built_model.tflite

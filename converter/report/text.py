@@ -5,7 +5,7 @@ from typing import Any
 
 from converter.convert import Conversion
 from converter.evaluation import ModelDiff
-from converter.report.latency_text import pace_lines, parity_text
+from converter.report.latency_text import latency_lines, parity_text
 from converter.selection import SchemeSelection, SchemeTrial
 from edge.inspection.modelfile import InspectionSpec, ModelFile
 from trainer.data.synthetic_set import SYNTHETIC_NOTE
@@ -38,7 +38,7 @@ def conversion_text(done: Conversion) -> str:
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
         f"{built_model}, {scheme}, {milliseconds:.2f} ms a picture here",
-        *pace_lines(done),
+        *latency_lines(done),
         "",
         f"{'test part':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),

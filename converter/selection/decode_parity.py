@@ -27,7 +27,7 @@ MOST_FLIPS = 0.005  # of the verdicts concerned
 LEAST_CONCERNED = 100  # fewer pictures say nothing of half a percent
 QUALITY = 95  # of the JPEG that a picture becomes which is none
 
-Looked = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class ParityModel:
 
 
 def measure_parity(
-    judge: ParityModel, samples: Sequence[Sample], golden: dict[str, bytes], looked: Looked
+    judge: ParityModel, samples: Sequence[Sample], golden: dict[str, bytes], progress: Progress
 ) -> DecodeParity:
-    """Judges test pictures and golden pictures both ways; tells `looked` how many are done.
+    """Judges test pictures and golden pictures both ways; tells `progress` how many are done.
 
     `golden` are encoded pictures by name. Raises DatasetError when a picture has gone since it was
     read.
@@ -99,7 +99,7 @@ def measure_parity(
     test = _Tally()
     for at in range(0, len(samples), BATCH):
         test.add(judge, _read(samples[at : at + BATCH]))
-        looked(min(at + BATCH, len(samples)), len(samples))
+        progress(min(at + BATCH, len(samples)), len(samples))
     travelling = _Tally()
     travelling.add(judge, [examine_picture(data, name) for name, data in golden.items()])
     return DecodeParity(

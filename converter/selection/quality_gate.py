@@ -102,7 +102,7 @@ def check_calibration(
     the pictures again itself.
     """
     samples, found = calibration.samples, []
-    strange = [sample.file for sample in samples if sample.part != "train"]
+    strange = [sample.file for sample in samples if sample.set_name != "train"]
     if strange:
         found.append(f"{strange[0]} is not of the train part")
     missing = sorted(set(labels) - {sample.label for sample in samples})

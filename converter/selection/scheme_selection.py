@@ -74,20 +74,20 @@ class SchemeSelector:
             self.progress(f"trying {scheme}", at, len(schemes))
             full = chosen is None
             try:
-                built_model = float32 if scheme == "float32" else self._make(scheme, full=full)
+                built_model = float32 if scheme == "float32" else self._build(scheme, full=full)
             except ModelError as error:
-                trials.append(self._impossible(scheme, error))
+                trials.append(self._failed_trial(scheme, error))
                 continue
             for kernels in KERNELS:
-                trial = self._try(built_model, float32, kernels, full=full)
+                trial = self._run_trial(built_model, float32, kernels, full=full)
                 trials.append(trial)
                 if chosen is None and not trial.objections:
                     chosen = trial
-                if chosen is not None or not self._apart(trial):
+                if chosen is not None or not self._runtimes_disagree(trial):
                     break
         return SchemeSelection(tuple(trials), chosen)
 
-    def _apart(self, trial: SchemeTrial) -> bool:
+    def _runtimes_disagree(self, trial: SchemeTrial) -> bool:
         """Whether runtimes round this scheme so differently that other kernels are worth a try."""
         difference = trial.runtime_difference
         return (
@@ -96,19 +96,19 @@ class SchemeSelector:
             and not any(ran.failed for ran in trial.runtime_results)
         )
 
-    def _make(self, scheme: str, *, full: bool) -> BuiltModel:
+    def _build(self, scheme: str, *, full: bool) -> BuiltModel:
         pictures = self.calibration
         if scheme in SLOW_SCHEMES and not full:
             pictures = pictures[:: max(1, len(pictures) // QUICK_CALIBRATION)]
         return build_model(scheme, self.source.frozen, pictures, self.source.file)
 
-    def _impossible(
+    def _failed_trial(
         self, scheme: str, error: ModelError, kernels: Kernels = KERNELS[0]
     ) -> SchemeTrial:
         reason = str(error).removeprefix(f"{self.source.file}: ")
         return SchemeTrial(scheme, (reason,), kernels=kernels)
 
-    def _try(
+    def _run_trial(
         self, built_model: BuiltModel, float32: BuiltModel, kernels: Kernels, *, full: bool
     ) -> SchemeTrial:
         source, scheme = self.source, built_model.scheme
@@ -120,7 +120,7 @@ class SchemeSelector:
         )
         try:
             if scheme == FLOAT_HEAD:
-                built_model = self._fitted(built_model, float32, runners[0])
+                built_model = self._with_refit_head(built_model, float32, runners[0])
             trial = replace(
                 run_scheme(built_model, evaluation_set, runners, source.file), kernels=kernels
             )
@@ -131,7 +131,7 @@ class SchemeSelector:
                 source.frozen,
             )
         except ModelError as error:
-            return self._impossible(scheme, error, kernels)
+            return self._failed_trial(scheme, error, kernels)
         estimated = None
         if self.budget is not None:
             estimated = self.budget.estimate(operator_works(built_model.tflite), kernels)
@@ -141,7 +141,9 @@ class SchemeSelector:
         slow = filter(None, [too_slow(trial, self.budget)])
         return replace(trial, objections=(*objections(trial, self.limits), *slow))
 
-    def _fitted(self, built_model: BuiltModel, float32: BuiltModel, runner: Runner) -> BuiltModel:
+    def _with_refit_head(
+        self, built_model: BuiltModel, float32: BuiltModel, runner: Runner
+    ) -> BuiltModel:
         """With a head fitted on train pictures; validation says whether it is taken."""
         source = self.source
         samples = choose_calibration(self.dataset.of("train"), HEAD_FIT_PICTURES)

@@ -52,14 +52,16 @@ def operator_times(tflite: bytes, frozen: FrozenGraph) -> tuple[OperatorTime, ..
 def _alone(schema: Any, model: Any, operator: Any) -> Any:
     """A model of this operator only: what it computes from becomes input, constants stay."""
     graph = model.subgraphs[0]
-    places = list(dict.fromkeys(int(at) for at in (*operator.inputs, *operator.outputs) if at >= 0))
+    output_pixels = list(
+        dict.fromkeys(int(at) for at in (*operator.inputs, *operator.outputs) if at >= 0)
+    )
     small = schema.ModelT()
     small.version, small.description = model.version, b""
     code = model.operatorCodes[operator.opcodeIndex]
     small.operatorCodes = [code]
     small.buffers = [schema.BufferT()]
     tensors = []
-    for place in places:
+    for place in output_pixels:
         tensor = copy.copy(graph.tensors[place])
         data = model.buffers[tensor.buffer].data
         tensor.buffer = 0
@@ -67,15 +69,15 @@ def _alone(schema: Any, model: Any, operator: Any) -> Any:
             small.buffers.append(schema.BufferT(data=data))
             tensor.buffer = len(small.buffers) - 1
         tensors.append(tensor)
-    there = {place: at for at, place in enumerate(places)}
+    there = {place: at for at, place in enumerate(output_pixels)}
     only = copy.copy(operator)
     only.opcodeIndex = 0
     only.inputs = np.array([there.get(int(at), -1) for at in operator.inputs], np.int32)
     only.outputs = np.array([there[int(at)] for at in operator.outputs], np.int32)
     subgraph = schema.SubGraphT()
     subgraph.tensors, subgraph.operators = tensors, [only]
-    entering = [int(at) for at in only.inputs if at >= 0 and tensors[int(at)].buffer == 0]
-    subgraph.inputs = np.array(list(dict.fromkeys(entering)), np.int32)
+    channels_in = [int(at) for at in only.inputs if at >= 0 and tensors[int(at)].buffer == 0]
+    subgraph.inputs = np.array(list(dict.fromkeys(channels_in)), np.int32)
     subgraph.outputs = only.outputs
     small.subgraphs = [subgraph]
     small.metadata, small.signatureDefs = [], []

@@ -62,7 +62,7 @@ def items_as_split(data: Dataset) -> list[AuditItem]:
     """The pictures as a training will use them: sides are train, validation and test."""
     listed = (data.root / MANIFEST).exists()
     return [
-        AuditItem(one.path, one.file, one.label, one.part, one.group if listed else None)
+        AuditItem(one.path, one.file, one.label, one.set_name, one.group if listed else None)
         for one in data.samples
     ]
 
@@ -125,8 +125,8 @@ def _judge(
     audit.look_alikes = [duplicate for _, duplicate in alike if not duplicate.certain]
     duplicates = [duplicate for _, duplicate in pairs]
     audit.counts = _counts(scanned)
-    audit.odd = find_outliers(scanned)
-    audit.light = lighting_by_label(scanned)
+    audit.outliers = find_outliers(scanned)
+    audit.lighting = lighting_by_label(scanned)
     audit.imbalance = _imbalance(audit.counts)
     given = {one.item.file: one.item.group for one in scanned if one.item.group is not None}
     # A copy that was changed in one place still shows the same part.
@@ -138,7 +138,7 @@ def _judge(
     groups = [group[one.item.file] for one in scanned]
     _sort_duplicates(audit, scanned, pairs, given)
     audit.possible_leaks = _possible_leaks(scanned, audit)
-    audit.giveaways = find_shortcuts(scanned, groups, options.ok_label)
+    audit.shortcuts = find_shortcuts(scanned, groups, options.ok_label)
     friends: list[list[int]] = [[] for _ in scanned]
     for (low, high), duplicate in pairs:
         if not duplicate.changed:

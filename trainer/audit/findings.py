@@ -82,7 +82,7 @@ class Shortcut:
 class Audit:
     """Everything found. Lists of dicts are as the JSON file has them, sorted by file.
 
-    `counts` is by side, then by label; `light` by label, then by number: median, lower and upper
+    `counts` is by side, then by label; `lighting` by label, then by number: median, lower and upper
     quarter. `look_alikes` may be copies, or different parts of one design: no other finding rests
     on them. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
     """
@@ -91,7 +91,7 @@ class Audit:
     pictures: int = 0
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     unreadable: list[dict[str, Any]] = field(default_factory=list)
-    odd: list[dict[str, Any]] = field(default_factory=list)
+    outliers: list[dict[str, Any]] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     leaks: list[Duplicate] = field(default_factory=list)
     look_alikes: list[Duplicate] = field(default_factory=list)
@@ -101,8 +101,8 @@ class Audit:
     parts: list[dict[str, Any]] = field(default_factory=list)
     suspected_mislabels: list[SuspectedMislabel] = field(default_factory=list)
     label_ranking: list[SuspectedMislabel] = field(default_factory=list)
-    giveaways: list[Shortcut] = field(default_factory=list)
-    light: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    shortcuts: list[Shortcut] = field(default_factory=list)
+    lighting: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     imbalance: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -120,7 +120,7 @@ class Audit:
             "pictures": self.pictures,
             "counts": self.counts,
             "unreadable": self.unreadable,
-            "odd": self.odd,
+            "odd": self.outliers,
             "duplicates": [duplicate.as_json() for duplicate in self.duplicates],
             "leaks": [duplicate.as_json() for duplicate in self.leaks],
             "look_alikes": [duplicate.as_json() for duplicate in self.look_alikes],
@@ -129,8 +129,8 @@ class Audit:
             "across_groups": [duplicate.as_json() for duplicate in self.across_groups],
             "parts": self.parts,
             "suspected_mislabels": [doubt.as_json() for doubt in self.suspected_mislabels],
-            "giveaways": [giveaway.as_json() for giveaway in self.giveaways],
-            "light": self.light,
+            "giveaways": [giveaway.as_json() for giveaway in self.shortcuts],
+            "light": self.lighting,
             "imbalance": self.imbalance,
             "notes": self.notes,
             "seconds": round(self.seconds, 1),

@@ -60,39 +60,39 @@ LEAST_SHARP = 0.1
 class ComparedPicture:
     """A picture to be compared: `grey`, uint8, (height, width), at most 224 × 224 in area, and
     `real`, 255 where it shows something: neither filled by an editor nor clipped; `even`: the same
-    under standard light. `points`: float32, (k, 2), key points in pixels; `described`: uint8,
+    under standard light. `points`: float32, (k, 2), key points in pixels; `descriptors`: uint8,
     (k, 128), SIFT; k is at most 400."""
 
     grey: Grey
     real: Grey
     even: Grey
     points: Plane
-    described: Grey
+    descriptors: Grey
 
 
 @dataclass(frozen=True, slots=True)
 class PixelMatch:
     """How the grain of two pictures agrees.
 
-    `grain`: mean over three bands of the correlation, -1 to 1, of the windows at the lower tenth.
-    `sharp`: the share of it, to 1, that a shift by 5 pixels destroys, in the direction that
+    `texture`: mean over three bands of the correlation, -1 to 1, of the windows at the lower tenth.
+    `sharpness`: the share of it, to 1, that a shift by 5 pixels destroys, in the direction that
     destroys least: lines lose nothing along themselves. `windows`: how many of 64 show something.
     """
 
-    grain: float = 0.0
-    sharp: float = 0.0
+    texture: float = 0.0
+    sharpness: float = 0.0
     windows: float = 0.0
 
     def certain(self, support: int) -> bool:
         """Whether they show one part and nothing else could, when `support` key points of both
         lie on each other."""
-        if self.windows < FEWEST_WINDOWS or self.sharp < LEAST_SHARP:
+        if self.windows < FEWEST_WINDOWS or self.sharpness < LEAST_SHARP:
             return False
         points = (support - FEW_POINTS) / (MANY_POINTS - FEW_POINTS)
         ground = SHARE_OF_DENSE * min(1.0, (self.windows - SPARSE) / (DENSE - SPARSE))
         content = min(1.0, max(0.0, points, ground))
         least = NEARLY_EQUAL + (LEAST_GRAIN - NEARLY_EQUAL) * content
-        return self.grain >= least
+        return self.texture >= least
 
 
 NO_MATCH = PixelMatch()
@@ -110,23 +110,23 @@ def compared_picture(grey: Grey) -> ComparedPicture:
         real[lost > 0] = 0
     even = standard_light(small, real)
     finder = cv2.SIFT.create(nfeatures=POINTS, contrastThreshold=0.01)
-    found, described = finder.detectAndCompute(even, _inner(real))
+    found, descriptors = finder.detectAndCompute(even, _inner(real))
     points = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
-    if described is None:
-        described = np.empty((0, 128), np.float32)
-    return ComparedPicture(small, real, even, points, np.asarray(described, np.uint8))
+    if descriptors is None:
+        descriptors = np.empty((0, 128), np.float32)
+    return ComparedPicture(small, real, even, points, np.asarray(descriptors, np.uint8))
 
 
 def match_pixels(first: ComparedPicture, second: ComparedPicture, pose: Pose) -> PixelMatch:
     """How the grain of two pictures agrees; `pose` maps pixels of the first's thumbnail to the
     second's. Where they do not agree that way, their key points say how else they may lie."""
     found = _laid(first, second, _in_pixels(pose, first, second))
-    if found.grain >= WELL_LAID:
+    if found.texture >= WELL_LAID:
         return found
     way = _by_points(first, second, bool(np.linalg.det(pose[:, :2]) < 0))
     if way is None:
         return found
-    return max(found, _laid(first, second, way), key=lambda one: one.grain)
+    return max(found, _laid(first, second, way), key=lambda one: one.texture)
 
 
 def _by_points(first: ComparedPicture, second: ComparedPicture, mirrored: bool) -> Pose | None:
@@ -136,8 +136,10 @@ def _by_points(first: ComparedPicture, second: ComparedPicture, mirrored: bool) 
     one, other = (
         np.sqrt(rows / (rows.sum(axis=1, keepdims=True) + 1e-6))
         for rows in (
-            first.described.astype(np.float32),
-            (second.described[:, MIRRORED] if mirrored else second.described).astype(np.float32),
+            first.descriptors.astype(np.float32),
+            (second.descriptors[:, MIRRORED] if mirrored else second.descriptors).astype(
+                np.float32
+            ),
         )
     )
     alike = one @ other.T

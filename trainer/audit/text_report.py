@@ -72,17 +72,17 @@ def _picture_blocks(audit: Audit) -> list[str]:
             ),
         ),
         _block(
-            f"odd pictures: {len(audit.odd)}",
+            f"odd pictures: {len(audit.outliers)}",
             "an icon, a crop or another camera? remove it, or export it like the others",
-            (f"{one['file']}: {one['kind']}, {one['reason']}" for one in audit.odd),
+            (f"{one['file']}: {one['kind']}, {one['reason']}" for one in audit.outliers),
         ),
         _block(
-            f"a classifier could cheat: {len(audit.giveaways)} giveaways",
+            f"a classifier could cheat: {len(audit.shortcuts)} giveaways",
             "photograph both classes under the same conditions; or know that this is how the "
             "defect shows",
             (
                 f"{one.what} alone tells {one.label!r} from good parts with AUROC {one.auroc:.2f}"
-                for one in audit.giveaways
+                for one in audit.shortcuts
             ),
         ),
         _block("class balance", "collect more of the rare ones", audit.imbalance),
@@ -104,8 +104,8 @@ def audit_summary(audit: Audit) -> str:
         "of these, two labels": audit.two_labels,
         "look-alikes": audit.look_alikes,
         "doubtful labels": audit.suspected_mislabels,
-        "odd pictures": audit.odd,
-        "giveaways": audit.giveaways,
+        "odd pictures": audit.outliers,
+        "giveaways": audit.shortcuts,
     }
     found = [f"{len(what)} {name}" for name, what in counted.items() if what]
     summary = ", ".join(found) or "nothing found that would make figures untrue"
@@ -123,7 +123,7 @@ def _head(audit: Audit) -> str:
     if audit.parts:
         inside = sum(len(part["files"]) for part in audit.parts)
         lines.append(f"parts          {len(audit.parts)} with more than one picture ({inside})")
-    for label, numbers in audit.light.items():
+    for label, numbers in audit.lighting.items():
         summary = ", ".join(
             f"{name} {numbers[name][1]:.3g}" for name in ("brightness", "contrast", "focus")
         )

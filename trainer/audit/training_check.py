@@ -31,7 +31,7 @@ def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[s
 
 def _audited(data: Dataset, display: Display) -> Audit:
     """Once in a process for the same pictures and split: several seeds train on one audit."""
-    key = (data.fingerprint(), tuple((one.file, one.part, one.group) for one in data.samples))
+    key = (data.fingerprint(), tuple((one.file, one.set_name, one.group) for one in data.samples))
     if key not in _AUDIT_CACHE:
         _AUDIT_CACHE.clear()
         options = AuditOptions(ok_label=data.ok_label)
@@ -51,5 +51,5 @@ def summary_for_model(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
         "duplicates": len(audit.duplicates),
         "two_labels": len(audit.two_labels),
         "suspected_mislabels": len(audit.suspected_mislabels),
-        "giveaways": [giveaway.as_json() for giveaway in audit.giveaways],
+        "giveaways": [giveaway.as_json() for giveaway in audit.shortcuts],
     }

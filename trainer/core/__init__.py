@@ -2,12 +2,12 @@
 
 from trainer.core.atomic_write import check_free, write_folder, write_json
 from trainer.core.optional_imports import keras, optional_import, silence_stderr, tensorflow
-from trainer.core.progress import Display, Epoch, Watcher
+from trainer.core.progress import Display, Epoch, TrainingObserver
 
 __all__ = [
     "Display",
     "Epoch",
-    "Watcher",
+    "TrainingObserver",
     "check_free",
     "keras",
     "optional_import",

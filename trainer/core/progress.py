@@ -25,7 +25,7 @@ class Epoch:
     best: bool
 
 
-class Watcher(Protocol):
+class TrainingObserver(Protocol):
     """Receives the progress of a training; tests pass one that prints nothing."""
 
     def start(self, parameters: int, epochs: int) -> None: ...

@@ -41,12 +41,12 @@ def load_sets(
     """
     numbers = {group: at for at, group in enumerate(sorted({s.group for s in data.samples}))}
     found: dict[SetName, LabelledArrays] = {}
-    for part in SET_NAMES:
-        samples = data.of(part)
+    for set_name in SET_NAMES:
+        samples = data.of(set_name)
         decided = "\n".join([fingerprint, json.dumps(spec.said()), *(s.file for s in samples)])
         key = hashlib.sha256(decided.encode()).hexdigest()[:16]
-        found[part] = LabelledArrays(
-            pictures=map_pictures(samples, spec, folder / f"{part}-{key}.npy", progress),
+        found[set_name] = LabelledArrays(
+            pictures=map_pictures(samples, spec, folder / f"{set_name}-{key}.npy", progress),
             classes=np.array([data.labels.index(s.label) for s in samples], np.int64),
             groups=np.array([numbers[s.group] for s in samples], np.int64),
         )

@@ -28,7 +28,7 @@ class Sample:
     file: str
     label: str
     group: str
-    part: SetName
+    set_name: SetName
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,17 @@ class Dataset:
         kept = tuple(sample for sample in self.samples if sample.file not in left_out)
         return replace(self, samples=kept)
 
-    def of(self, part: SetName) -> tuple[Sample, ...]:
+    def of(self, set_name: SetName) -> tuple[Sample, ...]:
         """The samples of one part, sorted by file."""
-        return tuple(sample for sample in self.samples if sample.part == part)
+        return tuple(sample for sample in self.samples if sample.set_name == set_name)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many pictures each part holds of each label."""
-        found = Counter((sample.part, sample.label) for sample in self.samples)
-        return {part: {label: found[part, label] for label in self.labels} for part in SET_NAMES}
+        found = Counter((sample.set_name, sample.label) for sample in self.samples)
+        return {
+            set_name: {label: found[set_name, label] for label in self.labels}
+            for set_name in SET_NAMES
+        }
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted names and contents of all pictures, 64 hexadecimal digits.
@@ -145,13 +148,13 @@ class _Splitter:
     groups: dict[str, str]
     parts: dict[str, SetName]
 
-    def labels_in(self, part: SetName) -> set[str]:
-        return {self.labels[file] for file, its in self.parts.items() if its == part}
+    def labels_in(self, set_name: SetName) -> set[str]:
+        return {self.labels[file] for file, its in self.parts.items() if its == set_name}
 
     def check_leaks(self) -> None:
         train, test = (
-            {self.groups[file] for file, its in self.parts.items() if its == part}
-            for part in ("train", "test")
+            {self.groups[file] for file, its in self.parts.items() if its == set_name}
+            for set_name in ("train", "test")
         )
         both = sorted(train & test)
         if both:
@@ -164,7 +167,7 @@ class _Splitter:
 
     def cut(self, to: SetName, fraction: float, seed: int) -> None:
         """Moves whole groups from train to the part `to`."""
-        files = sorted(file for file, part in self.parts.items() if part == "train")
+        files = sorted(file for file, set_name in self.parts.items() if set_name == "train")
         names = sorted({self.groups[file] for file in files})
         row = {name: at for at, name in enumerate(names)}
         # The last column is all defects: the whole stays balanced where single classes are rare.
@@ -178,12 +181,12 @@ class _Splitter:
 
     def check_present(self, split: bool) -> None:
         parts: tuple[SetName, ...] = ("train", "test")
-        for part in parts:
-            there = self.labels_in(part)
+        for set_name in parts:
+            there = self.labels_in(set_name)
             missing = ", ".join(repr(label) for label in self.classes if label not in there)
             if missing and split:
                 raise DatasetError(
-                    f"{self.root / part}: no picture of the class {missing}; "
+                    f"{self.root / set_name}: no picture of the class {missing}; "
                     "every class must be in train/ and in test/"
                 )
             if missing:
@@ -207,11 +210,11 @@ class _Splitter:
         self.parts.update({file: "test" for file in self.parts if self.groups[file] in shown})
 
     def check_good(self) -> None:
-        for part in SET_NAMES:
-            if self.classes[0] not in self.labels_in(part):
+        for set_name in SET_NAMES:
+            if self.classes[0] not in self.labels_in(set_name):
                 raise DatasetError(
-                    f"{self.root}: no picture of the class {self.classes[0]!r} is left for {part}; "
-                    "add good parts that never showed a defect"
+                    f"{self.root}: no picture of the class {self.classes[0]!r} is left for "
+                    f"{set_name}; add good parts that never showed a defect"
                 )
 
     def samples(self) -> tuple[Sample, ...]:

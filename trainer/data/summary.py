@@ -15,10 +15,10 @@ def describe_dataset(data: Dataset) -> str:
     columns = [max(8, len(label) + 2) for label in data.labels]
     head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
     lines = [f"data           {data.root}", f"{'part':<{width}} {head}  groups"]
-    for part, counts in data.counts().items():
+    for set_name, counts in data.counts().items():
         row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
-        groups = len({sample.group for sample in data.samples if sample.part == part})
-        lines.append(f"{part:<{width}} {row}  {groups:>6}")
+        groups = len({sample.group for sample in data.samples if sample.set_name == set_name})
+        lines.append(f"{set_name:<{width}} {row}  {groups:>6}")
     if is_synthetic(data):
         lines.append(f"painted        {SYNTHETIC_NOTE}")
     return "\n".join(lines)

@@ -39,7 +39,7 @@ class OperatorPrice(Section, frozen=True):
         outer, inner = self.tile
         values = work.values
         if work.kind in CONVOLVING:
-            values = work.places * -(-work.leaving // outer) * outer
+            values = work.output_pixels * -(-work.channels_out // outer) * outer
         multiplying = work.padded(outer, inner) * self.multiply_add_ps / 1e6
         return self.call_us + multiplying + values * self.value_ns / 1e3
 

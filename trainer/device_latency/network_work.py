@@ -42,23 +42,25 @@ def _layer(layer: Any, *, last: bool) -> Iterator[OperatorWork]:
     name = type(layer).__name__
     if name in FOLDED:
         return
-    entering, leaving = _shapes(layer)
-    channels = leaving[-1]
-    places = int(np.prod(leaving)) // channels
-    values = sum(int(np.prod(shape)) for shape in entering) + int(np.prod(leaving))
-    kind, taps, inner, dtype = _KINDS.get(name, name.lower()), 0, 0, "int8"
+    channels_in, channels_out = _shapes(layer)
+    channels = channels_out[-1]
+    output_pixels = int(np.prod(channels_out)) // channels
+    values = sum(int(np.prod(shape)) for shape in channels_in) + int(np.prod(channels_out))
+    kind, kernel_pixels, inner, dtype = _KINDS.get(name, name.lower()), 0, 0, "int8"
     if name in ("Conv2D", "DepthwiseConv2D"):
-        taps = int(np.prod(layer.kernel_size))
-        inner = 1 if name == "DepthwiseConv2D" else entering[0][-1]
-        pointwise = taps == 1
+        kernel_pixels = int(np.prod(layer.kernel_size))
+        inner = 1 if name == "DepthwiseConv2D" else channels_in[0][-1]
+        pointwise = kernel_pixels == 1
         kind = "depthwise" if inner == 1 and name != "Conv2D" else "conv"
         kind = "pointwise" if pointwise and kind == "conv" else kind
     elif name == "Dense":
-        kind, taps, inner = "dense", 1, entering[0][-1]
+        kind, kernel_pixels, inner = "dense", 1, channels_in[0][-1]
         if last:
             yield _cast(inner)
             dtype = "float32"
-    yield OperatorWork(kind, dtype, places, taps, inner, channels, values, layer.name, name)
+    yield OperatorWork(
+        kind, dtype, output_pixels, kernel_pixels, inner, channels, values, layer.name, name
+    )
 
 
 def _shapes(layer: Any) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:

@@ -34,19 +34,20 @@ KINDS = (*CONVOLVING, *dict.fromkeys(k for k in _KINDS.values() if k not in (*CO
 class OperatorWork:
     """One operator. `kind` is one of KINDS, `free`, or TFLite's own name in small letters.
 
-    `dtype` is `int8`, `float32`, or what no figures are kept of: `dynamic`, `int16`. `places` are
-    output pixels, `taps` pixels of the kernel, `entering` and `leaving` channels; `entering` is 1
-    where each channel is filtered alone, and taps and entering are 0 where nothing is multiplied
-    and added. `values` are the numbers read and written, weights apart. `output` is the name of
-    the tensor that it makes.
+    `dtype` is `int8`, `float32`, or a type without figures: `dynamic`, `int16`.
+    `output_pixels` and `kernel_pixels` count pixels, `channels_in` and `channels_out` channels.
+    A depthwise filter has `channels_in` 1. An operator that multiplies nothing has 0
+    `kernel_pixels` and `channels_in`.
+    `values` counts the numbers read and written, without weights. `output` is the name of the
+    tensor that the operator writes.
     """
 
     kind: str
     dtype: str
-    places: int
-    taps: int
-    entering: int
-    leaving: int
+    output_pixels: int
+    kernel_pixels: int
+    channels_in: int
+    channels_out: int
     values: int
     output: str = ""
     operator: str = ""
@@ -58,10 +59,10 @@ class OperatorWork:
 
     def padded(self, tile_out: int, tile_in: int) -> int:
         """Multiply-adds with channels rounded up to what the processor computes at once."""
-        leaving = -(-self.leaving // tile_out) * tile_out
-        alone = self.entering <= 1 and self.kind == "depthwise"
-        entering = self.entering if alone else -(-self.entering // tile_in) * tile_in
-        return self.places * self.taps * entering * leaving
+        channels_out = -(-self.channels_out // tile_out) * tile_out
+        alone = self.channels_in <= 1 and self.kind == "depthwise"
+        channels_in = self.channels_in if alone else -(-self.channels_in // tile_in) * tile_in
+        return self.output_pixels * self.kernel_pixels * channels_in * channels_out
 
 
 def tflite_schema() -> Any:
@@ -95,44 +96,48 @@ def operator_works(tflite: bytes) -> tuple[OperatorWork, ...]:
         if all(at in constant for at in read):
             constant.update(made)
             continue
-        entering = [graph.tensors[at] for at in read]
+        channels_in = [graph.tensors[at] for at in read]
         moving = [graph.tensors[at] for at in read if at not in constant]
-        leaving = [graph.tensors[at] for at in made]
-        found.append(_work(file, name, entering, moving, leaving))
+        channels_out = [graph.tensors[at] for at in made]
+        found.append(_work(file, name, channels_in, moving, channels_out))
     return tuple(found)
 
 
 def _work(
-    file: Any, name: str, entering: Sequence[Any], moving: Sequence[Any], leaving: Sequence[Any]
+    file: Any,
+    name: str,
+    channels_in: Sequence[Any],
+    moving: Sequence[Any],
+    channels_out: Sequence[Any],
 ) -> OperatorWork:
-    out = leaving[0]
-    values = sum(map(_size, moving)) + sum(map(_size, leaving))
+    out = channels_out[0]
+    values = sum(map(_size, moving)) + sum(map(_size, channels_out))
     shape = _shape(out)
     channels = shape[-1] if shape else 1
-    places = _size(out) // max(1, channels)
-    kind, taps, inner = _KINDS.get(name, name.lower()), 0, 0
+    output_pixels = _size(out) // max(1, channels)
+    kind, kernel_pixels, inner = _KINDS.get(name, name.lower()), 0, 0
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        kernel = _shape(entering[1])
-        taps = 1 if name == "FULLY_CONNECTED" else kernel[1] * kernel[2]
+        kernel = _shape(channels_in[1])
+        kernel_pixels = 1 if name == "FULLY_CONNECTED" else kernel[1] * kernel[2]
         inner = 1 if name == "DEPTHWISE_CONV_2D" else kernel[-1]
         if name == "CONV_2D":
-            kind = "pointwise" if taps == 1 else "conv"
+            kind = "pointwise" if kernel_pixels == 1 else "conv"
     return OperatorWork(
         kind=kind,
-        dtype=_dtype(file, kind, entering, leaving),
-        places=places,
-        taps=taps,
-        entering=inner,
-        leaving=channels,
+        dtype=_dtype(file, kind, channels_in, channels_out),
+        output_pixels=output_pixels,
+        kernel_pixels=kernel_pixels,
+        channels_in=inner,
+        channels_out=channels,
         values=values,
         output=bytes(out.name or b"").decode(errors="replace"),
         operator=name,
     )
 
 
-def _dtype(file: Any, kind: str, entering: Sequence[Any], leaving: Sequence[Any]) -> str:
+def _dtype(file: Any, kind: str, channels_in: Sequence[Any], channels_out: Sequence[Any]) -> str:
     types = file.TensorType
-    read, made = {one.type for one in entering}, {one.type for one in leaving}
+    read, made = {one.type for one in channels_in}, {one.type for one in channels_out}
     if types.INT16 in read | made:
         return "int16"
     if made <= {types.INT8, types.UINT8} or (kind == "cast" and types.INT8 in read):

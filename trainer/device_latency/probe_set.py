@@ -55,22 +55,22 @@ Sample = tuple[str, bytes]
 
 def operator_samples(dtype: Dtype) -> Iterator[Sample]:
     """The kind of each operator and a model of it alone, or of several that are alike."""
-    for side, entering, leaving, kernel, stride in _CONVOLUTIONS:
+    for side, channels_in, channels_out, kernel, stride in _CONVOLUTIONS:
         writer = ModelWriter(dtype)
-        x = writer.input((1, side, side, entering))
-        yield "conv", writer.done([writer.conv(x, leaving, kernel, stride)])
-    for side, entering, leaving in _POINTWISE:
+        x = writer.input((1, side, side, channels_in))
+        yield "conv", writer.done([writer.conv(x, channels_out, kernel, stride)])
+    for side, channels_in, channels_out in _POINTWISE:
         writer = ModelWriter(dtype)
-        x = writer.input((1, side, side, entering))
-        yield "pointwise", writer.done([writer.conv(x, leaving, 1)])
+        x = writer.input((1, side, side, channels_in))
+        yield "pointwise", writer.done([writer.conv(x, channels_out, 1)])
     for side, channels, kernel, stride in _DEPTHWISE:
         writer = ModelWriter(dtype)
         x = writer.input((1, side, side, channels))
         yield "depthwise", writer.done([writer.depthwise(x, kernel, stride)])
-    for entering, leaving, layers in _DENSE:
+    for channels_in, channels_out, layers in _DENSE:
         writer = ModelWriter(dtype)
-        x = writer.input((1, entering))
-        yield "dense", writer.done([writer.dense(x, leaving) for _ in range(layers)])
+        x = writer.input((1, channels_in))
+        yield "dense", writer.done([writer.dense(x, channels_out) for _ in range(layers)])
     for side, channels in _MAPS:
         yield from _on_map(dtype, side, channels)
 

@@ -1,9 +1,9 @@
 """From a trained network to what may be said of it: temperature, thresholds, figures, claims."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,25 @@ class ScoredPicture:
     file: str
     label: str
     group: str
-    part: str
+    set_name: str
     score: float
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of scores.json."""
+        return {
+            "file": self.file,
+            "label": self.label,
+            "group": self.group,
+            "part": self.set_name,
+            "score": self.score,
+        }
+
+    @classmethod
+    def from_json(cls, row: Any) -> Self:
+        """Back from `as_json`. Raises TypeError or ValueError for anything else."""
+        values = dict(row)
+        values["set_name"] = values.pop("part", None)
+        return cls(**values)
 
 
 def finalize(
@@ -63,7 +80,7 @@ def finalize(
     rows = scored_pictures(data.of("validation"), held_out) + scored_pictures(
         data.of("test"), tested
     )
-    write_json(run / SCORES, [asdict(row) for row in rows])
+    write_json(run / SCORES, [row.as_json() for row in rows])
     settled = spec.changed(
         output=spec.output.changed(temperature=round(spec.output.temperature * temperature, 6)),
         thresholds=chosen if evaluation.learned else NOTHING_PASSES,
@@ -85,7 +102,7 @@ def evaluate_test_set(
 def scored_pictures(samples: Sequence[Sample], found: Floats) -> list[ScoredPicture]:
     """Samples with their scores, (n,), in the same order."""
     return [
-        ScoredPicture(sample.file, sample.label, sample.group, sample.part, float(score))
+        ScoredPicture(sample.file, sample.label, sample.group, sample.set_name, float(score))
         for sample, score in zip(samples, found)
     ]
 

@@ -12,33 +12,40 @@ from trainer.networks import baseline, compact, hub, pretrained, small
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The input a network takes, and what builds it from that input and the number of classes.
+    """The usual input of a network, and a function that builds it for a number of classes.
 
-    `learned` says that it brings weights: its head is fitted first, and the statistics of its
-    batch normalisation stay as they are. `either` says that it suits grey as well as RGB, and
-    takes what the pictures have. `bare` builds it with random weights, where `build` brings some.
+    With `pretrained_weights` the head is fitted first, and batch normalisation keeps its
+    statistics. With `any_colour` the network takes grey or RGB, as the pictures are.
+    `build_untrained` builds the network with random weights when `build` loads weights.
     """
 
     input: InputSpec
     build: Callable[[InputSpec, int], Any]
-    learned: bool = False
-    either: bool = False
-    bare: Callable[[InputSpec, int], Any] | None = None
+    pretrained_weights: bool = False
+    any_colour: bool = False
+    build_untrained: Callable[[InputSpec, int], Any] | None = None
 
     @property
     def untrained(self) -> Callable[[InputSpec, int], Any]:
         """What builds it with random weights: to be counted or timed, not to be trained."""
-        return self.bare or self.build
+        return self.build_untrained or self.build
 
 
 NETWORKS: dict[str, Network] = {
     "baseline": Network(baseline.INPUT, baseline.baseline),
-    "compact": Network(compact.INPUT, compact.compact, either=True),
+    "compact": Network(compact.INPUT, compact.compact, any_colour=True),
     "pretrained": Network(
-        pretrained.INPUT, pretrained.pretrained, learned=True, bare=pretrained.untrained_lite0
+        pretrained.INPUT,
+        pretrained.pretrained,
+        pretrained_weights=True,
+        build_untrained=pretrained.untrained_lite0,
     ),
     "pretrained-small": Network(
-        small.INPUT, small.pretrained_small, learned=True, either=True, bare=small.untrained_small
+        small.INPUT,
+        small.pretrained_small,
+        pretrained_weights=True,
+        any_colour=True,
+        build_untrained=small.untrained_small,
     ),
 }
 
@@ -61,7 +68,9 @@ def network(name: str) -> Network:
     `keras:NAME` is a network of keras.applications; whether there is one shows when it is built.
     """
     if name.startswith(hub.PREFIX):
-        return Network(hub.INPUT, partial(_hub, name.removeprefix(hub.PREFIX)), learned=True)
+        return Network(
+            hub.INPUT, partial(_hub, name.removeprefix(hub.PREFIX)), pretrained_weights=True
+        )
     try:
         return NETWORKS[name]
     except KeyError:

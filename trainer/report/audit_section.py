@@ -14,9 +14,9 @@ KINDS = {
 }
 
 
-def audit_section(facts: RunData) -> str:
+def audit_section(run_data: RunData) -> str:
     """Counts, the first few by name, and giveaways; empty when there was no audit."""
-    found = facts.audit
+    found = run_data.audit
     rows, details = [], []
     for key, meaning in KINDS.items():
         entries = found.get(key)

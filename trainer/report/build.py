@@ -36,14 +36,14 @@ def build_report(
     `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
     TensorFlow for the heat maps. Raises EdgeInspectError for an error that the user can fix.
     """
-    facts = read_run_data(run)
+    run_data = read_run_data(run)
     model, spec = load_trained(run / MODEL)
 
     def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         return scores(model, spec, pictures)
 
     say("report         drawing, with heat maps of the pictures worth a look")
-    text = render(facts, root, judge, tflite)
+    text = render(run_data, root, judge, tflite)
     target = run / REPORT
     half = target.with_name(f".{REPORT}.{os.getpid()}")
     try:
@@ -59,10 +59,10 @@ def build_report(
     return target
 
 
-def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
+def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
     """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
-    spec, evaluation = facts.spec, facts.evaluation
-    found = [sections.verdict_section(facts)]
+    spec, evaluation = run_data.spec, run_data.evaluation
+    found = [sections.verdict_section(run_data)]
     if evaluation.learned:
         found.append(
             section(
@@ -73,20 +73,20 @@ def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None
                     "decision.reject_at in config.yaml; what was seen while choosing proves less "
                     "than what was chosen before."
                 ),
-                threshold_slider(evaluation, facts.scores, facts.defective),
+                threshold_slider(evaluation, run_data.scores, run_data.defective),
             )
         )
-    found += [sections.ranking_section(facts), sections.scores_section(facts)]
+    found += [sections.ranking_section(run_data), sections.scores_section(run_data)]
     if evaluation.learned:
-        found += [_gallery(facts, root, judge), sections.calibration_section(facts)]
+        found += [_gallery(run_data, root, judge), sections.calibration_section(run_data)]
     found += [
-        comparison_section(facts),
-        sections.data_section(facts),
-        audit_section(facts),
-        sections.training_section(facts),
+        comparison_section(run_data),
+        sections.data_section(run_data),
+        audit_section(run_data),
+        sections.training_section(run_data),
     ]
     if tflite is not None:
-        some = [preprocess(read_picture(root / row.file), spec.input) for row in facts.test[:8]]
+        some = [preprocess(read_picture(root / row.file), spec.input) for row in run_data.test[:8]]
         found.append(conversion_section(tflite, np.stack(some)))
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
@@ -98,9 +98,9 @@ def render(facts: RunData, root: Path, judge: ScoreFunction, tflite: Path | None
     )
 
 
-def _gallery(facts: RunData, root: Path, judge: ScoreFunction) -> str:
-    spec = facts.spec
-    chosen = choose_pictures(facts.test, spec.thresholds, spec.ok_label)
+def _gallery(run_data: RunData, root: Path, judge: ScoreFunction) -> str:
+    spec = run_data.spec
+    chosen = choose_pictures(run_data.test, spec.thresholds, spec.ok_label)
     shown = [
         sections.gallery_section(title, meaning, cards(rows, root, spec.input, judge))
         for title, meaning, rows in (

@@ -7,18 +7,18 @@ from trainer.report.page import paragraph, section, table
 from trainer.report.run_data import RunData
 
 
-def comparison_section(facts: RunData) -> str:
+def comparison_section(run_data: RunData) -> str:
     """Empty when there is nothing to compare with."""
-    content = [*_baseline(facts), *_candidates(facts.candidates), *_seeds(facts.seeds)]
+    content = [*_baseline(run_data), *_candidates(run_data.candidates), *_seeds(run_data.seeds)]
     return section("Compared with other networks", *content) if content else ""
 
 
-def _baseline(facts: RunData) -> list[str]:
-    plain = facts.baseline
+def _baseline(run_data: RunData) -> list[str]:
+    plain = run_data.baseline
     if plain is None:
         return []
     rows = []
-    for name, run in (("this one", facts), ("plain CNN", plain)):
+    for name, run in (("this one", run_data), ("plain CNN", plain)):
         evaluation = run.evaluation
         low, high = evaluation.auroc_interval
         network = str(run.spec.training.get("network", "network"))
@@ -34,9 +34,9 @@ def _baseline(facts: RunData) -> list[str]:
     found = [
         table(["", "AUROC, 95 %", "avg. precision", "escapes", "false rejects"], rows),
     ]
-    if [row.file for row in plain.test] == [row.file for row in facts.test]:
+    if [row.file for row in plain.test] == [row.file for row in run_data.test]:
         gain, (low, high) = auroc_gain(
-            facts.scores, plain.scores, facts.defective, [row.group for row in facts.test]
+            run_data.scores, plain.scores, run_data.defective, [row.group for row in run_data.test]
         )
         surely = "surely better" if low > 0 else "surely worse" if high < 0 else "not surely better"
         found.append(

@@ -56,10 +56,10 @@ def read_run_data(run: Path) -> RunData:
             f"{run / MODEL}: not made by edge-train, so there is nothing to report; train one"
         )
     try:
-        rows = [ScoredPicture(**row) for row in _json(run / SCORES)]
+        rows = [ScoredPicture.from_json(row) for row in _json(run / SCORES)]
     except (TypeError, ValueError) as error:
         raise EdgeInspectError(f"{run / SCORES}: {error}; train again") from error
-    test = tuple(row for row in rows if row.part == "test")
+    test = tuple(row for row in rows if row.set_name == "test")
     evaluation = evaluate(
         [row.score for row in test],
         [row.label for row in test],
@@ -74,7 +74,7 @@ def read_run_data(run: Path) -> RunData:
         spec=spec,
         evaluation=evaluation,
         test=test,
-        validation=tuple(row for row in rows if row.part == "validation"),
+        validation=tuple(row for row in rows if row.set_name == "validation"),
         history=_json(run / HISTORY) if (run / HISTORY).is_file() else [],
         audit=audit if isinstance(audit, dict) else {},
         candidates=_json(run / CANDIDATES) if (run / CANDIDATES).is_file() else {},

@@ -20,9 +20,9 @@ from trainer.report.page import figure, paragraph, section, table, tile
 from trainer.report.run_data import RunData
 
 
-def verdict_section(facts: RunData) -> str:
+def verdict_section(run_data: RunData) -> str:
     """What it comes to, first."""
-    evaluation = facts.evaluation
+    evaluation = run_data.evaluation
     low, high = evaluation.auroc_interval
     refused = evaluation.refusals()
     if not evaluation.learned:
@@ -56,7 +56,7 @@ def verdict_section(facts: RunData) -> str:
     return section(
         "What it comes to",
         paragraph(answer, "answer"),
-        *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if facts.spec.data.get("painted") else []),
+        *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if run_data.spec.data.get("painted") else []),
         *(paragraph(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
         paragraph(f"What may be claimed: {evaluation.claims.escape.as_text()}."),
@@ -70,21 +70,21 @@ def verdict_section(facts: RunData) -> str:
     )
 
 
-def data_section(facts: RunData) -> str:
+def data_section(run_data: RunData) -> str:
     """Pictures by part and label."""
-    counts = facts.spec.data.get("counts", {})
-    labels = list(facts.spec.labels)
+    counts = run_data.spec.data.get("counts", {})
+    labels = list(run_data.spec.labels)
     rows = []
     for part in SET_NAMES:
         row = counts.get(part, {})
         rows.append([part, *(f"{row.get(label, 0):,}" for label in labels)])
-    fingerprint = str(facts.spec.data.get("fingerprint", "not recorded"))
+    fingerprint = str(run_data.spec.data.get("fingerprint", "not recorded"))
     return section(
         "Data",
         paragraph(
             "The network learned from train. Thresholds and temperature come from validation. "
             "Every figure on this page is of test: parts that took no part in either. "
-            f"Its {len(facts.test)} pictures show {facts.evaluation.n_groups} parts."
+            f"Its {len(run_data.test)} pictures show {run_data.evaluation.n_groups} parts."
         ),
         table(["part", *labels], rows),
         paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
@@ -95,25 +95,25 @@ def _plain(value: Any) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def training_section(facts: RunData) -> str:
+def training_section(run_data: RunData) -> str:
     """How the network learned, with which settings; empty without epochs."""
-    if not facts.history:
+    if not run_data.history:
         return ""
-    training = facts.spec.training
+    training = run_data.spec.training
     settings = ", ".join(
         f"{name.replace('_', ' ')} {_plain(value)}"
         for name, value in training.items()
         if isinstance(value, str | int | float | bool)
     )
     charts = ""
-    if len(facts.history) > 1:
+    if len(run_data.history) > 1:
         charts = (
             '<div class="pair">'
             + figure(
-                training_chart(facts.history),
+                training_chart(run_data.history),
                 "Loss: pale on the train part, dark on parts held out. Dashed: the epoch kept.",
             )
-            + figure(auroc_chart(facts.history), "AUROC on the parts held out; 0.5 is guessing.")
+            + figure(auroc_chart(run_data.history), "AUROC on the parts held out; 0.5 is guessing.")
             + "</div>"
         )
     why = "; ".join(str(reason) for reason in training.get("input") or [])
@@ -122,9 +122,9 @@ def training_section(facts: RunData) -> str:
     )
 
 
-def ranking_section(facts: RunData) -> str:
+def ranking_section(run_data: RunData) -> str:
     """ROC, precision-recall and calibration."""
-    evaluation, scores, defective = facts.evaluation, facts.scores, facts.defective
+    evaluation, scores, defective = run_data.evaluation, run_data.scores, run_data.defective
     low, high = evaluation.average_precision_interval
     charts = [
         figure(
@@ -152,12 +152,12 @@ def ranking_section(facts: RunData) -> str:
     return section("How well it ranks", pair, compared)
 
 
-def scores_section(facts: RunData) -> str:
+def scores_section(run_data: RunData) -> str:
     """Histogram and confusion table."""
-    evaluation = facts.evaluation
+    evaluation = run_data.evaluation
     at = evaluation.thresholds if evaluation.learned else None
     chart = figure(
-        histogram(facts.scores, facts.defective, at),
+        histogram(run_data.scores, run_data.defective, at),
         "How often each score occurs; heights are square roots of shares, so that the few doubtful "
         "pictures are seen." + (" Shaded: scores for review." if at is not None else ""),
     )
@@ -193,9 +193,9 @@ def scores_section(facts: RunData) -> str:
     )
 
 
-def calibration_section(facts: RunData) -> str:
+def calibration_section(run_data: RunData) -> str:
     """The reliability plot and its table."""
-    evaluation = facts.evaluation
+    evaluation = run_data.evaluation
     rows = [
         [
             f"{one.low:.1f} to {one.high:.1f}",
@@ -208,7 +208,7 @@ def calibration_section(facts: RunData) -> str:
     caption = (
         f"On the diagonal a score means what it says. "
         f"Mean gap {_share(evaluation.calibration.error)}; "
-        f"temperature {facts.spec.output.temperature:g}, fitted on validation."
+        f"temperature {run_data.spec.output.temperature:g}, fitted on validation."
     )
     return section(
         "Does a score mean what it says?",

@@ -78,7 +78,7 @@ class CandidateRun:
 
 
 def run_candidate(
-    work: RunContext,
+    context: RunContext,
     settings: TrainingSettings,
     version: str,
     display: Display,
@@ -91,23 +91,23 @@ def run_candidate(
     `version` names settings and pictures: files of another version are not used.
     """
     started = time.monotonic()
-    settings, why = choose_input(settings, survey_pictures(work.data, input_for(settings)))
+    settings, why = choose_input(settings, survey_pictures(context.data, input_for(settings)))
     wanted = input_for(settings)
     display.say(
         f"network        {settings.network}, {describe_input(wanted)}, seed {settings.seed}"
     )
     for reason in why:
         display.say(f"               {reason}")
-    sets = load_sets(work.data, work.fingerprint, wanted, work.folder, display.reading)
-    preview = work.folder / f"{version}.png"
-    write_preview(preview, sets["train"], work.data.labels, settings.variations, settings.seed)
+    sets = load_sets(context.data, context.fingerprint, wanted, context.folder, display.reading)
+    preview = context.folder / f"{version}.png"
+    write_preview(preview, sets["train"], context.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
-    kept = Checkpoint(work.folder / f"{version}.npz", version)
+    kept = Checkpoint(context.folder / f"{version}.npz", version)
     model, history = fit(
         settings,
         sets["train"],
         sets["validation"],
-        len(work.data.labels),
+        len(context.data.labels),
         display,
         checkpoint=kept,
     )

@@ -15,9 +15,9 @@ from edge.errors import EdgeInspectError
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Training after an epoch. `facts` is JSON: epochs so far, state of the rng, best so far."""
+    """Training after an epoch. `metadata` is JSON: epochs so far, state of the rng, best so far."""
 
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     state: list[NDArray[Any]]
     best: list[NDArray[Any]]
 
@@ -37,10 +37,10 @@ class Checkpoint:
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         arrays: dict[str, Any] = {f"state{at:05}": a for at, a in enumerate(snapshot.state)}
         arrays |= {f"best{at:05}": a for at, a in enumerate(snapshot.best)}
-        facts = json.dumps({"key": self._key, **snapshot.facts}).encode()
+        metadata = json.dumps({"key": self._key, **snapshot.metadata}).encode()
         try:
             with half.open("wb") as file:
-                np.savez(file, facts=np.frombuffer(facts, np.uint8), **arrays)
+                np.savez(file, facts=np.frombuffer(metadata, np.uint8), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             half.replace(self._path)
@@ -56,12 +56,12 @@ class Checkpoint:
         """The last snapshot of this training, or None where there is none."""
         try:
             with np.load(self._path, allow_pickle=False) as file:
-                facts = json.loads(bytes(file["facts"]))
-                if facts.pop("key", None) != self._key:
+                metadata = json.loads(bytes(file["facts"]))
+                if metadata.pop("key", None) != self._key:
                     return None
                 names = sorted(file.files)
                 state = [file[name] for name in names if name.startswith("state")]
                 best = [file[name] for name in names if name.startswith("best")]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # none yet, or damaged from outside: then from the start
-        return TrainingState(facts, state, best)
+        return TrainingState(metadata, state, best)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.core import Epoch, Watcher, keras, tensorflow
+from trainer.core import Epoch, TrainingObserver, keras, tensorflow
 from trainer.data import LabelledArrays
 from trainer.data.augment import augment
 from trainer.evaluation import auroc
@@ -35,7 +35,7 @@ def fit(
     train: LabelledArrays,
     validation: LabelledArrays,
     classes: int,
-    watcher: Watcher,
+    observer: TrainingObserver,
     *,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Any, list[Epoch]]:
@@ -47,22 +47,22 @@ def fit(
     """
     keras().utils.set_random_seed(settings.seed)
     tensorflow().config.experimental.enable_op_determinism()
-    learned = network(settings.network).learned
+    learned = network(settings.network).pretrained_weights
     model = build_network(settings.network, classes, input_for(settings))
     run = _TrainingLoop(
         settings, train, validation, classes, Learner(model, settings, frozen_norm=learned)
     )
     epochs = settings.epochs if settings.tune or not learned else 0
-    watcher.start(model.count_params(), epochs)
+    observer.start(model.count_params(), epochs)
     kept = checkpoint.load() if checkpoint is not None else None
     if kept is not None:
         run.restore(kept)
         for epoch in run.history:
-            watcher.epoch(epoch)
+            observer.epoch(epoch)
     elif learned:
-        watcher.epoch(run.fit_head())
+        observer.epoch(run.fit_head())
     while not run.is_over(epochs):
-        watcher.epoch(run.one_epoch(watcher))
+        observer.epoch(run.one_epoch(observer))
         if checkpoint is not None:
             checkpoint.save(run.snapshot())
     model.set_weights(run.best_weights)
@@ -108,7 +108,7 @@ class _TrainingLoop:
         """Epoch 0: logistic regression on the features of the weights that were brought."""
         train = self._train
         groups = train.groups if train.groups is not None else np.arange(len(train.classes))
-        features = self._learner.look(train.pictures)
+        features = self._learner.body_features(train.pictures)
         linear, _, _ = fit_logistic(
             features, train.classes, groups, self._classes, self._recipe.seed
         )
@@ -120,7 +120,7 @@ class _TrainingLoop:
         loss = float(np.mean(miss * self._weights[train.classes]))
         return self._judged(loss, accuracy)
 
-    def one_epoch(self, watcher: Watcher) -> Epoch:
+    def one_epoch(self, observer: TrainingObserver) -> Epoch:
         """One pass over the train part, and a look at the validation part."""
         self._number += 1
         settings, train = self._recipe, self._train
@@ -140,27 +140,27 @@ class _TrainingLoop:
             )
             sums += np.array(figures) * len(rows)
             seen += len(rows)
-            watcher.batch(self._number, done, batches)
+            observer.batch(self._number, done, batches)
         with self._learner.averaged():
             return self._judged(float(sums[0] / seen), float(sums[1] / seen))
 
     def snapshot(self) -> TrainingState:
         """What `restore` needs."""
-        facts = {
+        metadata = {
             "number": self._number,
             "since": self._since,
             "best": self._best,
             "rng": self._rng.bit_generator.state,
             "history": [asdict(epoch) for epoch in self.history],
         }
-        return TrainingState(facts, self._learner.state(), self.best_weights)
+        return TrainingState(metadata, self._learner.state(), self.best_weights)
 
     def restore(self, kept: TrainingState) -> None:
         """Goes on after the last epoch that was kept."""
-        self._number, self._since = kept.facts["number"], kept.facts["since"]
-        self._best = kept.facts["best"][0], kept.facts["best"][1]
-        self._rng.bit_generator.state = kept.facts["rng"]
-        self.history = [Epoch(**epoch) for epoch in kept.facts["history"]]
+        self._number, self._since = kept.metadata["number"], kept.metadata["since"]
+        self._best = kept.metadata["best"][0], kept.metadata["best"][1]
+        self._rng.bit_generator.state = kept.metadata["rng"]
+        self.history = [Epoch(**epoch) for epoch in kept.metadata["history"]]
         self._learner.restore(kept.state)
         self.best_weights = kept.best
 
@@ -185,11 +185,13 @@ class _TrainingLoop:
             yield np.sort(order[at * self._recipe.batch : (at + 1) * self._recipe.batch])
 
 
-def _judge_set(learner: Learner, part: LabelledArrays, classes: int) -> tuple[float, float, float]:
+def _judge_set(
+    learner: Learner, arrays: LabelledArrays, classes: int
+) -> tuple[float, float, float]:
     """Balanced loss, accuracy, and AUROC of good against defective, without training."""
-    found = learner.judge(part.pictures)
-    balance = class_weights(part.classes, classes)[part.classes]
-    own = found[np.arange(len(found)), part.classes]
+    found = learner.predict(arrays.pictures)
+    balance = class_weights(arrays.classes, classes)[arrays.classes]
+    own = found[np.arange(len(found)), arrays.classes]
     loss = np.average(-np.log(np.maximum(own, 1e-7)), weights=balance)
-    accuracy = np.mean(found.argmax(axis=-1) == part.classes)
-    return float(loss), float(accuracy), auroc(1 - found[:, 0], part.classes > 0)
+    accuracy = np.mean(found.argmax(axis=-1) == arrays.classes)
+    return float(loss), float(accuracy), auroc(1 - found[:, 0], arrays.classes > 0)

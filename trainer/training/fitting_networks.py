@@ -49,7 +49,7 @@ class LatencyConstraint:
         say(f"{best.network} at {best.side} pixels fits, and is tried instead")
         changed = default_settings(best.network).changed(
             side=best.side,
-            tune=first.tune if network(best.network).learned else None,
+            tune=first.tune if network(best.network).pretrained_weights else None,
             seed=first.seed,
             view=first.view,
             region=first.region,

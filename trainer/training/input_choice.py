@@ -49,7 +49,7 @@ def input_for(settings: TrainingSettings) -> InputSpec:
     usual = input_of(settings.network, settings.side)
     if settings.colour not in (None, usual.colour):
         chosen = network(settings.network)
-        if chosen.learned and not chosen.either:
+        if chosen.pretrained_weights and not chosen.any_colour:
             raise EdgeInspectError(
                 f"--colour {settings.colour}: the weights that {settings.network} brings expect "
                 "three channels (a grey picture is given as three equal ones); leave --colour out, "
@@ -91,14 +91,14 @@ def choose_input(
     reasons = []
     if settings.colour is not None:
         reasons.append(f"colour as asked: {settings.colour}")
-    elif chosen.either:
+    elif chosen.any_colour:
         colour: Colour = "rgb" if survey.coloured > 0 else "grey"
         settings = settings.changed(colour=colour)
         share = (
             f"{survey.coloured:.0%} of {survey.pictures} training pictures looked at have colour"
         )
         reasons.append(f"{'RGB' if colour == 'rgb' else 'grey'}: {share}")
-    elif chosen.learned:
+    elif chosen.pretrained_weights:
         reasons.append("RGB: the weights that it brings expect three channels")
     else:
         reasons.append("RGB: as the plain CNN is defined")

@@ -59,7 +59,7 @@ class Learner:
         self._step = self._traced_step(training=not frozen_norm)
         self._look = tf.function(lambda pixels: self._body(pixels, training=False))
 
-    def look(self, pictures: NDArray[np.uint8], batch: int = 32) -> NDArray[np.float64]:
+    def body_features(self, pictures: NDArray[np.uint8], batch: int = 32) -> NDArray[np.float64]:
         """The body's features: float64, (n, features). `pictures` is uint8, as preprocessed."""
         rows = [
             np.asarray(self._look(pictures[at : at + batch].astype(np.float32)), np.float64)
@@ -67,10 +67,10 @@ class Learner:
         ]
         return np.concatenate(rows)
 
-    def judge(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """What the model says: float64, (n, classes), 0 to 1, rows sum to 1."""
         kernel, bias = (np.asarray(part, np.float64) for part in self._head.get_weights())
-        logits = self.look(pictures) @ kernel + bias
+        logits = self.body_features(pictures) @ kernel + bias
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

@@ -78,7 +78,7 @@ def plan_candidates(
 def seconds_an_epoch(settings: TrainingSettings, pictures: int, classes: int) -> float:
     """How long an epoch will take on this machine: float, seconds, above 0."""
     spec = input_for(settings)
-    learned = network(settings.network).learned
+    learned = network(settings.network).pretrained_weights
     keras().utils.set_random_seed(settings.seed)
     model = build_network(settings.network, classes, spec)
     learner = Learner(model, settings, frozen_norm=learned)

@@ -55,7 +55,7 @@ def one_class_settings(
 
 
 def run_one_class(
-    work: RunContext, settings: TrainingSettings, version: str, display: Display
+    context: RunContext, settings: TrainingSettings, version: str, display: Display
 ) -> CandidateRun:
     """Learns from the good parts of train; its scale comes from those of validation.
 
@@ -66,16 +66,21 @@ def run_one_class(
         view=settings.view, region=settings.region
     )
     display.say(f"network        {settings.network}, {wanted.width} px, from good parts only")
-    sets = load_sets(work.data, work.fingerprint, wanted, work.folder, display.reading)
+    sets = load_sets(context.data, context.fingerprint, wanted, context.folder, display.reading)
     good = sets["train"]
     if len(good.classes) < MIN_GOOD_PICTURES:
         raise DatasetError(
-            f"{work.data.root}: {len(good.classes)} good pictures to learn from, at least "
+            f"{context.data.root}: {len(good.classes)} good pictures to learn from, at least "
             f"{MIN_GOOD_PICTURES} are needed; add good parts"
         )
-    preview = work.folder / f"{version}.png"
+    preview = context.folder / f"{version}.png"
     write_preview(
-        preview, good, work.data.labels, settings.variations, settings.seed, vary=_painted_on(good)
+        preview,
+        good,
+        context.data.labels,
+        settings.variations,
+        settings.seed,
+        vary=_painted_on(good),
     )
     keras().utils.set_random_seed(settings.seed)
     tensorflow().config.experimental.enable_op_determinism()

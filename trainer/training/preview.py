@@ -22,7 +22,7 @@ Vary = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
 
 def preview_sheet(
-    part: LabelledArrays,
+    arrays: LabelledArrays,
     labels: tuple[str, ...],
     variations: Variations,
     seed: int,
@@ -35,18 +35,18 @@ def preview_sheet(
     """
     vary = vary or partial(augment, variations=variations)
     rng = np.random.default_rng(seed)
-    rows = _chosen(part, len(labels), rng)
+    rows = _chosen(arrays, len(labels), rng)
     left = 110
     width = left + COLUMNS * (CELL + GAP)
     sheet = np.full((GAP + len(rows) * (CELL + GAP), width, 3), 255, np.uint8)
     for number, row in enumerate(rows):
-        own = part.pictures[row : row + 1]
+        own = arrays.pictures[row : row + 1]
         seen = [own[0], *(vary(own, rng)[0] for _ in range(COLUMNS - 1))]
         top = GAP + number * (CELL + GAP)
         for column, picture in enumerate(seen):
             at = left + column * (CELL + GAP)
             sheet[top : top + CELL, at : at + CELL] = _shown(picture)
-        label = labels[int(part.classes[row])].encode("ascii", "replace").decode()[:14]
+        label = labels[int(arrays.classes[row])].encode("ascii", "replace").decode()[:14]
         place = (6, top + CELL // 2)
         cv2.putText(sheet, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)
     return sheet
@@ -54,7 +54,7 @@ def preview_sheet(
 
 def write_preview(
     path: Path,
-    part: LabelledArrays,
+    arrays: LabelledArrays,
     labels: tuple[str, ...],
     variations: Variations,
     seed: int,
@@ -62,7 +62,7 @@ def write_preview(
     vary: Vary | None = None,
 ) -> None:
     """Writes the sheet as PNG. Raises EdgeInspectError when it cannot be written."""
-    made, content = cv2.imencode(".png", preview_sheet(part, labels, variations, seed, vary))
+    made, content = cv2.imencode(".png", preview_sheet(arrays, labels, variations, seed, vary))
     assert made
     try:
         path.write_bytes(content.tobytes())
@@ -73,8 +73,8 @@ def write_preview(
         ) from error
 
 
-def _chosen(part: LabelledArrays, count: int, rng: np.random.Generator) -> list[int]:
-    by_class = [rng.permutation(np.flatnonzero(part.classes == c)) for c in range(count)]
+def _chosen(arrays: LabelledArrays, count: int, rng: np.random.Generator) -> list[int]:
+    by_class = [rng.permutation(np.flatnonzero(arrays.classes == c)) for c in range(count)]
     depth = max(map(len, by_class))
     turns = [int(own[at]) for at in range(depth) for own in by_class if at < len(own)]
     return turns[:ROWS]

@@ -82,18 +82,18 @@ def train(
         constraint = latency_constraint(request, len(data.labels), display.say)
         audited = audit_training(data, allow_leaks, display)
         data = data.without(audited.get("set_aside", ()))
-        work = RunContext(data, data.fingerprint(), unfinished)
-        candidates = _run_candidates(request, work, requirements, display, constraint)
+        context = RunContext(data, data.fingerprint(), unfinished)
+        candidates = _run_candidates(request, context, requirements, display, constraint)
         chosen, why = recommend(candidates)
         if request.auto:
             display.say(f"{candidates_table(candidates)}\nrecommended    {why}")
             _write_candidates(run / CANDIDATES, candidates, chosen, why)
         model_name = name or root.resolve().name or "model"
         if request.baseline and chosen.settings.network != "baseline":
-            plain = _run_baseline(request.settings, work, display)
+            plain = _run_baseline(request.settings, context, display)
             (run / BASELINE).mkdir(exist_ok=True)
-            _finish(run / BASELINE, work, plain, model_name, requirements, audited=audited)
-        evaluation = _finish(run, work, chosen, model_name, requirements, audited=audited)
+            _finish(run / BASELINE, context, plain, model_name, requirements, audited=audited)
+        evaluation = _finish(run, context, chosen, model_name, requirements, audited=audited)
         finish_run(run)
     return evaluation
 
@@ -111,51 +111,53 @@ def _write_candidates(
     write_json(path, {"candidates": entries, "why": why})
 
 
-def _run_baseline(settings: TrainingSettings, work: RunContext, display: Display) -> CandidateRun:
+def _run_baseline(
+    settings: TrainingSettings, context: RunContext, display: Display
+) -> CandidateRun:
     """The plain CNN on the same pictures, for the report to compare with."""
     plain = default_settings("baseline").changed(
         seed=settings.seed, view=settings.view, region=settings.region
     )
-    version = _version(work.fingerprint, plain)
-    return run_candidate(work, plain, version, display, DEFAULT_FALSE_REJECT, timed=False)
+    version = _version(context.fingerprint, plain)
+    return run_candidate(context, plain, version, display, DEFAULT_FALSE_REJECT, timed=False)
 
 
 def _run_candidates(
     request: TrainingRequest,
-    work: RunContext,
+    context: RunContext,
     requirements: Requirements,
     display: Display,
     constraint: LatencyConstraint | None,
 ) -> list[CandidateRun]:
     if request.one_class:
-        version = _version(work.fingerprint, request.settings)
-        return [run_one_class(work, request.settings, version, display)]
+        version = _version(context.fingerprint, request.settings)
+        return [run_one_class(context, request.settings, version, display)]
     return [
         run_candidate(
-            work,
+            context,
             settings,
-            _version(work.fingerprint, settings),
+            _version(context.fingerprint, settings),
             display,
             requirements.max_false_reject or DEFAULT_FALSE_REJECT,
             timed=request.auto,
         )
-        for settings in _planned_settings(request, work, display, constraint)
+        for settings in _planned_settings(request, context, display, constraint)
     ]
 
 
 def _planned_settings(
     request: TrainingRequest,
-    work: RunContext,
+    context: RunContext,
     display: Display,
     constraint: LatencyConstraint | None,
 ) -> tuple[TrainingSettings, ...]:
     if not request.auto:
         return (request.settings,)
-    pictures, classes = len(work.data.of("train")), len(work.data.labels)
+    pictures, classes = len(context.data.of("train")), len(context.data.labels)
     wanted = candidate_settings(request.settings, pictures)
     if constraint is not None:
         wanted = constraint.within_budget(wanted, display.say)
-    kept = work.folder / f"plan-{_version(work.fingerprint, *wanted)}.json"
+    kept = context.folder / f"plan-{_version(context.fingerprint, *wanted)}.json"
     if kept.exists():
         plan = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
     else:
@@ -169,7 +171,7 @@ def _planned_settings(
 
 def _finish(
     folder: Path,
-    work: RunContext,
+    context: RunContext,
     candidate: CandidateRun,
     name: str,
     requirements: Requirements,
@@ -177,17 +179,17 @@ def _finish(
     audited: dict[str, Any],
 ) -> Evaluation:
     """Thresholds, figures of the test part and the files of one trained network."""
-    data, settings = work.data, candidate.settings
+    data, settings = context.data, candidate.settings
     best = max((epoch.number for epoch in candidate.history if epoch.best), default=0)
     spec = TrainedSpec(
         name=name,
-        version=_version(work.fingerprint, settings),
+        version=_version(context.fingerprint, settings),
         labels=data.labels,
         ok_label=data.ok_label,
         input=candidate.input,
         output=OutputSpec(kind="probabilities"),
         thresholds=Thresholds(reject_at=1, review_from=1),
-        data=_provenance(data, work.fingerprint)
+        data=_provenance(data, context.fingerprint)
         | {"one_class": settings.network == NETWORK, "audit": audited}
         | ({"painted": True} if is_synthetic(data) else {}),
         training=settings.as_json()
@@ -195,13 +197,14 @@ def _finish(
         tools=_tools(),
     )
     found = {
-        part: probabilities(candidate.model, spec, candidate.sets[part].pictures)
-        for part in ("validation", "test")
+        set_name: probabilities(candidate.model, spec, candidate.sets[set_name].pictures)
+        for set_name in ("validation", "test")
     }
     spec, evaluation = finalize(folder, data, spec, **found, requirements=requirements)
     write_json(folder / HISTORY, [asdict(epoch) for epoch in candidate.history])
     write_json(
-        folder / EVALUATION, evaluation_file(evaluation, spec.name, spec.version, work.fingerprint)
+        folder / EVALUATION,
+        evaluation_file(evaluation, spec.name, spec.version, context.fingerprint),
     )
     candidate.preview.replace(folder / PREVIEW)
     save_trained(

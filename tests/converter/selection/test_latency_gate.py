@@ -11,7 +11,7 @@ import pytest
 
 from converter.cli.main import main
 from converter.convert import Conversion
-from converter.report.speed import speed
+from converter.report.speed import speed_section
 from converter.selection import latency_gate
 from converter.selection import scheme_selection as contest_module
 from converter.selection.latency_gate import suggest_networks, too_slow
@@ -295,7 +295,7 @@ def test_the_report_has_a_line_for_each_operator(conversion: Conversion) -> None
     assert conversion.chosen.built_model is not None
     works = operator_works(conversion.chosen.built_model.tflite)
     said = budget.estimate(works)
-    page = speed(
+    page = speed_section(
         replace(conversion, budget=budget, chosen=replace(conversion.chosen, estimate=said))
     )
     body = page.partition("</table>")[0]

@@ -127,7 +127,7 @@ def _resized_otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> Ca
 
 
 def _of_the_test_part(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
-    moved = tuple(dataclasses.replace(sample, part="test") for sample in samples)
+    moved = tuple(dataclasses.replace(sample, set_name="test") for sample in samples)
     return CalibrationSet(moved, load_pictures(moved, score_rule))
 
 

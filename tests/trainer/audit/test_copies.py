@@ -120,13 +120,13 @@ def test_what_is_certain_can_be_written_as_json() -> None:
     """The answer is a truth of Python's: numpy's own cannot be written into the JSON file."""
     one = compared_picture(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
     found = match_pixels(one, one, about_middle(np.eye(2), 96))
-    assert [type(value) for value in (found.grain, found.sharp, found.windows)] == [float] * 3
+    assert [type(value) for value in (found.texture, found.sharpness, found.windows)] == [float] * 3
     assert json.loads(json.dumps(found.certain(support=4))) in (True, False)
 
 
 def test_few_key_points_ask_for_more_agreement() -> None:
     """What many key points bear is certain; the same grain with few of them is not."""
-    found = PixelMatch(grain=0.7, sharp=0.5, windows=40)
+    found = PixelMatch(texture=0.7, sharpness=0.5, windows=40)
     assert found.certain(support=30)
     assert not found.certain(support=8)
 
@@ -145,7 +145,7 @@ def test_where_little_can_be_compared_the_thumbnails_must_agree_too(
     own: float, windows: float, certain: bool
 ) -> None:
     """A few straight lines are found in many a drawing: their grain alone makes no copy."""
-    pixel_match = PixelMatch(grain=0.97, sharp=0.6, windows=windows)
+    pixel_match = PixelMatch(texture=0.97, sharpness=0.6, windows=windows)
     match = Alignment(about_middle(np.eye(2), 96), own, 0.5, 0.5, 0.1, 0.8, 8, pixel_match)
     assert match.certain is certain
 

@@ -46,7 +46,7 @@ def test_no_group_straddles_and_no_sample_is_lost(drawn: list[tuple[str, int]], 
     assert sum(len(data.of(part)) for part in SET_NAMES) == len(rows)
     parts: dict[str, set[str]] = {}
     for sample in data.samples:
-        parts.setdefault(sample.group, set()).add(sample.part)
+        parts.setdefault(sample.group, set()).add(sample.set_name)
     assert all(len(found) == 1 for found in parts.values())
     assert data == again
 

@@ -72,7 +72,7 @@ def test_one_more_operator_never_takes_less() -> None:
 
 def test_channels_are_rounded_up_to_what_is_computed_at_once() -> None:
     """One channel more than fills the processor's width costs as much as a whole width more."""
-    narrow, wide = replace(CONV, leaving=17), replace(CONV, leaving=32)
+    narrow, wide = replace(CONV, channels_out=17), replace(CONV, channels_out=32)
     assert (
         estimate((narrow,), FIGURES).milliseconds
         == estimate((wide,), FIGURES).milliseconds

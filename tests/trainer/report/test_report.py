@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,7 @@ def _facts(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC)
 
 
 @pytest.fixture
-def facts(draw_dataset: Draw) -> RunData:
+def run_data(draw_dataset: Draw) -> RunData:
     """A run on drawn tiles with scores that overlap a little."""
     root = draw_dataset(30)
     samples = load_dataset(root).of("test")
@@ -75,9 +75,9 @@ def facts(draw_dataset: Draw) -> RunData:
     return _facts(root, tuple(scored_pictures(samples, 1 / (1 + np.exp(-odds)))))
 
 
-def test_nothing_leaves_the_file(facts: RunData) -> None:
+def test_nothing_leaves_the_file(run_data: RunData) -> None:
     """No address, no fetched resource: the page is whole without a network, and says so to it."""
-    page = render(facts, facts.run, _brightness)
+    page = render(run_data, run_data.run, _brightness)
     assert "http:" not in page
     assert "https:" not in page
     assert not re.search(r'(src|href)="(?!data:image/jpeg;base64,)', page)
@@ -85,10 +85,10 @@ def test_nothing_leaves_the_file(facts: RunData) -> None:
     assert "default-src 'none'" in page
 
 
-def test_it_says_what_the_figures_say(facts: RunData) -> None:
+def test_it_says_what_the_figures_say(run_data: RunData) -> None:
     """Counts, claim, thresholds and classes on the page are those of the evaluation."""
-    text = html.unescape(render(facts, facts.run, _brightness))
-    evaluation = facts.evaluation
+    text = html.unescape(render(run_data, run_data.run, _brightness))
+    evaluation = run_data.evaluation
     assert f"{evaluation.auroc:.3f}" in text
     assert evaluation.claims.escape.as_text() in text
     assert f"Escapes: {evaluation.escapes.k}" in text
@@ -96,20 +96,20 @@ def test_it_says_what_the_figures_say(facts: RunData) -> None:
     assert "0.6000" in text
     assert "by hand" in text
     assert "tiles <b>, version 1" in text
-    assert "tiles &lt;b&gt;" in render(facts, facts.run, _brightness)
+    assert "tiles &lt;b&gt;" in render(run_data, run_data.run, _brightness)
 
 
-def test_a_model_that_is_not_learned_gets_no_figures(facts: RunData) -> None:
+def test_a_model_that_is_not_learned_gets_no_figures(run_data: RunData) -> None:
     """No slider, no verdict table, no gallery: only the answer and why."""
-    shuffled = tuple(replace(row, score=0.5) for row in facts.test)
-    page = render(_facts(facts.run, shuffled), facts.run, _brightness)
+    shuffled = tuple(replace(row, score=0.5) for row in run_data.test)
+    page = render(_facts(run_data.run, shuffled), run_data.run, _brightness)
     assert "Not learned: do not use this model." in page
     assert 'id="slider"' not in page
     assert "Escapes" not in page
     assert "at most" not in page
 
 
-def test_audit_and_comparison_are_shown_when_there(facts: RunData) -> None:
+def test_audit_and_comparison_are_shown_when_there(run_data: RunData) -> None:
     """What the audit and the network search wrote stands on the page, escaped."""
     audit = {
         "leaks": [{"file": "test/a<.png", "twin": "train/b.png", "how": "rotated"}],
@@ -125,25 +125,27 @@ def test_audit_and_comparison_are_shown_when_there(facts: RunData) -> None:
         "recommended": True,
     }
     found = {"candidates": [one, {"title": "odd"}], "why": "compact: because"}
-    plain = _facts(facts.run, tuple(replace(row, score=0.9 * row.score) for row in facts.test))
+    plain = _facts(
+        run_data.run, tuple(replace(row, score=0.9 * row.score) for row in run_data.test)
+    )
     page = render(
-        replace(facts, audit=audit, candidates=found, baseline=plain), facts.run, _brightness
+        replace(run_data, audit=audit, candidates=found, baseline=plain), run_data.run, _brightness
     )
     assert "test/a&lt;.png = train/b.png (rotated)" in page
     assert "compact: because" in page
     short = {"leaks": 3, "leaks_allowed": True, "giveaways": [{"what": "brightness", "auroc": 1}]}
-    told = render(replace(facts, audit=short), facts.run, _brightness)
+    told = render(replace(run_data, audit=short), run_data.run, _brightness)
     assert "every figure here flatters" in told
     assert "brightness alone tells" in told
     assert "185,362" in page
     assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 
 
-def test_the_gallery_is_of_the_worst(facts: RunData) -> None:
+def test_the_gallery_is_of_the_worst(run_data: RunData) -> None:
     """Escapes come surest first, at most eight; nothing stands in two places."""
-    chosen = choose_pictures(facts.test, SPEC.thresholds, "ok")
-    assert chosen.all_escapes == facts.evaluation.escapes.k
-    assert chosen.all_false_rejects == facts.evaluation.false_rejects.k
+    chosen = choose_pictures(run_data.test, SPEC.thresholds, "ok")
+    assert chosen.all_escapes == run_data.evaluation.escapes.k
+    assert chosen.all_false_rejects == run_data.evaluation.false_rejects.k
     assert list(chosen.escapes) == sorted(chosen.escapes, key=lambda row: row.score)
     files = [row.file for row in (*chosen.escapes, *chosen.false_rejects, *chosen.closest)]
     assert len(set(files)) == len(files)
@@ -201,9 +203,9 @@ def _dumped(page: str, folder: Path, act: str) -> str:
     return done.stdout
 
 
-def test_the_slider_counts_as_python_does(facts: RunData, tmp_path: Path) -> None:
+def test_the_slider_counts_as_python_does(run_data: RunData, tmp_path: Path) -> None:
     """Moved to another pair of lines, the page shows what judging again at them gives."""
-    page = render(facts, facts.run, _brightness)
+    page = render(run_data, run_data.run, _brightness)
     data = json.loads(re.search(r"var d = (\{.*?\});", page)[1])  # type: ignore[index]
     review, reject = len(data["line"]) // 4, 3 * len(data["line"]) // 4
     act = (
@@ -213,7 +215,7 @@ def test_the_slider_counts_as_python_does(facts: RunData, tmp_path: Path) -> Non
     )
     dumped = _dumped(page, tmp_path, act)
     at = Thresholds(reject_at=data["line"][reject], review_from=data["line"][review])
-    again = _facts(facts.run, facts.test, SPEC.changed(thresholds=at)).evaluation
+    again = _facts(run_data.run, run_data.test, SPEC.changed(thresholds=at)).evaluation
     for name, rate in (
         ("s-escapes", again.escapes),
         ("s-failed", again.false_rejects),
@@ -247,7 +249,7 @@ def test_a_training_leaves_a_report_and_says_no(
     spec = read_spec(run / "model.keras")
     assert spec is not None
     assert (spec.thresholds.review_from, spec.thresholds.reject_at) == (0, 1)
-    assert asdict(read_run_data(run).test[0])["part"] == "test"
+    assert read_run_data(run).test[0].as_json()["part"] == "test"
     output = tmp_path / "m.tflite"
     assert convert_main([str(run / "model.keras"), "--data", str(data), "-o", str(output)]) == 1
     assert "not learned" in capsys.readouterr().err

@@ -38,11 +38,11 @@ def _works(milliseconds: int) -> tuple[OperatorWork, ...]:
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that take as long as TAKES says, without building them."""
 
-    def work(settings: TrainingSettings, _classes: int) -> tuple[OperatorWork, ...]:
+    def context(settings: TrainingSettings, _classes: int) -> tuple[OperatorWork, ...]:
         name, spec = fitting_networks._network_and_input(settings)
         return _works(TAKES[name, spec.width])
 
-    monkeypatch.setattr(fitting_networks, "_network_work", work)
+    monkeypatch.setattr(fitting_networks, "_network_work", context)
     monkeypatch.setattr(fitting_networks, "network_options", lambda _bound, _classes: _offers())
 
 

@@ -101,7 +101,7 @@ def test_no_defect_is_learned_from(draw_dataset: Draw) -> None:
     write_manifest(root, rows)
     data = load_dataset(root, one_class=True)
     assert data.labels == ("ok", ANOMALY)
-    parts = {sample.file: sample.part for sample in data.samples}
+    parts = {sample.file: sample.set_name for sample in data.samples}
     assert all(parts[file] == "test" for file, label, _ in rows if label != "ok")
     assert parts["train/ok/ok000.png"] == "test"
     assert parts["test/ok/ok000.png"] == "test"
@@ -207,7 +207,7 @@ def test_without_any_defect_a_set_is_painted(
     assert sum(sum(part.values()) for part in counts.values()) == 30
     by_group: dict[str, set[str]] = {}
     for sample in data.samples:
-        by_group.setdefault(sample.group, set()).add(f"{sample.part} {sample.label}")
+        by_group.setdefault(sample.group, set()).add(f"{sample.set_name} {sample.label}")
     assert len(by_group) == 10
     assert all(len(found) == 1 for found in by_group.values())
     assert "painted ones" in describe_dataset(data)

@@ -20,11 +20,11 @@ def _part(channels: int) -> LabelledArrays:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_without_variations_all_columns_are_the_input(channels: int) -> None:
     """Each row repeats its picture when nothing may vary, and does not when something may."""
-    part = _part(channels)
-    plain = preview_sheet(part, ("ok", "Riß"), NONE, 0)
+    arrays = _part(channels)
+    plain = preview_sheet(arrays, ("ok", "Riß"), NONE, 0)
     cells = plain[GAP : GAP + CELL, -COLUMNS * (CELL + GAP) :].reshape(CELL, COLUMNS, -1, 3)
     assert (cells[:, 0] == cells[:, 5]).all()
-    assert (preview_sheet(part, ("ok", "Riß"), Variations(), 0) != plain).any()
+    assert (preview_sheet(arrays, ("ok", "Riß"), Variations(), 0) != plain).any()
 
 
 def test_the_sheet_is_a_png_or_an_error(tmp_path: Path) -> None:

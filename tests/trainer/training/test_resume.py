@@ -85,7 +85,7 @@ def test_a_checkpoint_of_another_training_is_passed_over(tmp_path: Path) -> None
     mine.save(TrainingState({"number": 1}, [np.arange(3)], [np.ones(2)]))
     found = mine.load()
     assert found is not None
-    assert found.facts == {"number": 1}
+    assert found.metadata == {"number": 1}
     assert (found.state[0] == np.arange(3)).all()
     assert Checkpoint(path, "other").load() is None
     path.write_bytes(path.read_bytes()[:100])

@@ -35,7 +35,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(spec: InputSpec, classes: int) -> object:
         return untrained_lite0(spec, classes, last=2, tapped=(0, 2))
 
-    entry = Network(input_of("pretrained"), build, learned=True)
+    entry = Network(input_of("pretrained"), build, pretrained_weights=True)
     monkeypatch.setitem(NETWORKS, "pretrained", entry)
 
 
