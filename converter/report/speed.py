@@ -52,9 +52,9 @@ def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
         )
     else:
         sources = "; ".join(
-            f"{source.title} ({source.year}): {source.used}" for source in budget.figures.sources
+            f"{source.title} ({source.year}): {source.used}" for source in budget.costs.sources
         )
-        text = f"The figures of {budget.figures.box} are {budget.figures.provenance}."
+        text = f"The figures of {budget.costs.box} are {budget.costs.provenance}."
         lines.append(paragraph(f"{text} {sources}".strip(), "hint"))
     return lines
 

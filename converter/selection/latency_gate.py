@@ -26,15 +26,15 @@ def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:
     """
     estimated = budget.estimate(_as_int8(source))
     if budget.target is None:
-        return f"in int8: {estimated} ({budget.figures.provenance})"
+        return f"in int8: {estimated} ({budget.costs.provenance})"
     if (estimated.low if budget.measured_here else estimated.milliseconds) > budget.target:
         raise RefusedError(
             f"{source.file}: refused before it was converted, nothing was written: estimated "
             f"{estimated} in int8, the limit is {budget.target:g} ms "
-            f"({budget.figures.provenance}); "
+            f"({budget.costs.provenance}); "
             f"{fitting_text(budget, network_options(budget, len(source.spec.labels)))}"
         )
-    return f"in int8: {estimated}, the limit is {budget.target:g} ms ({budget.figures.provenance})"
+    return f"in int8: {estimated}, the limit is {budget.target:g} ms ({budget.costs.provenance})"
 
 
 def too_slow(trial: SchemeTrial, budget: LatencyBudget | None) -> str | None:

@@ -59,27 +59,27 @@ class Estimate:
 
 
 def estimate(
-    works: Iterable[OperatorWork], figures: CostTable, kernels: Kernels = "quickest"
+    works: Iterable[OperatorWork], costs: CostTable, kernels: Kernels = "quickest"
 ) -> Estimate:
     """Sums what the operators cost. It never falls when one has more to do."""
-    operators, total, missing = [], figures.invoke_us / 1000, Counter[str]()
+    operators, total, missing = [], costs.invoke_us / 1000, Counter[str]()
     away = 0.0  # milliseconds by which the sum may be wrong
     for work in works:
-        price = figures.price(kernels, work)
+        price = costs.price(kernels, work)
         if price is None:
             missing[f"{(work.operator or work.kind).lower()} ({work.dtype})"] += 1
             operators.append(OperatorCost(work, None))
             continue
         taken = price.microseconds(work) / 1000
         total += taken
-        away += taken * figures.spread_of(kernels, work.dtype)
+        away += taken * costs.spread_of(kernels, work.dtype)
         operators.append(OperatorCost(work, taken))
     unknown = tuple(
         name if count == 1 else f"{count} × {name}" for name, count in sorted(missing.items())
     )
     return Estimate(
-        figures.box,
-        figures.provenance,
+        costs.box,
+        costs.provenance,
         tuple(operators),
         total,
         away / total if total else 0.0,

@@ -25,13 +25,13 @@ class LatencyBudget:
     `measured_here` the box is this machine, and finished models are timed.
     """
 
-    figures: CostTable
+    costs: CostTable
     target: float | None
     measured_here: bool
 
     def estimate(self, works: Sequence[OperatorWork], kernels: Kernels = "quickest") -> Estimate:
         """What it takes on the box."""
-        return estimate(works, self.figures, kernels)
+        return estimate(works, self.costs, kernels)
 
     def objection(self, estimated: Estimate, measured: float | None = None) -> str | None:
         """Why the model is too slow, None when it is not. `measured`: milliseconds on this box."""
@@ -45,7 +45,7 @@ class LatencyBudget:
             return f"how long it takes is not known: {estimated}"
         if estimated.milliseconds <= self.target:
             return None
-        return f"estimated {estimated}, the limit is {self.target:g} ms ({self.figures.provenance})"
+        return f"estimated {estimated}, the limit is {self.target:g} ms ({self.costs.provenance})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ def latency_budget(target: float | None, on: str | None, say: Say) -> LatencyBud
     from trainer.device_latency.measure import measure_cost_table
 
     say("figures        timing operators on this machine, some seconds")
-    figures = measure_cost_table().changed(box="this machine")
-    return LatencyBudget(figures, target, measured_here=True)
+    costs = measure_cost_table().changed(box="this machine")
+    return LatencyBudget(costs, target, measured_here=True)
 
 
 def network_options(budget: LatencyBudget, classes: int = 2) -> tuple[NetworkOption, ...]:
@@ -133,7 +133,7 @@ def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> st
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
     spread = max(one.estimate.spread for one in options)
     lines.append(
-        f"on {budget.figures.box}, {budget.figures.provenance}; a model may take up to "
+        f"on {budget.costs.box}, {budget.costs.provenance}; a model may take up to "
         f"{1 + spread:.2f} times as long, or be faster by the same factor"
         + ("" if budget.target is None else f"; in brackets: above {budget.target:g} ms")
     )

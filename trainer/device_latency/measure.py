@@ -49,7 +49,7 @@ def measure_cost_table(progress: Progress = lambda _what, _done, _total: None) -
         prices.setdefault(kernels, {})[dtype] = {
             kind: fit_price(points, tiled=kind in CONVOLVING) for kind, points in timed.items()
         }
-    figures = CostTable(
+    costs = CostTable(
         schema_=SCHEMA,
         box=machine_name(),
         origin="measured",
@@ -60,10 +60,10 @@ def measure_cost_table(progress: Progress = lambda _what, _done, _total: None) -
         prices=prices,
     )
     progress("timing little networks, to check the figures by", total, total)
-    return calibrated(figures)
+    return calibrated(costs)
 
 
-def calibrated(figures: CostTable) -> CostTable:
+def calibrated(costs: CostTable) -> CostTable:
     """The figures, held against little networks that are timed whole.
 
     An operator alone has all it needs in the processor's cache; in a network it has not. So all
@@ -75,15 +75,15 @@ def calibrated(figures: CostTable) -> CostTable:
     for kernels, dtype in itertools.product(KERNELS, DTYPES):
         networks = [network for _, network in probe_networks(dtype)]
         taken = np.array(fastest_times(networks, kernels)) / 1000
-        said = [estimate(operator_works(one), figures, kernels).milliseconds for one in networks]
+        said = [estimate(operator_works(one), costs, kernels).milliseconds for one in networks]
         ratios = taken / np.array(said)
         middle = float(np.median(ratios))
         off = np.maximum(ratios / middle, middle / ratios) - 1
         spread.setdefault(kernels, {})[dtype] = round(float(off.max()), 3)
         prices.setdefault(kernels, {})[dtype] = {
-            kind: price.times(middle) for kind, price in figures.prices[kernels][dtype].items()
+            kind: price.times(middle) for kind, price in costs.prices[kernels][dtype].items()
         }
-    return figures.changed(prices=prices, spread=spread)
+    return costs.changed(prices=prices, spread=spread)
 
 
 def fastest_times(

@@ -119,7 +119,7 @@ def test_a_named_network_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyP
             said.append,
         )
     assert str(caught.value) == (
-        "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, at most "
+        "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, the limit is "
         "5 ms (measured there on 2026-11-28); there pretrained at up to 128 pixels, compact "
         "at up to 128 pixels would fit (edge-train --network NAME --side PIXELS)"
     )
@@ -143,7 +143,7 @@ def test_where_nothing_fits_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) 
 def test_a_box_without_a_time_is_a_usage_error(tmp_path: Path, capsys: Captured) -> None:
     """--on alone decides nothing in a training."""
     assert main([str(tmp_path), "-o", str(tmp_path / "run"), "--on", "pi4"]) == 2
-    assert "say with --target-ms how long" in capsys.readouterr().err
+    assert "give --target-ms with it" in capsys.readouterr().err
 
 
 @pytest.mark.train
