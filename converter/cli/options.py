@@ -15,22 +15,22 @@ def convert_parser() -> argparse.ArgumentParser:
     """The parser of a conversion."""
     parser = argparse.ArgumentParser(
         prog="edge-convert",
-        description="Turns a trained Keras model into the one file that a box judges with, "
-        "and refuses when it would judge differently.",
-        epilog="edge-convert show FILE prints what a model file says of itself; edge-convert "
+        description="Converts a trained Keras model into the model file of a box, and refuses "
+        "a file that would judge differently.",
+        epilog="edge-convert show FILE prints the description in a model file; edge-convert "
         "compare A B --data DIR shows which pictures two models judge differently; edge-convert "
-        "figures -o FILE measures the box that it runs on, for --on FILE.",
+        "figures -o FILE measures this box, for --on FILE.",
     )
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="a .keras or .h5 file, or a SavedModel's folder")
-    add("--data", type=Path, required=True, help="the data set that it was trained on")
+    add("--data", type=Path, required=True, help="the data set of the training")
     add("-o", "--output", type=Path, required=True, metavar="NAME.tflite")
     add("--name", type=_text, help="name of the model in every verdict (default: the model's own)")
     add("--model-version", type=_text, help="default: 12 digits of the SHA-256 of the network")
     add(
         "--scheme",
         choices=SCHEMES,
-        help="take this one or none (default: the first of these that passes the gate)",
+        help="use only this scheme (default: the first of these that passes the gate)",
     )
     add(
         "--calibration",
@@ -50,7 +50,7 @@ def convert_parser() -> argparse.ArgumentParser:
     add(
         "--allow-unlearned",
         action="store_true",
-        help="write the file although the model tells nothing apart; nothing passes with it",
+        help="write the file although the model has not learned; it passes no part",
     )
     add_latency_options(parser)
     _add_runtimes(parser)
@@ -73,15 +73,15 @@ def _add_runtimes(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         dest="older_runtime",
         const=True,
-        help="some boxes have it: an error when it is not here to be asked (default: it must "
-        "agree if it is here)",
+        help="some boxes have it: an error when it is not installed here (default: it must "
+        "agree if it is installed)",
     )
     asked.add_argument(
         "--without-tflite-runtime",
         action="store_const",
         dest="older_runtime",
         const=False,
-        help="no box has it: do not ask it, and take the quickest kernels of ai-edge-litert",
+        help="no box has it: do not run it, and take the quickest kernels of ai-edge-litert",
     )
 
 
@@ -97,13 +97,13 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
     others.add_argument(
         "--scaling",
         choices=tuple(SCALINGS),
-        help="pixel values the network takes; inside: 0 to 255, it scales them itself; signed: "
-        "-1 to 1; caffe and torch: ImageNet's, as Keras names them",
+        help="pixel values of the network's input; inside: 0 to 255, scaled in the network; "
+        "signed: -1 to 1; caffe and torch: ImageNet's, as Keras names them",
     )
     others.add_argument(
         "--output-kind",
         choices=("probabilities", "logits"),
-        help="what its outputs are, where no softmax or sigmoid ends it",
+        help="meaning of its outputs, when it ends in no softmax or sigmoid",
     )
     others.add_argument(
         "--input-size",
@@ -114,14 +114,14 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
     others.add_argument(
         "--allow-code",
         action="store_true",
-        help="run the Python code of Lambda layers that stands in the model file",
+        help="run the Python code of Lambda layers in the model file",
     )
 
 
 def show_parser() -> argparse.ArgumentParser:
     """The parser of `show`."""
     parser = argparse.ArgumentParser(
-        prog="edge-convert show", description="Prints what a model file says of itself."
+        prog="edge-convert show", description="Prints the description in a model file."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
     return parser
@@ -131,8 +131,8 @@ def figures_parser() -> argparse.ArgumentParser:
     """The parser of `figures`."""
     parser = argparse.ArgumentParser(
         prog="edge-convert figures",
-        description="Times small operators on the machine that it runs on, some seconds, and "
-        "writes what each kind costs: what --on FILE estimates by. Needs no TensorFlow.",
+        description="Times small operators on this machine for some seconds, and writes the cost "
+        "of each kind, for --on FILE. Needs no TensorFlow.",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json")
     return parser
@@ -142,12 +142,12 @@ def compare_parser() -> argparse.ArgumentParser:
     """The parser of `compare`."""
     parser = argparse.ArgumentParser(
         prog="edge-convert compare",
-        description="Shows which pictures of the test part two models judge differently.",
+        description="Shows which pictures of the test set two models judge differently.",
     )
     add = parser.add_argument
     add("first", type=Path, metavar="A", help="a .tflite file of ours, or a .keras file of ours")
     add("second", type=Path, metavar="B", help="another")
-    add("--data", type=Path, required=True, help="the data set to judge the test part of")
+    add("--data", type=Path, required=True, help="the data set whose test set both judge")
     add("--sheet", type=Path, metavar="FILE.png", help="a contact sheet of those pictures")
     return parser
 

@@ -56,7 +56,7 @@ class EvaluationSet:
     requirements: Requirements
 
     def thresholds(self, scores: Scores) -> Thresholds:
-        """Chosen on scores, (n,), of the validation part."""
+        """Chosen on scores, (n,), of the validation set."""
         return thresholds_for(scores, self.validation.defective, self.requirements)
 
     def subset(self, most: int = QUICK_LOOK_PICTURES) -> "EvaluationSet":

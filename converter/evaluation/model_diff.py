@@ -51,7 +51,7 @@ class PictureDiff:
 
 @dataclass(frozen=True, slots=True)
 class ModelDiff:
-    """What two models did on the test part. `differing` has flips first, then by score change."""
+    """What two models did on the test set. `differing` has flips first, then by score change."""
 
     names: tuple[str, str]
     pictures: int
@@ -62,7 +62,7 @@ class ModelDiff:
 
 
 def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None) -> ModelDiff:
-    """Judges the test part of `root` by both, and draws a contact sheet if one is asked for.
+    """Judges the test set of `root` by both, and draws a contact sheet if one is asked for.
 
     Raises ModelError and DatasetError for models and data that do not fit each other.
     """

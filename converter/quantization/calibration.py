@@ -1,4 +1,4 @@
-"""The pictures that show the quantiser which values occur: stratified, from the train part only."""
+"""The pictures that show the quantiser which values occur: stratified, from the train set only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def conversion_text(done: Conversion) -> str:
         f"{built_model}, {scheme}, {milliseconds:.2f} ms a picture here",
         *latency_lines(done),
         "",
-        f"{'test part':<16}{'float32':>26}{'in the file':>26}",
+        f"{'test set':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
         *(
             _row(words, _rate(float32[key]), _rate(int8[key]))

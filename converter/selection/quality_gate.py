@@ -104,7 +104,7 @@ def check_calibration(
     samples, found = calibration.samples, []
     strange = [sample.file for sample in samples if sample.set_name != "train"]
     if strange:
-        found.append(f"{strange[0]} is not of the train part")
+        found.append(f"{strange[0]} is not of the train set")
     missing = sorted(set(labels) - {sample.label for sample in samples})
     if missing and len(samples) >= len(labels):
         found.append(f"no picture shows the class {', '.join(missing)}")
@@ -118,7 +118,7 @@ def check_calibration(
     if found:
         raise RefusedError(
             f"{name}: refused, nothing was written: the calibration pictures are not right: "
-            f"{'; '.join(found)}; take them from the train part, of every class, through the "
+            f"{'; '.join(found)}; take them from the train set, of every class, through the "
             "model's own preprocessing"
         )
 

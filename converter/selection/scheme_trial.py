@@ -34,7 +34,7 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TrialFigures:
-    """What the file would carry: figures of the test part, and the golden pictures.
+    """What the file would carry: figures of the test set, and the golden pictures.
 
     `golden_flips` names golden pictures on which float and converted model say pass and fail.
     """
@@ -124,7 +124,7 @@ def run_scheme(
 ) -> SchemeTrial:
     """Runs it on the pictures of `evaluation_set`; nothing is objected to yet.
 
-    The first runtime judges validation and test, the others the test part. Raises ModelError when
+    The first runtime judges validation and test, the others the test set. Raises ModelError when
     the first one cannot run it.
     """
     score_rule, first = evaluation_set.score_rule, runners[0]

@@ -69,7 +69,7 @@ def _train_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="edge-train",
-        description="Trains a network on a folder of pictures and measures it on the test part.",
+        description="Trains a network on a folder of pictures and measures it on the test set.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -86,10 +86,10 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
     parser.add_argument(
-        "--seeds", type=_seed_count, default=1, help="train so often, for the spread (%(default)s)"
+        "--seeds", type=_seed_count, default=1, help="trainings, for the spread (%(default)s)"
     )
     parser.add_argument(
-        "--allow-leaks", action="store_true", help="train although parts stand on both sides"
+        "--allow-leaks", action="store_true", help="train although test shows parts of train"
     )
     add_requirement_options(parser)
     add_latency_options(parser)
@@ -109,8 +109,8 @@ def _elpv_parser() -> argparse.ArgumentParser:
 def _paint_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-train paint",
-        description="Makes a data set of good pictures and of some with painted defects, to be "
-        "trained on with --network one-class where there is no real defect yet.",
+        description="Makes a data set of good pictures, some with painted defects, for "
+        "--network one-class when there is no real defect yet.",
     )
     parser.set_defaults(command="paint")
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="good pictures only")
@@ -123,7 +123,7 @@ def _paint_parser() -> argparse.ArgumentParser:
 def _evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-train evaluate",
-        description="Judges a data set's test part with a model and prints how good it is.",
+        description="Evaluates a model on the test set of a data set and prints the figures.",
     )
     parser.set_defaults(command="evaluate")
     parser.add_argument("model", metavar="MODEL", type=Path, help=".keras or .tflite")
@@ -139,8 +139,8 @@ def _report_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(command="report")
     parser.add_argument("run", metavar="RUN", type=Path, help="folder that edge-train -o wrote")
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="it was trained on")
-    parser.add_argument("--tflite", metavar="FILE", type=Path, help="what edge-convert made of it")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set of the run")
+    parser.add_argument("--tflite", metavar="FILE", type=Path, help="model file from edge-convert")
     return parser
 
 

@@ -10,7 +10,7 @@ def add_requirement_options(parser: argparse.ArgumentParser) -> None:
     """Adds the group of options to a parser."""
     add = parser.add_argument_group(
         "what the plant needs",
-        "The test part must show it, at 95 %, or the answer is no (exit code 1).",
+        "The test set must show each limit at 95 % confidence, else exit code 1.",
     ).add_argument
     add("--max-escape", type=_share, metavar="SHARE", help="of the defects, e.g. 0.5%%")
     add("--max-false-reject", type=_share, metavar="SHARE", help="of the good parts, e.g. 2%%")
@@ -20,7 +20,7 @@ def add_requirement_options(parser: argparse.ArgumentParser) -> None:
 
 
 def requirements_from(args: argparse.Namespace) -> Requirements:
-    """What was stated. Raises EdgeInspectError for what contradicts itself."""
+    """The requirements in the options. Raises EdgeInspectError for a contradiction."""
     return Requirements(
         max_escape=args.max_escape,
         max_false_reject=args.max_false_reject,

@@ -10,7 +10,7 @@ from trainer.core.optional_imports import optional_import
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the train part gave. Losses are weighted means.
+    """What one pass over the train set gave. Losses are weighted means.
 
     `number` counts from 1; 0 is a network that brought weights, with a head fitted to it, before
     any pass.

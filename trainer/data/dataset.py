@@ -200,7 +200,7 @@ class _Splitter:
         whole = self.labels_in("train") == set(self.classes)
         if not whole or self.classes[0] not in there or len(there) < 2:
             raise DatasetError(
-                f"{self.root}: too few groups in train to cut off a validation part with good and "
+                f"{self.root}: too few groups in train to cut off a validation set with good and "
                 "defective pictures; add pictures of other parts (at least two groups a class)"
             )
 

@@ -98,7 +98,7 @@ def module_groups(kinds: Sequence[str]) -> list[str]:
 
 
 def choose_test(cells: Sequence[SolarCell], seed: int = 0) -> set[str]:
-    """The groups of the test part: a quarter of good and of defective cells, of either type."""
+    """The groups of the test set: a quarter of good and of defective cells, of either type."""
     names = sorted({cell.group for cell in cells})
     strata = [*itertools.product(LABEL, KINDS)]
     # First good and defective, of which a quarter matters most, then the same by type.

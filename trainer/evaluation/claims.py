@@ -14,7 +14,7 @@ _REJECT = ("--max-false-reject", "false rejects", "good pictures")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A rate on the test part, said one-sided at 95 %, against the limit that was asked for."""
+    """A rate on the test set, said one-sided at 95 %, against the limit that was asked for."""
 
     option: str
     event: str
@@ -24,7 +24,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether the test part shows the limit; nothing asked is nothing broken."""
+        """Whether the test set shows the limit; nothing asked is nothing broken."""
         return self.limit is None or self.observed.at_most <= self.limit
 
     def as_text(self) -> str:
@@ -78,7 +78,7 @@ class Claims:
     false_reject: Claim
 
     def refusals(self) -> list[str]:
-        """Every limit that the test part does not show, as sentences; empty when all hold."""
+        """Every limit that the test set does not show, as sentences; empty when all hold."""
         found = (self.escape.refusal(), self.false_reject.refusal())
         return [reason for reason in found if reason is not None]
 
@@ -98,7 +98,7 @@ def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) 
 def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> None:
     """Raises RefusedError when no model could show the requirements on this test set.
 
-    `n_ok` and `n_defect` are the pictures of the test part; not one of them failing is the best
+    `n_ok` and `n_defect` are the pictures of the test set; not one of them failing is the best
     that can happen.
     """
     reasons = []
@@ -110,7 +110,7 @@ def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> 
             best = percent(1 - 0.05 ** (1 / n)) if n else "100 %"
             reasons.append(
                 f"{option} {percent(limit)} cannot be shown: even 0 {event} in the {n} "
-                f"{population} of the test part mean at most {best} at 95 %; it needs {enough:,} "
+                f"{population} of the test set mean at most {best} at 95 %; it needs {enough:,} "
                 f"{population} with 0 {event}"
             )
     if reasons:

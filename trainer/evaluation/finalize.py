@@ -59,7 +59,7 @@ def finalize(
     test: Floats,
     requirements: Requirements | None = None,
 ) -> tuple[TrainedSpec, Evaluation]:
-    """The spec with temperature, thresholds and figures, and the figures of the test part.
+    """The spec with temperature, thresholds and figures, and the figures of the test set.
 
     `validation` and `test` are float64, (n, labels): what the network says of the pictures of
     `data.of(part)`, in that order, with the temperature of `spec` (1 in a new one). Temperature
@@ -93,7 +93,7 @@ def finalize(
 def evaluate_test_set(
     data: Dataset, found: Any, thresholds: Thresholds, requirements: Requirements | None = None
 ) -> Evaluation:
-    """The figures of the test part from its scores, float, (n,), in the order of `of("test")`."""
+    """The figures of the test set from its scores, float, (n,), in the order of `of("test")`."""
     test = data.of("test")
     labels, groups = [s.label for s in test], [s.group for s in test]
     return evaluate(found, labels, groups, thresholds, data.ok_label, requirements=requirements)

@@ -1,4 +1,4 @@
-"""The figures of a finished model on a data set's test part, the same for .keras and .tflite."""
+"""The figures of a finished model on a data set's test set, the same for .keras and .tflite."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from trainer.networks import load_trained, scores
 
 
 def evaluate_model_file(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
-    """Judges the test part of `root` with `model`, and writes the figures to `json_file` if given.
+    """Judges the test set of `root` with `model`, and writes the figures to `json_file` if given.
 
-    TensorFlow is imported only for a .keras file. A data set without its own test part is split
+    TensorFlow is imported only for a .keras file. A data set without its own test set is split
     as it was for training. Raises EdgeInspectError for an error that the user can fix.
     """
     if model.suffix == ".tflite":

@@ -78,7 +78,7 @@ class Evaluation:
         if not self.learned:
             low, high = self.auroc_interval
             reason = (
-                f"not learned: on the test part its AUROC is {self.auroc:.3f}, 95 % interval "
+                f"not learned: on the test set its AUROC is {self.auroc:.3f}, 95 % interval "
                 f"{low:.3f} to {high:.3f}, and 0.5 is guessing; no threshold is given; check the "
                 "labels (edge-train audit), or add pictures of more parts, of defects above all"
             )

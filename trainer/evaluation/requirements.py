@@ -50,7 +50,7 @@ class Requirements:
 
     @property
     def has_limits(self) -> bool:
-        """Whether a limit was stated that the test part must show."""
+        """Whether a limit was stated that the test set must show."""
         return self.max_escape is not None or self.max_false_reject is not None
 
     def as_json(self) -> dict[str, float]:

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 def choose_thresholds(
     scores: ArrayLike, defective: ArrayLike, requirements: Requirements | None = None
 ) -> Thresholds:
-    """Thresholds for scores of the validation part.
+    """Thresholds for scores of the validation set.
 
     `scores` is float, (n,), P(defective), 0 to 1; `defective` is bool, (n,). Without requirements
     `reject_at` lies midway between the two neighbouring scores where the share of defects caught
@@ -137,7 +137,7 @@ def _room(limit: float, n: int) -> int:
     """How many cases to spend of those that n pictures allow.
 
     Half: the limit must show again on other parts, where as many cases come by chance. Too few
-    pictures allow none; whether that is enough, the test part says.
+    pictures allow none; whether that is enough, the test set says.
     """
     return (cases_allowed(limit, n) or 0) // 2
 

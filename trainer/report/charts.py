@@ -107,7 +107,7 @@ def reliability_chart(evaluation: Evaluation) -> str:
 
 
 def training_chart(history: Sequence[dict[str, Any]]) -> str:
-    """Loss by epoch, on the train part and on the parts held out; the kept epoch is marked."""
+    """Loss by epoch, on the train set and on the parts held out; the kept epoch is marked."""
     epochs = [int(row["number"]) for row in history]
     losses = [float(row["loss"]) for row in history]
     held_out = [float(row["validation_loss"]) for row in history]

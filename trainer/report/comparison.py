@@ -75,7 +75,7 @@ def _candidates(found: dict[str, Any]) -> list[str]:
     recall = "recall" if wanted is None else f"recall at {100 * wanted:g} % false rejects"
     return [
         "<h3>What was tried</h3>",
-        table(["on the validation part", "AUROC", recall, "ms, int8, here", "parameters"], rows),
+        table(["on the validation set", "AUROC", recall, "ms, int8, here", "parameters"], rows),
         paragraph(str(found.get("why", "")), "hint"),
     ]
 
@@ -92,7 +92,7 @@ def _seeds(found: dict[str, Any]) -> list[str]:
         rows.append([row, *(f"{spread[name][row]:.3f}" for name in ("auroc", "average_precision"))])
     return [
         "<h3>The same again, from other seeds</h3>",
-        table(["on the test part", "AUROC", "avg. precision"], rows),
+        table(["on the test set", "AUROC", "avg. precision"], rows),
         paragraph("What seeds alone change. The model to use is the first.", "hint"),
     ]
 

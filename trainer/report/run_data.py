@@ -39,12 +39,12 @@ class RunData:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """P(defective) of the test part, float64, (n,)."""
+        """P(defective) of the test set, float64, (n,)."""
         return np.array([row.score for row in self.test])
 
     @property
     def defective(self) -> NDArray[np.bool_]:
-        """The truth of the test part, bool, (n,)."""
+        """The truth of the test set, bool, (n,)."""
         return np.array([row.label != self.spec.ok_label for row in self.test])
 
 

@@ -31,7 +31,7 @@ def verdict_section(run_data: RunData) -> str:
             paragraph("Not learned: do not use this model.", "answer"),
             paragraph(
                 f"On parts it had never seen it ranks a defect above a good part in "
-                f"{_share(evaluation.auroc, 0)} of pairs. By this test part the truth lies between "
+                f"{_share(evaluation.auroc, 0)} of pairs. By this test set the truth lies between "
                 f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
                 "threshold is given, and edge-convert refuses this model."
             ),
@@ -111,7 +111,7 @@ def training_section(run_data: RunData) -> str:
             '<div class="pair">'
             + figure(
                 training_chart(run_data.history),
-                "Loss: pale on the train part, dark on parts held out. Dashed: the epoch kept.",
+                "Loss: pale on the train set, dark on parts held out. Dashed: the epoch kept.",
             )
             + figure(auroc_chart(run_data.history), "AUROC on the parts held out; 0.5 is guessing.")
             + "</div>"
@@ -136,7 +136,7 @@ def ranking_section(run_data: RunData) -> str:
         figure(
             precision_chart(evaluation, scores, defective),
             f"Average precision {evaluation.average_precision:.3f} (95 % interval {low:.3f} to "
-            f"{high:.3f}), at this test part's share of defects.",
+            f"{high:.3f}), at this test set's share of defects.",
         ),
     ]
     compared = paragraph(
@@ -216,7 +216,7 @@ def calibration_section(run_data: RunData) -> str:
         figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
-        paragraph("At this test part's share of defects; a line has fewer.", "hint"),
+        paragraph("At this test set's share of defects; a line has fewer.", "hint"),
     )
 
 

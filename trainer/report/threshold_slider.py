@@ -16,7 +16,7 @@ def threshold_slider(
 ) -> str:
     """The section's HTML with its figures and its script inside.
 
-    Positions are scores that occur on the test part, so each step changes something. What may be
+    Positions are scores that occur on the test set, so each step changes something. What may be
     claimed at each position is computed here, exactly, not in the browser.
     """
     lines = _lines(scores, evaluation)
@@ -61,7 +61,7 @@ _HTML = """
 <input type="range" id="s-reject" min="0" max="{last}" step="1"></label>
 <p class="hint"><button type="button" id="s-reset">back to the model's own thresholds</button></p>
 <table class="figures">
-<thead><tr><th></th><th>of the test part</th><th>to claim, at 95 %</th></tr></thead>
+<thead><tr><th></th><th>of the test set</th><th>to claim, at 95 %</th></tr></thead>
 <tbody>
 <tr><th>escapes</th><td id="s-escapes"></td><td id="s-escapes-most"></td></tr>
 <tr><th>false rejects</th><td id="s-failed"></td><td id="s-failed-most"></td></tr>

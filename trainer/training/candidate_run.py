@@ -1,4 +1,4 @@
-"""One network trained on a data set, judged on its validation part only."""
+"""One network trained on a data set, judged on its validation set only."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRun:
-    """A trained network. `auroc` and `recall` are of the validation part: never of the test part.
+    """A trained network. `auroc` and `recall` are of the validation set: never of the test set.
 
     `reasons` say why the input is as it is; `preview` is a sheet of training pictures as the
     network saw them.

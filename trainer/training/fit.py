@@ -121,7 +121,7 @@ class _TrainingLoop:
         return self._judged(loss, accuracy)
 
     def one_epoch(self, observer: TrainingObserver) -> Epoch:
-        """One pass over the train part, and a look at the validation part."""
+        """One pass over the train set, and a look at the validation set."""
         self._number += 1
         settings, train = self._recipe, self._train
         batches = max(1, len(train.classes) // settings.batch)

@@ -90,7 +90,7 @@ def seconds_an_epoch(settings: TrainingSettings, pictures: int, classes: int) ->
     started = time.perf_counter()
     for _ in range(TIMED_STEPS):
         learner.step(batch, truth, weights, rng, 0.0)
-    # a fifth for augmentation and the look at the validation part
+    # a fifth for augmentation and the look at the validation set
     return 1.2 * (time.perf_counter() - started) / TIMED_STEPS * max(1, pictures / settings.batch)
 
 
@@ -108,13 +108,13 @@ def recommend(candidates: Sequence[CandidateRun]) -> tuple[CandidateRun, str]:
     quick = "" if taken.milliseconds is None else f", {taken.milliseconds:.2f} ms in int8 here"
     return taken, (
         f"{taken.title}: AUROC {taken.auroc:.3f} and {taken.recall:.0%} of defects found at "
-        f"{taken.false_reject:.0%} false rejects on the validation part{quick}"
+        f"{taken.false_reject:.0%} false rejects on the validation set{quick}"
     )
 
 
 def candidates_table(candidates: Sequence[CandidateRun]) -> str:
     """The trials as lines for a terminal."""
-    lines = [f"{'candidate':<24} {'AUROC':>6} {'recall':>7} {'ms':>6}   (validation part)"]
+    lines = [f"{'candidate':<24} {'AUROC':>6} {'recall':>7} {'ms':>6}   (validation set)"]
     for candidate in candidates:
         time_needed = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
         lines.append(

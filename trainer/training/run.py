@@ -62,7 +62,7 @@ def train(
     """Trains on `root`, writes `run` and says on standard output how it goes.
 
     Stopped at any moment and given again, it goes on where it was. Returns the figures of the
-    test part. Raises EdgeInspectError for an error that the user can fix.
+    test set. Raises EdgeInspectError for an error that the user can fix.
     """
     requirements = requirements or Requirements()
     data = load_dataset(
@@ -178,7 +178,7 @@ def _finish(
     *,
     audited: dict[str, Any],
 ) -> Evaluation:
-    """Thresholds, figures of the test part and the files of one trained network."""
+    """Thresholds, figures of the test set and the files of one trained network."""
     data, settings = context.data, candidate.settings
     best = max((epoch.number for epoch in candidate.history if epoch.best), default=0)
     spec = TrainedSpec(

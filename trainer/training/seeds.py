@@ -26,7 +26,7 @@ def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
     """Trains the settings of the finished `run` with the next seeds, 2 or more in all.
 
     Each goes into RUN/seeds/SEED; `train` trains an order into a folder. Returns and writes
-    seeds.json: by figure of the test part its value by seed, mean and standard deviation. The
+    seeds.json: by figure of the test set its value by seed, mean and standard deviation. The
     model of `run` stays the one to use: choosing the luckiest seed by test would be cheating.
     """
     spec = read_spec(run / MODEL)

@@ -164,7 +164,7 @@ def test_a_truncated_model_is_named(
 def test_data_sets_that_do_not_fit(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Missing, with other classes, or without a test part: each is named, nothing is written."""
+    """Missing, with other classes, or without a test set: each is named, nothing is written."""
     output = tmp_path / "m.tflite"
     assert _run(trained, "--data", tmp_path / "none", "-o", output) == 2
     assert "none: no such folder" in _sentence(capsys)

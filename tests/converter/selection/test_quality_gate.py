@@ -135,7 +135,7 @@ def _of_the_test_part(samples: tuple[Sample, ...], score_rule: InputSpec) -> Cal
     ("spoil", "words"),
     [
         (_of_one_class, "no picture shows the class rust"),
-        (_of_the_test_part, "is not of the train part"),
+        (_of_the_test_part, "is not of the train set"),
         (_resized_otherwise, "is not as the box would see it"),
         (_as(lambda p: p[..., ::-1].copy()), "is not as the box would see it"),
         (_as(lambda p: p.clip(60, 120)), "is not as the box would see it"),

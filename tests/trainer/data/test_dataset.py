@@ -61,7 +61,7 @@ def test_labels_begin_with_ok_and_samples_are_sorted(draw_dataset: Draw) -> None
 
 
 def test_validation_is_cut_from_train_only(draw_dataset: Draw) -> None:
-    """The test part of a split data set is what lies in test/, all of it."""
+    """The test set of a split data set is what lies in test/, all of it."""
     data = load_dataset(draw_dataset(10))
     assert {sample.file.split("/")[0] for sample in data.of("test")} == {"test"}
     assert data.counts() == {
@@ -144,7 +144,7 @@ def _wreck_one_picture_a_class(root: Path) -> None:
         (_wreck_no_test, "has train/ but no test/"),
         (_wreck_class_only_in_train, "test: no picture of the class 'dent'"),
         (_wreck_class_only_in_test, "train: no picture of the class 'dent'"),
-        (_wreck_one_picture_a_class, "too few groups in train to cut off a validation part"),
+        (_wreck_one_picture_a_class, "too few groups in train to cut off a validation set"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(draw_dataset: Draw, wreck: Draw, says: str) -> None:

@@ -68,7 +68,7 @@ def test_the_claim_is_said_as_a_plant_says_it() -> None:
 def test_a_limit_holds_or_says_what_it_needs(
     escaped: int, n: int, limit: float, says: str | None
 ) -> None:
-    """A limit that the test part does not show is refused with the number that would."""
+    """A limit that the test set does not show is refused with the number that would."""
     found = make_claims(
         rate_of(escaped, n), rate_of(0, 10), Requirements(max_escape=limit)
     ).refusals()

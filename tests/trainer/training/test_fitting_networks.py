@@ -119,9 +119,9 @@ def test_a_named_network_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyP
             said.append,
         )
     assert str(caught.value) == (
-        "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, the limit is "
-        "5 ms (measured there on 2026-11-28); there pretrained at up to 128 pixels, compact "
-        "at up to 128 pixels would fit (edge-train --network NAME --side PIXELS)"
+        "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, the "
+        "limit is 5 ms (measured there on 2026-11-28); there pretrained at up to 128 pixels, "
+        "compact at up to 128 pixels would fit (edge-train --network NAME --side PIXELS)"
     )
     assert "(9.00)" in said[0]
 

@@ -1,4 +1,4 @@
-"""`--network auto` tries what suits and fits the time, and recommends without the test part."""
+"""`--network auto` tries what suits and fits the time, and recommends without the test set."""
 
 import json
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_recommends_by_auroc_recall_and_time(trials: list[Any], wanted: str) -> 
     """The higher AUROC wins; of even ones the higher recall; of those the quicker."""
     taken, why = recommend([_trial(*trial) for trial in trials])
     assert taken.settings.network == wanted
-    assert "validation part" in why
+    assert "validation set" in why
 
 
 def test_few_pictures_are_not_trained_from_scratch() -> None:
