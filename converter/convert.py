@@ -30,6 +30,7 @@ from edge.errors import DatasetError, MissingPartError
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
+from edge.terms import Decoding
 from trainer.data import Dataset, load_pictures, load_recorded
 from trainer.device_latency import LatencyBudget
 from trainer.device_latency.latency_budget import latency_budget
@@ -97,42 +98,28 @@ def convert(
     if budget is not None:
         say(refuse_slow(source, budget))
     dataset = load_recorded_dataset(source, request.data)
-    fingerprint = dataset.fingerprint()
+    fingerprint = dataset.fingerprint()  # reads every picture
     say(_about_data(source, dataset, fingerprint))
     _check_runtimes(runners, request, say)
     calibration = _calibration(source, dataset, request.calibration)
     evaluation_set = load_evaluation_set(source, dataset, progress)
-    selector = SchemeSelector(
-        source,
-        dataset,
-        calibration.pictures,
-        evaluation_set,
-        runners,
-        request.limits,
-        progress,
-        budget,
-    )
-    selection = selector.select(SCHEMES if request.scheme is None else (request.scheme,))
+    limits, pictures = request.limits, calibration.pictures
+    selection = SchemeSelector(
+        source, dataset, pictures, evaluation_set, runners, limits, progress, budget
+    ).select(SCHEMES if request.scheme is None else (request.scheme,))
     table(selection)
     chosen = selection.chosen
     if chosen is None or chosen.built_model is None or chosen.figures is None:
         raise refusal(source.file, selection.trials, budget)
     parity = _parity(chosen, source, evaluation_set, runners[0], progress)
-    spec = InspectionSpec(
-        name=source.spec.name,
-        version=request.model_version or content_version(chosen.built_model.tflite),
-        ok_label=source.spec.ok_label,
-        input=source.input,
-        output=source.converted_output,
-        kernels=chosen.kernels,
+    quantisation = _quantisation(selection, chosen, chosen.figures, len(calibration.samples))
+    spec = _spec(
+        source,
+        chosen,
+        version=request.model_version,
+        data={"fingerprint": fingerprint, "pictures": dataset.counts()},
+        quantisation=quantisation | {"parity": parity.as_json()},
         decoding=parity.decoding,
-        thresholds=_thresholds(chosen),
-        metrics=chosen.figures.converted.as_json(),
-        quantisation=_quantisation(selection, chosen, chosen.figures, len(calibration.samples))
-        | {"parity": parity.as_json()},
-        data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
-        tools=tool_versions(),
-        golden=chosen.figures.golden,
     )
     content = pack_model_file(
         chosen.built_model.tflite, source.spec.labels, spec, chosen.figures.golden_files
@@ -201,6 +188,35 @@ def _parity(
         evaluation_set.test.samples,
         chosen.figures.golden_files,
         lambda done, total: progress("judging JPEGs at reduced scale", done, total),
+    )
+
+
+def _spec(
+    source: SourceModel,
+    chosen: SchemeTrial,
+    *,
+    version: str | None,
+    data: dict[str, Any],
+    quantisation: dict[str, Any],
+    decoding: Decoding,
+) -> InspectionSpec:
+    """inspection.json of the finished model file."""
+    assert chosen.built_model is not None
+    assert chosen.figures is not None
+    return InspectionSpec(
+        name=source.spec.name,
+        version=version or content_version(chosen.built_model.tflite),
+        ok_label=source.spec.ok_label,
+        input=source.input,
+        output=source.converted_output,
+        kernels=chosen.kernels,
+        decoding=decoding,
+        thresholds=_thresholds(chosen),
+        metrics=chosen.figures.converted.as_json(),
+        quantisation=quantisation,
+        data={**source.spec.data, **data},
+        tools=tool_versions(),
+        golden=chosen.figures.golden,
     )
 
 

@@ -93,8 +93,8 @@ def refuse_overflow(
     Quantising such a model would end the process.
     """
     for found in _tensors(float32, pictures[:PICTURES]):
-        for tensor, built_model in found.items():
-            peak = float(np.abs(built_model.values).max(initial=0.0))
+        for tensor, layer_outputs in found.items():
+            peak = float(np.abs(layer_outputs.values).max(initial=0.0))
             if not peak < LARGEST:
                 raise ModelError(
                     f"{name}: the layer {frozen.layer_of(tensor)!r} overflows (values up to "
@@ -117,7 +117,7 @@ def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _
         interpreter.allocate_tensors()
     (entry,) = interpreter.get_input_details()
     every = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    built_model = [
+    layer_outputs = [
         every[int(at)]
         for operator in interpreter._get_ops_details()
         if operator["op_name"] not in ("CAST", "QUANTIZE")  # what pixels become first is no layer
@@ -129,7 +129,7 @@ def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _
         interpreter.invoke()
         yield {
             detail["name"]: _dequantised(detail, interpreter.get_tensor(detail["index"]))
-            for detail in built_model
+            for detail in layer_outputs
         }
 
 

@@ -27,7 +27,7 @@ def conversion_text(done: Conversion) -> str:
     assert compared is not None
     int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
     spec, at = done.spec, done.spec.thresholds
-    built_model = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
+    written = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
     milliseconds = done.chosen.runtime_results[0].milliseconds
     scheme = SCHEME_WORDS[done.chosen.scheme]
     moved = (
@@ -37,7 +37,7 @@ def conversion_text(done: Conversion) -> str:
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{built_model}, {scheme}, {milliseconds:.2f} ms a picture here",
+        f"{written}, {scheme}, {milliseconds:.2f} ms a picture here",
         *latency_lines(done),
         "",
         f"{'test set':<16}{'float32':>26}{'in the file':>26}",
@@ -116,10 +116,10 @@ def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
     built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
     if built_model is None or compared is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
-    estimated = "taken" if chosen else "refused" if trial.objections else "would pass"
+    state = "taken" if chosen else "refused" if trial.objections else "would pass"
     return [
         trial.label,
-        estimated,
+        state,
         f"{len(built_model.tflite) / 1024:,.0f}",
         f"{trial.runtime_results[0].milliseconds:.2f}",
         f"{compared.auroc_int8:.4f}",
@@ -159,7 +159,7 @@ def model_text(file: ModelFile) -> str:
         *([_line("painted", SYNTHETIC_NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
-        _line("golden", f"{len(spec.golden)} pictures, to be judged alike on every box"),
+        _line("golden", f"{len(spec.golden)} pictures; every box must give these scores"),
         *(_line("", f"{g.file}  {g.label}  {g.score:.4f}") for g in spec.golden),
     ]
     return "\n".join(lines)
@@ -174,19 +174,19 @@ def _row(name: str, before: str, after: str) -> str:
 
 
 def _input(spec: InspectionSpec) -> str:
-    score_rule = spec.input
-    region = "the whole picture" if score_rule.region is None else f"region {score_rule.region}"
-    if score_rule.view is not None:
-        estimated = score_rule.view.said(brief=True)
-        region = f"view {json.dumps(estimated)}, {region}"
+    input_spec = spec.input
+    region = "the whole picture" if input_spec.region is None else f"region {input_spec.region}"
+    if input_spec.view is not None:
+        view = input_spec.view.said(brief=True)
+        region = f"view {json.dumps(view)}, {region}"
     extra = (
         ""
-        if score_rule.standardisation == "none"
-        else f", {score_rule.standardisation} standardised"
+        if input_spec.standardisation == "none"
+        else f", {input_spec.standardisation} standardised"
     )
     return (
-        f"{region}, {score_rule.resize} resize to {score_rule.width}×{score_rule.height}, "
-        f"{score_rule.colour}, 8 bits{extra}"
+        f"{region}, {input_spec.resize} resize to {input_spec.width}×{input_spec.height}, "
+        f"{input_spec.colour}, 8 bits{extra}"
     )
 
 
@@ -262,11 +262,11 @@ def difference_text(found: ModelDiff) -> str:
         text,
     ]
     for each in found.differing:
-        estimated = "  ".join(
+        verdicts = "  ".join(
             f"{name} {outcome:<6} {score:.4f}"
             for name, outcome, score in zip("AB", each.outcomes, each.scores)
         )
-        lines.append(f"{estimated}  {each.sample.file}")
+        lines.append(f"{verdicts}  {each.sample.file}")
     if found.sheet is not None:
         lines.append(f"contact sheet: {found.sheet}")
     return "\n".join(lines)
@@ -282,4 +282,4 @@ def _decoding(spec: InspectionSpec) -> str:
 
 def _oldest(quantisation: dict[str, Any]) -> list[str]:
     oldest = quantisation.get("oldest_runtime")
-    return [_line("", f"oldest that was tried and agrees: {oldest}")] if oldest else []
+    return [_line("", f"oldest checked runtime: {oldest}")] if oldest else []

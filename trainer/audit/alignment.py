@@ -150,17 +150,17 @@ def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
 
 
 def _compared(first: Plane, second: Plane, pose: Pose, common: SharedStructure) -> Alignment:
-    scanned, mask = _through(second, pose), _seen_where(second, pose)
+    aligned, mask = _through(second, pose), _seen_where(second, pose)
     overlap = float(mask.mean())
     if overlap < LEAST_OVERLAP:
         return Alignment(pose, 0, 0, 0, 0, overlap)
     # Neighbouring pixels say the same: every third is enough, and three times as fast.
     some = mask.copy()
     some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
-    own = _correlation(first[some], scanned[some], _bases(common.planes, pose, some))
+    own = _correlation(first[some], aligned[some], _bases(common.planes, pose, some))
     fine_seen = _through(_detail(second), pose)
     fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
-    local, worst = _local(first, scanned, mask)
+    local, worst = _local(first, aligned, mask)
     return Alignment(pose, own, fine, local, worst, overlap)
 
 
@@ -219,7 +219,7 @@ def _detail(plane: Plane) -> Plane:
     return np.asarray(fine, np.float32)
 
 
-def _local(first: Plane, scanned: Plane, mask: NDArray[np.bool_]) -> tuple[float, float]:
+def _local(first: Plane, aligned: Plane, mask: NDArray[np.bool_]) -> tuple[float, float]:
     """Correlations in windows of a quarter of the side: their lower quarter and twentieth."""
     there = mask.astype(np.float32)
     share = _window(there)
@@ -231,9 +231,9 @@ def _local(first: Plane, scanned: Plane, mask: NDArray[np.bool_]) -> tuple[float
     def mean(plane: Plane) -> Plane:
         return _window(plane * there) / weight
 
-    left, right = mean(first), mean(scanned)
-    joint = mean(first * scanned) - left * right
-    spread = [mean(p * p) - m * m for p, m in ((first, left), (scanned, right))]
+    left, right = mean(first), mean(aligned)
+    joint = mean(first * aligned) - left * right
+    spread = [mean(p * p) - m * m for p, m in ((first, left), (aligned, right))]
     # Only places where something is: both flat agree in nothing but noise.
     more = np.maximum(spread[0], spread[1])
     whole &= more > STRUCTURE * float(np.median(more[whole]))

@@ -60,10 +60,10 @@ def _by_look(
     store: FingerprintStore, common: SharedStructure
 ) -> list[tuple[list[tuple[int, int, bool]], Pose]]:
     n = len(store)
-    scanned = np.concatenate([_small(store.planes(rows)) for rows in _blocks(n)])
+    thumbnails = np.concatenate([_small(store.planes(rows)) for rows in _blocks(n)])
     shared = _small(common.planes).astype(np.float32)
     axes = np.linalg.svd(shared, full_matrices=False)[2] if len(shared) else shared
-    plain = _apart(scanned, axes)
+    plain = _apart(thumbnails, axes)
     result = []
     for pose in quarter_turns():
         turned = np.concatenate([_small(store.planes(rows), pose) for rows in _blocks(n)])
@@ -80,12 +80,12 @@ def _small(planes: Plane, pose: Pose | None = None) -> Plane:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     rows = np.empty((len(planes), SMALL * SMALL), np.float32)
     for at, plane in enumerate(planes):
-        scanned = (
+        thumbnails = (
             plane
             if pose is None
             else cv2.warpAffine(plane, pose, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), flags=flags)
         )
-        rows[at] = cv2.resize(scanned, (SMALL, SMALL), interpolation=cv2.INTER_AREA).ravel()
+        rows[at] = cv2.resize(thumbnails, (SMALL, SMALL), interpolation=cv2.INTER_AREA).ravel()
     return rows
 
 

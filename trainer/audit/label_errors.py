@@ -49,17 +49,17 @@ def rank_labels(
     ]
     if len(names) < 2 or len(set(parts)) < FOLDS:
         return []
-    evaluation = np.array([names.index(label) if label in names else -1 for label in labels])
+    class_numbers = np.array([names.index(label) if label in names else -1 for label in labels])
     odds = out_of_fold_logits(
-        kernel_features(np.asarray(features, np.float64)), evaluation, parts, len(names)
+        kernel_features(np.asarray(features, np.float64)), class_numbers, parts, len(names)
     )
-    voted = _votes(evaluation, duplicates, len(names))
+    voted = _votes(class_numbers, duplicates, len(names))
     total = odds + COPY_WEIGHT * voted
     total -= total.max(axis=1, keepdims=True)
     shares = np.exp(total) / np.exp(total).sum(axis=1, keepdims=True)
     found = []
-    for row in np.flatnonzero(evaluation >= 0).tolist():
-        given = int(evaluation[row])
+    for row in np.flatnonzero(class_numbers >= 0).tolist():
+        given = int(class_numbers[row])
         likely = int(shares[row].argmax())
         against = float(voted[row].sum() - voted[row, given])
         why = "unlike the other pictures of its class"

@@ -172,12 +172,12 @@ def _laid(first: ComparedPicture, second: ComparedPicture, way: Pose) -> PixelMa
         second = replace(second, grey=np.asarray(grey, np.uint8), even=np.asarray(even, np.uint8))
     way = _refined(first, second, way)
     size = (first.grey.shape[1], first.grey.shape[0])
-    scanned = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
+    aligned = cv2.warpAffine(second.grey.astype(np.float32), way, size, flags=EXACT)
     there = np.asarray(cv2.warpAffine(_inner(second.real), way, size, flags=COVERED)) > 254
     mask = (there & (_inner(first.real) > 0)).astype(np.float32)
     if mask.mean() < LEAST_OVERLAP:
         return NO_MATCH
-    return _compared(first.grey.astype(np.float32), np.asarray(scanned, np.float32), mask)
+    return _compared(first.grey.astype(np.float32), np.asarray(aligned, np.float32), mask)
 
 
 def _inner(real: Grey) -> Grey:
@@ -208,7 +208,7 @@ def _refined(first: ComparedPicture, second: ComparedPicture, way: Pose) -> Pose
     return np.asarray(found, np.float64)
 
 
-def _compared(first: Plane, scanned: Plane, mask: Plane) -> PixelMatch:
+def _compared(first: Plane, aligned: Plane, mask: Plane) -> PixelMatch:
     side = max(12, round(np.sqrt(first.size) / WINDOWS))
     share = _windows(mask, side)
     whole = share > LEAST_SEEN
@@ -216,7 +216,7 @@ def _compared(first: Plane, scanned: Plane, mask: Plane) -> PixelMatch:
         return NO_MATCH
     lows, counts, sharps = [], [], []
     for narrow, wide in BANDS:
-        one, other = _bands((first, scanned), mask, narrow, wide)
+        one, other = _bands((first, aligned), mask, narrow, wide)
         energies = [_windows(band * band, side)[whole] / share[whole] for band in (one, other)]
         # Counted is where either shows more than rounding and ringing would.
         floors = [max(ROUNDING**2, FLAT**2 * float(energy.mean())) for energy in energies]

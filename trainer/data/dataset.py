@@ -102,7 +102,7 @@ def load_dataset(
         labels = {file: label if label == ok_label else ANOMALY for file, label in labels.items()}
     table = _Splitter(root, classes, labels, groups, dict.fromkeys(labels, "train"))
     if split:
-        table.parts.update({file: "test" for file in labels if file.startswith("test/")})
+        table.sets.update({file: "test" for file in labels if file.startswith("test/")})
         table.check_leaks()
     else:
         table.cut("test", test_fraction, seed)
@@ -146,14 +146,14 @@ class _Splitter:
     classes: tuple[str, ...]
     labels: dict[str, str]
     groups: dict[str, str]
-    parts: dict[str, SetName]
+    sets: dict[str, SetName]
 
     def labels_in(self, set_name: SetName) -> set[str]:
-        return {self.labels[file] for file, its in self.parts.items() if its == set_name}
+        return {self.labels[file] for file, its in self.sets.items() if its == set_name}
 
     def check_leaks(self) -> None:
         train, test = (
-            {self.groups[file] for file, its in self.parts.items() if its == set_name}
+            {self.groups[file] for file, its in self.sets.items() if its == set_name}
             for set_name in ("train", "test")
         )
         both = sorted(train & test)
@@ -167,7 +167,7 @@ class _Splitter:
 
     def cut(self, to: SetName, fraction: float, seed: int) -> None:
         """Moves whole groups from train to the part `to`."""
-        files = sorted(file for file, set_name in self.parts.items() if set_name == "train")
+        files = sorted(file for file, set_name in self.sets.items() if set_name == "train")
         names = sorted({self.groups[file] for file in files})
         row = {name: at for at, name in enumerate(names)}
         # The last column is all defects: the whole stays balanced where single classes are rare.
@@ -177,11 +177,11 @@ class _Splitter:
             counts[row[self.groups[file]], column] += 1
             counts[row[self.groups[file]], -1] += column > 0
         chosen = choose_groups(counts, fraction, seed)
-        self.parts.update({file: to for file in files if chosen[row[self.groups[file]]]})
+        self.sets.update({file: to for file in files if chosen[row[self.groups[file]]]})
 
     def check_present(self, split: bool) -> None:
-        parts: tuple[SetName, ...] = ("train", "test")
-        for set_name in parts:
+        sets: tuple[SetName, ...] = ("train", "test")
+        for set_name in sets:
             there = self.labels_in(set_name)
             missing = ", ".join(repr(label) for label in self.classes if label not in there)
             if missing and split:
@@ -207,7 +207,7 @@ class _Splitter:
     def spare_defects(self) -> None:
         """Moves every group that shows a defect to test."""
         shown = {self.groups[file] for file, label in self.labels.items() if label == ANOMALY}
-        self.parts.update({file: "test" for file in self.parts if self.groups[file] in shown})
+        self.sets.update({file: "test" for file in self.sets if self.groups[file] in shown})
 
     def check_good(self) -> None:
         for set_name in SET_NAMES:
@@ -219,7 +219,7 @@ class _Splitter:
 
     def samples(self) -> tuple[Sample, ...]:
         return tuple(
-            Sample(self.root / file, file, self.labels[file], self.groups[file], self.parts[file])
+            Sample(self.root / file, file, self.labels[file], self.groups[file], self.sets[file])
             for file in sorted(self.labels)
         )
 
