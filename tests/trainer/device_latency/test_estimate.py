@@ -52,7 +52,7 @@ def test_an_estimate_is_the_sum_of_its_operators() -> None:
 
 @given(
     shape=some.tuples(*(some.integers(1, most) for most in (500, 25, 200, 200))),
-    name=some.sampled_from(["places", "taps", "entering", "leaving"]),
+    name=some.sampled_from(["output_pixels", "kernel_pixels", "channels_in", "channels_out"]),
     more=some.integers(1, 50),
 )
 def test_more_work_never_takes_less(shape: tuple[int, int, int, int], name: str, more: int) -> None:
