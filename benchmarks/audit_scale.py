@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainer.audit.examine import examine
+from trainer.audit import audit_dataset
 
 TWICE = 20  # every so many parts is there a second time
 
@@ -42,7 +42,7 @@ def draw(path: Path, seed: int, side: int) -> None:
 
 def measure(root: Path) -> dict[str, float]:
     """One audit in this process: seconds, processor seconds and the most memory, MB."""
-    audit = examine(root)
+    audit = audit_dataset(root)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "pictures": audit.pictures,

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _convert(millions: float, side: int, scheme: str) -> None:
-    from converter.__main__ import main as edge_convert
+    from converter.cli.main import main as edge_convert
 
     foreign = network(millions)
     with tempfile.TemporaryDirectory() as name:

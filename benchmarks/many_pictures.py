@@ -100,9 +100,9 @@ def _own(pid: int) -> float:
 
 def train_alone(options: list[str]) -> int:
     """`edge-train` in this process without the audit that goes before."""
-    from trainer.__main__ import main as edge_train
+    from trainer.cli.main import main as edge_train
 
-    with patch("trainer.run.audit_training", return_value={}):
+    with patch("trainer.training.run.audit_training", return_value={}):
         return edge_train(options)
 
 

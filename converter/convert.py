@@ -1,47 +1,59 @@
 """A conversion from end to end: calibrate → quantise → compare → gate → pack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.calibrate import CALIBRATION_PICTURES, Calibration, choose_calibration
-from converter.contest import Contest, Contestants
-from converter.exam import Exam, Progress, set_exam
-from converter.gate import Limits, check_calibration, refusal, refuse_unlearned
-from converter.pace import refuse_slow
-from converter.pack import check_output, content_version, tools, write_whole
-from converter.parity import Judge, Parity, parity
-from converter.runtimes import find_runners
-from converter.schemes import SCHEMES
-from converter.source import Said, Source, load_source
-from converter.trial import Scores, Trial, Verdicts
+from converter.evaluation import EvaluationSet, load_evaluation_set
+from converter.evaluation.evaluation_set import Progress
+from converter.loading import SourceModel, SourceOverrides, load_source_model
+from converter.packaging import check_output, content_version, tool_versions, write_atomically
+from converter.quantization import CALIBRATION_PICTURES, SCHEMES, CalibrationSet, choose_calibration
+from converter.selection import (
+    DecodeParity,
+    GateLimits,
+    ParityModel,
+    SchemeSelection,
+    SchemeSelector,
+    SchemeTrial,
+    TrialFigures,
+    check_calibration,
+    measure_parity,
+    refusal,
+    refuse_slow,
+    refuse_unlearned,
+)
+from converter.selection.scheme_trial import Scores
+from converter.tflite import Runner, find_runners
 from edge.errors import DatasetError, MissingPartError
+from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
-from trainer.boxes.bound import Bound, bound_of
-from trainer.dataset import Dataset, load_recorded
-from trainer.pictures import load_pictures
-from trainer.thresholds import NOTHING_PASSES
+from edge.terms import Decoding
+from trainer.data import Dataset, load_pictures, load_recorded
+from trainer.device_latency import LatencyBudget
+from trainer.device_latency.latency_budget import latency_budget
+from trainer.evaluation import NOTHING_PASSES
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ConversionRequest:
     """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is.
 
     `older_runtime` True: it must be asked; False: no box has it; None: if it is here.
-    `target_ms` is how long an inference may take on the box `on`, as `bound_of` takes them.
+    `target_ms` is how long an inference may take on the box `on`, as `latency_budget` takes them.
     """
 
     model: Path
     data: Path
     output: Path
-    said: Said = field(default_factory=Said)
+    overrides: SourceOverrides = field(default_factory=SourceOverrides)
     model_version: str | None = None
     calibration: int = CALIBRATION_PICTURES
-    limits: Limits = field(default_factory=Limits)
+    limits: GateLimits = field(default_factory=GateLimits)
     scheme: str | None = None
     tflite_python: Path | None = None
     older_runtime: bool | None = None
@@ -57,20 +69,20 @@ class Conversion:
     size: int
     spec: InspectionSpec
     calibrated_on: int
-    contest: Contest
-    taken: Trial
-    verdicts: Verdicts
-    source: Source
-    exam: Exam
-    parity: Parity
-    bound: Bound | None = None
+    selection: SchemeSelection
+    chosen: SchemeTrial
+    figures: TrialFigures
+    source: SourceModel
+    evaluation_set: EvaluationSet
+    parity: DecodeParity
+    budget: LatencyBudget | None = None
 
 
 def convert(
-    request: Request,
+    request: ConversionRequest,
     say: Say = lambda _line: None,
     progress: Progress = lambda _what, _done, _total: None,
-    table: Callable[[Contest], None] = lambda _contest: None,
+    table: Callable[[SchemeSelection], None] = lambda _selection: None,
 ) -> Conversion:
     """Converts, judges and writes the model file; tells `say` and `progress` what it is doing.
 
@@ -80,111 +92,155 @@ def convert(
     """
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
-    bound = bound_of(request.target_ms, request.on, say)
-    source = load_source(request.model, request.said)
+    budget = latency_budget(request.target_ms, request.on, say)
+    source = load_source_model(request.model, request.overrides)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
-    if bound is not None:
-        say(refuse_slow(source, bound))
-    dataset = open_dataset(source, request.data)
-    fingerprint = dataset.fingerprint()
+    if budget is not None:
+        say(refuse_slow(source, budget))
+    dataset = load_recorded_dataset(source, request.data)
+    fingerprint = dataset.fingerprint()  # reads every picture
     say(_about_data(source, dataset, fingerprint))
-    if len(runners) == 1 and request.older_runtime:
+    _check_runtimes(runners, request, say)
+    calibration = _calibration(source, dataset, request.calibration)
+    evaluation_set = load_evaluation_set(source, dataset, progress)
+    limits, pictures = request.limits, calibration.pictures
+    selection = SchemeSelector(
+        source, dataset, pictures, evaluation_set, runners, limits, progress, budget
+    ).select(SCHEMES if request.scheme is None else (request.scheme,))
+    table(selection)
+    chosen = selection.chosen
+    if chosen is None or chosen.built_model is None or chosen.figures is None:
+        raise refusal(source.file, selection.trials, budget)
+    parity = _parity(chosen, source, evaluation_set, runners[0], progress)
+    quantisation = _quantisation(selection, chosen, chosen.figures, len(calibration.samples))
+    spec = _spec(
+        source,
+        chosen,
+        version=request.model_version,
+        data={"fingerprint": fingerprint, "pictures": dataset.counts()},
+        quantisation=quantisation | {"parity": parity.as_json()},
+        decoding=parity.decoding,
+    )
+    content = pack_model_file(
+        chosen.built_model.tflite, source.spec.labels, spec, chosen.figures.golden_files
+    )
+    write_atomically(request.output, content)
+    return Conversion(
+        path=request.output,
+        size=len(content),
+        spec=spec,
+        calibrated_on=len(calibration.samples),
+        selection=selection,
+        chosen=chosen,
+        figures=chosen.figures,
+        source=source,
+        evaluation_set=evaluation_set,
+        parity=parity,
+        budget=budget,
+    )
+
+
+def _check_runtimes(runners: Sequence[Runner], request: ConversionRequest, say: Say) -> None:
+    """Raises MissingPartError when only one runtime is here and the request needs both."""
+    if len(runners) > 1:
+        return
+    if request.older_runtime:
         raise MissingPartError(
-            "--for-tflite-runtime: no tflite-runtime is installed here to be asked; make one with "
+            "--for-tflite-runtime: no tflite-runtime is installed here; make one with "
             "`make test-tflite-runtime`, or name a Python that has it with --tflite-python"
         )
-    if len(runners) == 1:
-        say(f"only {runners[0].name} is asked: other runtimes are not checked")
+    say(f"only {runners[0].name} is checked: no other runtime is installed here")
 
+
+def _calibration(source: SourceModel, dataset: Dataset, count: int) -> CalibrationSet:
     train = dataset.of("train")
-    samples = choose_calibration(train, request.calibration)
-    calibration = Calibration(samples, load_pictures(samples, source.input))
-    there = sorted({sample.label for sample in train})
-    check_calibration(source.file, calibration, there, source.input)
-    exam = set_exam(source, dataset, progress)
-    contest = Contestants(
-        source,
-        dataset,
-        calibration.pictures,
-        exam,
-        runners,
-        request.limits,
-        progress,
-        bound,
-    ).hold(SCHEMES if request.scheme is None else (request.scheme,))
-    table(contest)
-    taken = contest.taken
-    if taken is None or taken.made is None or taken.verdicts is None or taken.thresholds is None:
-        raise refusal(source.file, contest.trials, bound)
+    samples = choose_calibration(train, count)
+    calibration = CalibrationSet(samples, load_pictures(samples, source.input))
+    labels = sorted({sample.label for sample in train})
+    check_calibration(source.file, calibration, labels, source.input)
+    return calibration
 
-    verdicts = taken.verdicts
-    at = taken.thresholds if verdicts.converted.learned else NOTHING_PASSES
-    runner, tflite = runners[0].with_kernels(taken.kernels), taken.made.tflite
+
+def _thresholds(chosen: SchemeTrial) -> Thresholds:
+    """Those of the chosen trial; a model that has not learned passes nothing."""
+    assert chosen.figures is not None
+    assert chosen.thresholds is not None
+    return chosen.thresholds if chosen.figures.converted.learned else NOTHING_PASSES
+
+
+def _parity(
+    chosen: SchemeTrial,
+    source: SourceModel,
+    evaluation_set: EvaluationSet,
+    first: Runner,
+    progress: Progress,
+) -> DecodeParity:
+    """The verdicts of the finished model on whole and on scaled-down JPEGs."""
+    assert chosen.built_model is not None
+    assert chosen.figures is not None
+    runner, tflite = first.with_kernels(chosen.kernels), chosen.built_model.tflite
 
     def scores(pictures: Pixels) -> Scores:
-        return exam.recipe.of_rows(runner.rows(tflite, pictures, source.file)[0])
+        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
 
-    ways = parity(
-        Judge(source.input, at, scores),
-        exam.test.samples,
-        verdicts.golden_files,
+    return measure_parity(
+        ParityModel(source.input, _thresholds(chosen), scores),
+        evaluation_set.test.samples,
+        chosen.figures.golden_files,
         lambda done, total: progress("judging JPEGs at reduced scale", done, total),
     )
-    spec = InspectionSpec(
+
+
+def _spec(
+    source: SourceModel,
+    chosen: SchemeTrial,
+    *,
+    version: str | None,
+    data: dict[str, Any],
+    quantisation: dict[str, Any],
+    decoding: Decoding,
+) -> InspectionSpec:
+    """inspection.json of the finished model file."""
+    assert chosen.built_model is not None
+    assert chosen.figures is not None
+    return InspectionSpec(
         name=source.spec.name,
-        version=request.model_version or content_version(taken.made.tflite),
+        version=version or content_version(chosen.built_model.tflite),
         ok_label=source.spec.ok_label,
         input=source.input,
         output=source.converted_output,
-        kernels=taken.kernels,
-        decoding=ways.decoding,
-        thresholds=at,
-        metrics=verdicts.converted.as_json(),
-        quantisation=_quantisation(contest, taken, verdicts, len(samples))
-        | {"parity": ways.as_json()},
-        data={**source.spec.data, "fingerprint": fingerprint, "pictures": dataset.counts()},
-        tools=tools(),
-        golden=verdicts.golden,
-    )
-    files = verdicts.golden_files
-    content = pack_model_file(taken.made.tflite, source.spec.labels, spec, files)
-    write_whole(request.output, content)
-    return Conversion(
-        request.output,
-        len(content),
-        spec,
-        len(samples),
-        contest,
-        taken,
-        verdicts,
-        source,
-        exam,
-        ways,
-        bound,
+        kernels=chosen.kernels,
+        decoding=decoding,
+        thresholds=_thresholds(chosen),
+        metrics=chosen.figures.converted.as_json(),
+        quantisation=quantisation,
+        data={**source.spec.data, **data},
+        tools=tool_versions(),
+        golden=chosen.figures.golden,
     )
 
 
 def _quantisation(
-    contest: Contest, taken: Trial, verdicts: Verdicts, calibrated_on: int
+    selection: SchemeSelection, chosen: SchemeTrial, figures: TrialFigures, calibrated_on: int
 ) -> dict[str, Any]:
     """Float against converted, for inspection.json; no times, they differ from run to run."""
-    assert taken.made is not None
-    assert taken.compared is not None
+    assert chosen.built_model is not None
+    assert chosen.compared is not None
     return {
-        **taken.made.as_json(),
+        **chosen.built_model.as_json(),
         "calibration_pictures": calibrated_on,
-        "compared": taken.compared.as_json(),
-        "float_metrics": verdicts.float32.as_json(),
-        "float_thresholds": verdicts.float_thresholds.to_dict(),
-        "kernels": taken.kernels,
-        "runtimes": [ran.runtime for ran in taken.ran],
-        "runtime_difference": taken.runtime_difference,
-        "oldest_runtime": taken.ran[-1].runtime,
-        "schemes": [trial.as_json() for trial in contest.trials],
+        "compared": chosen.compared.as_json(),
+        "float_metrics": figures.float32.as_json(),
+        "float_thresholds": figures.float_thresholds.to_dict(),
+        "kernels": chosen.kernels,
+        "runtimes": [result.runtime for result in chosen.runtime_results],
+        "runtime_difference": chosen.runtime_difference,
+        "oldest_runtime": chosen.runtime_results[-1].runtime,
+        "schemes": [trial.as_json() for trial in selection.trials],
     }
 
 
-def open_dataset(source: Source, root: Path) -> Dataset:
+def load_recorded_dataset(source: SourceModel, root: Path) -> Dataset:
     """The data set, split as it was for training, less what that set aside.
 
     Raises DatasetError when it does not fit.
@@ -198,15 +254,15 @@ def open_dataset(source: Source, root: Path) -> Dataset:
     return dataset
 
 
-def _about_data(source: Source, dataset: Dataset, fingerprint: str) -> str:
+def _about_data(source: SourceModel, dataset: Dataset, fingerprint: str) -> str:
     if not source.ours:
         return (
-            f"{dataset.root}: split anew; the figures are true only if {source.file} was not "
-            "trained on the pictures of the test part"
+            f"{dataset.root}: split again; the figures hold only if {source.file} was not "
+            "trained on pictures of the test set"
         )
     if source.spec.data.get("fingerprint") not in (None, fingerprint):
         return (
-            f"{dataset.root}: other pictures than {source.file} was trained on; the figures are "
-            "true only if none of the test part was among those"
+            f"{dataset.root}: not the pictures that {source.file} was trained on; the figures "
+            "hold only if none of the test set was among those"
         )
     return f"{dataset.root}: the pictures that {source.file} was trained on, split as they were"

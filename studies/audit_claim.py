@@ -18,11 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.audit_planting import SHARE_COPIED, plant
-from trainer.__main__ import main as train
-from trainer.dataset import load_dataset
-from trainer.metrics import auroc, auroc_interval
-from trainer.pictures import load_pictures
-from trainer.trained import load_trained, scores
+from trainer.cli.main import main as train
+from trainer.data import load_dataset, load_pictures
+from trainer.evaluation import auroc, auroc_interval
+from trainer.networks import load_trained, scores
 
 
 def claim(

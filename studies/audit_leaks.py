@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.audit_planting import Planted, plant
-from trainer.audit.examine import examine
+from trainer.audit import audit_dataset
 
 
 def judge(report: dict[str, Any], planted: Planted) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def main() -> int:
         for seed in map(int, args.seeds.split(",")):
             target = (args.keep or Path(folder)) / f"seed{seed}"
             planted = plant(args.dataset, target, seed, manifest=args.manifest)
-            report = examine(target).as_json(ranking=True)
+            report = audit_dataset(target).as_json(ranking=True)
             result = {"seed": seed} | judge(report, planted) | {"seconds": report["seconds"]}
             results.append(result)
             print(json.dumps(result, indent=1), flush=True)

@@ -19,14 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converter import schemes
-from converter.bands import with_bands
-from converter.runtimes import find_runners
-from converter.source import Said, load_source
+from converter.loading import SourceOverrides, load_source_model
+from converter.quantization import quantization_schemes
+from converter.quantization.multi_range_head import with_bands
+from converter.tflite import find_runners
 from edge.inspection.decision import to_probabilities
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.dataset import load_dataset
-from trainer.pictures import load_pictures
+from trainer.data import load_dataset, load_pictures
 
 PICTURES = 600
 
@@ -41,21 +40,23 @@ def main() -> None:
         "--widths", nargs="+", default=["1", "1,1", "1,1,2", "1,2,4", "1,1,1,1,1,1,1,1"]
     )
     said = parser.parse_args()
-    source = load_source(said.model, Said())
+    source = load_source_model(said.model, SourceOverrides())
     dataset = load_dataset(said.data)
     train = load_pictures(dataset.of("train"), source.input)
     test = load_pictures(dataset.of("test"), source.input)
     test = test[random.Random(1).sample(range(len(test)), min(PICTURES, len(test)))]
     runners = find_runners(said.tflite_python)
-    whole = schemes.make("float32", source.frozen, train, said.model.name)
+    whole = quantization_schemes.build_model("float32", source.frozen, train, said.model.name)
     wanted = _scores(runners[0].rows(whole.tflite, test, "float32")[0])
     print("| widths | " + " | ".join(f"ms, {runner.name}" for runner in runners), end=" | ")
     print("MB an interpreter | apart, largest | apart, past 1/255 | from float, largest | mean |")
     print("|---|" + "---|" * (len(runners) + 5))
     for text in said.widths:
         widths = tuple(map(int, text.split(",")))
-        setattr(schemes, "with_bands", partial(with_bands, widths=widths))  # noqa: B010  no option
-        made = schemes.make(schemes.FLOAT_HEAD, source.frozen, train, said.model.name)
+        setattr(quantization_schemes, "with_bands", partial(with_bands, widths=widths))  # noqa: B010  no option
+        made = quantization_schemes.build_model(
+            quantization_schemes.FLOAT_HEAD, source.frozen, train, said.model.name
+        )
         rows, times = zip(*(runner.rows(made.tflite, test, text) for runner in runners))
         scores = [_scores(one) for one in rows]
         apart = np.abs(scores[-1] - scores[0])

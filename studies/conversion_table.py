@@ -13,12 +13,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from converter.contest import Contest
-from converter.convert import Conversion, Request, convert
-from converter.gate import Limits
-from converter.texts import schemes_text
+from converter.convert import Conversion, ConversionRequest, convert
+from converter.report.text import schemes_text
+from converter.selection import GateLimits, SchemeSelection
 from edge.errors import RefusedError
-from trainer.progress import Display
+from trainer.core import Display
 
 _HEADINGS = (
     "model",
@@ -44,11 +43,11 @@ def main() -> int:
     parser.add_argument("--allow-unlearned", action="store_true", help="as edge-convert's")
     parser.add_argument("--once", action="store_true", help="do not convert a second time")
     given = parser.parse_args()
-    wanted = Request(
+    wanted = ConversionRequest(
         Path(),
         Path(),
         Path(),
-        limits=Limits(allow_unlearned=given.allow_unlearned),
+        limits=GateLimits(allow_unlearned=given.allow_unlearned),
         older_runtime=False if given.without_tflite_runtime else None,
     )
     rows, fine = [], True
@@ -77,8 +76,8 @@ def main() -> int:
     return 0 if fine else 1
 
 
-def _convert(request: Request) -> Conversion:
-    def table(contest: Contest) -> None:
+def _convert(request: ConversionRequest) -> Conversion:
+    def table(contest: SchemeSelection) -> None:
         print(f"\n{request.model}\n{schemes_text(contest)}\n", flush=True)
 
     with Display() as display:
@@ -86,7 +85,7 @@ def _convert(request: Request) -> Conversion:
 
 
 def _row(model: str, done: Conversion, same: str) -> str:
-    taken = done.taken
+    taken = done.chosen
     compared = taken.compared
     assert compared is not None
     apart = taken.runtime_difference
@@ -95,12 +94,12 @@ def _row(model: str, done: Conversion, same: str) -> str:
         taken.label,
         f"{compared.auroc_float:.4f} → {compared.auroc_int8:.4f} ({compared.auroc_loss:+.4f})",
         f"{len(compared.flips)}/{compared.pictures}",
-        f"{len(done.verdicts.golden_flips)}/{len(done.spec.golden)}",
+        f"{len(done.figures.golden_flips)}/{len(done.spec.golden)}",
         f"{compared.review_moves}",
         f"{compared.largest_change:.4f}",
         f"{done.size / 1024:,.0f}",
-        f"{taken.ran[0].milliseconds:.2f}",
-        f"{taken.ran[-1].milliseconds:.2f}" if len(taken.ran) > 1 else "–",
+        f"{taken.runtime_results[0].milliseconds:.2f}",
+        f"{taken.runtime_results[-1].milliseconds:.2f}" if len(taken.runtime_results) > 1 else "–",
         "only one was asked" if apart is None else f"{apart:.5f}",
         same,
     )

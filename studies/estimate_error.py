@@ -14,17 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from converter.schemes import FLOAT_HEAD, make
-from converter.source import Said, load_source
+from converter.loading import SourceOverrides, load_source_model
+from converter.quantization import FLOAT_HEAD, build_model
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.terms import Kernels
-from trainer.boxes.estimate import estimate, ms
-from trainer.boxes.figures import Figures, find_figures
-from trainer.boxes.measure import measure_figures, quickest
-from trainer.boxes.work import work_of
-from trainer.networks import NETWORKS, input_of
-from trainer.trained import TrainedSpec, save_trained
+from trainer.device_latency import CostTable, format_ms, operator_works
+from trainer.device_latency.cost_table import find_cost_table
+from trainer.device_latency.estimate import estimate
+from trainer.device_latency.measure import fastest_times, measure_cost_table
+from trainer.networks import NETWORKS, TrainedSpec, input_of, save_trained
 
 SCHEMES = (FLOAT_HEAD, "float32")
 SIDES = {
@@ -55,31 +54,35 @@ def networks() -> Iterator[tuple[str, str, bytes]]:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "m.keras"
                 save_trained(network.untrained(spec, 2), said, path)
-                frozen = load_source(path, Said()).frozen
+                frozen = load_source_model(path, SourceOverrides()).frozen
             noise = rng.integers(0, 256, (8, *spec.shape)).astype(np.uint8)
             for scheme in SCHEMES:
-                yield f"{name} {side} px", scheme, make(scheme, frozen, noise, name).tflite
+                yield f"{name} {side} px", scheme, build_model(scheme, frozen, noise, name).tflite
 
 
-def table(figures: Figures) -> None:
+def table(figures: CostTable) -> None:
     """Prints a row for each network, scheme and sort of kernels."""
-    pis = {name: find_figures(name) for name in ("pi4", "pi5")}
+    pis = {name: find_cost_table(name) for name in ("pi4", "pi5")}
     made = list(networks())
     worst: dict[str, float] = {}
     print("| network | scheme | kernels | timed, ms | estimated | off | Pi 4 | Pi 5 |")
     print("|---" * 8 + "|")
     for kernels in KERNELS:
-        taken = quickest([tflite for _, _, tflite in made], kernels, ROUNDS)
+        taken = fastest_times([tflite for _, _, tflite in made], kernels, ROUNDS)
         for (name, scheme, tflite), microseconds in zip(made, taken):
-            works = work_of(tflite)
+            works = operator_works(tflite)
             said = estimate(works, figures, kernels).milliseconds
             off = said / (microseconds / 1000) - 1
             key = f"{scheme}, {kernels}"
             worst[key] = max(worst.get(key, 0.0), abs(off))
             there = [estimate(works, one, kernels) for one in pis.values()]
-            cells = [f"{ms(one.milliseconds)} ({ms(one.low)}–{ms(one.high)})" for one in there]
+            cells = [
+                f"{format_ms(one.milliseconds)} ({format_ms(one.low)}–{format_ms(one.high)})"
+                for one in there
+            ]
             print(
-                f"| {name} | {scheme} | {kernels} | {ms(microseconds / 1000)} | {ms(said)} | "
+                f"| {name} | {scheme} | {kernels} | {format_ms(microseconds / 1000)} | "
+                f"{format_ms(said)} | "
                 f"{off:+.0%} | {' | '.join(cells)} |"
             )
     told = "; ".join(f"{key} {share:.0%}" for key, share in worst.items())
@@ -91,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--on", metavar="FILE", help="figures of this machine")
     given = parser.parse_args().on
-    table(find_figures(given) if given else measure_figures())
+    table(find_cost_table(given) if given else measure_cost_table())
 
 
 if __name__ == "__main__":

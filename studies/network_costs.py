@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.interpreter import TFLiteClassifier
-from trainer.inputs import input_for
+from trainer.device_latency.int8_timing import int8_for_timing, noise
 from trainer.networks import NETWORKS, build_network
 from trainer.networks.cost import multiply_adds
-from trainer.recipe import usual
-from trainer.speed import int8_for_timing, noise
+from trainer.training import default_settings
+from trainer.training.input_choice import input_for
 
 ROUNDS, CALLS = 15, 20
 BESIDE = "baseline"  # what the others are compared with
@@ -32,7 +32,9 @@ def build(name: str) -> Any:
     """The model of `NETWORK[:SIDE[:grey|rgb]]`, two classes. Raises EdgeInspectError."""
     network, _, rest = name.partition(":")
     side, _, colour = rest.partition(":")
-    recipe = usual(network).changed(side=int(side) if side else None, colour=colour or None)
+    recipe = default_settings(network).replace(
+        side=int(side) if side else None, colour=colour or None
+    )
     return build_network(network, 2, input_for(recipe))
 
 

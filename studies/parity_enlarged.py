@@ -17,7 +17,7 @@ from edge.inspection.inspector import load_inspector
 from edge.inspection.reduction import reduction
 from edge.picture import examine_picture, read_picture
 from edge.view import ViewConfig
-from trainer.dataset import load_dataset
+from trainer.data import load_dataset
 
 QUALITY, NOISE = 90, 2.0
 

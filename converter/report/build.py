@@ -6,15 +6,15 @@ from html import escape
 import cv2
 import numpy as np
 
-from converter.boxtexts import parity_text
-from converter.compare import flipped
 from converter.convert import Conversion
-from converter.report.page import bars, page, table, tiles
-from converter.report.speed import speed
-from converter.texts import SCHEME_WORDS, headings, scheme_rows
+from converter.evaluation import is_flip
+from converter.report.bar_chart import STYLE, bars
+from converter.report.latency_text import parity_text
+from converter.report.speed import speed_section
+from converter.report.text import SCHEME_WORDS, headings, scheme_rows
 from edge.inspection.decision import decide
 from edge.picture import read_picture
-from trainer.report.page import section, words
+from trainer.report.page import page, paragraph, section, table, tiles
 
 CARDS = 24
 SIDE = 160
@@ -23,31 +23,32 @@ SIDE = 160
 def render(done: Conversion) -> str:
     """The page. Raises PictureError when a picture has gone since it was judged."""
     spec = done.spec
-    made = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
-        f"conversion to {done.path.name}, {SCHEME_WORDS[done.taken.scheme]}",
+        f"conversion to {done.path.name}, {SCHEME_WORDS[done.chosen.scheme]}",
         [
             _verdict(done),
             _schemes(done),
             _changed(done),
             _layers(done),
             _decoding(done),
-            speed(done),
+            speed_section(done),
             _runs(done),
         ],
-        f"made with {made}",
+        f"made with {tools}",
+        extra_style=STYLE,
     )
 
 
 def _verdict(done: Conversion) -> str:
-    compared = done.taken.compared
+    compared = done.chosen.compared
     assert compared is not None
-    difference = done.taken.runtime_difference
-    told = "only one runtime was asked" if difference is None else "largest between runtimes"
+    difference = done.chosen.runtime_difference
+    text = "only one runtime was asked" if difference is None else "largest between runtimes"
     return section(
         "The file judges like the model that was tested",
-        words(
+        paragraph(
             f"{len(compared.flips)} of {compared.pictures} test verdicts flip between pass and "
             f"fail, {compared.review_moves} move into or out of review.",
             "answer",
@@ -55,11 +56,14 @@ def _verdict(done: Conversion) -> str:
         tiles(
             [
                 (f"{done.size / 1024:,.0f} KB", "size of the file"),
-                (f"{done.taken.ran[0].milliseconds:.2f} ms", "a picture, here, one thread"),
+                (
+                    f"{done.chosen.runtime_results[0].milliseconds:.2f} ms",
+                    "a picture, here, one thread",
+                ),
                 (f"{compared.auroc_float:.4f}", "AUROC, float32"),
                 (f"{compared.auroc_int8:.4f}", "AUROC, in the file"),
                 (f"{compared.largest_change:.4f}", "largest change of a score"),
-                ("–" if difference is None else f"{difference:.5f}", told),
+                ("–" if difference is None else f"{difference:.5f}", text),
             ]
         ),
         kind="verdict",
@@ -67,16 +71,16 @@ def _verdict(done: Conversion) -> str:
 
 
 def _schemes(done: Conversion) -> str:
-    contest = done.contest
+    selection = done.selection
     reasons = [
-        words(f"{trial.label}: {reason}", "hint")
-        for trial in contest.trials
+        paragraph(f"{trial.label}: {reason}", "hint")
+        for trial in selection.trials
         for reason in trial.objections
     ]
     return section(
         "Schemes side by side",
-        table(headings(contest), scheme_rows(contest), contest.trials.index(done.taken)),
-        words(
+        table(headings(selection), scheme_rows(selection), selection.trials.index(done.chosen)),
+        paragraph(
             "The first that passes the gate is taken; those after it are looked at on fewer "
             "pictures. Loss is of AUROC against float32 on the same pictures; flips are verdicts "
             "that change between pass and fail.",
@@ -87,13 +91,13 @@ def _schemes(done: Conversion) -> str:
 
 
 def _changed(done: Conversion) -> str:
-    trial, test = done.taken, done.exam.test
+    trial, test = done.chosen, done.evaluation_set.test
     assert trial.scores is not None
     assert trial.thresholds is not None
     at = trial.thresholds
     change = np.abs(trial.scores - test.float_scores)
     flips = [
-        flipped(float(old), float(new), at) for old, new in zip(test.float_scores, trial.scores)
+        is_flip(float(old), float(new), at) for old, new in zip(test.float_scores, trial.scores)
     ]
     order = sorted(range(len(change)), key=lambda place: (not flips[place], -change[place]))
     cards = []
@@ -113,7 +117,7 @@ def _changed(done: Conversion) -> str:
         )
     return section(
         f"Verdicts that flip: {sum(flips)}",
-        words(
+        paragraph(
             "Test pictures that pass by one and fail by the other, framed in red; then those whose "
             "score changed most."
         ),
@@ -124,10 +128,10 @@ def _changed(done: Conversion) -> str:
 def _layers(done: Conversion) -> str:
     rows = [
         (layer.layer, layer.error, f"{layer.error:.1%}")
-        for layer in done.taken.layers
+        for layer in done.chosen.layers
         if layer.error > 0
     ]
-    clipped = max((layer.clipped for layer in done.taken.layers), default=0.0)
+    clipped = max((layer.clipped for layer in done.chosen.layers), default=0.0)
     return section(
         "Error by layer",
         bars(
@@ -137,7 +141,7 @@ def _layers(done: Conversion) -> str:
             f"At most {clipped:.2%} of a layer's values lie outside the range it can hold.",
         )
         if rows
-        else words("Every layer computes as in float32."),
+        else paragraph("Every layer computes as in float32."),
     )
 
 
@@ -155,10 +159,10 @@ def _decoding(done: Conversion) -> str:
     ]
     return section(
         "JPEGs decoded at reduced scale",
-        words(f"{parity_text(found.as_json())}."),
+        paragraph(f"{parity_text(found.as_json())}."),
         table(["each JPEG judged whole and reduced", ""], rows),
-        words(f"Changed: {', '.join(found.flips)}.", "hint") if found.flips else "",
-        words(
+        paragraph(f"Changed: {', '.join(found.flips)}.", "hint") if found.flips else "",
+        paragraph(
             "A box decodes a JPEG at half, a quarter or an eighth of its size, where the model "
             "needs no more, only when the file allows it: at most 0.5 % of the verdicts may "
             "change, and no golden picture's.",
@@ -169,13 +173,14 @@ def _decoding(done: Conversion) -> str:
 
 def _runs(done: Conversion) -> str:
     rows = [
-        [ran.runtime, f"{ran.difference:.5f}", f"{ran.milliseconds:.2f}"] for ran in done.taken.ran
+        [ran.runtime, f"{ran.difference:.5f}", f"{ran.milliseconds:.2f}"]
+        for ran in done.chosen.runtime_results
     ]
     thresholds = done.spec.thresholds
     return section(
         "Runtimes, calibration, thresholds",
         table(["runtime", "largest score difference to the first", "ms"], rows),
-        words(
+        paragraph(
             f"Calibrated on {done.calibrated_on} training pictures, each class as often while it "
             f"has pictures. Fail from score {thresholds.reject_at:.4f}, review from "
             f"{thresholds.review_from:.4f}, chosen {thresholds.chosen}."

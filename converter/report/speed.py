@@ -4,31 +4,31 @@ from collections.abc import Sequence
 from html import escape
 
 from converter.convert import Conversion
-from converter.profile import Timed, operator_times
-from converter.report.page import bar_table
-from trainer.boxes.estimate import Estimate, ms
-from trainer.boxes.work import Work, work_of
-from trainer.report.page import section, words
+from converter.report.bar_chart import bar_table
+from converter.tflite import OperatorTime, operator_times
+from trainer.device_latency import Estimate, OperatorWork, format_ms, operator_works
+from trainer.report.page import paragraph, section
 
 
-def speed(done: Conversion) -> str:
+def speed_section(done: Conversion) -> str:
     """The profile of the model by operator, as HTML."""
-    assert done.taken.made is not None
-    tflite = done.taken.made.tflite
+    assert done.chosen.built_model is not None
+    tflite = done.chosen.built_model.tflite
     times = operator_times(tflite, done.source.frozen)
-    works = work_of(tflite)
-    said = done.taken.said
+    works = operator_works(tflite)
+    estimated = done.chosen.estimate
     head = ["layer", "operator", "multiply-adds", "of all", "ms here"]
-    if said is not None:
+    if estimated is not None:
         head.append("ms on the box, estimated")
     return section(
         "Speed by layer",
-        *_box(done, said),
-        bar_table(head, _rows(times, works, said), bars=range(4, len(head))),
-        words(
+        *_box(done, estimated),
+        bar_table(head, _rows(times, works, estimated), bars=range(4, len(head))),
+        paragraph(
             "Each operator run alone on this machine, one thread. Together "
             f"{sum(timed.milliseconds for timed in times):.2f} ms; the whole model takes "
-            f"{done.taken.ran[0].milliseconds:.2f} ms, because the runtime saves the ways between. "
+            f"{done.chosen.runtime_results[0].milliseconds:.2f} ms, because the runtime "
+            "saves the ways between. "
             f"{sum(work.multiply_adds for work in works) / 1e6:,.1f} million multiply-adds a "
             "picture.",
             "hint",
@@ -36,35 +36,43 @@ def speed(done: Conversion) -> str:
     )
 
 
-def _box(done: Conversion, said: Estimate | None) -> list[str]:
-    bound = done.bound
-    if said is None or bound is None:
+def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
+    budget = done.budget
+    if estimated is None or budget is None:
         return []
-    kept = "" if bound.target is None else f"; it may take {bound.target:g} ms"
-    lines = [words(f"Estimated: {said}{kept}.", "answer")]
-    if bound.here:
+    limit = "" if budget.target is None else f"; the limit is {budget.target:g} ms"
+    lines = [paragraph(f"Estimated: {estimated}{limit}.", "answer")]
+    if budget.measured_here:
+        timed = done.chosen.runtime_results[0].milliseconds
         lines.append(
-            words(f"Timed on the same machine: {ms(done.taken.ran[0].milliseconds)} ms.", "hint")
+            paragraph(
+                f"Timed on the same machine: {format_ms(timed)} ms.",
+                "hint",
+            )
         )
     else:
         sources = "; ".join(
-            f"{source.title} ({source.year}): {source.used}" for source in bound.figures.sources
+            f"{source.title} ({source.year}): {source.used}" for source in budget.costs.sources
         )
-        told = f"The figures of {bound.figures.box} are {bound.figures.whence}."
-        lines.append(words(f"{told} {sources}".strip(), "hint"))
+        text = f"The figures of {budget.costs.box} are {budget.costs.provenance}."
+        lines.append(paragraph(f"{text} {sources}".strip(), "hint"))
     return lines
 
 
 def _rows(
-    times: Sequence[Timed], works: Sequence[Work], said: Estimate | None
+    times: Sequence[OperatorTime], works: Sequence[OperatorWork], estimated: Estimate | None
 ) -> list[list[tuple[str, float]]]:
     """For each operator its cells: what is read, and a length for those that are bars."""
     total = sum(work.multiply_adds for work in works) or 1
-    there = [None] * len(works) if said is None else [part.milliseconds for part in said.parts]
-    by_output = {work.output: (work, taken) for work, taken in zip(works, there)}
+    there = (
+        [None] * len(works)
+        if estimated is None
+        else [operator.milliseconds for operator in estimated.operators]
+    )
+    by_output = {work.output: (work, chosen) for work, chosen in zip(works, there)}
     rows = []
     for timed in times:
-        work, taken = by_output[timed.output]
+        work, chosen = by_output[timed.output]
         count = work.multiply_adds
         row = [
             (timed.layer, 0.0),
@@ -73,7 +81,7 @@ def _rows(
             (f"{count / total:.1%}" if count else "–", 0.0),
             (f"{timed.milliseconds:.3f}", timed.milliseconds),
         ]
-        if said is not None:
-            row.append(("no figure", 0.0) if taken is None else (f"{taken:.3f}", taken))
+        if estimated is not None:
+            row.append(("no figure", 0.0) if chosen is None else (f"{chosen:.3f}", chosen))
         rows.append([(escape(text), length) for text, length in row])
     return rows

@@ -23,19 +23,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import converter.contest
 import converter.convert
-from converter.calibrate import choose_calibration
-from converter.convert import Request, convert
-from converter.frozen import Frozen, Head
-from converter.schemes import FLOAT_HEAD, Made, make
-from converter.source import Said, Source, load_source
+import converter.selection.scheme_selection
+from converter.convert import ConversionRequest, convert
+from converter.loading import (
+    DenseHead,
+    FrozenGraph,
+    SourceModel,
+    SourceOverrides,
+    load_source_model,
+)
+from converter.quantization import FLOAT_HEAD, BuiltModel, build_model, choose_calibration
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from edge.picture import read_picture
 from tests.support.foreign_models import FIVE, FOREIGN, draw, save
-from trainer.dataset import Sample
-from trainer.pictures import load_pictures
+from trainer.data import Sample, load_pictures
 
 _COLOURED = next(foreign for foreign in FOREIGN if foreign.name == "five classes")
 
@@ -65,25 +68,25 @@ def _one_class(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
     return choose_calibration([s for s in samples if s.label == samples[0].label], count)
 
 
-def _labels_turned(scheme: str, frozen: Frozen, pictures: Pictures, name: str) -> Made:
+def _labels_turned(scheme: str, frozen: FrozenGraph, pictures: Pictures, name: str) -> BuiltModel:
     if frozen.head is not None:
-        head = Head(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
+        head = DenseHead(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
         frozen = dataclasses.replace(frozen, head=head)
-    return make(scheme, frozen, pictures, name)
+    return build_model(scheme, frozen, pictures, name)
 
 
 @contextlib.contextmanager
 def _head_turned() -> Iterator[None]:
     """The outputs of the file in another order; fitting the head would mend that again."""
     with (
-        patch.object(converter.contest, "make", _labels_turned),
-        patch.object(converter.contest, "fitted", lambda made, *_: made),
+        patch.object(converter.selection.scheme_selection, "make", _labels_turned),
+        patch.object(converter.selection.scheme_selection, "fitted", lambda made, *_: made),
     ):
         yield
 
 
-def _named_turned(path: Path, said: Said) -> Source:
-    source = load_source(path, said)
+def _named_turned(path: Path, said: SourceOverrides) -> SourceModel:
+    source = load_source_model(path, said)
     spec = source.spec.replace(labels=source.spec.labels[::-1])
     return dataclasses.replace(source, spec=spec)
 
@@ -116,15 +119,17 @@ def main() -> None:
     if (given.model is None) != (given.data is None):
         parser.error("MODEL and --data go together; give both or none")
     with tempfile.TemporaryDirectory() as name:
-        model, data, said = given.model, given.data, Said()
+        model, data, said = given.model, given.data, SourceOverrides()
         if model is None:
             data = draw(Path(name) / "data", FIVE, 100)
             model = save(_COLOURED, data, Path(name), 32)
-            said = Said(labels=FIVE, scaling=_COLOURED.scaling)
-        _table(Request(model, data, Path(name), said, scheme=FLOAT_HEAD, older_runtime=False))
+            said = SourceOverrides(labels=FIVE, scaling=_COLOURED.scaling)
+        _table(
+            ConversionRequest(model, data, Path(name), said, scheme=FLOAT_HEAD, older_runtime=False)
+        )
 
 
-def _table(request: Request) -> None:
+def _table(request: ConversionRequest) -> None:
     print("| bad conversion | the gate | its figures alone |\n|---|---|---|")
     for name, bad in BAD.items():
         with bad():
@@ -134,7 +139,7 @@ def _table(request: Request) -> None:
         print(f"| {name} | {gate} | {alone} |", flush=True)
 
 
-def _outcome(request: Request) -> str:
+def _outcome(request: ConversionRequest) -> str:
     with tempfile.TemporaryDirectory() as name:
         request = dataclasses.replace(request, output=Path(name) / "out.tflite")
         with contextlib.redirect_stdout(io.StringIO()):

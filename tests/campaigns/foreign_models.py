@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from converter.__main__ import main as edge_convert
+from converter.cli.main import main as edge_convert
 from edge.inspection.modelfile import load_model_file
 from tests.support.foreign_models import FOREIGN, Foreign, draw, options_for, save
 

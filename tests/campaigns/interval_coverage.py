@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.campaigns.resampled_scores import LEAST_PARTS, Pool, draw_again, read_pool, truth_of
-from trainer.curves import auroc, average_precision
-from trainer.intervals import auroc_interval, average_precision_interval
-from trainer.rates import rate_of
-from trainer.witnesses import effective_number
+from trainer.evaluation import auroc, auroc_interval
+from trainer.evaluation.curves import average_precision
+from trainer.evaluation.effective_sample_size import effective_sample_size
+from trainer.evaluation.intervals import average_precision_interval
+from trainer.evaluation.rates import rate_of
 
 # parts with defects, good parts, pictures a part, distance of the kinds in sd, alike, shape
 Case = tuple[int, int, int, float, float, str]
@@ -92,7 +93,7 @@ def covered(case: Case, sets: int, seed: int) -> dict[str, float]:
         found = {
             "auroc": auroc_interval(scores, bad, groups),
             "precision": average_precision_interval(scores, bad, groups),
-            "escapes": rate_of(escaped, n, effective_number(scores[bad], its)).interval,
+            "escapes": rate_of(escaped, n, effective_sample_size(scores[bad], its)).interval,
         }
         for name, (low, high) in found.items():
             held[name] += low <= truth[name] <= high
@@ -134,7 +135,7 @@ def _rate_interval(
 ) -> tuple[float, float]:
     its = [group for group, here in zip(groups, kind) if here]
     counted = int(cases[kind].sum())
-    return rate_of(counted, int(kind.sum()), effective_number(scores[kind], its)).interval
+    return rate_of(counted, int(kind.sum()), effective_sample_size(scores[kind], its)).interval
 
 
 def simulated(sets: int, seed: int) -> float:

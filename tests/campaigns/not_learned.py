@@ -17,11 +17,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from converter.__main__ import main as convert
-from trainer.__main__ import main as train
-from trainer.dataset import load_dataset
-from trainer.rundir import MODEL
-from trainer.trained import read_spec
+from converter.cli.main import main as convert
+from trainer.cli.main import main as train
+from trainer.data import load_dataset
+from trainer.networks import read_spec
+from trainer.training.run_folder import MODEL
 
 Row = tuple[Path, str, str, str]  # picture, side, label, group
 
@@ -31,7 +31,7 @@ def rows_of(root: Path) -> list[Row]:
     return [
         (
             sample.path,
-            "test" if sample.part == "test" else "train",
+            "test" if sample.set_name == "test" else "train",
             "ok" if sample.label == "ok" else "defect",
             sample.group,
         )

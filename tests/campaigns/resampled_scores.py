@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.inspector import load_inspector
-from trainer.dataset import load_dataset
-from trainer.pictures import batches_of
+from trainer.data import batches_of, load_dataset
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -99,7 +98,7 @@ def read_pool(file: Path, data: Path | None, ok_label: str, by: str, parts: Sequ
 def _judged(model: Path, root: Path, parts: Sequence[str]) -> list[tuple[str, str, float]]:
     inspector = load_inspector(model)
     data = load_dataset(root, inspector.ok_label)
-    samples = [one for one in data.samples if one.part in parts]
+    samples = [one for one in data.samples if one.set_name in parts]
     pictures = (p for batch in batches_of(samples, inspector.input) for p in batch)
     return [(s.label, s.group, inspector.judge(p).score) for s, p in zip(samples, pictures)]
 

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from converter.convert import Conversion, Request, convert
-from converter.source import Said, Source, load_source
+from converter.convert import Conversion, ConversionRequest, convert
+from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
 from edge.inspection.decision import Thresholds
 from edge.inspection.modelfile import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from trainer.dataset import load_dataset
-from trainer.pictures import load_pictures
-from trainer.trained import TrainedSpec, save_trained
+from trainer.data.dataset import load_dataset
+from trainer.data.pictures import load_pictures
+from trainer.networks.trained_model import TrainedSpec, save_trained
 
 LABELS = ("ok", "rust")
 SIDE = 24
@@ -101,13 +101,13 @@ def trained(keras_model: Any, data: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def source(trained: Path) -> Source:
+def source(trained: Path) -> SourceModel:
     """The classifier, loaded for conversion."""
-    return load_source(trained, Said())
+    return load_source_model(trained, SourceOverrides())
 
 
 @pytest.fixture(scope="session")
 def conversion(trained: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
     """One good conversion; tests read it and leave it as it is."""
     output = tmp_path_factory.mktemp("converted") / "rust.tflite"
-    return convert(Request(trained, data, output))
+    return convert(ConversionRequest(trained, data, output))

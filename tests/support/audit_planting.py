@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.picture import read_picture
-from trainer.layout import find_pictures
-from trainer.manifest import read_manifest
+from trainer.data.folder_layout import find_pictures
+from trainer.data.manifest import read_manifest
 
 Pixels = NDArray[np.uint8]
 SHARE_COPIED = 0.10

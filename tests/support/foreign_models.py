@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.scaling import SCALINGS
+from converter.loading import SCALINGS
 from edge.inspection.preprocess import InputSpec
-from trainer.dataset import load_dataset
-from trainer.extra import keras
-from trainer.logistic import fit_logistic
-from trainer.pictures import load_pictures
+from trainer.core import keras
+from trainer.data import load_dataset, load_pictures
+from trainer.training.logistic import fit_logistic
 
 TWO = ("ok", "rust")
 FIVE = ("ok", "blue", "dark", "rust", "white")

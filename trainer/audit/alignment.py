@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.closer import NOTHING, SPARSE, Closer
+from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.audit.pixel_match import NO_MATCH, SPARSE, PixelMatch
 from trainer.audit.pose import Pose, plausible, rescaled
-from trainer.audit.sketch import THUMB, Plane
-from trainer.audit.store import Store
 
 COARSE = 48
 COMPONENTS = 12
@@ -36,13 +36,13 @@ WORTH_FINE = 0.45
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Alignment:
     """Two pictures laid on each other.
 
     `pose` maps pixels of the first thumbnail to the second. Correlations, -1 to 1: `own` of what
     is not common to the set, `fine` of the fine detail, `local` of the place that is at the lower
     quarter, `worst` at the lower twentieth. `overlap` is the shared area, 0 to 1; `support` how
-    many key points of both lie on each other; `closer` what the pictures themselves say.
+    many key points of both lie on each other; `pixel_match` what the pictures themselves say.
     """
 
     pose: Pose
@@ -52,7 +52,7 @@ class Match:
     worst: float
     overlap: float
     support: int = 0
-    closer: Closer = NOTHING
+    pixel_match: PixelMatch = NO_MATCH
 
     @property
     def certain(self) -> bool:
@@ -61,8 +61,8 @@ class Match:
         Where less than half of the picture shows anything to compare, the thumbnails must agree as
         well: a few straight lines are found in many a drawing, turned and stretched.
         """
-        little = self.closer.windows < SPARSE and self.own < LEAST_OWN
-        return self.closer.certain(self.support) and not little
+        little = self.pixel_match.windows < SPARSE and self.own < LEAST_OWN
+        return self.pixel_match.certain(self.support) and not little
 
     @property
     def copy(self) -> bool:
@@ -85,40 +85,45 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class SharedStructure:
     """What the pictures of a set have in common: float32, (k, 96, 96), and reduced, (k, 48, 48)."""
 
     planes: Plane
     coarse: Plane
 
 
-def common_of(store: Store, members: NDArray[np.int64], most: int = COMPONENTS) -> Common:
+def shared_structure(
+    store: FingerprintStore, members: NDArray[np.int64], most: int = COMPONENTS
+) -> SharedStructure:
     """The first principal components of a sample of the rows `members`; fewer of a small set, which
     they would explain wholly."""
     n = len(members)
     count = min(most, n // 12)
     if count == 0:
-        return Common(np.empty((0, THUMB, THUMB), np.float32), np.empty((0, 48, 48), np.float32))
+        return SharedStructure(
+            np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.float32),
+            np.empty((0, 48, 48), np.float32),
+        )
     rows = np.random.default_rng(0).choice(np.sort(members), min(n, SAMPLED), replace=False)
     sample = store.planes(rows).reshape(len(rows), -1)
     _, axes = np.linalg.eigh((sample @ sample.T).astype(np.float64))
     planes = axes[:, ::-1][:, :count].T.astype(np.float32) @ sample
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-6
-    planes = planes.reshape(count, THUMB, THUMB)
-    return Common(planes, np.stack([reduced(plane) for plane in planes]))
+    planes = planes.reshape(count, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return SharedStructure(planes, np.stack([half_size(plane) for plane in planes]))
 
 
-def reduced(plane: Plane) -> Plane:
+def half_size(plane: Plane) -> Plane:
     """Half the side: float32, (48, 48)."""
     return np.asarray(cv2.resize(plane, (COARSE, COARSE), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def align(
-    first: Plane, second: Plane, start: Pose, common: Common, aspects: tuple[float, float]
-) -> Match | None:
+    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
+) -> Alignment | None:
     """Lays `second` on `first`, both float32, (96, 96), beginning with `start`; None if they do not
     agree well enough to be worth an exact look. `aspects` are width / height of each."""
-    small = reduced(first), reduced(second)
+    small = half_size(first), half_size(second)
     pose = rescaled(start, 0.5)
     if _agree(*small, pose, None) < WORTH_REFINING:
         return None
@@ -144,19 +149,19 @@ def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
     return np.asarray(found, np.float64)
 
 
-def _compared(first: Plane, second: Plane, pose: Pose, common: Common) -> Match:
-    seen, mask = _through(second, pose), _seen_where(second, pose)
+def _compared(first: Plane, second: Plane, pose: Pose, common: SharedStructure) -> Alignment:
+    aligned, mask = _through(second, pose), _seen_where(second, pose)
     overlap = float(mask.mean())
     if overlap < LEAST_OVERLAP:
-        return Match(pose, 0, 0, 0, 0, overlap)
+        return Alignment(pose, 0, 0, 0, 0, overlap)
     # Neighbouring pixels say the same: every third is enough, and three times as fast.
     some = mask.copy()
     some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
-    own = _correlation(first[some], seen[some], _bases(common.planes, pose, some))
+    own = _correlation(first[some], aligned[some], _bases(common.planes, pose, some))
     fine_seen = _through(_detail(second), pose)
     fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
-    local, worst = _local(first, seen, mask)
-    return Match(pose, own, fine, local, worst, overlap)
+    local, worst = _local(first, aligned, mask)
+    return Alignment(pose, own, fine, local, worst, overlap)
 
 
 def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
@@ -214,7 +219,7 @@ def _detail(plane: Plane) -> Plane:
     return np.asarray(fine, np.float32)
 
 
-def _local(first: Plane, seen: Plane, mask: NDArray[np.bool_]) -> tuple[float, float]:
+def _local(first: Plane, aligned: Plane, mask: NDArray[np.bool_]) -> tuple[float, float]:
     """Correlations in windows of a quarter of the side: their lower quarter and twentieth."""
     there = mask.astype(np.float32)
     share = _window(there)
@@ -226,9 +231,9 @@ def _local(first: Plane, seen: Plane, mask: NDArray[np.bool_]) -> tuple[float, f
     def mean(plane: Plane) -> Plane:
         return _window(plane * there) / weight
 
-    left, right = mean(first), mean(seen)
-    joint = mean(first * seen) - left * right
-    spread = [mean(p * p) - m * m for p, m in ((first, left), (seen, right))]
+    left, right = mean(first), mean(aligned)
+    joint = mean(first * aligned) - left * right
+    spread = [mean(p * p) - m * m for p, m in ((first, left), (aligned, right))]
     # Only places where something is: both flat agree in nothing but noise.
     more = np.maximum(spread[0], spread[1])
     whole &= more > STRUCTURE * float(np.median(more[whole]))

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.alignment import Common
-from trainer.audit.grain import Grain
+from trainer.audit.alignment import SharedStructure
+from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
+from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import Pose, inverted, quarter_turns
-from trainer.audit.sketch import THUMB, Plane
-from trainer.audit.store import Store
-from trainer.audit.words import shared_words
+from trainer.audit.texture_match import TextureMatch
+from trainer.audit.visual_words import shared_word_scores
 
 Pair = tuple[int, int]
 Candidates = dict[Pair, list[Pose]]
@@ -32,15 +32,17 @@ BLOCK = 1024  # rows that are compared with all others at once, and
 CELLS = 4_000_000  # products in memory at once: of a large set fewer rows
 
 
-def candidates(store: Store, common: Common, progress: Callable[[int, int], None]) -> Candidates:
+def candidates(
+    store: FingerprintStore, common: SharedStructure, progress: Callable[[int, int], None]
+) -> Candidates:
     """Pairs of rows (low, high) worth a closer look, each with the poses that are known already."""
     found: Candidates = {}
     steps = 2 + 8
-    for rows, alike in shared_words(store, _blocks(len(store))):
+    for rows, alike in shared_word_scores(store, _blocks(len(store))):
         for low, high, _ in _best(alike, rows, BY_WORDS, LIKE_WORDS):
             found.setdefault((low, high), [])
     progress(2, steps)
-    grain = Grain(store)
+    grain = TextureMatch(store)
     for way, plain, laid in grain.ways():
         for rows in _blocks(len(store)):
             for low, high, swapped in _best(plain[rows] @ laid.T, rows, BY_LOOK, LIKE_GRAIN):
@@ -54,12 +56,14 @@ def candidates(store: Store, common: Common, progress: Callable[[int, int], None
     return found
 
 
-def _by_look(store: Store, common: Common) -> list[tuple[list[tuple[int, int, bool]], Pose]]:
+def _by_look(
+    store: FingerprintStore, common: SharedStructure
+) -> list[tuple[list[tuple[int, int, bool]], Pose]]:
     n = len(store)
-    seen = np.concatenate([_small(store.planes(rows)) for rows in _blocks(n)])
+    thumbnails = np.concatenate([_small(store.planes(rows)) for rows in _blocks(n)])
     shared = _small(common.planes).astype(np.float32)
     axes = np.linalg.svd(shared, full_matrices=False)[2] if len(shared) else shared
-    plain = _apart(seen, axes)
+    plain = _apart(thumbnails, axes)
     result = []
     for pose in quarter_turns():
         turned = np.concatenate([_small(store.planes(rows), pose) for rows in _blocks(n)])
@@ -76,8 +80,12 @@ def _small(planes: Plane, pose: Pose | None = None) -> Plane:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     rows = np.empty((len(planes), SMALL * SMALL), np.float32)
     for at, plane in enumerate(planes):
-        seen = plane if pose is None else cv2.warpAffine(plane, pose, (THUMB, THUMB), flags=flags)
-        rows[at] = cv2.resize(seen, (SMALL, SMALL), interpolation=cv2.INTER_AREA).ravel()
+        thumbnails = (
+            plane
+            if pose is None
+            else cv2.warpAffine(plane, pose, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), flags=flags)
+        )
+        rows[at] = cv2.resize(thumbnails, (SMALL, SMALL), interpolation=cv2.INTER_AREA).ravel()
     return rows
 
 

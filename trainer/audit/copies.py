@@ -11,12 +11,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from trainer.audit.alignment import LEAST_OWN, Common, Match, align, common_of
+from trainer.audit.alignment import LEAST_OWN, Alignment, SharedStructure, align, shared_structure
 from trainer.audit.candidates import Candidates, Pair, candidates
+from trainer.audit.fingerprint import THUMBNAIL_SIDE
+from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import Pose, plausible
-from trainer.audit.reread import FAINT, Read, looked_closer
-from trainer.audit.sketch import THUMB
-from trainer.audit.store import Store
+from trainer.audit.second_pass import FAINT, ReadPicture, compare_pixels
 
 Progress = Callable[[str, int, int], None]
 
@@ -28,7 +28,9 @@ FAMILY_COMPONENTS = 32
 CHUNK = 64
 
 
-def find_copies(store: Store, read: Read, workers: int, progress: Progress) -> dict[Pair, Match]:
+def find_copies(
+    store: FingerprintStore, read: ReadPicture, workers: int, progress: Progress
+) -> dict[Pair, Alignment]:
     """All pairs of rows that are copies or look like it, as (low, high), with how they lie on each
     other; `read` gives the picture of a row again."""
     if len(store) < 2:
@@ -41,19 +43,21 @@ def find_copies(store: Store, read: Read, workers: int, progress: Progress) -> d
         cv2.setNumThreads(threads)
 
 
-def _found(store: Store, read: Read, workers: int, progress: Progress) -> dict[Pair, Match]:
+def _found(
+    store: FingerprintStore, read: ReadPicture, workers: int, progress: Progress
+) -> dict[Pair, Alignment]:
     n = len(store)
-    whole = common_of(store, np.arange(n))
+    whole = shared_structure(store, np.arange(n))
     todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
     laid = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
-    sure = looked_closer(laid, read, workers, lambda *at: progress("looking closer", *at))
+    sure = compare_pixels(laid, read, workers, lambda *at: progress("looking closer", *at))
     alike = {pair: match for pair, match in laid.items() if match.copy and pair not in sure}
     # Parts of one design agree in what the set as a whole does not have in common. Which of them
     # are still alike without what their family has in common?
     for family in _families(n, alike):
         members = set(family)
         inside = {pair: match for pair, match in alike.items() if pair[0] in members}
-        common = common_of(store, np.array(family), FAMILY_COMPONENTS)
+        common = shared_structure(store, np.array(family), FAMILY_COMPONENTS)
         again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
         kept = _verified(
             store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
@@ -67,7 +71,7 @@ def _found(store: Store, read: Read, workers: int, progress: Progress) -> dict[P
     return alike | sure
 
 
-def groups_of(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
+def linked_groups(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
     """What is linked by pairs, directly or through others; single rows are groups too."""
     parent = list(range(n))
 
@@ -85,23 +89,23 @@ def groups_of(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
     return list(found.values())
 
 
-def _families(n: int, found: dict[Pair, Match]) -> list[list[int]]:
-    return [group for group in groups_of(n, found) if len(group) > FAMILY]
+def _families(n: int, found: dict[Pair, Alignment]) -> list[list[int]]:
+    return [group for group in linked_groups(n, found) if len(group) > FAMILY]
 
 
 def _verified(
-    store: Store,
+    store: FingerprintStore,
     todo: Candidates,
-    common: Common,
+    common: SharedStructure,
     workers: int,
     progress: Callable[[int, int], None],
-) -> dict[Pair, Match]:
+) -> dict[Pair, Alignment]:
     """Those of the candidates that agree well enough to be worth a closer look."""
     pairs = sorted(todo)
     chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
-    found: dict[Pair, Match] = {}
+    found: dict[Pair, Alignment] = {}
 
-    def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Match]]:
+    def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Alignment]]:
         matches = []
         for pair in chunk:
             match = _best_match(store, pair, todo[pair], common)
@@ -116,11 +120,13 @@ def _verified(
     return found
 
 
-def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> Match | None:
-    """From what is cheap to what is dear: known poses, key points, key points mirrored."""
+def _best_match(
+    store: FingerprintStore, pair: Pair, known: list[Pose], common: SharedStructure
+) -> Alignment | None:
+    """In order of cost: known poses, key points, key points mirrored."""
     first, second = (store.plane(row) for row in pair)
     aspects = _aspects(store, pair)
-    best: Match | None = None
+    best: Alignment | None = None
     for start in _starts(store, pair, known):
         match = align(first, second, start, common, aspects)
         if match is None:
@@ -134,7 +140,7 @@ def _best_match(store: Store, pair: Pair, known: list[Pose], common: Common) -> 
     return best
 
 
-def _starts(store: Store, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
+def _starts(store: FingerprintStore, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
     yield from known[:4]
     for mirrored in (False, True):
         pose = _by_points(store, pair, mirrored)
@@ -142,7 +148,7 @@ def _starts(store: Store, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
             yield pose
 
 
-def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
+def _by_points(store: FingerprintStore, pair: Pair, mirrored: bool) -> Pose | None:
     """The pose that most of the key points that look alike agree on (RANSAC)."""
     low, high = pair
     if min(store.counts[low], store.counts[high]) < 4:
@@ -154,8 +160,8 @@ def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
     )
     if len(rows) < 4:
         return None
-    source = store.points(low)[rows] * THUMB - 0.5
-    target = store.points(high)[forth[rows]] * THUMB - 0.5
+    source = store.points(low)[rows] * THUMBNAIL_SIDE - 0.5
+    target = store.points(high)[forth[rows]] * THUMBNAIL_SIDE - 0.5
     estimate, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
     if estimate is None:
         return None
@@ -164,19 +170,19 @@ def _by_points(store: Store, pair: Pair, mirrored: bool) -> Pose | None:
     return pose if plausible(pose, _aspects(store, pair)) and flipped == mirrored else None
 
 
-def _aspects(store: Store, pair: Pair) -> tuple[float, float]:
+def _aspects(store: FingerprintStore, pair: Pair) -> tuple[float, float]:
     low, high = store.aspects[list(pair)].tolist()
     return low, high
 
 
-def _support(store: Store, pair: Pair, pose: Pose) -> int:
+def _support(store: FingerprintStore, pair: Pair, pose: Pose) -> int:
     """How many key points of the first lie, in the second, on one that looks alike."""
     low, high = pair
     if not store.counts[low] or not store.counts[high]:
         return 0
     mirrored = bool(np.linalg.det(pose[:, :2]) < 0)
-    there = (store.points(low) * THUMB - 0.5) @ pose[:, :2].T + pose[:, 2]
-    away = there[:, None] - (store.points(high) * THUMB - 0.5)[None]
+    there = (store.points(low) * THUMBNAIL_SIDE - 0.5) @ pose[:, :2].T + pose[:, 2]
+    away = there[:, None] - (store.points(high) * THUMBNAIL_SIDE - 0.5)[None]
     alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
     on = (np.hypot(away[..., 0], away[..., 1]) < NEAR) & (alike > LIKE_POINTS)
     return int(min(on.any(axis=1).sum(), on.any(axis=0).sum()))

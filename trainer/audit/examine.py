@@ -10,21 +10,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.alignment import Match, common_of
+from trainer.audit.alignment import Alignment, shared_structure
 from trainer.audit.copies import find_copies
 from trainer.audit.features import CheapFeatures, Features
-from trainer.audit.findings import Audit, Twin
-from trainer.audit.lighting import giveaways, light_by_label
-from trainer.audit.mislabels import rank_labels, suspected
-from trainer.audit.oddities import oddities
-from trainer.audit.parts import inferred_parts
-from trainer.audit.reading import Item, Seen, Unreadable, read_again, read_all
-from trainer.audit.residue import residues
-from trainer.audit.store import Store
-from trainer.audit.twins import exact_twins, near_twins
-from trainer.dataset import MANIFEST, Dataset
-from trainer.layout import find_pictures
-from trainer.manifest import read_manifest
+from trainer.audit.findings import Audit, Duplicate
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.audit.inferred_groups import infer_groups
+from trainer.audit.label_errors import rank_labels, suspected_mislabels
+from trainer.audit.near_duplicates import exact_duplicates, near_duplicates
+from trainer.audit.outliers import find_outliers
+from trainer.audit.residual_features import residual_features
+from trainer.audit.scan import (
+    AuditItem,
+    ScannedPicture,
+    UnreadablePicture,
+    read_for_comparison,
+    scan_pictures,
+)
+from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
+from trainer.data import Dataset
+from trainer.data.dataset import MANIFEST
+from trainer.data.folder_layout import find_pictures
+from trainer.data.manifest import read_manifest
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,38 +40,38 @@ UNEVEN = 20  # times as many of one class as of another
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AuditOptions:
     """How an audit is done. `workers` are threads; by default one a processor."""
 
     ok_label: str = "ok"
     workers: int | None = None
 
 
-def items_of(root: Path) -> list[Item]:
+def audit_items(root: Path) -> list[AuditItem]:
     """The pictures of a folder in either layout, by file. Raises DatasetError."""
     split, labels = find_pictures(root)
     manifest = root / MANIFEST
     groups: Mapping[str, str] = read_manifest(manifest, labels) if manifest.exists() else {}
     return [
-        Item(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
+        AuditItem(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
         for file, label in sorted(labels.items())
     ]
 
 
-def items_as_split(data: Dataset) -> list[Item]:
+def items_as_split(data: Dataset) -> list[AuditItem]:
     """The pictures as a training will use them: sides are train, validation and test."""
     listed = (data.root / MANIFEST).exists()
     return [
-        Item(one.path, one.file, one.label, one.part, one.group if listed else None)
+        AuditItem(one.path, one.file, one.label, one.set_name, one.group if listed else None)
         for one in data.samples
     ]
 
 
-def examine(
+def audit_dataset(
     root: Path,
-    options: Options | None = None,
+    options: AuditOptions | None = None,
     progress: Progress | None = None,
-    items: Sequence[Item] | None = None,
+    items: Sequence[AuditItem] | None = None,
     features: Features | None = None,
 ) -> Audit:
     """Reads every picture once and says what is wrong with the set.
@@ -73,105 +80,111 @@ def examine(
     folder that is no data set; pictures that cannot be read are findings.
     """
     started = time.monotonic()
-    options = options or Options()
-    told = progress or (lambda *_: None)
-    items = items_of(root) if items is None else items
+    options = options or AuditOptions()
+    report = progress or (lambda *_: None)
+    items = audit_items(root) if items is None else items
     workers = options.workers or os.cpu_count() or 1
     audit = Audit(str(root), pictures=len(items))
-    seen: list[Seen] = []
+    scanned: list[ScannedPicture] = []
     rows: list[int] = []  # of the store, those that are not pixel for pixel another
-    with Store(len(items)) as store:
+    with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
-        for one in read_all(items, features or CheapFeatures(), workers, told):
-            if isinstance(one, Unreadable):
+        for one in scan_pictures(items, features or CheapFeatures(), workers, report):
+            if isinstance(one, UnreadablePicture):
                 audit.unreadable.append(
                     {"file": one.item.file, "kind": one.kind, "reason": one.reason}
                 )
                 continue
             if one.pixel_hash not in first:
-                first[one.pixel_hash] = len(seen)
-                store.add(one.sketch)
-                rows.append(len(seen))
-            seen.append(one.without_sketch())
-        matches = find_copies(store, lambda row: read_again(seen[rows[row]]), workers, told)
-        own = residues(store, common_of(store, np.arange(len(store))))
+                first[one.pixel_hash] = len(scanned)
+                store.add(one.fingerprint)
+                rows.append(len(scanned))
+            scanned.append(one.without_fingerprint())
+        matches = find_copies(
+            store, lambda row: read_for_comparison(scanned[rows[row]]), workers, report
+        )
+        own = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
-    of = {one.pixel_hash: own[at] for at, one in enumerate(map(seen.__getitem__, rows))}
-    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in seen]
-    _judge(audit, seen, table, near, options)
+    of = {one.pixel_hash: own[at] for at, one in enumerate(map(scanned.__getitem__, rows))}
+    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in scanned]
+    _judge(audit, scanned, table, near, options)
     audit.seconds = time.monotonic() - started
     return audit
 
 
 def _judge(
     audit: Audit,
-    seen: list[Seen],
+    scanned: list[ScannedPicture],
     table: list[NDArray[np.float32]],
-    near: dict[tuple[int, int], Match],
-    options: Options,
+    near: dict[tuple[int, int], Alignment],
+    options: AuditOptions,
 ) -> None:
     """All findings that need no pixels; `table` has the numbers of each picture that was seen."""
-    alike = exact_twins(seen) + near_twins(seen, near)
-    pairs = [(rows, twin) for rows, twin in alike if twin.certain]
-    audit.look_alikes = [twin for _, twin in alike if not twin.certain]
-    twins = [twin for _, twin in pairs]
-    audit.counts = _counts(seen)
-    audit.odd = oddities(seen)
-    audit.light = light_by_label(seen)
+    alike = exact_duplicates(scanned) + near_duplicates(scanned, near)
+    pairs = [(rows, duplicate) for rows, duplicate in alike if duplicate.certain]
+    audit.look_alikes = [duplicate for _, duplicate in alike if not duplicate.certain]
+    duplicates = [duplicate for _, duplicate in pairs]
+    audit.counts = _counts(scanned)
+    audit.outliers = find_outliers(scanned)
+    audit.lighting = lighting_by_label(scanned)
     audit.imbalance = _imbalance(audit.counts)
-    given = {one.item.file: one.item.group for one in seen if one.item.group is not None}
+    given = {one.item.file: one.item.group for one in scanned if one.item.group is not None}
     # A copy that was changed in one place still shows the same part.
-    group, audit.parts = inferred_parts(
-        [one.item.file for one in seen], [(twin.file, twin.twin) for twin in twins], given
+    group, audit.parts = infer_groups(
+        [one.item.file for one in scanned],
+        [(duplicate.file, duplicate.other) for duplicate in duplicates],
+        given,
     )
-    groups = [group[one.item.file] for one in seen]
-    _sort_twins(audit, seen, pairs, given)
-    audit.possible_leaks = _possible_leaks(seen, audit)
-    audit.giveaways = giveaways(seen, groups, options.ok_label)
-    friends: list[list[int]] = [[] for _ in seen]
-    for (low, high), twin in pairs:
-        if not twin.changed:
+    groups = [group[one.item.file] for one in scanned]
+    _sort_duplicates(audit, scanned, pairs, given)
+    audit.possible_leaks = _possible_leaks(scanned, audit)
+    audit.shortcuts = find_shortcuts(scanned, groups, options.ok_label)
+    friends: list[list[int]] = [[] for _ in scanned]
+    for (low, high), duplicate in pairs:
+        if not duplicate.changed:
             friends[low].append(high)
             friends[high].append(low)
-    if seen:
-        labels, files = [one.item.label for one in seen], [one.item.file for one in seen]
+    if scanned:
+        labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
         audit.label_ranking = rank_labels(np.stack(table), labels, groups, friends, files)
-        audit.suspected_mislabels = suspected(audit.label_ranking)
+        audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 
-def _sort_twins(
+def _sort_duplicates(
     audit: Audit,
-    seen: list[Seen],
-    pairs: list[tuple[tuple[int, int], Twin]],
+    scanned: list[ScannedPicture],
+    pairs: list[tuple[tuple[int, int], Duplicate]],
     given: dict[str, str],
 ) -> None:
-    for (low, high), twin in pairs:
-        one, other = seen[low].item, seen[high].item
-        audit.duplicates.append(twin)
+    for (low, high), duplicate in pairs:
+        one, other = scanned[low].item, scanned[high].item
+        audit.duplicates.append(duplicate)
         if (one.side == "test") != (other.side == "test"):
-            audit.leaks.append(twin)
+            audit.leaks.append(duplicate)
         elif one.side != other.side:
             audit.notes.append(f"{one.file} is a copy of {other.file} ({one.side}, {other.side})")
         if given and one.group != other.group:
-            audit.across_groups.append(twin)
-        if not twin.same_label and not twin.changed:
-            audit.two_labels.append(twin)
+            audit.across_groups.append(duplicate)
+        if not duplicate.same_label and not duplicate.changed:
+            audit.two_labels.append(duplicate)
     sides: dict[str, dict[bool, str]] = defaultdict(dict)
-    for item in (picture.item for picture in seen):
+    for item in (picture.item for picture in scanned):
         if item.group is not None:
             sides[item.group].setdefault(item.side == "test", item.file)
-    labels = {picture.item.file: picture.item.label for picture in seen}
+    labels = {picture.item.file: picture.item.label for picture in scanned}
     for name, files in sorted(sides.items()):
         if len(files) == 2:
             same = labels[files[False]] == labels[files[True]]
             how = f"the manifest's group {name!r} stands on both sides"
-            audit.leaks.append(Twin(files[True], files[False], how, 1.0, False, True, False, same))
+            audit.leaks.append(
+                Duplicate(files[True], files[False], how, 1.0, False, True, False, same)
+            )
 
 
-def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
+def _possible_leaks(scanned: list[ScannedPicture], audit: Audit) -> list[dict[str, object]]:
     """Parts that only file names suggest, on both sides of the split."""
-    side = {one.item.file: one.item.side for one in seen}
-    known = {file for twin in audit.leaks for file in (twin.file, twin.twin)}
+    side = {one.item.file: one.item.side for one in scanned}
+    known = {file for duplicate in audit.leaks for file in (duplicate.file, duplicate.other)}
     found: list[dict[str, object]] = []
     for part in audit.parts:
         tested = [file for file in part["files"] if side[file] == "test"]
@@ -181,8 +194,8 @@ def _possible_leaks(seen: list[Seen], audit: Audit) -> list[dict[str, object]]:
     return found
 
 
-def _counts(seen: list[Seen]) -> dict[str, dict[str, int]]:
-    found = Counter((one.item.side or "all", one.item.label) for one in seen)
+def _counts(scanned: list[ScannedPicture]) -> dict[str, dict[str, int]]:
+    found = Counter((one.item.side or "all", one.item.label) for one in scanned)
     sides, labels = ({key[at] for key in found} for at in (0, 1))
     return {side: {label: found[side, label] for label in sorted(labels)} for side in sorted(sides)}
 
@@ -193,12 +206,12 @@ def _imbalance(counts: dict[str, dict[str, int]]) -> list[str]:
         total.update(row)
     if not total:
         return []
-    said = [
+    sentences = [
         f"only {count} pictures of {label!r}"
         for label, count in sorted(total.items())
         if count < FEW_OF_A_CLASS
     ]
     (most, many), (least, few) = total.most_common()[0], total.most_common()[-1]
     if many > UNEVEN * max(1, few):
-        said.append(f"{many} pictures of {most!r} against {few} of {least!r}")
-    return said
+        sentences.append(f"{many} pictures of {most!r} against {few} of {least!r}")
+    return sentences

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.sketch import blurred, resized, standard_light
+from trainer.audit.fingerprint import blurred, resized, standard_light
 
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]

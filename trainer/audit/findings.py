@@ -7,7 +7,7 @@ SCHEMA = "edge-inspect/audit/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Duplicate:
     """Two pictures of one thing. `likeness` is 0 to 1; `exact` when every pixel is equal.
 
     `certain` when they cannot be two parts that only look alike.
@@ -15,7 +15,7 @@ class Twin:
     """
 
     file: str
-    twin: str
+    other: str
     how: str
     likeness: float
     exact: bool
@@ -27,7 +27,7 @@ class Twin:
         """For the JSON file."""
         return {
             "file": self.file,
-            "twin": self.twin,
+            "twin": self.other,
             "how": self.how,
             "likeness": round(self.likeness, 3),
             "exact": self.exact,
@@ -38,7 +38,7 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class SuspectedMislabel:
     """A label that the other pictures speak against. `probability` is that of the given label."""
 
     file: str
@@ -59,7 +59,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Giveaway:
+class Shortcut:
     """One number of the whole picture that tells a class from the good ones: 0.5 tells nothing."""
 
     what: str
@@ -82,7 +82,7 @@ class Giveaway:
 class Audit:
     """Everything found. Lists of dicts are as the JSON file has them, sorted by file.
 
-    `counts` is by side, then by label; `light` by label, then by number: median, lower and upper
+    `counts` is by side, then by label; `lighting` by label, then by number: median, lower and upper
     quarter. `look_alikes` may be copies, or different parts of one design: no other finding rests
     on them. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
     """
@@ -91,18 +91,18 @@ class Audit:
     pictures: int = 0
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     unreadable: list[dict[str, Any]] = field(default_factory=list)
-    odd: list[dict[str, Any]] = field(default_factory=list)
-    duplicates: list[Twin] = field(default_factory=list)
-    leaks: list[Twin] = field(default_factory=list)
-    look_alikes: list[Twin] = field(default_factory=list)
+    outliers: list[dict[str, Any]] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    leaks: list[Duplicate] = field(default_factory=list)
+    look_alikes: list[Duplicate] = field(default_factory=list)
     possible_leaks: list[dict[str, Any]] = field(default_factory=list)
-    two_labels: list[Twin] = field(default_factory=list)
-    across_groups: list[Twin] = field(default_factory=list)
+    two_labels: list[Duplicate] = field(default_factory=list)
+    across_groups: list[Duplicate] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
-    suspected_mislabels: list[Doubt] = field(default_factory=list)
-    label_ranking: list[Doubt] = field(default_factory=list)
-    giveaways: list[Giveaway] = field(default_factory=list)
-    light: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    suspected_mislabels: list[SuspectedMislabel] = field(default_factory=list)
+    label_ranking: list[SuspectedMislabel] = field(default_factory=list)
+    shortcuts: list[Shortcut] = field(default_factory=list)
+    lighting: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     imbalance: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -120,17 +120,17 @@ class Audit:
             "pictures": self.pictures,
             "counts": self.counts,
             "unreadable": self.unreadable,
-            "odd": self.odd,
-            "duplicates": [twin.as_json() for twin in self.duplicates],
-            "leaks": [twin.as_json() for twin in self.leaks],
-            "look_alikes": [twin.as_json() for twin in self.look_alikes],
+            "odd": self.outliers,
+            "duplicates": [duplicate.as_json() for duplicate in self.duplicates],
+            "leaks": [duplicate.as_json() for duplicate in self.leaks],
+            "look_alikes": [duplicate.as_json() for duplicate in self.look_alikes],
             "possible_leaks": self.possible_leaks,
-            "two_labels": [twin.as_json() for twin in self.two_labels],
-            "across_groups": [twin.as_json() for twin in self.across_groups],
+            "two_labels": [duplicate.as_json() for duplicate in self.two_labels],
+            "across_groups": [duplicate.as_json() for duplicate in self.across_groups],
             "parts": self.parts,
             "suspected_mislabels": [doubt.as_json() for doubt in self.suspected_mislabels],
-            "giveaways": [giveaway.as_json() for giveaway in self.giveaways],
-            "light": self.light,
+            "giveaways": [giveaway.as_json() for giveaway in self.shortcuts],
+            "light": self.lighting,
             "imbalance": self.imbalance,
             "notes": self.notes,
             "seconds": round(self.seconds, 1),

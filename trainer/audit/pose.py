@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.sketch import THUMB
+from trainer.audit.fingerprint import THUMBNAIL_SIDE
 
 Pose = NDArray[np.float64]  # (2, 3): pixel of the first thumbnail to pixel of the second
 
@@ -18,7 +18,7 @@ def quarter_turns() -> list[Pose]:
     for mirror in (1.0, -1.0):
         for cosine, sine in ((1, 0), (0, 1), (-1, 0), (0, -1)):
             linear = np.array([[cosine, -sine], [sine, cosine]], np.float64) @ np.diag([mirror, 1])
-            poses.append(about_middle(linear, THUMB))
+            poses.append(about_middle(linear, THUMBNAIL_SIDE))
     return poses
 
 
@@ -63,7 +63,7 @@ def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> lis
     size = float(
         np.sqrt(abs(np.linalg.det(np.diag(second) @ pose[:, :2] @ np.diag(1 / np.array(first)))))
     )
-    said = []
+    changes = []
     mirrored = np.linalg.det(linear) < 0
     if mirrored:
         linear = linear @ np.diag([-1.0, 1.0])
@@ -72,18 +72,18 @@ def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> lis
     angle = float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
     quarter = round(angle / 90) * 90
     if mirrored and abs(abs(angle) - 180) < 2:
-        said.append("mirrored top to bottom")
+        changes.append("mirrored top to bottom")
     elif mirrored and abs(angle) < 2:
-        said.append("mirrored left to right")
+        changes.append("mirrored left to right")
     elif mirrored:
-        said.append("mirrored")
+        changes.append("mirrored")
     if abs(angle - quarter) < 2:
         angle = quarter
     upright = mirrored and abs(abs(angle) - 180) < 2
     if abs(angle) >= 2 and not upright:
-        said.append(f"rotated by {angle % 360:.0f}°")
+        changes.append(f"rotated by {angle % 360:.0f}°")
     if stretch[0] / stretch[1] > 1.04:
-        said.append("sheared or stretched")
+        changes.append("sheared or stretched")
     if abs(np.log(size)) > 0.03:
-        said.append("scaled")
-    return said
+        changes.append("scaled")
+    return changes

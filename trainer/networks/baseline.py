@@ -3,7 +3,7 @@
 from typing import Any
 
 from edge.inspection.preprocess import InputSpec
-from trainer.extra import keras
+from trainer.core import keras
 from trainer.networks.terms import HEAD
 
 INPUT = InputSpec(width=64, height=64)

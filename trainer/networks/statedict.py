@@ -22,7 +22,7 @@ _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Lazy:
+class _PendingTensor:
     """A tensor whose numbers come later in the file. Offset and strides count elements."""
 
     key: str
@@ -41,7 +41,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
         if _plain(stream) != MAGIC or _plain(stream) != PROTOCOL:
             raise ModelError(f"{path}: not a .pth file of the format of 2016; install it again")
         _plain(stream)  # sizes and byte order of the machine that wrote it
-        reader = _Reader(stream)
+        reader = _TensorUnpickler(stream)
         tensors = reader.load()
         keys = _plain(stream)
         storages = {str(key): _storage(stream, reader.storages[str(key)]) for key in keys}
@@ -62,7 +62,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-class _Reader(pickle.Unpickler):
+class _TensorUnpickler(pickle.Unpickler):
     """Unpickles a dict of tensors; `storages` says each storage's type and length afterwards."""
 
     def __init__(self, stream: io.BytesIO) -> None:
@@ -88,7 +88,7 @@ class _Reader(pickle.Unpickler):
         return str(key)
 
 
-class _Plain(pickle.Unpickler):
+class _PlainUnpickler(pickle.Unpickler):
     """Numbers, strings, lists and dicts only."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -96,11 +96,11 @@ class _Plain(pickle.Unpickler):
 
 
 def _plain(stream: io.BytesIO) -> Any:
-    return _Plain(stream).load()
+    return _PlainUnpickler(stream).load()
 
 
-def _rebuild(key: str, offset: int, shape: Any, strides: Any, *_: Any) -> _Lazy:
-    return _Lazy(key, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+def _rebuild(key: str, offset: int, shape: Any, strides: Any, *_: Any) -> _PendingTensor:
+    return _PendingTensor(key, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
 def _storage(stream: io.BytesIO, kind_and_count: tuple[str, int]) -> NDArray[Any]:
@@ -112,7 +112,7 @@ def _storage(stream: io.BytesIO, kind_and_count: tuple[str, int]) -> NDArray[Any
     return np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
 
 
-def _array(storages: dict[str, NDArray[Any]], lazy: _Lazy) -> NDArray[Any]:
+def _array(storages: dict[str, NDArray[Any]], lazy: _PendingTensor) -> NDArray[Any]:
     flat = storages[lazy.key]
     last = lazy.offset + sum((n - 1) * s for n, s in zip(lazy.shape, lazy.strides))
     if min((lazy.offset, *lazy.strides, *lazy.shape), default=0) < 0 or last >= len(flat):

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from edge.errors import EdgeInspectError
 from edge.inspection.preprocess import preprocess
 from edge.picture import read_picture
+from trainer.networks import load_trained, scores
 from trainer.report import sections
-from trainer.report.audited import audit_section
+from trainer.report.audit_section import audit_section
 from trainer.report.comparison import comparison_section
 from trainer.report.conversion import conversion_section
-from trainer.report.facts import Facts, read_facts
-from trainer.report.gallery import cards, choose
-from trainer.report.heat import Judge
-from trainer.report.page import page, section, words
-from trainer.report.slider import slider
-from trainer.rundir import MODEL
-from trainer.trained import load_trained, scores
+from trainer.report.gallery import cards, choose_pictures
+from trainer.report.occlusion_map import ScoreFunction
+from trainer.report.page import page, paragraph, section
+from trainer.report.run_data import RunData, read_run_data
+from trainer.report.threshold_slider import threshold_slider
+from trainer.training.run_folder import MODEL
 
 REPORT = "report.html"
 
@@ -34,16 +34,16 @@ def build_report(
     """Writes report.html into `run` from what stands there, and returns its path.
 
     `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
-    TensorFlow for the heat maps. Raises EdgeInspectError for what a user can mend.
+    TensorFlow for the heat maps. Raises EdgeInspectError for an error that the user can fix.
     """
-    facts = read_facts(run)
+    run_data = read_run_data(run)
     model, spec = load_trained(run / MODEL)
 
     def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         return scores(model, spec, pictures)
 
     say("report         drawing, with heat maps of the pictures worth a look")
-    text = render(facts, root, judge, tflite)
+    text = render(run_data, root, judge, tflite)
     target = run / REPORT
     half = target.with_name(f".{REPORT}.{os.getpid()}")
     try:
@@ -59,47 +59,48 @@ def build_report(
     return target
 
 
-def render(facts: Facts, root: Path, judge: Judge, tflite: Path | None = None) -> str:
+def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
     """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
-    spec, judged = facts.spec, facts.judged
-    found = [sections.verdict_section(facts)]
-    if judged.learned:
+    spec, evaluation = run_data.spec, run_data.evaluation
+    found = [sections.verdict_section(run_data)]
+    if evaluation.learned:
         found.append(
             section(
                 "When a threshold moves",
-                words(
+                paragraph(
                     "What these test pictures would have got with other thresholds. Choose by what "
                     "an escape and a false reject cost you, then set decision.review_from and "
                     "decision.reject_at in config.yaml; what was seen while choosing proves less "
                     "than what was chosen before."
                 ),
-                slider(judged, facts.scores, facts.defective),
+                threshold_slider(evaluation, run_data.scores, run_data.defective),
             )
         )
-    found += [sections.ranking_section(facts), sections.scores_section(facts)]
-    if judged.learned:
-        found += [_gallery(facts, root, judge), sections.calibration_section(facts)]
+    found += [sections.ranking_section(run_data), sections.scores_section(run_data)]
+    if evaluation.learned:
+        found += [_gallery(run_data, root, judge), sections.calibration_section(run_data)]
     found += [
-        comparison_section(facts),
-        sections.data_section(facts),
-        audit_section(facts),
-        sections.training_section(facts),
+        comparison_section(run_data),
+        sections.data_section(run_data),
+        audit_section(run_data),
+        sections.training_section(run_data),
     ]
     if tflite is not None:
-        some = [preprocess(read_picture(root / row.file), spec.input) for row in facts.test[:8]]
+        some = [preprocess(read_picture(root / row.file), spec.input) for row in run_data.test[:8]]
         found.append(conversion_section(tflite, np.stack(some)))
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
-        sections.summary(judged),
+        sections.summary(evaluation),
         found,
         f"made with {tools}",
+        scripts=True,
     )
 
 
-def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
-    spec = facts.spec
-    chosen = choose(facts.test, spec.thresholds, spec.ok_label)
+def _gallery(run_data: RunData, root: Path, judge: ScoreFunction) -> str:
+    spec = run_data.spec
+    chosen = choose_pictures(run_data.test, spec.thresholds, spec.ok_label)
     shown = [
         sections.gallery_section(title, meaning, cards(rows, root, spec.input, judge))
         for title, meaning, rows in (
@@ -122,7 +123,7 @@ def _gallery(facts: Facts, root: Path, judge: Judge) -> str:
     ]
     return section(
         "Pictures worth a look",
-        words(
+        paragraph(
             "Each picture twice, the second time with what the network looked at: covering a red "
             "region lowers the score more than covering others does, covering a blue one raises "
             "it. A red region beside the part means that it judges by something else than the part."

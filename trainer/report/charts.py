@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import Thresholds
-from trainer.curves import curves
-from trainer.intervals import binomial_interval
-from trainer.metrics import Evaluation
+from trainer.evaluation import Evaluation
+from trainer.evaluation.curves import curves
+from trainer.evaluation.intervals import binomial_interval
 from trainer.report.drawing import Plot
 
 Floats = NDArray[np.float64]
@@ -21,30 +21,30 @@ BINS = 40
 POINTS = 200  # of a curve; more is not seen
 
 
-def roc_chart(judged: Evaluation, scores: Floats, defective: Bools) -> str:
+def roc_chart(evaluation: Evaluation, scores: Floats, defective: Bools) -> str:
     """Defects caught against good parts rejected, with the pointwise 95 % band of the catch."""
     found = curves(scores, defective)
     kept = _thinned(len(found.line))
     plot = Plot("ROC curve", UNIT, UNIT, ("good parts rejected", "defects caught"))
-    count = judged.escapes.independent
+    count = evaluation.escapes.independent
     ends = [binomial_interval(float(r) * count, count) for r in found.recall[kept]]
     across = found.false_rejects[kept]
     plot.band(_zip(across, [low for low, _ in ends]), _zip(across, [h for _, h in ends]), "band")
     plot.line([(0, 0), (1, 1)], "chance")
     plot.line(_zip(across, found.recall[kept]), "curve")
-    if judged.learned:
-        at = judged.thresholds
+    if evaluation.learned:
+        at = evaluation.thresholds
         for line, name in ((at.reject_at, "fail"), (at.review_from, "review")):
             point = (
                 float((scores[~defective] >= line).mean()),
                 float((scores[defective] >= line).mean()),
             )
             plot.dot(point, f"mark {name}", f"{name} from score {line:.4f}")
-    plot.text((0.97, 0.05), f"AUROC {judged.auroc:.3f}", "big", "end")
+    plot.text((0.97, 0.05), f"AUROC {evaluation.auroc:.3f}", "big", "end")
     return plot.svg(QUARTERS, QUARTERS, percent=True)
 
 
-def precision_chart(judged: Evaluation, scores: Floats, defective: Bools) -> str:
+def precision_chart(evaluation: Evaluation, scores: Floats, defective: Bools) -> str:
     """How many of those called defective are, against defects caught, with a pointwise band."""
     found = curves(scores, defective)
     kept = _thinned(len(found.line))
@@ -53,16 +53,16 @@ def precision_chart(judged: Evaluation, scores: Floats, defective: Bools) -> str
     )
     caught, right = found.recall[kept], found.precision[kept]
     called = np.maximum(
-        caught * judged.escapes.independent
-        + found.false_rejects[kept] * judged.false_rejects.independent,
+        caught * evaluation.escapes.independent
+        + found.false_rejects[kept] * evaluation.false_rejects.independent,
         1.0,
     )
     ends = [binomial_interval(float(p * n), float(n)) for p, n in zip(right, called)]
     plot.band(_zip(caught, [low for low, _ in ends]), _zip(caught, [h for _, h in ends]), "band")
-    share = judged.n_defect / (judged.n_ok + judged.n_defect)
+    share = evaluation.n_defect / (evaluation.n_ok + evaluation.n_defect)
     plot.line([(0, share), (1, share)], "chance")
     plot.line(_zip(caught, right), "curve")
-    plot.text((0.03, 0.05), f"average precision {judged.average_precision:.3f}", "big")
+    plot.text((0.03, 0.05), f"average precision {evaluation.average_precision:.3f}", "big")
     return plot.svg(QUARTERS, QUARTERS, percent=True)
 
 
@@ -93,11 +93,11 @@ def histogram(scores: Floats, defective: Bools, at: Thresholds | None) -> str:
     return plot.svg(tuple(np.round(np.linspace(0, 1, 11), 1)), ())
 
 
-def reliability_chart(judged: Evaluation) -> str:
+def reliability_chart(evaluation: Evaluation) -> str:
     """The share of defects by score: on the diagonal a score means what it says."""
     plot = Plot("reliability", UNIT, UNIT, ("score said", "share truly defective"))
     plot.line([(0, 0), (1, 1)], "chance")
-    for one in judged.calibration.bins:
+    for one in evaluation.calibration.bins:
         low, high = one.interval
         share = one.defects / one.n
         plot.line([(one.mean_score, low), (one.mean_score, high)], "whisker")
@@ -107,7 +107,7 @@ def reliability_chart(judged: Evaluation) -> str:
 
 
 def training_chart(history: Sequence[dict[str, Any]]) -> str:
-    """Loss by epoch, on the train part and on the parts held out; the kept epoch is marked."""
+    """Loss by epoch, on the train set and on the parts held out; the kept epoch is marked."""
     epochs = [int(row["number"]) for row in history]
     losses = [float(row["loss"]) for row in history]
     held_out = [float(row["validation_loss"]) for row in history]

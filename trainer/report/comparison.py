@@ -2,31 +2,31 @@
 
 from typing import Any
 
-from trainer.intervals import auroc_gain
-from trainer.report.facts import Facts
-from trainer.report.page import section, table, words
+from trainer.evaluation.intervals import auroc_gain
+from trainer.report.page import paragraph, section, table
+from trainer.report.run_data import RunData
 
 
-def comparison_section(facts: Facts) -> str:
+def comparison_section(run_data: RunData) -> str:
     """Empty when there is nothing to compare with."""
-    content = [*_baseline(facts), *_candidates(facts.candidates), *_seeds(facts.seeds)]
+    content = [*_baseline(run_data), *_candidates(run_data.candidates), *_seeds(run_data.seeds)]
     return section("Compared with other networks", *content) if content else ""
 
 
-def _baseline(facts: Facts) -> list[str]:
-    plain = facts.baseline
+def _baseline(run_data: RunData) -> list[str]:
+    plain = run_data.baseline
     if plain is None:
         return []
     rows = []
-    for name, run in (("this one", facts), ("plain CNN", plain)):
-        judged = run.judged
-        low, high = judged.auroc_interval
+    for name, run in (("this one", run_data), ("plain CNN", plain)):
+        evaluation = run.evaluation
+        low, high = evaluation.auroc_interval
         network = str(run.spec.training.get("network", "network"))
         rows.append(
             [
                 f"{name}: {network}",
-                f"{judged.auroc:.3f} ({low:.3f} to {high:.3f})",
-                f"{judged.average_precision:.3f}",
+                f"{evaluation.auroc:.3f} ({low:.3f} to {high:.3f})",
+                f"{evaluation.average_precision:.3f}",
                 _counted(run, "escapes"),
                 _counted(run, "false_rejects"),
             ]
@@ -34,13 +34,13 @@ def _baseline(facts: Facts) -> list[str]:
     found = [
         table(["", "AUROC, 95 %", "avg. precision", "escapes", "false rejects"], rows),
     ]
-    if [row.file for row in plain.test] == [row.file for row in facts.test]:
+    if [row.file for row in plain.test] == [row.file for row in run_data.test]:
         gain, (low, high) = auroc_gain(
-            facts.scores, plain.scores, facts.defective, [row.group for row in facts.test]
+            run_data.scores, plain.scores, run_data.defective, [row.group for row in run_data.test]
         )
         surely = "surely better" if low > 0 else "surely worse" if high < 0 else "not surely better"
         found.append(
-            words(
+            paragraph(
                 f"On the same pictures its AUROC is higher by {gain:.3f} (95 % interval {low:.3f} "
                 f"to {high:.3f}): {surely} than the plain CNN."
             )
@@ -48,10 +48,10 @@ def _baseline(facts: Facts) -> list[str]:
     return found
 
 
-def _counted(run: Facts, name: str) -> str:
-    if not run.judged.learned:
+def _counted(run: RunData, name: str) -> str:
+    if not run.evaluation.learned:
         return "not learned"
-    rate = run.judged.escapes if name == "escapes" else run.judged.false_rejects
+    rate = run.evaluation.escapes if name == "escapes" else run.evaluation.false_rejects
     return f"{rate.k} of {rate.n}"
 
 
@@ -75,8 +75,8 @@ def _candidates(found: dict[str, Any]) -> list[str]:
     recall = "recall" if wanted is None else f"recall at {100 * wanted:g} % false rejects"
     return [
         "<h3>What was tried</h3>",
-        table(["on the validation part", "AUROC", recall, "ms, int8, here", "parameters"], rows),
-        words(str(found.get("why", "")), "hint"),
+        table(["on the validation set", "AUROC", recall, "ms, int8, here", "parameters"], rows),
+        paragraph(str(found.get("why", "")), "hint"),
     ]
 
 
@@ -92,8 +92,8 @@ def _seeds(found: dict[str, Any]) -> list[str]:
         rows.append([row, *(f"{spread[name][row]:.3f}" for name in ("auroc", "average_precision"))])
     return [
         "<h3>The same again, from other seeds</h3>",
-        table(["on the test part", "AUROC", "avg. precision"], rows),
-        words("What seeds alone change. The model to use is the first.", "hint"),
+        table(["on the test set", "AUROC", "avg. precision"], rows),
+        paragraph("What seeds alone change. The model to use is the first.", "hint"),
     ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.inspector import load_inspector
-from trainer.report.page import section, table, words
+from trainer.report.page import paragraph, section, table
 
 WARM, TIMED = 3, 30
 
@@ -29,7 +29,7 @@ def conversion_section(tflite: Path, pictures: NDArray[np.uint8]) -> str:
     return section(
         "The model file",
         table(["", ""], rows),
-        words(
+        paragraph(
             f"{tflite.name}; times are of this machine, one thread. edge-inspect bench says what "
             "the box does.",
             "hint",

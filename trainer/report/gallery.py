@@ -13,8 +13,8 @@ from edge.errors import PictureError
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, shaped, viewed
 from edge.picture import read_picture
-from trainer.report.heat import Judge, occlusion, overlaid
-from trainer.settle import Scored
+from trainer.evaluation.finalize import ScoredPicture
+from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 
 MOST = 8
 SIDE = 176
@@ -22,37 +22,37 @@ QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GalleryCard:
     """A picture in the gallery; both images are data URIs."""
 
-    row: Scored
+    row: ScoredPicture
     picture: str
     heat: str
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class GalleryChoice:
     """Which pictures to show, worst first, and how many there are of each kind in all."""
 
-    escapes: tuple[Scored, ...]
-    false_rejects: tuple[Scored, ...]
-    closest: tuple[Scored, ...]
+    escapes: tuple[ScoredPicture, ...]
+    false_rejects: tuple[ScoredPicture, ...]
+    closest: tuple[ScoredPicture, ...]
     all_escapes: int
     all_false_rejects: int
 
 
-def choose(test: Sequence[Scored], at: Thresholds, ok_label: str) -> Chosen:
+def choose_pictures(test: Sequence[ScoredPicture], at: Thresholds, ok_label: str) -> GalleryChoice:
     """At most eight of each kind. Closest calls are not wrong, but nearest to a line."""
     escapes = [row for row in test if row.label != ok_label and row.score < at.review_from]
     rejects = [row for row in test if row.label == ok_label and row.score >= at.reject_at]
     wrong = {row.file for row in (*escapes, *rejects)}
     lines = [_log_odds(at.reject_at), _log_odds(at.review_from)]
 
-    def margin(row: Scored) -> tuple[float, str]:
+    def margin(row: ScoredPicture) -> tuple[float, str]:
         return min(abs(_log_odds(row.score) - line) for line in lines), row.file
 
     closest = sorted((row for row in test if row.file not in wrong), key=margin)
-    return Chosen(
+    return GalleryChoice(
         escapes=tuple(sorted(escapes, key=lambda row: (row.score, row.file))[:MOST]),
         false_rejects=tuple(sorted(rejects, key=lambda row: (-row.score, row.file))[:MOST]),
         closest=tuple(closest[:MOST]),
@@ -61,7 +61,9 @@ def choose(test: Sequence[Scored], at: Thresholds, ok_label: str) -> Chosen:
     )
 
 
-def cards(rows: Sequence[Scored], root: Path, spec: InputSpec, judge: Judge) -> list[Card]:
+def cards(
+    rows: Sequence[ScoredPicture], root: Path, spec: InputSpec, judge: ScoreFunction
+) -> list[GalleryCard]:
     """The pictures of `rows` under the data set's `root`; those that are gone are left out.
 
     `judge` gives P(defective), (n,), of pictures as the model takes them.
@@ -73,8 +75,8 @@ def cards(rows: Sequence[Scored], root: Path, spec: InputSpec, judge: Judge) -> 
         except PictureError:
             continue
         seen = shaped(pixels, spec)
-        heat = overlaid(seen, occlusion(seen, judge))
-        found.append(Card(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
+        heat = overlaid(seen, occlusion_map(seen, judge))
+        found.append(GalleryCard(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
     return found
 
 
@@ -83,7 +85,7 @@ def _in_shape(
 ) -> NDArray[np.uint8]:
     """The heat map as large as the gallery shows it, in the shape of what the model was shown.
 
-    The model takes every picture in one shape; stretched like that nobody finds the place again.
+    The model takes every picture in one shape; a stretched picture hides where the place lies.
     """
     _x, _y, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
     width, height = picture.shape[1] * w, picture.shape[0] * h

@@ -1,19 +1,33 @@
-"""The page around the sections: one HTML file, its style inside, nothing fetched from anywhere."""
+"""The HTML page of a report, of a training or a conversion: one file that fetches nothing."""
 
+from collections.abc import Sequence
 from html import escape
 
 from trainer.report.style import STYLE
 
 
-def page(title: str, subtitle: str, sections: list[str], footer: str) -> str:
-    """The whole file. `sections` are HTML; the rest is plain text."""
+def page(
+    title: str,
+    subtitle: str,
+    sections: Sequence[str],
+    footer: str,
+    *,
+    extra_style: str = "",
+    scripts: bool = False,
+) -> str:
+    """The whole file. `sections` are HTML; the rest is plain text.
+
+    `extra_style` is CSS that follows the common style. `scripts` allows the scripts inside
+    `sections` to run.
+    """
+    script_policy = "; script-src 'unsafe-inline'" if scripts else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         # Even if a picture's name were an address, nothing may leave the file.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
+        f"img-src data:; style-src 'unsafe-inline'{script_policy}\">"
+        f"<title>{escape(title)}</title><style>{STYLE}{extra_style}</style></head><body><main>"
         f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p></header>"
         + "".join(sections)
         + f"<footer><p>{escape(footer)}</p></footer></main></body></html>\n"
@@ -26,7 +40,7 @@ def section(title: str, *content: str, kind: str = "") -> str:
     return f"<section{mark}><h2>{escape(title)}</h2>{''.join(content)}</section>"
 
 
-def words(text: str, kind: str = "") -> str:
+def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text."""
     mark = f' class="{kind}"' if kind else ""
     return f"<p{mark}>{escape(text)}</p>"
@@ -37,14 +51,15 @@ def figure(chart: str, caption: str) -> str:
     return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table of plain text; it scrolls sideways where the page is narrow."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
+    """A table of plain text, one row marked; it scrolls sideways where the page is narrow."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    chosen = ' class="chosen"'
     body = "".join(
-        f"<tr><th>{escape(row[0])}</th>"
+        f"<tr{chosen if at == marked else ''}><th>{escape(row[0])}</th>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
-        for row in rows
+        for at, row in enumerate(rows)
     )
     whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{whole}</div>'
@@ -53,3 +68,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def tile(value: str, meaning: str) -> str:
     """A figure in large type with what it means below."""
     return f'<div class="tile"><b>{escape(value)}</b><span>{escape(meaning)}</span></div>'
+
+
+def tiles(pairs: Sequence[tuple[str, str]]) -> str:
+    """Figures in large type, each with what it means below."""
+    inner = "".join(tile(value, meaning) for value, meaning in pairs)
+    return f'<div class="tiles">{inner}</div>'

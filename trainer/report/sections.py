@@ -3,10 +3,10 @@
 from html import escape
 from typing import Any
 
-from trainer.dataset import PARTS
-from trainer.metrics import OUTCOMES, Evaluation
-from trainer.painted import NOTE
-from trainer.rates import Rate
+from trainer.data.dataset import SET_NAMES
+from trainer.data.synthetic_set import SYNTHETIC_NOTE
+from trainer.evaluation import Evaluation, Rate
+from trainer.evaluation.metrics import OUTCOMES
 from trainer.report.charts import (
     auroc_chart,
     histogram,
@@ -15,53 +15,53 @@ from trainer.report.charts import (
     roc_chart,
     training_chart,
 )
-from trainer.report.facts import Facts
-from trainer.report.gallery import Card
-from trainer.report.page import figure, section, table, tile, words
+from trainer.report.gallery import GalleryCard
+from trainer.report.page import figure, paragraph, section, table, tile
+from trainer.report.run_data import RunData
 
 
-def verdict_section(facts: Facts) -> str:
+def verdict_section(run_data: RunData) -> str:
     """What it comes to, first."""
-    judged = facts.judged
-    low, high = judged.auroc_interval
-    refused = judged.refusals()
-    if not judged.learned:
+    evaluation = run_data.evaluation
+    low, high = evaluation.auroc_interval
+    refused = evaluation.refusals()
+    if not evaluation.learned:
         return section(
             "What it comes to",
-            words("Not learned: do not use this model.", "answer"),
-            words(
+            paragraph("Not learned: do not use this model.", "answer"),
+            paragraph(
                 f"On parts it had never seen it ranks a defect above a good part in "
-                f"{_share(judged.auroc, 0)} of pairs. By this test part the truth lies between "
+                f"{_share(evaluation.auroc, 0)} of pairs. By this test set the truth lies between "
                 f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
                 "threshold is given, and edge-convert refuses this model."
             ),
-            words(
+            paragraph(
                 "What helps: check the labels with edge-train audit; add pictures of more parts, "
                 "of defects above all; make sure the defect can be seen at the network's size."
             ),
             kind="verdict no",
         )
     tiles = [
-        tile(f"{judged.auroc:.3f}", f"AUROC; 95 % interval {low:.3f} to {high:.3f}"),
-        _rate_tile(judged.escapes, "of the defects pass (escapes)"),
-        _rate_tile(judged.false_rejects, "of the good parts fail (false rejects)"),
-        _rate_tile(judged.reviews, "of these pictures go to a person"),
+        tile(f"{evaluation.auroc:.3f}", f"AUROC; 95 % interval {low:.3f} to {high:.3f}"),
+        _rate_tile(evaluation.escapes, "of the defects pass (escapes)"),
+        _rate_tile(evaluation.false_rejects, "of the good parts fail (false rejects)"),
+        _rate_tile(evaluation.reviews, "of these pictures go to a person"),
     ]
     answer = (
         "The wanted limits are not shown: do not use this model yet."
         if refused
         else "Learned: it tells defects from good parts."
     )
-    at = judged.thresholds
+    at = evaluation.thresholds
     return section(
         "What it comes to",
-        words(answer, "answer"),
-        *([words(f"Mind: {NOTE}.")] if facts.spec.data.get("painted") else []),
-        *(words(reason) for reason in refused),
+        paragraph(answer, "answer"),
+        *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if run_data.spec.data.get("painted") else []),
+        *(paragraph(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
-        words(f"What may be claimed: {judged.claims.escape.as_text()}."),
-        words(f"And: {judged.claims.false_reject.as_text()}."),
-        words(
+        paragraph(f"What may be claimed: {evaluation.claims.escape.as_text()}."),
+        paragraph(f"And: {evaluation.claims.false_reject.as_text()}."),
+        paragraph(
             f"A part fails from a score of {at.reject_at:.4f} and goes to a person from "
             f"{at.review_from:.4f}. Chosen {at.chosen}.",
             "hint",
@@ -70,24 +70,24 @@ def verdict_section(facts: Facts) -> str:
     )
 
 
-def data_section(facts: Facts) -> str:
+def data_section(run_data: RunData) -> str:
     """Pictures by part and label."""
-    counts = facts.spec.data.get("counts", {})
-    labels = list(facts.spec.labels)
+    counts = run_data.spec.data.get("counts", {})
+    labels = list(run_data.spec.labels)
     rows = []
-    for part in PARTS:
+    for part in SET_NAMES:
         row = counts.get(part, {})
         rows.append([part, *(f"{row.get(label, 0):,}" for label in labels)])
-    fingerprint = str(facts.spec.data.get("fingerprint", "not recorded"))
+    fingerprint = str(run_data.spec.data.get("fingerprint", "not recorded"))
     return section(
         "Data",
-        words(
+        paragraph(
             "The network learned from train. Thresholds and temperature come from validation. "
             "Every figure on this page is of test: parts that took no part in either. "
-            f"Its {len(facts.test)} pictures show {facts.judged.n_groups} parts."
+            f"Its {len(run_data.test)} pictures show {run_data.evaluation.n_groups} parts."
         ),
         table(["part", *labels], rows),
-        words(f"fingerprint of all pictures: {fingerprint}", "hint"),
+        paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
     )
 
 
@@ -95,53 +95,55 @@ def _plain(value: Any) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def training_section(facts: Facts) -> str:
-    """How it learned, and from which recipe; empty without epochs."""
-    if not facts.history:
+def training_section(run_data: RunData) -> str:
+    """How the network learned, with which settings; empty without epochs."""
+    if not run_data.history:
         return ""
-    training = facts.spec.training
-    recipe = ", ".join(
+    training = run_data.spec.training
+    settings = ", ".join(
         f"{name.replace('_', ' ')} {_plain(value)}"
         for name, value in training.items()
         if isinstance(value, str | int | float | bool)
     )
     charts = ""
-    if len(facts.history) > 1:
+    if len(run_data.history) > 1:
         charts = (
             '<div class="pair">'
             + figure(
-                training_chart(facts.history),
-                "Loss: pale on the train part, dark on parts held out. Dashed: the epoch kept.",
+                training_chart(run_data.history),
+                "Loss: pale on the train set, dark on parts held out. Dashed: the epoch kept.",
             )
-            + figure(auroc_chart(facts.history), "AUROC on the parts held out; 0.5 is guessing.")
+            + figure(auroc_chart(run_data.history), "AUROC on the parts held out; 0.5 is guessing.")
             + "</div>"
         )
     why = "; ".join(str(reason) for reason in training.get("input") or [])
-    return section("Training", charts, words(f"{recipe}. Input: {why}" if why else recipe, "hint"))
+    return section(
+        "Training", charts, paragraph(f"{settings}. Input: {why}" if why else settings, "hint")
+    )
 
 
-def ranking_section(facts: Facts) -> str:
+def ranking_section(run_data: RunData) -> str:
     """ROC, precision-recall and calibration."""
-    judged, scores, defective = facts.judged, facts.scores, facts.defective
-    low, high = judged.average_precision_interval
+    evaluation, scores, defective = run_data.evaluation, run_data.scores, run_data.defective
+    low, high = evaluation.average_precision_interval
     charts = [
         figure(
-            roc_chart(judged, scores, defective),
+            roc_chart(evaluation, scores, defective),
             "Each point is a threshold: how many defects it catches, how many good parts it "
             "rejects. Shaded: 95 % at each point. Dashed: guessing."
-            + (" Dots: the two thresholds." if judged.learned else ""),
+            + (" Dots: the two thresholds." if evaluation.learned else ""),
         ),
         figure(
-            precision_chart(judged, scores, defective),
-            f"Average precision {judged.average_precision:.3f} (95 % interval {low:.3f} to "
-            f"{high:.3f}), at this test part's share of defects.",
+            precision_chart(evaluation, scores, defective),
+            f"Average precision {evaluation.average_precision:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}), at this test set's share of defects.",
         ),
     ]
-    compared = words(
+    compared = paragraph(
         "Were the threshold drawn on these very pictures, "
         + ", ".join(
             f"{share:.1%} of the good parts would fail to catch {recall:.0%} of the defects"
-            for recall, share in judged.at_recall.items()
+            for recall, share in evaluation.at_recall.items()
         )
         + ": figures to compare networks by, not to promise.",
         "hint",
@@ -150,20 +152,21 @@ def ranking_section(facts: Facts) -> str:
     return section("How well it ranks", pair, compared)
 
 
-def scores_section(facts: Facts) -> str:
+def scores_section(run_data: RunData) -> str:
     """Histogram and confusion table."""
-    judged = facts.judged
-    at = judged.thresholds if judged.learned else None
+    evaluation = run_data.evaluation
+    at = evaluation.thresholds if evaluation.learned else None
     chart = figure(
-        histogram(facts.scores, facts.defective, at),
+        histogram(run_data.scores, run_data.defective, at),
         "How often each score occurs; heights are square roots of shares, so that the few doubtful "
         "pictures are seen." + (" Shaded: scores for review." if at is not None else ""),
     )
     chart = f'<div class="scroll wide">{chart}</div>'
-    if not judged.learned:
+    if not evaluation.learned:
         return section("Scores", chart)
     rows = [
-        [label, *(str(row[name]) for name in OUTCOMES)] for label, row in judged.confusion.items()
+        [label, *(str(row[name]) for name in OUTCOMES)]
+        for label, row in evaluation.confusion.items()
     ]
     by_class = [
         [
@@ -173,7 +176,7 @@ def scores_section(facts: Facts) -> str:
             _interval(rate),
             f"{rate.independent:.0f}",
         ]
-        for name, rate in judged.by_class.items()
+        for name, rate in evaluation.by_class.items()
     ]
     return section(
         "Scores and verdicts",
@@ -182,7 +185,7 @@ def scores_section(facts: Facts) -> str:
         table(["truly", *OUTCOMES], rows),
         "<h3>By defect class</h3>",
         table(["class", "caught", "escaped", "escape rate, 95 %", "counts as"], by_class),
-        words(
+        paragraph(
             "“Counts as”: pictures of one part resemble each other, so they are fewer independent "
             "witnesses than there are pictures. The intervals use this number.",
             "hint",
@@ -190,9 +193,9 @@ def scores_section(facts: Facts) -> str:
     )
 
 
-def calibration_section(facts: Facts) -> str:
+def calibration_section(run_data: RunData) -> str:
     """The reliability plot and its table."""
-    judged = facts.judged
+    evaluation = run_data.evaluation
     rows = [
         [
             f"{one.low:.1f} to {one.high:.1f}",
@@ -200,26 +203,27 @@ def calibration_section(facts: Facts) -> str:
             f"{one.mean_score:.3f}",
             f"{one.defects / one.n:.3f}",
         ]
-        for one in judged.calibration.bins
+        for one in evaluation.calibration.bins
     ]
     caption = (
-        f"On the diagonal a score means what it says. Mean gap {_share(judged.calibration.error)}; "
-        f"temperature {facts.spec.output.temperature:g}, fitted on validation."
+        f"On the diagonal a score means what it says. "
+        f"Mean gap {_share(evaluation.calibration.error)}; "
+        f"temperature {run_data.spec.output.temperature:g}, fitted on validation."
     )
     return section(
         "Does a score mean what it says?",
         '<div class="pair">',
-        figure(reliability_chart(judged), caption),
+        figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
-        words("At this test part's share of defects; a line has fewer.", "hint"),
+        paragraph("At this test set's share of defects; a line has fewer.", "hint"),
     )
 
 
-def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
+def gallery_section(title: str, meaning: str, found: list[GalleryCard]) -> str:
     """Pictures with their heat maps; says so when there are none."""
     if not found:
-        return f"<h3>{escape(title)}</h3>" + words("none", "hint")
+        return f"<h3>{escape(title)}</h3>" + paragraph("none", "hint")
     shown = "".join(
         f'<div class="card"><div><img alt="{escape(card.row.file)}" src="{card.picture}">'
         f'<img alt="what the network looked at" src="{card.heat}"></div>'
@@ -227,7 +231,7 @@ def gallery_section(title: str, meaning: str, found: list[Card]) -> str:
         f"{escape(card.row.file)}</p></div>"
         for card in found
     )
-    return f'<h3>{escape(title)}</h3>{words(meaning, "hint")}<div class="gallery">{shown}</div>'
+    return f'<h3>{escape(title)}</h3>{paragraph(meaning, "hint")}<div class="gallery">{shown}</div>'
 
 
 def _rate_tile(rate: Rate, meaning: str) -> str:
@@ -244,9 +248,9 @@ def _share(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
-def summary(judged: Evaluation) -> str:
+def summary(evaluation: Evaluation) -> str:
     """One line below the title."""
     return (
-        f"{judged.n_ok} good and {judged.n_defect} defective pictures of {judged.n_groups} parts "
-        "that it was not trained on"
+        f"{evaluation.n_ok} good and {evaluation.n_defect} defective pictures of "
+        f"{evaluation.n_groups} parts that it was not trained on"
     )

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
-from trainer.audit.alignment import Match
-from trainer.audit.closer import Closer, look_closer, photo
-from trainer.audit.copies import find_copies, groups_of
+from trainer.audit.alignment import Alignment
+from trainer.audit.copies import find_copies, linked_groups
+from trainer.audit.fingerprint import fingerprint, unfilled_mask
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.audit.pixel_match import PixelMatch, compared_picture, match_pixels
 from trainer.audit.pose import about_middle, in_words
-from trainer.audit.sketch import not_filled, sketch
-from trainer.audit.store import Store
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -25,16 +25,16 @@ def grey(pixels: Pixels) -> Pixels:
 
 
 OTHERS = [grey(draw_part(seed)) for seed in range(8)]
-SKETCHES = [sketch(one) for one in OTHERS]
+SKETCHES = [fingerprint(one) for one in OTHERS]
 
 
-def copies_of(altered: Pixels) -> dict[tuple[int, int], Match]:
+def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
     """What is certain when `altered`, of part 0, is the ninth picture beside eight parts."""
     pictures = [*OTHERS, grey(altered)]
-    with Store(9) as store:
-        for one in (*SKETCHES, sketch(pictures[8])):
+    with FingerprintStore(9) as store:
+        for one in (*SKETCHES, fingerprint(pictures[8])):
             store.add(one)
-        found = find_copies(store, lambda row: photo(pictures[row]), 1, lambda *_: None)
+        found = find_copies(store, lambda row: compared_picture(pictures[row]), 1, lambda *_: None)
     return {pair: match for pair, match in found.items() if match.certain}
 
 
@@ -95,8 +95,8 @@ def test_filled_corners_are_told_from_the_picture() -> None:
     """What an editor filled when it turned the picture is not looked at; a whole picture is."""
     part = grey(draw_part(0))
     turned = grey(warp(draw_part(0), 20, 0, cv2.BORDER_CONSTANT))
-    assert not_filled(part).all()
-    assert 0.1 < (not_filled(turned) == 0).mean() < 0.5
+    assert unfilled_mask(part).all()
+    assert 0.1 < (unfilled_mask(turned) == 0).mean() < 0.5
 
 
 def test_the_same_design_on_another_plate_is_no_copy() -> None:
@@ -110,23 +110,23 @@ def test_the_same_design_on_another_plate_is_no_copy() -> None:
         np.clip(drawing + 12 * cv2.GaussianBlur(rng.standard_normal((150, 150)), (0, 0), 1), 0, 255)
         for _ in range(2)
     ]
-    first, second = (photo(plate.astype(np.uint8)) for plate in plates)
+    first, second = (compared_picture(plate.astype(np.uint8)) for plate in plates)
     still = about_middle(np.eye(2), 96)
-    assert look_closer(first, first, still).certain(support=40)
-    assert not look_closer(first, second, still).certain(support=40)
+    assert match_pixels(first, first, still).certain(support=40)
+    assert not match_pixels(first, second, still).certain(support=40)
 
 
 def test_what_is_certain_can_be_written_as_json() -> None:
     """The answer is a truth of Python's: numpy's own cannot be written into the JSON file."""
-    one = photo(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
-    found = look_closer(one, one, about_middle(np.eye(2), 96))
-    assert [type(value) for value in (found.grain, found.sharp, found.windows)] == [float] * 3
+    one = compared_picture(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
+    found = match_pixels(one, one, about_middle(np.eye(2), 96))
+    assert [type(value) for value in (found.texture, found.sharpness, found.windows)] == [float] * 3
     assert json.loads(json.dumps(found.certain(support=4))) in (True, False)
 
 
 def test_few_key_points_ask_for_more_agreement() -> None:
     """What many key points bear is certain; the same grain with few of them is not."""
-    found = Closer(grain=0.7, sharp=0.5, windows=40)
+    found = PixelMatch(texture=0.7, sharpness=0.5, windows=40)
     assert found.certain(support=30)
     assert not found.certain(support=8)
 
@@ -134,8 +134,8 @@ def test_few_key_points_ask_for_more_agreement() -> None:
 def test_lines_that_slide_along_themselves_prove_nothing() -> None:
     """Parallel stripes agree with themselves and with a shift of themselves: not certain."""
     stripes = np.tile(np.where(np.arange(150) % 11 < 4, 200, 60).astype(np.uint8), (150, 1))
-    one = photo(stripes)
-    assert not look_closer(one, one, about_middle(np.eye(2), 96)).certain(support=60)
+    one = compared_picture(stripes)
+    assert not match_pixels(one, one, about_middle(np.eye(2), 96)).certain(support=60)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_where_little_can_be_compared_the_thumbnails_must_agree_too(
     own: float, windows: float, certain: bool
 ) -> None:
     """A few straight lines are found in many a drawing: their grain alone makes no copy."""
-    closer = Closer(grain=0.97, sharp=0.6, windows=windows)
-    match = Match(about_middle(np.eye(2), 96), own, 0.5, 0.5, 0.1, 0.8, 8, closer)
+    pixel_match = PixelMatch(texture=0.97, sharpness=0.6, windows=windows)
+    match = Alignment(about_middle(np.eye(2), 96), own, 0.5, 0.5, 0.1, 0.8, 8, pixel_match)
     assert match.certain is certain
 
 
 def test_groups_follow_links() -> None:
     """What is linked through others is one group; what is not linked is alone."""
-    assert sorted(map(sorted, groups_of(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]
+    assert sorted(map(sorted, linked_groups(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]

@@ -4,24 +4,26 @@ import cv2
 import numpy as np
 
 from tests.trainer.audit.conftest import draw_part
-from trainer.audit.alignment import common_of
+from trainer.audit.alignment import shared_structure
 from trainer.audit.features import CheapFeatures
-from trainer.audit.lighting import giveaways
-from trainer.audit.mislabels import rank_labels, suspected
-from trainer.audit.parts import inferred_parts, stems
-from trainer.audit.reading import Item, Light, Seen
-from trainer.audit.residue import residues
-from trainer.audit.sketch import EMPTY, sketch
-from trainer.audit.store import Store
+from trainer.audit.fingerprint import EMPTY_FINGERPRINT, fingerprint
+from trainer.audit.fingerprint_store import FingerprintStore
+from trainer.audit.inferred_groups import file_stems, infer_groups
+from trainer.audit.label_errors import rank_labels, suspected_mislabels
+from trainer.audit.residual_features import residual_features
+from trainer.audit.scan import AuditItem, Lighting, ScannedPicture
+from trainer.audit.shortcut_features import find_shortcuts
 
 
-def make_seen(label: str, number: int, brightness: float) -> Seen:
+def make_seen(label: str, number: int, brightness: float) -> ScannedPicture:
     from pathlib import Path
 
-    item = Item(Path("x"), f"{label}/{number}.png", label, "", None)
-    light = Light(brightness, 20.0, 0.5)
+    item = AuditItem(Path("x"), f"{label}/{number}.png", label, "", None)
+    light = Lighting(brightness, 20.0, 0.5)
     blank = np.zeros(3, np.float32)
-    return Seen(item, 100, 80, "grey", 900, b"", bytes([number]), light, EMPTY, blank)
+    return ScannedPicture(
+        item, 100, 80, "grey", 900, b"", bytes([number]), light, EMPTY_FINGERPRINT, blank
+    )
 
 
 def test_flipped_labels_are_ranked_first() -> None:
@@ -37,7 +39,7 @@ def test_flipped_labels_are_ranked_first() -> None:
     files = [f"{at}" for at in range(200)]
     ranking = rank_labels(features, labels, files, [[] for _ in files], files)
     assert len({int(one.file) for one in ranking[:20]} & set(flipped.tolist())) >= 5
-    assert {one.file for one in suspected(ranking)} <= {one.file for one in ranking[:20]}
+    assert {one.file for one in suspected_mislabels(ranking)} <= {one.file for one in ranking[:20]}
 
 
 def test_a_lot_is_judged_by_its_own_pictures() -> None:
@@ -65,11 +67,11 @@ def test_copies_speak_against_a_label() -> None:
     labels = ["ok"] * 30 + ["dent"] * 30
     labels[0] = "dent"
     files = [f"{at:02}" for at in range(60)]
-    twins: list[list[int]] = [[] for _ in files]
-    twins[0] = [1, 2, 3]
+    duplicates: list[list[int]] = [[] for _ in files]
+    duplicates[0] = [1, 2, 3]
     groups = ["a" if at < 4 else files[at] for at in range(60)]
     ranking = rank_labels(
-        rng.normal(0, 1, (60, 4)).astype(np.float32), labels, groups, twins, files
+        rng.normal(0, 1, (60, 4)).astype(np.float32), labels, groups, duplicates, files
     )
     assert ranking[0].file == "00"
     assert ranking[0].why == "3 copies of the same part have another label"
@@ -85,26 +87,26 @@ def test_lighting_that_tells_the_class_is_named() -> None:
     ]
     even = [make_seen("ok" if at < 40 else "dent", at, value) for at, value in enumerate(values)]
     groups = [str(at) for at in range(80)]
-    assert [one.what for one in giveaways(bright, groups, "ok")] == ["brightness"]
-    assert giveaways(even, groups, "ok") == []
+    assert [one.what for one in find_shortcuts(bright, groups, "ok")] == ["brightness"]
+    assert find_shortcuts(even, groups, "ok") == []
 
 
 def test_stems_that_name_parts_are_told_from_counters() -> None:
     """`tile001_exp1` names a part; `cell0001` and one stem for all name none."""
     tiles = [f"ok/tile{at:03}_free_exp{shot}.jpg" for at in range(20) for shot in range(3)]
-    named = stems(tiles)
+    named = file_stems(tiles)
     assert named["ok/tile004_free_exp2.jpg"] == "tile004"
-    assert stems([f"ok/cell{at:04}.png" for at in range(60)]) == {}
-    assert stems([f"ok/line1_{at:04}.png" for at in range(60)]) == {}
+    assert file_stems([f"ok/cell{at:04}.png" for at in range(60)]) == {}
+    assert file_stems([f"ok/line1_{at:04}.png" for at in range(60)]) == {}
 
 
 def test_parts_join_copies_and_names_but_not_over_a_manifest() -> None:
     """With a manifest names are not guessed from, and copies join its groups."""
     files = [f"ok/t{at:02}_{shot}.png" for at in range(10) for shot in range(2)]
-    group, _ = inferred_parts(files, [("ok/t00_0.png", "ok/t05_1.png")], {})
+    group, _ = infer_groups(files, [("ok/t00_0.png", "ok/t05_1.png")], {})
     assert group["ok/t00_1.png"] == group["ok/t05_0.png"]
     own = {file: file for file in files}
-    group, parts = inferred_parts(files, [("ok/t00_0.png", "ok/t05_1.png")], own)
+    group, parts = infer_groups(files, [("ok/t00_0.png", "ok/t05_1.png")], own)
     assert group["ok/t00_1.png"] != group["ok/t05_0.png"]
     assert [part["files"] for part in parts] == [["ok/t00_0.png", "ok/t05_1.png"]]
 
@@ -113,13 +115,13 @@ def test_a_defect_is_left_when_the_design_is_taken_out() -> None:
     """Among pictures of one drawing the one with a scratch has the widest residue."""
     pictures = [cv2.cvtColor(draw_part(1), cv2.COLOR_BGR2GRAY).astype(np.int16) for _ in range(40)]
     rng = np.random.default_rng(2)
-    with Store(40) as store:
+    with FingerprintStore(40) as store:
         for at, picture in enumerate(pictures):
             noisy = picture + rng.normal(0, 6, picture.shape)
             if at == 23:
                 noisy[40:110, 90:94] -= 90
-            store.add(sketch(np.clip(noisy, 0, 255).astype(np.uint8)))
-        numbers = residues(store, common_of(store, np.arange(40), most=1))
+            store.add(fingerprint(np.clip(noisy, 0, 255).astype(np.uint8)))
+        numbers = residual_features(store, shared_structure(store, np.arange(40), most=1))
     assert np.isfinite(numbers).all()
     assert int(numbers[:, 0].argmax()) == 23
 

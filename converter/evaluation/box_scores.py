@@ -1,0 +1,27 @@
+"""Scores as the box will give them: by the daemon's own decision code."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inspection.decision import to_probabilities
+from edge.inspection.modelfile import OutputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRule:
+    """What turns a model's output row into a score."""
+
+    labels: tuple[str, ...]
+    ok_label: str
+    output: OutputSpec
+
+    def of_rows(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+        """P(defective), float64, (n,), from output rows, (n, labels). Raises ModelError."""
+        kind, temperature = self.output.kind, self.output.temperature
+        return self.of_probabilities(to_probabilities(rows, kind, temperature))
+
+    def of_probabilities(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(defective) = 1 − P(ok): float64, (n,), from (n, labels)."""
+        return np.clip(1.0 - probabilities[:, self.labels.index(self.ok_label)], 0.0, 1.0)

@@ -1,0 +1,112 @@
+"""Golden pictures: a few test pictures that travel in the model file, to be judged on every box."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import DatasetError
+from edge.inspection.decision import Thresholds
+from edge.inspection.framing import Framing
+from edge.inspection.modelfile import GOLDEN
+from edge.inspection.preprocess import InputSpec
+from edge.picture import decode_picture
+from edge.view import ViewConfig
+from trainer.data import Sample
+
+GOLDEN_PICTURES = 8
+MARGIN = 0.05  # a golden picture this near a threshold could flip on an honest rounding difference
+MAX_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenFile:
+    """One golden picture: its name in the model file, its true label, its encoded bytes."""
+
+    name: str
+    label: str
+    content: bytes
+
+
+def choose_golden(
+    scores: NDArray[np.float64],
+    labels: Sequence[str],
+    at: Thresholds,
+    count: int = GOLDEN_PICTURES,
+) -> list[int]:
+    """Places of at most `count` pictures: every class in turn, each spread from low to high score.
+
+    `scores` is P(defective), (n,), 0 to 1. Pictures within MARGIN of a threshold are taken only
+    when there are not enough others, the farthest first. The same arguments give the same places.
+    """
+    distance = np.minimum(np.abs(scores - at.reject_at), np.abs(scores - at.review_from))
+    clear = [place for place in range(len(scores)) if distance[place] > MARGIN]
+    by_label: dict[str, list[int]] = {}
+    for place in sorted(clear, key=lambda place: (scores[place], place)):
+        by_label.setdefault(labels[place], []).append(place)
+    quota = dict.fromkeys(sorted(by_label), 0)
+    while sum(quota.values()) < min(count, len(clear)):
+        for label in quota:
+            if sum(quota.values()) < count and quota[label] < len(by_label[label]):
+                quota[label] += 1
+    chosen = [
+        by_label[label][at_rank]
+        for label, share in quota.items()
+        for at_rank in _spread(len(by_label[label]), share)
+    ]
+    close = sorted(set(range(len(scores))) - set(clear), key=lambda p: (-distance[p], p))
+    return sorted(chosen + close[: count - len(chosen)])
+
+
+def _spread(n: int, share: int) -> list[int]:
+    """`share` distinct ranks out of `n`, evenly from the first to the last; one is the middle."""
+    return [n // 2] if share == 1 else [round(rank) for rank in np.linspace(0, n - 1, share)]
+
+
+def golden_files(samples: Sequence[Sample], spec: InputSpec) -> list[GoldenFile]:
+    """The chosen samples as files. Raises DatasetError when a picture has gone since it was read.
+
+    The camera's own bytes where they are small, so that the box's decoder is checked too; else a
+    PNG in which the region of interest has the model's size.
+    """
+    files: list[GoldenFile] = []
+    for at, sample in enumerate(samples, start=1):
+        try:
+            content = sample.path.read_bytes()
+        except OSError as error:
+            raise DatasetError(
+                f"{sample.path}: cannot be read ({error.strerror}); put it back"
+            ) from error
+        suffix = sample.path.suffix.lower()
+        if len(content) > MAX_BYTES:
+            content, suffix = _reduced(content, sample.path, spec), ".png"
+        label = re.sub(r"[^\w.-]+", "_", sample.label)
+        files.append(GoldenFile(f"{GOLDEN}{at:02d}-{label}{suffix}", sample.label, content))
+    return files
+
+
+def _reduced(content: bytes, path: Path, spec: InputSpec) -> bytes:
+    pixels = decode_picture(content, str(path))
+    _, _, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
+    size = max(1, round(spec.width / w)), max(1, round(spec.height / h))
+    if spec.view is not None:
+        size = _before_view(pixels, spec.view, size)
+    if size[0] < pixels.shape[1] and size[1] < pixels.shape[0]:
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, png = cv2.imencode(".png", pixels)
+    return png.tobytes()
+
+
+def _before_view(
+    pixels: NDArray[np.uint8], view: ViewConfig, after: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height to which a picture may shrink so that its view still leaves `after`."""
+    (left,) = Framing(view).cut(pixels).values()
+    scale = max(after[0] / left.shape[1], after[1] / left.shape[0])
+    height, width = pixels.shape[:2]
+    return math.ceil(width * scale), math.ceil(height * scale)

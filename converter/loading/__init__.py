@@ -1,0 +1,17 @@
+"""Model files in any format, checked and loaded as one frozen graph."""
+
+from converter.loading.frozen_graph import SINGLE_OUTPUT_HEAD, DenseHead, FrozenGraph
+from converter.loading.input_scaling import SCALINGS
+from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
+from converter.loading.tf_logging import silence_tensorflow
+
+__all__ = [
+    "SCALINGS",
+    "SINGLE_OUTPUT_HEAD",
+    "DenseHead",
+    "FrozenGraph",
+    "SourceModel",
+    "SourceOverrides",
+    "load_source_model",
+    "silence_tensorflow",
+]

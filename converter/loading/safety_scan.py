@@ -1,0 +1,239 @@
+"""What may be opened at all: a model file is looked into before Keras or TensorFlow touch it.
+
+Keras files can carry Python code, and archives can be bombs. Nothing here runs or inflates what it
+has not measured.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.errors import ModelError
+from trainer.core import optional_import
+
+Kind = Literal["keras", "h5", "saved_model"]
+
+MAX_WEIGHTS = 2**30  # bytes: 268 million float32 parameters; no small box runs a tenth of it
+MAX_CONFIG = 64 * 2**20
+MAX_RATIO = 200  # a member that inflates more than this and is large is no model
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_PICKLE = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+
+# Operators of a TensorFlow graph that run Python or touch files: a classifier has no use for them.
+_EXTERNAL_OPERATORS = frozenset(
+    {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles"}
+)
+
+
+def scan_model_file(path: Path, allow_code: bool) -> Kind:
+    """Says what kind of model stands at `path`, having looked that it is safe to load.
+
+    Raises ModelError for what is missing, damaged, no model, too large, or carries code that was
+    not allowed; the sentence names the layer that carries it.
+    """
+    if path.is_dir():
+        _scan_saved_model(path)
+        return "saved_model"
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise ModelError(
+            f"{path}: the model cannot be read ({error.strerror or error}); train one"
+        ) from error
+    if start.startswith(_PICKLE):
+        raise ModelError(
+            f"{path}: a Python pickle, whatever its name; a pickle can run anything and is never "
+            "opened here; save the model with model.save('model.keras')"
+        )
+    if start[4:8] == b"TFL3":
+        raise ModelError(
+            f"{path}: already a TFLite file; give the Keras model that it was made from, or look "
+            "at it with edge-convert show"
+        )
+    if start == _HDF5:
+        with path.open("rb") as file:
+            config = _scan_hdf5(path, file, whole=True)
+        _scan_config(path, config, allow_code)
+        return "h5"
+    if path.suffix in (".h5", ".hdf5"):
+        raise ModelError(
+            f"{path}: not an HDF5 file (starts with {start!r}); save the model again, or copy it "
+            "again"
+        )
+    _scan_archive(path, allow_code)
+    return "keras"
+
+
+def _scan_archive(path: Path, allow_code: bool) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            for info in members.values():
+                ratio = info.file_size / max(info.compress_size, 1)
+                if info.file_size > MAX_WEIGHTS or (
+                    ratio > MAX_RATIO and info.file_size > MAX_CONFIG // 8
+                ):
+                    raise ModelError(
+                        f"{path}: {info.filename} inside would inflate to {info.file_size:,} bytes "
+                        f"from {info.compress_size:,}; no classifier for a small box does; save "
+                        "the model again"
+                    )
+            missing = [name for name in (_CONFIG, _WEIGHTS) if name not in members]
+            if missing:
+                raise ModelError(
+                    f"{path}: not a whole .keras file ({', '.join(missing)} is missing inside); "
+                    "save it with model.save('model.keras')"
+                )
+            if members[_CONFIG].file_size > MAX_CONFIG:
+                raise ModelError(f"{path}: {_CONFIG} inside is too large; save the model again")
+            config = json.loads(archive.read(_CONFIG))
+            weights = io.BytesIO(archive.read(_WEIGHTS))
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(
+            f"{path}: not a whole .keras file ({error}); train again, or copy it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: {_CONFIG} inside is not JSON ({error}); save the model again"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{path}: the model cannot be read ({error}); train one") from error
+    _scan_hdf5(path, weights, whole=False)
+    _scan_config(path, config, allow_code)
+
+
+def _scan_hdf5(path: Path, stream: Any, *, whole: bool) -> Any:
+    """Checks sizes and links of an HDF5 file; returns the configuration of a `whole` model."""
+    h5py = optional_import("h5py")
+    try:
+        with h5py.File(stream, "r") as file:
+            total, strange = _measured(h5py, file, "")
+            raw = file.attrs.get("model_config") if whole else "{}"
+    except Exception as error:  # a damaged HDF5 file raises anything; the reason is passed on
+        raise ModelError(
+            f"{path}: its weights are damaged or truncated ({_line(error)}); copy it again"
+        ) from error
+    if strange:
+        raise ModelError(
+            f"{path}: {strange} inside points to another file; weights must stand in the file "
+            "itself: save the model again"
+        )
+    if total > MAX_WEIGHTS:
+        raise ModelError(
+            f"{path}: its weights would take {total:,} bytes of memory, at most {MAX_WEIGHTS:,} "
+            "are read; no classifier for a small box is that large"
+        )
+    if raw is None:
+        raise ModelError(
+            f"{path}: holds weights without the network; save the whole model with "
+            "model.save('model.keras')"
+        )
+    try:
+        return json.loads(raw)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: its model_config is not JSON ({_line(error)}); save the model again"
+        ) from error
+
+
+def _measured(h5py: Any, group: Any, place: str) -> tuple[int, str]:
+    """Bytes of all numbers below `group` when inflated, and what leads out of the file."""
+    total = 0
+    for name in group:
+        where = f"{place}/{name}"
+        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+            return total, where
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            inner, strange = _measured(h5py, item, where)
+        else:
+            inner, strange = int(item.nbytes), where if item.external or item.is_virtual else ""
+        total += inner
+        if strange or total > MAX_WEIGHTS:
+            return total, strange
+    return total, ""
+
+
+def _scan_config(path: Path, config: Any, allow_code: bool) -> None:
+    """Raises ModelError for layers that bring code, or whose code stands elsewhere."""
+    for layer, entry in _entries(config, "the model"):
+        name = entry.get("class_name")
+        if name == "__lambda__" or (name == "Lambda" and _is_code(entry)):
+            if not allow_code:
+                raise ModelError(
+                    f"{path}: the layer {layer!r} is a Lambda that carries Python code, which is "
+                    "not run unasked; say --allow-code if you trust who made the file, or build "
+                    "it of Keras's own layers"
+                )
+            continue
+        module = entry.get("module")
+        foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
+        if foreign or (isinstance(name, str) and entry.get("registered_name") not in (None, name)):
+            raise ModelError(
+                f"{path}: the layer {layer!r} is of the class {entry.get('registered_name')!r} "
+                f"from {module!r}, whose code is not in the file; build it of Keras's own layers, "
+                "or give a SavedModel made with model.export('folder'), which needs no code"
+            )
+
+
+def _is_code(entry: dict[str, Any]) -> bool:
+    config = entry.get("config")
+    return isinstance(config, dict) and "function" in config
+
+
+def _entries(value: Any, layer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every serialised object in a configuration, with the name of the layer that it is in."""
+    pending = [(value, layer)]
+    while pending:
+        found, layer = pending.pop()
+        if isinstance(found, dict):
+            config = found.get("config")
+            if "class_name" in found:
+                if isinstance(config, dict) and isinstance(config.get("name"), str):
+                    layer = config["name"]
+                yield layer, found
+            pending += [(inner, layer) for inner in found.values()]
+        elif isinstance(found, list):
+            pending += [(inner, layer) for inner in found]
+
+
+def _scan_saved_model(path: Path) -> None:
+    graph = path / "saved_model.pb"
+    if not graph.is_file():
+        raise ModelError(
+            f"{path}: a folder without saved_model.pb; give a .keras or .h5 file, or the folder "
+            "that model.export made"
+        )
+    try:
+        total = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        found = optional_import("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+        if total <= MAX_WEIGHTS:
+            found.ParseFromString(graph.read_bytes())
+    except Exception as error:  # protobuf's own error classes; the reason is passed on
+        raise ModelError(
+            f"{graph}: damaged or truncated ({_line(error)}); export the model again"
+        ) from error
+    if total > MAX_WEIGHTS:
+        raise ModelError(
+            f"{path}: {total:,} bytes, at most {MAX_WEIGHTS:,} are read; no classifier for a "
+            "small box is that large"
+        )
+    for meta in found.meta_graphs:
+        nodes = list(meta.graph_def.node)
+        for function in meta.graph_def.library.function:
+            nodes += function.node_def
+        for node in nodes:
+            if node.op in _EXTERNAL_OPERATORS:
+                raise ModelError(
+                    f"{path}: the operator {node.op} at {node.name!r} runs Python or touches "
+                    "files, which a classifier does not need; export the model without it"
+                )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

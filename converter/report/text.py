@@ -1,0 +1,285 @@
+"""What people read: the outcome of a conversion, and what a model file says of itself."""
+
+import json
+from typing import Any
+
+from converter.convert import Conversion
+from converter.evaluation import ModelDiff
+from converter.report.latency_text import latency_lines, parity_text
+from converter.selection import SchemeSelection, SchemeTrial
+from edge.inspection.modelfile import InspectionSpec, ModelFile
+from trainer.data.synthetic_set import SYNTHETIC_NOTE
+from trainer.device_latency import format_ms
+
+SCHEME_WORDS = {
+    "int8-float-head": "int8, float32 head",
+    "int8": "int8",
+    "float16": "float16 weights",
+    "float32": "float32",
+    "dynamic": "int8 weights, dynamic ranges",
+    "int16x8": "int16 activations, int8 weights",
+}
+
+
+def conversion_text(done: Conversion) -> str:
+    """The figures of a conversion that passed the gate, and what to do next."""
+    compared = done.chosen.compared
+    assert compared is not None
+    int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
+    spec, at = done.spec, done.spec.thresholds
+    written = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
+    milliseconds = done.chosen.runtime_results[0].milliseconds
+    scheme = SCHEME_WORDS[done.chosen.scheme]
+    moved = (
+        f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
+        f"{compared.review_moves} move into or out of review, "
+        f"the largest change of a score is {compared.largest_change:.4f}"
+    )
+    rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
+    lines = [
+        f"{written}, {scheme}, {milliseconds:.2f} ms a picture here",
+        *latency_lines(done),
+        "",
+        f"{'test set':<16}{'float32':>26}{'in the file':>26}",
+        _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
+        *(
+            _row(words, _rate(float32[key]), _rate(int8[key]))
+            for words, key in rates
+            if key in int8 and key in float32
+        ),
+        "",
+        f"gate passed: {moved}",
+        f"thresholds: fail from {at.reject_at:.4f}, review from {at.review_from:.4f}",
+        f"JPEGs at reduced scale: {parity_text(spec.quantisation['parity'])}",
+        f"{len(spec.golden)} golden pictures inside; {_checked_with(spec.quantisation)}",
+        "",
+        "next: set model.path in config.yaml to this file and run: edge-inspect check",
+    ]
+    return "\n".join(lines)
+
+
+HEADINGS = (
+    "scheme", "", "KB", "ms", "AUROC", "loss", "flips", "to review", "largest", "worst layer"
+)  # fmt: skip
+_MS = HEADINGS.index("ms")
+
+
+def headings(selection: SchemeSelection) -> list[str]:
+    """HEADINGS, with the estimated milliseconds on the box where one was named."""
+    found = list(HEADINGS)
+    if any(trial.estimate is not None for trial in selection.trials):
+        found.insert(_MS + 1, "on the box")
+    return found
+
+
+def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
+    """A row of words a scheme, under `headings`, in the order of preference."""
+    rows = [_scheme_row(trial, trial is selection.chosen) for trial in selection.trials]
+    if len(headings(selection)) > len(HEADINGS):
+        for row, trial in zip(rows, selection.trials):
+            row.insert(_MS + 1, _on_the_box(trial))
+    return rows
+
+
+def _on_the_box(trial: SchemeTrial) -> str:
+    if trial.estimate is None:
+        return "–"
+    return f"{'≥ ' if trial.estimate.unknown else ''}{format_ms(trial.estimate.milliseconds)}"
+
+
+def schemes_text(selection: SchemeSelection) -> str:
+    """The schemes' table, and below it why those that may not pass may not."""
+    rows = [headings(selection), *scheme_rows(selection)]
+    count = len(rows[0])
+    widths = [max(len(row[at]) for row in rows) for at in range(count)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if at in (0, 1, count - 1) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+    for trial in selection.trials:
+        lines += [f"  {trial.label}: {reason}" for reason in trial.objections]
+    if selection.chosen is not None and selection.chosen.kernels != "quickest":
+        quick = next(t for t in selection.trials if t.scheme == selection.chosen.scheme)
+        lines.append(
+            f"  no box has tflite-runtime? --without-tflite-runtime takes {quick.scheme} with the "
+            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture "
+            "here instead of "
+            f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
+    built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
+    if built_model is None or compared is None:
+        return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
+    state = "taken" if chosen else "refused" if trial.objections else "would pass"
+    return [
+        trial.label,
+        state,
+        f"{len(built_model.tflite) / 1024:,.0f}",
+        f"{trial.runtime_results[0].milliseconds:.2f}",
+        f"{compared.auroc_int8:.4f}",
+        f"{compared.auroc_loss:+.4f}",
+        f"{len(compared.flips)}/{compared.pictures}",
+        f"{compared.review_moves}",
+        f"{compared.largest_change:.4f}",
+        f"{worst.layer} {worst.error:.1%}" if worst is not None else "–",
+    ]
+
+
+def model_text(file: ModelFile) -> str:
+    """What a model file says of itself; a plain .tflite says little."""
+    lines = [f"{file.path}: {len(file.content) / 1024:.0f} KB, sha256 {file.sha256}"]
+    if file.spec is None:
+        labels = ", ".join(file.labels) if file.labels else "none"
+        return (
+            f"{lines[0]}\na plain .tflite (labels: {labels}): "
+            "it states neither preprocessing nor thresholds; config.yaml must"
+        )
+    spec = file.spec
+    lines += [
+        _line("name", spec.name),
+        _line("version", spec.version),
+        _line("labels", f"{', '.join(file.labels or ())} (good: {spec.ok_label})"),
+        _line("input", _input(spec)),
+        _line("output", f"{spec.output.kind}, temperature {spec.output.temperature:g}"),
+        _line(
+            "thresholds",
+            f"fail from {spec.thresholds.reject_at:.4f}, "
+            f"review from {spec.thresholds.review_from:.4f}",
+        ),
+        _line("", f"chosen {spec.thresholds.chosen}"),
+        *_metrics(spec.metrics),
+        *_quantisation(spec.quantisation),
+        _line("JPEGs", _decoding(spec)),
+        *([_line("painted", SYNTHETIC_NOTE)] if spec.data.get("painted") else []),
+        _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
+        _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
+        _line("golden", f"{len(spec.golden)} pictures; every box must give these scores"),
+        *(_line("", f"{g.file}  {g.label}  {g.score:.4f}") for g in spec.golden),
+    ]
+    return "\n".join(lines)
+
+
+def _line(key: str, value: str) -> str:
+    return f"{key:<14}{value}"
+
+
+def _row(name: str, before: str, after: str) -> str:
+    return f"{name:<16}{before:>26}{after:>26}"
+
+
+def _input(spec: InspectionSpec) -> str:
+    input_spec = spec.input
+    region = "the whole picture" if input_spec.region is None else f"region {input_spec.region}"
+    if input_spec.view is not None:
+        view = input_spec.view.to_dict(brief=True)
+        region = f"view {json.dumps(view)}, {region}"
+    extra = (
+        ""
+        if input_spec.standardisation == "none"
+        else f", {input_spec.standardisation} standardised"
+    )
+    return (
+        f"{region}, {input_spec.resize} resize to {input_spec.width}×{input_spec.height}, "
+        f"{input_spec.colour}, 8 bits{extra}"
+    )
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    low, high = rate["interval"]
+    return f"{rate['k']}/{rate['n']} ({low:.1%}–{high:.1%})"
+
+
+def _metrics(metrics: dict[str, Any]) -> list[str]:
+    # The dictionaries are free-form: a file may come from another version, or from other hands.
+    try:
+        low, high = metrics["auroc_interval"]
+        return [
+            _line("tested on", f"{metrics['n_ok']} good, {metrics['n_defect']} defective pictures"),
+            _line("AUROC", f"{metrics['auroc']:.4f} ({low:.3f}–{high:.3f})"),
+            _line("escapes", _rate(metrics["escapes"])),
+            _line("false rejects", _rate(metrics["false_rejects"])),
+            _line("for review", _rate(metrics["reviews"])),
+        ]
+    except (KeyError, TypeError, ValueError):
+        return [_line("metrics", "none that this version can read")]
+
+
+def _quantisation(quantisation: dict[str, Any]) -> list[str]:
+    try:
+        compared = quantisation["compared"]
+        moved = (
+            f"AUROC {compared['auroc_float']:.4f} to {compared['auroc_int8']:.4f}; "
+            f"{compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between "
+            f"pass and fail, {compared['review_moves']} move into or out of review; "
+            f"largest change of a score {compared['largest_score_change']:.4f}"
+        )
+        return [
+            _line(
+                "quantisation",
+                f"{_scheme(quantisation)}, calibrated on "
+                f"{quantisation['calibration_pictures']} pictures",
+            ),
+            _line("from float", moved),
+            _line("runtimes", _checked_with(quantisation)),
+            *_oldest(quantisation),
+        ]
+    except (KeyError, TypeError, ValueError):
+        return [_line("quantisation", "nothing that this version can read")]
+
+
+def _scheme(quantisation: dict[str, Any]) -> str:
+    scheme = str(quantisation["scheme"])
+    return SCHEME_WORDS.get(scheme, scheme)
+
+
+def _checked_with(quantisation: dict[str, Any]) -> str:
+    checked = f"checked with {' and '.join(quantisation['runtimes'])}"
+    difference = quantisation["runtime_difference"]
+    if difference is not None:
+        checked += f", which differ by {difference:.5f}"
+    if quantisation.get("kernels", "quickest") != "quickest":
+        checked += f"; with {quantisation['kernels']} kernels, which both round alike"
+    return checked
+
+
+def difference_text(found: ModelDiff) -> str:
+    """Which pictures two models judge differently."""
+    flips = sum(each.flips for each in found.differing)
+    text = (
+        f"{len(found.differing)} of {found.pictures} test pictures are judged differently, {flips} "
+        f"of them pass by one and fail by the other; the largest change of a score is "
+        f"{found.largest_change:.4f}"
+    )
+    lines = [
+        f"A  {found.names[0]}  AUROC {found.aurocs[0]:.4f}",
+        f"B  {found.names[1]}  AUROC {found.aurocs[1]:.4f}",
+        text,
+    ]
+    for each in found.differing:
+        verdicts = "  ".join(
+            f"{name} {outcome:<6} {score:.4f}"
+            for name, outcome, score in zip("AB", each.outcomes, each.scores)
+        )
+        lines.append(f"{verdicts}  {each.sample.file}")
+    if found.sheet is not None:
+        lines.append(f"contact sheet: {found.sheet}")
+    return "\n".join(lines)
+
+
+def _decoding(spec: InspectionSpec) -> str:
+    way = "at the scale that the model needs" if spec.decoding == "reduced" else "whole"
+    try:
+        return f"decoded {way}; reduced scale is {parity_text(spec.quantisation['parity'])}"
+    except (KeyError, TypeError, ValueError):
+        return f"decoded {way}"
+
+
+def _oldest(quantisation: dict[str, Any]) -> list[str]:
+    oldest = quantisation.get("oldest_runtime")
+    return [_line("", f"oldest checked runtime: {oldest}")] if oldest else []

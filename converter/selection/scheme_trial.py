@@ -1,0 +1,205 @@
+"""One scheme tried: made, run by every runtime, compared with the float model, judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converter.evaluation import (
+    EvaluationSet,
+    GoldenFile,
+    LayerError,
+    ScoreDiff,
+    choose_golden,
+    compare_scores,
+    golden_files,
+    is_flip,
+)
+from converter.loading import SourceModel
+from converter.quantization import BuiltModel
+from converter.tflite import Runner
+from edge.errors import ModelError
+from edge.inspection.decision import Thresholds
+from edge.inspection.modelfile import GoldenPicture
+from edge.inspection.preprocess import preprocess
+from edge.picture import decode_picture
+from edge.terms import Kernels
+from trainer.device_latency import Estimate
+from trainer.evaluation import Evaluation, evaluate
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFigures:
+    """What the file would carry: figures of the test set, and the golden pictures.
+
+    `golden_flips` names golden pictures on which float and converted model say pass and fail.
+    """
+
+    converted: Evaluation
+    float32: Evaluation
+    float_thresholds: Thresholds
+    golden: tuple[GoldenPicture, ...]
+    golden_files: dict[str, bytes]
+    golden_flips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeResult:
+    """A runtime that was asked, and its largest score difference to the first one, 0 to 1.
+
+    `milliseconds` is the median of an inference on this machine, one thread. `failed` says why it
+    could not run the file, and is empty where it could; the difference is 1 then.
+    """
+
+    runtime: str
+    difference: float
+    milliseconds: float
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeTrial:
+    """The result of one scheme, run with one sort of kernels.
+
+    `built_model` is None when the scheme could not build one; `objections` then say why, and
+    otherwise hold the gate's. `figures` is None after a quick look at few pictures. `estimate` is
+    the latency on the named box, None without one.
+    """
+
+    scheme: str
+    objections: tuple[str, ...]
+    built_model: BuiltModel | None = None
+    thresholds: Thresholds | None = None
+    compared: ScoreDiff | None = None
+    runtime_results: tuple[RuntimeResult, ...] = ()
+    layers: tuple[LayerError, ...] = ()
+    scores: Scores | None = None
+    figures: TrialFigures | None = None
+    kernels: Kernels = "quickest"
+    estimate: Estimate | None = None
+
+    @property
+    def label(self) -> str:
+        """The scheme, and the kernels where they are not the usual ones."""
+        return self.scheme + ("" if self.kernels == "quickest" else f", {self.kernels}")
+
+    @property
+    def runtime_difference(self) -> float | None:
+        """The largest score difference between two runtimes, None when only one was asked."""
+        return (
+            max(runtime_results.difference for runtime_results in self.runtime_results[1:])
+            if len(self.runtime_results) > 1
+            else None
+        )
+
+    @property
+    def worst_layer(self) -> LayerError | None:
+        """The layer that is farthest off."""
+        return max(self.layers, key=lambda layer: layer.error, default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of the schemes' table, for inspection.json; no times, they differ from run to
+        run."""
+        row: dict[str, Any] = {
+            "scheme": self.scheme,
+            "kernels": self.kernels,
+            "objections": list(self.objections),
+        }
+        if self.built_model is not None:
+            row["bytes"] = len(self.built_model.tflite)
+        if self.compared is not None:
+            row["compared"] = {**self.compared.as_json(), "flipped": len(self.compared.flips)}
+        if self.worst_layer is not None:
+            row["worst_layer"] = self.worst_layer.layer
+            row["worst_layer_error"] = round(self.worst_layer.error, 6)
+        return row
+
+
+def run_scheme(
+    built_model: BuiltModel, evaluation_set: EvaluationSet, runners: Sequence[Runner], name: str
+) -> SchemeTrial:
+    """Runs it on the pictures of `evaluation_set`; nothing is objected to yet.
+
+    The first runtime judges validation and test, the others the test set. Raises ModelError when
+    the first one cannot run it.
+    """
+    score_rule, first = evaluation_set.score_rule, runners[0]
+    rows, _ = first.rows(built_model.tflite, evaluation_set.validation.pictures, name)
+    thresholds = evaluation_set.thresholds(score_rule.of_rows(rows))
+    found: list[RuntimeResult] = []
+    scores: list[Scores] = []
+    for runner in runners:
+        try:
+            rows, milliseconds = runner.rows(built_model.tflite, evaluation_set.test.pictures, name)
+        except ModelError as error:
+            if runner is first:
+                raise
+            found.append(RuntimeResult(runner.name, 1.0, 0.0, str(error).removeprefix(f"{name}: ")))
+            continue
+        scores.append(score_rule.of_rows(rows))
+        difference = float(np.abs(scores[-1] - scores[0]).max())
+        found.append(RuntimeResult(runner.name, difference, milliseconds))
+    compared = compare_scores(
+        [sample.file for sample in evaluation_set.test.samples],
+        evaluation_set.test.float_scores,
+        scores[0],
+        evaluation_set.test.defective,
+        thresholds,
+    )
+    return SchemeTrial(
+        built_model.scheme, (), built_model, thresholds, compared, tuple(found), (), scores[0]
+    )
+
+
+def evaluate_scheme(
+    trial: SchemeTrial, source: SourceModel, evaluation_set: EvaluationSet, runner: Runner
+) -> TrialFigures:
+    """The figures and golden pictures of a trial that ran on all pictures of `evaluation_set`.
+
+    Raises DatasetError when a picture has gone since it was read.
+    """
+    assert trial.built_model is not None
+    assert trial.thresholds is not None
+    assert trial.scores is not None
+    test, at = evaluation_set.test, trial.thresholds
+    labels = [sample.label for sample in test.samples]
+    groups = [sample.group for sample in test.samples]
+    ok_label, requirements = source.spec.ok_label, evaluation_set.requirements
+    chosen = choose_golden(trial.scores, labels, at)
+    files = golden_files([test.samples[place] for place in chosen], source.input)
+    pictures = np.stack(
+        [
+            preprocess(decode_picture(file.content, file.name), source.input, pinned=True)
+            for file in files
+        ]
+    )
+    before = evaluation_set.score_rule.of_probabilities(source.probabilities(pictures))
+    after = evaluation_set.score_rule.of_rows(
+        runner.rows(trial.built_model.tflite, pictures, source.file)[0]
+    )
+    return TrialFigures(
+        converted=evaluate(trial.scores, labels, groups, at, ok_label, requirements=requirements),
+        float32=evaluate(
+            test.float_scores, labels, groups, at, ok_label, requirements=requirements
+        ),
+        float_thresholds=evaluation_set.thresholds(evaluation_set.validation.float_scores),
+        golden=_entries(files, after),
+        golden_files={file.name: file.content for file in files},
+        golden_flips=tuple(
+            file.name
+            for file, old, new in zip(files, before, after)
+            if is_flip(float(old), float(new), at)
+        ),
+    )
+
+
+def _entries(files: Sequence[GoldenFile], scores: Scores) -> tuple[GoldenPicture, ...]:
+    """The entries, with the scores of the files as they travel."""
+    return tuple(
+        GoldenPicture(file=file.name, label=file.label, score=float(score))
+        for file, score in zip(files, scores)
+    )

@@ -1,0 +1,125 @@
+"""A model that was trained on pictures as the camera takes them: its view goes along to the box."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from converter.convert import Conversion, ConversionRequest, convert
+from converter.evaluation.golden_images import MAX_BYTES, golden_files
+from converter.report.text import model_text
+from edge.config import CameraConfig
+from edge.environment import Environment
+from edge.frame import Frame
+from edge.inspection.inspector import load_inspector
+from edge.inspection.modelfile import load_model_file
+from edge.inspection.preprocess import InputSpec, preprocess, viewed
+from edge.operation.judge import Judge, Provenance
+from edge.operation.viewing import manners_by_hand
+from edge.picture import decode_picture, read_picture
+from edge.view import ViewConfig
+from tests.converter.conftest import SIDE
+from trainer.data.dataset import Sample, load_dataset
+from trainer.networks.trained_model import read_spec, save_trained
+
+VIEW = ViewConfig.read({"rotate": 90, "region": [0.25, 0.25, 0.5, 0.5]})
+
+
+@pytest.fixture(scope="session")
+def raw(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set as a camera that hangs on its side would have taken it, parts small in it."""
+    root = tmp_path_factory.mktemp("raw")
+    rng = np.random.default_rng(5)
+    for path in sorted(data.rglob("*.png")):
+        pixels = read_picture(path)
+        high, wide = pixels.shape[:2]
+        around = rng.integers(0, 256, (2 * high, 2 * wide, 3)).astype(np.uint8)
+        around[high // 2 : high // 2 + high, wide // 2 : wide // 2 + wide] = pixels
+        target = root / path.relative_to(data)
+        target.parent.mkdir(exist_ok=True)
+        turned = cv2.rotate(around, cv2.ROTATE_90_COUNTERCLOCKWISE)
+        assert cv2.imwrite(str(target), turned)
+        assert np.array_equal(viewed(read_picture(target), _spec(view=VIEW)), pixels)
+    return root
+
+
+@pytest.fixture(scope="session")
+def from_raw(
+    keras_model: Any, trained: Path, raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Conversion:
+    """The classifier with that view in its recipe, converted with the camera's pictures."""
+    spec = read_spec(trained)
+    assert spec is not None
+    changed = {"input": _spec(view=VIEW), "data": _data(spec.data, raw)}
+    folder = tmp_path_factory.mktemp("from-raw")
+    save_trained(keras_model, spec.replace(**changed), folder / "model.keras")
+    return convert(ConversionRequest(folder / "model.keras", raw, folder / "rust.tflite"))
+
+
+def _spec(**options: Any) -> InputSpec:
+    return InputSpec(width=SIDE, height=SIDE, **options)
+
+
+def _data(said: dict[str, Any], root: Path) -> dict[str, Any]:
+    return {**said, "fingerprint": load_dataset(root).fingerprint()}
+
+
+def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
+    """The file carries it, says it, and its golden pictures are as the camera took them."""
+    file = load_model_file(from_raw.path)
+    assert file.spec is not None
+    assert file.spec.input.view is not None
+    assert file.spec.input.view.same_as(VIEW)
+    assert '"rotate": 90' in model_text(file)
+    assert len(file.golden) == 8
+    assert {decode_picture(data, name).shape for name, data in file.golden.items()} == {
+        (2 * (SIDE + 6), 2 * (SIDE + 6), 3)
+    }
+    assert load_inspector(from_raw.path).check_golden() == 8
+
+
+@pytest.mark.parametrize("said", [{}, {"view": VIEW.to_dict(brief=True)}])
+def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
+    said: dict[str, Any], from_raw: Conversion, conversion: Conversion, data: Path, raw: Path
+) -> None:
+    """Whether config.yaml says the view too or not: the same scores as for pictures that were cut
+    by hand, judged by the model without a view."""
+    camera = CameraConfig.read({"id": "top", "source": "test:", **said})
+    inspector, plain = load_inspector(from_raw.path), load_inspector(conversion.path)
+    manners = manners_by_hand([camera], inspector)
+    judge = Judge(inspector, Provenance("s", "c", "b"), Environment(), None, manners=manners)
+    for number, path in enumerate(sorted(data.rglob("00?.png"))):
+        frame = Frame("top", number, read_picture(raw / path.relative_to(data)), 0.0, 0.0)
+        wanted = plain.judge(plain.prepare(read_picture(path))).score
+        assert judge(frame).score == pytest.approx(wanted, abs=1 / 255)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"region": [0.1, 0.2, 0.5, 0.4]},
+        {"rotate": 270, "mirror": "vertical"},
+        {"perspective": [[0.2, 0.1], [0.8, 0.2], [0.9, 0.9], [0.1, 0.8]], "rotate": 90},
+    ],
+)
+def test_a_large_golden_picture_shrinks_before_its_view(
+    view: dict[str, Any], tmp_path: Path
+) -> None:
+    """It stays what a camera could have taken: small, and cut by the same view to no less than the
+    model's input, with the same content."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    pixels = cv2.resize(coarse, (1600, 1200), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / "large.bmp"
+    assert cv2.imwrite(str(path), pixels)
+    spec = InputSpec(width=32, height=24, view=ViewConfig.read(view))
+    (file,) = golden_files([Sample(path, path.name, "ok", "g", "test")], spec)
+    assert len(file.content) < MAX_BYTES
+    small = decode_picture(file.content, file.name)
+    cut = viewed(small, spec)
+    assert cut.shape[0] >= 24
+    assert cut.shape[1] >= 32
+    difference = preprocess(small, spec).astype(int) - preprocess(read_picture(path), spec)
+    assert np.abs(difference).mean() < 6

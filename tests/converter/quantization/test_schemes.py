@@ -1,0 +1,256 @@
+"""Schemes side by side: what each gives, which is taken, and what is in the way of one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from converter.convert import Conversion, ConversionRequest, convert
+from converter.evaluation.layer_errors import layer_errors, refuse_overflow
+from converter.loading.frozen_graph import DenseHead, FrozenGraph, freeze, layer_of
+from converter.loading.source_model import SourceModel
+from converter.quantization.head_refit import FloatLogits, logit_error, refit_head
+from converter.quantization.quantization_schemes import (
+    FLOAT_HEAD,
+    SCHEMES,
+    BuiltModel,
+    build_model,
+    head_of,
+)
+from converter.selection import scheme_selection as contest_module
+from converter.selection.quality_gate import GateLimits, objections
+from converter.selection.scheme_trial import SchemeTrial
+from converter.tflite.operator_profile import operator_times
+from converter.tflite.runtimes import find_runners
+from converter.tflite.tflite_graph import operators
+from edge.errors import ModelError
+from edge.inspection.inspector import load_inspector
+from trainer.data.dataset import load_dataset
+from trainer.data.pictures import load_pictures
+
+pytestmark = pytest.mark.train
+SIDE = 16
+
+
+def test_every_scheme_stands_in_the_table(conversion: Conversion) -> None:
+    """Each was made, run and compared, and the first that passes is the file."""
+    trials = conversion.selection.trials
+    assert [trial.scheme for trial in trials] == list(SCHEMES)
+    assert all(trial.built_model is not None and trial.compared is not None for trial in trials)
+    assert conversion.chosen is next(trial for trial in trials if not trial.objections)
+    rows = conversion.spec.quantisation["schemes"]
+    assert [row["scheme"] for row in rows] == list(SCHEMES)
+    by_name = dict(zip(SCHEMES, trials))
+    assert by_name["float32"].compared is not None
+    assert by_name["float32"].compared.largest_change < 1e-4
+    sizes = {row["scheme"]: row["bytes"] for row in rows}
+    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+
+
+def test_every_layer_of_every_scheme_is_measured(conversion: Conversion) -> None:
+    """Convolutions and dense layers have an error each, least in float and most in int8."""
+    errors = {
+        trial.scheme: {layer.layer: layer.error for layer in trial.layers}
+        for trial in conversion.selection.trials
+    }
+    for found in errors.values():
+        assert {"edges", "shapes"} <= set(found)
+    assert errors["float32"]["features"] == 0
+    assert 0 < errors["float16"]["features"] < errors["int8"]["features"] < 0.2
+    assert 0 < errors["int16x8"]["features"] < errors["int8"]["features"]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_forced_scheme_is_the_only_one(
+    scheme: str, trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """Each scheme alone gives a file that takes raw pixels and that the daemon judges with."""
+    output = tmp_path / "m.tflite"
+    done = convert(ConversionRequest(trained, data, output, scheme=scheme, older_runtime=False))
+    assert [trial.scheme for trial in done.selection.trials] == [scheme]
+    inspector = load_inspector(output)
+    assert inspector.check_golden() == 8
+    assert inspector.file.spec is not None
+    assert inspector.file.spec.quantisation["scheme"] == scheme
+
+
+def test_the_next_scheme_is_taken_when_the_first_loses_too_much(
+    trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the gate refuses is passed over, with its reason in the file."""
+
+    def against_int8(trial: SchemeTrial, limits: GateLimits) -> list[str]:
+        return ["too bad"] if "int8" in trial.scheme else objections(trial, limits)
+
+    monkeypatch.setattr(contest_module, "objections", against_int8)
+    done = convert(ConversionRequest(trained, data, tmp_path / "m.tflite", older_runtime=False))
+    assert done.chosen.scheme == "float16"
+    assert done.spec.quantisation["schemes"][0]["objections"] == ["too bad"]
+
+
+def _frozen(k: Any, *layers: Any) -> FrozenGraph:
+    model = k.Sequential([k.Input((SIDE, SIDE, 3)), *layers])
+    names = frozenset(layer.name for layer in model.layers)
+    return freeze(model, (SIDE, SIDE, 3), names, "m.keras")
+
+
+def _pictures(count: int = 12) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+def test_a_layer_that_overflows_is_named(tensorflow: Any) -> None:
+    """Numbers that are none are found in float32, where quantising would end the process."""
+    layers = tensorflow.keras.layers
+    body = [layers.Conv2D(2, 3, activation="exponential", name="boom"), layers.Flatten()]
+    frozen = _frozen(tensorflow.keras, *body, layers.Dense(2, activation="softmax"))
+    float32 = build_model("float32", frozen, _pictures(), "m.keras").tflite
+    with pytest.raises(ModelError, match=r"m\.keras: the layer 'boom' overflows.*--scaling"):
+        refuse_overflow(float32, _pictures() // 255 * 0 + 255, frozen, "m.keras")
+
+
+def test_an_operator_that_tflite_lacks_is_named_with_its_layer(tensorflow: Any) -> None:
+    """The sentence says which layer needs which operator, and what to take instead."""
+    k = tensorflow.keras
+    body = [
+        k.layers.Conv2D(2, 3),
+        k.layers.UpSampling2D(2, interpolation="lanczos5", name="finer"),
+        k.layers.GlobalAveragePooling2D(),
+    ]
+    frozen = _frozen(k, *body, k.layers.Dense(2, activation="softmax"))
+    with pytest.raises(ModelError, match=r"'finer' needs the operator ScaleAndTranslate.*bilinear"):
+        build_model("float32", frozen, _pictures(), "m.keras")
+
+
+def test_a_loop_is_named_with_its_layer(tensorflow: Any) -> None:
+    """A recurrent layer becomes graphs of their own; unrolled it can be converted."""
+    k = tensorflow.keras
+
+    def frozen(*, unroll: bool) -> FrozenGraph:
+        rows = k.layers.Reshape((SIDE, SIDE * 3))
+        memory = k.layers.LSTM(4, unroll=unroll, name="memory")
+        return _frozen(k, rows, memory, k.layers.Dense(2, activation="softmax"))
+
+    with pytest.raises(
+        ModelError, match=r"m\.keras: the layer 'memory' computes in a loop.*unroll"
+    ):
+        build_model("float32", frozen(unroll=False), _pictures(), "m.keras")
+    assert build_model("float32", frozen(unroll=True), _pictures(), "m.keras").tflite
+
+
+def test_a_layer_that_does_not_say_how_many_rows_it_gives(tensorflow: Any) -> None:
+    """Keras loses the count of pictures in a grouped and dilated convolution; it is one."""
+    k = tensorflow.keras
+    body = [
+        k.layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=3),
+        k.layers.GlobalAveragePooling2D(),
+    ]
+    frozen = _frozen(k, *body, k.layers.Dense(2, activation="softmax"))
+    assert frozen.outputs == 2
+    assert build_model("float32", frozen, _pictures(), "m.keras").tflite
+
+
+def test_a_network_without_a_dense_layer_has_no_float_head(tensorflow: Any) -> None:
+    """It cannot have the first scheme, and the sentence says why; int8 it can have."""
+    k = tensorflow.keras
+    body = [k.layers.Conv2D(2, 3, name="answers"), k.layers.GlobalAveragePooling2D()]
+    frozen = _frozen(k, *body, k.layers.Softmax())
+    with pytest.raises(ModelError, match="no Dense layer"):
+        build_model(FLOAT_HEAD, frozen, _pictures(), "m.keras")
+    assert build_model("int8", frozen, _pictures(), "m.keras").tflite
+
+
+@pytest.mark.parametrize(
+    ("node", "layer"),
+    [
+        ("model_1/conv_1/Relu", "conv"),
+        ("model_1/conv_1_1/Relu", "conv_1"),
+        ("model_1/Erf", "erf"),
+        ("model_1/block/conv_2_1/Conv2D", "conv_2"),
+        ("model_1/block_1/BiasAdd;model_1/conv_2_1/x", "block"),
+        ("unknown/deep/path", "unknown/deep"),
+        ("alone", "alone"),
+    ],
+)
+def test_the_innermost_layer_is_named(node: str, layer: str) -> None:
+    """Of the layers on a node's path the innermost counts, without the number of its use."""
+    assert layer_of(node, frozenset({"block", "conv", "conv_1", "conv_2", "erf"})) == layer
+
+
+def test_a_fitted_head_takes_back_what_quantising_did(source: SourceModel, data: Path) -> None:
+    """Behind a head that is off, the fitted one is nearer to the float model on parts not seen."""
+    dataset = load_dataset(data)
+    runner = find_runners(older=False)[0]
+    train, test = (load_pictures(dataset.of(part), source.input) for part in ("train", "test"))
+    float32 = build_model("float32", source.frozen, train, "m").tflite
+
+    def seen(pictures: NDArray[np.uint8]) -> FloatLogits:
+        return FloatLogits(pictures, runner.rows(float32, pictures, "m")[0].astype(np.float64))
+
+    def off(built_model: BuiltModel) -> float:
+        return logit_error(
+            runner.rows(built_model.tflite, test, "m")[0].astype(np.float64), seen(test).logits
+        )
+
+    true = head_of(source.frozen)
+    built_model = build_model(FLOAT_HEAD, source.frozen, train, "m")
+    validation = seen(load_pictures(dataset.of("validation"), source.input))
+    wrong = DenseHead(true.weights * 1.3, true.bias + np.array([0.5, -0.5], np.float32))
+    found = refit_head(built_model, wrong, seen(train), validation, runner)
+    assert found.fitted
+    assert off(found) < 1.2 * off(built_model)
+
+
+def test_a_head_that_gains_nothing_is_left_alone(source: SourceModel, data: Path) -> None:
+    """Where validation says that the old head is as near, it stays."""
+    runner = find_runners(older=False)[0]
+    dataset = load_dataset(data)
+    train = load_pictures(dataset.of("train"), source.input)
+    built_model = build_model(FLOAT_HEAD, source.frozen, train, "m")
+    rows = runner.rows(built_model.tflite, train, "m")[0].astype(np.float64)
+    same = FloatLogits(train, rows)
+    assert not refit_head(built_model, head_of(source.frozen), same, same, runner).fitted
+
+
+@pytest.mark.parametrize("place", range(len(SCHEMES)), ids=SCHEMES)
+def test_operators_are_timed_one_by_one(conversion: Conversion, place: int) -> None:
+    """In every scheme each operator that sees the picture has a time, and its layer a name."""
+    built_model = conversion.selection.trials[place].built_model
+    assert built_model is not None
+    times = operator_times(built_model.tflite, conversion.source.frozen)
+    assert all(timed.milliseconds >= 0 for timed in times)
+    assert {"edges", "shapes", "features"} <= {timed.layer for timed in times}
+
+
+def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversion) -> None:
+    """Compared with itself a model has no error, whatever the pictures."""
+    (float32,) = (t.built_model for t in conversion.selection.trials if t.scheme == "float32")
+    assert float32 is not None
+    pictures = conversion.evaluation_set.test.pictures[:3]
+    found = layer_errors(float32.tflite, float32.tflite, pictures, conversion.source.frozen)
+    assert found
+    assert all(layer.error == 0 and layer.clipped == 0 for layer in found)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_scaling_of_pixels_is_no_operator(tensorflow: Any, padding: str) -> None:
+    """Scaled to −1…1, where every pixel falls between two steps of int8, the file still takes each
+    pixel apart and follows float32: no rounding is left for runtimes to do differently."""
+    k = tensorflow.keras
+    body = [
+        k.layers.Rescaling(1 / 127.5, offset=-1),
+        k.layers.Conv2D(6, 3, padding=padding, activation="relu"),
+        k.layers.GlobalAveragePooling2D(),
+    ]
+    frozen = _frozen(k, *body, k.layers.Dense(2, activation="softmax"))
+    pictures = _pictures(40)
+    built_model = build_model(FLOAT_HEAD, frozen, pictures, "m.keras")
+    names = [op.name for op in operators(built_model.tflite)]
+    assert "MUL" not in names
+    assert "ADD" not in names
+    runner = find_runners(older=False)[0]
+    float32 = build_model("float32", frozen, pictures, "m.keras").tflite
+    wanted = runner.rows(float32, pictures, "m")[0].astype(np.float64)
+    found = runner.rows(built_model.tflite, pictures, "m")[0].astype(np.float64)
+    assert logit_error(found, wanted) < 0.05 * float(wanted.std())

@@ -1,0 +1,235 @@
+"""The gate lets no loss through: its rules, and bad conversions on purpose."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from converter import convert as conversion_module
+from converter.convert import ConversionRequest, convert
+from converter.evaluation.layer_errors import LayerError
+from converter.evaluation.score_diff import ScoreDiff, compare_scores
+from converter.loading.frozen_graph import DenseHead, FrozenGraph
+from converter.quantization.calibration import CalibrationSet, choose_calibration
+from converter.quantization.quantization_schemes import BuiltModel, build_model
+from converter.selection import scheme_selection as contest_module
+from converter.selection.quality_gate import GateLimits, check_calibration, objections
+from converter.selection.scheme_trial import RuntimeResult, SchemeTrial
+from edge.errors import RefusedError
+from edge.inspection.decision import Thresholds
+from edge.inspection.preprocess import InputSpec, preprocess
+from edge.picture import read_picture
+from trainer.data.dataset import Sample, load_dataset
+from trainer.data.pictures import load_pictures
+
+COMPARED = ScoreDiff(1000, (), 3, 0.95, 0.949, 0.02)
+GOOD = SchemeTrial(
+    "int8",
+    (),
+    compared=COMPARED,
+    runtime_results=(RuntimeResult("a", 0, 1), RuntimeResult("b", 0.001, 1)),
+)
+
+
+def test_a_good_trial_passes() -> None:
+    """Figures within the limits raise no objection."""
+    assert objections(GOOD, GateLimits()) == []
+
+
+@given(flips=st.integers(0, 1000), limit=st.floats(0, 1))
+def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
+    """Refused exactly when the share of flips is above the limit."""
+    compared = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
+    trial = dataclasses.replace(GOOD, compared=compared)
+    assert bool(objections(trial, GateLimits(max_flips=limit))) == (flips / 1000 > limit)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"flips": ("a",) * 6}, "6 of 1000 test verdicts (0.6%) flip"),
+        ({"auroc_int8": 0.9}, "AUROC falls from 0.9500 to 0.9000"),
+        ({"auroc_int8": float("nan")}, "AUROC falls"),
+        ({"mean_change": 0.2}, "scores change by 0.2000 on average"),
+    ],
+)
+def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: str) -> None:
+    """Each kind of loss alone is enough, and the sentence carries its figures."""
+    compared = dataclasses.replace(COMPARED, **changed)
+    (said,) = objections(dataclasses.replace(GOOD, compared=compared), GateLimits())
+    assert words in said
+
+
+@pytest.mark.parametrize("difference", [0.005, float("nan")])
+def test_runtimes_must_agree(difference: float) -> None:
+    """More than 1/255 between two runtimes, or what is no number, is refused."""
+    trial = dataclasses.replace(
+        GOOD, runtime_results=(RuntimeResult("a", 0, 1), RuntimeResult("b", difference, 1))
+    )
+    (said,) = objections(trial, GateLimits())
+    assert "b differs by" in said
+
+
+def test_a_layer_that_is_cut_off_is_named() -> None:
+    """A range too small for what the layer computes is refused, whatever the scores say."""
+    layers = (LayerError("conv1", 0.1, 0.0), LayerError("conv2", 0.2, 0.1))
+    (said,) = objections(dataclasses.replace(GOOD, layers=layers), GateLimits())
+    assert "'conv2' cuts off 10.0%" in said
+
+
+def test_moves_through_review_are_no_flips() -> None:
+    """Only pass against fail counts as a flip; into and out of review is counted beside it."""
+    before = np.array([0.1, 0.1, 0.9, 0.5, 0.9])
+    after = np.array([0.9, 0.5, 0.5, 0.1, 0.9])
+    found = compare_scores(
+        list("abcde"),
+        before,
+        after,
+        np.array([False, False, True, False, True]),
+        Thresholds(reject_at=0.8, review_from=0.3),
+    )
+    assert found.flips == ("a",)
+    assert found.review_moves == 3
+    assert found.largest_change == pytest.approx(0.8)
+    assert found.mean_change == pytest.approx(0.4)
+    assert found.flip_share == pytest.approx(0.2)
+
+
+Spoil = Callable[[tuple[Sample, ...], InputSpec], CalibrationSet]
+
+
+def _of_one_class(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+    chosen = tuple(sample for sample in samples if sample.label == "ok")
+    return CalibrationSet(chosen, load_pictures(chosen, score_rule))
+
+
+def _as(change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Spoil:
+    def spoil(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+        return CalibrationSet(samples, change(load_pictures(samples, score_rule)))
+
+    return spoil
+
+
+def _resized_otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+    size = score_rule.width, score_rule.height
+    small = [
+        cv2.resize(read_picture(sample.path), size, interpolation=cv2.INTER_NEAREST)[:, :, ::-1]
+        for sample in samples
+    ]
+    return CalibrationSet(samples, np.stack(small).astype(np.uint8))
+
+
+def _of_the_test_part(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+    moved = tuple(dataclasses.replace(sample, set_name="test") for sample in samples)
+    return CalibrationSet(moved, load_pictures(moved, score_rule))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_of_one_class, "no picture shows the class rust"),
+        (_of_the_test_part, "is not of the train set"),
+        (_resized_otherwise, "is not as the box would see it"),
+        (_as(lambda p: p[..., ::-1].copy()), "is not as the box would see it"),
+        (_as(lambda p: p.clip(60, 120)), "is not as the box would see it"),
+        (_as(lambda p: (p // 255).astype(np.uint8)), "is not as the box would see it"),
+        (
+            _as(lambda p: np.random.default_rng(0).integers(0, 255, p.shape, np.uint8)),
+            "is not as the box would see it",
+        ),
+        (_as(lambda p: p[:, ::2, ::2]), "their shape is"),
+    ],
+)
+def test_calibration_on_anything_but_the_train_part_is_refused(
+    spoil: Spoil, words: str, data: Path
+) -> None:
+    """Noise, one class, another resizer, swapped channels, a clipped range: none gets through."""
+    score_rule = InputSpec(width=24, height=24)
+    samples = choose_calibration(load_dataset(data).of("train"), 20)
+    good = CalibrationSet(samples, load_pictures(samples, score_rule))
+    check_calibration("m.keras", good, ("ok", "rust"), score_rule)
+    with pytest.raises(RefusedError, match="nothing was written") as refused:
+        check_calibration("m.keras", spoil(samples, score_rule), ("ok", "rust"), score_rule)
+    assert words in str(refused.value)
+
+
+def test_the_check_reads_the_pictures_itself(data: Path) -> None:
+    """What the chooser says of a picture is not believed: the file is."""
+    score_rule = InputSpec(width=24, height=24)
+    first, second = load_dataset(data).of("train")[:2]
+    pictures = np.stack([preprocess(read_picture(s.path), score_rule) for s in (second, first)])
+    with pytest.raises(RefusedError, match="is not as the box would see it"):
+        check_calibration("m", CalibrationSet((first, second), pictures), ("ok",), score_rule)
+
+
+def _dark(
+    _frozen: FrozenGraph, pictures: NDArray[np.uint8]
+) -> tuple[FrozenGraph, NDArray[np.uint8]]:
+    return _frozen, np.full_like(pictures[:20], 90)
+
+
+def _noise(
+    _frozen: FrozenGraph, pictures: NDArray[np.uint8]
+) -> tuple[FrozenGraph, NDArray[np.uint8]]:
+    noise = np.random.default_rng(0).integers(88, 92, (20, *pictures.shape[1:]), np.uint8)
+    return _frozen, noise
+
+
+def _other_order(
+    frozen: FrozenGraph, pictures: NDArray[np.uint8]
+) -> tuple[FrozenGraph, NDArray[np.uint8]]:
+    assert frozen.head is not None
+    head = DenseHead(frozen.head.weights[:, ::-1], frozen.head.bias[::-1])
+    return dataclasses.replace(frozen, head=head), pictures
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("bad", [_dark, _noise, _other_order])
+def test_bad_conversions_are_refused_and_an_older_file_stays(
+    bad: Callable[..., Any],
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A conversion that judges differently writes nothing and spoils nothing."""
+
+    def spoiled(
+        scheme: str, frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str
+    ) -> BuiltModel:
+        frozen, pictures = bad(frozen, pictures)
+        return build_model(scheme, frozen, pictures, name)
+
+    monkeypatch.setattr(contest_module, "build_model", spoiled)
+    monkeypatch.setattr(contest_module, "refit_head", lambda built_model, *_: built_model)
+    output = tmp_path / "line3.tflite"
+    output.write_bytes(b"the good one of yesterday")
+    request = ConversionRequest(
+        trained, data, output, scheme="int8-float-head", older_runtime=False
+    )
+    with pytest.raises(RefusedError, match="refused, nothing was written"):
+        convert(request)
+    assert output.read_bytes() == b"the good one of yesterday"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.train
+def test_a_calibration_through_another_resizer_stops_the_conversion(
+    trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check stands in the way of every conversion, before any work."""
+
+    def otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> NDArray[np.uint8]:
+        return _resized_otherwise(samples, score_rule).pictures
+
+    monkeypatch.setattr(conversion_module, "load_pictures", otherwise)
+    with pytest.raises(RefusedError, match="is not as the box would see it"):
+        convert(ConversionRequest(trained, data, tmp_path / "m.tflite", older_runtime=False))
+    assert not list(tmp_path.iterdir())

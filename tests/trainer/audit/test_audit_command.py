@@ -1,0 +1,196 @@
+"""`edge-train audit` as a user meets it: exit codes, sentences and the JSON file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import RefusedError
+from tests.support.audit_planting import warp
+from tests.trainer.audit.conftest import draw_part, write
+from trainer.audit.findings import Audit, Duplicate
+from trainer.audit.leak_handling import excluded_test_pictures
+from trainer.audit.training_check import audit_training
+from trainer.cli.main import main
+from trainer.core.progress import Display
+from trainer.data.dataset import Dataset, Sample, SetName, load_dataset
+
+
+def audited(root: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of an audit."""
+    file = root.parent / "audit.json"
+    code = main(["audit", str(root), "--json", str(file), *options])
+    return code, json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_a_clean_set_exits_0(parts_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Different parts give no finding about copies, exit code 0, and all lists in the JSON."""
+    code, found = audited(parts_set)
+    assert code == 0
+    assert found["pictures"] == 12
+    for name in ("unreadable", "duplicates", "leaks", "suspected_mislabels", "two_labels"):
+        assert found[name] == []
+    assert "12 pictures" in capsys.readouterr().out
+
+
+def test_a_leak_exits_1_and_is_said_in_plain_words(
+    parts_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A turned copy of a test picture in train is a leak with file, twin and how."""
+    copy = warp(draw_part(9), 90, 0)[:, 25:175]
+    write(parts_set / "train/ok/new.jpg", np.ascontiguousarray(copy))
+    code, found = audited(parts_set)
+    assert code == 1
+    (leak,) = found["leaks"]
+    assert leak["file"] == "train/ok/new.jpg"
+    assert leak["twin"] == "test/ok/jjj.png"
+    assert "rotated by 270°" in leak["how"]
+    out = capsys.readouterr().out
+    assert "LEAKS between train and test: 1 pairs" in out
+    assert "move all pictures of a part to one side" in out
+
+
+def test_equal_bytes_and_equal_pixels_are_exact(parts_set: Path) -> None:
+    """The same bytes and the same pixels in another format are told apart, and both found."""
+    first = parts_set / "train/ok/bbb.png"
+    (parts_set / "train/ok/same.png").write_bytes(first.read_bytes())
+    pixels = np.asarray(cv2.imread(str(first)), np.uint8)
+    write(parts_set / "train/scratch/other.bmp", pixels)
+    code, found = audited(parts_set)
+    assert code == 0  # copies within train: a finding, no refusal
+    how = {duplicate["twin"]: duplicate["how"] for duplicate in found["duplicates"]}
+    assert how["train/ok/same.png"] == "the same bytes"
+    assert how["train/scratch/other.bmp"] == "the same pixels in another file"
+    assert {duplicate["same_label"] for duplicate in found["two_labels"]} == {False}
+    assert any(part["files"][0] == "train/ok/bbb.png" for part in found["parts"])
+
+
+def test_broken_pictures_are_findings(parts_set: Path) -> None:
+    """Empty, truncated and foreign files are listed with the reason, exit code 1, no crash."""
+    whole = write(parts_set / "train/ok/whole.jpg", draw_part(50)).read_bytes()
+    (parts_set / "train/ok/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (parts_set / "train/ok/empty.png").write_bytes(b"")
+    (parts_set / "test/ok/text.png").write_text("no picture")
+    code, found = audited(parts_set)
+    assert code == 1
+    kinds = {one["file"]: one["kind"] for one in found["unreadable"]}
+    assert kinds == {
+        "train/ok/cut.jpg": "truncated",
+        "train/ok/empty.png": "unreadable",
+        "test/ok/text.png": "unreadable",
+    }
+
+
+def test_odd_pictures_are_named(parts_set: Path) -> None:
+    """Tiny, oddly shaped, coloured and transparent pictures are named among the others."""
+    write(parts_set / "train/ok/icon.png", draw_part(1)[:8, :8])
+    write(parts_set / "train/ok/wide.png", draw_part(60, 600, 50))
+    coloured = draw_part(61)
+    coloured[..., 0] //= 3
+    write(parts_set / "train/ok/red.png", coloured)
+    alpha = np.dstack([draw_part(62), np.full((150, 200), 255, np.uint8)])
+    write(parts_set / "train/ok/glass.png", alpha)
+    _, found = audited(parts_set)
+    kinds = {(one["file"].rsplit("/")[-1], one["kind"]) for one in found["odd"]}
+    assert kinds >= {
+        ("icon.png", "tiny"),
+        ("wide.png", "odd shape"),
+        ("red.png", "odd mode"),
+        ("glass.png", "odd mode"),
+    }
+
+
+def test_a_group_on_both_sides_is_a_leak(parts_set: Path) -> None:
+    """One manifest group in train and test is a leak that names the group."""
+    files = sorted(path.relative_to(parts_set).as_posix() for path in parts_set.rglob("*.png"))
+    rows = [f"{file},{file.split('/')[1]},{Path(file).stem}" for file in files]
+    rows = [row.replace(",bbb", ",lot7").replace(",jjj", ",lot7") for row in rows]
+    (parts_set / "manifest.csv").write_text("file,label,group\n" + "\n".join(rows) + "\n")
+    code, found = audited(parts_set)
+    assert code == 1
+    assert "'lot7' stands on both sides" in found["leaks"][0]["how"]
+
+
+def test_names_across_the_split_are_only_a_warning(tmp_path: Path) -> None:
+    """File names that suggest one part on both sides are possible leaks, exit code 0."""
+    root = tmp_path / "plates"
+    for number in range(16):
+        side = "train" if number % 2 else "test"
+        label = "ok" if number % 4 < 2 else "scratch"
+        name = f"part{number // 2:02}_shot{number % 2}.png"
+        write(root / side / label / name, draw_part(number))
+    code, found = audited(root)
+    assert code == 0
+    assert found["leaks"] == []
+    assert len(found["possible_leaks"]) == 8
+    assert found["possible_leaks"][0]["how"] == "like file names"
+
+
+def test_the_suggested_manifest_can_be_used(tmp_path: Path) -> None:
+    """A flat set with copies gets a manifest whose groups hold the copies together."""
+    root = tmp_path / "plates"
+    for number in range(12):
+        label = "ok" if number % 2 else "scratch"
+        write(root / label / f"{chr(97 + number) * 3}.png", draw_part(number))
+    write(root / "ok/copy.png", np.ascontiguousarray(draw_part(1)[::-1]))
+    assert main(["audit", str(root), "--suggest", str(root / "manifest.csv")]) == 0
+    group = {sample.file: sample.group for sample in load_dataset(root).samples}
+    assert group["ok/copy.png"] == group["ok/bbb.png"]
+    assert len(set(group.values())) == 12
+
+
+@pytest.mark.usefixtures("require_train")
+def test_a_training_on_a_leaking_set_is_refused_unless_allowed(parts_set: Path) -> None:
+    """The audit before a training refuses leaks, or records that they were allowed."""
+    write(parts_set / "train/ok/new.jpg", draw_part(9), quality=60)
+    data = load_dataset(parts_set)
+    with Display() as display:
+        with pytest.raises(RefusedError, match=r"new.jpg = test/ok/jjj.png .*--allow-leaks"):
+            audit_training(data, allow_leaks=False, display=display)
+        recorded = audit_training(data, allow_leaks=True, display=display)
+    assert recorded["leaks"] == 1
+    assert recorded["leaks_allowed"] is True
+
+
+@pytest.mark.parametrize(
+    ("tested", "again", "exact", "refused"),
+    [(200, 2, False, False), (200, 3, False, True), (200, 1, True, True), (99, 1, False, True)],
+)
+def test_a_few_parts_photographed_again_are_set_aside(
+    tested: int, again: int, exact: bool, refused: bool
+) -> None:
+    """One test picture in a hundred at most is left out of all figures; more, or an identical
+    file, refuses the training."""
+    sizes: dict[tuple[SetName, str], int] = {
+        ("train", "ok"): 20,
+        ("train", "dent"): 20,
+        ("test", "ok"): tested - 20,
+        ("test", "dent"): 20,
+    }
+    samples = [
+        Sample(Path(name), name, label, name, part)
+        for (part, label), count in sizes.items()
+        for name in (f"{part}/{label}/{number}.png" for number in range(count))
+    ]
+    data = Dataset(Path("plates"), ("ok", "dent"), "ok", tuple(samples))
+    pairs = [(f"train/ok/{n}.png", f"test/ok/{n}.png") for n in range(again)]
+    leaks = [Duplicate(*pair, "re-exposed", 0.97, exact, True, False, True) for pair in pairs]
+    audit = Audit("plates", leaks=leaks)
+    if refused:
+        with pytest.raises(RefusedError, match="--allow-leaks"):
+            excluded_test_pictures(data, audit)
+        return
+    aside = excluded_test_pictures(data, audit)
+    assert aside == tuple(test for _, test in pairs)
+    assert len(data.without(aside).of("test")) == tested - again
+    assert data.without(aside).of("train") == data.of("train")
+
+
+def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is no data set is exit code 2 and a sentence."""
+    assert main(["audit", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert main(["audit"]) == 2

@@ -1,0 +1,165 @@
+"""edge-train as a user meets it: exit codes, sentences, and what a run leaves behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainer.conftest import Draw
+from trainer.cli.main import main
+
+QUIET_HELP = """
+import sys
+from trainer.cli.main import main
+codes = [main([*words, "--help"]) for words in ([], ["elpv"], ["evaluate"])]
+assert codes == [0, 0, 0], codes
+assert not {"tensorflow", "keras", "scipy", "rich"} & set(sys.modules)
+"""
+
+
+def test_help_is_light() -> None:
+    """Every --help answers with 0 and imports nothing heavy."""
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET_HELP], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "edge-train evaluate MODEL DATASET" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["data"],
+        ["data", "-o", "run", "--epochs", "0"],
+        ["data", "-o", "run", "--network", "huge"],
+        ["data", "-o", "run", "--epochs", "3"],
+        ["data", "-o", "run", "--network", "auto", "--frozen"],
+        ["data", "-o", "run", "--seed", "-1"],
+        ["evaluate", "model.keras"],
+        ["elpv"],
+    ],
+)
+def test_usage_errors_exit_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong command line is exit code 2 with the usage."""
+    assert main(argv) == 2
+    assert "usage: edge-train" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("require_train")
+def test_mistakes_are_one_sentence(
+    tmp_path: Path, draw_dataset: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each mistake of a user is exit code 2 and a sentence, never a traceback."""
+    data = str(draw_dataset(4))
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").write_text("x")
+    (tmp_path / "bad.keras").write_text("x")
+    (tmp_path / "model.onnx").write_text("x")
+    for argv, says in [
+        ([str(tmp_path / "nowhere"), "-o", str(tmp_path / "run")], "no such folder"),
+        ([data, "-o", str(tmp_path / "file")], "cannot be written"),
+        ([data, "-o", str(tmp_path / "file/run")], "cannot be written"),
+        ([data, "-o", str(tmp_path / "full")], "is no folder of a run (it holds notes.txt)"),
+        ([data, "-o", data + "/run"], "lies inside the data set"),
+        (["evaluate", str(tmp_path / "bad.keras"), data], "not a whole .keras file"),
+        (["evaluate", str(tmp_path / "none.keras"), data], "cannot be read"),
+        (["evaluate", str(tmp_path / "none.tflite"), data], "cannot be read"),
+        (["evaluate", str(tmp_path / "model.onnx"), data], "neither .keras nor .tflite"),
+    ]:
+        assert main(argv) == 2
+        err = capsys.readouterr().err
+        assert says in err
+        assert "Traceback" not in err
+
+
+def test_a_fault_of_ours_exits_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What we did not foresee is exit code 70, with the traceback that a report needs."""
+
+    def fail(args: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("trainer.cli.main._run", fail)
+    assert main(["elpv", "-o", "x"]) == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_missing_tensorflow_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TensorFlow the sentence says what to install."""
+    from edge.errors import MissingPartError
+    from trainer.core.optional_imports import tensorflow
+
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingPartError, match=r"pip install '\.\[train\]'"):
+        tensorflow()
+
+
+def flat(document: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """Each value of a JSON document by its place: words and such, and numbers that are no whole
+    ones."""
+    words: dict[str, Any] = {}
+    numbers: dict[str, float] = {}
+
+    def walk(value: Any, at: str) -> None:
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, one in items:
+                walk(one, f"{at}/{key}")
+        elif isinstance(value, float):
+            numbers[at] = value
+        else:
+            words[at] = value
+
+    walk(document, "")
+    return words, numbers
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("require_tensorflow", "require_train")
+def test_trains_evaluates_and_replaces_only_when_whole(
+    tmp_path: Path,
+    draw_dataset: Draw,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run leaves model, figures and history; `evaluate` gives the same figures again; a run that
+    fails over it leaves the earlier one as it was."""
+    data, run = draw_dataset(12), tmp_path / "run"
+    argv = [str(data), "-o", str(run), "--network", "baseline", "--epochs", "2"]
+    argv += ["--name", "tiles", "--seed", "3"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "822,402 parameters" in out
+    assert "escapes" in out
+    assert sorted(path.name for path in run.iterdir()) == [
+        "evaluation.json",
+        "history.json",
+        "model.keras",
+        "preview.png",
+        "report.html",
+        "scores.json",
+    ]
+    assert len(json.loads((run / "history.json").read_text())) == 2
+    written = json.loads((run / "evaluation.json").read_text())
+
+    again = tmp_path / "again.json"
+    assert main(["evaluate", str(run / "model.keras"), str(data), "--json", str(again)]) == 0
+    (words, numbers), same = flat(json.loads(again.read_text())), flat(written)
+    assert words == same[0]
+    assert numbers == pytest.approx(same[1], rel=1e-12)  # a processor's sums, to the last bit
+    assert capsys.readouterr().out.split("\n\n", 1)[1].strip() in out
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = (run / "model.keras").read_bytes()
+    monkeypatch.setattr("keras.Sequential.save", full_disk)
+    assert main(argv) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert (run / "model.keras").read_bytes() == before

@@ -1,0 +1,121 @@
+"""`--network auto` tries what suits and fits the time, and recommends without the test set."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.inspection.preprocess import InputSpec
+from tests.trainer.conftest import Draw
+from trainer.cli.main import main
+from trainer.training.candidate_run import CandidateRun, recall_at
+from trainer.training.model_selection import (
+    CandidatePlan,
+    candidate_settings,
+    plan_as_json,
+    plan_candidates,
+    plan_from_json,
+    recommend,
+)
+from trainer.training.settings import TrainingSettings, default_settings
+
+
+def _trial(network: str, auroc: float, recall: float, milliseconds: float | None) -> CandidateRun:
+    return CandidateRun(
+        settings=TrainingSettings(network=network),
+        input=InputSpec(width=64, height=64),
+        reasons=(),
+        model=None,
+        history=(),
+        sets={},
+        auroc=auroc,
+        recall=recall,
+        false_reject=0.05,
+        milliseconds=milliseconds,
+        preview=Path(),
+        seconds=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "wanted"),
+    [
+        ([("a", 0.90, 0.5, 0.1), ("b", 0.95, 0.4, 9.0)], "b"),
+        ([("a", 0.948, 0.7, 0.5), ("b", 0.95, 0.6, 0.4)], "a"),
+        ([("a", 0.949, 0.70, 0.5), ("b", 0.95, 0.71, 4.0)], "a"),
+        ([("a", 0.9, 0.7, None)], "a"),
+    ],
+    ids=["AUROC first", "then recall", "then time", "only one"],
+)
+def test_recommends_by_auroc_recall_and_time(trials: list[Any], wanted: str) -> None:
+    """The higher AUROC wins; of even ones the higher recall; of those the quicker."""
+    taken, why = recommend([_trial(*trial) for trial in trials])
+    assert taken.settings.network == wanted
+    assert "validation set" in why
+
+
+def test_few_pictures_are_not_trained_from_scratch() -> None:
+    """Below 300 pictures only the last layer of a network that brings weights is fitted."""
+    few = candidate_settings(TrainingSettings(seed=4), 299)
+    assert {(r.network, r.tune, r.seed) for r in few} == {("pretrained", False, 4)}
+    assert {r.network for r in candidate_settings(TrainingSettings(), 300)} == {
+        "pretrained",
+        "compact",
+    }
+
+
+def test_the_plan_fits_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In time enough all epochs stay; in less there are fewer; below three tenths none, and that
+    is said; a plan comes back from JSON as it was."""
+    monkeypatch.setattr("trainer.training.model_selection.seconds_an_epoch", lambda *_: 10.0)
+    two = (
+        replace(default_settings("pretrained"), epochs=12),
+        replace(default_settings("compact"), epochs=30),
+    )
+    assert plan_candidates(two, 500, 2, 60).all_settings == two
+    short = plan_candidates(two, 500, 2, 6)
+    assert [(r.network, r.epochs) for r in short.all_settings] == [
+        ("pretrained", 12),
+        ("compact", 24),
+    ]
+    shorter = plan_candidates(two, 500, 2, 3)
+    assert [(r.network, r.epochs) for r in shorter.all_settings] == [("pretrained", 12)]
+    assert "compact is not tried" in shorter.left_out[0]
+    again: CandidatePlan = plan_from_json(json.loads(json.dumps(plan_as_json(short))), two)
+    assert again == short
+
+
+def test_recall_is_taken_at_the_false_reject_rate() -> None:
+    """The line lies so that at most the allowed share of good scores is above it."""
+    good = np.linspace(0, 1, 100)
+    assert recall_at(good, np.array([0.94, 0.951, 0.99]), 0.05) == pytest.approx(2 / 3)
+    assert recall_at(np.array([0.1, 0.2]), np.array([0.15, 0.3]), 0.05) == 0.5
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("require_tensorflow", "require_train")
+def test_auto_trains_candidates_and_the_baseline(
+    tmp_path: Path, draw_dataset: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with auto says what it tried, keeps the recommended model, and the baseline beside."""
+    tiny = replace(default_settings("compact"), side=32, epochs=1, batch=8)
+    monkeypatch.setattr(
+        "trainer.training.run.candidate_settings", lambda *_: (tiny, replace(tiny, epochs=3))
+    )
+    monkeypatch.setitem(
+        __import__("trainer.training.settings").settings.USUAL,
+        "baseline",
+        TrainingSettings(epochs=1, batch=8),
+    )
+    run = tmp_path / "run"
+    assert main([str(draw_dataset(16)), "-o", str(run), "--network", "auto"]) in (0, 1)
+    tried = json.loads((run / "candidates.json").read_text())["candidates"]
+    assert len(tried) == 2
+    assert sum(entry["recommended"] for entry in tried) == 1
+    assert all(entry["milliseconds"] > 0 for entry in tried)
+    assert (run / "model.keras").is_file()
+    assert (run / "baseline/evaluation.json").is_file()
+    assert not (run / ".unfinished").exists()

@@ -1,0 +1,164 @@
+"""One reading of every picture: what is kept of it is a few kilobytes, whatever its size."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import PictureError
+from edge.picture import decode_picture, read_header
+from trainer.audit.features import Features
+from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
+from trainer.audit.pixel_match import ComparedPicture, compared_picture
+
+Pixels = NDArray[np.uint8]
+Progress = Callable[[str, int, int], None]
+
+AHEAD = 4  # pictures a thread may be ahead: bounds what is decoded at once
+LIGHT_SIDE = 256  # focus is measured at one scale, else a larger picture of the same looks blurred
+COLOURED = 8  # grey levels between channels that JPEG's colour rounding does not make
+
+
+@dataclass(frozen=True, slots=True)
+class AuditItem:
+    """A picture to be read. `side` is "train", "test", or "" in a set that is not yet split.
+
+    `group` is the manifest's; None without a manifest. `file` is posix, relative to the root.
+    """
+
+    path: Path
+    file: str
+    label: str
+    side: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lighting:
+    """Brightness (mean) and contrast (standard deviation), 0 to 255; focus: variance of the
+    Laplacian of the picture reduced to 256 px, divided by its variance so that light is out of it.
+    """
+
+    brightness: float
+    contrast: float
+    focus: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPicture:
+    """What is kept of a picture that could be read. `features`: float32, (d,)."""
+
+    item: AuditItem
+    width: int
+    height: int
+    mode: str
+    size: int
+    file_hash: bytes
+    pixel_hash: bytes
+    lighting: Lighting
+    fingerprint: Fingerprint
+    features: NDArray[np.float32]
+
+    def without_fingerprint(self) -> "ScannedPicture":
+        """A few hundred bytes: the fingerprint is 15 KB, and kept elsewhere."""
+        return replace(self, fingerprint=EMPTY_FINGERPRINT)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadablePicture:
+    """A picture that cannot be judged, and why."""
+
+    item: AuditItem
+    kind: str
+    reason: str
+
+
+def scan_pictures(
+    items: Sequence[AuditItem], features: Features, workers: int, progress: Progress
+) -> Iterator[ScannedPicture | UnreadablePicture]:
+    """Reads in `workers` threads, in the order of `items`; OpenCV works outside Python's lock."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # one picture a thread: OpenCV's own threads would only be in the way
+    try:
+        with ThreadPoolExecutor(workers, "audit") as pool:
+            waiting: list[Future[ScannedPicture | UnreadablePicture]] = []
+            done = 0
+            for item in items:
+                waiting.append(pool.submit(scan_picture, item, features))
+                if len(waiting) >= AHEAD * workers:
+                    yield waiting.pop(0).result()
+                    done += 1
+                    progress("reading pictures", done, len(items))
+            for future in waiting:
+                yield future.result()
+                done += 1
+                progress("reading pictures", done, len(items))
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | UnreadablePicture:
+    """Reads one picture."""
+    try:
+        data = item.path.read_bytes()
+    except OSError as error:
+        return UnreadablePicture(item, "unreadable", f"cannot be read ({error.strerror})")
+    try:
+        header = read_header(data, item.file)
+        pixels = decode_picture(data, item.file)
+    except (PictureError, cv2.error) as error:
+        reason = str(error).removeprefix(f"{item.file}: ")
+        return UnreadablePicture(
+            item, "truncated" if "truncated" in reason else "unreadable", reason
+        )
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+    return ScannedPicture(
+        item=item,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        mode=_mode(header.kind, data, pixels),
+        size=len(data),
+        file_hash=hashlib.sha256(data).digest(),
+        pixel_hash=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
+        lighting=lighting_of(grey),
+        fingerprint=fingerprint(grey),
+        features=features.of(pixels),
+    )
+
+
+def read_for_comparison(scanned: ScannedPicture) -> ComparedPicture | None:
+    """What a closer look compares of a picture; None if it cannot be read any more."""
+    try:
+        pixels = decode_picture(scanned.item.path.read_bytes(), scanned.item.file)
+    except (OSError, PictureError, cv2.error):  # it could be read a minute ago: it is gone
+        return None
+    return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
+
+
+def lighting_of(grey: Grey) -> Lighting:
+    """Brightness, contrast and focus of a picture, uint8, (height, width)."""
+    scale = min(1.0, LIGHT_SIDE / max(grey.shape))
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    plane = np.asarray(small, np.float32)
+    spread = float(plane.var())
+    edges = np.asarray(cv2.Laplacian(plane, cv2.CV_32F), np.float32)
+    return Lighting(
+        float(plane.mean()), float(np.sqrt(spread)), float(edges.var()) / (spread + 1.0)
+    )
+
+
+def _mode(kind: str, data: bytes, pixels: Pixels) -> str:
+    """ "grey", "colour", or either "with alpha": by what the pixels show, not how they are stored.
+
+    A camera that stores grey as three equal channels gives grey pictures.
+    """
+    small = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA).astype(np.int16)
+    apart = np.quantile(small.max(axis=2) - small.min(axis=2), 0.99)
+    colours = "colour" if apart > COLOURED else "grey"
+    alpha = kind == "PNG" and (data[25] in (4, 6) or b"tRNS" in data[:4096])
+    return f"{colours} with alpha" if alpha else colours

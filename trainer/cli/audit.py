@@ -1,0 +1,63 @@
+"""`edge-train audit`: the parser and the command."""
+
+import argparse
+import csv
+import io
+import json
+from pathlib import Path
+
+from edge.errors import EXIT_DONE, EXIT_NO, DatasetError
+from trainer.audit import Audit, AuditOptions, audit_dataset, audit_items, audit_text
+from trainer.core import Display
+
+
+def audit_parser() -> argparse.ArgumentParser:
+    """The command line of `edge-train audit`."""
+    parser = argparse.ArgumentParser(
+        prog="edge-train audit",
+        description="Looks for copies, leaks, wrong labels and giveaways in a data set. "
+        "Exit code 1 when there is a leak or an unreadable picture.",
+    )
+    parser.set_defaults(command="audit")
+    parser.add_argument("dataset", metavar="DATASET", type=Path)
+    parser.add_argument("--json", dest="json_file", metavar="FILE", type=Path, help="everything")
+    parser.add_argument(
+        "--suggest", metavar="FILE", type=Path, help="writes a manifest.csv with inferred groups"
+    )
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    return parser
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Audits, prints and writes. Returns the exit code; raises EdgeInspectError."""
+    with Display() as display:
+        audit = audit_dataset(args.dataset, AuditOptions(ok_label=args.ok_label), display.working)
+        display.say(audit_text(audit))
+    if args.json_file is not None:
+        write(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
+    if args.suggest is not None:
+        write(args.suggest, suggested_manifest(args.dataset, audit))
+    return EXIT_NO if audit.refused else EXIT_DONE
+
+
+def suggested_manifest(root: Path, audit: Audit) -> str:
+    """manifest.csv with a group for every readable picture: its own, or that of its part."""
+    group = {file: part["files"][0] for part in audit.parts for file in part["files"]}
+    lost = {one["file"] for one in audit.unreadable}
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(("file", "label", "group"))
+    for item in audit_items(root):
+        if item.file not in lost:
+            table.writerow((item.file, item.label, group.get(item.file, item.file)))
+    return out.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """Raises DatasetError when the file cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be written ({error.strerror}); give a file in a folder that is yours"
+        ) from error

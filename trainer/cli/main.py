@@ -1,0 +1,227 @@
+"""edge-train: argv to command to exit code."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from edge import __version__
+from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
+
+EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+EPILOG = """\
+commands other than training:
+  edge-train audit DATASET            copies, leaks, wrong labels in a data set
+  edge-train elpv -o DIR              solar-cell pictures to try it with
+  edge-train paint DATASET -o DIR     a set with painted defects, where there is no real one
+  edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
+  edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
+(`edge-train COMMAND --help` says more; a data set named like a command is given as ./NAME)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns the exit code: 0, 1, 2, or 70 for a fault of ours."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(_parse(arguments))
+    except EdgeInspectError as error:
+        sys.stderr.write(f"edge-train: {error}\n")
+        return error.exit_code
+    except SystemExit as error:  # argparse: 0 after --help, 2 after a usage error
+        return int(error.code or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write("edge-train: stopped; the same command goes on from there\n")
+        return EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - the outermost loop: whatever is left is a fault of ours
+        traceback.print_exc()
+        sys.stderr.write("edge-train: this is a fault of edge-train; please report it\n")
+        return EXIT_INTERNAL
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    if arguments and arguments[0] == "audit":
+        from trainer.cli.audit import audit_parser
+
+        return audit_parser().parse_args(arguments[1:])
+    commands = {
+        "elpv": _elpv_parser,
+        "paint": _paint_parser,
+        "evaluate": _evaluate_parser,
+        "report": _report_parser,
+    }
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]]().parse_args(arguments[1:])
+    from trainer.cli.options import check_training_options
+
+    parser = _train_parser()
+    args = parser.parse_args(arguments)
+    check_training_options(parser, args)
+    return args
+
+
+def _train_parser() -> argparse.ArgumentParser:
+    from trainer.cli.options import add_training_options
+    from trainer.cli.requirement_options import add_requirement_options
+    from trainer.device_latency.latency_budget import add_latency_options
+
+    parser = argparse.ArgumentParser(
+        prog="edge-train",
+        description="Trains a network on a folder of pictures and measures it on the test set.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command="train")
+    parser.add_argument("--version", action="version", version=f"edge-inspect {__version__}")
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        type=Path,
+        help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without",
+    )
+    parser.add_argument("-o", dest="run", metavar="RUN", type=Path, required=True, help="folder")
+    add_training_options(parser)
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument("--name", help="of the model; the data set's folder name if not given")
+    parser.add_argument(
+        "--seeds", type=_seed_count, default=1, help="trainings, for the spread (%(default)s)"
+    )
+    parser.add_argument(
+        "--allow-leaks", action="store_true", help="train although test shows parts of train"
+    )
+    add_requirement_options(parser)
+    add_latency_options(parser)
+    return parser
+
+
+def _elpv_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train elpv",
+        description="Makes a data set of the solar cells in the package elpv-dataset.",
+    )
+    parser.set_defaults(command="elpv")
+    parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    return parser
+
+
+def _paint_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train paint",
+        description="Makes a data set of good pictures, some with painted defects, for "
+        "--network one-class when there is no real defect yet.",
+    )
+    parser.set_defaults(command="paint")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="good pictures only")
+    parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    return parser
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train evaluate",
+        description="Evaluates a model on the test set of a data set and prints the figures.",
+    )
+    parser.set_defaults(command="evaluate")
+    parser.add_argument("model", metavar="MODEL", type=Path, help=".keras or .tflite")
+    parser.add_argument("dataset", metavar="DATASET", type=Path)
+    parser.add_argument("--json", dest="json_file", metavar="FILE", type=Path)
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train report",
+        description="Writes RUN/report.html again, with the converted model's figures if given.",
+    )
+    parser.set_defaults(command="report")
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder that edge-train -o wrote")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set of the run")
+    parser.add_argument("--tflite", metavar="FILE", type=Path, help="model file from edge-convert")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command == "elpv":
+        from trainer.data.elpv import make_elpv
+
+        made = make_elpv(args.target)
+        sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
+        return EXIT_DONE
+    if args.command == "paint":
+        return _make_synthetic_set(args)
+    if args.command == "audit":
+        from trainer.cli.audit import run_audit
+
+        return run_audit(args)
+    if args.command == "evaluate":
+        from trainer.evaluation import evaluate_model_file
+
+        evaluation = evaluate_model_file(args.model, args.dataset, args.json_file)
+        sys.stdout.write(f"\n{evaluation.as_text()}\n")
+        return _refuse_or_done(evaluation.refusals())
+    if args.command == "report":
+        from trainer.report.build import build_report
+
+        sys.stdout.write(f"{build_report(args.run, args.dataset, args.tflite)}\n")
+        return EXIT_DONE
+    return _train(args)
+
+
+def _make_synthetic_set(args: argparse.Namespace) -> int:
+    from trainer.data.synthetic_set import SYNTHETIC_NOTE, make_synthetic_set
+
+    made = make_synthetic_set(args.dataset, args.target, args.ok_label, args.seed)
+    text = ", ".join(f"{count} in {folder}" for folder, count in made.items())
+    sys.stdout.write(
+        f"{args.target}: {text}\n{SYNTHETIC_NOTE}\n"
+        f"next: edge-train {args.target} -o RUN --network one-class\n"
+    )
+    return EXIT_DONE
+
+
+def _train(args: argparse.Namespace) -> int:
+    from trainer.cli.options import training_request
+    from trainer.cli.requirement_options import requirements_from
+    from trainer.report.build import build_report
+    from trainer.training.run import train
+    from trainer.training.seeds import spread_text, train_seeds
+
+    train_into = partial(
+        train,
+        args.dataset,
+        ok_label=args.ok_label,
+        name=args.name,
+        requirements=requirements_from(args),
+        allow_leaks=args.allow_leaks,
+    )
+    evaluation = train_into(args.run, training_request(args))
+    spread = (
+        f"{spread_text(train_seeds(args.run, args.seeds, train_into))}\n" if args.seeds > 1 else ""
+    )
+    build_report(args.run, args.dataset)
+    sys.stdout.write(
+        f"\n{evaluation.as_text()}\n\n{spread}written        {args.run}, with report.html\n"
+    )
+    return _refuse_or_done(evaluation.refusals())
+
+
+def _seed_count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 20:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 20")
+    return value
+
+
+def _refuse_or_done(refusals: Sequence[str]) -> int:
+    """Done, or no: raises RefusedError with every reason why the model must not judge parts."""
+    if refusals:
+        raise RefusedError("; ".join(refusals))
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

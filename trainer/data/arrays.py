@@ -1,0 +1,53 @@
+"""The parts of a data set as a network takes them: pictures in files, class and group numbers."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inspection.preprocess import InputSpec
+from trainer.data.dataset import SET_NAMES, Dataset, SetName
+from trainer.data.pictures import map_pictures
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledArrays:
+    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
+
+    `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
+    int, (n,): equal for pictures of one physical part; None when each picture is its own.
+    """
+
+    pictures: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+
+
+def load_sets(
+    data: Dataset,
+    fingerprint: str,
+    spec: InputSpec,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[SetName, LabelledArrays]:
+    """Train, validation and test, their pictures mapped from files in `folder`.
+
+    `fingerprint` is the data set's: files of other pictures or of another input are never taken.
+    Raises DatasetError for unreadable pictures, EdgeInspectError when the disk is full.
+    """
+    numbers = {group: at for at, group in enumerate(sorted({s.group for s in data.samples}))}
+    found: dict[SetName, LabelledArrays] = {}
+    for set_name in SET_NAMES:
+        samples = data.of(set_name)
+        decided = "\n".join([fingerprint, json.dumps(spec.to_dict()), *(s.file for s in samples)])
+        key = hashlib.sha256(decided.encode()).hexdigest()[:16]
+        found[set_name] = LabelledArrays(
+            pictures=map_pictures(samples, spec, folder / f"{set_name}-{key}.npy", progress),
+            classes=np.array([data.labels.index(s.label) for s in samples], np.int64),
+            groups=np.array([numbers[s.group] for s in samples], np.int64),
+        )
+    return found

@@ -1,0 +1,239 @@
+"""A folder of labelled pictures as parts for training, validation and test, split by group."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edge.errors import DatasetError
+from trainer.data.folder_layout import find_pictures
+from trainer.data.manifest import read_manifest, shortened_list
+from trainer.data.split import choose_groups
+
+SetName = Literal["train", "validation", "test"]
+SET_NAMES: tuple[SetName, ...] = ("train", "validation", "test")
+MANIFEST = "manifest.csv"
+ANOMALY = "anomaly"  # whatever is not good, for a model that learns from good parts only
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture. `file` is its posix path relative to the data set's root."""
+
+    path: Path
+    file: str
+    label: str
+    group: str
+    set_name: SetName
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The pictures of a data set, sorted by file. `labels` has `ok_label` first, then by name."""
+
+    root: Path
+    labels: tuple[str, ...]
+    ok_label: str
+    samples: tuple[Sample, ...]
+
+    def without(self, files: Iterable[str]) -> "Dataset":
+        """The same without the pictures named so; names that it does not have are passed over."""
+        left_out = set(files)
+        kept = tuple(sample for sample in self.samples if sample.file not in left_out)
+        return replace(self, samples=kept)
+
+    def of(self, set_name: SetName) -> tuple[Sample, ...]:
+        """The samples of one part, sorted by file."""
+        return tuple(sample for sample in self.samples if sample.set_name == set_name)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many pictures each part holds of each label."""
+        found = Counter((sample.set_name, sample.label) for sample in self.samples)
+        return {
+            set_name: {label: found[set_name, label] for label in self.labels}
+            for set_name in SET_NAMES
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted names and contents of all pictures, 64 hexadecimal digits.
+
+        Raises DatasetError when a picture cannot be read.
+        """
+        total = hashlib.sha256()
+        for sample in sorted(self.samples, key=lambda sample: sample.file):
+            try:
+                content = hashlib.sha256(sample.path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise DatasetError(
+                    f"{sample.path}: cannot be read ({error.strerror}); check its permissions"
+                ) from error
+            total.update(f"{sample.file}\0{content}\n".encode())
+        return total.hexdigest()
+
+
+def load_dataset(
+    root: Path,
+    ok_label: str = "ok",
+    *,
+    seed: int = 0,
+    validation_fraction: float = 0.2,
+    test_fraction: float = 0.25,
+    one_class: bool = False,
+) -> Dataset:
+    """Finds, labels and splits the pictures under `root`, without decoding any.
+
+    The layout is `{train,test}/{ok,<defect>…}/` or `{ok,<defect>…}/`, which is then split by
+    group. Validation is always cut from train. Groups come from manifest.csv; without one each
+    picture is a group of its own. The same folder and arguments give the same split. With
+    `one_class` all defects are one class, `anomaly`, and stand in test with the whole parts that
+    show them: nothing is learned from them.
+    Raises DatasetError for anything that cannot be trained on or would give untrue figures.
+    """
+    split, labels = find_pictures(root)
+    classes = _classes(root, set(labels.values()), ok_label)
+    manifest = root / MANIFEST
+    groups = read_manifest(manifest, labels) if manifest.exists() else {f: f for f in labels}
+    if one_class:
+        classes = ok_label, ANOMALY
+        labels = {file: label if label == ok_label else ANOMALY for file, label in labels.items()}
+    table = _Splitter(root, classes, labels, groups, dict.fromkeys(labels, "train"))
+    if split:
+        table.sets.update({file: "test" for file in labels if file.startswith("test/")})
+        table.check_leaks()
+    else:
+        table.cut("test", test_fraction, seed)
+    if one_class:
+        table.spare_defects()
+        table.cut("validation", validation_fraction, seed)
+        table.check_good()
+        return Dataset(root, classes, ok_label, table.samples())
+    table.check_present(split)
+    table.cut("validation", validation_fraction, seed)
+    table.check_validation()
+    return Dataset(root, classes, ok_label, table.samples())
+
+
+def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dataset:
+    """The set split as a training recorded it, without the test pictures that it set aside.
+
+    `recorded` is `data` in a model's spec; what it does not say is as `load_dataset` has it.
+    Raises DatasetError.
+    """
+    arguments = {
+        argument: recorded[key]
+        for argument, key in (
+            ("seed", "split_seed"),
+            ("validation_fraction", "validation_fraction"),
+            ("test_fraction", "test_fraction"),
+            ("one_class", "one_class"),
+        )
+        if recorded.get(key) is not None
+    }
+    audited = recorded.get("audit")
+    aside = audited.get("set_aside", ()) if isinstance(audited, Mapping) else ()
+    return load_dataset(root, ok_label, **arguments).without(aside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Splitter:
+    """The split while it is being made: label, group and part of each file."""
+
+    root: Path
+    classes: tuple[str, ...]
+    labels: dict[str, str]
+    groups: dict[str, str]
+    sets: dict[str, SetName]
+
+    def labels_in(self, set_name: SetName) -> set[str]:
+        return {self.labels[file] for file, its in self.sets.items() if its == set_name}
+
+    def check_leaks(self) -> None:
+        train, test = (
+            {self.groups[file] for file, its in self.sets.items() if its == set_name}
+            for set_name in ("train", "test")
+        )
+        both = sorted(train & test)
+        if both:
+            raise DatasetError(
+                f"{self.root / MANIFEST}: {len(both)} groups stand in both train/ and test/ "
+                f"({shortened_list(both)}); move each to one side: "
+                "a part that was trained on proves "
+                "nothing"
+            )
+
+    def cut(self, to: SetName, fraction: float, seed: int) -> None:
+        """Moves whole groups from train to the part `to`."""
+        files = sorted(file for file, set_name in self.sets.items() if set_name == "train")
+        names = sorted({self.groups[file] for file in files})
+        row = {name: at for at, name in enumerate(names)}
+        # The last column is all defects: the whole stays balanced where single classes are rare.
+        counts = np.zeros((len(names), len(self.classes) + 1), np.int64)
+        for file in files:
+            column = self.classes.index(self.labels[file])
+            counts[row[self.groups[file]], column] += 1
+            counts[row[self.groups[file]], -1] += column > 0
+        chosen = choose_groups(counts, fraction, seed)
+        self.sets.update({file: to for file in files if chosen[row[self.groups[file]]]})
+
+    def check_present(self, split: bool) -> None:
+        sets: tuple[SetName, ...] = ("train", "test")
+        for set_name in sets:
+            there = self.labels_in(set_name)
+            missing = ", ".join(repr(label) for label in self.classes if label not in there)
+            if missing and split:
+                raise DatasetError(
+                    f"{self.root / set_name}: no picture of the class {missing}; "
+                    "every class must be in train/ and in test/"
+                )
+            if missing:
+                raise DatasetError(
+                    f"{self.root}: the class {missing} has too few groups to be in both train "
+                    "and test; add pictures of other parts of it, or leave the class out"
+                )
+
+    def check_validation(self) -> None:
+        there = self.labels_in("validation")
+        whole = self.labels_in("train") == set(self.classes)
+        if not whole or self.classes[0] not in there or len(there) < 2:
+            raise DatasetError(
+                f"{self.root}: too few groups in train to cut off a validation set with good and "
+                "defective pictures; add pictures of other parts (at least two groups a class)"
+            )
+
+    def spare_defects(self) -> None:
+        """Moves every group that shows a defect to test."""
+        shown = {self.groups[file] for file, label in self.labels.items() if label == ANOMALY}
+        self.sets.update({file: "test" for file in self.sets if self.groups[file] in shown})
+
+    def check_good(self) -> None:
+        for set_name in SET_NAMES:
+            if self.classes[0] not in self.labels_in(set_name):
+                raise DatasetError(
+                    f"{self.root}: no picture of the class {self.classes[0]!r} is left for "
+                    f"{set_name}; add good parts that never showed a defect"
+                )
+
+    def samples(self) -> tuple[Sample, ...]:
+        return tuple(
+            Sample(self.root / file, file, self.labels[file], self.groups[file], self.sets[file])
+            for file in sorted(self.labels)
+        )
+
+
+def _classes(root: Path, labels: set[str], ok_label: str) -> tuple[str, ...]:
+    if ok_label not in labels:
+        raise DatasetError(
+            f"{root}: no class {ok_label!r} for good parts (found {', '.join(sorted(labels))}); "
+            "rename the folder of good parts, or name it with --ok-label"
+        )
+    if len(labels) == 1:
+        raise DatasetError(
+            f"{root}: only one class, {ok_label!r}; add at least one folder of defective parts "
+            "(with --network one-class a few pictures do: they are not learned from; without any "
+            "defect, `edge-train paint` makes a set with painted ones)"
+        )
+    return ok_label, *sorted(labels - {ok_label})

@@ -1,0 +1,106 @@
+"""Whether a score of 0.8 means 80 %: the temperature, the reliability table, the mean gap."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trainer.core import optional_import
+from trainer.evaluation.intervals import Interval, binomial_interval
+
+BINS = 10
+COOLEST, HOTTEST = 0.2, 20.0
+_TINY = 1e-12
+
+
+def fit_temperature(probabilities: ArrayLike, classes: ArrayLike) -> float:
+    """The temperature that makes probabilities mean what they say (Guo et al. 2017, section 4.2).
+
+    `probabilities` is float, (n, labels), rows sum to 1, from parts not trained on; `classes` is
+    int, (n,), the true column. Minimises the negative log-likelihood over one number between 0.2
+    and 20; above 1 the model was too sure. Targets are softened as by Platt (1999): (k + 1) /
+    (k + 2) for a class seen k times, so that a part without a mistake does not prove certainty.
+    Ranks stay as they are (with two labels); 1.0 when only one class is there.
+    """
+    given, truth = np.asarray(probabilities, np.float64), np.asarray(classes, np.int64)
+    seen = np.bincount(truth, minlength=given.shape[1])
+    if np.count_nonzero(seen) < 2:
+        return 1.0
+    logs = np.log(np.maximum(given, _TINY))
+    targets = _soft_targets(truth, seen)
+
+    def loss(log_temperature: float) -> float:
+        z = logs / np.exp(log_temperature)
+        z = z - z.max(axis=1, keepdims=True)
+        return float(-(targets * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
+
+    found = optional_import("scipy.optimize").minimize_scalar(
+        loss, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded"
+    )
+    return round(float(np.exp(found.x)), 4)
+
+
+def _soft_targets(truth: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
+    own = (seen + 1) / (seen + 2)
+    others = (1 - own) / (len(seen) - 1)
+    targets = np.repeat(others[truth][:, None], len(seen), axis=1)
+    targets[np.arange(len(truth)), truth] = own[truth]
+    return np.asarray(targets, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Pictures whose score lies in [low, high): how many, their mean score, how many defective."""
+
+    low: float
+    high: float
+    n: int
+    defects: int
+    mean_score: float
+    interval: Interval
+
+    def as_json(self) -> dict[str, Any]:
+        """For reports; `interval` is of the share of defects, 95 %."""
+        return {
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "defects": self.defects,
+            "mean_score": self.mean_score,
+            "interval": list(self.interval),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """The reliability table; `error` is the expected calibration error, 0 to 1."""
+
+    bins: tuple[Bin, ...]
+    error: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For `calibration` in inspection.json."""
+        return {"expected_error": self.error, "bins": [one.as_json() for one in self.bins]}
+
+
+def reliability(scores: ArrayLike, defective: ArrayLike) -> Reliability:
+    """Ten equal bins of P(defective); empty ones are left out.
+
+    `scores` is float, (n,), 0 to 1; `defective` is bool, (n,). The error is the mean over pictures
+    of the gap between a bin's mean score and its share of defects (Naeini et al. 2015).
+    """
+    values, bad = np.asarray(scores, np.float64), np.asarray(defective, np.bool_)
+    member = np.minimum((values * BINS).astype(np.int64), BINS - 1)
+    bins = []
+    gap = 0.0
+    for at in range(BINS):
+        here = member == at
+        n, defects = int(here.sum()), int(bad[here].sum())
+        if not n:
+            continue
+        mean = float(values[here].mean())
+        gap += abs(mean * n - defects)
+        interval = binomial_interval(defects, n)
+        bins.append(Bin(at / BINS, (at + 1) / BINS, n, defects, mean, interval))
+    return Reliability(tuple(bins), gap / len(values) if len(values) else 0.0)

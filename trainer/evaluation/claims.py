@@ -1,0 +1,119 @@
+"""What may be claimed of a model towards a plant, and when it is refused."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from edge.errors import RefusedError
+from trainer.evaluation.rates import Rate, percent, pictures_needed
+from trainer.evaluation.requirements import Requirements
+
+_ESCAPE = ("--max-escape", "escapes", "defects")
+_REJECT = ("--max-false-reject", "false rejects", "good pictures")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A rate on the test set, said one-sided at 95 %, against the limit that was asked for."""
+
+    option: str
+    event: str
+    population: str
+    observed: Rate
+    limit: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the test set shows the limit; nothing asked is nothing broken."""
+        return self.limit is None or self.observed.at_most <= self.limit
+
+    def as_text(self) -> str:
+        """ "0 escapes in 81 defects: at most 3.6 % at 95 %"."""
+        fewer = ""
+        if self.observed.n - self.observed.independent >= 1:
+            fewer = f" (several of one part: they count as {self.observed.independent:.0f})"
+        event = self.event.removesuffix("s") if self.observed.k == 1 else self.event
+        return (
+            f"{self.observed.k} {event} in {self.observed.n} {self.population}{fewer}: "
+            f"at most {percent(self.observed.at_most)} at 95 %"
+        )
+
+    def refusal(self) -> str | None:
+        """Why the limit is not shown, and how many pictures would show it; None when it holds."""
+        if self.limit is None or self.holds:
+            return None
+        return (
+            f"{self.option} {percent(self.limit)} is not shown: {self.as_text()}; {self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        assert self.limit is not None
+        enough = pictures_needed(self.limit)
+        if self.observed.independent < enough:
+            return (
+                f"it needs {enough:,} {self.population} of different parts in test with 0 "
+                f"{self.event}; add pictures of other parts, or ask for what can be shown"
+            )
+        count = math.ceil(self.observed.k * self.observed.independent / self.observed.n)
+        return (
+            f"with {count} {self.event} it needs {pictures_needed(self.limit, count):,} "
+            f"{self.population} of different parts; take a better network or a wider review band"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `claims` in inspection.json."""
+        return {
+            "text": self.as_text(),
+            "at_most": self.observed.at_most,
+            "limit": self.limit,
+            "holds": self.holds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Both sides of the bargain."""
+
+    escape: Claim
+    false_reject: Claim
+
+    def refusals(self) -> list[str]:
+        """Every limit that the test set does not show, as sentences; empty when all hold."""
+        found = (self.escape.refusal(), self.false_reject.refusal())
+        return [reason for reason in found if reason is not None]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `claims` in inspection.json."""
+        return {"escape": self.escape.as_json(), "false_reject": self.false_reject.as_json()}
+
+
+def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) -> Claims:
+    """What the two rates on the test set show of the requirements."""
+    return Claims(
+        Claim(*_ESCAPE, escapes, requirements.max_escape),
+        Claim(*_REJECT, false_rejects, requirements.max_false_reject),
+    )
+
+
+def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> None:
+    """Raises RefusedError when no model could show the requirements on this test set.
+
+    `n_ok` and `n_defect` are the pictures of the test set; not one of them failing is the best
+    that can happen.
+    """
+    reasons = []
+    for (option, event, population), limit, n in (
+        (_ESCAPE, requirements.max_escape, n_defect),
+        (_REJECT, requirements.max_false_reject, n_ok),
+    ):
+        if limit is not None and n < (enough := pictures_needed(limit)):
+            best = percent(1 - 0.05 ** (1 / n)) if n else "100 %"
+            reasons.append(
+                f"{option} {percent(limit)} cannot be shown: even 0 {event} in the {n} "
+                f"{population} of the test set mean at most {best} at 95 %; it needs {enough:,} "
+                f"{population} with 0 {event}"
+            )
+    if reasons:
+        raise RefusedError(
+            "; ".join(reasons) + "; add pictures of other parts, or ask for what can be shown"
+        )

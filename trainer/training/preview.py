@@ -1,0 +1,86 @@
+"""A sheet of training pictures as the network will see them, so that a person can object."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import EdgeInspectError
+from trainer.data import LabelledArrays, Variations
+from trainer.data.augment import augment
+
+ROWS = 6  # pictures
+COLUMNS = 8  # the first as it is, the others varied
+GAP = 4  # pixels
+CELL = 128  # pixels, the width and height at which each is shown
+
+
+Vary = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
+
+
+def preview_sheet(
+    arrays: LabelledArrays,
+    labels: tuple[str, ...],
+    variations: Variations,
+    seed: int,
+    vary: Vary | None = None,
+) -> NDArray[np.uint8]:
+    """A picture of pictures, uint8, (height, width, 3), BGR: a row each, its class on the left.
+
+    The classes take turns. The first column is the input as preprocessing leaves it, the others
+    are what one epoch each would make of it: by `variations`, or by `vary` where given.
+    """
+    vary = vary or partial(augment, variations=variations)
+    rng = np.random.default_rng(seed)
+    rows = _chosen(arrays, len(labels), rng)
+    left = 110
+    width = left + COLUMNS * (CELL + GAP)
+    sheet = np.full((GAP + len(rows) * (CELL + GAP), width, 3), 255, np.uint8)
+    for number, row in enumerate(rows):
+        own = arrays.pictures[row : row + 1]
+        seen = [own[0], *(vary(own, rng)[0] for _ in range(COLUMNS - 1))]
+        top = GAP + number * (CELL + GAP)
+        for column, picture in enumerate(seen):
+            at = left + column * (CELL + GAP)
+            sheet[top : top + CELL, at : at + CELL] = _shown(picture)
+        label = labels[int(arrays.classes[row])].encode("ascii", "replace").decode()[:14]
+        place = (6, top + CELL // 2)
+        cv2.putText(sheet, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)
+    return sheet
+
+
+def write_preview(
+    path: Path,
+    arrays: LabelledArrays,
+    labels: tuple[str, ...],
+    variations: Variations,
+    seed: int,
+    *,
+    vary: Vary | None = None,
+) -> None:
+    """Writes the sheet as PNG. Raises EdgeInspectError when it cannot be written."""
+    made, content = cv2.imencode(".png", preview_sheet(arrays, labels, variations, seed, vary))
+    assert made
+    try:
+        path.write_bytes(content.tobytes())
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{path}: cannot be written ({error.strerror}); check the disk and the folder's "
+            "permissions"
+        ) from error
+
+
+def _chosen(arrays: LabelledArrays, count: int, rng: np.random.Generator) -> list[int]:
+    by_class = [rng.permutation(np.flatnonzero(arrays.classes == c)) for c in range(count)]
+    depth = max(map(len, by_class))
+    turns = [int(own[at]) for at in range(depth) for own in by_class if at < len(own)]
+    return turns[:ROWS]
+
+
+def _shown(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    kind = cv2.COLOR_GRAY2BGR if picture.shape[2] == 1 else cv2.COLOR_RGB2BGR
+    pixels = cv2.cvtColor(np.ascontiguousarray(picture), kind)
+    return np.asarray(cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA), np.uint8)

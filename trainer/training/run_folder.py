@@ -1,0 +1,52 @@
+"""The folder of one training run: model.keras, evaluation.json, history.json, each whole."""
+
+import os
+import shutil
+from pathlib import Path
+
+from edge.errors import EdgeInspectError
+
+MODEL = "model.keras"
+EVALUATION = "evaluation.json"
+HISTORY = "history.json"
+CANDIDATES = "candidates.json"  # with --network auto: what was tried, and what was taken
+BASELINE = "baseline"  # folder of the plain CNN that the report compares with
+PREVIEW = "preview.png"  # training pictures as the network saw them
+UNFINISHED = ".unfinished"  # what a stopped run goes on from: pictures, and the last epoch
+
+
+def prepare_run(run: Path, dataset: Path) -> Path:
+    """Makes the folder, or finds an earlier run in it, before time is spent on training.
+
+    Returns the folder for what a stopped run goes on from; `finish_run` removes it. An earlier
+    run stays as it is until a new one is complete. Raises EdgeInspectError when the
+    folder holds something else, cannot be written, or lies in the data set.
+    """
+    if run.resolve().is_relative_to(dataset.resolve()):
+        raise EdgeInspectError(
+            f"{run}: lies inside the data set {dataset}, where it would be taken for a class; "
+            "give -o another folder"
+        )
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        others = [entry.name for entry in run.iterdir() if not entry.name.startswith(".")]
+        ours = (run / MODEL).is_file() or (run / UNFINISHED).is_dir()
+        if others and not ours:
+            raise EdgeInspectError(
+                f"{run}: is no folder of a run (it holds {sorted(others)[0]}); "
+                "give -o a new or empty folder"
+            )
+        probe = run / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        (run / UNFINISHED).mkdir(exist_ok=True)
+    except OSError as error:
+        raise EdgeInspectError(
+            f"{run}: cannot be written ({error.strerror}); give -o a folder that can"
+        ) from error
+    return run / UNFINISHED
+
+
+def finish_run(run: Path) -> None:
+    """Removes what only a stopped run needs."""
+    shutil.rmtree(run / UNFINISHED, ignore_errors=True)
