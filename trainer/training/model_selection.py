@@ -44,7 +44,7 @@ def candidate_settings(base: TrainingSettings, pictures: int) -> tuple[TrainingS
     }
     lite = default_settings("pretrained").replace(**shared)
     if pictures < FEW_PICTURES:
-        return lite.replace(tune=False, side=224), lite.changed(tune=False, side=128)
+        return lite.replace(tune=False, side=224), lite.replace(tune=False, side=128)
     return lite, default_settings("compact").replace(**shared), lite.replace(side=128)
 
 
