@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 
 from edge.config import load_config
-from edge.errors import EdgeInspectError, MissingPartError, RefusedError
+from edge.core.errors import EdgeInspectError, MissingPartError, RefusedError
 from edge_bench.aggregate import median, median_ratio
 from edge_bench.broker import free_port
 from edge_bench.interleave import Candidate, Run, interleave, warmed

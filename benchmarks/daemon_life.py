@@ -222,10 +222,10 @@ def dear_imports(folder: Path, config: dict[str, Any], most: int = 10) -> dict[s
         "import sys; from edge.__main__ import main; sys.exit(main(['check', '-c', sys.argv[1]]))"
     )
     return {
-        "the daemon": _dearest(["-c", "import edge.commands.run, edge.app"], most),
+        "the daemon": _dearest(["-c", "import edge.cli.run, edge.daemon"], most),
         "`edge-inspect check`": _dearest(["-c", once, str(path)], most),
         "a camera's driver": _dearest(
-            ["-c", "import edge.capture.child, edge.capture.mjpeg"], most
+            ["-c", "import edge.capture.isolation.child, edge.capture.drivers.mjpeg"], most
         ),
     }
 

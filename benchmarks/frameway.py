@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge.capture.camera import Camera, Look
+from edge.capture.camera import Camera, CameraRead
 from edge.capture.reader import Reader
-from edge.capture.replay import ReplayCamera
+from edge.capture.sources.replay import ReplayCamera
 from edge.config import Config, load_config
-from edge.deliveryside import DeliverySide
-from edge.environment import Environment, Stop
-from edge.frame import Frame
-from edge.inspection.framing import Framing
+from edge.core.clock import Clock, StopEvent
+from edge.core.frame import Frame
+from edge.core.image import Encoded, open_picture
+from edge.core.verdict import Verdict
 from edge.inspection.inspector import Inspector, load_inspector
-from edge.modelside import judge_from
-from edge.operation.viewing import view_of
-from edge.operation.workers import Worker
-from edge.picture import Encoded, open_picture
-from edge.verdict import Verdict
+from edge.inspection.view_crop import ViewCrop
+from edge.mqtt.delivery import DeliveryService
+from edge.pipeline.build import judge_from
+from edge.pipeline.view_selection import view_of
+from edge.pipeline.worker_pool import PoolWorker
 
 Stage = Literal["bare", "judge", "message", "outbox"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -64,7 +64,7 @@ class _Clock:
 def run_bare(config: Config, inspector: Inspector, frames: int) -> None:
     """The work that no program can leave out: a picture is read, decoded, resized, invoked."""
     path = Path(config.cameras[0].rest)
-    framing = Framing(view_of(config.cameras[0], inspector.input))
+    framing = ViewCrop(view_of(config.cameras[0], inspector.input))
     header = open_picture(path).header
     for _ in range(frames):
         picture = Encoded(path.read_bytes(), path.name, header)
@@ -84,14 +84,14 @@ class FrameWay:
         self._course = course
         self._clock = _Clock()
         self._left = self._uncommitted = 0
-        environment = Environment(tick=self._clock.tick)
-        self._writer = DeliverySide(config, "session", environment).writer
+        environment = Clock(tick=self._clock.tick)
+        self._writer = DeliveryService(config, "session", environment).writer
         judge = judge_from(config, inspector, environment, config.decision.deadline_ms)
-        self._worker = Worker(judge, self, environment)
+        self._worker = PoolWorker(judge, self, environment)
         self._camera: Camera = ReplayCamera(
             Path(camera.rest), camera.rate, camera.loop, environment
         )
-        self._reader = Reader(camera, lambda: self, self._worker.mailbox, environment, Stop())
+        self._reader = Reader(camera, lambda: self, self._worker.mailbox, environment, StopEvent())
 
     def run(self, frames: int) -> None:
         """Takes `frames` frames to the end of the course. Raises RuntimeError when one fails."""
@@ -101,7 +101,7 @@ class FrameWay:
         if self._reader.faults or counts["error"] or sum(counts.values()) != frames:
             raise RuntimeError(f"{frames} frames: {self._reader.why or counts}")
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """The next picture, after the worker and the writer have finished the one before."""
         if (frame := self._worker.mailbox.take(0)) is not None:
             self._worker.judging.run_once(frame)

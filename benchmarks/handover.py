@@ -19,11 +19,11 @@ import numpy as np
 import psutil
 
 from edge.capture.camera import Camera
-from edge.capture.leash import ForkServerClient
-from edge.capture.mjpeg import MJPEGCamera
-from edge.capture.process import ProcessCamera
+from edge.capture.drivers.mjpeg import MJPEGCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
+from edge.core.clock import Clock, StopEvent
 
 WIDTH, HEIGHT = 1920, 1080
 _ROUNDS = 3
@@ -86,8 +86,8 @@ def cpu_s(pid: int | None) -> float:
 
 def measure(camera: Camera, frames: int) -> Cost:
     """Reads so many frames, touching each as the judge does."""
-    stop = Stop()
-    child = camera.pid if isinstance(camera, ProcessCamera) else None
+    stop = StopEvent()
+    child = camera.pid if isinstance(camera, IsolatedCamera) else None
     for _ in range(5):
         camera.read(stop)
     before, before_child = time.process_time(), cpu_s(child)
@@ -97,7 +97,7 @@ def measure(camera: Camera, frames: int) -> Cost:
         assert look.pixels is not None
     mine = (time.process_time() - before) * 1000 / frames
     theirs = (cpu_s(child) - before_child) * 1000 / frames
-    copied = camera.copied if isinstance(camera, ProcessCamera) else 0
+    copied = camera.copied if isinstance(camera, IsolatedCamera) else 0
     camera.close()
     return Cost(mine, theirs, copied, frames)
 
@@ -119,7 +119,7 @@ def main() -> int:
     with ForkServerClient() as fork_server:
         for _ in range(_ROUNDS):
             inside.append(measure(MJPEGCamera(config), arguments.frames // _ROUNDS))
-            camera = ProcessCamera(config, Environment(), fork_server)
+            camera = IsolatedCamera(config, Clock(), fork_server)
             apart.append(measure(camera, arguments.frames // _ROUNDS))
     process.kill()
     process.join()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.delivery.store import Store
-from edge.delivery.writer import OutboxWriter
-from edge.environment import Environment
-from edge.terms import Durability
-from edge.verdict import Verdict
+from edge.core.clock import Clock
+from edge.core.terms import Durability
+from edge.core.verdict import Verdict
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.writer import OutboxWriter
 from tests.support.verdicts import a_verdict
 
 SECONDS = 3.0
@@ -71,9 +71,9 @@ class Broker(threading.Thread):
 
 def measure(folder: Path, level: Durability, rate: float | None, delay: float | None) -> str:
     """One row of the table, without its first columns. `rate`: verdicts a second; None: bulk."""
-    store = Store(folder / "outbox.db", 2**29, 1e6, Environment())
+    store = OutboxStore(folder / "outbox.db", 2**29, 1e6, Clock())
     news = threading.Event()
-    writer = OutboxWriter(store, Environment(), durability=level, on_sendable=news.set)
+    writer = OutboxWriter(store, Clock(), durability=level, on_sendable=news.set)
     thread = threading.Thread(target=writer.run)
     broker = Broker(writer, news, delay)
     commits, real = 0, store.apply

@@ -26,11 +26,11 @@ from converter.selection import (
 )
 from converter.selection.scheme_trial import Scores
 from converter.tflite import Runner, find_runners
-from edge.errors import DatasetError, MissingPartError
+from edge.core.errors import DatasetError, MissingPartError
+from edge.core.terms import Decoding
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import InspectionSpec, pack_model_file
+from edge.inspection.model_file import InspectionSpec, pack_model_file
 from edge.inspection.preprocess import Pixels
-from edge.terms import Decoding
 from trainer.data import Dataset, load_pictures, load_recorded
 from trainer.device_latency import LatencyBudget
 from trainer.device_latency.latency_budget import latency_budget

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 import edge
-from edge.errors import EdgeInspectError, ModelError
+from edge.core.errors import EdgeInspectError, ModelError
 from trainer.core import keras, tensorflow
 
 

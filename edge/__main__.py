@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edge
-from edge.errors import EXIT_INTERNAL, EdgeInspectError
+from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
 
 _CONFIG = Path("config.yaml")
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "bench":  # has a parser of its own
-        from edge.commands.bench import bench
+        from edge.cli.bench import bench
 
         bench(argv[1:])
     arguments = _parser().parse_args(argv)
@@ -45,23 +45,23 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
             gc.disable()  # importing leaves nothing to collect; it is enabled when that is over
-            from edge.commands.run import run
+            from edge.cli.run import run
 
             return run(arguments.config)
         case "check":
-            from edge.commands.check import check
+            from edge.cli.check import check
 
             return check(arguments.config, arguments.offline)
         case "predict":
-            from edge.commands.predict import predict
+            from edge.cli.predict import predict
 
             return predict(arguments.pictures, arguments.config, arguments.camera)
         case "snapshot":
-            from edge.commands.snapshot import snapshot
+            from edge.cli.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
         case _:
-            from edge.commands import config
+            from edge.cli import config
 
             return config.schema() if arguments.what == "schema" else config.show(arguments.config)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from edge.config import load_config
-from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
+from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
 from edge_bench.options import add_options, plan_from
 from edge_bench.report import run
 from edge_bench.rig import Rig

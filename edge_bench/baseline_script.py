@@ -19,7 +19,7 @@ import paho.mqtt.client as paho
 from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.percentiles import spread
+from edge.core.percentiles import spread
 from edge_bench.worker_pipe import Answer, converse
 
 _MODULES = {

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import EXIT_DONE, MissingPartError, RefusedError
+from edge.core.errors import EXIT_DONE, MissingPartError, RefusedError
 
 _START_S = 20.0
 _TRIES = 5
@@ -100,7 +100,7 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 def _serve(port: int) -> int:
     """The embedded broker, until it is killed."""
-    from edge.delivery.embedded import EmbeddedBroker
+    from edge.mqtt.embedded_broker import EmbeddedBroker
 
     broker = EmbeddedBroker("127.0.0.1", port)
     broker.start()

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from edge.config import Config
-from edge.terms import Durability, Runtime
+from edge.core.terms import Durability, Runtime
 
 STATION = "bench"
 QUICKEST_S = 0.5  # the lowest health.interval_s there is

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from edge_bench.listener import HealthSample, Listener
 from edge_bench.process_tree import ProcessTree
 

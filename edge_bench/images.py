@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import RefusedError
-from edge.picture import is_picture_name, read_picture
+from edge.core.errors import RefusedError
+from edge.core.image import is_picture_name, read_picture
 from edge_bench.worker_pipe import Answer, answer
 
 Pixels = NDArray[np.uint8]

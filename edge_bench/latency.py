@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.percentiles import percentile, spread
-from edge.terms import Durability
+from edge.core.percentiles import percentile, spread
+from edge.core.terms import Durability
 from edge_bench.aggregate import median
 from edge_bench.camera_server import CameraServer, Sent
 from edge_bench.daemon_config import Setting, cameras, result_topic

@@ -11,7 +11,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 
 _PATIENCE_S = 20.0
 

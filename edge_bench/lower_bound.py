@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import load_config
-from edge.inspection.framing import Framing
+from edge.core.image import examine_picture
+from edge.core.percentiles import spread
+from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
-from edge.modelside import inspector_from
-from edge.percentiles import spread
-from edge.picture import examine_picture
-from edge.view import ViewConfig
+from edge.inspection.view_crop import ViewCrop
+from edge.pipeline.build import inspector_from
 from edge_bench.worker_pipe import Answer, answer, converse
 
 Pixels = NDArray[np.uint8]
@@ -32,7 +32,7 @@ Decode = Callable[[bytes], tuple[Pixels, int]]
 _WARM = 5
 
 
-def decode_jpeg(data: bytes, inspector: Inspector, framing: Framing) -> tuple[Pixels, int]:
+def decode_jpeg(data: bytes, inspector: Inspector, framing: ViewCrop) -> tuple[Pixels, int]:
     """As the daemon decodes a JPEG for this model: uint8, (height, width, 3), BGR, and by what both
     sides were divided."""
     return inspector.decode(examine_picture(data, "bench"), framing)
@@ -66,7 +66,7 @@ def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
 
 
 def _decoder(
-    request: dict[str, Any], inspector: Inspector, framing: Framing
+    request: dict[str, Any], inspector: Inspector, framing: ViewCrop
 ) -> tuple[Decode, list[bytes]]:
     if request["format"] == "jpeg":
         return (
@@ -85,7 +85,7 @@ class Loop:
     def __init__(self, request: dict[str, Any], inspector: Inspector) -> None:
         """Works on a few, which do not count."""
         cv2.setNumThreads(1)
-        self._inspector, self._framing = inspector, Framing(inspector.input.view or ViewConfig())
+        self._inspector, self._framing = inspector, ViewCrop(inspector.input.view or ViewConfig())
         self._decode, self._data = _decoder(request, inspector, self._framing)
         self._reduced = 1
         for number in range(_WARM):

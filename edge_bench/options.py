@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edge.errors import EdgeInspectError
-from edge.terms import Runtime
+from edge.core.errors import EdgeInspectError
+from edge.core.terms import Runtime
 from edge_bench.plan import FORMATS, OWN, PARTS, SIZES, Plan
 
 T = TypeVar("T", bound=str)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge.terms import Durability, Runtime
+from edge.core.terms import Durability, Runtime
 
 Part = Literal["throughput", "latency", "start", "memory", "rates", "idle"]
 Format = Literal["jpeg", "yuyv"]

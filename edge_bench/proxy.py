@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from edge.threads import start_thread
+from edge.core.threads import start_thread
 from edge_bench.packets import Publishes
 
 _CHUNK, _ROOM = 65_536, 256

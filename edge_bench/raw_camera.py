@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.camera import DrivenCamera
-from edge.capture.v4l2 import V4L2Camera
+from edge.capture.drivers.v4l2 import V4L2Camera
 from edge.config import CameraConfig
 
 Pixels = NDArray[np.uint8]
@@ -83,5 +83,5 @@ def open_raw(config: CameraConfig) -> DrivenCamera:
 
 
 def driver_of(_kind: str) -> Callable[[CameraConfig], DrivenCamera]:
-    """What opens a camera of any kind here; as `edge.capture.drivers` has it."""
+    """What opens a camera of any kind here; as `edge.capture.drivers.registry` has it."""
     return open_raw

@@ -7,15 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from edge.capture.camera import Camera, Receipts, Reduction
-from edge.capture.idle import Idle
-from edge.capture.leash import ForkServerClient
-from edge.capture.process import ProcessCamera
-from edge.capture.sources import CameraFactory, OpenCamera
-from edge.commands.run import run
+from edge.capture.camera import Camera, ItemLedger, Reduction
+from edge.capture.factory import CameraFactory, OpenCamera
+from edge.capture.isolation.demand import DemandGate
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
+from edge.cli.run import run
 from edge.config import CameraConfig
-from edge.environment import Environment
-from edge.errors import EdgeInspectError
+from edge.core.clock import Clock
+from edge.core.errors import EdgeInspectError
 
 _DRIVERS = "edge_bench.raw_camera"
 
@@ -41,13 +41,13 @@ def raw_opener(fork_server: ForkServerClient) -> OpenCamera:
 
     def open_camera(
         config: CameraConfig,
-        environment: Environment,
-        receipts: Receipts,
+        environment: Clock,
+        receipts: ItemLedger,
         reduction: Reduction,
-        idle: Idle | None,
+        idle: DemandGate | None,
     ) -> Camera:
         if config.kind == "v4l2":
-            return ProcessCamera(config, environment, fork_server, _DRIVERS)
+            return IsolatedCamera(config, environment, fork_server, _DRIVERS)
         return usual.open(config, environment, receipts, reduction, idle)
 
     return open_camera

@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from edge.config import Config
-from edge.terms import Runtime
+from edge.core.terms import Runtime
 from edge_bench.broker import Broker, running_broker
 from edge_bench.daemon_config import Setting, write_daemon_config
 from edge_bench.daemon_process import DaemonProcess, outbox_folder

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 
 T = TypeVar("T")
 

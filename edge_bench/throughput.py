@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from edge.terms import Runtime
+from edge.core.terms import Runtime
 from edge_bench.aggregate import median, median_ratio
 from edge_bench.daemon_config import Setting, cameras
 from edge_bench.interleave import (

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from edge.errors import EXIT_DONE, EdgeInspectError, RefusedError
+from edge.core.errors import EXIT_DONE, EdgeInspectError, RefusedError
 
 Answer = dict[str, Any]
 _PATIENCE_S = 300.0

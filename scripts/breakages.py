@@ -54,34 +54,34 @@ BREAKAGES = [
     Breakage(
         "a JPEG is decoded smaller than the model's input",
         Edit(
-            "edge.inspection.reduction:_may_be_divided",
+            "edge.inspection.scaled_decode:_may_be_divided",
             "bool(high >= recipe.height and wide >= recipe.width)",
             "True",
         ),
-        "tests/edge/inspection/test_reduction.py",
+        "tests/edge/inspection/test_scaled_decode.py",
     ),
     Breakage(
         "a reduced picture is cut at another place",
         Edit(
-            "edge.inspection.reduction:_may_be_divided",
+            "edge.inspection.scaled_decode:_may_be_divided",
             "any((edge % divisor for edge in _edges(region)))",
             "False",
         ),
-        "tests/edge/inspection/test_reduction.py",
+        "tests/edge/inspection/test_scaled_decode.py",
     ),
     Breakage(
         "verdicts that flip at reduced scale change nothing",
         Edit(
-            "edge.operation.parity:Parity.note",
+            "edge.pipeline.decode_parity:Parity.note",
             "self.holds and self.flips > max(1.0, LIMIT * self.compared)",
             "False",
         ),
-        "tests/edge/operation/test_parity.py",
+        "tests/edge/pipeline/test_decode_parity.py",
     ),
     Breakage(
         "a fault becomes pass",
         Edit(
-            "edge.operation.judge:Judge._verdict",
+            "edge.pipeline.judge:Judge._verdict",
             "judgement.outcome if judgement else 'error'",
             "judgement.outcome if judgement else 'pass'",
         ),
@@ -90,7 +90,7 @@ BREAKAGES = [
     Breakage(
         "the deadline is ignored",
         Edit(
-            "edge.operation.judge:Judge._late",
+            "edge.pipeline.judge:Judge._late",
             "age_ms <= self._deadline_ms",
             "True",
         ),
@@ -99,34 +99,34 @@ BREAKAGES = [
     Breakage(
         "a frame from before the trigger is taken",
         Edit(
-            "edge.capture.tracker:Tracker._give",
+            "edge.pipeline.part_tracker:Tracker._give",
             "frame.captured_tick >= part.due",
             "True",
         ),
-        "tests/edge/capture/test_tracker.py",
+        "tests/edge/pipeline/test_part_tracker.py",
     ),
     Breakage(
         "a frame serves two parts",
         Edit(
-            "edge.capture.tracker:Tracker._give",
+            "edge.pipeline.part_tracker:Tracker._give",
             "return [*shots, Shot(part, _owned(frame))]",
             "shots.append(Shot(part, _owned(frame)))",
         ),
-        "tests/edge/capture/test_tracker.py",
+        "tests/edge/pipeline/test_part_tracker.py",
     ),
     Breakage(
         "a part's deadline is ignored",
         Edit(
-            "edge.capture.tracker:Tracker.overdue",
+            "edge.pipeline.part_tracker:Tracker.overdue",
             "tick >= each.part.until",
             "False",
         ),
-        "tests/edge/capture/test_tracker.py",
+        "tests/edge/pipeline/test_part_tracker.py",
     ),
     Breakage(
         "a late judgement of a part counts",
         Edit(
-            "edge.operation.judge:Judge._late",
+            "edge.pipeline.judge:Judge._late",
             "tick <= part.until",
             "True",
         ),
@@ -135,7 +135,7 @@ BREAKAGES = [
     Breakage(
         "open parts are forgotten at the stop",
         Edit(
-            "edge.operation.assembly:Assembly.finish",
+            "edge.pipeline.part_assembler:Assembly.finish",
             "tracker.shut()",
             "tracker.shut()[:0]",
         ),
@@ -189,7 +189,7 @@ BREAKAGES = [
     Breakage(
         "a refused row counts as acknowledged",
         Edit(
-            "edge.delivery.lanes:Lanes.settle",
+            "edge.mqtt.send_scheduler:Lanes.settle",
             "cause is None",
             "seq",
         ),
@@ -198,7 +198,7 @@ BREAKAGES = [
     Breakage(
         "a row counts as acknowledged when it is sent",
         Edit(
-            "edge.delivery.sending:Sender._send",
+            "edge.mqtt.sender:Sender._send",
             "self._flight.add(mid, now, row.seq)",
             "self._lanes.accept(row.seq)",
         ),
@@ -207,7 +207,7 @@ BREAKAGES = [
     Breakage(
         "rows in flight at a disconnect are not sent again",
         Edit(
-            "edge.delivery.lanes:Lanes.begin",
+            "edge.mqtt.send_scheduler:Lanes.begin",
             "self._backlog = 0",
             "",
         ),
@@ -234,11 +234,11 @@ BREAKAGES = [
     Breakage(
         "an open part is noted too late for a kill",
         Edit(
-            "edge.capture.tracker:Tracker._announce",
+            "edge.pipeline.part_tracker:Tracker._announce",
             "self._listener.part_opened(part)",
             "",
         ),
-        "tests/edge/capture/test_tracker.py",
+        "tests/edge/pipeline/test_part_tracker.py",
     ),
     Breakage(
         "a repeated picture is taken for a part",
@@ -252,7 +252,7 @@ BREAKAGES = [
     Breakage(
         "seq skips a number",
         Edit(
-            "edge.delivery.store:Store._first_number",
+            "edge.storage.outbox.store:Store._first_number",
             "return behind + 1",
             "return behind + 2",
         ),
@@ -261,7 +261,7 @@ BREAKAGES = [
     Breakage(
         "seq is used again after its row has gone",
         Edit(
-            "edge.delivery.outbox:Outbox._set_up",
+            "edge.storage.outbox.database:Outbox._set_up",
             "'SELECT last, rows FROM state'",
             "'SELECT coalesce(max(seq), 0), count(*) FROM outbox'",
         ),
@@ -270,7 +270,7 @@ BREAKAGES = [
     Breakage(
         "processed items are not stored",
         Edit(
-            "edge.delivery.outbox:Outbox.apply",
+            "edge.storage.outbox.database:Outbox.apply",
             "db.executemany('INSERT OR IGNORE INTO judged VALUES (?, ?)', receipts)",
             "",
         ),
@@ -279,7 +279,7 @@ BREAKAGES = [
     Breakage(
         "verdicts that the disk refused are dropped",
         Edit(
-            "edge.delivery.writer:OutboxWriter._degrade",
+            "edge.storage.outbox.writer:OutboxWriter._degrade",
             "self._show_unstored([one.row for one in self._queue.held.all()])",
             "",
         ),
@@ -288,7 +288,7 @@ BREAKAGES = [
     Breakage(
         "every verdict is `replayed`: false",
         Edit(
-            "edge.delivery.message:sent_body",
+            "edge.core.messages:sent_body",
             "replayed",
             "False",
         ),
@@ -297,7 +297,7 @@ BREAKAGES = [
     Breakage(
         "the mailbox keeps the oldest frame",
         Edit(
-            "edge.capture.mailbox:Mailbox.offer",
+            "edge.pipeline.mailbox:Mailbox.offer",
             "slot.clear()",
             "return",
         ),
@@ -306,7 +306,7 @@ BREAKAGES = [
     Breakage(
         "a frozen camera is trusted",
         Edit(
-            "edge.capture.trust:Trust._of_sameness",
+            "edge.capture.quality:Trust._of_sameness",
             "not repeats and (not _same(before, pixels)) and (not _same(trusted, pixels))",
             "pixels.size",
         ),
@@ -315,25 +315,25 @@ BREAKAGES = [
     Breakage(
         "a camera that froze while idle is trusted",
         Edit(
-            "edge.capture.child:DuplicateFrameDetector.add",
+            "edge.capture.isolation.child:DuplicateFrameDetector.add",
             "self.repeats + 1 if same else 0",
             "0 * same",
         ),
-        "tests/edge/capture/test_idle.py",
+        "tests/edge/capture/test_demand.py",
     ),
     Breakage(
         "a picture that its driver marks as damaged is judged",
         Edit(
-            "edge.capture.v4l2marks:Marks.next_is_damaged",
+            "edge.capture.drivers.v4l2_buffers:Marks.next_is_damaged",
             "bool(min(waiting)[1] & _ERROR)",
             "False",
         ),
-        "tests/edge/capture/test_v4l2marks.py",
+        "tests/edge/capture/test_v4l2_buffers.py",
     ),
     Breakage(
         "an old picture is fresh",
         Edit(
-            "edge.capture.trust:Trust._of_age",
+            "edge.capture.quality:Trust._of_age",
             "age_s <= self._limits.max_age_s",
             "age_s >= 0",
         ),
@@ -342,79 +342,79 @@ BREAKAGES = [
     Breakage(
         "a torn picture in shared memory is taken",
         Edit(
-            "edge.capture.ring:Ring.take",
+            "edge.capture.isolation.frame_ring:Ring.take",
             "head != (number, whole) or tail != (number,)",
             "head[0] > 1 << 62",
         ),
-        "tests/edge/capture/test_ring.py",
+        "tests/edge/capture/test_frame_ring.py",
     ),
     Breakage(
         "a frame slot is reused while its picture is in use",
         Edit(
-            "edge.capture.ring:Ring.take",
+            "edge.capture.isolation.frame_ring:Ring.take",
             "np.asarray(_Picture(self, slot, whole))",
             "(np.asarray(_Picture(self, slot, whole)), self.give_back(slot))[0]",
         ),
-        "tests/edge/capture/test_process.py tests/edge/capture/test_ring.py",
+        "tests/edge/capture/test_isolated_camera.py tests/edge/capture/test_frame_ring.py",
     ),
     Breakage(
         "a hung driver is left alive",
         Edit(
-            "edge.capture.process:ProcessCamera._end",
+            "edge.capture.isolation.isolated_camera:ProcessCamera._end",
             "self._handle.kill()",
             "",
         ),
-        "tests/edge/capture/test_process.py",
+        "tests/edge/capture/test_isolated_camera.py",
     ),
     Breakage(
         "a camera process that hangs outlives the daemon",
         Edit(
-            "edge.capture.nursery:ForkServer.run",
+            "edge.capture.isolation.forkserver:ForkServer.run",
             "os.kill(pid, signal.SIGKILL)",
             "self._handles[pid].close()",
         ),
-        "tests/edge/capture/test_nursery.py",
+        "tests/edge/capture/test_forkserver.py",
     ),
     Breakage(
         "a camera process outlives the fork server",
         Edit(
-            "edge.capture.nursery:ForkServer._become_child",
+            "edge.capture.isolation.forkserver:ForkServer._become_child",
             "die_with_parent(server)",
             "True",
         ),
-        "tests/edge/capture/test_nursery.py",
+        "tests/edge/capture/test_forkserver.py",
     ),
     Breakage(
         "a fork server that hangs is kept",
         Edit(
-            "edge.capture.process:ProcessCamera._end",
+            "edge.capture.isolation.isolated_camera:ProcessCamera._end",
             "self._fork_server.replace()",
             "",
         ),
-        "tests/edge/capture/test_nursery.py",
+        "tests/edge/capture/test_forkserver.py",
     ),
     Breakage(
         "two bytes of SQLite's header pass for a disk that refuses",
         Edit(
-            "edge.delivery.outboxfile:_kind",
+            "edge.storage.outbox.sqlite:_kind",
             "'damaged' if 'readonly' in text and _says_not_to_write(path) else 'refused'",
             "'refused'",
         ),
-        "tests/edge/delivery/test_store.py",
+        "tests/edge/storage/test_store.py",
     ),
     Breakage(
         "large pictures of a folder are not limited by bytes",
         Edit(
-            "edge.capture.mailbox:_Slot.is_full",
+            "edge.pipeline.mailbox:_Slot.is_full",
             "self.bytes >= _ITEMS_BYTES",
             "False",
         ),
-        "tests/edge/capture/test_mailbox.py",
+        "tests/edge/pipeline/test_mailbox.py",
     ),
     Breakage(
         "inotify events beyond one buffer are lost",
         Edit(
-            "edge.capture.inotify:Watch.complete",
+            "edge.capture.sources.inotify:Watch.complete",
             "len(data) > self._buffer_bytes - _LARGEST",
             "False",
         ),
@@ -423,7 +423,7 @@ BREAKAGES = [
     Breakage(
         "brightness leaves a colour channel out",
         Edit(
-            "edge.capture.trust:light",
+            "edge.capture.quality:light",
             "grey += some[..., 2]",
             "",
         ),
@@ -432,7 +432,7 @@ BREAKAGES = [
     Breakage(
         "a file is judged again after a restart",
         Edit(
-            "edge.capture.folder:FolderCamera._take",
+            "edge.capture.sources.folder:FolderCamera._take",
             "self._judged(receipt)",
             "False",
         ),
@@ -454,16 +454,16 @@ BREAKAGES = [
             '"forbid"',
             '"ignore"',
         ),
-        "tests/edge/test_configfile.py tests/edge/core/test_validation.py",
+        "tests/edge/config/test_loader.py tests/edge/core/test_validation.py",
     ),
     Breakage(
         "a truncated picture is judged",
         Edit(
-            "edge.picture:_refuse_truncated",
+            "edge.core.image:_refuse_truncated",
             "not whole",
             "False",
         ),
-        "tests/edge/test_picture.py",
+        "tests/edge/core/test_image.py",
     ),
     Breakage(
         "an escape is counted as caught",
@@ -486,11 +486,11 @@ BREAKAGES = [
     Breakage(
         "READY waits for the next watchdog tick",
         Edit(
-            "edge.operation.supervisor:Supervisor.pause_s",
+            "edge.monitoring.supervisor:Supervisor.pause_s",
             "self._ready",
             "self._began",
         ),
-        "tests/edge/operation/test_supervisor.py",
+        "tests/edge/monitoring/test_supervisor.py",
     ),
     Breakage(
         "bench: a verdict that was not acknowledged is not noticed",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.picture import read_picture
+from edge.core.image import read_picture
 
 Canvas = NDArray[np.uint8]
 

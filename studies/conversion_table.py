@@ -16,7 +16,7 @@ from pathlib import Path
 from converter.convert import Conversion, ConversionRequest, convert
 from converter.report.text import schemes_text
 from converter.selection import GateLimits, SchemeSelection
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from trainer.core import Display
 
 _HEADINGS = (

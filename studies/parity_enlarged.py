@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.inspection.framing import Framing
+from edge.core.image import examine_picture, read_picture
+from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
-from edge.inspection.reduction import reduction
-from edge.picture import examine_picture, read_picture
-from edge.view import ViewConfig
+from edge.inspection.scaled_decode import reduction
+from edge.inspection.view_crop import ViewCrop
 from trainer.data import load_dataset
 
 QUALITY, NOISE = 90, 2.0
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--times", default="1,2,4")
     said = parser.parse_args()
     inspector = load_inspector(said.model)
-    framing = Framing(inspector.input.view or ViewConfig())
+    framing = ViewCrop(inspector.input.view or ViewConfig())
     samples = load_dataset(said.data, inspector.ok_label).of("test")
     print("| times | pictures | divided by | flips | largest change | mean change |")
     print("|---|---|---|---|---|---|")

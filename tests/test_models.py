@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.inspection.modelfile import load_model_file
+from edge.inspection.model_file import load_model_file
 from tests.conftest import Require
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.config import ArchiveConfig
-from edge.errors import RefusedError
-from edge.evidence.archive import Archive
-from edge.frame import Frame
-from edge.identity import uuid7
+from edge.core.errors import RefusedError
+from edge.core.frame import Frame
+from edge.core.ids import uuid7
+from edge.storage.archive import Archive
 from tests.support.verdicts import NOON, a_verdict
 
 A_MB = 256  # pictures of one block each

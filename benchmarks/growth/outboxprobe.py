@@ -9,11 +9,11 @@ from pathlib import Path
 
 from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
-from edge.delivery.message import stored_body
-from edge.delivery.records import OutboxRow
-from edge.delivery.store import Store
-from edge.delivery.writer import OutboxWriter
-from edge.environment import Environment
+from edge.core.clock import Clock
+from edge.core.messages import stored_body
+from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.writer import OutboxWriter
 from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 2**33, 1e9
@@ -22,7 +22,7 @@ _TIMES, _BATCH, _FILL = 200, 20, 5000
 
 def fill(path: Path, rows: int) -> None:
     """Until so many rows wait, through the code that stores verdicts."""
-    store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
+    store = OutboxStore(path, MAX_BYTES, MAX_AGE_S, Clock())
     first = store.first
     holding = store.file_stats()
     assert holding is not None, store.fault
@@ -38,7 +38,7 @@ def fill(path: Path, rows: int) -> None:
 class Commits:
     """Stores a row and forgets the oldest: as many wait as before."""
 
-    def __init__(self, store: Store, writer: OutboxWriter) -> None:
+    def __init__(self, store: OutboxStore, writer: OutboxWriter) -> None:
         self._store = store
         oldest = writer.waiting.batch(0, 1)
         self._next, self._oldest = store.first, [oldest[0].seq] if oldest else []
@@ -59,8 +59,8 @@ class Commits:
 def measure(path: Path) -> dict[str, float]:
     """The figures."""
     clock, cpu = time.monotonic(), time.thread_time()
-    store = Store(path, MAX_BYTES, MAX_AGE_S, Environment())
-    writer = OutboxWriter(store, Environment())
+    store = OutboxStore(path, MAX_BYTES, MAX_AGE_S, Clock())
+    writer = OutboxWriter(store, Clock())
     found = {"start_s": time.monotonic() - clock, "start": time.thread_time() - cpu}
     commits = Commits(store, writer)
     commits.one()

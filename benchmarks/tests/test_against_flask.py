@@ -8,7 +8,7 @@ from email.message import Message
 import pytest
 
 from benchmarks import against_flask
-from edge.errors import EXIT_USAGE
+from edge.core.errors import EXIT_USAGE
 
 
 def test_what_is_missing_is_named_with_its_command(

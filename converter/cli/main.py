@@ -18,8 +18,8 @@ from converter.report.text import (
     schemes_text,
 )
 from converter.selection import GateLimits, SchemeSelection
-from edge.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
-from edge.inspection.modelfile import load_model_file
+from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
+from edge.inspection.model_file import load_model_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection.decision import to_probabilities
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 
 
 @dataclass(frozen=True, slots=True)

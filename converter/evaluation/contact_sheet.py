@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.picture import read_picture
+from edge.core.image import read_picture
 
 SIDE, LINE, GAP, COLUMNS = 180, 18, 8, 6
 _PAPER, _INK, _MARK = (255, 255, 255), (40, 36, 28), (38, 38, 179)  # BGR

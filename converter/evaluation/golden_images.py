@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
+from edge.core.image import decode_picture
+from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds
-from edge.inspection.framing import Framing
-from edge.inspection.modelfile import GOLDEN
+from edge.inspection.model_file import GOLDEN
 from edge.inspection.preprocess import InputSpec
-from edge.picture import decode_picture
-from edge.view import ViewConfig
+from edge.inspection.view_crop import ViewCrop
 from trainer.data import Sample
 
 GOLDEN_PICTURES = 8
@@ -106,7 +106,7 @@ def _before_view(
     pixels: NDArray[np.uint8], view: ViewConfig, after: tuple[int, int]
 ) -> tuple[int, int]:
     """Width and height to which a picture may shrink so that its view still leaves `after`."""
-    (left,) = Framing(view).cut(pixels).values()
+    (left,) = ViewCrop(view).cut(pixels).values()
     scale = max(after[0] / left.shape[1], after[1] / left.shape[0])
     height, width = pixels.shape[:2]
     return math.ceil(width * scale), math.ceil(height * scale)

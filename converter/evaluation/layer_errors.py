@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading import FrozenGraph, silence_tensorflow
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from edge.inspection.interpreter import runtime_module
 
 PICTURES = 16  # every tensor of each is looked at

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading.tf_logging import silence_tensorflow
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core import optional_import, tensorflow
 
 Ending = Literal["softmax", "sigmoid", "open"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core import tensorflow
 
 PER_CHANNEL = 3

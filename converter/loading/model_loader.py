@@ -7,7 +7,7 @@ from typing import Any
 
 from converter.loading.safety_scan import Kind, scan_model_file
 from converter.loading.tf_logging import silence_tensorflow
-from edge.errors import MissingPartError, ModelError
+from edge.core.errors import MissingPartError, ModelError
 from trainer.core import keras, tensorflow
 
 BATCH = 16  # few at a time, because Keras keeps every layer's output of a batch until its end

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core import optional_import
 
 Kind = Literal["keras", "h5", "saved_model"]

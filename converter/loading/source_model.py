@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from converter.loading.frozen_graph import FrozenGraph, freeze
 from converter.loading.input_scaling import SCALINGS, InputScaling
 from converter.loading.model_loader import LoadedModel, load_model
+from edge.core.errors import ModelError
+from edge.core.terms import OutputKind
 from edge.core.validation import ValidationError
-from edge.errors import ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from edge.terms import OutputKind
 from trainer.data.pictures import Progress
 from trainer.networks import TrainedSpec, read_spec
 

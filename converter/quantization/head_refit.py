@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from converter.loading import DenseHead
 from converter.quantization.quantization_schemes import BuiltModel, features_of, with_head
 from converter.tflite import Runner, with_joined_outputs
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 
 REGULARIZATIONS = (10.0, 1.0, 0.1, 0.01, 0.001)
 # A fitted head that is no better than this on parts it has not seen is not worth a difference.

@@ -14,7 +14,7 @@ from converter.quantization.multi_range_head import with_bands
 from converter.quantization.scaling_fold import with_folded_scaling
 from converter.tflite import Operator, graph_count, operators, with_byte_input, with_float_head
 from converter.tflite.tflite_graph import input_scale
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core import tensorflow
 
 FLOAT_HEAD = "int8-float-head"

@@ -1,6 +1,6 @@
 """Whether JPEGs decoded at reduced scale get the same verdicts: the same bytes judged both ways.
 
-What the model file then allows, a box does; see edge/inspection/reduction.py for the rule.
+What the model file then allows, a box does; see edge/inspection/scaled_decode.py for the rule.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DatasetError, PictureError
+from edge.core.errors import DatasetError, PictureError
+from edge.core.image import Encoded, examine_picture, open_picture
+from edge.core.terms import Decoding
+from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds, decide
-from edge.inspection.framing import Framing
 from edge.inspection.preprocess import InputSpec, Pixels, preprocess, shaped
-from edge.inspection.reduction import reduction
-from edge.picture import Encoded, examine_picture, open_picture
-from edge.terms import Decoding
-from edge.view import ViewConfig
+from edge.inspection.scaled_decode import reduction
+from edge.inspection.view_crop import ViewCrop
 from trainer.data import Sample
 from trainer.data.pictures import BATCH
 
@@ -123,7 +123,7 @@ class _Tally:
 
     def add(self, judge: ParityModel, pictures: Iterable[Encoded]) -> None:
         """Judges these both ways."""
-        ways, framing = [], Framing(judge.input.view or ViewConfig())
+        ways, framing = [], ViewCrop(judge.input.view or ViewConfig())
         for picture in pictures:
             way = decode_both_ways(as_jpeg(picture), judge.input, framing)
             if way is not None:
@@ -148,7 +148,7 @@ def _read(samples: Sequence[Sample]) -> Iterator[Encoded]:
             raise DatasetError(f"{error}; it was there when it was judged first") from error
 
 
-def decode_both_ways(picture: Encoded, spec: InputSpec, framing: Framing) -> DecodedPair | None:
+def decode_both_ways(picture: Encoded, spec: InputSpec, framing: ViewCrop) -> DecodedPair | None:
     """The two ways of one JPEG; None when it is not reduced for this model. `framing` is of the
     recipe's view. Raises PictureError."""
     divisor = reduction(picture.header.width, picture.header.height, framing, spec)

@@ -8,7 +8,7 @@ import numpy as np
 from converter.loading import SourceModel
 from converter.quantization import build_model
 from converter.selection.scheme_trial import SchemeTrial
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from trainer.device_latency import (
     LatencyBudget,
     OperatorWork,

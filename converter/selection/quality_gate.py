@@ -9,9 +9,9 @@ import numpy as np
 from converter.quantization import CalibrationSet
 from converter.selection.latency_gate import suggest_networks
 from converter.selection.scheme_trial import SchemeTrial
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
+from edge.core.image import read_picture
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.picture import read_picture
 from trainer.device_latency import LatencyBudget
 
 

@@ -23,9 +23,9 @@ from converter.selection.latency_gate import too_slow
 from converter.selection.quality_gate import GateLimits, objections
 from converter.selection.scheme_trial import SchemeTrial, evaluate_scheme, run_scheme
 from converter.tflite import Runner
-from edge.errors import ModelError
+from edge.core.errors import ModelError
+from edge.core.terms import Kernels
 from edge.inspection.preprocess import Pixels
-from edge.terms import Kernels
 from trainer.data import Dataset, load_pictures
 from trainer.device_latency import LatencyBudget, operator_works
 

@@ -20,12 +20,12 @@ from converter.evaluation import (
 from converter.loading import SourceModel
 from converter.quantization import BuiltModel
 from converter.tflite import Runner
-from edge.errors import ModelError
+from edge.core.errors import ModelError
+from edge.core.image import decode_picture
+from edge.core.terms import Kernels
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import GoldenPicture
+from edge.inspection.model_file import GoldenPicture
 from edge.inspection.preprocess import preprocess
-from edge.picture import decode_picture
-from edge.terms import Kernels
 from trainer.device_latency import Estimate
 from trainer.evaluation import Evaluation, evaluate
 

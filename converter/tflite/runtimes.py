@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading import silence_tensorflow
-from edge.errors import MissingPartError, ModelError
+from edge.core.errors import MissingPartError, ModelError
+from edge.core.terms import Kernels, Runtime
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
-from edge.terms import Kernels, Runtime
 
 VARIABLE = "EDGE_CONVERT_TFLITE_PYTHON"
 _AT_A_TIME = 256 * 2**20  # bytes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading import DenseHead
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 
 # TFLite's tensor types (schema.fbs, TensorType)
 FLOAT32 = 0

@@ -1,7 +1,7 @@
 """The camera port: the contract that every kind of camera keeps towards the reader.
 
 `Camera` is the port. `DrivenCamera` is the base of drivers, which run in a process of their own
-(`edge.capture.process`). Nothing here knows a driver, a process or the configuration.
+(`edge.capture.isolation.isolated_camera`). Nothing here knows a driver, a process or the configuration.
 """
 
 from abc import ABC, abstractmethod
@@ -12,9 +12,9 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.environment import Stop
-from edge.errors import CameraError, PictureError
-from edge.picture import Encoded
+from edge.core.clock import StopEvent
+from edge.core.errors import CameraError, PictureError
+from edge.core.image import Encoded
 
 Pixels = NDArray[np.uint8]
 Distrust = Literal[
@@ -26,7 +26,7 @@ FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distr
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CameraRead:
     """What one `read` returned: a picture, or a fault instead.
 
     pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None when
@@ -56,7 +56,7 @@ class Look:
         return self.pixels if self.encoded is None else self.encoded.decode()[0]
 
 
-def decoded(look: Look, reduced: int = 1) -> Look:
+def decoded(look: CameraRead, reduced: int = 1) -> CameraRead:
     """The same with the pixels of its JPEG, both sides divided by `reduced` where that is possible.
     A JPEG that cannot be decoded becomes a fault."""
     if look.encoded is None:
@@ -64,7 +64,7 @@ def decoded(look: Look, reduced: int = 1) -> Look:
     try:
         pixels, by = look.encoded.decode(reduced)
     except PictureError as error:
-        return Look(None, fault=str(error))
+        return CameraRead(None, fault=str(error))
     return replace(look, pixels=pixels, reduced=by)
 
 
@@ -78,7 +78,7 @@ def item_name(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-class Receipts(Protocol):
+class ItemLedger(Protocol):
     """The items of a folder that have their verdict, remembered over restarts."""
 
     def judged(self, camera: str, receipt: str) -> bool:
@@ -93,17 +93,17 @@ class Camera(Protocol):
 
     - One thread uses it: it calls `read` until None or CameraError, then `close`.
     - A CameraError means that the camera is lost. The reader closes it and opens a new one later.
-    - A picture that cannot be used is no CameraError but a `Look` with a fault: reading goes on.
+    - A picture that cannot be used is no CameraError but a `CameraRead` with a fault: reading goes on.
     - `read` ends soon after `stop` is set. A driver that cannot do that is read in a process of
       its own, which can be killed.
-    - The pixels of a `Look` are read only and stay valid after the next `read` and after `close`.
+    - The pixels of a `CameraRead` are read only and stay valid after the next `read` and after `close`.
     - `live` cameras show the world as it is now, so a newer frame may replace an older one. The
       others bring items: each is judged exactly once, however long that takes.
     """
 
     live: bool
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """Waits for the next picture; None when there will never be another, or on stop.
 
         Raises CameraError when the camera is lost.
@@ -126,21 +126,21 @@ class DrivenCamera(ABC):
     gives_jpeg = False  # whether `retrieve_encoded` works
 
     @abstractmethod
-    def grab(self, stop: Stop) -> bool:
+    def grab(self, stop: StopEvent) -> bool:
         """Waits for the driver's next frame; False when there will never be another.
 
         Raises CameraError when the camera is lost.
         """
 
     @abstractmethod
-    def retrieve(self, target: Pixels | None) -> Look:
+    def retrieve(self, target: Pixels | None) -> CameraRead:
         """The grabbed frame, decoded.
 
         It is written into `target` when the driver can do that and the shapes are equal; otherwise
         it has its own memory. Raises CameraError when the camera is lost.
         """
 
-    def retrieve_encoded(self) -> Look:
+    def retrieve_encoded(self) -> CameraRead:
         """The grabbed frame as the camera's JPEG, not decoded; only with `gives_jpeg`.
 
         Raises CameraError when the camera is lost.
@@ -151,6 +151,6 @@ class DrivenCamera(ABC):
     def close(self) -> None:
         """Releases the device. May be called twice, and after a failed `grab`."""
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """Both steps at once, as in `Camera.read`."""
         return self.retrieve(None) if self.grab(stop) else None

@@ -11,14 +11,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
-from edge.capture.camera import Camera, FaultKind, Look, Pixels, fault_kind, item_name
-from edge.capture.mailbox import Mailbox
-from edge.capture.trust import Trust
+from edge.capture.camera import Camera, CameraRead, FaultKind, Pixels, fault_kind, item_name
+from edge.capture.quality import FrameChecks
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
-from edge.frame import Frame
-from edge.picture import Encoded
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
+from edge.core.frame import Frame
+from edge.core.image import Encoded
+from edge.pipeline.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +75,8 @@ class Reader:
         config: CameraConfig,
         opener: Callable[[], Camera],
         mailbox: Mailbox,
-        environment: Environment,
-        stop: Stop,
+        environment: Clock,
+        stop: StopEvent,
         *,
         first_pause_s: float = _FIRST_PAUSE_S,
         misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
@@ -105,7 +105,7 @@ class Reader:
         self._seq_lock = threading.Lock()
         self._in_driver: float | None = None  # monotonic seconds since the driver was called
         self._announced = environment.tick()
-        self._trust = Trust(config)
+        self._trust = FrameChecks(config)
         self._misfit = misfit
         self._size: tuple[int, int] | None = None
         self._unfit: str | None = None
@@ -217,7 +217,7 @@ class Reader:
             self._in_driver = None
             camera.close()
 
-    def _take(self, look: Look, waited_s: float) -> None:
+    def _take(self, look: CameraRead, waited_s: float) -> None:
         self.frames += 1
         if self._config.trigger.announces:
             self.frames += look.passed_over  # no part needed them: none is missed
@@ -268,7 +268,7 @@ class Reader:
             log.error("camera %s: %s", self.id, fault)
         self.state, self.why = kind, fault
 
-    def _does_not_fit(self, look: Look) -> str | None:
+    def _does_not_fit(self, look: CameraRead) -> str | None:
         """Why a frame of this size cannot be judged; computed when the size changes."""
         assert look.pixels is not None
         height, width = (side * look.reduced for side in look.pixels.shape[:2])
@@ -277,7 +277,7 @@ class Reader:
             self._unfit = self._misfit(width, height)
         return self._unfit
 
-    def _age_s(self, look: Look) -> float:
+    def _age_s(self, look: CameraRead) -> float:
         taken = look.captured_tick
         return 0.0 if taken is None else self._environment.tick() - taken
 
@@ -292,7 +292,7 @@ class Reader:
         self.faults += 1
         self.losses[kind] += 1
         self._announced = self._environment.tick()
-        self._hand_over(self._frame(Look(None), item_name(why)))
+        self._hand_over(self._frame(CameraRead(None), item_name(why)))
 
     def _hand_over(self, frame: Frame) -> None:
         if self._retired and self._live:
@@ -302,7 +302,7 @@ class Reader:
         else:
             self._mailbox.put(frame, self._stop)
 
-    def _frame(self, look: Look, fault: str | None) -> Frame:
+    def _frame(self, look: CameraRead, fault: str | None) -> Frame:
         age = self._age_s(look)
         with self._seq_lock:
             self.seq += 1

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from edge.config.schema import Config, mask_credentials
+from edge.core.errors import ConfigError
 from edge.core.validation import Loc, Problem, ValidationError, key_of
-from edge.errors import ConfigError
 
 _MAX_BYTES = 1_000_000
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from edge.config.annotations import NeedsRestart, ReadAtStart, Secret
 from edge.core.record import Items, Model, Pattern
-from edge.verdict import Outcome
+from edge.core.verdict import Outcome
 
 IN_TOPIC = "not be empty or hold +, #, / or control characters (it is part of a topic)"
 TopicPrefix = Annotated[

@@ -19,9 +19,9 @@ from edge.config.annotations import (
 from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
-from edge.terms import Durability, OutputKind, Runtime
-from edge.verdict import Outcome
-from edge.view import ViewConfig
+from edge.core.terms import Durability, OutputKind, Runtime
+from edge.core.verdict import Outcome
+from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 

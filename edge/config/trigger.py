@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from edge.config.annotations import OnlyFor, kinds_of
 from edge.core.record import Length4, Model
-from edge.terms import RuleName, TriggerKind
+from edge.core.terms import RuleName, TriggerKind
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pin = Annotated[int, Field(ge=0, le=27)]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from edge.core.errors import ModelError
 from edge.core.record import Model
-from edge.errors import ModelError
-from edge.terms import OutputKind, RuleName
-from edge.verdict import Outcome
+from edge.core.terms import OutputKind, RuleName
+from edge.core.verdict import Outcome
 
 
 class Thresholds(Model):

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.errors import ModelError, RefusedError
+from edge.core.image import Encoded, decode_picture, examine_picture
+from edge.core.terms import Decoding, OutputKind, Runtime
 from edge.core.validation import ValidationError
-from edge.errors import ModelError, RefusedError
+from edge.core.verdict import ModelIdentity
+from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
-from edge.inspection.framing import Framing
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
-from edge.inspection.modelfile import InspectionSpec, ModelFile, load_model_file
+from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped
-from edge.inspection.reduction import reduction
-from edge.picture import Encoded, decode_picture, examine_picture
-from edge.terms import Decoding, OutputKind, Runtime
-from edge.verdict import ModelIdentity
-from edge.view import ViewConfig
+from edge.inspection.scaled_decode import reduction
+from edge.inspection.view_crop import ViewCrop
 
 GOLDEN_TOLERANCE = 1 / 255
 # Of a golden picture's values, so many may be another grey level than on other processors. Between
@@ -56,14 +56,14 @@ class Inspector:
         """The same, to judge in another thread. Raises ModelError."""
         return replace(self, classify=self.classify.twin())
 
-    def reduction(self, width: int, height: int, framing: Framing) -> int:
+    def reduction(self, width: int, height: int, framing: ViewCrop) -> int:
         """By what both sides of a JPEG of this size in pixels are to be divided when it is decoded
         for this model; 1: the model's file does not allow it, or the rule does not."""
         if self.decoding == "whole":
             return 1
         return reduction(width, height, framing, self.input)
 
-    def decode(self, picture: Encoded, framing: Framing) -> tuple[NDArray[np.uint8], int]:
+    def decode(self, picture: Encoded, framing: ViewCrop) -> tuple[NDArray[np.uint8], int]:
         """As much of a picture as this model needs: uint8, (height, width, 3), BGR, and by what
         both sides were divided. Raises PictureError when it is damaged."""
         header = picture.header
@@ -72,7 +72,7 @@ class Inspector:
     def prepare(self, pixels: NDArray[np.uint8], reduced: int = 1) -> NDArray[np.uint8]:
         """The model's input from what a camera's view left of a frame: uint8, (height, width, 3),
         BGR in; `input.shape` out. The model's own view is not applied: that is the caller's, see
-        `edge.operation.viewing`. `reduced` as `decode` returned it."""
+        `edge.pipeline.view_selection`. `reduced` as `decode` returned it."""
         return shaped(pixels, self.input, reduced=reduced)
 
     def judge(self, picture: NDArray[np.uint8]) -> Judgement:
@@ -114,7 +114,7 @@ class Inspector:
         """Which golden picture would get another verdict if it were decoded at the scale that the
         model needs; None when none would."""
         golden = self.file.spec.golden if self.file.spec is not None else ()
-        framing = Framing(self.input.view or ViewConfig())
+        framing = ViewCrop(self.input.view or ViewConfig())
         for one in golden:
             picture = examine_picture(self.file.golden[one.file], one.file)
             pixels, reduced = self.decode(picture, framing)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import MissingPartError, ModelError
-from edge.terms import Kernels, Runtime
+from edge.core.errors import MissingPartError, ModelError
+from edge.core.terms import Kernels, Runtime
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),

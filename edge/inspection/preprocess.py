@@ -13,9 +13,9 @@ from pydantic import (
 )
 
 from edge.core.record import Length4, Model
-from edge.inspection.areamean import area_mean
-from edge.inspection.framing import Framing, Slices, divided
-from edge.view import ViewConfig
+from edge.core.view import ViewConfig
+from edge.inspection.area_resize import area_mean
+from edge.inspection.view_crop import Slices, ViewCrop, divided
 
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ def preprocess(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
     grey, 0 to 255: scaling to the network's range is inside the model. `pinned`: slowly, but alike
-    on every processor, for golden pictures (edge/inspection/areamean.py). Raises PictureError when
+    on every processor, for golden pictures (edge/inspection/area_resize.py). Raises PictureError when
     the picture is too small for the view.
     """
     return shaped(viewed(pixels, spec), spec, pinned)
@@ -80,7 +80,7 @@ def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
     with which it may share memory. Raises PictureError when the picture is too small for it."""
     if spec.view is None:
         return pixels
-    (picture,) = Framing(spec.view).cut(pixels).values()
+    (picture,) = ViewCrop(spec.view).cut(pixels).values()
     return picture
 
 

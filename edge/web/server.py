@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.config.schema import WebConfig
-from edge.delivery.message import sent_body, stored_body
-from edge.delivery.requests import Allowance, parse
-from edge.environment import Environment
-from edge.errors import (
+from edge.core.clock import Clock
+from edge.core.errors import (
     EdgeInspectError,
     MissingPartError,
     PictureError,
@@ -19,11 +17,13 @@ from edge.errors import (
     TriggerError,
     TriggerRefusal,
 )
-from edge.frame import Frame
-from edge.operation.desk import TriggerDesk
-from edge.operation.health import Health
-from edge.operation.judge import Judge
-from edge.picture import examine_picture
+from edge.core.frame import Frame
+from edge.core.image import examine_picture
+from edge.core.messages import sent_body, stored_body
+from edge.monitoring.health import Health
+from edge.mqtt.request_router import TokenBucket, parse
+from edge.pipeline.judge import Judge
+from edge.plant.trigger_requests import TriggerRequests
 
 try:
     import waitress
@@ -33,7 +33,7 @@ try:
     from werkzeug.routing import Map, Rule
     from werkzeug.wrappers import Request, Response
 
-    from edge.web.metrics import exposition
+    from edge.monitoring.prometheus import exposition
 except ImportError as error:
     raise MissingPartError(
         "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
@@ -69,8 +69,8 @@ class WebServer:
         config: WebConfig,
         judge: Judge,
         health: Health,
-        environment: Environment,
-        desk: TriggerDesk,
+        environment: Clock,
+        desk: TriggerRequests,
         *,
         whose: Callable[[str | None], str],
     ) -> None:
@@ -79,7 +79,7 @@ class WebServer:
         EdgeInspectError when the port is taken."""
         self._judge, self._health, self._environment = judge, health, environment
         self._desk, self._whose = desk, whose
-        self._allowance = Allowance(_TRIGGERS_PER_S, environment.tick)
+        self._allowance = TokenBucket(_TRIGGERS_PER_S, environment.tick)
         self._judging = threading.Lock()
         self._seq = 0
         self._limit = int(config.max_mb * 2**20)

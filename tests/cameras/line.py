@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.capture.leash import ForkServerClient
-from edge.capture.mailbox import Mailbox
-from edge.capture.process import ProcessCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.frame import Frame
+from edge.core.clock import Clock, StopEvent
+from edge.core.frame import Frame
 from edge.inspection.inspector import Overrides, load_inspector
-from edge.operation.judge import Judge, Provenance
+from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.mailbox import Mailbox
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _TIMEOUT_S = 2.0
@@ -30,16 +30,16 @@ class Line:
 
     def __init__(self, source: str, **options: Any) -> None:
         self.source, self.options = source, options
-        self.camera: ProcessCamera | None = None
+        self.camera: IsolatedCamera | None = None
         self.fork_server = ForkServerClient()
         self.judged: list[tuple[float, str, str | None]] = []  # when, verdict, reason
-        self._mailbox, self._stop = Mailbox(), Stop()
+        self._mailbox, self._stop = Mailbox(), StopEvent()
         inspector = load_inspector(MODEL, Overrides(), "auto", 1)
-        environment = Environment()
+        environment = Clock()
         self._judge = Judge(inspector, Provenance("t", "0" * 12, "b"), environment, 2000)
 
-        def opener() -> ProcessCamera:
-            self.camera = ProcessCamera(self._config(), environment, self.fork_server)
+        def opener() -> IsolatedCamera:
+            self.camera = IsolatedCamera(self._config(), environment, self.fork_server)
             return self.camera
 
         self.reader = Reader(self._config(), opener, self._mailbox, environment, self._stop)

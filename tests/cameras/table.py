@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge.capture.leash import ForkServerClient
+from edge.capture.isolation.forkserver_client import ForkServerClient
 from tests.cameras.line import Line
 from tests.cameras.rows import Act, Table
 from tests.cameras.servers import HTTPServer, RTSPServer, Server

@@ -34,9 +34,9 @@ from converter.loading import (
     load_source_model,
 )
 from converter.quantization import FLOAT_HEAD, BuiltModel, build_model, choose_calibration
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
+from edge.core.image import read_picture
 from edge.inspection.preprocess import InputSpec
-from edge.picture import read_picture
 from tests.support.foreign_models import FIVE, FOREIGN, draw, save
 from trainer.data import Sample, load_pictures
 

@@ -16,17 +16,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.capture.camera import Camera, Look
-from edge.capture.leash import ForkServerClient
-from edge.capture.mailbox import Mailbox
-from edge.capture.process import ProcessCamera
+from edge.capture.camera import Camera, CameraRead
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
-from edge.frame import Frame
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
+from edge.core.frame import Frame
 from edge.inspection.inspector import Overrides, load_inspector
-from edge.operation.judge import Judge, Provenance
+from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.mailbox import Mailbox
 from tests.edge.capture.faulty import ENDING, life_and_count, number_of, planned
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
@@ -50,11 +50,11 @@ class Watched:
 
     live = True
 
-    def __init__(self, camera: ProcessCamera, seed: int, life: int, ledger: Ledger) -> None:
+    def __init__(self, camera: IsolatedCamera, seed: int, life: int, ledger: Ledger) -> None:
         self._camera, self._seed, self._life, self._ledger = camera, seed, life, ledger
         ledger.counts[life] = 0
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """Reads, and checks that no picture is missing without being counted."""
         book = self._ledger
         try:
@@ -89,12 +89,12 @@ class Line:
         name: str,
         seed: int,
         mailbox: Mailbox,
-        stop: Stop,
+        stop: StopEvent,
         fork_server: ForkServerClient,
     ) -> None:
         self.name, self.seed, self.ledger = name, seed, Ledger()
         self.lives = 0
-        self._environment, self._fork_server = Environment(), fork_server
+        self._environment, self._fork_server = Clock(), fork_server
         config = self._config(0)
         self.reader = Reader(
             config, self._open, mailbox, self._environment, stop, first_pause_s=0.01
@@ -115,7 +115,7 @@ class Line:
 
     def _open(self) -> Camera:
         self.lives += 1
-        camera = ProcessCamera(
+        camera = IsolatedCamera(
             self._config(self.lives), self._environment, self._fork_server, FAULTY
         )
         return Watched(camera, self.seed, self.lives, self.ledger)
@@ -167,7 +167,7 @@ def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
 def _run(
     count: int, seed: int, cameras: int, say: bool, fork_server: ForkServerClient
 ) -> list[str]:
-    environment, stop, mailbox = Environment(), Stop(), Mailbox()
+    environment, stop, mailbox = Clock(), StopEvent(), Mailbox()
     inspector = load_inspector(MODEL, Overrides(), "auto", 1)
     judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
     lines = {

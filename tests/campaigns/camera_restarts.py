@@ -16,11 +16,11 @@ from pathlib import Path
 
 import psutil
 
-from edge.capture.leash import ForkServerClient
-from edge.capture.process import ProcessCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
 
 FAULTY = "tests.edge.capture.faulty"
 ENDS = ("good,crash", "good,exit", "good", "good,good,crash", "good,size", "good,good,exit")
@@ -63,10 +63,10 @@ def live_and_die(number: int, fork_server: ForkServerClient) -> None:
     config = CameraConfig(
         id="top", source=f"v4l2:{script}", timeout_s=0.3, open_timeout_s=60, fps=500
     )
-    camera = ProcessCamera(config, Environment(), fork_server, FAULTY)
+    camera = IsolatedCamera(config, Clock(), fork_server, FAULTY)
     with contextlib.suppress(CameraError):
         for _ in range(5):
-            camera.read(Stop())
+            camera.read(StopEvent())
     camera.close()
 
 

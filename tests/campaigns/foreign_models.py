@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from converter.cli.main import main as edge_convert
-from edge.inspection.modelfile import load_model_file
+from edge.inspection.model_file import load_model_file
 from tests.support.foreign_models import FOREIGN, Foreign, draw, options_for, save
 
 

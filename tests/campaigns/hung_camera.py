@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.capture.camera import Camera
-from edge.capture.leash import ForkServerClient
-from edge.capture.mailbox import Mailbox
-from edge.capture.process import ProcessCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.frame import Frame
+from edge.core.clock import Clock, StopEvent
+from edge.core.frame import Frame
 from edge.inspection.inspector import Overrides, load_inspector
-from edge.operation.judge import Judge, Provenance
+from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.mailbox import Mailbox
 from tests.edge.capture.faulty import life_and_count, number_of
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
@@ -49,11 +49,11 @@ class Line:
     """The cameras and the judge; `steps` is what the fourth camera does in each of its lives."""
 
     def __init__(self, steps: str) -> None:
-        self.seen, self.mailbox, self.stop = Seen(), Mailbox(), Stop()
+        self.seen, self.mailbox, self.stop = Seen(), Mailbox(), StopEvent()
         self._fork_server = ForkServerClient()
         sources = dict.fromkeys(OTHERS, "good") | {"hung": steps}
         self.readers = {name: self._reader(name, rest) for name, rest in sources.items()}
-        environment = Environment()
+        environment = Clock()
         inspector = load_inspector(MODEL, Overrides(), "auto", 1)
         self._judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
         self._threads = [threading.Thread(target=r.run) for r in self.readers.values()]
@@ -71,10 +71,10 @@ class Line:
                 "open_timeout_s": 30,
             }
         )
-        environment = Environment()
+        environment = Clock()
 
         def opener() -> Camera:
-            return ProcessCamera(config, environment, self._fork_server, FAULTY)
+            return IsolatedCamera(config, environment, self._fork_server, FAULTY)
 
         return Reader(config, opener, self.mailbox, environment, self.stop, first_pause_s=0.2)
 

@@ -29,10 +29,10 @@ import paho.mqtt.client as paho
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.capture.camera import Camera, Look
+from edge.capture.camera import Camera, CameraRead
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
 
 ROOT = Path(__file__).parents[2]
 BASE = "inspection/bench"
@@ -44,12 +44,12 @@ class FaultyCamera:
 
     live = True
 
-    def __init__(self, chance: random.Random, environment: Environment) -> None:
+    def __init__(self, chance: random.Random, environment: Clock) -> None:
         self._chance, self._environment = chance, environment
         self._noise = np.random.default_rng(1).integers(0, 60, (8, 480, 640, 3)).astype(np.uint8)
         self._count = 0
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """A frame after 16 ms, or what chance has instead."""
         dice = self._chance.random()
         wait = 1 / 60
@@ -62,12 +62,12 @@ class FaultyCamera:
         if 0.01 < dice < 0.0104:
             raise CameraError("bench: the camera is lost")
         if 0.02 < dice < 0.025:
-            return Look(None, fault="bench: a damaged picture")
+            return CameraRead(None, fault="bench: a damaged picture")
         self._count += 1
         pixels = self._noise[self._count % 8].copy()
         if self._chance.random() < 0.1:
             pixels[..., 2] = 230
-        return Look(pixels)
+        return CameraRead(pixels)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -75,13 +75,13 @@ class FaultyCamera:
 
 def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
-    from edge.app import Daemon
     from edge.config import load_config
-    from edge.operation.logs import set_up_logging
+    from edge.daemon import Daemon
+    from edge.monitoring.logs import set_up_logging
 
     chance = random.Random(seed)
 
-    def open_camera(_config: CameraConfig, environment: Environment, *_more: object) -> Camera:
+    def open_camera(_config: CameraConfig, environment: Clock, *_more: object) -> Camera:
         return FaultyCamera(chance, environment)
 
     loaded = load_config(config)

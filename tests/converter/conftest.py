@@ -11,7 +11,7 @@ import pytest
 from converter.convert import Conversion, ConversionRequest, convert
 from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 from edge.inspection.preprocess import InputSpec
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures

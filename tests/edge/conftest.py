@@ -6,31 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture.leash import ForkServerClient
-from edge.environment import Environment
-from edge.terms import Runtime
-from tests.support.clock import Clock, Patience
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.core.clock import Clock
+from edge.core.terms import Runtime
+from tests.support.clock import FakeClock, Patience
 from tests.support.frames import frame, noise_frame, solid
 from tests.support.runtimes import installed_runtimes
 from tests.support.verdicts import verdict
 
-__all__ = ["Clock", "Patience", "frame", "installed_runtimes", "noise_frame", "solid", "verdict"]
+__all__ = [
+    "FakeClock",
+    "Patience",
+    "frame",
+    "installed_runtimes",
+    "noise_frame",
+    "solid",
+    "verdict",
+]
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> FakeClock:
     """A clock that stands."""
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture
-def environment(clock: Clock, tmp_path: Path) -> Environment:
+def environment(clock: FakeClock, tmp_path: Path) -> Clock:
     """The world under that clock, with an empty tree instead of /."""
-    return Environment(clock.now, clock.tick, tmp_path / "root")
+    return Clock(clock.now, clock.tick, tmp_path / "root")
 
 
 @pytest.fixture
-def patience(clock: Clock) -> Patience:
+def patience(clock: FakeClock) -> Patience:
     """A stop under that clock."""
     return Patience(clock)
 

@@ -10,20 +10,20 @@ from typing import Any, Literal
 
 import pytest
 
-from edge.capture.folder import FolderCamera
-from edge.capture.inotify import Watch
+from edge.capture.sources.folder import FolderCamera
+from edge.capture.sources.inotify import FolderWatch
 from edge.config import ArchiveConfig
 from edge.config.mqtt import SnapshotsConfig
-from edge.delivery.flight import Flight
-from edge.delivery.inbox import Inbox, Wake
-from edge.delivery.pictures import Pictures
-from edge.delivery.store import Store
-from edge.delivery.writer import OutboxWriter
-from edge.environment import Environment, Stop
-from edge.evidence.archive import Archive
-from edge.operation.outputs import Outputs
-from tests.edge.delivery.world import World
-from tests.support.clock import Clock, Patience
+from edge.core.clock import Clock, StopEvent
+from edge.mqtt.event_queue import EventQueue, Wake
+from edge.mqtt.inflight_window import InFlightWindow
+from edge.mqtt.snapshots import SnapshotSender
+from edge.plant.signal_outputs import SignalOutputs
+from edge.storage.archive import Archive
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.writer import OutboxWriter
+from tests.edge.mqtt.virtual_time import World
+from tests.support.clock import FakeClock, Patience
 from tests.support.snapshot_link import PICTURE, Wire
 from tests.support.verdicts import a_verdict, verdict
 from tests.support.waiting import wait_until
@@ -67,12 +67,12 @@ def ended(thread: threading.Thread) -> bool:
     return not thread.is_alive()
 
 
-def test_a_watched_folder_is_heard_of(clock: Clock, tmp_path: Path) -> None:
+def test_a_watched_folder_is_heard_of(clock: FakeClock, tmp_path: Path) -> None:
     """An empty folder that is watched is looked at every 2 s, for network drives, and no wait is
     shorter once what lay there at the start has rested."""
     patience = Patience(clock, 30)
     camera = FolderCamera(
-        tmp_path, lambda _: False, Environment(tick=clock.tick), watch=Watch.on(tmp_path)
+        tmp_path, lambda _: False, Clock(tick=clock.tick), watch=FolderWatch.on(tmp_path)
     )
     assert camera.read(patience) is None
     camera.close()
@@ -81,9 +81,9 @@ def test_a_watched_folder_is_heard_of(clock: Clock, tmp_path: Path) -> None:
 
 def test_a_file_ends_the_sleep_before_a_watched_folder(tmp_path: Path) -> None:
     """The kernel's word is heard while the thread waits, not at its next look."""
-    watch = Watch.on(tmp_path)
+    watch = FolderWatch.on(tmp_path)
     assert watch is not None
-    waiting = threading.Thread(target=Stop().wait, args=(3600, watch.fileno()))
+    waiting = threading.Thread(target=StopEvent().wait, args=(3600, watch.fileno()))
     waiting.start()
     (tmp_path / "a.png").write_bytes(b"1")
     assert ended(waiting)
@@ -93,9 +93,9 @@ def test_a_file_ends_the_sleep_before_a_watched_folder(tmp_path: Path) -> None:
 def test_the_outbox_writer_sleeps_until_something_is_due(tmp_path: Path) -> None:
     """Without work it wakes to show progress alone; acknowledgements are gathered for a second in
     one sleep, not in slices."""
-    store = Store(tmp_path / "outbox.db", 2**24, 3600.0, Environment())
+    store = OutboxStore(tmp_path / "outbox.db", 2**24, 3600.0, Clock())
     with recorded_sleeps("Condition") as recorded:
-        writer = OutboxWriter(store, Environment())
+        writer = OutboxWriter(store, Clock())
     thread = threading.Thread(target=writer.run)
     thread.start()
     wait_until(lambda: len(recorded) == 1)
@@ -125,7 +125,7 @@ def test_the_publisher_sleeps_until_something_is_due(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("sent_at", "left"), [(1000.0, 45.0), (958.0, 3.0)])
 def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: float) -> None:
     """What is on its way says when its answer is overdue; nothing on its way never is."""
-    flight = Flight()
+    flight = InFlightWindow()
     flight.begin(20, 45.0)
     assert flight.overdue_in_s(1000.0) == float("inf")
     flight.add(1, sent_at)
@@ -137,7 +137,7 @@ def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: floa
 def test_waiting_for_the_broker_shows_progress_and_ends_at_once() -> None:
     """A pause between two attempts is slept in steps of 5 s; closing ends it."""
     with recorded_sleeps("SimpleQueue") as sleeps:
-        inbox = Inbox(Environment().tick)
+        inbox = EventQueue(Clock().tick)
     closing = threading.Event()
     thread = threading.Thread(target=inbox.pass_time, args=(3600.0, closing.is_set))
     thread.start()
@@ -154,7 +154,7 @@ def test_pictures_sleep_until_somebody_wants_one() -> None:
     wire = Wire()
     config = SnapshotsConfig.read({"send": ["fail"]})
     with recorded_sleeps("Queue") as sleeps:
-        pictures = Pictures(config, "line1", Environment(), wire.link)
+        pictures = SnapshotSender(config, "line1", Clock(), wire.link)
     thread = threading.Thread(target=pictures.run)
     thread.start()
     pictures.offer(PICTURE, a_verdict())
@@ -177,7 +177,7 @@ def test_the_archive_sleeps_until_there_is_a_picture(tmp_path: Path) -> None:
     assert set(sleeps) == {None}
 
 
-def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: Clock) -> None:
+def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: FakeClock) -> None:
     """With nothing on the wires there is no time to wake at; a pulse and a beat have theirs."""
 
     class Lamp:
@@ -186,11 +186,11 @@ def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: Clock) -> None
 
         off = close = on
 
-    environment = Environment(tick=clock.tick)
+    environment = Clock(tick=clock.tick)
     options: dict[str, Any] = {"trackers": {}, "alive": lambda: True}
-    quiet = Outputs({"top": {"pass": Lamp()}}, {"top": 0.1}, {}, environment, **options)
+    quiet = SignalOutputs({"top": {"pass": Lamp()}}, {"top": 0.1}, {}, environment, **options)
     assert quiet.run_once() is None
     quiet.note(verdict("pass"))
     assert quiet.run_once() == pytest.approx(0.1)
-    beating = Outputs({}, {}, {"alive": Lamp()}, environment, **options)
+    beating = SignalOutputs({}, {}, {"alive": Lamp()}, environment, **options)
     assert beating.run_once() == pytest.approx(0.5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import MissingPartError
+from edge.core.errors import MissingPartError
 from edge_bench import broker
 from edge_bench.host_facts import machine_facts
 from edge_bench.listener import Listener

@@ -5,9 +5,9 @@ import itertools
 import cv2
 import numpy as np
 
-from edge.capture.mjpeg import MJPEGCamera
+from edge.capture.drivers.mjpeg import MJPEGCamera
 from edge.config import CameraConfig
-from edge.environment import Stop
+from edge.core.clock import StopEvent
 from edge_bench.camera_server import CameraServer
 
 
@@ -24,7 +24,7 @@ def test_pictures_come_in_turn_and_are_noted() -> None:
         camera = MJPEGCamera(CameraConfig(id="one", source=server.source))
         seen = []
         for _ in range(4):
-            look = camera.read(Stop())
+            look = camera.read(StopEvent())
             assert look is not None
             assert look.pixels is not None
             seen.append(int(look.pixels.mean()) > 128)

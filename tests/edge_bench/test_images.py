@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import RefusedError
-from edge.picture import read_picture
+from edge.core.errors import RefusedError
+from edge.core.image import read_picture
 from edge_bench.images import drawn, make, yuyv
 from edge_bench.lower_bound import decode_yuyv
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import EXIT_USAGE, EdgeInspectError
+from edge.core.errors import EXIT_USAGE, EdgeInspectError
 from edge_bench.interleave import (
     TURN_S,
     Candidate,
@@ -126,7 +126,7 @@ def test_an_error_is_no_measurement() -> None:
 TALKER = """
 import sys
 from edge_bench.worker_pipe import converse
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 
 def begin(request):
     if request.get("refuse"):

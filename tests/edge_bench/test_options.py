@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import EdgeInspectError
-from edge.terms import Runtime
+from edge.core.errors import EdgeInspectError
+from edge.core.terms import Runtime
 from edge_bench import options
 from edge_bench.plan import PARTS, SIZES, Plan
 

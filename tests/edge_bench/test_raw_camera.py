@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.capture.leash import ForkServerClient
-from edge.capture.process import ProcessCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
+from edge.core.clock import Clock, StopEvent
 from edge_bench.images import drawn, yuyv
 from edge_bench.lower_bound import decode_yuyv
 from edge_bench.raw_camera import open_raw
@@ -39,7 +39,7 @@ def test_the_v4l2_source_reads_it(device: CameraConfig) -> None:
     target = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     expected = [decode_yuyv(yuyv(drawn(n, WIDTH, HEIGHT)), WIDTH, HEIGHT) for n in range(2)]
     for number in (0, 1, 0):
-        assert camera.grab(Stop())
+        assert camera.grab(StopEvent())
         look = camera.retrieve(target)
         assert look.pixels is target
         assert look.captured_tick is not None
@@ -49,9 +49,9 @@ def test_the_v4l2_source_reads_it(device: CameraConfig) -> None:
 
 def test_the_cameras_process_reads_it(device: CameraConfig, fork_server: ForkServerClient) -> None:
     """As the daemon starts it, in a process of its own, through shared memory."""
-    camera = ProcessCamera(device, Environment(), fork_server, "edge_bench.raw_camera")
+    camera = IsolatedCamera(device, Clock(), fork_server, "edge_bench.raw_camera")
     try:
-        look = camera.read(Stop())
+        look = camera.read(StopEvent())
         assert look is not None
         assert look.pixels is not None
         assert look.pixels.shape == (HEIGHT, WIDTH, 3)

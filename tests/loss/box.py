@@ -45,7 +45,7 @@ def bear_witness(journal: Journal) -> None:
     """Journals every verdict before it is handed to the outbox (`G`), every one that the outbox
     says is safe (`C`), the outbox's own counts whenever there is something to send (`S`), and when
     each commit begins and ends (`B`, `E`)."""
-    from edge.delivery.writer import OutboxWriter
+    from edge.storage.outbox.writer import OutboxWriter
 
     begin, submit = OutboxWriter.__init__, OutboxWriter.submit
     run, run_once = OutboxWriter.run, OutboxWriter.run_once
@@ -92,7 +92,7 @@ def said(stats: Any) -> str:
 
 def hurry() -> None:
     """Pauses between connections become short."""
-    from edge.delivery.backoff import Backoff
+    from edge.mqtt.backoff import Backoff
 
     slow = Backoff.__init__
 
@@ -122,11 +122,11 @@ def live(order: dict[str, Any], journal_fd: int) -> int:
 
 
 def _preload() -> None:
-    import edge.app
-    import edge.commands.run
+    import edge.cli.run
+    import edge.daemon
 
-    edge.app.Daemon  # noqa: B018  imported for its imports
-    edge.commands.run.run  # noqa: B018
+    edge.daemon.Daemon  # noqa: B018  imported for its imports
+    edge.cli.run.run  # noqa: B018
     import importlib
 
     for runtime in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):

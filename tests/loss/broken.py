@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.delivery.events import Answered
-from edge.delivery.link import PahoLink
-from edge.identity import uuid7
+from edge.core.ids import uuid7
+from edge.mqtt.connection import PahoConnection
+from edge.mqtt.events import PubAck
 
 _LAZY = 6  # so many commits become one
 
@@ -19,14 +19,14 @@ _LAZY = 6  # so many commits become one
 def forgets_at_publish(outbox: Path) -> None:
     """What was handed to TCP counts as delivered: nobody waits for the PUBACK."""
 
-    publish = PahoLink.publish
+    publish = PahoConnection.publish
 
     def hasty(self: Any, *args: Any, **kwargs: Any) -> int:
         mid = publish(self, *args, **kwargs)
-        self._on_event(Answered(mid, 0, "Success"))
+        self._on_event(PubAck(mid, 0, "Success"))
         return mid
 
-    PahoLink.publish = hasty  # type: ignore[method-assign]
+    PahoConnection.publish = hasty  # type: ignore[method-assign]
 
 
 def reports_before_the_commit(outbox: Path) -> None:
@@ -55,9 +55,9 @@ def reports_before_the_commit(outbox: Path) -> None:
 
 def gives_a_new_id_on_resend(outbox: Path) -> None:
     """A verdict that is sent again gets another id, as if its message were made anew."""
-    from edge.delivery.link import PahoLink
+    from edge.mqtt.connection import PahoConnection
 
-    publish = PahoLink.publish
+    publish = PahoConnection.publish
     sent: set[int] = set()
 
     def renaming(self: Any, topic: str, body: bytes, **kwargs: Any) -> int:
@@ -68,7 +68,7 @@ def gives_a_new_id_on_resend(outbox: Path) -> None:
             sent.add(said["seq"])
         return publish(self, topic, body, **kwargs)
 
-    PahoLink.publish = renaming  # type: ignore[method-assign]
+    PahoConnection.publish = renaming  # type: ignore[method-assign]
 
 
 def reuses_numbers(outbox: Path) -> None:

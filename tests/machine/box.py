@@ -17,7 +17,7 @@ from typing import BinaryIO
 import yaml
 
 from edge.config.schema import OutboxConfig
-from edge.delivery.outboxview import OutboxView
+from edge.storage.outbox.reader import OutboxReader
 from tests.machine.digest import digest
 
 _STATE = Path("/var/lib/edge-inspect")
@@ -61,7 +61,7 @@ def wait_until_ready(daemon: "subprocess.Popen[bytes]") -> bool:
 
 def report(serial: BinaryIO, daemon: "subprocess.Popen[bytes]") -> None:
     """Says each row once, for ever."""
-    view, last, told = OutboxView(_STATE / "outbox.db"), 0, False
+    view, last, told = OutboxReader(_STATE / "outbox.db"), 0, False
     serial.write(b"all\n")
     while daemon.poll() is None:
         rows = view.batch(last, _BATCH)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import GoldenPicture, InspectionSpec, OutputSpec, pack_model_file
+from edge.inspection.model_file import GoldenPicture, InspectionSpec, OutputSpec, pack_model_file
 from edge.inspection.preprocess import InputSpec
 
 HERE = Path(__file__).parent

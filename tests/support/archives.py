@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from edge.config import ArchiveConfig
-from edge.evidence.archive import Archive
-from edge.frame import Frame
-from edge.verdict import Verdict
+from edge.core.frame import Frame
+from edge.core.verdict import Verdict
+from edge.storage.archive import Archive
 
 
 def archive(folder: Path, **options: object) -> Archive:

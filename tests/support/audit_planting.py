@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.picture import read_picture
+from edge.core.image import read_picture
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import read_manifest
 

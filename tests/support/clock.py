@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from edge.environment import Stop
+from edge.core.clock import StopEvent
 
 
-class Clock:
+class FakeClock:
     """Monotonic and wall-clock seconds that pass only when a test says so."""
 
     def __init__(self) -> None:
@@ -20,10 +20,10 @@ class Clock:
         return 1_700_000_000.0 + self.at
 
 
-class Patience(Stop):
+class Patience(StopEvent):
     """A stop whose waiting turns the clock instead of sleeping; it stops after `most` waits."""
 
-    def __init__(self, clock: Clock, most: int = 1000) -> None:
+    def __init__(self, clock: FakeClock, most: int = 1000) -> None:
         super().__init__()
         self.waits: list[float] = []
         self.on_wait: Callable[[int], None] = lambda _number: None

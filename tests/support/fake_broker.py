@@ -12,17 +12,17 @@ from typing import Any, Literal
 
 from paho.mqtt.client import topic_matches_sub
 
-from edge.delivery.events import (
-    About,
-    Answered,
+from edge.mqtt.diagnostics import LinkError, OversizeError
+from edge.mqtt.events import (
     Connected,
     Event,
     Lost,
+    MessageProperties,
     Protocol_,
+    PubAck,
     Received,
     Refused,
 )
-from edge.delivery.troubles import LinkError, OversizeError
 
 Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
 ACCEPT: Greeting = "accept"
@@ -36,7 +36,7 @@ class Arrived:
     body: dict[str, Any]
     retain: bool
     connection: int
-    about: About | None = None
+    about: MessageProperties | None = None
 
 
 @dataclass
@@ -103,7 +103,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 class FakeLink:
-    """One connection to a FakeBroker; keeps the promises of `Link`."""
+    """One connection to a FakeBroker; keeps the promises of `Connection`."""
 
     def __init__(self, broker: FakeBroker, number: int, on_event: Callable[[Event], None]) -> None:
         self._broker, self._number, self._on_event = broker, number, on_event
@@ -127,7 +127,9 @@ class FakeLink:
             self._alive = True
             self._on_event(Connected(self._broker.receive_maximum, self._broker.keepalive_s))
 
-    def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
+    def publish(
+        self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
+    ) -> int:
         """As the broker's cuts say."""
         broker = self._broker
         if len(body) > broker.largest:
@@ -179,7 +181,7 @@ class FakeLink:
             mid = self._unanswered.pop(-1 if self._broker.reverse else 0)
             self._replayed.discard(mid)
             code = next(self._broker.codes)
-            self._on_event(Answered(mid, code, f"reason {code:#04x}"))
+            self._on_event(PubAck(mid, code, f"reason {code:#04x}"))
             count -= 1
 
     def lose(self, why: str) -> None:

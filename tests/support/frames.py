@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frame import Frame
+from edge.core.frame import Frame
 
 
 def solid(red: int, blue: int = 90, side: int = 32) -> NDArray[np.uint8]:

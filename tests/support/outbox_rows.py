@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from edge.delivery.message import stored_body
-from edge.delivery.outboxview import OutboxView
-from edge.delivery.records import OutboxRow
+from edge.core.messages import stored_body
+from edge.storage.outbox.reader import OutboxReader
+from edge.storage.outbox.records import OutboxRow
 from tests.support.verdicts import a_verdict
 
 HOUR = 3600.0
@@ -21,7 +21,7 @@ def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[
 
 def numbers_in(path: Path) -> list[int]:
     """What may be sent, in order."""
-    view = OutboxView(path)
+    view = OutboxReader(path)
     found = [row.seq for row in view.batch(0, 1_000_000)]
     view.close()
     return found

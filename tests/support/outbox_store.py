@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from edge.delivery.store import Store
-from edge.environment import Environment
+from edge.core.clock import Clock
+from edge.storage.outbox.store import OutboxStore
 
 
-def opened(path: Path) -> Store:
+def opened(path: Path) -> OutboxStore:
     """The store of a file."""
-    return Store(path, 64 * 2**20, 86400.0, Environment())
+    return OutboxStore(path, 64 * 2**20, 86400.0, Clock())

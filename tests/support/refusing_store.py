@@ -4,20 +4,20 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.delivery.outboxfile import OutboxError
-from edge.delivery.records import CommitResult, OutboxRow
-from edge.delivery.renewal import RebuildHooks
-from edge.delivery.store import Store
-from edge.environment import Environment
+from edge.core.clock import Clock
+from edge.storage.outbox.records import CommitResult, OutboxRow
+from edge.storage.outbox.recovery.quarantine import RebuildHooks
+from edge.storage.outbox.sqlite import OutboxError
+from edge.storage.outbox.store import OutboxStore
 
 DEADLINE_S = 20.0
 
 
-class BalkingStore(Store):
+class BalkingStore(OutboxStore):
     """A real outbox on a disk that refuses the next `refusals` commits, or answers late."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, 2**26, 3600.0, Environment())
+        super().__init__(path, 2**26, 3600.0, Clock())
         self.refusals = 0
         self.commits: list[tuple[int, int]] = []
         self.rebuilds = False

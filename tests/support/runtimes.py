@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from edge.terms import Runtime
+from edge.core.terms import Runtime
 
 _RUNTIMES: dict[Runtime, str] = {
     "litert": "ai_edge_litert",

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge.delivery.events import About, Answered, Connected, Event, Lost, Refused
-from edge.delivery.troubles import LinkError
-from edge.frame import Frame
+from edge.core.frame import Frame
+from edge.mqtt.diagnostics import LinkError
+from edge.mqtt.events import Connected, Event, Lost, MessageProperties, PubAck, Refused
 
 NOISE = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
 
@@ -37,14 +37,16 @@ class _FakeLink:
         refused = self._wire.manner == "refuses"
         self._on_event(Refused("not you", False) if refused else Connected(20))
 
-    def publish(self, topic: str, body: bytes, *, retain: bool, about: About | None = None) -> int:
+    def publish(
+        self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
+    ) -> int:
         self._wire.arrived.append((topic, body, retain))
         number = len(self._wire.arrived)
         if self._wire.manner == "hangs up":
             self._on_event(Lost("gone"))
         else:
             code = 0x87 if self._wire.manner == "forbids" else 0
-            self._on_event(Answered(number, code, "Not authorized" if code else "Success"))
+            self._on_event(PubAck(number, code, "Not authorized" if code else "Success"))
         return number
 
     def alive(self) -> bool:

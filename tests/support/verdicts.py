@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from edge.identity import uuid7
-from edge.part import Part
-from edge.verdict import ModelIdentity, Outcome, Verdict
+from edge.core.ids import uuid7
+from edge.core.part import Part
+from edge.core.verdict import ModelIdentity, Outcome, Verdict
 
 BOOT = "2f6c1a9e-7d54-4c1b-9a43-0c8f6d2b1e77"
 NOON = 1_790_000_000.0

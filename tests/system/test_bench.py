@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge.errors import EXIT_DONE, EXIT_USAGE
+from edge.core.errors import EXIT_DONE, EXIT_USAGE
 from tests.conftest import WriteConfig
 from tests.edge_bench.samples import bench_validator
 from tests.support.mosquitto import mosquitto_program

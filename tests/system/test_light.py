@@ -15,7 +15,7 @@ NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matp
 UNUSED = {
     *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "nursery")),
     *(f"edge.capture.{kind}" for kind in ("mjpeg", "v4l2", "rtsp", "pylon", "process", "child")),
-    *("edge.operation.gpio", "edge.delivery.embedded", "edge.web", "numpy.ma", "subprocess"),
+    *("edge.plant.gpio", "edge.mqtt.embedded_broker", "edge.web", "numpy.ma", "subprocess"),
 }
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 
@@ -52,7 +52,7 @@ def test_what_is_not_configured_is_not_imported(make_daemon: MakeDaemon, plant: 
     assert daemon.stop() == 0
     lines = [line for line in daemon.log.splitlines() if line.startswith("import time:")]
     modules = {line.rpartition("|")[2].strip() for line in lines}
-    assert "edge.capture.pattern" in modules
+    assert "edge.capture.sources.test_pattern" in modules
     assert not modules & UNUSED
 
 

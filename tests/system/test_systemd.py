@@ -10,17 +10,17 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edge.environment import Environment, Stop
-from edge.frame import Frame
-from edge.operation.components import Components
-from edge.operation.examiner import Finding
-from edge.operation.health import Health, Report
-from edge.operation.judge import Judge
-from edge.operation.supervisor import Supervisor
-from edge.operation.systemd import Notifier
-from edge.operation.workers import Worker, Workers
-from edge.percentiles import Latencies
-from tests.edge.operation.conftest import Sink
+from edge.core.clock import Clock, StopEvent
+from edge.core.frame import Frame
+from edge.core.percentiles import Latencies
+from edge.core.systemd import SystemdNotifier
+from edge.monitoring.components import Components
+from edge.monitoring.health import Health, HealthReport
+from edge.monitoring.supervisor import Supervisor
+from edge.pipeline.frame_inspector import FrameResult
+from edge.pipeline.judge import Judge
+from edge.pipeline.worker_pool import PoolWorker, WorkerPool
+from tests.edge.pipeline.conftest import Sink
 from tests.support.plant import DEADLINE_S, Plant, draw_many
 from tests.support.verdicts import a_verdict
 from tests.support.waiting import wait_until
@@ -118,33 +118,33 @@ class Silent:
     def summary(self) -> str:
         return ""
 
-    def report(self) -> Report:
-        return Report(cast(Any, {}), (), "")
+    def report(self) -> HealthReport:
+        return HealthReport(cast(Any, {}), (), "")
 
 
 def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     """While the model hangs on a frame the watchdog is not fed; when it returns, it is again."""
     now = 1000.0
-    environment = Environment(tick=lambda: now)
+    environment = Clock(tick=lambda: now)
     stuck, entered = threading.Event(), threading.Event()
 
-    def hanging_look(frame: Frame) -> Finding:
+    def hanging_look(frame: Frame) -> FrameResult:
         entered.set()
         assert stuck.wait(DEADLINE_S)
-        return Finding(frame, 2, 2)
+        return FrameResult(frame, 2, 2)
 
     judge = cast(Judge, SimpleNamespace(look=hanging_look, conclude=lambda *_: [a_verdict()]))
-    worker = Worker(judge, Sink(), environment)
-    workers, mailbox = Workers(1, lambda _others: worker), worker.mailbox
+    worker = PoolWorker(judge, Sink(), environment)
+    workers, mailbox = WorkerPool(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, Beating(environment.tick))
     components = Components({}, workers, Latencies(), beating, beating)
-    notifier = Notifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
+    notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
     supervisor = Supervisor(components, cast(Health, Silent()), notifier, environment, 1e9)
     workers.start()
     supervisor.run_once()
     assert "WATCHDOG" in systemd.heard()
 
-    mailbox.put(Frame("top", 1, np.zeros((2, 2, 3), np.uint8), 0.0, now), Stop())
+    mailbox.put(Frame("top", 1, np.zeros((2, 2, 3), np.uint8), 0.0, now), StopEvent())
     assert entered.wait(DEADLINE_S)
     now += 15.0
     systemd.forget()

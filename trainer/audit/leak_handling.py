@@ -1,6 +1,6 @@
 """What a leak costs a training: a few test pictures set aside, or the training."""
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from trainer.audit.findings import Audit
 from trainer.data import Dataset
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import PictureError
-from edge.picture import decode_picture, read_header
+from edge.core.errors import PictureError
+from edge.core.image import decode_picture, read_header
 from trainer.audit.features import Features
 from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
 from trainer.audit.pixel_match import ComparedPicture, compared_picture

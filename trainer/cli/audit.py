@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from edge.errors import EXIT_DONE, EXIT_NO, DatasetError
+from edge.core.errors import EXIT_DONE, EXIT_NO, DatasetError
 from trainer.audit import Audit, AuditOptions, audit_dataset, audit_items, audit_text
 from trainer.core import Display
 

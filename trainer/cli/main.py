@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from edge import __version__
-from edge.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
+from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
 
 EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 EPILOG = """\

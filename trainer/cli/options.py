@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from edge.errors import DatasetError
-from edge.view import ViewConfig
+from edge.core.errors import DatasetError
+from edge.core.view import ViewConfig
 from trainer.training import TrainingRequest, default_settings
 
 HUB = "keras:"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edge.errors import DatasetError, EdgeInspectError
+from edge.core.errors import DatasetError, EdgeInspectError
 
 Result = TypeVar("Result")
 

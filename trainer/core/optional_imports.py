@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from edge.errors import MissingPartError
+from edge.core.errors import MissingPartError
 
 
 def optional_import(module: str) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from edge.core.errors import DatasetError
 from edge.core.validation import ValidationError, key_of
-from edge.errors import DatasetError
-from edge.view import ViewConfig
+from edge.core.view import ViewConfig
 
 
 def read_view(argument: str) -> ViewConfig:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import read_manifest, shortened_list
 from trainer.data.split import choose_groups

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import DatasetError, MissingPartError
+from edge.core.errors import DatasetError, MissingPartError
 from trainer.core import check_free, write_folder
 from trainer.data.split import choose_groups
 

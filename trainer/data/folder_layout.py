@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from edge.errors import DatasetError
-from edge.picture import SUFFIXES, is_picture_name
+from edge.core.errors import DatasetError
+from edge.core.image import SUFFIXES, is_picture_name
 
 
 def find_pictures(root: Path) -> tuple[bool, dict[str, str]]:

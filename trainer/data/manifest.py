@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 
 COLUMNS = ("file", "label", "group")
 MAX_NAMES = 10

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DatasetError, EdgeInspectError, PictureError
+from edge.core.errors import DatasetError, EdgeInspectError, PictureError
+from edge.core.image import read_picture
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.picture import read_picture
 from trainer.data.dataset import Sample
 from trainer.data.manifest import MAX_NAMES
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.errors import DatasetError
-from edge.picture import read_picture
+from edge.core.errors import DatasetError
+from edge.core.image import read_picture
 from trainer.core import check_free, write_folder
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import COLUMNS, read_manifest

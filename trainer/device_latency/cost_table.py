@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from edge.core.errors import EdgeInspectError
 from edge.core.record import Length2, Model, Pattern
+from edge.core.terms import Kernels
 from edge.core.validation import ValidationError
-from edge.errors import EdgeInspectError
-from edge.terms import Kernels
 from trainer.device_latency.operator_work import CONVOLVING, OperatorWork
 
 SCHEMA: Literal["edge-inspect/figures/1"] = "edge-inspect/figures/1"

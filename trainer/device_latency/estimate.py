@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge.terms import Kernels
+from edge.core.terms import Kernels
 from trainer.device_latency.cost_table import CostTable
 from trainer.device_latency.operator_work import OperatorWork
 

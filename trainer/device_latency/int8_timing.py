@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import MissingPartError, ModelError
+from edge.core.errors import MissingPartError, ModelError
 from edge.inspection.interpreter import TFLiteClassifier
 from trainer.core import keras, silence_stderr, tensorflow
 from trainer.networks.terms import HEAD

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge.terms import Kernels
+from edge.core.terms import Kernels
 from trainer.device_latency.cost_table import PUBLISHED, CostTable, find_cost_table
 from trainer.device_latency.estimate import Estimate, estimate, format_ms
 from trainer.device_latency.operator_work import OperatorWork

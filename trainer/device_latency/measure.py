@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.terms import Kernels
 from edge.inspection.interpreter import runtime_module
-from edge.terms import Kernels
 from trainer.core import silence_stderr
 from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice
 from trainer.device_latency.estimate import estimate

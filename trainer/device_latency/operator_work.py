@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import MissingPartError
+from edge.core.errors import MissingPartError
 
 # TFLite's operators by what they cost like. What is in none of these has no figure anywhere.
 CONVOLVING = ("conv", "pointwise", "depthwise", "dense")

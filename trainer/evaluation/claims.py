@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from trainer.evaluation.rates import Rate, percent, pictures_needed
 from trainer.evaluation.requirements import Requirements
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

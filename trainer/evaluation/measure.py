@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from edge.inspection.inspector import load_inspector
 from trainer.core import Display, write_json
 from trainer.data import Dataset, batches_of, describe_dataset, load_recorded

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 
 
 @dataclass(frozen=True, slots=True)

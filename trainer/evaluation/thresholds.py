@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from trainer.evaluation.rates import cases_allowed, percent
 from trainer.evaluation.requirements import Requirements

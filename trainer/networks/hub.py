@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError, ModelError
+from edge.core.errors import EdgeInspectError, ModelError
 from edge.inspection.preprocess import InputSpec
 from trainer.core import keras
 from trainer.networks.terms import HEAD

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core import keras, optional_import
 from trainer.networks.statedict import read_state_dict
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from trainer.networks import baseline, compact, hub, pretrained, small
 

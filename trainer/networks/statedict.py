@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001

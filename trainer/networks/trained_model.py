@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from edge.core.errors import EdgeInspectError, ModelError
 from edge.core.record import Items, Model
+from edge.core.terms import OutputKind
 from edge.core.validation import ValidationError
-from edge.errors import EdgeInspectError, ModelError
 from edge.inspection.decision import Thresholds, to_probabilities
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 from edge.inspection.preprocess import InputSpec
-from edge.terms import OutputKind
 from trainer.core import keras
 
 SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"

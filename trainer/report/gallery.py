@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import PictureError
+from edge.core.errors import PictureError
+from edge.core.image import read_picture
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, shaped, viewed
-from edge.picture import read_picture
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from trainer.evaluation import Evaluation, Requirements, evaluate
 from trainer.evaluation.finalize import SCORES, ScoredPicture
 from trainer.networks import TrainedSpec, read_spec

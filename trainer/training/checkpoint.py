@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from edge.inspection.preprocess import InputSpec
 from trainer.device_latency import (
     LatencyBudget,

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError, PictureError
+from edge.core.errors import EdgeInspectError, PictureError
+from edge.core.image import read_picture
 from edge.inspection.preprocess import InputSpec, viewed
-from edge.picture import read_picture
 from trainer.data import Dataset
 from trainer.networks import input_of, network
 from trainer.training.settings import TrainingSettings

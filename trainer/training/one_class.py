@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import DatasetError
-from edge.view import ViewConfig
+from edge.core.errors import DatasetError
+from edge.core.view import ViewConfig
 from trainer.core import Display, keras, tensorflow
 from trainer.data import LabelledArrays
 from trainer.data.arrays import load_sets

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from trainer.data import LabelledArrays, Variations
 from trainer.data.augment import augment
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 
 MODEL = "model.keras"
 EVALUATION = "evaluation.json"

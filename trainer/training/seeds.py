@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from edge.view import ViewConfig
+from edge.core.view import ViewConfig
 from trainer.core import write_json
 from trainer.data import Variations
 from trainer.evaluation import Evaluation

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from edge.view import ViewConfig
+from edge.core.view import ViewConfig
 from trainer.data import Variations
 
 

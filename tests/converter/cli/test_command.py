@@ -15,9 +15,9 @@ from converter.packaging import write_atomically
 from converter.selection import scheme_selection as contest_module
 from converter.selection.quality_gate import GateLimits
 from converter.selection.scheme_trial import SchemeTrial
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_file
+from edge.inspection.model_file import InspectionSpec, OutputSpec, pack_model_file
 from edge.inspection.preprocess import InputSpec
 
 Captured = pytest.CaptureFixture[str]

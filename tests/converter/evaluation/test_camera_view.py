@@ -11,15 +11,15 @@ from converter.convert import Conversion, ConversionRequest, convert
 from converter.evaluation.golden_images import MAX_BYTES, golden_files
 from converter.report.text import model_text
 from edge.config import CameraConfig
-from edge.environment import Environment
-from edge.frame import Frame
+from edge.core.clock import Clock
+from edge.core.frame import Frame
+from edge.core.image import decode_picture, read_picture
+from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
-from edge.inspection.modelfile import load_model_file
+from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, viewed
-from edge.operation.judge import Judge, Provenance
-from edge.operation.viewing import manners_by_hand
-from edge.picture import decode_picture, read_picture
-from edge.view import ViewConfig
+from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.view_selection import manners_by_hand
 from tests.converter.conftest import SIDE
 from trainer.data.dataset import Sample, load_dataset
 from trainer.networks.trained_model import read_spec, save_trained
@@ -89,7 +89,7 @@ def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
     camera = CameraConfig.read({"id": "top", "source": "test:", **said})
     inspector, plain = load_inspector(from_raw.path), load_inspector(conversion.path)
     manners = manners_by_hand([camera], inspector)
-    judge = Judge(inspector, Provenance("s", "c", "b"), Environment(), None, manners=manners)
+    judge = Judge(inspector, Provenance("s", "c", "b"), Clock(), None, manners=manners)
     for number, path in enumerate(sorted(data.rglob("00?.png"))):
         frame = Frame("top", number, read_picture(raw / path.relative_to(data)), 0.0, 0.0)
         wanted = plain.judge(plain.prepare(read_picture(path))).score

@@ -10,7 +10,7 @@ from converter.cli.main import main
 from converter.convert import Conversion
 from converter.evaluation.model_diff import diff_models
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import load_model_file, pack_model_file
+from edge.inspection.model_file import load_model_file, pack_model_file
 
 Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.train

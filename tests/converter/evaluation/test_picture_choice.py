@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from converter.evaluation.golden_images import MARGIN, MAX_BYTES, choose_golden, golden_files
 from converter.quantization.calibration import choose_calibration, representative_batches
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
+from edge.core.image import decode_picture
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.picture import decode_picture
 from trainer.data.dataset import Sample
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)

@@ -16,7 +16,7 @@ import pytest
 
 from converter.cli.main import main
 from converter.loading.safety_scan import scan_model_file
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from trainer.core.optional_imports import optional_import
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("tensorflow")]

@@ -16,7 +16,7 @@ from converter.tflite.runtimes import find_runners
 from converter.tflite.tflite_graph import input_scale, operators
 from edge.inspection.inspector import load_inspector
 from edge.inspection.interpreter import TFLiteClassifier
-from edge.inspection.modelfile import load_model_file
+from edge.inspection.model_file import load_model_file
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 

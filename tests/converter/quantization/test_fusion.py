@@ -11,7 +11,7 @@ from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
 from converter.tflite.runtimes import find_runners
 from converter.tflite.tflite_graph import operators
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 from edge.inspection.preprocess import InputSpec
 from trainer.networks.trained_model import TrainedSpec, probabilities
 

@@ -25,7 +25,7 @@ from converter.selection.scheme_trial import SchemeTrial
 from converter.tflite.operator_profile import operator_times
 from converter.tflite.runtimes import find_runners
 from converter.tflite.tflite_graph import operators
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from edge.inspection.inspector import load_inspector
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures

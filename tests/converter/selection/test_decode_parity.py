@@ -23,17 +23,17 @@ from converter.selection.decode_parity import (
     decode_both_ways,
     measure_parity,
 )
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
+from edge.core.image import Encoded, decode_picture, examine_picture
+from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds
-from edge.inspection.framing import Framing
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.picture import Encoded, decode_picture, examine_picture
-from edge.view import ViewConfig
+from edge.inspection.view_crop import ViewCrop
 from trainer.data.dataset import Sample
 
 Captured = pytest.CaptureFixture[str]
 SPEC = InputSpec(width=24, height=24)
-WHOLE_VIEW = Framing(ViewConfig())
+WHOLE_VIEW = ViewCrop(ViewConfig())
 
 
 def _noise(side: int, seed: int = 0) -> Any:

@@ -14,11 +14,11 @@ from converter import convert as convert_module
 from converter.convert import Conversion, ConversionRequest, convert
 from converter.report.text import model_text, schemes_text
 from converter.tflite.runtimes import LocalRuntime, Rows, Runner, find_runners
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
+from edge.core.terms import Kernels
 from edge.inspection.inspector import load_inspector
 from edge.inspection.interpreter import TFLiteClassifier
-from edge.inspection.modelfile import load_model_file
-from edge.terms import Kernels
+from edge.inspection.model_file import load_model_file
 
 pytestmark = pytest.mark.train
 

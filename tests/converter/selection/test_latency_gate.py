@@ -242,7 +242,7 @@ def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_pat
     from converter.loading.source_model import SourceOverrides, load_source_model
     from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
     from edge.inspection.decision import Thresholds
-    from edge.inspection.modelfile import OutputSpec
+    from edge.inspection.model_file import OutputSpec
     from trainer.networks.trained_model import TrainedSpec, save_trained
 
     spec: InputSpec = input_of(name, 64)

@@ -22,10 +22,10 @@ from converter.quantization.quantization_schemes import BuiltModel, build_model
 from converter.selection import scheme_selection as contest_module
 from converter.selection.quality_gate import GateLimits, check_calibration, objections
 from converter.selection.scheme_trial import RuntimeResult, SchemeTrial
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
+from edge.core.image import read_picture
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec, preprocess
-from edge.picture import read_picture
 from trainer.data.dataset import Sample, load_dataset
 from trainer.data.pictures import load_pictures
 

@@ -8,7 +8,7 @@ import pytest
 
 from converter.tflite import runtime_subprocess
 from converter.tflite.runtimes import VARIABLE, SubprocessRuntime, find_runners
-from edge.errors import MissingPartError, ModelError
+from edge.core.errors import MissingPartError, ModelError
 
 # Stands in for the other Python's tflite-runtime: the output is the picture's mean times ten,
 # or times twenty with TFLite's built-in kernels.

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.capture.camera import Look
+from edge.capture.camera import CameraRead
 from edge.config import CameraConfig
-from edge.environment import Environment, Stop
+from edge.core.clock import Clock, StopEvent
 from tests.edge.capture.dropfolder import Receipts
-from tests.edge.capture.readinghouse import Build, House
+from tests.edge.capture.reader_harness import Build, House
 from tests.support.clock import Patience
 from tests.support.frames import solid
 
-Step = NDArray[np.uint8] | Look | BaseException | None
+Step = NDArray[np.uint8] | CameraRead | BaseException | None
 
 
 class ScriptedCamera:
@@ -34,7 +34,7 @@ class ScriptedCamera:
         self.steps = steps
         self.on_read: Callable[[], None] = lambda: None
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """The next step."""
         self.on_read()
         if stop.is_set() or self.closed or not self.steps:
@@ -42,7 +42,7 @@ class ScriptedCamera:
         step = self.steps.pop(0)
         if isinstance(step, BaseException):
             raise step
-        return step if isinstance(step, Look) or step is None else Look(step)
+        return step if isinstance(step, CameraRead) or step is None else CameraRead(step)
 
     def close(self) -> None:
         """Counts."""
@@ -229,7 +229,7 @@ def drop(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(environment: Environment, patience: Patience) -> Build:
+def house(environment: Clock, patience: Patience) -> Build:
     """`house("test:", frozen_after=3)`: a reader under the turned clock."""
 
     def build(source: str = "test:", **options: Any) -> House:

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.capture.camera import Look
-from edge.capture.folder import FolderCamera
-from edge.capture.inotify import Watch
-from edge.environment import Environment, Stop
-from tests.support.clock import Clock, Patience
+from edge.capture.camera import CameraRead
+from edge.capture.sources.folder import FolderCamera
+from edge.capture.sources.inotify import FolderWatch
+from edge.core.clock import Clock, StopEvent
+from tests.support.clock import FakeClock, Patience
 
 _SLICE_S = 0.05
 
 
-class Looks(Stop):
+class Looks(StopEvent):
     """A stop that comes after so many waits of 0.05 s at most, under the real clock."""
 
     def __init__(self, most: int) -> None:
@@ -38,12 +38,12 @@ class Receipts:
 def read_all(
     folder: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     *,
     looks: int = 60,
     on_wait: Callable[[int], None] = lambda _number: None,
-) -> list[Look]:
+) -> list[CameraRead]:
     """What one run of the camera brings in so many looks of 0.2 s; each is stored as judged."""
     patience = Patience(clock, looks)
     patience.on_wait = on_wait
@@ -57,13 +57,13 @@ def read_all(
     return brought
 
 
-def names(looks: list[Look]) -> list[str | None]:
+def names(looks: list[CameraRead]) -> list[str | None]:
     """The names of what was brought."""
     return [look.item for look in looks]
 
 
 def watched(folder: Path, receipts: Receipts, move_to: Path | None = None) -> FolderCamera:
     """A camera that hears the kernel, under the real clock."""
-    watch = Watch.on(folder)
+    watch = FolderWatch.on(folder)
     assert watch is not None
-    return FolderCamera(folder, receipts, Environment(), watch=watch, move_to=move_to)
+    return FolderCamera(folder, receipts, Clock(), watch=watch, move_to=move_to)

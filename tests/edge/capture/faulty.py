@@ -1,6 +1,6 @@
 """A camera in a process of its own that misbehaves as its script says: what devices really do.
 
-`ProcessCamera` takes it as its program instead of `edge.capture.drivers`. The script stands in the
+`IsolatedCamera` takes it as its program instead of `edge.capture.drivers.registry`. The script stands in the
 source: `v4l2:` and steps with commas between them, or `v4l2:plan:SEED:LIFE` for steps by chance.
 The frame's number is written into its first pixels, in black and white, so that whoever judges it
 knows which picture it is.
@@ -16,12 +16,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge.capture.camera import DrivenCamera, Look, Pixels
-from edge.capture.channel import Channel
-from edge.capture.messages import FrameReady
+from edge.capture.camera import CameraRead, DrivenCamera, Pixels
+from edge.capture.isolation.channel import Channel
+from edge.capture.isolation.messages import FrameReady
 from edge.config import CameraConfig
-from edge.environment import Stop
-from edge.errors import CameraError
+from edge.core.clock import StopEvent
+from edge.core.errors import CameraError
 
 BITS = 32
 _CELL = 4
@@ -87,7 +87,7 @@ class FaultyCamera(DrivenCamera):
         if self._steps[0] == "hang-open":
             threading.Event().wait()
 
-    def grab(self, stop: Stop) -> bool:
+    def grab(self, stop: StopEvent) -> bool:
         """Does the next step."""
         time.sleep(self._interval)
         self._count += 1
@@ -113,25 +113,25 @@ class FaultyCamera(DrivenCamera):
                 return False
         return True
 
-    def retrieve(self, target: Pixels | None) -> Look:
+    def retrieve(self, target: Pixels | None) -> CameraRead:
         """The picture of that step."""
         now = time.monotonic()
         if self._step == "freeze":
-            return Look(self._last)
+            return CameraRead(self._last)
         pixels = numbered(self._base + self._count)
         match self._step:
             case "black":
-                return Look(np.zeros_like(pixels) + np.uint8(self._count % 5))
+                return CameraRead(np.zeros_like(pixels) + np.uint8(self._count % 5))
             case "white":
-                return Look(np.full_like(pixels, 255) - np.uint8(self._count % 3))
+                return CameraRead(np.full_like(pixels, 255) - np.uint8(self._count % 3))
             case "even":
-                return Look(np.full_like(pixels, 100) + np.uint8(self._count % 5))
+                return CameraRead(np.full_like(pixels, 100) + np.uint8(self._count % 5))
             case "late":
-                return Look(pixels, captured_tick=now - 60)
+                return CameraRead(pixels, captured_tick=now - 60)
             case "size":
-                return Look(numbered(self._count, height=60))
+                return CameraRead(numbered(self._count, height=60))
             case "damaged":
-                return Look(None, fault="faulty: the JPEG file is truncated")
+                return CameraRead(None, fault="faulty: the JPEG file is truncated")
             case "liar":
                 _daemon_socket().send(FrameReady(1, now, -5, 0, 1, 0))
             case "noise":
@@ -140,9 +140,9 @@ class FaultyCamera(DrivenCamera):
                 os.write(_daemon_socket().fileno(), b'{"type": "FrameReady", "number": 1}')
             case "in-place" if target is not None:
                 np.copyto(target, pixels)
-                return Look(target)
+                return CameraRead(target)
         self._last = pixels
-        return Look(pixels, captured_tick=now)
+        return CameraRead(pixels, captured_tick=now)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -154,5 +154,5 @@ def _daemon_socket() -> Channel:
 
 
 def driver_of(kind: str) -> Callable[[CameraConfig], DrivenCamera]:
-    """As in `edge.capture.drivers`."""
+    """As in `edge.capture.drivers.registry`."""
     return FaultyCamera

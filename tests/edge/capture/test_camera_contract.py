@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edge.capture.camera import Camera
-from edge.capture.leash import ForkServerClient
-from edge.capture.rtsp import RTSPCamera
-from edge.capture.sources import CameraFactory
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
+from edge.capture.drivers.rtsp import RTSPCamera
+from edge.capture.factory import CameraFactory
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
 from tests.conftest import WritePicture
 from tests.edge.capture.conftest import (
     FakeCapture,
@@ -46,7 +46,7 @@ def opened(
     fork_server: ForkServerClient,
 ) -> Camera:
     """An opened camera with two pictures to give, or endless ones."""
-    real = Environment()
+    real = Clock()
     drop = write_picture("drop/a.png").parent
     write_picture("drop/b.png", red=255)
 
@@ -80,7 +80,7 @@ def opened(
 def test_read_gives_bgr_pixels(opened: Camera) -> None:
     """A look holds uint8 pixels, (height, width, 3), in memory of its own; those of an item that
     is still encoded come when they are wanted."""
-    looks = opened.read(Stop()), opened.read(Stop())
+    looks = opened.read(StopEvent()), opened.read(StopEvent())
     opened.close()
     pictures = []
     for look in looks:
@@ -100,7 +100,7 @@ def test_read_gives_bgr_pixels(opened: Camera) -> None:
 
 def test_items_have_names_and_live_frames_have_none(opened: Camera) -> None:
     """What is judged exactly once has a name to tell by; a live frame has none."""
-    look = opened.read(Stop())
+    look = opened.read(StopEvent())
     opened.close()
     assert look is not None
     assert (look.item is None) == opened.live
@@ -115,7 +115,7 @@ def test_close_twice_and_after_a_failed_read(opened: Camera) -> None:
 def test_read_after_close_ends(opened: Camera) -> None:
     """A read after close ends or is a CameraError; a picture may still come from a file."""
     opened.close()
-    stop = Stop()
+    stop = StopEvent()
     stop.set()
     try:
         look = opened.read(stop)
@@ -126,7 +126,7 @@ def test_read_after_close_ends(opened: Camera) -> None:
 
 def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
     """A read that can be interrupted ends without a picture when the daemon stops."""
-    stop = Stop()
+    stop = StopEvent()
     stop.set()
     try:
         look = opened.read(stop)
@@ -155,9 +155,9 @@ def test_what_is_not_there_is_one_sentence(
     config = camera_config(source.format(tmp=tmp_path))
 
     def read_once() -> None:
-        camera = CameraFactory(fork_server).open(config, Environment())
+        camera = CameraFactory(fork_server).open(config, Clock())
         try:
-            camera.read(Stop())
+            camera.read(StopEvent())
         finally:
             camera.close()
 

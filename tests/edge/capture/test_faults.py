@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from edge.capture.camera import Camera
-from edge.capture.leash import ForkServerClient
-from edge.capture.mailbox import Mailbox
-from edge.capture.process import ProcessCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.reader import Reader
-from edge.environment import Environment, Stop
+from edge.core.clock import Clock, StopEvent
+from edge.pipeline.mailbox import Mailbox
 from tests.campaigns.camera_faults import run
 from tests.edge.capture.conftest import camera_config
 from tests.support.waiting import wait_until
@@ -30,7 +30,7 @@ def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) ->
 def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient) -> None:
     """Of four cameras one hangs: it is killed and comes back by itself, while the three others are
     never opened again and every one of their pictures is accounted for."""
-    mailbox, stop, environment = Mailbox(), Stop(), Environment()
+    mailbox, stop, environment = Mailbox(), StopEvent(), Clock()
     opened: dict[str, int] = {}
 
     def reader(name: str) -> Reader:
@@ -40,7 +40,7 @@ def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient
             config = camera_config(
                 f"v4l2:{script}", fps=20, timeout_s=1.0 if name == "c0" else 60, open_timeout_s=60
             )
-            return ProcessCamera(config, environment, fork_server, FAULTY)
+            return IsolatedCamera(config, environment, fork_server, FAULTY)
 
         config = camera_config("v4l2:x").replace(id=name)
         return Reader(config, opener, mailbox, environment, stop, first_pause_s=0.01)

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture.folder import FolderCamera
-from edge.environment import Environment
-from edge.errors import CameraError
+from edge.capture.sources.folder import FolderCamera
+from edge.core.clock import Clock
+from edge.core.errors import CameraError
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, names, read_all
-from tests.support.clock import Clock, Patience
+from tests.support.clock import FakeClock, Patience
 
 
 def test_every_picture_once_oldest_first(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """Each picture comes once, in the order of its time; other files are left alone."""
@@ -35,8 +35,8 @@ def test_every_picture_once_oldest_first(
 def test_restart_judges_nothing_twice(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """What the outbox has stored is not brought again by a new daemon; the new picture is."""
@@ -50,8 +50,8 @@ def test_restart_judges_nothing_twice(
 def test_killed_before_the_verdict_was_stored(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A picture whose verdict was not stored is brought again: none is skipped."""
@@ -64,8 +64,8 @@ def test_killed_before_the_verdict_was_stored(
 def test_same_name_with_new_content_is_a_new_picture(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A file that is written over is another part."""
@@ -81,8 +81,8 @@ def test_changing_file_is_not_taken(
     grows: bool,
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A file that changes between two looks, even from one good picture to another, is taken only
@@ -108,8 +108,8 @@ def test_changing_file_is_not_taken(
 def test_file_that_came_just_now_rests_for_a_look(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A file first seen while others are ready still rests 0.2 s before it is taken."""
@@ -131,8 +131,8 @@ def test_file_that_came_just_now_rests_for_a_look(
 def test_damaged_picture_is_an_error_once_it_has_rested(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A file that stays damaged for 5 s is a fault with its sentence, once, and others go on."""
@@ -150,7 +150,7 @@ def test_damaged_picture_is_an_error_once_it_has_rested(
 
 
 def test_waiting_for_a_damaged_picture_does_not_spin(
-    drop: Path, receipts: Receipts, environment: Environment, clock: Clock
+    drop: Path, receipts: Receipts, environment: Clock, clock: FakeClock
 ) -> None:
     """While a damaged file may still be on its way, the folder is looked at 5 times a second."""
     (drop / "bad.png").write_bytes(b"")
@@ -170,8 +170,8 @@ def test_waiting_for_a_damaged_picture_does_not_spin(
 def test_file_that_is_taken_away_is_forgotten(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """A picture that is removed before it was read gives no verdict and no fault."""
@@ -185,8 +185,8 @@ def test_file_that_is_taken_away_is_forgotten(
 def test_what_lies_there_is_told_from_time_to_time(
     drop: Path,
     receipts: Receipts,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
     """At the start, and again after ten minutes: the receipts of the files that are there."""
@@ -212,7 +212,7 @@ def test_what_lies_there_is_told_from_time_to_time(
 
 
 def test_folder_that_goes_is_a_lost_camera(
-    drop: Path, receipts: Receipts, environment: Environment, clock: Clock
+    drop: Path, receipts: Receipts, environment: Clock, clock: FakeClock
 ) -> None:
     """A folder that is removed while it is watched is a lost camera, with the mend."""
     patience = Patience(clock)

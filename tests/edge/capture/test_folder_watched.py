@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture import inotify
-from edge.picture import Encoded, open_picture
+from edge.capture.sources import inotify
+from edge.core.image import Encoded, open_picture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Looks, Receipts, names, watched
 
@@ -104,7 +104,7 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
             os.utime(drop / "a.png", ns=(0, 10**18))
         return picture
 
-    monkeypatch.setattr("edge.capture.folder.open_picture", read)
+    monkeypatch.setattr("edge.capture.sources.folder.open_picture", read)
     look = camera.read(Looks(100))
     camera.close()
     assert look is not None
@@ -116,7 +116,7 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
 @pytest.mark.parametrize("files", [1, 5, 40])
 def test_events_beyond_one_buffer_are_read_in_the_same_call(drop: Path, files: int) -> None:
     """Events that do not fit into one read are fetched by further reads, in order."""
-    watch = inotify.Watch(drop, buffer_bytes=600)  # room for two events with the longest names
+    watch = inotify.FolderWatch(drop, buffer_bytes=600)  # room for two events with the longest names
     expected = [f"{number:03}-{'x' * (number * 7 % 200)}.png" for number in range(files)]
     for name in expected:
         (drop / name).touch()

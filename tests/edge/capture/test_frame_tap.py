@@ -4,7 +4,7 @@ import numpy as np
 
 from edge.capture.camera import Pixels
 from edge.capture.reader import FrameTap
-from edge.picture import Encoded
+from edge.core.image import Encoded
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 

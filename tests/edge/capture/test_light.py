@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture.trust import light
+from edge.capture.quality import light
 
 
 @given(

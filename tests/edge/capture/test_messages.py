@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.capture.camera import FAULT_KINDS, FaultKind
-from edge.capture.messages import (
+from edge.capture.isolation.messages import (
     CameraOpened,
     FrameFault,
     FrameReady,

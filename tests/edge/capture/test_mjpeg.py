@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.mjpeg import MJPEGCamera
-from edge.environment import Stop
-from edge.errors import CameraError
-from edge.threads import start_thread
+from edge.capture.drivers.mjpeg import MJPEGCamera
+from edge.core.clock import StopEvent
+from edge.core.errors import CameraError
+from edge.core.threads import start_thread
 from tests.edge.capture.conftest import camera_config
 
 HEAD = (
@@ -71,7 +71,7 @@ def jpeg(*comments: bytes) -> bytes:
 
 def next_picture(camera: MJPEGCamera) -> bytes | None:
     """The bytes of the next picture of the stream."""
-    assert camera.grab(Stop())
+    assert camera.grab(StopEvent())
     encoded = camera.retrieve_encoded().encoded
     return None if encoded is None else bytes(encoded.data)
 
@@ -109,7 +109,7 @@ def test_a_stream_is_the_same_however_it_is_cut(serve: Serve, seed: int, *, chun
     for picture in sent:
         assert next_picture(camera) == picture
     with pytest.raises(CameraError, match=r"stream has ended|delivers no picture"):
-        camera.grab(Stop())
+        camera.grab(StopEvent())
     camera.close()
 
 
@@ -121,5 +121,5 @@ def test_a_length_that_no_picture_has_is_refused(serve: Serve) -> None:
     camera = MJPEGCamera(camera_config(serve(pieces).url, timeout_s=10))
     assert next_picture(camera) == picture
     with pytest.raises(CameraError, match="without a picture; this is no MJPEG stream"):
-        camera.grab(Stop())
+        camera.grab(StopEvent())
     camera.close()

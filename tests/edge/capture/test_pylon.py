@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.leash import ForkServerClient
-from edge.capture.process import ProcessCamera
-from edge.capture.pylon import PylonCamera
-from edge.environment import Environment, Stop
-from edge.errors import CameraError
+from edge.capture.drivers.pylon import PylonCamera
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.isolated_camera import IsolatedCamera
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
 from tests.conftest import Require
 from tests.edge.capture.conftest import camera_config
 
@@ -56,7 +56,7 @@ def test_the_camera_shows_what_stands_before_it(opened: Open, tmp_path: Path) ->
             "ImageFileMode": True,
         },
     )
-    look = camera.read(Stop())
+    look = camera.read(StopEvent())
     assert look is not None
     np.testing.assert_array_equal(look.pixels, shown)
 
@@ -64,7 +64,7 @@ def test_the_camera_shows_what_stands_before_it(opened: Open, tmp_path: Path) ->
 @pytest.mark.parametrize("pixel_format", ["Mono8", "BGR8Packed", "BayerRG8"])
 def test_pixel_formats_become_bgr(opened: Open, pixel_format: str) -> None:
     """Grey, colour and raw sensor pixels all become BGR of the configured size."""
-    look = opened(width=640, height=480, pixel_format=pixel_format).read(Stop())
+    look = opened(width=640, height=480, pixel_format=pixel_format).read(StopEvent())
     assert look is not None
     assert look.pixels is not None
     assert look.pixels.shape == (480, 640, 3)
@@ -77,9 +77,9 @@ def test_failed_buffers_are_faults_and_life_goes_on(opened: Open) -> None:
     features = (
         camera._camera.GetNodeMap()
     )  # only the emulator has this command, and only in mid-run
-    assert camera.read(Stop()) is not None
+    assert camera.read(StopEvent()) is not None
     features.GetNode("ForceFailedBuffer").Execute()
-    looks = [camera.read(Stop()) for _ in range(60)]
+    looks = [camera.read(StopEvent()) for _ in range(60)]
     faults = [look for look in looks if look is not None and look.fault]
     assert 1 <= len(faults) <= 3
     assert all(look.pixels is None and "came damaged" in str(look.fault) for look in faults)
@@ -112,16 +112,16 @@ def test_two_cameras_in_processes_of_their_own() -> None:
     # The fork server of other tests does not know the emulated cameras.
     fork_server = ForkServerClient()
     cameras = [
-        ProcessCamera(
+        IsolatedCamera(
             camera_config(f"pylon:0815-000{n}", width=320, height=240, fps=20, open_timeout_s=60),
-            Environment(),
+            Clock(),
             fork_server,
         )
         for n in range(2)
     ]
     try:
         for camera in cameras:
-            look = camera.read(Stop())
+            look = camera.read(StopEvent())
             assert look is not None
             assert look.pixels is not None
             assert look.pixels.shape == (240, 320, 3)

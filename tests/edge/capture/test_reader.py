@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from edge.capture.camera import Look
-from edge.environment import Environment, Stop
+from edge.capture.camera import CameraRead
+from edge.core.clock import Clock, StopEvent
 from tests.edge.capture.conftest import ScriptedCamera, noise
-from tests.edge.capture.readinghouse import Build, House, lost, seqs
-from tests.support.clock import Clock, Patience
+from tests.edge.capture.reader_harness import Build, House, lost, seqs
+from tests.support.clock import FakeClock, Patience
 from tests.support.frames import solid
 from tests.support.waiting import wait_until
 
 
-def test_frames_are_numbered_and_timed(house: Build, clock: Clock) -> None:
+def test_frames_are_numbered_and_timed(house: Build, clock: FakeClock) -> None:
     """Frames carry the camera's id, a number that rises by one, and both clocks."""
     home = house()
     frames = home.run(ScriptedCamera([noise(1), noise(2), lost()]))
@@ -61,7 +61,7 @@ def test_pauses_grow_to_half_a_minute_and_start_again(house: Build, patience: Pa
 
 
 def test_hour_without_a_camera_costs_few_attempts(
-    house: Build, patience: Patience, clock: Clock
+    house: Build, patience: Patience, clock: FakeClock
 ) -> None:
     """In an hour without a camera it is tried at least every 30 s, and not 10,000 times."""
     home = house()
@@ -83,14 +83,14 @@ def test_each_lost_minute_is_announced(house: Build, caplog: pytest.LogCaptureFi
 def test_pictures_that_made_way_are_counted(house: Build) -> None:
     """What a camera's process passed over is known."""
     home = house()
-    looks = [Look(noise(n), passed_over=n) for n in range(4)]
+    looks = [CameraRead(noise(n), passed_over=n) for n in range(4)]
     home.run(ScriptedCamera([*looks, lost()]))
     assert home.reader.passed_over == 6
 
 
-def test_driver_in_its_own_process_holds_no_thread(environment: Environment, clock: Clock) -> None:
+def test_driver_in_its_own_process_holds_no_thread(environment: Clock, clock: FakeClock) -> None:
     """A camera in a process of its own is announced as silent, but never stops the watchdog."""
-    stop = Stop()
+    stop = StopEvent()
     home = House(environment, stop, "rtsp://cam", timeout_s=5)
     camera = HangingCamera()
     home.cameras = [camera]
@@ -110,7 +110,7 @@ def test_driver_in_its_own_process_holds_no_thread(environment: Environment, clo
 def test_items_may_be_equal(house: Build) -> None:
     """Equal pictures in a replay are so many parts, not a frozen camera."""
     home = house("replay:x")
-    looks: list[Any] = [Look(solid(9), f"{n}.png") for n in range(9)]
+    looks: list[Any] = [CameraRead(solid(9), f"{n}.png") for n in range(9)]
     frames = home.run(ScriptedCamera([*looks, None], live=False))
     assert all(frame.fault is None for frame in frames)
     assert [frame.item for frame in frames] == [f"{n}.png" for n in range(9)]
@@ -119,7 +119,11 @@ def test_items_may_be_equal(house: Build) -> None:
 def test_items_wait_for_their_turn(house: Build) -> None:
     """Items, bad ones too, are put and never offered: nothing may replace them."""
     home = house("replay:x")
-    home.run(ScriptedCamera([Look(solid(1), "a"), Look(None, "b", fault="bad"), None], live=False))
+    home.run(
+        ScriptedCamera(
+            [CameraRead(solid(1), "a"), CameraRead(None, "b", fault="bad"), None], live=False
+        )
+    )
     assert [frame.item for frame in home.mailbox.put_frames] == ["a", "b"]
     assert home.mailbox.offered == []
     assert home.reader.faults == 1
@@ -128,7 +132,7 @@ def test_items_wait_for_their_turn(house: Build) -> None:
 def test_vanished_folder_replaces_no_item(house: Build) -> None:
     """When a folder goes while an item waits, its fault waits behind the item."""
     home = house("folder:x")
-    home.run(ScriptedCamera([Look(solid(1), "a", "r"), lost()], live=False))
+    home.run(ScriptedCamera([CameraRead(solid(1), "a", "r"), lost()], live=False))
     assert home.mailbox.offered == []
     assert home.mailbox.put_frames[0].item == "a"
 
@@ -136,7 +140,7 @@ def test_vanished_folder_replaces_no_item(house: Build) -> None:
 def test_source_that_ends_is_finished(house: Build) -> None:
     """A replay that has ended is finished and not opened again."""
     home = house("replay:x")
-    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    home.run(ScriptedCamera([CameraRead(solid(1), "a"), None], live=False))
     assert home.reader.state == "finished"
     assert home.reader.reconnects == 0
 
@@ -145,7 +149,7 @@ def test_stop_is_no_end_of_the_source(house: Build, patience: Patience) -> None:
     """A reader that is stopped says so; it does not claim that the source has ended."""
     home = house("replay:x")
     patience.set()
-    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    home.run(ScriptedCamera([CameraRead(solid(1), "a"), None], live=False))
     assert home.reader.state == "stopped"
 
 
@@ -156,17 +160,17 @@ class HangingCamera(ScriptedCamera):
         super().__init__([])
         self.inside, self.let_go = threading.Event(), threading.Event()
 
-    def read(self, stop: Stop) -> Look | None:
+    def read(self, stop: StopEvent) -> CameraRead | None:
         """Hangs."""
         self.inside.set()
         assert self.let_go.wait(10)
-        return Look(noise(2))
+        return CameraRead(noise(2))
 
 
-def test_silent_camera_is_announced_from_outside(environment: Environment, clock: Clock) -> None:
+def test_silent_camera_is_announced_from_outside(environment: Clock, clock: FakeClock) -> None:
     """A read that hangs longer than timeout_s is a fault that the supervisor's check announces
     once; the frame that comes in the end is not believed, since its age is not known."""
-    stop = Stop()
+    stop = StopEvent()
     home = House(environment, stop, "test:", timeout_s=5)
     camera = HangingCamera()
     home.cameras = [camera]
@@ -195,7 +199,7 @@ def test_silent_camera_is_announced_from_outside(environment: Environment, clock
     assert not thread.is_alive()
 
 
-def test_folder_may_be_silent_for_ever(house: Build, clock: Clock) -> None:
+def test_folder_may_be_silent_for_ever(house: Build, clock: FakeClock) -> None:
     """A folder into which nothing is dropped is no fault."""
     home = house("folder:x")
     home.reader.state = "live"
@@ -205,17 +209,17 @@ def test_folder_may_be_silent_for_ever(house: Build, clock: Clock) -> None:
     assert home.reader.stuck_s() == 0
 
 
-def test_age_of_the_last_frame(house: Build, clock: Clock) -> None:
+def test_age_of_the_last_frame(house: Build, clock: FakeClock) -> None:
     """The age of the last frame is None before the first and grows with the clock."""
     home = house("replay:x")
     assert home.reader.last_frame_age_s() is None
-    home.run(ScriptedCamera([Look(solid(1), "a"), None], live=False))
+    home.run(ScriptedCamera([CameraRead(solid(1), "a"), None], live=False))
     clock.at += 7
     assert home.reader.last_frame_age_s() == pytest.approx(7)
 
 
 def test_pictures_that_do_not_fit_the_view_are_a_fault(
-    environment: Environment, patience: Patience
+    environment: Clock, patience: Patience
 ) -> None:
     """A size that the view does not fit makes the camera `unfit`, asked once a size; when the
     camera gives another size that fits, it is live again."""
@@ -228,13 +232,13 @@ def test_pictures_that_do_not_fit_the_view_are_a_fault(
     house = House(environment, patience, "test:", misfit=misfit)
     states: list[str] = []
 
-    def watched(seed: int, side: int) -> Look:
-        return Look(noise(seed, side))
+    def watched(seed: int, side: int) -> CameraRead:
+        return CameraRead(noise(seed, side))
 
     script = ScriptedCamera([watched(1, 16), watched(2, 16), watched(3, 48)])
     read = script.read
 
-    def reading(stop: Stop) -> Look | None:
+    def reading(stop: StopEvent) -> CameraRead | None:
         states.append(house.reader.state)
         return read(stop)
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.camera import Look, Pixels
+from edge.capture.camera import CameraRead, Pixels
 from tests.edge.capture.conftest import ScriptedCamera, noise
-from tests.edge.capture.readinghouse import Build, lost
-from tests.support.clock import Clock
+from tests.edge.capture.reader_harness import Build, lost
+from tests.support.clock import FakeClock
 
 
 def test_frozen_camera_is_not_believed(house: Build) -> None:
@@ -53,7 +53,7 @@ def test_reopened_camera_must_show_something_new(house: Build) -> None:
     assert "the same picture 2 times" in str(frames[2].fault)
 
 
-def test_camera_that_stays_frozen_is_opened_again(house: Build, clock: Clock) -> None:
+def test_camera_that_stays_frozen_is_opened_again(house: Build, clock: FakeClock) -> None:
     """When doubts that a new start may end last for timeout_s, the camera is opened again, and
     `health` goes on to say what was wrong."""
     home = house(frozen_after=2, timeout_s=5)
@@ -102,11 +102,11 @@ def test_first_picture_sets_the_size_for_good(house: Build) -> None:
     assert "wrong size: 40×40, not 32×32" in str(frames[2].fault)
 
 
-def test_old_picture_is_stale(house: Build, clock: Clock) -> None:
+def test_old_picture_is_stale(house: Build, clock: FakeClock) -> None:
     """A picture whose driver says that it is older than trust.max_age_s is not judged; a younger
     one carries the driver's time."""
     home = house(trust={"max_age_s": 0.5})
-    looks = [Look(noise(n), captured_tick=clock.at - age) for n, age in enumerate((0.4, 0.6))]
+    looks = [CameraRead(noise(n), captured_tick=clock.at - age) for n, age in enumerate((0.4, 0.6))]
     frames = home.run(ScriptedCamera([*looks, lost()]))
     assert frames[0].fault is None
     assert frames[0].captured_tick == pytest.approx(999.6)

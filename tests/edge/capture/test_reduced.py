@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge.capture.camera import Look
-from edge.capture.leash import ForkServerClient
-from edge.capture.process import ProcessCamera
-from edge.capture.ring import SLOTS
-from edge.capture.trust import Trust
-from edge.environment import Environment, Stop
+from edge.capture.camera import CameraRead
+from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture.isolation.frame_ring import SLOTS
+from edge.capture.isolation.isolated_camera import IsolatedCamera
+from edge.capture.quality import FrameChecks
+from edge.core.clock import Clock, StopEvent
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
-from tests.edge.capture.readinghouse import Build
+from tests.edge.capture.reader_harness import Build
 
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
 
@@ -38,24 +38,24 @@ def wanted() -> Wanted:
 @pytest.fixture
 def camera(
     mjpeg_server: MJPEGServer, wanted: Wanted, fork_server: ForkServerClient
-) -> Iterator[ProcessCamera]:
+) -> Iterator[IsolatedCamera]:
     """A network camera, read by a real process."""
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = ProcessCamera(config, Environment(), fork_server, reduction=wanted)
+    camera = IsolatedCamera(config, Clock(), fork_server, reduction=wanted)
     yield camera
     camera.close()
 
 
-def read(camera: ProcessCamera) -> Look:
+def read(camera: IsolatedCamera) -> CameraRead:
     """One look, which must come."""
-    look = camera.read(Stop())
+    look = camera.read(StopEvent())
     assert look is not None
     assert look.fault is None
     return look
 
 
 def test_pictures_come_reduced_with_the_jpeg_that_they_came_as(
-    camera: ProcessCamera, wanted: Wanted
+    camera: IsolatedCamera, wanted: Wanted
 ) -> None:
     """Each look holds a quarter of the sides, and the whole picture for whoever wants evidence."""
     for _ in range(3 * SLOTS):
@@ -74,7 +74,7 @@ def test_pictures_come_reduced_with_the_jpeg_that_they_came_as(
     assert camera.copied == 0
 
 
-def test_the_daemon_may_change_its_mind(camera: ProcessCamera, wanted: Wanted) -> None:
+def test_the_daemon_may_change_its_mind(camera: IsolatedCamera, wanted: Wanted) -> None:
     """Whole pictures from the next one on, and reduced ones again."""
     assert read(camera).reduced == 4
     wanted.by = 1
@@ -91,8 +91,8 @@ def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
     """What cannot be decoded at reduced scale is an `error`, as at full scale."""
     mjpeg_server.damaged = 4
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = ProcessCamera(config, Environment(), fork_server, reduction=wanted)
-    looks = [camera.read(Stop()) for _ in range(12)]
+    camera = IsolatedCamera(config, Clock(), fork_server, reduction=wanted)
+    looks = [camera.read(StopEvent()) for _ in range(12)]
     camera.close()
     faults = [look for look in looks if look is not None and look.fault is not None]
     assert len(faults) <= 1  # the damaged one may have been passed over
@@ -103,7 +103,7 @@ def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
 
 def test_size_is_that_of_the_whole_picture() -> None:
     """A reduced picture of the right camera is not of the wrong size, and one of another is."""
-    trust = Trust(camera_config("v4l2:/dev/video0", width=64, height=64))
+    trust = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
     assert trust.judge(noise(1, 16), 0.0, reduced=4) is None
     doubt = trust.judge(noise(2, 16), 0.0, reduced=2)
     assert doubt is not None
@@ -118,7 +118,7 @@ def test_frames_say_by_what_they_were_reduced(house: Build) -> None:
         asked.append((width, height))
 
     pixels = noise(1, 16)
-    frame = house("test:", misfit=misfit).run(ScriptedCamera([Look(pixels, reduced=4)]))[0]
+    frame = house("test:", misfit=misfit).run(ScriptedCamera([CameraRead(pixels, reduced=4)]))[0]
     assert asked == [(64, 64)]
     assert frame.reduced == 4
     assert frame.pixels is pixels

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from edge.capture.camera import Look, Pixels
-from edge.capture.mailbox import Mailbox
+from edge.capture.camera import CameraRead, Pixels
 from edge.capture.reader import Reader
-from edge.capture.tracker import Tracker
 from edge.config import TriggerConfig
-from edge.environment import Environment, Stop
-from edge.part import Shot
+from edge.core.clock import Clock, StopEvent
+from edge.core.part import PartFrame
+from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.part_tracker import PartTracker
 from tests.edge.capture.conftest import ScriptedCamera, camera_config, noise
-from tests.support.clock import Clock
+from tests.support.clock import FakeClock
 
 _EVERY_S = 0.1
 
@@ -20,16 +20,16 @@ _EVERY_S = 0.1
 class TriggeredReader:
     """A reader, a mailbox and a tracker. The camera's driver stamps each picture."""
 
-    def __init__(self, clock: Clock, environment: Environment, **options: Any) -> None:
+    def __init__(self, clock: FakeClock, environment: Clock, **options: Any) -> None:
         config = TriggerConfig.read({"kind": "request", "deadline_ms": 1000})
-        self.tracker = Tracker("top", config, environment)
+        self.tracker = PartTracker("top", config, environment)
         self.mailbox = Mailbox({"top": self.tracker})
         self.clock, self.environment = clock, environment
         self.options = options
 
-    def run(self, pictures: list[Pixels], at: int) -> list[Shot]:
+    def run(self, pictures: list[Pixels], at: int) -> list[PartFrame]:
         """A picture every 0.1 s. The trigger comes just before picture number `at`, from 0."""
-        stop = Stop()
+        stop = StopEvent()
         config = camera_config("test:", **self.options)
         camera = ScriptedCamera([])
         left = list(enumerate(pictures))
@@ -43,18 +43,18 @@ class TriggeredReader:
             if number == at:
                 self.tracker.trigger("request", "P")
             self.clock.at += _EVERY_S / 2
-            camera.steps.append(Look(pixels, captured_tick=self.clock.at))
+            camera.steps.append(CameraRead(pixels, captured_tick=self.clock.at))
 
         camera.on_read = deliver
         Reader(config, lambda: camera, self.mailbox, self.environment, stop).run()
         shots = []
-        while isinstance(shot := self.mailbox.take(0), Shot):
+        while isinstance(shot := self.mailbox.take(0), PartFrame):
             shots.append(shot)
         return shots + self.tracker.overdue(self.clock.at)
 
 
 @pytest.fixture
-def triggered_reader(clock: Clock, environment: Environment) -> Any:
+def triggered_reader(clock: FakeClock, environment: Clock) -> Any:
     """`triggered_reader(frozen_after=5)`."""
     return lambda **options: TriggeredReader(clock, environment, **options)
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.capture.replay import ReplayCamera
-from edge.environment import Environment
-from edge.errors import CameraError
+from edge.capture.sources.replay import ReplayCamera
+from edge.core.clock import Clock
+from edge.core.errors import CameraError
 from tests.conftest import WritePicture
-from tests.support.clock import Clock, Patience
+from tests.support.clock import FakeClock, Patience
 
 
 def play(
     path: Path,
-    environment: Environment,
+    environment: Clock,
     patience: Patience,
     rate: Literal["max"] | float = "max",
     loop: int = 1,
@@ -31,7 +31,7 @@ def play(
 
 
 def test_every_picture_exactly_once_in_order(
-    tmp_path: Path, environment: Environment, patience: Patience, write_picture: WritePicture
+    tmp_path: Path, environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
     """All pictures, those in folders below too, come in the order of their paths."""
     for name in ("b/2.png", "b/1.jpg", "a/3.bmp", "c.jpeg"):
@@ -44,7 +44,7 @@ def test_every_picture_exactly_once_in_order(
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loop=st.integers(1, 4))
 def test_loop_plays_all_so_many_times(
-    loop: int, environment: Environment, clock: Clock, write_picture: WritePicture
+    loop: int, environment: Clock, clock: FakeClock, write_picture: WritePicture
 ) -> None:
     """`loop: N` plays everything N times, then ends."""
     folder = write_picture("set/a.png").parent
@@ -56,8 +56,8 @@ def test_loop_plays_all_so_many_times(
 @pytest.mark.parametrize("rate", [0.5, 2.0, 25.0])
 def test_rate_is_kept(
     rate: float,
-    environment: Environment,
-    clock: Clock,
+    environment: Clock,
+    clock: FakeClock,
     patience: Patience,
     write_picture: WritePicture,
 ) -> None:
@@ -74,7 +74,7 @@ def test_rate_is_kept(
 
 
 def test_late_replay_does_not_hurry(
-    environment: Environment, clock: Clock, patience: Patience, write_picture: WritePicture
+    environment: Clock, clock: FakeClock, patience: Patience, write_picture: WritePicture
 ) -> None:
     """After a pause the pictures go on at the rate; a burst makes up for two at most."""
     folder = write_picture("set/0.png").parent
@@ -90,7 +90,7 @@ def test_late_replay_does_not_hurry(
 
 
 def test_max_rate_never_waits(
-    environment: Environment, patience: Patience, write_picture: WritePicture
+    environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
     """`rate: max` sleeps not at all."""
     play(write_picture("set/a.png").parent, environment, patience)
@@ -98,7 +98,7 @@ def test_max_rate_never_waits(
 
 
 def test_bad_picture_is_a_fault_and_the_rest_goes_on(
-    tmp_path: Path, environment: Environment, patience: Patience, write_picture: WritePicture
+    tmp_path: Path, environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
     """A picture that cannot be judged is a look with its fault and name."""
     for name in ("a.png", "c.png"):
@@ -112,14 +112,14 @@ def test_bad_picture_is_a_fault_and_the_rest_goes_on(
 
 
 def test_one_picture_is_a_replay(
-    environment: Environment, patience: Patience, write_picture: WritePicture
+    environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
     """A single picture can be replayed."""
     assert play(write_picture("one.png"), environment, patience) == ["one.png"]
 
 
 def test_video_is_played_frame_by_frame(
-    video: Path, environment: Environment, patience: Patience
+    video: Path, environment: Clock, patience: Patience
 ) -> None:
     """A video gives every frame once a turn, numbered from 1, and their colours in order."""
     expected = [f"line.avi#{number}" for number in range(1, 6)]
@@ -133,7 +133,7 @@ def test_video_is_played_frame_by_frame(
 
 
 def test_video_without_frames_is_a_lost_camera(
-    tmp_path: Path, environment: Environment, patience: Patience
+    tmp_path: Path, environment: Clock, patience: Patience
 ) -> None:
     """A file that is only named as a video says that it holds no frame."""
     fake = tmp_path / "line.mp4"

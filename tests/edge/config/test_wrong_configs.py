@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from edge.config import parse_config
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 TABLE = Path(__file__).with_name("wrong_configs.yaml")
 ROWS = yaml.safe_load(TABLE.read_text(encoding="utf-8"))

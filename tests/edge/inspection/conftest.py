@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.inspection.modelfile import ModelFile, load_model_file, pack_model_file
+from edge.inspection.model_file import ModelFile, load_model_file, pack_model_file
 
 SHAPE = (1, 16, 16, 3)
 Repack = Callable[..., Path]

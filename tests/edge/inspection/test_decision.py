@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from edge.inspection.decision import (
     Judgement,
     Thresholds,

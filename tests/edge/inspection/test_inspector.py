@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
+from edge.core.errors import EXIT_NO, MissingPartError, ModelError, RefusedError
+from edge.core.terms import Runtime
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
-from edge.inspection.modelfile import GoldenPicture, OutputSpec
+from edge.inspection.model_file import GoldenPicture, OutputSpec
 from edge.inspection.preprocess import InputSpec
-from edge.terms import Runtime
 from tests.edge.inspection.conftest import Repack, reshaped
 from tests.models.make import GAIN, redness
 from tests.support.frames import solid

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.core.errors import ModelError, PictureError, RefusedError
+from edge.core.terms import Runtime
 from edge.core.validation import ValidationError
-from edge.errors import ModelError, PictureError, RefusedError
-from edge.inspection.framing import Framing
+from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
-from edge.inspection.modelfile import GoldenPicture, load_model_file
+from edge.inspection.model_file import GoldenPicture, load_model_file
 from edge.inspection.preprocess import InputSpec, preprocess, shaped, viewed
-from edge.terms import Runtime
-from edge.view import ViewConfig
+from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack, with_members
 from tests.models.make import redness
 
@@ -57,7 +57,7 @@ def test_the_recipe_cuts_as_the_camera_would() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
     recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
-    (cut,) = Framing(ViewConfig.read(VIEW)).cut(pixels).values()
+    (cut,) = ViewCrop(ViewConfig.read(VIEW)).cut(pixels).values()
     assert np.array_equal(viewed(pixels, recipe), cut)
     assert np.array_equal(preprocess(pixels, recipe), shaped(cut, recipe))
     assert not np.array_equal(preprocess(pixels, recipe), shaped(pixels, recipe))

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from edge.capture.tracker import Tracker
 from edge.config import CameraConfig
 from edge.config.schema import WebConfig
-from edge.environment import Environment
-from edge.operation.desk import TriggerDesk
-from edge.operation.judge import Judge, Provenance
-from edge.operation.viewing import camera_by_hand, manners_by_hand
+from edge.core.clock import Clock
+from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
+from edge.plant.trigger_requests import TriggerRequests
 from tests.conftest import Require
-from tests.edge.operation.conftest import House, ScriptedModel, inspector_with
+from tests.edge.pipeline.conftest import House, ScriptedModel, inspector_with
 
 TOP = CameraConfig(id="top", source="test:")
 
@@ -64,14 +64,14 @@ Serve = Callable[..., Client]
 
 
 @pytest.fixture
-def house(environment: Environment, tmp_path: Path) -> House:
+def house(environment: Clock, tmp_path: Path) -> House:
     """Parts that are all well."""
     return House(environment, tmp_path)
 
 
 @pytest.fixture
 def serve(
-    environment: Environment, house: House, require: Require, monkeypatch: pytest.MonkeyPatch
+    environment: Clock, house: House, require: Require, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Serve]:
     """`serve(token_file=…, max_mb=…, model=…)`: a running server's client."""
     for module in ("waitress", "werkzeug", "prometheus_client"):
@@ -82,7 +82,7 @@ def serve(
 
     def start(
         model: Any = (0.95, 0.05),
-        trackers: dict[str, Tracker] | None = None,
+        trackers: dict[str, PartTracker] | None = None,
         cameras: Sequence[CameraConfig] = (TOP,),
         **options: object,
     ) -> Client:
@@ -98,7 +98,7 @@ def serve(
             judge,
             house.health,
             environment,
-            TriggerDesk(trackers or {}, environment),
+            TriggerRequests(trackers or {}, environment),
             whose=partial(camera_by_hand, manners),
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from edge.capture.tracker import Tracker
 from edge.config import CameraConfig, TriggerConfig
-from edge.environment import Environment
-from edge.errors import EXIT_USAGE, EdgeInspectError
+from edge.core.clock import Clock
+from edge.core.errors import EXIT_USAGE, EdgeInspectError
+from edge.pipeline.part_tracker import PartTracker
 from tests.conftest import WritePicture
-from tests.edge.operation.conftest import House
+from tests.edge.pipeline.conftest import House
 from tests.edge.web.conftest import TOP, Serve
 from tests.support.waiting import wait_until
 
@@ -184,15 +184,13 @@ def test_port_in_use_is_one_sentence(serve: Serve) -> None:
     assert caught.value.exit_code == EXIT_USAGE
 
 
-def request_tracker(environment: Environment) -> dict[str, Tracker]:
+def request_tracker(environment: Clock) -> dict[str, PartTracker]:
     """One camera that is triggered by request, one part at a time."""
     config = TriggerConfig.read({"kind": "request", "queue": 0})
-    return {"top": Tracker("top", config, environment)}
+    return {"top": PartTracker("top", config, environment)}
 
 
-def test_a_trigger_is_taken_or_refused_with_its_status(
-    serve: Serve, environment: Environment
-) -> None:
+def test_a_trigger_is_taken_or_refused_with_its_status(serve: Serve, environment: Clock) -> None:
     """POST /trigger: 202 with the part, 409 while busy, 400 and 404 for what is wrong, 503 at the
     end; each refusal says why."""
     trackers = request_tracker(environment)
@@ -218,7 +216,7 @@ def test_a_trigger_is_taken_or_refused_with_its_status(
     assert trackers["top"].open == 1
 
 
-def test_triggers_by_http_are_limited(serve: Serve, environment: Environment) -> None:
+def test_triggers_by_http_are_limited(serve: Serve, environment: Clock) -> None:
     """Past a hundred a second they are refused with 429; a token is asked for as anywhere."""
     client = serve(trackers=request_tracker(environment))
     statuses = [client.ask("POST", "/trigger", b"x")[0] for _ in range(102)]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from tests.support.audit_planting import warp
 from tests.trainer.audit.conftest import draw_part, write
 from trainer.audit.findings import Audit, Duplicate

@@ -92,7 +92,7 @@ def test_a_fault_of_ours_exits_70(
 
 def test_missing_tensorflow_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without TensorFlow the sentence says what to install."""
-    from edge.errors import MissingPartError
+    from edge.core.errors import MissingPartError
     from trainer.core.optional_imports import tensorflow
 
     monkeypatch.setitem(sys.modules, "tensorflow", None)

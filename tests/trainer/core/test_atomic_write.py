@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from trainer.core.atomic_write import check_free, write_folder
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw, write_manifest
 from trainer.data.dataset import SET_NAMES, load_dataset

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import DatasetError, MissingPartError
+from edge.core.errors import DatasetError, MissingPartError
 from tests.trainer.conftest import draw_picture
 from trainer.data import elpv
 from trainer.data.dataset import load_dataset

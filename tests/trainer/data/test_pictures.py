@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import DatasetError, EdgeInspectError
+from edge.core.errors import DatasetError, EdgeInspectError
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.data.arrays import load_sets

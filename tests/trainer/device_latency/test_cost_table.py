@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from trainer.device_latency.cost_table import find_cost_table, parse_cost_table
 
 GOOD: dict[str, Any] = {

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from edge.terms import Kernels
+from edge.core.terms import Kernels
 from trainer.device_latency import measure
 from trainer.device_latency.cost_table import OperatorPrice, find_cost_table
 from trainer.device_latency.estimate import estimate

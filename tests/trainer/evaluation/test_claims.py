@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.errors import EdgeInspectError, RefusedError
+from edge.core.errors import EdgeInspectError, RefusedError
 from edge.inspection.decision import Thresholds
 from trainer.cli.requirement_options import add_requirement_options, requirements_from
 from trainer.evaluation.claims import check_demonstrable, make_claims

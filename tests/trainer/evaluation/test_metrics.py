@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from edge.inspection.decision import Thresholds
 from trainer.evaluation.curves import auroc, average_precision, false_rejects_at
 from trainer.evaluation.intervals import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import EdgeInspectError, ModelError
+from edge.core.errors import EdgeInspectError, ModelError
 from tests.trainer.conftest import Draw
 from trainer.core.optional_imports import keras
 from trainer.networks import build_network, hub, input_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError, ModelError
+from edge.core.errors import EdgeInspectError, ModelError
 from trainer.core.optional_imports import keras, optional_import
 from trainer.networks import HEAD, NETWORKS, build_network, input_of
 from trainer.networks.cost import multiply_adds

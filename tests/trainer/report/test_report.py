@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import OutputSpec
+from edge.inspection.model_file import OutputSpec
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.data.dataset import load_dataset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from edge.view import ViewConfig
+from edge.core.view import ViewConfig
 from tests.trainer.conftest import Draw
 from trainer.cli.main import _train_parser, main
 from trainer.cli.options import training_request

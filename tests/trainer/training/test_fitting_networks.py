@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import RefusedError
+from edge.core.errors import RefusedError
 from tests.trainer.conftest import Draw
 from trainer.cli.main import main
 from trainer.device_latency.cost_table import CostTable, OperatorPrice

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from tests.trainer.conftest import Draw
 from trainer.cli.options import training_request
 from trainer.data.dataset import load_dataset

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import DatasetError
+from edge.core.errors import DatasetError
 from tests.trainer.conftest import Draw, draw_picture, write_manifest
 from trainer.cli.main import main as edge_train
 from trainer.core.optional_imports import keras

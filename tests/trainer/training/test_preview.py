@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import EdgeInspectError
+from edge.core.errors import EdgeInspectError
 from trainer.data.arrays import LabelledArrays
 from trainer.data.augment import NONE, Variations
 from trainer.training.preview import CELL, COLUMNS, GAP, preview_sheet, write_preview

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.errors import ModelError
+from edge.core.errors import ModelError
 from edge.inspection.decision import Thresholds
-from edge.inspection.modelfile import InspectionSpec, OutputSpec, pack_model_file
+from edge.inspection.model_file import InspectionSpec, OutputSpec, pack_model_file
 from edge.inspection.preprocess import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.core.progress import Epoch

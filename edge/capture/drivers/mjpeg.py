@@ -1,0 +1,141 @@
+"""`http://…` and `https://…`: JPEGs one after another, as network cameras send them."""
+
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decoded
+from edge.capture.drivers.credentials import split_source
+from edge.config import CameraConfig, mask_credentials
+from edge.core.clock import StopEvent
+from edge.core.errors import CameraError, PictureError
+from edge.core.image import examine_picture
+
+_CHUNK = 65_536
+_MAX_BYTES = 32_000_000
+
+Answer = TypeVar("Answer", bytes, int)
+
+
+class MJPEGCamera(DrivenCamera):
+    """Reads the stream without OpenCV: notices damaged JPEGs, and decodes only requested ones."""
+
+    gives_jpeg = True
+
+    def __init__(self, config: CameraConfig) -> None:
+        """Raises CameraError, naming the source without its password."""
+        self._name = mask_credentials(config.source)
+        address, credentials = split_source(config)
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        if credentials is not None:
+            passwords.add_password(None, address, *credentials)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),  # a camera stands in the plant's own network
+            urllib.request.HTTPBasicAuthHandler(passwords),
+            urllib.request.HTTPDigestAuthHandler(passwords),
+        )
+        try:
+            self._answer: http.client.HTTPResponse = opener.open(address, timeout=config.timeout_s)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise CameraError(
+                f"{self._name}: cannot be opened (HTTP {error.code} {error.reason}); check the "
+                "address and credentials_file"
+            ) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise CameraError(f"{self._name}: cannot be opened ({_reason(error)})") from None
+        kind = self._answer.headers.get_content_type()
+        if not kind.startswith("multipart/"):
+            self.close()
+            raise CameraError(
+                f"{self._name}: sends {kind}, not an MJPEG stream (multipart/x-mixed-replace); "
+                "look up the address of the stream in the camera's manual"
+            )
+        boundary = self._answer.headers.get_param("boundary") or ""
+        self._boundary = b"--" + str(boundary).strip('"').removeprefix("--").encode()
+        self._buffer = bytearray()
+        self._picture: bytes | bytearray = b""
+
+    def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  a socket read cannot be interrupted
+        """The next JPEG of the stream. Raises CameraError when none comes."""
+        head = self._until(b"\r\n\r\n").lower()
+        at = head.rfind(b"content-length:")
+        digits = head[at + 15 :].split(b"\r\n")[0].strip() if at >= 0 else b""
+        if digits.isdigit():
+            self._picture = self._exactly(int(digits))
+        else:
+            self._picture = self._until(b"\r\n" + self._boundary)
+            self._buffer[:0] = self._boundary
+        return True
+
+    def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  the decoder has its own memory
+        """That JPEG, decoded; what is no whole JPEG is a fault."""
+        return decoded(self.retrieve_encoded())
+
+    def retrieve_encoded(self) -> CameraRead:
+        """That JPEG as it came; what is no whole JPEG is a fault."""
+        try:
+            return CameraRead(None, encoded=examine_picture(self._picture, self._name))
+        except PictureError as error:
+            return CameraRead(None, fault=str(error))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._answer.close()
+
+    def _exactly(self, count: int) -> bytearray:
+        """Reads `count` bytes straight into their final memory: a JPEG may have half a megabyte."""
+        self._refuse_endless(count)
+        picture = bytearray(count)
+        have = min(count, len(self._buffer))
+        with memoryview(self._buffer) as read, memoryview(picture) as view:
+            view[:have] = read[:have]
+            while have < count:
+                have += self._receive(partial(self._answer.readinto, view[have:]))
+        del self._buffer[:count]
+        return picture
+
+    def _until(self, mark: bytes) -> bytes:
+        start = 0
+        while (at := self._buffer.find(mark, start)) < 0:
+            start = max(0, len(self._buffer) - len(mark))
+            self._more()
+        before = bytes(self._buffer[:at])
+        del self._buffer[: at + len(mark)]
+        return before
+
+    def _more(self) -> None:
+        self._buffer += self._receive(partial(self._answer.read1, _CHUNK))
+        self._refuse_endless(len(self._buffer))
+
+    def _receive(self, read: Callable[[], Answer]) -> Answer:
+        """What `read` returns. Raises CameraError when it fails, or the stream has ended."""
+        try:
+            answer = read()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise CameraError(
+                f"{self._name}: delivers no picture ({_reason(error)}); check the cable and the "
+                "power"
+            ) from None
+        if not answer:
+            raise CameraError(f"{self._name}: the stream has ended; check the camera or the server")
+        return answer
+
+    def _refuse_endless(self, count: int) -> None:
+        if count > _MAX_BYTES:
+            raise CameraError(
+                f"{self._name}: {_MAX_BYTES} bytes without a picture; this is no MJPEG stream"
+            )
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, TimeoutError):
+        return "no answer in timeout_s"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {cause.reason}"
+    return str(getattr(cause, "strerror", None) or cause)

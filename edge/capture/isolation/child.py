@@ -1,0 +1,221 @@
+"""A camera process: reads one camera by its driver, for the daemon.
+
+The fork server forks it. It ends when the daemon closes the channel or ends itself.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from socket import socket
+
+from edge.capture.camera import CameraRead, DrivenCamera, decoded, fault_kind
+from edge.capture.isolation.channel import Channel, ChannelClosed
+from edge.capture.isolation.frame_ring import FrameRingWriter, Shape
+from edge.capture.isolation.messages import (
+    MAX_TEXT,
+    CameraLost,
+    CameraOpened,
+    ChildStarted,
+    FrameFault,
+    FrameReady,
+    FrameRequest,
+    FrameUrgent,
+    MalformedMessageError,
+    OpenCamera,
+)
+from edge.capture.isolation.prctl import leave_no_core, set_process_name
+from edge.config import CameraConfig
+from edge.core.clock import StopEvent
+from edge.core.errors import CameraError
+
+_START_OF_SCAN = b"\xff\xda"  # the JPEG header before it may hold the time
+
+Opener = Callable[[CameraConfig], DrivenCamera]
+
+
+class DuplicateFrameDetector:
+    """Counts identical frames of a JPEG camera, without decoding them.
+
+    `repeats` is the number of frames right before the last one that were identical to it.
+    """
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        self._previous = memoryview(b"")
+
+    def add(self, look: CameraRead) -> None:
+        """The next frame. A frame without a JPEG is never identical to another."""
+        data = b"" if look.encoded is None else bytes(look.encoded.data)
+        scan = memoryview(data)[max(0, data.find(_START_OF_SCAN)) :]
+        same = len(scan) > 0 and scan == self._previous  # stops at the first byte that differs
+        self.repeats = self.repeats + 1 if same else 0
+        self._previous = scan
+
+
+def main(socket_fd: int, memory: int, opener: Opener) -> None:
+    """Serves until the daemon closes the channel. `memory` is the file descriptor of the frame
+    ring, which the daemon sizes."""
+    channel = Channel(socket(fileno=socket_fd))
+    with contextlib.suppress(ChannelClosed):  # the camera was closed, or the daemon has ended
+        _serve(channel, memory, opener)
+
+
+def _serve(channel: Channel, memory: int, opener: Opener) -> None:
+    setup = channel.receive(None)
+    if not isinstance(setup, OpenCamera):
+        raise MalformedMessageError(f"OpenCamera comes first, not {setup!s:.80}")
+    config = CameraConfig.read(setup.config)
+    _prepare_process(config.id)
+    channel.send(ChildStarted(os.getpid()))
+    try:
+        camera = opener(config)
+        try:
+            _stream(channel, memory, camera, detect_duplicates=config.trigger.announces)
+        finally:
+            camera.close()
+    except CameraError as error:
+        channel.send(CameraLost(str(error)[:MAX_TEXT], fault_kind(error.kind)))
+    except ChannelClosed:
+        raise
+    except Exception as error:  # noqa: BLE001  outermost loop of this process
+        traceback.print_exc()
+        why = f"unexpected fault in the camera's driver ({error!r})"
+        channel.send(CameraLost(why[:MAX_TEXT], "lost"))
+
+
+def _prepare_process(camera_id: str) -> None:
+    """Names the process. Signals that stop the daemon are ignored: the daemon closes the channel.
+    A driver that crashes every few seconds leaves no core file."""
+    leave_no_core()
+    set_process_name(f"camera-{camera_id}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
+
+
+def _stream(
+    channel: Channel, memory: int, camera: DrivenCamera, *, detect_duplicates: bool
+) -> None:
+    """Grabs every frame, and answers each request with the next one.
+
+    `detect_duplicates`: frames that are not requested also show whether the camera is frozen.
+    """
+    stop = StopEvent()
+    shape = _first_shape(camera, stop)
+    channel.send(CameraOpened(*shape, gives_jpeg=camera.gives_jpeg))
+    writer: FrameRingWriter | None = None  # the daemon sizes the memory before it sends a request
+    duplicates = DuplicateFrameDetector() if detect_duplicates and camera.gives_jpeg else None
+    passed_over = 1  # the first frame has only shown the size
+    answered_tick = -math.inf
+    request: FrameRequest | None = None
+    while True:
+        _grab(camera, stop)
+        grabbed_tick = time.monotonic()
+        jpeg: CameraRead | None = None
+        if duplicates is not None:
+            jpeg = camera.retrieve_encoded()
+            duplicates.add(jpeg)
+        request = _pending_request(channel, request)
+        if request is None or grabbed_tick - answered_tick < request.min_interval_s:
+            passed_over += 1
+            continue
+        writer = writer or FrameRingWriter(memory, shape)
+        look = _retrieve(camera, jpeg, writer, request)
+        repeats = 0 if duplicates is None else duplicates.repeats
+        if (why := _unusable(look, writer, shape)) is not None:
+            answer: FrameReady | FrameFault = FrameFault(
+                request.number, why[:MAX_TEXT], look.fault_kind, passed_over, repeats
+            )
+        else:
+            jpeg_bytes = _write(look, writer, request)
+            taken = look.captured_tick
+            answer = FrameReady(
+                number=request.number,
+                captured_tick=grabbed_tick if taken is None else min(taken, grabbed_tick),
+                passed_over=passed_over,
+                repeats=repeats,
+                reduction=look.reduced,
+                jpeg_bytes=jpeg_bytes,
+            )
+        channel.send(answer)
+        passed_over, answered_tick, request = 0, grabbed_tick, None
+
+
+def _pending_request(channel: Channel, request: FrameRequest | None) -> FrameRequest | None:
+    """The request to answer now, after all messages were received; `request` is the one so far."""
+    while (message := channel.receive(0)) is not None:
+        match message:
+            case FrameRequest():
+                request = message
+            case FrameUrgent(number):
+                if request is not None and request.number == number:
+                    request = FrameRequest(number, request.slot, request.reduction)
+            case _:
+                raise MalformedMessageError(f"a camera process cannot handle {message!s:.80}")
+    return request
+
+
+def _grab(camera: DrivenCamera, stop: StopEvent) -> None:
+    if not camera.grab(stop):
+        raise CameraError("the stream has ended; check the camera or the server")
+
+
+def _first_shape(camera: DrivenCamera, stop: StopEvent) -> Shape:
+    """The shape of the first frame that can be decoded; the daemon limits the time."""
+    while True:
+        _grab(camera, stop)
+        look = decoded(camera.retrieve_encoded(), 8) if camera.gives_jpeg else camera.retrieve(None)
+        if look.pixels is not None:
+            return _whole_shape(look.pixels.shape, look.reduced)
+
+
+def _whole_shape(shape: tuple[int, ...], reduction: int) -> Shape:
+    height, width, channels = shape
+    return height * reduction, width * reduction, channels
+
+
+def _retrieve(
+    camera: DrivenCamera, jpeg: CameraRead | None, writer: FrameRingWriter, request: FrameRequest
+) -> CameraRead:
+    """The grabbed frame, decoded and reduced as requested; a whole one may lie in its slot already.
+    `jpeg`: the frame's JPEG when it was retrieved before."""
+    writer.begin(request.slot)
+    if camera.gives_jpeg and (jpeg is not None or request.reduction > 1):
+        return decoded(jpeg or camera.retrieve_encoded(), request.reduction)
+    return camera.retrieve(writer.target(request.slot))
+
+
+def _unusable(look: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | None:
+    """Why the frame cannot be handed over; None when it can.
+
+    Raises CameraError when the size has changed: the ring was made for the first frame's size.
+    """
+    if look.pixels is None:
+        return str(look.fault)
+    found = _whole_shape(look.pixels.shape, look.reduced)
+    if found != shape:
+        raise CameraError(
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {found[1]}×{found[0]}; check "
+            "the camera's settings",
+            kind="wrong_size",
+        )
+    if not writer.has_room(look.pixels, _evidence(look)):  # no camera's JPEG is as large as pixels
+        return "a JPEG without compression"
+    return None
+
+
+def _write(look: CameraRead, writer: FrameRingWriter, request: FrameRequest) -> int:
+    """Writes the frame into its slot; returns the bytes of the JPEG behind it."""
+    assert look.pixels is not None
+    jpeg = _evidence(look)
+    writer.put(request.slot, request.number, look.pixels, jpeg)
+    return len(jpeg)
+
+
+def _evidence(look: CameraRead) -> bytes | bytearray | memoryview:
+    """The JPEG of a frame that was reduced: it shows what was decoded."""
+    return look.encoded.data if look.encoded is not None and look.reduced > 1 else b""

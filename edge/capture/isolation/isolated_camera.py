@@ -1,0 +1,260 @@
+"""A camera whose driver runs in a process of its own, which can be killed when the driver hangs.
+
+The daemon requests one frame at a time and names the slot of the frame ring that it goes into. The
+process answers with the next frame of its driver. So no frame waits in a queue between the two.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+
+from edge.capture.camera import CameraRead, Reduction
+from edge.capture.isolation.channel import ChannelClosed
+from edge.capture.isolation.demand import DemandGate
+from edge.capture.isolation.forkserver_client import DRIVERS, ForkServerClient
+from edge.capture.isolation.frame_ring import FrameRing
+from edge.capture.isolation.messages import (
+    CameraLost,
+    CameraOpened,
+    ChildStarted,
+    FrameFault,
+    FrameReady,
+    FrameRequest,
+    FrameUrgent,
+    MalformedMessageError,
+    Message,
+)
+from edge.config import CameraConfig, mask_credentials
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
+from edge.core.image import Encoded, Header
+
+log = logging.getLogger(__name__)
+
+_START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the fork server is new
+_GRACE_S = 1.0  # for a driver to release its device in order
+_END_S = 5.0  # from a closed channel to the end of the process
+_REAP_S = 2.0
+
+
+class IsolatedCamera:
+    """A `Camera` whose `read` ends in time, whatever the driver does."""
+
+    live = True
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        environment: Clock,
+        fork_server: ForkServerClient,
+        program: str = DRIVERS,
+        *,
+        reduction: Reduction = lambda _width, _height: 1,
+        idle: DemandGate | None = None,
+        start_s: float = _START_S,
+        reap_s: float = _REAP_S,
+    ) -> None:
+        """Starts the process and returns at once; the first `read` waits for the camera.
+
+        program    a module with `driver_of`, as `edge.capture.drivers.registry`; tests name one whose
+                   camera misbehaves
+        reduction  by what both sides of this camera's JPEGs may be divided
+        idle       for a camera whose frames are needed only at times; None: always
+        start_s    how many seconds the process may take to start
+        reap_s     how many seconds it may take to end after SIGKILL
+
+        Raises CameraError when no process can be started.
+        """
+        self._config, self._environment = config, environment
+        self._name = mask_credentials(config.source)
+        self._ring: FrameRing | None = None
+        self._number = 0
+        self._opened = self._ended = False
+        self._fork_server, self._reduction, self._idle = fork_server, reduction, idle
+        self._start_s, self._reap_s = start_s, reap_s
+        self._gives_jpeg = False
+        self.pid = 0  # of the process that reads the camera; 0 until it has reported
+        try:
+            child = fork_server.start(config, program)
+        except OSError as error:
+            raise CameraError(
+                f"{self._name}: no process can be started for it ({error.strerror})"
+            ) from error
+        self._channel, self._memory, self._handle = child.channel, child.memory, child.handle
+
+    def read(self, stop: StopEvent) -> CameraRead | None:
+        """The driver's next frame, in shared memory, read only; None on stop.
+
+        Raises CameraError when the process ends, loses the camera or sends a malformed message,
+        and when it is silent for `timeout_s` (`open_timeout_s` before the first frame).
+        """
+        if self._ended:
+            raise CameraError(f"{self._name}: is closed")
+        try:
+            if not self._opened and not self._open(stop):
+                return None
+            return self._next(stop)
+        except ChannelClosed:
+            raise CameraError(f"{self._name}: {self._how_it_ended()}") from None
+        except CameraError:
+            self._end(grace_s=0.0)
+            raise
+
+    def close(self) -> None:
+        """Closes the channel, which ends the process; kills it when it hangs."""
+        self._end(_GRACE_S)
+
+    @property
+    def copied(self) -> int:
+        """Frames that were copied because all slots were in use, since the camera was opened."""
+        return self._ring.copied if self._ring else 0
+
+    def _open(self, stop: StopEvent) -> bool:
+        """Whether the camera is open; False on stop. Raises CameraError, ChannelClosed."""
+        match self._receive(stop, self._start_s, "does not start"):
+            case None:
+                return False
+            case ChildStarted(pid):
+                self.pid = pid
+            case message:
+                raise self._malformed(message)
+        failing = "gives no picture (open_timeout_s)"
+        match self._receive(stop, self._config.open_timeout_s, failing):
+            case None:
+                return False
+            case CameraOpened(height, width, channels, gives_jpeg):
+                self._gives_jpeg = gives_jpeg
+                self._ring = FrameRing(self._memory, (height, width, channels))
+            case message:
+                raise self._malformed(message)
+        os.close(self._memory)
+        self._memory = -1
+        self._opened = True
+        return True
+
+    def _next(self, stop: StopEvent) -> CameraRead | None:
+        ring = self._ring
+        assert ring is not None
+        slot = ring.lend()
+        self._number += 1
+        reduction = self._reduction(ring.shape[1], ring.shape[0]) if self._gives_jpeg else 1
+        request = FrameRequest(self._number, slot, reduction)
+        answer: Message | None = None
+        try:
+            self._send(request)
+            answer = self._receive(stop, self._config.timeout_s, "no frame")
+            if answer is None:
+                # The process may still write into the slot: it cannot be used again.
+                self._end(_GRACE_S)
+        finally:
+            if self._idle is not None:
+                self._idle.answered()
+            if not isinstance(answer, FrameReady):
+                ring.give_back(slot)
+        match answer:
+            case None:
+                return None
+            case FrameReady():
+                return self._frame(answer, ring, request)
+            case FrameFault(number, reason, kind, passed_over) if number == self._number:
+                if passed_over >= 0:
+                    return CameraRead(None, fault=reason, fault_kind=kind, passed_over=passed_over)
+        raise self._malformed(answer)
+
+    def _send(self, request: FrameRequest) -> None:
+        def send(message: FrameRequest | FrameUrgent) -> None:
+            with contextlib.suppress(ChannelClosed):  # the reason may wait to be received
+                self._channel.send(message)
+
+        if self._idle is None or not self._gives_jpeg:
+            send(request)
+            return
+        number, slot, reduction = request.number, request.slot, request.reduction
+        every_s = min(self._idle.look_s, self._config.timeout_s / 3)
+        self._idle.ask(
+            lambda idle: send(FrameRequest(number, slot, reduction, every_s) if idle else request),
+            lambda: send(FrameUrgent(number)),
+        )
+
+    def _frame(self, answer: FrameReady, ring: FrameRing, request: FrameRequest) -> CameraRead:
+        """The frame in its slot. Raises CameraError when the answer does not fit the request."""
+        now = self._environment.tick()
+        if (
+            answer.number != request.number
+            or answer.passed_over < 0
+            or answer.captured_tick > now + 1.0
+            or answer.reduction not in (1, request.reduction)
+        ):
+            raise self._malformed(answer)
+        pixels, jpeg = ring.take(request.slot, request.number, answer.reduction, answer.jpeg_bytes)
+        encoded = None
+        if jpeg:
+            encoded = Encoded(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
+        return CameraRead(
+            pixels,
+            captured_tick=min(answer.captured_tick, now),
+            passed_over=answer.passed_over,
+            encoded=encoded,
+            reduced=answer.reduction,
+            repeats=answer.repeats,
+        )
+
+    def _receive(self, stop: StopEvent, limit_s: float, failing: str) -> Message | None:
+        """The next message; None on stop. Raises CameraError when the camera is lost, the message
+        is malformed, or none comes within `limit_s` seconds. Raises ChannelClosed."""
+        until = self._environment.tick() + limit_s
+        while not stop.is_set():
+            try:
+                message = self._channel.receive(0)
+            except MalformedMessageError as error:
+                raise self._malformed(error) from error
+            if isinstance(message, CameraLost):
+                raise CameraError(message.reason, message.kind)
+            if message is not None:
+                return message
+            if (left := until - self._environment.tick()) > 0:
+                stop.wait(left, self._channel.fileno())
+            else:
+                raise CameraError(
+                    f"{self._name}: {failing} for {limit_s:g} s; its process is killed and "
+                    "started again; check the camera, its cable and its power",
+                    kind="silent",
+                )
+        return None
+
+    def _malformed(self, what: object) -> CameraError:
+        return CameraError(f"{self._name}: its process sent an invalid message ({what!s:.200})")
+
+    def _how_it_ended(self) -> str:
+        ended = self._handle.wait(_END_S)
+        code, refusal = self._handle.exit_code, self._handle.refusal
+        self._end(grace_s=0.0)
+        if not ended:
+            return "its process closed the connection"
+        if refusal is not None:
+            return f"no process can be started for it ({refusal})"
+        if code is None:
+            return "its process ended with the fork server; both are started again"
+        if code < 0:
+            return f"its driver crashed ({signal.Signals(-code).name}); it is started again"
+        return f"its process ended with code {code}; it is started again"
+
+    def _end(self, grace_s: float) -> None:
+        """Ends the process within `grace_s` seconds, else kills it. May be called twice."""
+        if self._ended:
+            return
+        self._ended = True
+        self._channel.close()
+        if not self._handle.wait(grace_s):
+            self._handle.kill()
+            if not self._handle.wait(self._reap_s):
+                # It hangs inside the kernel; the fork server reaps it when the kernel returns.
+                log.error("%s: process %d does not end; its driver hangs", self._name, self.pid)
+                if not self._handle.kill_confirmed:
+                    self._fork_server.replace()
+        self._handle.close()
+        self._ring = None  # its memory stays for the frames that are still in use
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1

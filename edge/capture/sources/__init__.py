@@ -1,0 +1,1 @@
+"""Sources without a driver: a folder, a replay, the test pattern."""

@@ -1,0 +1,230 @@
+"""`folder:` judges every picture file that is dropped there, once, also across restarts.
+
+A file is read when inotify reports that it was closed after writing, or renamed into the folder.
+Without that report (a network drive, a file from before the start), it is read when its size and
+time are the same in two scans. The outbox stores a file's receipt in the commit of its verdict, so
+a killed daemon neither skips nor repeats a file.
+"""
+
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+
+from edge.capture.camera import CameraRead, item_name
+from edge.capture.sources.inotify import FolderWatch
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError, PictureError
+from edge.core.image import is_picture_name, open_picture
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.2
+_WATCHED_LOOK_S = 2.0  # a watched folder is scanned too: a network drive reports nothing
+_TOLD_S = 600.0  # between two reports of the receipts of all files
+_DAMAGED_WAIT_S = 5.0  # a truncated file may still be written
+
+
+class FolderCamera:
+    """Reads one folder, not those below it. `judged` says whether a receipt is stored."""
+
+    live = False
+
+    def __init__(
+        self,
+        path: Path,
+        judged: Callable[[str], bool],
+        environment: Clock,
+        *,
+        watch: FolderWatch | None = None,
+        move_to: Path | None = None,
+        lying: Callable[[Collection[str]], None] = lambda _present: None,
+    ) -> None:
+        """Scans nothing yet.
+
+        watch    inotify of `path`; None: the folder is only scanned
+        move_to  the folder for judged files; None: they stay
+        lying    gets the receipts of all files every 10 min, so that others can be forgotten
+
+        Raises CameraError when there is no folder.
+        """
+        if not path.is_dir():
+            raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
+        self._path = path
+        self._prefix = os.path.join(path, "")  # noqa: PTH118  `Path` takes longer than the kernel
+        self._judged = judged
+        self._environment = environment
+        self._watch, self._move_to, self._lying = watch, move_to, lying
+        self._done: set[str] = set()
+        self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
+        self._ready: list[tuple[str, str]] = []
+        self._brought: dict[str, str] = {}  # receipt -> name of files to move when they are judged
+        self._next_look = self._next_move = self._next_told = environment.tick()
+        self._quick_looks = 2  # two quick scans find the files from before the start
+
+    def read(self, stop: StopEvent) -> CameraRead | None:
+        """The next complete picture, oldest first; a bad one is a Look with its fault."""
+        while not stop.is_set():
+            while self._ready:
+                name, receipt = self._ready.pop(0)
+                look = self._take(name, receipt)
+                if look is not None:
+                    return look
+            self._move_judged()
+            # Scans have a distance: a file must not change between two, and a damaged file must not
+            # make this loop spin.
+            due = min(self._next_look, self._next_move) if self._brought else self._next_look
+            pause = max(0.0, due - self._environment.tick())
+            if stop.wait(pause, None if self._watch is None else self._watch.fileno()):
+                return None
+            self._hear()
+            if self._environment.tick() >= self._next_look:
+                self._quick_looks = max(0, self._quick_looks - 1)
+                watched = self._watch is not None and not self._quick_looks
+                self._next_look = self._environment.tick() + (
+                    _WATCHED_LOOK_S if watched else _LOOK_S
+                )
+                self._look_around()
+        return None
+
+    def close(self) -> None:
+        """Ends the watch."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def _hear(self) -> None:
+        """Adds the files that inotify reports as complete."""
+        if self._watch is None:
+            return
+        names = self._watch.complete()
+        if names is None:
+            self._next_look, self._quick_looks = self._environment.tick(), 2
+            return
+        for name in dict.fromkeys(names):
+            receipt = self._receipt_of(name) if is_picture_name(name) else None
+            if receipt is not None and receipt not in self._done:
+                self._seen[name] = (receipt, self._environment.tick())
+                self._ready.append((name, receipt))
+
+    def _look_around(self) -> None:
+        """Adds the files that have not changed since the last scan. Raises CameraError when the
+        folder is gone."""
+        now = self._environment.tick()
+        found: list[tuple[int, str, str]] = []
+        try:
+            with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
+                for entry in entries:
+                    if (
+                        is_picture_name(entry.name)
+                        and (status := _status_of(entry.stat)) is not None
+                    ):
+                        found.append((status.st_mtime_ns, entry.name, _receipt(entry.name, status)))
+        except FileNotFoundError as error:
+            raise CameraError(f"folder: {self._path} has gone; create it again") from error
+        except OSError as error:
+            raise CameraError(f"folder: {self._path}: {error.strerror}") from error
+        names = {name for _, name, _ in found}
+        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        present = {receipt for _, _, receipt in found}
+        self._done &= present
+        if now >= self._next_told:
+            self._next_told = now + _TOLD_S
+            self._lying(present)
+        for _, name, receipt in sorted(found):
+            if receipt in self._done or self._is_open(name):
+                continue
+            before = self._seen.get(name)
+            if before is None or before[0] != receipt:
+                self._seen[name] = (receipt, now)
+            else:
+                self._ready.append((name, receipt))
+
+    def _is_open(self, name: str) -> bool:
+        """Whether a program is writing this file. A file that was linked into the folder is
+        complete."""
+        if self._watch is None or name not in self._watch.open:
+            return False
+        try:
+            return (self._path / name).stat().st_nlink == 1
+        except OSError:
+            return True
+
+    def _take(self, name: str, receipt: str) -> CameraRead | None:
+        if receipt in self._done:
+            return None
+        path = self._prefix + name
+        if self._judged(receipt):
+            self._done.add(receipt)
+            self._brought[receipt] = name
+            return None
+        try:
+            picture = open_picture(path)
+        except PictureError as error:
+            rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
+            if rested < _DAMAGED_WAIT_S or not Path(path).exists():
+                return None
+            self._give(name, receipt)
+            return CameraRead(None, item_name(name), receipt, item_name(str(error)))
+        if self._receipt_of(name) != receipt:
+            return None  # it was overwritten: the picture is not that of the receipt
+        self._give(name, receipt)
+        return CameraRead(None, item_name(name), receipt, encoded=picture)
+
+    def _give(self, name: str, receipt: str) -> None:
+        self._done.add(receipt)
+        self._brought[receipt] = name
+
+    def _move_judged(self) -> None:
+        """Moves files whose verdict is stored. Others stay, so that a killed daemon finds them."""
+        if self._move_to is None:
+            self._brought.clear()
+            return
+        if self._environment.tick() < self._next_move:
+            return
+        self._next_move = self._environment.tick() + _LOOK_S
+        for receipt, name in list(self._brought.items()):
+            if not self._judged(receipt):
+                continue
+            del self._brought[receipt]
+            if self._receipt_of(name) != receipt:
+                continue  # it is gone, or another picture has its name
+            try:
+                _move(self._path / name, self._move_to)
+            except OSError as error:
+                log.error(
+                    "folder: %s: cannot be moved to %s (%s); it stays, and is not judged again",
+                    self._path / name,
+                    self._move_to,
+                    error.strerror or error,
+                )
+
+    def _receipt_of(self, name: str) -> str | None:
+        """Name, size and time of a file; None when there is no such file."""
+        status = _status_of(partial(os.stat, self._prefix + name))
+        return None if status is None else _receipt(name, status)
+
+
+def _receipt(name: str, status: os.stat_result) -> str:
+    return f"{item_name(name)}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _status_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
+    """Status of a regular file; None when there is no such file."""
+    try:
+        status = stat_()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _move(path: Path, folder: Path) -> None:
+    """Never overwrites a file: a camera may use a name again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    if target.exists():
+        target = folder / f"{path.stem}-{path.stat().st_mtime_ns}{path.suffix}"
+    shutil.move(path, target)

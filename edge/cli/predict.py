@@ -1,0 +1,49 @@
+"""`edge-inspect predict`: one JSON verdict a line for picture files; no camera, no broker."""
+
+import sys
+from pathlib import Path
+
+from edge.config import load_config
+from edge.core.clock import Clock
+from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, RefusedError
+from edge.core.frame import Frame
+from edge.core.image import open_picture
+from edge.core.messages import sent_body, stored_body
+from edge.pipeline.build import inspector_from, judge_from
+from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
+
+
+def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:
+    """Prints a verdict for each picture, in the order given; `seq` is 0, since nothing is stored.
+
+    A picture is cut as the view of `camera` says, and each region with a verdict of its own has a
+    line; without `camera` there must be only one, or all must have the same view.
+    A picture that cannot be judged gives an `error` verdict, a sentence on stderr and exit code 1.
+    """
+    config = load_config(config_path)
+    environment = Clock()
+    inspector = inspector_from(config)
+    manners = manners_by_hand(config.cameras, inspector)
+    try:
+        name = camera_by_hand(manners, camera)
+    except RefusedError as error:
+        raise ConfigError([f"{config_path}: --camera: {error}"]) from error
+    judge = judge_from(config, inspector, environment, None, manners=manners)
+    code = EXIT_DONE
+    for number, path in enumerate(pictures, start=1):
+        picture, fault = None, None
+        now, tick = environment.now(), environment.tick()
+        try:
+            picture = open_picture(path)
+        except PictureError as error:
+            fault = str(error)
+        frame = Frame(name, number, None, now, tick, item=str(path), fault=fault, encoded=picture)
+        verdicts = judge.judge(frame)
+        for reason in dict.fromkeys(v.reason for v in verdicts if v.verdict == "error"):
+            sys.stderr.write(f"edge-inspect: {reason}\n")
+            code = EXIT_NO
+        for verdict in verdicts:
+            body = sent_body(stored_body(verdict, seq=0), replayed=False)
+            sys.stdout.write(body.decode() + "\n")
+        sys.stdout.flush()
+    return code

@@ -1,0 +1,233 @@
+"""Decodes picture files to BGR pixels, for training and for the box alike.
+
+OpenCV fills a truncated JPEG with grey, squeezes 16 bits into 8, and decodes any size that a header
+claims. So the header is read first, and a picture that must not be judged is refused with a
+sentence.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.errors import PictureError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+MAX_PIXELS = 64_000_000  # 192 MB decoded: no inspection camera is larger, and a Pi survives it
+MAX_SIDE = 16_384
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNKS = 100_000  # a picture of MAX_PIXELS in chunks of 8 KB has a quarter of it
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a file says: size in pixels, bits a channel, colour channels."""
+
+    kind: str
+    width: int
+    height: int
+    bits: int
+    channels: int
+
+
+def is_picture_name(path: Path | str) -> bool:
+    """Whether the name is that of a JPEG, PNG or BMP file, and not of a hidden one. A string is
+    the name without its folder."""
+    name = path if isinstance(path, str) else path.name
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture as its file's bytes: its header was checked, and its pixels are not decoded yet.
+
+    data  may lie in a slot of a frame ring, which is lent again when the last view of it is gone
+    name  only for messages
+    """
+
+    data: bytes | bytearray | memoryview
+    name: str
+    header: Header
+
+    def decode(self, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
+        """Its pixels, and what both sides of them were divided by.
+
+        reduction  2, 4 or 8: a JPEG is decoded at this fraction of its size, which is faster
+                   (edge/inspection/scaled_decode.py says when that is allowed)
+
+        A JPEG whose sides cannot be divided evenly is decoded whole, as is any other format. The
+        pixels are uint8, (height, width, 3), BGR, turned as the EXIF says. Grey becomes three
+        equal channels, alpha is dropped. Raises PictureError when the picture is damaged.
+        """
+        if reduction > 1 and self.header.kind == "JPEG":
+            pixels = self._decoded(_REDUCED[reduction])
+            whole = self.header.height, self.header.width
+            if (pixels.shape[0] * reduction, pixels.shape[1] * reduction) == whole:
+                return pixels, reduction
+        return self._decoded(cv2.IMREAD_COLOR), 1
+
+    def shown(self) -> NDArray[np.uint8] | bytes:
+        """For people: the JPEG itself, or the pixels of another format. Raises PictureError."""
+        return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
+
+    def _decoded(self, flag: int) -> NDArray[np.uint8]:
+        pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
+        if pixels is None:
+            raise PictureError(
+                f"{self.name}: damaged {self.header.kind} file; take or copy the picture again"
+            )
+        return np.asarray(pixels, dtype=np.uint8)
+
+
+def open_picture(path: Path | str) -> Encoded:
+    """A picture file with a checked header. Raises PictureError, naming the file, when it cannot be
+    read or must not be judged."""
+    try:
+        data = _read(path)
+    except OSError as error:
+        raise PictureError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
+    return examine_picture(data, str(path))
+
+
+def _read(path: Path | str) -> bytes:
+    """All bytes of a file; faster than `Path.read_bytes`, which makes buffers first."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        wanted = os.fstat(file).st_size + 1  # one more byte than the file has, to see its end
+        data = os.read(file, wanted)
+        while len(data) >= wanted and (more := os.read(file, wanted)):  # it grows, or is a pipe
+            data += more
+        return data
+    finally:
+        os.close(file)
+
+
+def examine_picture(data: bytes | bytearray, name: str) -> Encoded:
+    """A picture with a checked header. Raises PictureError when the data is empty, no picture,
+    truncated, too large, 16-bit or CMYK."""
+    header = read_header(data, name)
+    _refuse_unjudgeable(header, name)
+    _refuse_truncated(header, data, name)
+    return Encoded(data, name, header)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Pixels of a picture file: uint8, (height, width, 3), BGR.
+
+    Raises PictureError, naming the file, when it cannot be read or must not be judged.
+    """
+    return open_picture(path).decode()[0]
+
+
+def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Pixels of an encoded picture: uint8, (height, width, 3), BGR, turned as its EXIF says.
+    `name` is only for messages. Raises PictureError as `examine_picture`, and when it is damaged.
+    """
+    return examine_picture(data, name).decode()[0]
+
+
+def read_header(data: bytes | bytearray, name: str) -> Header:
+    """The header of a JPEG, PNG or BMP file, without decoding it. Raises PictureError."""
+    if not data:
+        raise PictureError(f"{name}: the file is empty (0 bytes); take or copy the picture again")
+    try:
+        if data.startswith(_PNG):
+            width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+            return Header("PNG", width, height, bits, {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}[colour])
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg_header(data)
+        if data.startswith(b"BM"):
+            # down to the compression, which `_bmp_bytes` reads: a shorter header is damaged
+            width, height, _planes, depth, _how = struct.unpack_from("<iiHHI", data, 18)
+            return Header("BMP", width, abs(height), 8, 1 if depth <= 8 else 3)
+    except (struct.error, IndexError, KeyError) as error:
+        raise PictureError(
+            f"{name}: the picture's header is damaged; take or copy the picture again"
+        ) from error
+    raise PictureError(
+        f"{name}: not a JPEG, PNG or BMP picture (starts with {bytes(data[:8])!r}); "
+        "save it in one of these formats"
+    )
+
+
+def _jpeg_header(data: bytes | bytearray) -> Header:
+    at = 2
+    while True:
+        while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes are allowed
+            at += 1
+        marker = data[at + 1]
+        if data[at] != 0xFF:
+            raise IndexError(at)
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _JPEG_SOF:
+            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            return Header("JPEG", width, height, bits, channels)
+        at += 2 + length
+
+
+def _refuse_unjudgeable(header: Header, name: str) -> None:
+    width, height = header.width, header.height
+    if width <= 0 or height <= 0:
+        raise PictureError(f"{name}: has no pixels ({width}×{height}); take the picture again")
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width}×{height} pixels is too large (at most {MAX_SIDE} a side and "
+            f"{MAX_PIXELS // 1_000_000} megapixels); scale it down or crop it"
+        )
+    if header.bits > 8:
+        raise PictureError(
+            f"{name}: {header.bits} bits a channel; save it with 8 bits, "
+            "with the same range for training and for the line"
+        )
+    if header.channels > 3:
+        raise PictureError(f"{name}: CMYK colours, as for print; save it as RGB or grey")
+
+
+def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> None:
+    whole = {
+        # cameras may pad the end of a JPEG with zeros
+        "JPEG": lambda: b"\xff\xd9" in data[-1024:] or data.rstrip(b"\x00").endswith(b"\xff\xd9"),
+        "PNG": lambda: _png_is_whole(data),
+        "BMP": lambda: len(data) >= _bmp_bytes(data),
+    }[header.kind]()
+    if not whole:
+        raise PictureError(
+            f"{name}: the {header.kind} file is truncated (ends after {len(data)} bytes); "
+            "copy it again, and rename it into place when it is complete"
+        )
+
+
+def _png_is_whole(data: bytes | bytearray) -> bool:
+    """Whether all its chunks are there. OpenCV would spend seconds and gigabytes on a chunk that
+    claims to be larger than the file."""
+    at = len(_PNG)
+    for _ in range(_PNG_CHUNKS):
+        if at + 12 > len(data):
+            return False
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if kind == b"IEND":
+            return bool(at <= len(data))
+    return False
+
+
+def _bmp_bytes(data: bytes | bytearray) -> int:
+    offset, _header, width, height, _planes, depth = struct.unpack_from("<IIiiHH", data, 10)
+    (compression,) = struct.unpack_from("<I", data, 30)
+    if compression not in (0, 3):
+        return int(offset)
+    row = (width * depth + 31) // 32 * 4
+    return int(offset + row * abs(height))

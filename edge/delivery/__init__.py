@@ -1,1 +1,0 @@
-"""How verdicts leave: message, outbox, MQTT."""

@@ -1,1 +1,0 @@
-"""The archive of pictures: which are kept, where, and within which budget."""

@@ -1,0 +1,274 @@
+"""The one model file: a .tflite with labels, recipe, thresholds and golden pictures appended.
+
+The appendix is a ZIP archive, as TFLite's own metadata is: interpreters ignore it, `unzip -l`
+lists it. Reading trusts nothing: sizes are bounded before a byte is inflated.
+"""
+
+import hashlib
+import io
+import json
+import re
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from edge.core.errors import ModelError
+from edge.core.record import Items, Model, Pattern
+from edge.core.terms import Decoding, Kernels, OutputKind
+from edge.core.validation import ValidationError
+from edge.core.verdict import ModelIdentity
+from edge.inspection.decision import Thresholds
+from edge.inspection.preprocess import InputSpec
+from edge.inspection.tflite_check import holds_together
+
+SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
+LABELS = "labels.txt"
+INSPECTION = "inspection.json"
+GOLDEN = "golden/"
+MAX_FILE = 512 * 2**20
+MAX_MEMBER = 32 * 2**20
+MAX_MEMBERS = 256
+MAX_UNPACKED = 64 * 2**20  # of all of them together
+_NEWER = (
+    "it was made by a newer edge-inspect: update this one, or convert the model with the version "
+    "that runs on the box"
+)
+_OURS = re.compile(rb"PK\x03\x04.{26}(labels\.txt|inspection\.json)", re.DOTALL)
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+)
+
+
+class OutputSpec(Model):
+    """What the numbers of the output row are."""
+
+    kind: OutputKind
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class GoldenPicture(Model):
+    """A test picture and the score that it must give on the box."""
+
+    file: Annotated[str, Pattern(r"golden/[^/\\]+", "lie in golden/")]
+    label: str
+    score: Annotated[float, Field(ge=0, le=1)]
+
+
+class InspectionSpec(Model):
+    """inspection.json: all that a box must know to judge as the model was tested.
+
+    The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
+    the model was tested with: other code rounds int8 otherwise, and deep networks add that up.
+    `decoding` is `reduced` when JPEGs were shown to give the same verdicts at reduced scale.
+    """
+
+    schema_: Annotated[Literal["edge-inspect/model/1"], Field(alias="schema")] = SCHEMA
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    version: Annotated[str, Field(min_length=1, max_length=200)]
+    ok_label: str = "ok"
+    input: InputSpec
+    output: OutputSpec
+    kernels: Kernels = "quickest"
+    decoding: Decoding = "whole"
+    thresholds: Thresholds
+    metrics: dict[str, Any] = Field(default={})
+    quantisation: dict[str, Any] = Field(default={})
+    data: dict[str, Any] = Field(default={})
+    tools: dict[str, str] = Field(default={})
+    golden: Items[GoldenPicture] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
+
+    path: str
+    content: bytes
+    sha256: str
+    labels: tuple[str, ...] | None
+    spec: InspectionSpec | None
+    golden: dict[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Without its megabytes."""
+        return f"ModelFile({self.path!r}, sha256={self.sha256!r})"
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name, version and sha256 as verdicts carry them."""
+        if self.spec is None:
+            return ModelIdentity(Path(self.path).stem, "0", self.sha256)
+        return ModelIdentity(self.spec.name, self.spec.version, self.sha256)
+
+
+def load_model_file(path: Path) -> ModelFile:
+    """Reads and checks a model file. Raises ModelError: one sentence with the file and the mend."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE:
+            raise ModelError(f"{path}: {size} bytes is too large for a model (at most {MAX_FILE})")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: the model file cannot be read ({error.strerror}); put one there "
+            "that edge-convert made (run `make demo` for one to try), or point model.path at one"
+        ) from error
+    if content[4:8] != b"TFL3":
+        raise ModelError(
+            f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
+            "file made by edge-convert"
+        )
+    if not holds_together(content):
+        raise ModelError(
+            f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
+            "copy it again"
+        )
+    sha256 = hashlib.sha256(content).hexdigest()
+    packed = zipfile.is_zipfile(io.BytesIO(content))
+    members = _read_members(content, str(path)) if packed else {}
+    # Without its recipe a packed model would judge as a plain one, and otherwise than tested.
+    lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
+    if lost:
+        raise ModelError(
+            f"{path}: the files appended to the model are damaged or truncated "
+            f"({', '.join(sorted(lost))}); copy it again"
+        )
+    labels = _read_labels(members, str(path))
+    spec = _read_spec(members, str(path))
+    if spec is not None and labels is None:
+        raise ModelError(f"{path}: {LABELS} is missing from the file; convert the model again")
+    if spec is not None and labels is not None and spec.ok_label not in labels:
+        raise ModelError(
+            f"{path}: the good class {spec.ok_label!r} is not among its labels {list(labels)}; "
+            "convert the model again"
+        )
+    golden = {name: data for name, data in members.items() if name.startswith(GOLDEN)}
+    return ModelFile(str(path), content, sha256, labels, spec, golden)
+
+
+def pack_model_file(
+    tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
+) -> bytes:
+    """The bytes of a model file; the same arguments give the same bytes."""
+    values = spec.to_dict()
+    if spec.kernels == "quickest":
+        del values["kernels"]  # boxes from before there was a choice know no such key
+    if spec.decoding == "whole":
+        del values["decoding"]  # the same
+    members = {
+        LABELS: "".join(f"{label}\n" for label in labels).encode(),
+        INSPECTION: (
+            json.dumps(
+                values,
+                indent=1,
+                sort_keys=True,
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+            + "\n"
+        ).encode(),
+        **dict(sorted(golden.items())),
+    }
+    buffer = io.BytesIO(tflite)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _read_members(content: bytes, path: str) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = archive.infolist()
+            if len(infos) > MAX_MEMBERS:
+                raise ModelError(f"{path}: {len(infos)} files inside, at most {MAX_MEMBERS}")
+            for info in infos:
+                known = info.filename in (LABELS, INSPECTION) or info.filename.startswith(GOLDEN)
+                if not known or info.is_dir():
+                    continue  # other tools may add files of their own
+                if info.file_size > MAX_MEMBER:
+                    raise ModelError(f"{path}: {info.filename} inside is too large")
+                room = MAX_UNPACKED - sum(map(len, members.values()))
+                with archive.open(info) as member:
+                    members[info.filename] = member.read(room + 1)
+                if len(members[info.filename]) > room:
+                    raise ModelError(
+                        f"{path}: the files inside are more than {MAX_UNPACKED >> 20} MB unpacked; "
+                        "convert the model again"
+                    )
+    except _DAMAGED as error:
+        raise ModelError(
+            f"{path}: the files appended to the model are damaged ({error}); copy it again"
+        ) from error
+    except RuntimeError as error:  # zipfile: an encrypted member
+        raise ModelError(f"{path}: a file inside is encrypted; convert the model again") from error
+    return members
+
+
+def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None:
+    if LABELS not in members:
+        return None
+    try:
+        labels = tuple(members[LABELS].decode().split("\n"))
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{path}: {LABELS} inside is not UTF-8; convert the model again"
+        ) from error
+    labels = tuple(label.strip() for label in labels if label.strip())
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ModelError(
+            f"{path}: {LABELS} inside holds {list(labels)}; a label a line, at least two, no twins"
+        )
+    return labels
+
+
+def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
+    if INSPECTION not in members:
+        return None
+    try:
+        raw = json.loads(members[INSPECTION])
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: {INSPECTION} inside is not JSON ({error}); convert the model again"
+        ) from error
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema != SCHEMA:
+        raise ModelError(
+            f"{path}: {INSPECTION} has schema {schema!r}, this version reads {SCHEMA!r}; "
+            + (_NEWER if _is_newer(schema) else "convert the model again")
+        )
+    try:
+        return InspectionSpec.read(raw)
+    except ValidationError as error:
+        first = error.problems[0]
+        where = " ".join(first.key.split())  # keys are whatever the file says
+        if first.kind == "unknown":
+            raise ModelError(
+                f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"
+            ) from error
+        raise ModelError(
+            f"{path}: {INSPECTION}: {where}: {first.text}{first.seen}; convert the model again"
+        ) from error
+
+
+def _is_newer(schema: object) -> bool:
+    """Whether a schema is of this family, with a higher number."""
+    family, _, number = str(schema).rpartition("/")
+    ours, _, own = SCHEMA.rpartition("/")
+    return family == ours and number.isdecimal() and int(number) > int(own)

@@ -1,0 +1,195 @@
+"""From a camera's picture to what of it is judged: perspective, rotation, mirror, regions.
+
+Pure, like all of inspection, and shared: what trains on a camera's pictures can cut them alike.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.errors import PictureError
+from edge.core.view import Box, Point, ViewConfig, is_fractions
+
+Pixels = NDArray[np.uint8]
+Slices = tuple[slice, slice]  # rows, columns
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+_LEAST = 8  # pixels a side: the smallest input a model may have
+
+
+class ViewCrop:
+    """A view, computed for each size of picture once. Not for use by two threads at once."""
+
+    def __init__(self, view: ViewConfig) -> None:
+        self._view = view
+        self._plans: dict[tuple[int, int], _CropPlan] = {}
+
+    @property
+    def regions(self) -> tuple[str | None, ...]:
+        """The names of what `cut` returns, in its order; (None,) for a view of one picture."""
+        return tuple(self._view.boxes)
+
+    @property
+    def worst_decides(self) -> bool:
+        """Whether the regions share one verdict."""
+        return self._view.verdict == "worst"
+
+    @property
+    def verdicts(self) -> int:
+        """How many verdicts a picture or part gets: one, or one per region."""
+        return 1 if self.worst_decides else len(self.regions)
+
+    def check(self, width: int, height: int) -> None:
+        """Whether the view fits pictures of this size in pixels.
+
+        Raises PictureError, which names the view's key, the size and the mend.
+        """
+        self._plan(width, height)
+
+    def misfit(self, width: int, height: int) -> str | None:
+        """Why the view does not fit pictures of this size in pixels; None when it does."""
+        try:
+            self.check(width, height)
+        except PictureError as error:
+            return str(error)
+        return None
+
+    def cut(self, pixels: Pixels, reduced: int = 1) -> dict[str | None, Pixels]:
+        """The regions of a picture, by name.
+
+        `pixels` is uint8, (height, width, 3), BGR, both sides of which were divided by `reduced`
+        (see `reduction`, which says when that is possible). Returns uint8 pictures of the regions'
+        own sizes over `reduced`, BGR, which may share memory with `pixels`. Raises PictureError
+        when the view does not fit.
+        """
+        height, width = pixels.shape[:2]
+        return self._plan(width * reduced, height * reduced).cut(pixels, reduced)
+
+    def slices(self, width: int, height: int) -> dict[str | None, Slices]:
+        """Rows and columns of each region in the straightened picture of one of this size in
+        pixels. Raises PictureError when the view does not fit."""
+        return self._plan(width, height).slices
+
+    @property
+    def slanted(self) -> bool:
+        """Whether the view straightens a perspective."""
+        return self._view.perspective is not None
+
+    def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
+        """The straightened picture, and x, y, width, height of each region in it, in pixels.
+
+        Arguments and errors as `cut`. For people: `cut` is what is judged.
+        """
+        height, width = pixels.shape[:2]
+        return self._plan(width, height).show(pixels)
+
+    def _plan(self, width: int, height: int) -> "_CropPlan":
+        plan = self._plans.get((width, height))
+        if plan is None:
+            if len(self._plans) > 16:  # sources of items may bring pictures of any size
+                self._plans.clear()
+            plan = self._plans[width, height] = _CropPlan(self._view, width, height)
+        return plan
+
+
+class _CropPlan:
+    """A view for pictures of one size."""
+
+    def __init__(self, view: ViewConfig, width: int, height: int) -> None:
+        self._matrix: NDArray[np.float64] | None = None
+        if view.perspective is not None:
+            corners = _corners(view.perspective, width, height)
+            width, height = _flat_size(corners)
+            flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+            self._matrix = np.asarray(cv2.getPerspectiveTransform(corners, flat), np.float64)
+        self._size = width, height
+        self._turn = _TURNS.get(view.rotate)
+        self._flip = {"none": None, "horizontal": 1, "vertical": 0}[view.mirror]
+        if view.rotate in (90, 270):
+            width, height = height, width
+        self.slices: dict[str | None, Slices] = {
+            name: _slices(box, "region" if name is None else f"regions {name!r}", width, height)
+            for name, box in view.boxes.items()
+        }
+
+    def cut(self, pixels: Pixels, reduced: int) -> dict[str | None, Pixels]:
+        picture = self._straightened(pixels)
+        return {name: picture[divided(at, reduced)] for name, at in self.slices.items()}
+
+    def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
+        boxes = {
+            name: (x.start, y.start, x.stop - x.start, y.stop - y.start)
+            for name, (y, x) in self.slices.items()
+        }
+        return self._straightened(pixels), boxes
+
+    def _straightened(self, pixels: Pixels) -> Pixels:
+        picture = pixels
+        if self._matrix is not None:
+            warped = cv2.warpPerspective(picture, self._matrix, self._size, flags=cv2.INTER_LINEAR)
+            picture = np.asarray(warped, np.uint8)
+        if self._turn is not None:
+            picture = np.asarray(cv2.rotate(picture, self._turn), np.uint8)
+        if self._flip is not None:
+            picture = np.asarray(cv2.flip(picture, self._flip), np.uint8)
+        return picture
+
+
+def divided(region: Slices, by: int) -> Slices:
+    """The same region of a picture whose sides were divided by `by`, which its edges are whole
+    multiples of."""
+    if by == 1:
+        return region
+    rows, columns = region
+    return (
+        slice(rows.start // by, rows.stop // by),
+        slice(columns.start // by, columns.stop // by),
+    )
+
+
+def _slices(box: Box | None, key: str, width: int, height: int) -> Slices:
+    if box is None:
+        return slice(0, height), slice(0, width)
+    x, y, w, h = box
+    if is_fractions(box):
+        x, y, w, h = x * width, y * height, w * width, h * height
+    left, top = round(x), round(y)
+    right, bottom = round(x + w), round(y + h)
+    if right > width or bottom > height:
+        raise PictureError(
+            f"view.{key} reaches to {right},{bottom}, outside the picture of {width}×{height}; "
+            "correct it, or ask the camera for a larger picture"
+        )
+    if right - left < _LEAST or bottom - top < _LEAST:
+        raise PictureError(
+            f"view.{key} is only {right - left}×{bottom - top} pixels of a picture of "
+            f"{width}×{height}; make it larger"
+        )
+    return slice(top, bottom), slice(left, right)
+
+
+def _corners(
+    points: tuple[Point, Point, Point, Point], width: int, height: int
+) -> NDArray[np.float32]:
+    """The four corners in pixels: float32, (4, 2)."""
+    numbers = tuple(number for point in points for number in point)
+    scale = (width, height) if is_fractions(numbers) else (1, 1)
+    corners = np.array(points, np.float32) * np.array(scale, np.float32)
+    if (corners > (width, height)).any():
+        raise PictureError(
+            f"view.perspective has a corner outside the picture of {width}×{height}; "
+            "correct it, or ask the camera for a larger picture"
+        )
+    return corners.astype(np.float32)
+
+
+def _flat_size(corners: NDArray[np.float32]) -> tuple[int, int]:
+    """Width and height in pixels of the straightened picture: the longer of opposite sides."""
+    a, b, c, d = corners.tolist()
+    width, height = max(math.dist(a, b), math.dist(d, c)), max(math.dist(a, d), math.dist(b, c))
+    return max(_LEAST, round(width)), max(_LEAST, round(height))

@@ -1,0 +1,1 @@
+"""Health, faults, host metrics, supervisor, Prometheus, logs."""

@@ -1,0 +1,215 @@
+"""Every fault that the box can report of itself: built here and nowhere else, so that MQTT, HTTP,
+Prometheus and systemd say the same, and docs/health.md can list them all."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.capture.camera import FAULT_KINDS
+from edge.monitoring.host import HostState
+from edge.storage.outbox.records import OutboxStats
+
+Severity = Literal["unhealthy", "warning"]
+
+DISK_LOW_MB = 100.0
+INODES_LOW_PERCENT = 2.0
+MEMORY_LOW_MB = 64.0
+MEMORY_FULL_PERCENT = 90.0
+PRESSURE_PERCENT = 10.0
+
+_MENDS_OF_CAMERA = {
+    "lost": "check its power, its cable and cameras[].source",
+    "silent": "check the camera and its cable",
+    "unfit": "give it the size that the model was trained for, or train for this one",
+    "decode": "check its cable and its network, or lower its frame rate",
+    "wrong_size": "set the camera's size, or cameras[].width and height",
+    "stale": "lower its frame rate, or raise trust.max_age_s",
+    "frozen": "restart or replace it",
+    "dark": "mend the light, or the limits under trust",
+    "bright": "mend the light, or the limits under trust",
+    "covered": "clean the lens, or the limits under trust",
+    "blurred": "clean and focus the lens, or mend the limits under trust",
+    "starting": "wait, and look into the log if it stays so",
+    "stopped": "the daemon is stopping; if it is not, restart it",
+}
+
+# By kind: how grave it is. A kind that is not here cannot be built.
+KINDS: dict[str, Severity] = {
+    **{f"camera_{state}": "unhealthy" for state in (*FAULT_KINDS, "starting", "stopped")},
+    "outbox_refuses": "unhealthy",
+    "outbox_dropped": "warning",
+    "outbox_damaged": "warning",
+    "outbox_parked": "warning",
+    "parts_not_noted": "warning",
+    "config_refused": "warning",
+    "restart_required": "warning",
+    "broker": "warning",
+    "decoding": "warning",
+    "disk_low": "warning",
+    "disk_read_only": "warning",
+    "disk_inodes": "warning",
+    "clock_not_set": "warning",
+    "hot": "warning",
+    "throttled": "warning",
+    "under_voltage": "warning",
+    "under_voltage_earlier": "warning",
+    "memory_low": "warning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong (`kind`, a key of KINDS), where (`part`, as a person calls it) and, in one
+    sentence, what it is and what to do. Raises KeyError for a kind that KINDS does not know."""
+
+    kind: str
+    part: str
+    sentence: str
+
+    def __post_init__(self) -> None:
+        KINDS[self.kind]
+
+    @property
+    def severity(self) -> Severity:
+        """`unhealthy`: parts go unjudged or verdicts may be lost, /healthz answers 503."""
+        return KINDS[self.kind]
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.sentence}"
+
+
+def healthy(faults: Iterable[Fault]) -> bool:
+    """Whether nothing graver than a warning is there."""
+    return all(fault.severity == "warning" for fault in faults)
+
+
+def camera_faults(cameras: Iterable[tuple[str, str, str]]) -> Iterator[Fault]:
+    """Of cameras, each given as id, state and the reader's own words."""
+    for name, state, why in cameras:
+        if state in _MENDS_OF_CAMERA:
+            said = why or state
+            mend = _MENDS_OF_CAMERA[state]
+            yield Fault(f"camera_{state}", f"camera {name}", f"{said}; {mend}")
+
+
+def delivery_faults(
+    outbox: str, stats: OutboxStats, parts: str, broker: Sequence[str]
+) -> Iterator[Fault]:
+    """`outbox` and `parts`: why the disk refuses them, empty when it does not. `broker`: sentences
+    of the publisher, which name their mends."""
+    if outbox:
+        yield Fault(
+            "outbox_refuses",
+            "outbox",
+            f"{outbox}; verdicts wait in memory: make room, or check the disk and its owner",
+        )
+    for sentence in broker:
+        yield Fault("broker", "broker", sentence)
+    if stats.dropped:
+        yield Fault(
+            "outbox_dropped",
+            "outbox",
+            f"{stats.dropped} verdicts dropped unsent; mend the broker, or raise "
+            "outbox.max_mb or outbox.max_age_h",
+        )
+    if stats.damaged:
+        yield Fault(
+            "outbox_damaged",
+            "outbox",
+            f"the file was damaged and set aside; {stats.salvaged} verdicts saved, at "
+            f"most {stats.lost_at_most} lost; replace the SD card",
+        )
+    if stats.parked:
+        yield Fault(
+            "outbox_parked", "outbox", f"the broker refused {stats.parked} verdicts; see its log"
+        )
+    if parts:
+        yield Fault(
+            "parts_not_noted",
+            "open parts",
+            f"cannot be noted ({parts}); should the daemon be killed they get no verdict: make "
+            "room, or check the folder's owner",
+        )
+
+
+def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> Iterator[Fault]:
+    """Of a reload: the mistakes of a refused file, or the keys that wait for a restart."""
+    if problems:
+        more = len(problems) - 1
+        others = f" and {more} more" if more else ""
+        yield Fault(
+            "config_refused",
+            "new configuration refused",
+            f"{problems[0]}{others}; the old one runs",
+        )
+    elif restart_required:
+        keys = ", ".join(restart_required)
+        yield Fault(
+            "restart_required",
+            "config.yaml",
+            f"{keys} changed: systemctl restart edge-inspect",
+        )
+
+
+def decoding_faults(trouble: str) -> Iterator[Fault]:
+    """`trouble`: why pictures are decoded whole, with the mend; empty when nothing is wrong."""
+    if trouble:
+        yield Fault("decoding", "decoding", trouble)
+
+
+def machine_faults(state: HostState) -> Iterator[Fault]:
+    """Of the box. What it does not say is no fault."""
+    disk, memory, power = state.disk, state.memory, state.power
+    if disk.free_mb is not None and disk.free_mb < DISK_LOW_MB:
+        yield Fault("disk_low", "disk", f"only {disk.free_mb:.0f} MB free; make room")
+    if disk.read_only:
+        yield Fault(
+            "disk_read_only",
+            "disk",
+            "is mounted read-only, as Linux does after a write error; look into dmesg, replace "
+            "the SD card",
+        )
+    if disk.inodes_free_percent is not None and disk.inodes_free_percent < INODES_LOW_PERCENT:
+        yield Fault(
+            "disk_inodes",
+            "disk",
+            f"only {disk.inodes_free_percent:g} % of its inodes are free; delete small files",
+        )
+    if state.clock_synced is False:
+        without = (
+            "; without a battery clock the date is wrong after each power cut"
+            if state.rtc is False
+            else ""
+        )
+        yield Fault(
+            "clock_not_set",
+            "clock",
+            f"not set by the network, so the times of verdicts may be wrong{without}; give the box "
+            "a time server (/etc/systemd/timesyncd.conf)",
+        )
+    if state.hot:
+        yield Fault("hot", "temperature", f"{state.temperature_c} °C; cool the box")
+    if power.throttled:
+        yield Fault("throttled", "processor", "is slowed down by heat or low voltage; cool the box")
+    if power.under_voltage:
+        yield Fault(
+            "under_voltage", "power", "under-voltage now; use the maker's power supply and cable"
+        )
+    elif power.under_voltage_earlier:
+        yield Fault(
+            "under_voltage_earlier",
+            "power",
+            "there was under-voltage since the start; use the maker's power supply and cable",
+        )
+    if low := _memory(memory.available_mb, memory.used_percent, memory.pressure_percent):
+        yield Fault("memory_low", "memory", f"{low}; lower the cameras' size, or give it more")
+
+
+def _memory(available: float | None, used: float | None, pressure: float | None) -> str:
+    if available is not None and available < MEMORY_LOW_MB:
+        return f"only {available:.0f} MB are free"
+    if used is not None and used > MEMORY_FULL_PERCENT:
+        return f"{used:.0f} % of the service's limit (MemoryMax) are used"
+    if pressure is not None and pressure > PRESSURE_PERCENT:
+        return f"work waited for memory {pressure:.0f} % of the last minute"
+    return ""

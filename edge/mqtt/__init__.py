@@ -1,0 +1,1 @@
+"""Verdicts, status and requests over an MQTT broker."""

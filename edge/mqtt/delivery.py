@@ -1,0 +1,163 @@
+"""Delivery: builds outbox, writer, publisher, picture sender and the embedded broker from
+config.yaml, starts them and stops them."""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from edge.config import Config
+from edge.core.clock import Clock
+from edge.core.threads import start_thread
+from edge.mqtt.connection import PahoConnection
+from edge.mqtt.event_queue import EventQueue, Wake
+from edge.mqtt.events import Connection, Event, OnRequest, Protocol_
+from edge.mqtt.publisher import Publisher
+from edge.mqtt.snapshots import SnapshotSender
+from edge.storage.outbox.recovery.quarantine import RebuildHooks
+from edge.storage.outbox.send_queue import SendQueue
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.writer import OnCommit, OutboxWriter
+from edge.storage.processed_items import ProcessedItems
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 10.0
+_JOIN_S = 5.0
+
+
+class DeliveryService:
+    """Stores and sends verdicts. Its construction opens the outbox."""
+
+    def __init__(
+        self,
+        config: Config,
+        session: str,
+        environment: Clock,
+        *,
+        on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        on_rebuild_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Builds bottom-up: store, writer, publisher. Raises EdgeInspectError when the outbox
+        cannot be opened.
+
+        on_commit: called on the writer's thread with safe verdicts and their numbers.
+        on_rebuild_progress: called repeatedly while a damaged outbox is rebuilt here.
+        """
+        self._config = config
+        outbox = config.outbox
+        max_bytes = int(outbox.max_mb * 2**20)
+        self._store = OutboxStore(
+            outbox.path,
+            max_bytes,
+            outbox.max_age_h * 3600,
+            environment,
+            hooks=RebuildHooks(on_rebuild_progress),
+        )
+        events = EventQueue(
+            environment.tick
+        )  # the writer and the broker wake the publisher through it
+        self.broker = self._embedded_broker(events.wake)
+        self.writer = OutboxWriter(
+            self._store,
+            environment,
+            durability=outbox.durability,
+            window_s=outbox.window_ms / 1000,
+            on_sendable=partial(events.put, Wake()),
+            on_commit=on_commit,
+        )
+        folders = sum(camera.kind == "folder" for camera in config.cameras)
+        self.receipts = ProcessedItems(
+            self._store.new_view(), self.writer.forget, max_bytes, folders
+        )
+        self.publisher = Publisher(
+            config=config,
+            session=session,
+            view=self.writer.waiting,
+            acknowledge=self.writer,
+            environment=environment,
+            link_factory=self._link,
+            may_send=self._has_subscriber,
+            inbox=events,
+        )
+        self.pictures = SnapshotSender(
+            config.mqtt.snapshots, config.topic, environment, self._picture_link
+        )
+        self._threads: dict[str, threading.Thread] = {}
+
+    def start(self, on_request: OnRequest) -> None:
+        """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
+        when the embedded broker cannot have its port."""
+        if self.broker is not None:
+            self.broker.start()
+        for name, run in (
+            ("publisher", partial(self.publisher.run, on_request)),
+            ("outbox", self.writer.run),
+            ("pictures", self.pictures.run),
+        ):
+            self._threads[name] = start_thread(name, run)
+
+    @property
+    def rows(self) -> SendQueue:
+        """The rows that wait for the broker; for the main thread, before `start`."""
+        return self.writer.waiting
+
+    def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
+        """Applies a changed config.yaml; `broker` and `snapshots` say which part has changed."""
+        self._config = config
+        if broker:
+            self.publisher.move(config)
+        if broker or snapshots:
+            self.pictures.adopt(config.mqtt.snapshots)
+
+    def drain(self) -> list[str]:
+        """Stops in the direction of the data: stores all verdicts, sends what there is time for,
+        publishes `stopped`, notes the last acknowledgements. Returns the threads that hang."""
+        self.writer.flush(_JOIN_S)
+        self.pictures.close()
+        self.publisher.close(DRAIN_S, "stopped by request")
+        self._threads["publisher"].join(DRAIN_S + _JOIN_S)
+        self.writer.close()
+        self._threads["outbox"].join(DRAIN_S)
+        self._threads["pictures"].join(_JOIN_S)
+        stats = self.writer.stats()
+        log.info(
+            "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
+            stats.stored,
+            stats.acked,
+            stats.rows,
+        )
+        return [name for name, thread in self._threads.items() if thread.is_alive()]
+
+    def close(self) -> None:
+        """Closes the files and stops the embedded broker."""
+        if self.broker is not None:
+            self.broker.stop()
+        self.writer.waiting.close()
+        self.receipts.close()
+        self._store.close()
+
+    def _link(
+        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    ) -> Connection:
+        config, broker = self._config, self.publisher.broker
+        return PahoConnection(config.mqtt, config.client_id, version, will, on_event, broker=broker)
+
+    def _picture_link(self, on_event: Callable[[Event], None]) -> Connection:
+        config, broker, version = self._config, self.publisher.broker, self.publisher.version
+        client_id = f"{config.client_id}-pictures"
+        return PahoConnection(config.mqtt, client_id, version, None, on_event, broker=broker)
+
+    def _has_subscriber(self) -> bool:
+        """The embedded broker keeps nothing: without a subscriber, verdicts stay in the outbox."""
+        topic = f"{self._config.topic}/result"
+        return self.broker is None or bool(self.broker.listeners.any(topic))
+
+    def _embedded_broker(self, on_change: Callable[[], None]) -> Any:
+        mqtt = self._config.mqtt
+        if not mqtt.embedded:
+            return None
+        from edge.mqtt.embedded_broker import EmbeddedBroker
+
+        return EmbeddedBroker(mqtt.host, mqtt.effective_port, on_change)

@@ -1,0 +1,236 @@
+"""The thread that moves one connection's bytes.
+
+It drives paho-mqtt through its documented interface for external event loops: `socket()`,
+`loop_read`, `loop_write`, `loop_misc`, `want_write` and the socket callbacks. paho's own loop
+notices a silent broker later, and cannot be ended while a peer does not read.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+
+from edge.core.threads import NamedThread
+
+log = logging.getLogger(__name__)
+
+OPEN_S = 8.0  # for name, TCP, TLS and WebSocket together
+DEAD_AFTER = 1.4  # of keepalive: a silence is noticed within 1.5
+_LEAST_S = 0.01
+_GOODBYE_S = 1.0  # for DISCONNECT to be written
+_END_S = 1.5  # and for the thread to end
+_TLS_ALERT = b"\x15"
+_GOOD = MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+class _LastError(logging.Handler):
+    """paho reports only to a logger why a socket failed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+class IoLoop:
+    """Serves one connection from its opening to its end. `close` and the calls of paho's client
+    are safe from any thread."""
+
+    def __init__(
+        self,
+        client: paho.Client,
+        connect: Callable[[], None],
+        on_end: Callable[[str, bool], None],
+        tick: Callable[[], float] = time.monotonic,
+        *,
+        plain: bool = True,
+    ) -> None:
+        """Takes over the client's socket callbacks and its logger.
+
+        - `connect` opens the client's socket on the thread; it may block and raise.
+        - `on_end(why, tls_alert)` is called at most once, on the thread, when an open connection
+          ends without `close`.
+        - `tick` is monotonic seconds.
+        - `plain`: the connection has no TLS, so that a TLS alert means the wrong port.
+        """
+        self._client, self._connect, self._on_end, self._tick = client, connect, on_end, tick
+        self._errors = _LastError()
+        logger = logging.Logger("paho", logging.ERROR)  # of its own: nothing reaches the log
+        logger.addHandler(self._errors)
+        client.enable_logger(logger)
+        client.on_socket_open = _send_without_delay
+        # with this callback paho writes on our thread alone, never on its caller's
+        client.on_socket_register_write = lambda *_: self._wake()
+        self._reader, self._waker = socket.socketpair()
+        self._reader.setblocking(False)
+        self._waker.setblocking(False)
+        self._closing = threading.Event()
+        self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = NamedThread("mqtt", self.run)
+        self._may_be_alert = plain
+        # When bytes came last, and what paho counts a keepalive from. Each is taken after paho's
+        # own time stamp, so that what is due for us is due for paho.
+        self._heard = self._wrote = self._pinged = tick()
+
+    def open(self) -> None:
+        """Starts the thread and waits for the socket, at most OPEN_S. Raises what `connect`
+        raised; TimeoutError when it takes too long."""
+        self._thread.start()
+        try:
+            fault = self._opened.get(timeout=OPEN_S)
+        except queue.Empty:
+            self._closing.set()
+            raise TimeoutError("timed out") from None
+        if fault is not None:
+            raise fault
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Writes what is queued, DISCONNECT included, for at most a second; then ends the thread.
+        A peer that does not read delays it no longer."""
+        self._closing.set()
+        self._wake()
+        if self._thread.ident is None:
+            self._shut()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join(_END_S)
+
+    def run(self) -> None:
+        """Connects and serves the connection until it ends. `open` starts it on the thread."""
+        try:
+            self._connect()
+        except Exception as error:  # noqa: BLE001  `open` raises it on its caller's thread
+            self._shut()
+            self._opened.put(error)
+            return
+        self._heard = self._wrote = self._tick()
+        self._opened.put(None)
+        why, alert = "", False
+        try:
+            why, alert = self._serve()
+        except Exception as error:  # the outermost loop of this thread
+            log.exception("mqtt: unexpected fault in the network thread")
+            why = f"internal fault ({error!r})"
+        finally:
+            self._shut()
+        if not self._closing.is_set():
+            self._on_end(self._errors.text.rpartition("socket: ")[2] or why, alert)
+
+    def _serve(self) -> tuple[str, bool]:
+        """Moves bytes until the end. Returns why it ended, and whether a TLS alert came."""
+        until: float | None = None
+        while self._client.socket() is not None:
+            if self._closing.is_set():
+                until = until or self._tick() + _GOODBYE_S
+                if self._tick() >= until:
+                    return "closed", False
+            readable, writable = self._wait(self._quiet_s(until))
+            if readable and self._is_alert():
+                return "the port speaks TLS", True
+            for code in self._move(readable, writable):
+                if code != _GOOD:
+                    return paho.error_string(code), False
+            silent = self._tick() - self._heard
+            if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
+                return f"the broker is silent for {silent:.1f} s", False
+        return "the connection was closed", False
+
+    def _move(self, readable: bool, writable: bool) -> "list[MQTTErrorCode]":
+        """Has paho read, write and send a ping where that is due; its codes."""
+        codes = []
+        if readable:
+            codes.append(self._client.loop_read())
+            self._heard = self._tick()
+        if writable and self._client.socket() is not None:
+            codes.append(self._client.loop_write())
+            self._wrote = self._tick()
+        if self._client.socket() is not None:
+            pings = self._ping_in_s() <= 0
+            codes.append(self._client.loop_misc())
+            if pings:
+                self._pinged = self._tick()
+        return codes
+
+    def _ping_in_s(self) -> float:
+        """Seconds until paho sends a ping: a keepalive after either side spoke last."""
+        since = max(self._pinged, min(self._wrote, self._heard))
+        return since + self._client.keepalive - self._tick()
+
+    def _quiet_s(self, until: float | None) -> float | None:
+        """For how many seconds the thread may sleep if no byte moves; None: without end. `until`:
+        when a goodbye ends, monotonic seconds."""
+        due = [] if until is None else [until - self._tick()]
+        if keepalive := self._client.keepalive:
+            due += [self._ping_in_s(), self._heard + DEAD_AFTER * keepalive - self._tick()]
+        return max(_LEAST_S, min(due)) if due else None
+
+    def _wait(self, seconds: float | None) -> tuple[bool, bool]:
+        """Sleeps until bytes can be moved, at most `seconds`: whether to read, and to write."""
+        sock: Any = self._client.socket()
+        pending = getattr(sock, "pending", None)  # TLS: bytes that the socket gave already
+        waiting = pending is not None and pending() > 0
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        writing = select.POLLOUT if self._client.want_write() else 0
+        poll.register(sock, select.POLLIN | writing)
+        if waiting:
+            seconds = 0
+        events = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+        woken = self._reader.fileno() in events
+        if woken:
+            with contextlib.suppress(BlockingIOError):
+                self._reader.recv(4096)
+        moved = events.get(sock.fileno(), 0)
+        readable = moved & (select.POLLIN | select.POLLERR | select.POLLHUP | select.POLLNVAL)
+        return bool(waiting or readable), bool(moved & select.POLLOUT or woken)
+
+    def _is_alert(self) -> bool:
+        """Whether the first byte of a connection without TLS is that of a TLS alert."""
+        if not self._may_be_alert:
+            return False
+        self._may_be_alert = False
+        sock: Any = self._client.socket()
+        with _duplicate(sock) as plain, contextlib.suppress(OSError):
+            return plain.recv(1, socket.MSG_PEEK) == _TLS_ALERT
+        return False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._waker.send(b"\0")
+
+    def _shut(self) -> None:
+        sock = self._client.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.close()
+        with contextlib.suppress(OSError):
+            self._reader.close()
+            self._waker.close()
+
+
+def _duplicate(sock: Any) -> socket.socket:
+    """The kernel's socket below TLS or WebSockets; the caller closes the copy."""
+    return socket.socket(fileno=os.dup(sock.fileno()))
+
+
+def _send_without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
+    # Nagle's algorithm holds a small packet back until the one before is acknowledged, which the
+    # other side delays by up to 40 ms.
+    with _duplicate(sock) as plain, contextlib.suppress(OSError):
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,1 +1,0 @@
-"""What watches over the other rooms: health, watchdog, systemd, logs."""

@@ -1,0 +1,1 @@
+"""Frames and parts to verdicts: mailbox, part tracker, worker pool, judge."""

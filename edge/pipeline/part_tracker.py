@@ -1,0 +1,243 @@
+"""Follows the parts of one camera from their triggers to their verdicts: which frame belongs to
+which part, and which part has waited long enough.
+
+A frame serves one part only, and only one that was announced before the frame was taken: a picture
+from before the trigger, or of the part ahead, never becomes a verdict.
+"""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from edge.config import TriggerConfig
+from edge.core.clock import Clock
+from edge.core.errors import TriggerError
+from edge.core.frame import Frame
+from edge.core.part import Part, PartFrame
+from edge.core.terms import TriggerKind
+from edge.pipeline.presence_detector import PresenceDetector
+
+_WITHOUT_ANSWER: frozenset[TriggerKind] = frozenset({"gpio", "presence"})
+
+
+@dataclass(slots=True)
+class _OpenPart:
+    """A part without a verdict: how many frames it still wants."""
+
+    part: Part
+    wanted: int
+
+
+class PartsListener(Protocol):
+    """Follows the parts of one camera. Called on the thread that changes them."""
+
+    def part_opened(self, part: Part) -> None:
+        """A trigger was accepted. Called before the trigger is answered, with the tracker locked:
+        must not call it."""
+        ...
+
+    def parts_changed(self) -> None:
+        """A part was accepted, refused or closed."""
+        ...
+
+
+class _NoListener:
+    def part_opened(self, part: Part) -> None:
+        pass
+
+    def parts_changed(self) -> None:
+        pass
+
+
+class PartTracker:
+    """Safe between threads. Any thread may call `trigger`, the camera's thread calls `match`, the
+    inspection worker calls the rest. Public attributes are counters for `health`."""
+
+    def __init__(
+        self,
+        camera: str,
+        config: TriggerConfig,
+        environment: Clock,
+        *,
+        listener: PartsListener | None = None,
+        before: int = 0,
+    ) -> None:
+        """`before`: how many parts of this camera were announced to earlier trackers."""
+        self.camera, self.config = camera, config
+        self.triggered = before
+        self.refused = self.unused = 0
+        self.fault: str | None = None  # why the camera's last look is not judged
+        self._listener: PartsListener = listener or _NoListener()
+        self._environment = environment
+        self._presence = PresenceDetector(config) if config.kind == "presence" else None
+        self._open: deque[_OpenPart] = deque()
+        # bounded, should inspection hang: `refused` counts them all
+        self._refusals: deque[PartFrame] = deque(maxlen=config.queue + 100)
+        self._lock = threading.Lock()
+        self._shut = False
+
+    def trigger(
+        self, kind: TriggerKind, name: str | None = None, transaction: str | None = None
+    ) -> Part:
+        """Announces a part, now. Raises TriggerError when it cannot be accepted. A trigger that
+        gets no answer (gpio, presence) then also gets an `error` verdict."""
+        try:
+            with self._lock:
+                now, tick = self._environment.now(), self._environment.tick()
+                return self._announce(kind, name, transaction, at=now, tick=tick)
+        finally:
+            self._listener.parts_changed()
+
+    def match(self, frame: Frame) -> list[PartFrame]:
+        """What becomes of a frame: shots for the parts it belongs to, or ends with a fault."""
+        if self._presence is not None and frame.pixels is not None:
+            self._watch(self._presence, frame)
+        with self._lock:
+            shots = list(self._refusals)
+            self._refusals.clear()
+            self.fault = frame.fault
+            if frame.fault is not None:
+                shots += [PartFrame(o.part, None, frame.fault) for o in self._waiting()]
+                for each in self._open:
+                    each.wanted = 0
+                return shots
+            return shots + self._give(frame)
+
+    def is_open(self, part: Part) -> bool:
+        """Whether the part still has no verdict."""
+        with self._lock:
+            return any(o.part is part for o in self._open)
+
+    def close(self, part: Part) -> None:
+        """The part has its verdict."""
+        with self._lock:
+            self._open = deque(o for o in self._open if o.part is not part)
+        self._listener.parts_changed()
+
+    def overdue(self, tick: float) -> list[PartFrame]:
+        """Parts whose deadline is past at `tick` (monotonic seconds), each with the reason, and
+        those that were refused without an answer."""
+        with self._lock:
+            ends = list(self._refusals)
+            self._refusals.clear()
+            for each in self._open:
+                if tick >= each.part.until:
+                    ends.append(PartFrame(each.part, None, self._why_late(each)))
+            return ends
+
+    def next_deadline(self) -> float | None:
+        """Monotonic seconds of the first deadline; None when no part is open."""
+        with self._lock:
+            return min((o.part.until for o in self._open), default=None)
+
+    def shut(self) -> list[Part]:
+        """Refuses all further triggers. Returns the parts that are open."""
+        with self._lock:
+            self._shut = True
+            return [o.part for o in self._open]
+
+    @property
+    def open(self) -> int:
+        """How many parts have no verdict yet."""
+        with self._lock:
+            return len(self._open)
+
+    def _announce(
+        self,
+        kind: TriggerKind,
+        name: str | None = None,
+        transaction: str | None = None,
+        *,
+        at: float,
+        tick: float,
+    ) -> Part:
+        config = self.config
+        due = tick + config.delay_ms / 1000
+        until = tick + config.deadline_ms / 1000
+        latest = until if config.window_ms is None else min(until, due + config.window_ms / 1000)
+        self.triggered += 1
+        part = Part(
+            camera=self.camera,
+            number=self.triggered,
+            kind=kind,
+            name=name,
+            transaction=transaction,
+            at=at,
+            tick=tick,
+            due=due,
+            latest=latest,
+            until=until,
+            frames=config.frames,
+        )
+        why = self._refusal(name)
+        if why is not None:
+            self.refused += 1
+            if kind in _WITHOUT_ANSWER and not self._shut:
+                self._refusals.append(PartFrame(part, None, why, refused=True))
+            raise TriggerError(why, "stopping" if self._shut else "busy")
+        self._open.append(_OpenPart(part, config.frames))
+        self._listener.part_opened(part)
+        return part
+
+    def _refusal(self, name: str | None) -> str | None:
+        if self._shut:
+            return f"camera {self.camera}: the daemon stops; trigger the part again later"
+        if name is not None and any(o.part.name == name for o in self._open):
+            return f"camera {self.camera}: part {name!r} waits for its verdict already"
+        if len(self._open) > self.config.queue:
+            return (
+                f"camera {self.camera}: busy with {len(self._open)} parts, and trigger.queue is "
+                f"{self.config.queue}; trigger more slowly, or raise it"
+            )
+        return None
+
+    def _waiting(self) -> list[_OpenPart]:
+        return [o for o in self._open if o.wanted > 0]
+
+    def _give(self, frame: Frame) -> list[PartFrame]:
+        shots = []
+        for each in self._waiting():
+            part = each.part
+            if frame.captured_tick > part.latest:
+                shots.append(PartFrame(part, None, self._why_late(each, missed=True)))
+                each.wanted = 0
+            elif frame.captured_tick >= part.due:
+                each.wanted -= 1
+                return [*shots, PartFrame(part, _owned(frame))]
+            else:
+                break  # those behind it are due later still
+        self.unused += 1
+        return shots
+
+    def _why_late(self, each: _OpenPart, missed: bool = False) -> str:
+        part = each.part
+        came = part.frames - each.wanted
+        limit = "window_ms" if missed and part.latest < part.until else "deadline_ms"
+        seconds = (part.latest if missed else part.until) - part.tick
+        because = f" (camera: {self.fault})" if self.fault else ""
+        if each.wanted == 0 and not missed:
+            return f"not judged within {seconds:.3g} s of the trigger (trigger.{limit})"
+        return (
+            f"{came} of {part.frames} frames came within {seconds:.3g} s of the trigger "
+            f"(trigger.{limit}){because}"
+        )
+
+    def _watch(self, presence: PresenceDetector, frame: Frame) -> None:
+        assert frame.pixels is not None
+        if not presence.entered(frame.pixels, frame.captured_tick):
+            return
+        try:
+            # The frame that shows the part is the trigger: without a delay it is judged.
+            with self._lock:
+                self._announce("presence", at=frame.captured_at, tick=frame.captured_tick)
+        except TriggerError:
+            return  # counted, and told as an `error` verdict
+        self._listener.parts_changed()
+
+
+def _owned(frame: Frame) -> Frame:
+    """A frame that may wait: pixels in a camera's ring of buffers would be written over."""
+    if frame.pixels is None or frame.pixels.flags.owndata:
+        return frame
+    return replace(frame, pixels=frame.pixels.copy())

@@ -1,0 +1,1 @@
+"""The plant's side: GPIO, alarm, and the requests trigger and snapshot."""

@@ -1,0 +1,139 @@
+"""Keeps the pictures of chosen verdicts within a budget. Never delays a verdict."""
+
+import contextlib
+import logging
+import queue
+import threading
+from collections import deque
+from datetime import UTC, datetime
+
+import cv2
+
+from edge.config import ArchiveConfig
+from edge.core.errors import PictureError, RefusedError
+from edge.core.frame import Frame
+from edge.core.verdict import Verdict
+from edge.storage.archive_index import ArchiveIndex
+
+log = logging.getLogger(__name__)
+
+_QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
+_QUALITY = 90
+_PAUSE_S = 0.002  # between steps of counting, so that inspection gets the interpreter's lock
+
+
+class Archive:
+    """Inspection calls `keep`, which returns at once; `run` is the thread that writes.
+
+    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`. Past the budget the oldest are deleted.
+    """
+
+    def __init__(self, config: ArchiveConfig) -> None:
+        self.kept = self.skipped = 0
+        self._config = config
+        self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
+        self._closing = False
+        self._ended = threading.Event()
+        self._shelves = ArchiveIndex(config.path, config.max_mb * 2**20)
+        self._faulty = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether the files found at the start are counted. The budget is enforced from then on."""
+        return self._shelves.counted
+
+    def keep(self, frame: Frame, verdict: Verdict) -> None:
+        """Queues the picture if config.yaml keeps its verdict. A full queue skips and counts it."""
+        if verdict.verdict not in self._config.keep or not frame.has_picture:
+            return
+        try:
+            self._queue.put_nowait((frame, verdict))
+        except queue.Full:
+            self.skipped += 1
+
+    def find(self, name: str) -> bytes:
+        """The kept JPEG of the verdict with this id (UUIDv7). Raises RefusedError."""
+        made = int(name.replace("-", "")[:12], 16) / 1000  # an id begins with its time
+        # a file deleted at this moment, or an id with an impossible time
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            times = [datetime.fromtimestamp(made + hour, UTC) for hour in (0, -3600, 3600)]
+            for day in dict.fromkeys(time.date().isoformat() for time in times):
+                for path in self._shelves.find(day, name):
+                    with contextlib.suppress(FileNotFoundError):
+                        return path.read_bytes()
+        raise RefusedError(
+            f"no picture of the verdict {name} is kept (archive.keep says which are)"
+        )
+
+    def close(self) -> None:
+        """Ends the thread after the queued pictures."""
+        self._closing = True
+        with contextlib.suppress(
+            queue.Full
+        ):  # then the thread is busy and sees `_closing` by itself
+            self._queue.put_nowait(None)
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended, waiting up to `timeout` seconds for it."""
+        return self._ended.wait(timeout)
+
+    def run(self) -> None:
+        """Until closed."""
+        try:
+            self._write_all()
+        finally:
+            self._ended.set()
+
+    def _write_all(self) -> None:
+        counting = self._shelves.count()
+        while not (self._closing and self._queue.empty()):
+            try:
+                next(
+                    counting, None
+                )  # a step between pictures: counting a large archive delays none
+                work = self._queue.get(timeout=None if self.counted else _PAUSE_S)
+                if work is not None:  # None: closed
+                    self._write(*work)
+            except queue.Empty:
+                continue
+            except (OSError, cv2.error, PictureError) as error:
+                self.skipped += 1
+                if not self._faulty:
+                    log.error(
+                        "archive: %s: a picture cannot be kept (%s); make room, lower "
+                        "archive.max_mb, or check the folder and its owner",
+                        self._config.path,
+                        getattr(error, "strerror", None) or error,
+                    )
+                self._faulty = True
+        if self.kept:
+            with contextlib.suppress(OSError):  # the next start tries again
+                deque(counting, 0)  # enforce the budget even when the run was short
+
+    def _write(self, frame: Frame, verdict: Verdict) -> None:
+        day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
+        folder = self._config.path / day
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{verdict.verdict}-{verdict.camera}-{verdict.id}.jpg"
+        data = _jpeg(frame)
+        try:
+            path.write_bytes(data)
+        except OSError:
+            path.unlink(missing_ok=True)  # half a picture is useless
+            raise
+        self.kept += 1
+        self._faulty = False
+        self._shelves.added(path, len(data))
+
+
+def _jpeg(frame: Frame) -> bytes:
+    """The camera's own JPEG if there is one, unchanged; otherwise an encoded one. Raises OSError
+    and PictureError."""
+    shown = frame.shown()
+    if isinstance(shown, bytes):
+        return shown
+    assert shown is not None
+    done, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise OSError("it cannot be encoded")
+    return data.tobytes()

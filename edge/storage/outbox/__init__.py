@@ -1,0 +1,1 @@
+"""The outbox: verdicts in SQLite until the broker has acknowledged them."""

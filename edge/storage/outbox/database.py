@@ -1,0 +1,291 @@
+"""The outbox's file: verdicts wait here, on disk, until the broker has acknowledged them.
+
+One SQLite database in WAL mode with synchronous=FULL: a commit survives `kill -9` and a power cut.
+Every row has a checksum of its own, because SQLite has none for its pages. The writer assigns the
+numbers; this file remembers only the highest. At its cap the file drops the oldest rows and counts
+them.
+"""
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow
+from edge.storage.outbox.recovery.staging import StagingTable
+from edge.storage.outbox.schema import SCHEMA, schema_of, upgrade
+from edge.storage.outbox.sqlite import connect, naming, refuse_strangers, used_pages, wal_of
+
+PAGE = 4096  # bytes
+_CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read, not at start
+_WAL_PAGES = 256
+_ROWS_A_STATEMENT = 16
+_SHRINK_PAGES = 64  # pages returned to the file system in one commit
+_SHRINK_AFTER_ROWS = 64  # fewer deleted rows are not worth a question to SQLite
+_PAGES_A_ROW = 8  # upper bound of pages that a row takes beside its body: a leaf, and a path to it
+_BODY_BYTES_A_PAGE = 4000
+
+
+class OutboxDatabase:
+    """Writes the file. One object for one file, used by one thread."""
+
+    def __init__(self, path: Path, max_bytes: int, max_age_s: float) -> None:
+        """Opens or creates the file, and checks it. Raises OutboxError."""
+        self._path = path
+        self._max_age_s = max_age_s
+        self._last = self._rows = self._parked = 0
+        self._file = (0, 0)
+        cap = max_bytes // PAGE
+        self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
+        self._pages = PageBudget(max(8, cap - self._wal_pages - 2))  # the log takes the rest
+        self._wal = wal_of(path)
+        self._oldest: tuple[int, float] | None = None
+        with naming(path, "opened"):
+            refuse_strangers(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = connect(path)
+            try:
+                self._set_up()
+            except BaseException:
+                self._db.close()
+                raise
+
+    @property
+    def last(self) -> int:
+        """The highest number that was ever stored."""
+        return self._last
+
+    @property
+    def clock(self) -> float:
+        """The newest row's time on the outbox's own clock, seconds; 0 when there is none."""
+        with naming(self._path, "read"):
+            newest = "SELECT stored_at FROM outbox ORDER BY seq DESC LIMIT 1"
+            found = self._db.execute(newest).fetchone()
+        return float(found[0]) if found else 0.0
+
+    def apply(
+        self,
+        rows: Sequence[OutboxRow],
+        receipts: Sequence[tuple[str, str]],
+        accepted: Sequence[int],
+        parked: Sequence[tuple[int, str]],
+        clock: float,
+        *,
+        used_up_to: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
+    ) -> CommitResult:
+        """One commit: stores rows and receipts, deletes accepted rows and `stale` receipts, marks
+        parked rows, and drops the oldest rows past the caps.
+
+        clock: the outbox's own clock now, seconds.
+        used_up_to: numbers up to this one are used, also by verdicts that never needed a row.
+
+        Raises OutboxError; then nothing has changed.
+        """
+        with naming(self._path, "written"), self._commit() as db:
+            added, unlike = _insert(db, rows)
+            if stale:
+                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
+            if receipts:
+                db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
+            acked = self._delete(db, accepted)
+            self._park(db, parked)
+            sizes = [len(row.body) for row in rows]
+            sizes += [len(text) for _, text in (*receipts, *parked)]
+            first = _oldest(db) if acked or self._oldest is None else self._oldest
+            over_age = self._drop_old(db, clock, first)
+            over_cap = self._drop_past_cap(db, pages_at_most(sizes))
+            gone = acked + len(over_age) + len(over_cap)
+            if over_age or over_cap:
+                first = _oldest(db)
+            last = max([self._last, used_up_to, *(row.seq for row in rows)])
+            count = self._rows + added - gone
+            db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
+        self._last, self._rows, self._oldest = last, count, first
+        self._pages.shrink(self._db, gone)
+        return CommitResult(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
+
+    def is_there(self) -> bool:
+        """Whether the open file is still the one under its name."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def copy_into(self, spool: StagingTable) -> list[tuple[str, str]]:
+        """Copies all rows into `spool`; returns all receipts. Raises OutboxError."""
+        with naming(self._path, "read"):
+            for row in self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq"):
+                spool.add(OutboxRow(*row))
+            receipts = self._db.execute("SELECT camera, receipt FROM judged")
+            return [(str(c), str(r)) for c, r in receipts]
+
+    def file_stats(self) -> FileStats:
+        """What the file holds. Raises OutboxError."""
+        with naming(self._path, "read"):
+            size = self._path.stat().st_size
+            with contextlib.suppress(FileNotFoundError):
+                size += self._wal.stat().st_size
+        oldest = None if self._oldest is None else self._oldest[1]
+        return FileStats(self._rows, size, oldest, self._parked)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def _set_up(self) -> None:
+        db = self._db
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect in a new file only
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
+        db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
+        version = schema_of(db, self._path)
+        if self._path.stat().st_size <= _CHECKED_BYTES:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {found}")
+        if version != SCHEMA:
+            with self._commit():
+                upgrade(db, version)
+        # The broker may accept after a restart what it refused before.
+        db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
+        stat = self._path.stat()
+        self._file = stat.st_dev, stat.st_ino
+        last, rows = db.execute("SELECT last, rows FROM state").fetchone()
+        self._last, self._rows, self._oldest = int(last), int(rows), _oldest(db)
+
+    @contextlib.contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        parked = self._parked
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._parked = parked
+            with contextlib.suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            raise
+
+    def _park(self, db: sqlite3.Connection, parked: Sequence[tuple[int, str]]) -> None:
+        for seq, why in parked:
+            new = "UPDATE outbox SET parked=? WHERE seq=? AND parked IS NULL"
+            self._parked += db.execute(new, (why, seq)).rowcount
+
+    def _delete(self, db: sqlite3.Connection, numbers: Sequence[int]) -> int:
+        gone = 0
+        for first, last in number_ranges(numbers):
+            these = first, last
+            if self._parked:
+                aside = "SELECT count(parked) FROM outbox WHERE seq BETWEEN ? AND ?"
+                self._parked -= db.execute(aside, these).fetchone()[0]
+            gone += db.execute("DELETE FROM outbox WHERE seq BETWEEN ? AND ?", these).rowcount
+        return gone
+
+    def _drop_old(
+        self, db: sqlite3.Connection, clock: float, first: tuple[int, float] | None
+    ) -> list[int]:
+        """Drops rows from the oldest to the first that is young enough: later rows are younger."""
+        latest = clock - self._max_age_s
+        if first is None or first[1] >= latest:
+            return []
+        oldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
+        old = [int(seq) for seq, _ in takewhile(lambda row: row[1] < latest, oldest)]
+        self._delete(db, old)
+        return old
+
+    def _drop_past_cap(self, db: sqlite3.Connection, new: int) -> list[int]:
+        """Drops the oldest rows until the pages in use fit the budget. The newest row stays."""
+        dropped: list[int] = []
+        while (excess := self._pages.excess(db, new)) > 0:
+            oldest = db.execute(
+                "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
+                "ORDER BY seq LIMIT ?",
+                (excess * 4,),
+            ).fetchall()
+            if not oldest:
+                break
+            numbers = [int(seq) for (seq,) in oldest]
+            self._delete(db, numbers)
+            dropped += numbers
+        return dropped
+
+
+class PageBudget:
+    """How many pages of the file are in use. Asks SQLite only when the answer may matter, because
+    a commit of one row must not pay for two questions each time. For the writing connection."""
+
+    def __init__(self, budget: int) -> None:
+        """`budget`: pages that may be in use."""
+        self._budget = budget
+        self._room = 0  # pages that are certainly free
+        self._deleted, self._shrinking = 0, True
+
+    def excess(self, db: sqlite3.Connection, new: int) -> int:
+        """Pages in use above the budget; 0 or less: none. `new`: at most so many pages were added
+        since the last call."""
+        self._room -= new
+        if self._room < 0:
+            self._room = self._budget - used_pages(db)
+        return -self._room
+
+    def shrink(self, db: sqlite3.Connection, deleted: int) -> None:
+        """Returns some free pages to the file system after a commit that deleted `deleted` rows,
+        so that the file becomes small again after an outage."""
+        self._deleted += deleted
+        if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
+            return
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        self._deleted, self._shrinking = 0, free > 4 * _SHRINK_PAGES
+        if self._shrinking:
+            with contextlib.suppress(sqlite3.Error):  # the next commit meets the same fault
+                db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+
+
+def pages_at_most(sizes: list[int]) -> int:
+    """An upper bound of the pages that rows with bodies of these sizes, in bytes, take."""
+    return sum(_PAGES_A_ROW + size // _BODY_BYTES_A_PAGE for size in sizes)
+
+
+def number_ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each range of numbers without a gap. Acknowledgements come nearly in
+    order, and one statement for a range costs little more than one for a row."""
+    first = last = -1
+    for number in sorted(numbers):
+        if number > last + 1 or first < 0:
+            if first >= 0:
+                yield first, last
+            first = number
+        last = number
+    if first >= 0:
+        yield first, last
+
+
+def _oldest(db: sqlite3.Connection) -> tuple[int, float] | None:
+    """Number and time of the first row."""
+    found = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    return None if found is None else (int(found[0]), float(found[1]))
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[OutboxRow]) -> tuple[int, int]:
+    """How many rows were added, and how many were not: another verdict has their number."""
+    added = 0
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[start : start + _ROWS_A_STATEMENT]
+        values = [v for r in some for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
+        places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(some))
+        # each statement releases Python's lock and must get it back: few statements are cheaper
+        sql = f"INSERT OR IGNORE INTO outbox VALUES {places}"  # noqa: S608  question marks only
+        added += db.execute(sql, values).rowcount
+    if added == len(rows):
+        return added, 0
+    unlike = 0
+    for row in rows:  # a commit that reported an error may have stored them all the same
+        found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
+        unlike += found is None or found[0] != row.body
+    return added, unlike

@@ -1,0 +1,1 @@
+"""Recovery of a damaged outbox: carve, salvage, stage, quarantine."""

@@ -1,0 +1,188 @@
+"""Allocates the numbers of verdicts: a small file beside the outbox, so that no number is issued
+twice, whatever happens to the outbox.
+
+The file has three records of fixed size. They are overwritten in place, which works on a full disk.
+- Two records are written in turn. They hold the end of the reserved block of numbers, and whether
+  numbers of verdicts that are on no disk may have been issued (`issued_unstored`). After a crash
+  the next start skips the rest of the block.
+- The third is written at each commit, but the kernel decides when it reaches the disk. It holds
+  what the outbox should contain. It survives kill -9, so that an outbox that was cut, or replaced
+  by an older copy, is noticed.
+The file is also the lock: one outbox, one daemon.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import stat
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 1000  # numbers reserved by one write
+_SAFE_GAP = 20 * BLOCK  # more numbers than one process issues without a record of them
+_SLOT = 512  # bytes between records: a sector is written whole or not at all
+_RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
+
+
+class InUseError(Exception):
+    """Another process holds the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the outbox held after a commit.
+
+    last: its highest number.
+    oldest: the lowest number that waited; 0: none.
+    """
+
+    last: int
+    oldest: int
+
+
+class SequenceAllocator:
+    """Safe between threads."""
+
+    def __init__(self, outbox: Path, memory: Path | None = None) -> None:
+        """Opens and locks the file. Raises InUseError.
+
+        memory: a folder in memory for the records that a read-only disk does not take; None: the
+            runtime directory of systemd, else /dev/shm.
+        """
+        self.path = outbox.with_name(f"{outbox.name}.numbers")
+        name = hashlib.sha256(str(outbox.absolute()).encode()).hexdigest()[:16]
+        self._memory = (memory or _memory()) / f"edge-inspect-{name}.numbers"
+        self._lock = threading.Lock()
+        self._fd = self._open()
+        content = b"" if self._fd is None else os.pread(self._fd, 4 * _SLOT, 0)
+        found = [_parsed(content[:_SLOT]), _parsed(content[_SLOT : 2 * _SLOT])]
+        found.append(_parsed(_content(self._memory)))
+        right = [record for record in found if record is not None]
+        self._turn = max((turn for turn, _, _ in right), default=0)
+        self.reserved = max((reserved for _, reserved, _ in right), default=0)
+        self.issued_unstored = any(turn == self._turn and unstored for turn, _, unstored in right)
+        # there are records, but none is readable
+        self.unreadable = not right and bool(content.strip(b"\0"))
+        self.known = bool(right)
+        recorded = _parsed(content[2 * _SLOT : 3 * _SLOT])
+        self.progress = None if recorded is None else Progress(recorded[0], recorded[1])
+
+    @property
+    def recorded_last(self) -> int:
+        """The highest number that the outbox should hold; 0: not recorded."""
+        return self.progress.last if self.progress is not None else 0
+
+    def last_issued_at_most(self, last: int, *, file_is_whole: bool) -> int:
+        """An upper bound of the numbers that were ever issued, for the start.
+
+        last: the highest number in the outbox.
+        file_is_whole: whether the outbox could be opened and was not damaged.
+        """
+        recorded = self.recorded_last
+        if self.unreadable:
+            return max(last, recorded) + _SAFE_GAP
+        uncertain = self.issued_unstored or not file_is_whole or recorded > last
+        if uncertain or (last == 0 and self.reserved > 0):
+            return max(last, recorded, self.reserved)
+        return last
+
+    def reserve(self, number: int, *, unstored: bool) -> None:
+        """To be called before `number` is issued. Writes once in a block.
+
+        unstored: the verdict may be sent before it is on disk.
+
+        Never fails: a record that no disk takes is written to memory, which a power cut clears.
+        """
+        if number <= self.reserved and (self.issued_unstored or not unstored):
+            return  # without the lock: the usual case
+        with self._lock:
+            unstored = self.issued_unstored or unstored
+            self._write(max(self.reserved, number + BLOCK), unstored=unstored)
+
+    def settle(self) -> None:
+        """The outbox knows every number that was issued."""
+        with self._lock:
+            if self.issued_unstored:
+                self._write(self.reserved, unstored=False)
+
+    def committed(self, progress: Progress) -> None:
+        """Records what the outbox holds now. Never fails, and never waits for a disk."""
+        with self._lock, contextlib.suppress(OSError):
+            self.progress = progress
+            if self._fd is not None:
+                os.pwrite(self._fd, _record(progress.last, progress.oldest, 0), 2 * _SLOT)
+
+    def close(self) -> None:
+        """Releases the lock."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _write(self, reserved: int, *, unstored: bool) -> None:
+        self._turn += 1
+        record = _record(self._turn, reserved, int(unstored))
+        if self._fd is None:
+            with contextlib.suppress(InUseError):
+                self._fd = self._open()
+        written = self._fd is not None and _written(self._fd, record, self._turn % 2 * _SLOT)
+        with contextlib.suppress(OSError):
+            if written:
+                self._memory.unlink(missing_ok=True)
+            else:
+                self._memory.write_bytes(record)
+        self.reserved, self.issued_unstored = reserved, unstored
+
+    def _open(self) -> int | None:
+        for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                fd = os.open(self.path, flags | os.O_CLOEXEC, 0o600)
+            except OSError:
+                continue
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                return None
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                raise InUseError from None
+            return fd
+        return None
+
+
+def _record(first: int, second: int, third: int) -> bytes:
+    head = b"edge-inspect numbers 1 %020d %020d %020d " % (first, second, third)
+    return head + b"%08x\n" % zlib.crc32(head)
+
+
+def _parsed(record: bytes) -> tuple[int, int, bool] | None:
+    match = _RECORD.match(record)
+    if match is None or int(match[4], 16) != zlib.crc32(record[: match.start(4)]):
+        return None
+    return int(match[1]), int(match[2]), bool(int(match[3]))
+
+
+def _written(fd: int, record: bytes, at: int) -> bool:
+    try:
+        os.pwrite(fd, record, at)
+        os.fdatasync(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _memory() -> Path:
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(runtime or "/dev/shm")  # noqa: S108  one name for one outbox, its record checked
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

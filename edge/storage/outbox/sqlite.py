@@ -1,0 +1,97 @@
+"""Opens SQLite connections. Turns errors of SQLite and the system into sentences with a kind."""
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from edge.core.errors import EdgeInspectError
+
+Kind = Literal["refused", "damaged", "hopeless"]
+
+
+class OutboxError(EdgeInspectError):
+    """The outbox cannot be opened, read or written; the sentence names the file.
+
+    kind: `refused`: the disk does not take it now, a retry may succeed; `damaged`: the file's
+        content is wrong; `hopeless`: only a person can fix it.
+    """
+
+    def __init__(self, text: str, kind: Kind = "hopeless") -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that may be opened in one thread and used in one other."""
+    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+
+
+def wal_of(path: Path) -> Path:
+    """SQLite's write-ahead log beside a database."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def refuse_strangers(path: Path) -> None:
+    """Raises OutboxError when the path is a folder, a device or another non-file."""
+    if path.exists() and not path.is_file():
+        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
+
+
+def used_pages(db: sqlite3.Connection) -> int:
+    """Pages of the file that are in use."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    return int(pages) - int(free)
+
+
+@contextlib.contextmanager
+def naming(path: Path, what: str) -> Iterator[None]:
+    """Turns errors of SQLite and the system into an OutboxError: a sentence that names the file."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, ValueError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        kind = _kind(error, path)
+        remedy = {
+            "damaged": "it is set aside, and what can be read is saved",
+            "refused": "check the free space, and whether the disk is read-only or broken",
+            "hopeless": "check outbox.path and its owner",
+        }[kind]
+        raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {remedy}", kind) from error
+
+
+_HOPELESS = frozenset(
+    {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.EPERM}
+)
+
+# SQLite's words for a missing table, an unexpected table and a wrong byte in the header
+_DAMAGED = ("no such", "malformed", "already exists", "unsupported file format")
+_WRITE_VERSION_AT = 18  # byte of the header: 1, or 2 with a log, lets SQLite write
+
+
+def _kind(error: Exception, path: Path) -> Kind:
+    if isinstance(error, OSError):
+        return "hopeless" if error.errno in _HOPELESS else "refused"
+    if isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+        if any(word in text for word in _DAMAGED):
+            return "damaged"
+        return "damaged" if "readonly" in text and _says_not_to_write(path) else "refused"
+    if isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError):
+        return "refused"
+    return "damaged"
+
+
+def _says_not_to_write(path: Path) -> bool:
+    """Whether the header, and not the disk, makes SQLite treat the file as read-only.
+
+    Closing the file here releases this process's SQLite locks on it. That is safe, because the lock
+    of `SequenceAllocator` keeps other daemons away.
+    """
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(_WRITE_VERSION_AT)
+        return file.read(1) not in (b"", b"\1", b"\2")
+    return False

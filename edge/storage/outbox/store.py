@@ -1,0 +1,300 @@
+"""The outbox's file as something that may break: opens it, rebuilds it, and opens it again.
+
+The writer above sees a disk that takes a commit or refuses it. SQLite is below.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from edge.core.clock import Clock
+from edge.storage.outbox.database import OutboxDatabase
+from edge.storage.outbox.reader import OutboxReader
+from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow, OutboxStats
+from edge.storage.outbox.recovery.carve import behind_the_break
+from edge.storage.outbox.recovery.quarantine import RebuildHooks, finish_renewal, renewed
+from edge.storage.outbox.recovery.salvage import salvage
+from edge.storage.outbox.recovery.staging import StagingTable
+from edge.storage.outbox.sequence import InUseError, Progress, SequenceAllocator
+from edge.storage.outbox.sqlite import OutboxError, wal_of
+
+log = logging.getLogger(__name__)
+
+
+class OutboxStore:
+    """For one thread after its construction. `damaged`, `salvaged`, `lost_at_most` and `skipped`
+    are counters for health. `generation` rises when a file is opened. `fault`: why there is no
+    open file."""
+
+    def __init__(
+        self,
+        path: Path,
+        max_bytes: int,
+        max_age_s: float,
+        environment: Clock,
+        *,
+        hooks: RebuildHooks | None = None,
+    ) -> None:
+        """Opens the file, creates it, or rebuilds a damaged one; `hooks` are for that rebuild.
+
+        A disk that refuses is no error here: `fault` has the reason, and `open` tries again.
+        Raises OutboxError for what only a person can fix: another daemon on this file, a file of a
+        newer version, no permission.
+        """
+        self.fault = ""
+        self.generation = 0
+        self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
+        self._path, self._limits = path, (max_bytes, max_age_s)
+        self._environment = environment
+        self._outbox: OutboxDatabase | None = None
+        self._base = 0.0 - environment.tick()
+        try:
+            self.numbers = SequenceAllocator(path)
+        except InUseError:
+            raise OutboxError(
+                f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
+                "outbox.path"
+            ) from None
+        # an earlier run has left a file, and without the records only that file has the last number
+        unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
+        try:
+            self.open(hooks or RebuildHooks())
+        except OutboxError as error:
+            if error.kind == "hopeless" or unknown:
+                self.numbers.close()
+                raise
+        self.first = self._first_number()
+
+    @property
+    def last(self) -> int:
+        """The highest number in the file; 0 without it."""
+        return self._outbox.last if self._outbox is not None else 0
+
+    def clock(self) -> float:
+        """The outbox's own clock: seconds that it has been in use. Safe between threads."""
+        return self._base + self._environment.tick()
+
+    def new_view(self) -> OutboxReader:
+        """A reader for another thread."""
+        return OutboxReader(self._path)
+
+    def open(self, hooks: RebuildHooks) -> None:
+        """Opens the file, and rebuilds it when it is damaged. Raises OutboxError."""
+        self._close()
+        try:
+            try:
+                self._open()
+            except OutboxError as error:
+                if error.kind != "damaged":
+                    raise
+                self._rebuild(str(error), hooks)
+        except OutboxError as error:
+            self.fault = str(error)
+            raise
+        self.fault = ""
+
+    def apply(
+        self,
+        rows: Sequence[OutboxRow],
+        receipts: Sequence[tuple[str, str]],
+        accepted: Sequence[int],
+        parked: Sequence[tuple[int, str]],
+        *,
+        used_up_to: int = 0,
+        stale: Sequence[tuple[str, str]] = (),
+        hooks: RebuildHooks | None = None,
+    ) -> CommitResult:
+        """One commit; the arguments are those of `OutboxDatabase.apply`.
+
+        A file that turns out to be damaged is rebuilt first, with `hooks`; a deleted one is written
+        again. Raises OutboxError when the disk refuses.
+        """
+        hooks = hooks or RebuildHooks()
+        if self._outbox is None:
+            self.open(hooks)
+        assert self._outbox is not None
+        if rows:
+            self.numbers.reserve(rows[-1].seq, unstored=False)
+        work = rows, receipts, accepted, parked
+        try:
+            if not self._outbox.is_there():
+                self._restore_deleted(self._outbox, hooks)
+            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
+        except OutboxError as error:
+            if error.kind != "damaged":
+                self.fault = str(error)
+                self._close()  # after an error of the disk nothing is certain
+                raise
+            self._rebuild(str(error), hooks)
+            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
+        self.numbers.committed(Progress(self._outbox.last, result.oldest))
+        if result.unlike:
+            self.lost_at_most += result.unlike
+            log.error(
+                "%s: %d verdicts not stored: their numbers were taken", self._path, result.unlike
+            )
+        return result
+
+    def rebuild(self, error: OutboxError, hooks: RebuildHooks) -> None:
+        """A reader has found damage. Raises OutboxError when the disk refuses."""
+        if self._outbox is not None:
+            self._rebuild(str(error), hooks)
+
+    def file_stats(self) -> FileStats | None:
+        """What the file holds; None: unknown."""
+        try:
+            return self._outbox.file_stats() if self._outbox is not None else None
+        except OutboxError:
+            return None
+
+    def stats(self, file: FileStats | None) -> OutboxStats:
+        """Statistics of a file that holds this, without those of the writer. None: unknown."""
+        file = file or FileStats(0, 0, None, 0)
+        return OutboxStats(
+            rows=file.rows,
+            bytes=file.bytes,
+            oldest_age_s=0.0 if file.oldest is None else max(0.0, self.clock() - file.oldest),
+            parked=file.parked,
+            damaged=self.damaged,
+            salvaged=self.salvaged,
+            lost_at_most=self.lost_at_most,
+            skipped=self.skipped,
+        )
+
+    def close(self) -> None:
+        """Closes the file and releases the lock."""
+        self._close()
+        self.numbers.close()
+
+    def _first_number(self) -> int:
+        """The number of the next verdict: the last one plus one. When the last number is uncertain,
+        a number that was certainly never issued."""
+        numbers, last = self.numbers, self.last
+        recorded = numbers.recorded_last
+        if self._outbox is not None and not self.damaged and recorded > last:
+            self.lost_at_most += recorded - last
+            log.error(
+                "%s: holds numbers up to %d only, though %d were stored: the file was cut, deleted "
+                "or put back; at most %d verdicts are lost",
+                self._path,
+                last,
+                recorded,
+                recorded - last,
+            )
+        certain = self._outbox is not None and not self.damaged
+        behind = numbers.last_issued_at_most(last, file_is_whole=certain)
+        if behind > last and self._outbox is not None:
+            self.skipped = behind - last
+            log.warning(
+                "outbox: the last run did not stop cleanly: the numbers %d to %d stay unused, "
+                "except by verdicts that were sent already",
+                last + 1,
+                behind,
+            )
+        return behind + 1
+
+    def _close(self) -> None:
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            with contextlib.suppress(OutboxError):
+                outbox.close()
+
+    def _open(self) -> None:
+        finish_renewal(self._path)
+        broken = behind_the_break(self._path)
+        self._use(OutboxDatabase(self._path, *self._limits))
+        assert self._outbox is not None
+        if broken:
+            self._store_carved(self._outbox.last, broken)
+
+    def _store_carved(self, last: int, carved: Sequence[OutboxRow]) -> None:
+        """Stores rows from behind the damage in SQLite's log; `last`: the highest one before it."""
+        rows = {row.seq: row for row in carved if row.seq > last}
+        self._store_rows([rows[number] for number in sorted(rows)])
+        lost = max([self.numbers.recorded_last, *rows]) - last - len(rows)
+        self.damaged += 1
+        self.salvaged += len(rows)
+        self.lost_at_most += lost
+        log.error(
+            "%s: the log of the outbox was damaged; %d verdicts behind the damage were saved, at "
+            "most %d lost",
+            self._path,
+            len(rows),
+            lost,
+        )
+
+    def _use(self, outbox: OutboxDatabase) -> None:
+        self._outbox = outbox
+        self._base = max(self._base, outbox.clock - self._environment.tick())
+        self.generation += 1
+
+    def _rebuild(self, why: str, hooks: RebuildHooks) -> None:
+        """Sets the file aside; a new one with all saved rows takes its place. See renewal.py."""
+        self._close()
+        with StagingTable(self._path, hooks.on_progress) as spool:
+            found = salvage(self._path, self.numbers.progress, spool)
+            salvaged = len(spool)
+            spool.replace(hooks.cached_rows())
+            count = len(spool)
+            self._base = max(self._base, spool.latest - self._environment.tick())
+            now, clock = self._environment.now(), self.clock()
+            aside = renewed(
+                self._path,
+                self._limits,
+                ([_timed(row, clock) for row in rows] for rows in spool.batches()),
+                found.receipts,
+                now=now,
+                clock=clock,
+                used_up_to=self.numbers.recorded_last,
+            )
+        missing = max(0, found.lost_at_most - (count - salvaged))
+        self._use(OutboxDatabase(self._path, *self._limits))
+        self.damaged += 1
+        self.salvaged += count
+        self.lost_at_most += missing
+        log.error(
+            "%s; set aside as %s, %d verdicts saved, at most %d lost",
+            why,
+            aside,
+            count,
+            missing,
+        )
+
+    def _restore_deleted(self, deleted: OutboxDatabase, hooks: RebuildHooks) -> None:
+        """The file was deleted in use: writes what the open file still shows into a new one."""
+        with StagingTable(self._path, hooks.on_progress) as spool:
+            receipts = deleted.copy_into(spool)
+            self._close()
+            self._use(OutboxDatabase(self._path, *self._limits))
+            count = len(spool)
+            self._store_rows([], receipts)
+            for rows in spool.batches():
+                self._store_rows(rows)
+        log.error(
+            "%s: the file was deleted or replaced in use; its %d verdicts were written again",
+            self._path,
+            count,
+        )
+
+    def _store_rows(
+        self, rows: Sequence[OutboxRow], receipts: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        assert self._outbox is not None
+        clock = self.clock()
+        self._outbox.apply([_timed(row, clock) for row in rows], list(receipts), [], [], clock)
+
+
+def _timed(row: OutboxRow, clock: float) -> OutboxRow:
+    """A row without a time gets this one."""
+    return row if row.stored_at else OutboxRow(row.seq, clock, row.body)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0: there is none; 1: unknown, because the folder cannot be read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1

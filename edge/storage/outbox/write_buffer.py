@@ -1,0 +1,167 @@
+"""The write buffer: verdicts that are not on disk, and the other work of the next commit."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from edge.core.verdict import Verdict
+from edge.storage.outbox.records import OutboxRow
+
+_STALE = 1000  # receipts deleted in one commit
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedVerdict:
+    """A verdict and its row. `due`: when it is to be written, monotonic seconds."""
+
+    row: OutboxRow
+    verdict: Verdict
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBatch:
+    """The work of one commit.
+
+    held: verdicts to write.
+    safe: verdicts that the broker acknowledged before they were written. Their receipts are stored.
+    accepted: numbers of stored rows that the broker acknowledged. They are deleted.
+    parked: numbers of rows that the broker refused for good, each with its reason.
+    stale: pairs of camera and receipt to delete.
+    """
+
+    held: list[BufferedVerdict]
+    safe: list[BufferedVerdict]
+    accepted: list[int]
+    parked: list[tuple[int, str]]
+    stale: list[tuple[str, str]]
+
+    @property
+    def rows(self) -> list[OutboxRow]:
+        """The rows to write."""
+        return [one.row for one in self.held]
+
+    @property
+    def receipts(self) -> list[tuple[str, str]]:
+        """Pairs of camera and receipt to store; not every verdict has a receipt."""
+        pairs = [(one.verdict.camera, one.verdict.receipt) for one in (*self.safe, *self.held)]
+        return [(camera, receipt) for camera, receipt in pairs if receipt is not None]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file has nothing to store or delete."""
+        return not (self.held or self.receipts or self.accepted or self.parked or self.stale)
+
+
+@dataclass(slots=True)
+class PendingAcks:
+    """What the next commit does besides writing; fields as in `CommitBatch`. `accepted_since`: when the
+    first of `accepted` came, monotonic seconds. Not safe between threads."""
+
+    safe: list[BufferedVerdict] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
+    parked: list[tuple[int, str]] = field(default_factory=list)
+    stale: list[tuple[str, str]] = field(default_factory=list)
+    accepted_since: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.safe or self.accepted or self.parked or self.stale)
+
+    def accept(self, seq: int, now: float) -> bool:
+        """Adds an acknowledged row. True: it is the first one that waits."""
+        first = not self.accepted
+        if first:
+            self.accepted_since = now
+        self.accepted.append(seq)
+        return first
+
+    def take(self, held: list[BufferedVerdict], not_on_disk: Callable[[int], bool]) -> CommitBatch:
+        """The work of a commit that writes `held`. A parked row that is not on disk waits for a
+        later commit. Stale receipts are deleted a part at a time."""
+        parked = [one for one in self.parked if not not_on_disk(one[0])]
+        self.parked = [one for one in self.parked if not_on_disk(one[0])]
+        work = CommitBatch(held, self.safe, self.accepted, parked, self.stale[:_STALE])
+        self.safe, self.accepted, self.stale = [], [], self.stale[_STALE:]
+        return work
+
+    def put_back(self, work: CommitBatch) -> None:
+        """Takes the work of a failed commit back."""
+        self.safe = work.safe + self.safe
+        self.accepted = work.accepted + self.accepted
+        self.parked = work.parked + self.parked
+        self.stale = work.stale + self.stale
+
+
+class WriteBuffer:
+    """A queue in the order of the numbers, from which any element may be taken out. Its numbers
+    have no gaps. `bytes`: of all bodies. Not safe between threads."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._queue: deque[BufferedVerdict] = deque()
+        self._removed: set[int] = set()  # numbers in the queue that need no writing any more
+
+    def __len__(self) -> int:
+        return len(self._queue) - len(self._removed)
+
+    def __contains__(self, seq: int) -> bool:
+        if not self._queue or seq in self._removed:
+            return False
+        return self._queue[0].row.seq <= seq <= self._queue[-1].row.seq
+
+    @property
+    def due(self) -> float | None:
+        """When the first verdict is to be written; None: the queue is empty."""
+        return self._queue[0].due if self._queue else None
+
+    def add(self, one: BufferedVerdict) -> None:
+        """Adds the next number."""
+        self._queue.append(one)
+        self.bytes += len(one.row.body)
+
+    def settle(self, seq: int) -> BufferedVerdict | None:
+        """Takes a number out; None when it is not there."""
+        if seq not in self:
+            return None
+        one = self._queue[seq - self._queue[0].row.seq]
+        self._removed.add(seq)
+        self.bytes -= len(one.row.body)
+        self._trim()
+        return one
+
+    def drop_first(self) -> BufferedVerdict:
+        """Takes the oldest out."""
+        one = self._queue.popleft()
+        self.bytes -= len(one.row.body)
+        self._trim()
+        return one
+
+    def first(self, most: int) -> list[BufferedVerdict]:
+        """The oldest, at most `most`. They stay in the queue."""
+        return list(islice(self._waiting(), most))
+
+    def all(self) -> list[BufferedVerdict]:
+        """Every verdict. They stay in the queue."""
+        return list(self._waiting())
+
+    def written(self, upto: int) -> None:
+        """Removes every number up to this one: all are on disk."""
+        while self._queue and self._queue[0].row.seq <= upto:
+            one = self._queue.popleft()
+            if one.row.seq in self._removed:
+                self._removed.discard(one.row.seq)
+            else:
+                self.bytes -= len(one.row.body)
+        self._trim()
+
+    def make_all_due(self) -> None:
+        """Every verdict is to be written now."""
+        self._queue = deque(BufferedVerdict(one.row, one.verdict, 0.0) for one in self._queue)
+
+    def _waiting(self) -> Iterator[BufferedVerdict]:
+        return (one for one in self._queue if one.row.seq not in self._removed)
+
+    def _trim(self) -> None:
+        while self._queue and self._queue[0].row.seq in self._removed:
+            self._removed.discard(self._queue.popleft().row.seq)

@@ -1,0 +1,306 @@
+"""The thread that writes the outbox.
+
+`strict`: a verdict may be sent after its commit. `balanced`: it may be sent at once, and it is
+written when its window has passed without an acknowledgement. While the disk refuses commits, both
+send verdicts from memory, which is bounded. States: writer_state.py. Due times: commit_queue.py.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from edge.core.clock import Clock
+from edge.core.messages import stored_body
+from edge.core.terms import Durability
+from edge.core.verdict import Verdict
+from edge.storage.outbox.commit_queue import CommitQueue, WriterLimits
+from edge.storage.outbox.group_commit import GroupCommitPolicy
+from edge.storage.outbox.records import DROP_CAUSES, DropCause, FileStats, OutboxRow, OutboxStats
+from edge.storage.outbox.recovery.quarantine import RebuildHooks
+from edge.storage.outbox.send_queue import SendQueue
+from edge.storage.outbox.sequence import BLOCK
+from edge.storage.outbox.sqlite import OutboxError
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.write_buffer import CommitBatch
+from edge.storage.outbox.writer_state import WriterEvent, WriterStatus
+
+log = logging.getLogger(__name__)
+
+OnCommit = Callable[[Sequence[Verdict], Sequence[int]], None]
+_FROM_MEMORY = "%s; verdicts are sent from memory meanwhile"
+_BEAT_S = 5.0  # the idle thread shows progress this often
+
+
+class OutboxWriter:
+    """Owns the `OutboxStore`. Inspection calls `submit`; the publisher reads `waiting` and calls `accept`
+    and `park`."""
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        environment: Clock,
+        *,
+        durability: Durability = "strict",
+        window_s: float = 0.5,
+        on_sendable: Callable[[], None] = lambda: None,
+        on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        limits: WriterLimits | None = None,
+    ) -> None:
+        """Nothing runs yet; `run` is the thread.
+
+        window_s: `balanced`: seconds that a verdict may wait for its acknowledgement instead of
+            being written.
+        on_sendable: called on any thread when there are new rows to send; must return quickly.
+        on_commit: called on the writer's thread with verdicts that are safe, because they are
+            stored or acknowledged, and with their numbers.
+        """
+        self._store, self._environment = store, environment
+        self._on_sendable, self._on_commit = on_sendable, on_commit
+        self._strict = durability == "strict"
+        self.waiting = SendQueue(
+            store.new_view(),
+            store.last,
+            store.clock,
+            generation=store.generation,
+            on_damage=self.report_damage,
+        )
+        self._hooks = RebuildHooks(self._rebuild_progress, self.waiting.cached_rows)
+        pace, limits = (
+            GroupCommitPolicy(0.0 if self._strict else window_s),
+            limits or WriterLimits(),
+        )
+        self._queue = CommitQueue(pace, environment.tick, limits)
+        self._most_queued = limits.queue if self._strict else limits.held // 2
+        self._next = store.first
+        # the highest numbers that were sendable, or acknowledged, before they were on disk
+        self._highest_shown = self._highest_acked = 0
+        self._damage: tuple[OutboxError, int] | None = None  # and the generation of that file
+        self._changed = threading.Condition()
+        self._stored = self._acked = 0
+        self._dropped: Counter[DropCause] = Counter()
+        self.status, self._file_stats = WriterStatus(store.fault), store.file_stats()
+        self.beat = environment.tick()
+        if self.fault:
+            log.error(_FROM_MEMORY, self.fault)
+
+    @property
+    def fault(self) -> str:
+        """Why verdicts are sent from memory; empty: the disk takes them."""
+        return self.status.fault
+
+    def submit(self, verdict: Verdict) -> None:
+        """Takes a verdict over and assigns its number. Waits while the disk is slow. While the
+        disk refuses, it never waits; past the bound it drops the oldest verdict."""
+        with self._changed:
+            while not self.status.degraded and self._queue.is_full(self._most_queued):
+                self._changed.wait(1.0)
+            number, self._next = self._next, self._next + 1
+            row = OutboxRow(number, self._store.clock(), stored_body(verdict, number))
+            wakes_writer = self._queue.add(row, verdict)
+            for dropped in self._queue.drop_past_bounds():
+                self.waiting.done(dropped)
+                self._dropped["memory"] += 1
+            sendable = not self._strict or self.status.degraded
+            if sendable:
+                self._show_unstored([row])
+        if sendable:  # before the writer wakes: sending must not wait for it
+            self._on_sendable()
+        if wakes_writer:
+            with self._changed:
+                self._changed.notify_all()
+
+    def accept(self, seq: int) -> None:
+        """The broker has acknowledged a row."""
+        self.waiting.done(seq)
+        with self._changed:
+            if self._queue.settle(seq):
+                self._acked += 1
+            elif self._queue.pending.accept(seq, self._environment.tick()):
+                self._changed.notify_all()
+
+    def park(self, seq: int, reason: str) -> None:
+        """The broker refuses a row for good. It is kept."""
+        self.waiting.done(seq)
+        with self._changed:
+            self._queue.pending.parked.append((seq, reason))
+            self._changed.notify_all()
+
+    def forget(self, receipts: Sequence[tuple[str, str]]) -> None:
+        """These pairs of camera and receipt are not needed any more."""
+        with self._changed:
+            self._queue.pending.stale += receipts
+            self._changed.notify_all()
+
+    def stats(self) -> OutboxStats:
+        """The outbox after its last commit, memory included."""
+        with self._changed:
+            counts = {"held": len(self._queue), "stored": self._stored, "acked": self._acked}
+            dropped = {cause: self._dropped[cause] for cause in DROP_CAUSES}
+            return replace(self._store.stats(self._file_stats), **counts, dropped_by=dropped)
+
+    def flush(self, timeout: float) -> None:
+        """Returns when every submitted verdict is on disk, or the disk refuses, or after `timeout`
+        seconds."""
+        with self._changed:
+            self._queue.held.make_all_due()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.status.degraded or not len(self._queue), timeout)
+
+    def close(self) -> None:
+        """Asks the thread to write what is held, and to end."""
+        with self._changed:
+            self.status.handle(WriterEvent.CLOSE)
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Until closed and empty. A refusing disk is tried again; after `close`, once more."""
+        ended = False
+        while not ended:
+            with self._changed:
+                while (wait_s := self._due_in()) > 0:
+                    self._changed.wait(max(0.001, min(_BEAT_S, wait_s)))
+                    self.beat = self._environment.tick()
+            ended = self.run_once()
+        self._end()
+
+    def run_once(self) -> bool:
+        """One commit of what is due. True: closed, and nothing more can be done."""
+        with self._changed:
+            closing = self.status.closing
+            work = self._queue.take(degraded=self.status.degraded, closing=closing)
+            damage, self._damage = self._damage, None
+        done = self._commit(work, damage, closing=closing)
+        with self._changed:
+            return closing and not (done and (len(self._queue) or self._queue.pending))
+
+    def _show_unstored(self, rows: list[OutboxRow]) -> None:
+        """Makes rows sendable. Their numbers are reserved first: no restart may reuse them."""
+        if rows:
+            self._store.numbers.reserve(rows[-1].seq, unstored=True)
+            self._highest_shown = rows[-1].seq
+            self.waiting.show(rows, stored=False)
+
+    def _due_in(self) -> float:
+        """Seconds until the next commit. Whatever makes work due earlier notifies the thread."""
+        degraded = self.status.degraded
+        if self.status.closing or (self._damage is not None and not degraded):
+            return 0.0
+        return self._queue.due_in(degraded=degraded)
+
+    def _commit(
+        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+    ) -> bool:
+        """Writes and reports. False: nothing was stored, and the work is pending again."""
+        try:
+            acked = self._apply(work, damage, closing=closing)
+        except OutboxError as error:
+            self._commit_failed(work, str(error))
+            return False
+        except Exception as error:  # outermost: `run` is only the loop around this
+            log.exception("outbox: unexpected fault")
+            self._commit_failed(work, f"outbox: internal fault ({error!r})")
+            return False
+        if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
+            self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
+        file_stats = self._store.file_stats()
+        if safe := [*work.safe, *work.held]:
+            self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
+        self._commit_done(work, acked, file_stats)
+        if work.held and self._strict:
+            self._on_sendable()
+        return True
+
+    def _apply(
+        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+    ) -> int:
+        """Returns how many rows the file has deleted because they were acknowledged. Raises
+        OutboxError."""
+        store = self._store
+        if damage is not None and damage[1] == store.generation:
+            store.rebuild(damage[0], self._hooks)
+        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in work.safe)])
+        # at the end the file learns the numbers that never needed a row
+        must_note_numbers = closing and self._highest_acked > store.last
+        # while degraded, an empty commit shows whether the disk works again
+        if work.is_empty and not self.status.degraded and not must_note_numbers:
+            return 0
+        result = store.apply(
+            work.rows,
+            work.receipts,
+            work.accepted,
+            work.parked,
+            used_up_to=self._highest_acked,
+            stale=work.stale,
+            hooks=self._hooks,
+        )
+        self._dropped["cap"] += len(result.over_cap)
+        self._dropped["age"] += len(result.over_age)
+        for number in (*result.over_cap, *result.over_age):
+            self.waiting.done(number)
+        return result.acked
+
+    def _rebuild_progress(self) -> None:
+        """Called by the store in the middle of a commit. A rebuild may take minutes."""
+        with self._changed:
+            self.beat = self._environment.tick()
+            self._degrade(WriterEvent.REBUILD_STARTED, "outbox: a damaged file is being rebuilt")
+        self._on_sendable()
+
+    def _degrade(self, event: WriterEvent, reason: str) -> None:
+        if self.status.handle(event, reason):
+            log.error(_FROM_MEMORY, reason)
+            if self._strict:
+                self._show_unstored([one.row for one in self._queue.held.all()])
+            self._changed.notify_all()
+
+    def _commit_done(self, work: CommitBatch, acked: int, file_stats: FileStats | None) -> None:
+        rows = work.rows
+        with self._changed:
+            if self.waiting.generation != self._store.generation:
+                self.waiting.file_changed(self._store.last, self._store.generation)
+            self._queue.written(work)
+            if self._strict and not self.status.degraded:
+                self.waiting.show(rows, stored=True)
+            else:
+                self.waiting.stored([row.seq for row in rows])
+            self._stored += len(rows)
+            self._acked += acked
+            self._file_stats = file_stats
+            if self.status.degraded and not len(self._queue):
+                self.status.handle(WriterEvent.CAUGHT_UP)
+                dropped = self._dropped["memory"]
+                log.warning("outbox: the disk takes verdicts again; %d were dropped", dropped)
+                if self._strict:
+                    self._settle_numbers()
+            self.beat = self._environment.tick()
+            self._changed.notify_all()
+
+    def _commit_failed(self, work: CommitBatch, why: str) -> None:
+        with self._changed:
+            self._queue.put_back(work)
+            self._degrade(WriterEvent.COMMIT_FAILED, why)
+            self.beat = self._environment.tick()
+            self._changed.notify_all()
+        self._on_sendable()
+
+    def report_damage(self, error: OutboxError, generation: int) -> None:
+        """Called on the publisher's thread, which has read something wrong in that file."""
+        if error.kind == "damaged":
+            with self._changed:
+                self._damage = error, generation
+                self._changed.notify_all()
+
+    def _end(self) -> None:
+        with self._changed:
+            if len(self._queue):
+                log.error("outbox: %d verdicts could not be written and are lost", len(self._queue))
+            else:
+                self._settle_numbers()
+            self.status.handle(WriterEvent.END)
+
+    def _settle_numbers(self) -> None:
+        """The file knows the highest number that was sendable: the next start may count on it."""
+        if self._store.last >= self._highest_shown:
+            self._store.numbers.settle()

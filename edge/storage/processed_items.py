@@ -1,0 +1,57 @@
+"""The pictures of `folder:` cameras that have a verdict. The outbox stores a receipt for each, and
+old receipts of deleted files are removed: they would fill it within a year."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from edge.storage.outbox.reader import OutboxReader
+
+_RECEIPT_BYTES = 128  # in the file, about
+_SHARE = 8  # an eighth of the file's cap may be receipts of deleted files
+_MOST = 100_000
+
+
+class ProcessedItems:
+    """Safe between threads."""
+
+    def __init__(
+        self,
+        view: OutboxReader,
+        forget: Callable[[Sequence[tuple[str, str]]], None],
+        max_bytes: int,
+        cameras: int,
+    ) -> None:
+        """Reads through `view`.
+
+        forget: deletes pairs of camera and receipt.
+        max_bytes: the cap of the outbox's file.
+        cameras: how many `folder:` cameras share it.
+        """
+        self._view, self._forget = view, forget
+        self.keep = min(_MOST, max_bytes // _SHARE // _RECEIPT_BYTES) // max(1, cameras)
+
+    def judged(self, camera: str, receipt: str) -> bool:
+        """Whether a verdict with this receipt was stored. Raises OutboxError."""
+        return self._view.is_judged(camera, receipt)
+
+    def lying(self, camera: str, present: Collection[str]) -> None:
+        """Deletes old receipts of files that are not `present` in the folder. Raises OutboxError.
+
+        The newest `keep` of them stay, by the time of the file. So a folder that was out of reach,
+        or a file that was put back, is not judged again.
+        """
+        known = self._view.receipts(camera)
+        if len(known) <= self.keep:
+            return
+        gone = sorted(set(known).difference(present), key=_time_of)
+        if len(gone) > self.keep:
+            self._forget([(camera, receipt) for receipt in gone[: len(gone) - self.keep * 9 // 10]])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._view.close()
+
+
+def _time_of(receipt: str) -> int:
+    """The time of the file, ns: the last field of a receipt."""
+    time = receipt.rpartition("|")[2]
+    return int(time) if time.isdecimal() else 0

@@ -1,0 +1,79 @@
+"""A reader with scripted cameras, under a clock that a test turns."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from edge.capture.camera import Camera
+from edge.capture.reader import Reader
+from edge.config import CameraConfig
+from edge.core.clock import Clock, StopEvent
+from edge.core.errors import CameraError
+from edge.core.frame import Frame
+from edge.pipeline.mailbox import Mailbox
+
+
+class Recorder(Mailbox):
+    """A mailbox that remembers every frame that was handed to it, and never fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offered: list[Frame] = []
+        self.put_frames: list[Frame] = []
+
+    def offer(self, frame: Frame) -> None:
+        """Remembers."""
+        self.offered.append(frame)
+
+    def put(self, frame: Frame, stop: StopEvent) -> bool:
+        """Remembers."""
+        self.put_frames.append(frame)
+        return True
+
+
+class House:
+    """A reader with scripted cameras: each opening takes the next script."""
+
+    def __init__(
+        self,
+        environment: Clock,
+        stop: StopEvent,
+        source: str,
+        *,
+        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
+        **options: Any,
+    ) -> None:
+        """`misfit` as `Reader` takes it; `options`: more of the camera's section."""
+        self.mailbox = Recorder()
+        self.cameras: list[Camera | BaseException] = []
+        self.stop = stop
+        config = CameraConfig.read({"id": "top", "source": source, **options})
+        self.reader = Reader(config, self._open, self.mailbox, environment, stop, misfit=misfit)
+
+    def _open(self) -> Camera:
+        if not self.cameras:
+            self.stop.set()
+            raise CameraError("no camera is left in the script")
+        camera = self.cameras.pop(0)
+        if isinstance(camera, BaseException):
+            raise camera
+        return camera
+
+    def run(self, *cameras: Camera | BaseException) -> list[Frame]:
+        """Runs until the script is out; the frames of the script itself."""
+        self.cameras = list(cameras)
+        self.reader.run()
+        frames = self.mailbox.offered + self.mailbox.put_frames
+        return [f for f in frames if f.fault != "no camera is left in the script"]
+
+
+Build = Callable[..., House]
+
+
+def lost() -> CameraError:
+    """What a camera raises whose cable is pulled."""
+    return CameraError("cam: delivers no picture; check the cable and the power")
+
+
+def seqs(frames: Iterable[Frame]) -> list[int]:
+    """Their numbers."""
+    return [frame.seq for frame in frames]

@@ -1,0 +1,180 @@
+"""`edge-inspect check`: a line each, exit code 0 only if all hold."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from edge.__main__ import main
+from edge.core.view import ViewConfig
+from edge.inspection.model_file import load_model_file, pack_model_file
+from tests.conftest import Require, WriteConfig, WritePicture
+from tests.support.mosquitto import free_port
+from tests.support.runtimes import installed_runtimes
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str], require: Require) -> "Lines":
+    """`lines(config)`: exit code and what is said of each part."""
+    if not installed_runtimes():
+        pytest.skip("no TFLite runtime is installed; run: pip install ai-edge-litert")
+    return Lines(capsys)
+
+
+class Lines:
+    """Runs the command and reads its lines."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.err = ""
+
+    def __call__(self, config: Path) -> tuple[int, dict[str, str]]:
+        """Exit code, and the line of each part."""
+        code = main(["check", "-c", str(config)])
+        captured = self._capsys.readouterr()
+        self.err = captured.err
+        assert "Traceback" not in captured.err
+        pairs = (line.partition(": ") for line in captured.out.splitlines())
+        return code, {name: said for name, _, said in pairs}
+
+
+def embedded() -> dict[str, object]:
+    """A broker inside, on a free port."""
+    return {"embedded": True, "port": free_port()}
+
+
+def test_all_holds(lines: Lines, write_config: WriteConfig, require: Require) -> None:
+    """When all holds, every part is OK with what was found, and the exit code is 0."""
+    require("amqtt", "pip install '.[broker]'")
+    code, said = lines(write_config(mqtt=embedded()))
+    assert code == 0
+    assert list(said) == ["config", "camera top", "model", "broker", "disk"]
+    assert all(text.startswith("OK (") for text in said.values())
+    assert "640×480" in said["camera top"]
+    assert "3 golden pictures score as tested" in said["model"]
+    assert lines.err == ""
+
+
+def test_a_view_that_does_not_fit_is_said(lines: Lines, write_config: WriteConfig) -> None:
+    """A region outside the camera's picture is found before the daemon runs."""
+    camera = {"id": "top", "source": "test:", "view": {"region": [0, 0, 641, 480]}}
+    code, said = lines(write_config(cameras=[camera], mqtt={"port": free_port()}))
+    assert code == 1
+    assert "outside the picture of 640×480" in said["camera top"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "the model's view"),
+        ({"view": {"region": [0, 0, 0.5, 0.5]}}, "the model's view"),
+        ({"view": {"rotate": 90}}, "its own view, other than the model's"),
+        ({"view": {}}, "its own view, other than the model's"),
+    ],
+)
+def test_whose_view_counts_is_said(
+    said: dict[str, object],
+    words: str,
+    *,
+    lines: Lines,
+    write_config: WriteConfig,
+    redness_model: Path,
+    tmp_path: Path,
+) -> None:
+    """With a model that brings a view, the camera's line says which of the two is applied."""
+    made = load_model_file(redness_model)
+    assert made.spec is not None
+    view = ViewConfig(region=(0, 0, 0.5, 0.5))
+    spec = made.spec.replace(input=made.spec.input.replace(view=view), golden=())
+    path = tmp_path / "viewed.tflite"
+    tflite = made.content[: made.content.index(b"PK\x03\x04")]
+    path.write_bytes(pack_model_file(tflite, ("ok", "red"), spec, {}))
+    config = write_config(
+        model={"path": str(path)},
+        cameras=[{"id": "top", "source": "test:", **said}],
+        mqtt={"port": free_port()},
+    )
+    _code, found = lines(config)
+    assert found["camera top"] == f"OK (a picture of 640×480, {words})"
+
+
+def test_every_fault_is_said_not_only_the_first(
+    lines: Lines, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    """Camera, model, broker and disk are each tried; each fault is a line, exit code 1."""
+    path = write_config(
+        cameras=[
+            {"id": "usb", "source": "v4l2:/dev/video77"},
+            {"id": "drop", "source": f"folder:{tmp_path}"},
+        ],
+        model={"path": "none.tflite"},
+        mqtt={"port": free_port()},
+    )
+    code, said = lines(path)
+    assert code == 1
+    assert "no such device" in said["camera usb"]
+    assert said["camera drop"].startswith("OK")
+    assert "cannot be read" in said["model"]
+    assert "no broker answers at 127.0.0.1" in said["broker"]
+    assert "correct mqtt.host and mqtt.port" in said["broker"]
+    assert said["disk"].startswith("OK")
+
+
+def test_wrong_config_is_exit_code_2(lines: Lines, write_config: WriteConfig) -> None:
+    """With mistakes in the file nothing else is tried."""
+    code, said = lines(write_config(web={"port": 0}))
+    assert code == 2
+    assert list(said) == ["config"]
+    assert "web.port" in lines.err
+
+
+def test_port_that_is_taken(lines: Lines, write_config: WriteConfig, require: Require) -> None:
+    """An embedded broker's port that is in use is said with the mend."""
+    require("amqtt", "pip install '.[broker]'")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = lines(write_config(mqtt={"embedded": True, "port": taken.getsockname()[1]}))
+    assert code == 1
+    assert "Address already in use" in said["broker"]
+    assert "mqtt.port" in said["broker"]
+
+
+def test_bad_first_picture_is_said(
+    lines: Lines, write_config: WriteConfig, write_picture: WritePicture
+) -> None:
+    """A replay whose first picture is bad is said with that picture's name."""
+    folder = write_picture("set/b.png").parent
+    (folder / "a.png").write_bytes(b"")
+    path = write_config(
+        cameras=[{"id": "r", "source": f"replay:{folder}"}], mqtt={"port": free_port()}
+    )
+    _, said = lines(path)
+    assert "a.png: the file is empty" in said["camera r"]
+
+
+def test_outbox_that_is_no_database(
+    lines: Lines, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    """A file that is no outbox is told by `check`, and not only when the daemon starts."""
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this was a database once" * 100)
+    code, said = lines(write_config(outbox={"path": str(broken)}))
+    assert code == 1
+    assert "file is not a database" in said["disk"]
+    assert broken.read_bytes().startswith(b"this was")
+
+
+def test_offline_asks_neither_camera_nor_broker(
+    capsys: pytest.CaptureFixture[str], write_config: WriteConfig
+) -> None:
+    """`--offline`: config, model and disk alone; a missing model is still exit code 1."""
+    cameras = [{"id": "usb", "source": "v4l2:/dev/video77"}]
+    good = write_config(cameras=cameras, mqtt={"port": free_port()})
+    assert main(["check", "--offline", "-c", str(good)]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "config",
+        "model",
+        "disk",
+    ]
+    bad = write_config(cameras=cameras, model={"path": "none.tflite"})
+    assert main(["check", "--offline", "-c", str(bad)]) == 1
+    assert "cannot be read" in capsys.readouterr().out

@@ -1,0 +1,85 @@
+"""config.yaml in the root shows every option there is, at its place, with a word on it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.cli.config import json_schema
+
+TEXT = (Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8")
+_KEY = re.compile(r"^(?P<indent> *)(?P<item>- )?(?P<key>[a-z_]+):(?: +(?P<rest>.*))?$")
+_ITEM = re.compile(r"^ *- (?P<value>\{.*\})$")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+
+
+def options(schema: dict[str, Any], section: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The dotted path of every key of a section and of those inside it."""
+    for key, value in section.get("properties", {}).items():
+        here = f"{path}.{key}" if path else key
+        yield here
+        for name in sorted(set(re.findall(r"#/\$defs/(\w+)", str(value)))):
+            yield from options(schema, schema["$defs"][name], here)
+
+
+def shown() -> dict[str, str]:
+    """By the dotted path of each key that is shown, in force or commented out, what is said of it:
+    the comment on its line and the comments next to it."""
+    found: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    prose, last = "", ""
+    for line in TEXT.splitlines():
+        bare = line
+        while (stripped := re.sub(r"^( *)# ", r"\1", bare)) != bare:
+            bare = stripped
+        if (item := _ITEM.match(bare)) is not None:
+            for key in _inner(item["value"]):
+                found[f"{last}.{key}"] = found[last]
+            continue
+        match = _KEY.match(bare)
+        if match is None or (line.lstrip() != bare.lstrip() and len(match["indent"]) > 16):
+            said = line.strip(" #")
+            if last and not line.strip().startswith(("#", "-")):
+                last = ""
+            if last:
+                found[last] += f" {said}"
+            prose = f"{prose} {said}" if said else ""
+            continue
+        depth = len(match["indent"]) + (2 if match["item"] else 0)
+        above = [(d, key) for d, key in above if d < depth]
+        above.append((depth, match["key"]))
+        last = ".".join(key for _, key in above)
+        value, _, comment = (match["rest"] or "").partition(" #")
+        found[last] = f"{found.get(last, '')} {prose} {comment}".strip()
+        prose = ""
+        for key in _inner(value):
+            found[f"{last}.{key}"] = found[last]
+    return found
+
+
+def _inner(value: str) -> list[str]:
+    """The keys of a mapping that is written on one line."""
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return []
+    return [str(key) for key in read] if isinstance(read, dict) else []
+
+
+SCHEMA = json_schema()
+
+
+OPTIONS = sorted(set(options(SCHEMA, SCHEMA)))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_is_shown_with_a_word_on_it(option: str) -> None:
+    """Each key of the schema stands in config.yaml under its section, and is explained there."""
+    said = shown()
+    assert option in said
+    if any(other.startswith(f"{option}.") for other in OPTIONS):
+        return  # a section: its keys say what it is for
+    assert len(_WORD.findall(said[option])) >= 2

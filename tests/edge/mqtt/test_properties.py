@@ -1,0 +1,121 @@
+"""What MQTT 5 carries beside the body, through a real mosquitto."""
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.config import MqttConfig
+from edge.core.messages import about_result, sent_body, stored_body
+from edge.mqtt.connection import PahoConnection
+from edge.mqtt.events import Connected, Event, MessageProperties, PubAck, ReplyTo
+from edge.mqtt.retained import RetainedTopics
+from tests.support.mosquitto import Mosquitto
+from tests.support.verdicts import a_verdict
+
+DEADLINE_S = 20
+
+
+class Plant:
+    """A broker, our connection to it, and a subscriber that is not ours."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        self.broker = Mosquitto(folder, *lines)
+        self.broker.start()
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.seen: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
+        self.link = PahoConnection(
+            MqttConfig(port=self.broker.port), "box", "5", None, self.events.put
+        )
+        self.link.open()
+        assert isinstance(self.events.get(timeout=DEADLINE_S), Connected)
+        subscribed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._client = client = paho.Client(
+            CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, client_id="plant"
+        )
+        client.on_subscribe = lambda *_: subscribed.put(None)
+        client.on_message = lambda _client, _data, message: self.seen.put(message)
+        client.connect("127.0.0.1", self.broker.port)
+        client.subscribe("t/#", qos=1)
+        client.loop_start()
+        subscribed.get(timeout=DEADLINE_S)
+
+    def send(self, body: bytes, about: MessageProperties | None) -> Any:
+        """The properties with which a message arrives."""
+        self.link.publish("t/result", body, retain=False, about=about)
+        assert isinstance(self.events.get(timeout=DEADLINE_S), PubAck)
+        return self.seen.get(timeout=DEADLINE_S).properties
+
+    def close(self) -> None:
+        """Ends all three."""
+        self.link.close()
+        self._client.loop_stop()
+        self.broker.close()
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    """A plant that ends with the test."""
+    made = Plant(tmp_path / "broker")
+    yield made
+    made.close()
+
+
+def test_a_result_carries_its_properties(plant: Plant) -> None:
+    """Content type, format, user properties and expiry arrive as they were sent, also when the
+    next result has the same ones."""
+    body = sent_body(stored_body(a_verdict(), 1), replayed=True)
+    for _ in range(2):
+        properties = plant.send(body, about_result(body, 3600.9))
+        assert properties.ContentType == "application/json"
+        assert properties.PayloadFormatIndicator == 1
+        assert dict(properties.UserProperty) == {
+            "schema": "edge-inspect/result/1",
+            "station": "line1",
+            "camera": "top",
+            "verdict": "fail",
+            "replayed": "true",
+        }
+        assert 3590 <= properties.MessageExpiryInterval <= 3600
+
+
+@pytest.mark.parametrize(("expiry_s", "least"), [(-5, 1), (0, 1), (2**33, 2**32 - 100)])
+def test_an_expiry_is_one_that_mqtt_can_state(plant: Plant, expiry_s: int, least: int) -> None:
+    """Seconds outside MQTT's range are brought into it; correlation data arrive as bytes."""
+    properties = plant.send(b"{}", MessageProperties(expiry_s=expiry_s, correlation=b"\0\xff"))
+    assert least <= properties.MessageExpiryInterval <= max(least, 2**32 - 1)
+    assert properties.CorrelationData == b"\0\xff"
+    assert not hasattr(properties, "UserProperty")
+
+
+def test_a_message_without_properties(plant: Plant) -> None:
+    """Nothing is added to it."""
+    assert not hasattr(plant.send(b"{}", None), "ContentType")
+
+
+def test_expiry_is_never_negative() -> None:
+    """A row past its age is given a second, not the past."""
+    body = sent_body(stored_body(a_verdict(), 1), replayed=True)
+    assert about_result(body, -5.0).expiry_s == 1
+
+
+def test_answers_go_where_the_request_may_ask() -> None:
+    """Always on response/<name>; besides only below `response/` of this box, with the requester's
+    correlation data."""
+    for topic, served in (
+        ("p/s/response/mine", True),
+        ("p/s/result", False),
+        ("p/s/response/+", False),
+        ("elsewhere", False),
+        (None, False),
+    ):
+        says = RetainedTopics("p/s")
+        says.reply("trigger", b"{}", ReplyTo(topic, b"\x01"))
+        said = list(iter(says.next, None))
+        assert said[0].topic == "p/s/response/trigger"
+        assert [s.topic for s in said[1:]] == ([topic] if served else [])
+        assert all(s.about.correlation == b"\x01" and not s.retain for s in said)

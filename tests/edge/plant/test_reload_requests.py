@@ -1,0 +1,140 @@
+"""A reload takes all of a file or nothing, and says which."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from edge.config import Config
+from edge.config.diff import Changes
+from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
+from edge.core.systemd import SystemdNotifier
+from edge.mqtt.request_router import Data, outcome
+from edge.plant.reload_requests import Reloader, ReloadQueue, ReloadState
+from tests.support.configs import config
+
+
+class Box:
+    """A reloader whose file and daemon the test holds."""
+
+    def __init__(self) -> None:
+        self.file: Config | Exception = config()
+        self.fault: Exception | None = None
+        self.applied: list[Changes] = []
+        self.announced = 0
+        self.state, self.queue = ReloadState(config()), ReloadQueue()
+        self.reloader = Reloader(self.queue, self.state, self, SystemdNotifier({}))
+
+    def load(self) -> Config:
+        """As `Reconfigurable`."""
+        if isinstance(self.file, Exception):
+            raise self.file
+        return self.file
+
+    def model_differs(self, config: Config) -> bool:
+        """As `Reconfigurable`."""
+        del config
+        return False
+
+    def apply(self, old: Config, changes: Changes) -> None:
+        """As `Reconfigurable`."""
+        assert old == self.state.config
+        if self.fault is not None:
+            raise self.fault
+        self.applied.append(changes)
+
+    def announce(self) -> None:
+        """As `Reconfigurable`."""
+        self.announced += 1
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    """With a running thread."""
+    made = Box()
+    thread = threading.Thread(target=made.reloader.run)
+    thread.start()
+    yield made
+    made.queue.close()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def ask(box: Box, transaction: str = "1") -> Any:
+    """The answer to a reload."""
+    heard = threading.Event()
+    said: list[Any] = []
+
+    def tell(done: Future[Data]) -> None:
+        said.append(outcome(done))
+        heard.set()
+
+    box.queue.ask(transaction, {}).add_done_callback(tell)
+    assert heard.wait(30)
+    return said[0]
+
+
+def test_what_changed_is_said(box: Box) -> None:
+    """The answer names parts and hash; asked again, nothing changes and nothing is applied."""
+    box.file = config(log={"level": "debug"}, station="line2")
+    assert ask(box) == {
+        "config": config(log={"level": "debug"}).hash,
+        "changed": ["log"],
+        "restart_required": ["station"],
+    }
+    assert list(box.state.restart_required) == ["station"]
+    assert ask(box)["changed"] == []
+    assert len(box.applied) == 1
+    box.file = config()
+    assert ask(box)["changed"] == ["log"]
+    assert not box.state.restart_required
+    assert box.reloader.done == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "problems"),
+    [
+        (ConfigError(["config.yaml:3:1: a", "config.yaml:9:1: b"]), 2),
+        (ModelError("m.tflite: is no model"), 1),
+        (RuntimeError("a fault of ours"), 1),
+    ],
+)
+@pytest.mark.parametrize("stage", ["load", "apply"])
+def test_what_is_refused_changes_nothing(
+    box: Box, error: Exception, problems: int, stage: str
+) -> None:
+    """Whether the file is wrong or cannot be taken over: the old one runs, every problem is kept
+    for health, and the next good file clears them."""
+    before = box.state.config
+    if stage == "load":
+        box.file = error
+    else:
+        box.file, box.fault = config(log={"level": "debug"}), error
+    assert isinstance(ask(box), EdgeInspectError)
+    assert box.state.config is before
+    assert len(box.state.problems) == problems
+    assert box.reloader.refused == 1
+    box.file, box.fault = config(log={"level": "error"}), None
+    assert ask(box)["changed"] == ["log"]
+    assert box.state.problems == ()
+
+
+def test_a_flood_of_reloads_is_refused() -> None:
+    """Before the thread runs eight wait; the ninth is told so; at the end all are answered."""
+    box = Box()
+    said: list[Any] = []
+    for _ in range(8):
+        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(outcome(done)))
+    box.queue.hang_up()
+    with pytest.raises(TriggerError, match="too many"):
+        box.queue.ask("1", {})
+    box.queue.close()
+    assert [str(one) for one in said] == ["the daemon stops"] * 8
+
+
+def test_a_reload_has_no_keys() -> None:
+    """A wish for half a reload is refused by name."""
+    with pytest.raises(TriggerError, match="cameras: unknown"):
+        Box().queue.ask("1", {"cameras": ["top"]})

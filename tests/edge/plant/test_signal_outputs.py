@@ -1,0 +1,243 @@
+"""Wires that say pass, fail, busy and alive, read through gpiozero's own mock of a Raspberry Pi."""
+
+import json
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge.config import Config
+from edge.config.trigger import LampsConfig, StationOutputsConfig
+from edge.core.clock import Clock, StopEvent
+from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.trigger_sources import TriggerSources
+from edge.plant.plant import PlantInterface, outputs_from
+from edge.plant.signal_outputs import SignalOutputs
+from edge.plant.verdict_delivery import VerdictDelivery
+from tests.support.clock import FakeClock
+from tests.support.verdicts import verdict
+from tests.support.waiting import wait_until
+
+MakeTracker = Callable[..., tuple[PartTracker, TriggerSources, Callable[[bool], None]]]
+
+
+@pytest.fixture
+def wired(board: Any, environment: Clock) -> Callable[..., Any]:
+    """`wired(outputs={…}, station={…})`: the outputs, and how to read a pin."""
+
+    def make(
+        outputs: dict[str, Any], **station: Any
+    ) -> tuple[SignalOutputs, Callable[[int], bool]]:
+        config = Config.read(
+            {
+                "station": "s",
+                "model": {"path": "m"},
+                "cameras": [
+                    {
+                        "id": "top",
+                        "source": "test:",
+                        "trigger": {"kind": "request"},
+                        "outputs": outputs,
+                    }
+                ],
+                "decision": {"outputs": station.get("pins", {})},
+            }
+        )
+        trackers = {"top": PartTracker("top", config.cameras[0].trigger, environment)}
+        alive = station.get("alive", lambda: True)
+        wake = threading.Event()
+        made = outputs_from(config, trackers, environment, alive=alive, wake=wake, factory=board)
+        assert made is not None
+        made.tracker = trackers["top"]  # type: ignore[attr-defined]  # for the test alone
+        made.wake = wake  # type: ignore[attr-defined]
+        return made, lambda pin: bool(board.pin(pin).state)
+
+    return make
+
+
+PINS = {"pass": 17, "fail": 27, "pulse_ms": 100}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "extra", "pin"),
+    [
+        ("pass", {}, 17),
+        ("fail", {}, 27),
+        ("review", {}, 27),
+        ("error", {}, 27),
+        ("error", {"error": 5}, 5),
+        ("review", {"review": 6}, 6),
+    ],
+)
+def test_a_verdict_is_a_pulse(
+    outcome: Any, extra: dict[str, int], pin: int, wired: Callable[..., Any], clock: FakeClock
+) -> None:
+    """Each verdict pulses one wire for pulse_ms; what is not `pass` never pulses `pass`."""
+    outputs, level = wired({**PINS, **extra})
+    outputs.note(verdict(outcome))
+    pins = [17, 27, *extra.values()]
+    assert [p for p in pins if level(p)] == [pin]
+    clock.at += 0.099
+    outputs.run_once()
+    assert level(pin)
+    clock.at += 0.001
+    outputs.run_once()
+    assert not any(level(p) for p in pins)
+
+
+def test_only_the_newest_verdict_is_on_the_wires(
+    wired: Callable[..., Any], clock: FakeClock
+) -> None:
+    """A pass during the pulse of a fail ends it: the two are never told at once."""
+    outputs, level = wired(PINS)
+    outputs.note(verdict("pass"))
+    clock.at += 0.05
+    outputs.note(verdict("fail"))
+    assert (level(17), level(27)) == (False, True)
+    clock.at += 0.06
+    outputs.run_once()
+    assert level(27)
+
+
+def test_without_a_pin_for_it_nothing_is_told_as_pass(wired: Callable[..., Any]) -> None:
+    """With a pass wire only, a fail pulses nothing."""
+    outputs, level = wired({"pass": 17})
+    for outcome in ("fail", "review", "error"):
+        outputs.note(verdict(outcome))
+    assert not level(17)
+
+
+def test_busy_lasts_from_trigger_to_verdict(wired: Callable[..., Any]) -> None:
+    """`busy` is on while a part waits."""
+    outputs, level = wired({"busy": 22})
+    outputs.run_once()
+    assert not level(22)
+    part = outputs.tracker.trigger("request", "a")
+    outputs.run_once()
+    assert level(22)
+    outputs.tracker.close(part)
+    outputs.run_once()
+    assert not level(22)
+
+
+def test_alive_beats_only_with_progress(wired: Callable[..., Any], clock: FakeClock) -> None:
+    """The beat changes its level twice a second; without progress it stands still."""
+    alive = [True]
+    outputs, level = wired({}, pins={"alive": 5, "alarm": 6}, alive=lambda: alive[0])
+    seen = []
+    for step in range(8):
+        alive[0] = step < 4
+        outputs.run_once()
+        seen.append(level(5))
+        clock.at += 0.5
+    assert seen == [True, False, True, False, False, False, False, False]
+    outputs.alarm(True)
+    assert level(6)
+    outputs.alarm(False)
+    assert not level(6)
+
+
+def test_active_low_outputs_idle_high(wired: Callable[..., Any]) -> None:
+    """With active_high: false a wire is high until its verdict."""
+    outputs, level = wired({**PINS, "active_high": False})
+    assert level(17)
+    outputs.note(verdict("pass"))
+    assert not level(17)
+
+
+def test_the_thread_ends_pulses_and_leaves_wires_idle(
+    wired: Callable[..., Any], clock: FakeClock
+) -> None:
+    """Its thread ends a pulse at its time; closing leaves every wire idle."""
+    outputs, level = wired(PINS)
+    outputs.start()
+    outputs.note(verdict("pass"))
+    assert level(17)
+    clock.at += 1
+    outputs.wake.set()
+    wait_until(lambda: not level(17))
+    outputs.note(verdict("fail"))
+    outputs.close()
+    assert not level(27)
+    assert "outputs" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_no_pins_no_outputs(environment: Clock) -> None:
+    """Without a pin in config.yaml gpiozero is not even asked for."""
+    config = Config.read(
+        {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
+    )
+    assert outputs_from(config, {}, environment, alive=lambda: True, wake=threading.Event()) is None
+    TriggerSources({}, environment).start(StopEvent())
+
+
+def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: FakeClock) -> None:
+    """All of the plant's side on mock pins: an edge announces a part; a verdict
+    pulses its wire before it is stored; three fails raise the alarm; released, every wire
+    is idle and its pin free for what config.yaml says next."""
+    config = Config.read(
+        {
+            "station": "line1",
+            "model": {"path": "m"},
+            "cameras": [
+                {
+                    "id": "top",
+                    "source": "test:",
+                    "trigger": {"kind": "gpio", "pin": 4},
+                    "outputs": {**PINS, "busy": 22},
+                },
+                {"id": "side", "source": "test:", "trigger": {"kind": "request"}},
+            ],
+            "decision": {"alarm": {"fails": 3}, "outputs": {"alarm": 6}},
+        }
+    )
+    trackers = {c.id: PartTracker(c.id, c.trigger, environment) for c in config.cameras}
+    said: list[str] = []
+    publisher = SimpleNamespace(
+        announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
+    )
+    plant = PlantInterface(
+        config,
+        "a" * 32,
+        trackers,
+        cast(Any, publisher),
+        environment,
+        alive=lambda: True,
+        parts_changed=threading.Event(),
+        factory=board,
+    )
+    triggers = TriggerSources(trackers, environment, board)
+    assert plant.outputs is not None
+    clock.at += 1
+    board.pin(4).drive_high()
+    plant.outputs.run_once()
+    assert (trackers["top"].open, board.pin(22).state) == (1, 1)
+    assert said == ["alarm clear"]
+    stored: list[tuple[str, int]] = []
+    fail = {"pin": 27}
+    writer = SimpleNamespace(
+        submit=lambda v: stored.append((v.verdict, board.pin(fail["pin"]).state))
+    )
+    kept = SimpleNamespace()
+    delivery = VerdictDelivery(plant, cast(Any, writer), cast(Any, kept), cast(Any, kept))
+    for _ in range(3):
+        delivery.deliver(verdict("fail"))
+    assert stored == [("fail", 1)] * 3
+    assert said[-1] == "alarm raised"
+    assert board.pin(6).state
+    plant.release()
+    assert not board.pin(6).state
+    moved = config.replace(
+        cameras=(config.cameras[0].replace(outputs=LampsConfig(fail=6)), config.cameras[1]),
+        decision=config.decision.replace(outputs=StationOutputsConfig(alarm=27)),
+    )
+    plant.adopt(moved)
+    assert board.pin(27).state, "the alarm is still raised, and shown on its new wire"
+    fail["pin"] = 6
+    delivery.deliver(verdict("fail"))
+    assert stored[-1] == ("fail", 1)
+    plant.close()
+    triggers.close()
+    assert not board.pin(6).state
