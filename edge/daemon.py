@@ -11,6 +11,7 @@ import cv2
 
 from edge.capture.factory import OpenCamera
 from edge.config import Config
+from edge.config.reload_state import ReloadState
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies
@@ -35,7 +36,7 @@ from edge.pipeline.running_cameras import RunningCameras
 from edge.pipeline.running_model import RunningModel
 from edge.pipeline.view_selection import check_views
 from edge.plant.plant import PlantInterface
-from edge.plant.reload_requests import Reloader, ReloadQueue, ReloadState
+from edge.plant.reload_requests import Reloader, ReloadQueue
 from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 from edge.plant.verdict_delivery import VerdictDelivery

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.config import Config, load_config, place_of
-from edge.config.diff import Changes
+from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection.inspector import Inspector
@@ -79,7 +79,7 @@ class Reconfiguration:
             return True  # loading it fails with a sentence that says why
         return hashlib.sha256(data).hexdigest() != self._model.inspector.identity.sha256
 
-    def apply(self, old: Config, changes: Changes) -> None:
+    def apply(self, old: Config, changes: ConfigDiff) -> None:
         """Applies the changes. Raises EdgeInspectError with the old configuration running: what can
         fail comes first."""
         config = changes.config
@@ -106,7 +106,7 @@ class Reconfiguration:
         """Publishes what runs now."""
         self._status.announce_reload()
 
-    def _new_inspector(self, config: Config, changes: Changes) -> Inspector:
+    def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
         """The model of the new configuration. Raises ConfigError with the place of each view that
         does not fit."""
         assert self._path is not None

@@ -1,7 +1,8 @@
 """The camera port: the contract that every kind of camera keeps towards the reader.
 
 `Camera` is the port. `DrivenCamera` is the base of drivers, which run in a process of their own
-(`edge.capture.isolation.isolated_camera`). Nothing here knows a driver, a process or the configuration.
+(`edge.capture.isolation.isolated_camera`). Nothing here knows a driver, a process or the
+configuration.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.core.clock import StopEvent
 from edge.core.errors import CameraError, PictureError
+from edge.core.frame import Frame
 from edge.core.image import Encoded
 
 Pixels = NDArray[np.uint8]
@@ -92,11 +94,16 @@ class Camera(Protocol):
     """One open source of pictures. The reader knows no other part of a camera.
 
     - One thread uses it: it calls `read` until None or CameraError, then `close`.
-    - A CameraError means that the camera is lost. The reader closes it and opens a new one later.
-    - A picture that cannot be used is no CameraError but a `CameraRead` with a fault: reading goes on.
-    - `read` ends soon after `stop` is set. A driver that cannot do that is read in a process of
-      its own, which can be killed.
-    - The pixels of a `CameraRead` are read only and stay valid after the next `read` and after `close`.
+    - A CameraError means that the camera is lost. The reader closes it and opens a new one
+      later.
+    - A picture that cannot be used is no CameraError but a `CameraRead` with a fault: reading goes
+      on.
+    - `read` ends soon after `stop` is set. A driver that cannot do that is read in a process
+      of
+      its own, which can be
+      killed.
+    - The pixels of a `CameraRead` are read only and stay valid after the next `read` and after
+      `close`.
     - `live` cameras show the world as it is now, so a newer frame may replace an older one. The
       others bring items: each is judged exactly once, however long that takes.
     """
@@ -154,3 +161,16 @@ class DrivenCamera(ABC):
     def read(self, stop: StopEvent) -> CameraRead | None:
         """Both steps at once, as in `Camera.read`."""
         return self.retrieve(None) if self.grab(stop) else None
+
+
+class FrameSink(Protocol):
+    """Where a reader puts the frames of its camera. `Mailbox` of edge.pipeline is the real one."""
+
+    def offer(self, frame: Frame) -> None:
+        """Takes a live frame. It may replace an earlier one that was not taken."""
+
+    def put(self, frame: Frame, stop: StopEvent) -> bool:
+        """Takes a file's frame and waits for room. False: `stop` came first."""
+
+    def passed_by(self, camera: str, why: str) -> None:
+        """Notes why a picture of the camera is not judged."""

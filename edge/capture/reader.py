@@ -11,14 +11,21 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
-from edge.capture.camera import Camera, CameraRead, FaultKind, Pixels, fault_kind, item_name
+from edge.capture.camera import (
+    Camera,
+    CameraRead,
+    FaultKind,
+    FrameSink,
+    Pixels,
+    fault_kind,
+    item_name,
+)
 from edge.capture.quality import FrameChecks
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
 from edge.core.image import Encoded
-from edge.pipeline.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +81,7 @@ class Reader:
         self,
         config: CameraConfig,
         opener: Callable[[], Camera],
-        mailbox: Mailbox,
+        mailbox: FrameSink,
         environment: Clock,
         stop: StopEvent,
         *,

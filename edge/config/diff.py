@@ -9,7 +9,7 @@ from edge.core.record import Model
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ConfigDiff:
     """`config` is what the daemon runs on from now: the new file, but for what needs a restart,
     whose keys `restart_required` names. `gone` and `come` are cameras; one that changed is in both.
     The rest says which parts are touched."""
@@ -43,7 +43,7 @@ class Changes:
         return tuple(names)
 
 
-def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes:
+def compare(old: Config, new: Config, *, model_differs: bool = False) -> ConfigDiff:
     """What lies between the configuration that runs and a new one.
 
     `model_differs`: the model file itself is another one, though under the same name.
@@ -56,7 +56,7 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> Changes
     after_ = {camera.id: camera for camera in config.cameras}
     gone = tuple(name for name in before_ if after_.get(name) != before_[name])
     come = tuple(name for name in after_ if before_.get(name) != after_[name])
-    return Changes(
+    return ConfigDiff(
         config=config,
         restart_required=tuple(".".join(path) for path in restart),
         gone=gone,

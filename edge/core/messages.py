@@ -3,17 +3,28 @@
 import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from edge.core.verdict import Verdict
-from edge.mqtt.events import MessageProperties
 
 RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
 
 # What a broker's rules may sort results by: copied from the body into MQTT 5's user properties.
 _SORTED_BY = ("schema", "station", "camera", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageProperties:
+    """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
+    `user`: names and values. `expiry_s`: the broker need not keep it longer."""
+
+    content_type: str = "application/json"
+    user: tuple[tuple[str, str], ...] = ()
+    expiry_s: int | None = None
+    correlation: bytes | None = None
 
 
 def rfc3339(epoch_s: float) -> str:

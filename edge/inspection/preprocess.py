@@ -69,7 +69,8 @@ def preprocess(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
     grey, 0 to 255: scaling to the network's range is inside the model. `pinned`: slowly, but alike
-    on every processor, for golden pictures (edge/inspection/area_resize.py). Raises PictureError when
+    on every processor, for golden pictures (edge/inspection/area_resize.py). Raises PictureError
+    when
     the picture is too small for the view.
     """
     return shaped(viewed(pixels, spec), spec, pinned)

@@ -1,5 +1,6 @@
 """Publishes what runs on this box: `info`, and after a reload also `health` and systemd's line."""
 
+from edge.config.reload_state import ReloadState
 from edge.core.clock import Clock
 from edge.core.messages import to_json
 from edge.core.systemd import SystemdNotifier
@@ -7,7 +8,6 @@ from edge.monitoring.components import Broker
 from edge.monitoring.health import Health
 from edge.monitoring.station_info import info_body
 from edge.pipeline.running_model import RunningModel
-from edge.plant.reload_requests import ReloadState
 
 
 class StationStatus:

@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import MqttConfig
+from edge.core.messages import MessageProperties
 from edge.mqtt.diagnostics import (
     TAKEN_OVER,
     Address,
@@ -33,7 +34,6 @@ from edge.mqtt.events import (
     Connected,
     Event,
     Lost,
-    MessageProperties,
     Protocol_,
     PubAck,
     Received,

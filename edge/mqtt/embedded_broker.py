@@ -1,6 +1,7 @@
 """A broker inside the daemon, for a box that has none: amqtt, MQTT 3.1.1, in one thread.
 
-A PUBACK from a broker in our own process says nothing about the plant. So `SubscriberTable` knows who has
+A PUBACK from a broker in our own process says nothing about the plant. So `SubscriberTable` knows
+who has
 subscribed, and verdicts stay in the outbox until there is a subscriber.
 """
 
@@ -81,7 +82,7 @@ class SubscriberTable:
 
 
 class SubscriberPlugin(BasePlugin[Any]):  # type: ignore[misc]  # amqtt ships no types
-    """Reports amqtt's events to `SubscriberTable`; amqtt builds it from the broker's configuration."""
+    """Reports amqtt's events to `SubscriberTable`. amqtt builds it from its configuration."""
 
     @dataclass
     class Config:

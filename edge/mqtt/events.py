@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from edge.core.messages import MessageProperties
+
 Protocol_ = Literal["5", "3.1.1"]
 
 
@@ -66,17 +68,6 @@ class SubscribeRefused:
 
     pattern: str
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class MessageProperties:
-    """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
-    `user`: names and values. `expiry_s`: the broker need not keep it longer."""
-
-    content_type: str = "application/json"
-    user: tuple[tuple[str, str], ...] = ()
-    expiry_s: int | None = None
-    correlation: bytes | None = None
 
 
 Event = Connected | Refused | Lost | PubAck | Received | SubscribeRefused

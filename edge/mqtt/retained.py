@@ -5,7 +5,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from edge.mqtt.events import MessageProperties, ReplyTo
+from edge.core.messages import MessageProperties
+from edge.mqtt.events import ReplyTo
 
 _REPLIES = 1000  # answers that may wait for the broker
 _TOPIC_BYTES = 256

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from edge.config import Config
 from edge.core.clock import Clock
-from edge.core.messages import status_body
+from edge.core.messages import MessageProperties, status_body
 from edge.mqtt.duplicate_client import DuplicateClientDetector
 from edge.mqtt.events import (
     Connection,
     Lost,
-    MessageProperties,
     PubAck,
     Received,
     Refused,

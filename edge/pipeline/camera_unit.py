@@ -10,13 +10,14 @@ from edge.capture.isolation.demand import DemandGate
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
+from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.threads import NamedThread
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import PinFactory, TriggerSources
+from edge.pipeline.trigger_sources import TriggerSources
 from edge.pipeline.view_selection import disagreement, view_of
 
 log = logging.getLogger(__name__)

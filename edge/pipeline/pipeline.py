@@ -13,9 +13,10 @@ from functools import partial
 from edge.capture.camera import ItemLedger
 from edge.capture.factory import OpenCamera
 from edge.config import CameraConfig, Config
-from edge.config.diff import Changes
+from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError, RefusedError
+from edge.core.gpio import PinFactory
 from edge.core.percentiles import Latencies
 from edge.inspection.inspector import Inspector
 from edge.inspection.view_crop import ViewCrop
@@ -25,7 +26,6 @@ from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.judge import Judge
 from edge.pipeline.running_cameras import RunningCameras
 from edge.pipeline.running_model import RunningModel
-from edge.pipeline.trigger_sources import PinFactory
 from edge.pipeline.view_selection import view_of
 from edge.pipeline.worker import VerdictSink
 from edge.pipeline.worker_pool import PoolWorker, WorkerPool
@@ -90,7 +90,7 @@ class Pipeline:
         for side in self._sides.values():
             side.start()
 
-    def adopt(self, old: Config, changes: Changes, inspector: Inspector) -> None:
+    def adopt(self, old: Config, changes: ConfigDiff, inspector: Inspector) -> None:
         """Applies the changes: cameras that changed are stopped and started again, and every
         verdict from then on is of the new configuration. `old` is what ran so far.
 
@@ -142,7 +142,7 @@ class Pipeline:
         self.workers.close()
         return hung
 
-    def _changed_sides(self, changes: Changes, inspector: Inspector) -> list[CameraUnit]:
+    def _changed_sides(self, changes: ConfigDiff, inspector: Inspector) -> list[CameraUnit]:
         """The running cameras that must be stopped. A camera without a view of its own has the
         model's, and so changes with it."""
         before, after = self._model.inspector.input, inspector.input

@@ -3,26 +3,15 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import TriggerError
+from edge.core.gpio import PinFactory
 from edge.core.threads import start_thread
 from edge.pipeline.part_tracker import PartTracker
 
 log = logging.getLogger(__name__)
-
-
-class PinFactory(Protocol):
-    """gpiozero's pin factory, as far as it is known here; gpiozero itself is optional."""
-
-    def pin(self, name: Any) -> Any:
-        """The pin of that name or number."""
-        ...
-
-    def close(self) -> None:
-        """Gives all pins back."""
-        ...
 
 
 class InputPort(Protocol):
@@ -82,6 +71,6 @@ class TriggerSources:
 
     @staticmethod
     def _input(tracker: PartTracker, environment: Clock, factory: PinFactory | None) -> InputPort:
-        from edge.plant.gpio import InputPin
+        from edge.pipeline.gpio_input import InputPin
 
         return InputPin(tracker, environment.tick, factory)

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from edge.config import Config
 from edge.core.clock import Clock
+from edge.core.gpio import PinFactory
 from edge.core.verdict import Verdict
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import PinFactory
 from edge.plant.alarm import Alarm
 from edge.plant.signal_outputs import OutputWire, SignalOutputs
 
@@ -129,7 +129,8 @@ def outputs_from(
     wake: threading.Event,
     factory: PinFactory | None = None,
 ) -> SignalOutputs | None:
-    """The outputs, idle; None when config.yaml names no pin. Arguments as `SignalOutputs` takes them.
+    """The outputs, idle; None when config.yaml names no pin. Arguments as `SignalOutputs` takes
+    them.
     `factory` None: the board's pins. Raises EdgeInspectError when a pin cannot be used."""
     station_outputs = config.decision.outputs
     station_pins = {
@@ -139,19 +140,27 @@ def outputs_from(
     }
     if not station_pins and not any(c.outputs.pins for c in config.cameras):
         return None
-    from edge.plant.gpio import OutputPin
+    from edge.core.gpio import OutputPin
 
     lamps: dict[str, dict[str, OutputWire]] = {
         camera.id: {
             name: OutputPin(
-                f"cameras {camera.id}: outputs.{name}", pin, camera.outputs.active_high, factory
+                f"cameras {camera.id}: outputs.{name}",
+                pin,
+                active_high=camera.outputs.active_high,
+                factory=factory,
             )
             for name, pin in camera.outputs.pins.items()
         }
         for camera in config.cameras
     }
     station: dict[str, OutputWire] = {
-        name: OutputPin(f"decision.outputs.{name}", pin, station_outputs.active_high, factory)
+        name: OutputPin(
+            f"decision.outputs.{name}",
+            pin,
+            active_high=station_outputs.active_high,
+            factory=factory,
+        )
         for name, pin in station_pins.items()
     }
     return SignalOutputs(

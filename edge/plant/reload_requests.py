@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from edge.config import Config
-from edge.config.diff import Changes, compare
+from edge.config.diff import ConfigDiff, compare
+from edge.config.reload_state import ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt.request_router import Data, settle
@@ -29,23 +30,13 @@ class Reconfigurable(Protocol):
         """Whether the model's file is not the one that runs."""
         ...
 
-    def apply(self, old: Config, changes: Changes) -> None:
+    def apply(self, old: Config, changes: ConfigDiff) -> None:
         """Applies the changes, or raises EdgeInspectError with the old configuration running."""
         ...
 
     def announce(self) -> None:
         """Publishes what runs now, after each reload."""
         ...
-
-
-class ReloadState:
-    """The configuration that runs. `problems` are the sentences for which the last file was
-    refused, `restart_required` the keys that wait for a restart."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.problems: tuple[str, ...] = ()
-        self.restart_required: tuple[str, ...] = ()
 
 
 class ReloadQueue:

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from paho.mqtt.client import topic_matches_sub
 
+from edge.core.messages import MessageProperties
 from edge.mqtt.diagnostics import LinkError, OversizeError
 from edge.mqtt.events import (
     Connected,
     Event,
     Lost,
-    MessageProperties,
     Protocol_,
     PubAck,
     Received,

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from edge.core.frame import Frame
+from edge.core.messages import MessageProperties
 from edge.mqtt.diagnostics import LinkError
-from edge.mqtt.events import Connected, Event, Lost, MessageProperties, PubAck, Refused
+from edge.mqtt.events import Connected, Event, Lost, PubAck, Refused
 
 NOISE = np.random.default_rng(7).integers(0, 256, (240, 320, 3), np.uint8)
 

@@ -57,7 +57,8 @@ class IsolatedCamera:
     ) -> None:
         """Starts the process and returns at once; the first `read` waits for the camera.
 
-        program    a module with `driver_of`, as `edge.capture.drivers.registry`; tests name one whose
+        program    a module with `driver_of`, as `edge.capture.drivers.registry`; tests name one
+        whose
                    camera misbehaves
         reduction  by what both sides of this camera's JPEGs may be divided
         idle       for a camera whose frames are needed only at times; None: always

@@ -56,7 +56,8 @@ class CommitBatch:
 
 @dataclass(slots=True)
 class PendingAcks:
-    """What the next commit does besides writing; fields as in `CommitBatch`. `accepted_since`: when the
+    """What the next commit does besides writing; fields as in `CommitBatch`. `accepted_since`:
+    when the
     first of `accepted` came, monotonic seconds. Not safe between threads."""
 
     safe: list[BufferedVerdict] = field(default_factory=list)

@@ -34,7 +34,8 @@ _BEAT_S = 5.0  # the idle thread shows progress this often
 
 
 class OutboxWriter:
-    """Owns the `OutboxStore`. Inspection calls `submit`; the publisher reads `waiting` and calls `accept`
+    """Owns the `OutboxStore`. Inspection calls `submit`; the publisher reads `waiting` and calls
+    `accept`
     and `park`."""
 
     def __init__(

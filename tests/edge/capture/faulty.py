@@ -1,6 +1,7 @@
 """A camera in a process of its own that misbehaves as its script says: what devices really do.
 
-`IsolatedCamera` takes it as its program instead of `edge.capture.drivers.registry`. The script stands in the
+`IsolatedCamera` takes it as its program instead of `edge.capture.drivers.registry`. The script
+stands in the
 source: `v4l2:` and steps with commas between them, or `v4l2:plan:SEED:LIFE` for steps by chance.
 The frame's number is written into its first pixels, in black and white, so that whoever judges it
 knows which picture it is.

@@ -116,7 +116,9 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
 @pytest.mark.parametrize("files", [1, 5, 40])
 def test_events_beyond_one_buffer_are_read_in_the_same_call(drop: Path, files: int) -> None:
     """Events that do not fit into one read are fetched by further reads, in order."""
-    watch = inotify.FolderWatch(drop, buffer_bytes=600)  # room for two events with the longest names
+    watch = inotify.FolderWatch(
+        drop, buffer_bytes=600
+    )  # room for two events with the longest names
     expected = [f"{number:03}-{'x' * (number * 7 % 200)}.png" for number in range(files)]
     for name in expected:
         (drop / name).touch()

@@ -10,9 +10,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config import MqttConfig
-from edge.core.messages import about_result, sent_body, stored_body
+from edge.core.messages import MessageProperties, about_result, sent_body, stored_body
 from edge.mqtt.connection import PahoConnection
-from edge.mqtt.events import Connected, Event, MessageProperties, PubAck, ReplyTo
+from edge.mqtt.events import Connected, Event, PubAck, ReplyTo
 from edge.mqtt.retained import RetainedTopics
 from tests.support.mosquitto import Mosquitto
 from tests.support.verdicts import a_verdict

@@ -5,10 +5,9 @@ import threading
 import pytest
 
 from edge.core.clock import Clock
-from edge.core.messages import stored_body
+from edge.core.messages import MessageProperties, stored_body
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.diagnostics import OversizeError
-from edge.mqtt.events import MessageProperties
 from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import SendScheduler

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from edge.config import Config
-from edge.config.diff import Changes
+from edge.config.diff import ConfigDiff
+from edge.config.reload_state import ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt.request_router import Data, outcome
-from edge.plant.reload_requests import Reloader, ReloadQueue, ReloadState
+from edge.plant.reload_requests import Reloader, ReloadQueue
 from tests.support.configs import config
 
 
@@ -22,7 +23,7 @@ class Box:
     def __init__(self) -> None:
         self.file: Config | Exception = config()
         self.fault: Exception | None = None
-        self.applied: list[Changes] = []
+        self.applied: list[ConfigDiff] = []
         self.announced = 0
         self.state, self.queue = ReloadState(config()), ReloadQueue()
         self.reloader = Reloader(self.queue, self.state, self, SystemdNotifier({}))
@@ -38,7 +39,7 @@ class Box:
         del config
         return False
 
-    def apply(self, old: Config, changes: Changes) -> None:
+    def apply(self, old: Config, changes: ConfigDiff) -> None:
         """As `Reconfigurable`."""
         assert old == self.state.config
         if self.fault is not None:

@@ -9,9 +9,9 @@ import pytest
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
+from edge.pipeline.gpio_input import Debounce, InputPin
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import IntervalTrigger, TriggerSources
-from edge.plant.gpio import Debounce, InputPin
 from tests.conftest import Require
 from tests.support.clock import FakeClock, Patience
 

@@ -1,21 +1,12 @@
-"""The pins of a Raspberry Pi, through gpiozero; the only door to it."""
+"""A GPIO pin as a trigger: which edges count, and the part that each of them announces."""
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-from edge.core.errors import EdgeInspectError, MissingPartError
+from edge.core.errors import EdgeInspectError
+from edge.core.gpio import PinFactory, gpiozero_module, open_pin
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import PinFactory
-
-try:
-    import gpiozero
-    from gpiozero.exc import BadPinFactory, GPIOZeroError
-except ImportError as error:
-    raise MissingPartError(
-        "a gpio trigger or output needs gpiozero; run in edge-inspect's folder: "
-        "pip install '.[gpio]'"
-    ) from error
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +43,11 @@ class InputPin:
         self._debounce = Debounce(config.edge, config.debounce_ms / 1000)
         pull = {"up": True, "down": False, "none": None}[config.pull]
         active = True if pull is None else None
+        device = gpiozero_module().DigitalInputDevice
         self._inverted = pull is True  # gpiozero calls a pulled-up pin active when it is low
-        self._device = _opened(
+        self._device = open_pin(
             f"trigger.pin {config.pin}",
-            lambda: gpiozero.DigitalInputDevice(
-                config.pin, pull_up=pull, active_state=active, pin_factory=factory
-            ),
+            lambda: device(config.pin, pull_up=pull, active_state=active, pin_factory=factory),
         )
         self._device.when_activated = lambda: self._edge(active=True)
         self._device.when_deactivated = lambda: self._edge(active=False)
@@ -74,43 +64,3 @@ class InputPin:
             self._tracker.trigger("gpio")
         except EdgeInspectError as error:  # refused: counted, and told as an `error` verdict
             log.warning("trigger: %s", error)
-
-
-class OutputPin:
-    """A `OutputWire` of edge.plant.signal_outputs, idle from the start."""
-
-    def __init__(
-        self, name: str, pin: int, active_high: bool, factory: PinFactory | None = None
-    ) -> None:
-        """`name` is its key in config.yaml. Raises EdgeInspectError."""
-        self._device = _opened(
-            f"{name} {pin}",
-            lambda: gpiozero.DigitalOutputDevice(
-                pin, active_high=active_high, initial_value=False, pin_factory=factory
-            ),
-        )
-
-    def on(self) -> None:
-        """The active level."""
-        self._device.on()
-
-    def off(self) -> None:
-        """The idle level."""
-        self._device.off()
-
-    def close(self) -> None:
-        """Idle, and given back."""
-        self._device.off()
-        self._device.close()
-
-
-def _opened(what: str, opener: Callable[[], Any]) -> Any:
-    try:
-        return opener()
-    except BadPinFactory as error:
-        raise EdgeInspectError(
-            f"{what}: this machine has no GPIO that gpiozero knows ({error}); run on a Raspberry "
-            "Pi, install lgpio, or remove the pin"
-        ) from error
-    except (GPIOZeroError, OSError) as error:
-        raise EdgeInspectError(f"{what}: cannot be used ({error}); choose another pin") from error
