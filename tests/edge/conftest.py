@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.core.clock import Clock
 from edge.core.terms import Runtime
+from tests.conftest import Require
 from tests.support.clock import FakeClock, Patience
 from tests.support.frames import frame, noise_frame, solid
 from tests.support.runtimes import installed_runtimes
@@ -63,3 +65,14 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     if name == "auto":
         pytest.skip("the TFLite runtime is not installed; run: pip install ai-edge-litert")
     return name
+
+
+@pytest.fixture
+def board(require: Require) -> Iterator[Any]:
+    """A Raspberry Pi of mock pins."""
+    require("gpiozero", "pip install '.[test]'")
+    from gpiozero.pins.mock import MockFactory
+
+    factory = MockFactory()
+    yield factory
+    factory.reset()

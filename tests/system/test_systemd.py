@@ -20,8 +20,8 @@ from edge.monitoring.supervisor import Supervisor
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
 from edge.pipeline.worker_pool import PoolWorker, WorkerPool
-from tests.edge.pipeline.conftest import Sink
 from tests.support.plant import DEADLINE_S, Plant, draw_many
+from tests.support.scripted_model import Sink
 from tests.support.verdicts import a_verdict
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon

@@ -25,9 +25,9 @@ FAULTY = "tests.edge.capture.faulty"
 _DAEMON = """
 import json, sys, threading
 from edge.capture.isolation.forkserver_client import ForkServerClient
-from edge.capture.isolation.isolated_camera import ProcessCamera
+from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
-from edge.core.clock import Environment, Stop
+from edge.core.clock import Clock, StopEvent
 how, script = sys.argv[1:]
 config = CameraConfig(id="top", source=f"v4l2:{script}", fps=5, open_timeout_s=30, timeout_s=60)
 fork_server = ForkServerClient()
@@ -35,8 +35,8 @@ if how == "threads":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 if how != "late":
     fork_server.prepare([config], "tests.edge.capture.faulty")
-camera = ProcessCamera(config, Environment(), fork_server, "tests.edge.capture.faulty")
-camera.read(Stop())
+camera = IsolatedCamera(config, Clock(), fork_server, "tests.edge.capture.faulty")
+camera.read(StopEvent())
 print(json.dumps([fork_server.pid, camera.pid]), flush=True)
 if sys.stdin.readline() == "close\\n":
     camera.close()
@@ -44,7 +44,7 @@ if sys.stdin.readline() == "close\\n":
     print("closed", flush=True)
     sys.stdin.readline()
 while True:
-    camera.read(Stop())
+    camera.read(StopEvent())
 """
 
 

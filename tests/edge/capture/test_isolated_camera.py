@@ -225,14 +225,14 @@ def test_the_process_dies_with_the_daemon() -> None:
     """A daemon that is killed leaves no process behind, also when the driver hangs."""
     program = (
         "from edge.capture.isolation.forkserver_client import ForkServerClient\n"
-        "from edge.capture.isolation.isolated_camera import ProcessCamera\n"
+        "from edge.capture.isolation.isolated_camera import IsolatedCamera\n"
         "from edge.config import CameraConfig\n"
-        "from edge.core.clock import Environment, Stop\n"
-        f"camera = ProcessCamera(CameraConfig(id='top', source='v4l2:good,good,hang', fps=5), "
-        f"Environment(), ForkServerClient(), {FAULTY!r})\n"
-        "camera.read(Stop())\n"
+        "from edge.core.clock import Clock, StopEvent\n"
+        f"camera = IsolatedCamera(CameraConfig(id='top', source='v4l2:good,good,hang', fps=5), "
+        f"Clock(), ForkServerClient(), {FAULTY!r})\n"
+        "camera.read(StopEvent())\n"
         "print(camera.pid, flush=True)\n"
-        "while True: camera.read(Stop())\n"
+        "while True: camera.read(StopEvent())\n"
     )
     daemon = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert daemon.stdout is not None

@@ -17,7 +17,7 @@ from edge.monitoring.faults import (
 )
 from edge.monitoring.host import DiskState, HostState, MemoryState, PowerState
 from edge.storage.outbox.records import OutboxStats
-from tests.edge.pipeline.conftest import House
+from tests.support.healthy_components import HealthyComponents
 
 ROOT = Path(__file__).parents[3]
 _ROW = re.compile(r"^\| `(\w+)` \| (\*\*unhealthy\*\*|warning) \| .+ \| .+ \|$", re.MULTILINE)
@@ -108,7 +108,7 @@ def test_memory(memory: MemoryState, words: str) -> None:
     assert all(words in text for text in found)
 
 
-def test_one_report_for_all(house: House) -> None:
+def test_one_report_for_all(house: HealthyComponents) -> None:
     """Body, values and systemd's line are of one look; what is grave comes first."""
     house.publisher.state, house.publisher.why = "offline", "no broker answers"
     house.reader.state, house.reader.why = "lost", "cable"
@@ -119,13 +119,13 @@ def test_one_report_for_all(house: House) -> None:
     assert all(text in report.summary for text in report.body["faults"])
 
 
-def test_many_faults_are_counted_in_the_line(house: House) -> None:
+def test_many_faults_are_counted_in_the_line(house: HealthyComponents) -> None:
     """systemd's line shows three faults and the number of the others."""
     house.publisher.faults = lambda: ["one", "two", "three", "four", "five"]
     assert "broker: three; 2 more faults" in house.health.summary()
 
 
-def test_open_parts_that_cannot_be_noted_are_a_fault(house: House) -> None:
+def test_open_parts_that_cannot_be_noted_are_a_fault(house: HealthyComponents) -> None:
     """What the disk refuses to the notes of open parts is told."""
     house.open_parts.fault = "No space left on device"
     assert any(

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from edge.core.messages import to_json
-from tests.edge.pipeline.conftest import House
 from tests.support.clock import FakeClock
+from tests.support.healthy_components import HealthyComponents
 
 KEYS = [
     *("schema", "time", "session", "healthy", "cameras", "latency_ms", "verdicts", "broker"),
@@ -15,7 +15,7 @@ KEYS = [
 ]
 
 
-def test_snapshot_holds_what_the_contract_promises(house: House) -> None:
+def test_snapshot_holds_what_the_contract_promises(house: HealthyComponents) -> None:
     """The body of `health` has the contract's keys and is JSON that every gateway reads."""
     body = json.loads(to_json(dict(house.health.snapshot())))
     assert set(KEYS) <= set(body)
@@ -36,13 +36,15 @@ def test_snapshot_holds_what_the_contract_promises(house: House) -> None:
         *(("silent", False), ("lost", False), ("stopped", False)),
     ],
 )
-def test_healthy_only_while_every_camera_delivers(state: str, healthy: bool, house: House) -> None:
+def test_healthy_only_while_every_camera_delivers(
+    state: str, healthy: bool, house: HealthyComponents
+) -> None:
     """A camera that is starting, frozen, silent, lost or stopped is not healthy."""
     house.reader.state = state
     assert house.health.healthy() is healthy
 
 
-def test_outbox_that_refuses_is_not_healthy(house: House) -> None:
+def test_outbox_that_refuses_is_not_healthy(house: HealthyComponents) -> None:
     """While the outbox cannot store, the box is not healthy and says why."""
     house.writer.fault = "disk full"
     snapshot = house.health.snapshot()
@@ -50,7 +52,7 @@ def test_outbox_that_refuses_is_not_healthy(house: House) -> None:
     assert snapshot["faults"][0].startswith("outbox: disk full; verdicts wait in memory")
 
 
-def test_lost_broker_is_a_fault_but_healthy(house: House) -> None:
+def test_lost_broker_is_a_fault_but_healthy(house: HealthyComponents) -> None:
     """Without a broker the verdicts wait: a fault to tell, no reason to restart."""
     house.publisher.state, house.publisher.why = "offline", "no broker answers"
     snapshot = house.health.snapshot()
@@ -58,7 +60,7 @@ def test_lost_broker_is_a_fault_but_healthy(house: House) -> None:
     assert snapshot["faults"] == ["broker: no broker answers"]
 
 
-def test_losses_are_faults(house: House) -> None:
+def test_losses_are_faults(house: HealthyComponents) -> None:
     """Dropped, parked and damaged verdicts are faults, each with its number and mend."""
     house.stats = replace(
         house.stats,
@@ -74,7 +76,7 @@ def test_losses_are_faults(house: House) -> None:
     assert any(fault.startswith("outbox: the broker refused 2 verdicts") for fault in faults)
 
 
-def test_rates_are_taken_between_samples(house: House, clock: FakeClock) -> None:
+def test_rates_are_taken_between_samples(house: HealthyComponents, clock: FakeClock) -> None:
     """Frames a second are counted between two samples, by the clock."""
     house.reader.frames = 25
     clock.at += 2
@@ -88,14 +90,14 @@ def test_rates_are_taken_between_samples(house: House, clock: FakeClock) -> None
     assert house.health.snapshot()["cameras"]["top"]["fps"] == 0
 
 
-def test_age_of_the_oldest_verdict(house: House) -> None:
+def test_age_of_the_oldest_verdict(house: HealthyComponents) -> None:
     """The oldest waiting verdict's age is the outbox's own; without one it is 0."""
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 0
     house.stats = replace(house.stats, oldest_age_s=12.5)
     assert house.health.snapshot()["outbox"]["oldest_age_s"] == 12.5
 
 
-def test_summary_is_one_line(house: House) -> None:
+def test_summary_is_one_line(house: HealthyComponents) -> None:
     """The line for `systemctl status` names cameras, verdicts, broker and outbox."""
     line = house.health.summary()
     assert "\n" not in line

@@ -5,15 +5,15 @@ import re
 
 from edge.monitoring.faults import KINDS
 from edge.mqtt.snapshots import SKIPS
-from tests.edge.pipeline.conftest import House
 from tests.edge.web.conftest import Serve
+from tests.support.healthy_components import HealthyComponents
 from tests.support.prometheus import FOLDER, expressions, samples
 
 _METRIC = re.compile(r"\bedge_inspect_\w+")
 _CHOICE = re.compile(r"(\w+)(!?=)\"([^\"$]*)\"")
 
 
-def test_every_metric_that_is_asked_for_exists(serve: Serve, house: House) -> None:
+def test_every_metric_that_is_asked_for_exists(serve: Serve, house: HealthyComponents) -> None:
     """No panel and no alert waits for a metric that nobody gives."""
     house.reader.state = "lost"
     house.reader.distrusted = {"lost": 1}
@@ -25,7 +25,9 @@ def test_every_metric_that_is_asked_for_exists(serve: Serve, house: House) -> No
     assert names <= {name for name, _ in there}
 
 
-def test_every_label_that_is_asked_for_has_such_a_value(serve: Serve, house: House) -> None:
+def test_every_label_that_is_asked_for_has_such_a_value(
+    serve: Serve, house: HealthyComponents
+) -> None:
     """A selector with a word that no sample ever carries would never find anything."""
     house.latencies.add("capture_to_verdict", 4.0)
     there = samples(serve().ask("GET", "/metrics")[2].decode())

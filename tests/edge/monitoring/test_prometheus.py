@@ -2,12 +2,12 @@
 
 import math
 
-from tests.edge.pipeline.conftest import House
 from tests.edge.web.conftest import Serve
+from tests.support.healthy_components import HealthyComponents
 from tests.support.prometheus import samples
 
 
-def test_metrics_are_the_health_snapshot(serve: Serve, house: House) -> None:
+def test_metrics_are_the_health_snapshot(serve: Serve, house: HealthyComponents) -> None:
     """Prometheus reads the counts of the snapshot, with camera and verdict as labels."""
     house.reader.frames = 42
     house.latencies.add("inference", 4.0)
@@ -27,13 +27,13 @@ def test_metrics_are_the_health_snapshot(serve: Serve, house: House) -> None:
     assert found["edge_inspect_latency_milliseconds", stage] == 4.0
 
 
-def test_what_the_box_does_not_say_is_nan(serve: Serve, house: House) -> None:
+def test_what_the_box_does_not_say_is_nan(serve: Serve, house: HealthyComponents) -> None:
     """A box without a thermometer has no temperature, not 0 °C."""
     found = samples(serve().ask("GET", "/metrics")[2].decode())
     assert math.isnan(found["edge_inspect_temperature_celsius", ()])
 
 
-def test_a_lost_camera_is_seen(serve: Serve, house: House) -> None:
+def test_a_lost_camera_is_seen(serve: Serve, house: HealthyComponents) -> None:
     """A lost camera is down and the box not healthy."""
     house.reader.state = "lost"
     found = samples(serve().ask("GET", "/metrics")[2].decode())

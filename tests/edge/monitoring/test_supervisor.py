@@ -8,8 +8,8 @@ from edge.core.clock import Clock
 from edge.core.systemd import SystemdNotifier
 from edge.monitoring.progress import Progress
 from edge.monitoring.supervisor import Supervisor
-from tests.edge.pipeline.conftest import House
 from tests.support.clock import FakeClock, Patience
+from tests.support.healthy_components import HealthyComponents
 
 
 class Recorder(SystemdNotifier):
@@ -37,14 +37,14 @@ def progress() -> Progress:
 
 @pytest.fixture
 def supervisor(
-    house: House, notifier: Recorder, environment: Clock, progress: Progress
+    house: HealthyComponents, notifier: Recorder, environment: Clock, progress: Progress
 ) -> Supervisor:
     """A supervisor that publishes every 10 s."""
     return Supervisor(house.components, house.health, notifier, environment, 10, progress=progress)
 
 
 def test_ready_once_every_camera_has_started(
-    supervisor: Supervisor, house: House, notifier: Recorder
+    supervisor: Supervisor, house: HealthyComponents, notifier: Recorder
 ) -> None:
     """READY is sent once, when no camera is starting any more: a lost one does not hold it up."""
     house.reader.state = "starting"
@@ -59,7 +59,9 @@ def test_ready_once_every_camera_has_started(
     assert house.reader.checked == 3
 
 
-def test_ready_is_said_soon(supervisor: Supervisor, house: House, clock: FakeClock) -> None:
+def test_ready_is_said_soon(
+    supervisor: Supervisor, house: HealthyComponents, clock: FakeClock
+) -> None:
     """At most a tenth later than the last camera came, and nobody is woken often for one that
     does not come; once a second from then on."""
     house.reader.state = "starting"
@@ -80,7 +82,7 @@ def test_watchdog_starves_when_a_part_stands(
     part: str,
     *,
     supervisor: Supervisor,
-    house: House,
+    house: HealthyComponents,
     notifier: Recorder,
     clock: FakeClock,
     progress: Progress,
@@ -101,7 +103,7 @@ def test_watchdog_starves_when_a_part_stands(
 
 
 def test_a_short_watchdog_does_not_starve_by_idling(
-    house: House, environment: Clock, clock: FakeClock
+    house: HealthyComponents, environment: Clock, clock: FakeClock
 ) -> None:
     """Who waits for work shows progress every 5 s: also under a WatchdogSec of 8 that is no stall,
     and more than 10 s are."""
@@ -114,7 +116,7 @@ def test_a_short_watchdog_does_not_starve_by_idling(
 
 
 def test_camera_that_hangs_starves_the_watchdog(
-    supervisor: Supervisor, house: House, notifier: Recorder
+    supervisor: Supervisor, house: HealthyComponents, notifier: Recorder
 ) -> None:
     """A driver that does not come back for long is mended by a restart of the process."""
     house.reader.stuck = 25.0
@@ -123,7 +125,7 @@ def test_camera_that_hangs_starves_the_watchdog(
 
 
 def test_health_is_published_on_time(
-    supervisor: Supervisor, house: House, clock: FakeClock
+    supervisor: Supervisor, house: HealthyComponents, clock: FakeClock
 ) -> None:
     """Health is published at the start and then every interval, not more often."""
     for _ in range(25):
@@ -136,7 +138,7 @@ def test_health_is_published_on_time(
 
 def test_one_failed_look_is_not_the_last(
     supervisor: Supervisor,
-    house: House,
+    house: HealthyComponents,
     patience: Patience,
     notifier: Recorder,
     caplog: pytest.LogCaptureFixture,

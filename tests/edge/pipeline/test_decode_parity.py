@@ -15,7 +15,7 @@ from edge.inspection.decision import Judgement, Thresholds, judge
 from edge.inspection.preprocess import InputSpec, shaped
 from edge.pipeline.decode_parity import LIMIT, DecodeParity
 from edge.pipeline.judge import Judge, Provenance
-from tests.edge.pipeline.conftest import ScriptedModel, inspector_with
+from tests.support.scripted_model import ScriptedModel, inspector_with
 
 SIDE = 128  # an eighth of it is the scripted model's input
 

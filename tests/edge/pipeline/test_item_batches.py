@@ -11,9 +11,9 @@ from edge.core.verdict import Verdict
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.worker import InspectionWorker
-from tests.edge.pipeline.conftest import MakeJudge, Sink
 from tests.support.clock import FakeClock
 from tests.support.frames import frame
+from tests.support.scripted_model import MakeJudge, Sink
 
 GOOD = [0.95, 0.05]
 

@@ -17,8 +17,8 @@ from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.part_recovery import REASON, place_of, verdicts_for_unjudged
 from edge.storage.outbox.records import OutboxRow
 from edge.storage.part_journal import PartJournal
-from tests.edge.pipeline.conftest import ScriptedModel, inspector_with
 from tests.support.clock import FakeClock
+from tests.support.scripted_model import ScriptedModel, inspector_with
 from tests.support.verdicts import a_part
 
 

@@ -22,7 +22,7 @@ from edge.pipeline.build import inspector_from
 from edge.pipeline.pipeline import LineTimeouts, Pipeline
 from edge.pipeline.running_cameras import RunningCameras
 from edge.pipeline.running_model import RunningModel
-from tests.edge.pipeline.conftest import Sink
+from tests.support.scripted_model import Sink
 from tests.support.waiting import wait_until
 
 

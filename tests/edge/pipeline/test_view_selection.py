@@ -18,7 +18,7 @@ from edge.pipeline.view_selection import (
     manners_by_hand,
     view_of,
 )
-from tests.edge.pipeline.conftest import ScriptedModel, inspector_with
+from tests.support.scripted_model import ScriptedModel, inspector_with
 
 TURNED = {"rotate": 90}
 REGIONS = {

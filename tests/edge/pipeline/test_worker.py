@@ -18,9 +18,9 @@ from edge.pipeline.frame_inspector import CameraProfile
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker
-from tests.edge.pipeline.conftest import MakeJudge, ScriptedModel, Sink, inspector_with
 from tests.support.clock import FakeClock
 from tests.support.frames import frame
+from tests.support.scripted_model import MakeJudge, ScriptedModel, Sink, inspector_with
 from tests.support.waiting import wait_until
 
 GOOD, BAD, DOUBTFUL = [0.95, 0.05], [0.05, 0.95], [0.5, 0.5]

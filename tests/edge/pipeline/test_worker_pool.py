@@ -11,8 +11,8 @@ from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
 from edge.pipeline.worker_pool import PoolWorker, WorkerPool
-from tests.edge.pipeline.conftest import MakeJudge, Sink
 from tests.support.frames import frame
+from tests.support.scripted_model import MakeJudge, Sink
 from tests.support.waiting import wait_until
 
 GOOD = [0.95, 0.05]

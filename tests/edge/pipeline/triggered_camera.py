@@ -17,9 +17,9 @@ from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.worker import InspectionWorker
-from tests.edge.pipeline.conftest import ScriptedModel, Sink, inspector_with
 from tests.support.clock import FakeClock
 from tests.support.frames import solid
+from tests.support.scripted_model import ScriptedModel, Sink, inspector_with
 
 
 class RedIsBad(ScriptedModel):

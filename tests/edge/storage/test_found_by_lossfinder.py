@@ -113,7 +113,7 @@ def test_a_first_start_on_a_full_disk_is_no_end(
         raise OutboxError("the disk is full", "refused")
 
     with monkeypatch.context() as broken:
-        broken.setattr("edge.storage.outbox.store.Outbox", full)
+        broken.setattr("edge.storage.outbox.store.OutboxDatabase", full)
         store = OutboxStore(path, 64 * MB, HOUR, Clock())
     assert store.fault
     assert store.first == 1

@@ -177,7 +177,9 @@ def test_a_salvage_killed_anywhere_is_ended_by_the_next_start(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", counted(Path.rename))
         patched.setattr(Path, "unlink", counted(Path.unlink))
-        patched.setattr("edge.storage.outbox.recovery.quarantine.Outbox", counted(OutboxDatabase))
+        patched.setattr(
+            "edge.storage.outbox.recovery.quarantine.OutboxDatabase", counted(OutboxDatabase)
+        )
         patched.setattr(renewal, "_sync_folder", counted(renewal._sync_folder))
         try:
             opened(path).close()

@@ -19,7 +19,8 @@ from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
 from edge.plant.trigger_requests import TriggerRequests
 from tests.conftest import Require
-from tests.edge.pipeline.conftest import House, ScriptedModel, inspector_with
+from tests.support.healthy_components import HealthyComponents
+from tests.support.scripted_model import ScriptedModel, inspector_with
 
 TOP = CameraConfig(id="top", source="test:")
 
@@ -64,14 +65,14 @@ Serve = Callable[..., Client]
 
 
 @pytest.fixture
-def house(environment: Clock, tmp_path: Path) -> House:
+def house(environment: Clock, tmp_path: Path) -> HealthyComponents:
     """Parts that are all well."""
-    return House(environment, tmp_path)
+    return HealthyComponents(environment, tmp_path)
 
 
 @pytest.fixture
 def serve(
-    environment: Clock, house: House, require: Require, monkeypatch: pytest.MonkeyPatch
+    environment: Clock, house: HealthyComponents, require: Require, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Serve]:
     """`serve(token_file=…, max_mb=…, model=…)`: a running server's client."""
     for module in ("waitress", "werkzeug", "prometheus_client"):

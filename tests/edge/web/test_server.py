@@ -12,8 +12,8 @@ from edge.core.clock import Clock
 from edge.core.errors import EXIT_USAGE, EdgeInspectError
 from edge.pipeline.part_tracker import PartTracker
 from tests.conftest import WritePicture
-from tests.edge.pipeline.conftest import House
 from tests.edge.web.conftest import TOP, Serve
+from tests.support.healthy_components import HealthyComponents
 from tests.support.waiting import wait_until
 
 
@@ -138,7 +138,7 @@ def test_health_needs_no_token(serve: Serve, tmp_path: Path) -> None:
     assert serve(token_file=str(tmp_path / "token")).ask("GET", "/healthz")[0] == 200
 
 
-def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: House) -> None:
+def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: HealthyComponents) -> None:
     """200 only while every camera delivers; otherwise 503 with the faults."""
     client = serve()
     assert client.ask("GET", "/healthz")[0] == 200
@@ -150,7 +150,7 @@ def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: House) -> No
     assert [fault.startswith("camera top: cable; ") for fault in said["faults"]] == [True]
 
 
-def test_healthz_is_503_while_the_outbox_refuses(serve: Serve, house: House) -> None:
+def test_healthz_is_503_while_the_outbox_refuses(serve: Serve, house: HealthyComponents) -> None:
     """503 while the outbox cannot store."""
     house.writer.fault = "disk full"
     assert serve().ask("GET", "/healthz")[0] == 503

@@ -1,0 +1,70 @@
+"""Stand-ins for everything that health and the supervisor watch."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from edge.core.clock import Clock
+from edge.core.percentiles import Latencies
+from edge.monitoring.components import Components
+from edge.monitoring.health import Health
+from edge.monitoring.host import HostMetrics
+from edge.mqtt.puback import CAUSES
+from edge.storage.outbox.records import OutboxStats
+
+
+class HealthyComponents:
+    """Everything that health and the supervisor look at, all well until a test says otherwise."""
+
+    def __init__(self, environment: Clock, state: Path) -> None:
+        tick = environment.tick()
+        self.reader = SimpleNamespace(
+            id="top",
+            state="live",
+            why="",
+            frames=0,
+            frozen=0,
+            passed_over=0,
+            repeated=0,
+            distrusted={},
+            faults=0,
+            reconnects=0,
+            stuck=0.0,
+            checked=0,
+        )
+        self.reader.check = lambda: setattr(self.reader, "checked", self.reader.checked + 1)
+        self.reader.stuck_s = lambda: self.reader.stuck
+        self.reader.last_frame_age_s = lambda: 0.04
+        self.stats = OutboxStats(rows=2, bytes=2048, stored=9, acked=7)
+        self.announced: list[tuple[str, bytes]] = []
+        self.latencies = Latencies()
+        self.judging = SimpleNamespace(
+            beat=tick,
+            counts={"pass": 5, "review": 1, "fail": 2, "error": 1},
+            replaced=lambda _camera: 3,
+        )
+        self.writer = SimpleNamespace(beat=tick, fault="", stats=lambda: self.stats)
+        self.publisher: Any = SimpleNamespace(
+            beat=tick,
+            state="online",
+            why="",
+            reconnects=1,
+            at="127.0.0.1:1883",
+            version="5",
+            refused=dict.fromkeys(CAUSES, 0),
+            faults=lambda: [why for why in [self.publisher.why] if why],
+            announce=lambda name, body: self.announced.append((name, body)),
+        )
+        self.open_parts = SimpleNamespace(fault="")
+        components: dict[str, Any] = {
+            "open_parts": self.open_parts,
+            "readers": {"top": self.reader},
+            "latencies": self.latencies,
+            "workers": self.judging,
+            "writer": self.writer,
+            "publisher": self.publisher,
+        }
+        self.components = Components(**cast(Any, components))
+        self.health = Health(
+            self.components, HostMetrics(environment.root, state), environment, "s-1"
+        )
