@@ -4,7 +4,7 @@ the rule that a missing real part is a skip with its mend, and under CI a failur
 import importlib.util
 import os
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from edge.capture.isolation.forkserver_client import ForkServerClient
 from tests.support.models import MODELS
 
 # New examples on a workbench; under CI always the same, so that nothing is refused by chance.
@@ -136,3 +137,10 @@ def write_config(tmp_path: Path, config_text: ConfigText) -> WriteConfig:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServerClient]:
+    """One fork server for all tests of this process that open a camera."""
+    with ForkServerClient() as client:
+        yield client

@@ -1,13 +1,11 @@
 """A clock that tests turn, a stop that does not sleep, and the TFLite runtimes of this machine."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.core.clock import Clock
 from edge.core.terms import Runtime
 from tests.conftest import Require
@@ -43,13 +41,6 @@ def environment(clock: FakeClock, tmp_path: Path) -> Clock:
 def patience(clock: FakeClock) -> Patience:
     """A stop under that clock."""
     return Patience(clock)
-
-
-@pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServerClient]:
-    """One fork server for all tests of this process that open a camera."""
-    with ForkServerClient() as client:
-        yield client
 
 
 def _tested_runtimes() -> list[Runtime]:
