@@ -10,7 +10,7 @@ import yaml
 
 from edge.cli.config import json_schema
 
-TEXT = (Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "config.yaml").read_text(encoding="utf-8")
 _KEY = re.compile(r"^(?P<indent> *)(?P<item>- )?(?P<key>[a-z_]+):(?: +(?P<rest>.*))?$")
 _ITEM = re.compile(r"^ *- (?P<value>\{.*\})$")
 _WORD = re.compile(r"[A-Za-z]{2,}")
