@@ -6,7 +6,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-_NAMED = re.compile(r"`(edge/[\w/]+\.py)`: `([\w.]+)`")
+_NAMED = re.compile(r"`(edge/[\w/]+\.py)`:\s+`([\w.]+)`")
 _AT_START = re.compile(r"^\d+\. `(edge/[\w/]+\.py)`", re.MULTILINE)
 _MOST_FILES = 20
 
