@@ -266,7 +266,7 @@ tell_state() {
     case $(status_line) in
     "does not start"*)
       say "The service waits: $(status_line)"
-      say "It starts by itself when that is mended. See: systemctl status edge-inspect"
+      say "It starts by itself when that is fixed. See: systemctl status edge-inspect"
       return
       ;;
     esac
