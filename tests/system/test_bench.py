@@ -75,6 +75,7 @@ def test_throughput_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("edge-inspect-bench-*"))
 
 
+@pytest.mark.campaign
 def test_every_other_part_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
     """Latency, start, memory, rates and idle are measured and obey the schema."""
     report = tmp_path / "bench.json"
