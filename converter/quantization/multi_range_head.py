@@ -15,7 +15,7 @@ import numpy as np
 from converter.tflite import read_model, write_model
 
 # Of a feature's range. Each band costs its share of time, and of memory in each interpreter, which
-# packs the weights again for every layer. How they were chosen: docs/decisions/0006.
+# packs the weights again for every layer. How they were chosen: docs/conversion.md.
 WIDTHS = (1, 1, 2)
 _INT32 = 2
 
