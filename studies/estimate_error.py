@@ -3,7 +3,7 @@
     python -m studies.estimate_error              # figures measured now, networks timed now
     python -m studies.estimate_error --on box.json  # by a file of figures of this machine
 
-Weights are random: they change no time. Prints the table of docs/decisions/0034-figures-of-a-box.md,
+Weights are random: they change no time. Prints the table of decision 0034,
 and what the same networks are estimated to take on a Raspberry Pi 4 and 5.
 """
 
