@@ -15,4 +15,4 @@ if [ ! -e "$venv/installed" ] || [ setup.cfg -nt "$venv/installed" ]; then
     -c constraints-tflite-runtime.txt -e '.[tflite-runtime]' pytest hypothesis pytest-randomly jsonschema
   touch "$venv/installed"
 fi
-EDGE_TEST_RUNTIME=tflite-runtime "$venv/bin/python" -m pytest -m inference tests/edge/inspection tests/edge/commands
+EDGE_TEST_RUNTIME=tflite-runtime "$venv/bin/python" -m pytest -m inference tests/edge/inspection tests/edge/cli

@@ -3,8 +3,8 @@
     python -m studies.estimate_error              # figures measured now, networks timed now
     python -m studies.estimate_error --on box.json  # by a file of figures of this machine
 
-Weights are random: they change no time. Prints a table for docs/conversion.md, and what the same
-networks are estimated to take on a Raspberry Pi 4 and 5.
+Weights are random: they change no time. Prints the table of decision 0034,
+and what the same networks are estimated to take on a Raspberry Pi 4 and 5.
 """
 
 import argparse
