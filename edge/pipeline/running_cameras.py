@@ -37,4 +37,4 @@ class RunningCameras:
         """A picture that its reader had accepted could not be decoded, or does not fit its view."""
         reader = self.readers.get(camera)
         if reader is not None:
-            reader.not_judged(why, kind)
+            reader.note_unusable(why, kind)

@@ -24,7 +24,7 @@ class Alarm:
         config: AlarmConfig,
         session: str,
         announce: Callable[[bytes], None],
-        environment: Clock,
+        clock: Clock,
         show: Callable[[bool], None],
     ) -> None:
         """`announce` publishes the retained `alarm`. It is called at once, so that an alarm of an
@@ -32,7 +32,7 @@ class Alarm:
         change."""
         self._show = show
         self._config, self._session = config, session
-        self._announce, self._environment = announce, environment
+        self._announce, self._clock = announce, clock
         self._lock = threading.Lock()
         self._fails: dict[tuple[str, str | None], int] = {}
         self._errors: dict[tuple[str, str | None], int] = {}
@@ -59,7 +59,7 @@ class Alarm:
             causes = self._causes()
             was, now = self._since is not None, bool(causes)
             if now and not was:
-                self._since = self._environment.now()
+                self._since = self._clock.now()
                 log.error("alarm: %s", "; ".join(c["reason"] for c in causes))
             elif was and not now:
                 self._since = None
@@ -93,7 +93,7 @@ class Alarm:
         causes = self._causes()
         body = {
             "schema": ALARM_SCHEMA,
-            "time": rfc3339(self._environment.now()),
+            "time": rfc3339(self._clock.now()),
             "session": self._session,
             "state": "raised" if causes else "clear",
             "since": None if self._since is None else rfc3339(self._since),

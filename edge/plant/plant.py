@@ -30,7 +30,7 @@ class PlantInterface:
         session: str,
         trackers: Mapping[str, PartTracker],
         announcer: Announcer,
-        environment: Clock,
+        clock: Clock,
         *,
         alive: Callable[[], bool],
         parts_changed: threading.Event,
@@ -43,7 +43,7 @@ class PlantInterface:
         - `parts_changed`: set by others when a camera may have become busy, or free.
         - `factory`: gpiozero's pin factory; None: the board's.
         """
-        self._trackers, self._environment, self._alive = trackers, environment, alive
+        self._trackers, self._clock, self._alive = trackers, clock, alive
         self._parts_changed, self._factory = parts_changed, factory
         self._session, self._announcer = session, announcer
         self._config = config
@@ -97,7 +97,7 @@ class PlantInterface:
             config.decision.alarm,
             self._session,
             self._announce_alarm,
-            self._environment,
+            self._clock,
             self._show_alarm,
         )
 
@@ -113,7 +113,7 @@ class PlantInterface:
         self._outputs = outputs_from(
             config,
             self._trackers,
-            self._environment,
+            self._clock,
             alive=self._alive,
             wake=self._parts_changed,
             factory=self._factory,
@@ -123,7 +123,7 @@ class PlantInterface:
 def outputs_from(
     config: Config,
     trackers: Mapping[str, PartTracker],
-    environment: Clock,
+    clock: Clock,
     *,
     alive: Callable[[], bool],
     wake: threading.Event,
@@ -167,7 +167,7 @@ def outputs_from(
         lamps,
         {camera.id: camera.outputs.pulse_ms / 1000 for camera in config.cameras},
         station,
-        environment,
+        clock,
         trackers=trackers,
         alive=alive,
         wake=wake,

@@ -42,7 +42,7 @@ class SignalOutputs:
         lamps: Mapping[str, Mapping[str, OutputWire]],
         pulse_s: Mapping[str, float],
         station: Mapping[str, OutputWire],
-        environment: Clock,
+        clock: Clock,
         *,
         trackers: Mapping[str, PartTracker],
         alive: Callable[[], bool],
@@ -54,14 +54,14 @@ class SignalOutputs:
         sees a hung box, whatever level it stopped at. `wake`: set by others when a camera may have
         become busy, or free."""
         self._lamps, self._pulse_s, self._station = lamps, pulse_s, station
-        self._environment, self._is_alive, self._trackers = environment, alive, trackers
+        self._clock, self._is_alive, self._trackers = clock, alive, trackers
         self._wake = wake or threading.Event()
         self._lock = threading.Lock()
         self._ends: dict[tuple[str, str], float] = {}  # (camera, lamp) → monotonic seconds
         self._closing = False
         self._thread: threading.Thread | None = None
         self._beat = False
-        self._next_beat = environment.tick()
+        self._next_beat = clock.tick()
 
     def note(self, verdict: Verdict) -> None:
         """Starts the pulse of a verdict. Everything that is not `pass` is told by `fail`, unless
@@ -76,7 +76,7 @@ class SignalOutputs:
                 if other != name and self._ends.pop((verdict.camera, other), None) is not None:
                     lamps[other].off()
             wire.on()
-            end = self._environment.tick() + self._pulse_s[verdict.camera]
+            end = self._clock.tick() + self._pulse_s[verdict.camera]
             self._ends[verdict.camera, name] = end
         self._wake.set()
 
@@ -118,7 +118,7 @@ class SignalOutputs:
     def run_once(self) -> float | None:
         """Ends the pulses that are over, and beats. Returns the seconds until more is due; None:
         nothing is, before `wake` is set."""
-        tick = self._environment.tick()
+        tick = self._clock.tick()
         with self._lock:
             for (camera, name), end in list(self._ends.items()):
                 if tick >= end:

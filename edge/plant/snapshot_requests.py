@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edge.capture.reader import Reader, Show
+from edge.capture.frame_tap import Show
+from edge.capture.reader import Reader
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
@@ -41,11 +42,11 @@ class SnapshotRequests:
         readers: Mapping[str, Reader],
         evidence: Evidence,
         pictures: SnapshotSender,
-        environment: Clock,
+        clock: Clock,
     ) -> None:
         """`readers` by camera, which may change."""
         self._readers, self._evidence = readers, evidence
-        self._pictures, self._environment = pictures, environment
+        self._pictures, self._clock = pictures, clock
         self._lock = threading.Lock()
         self._waiting: list[tuple[float, Future[Data], Callable[[], None], str]] = []
 
@@ -75,7 +76,7 @@ class SnapshotRequests:
 
     def overdue(self) -> None:
         """Answers each request that waited too long with an error."""
-        tick = self._environment.tick()
+        tick = self._clock.tick()
         with self._lock:
             self._waiting = [one for one in self._waiting if not one[1].done()]
             late = [one for one in self._waiting if one[0] <= tick]
@@ -91,7 +92,7 @@ class SnapshotRequests:
 
     def _remember(self, camera: Reader, answer: Future[Data], show: Show) -> None:
         tap = camera.tap
-        until = self._environment.tick() + _WAIT_S
+        until = self._clock.tick() + _WAIT_S
         with self._lock:
             self._waiting.append((until, answer, lambda: tap.remove(show), camera.id))
 

@@ -40,11 +40,11 @@ class TriggerRequest(Model):
 class TriggerRequests:
     """Safe between threads."""
 
-    def __init__(self, trackers: Mapping[str, PartTracker], environment: Clock) -> None:
+    def __init__(self, trackers: Mapping[str, PartTracker], clock: Clock) -> None:
         """`trackers` of the cameras that have a trigger; those by request are obeyed. They may
         change meanwhile."""
         self._all = trackers
-        self._environment = environment
+        self._clock = clock
         self._lock = threading.Lock()
         self._answers: OrderedDict[_Key, tuple[float, dict[str, Any]]] = OrderedDict()
 
@@ -72,13 +72,13 @@ class TriggerRequests:
                 "duplicate": False,
             }
             if key is not None:
-                self._answers[key] = self._environment.tick(), answer
+                self._answers[key] = self._clock.tick(), answer
                 while len(self._answers) > _REMEMBERED:
                     self._answers.popitem(last=False)
             return answer
 
     def _known(self, key: _Key) -> dict[str, Any] | None:
-        tick = self._environment.tick()
+        tick = self._clock.tick()
         while self._answers:
             oldest = next(iter(self._answers))
             if tick - self._answers[oldest][0] <= _REMEMBERED_S:

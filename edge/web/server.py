@@ -69,7 +69,7 @@ class WebServer:
         config: WebConfig,
         judge: Judge,
         health: Health,
-        environment: Clock,
+        clock: Clock,
         desk: TriggerRequests,
         *,
         whose: Callable[[str | None], str],
@@ -77,9 +77,9 @@ class WebServer:
         """`judge` is for /predict, `desk` for /trigger. `whose` gives the camera as which a picture
         is judged, by the name that the client said; it raises RefusedError. Raises
         EdgeInspectError when the port is taken."""
-        self._judge, self._health, self._environment = judge, health, environment
+        self._judge, self._health, self._clock = judge, health, clock
         self._desk, self._whose = desk, whose
-        self._allowance = TokenBucket(_TRIGGERS_PER_S, environment.tick)
+        self._allowance = TokenBucket(_TRIGGERS_PER_S, clock.tick)
         self._judging = threading.Lock()
         self._seq = 0
         self._limit = int(config.max_mb * 2**20)
@@ -97,7 +97,7 @@ class WebServer:
         self._closing = threading.Event()
         self._sockets: dict[int, Any] = {}
         self._waker = trigger(self._sockets)
-        self._slow = SlowClients(self._sockets, _REQUEST_S, environment.tick)
+        self._slow = SlowClients(self._sockets, _REQUEST_S, clock.tick)
         logging.getLogger("waitress").setLevel(logging.ERROR)
         try:
             self._server = waitress.create_server(
@@ -175,7 +175,7 @@ class WebServer:
             camera = self._whose(request.form.get("camera"))
         except RefusedError as error:
             raise BadRequest(f"field `camera`: {error}") from error
-        now, tick = self._environment.now(), self._environment.tick()
+        now, tick = self._clock.now(), self._clock.tick()
         name = upload.filename or "image"
         with self._judging:  # one at a time: a few kilobytes may be 200 MB of pixels
             try:

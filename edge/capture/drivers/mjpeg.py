@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decoded
+from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decode_read
 from edge.capture.drivers.credentials import split_source
 from edge.config import CameraConfig, mask_credentials
 from edge.core.clock import StopEvent
@@ -74,7 +74,7 @@ class MJPEGCamera(DrivenCamera):
 
     def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  the decoder has its own memory
         """That JPEG, decoded; what is no whole JPEG is a fault."""
-        return decoded(self.retrieve_encoded())
+        return decode_read(self.retrieve_encoded())
 
     def retrieve_encoded(self) -> CameraRead:
         """That JPEG as it came; what is no whole JPEG is a fault."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decoded
+from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decode_read
 from edge.capture.drivers.opencv import Opener, grab, retrieve
 from edge.capture.drivers.v4l2_buffers import BufferFlags, opened
 from edge.capture.drivers.v4l2_controls import set_controls
@@ -65,7 +65,7 @@ class V4L2Camera(DrivenCamera):
     def retrieve(self, target: Pixels | None) -> CameraRead:
         """The picture of that frame, or a fault. OpenCV also returns damaged pictures."""
         if self.gives_jpeg:
-            return decoded(self.retrieve_encoded())
+            return decode_read(self.retrieve_encoded())
         if self._damaged:
             return self._damage()
         pixels = retrieve(self._capture, target)

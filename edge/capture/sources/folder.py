@@ -37,7 +37,7 @@ class FolderCamera:
         self,
         path: Path,
         judged: Callable[[str], bool],
-        environment: Clock,
+        clock: Clock,
         *,
         watch: FolderWatch | None = None,
         move_to: Path | None = None,
@@ -56,13 +56,13 @@ class FolderCamera:
         self._path = path
         self._prefix = os.path.join(path, "")  # noqa: PTH118  `Path` takes longer than the kernel
         self._judged = judged
-        self._environment = environment
+        self._clock = clock
         self._watch, self._move_to, self._lying = watch, move_to, lying
         self._done: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
         self._ready: list[tuple[str, str]] = []
         self._brought: dict[str, str] = {}  # receipt -> name of files to move when they are judged
-        self._next_look = self._next_move = self._next_told = environment.tick()
+        self._next_look = self._next_move = self._next_told = clock.tick()
         self._quick_looks = 2  # two quick scans find the files from before the start
 
     def read(self, stop: StopEvent) -> CameraRead | None:
@@ -70,21 +70,21 @@ class FolderCamera:
         while not stop.is_set():
             while self._ready:
                 name, receipt = self._ready.pop(0)
-                look = self._take(name, receipt)
-                if look is not None:
-                    return look
+                read = self._take(name, receipt)
+                if read is not None:
+                    return read
             self._move_judged()
             # Scans have a distance: a file must not change between two, and a damaged file must not
             # make this loop spin.
             due = min(self._next_look, self._next_move) if self._brought else self._next_look
-            pause = max(0.0, due - self._environment.tick())
+            pause = max(0.0, due - self._clock.tick())
             if stop.wait(pause, None if self._watch is None else self._watch.fileno()):
                 return None
             self._hear()
-            if self._environment.tick() >= self._next_look:
+            if self._clock.tick() >= self._next_look:
                 self._quick_looks = max(0, self._quick_looks - 1)
                 watched = self._watch is not None and not self._quick_looks
-                self._next_look = self._environment.tick() + (
+                self._next_look = self._clock.tick() + (
                     _WATCHED_LOOK_S if watched else _LOOK_S
                 )
                 self._look_around()
@@ -102,18 +102,18 @@ class FolderCamera:
             return
         names = self._watch.complete()
         if names is None:
-            self._next_look, self._quick_looks = self._environment.tick(), 2
+            self._next_look, self._quick_looks = self._clock.tick(), 2
             return
         for name in dict.fromkeys(names):
             receipt = self._receipt_of(name) if is_picture_name(name) else None
             if receipt is not None and receipt not in self._done:
-                self._seen[name] = (receipt, self._environment.tick())
+                self._seen[name] = (receipt, self._clock.tick())
                 self._ready.append((name, receipt))
 
     def _look_around(self) -> None:
         """Adds the files that have not changed since the last scan. Raises CameraError when the
         folder is gone."""
-        now = self._environment.tick()
+        now = self._clock.tick()
         found: list[tuple[int, str, str]] = []
         try:
             with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
@@ -164,7 +164,7 @@ class FolderCamera:
         try:
             picture = open_picture(path)
         except PictureError as error:
-            rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
+            rested = self._clock.tick() - self._seen.get(name, ("", 0.0))[1]
             if rested < _DAMAGED_WAIT_S or not Path(path).exists():
                 return None
             self._give(name, receipt)
@@ -183,9 +183,9 @@ class FolderCamera:
         if self._move_to is None:
             self._brought.clear()
             return
-        if self._environment.tick() < self._next_move:
+        if self._clock.tick() < self._next_move:
             return
-        self._next_move = self._environment.tick() + _LOOK_S
+        self._next_move = self._clock.tick() + _LOOK_S
         for receipt, name in list(self._brought.items()):
             if not self._judged(receipt):
                 continue

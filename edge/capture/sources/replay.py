@@ -25,12 +25,12 @@ class ReplayCamera:
         path: Path,
         rate: Literal["max"] | float,
         loop: int,
-        environment: Clock,
+        clock: Clock,
     ) -> None:
         """`rate` is frames/s. Raises CameraError when there is nothing to play."""
         self._interval = 0.0 if rate == "max" else 1.0 / rate
-        self._environment = environment
-        self._due = environment.tick()
+        self._clock = clock
+        self._due = clock.tick()
         if path.is_dir():
             pictures = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p))
             if not pictures:
@@ -50,9 +50,9 @@ class ReplayCamera:
 
     def read(self, stop: StopEvent) -> CameraRead | None:
         """Waits until the next picture is due. A damaged one is a Look with a fault."""
-        if stop.wait(max(0.0, self._due - self._environment.tick())):
+        if stop.wait(max(0.0, self._due - self._clock.tick())):
             return None
-        self._due = max(self._due + self._interval, self._environment.tick() - self._interval)
+        self._due = max(self._due + self._interval, self._clock.tick() - self._interval)
         return next(self._looks, None)
 
     def close(self) -> None:
