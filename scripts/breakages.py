@@ -244,7 +244,7 @@ BREAKAGES = [
         "a repeated picture is taken for a part",
         Edit(
             "edge.capture.reader:Reader._take",
-            "self._mailbox.note_rejected(self.id, doubt.why)\nreturn",
+            "self._mailbox.note_rejected(self.id, rejection.why)\nreturn",
             "",
         ),
         "tests/edge/capture/test_repeats.py",
@@ -415,7 +415,7 @@ BREAKAGES = [
         "inotify events beyond one buffer are lost",
         Edit(
             "edge.capture.sources.inotify:FolderWatch.complete",
-            "len(data) > self._buffer_bytes - _LARGEST",
+            "len(data) > self._buffer_bytes - _MAX_EVENT",
             "False",
         ),
         "tests/edge/capture/test_folder_watched.py",

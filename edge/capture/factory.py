@@ -48,9 +48,7 @@ class CameraFactory:
             return PatternCamera(config.width, config.height, config.fps, clock)
         from edge.capture.isolation.isolated_camera import IsolatedCamera
 
-        return IsolatedCamera(
-            config, clock, self._fork_server, reduction=reduction, demand=demand
-        )
+        return IsolatedCamera(config, clock, self._fork_server, reduction=reduction, demand=demand)
 
 
 def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None) -> Camera:
@@ -67,5 +65,5 @@ def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None
         clock,
         watch=watch,
         move_to=config.move_to,
-        lying=partial(receipts.lying, config.id),
+        prune=partial(receipts.lying, config.id),
     )

@@ -60,7 +60,7 @@ class FakeCapture:
         self._grabbed: tuple[bool, Any] = (False, None)
         self.arguments: tuple[Any, ...] = ()
 
-    def __call__(self, *arguments: Any) -> "FakeCapture":
+    def __call__(self, *arguments: Any) -> Any:
         """Opens, as cv2.VideoCapture(...) does."""
         self.arguments = arguments
         return self

@@ -39,15 +39,17 @@ class House:
         stop: StopEvent,
         source: str,
         *,
-        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
+        size_error: Callable[[int, int], str | None] = lambda _width, _height: None,
         **options: Any,
     ) -> None:
-        """`misfit` as `Reader` takes it; `options`: more of the camera's section."""
+        """`size_error` as `Reader` takes it; `options`: more of the camera's section."""
         self.mailbox = Recorder()
         self.cameras: list[Camera | BaseException] = []
         self.stop = stop
         config = CameraConfig.read({"id": "top", "source": source, **options})
-        self.reader = Reader(config, self._open, self.mailbox, environment, stop, misfit=misfit)
+        self.reader = Reader(
+            config, self._open, self.mailbox, environment, stop, size_error=size_error
+        )
 
     def _open(self) -> Camera:
         if not self.cameras:

@@ -75,8 +75,8 @@ def test_what_nobody_waited_for_is_not_missed(
 
 def test_equal_pictures_may_be_honest() -> None:
     """With `frozen_after: null` nothing of it counts."""
-    trust = FrameChecks(camera_config("v4l2:/dev/video0", frozen_after=None))
-    assert trust.judge(noise(1), 0.0, repeats=9) is None
+    checks = FrameChecks(camera_config("v4l2:/dev/video0", frozen_after=None))
+    assert checks.check(noise(1), 0.0, repeats=9) is None
 
 
 @dataclass
@@ -98,7 +98,7 @@ def party() -> Party:
 @pytest.fixture
 def idle(party: Party) -> DemandGate:
     """As the camera's side makes it."""
-    return DemandGate(party, look_s=100.0)
+    return DemandGate(party, idle_interval_s=100.0)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def camera(
 ) -> Iterator[IsolatedCamera]:
     """A network camera with a trigger, 50 pictures a second, looked at every 100 s when idle."""
     config = camera_config(mjpeg_server.url, timeout_s=600, open_timeout_s=30, trigger=TRIGGER)
-    camera = IsolatedCamera(config, Clock(), fork_server, idle=idle)
+    camera = IsolatedCamera(config, Clock(), fork_server, demand=idle)
     yield camera
     camera.close()
 
@@ -144,7 +144,7 @@ def test_an_idle_camera_is_passed_over_until_somebody_comes(
     assert not looks
     now = Clock().tick()
     party.waits = True
-    idle.hurry()
+    idle.expedite()
     thread.join(30)
     (look,) = looks
     assert look.captured_tick is not None
@@ -178,7 +178,7 @@ def test_pictures_that_stand_still_unseen_are_told(
     sent = mjpeg_server.sent
     wait_until(lambda: mjpeg_server.sent > sent + 20)
     party.waits = True
-    idle.hurry()
+    idle.expedite()
     thread.join(30)
     (look,) = looks
     assert look.repeats > 2
@@ -191,11 +191,11 @@ def test_hurry_is_for_the_question_that_is_open() -> None:
     """Between `ask` and `answered` it is passed on, once; before and after it says nothing."""
     said: list[str] = []
     idle = DemandGate(lambda: False)
-    idle.hurry()
-    idle.ask(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
-    idle.hurry()
-    idle.hurry()
-    idle.ask(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
+    idle.expedite()
+    idle.request(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
+    idle.expedite()
+    idle.expedite()
+    idle.request(lambda quiet: said.append(f"ask {quiet}"), lambda: said.append("hurry"))
     idle.answered()
-    idle.hurry()
+    idle.expedite()
     assert said == ["ask True", "hurry", "ask True"]

@@ -50,7 +50,7 @@ def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: readers[0].losses["silent"] >= 1)
+        wait_until(lambda: readers[0].distrusted.get("silent", 0) >= 1)
         before = [r.frames for r in readers]
         wait_until(
             lambda: (

@@ -200,7 +200,7 @@ def test_what_lies_there_is_told_from_time_to_time(
 
     late.on_wait = on_wait
     camera = FolderCamera(
-        drop, receipts, environment, lying=lambda present: told.append(sorted(present))
+        drop, receipts, environment, prune=lambda present: told.append(sorted(present))
     )
     while (look := camera.read(late)) is not None:
         assert look.receipt is not None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.capture.camera import Pixels
-from edge.capture.reader import FrameTap
+from edge.capture.frame_tap import FrameTap
 from edge.core.image import Encoded
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture.quality import light
+from edge.capture.quality import brightness
 
 
 @given(
@@ -22,7 +22,7 @@ def test_light_is_that_of_the_mean_of_three_channels(
     pixels = np.clip(values, 0, 255).astype(np.uint8)
     step = max(1, min(8, min(height, width) // 32))
     grey = sorted(int(sum(map(int, p))) // 3 for row in pixels[::step, ::step] for p in row)
-    found = light(pixels)
+    found = brightness(pixels)
     assert sum(level < found.low for level in grey) <= 0.005 * len(grey)
     assert sum(level <= found.low for level in grey) > 0.005 * len(grey)
     assert sum(level <= found.high for level in grey) >= 0.995 * len(grey)

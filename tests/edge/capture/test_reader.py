@@ -225,11 +225,11 @@ def test_pictures_that_do_not_fit_the_view_are_a_fault(
     camera gives another size that fits, it is live again."""
     asked: list[tuple[int, int]] = []
 
-    def misfit(width: int, height: int) -> str | None:
+    def size_error(width: int, height: int) -> str | None:
         asked.append((width, height))
         return "view.region is outside" if width < 32 else None
 
-    house = House(environment, patience, "test:", misfit=misfit)
+    house = House(environment, patience, "test:", size_error=size_error)
     states: list[str] = []
 
     def watched(seed: int, side: int) -> CameraRead:

@@ -103,22 +103,24 @@ def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
 
 def test_size_is_that_of_the_whole_picture() -> None:
     """A reduced picture of the right camera is not of the wrong size, and one of another is."""
-    trust = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
-    assert trust.judge(noise(1, 16), 0.0, reduced=4) is None
-    doubt = trust.judge(noise(2, 16), 0.0, reduced=2)
-    assert doubt is not None
-    assert "32×32, not 64×64" in doubt.why
+    checks = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
+    assert checks.check(noise(1, 16), 0.0, reduced=4) is None
+    rejection = checks.check(noise(2, 16), 0.0, reduced=2)
+    assert rejection is not None
+    assert "32×32, not 64×64" in rejection.why
 
 
 def test_frames_say_by_what_they_were_reduced(house: Build) -> None:
     """The reader asks whether the view fits the whole picture, and passes pixels and divisor on."""
     asked: list[tuple[int, int]] = []
 
-    def misfit(width: int, height: int) -> None:
+    def size_error(width: int, height: int) -> None:
         asked.append((width, height))
 
     pixels = noise(1, 16)
-    frame = house("test:", misfit=misfit).run(ScriptedCamera([CameraRead(pixels, reduced=4)]))[0]
+    frame = house("test:", size_error=size_error).run(
+        ScriptedCamera([CameraRead(pixels, reduced=4)])
+    )[0]
     assert asked == [(64, 64)]
     assert frame.reduced == 4
     assert frame.pixels is pixels

@@ -259,18 +259,18 @@ def test_damaged_jpeg_in_a_stream_is_a_fault(mjpeg_server: MJPEGServer, *, lengt
 def test_stamps_tell_what_came_late() -> None:
     """The shortest way of any picture is no delay; a stall shows as age, and stays known."""
     stamps = ClockOffset()
-    assert [stamps.taken(n * 0.1, 500 + n * 0.1) for n in range(5)] == [
+    assert [stamps.capture_tick(n * 0.1, 500 + n * 0.1) for n in range(5)] == [
         pytest.approx(500 + n * 0.1) for n in range(5)
     ]
     for n in range(5, 30):  # from here on each comes 2 s late
-        late = 502 + n * 0.1 - stamps.taken(n * 0.1, 502 + n * 0.1)
+        late = 502 + n * 0.1 - stamps.capture_tick(n * 0.1, 502 + n * 0.1)
         assert late == pytest.approx(2, abs=0.01)
-    assert stamps.taken(3.0, 503.0) == pytest.approx(503, abs=0.01)
+    assert stamps.capture_tick(3.0, 503.0) == pytest.approx(503, abs=0.01)
 
 
 def test_stamps_of_a_camera_that_starts_anew() -> None:
     """A clock that begins again at zero is no picture from the future, nor an old one."""
     stamps = ClockOffset()
-    stamps.taken(1000.0, 50.0)
-    assert stamps.taken(0.5, 60.0) == 60.0
-    assert stamps.taken(0.6, 60.3) == pytest.approx(60.1, abs=0.01)
+    stamps.capture_tick(1000.0, 50.0)
+    assert stamps.capture_tick(0.5, 60.0) == 60.0
+    assert stamps.capture_tick(0.6, 60.3) == pytest.approx(60.1, abs=0.01)

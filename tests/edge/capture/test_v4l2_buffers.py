@@ -6,11 +6,12 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.capture.drivers import v4l2
-from edge.capture.drivers.v4l2_buffers import BufferFlags, opened
+from edge.capture.drivers.v4l2_buffers import BufferFlags, open_fds
 from edge.core.clock import StopEvent
 from tests.edge.capture.conftest import FakeCapture, camera_config, noise
 
@@ -83,7 +84,7 @@ def test_nothing_is_waited_for_when_the_driver_holds_no_buffer() -> None:
 class Device(FakeCapture):
     """Holds a descriptor of its device, as OpenCV does."""
 
-    def __call__(self, *arguments: object) -> "Device":
+    def __call__(self, *arguments: object) -> Any:
         """Opens it."""
         self.file = os.open(str(arguments[0]), os.O_RDWR)
         super().__call__(*arguments)
@@ -120,10 +121,10 @@ def test_a_damaged_picture_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_the_descriptors_of_the_device_are_found() -> None:
     """Other devices' descriptors are not."""
-    before = opened(Path("/dev/null"))
+    before = open_fds(Path("/dev/null"))
     null, zero = os.open("/dev/null", os.O_RDWR), os.open("/dev/zero", os.O_RDWR)
     try:
-        assert opened(Path("/dev/null")) - before == {null}
+        assert open_fds(Path("/dev/null")) - before == {null}
     finally:
         os.close(null)
         os.close(zero)
