@@ -29,7 +29,7 @@ CameraByName = Callable[[str | None], str]
 class HttpServer(Protocol):
     """The HTTP server; its packages are optional."""
 
-    def adopt(self, judge: Judge, whose: CameraByName) -> None:
+    def adopt(self, judge: Judge, camera_for: CameraByName) -> None:
         """Judges by another judge from the next request on."""
         ...
 

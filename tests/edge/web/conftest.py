@@ -100,7 +100,7 @@ def serve(
             house.health,
             environment,
             TriggerRequests(trackers or {}, environment),
-            whose=partial(camera_by_hand, manners),
+            camera_for=partial(camera_by_hand, manners),
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
