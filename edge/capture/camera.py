@@ -1,7 +1,7 @@
 """The camera port: the contract between the reader and every kind of camera.
 
-`Camera` is the port. `DrivenCamera` is the base class of drivers; each driver runs in a process of
-its own (`edge.capture.isolation`). Nothing here knows a driver, a process or the configuration.
+`Camera` is the port. `DrivenCamera` is the base class of drivers, which run in separate processes
+(`edge.capture.isolation`). Nothing here knows a driver, a process or the configuration.
 """
 
 from abc import ABC, abstractmethod
@@ -105,8 +105,8 @@ class Camera(Protocol):
     - One thread uses it: it calls `read` until None or CameraError, then `close`.
     - CameraError means that the camera is lost. The reader closes it and opens a new one later.
     - An unusable picture is no CameraError but a `CameraRead` with a fault: reading goes on.
-    - `read` ends soon after `stop` is set. A driver that cannot do that runs in a process of its
-      own, which can be killed.
+    - `read` ends soon after `stop` is set. A driver that cannot do that runs in a separate process,
+      which can be killed.
     - The pixels of a `CameraRead` are read only. They stay valid after the next `read` and after
       `close`.
     - `live` cameras show the present, so a newer frame may replace an older one. The others

@@ -1,4 +1,4 @@
-"""Reads one camera in a thread of its own.
+"""Reads one camera in its own thread.
 
 It opens the camera, numbers the frames, rejects those that are not fresh and real, and opens a
 lost camera again with growing pauses. It never decodes a JPEG and never judges a part.
@@ -122,8 +122,8 @@ class Reader:
         self._report_fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """Seconds for which the driver of a live camera has blocked this thread. A driver in a
-        process of its own never blocks it."""
+        """Seconds for which the driver of a live camera has blocked this thread. A driver in another
+        process never blocks it."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
     def note_unusable(self, why: str, kind: FaultKind) -> None:

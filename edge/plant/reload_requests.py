@@ -84,7 +84,7 @@ class ReloadQueue:
 
 
 class Reloader:
-    """Reloads one request after the other, in a thread of its own."""
+    """Reloads one request after the other, in its own thread."""
 
     def __init__(
         self,

@@ -88,7 +88,6 @@ class GStreamerCamera(DrivenCamera):
         return CameraRead(pixels, captured_tick=self._capture_tick(buffer))
 
     def close(self) -> None:
-        """Stops the pipeline."""
         self._sample = None
         self._pipeline.set_state(self._gst.State.NULL)
 

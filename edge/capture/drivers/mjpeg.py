@@ -61,7 +61,6 @@ class MJPEGCamera(DrivenCamera):
         self._picture: bytes | bytearray = b""
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  a socket read cannot be interrupted
-        """The next JPEG of the stream. Raises CameraError when none comes."""
         head = self._read_until(b"\r\n\r\n").lower()
         at = head.rfind(b"content-length:")
         digits = head[at + 15 :].split(b"\r\n")[0].strip() if at >= 0 else b""
@@ -73,18 +72,15 @@ class MJPEGCamera(DrivenCamera):
         return True
 
     def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  the decoder has its own memory
-        """The JPEG, decoded; a damaged one is a fault."""
         return decode_read(self.retrieve_encoded())
 
     def retrieve_encoded(self) -> CameraRead:
-        """The JPEG as it came; a damaged one is a fault."""
         try:
             return CameraRead(None, encoded=examine_picture(self._picture, self._name))
         except PictureError as error:
             return CameraRead(None, fault=str(error))
 
     def close(self) -> None:
-        """Closes the connection."""
         self._answer.close()
 
     def _read_exactly(self, count: int) -> bytearray:

@@ -24,7 +24,6 @@ class OpenCVCamera(DrivenCamera):
             raise CameraError(f"{name}: cannot be opened; {advice}")
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  OpenCV cannot be interrupted
-        """Waits for the next frame. Raises CameraError when none comes."""
         if not self._capture.grab():
             raise CameraError(f"{self._name}: delivers no picture; check the cable and the power")
         return True
@@ -39,7 +38,6 @@ class OpenCVCamera(DrivenCamera):
         return CameraRead(np.asarray(pixels, np.uint8), captured_tick=self._capture_tick())
 
     def close(self) -> None:
-        """Releases the device or connection."""
         self._capture.release()
 
     @abstractmethod

@@ -55,7 +55,6 @@ class PiCamera(DrivenCamera):
             raise CameraError(f"{self._name}: does not take its settings ({error})") from None
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  libcamera cannot be interrupted
-        """Waits for the next frame. Raises CameraError when the camera fails."""
         self._release()
         try:
             self._request = self._camera.capture_request()
@@ -64,7 +63,6 @@ class PiCamera(DrivenCamera):
         return True
 
     def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  picamera2 makes its own array
-        """The frame, with the sensor's time stamp."""
         pixels = np.asarray(self._request.make_array("main"), np.uint8)
         stamp = self._request.get_metadata().get("SensorTimestamp")
         taken = None
@@ -74,7 +72,6 @@ class PiCamera(DrivenCamera):
         return CameraRead(pixels, captured_tick=taken)
 
     def close(self) -> None:
-        """Stops and releases the camera."""
         self._release()
         self._camera.close()
 

@@ -55,7 +55,6 @@ class PylonCamera(DrivenCamera):
             raise
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  pypylon cannot be interrupted
-        """The newest frame. Raises CameraError when none comes in `timeout_s`."""
         self._release()
         try:
             self._result = self._camera.RetrieveResult(
@@ -92,7 +91,6 @@ class PylonCamera(DrivenCamera):
         return CameraRead(np.asarray(pixels, np.uint8), captured_tick=self._tick)
 
     def close(self) -> None:
-        """Stops and releases the camera."""
         self._release()
         with contextlib.suppress(self._error):  # it may be unplugged
             self._camera.Close()

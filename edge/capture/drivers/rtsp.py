@@ -56,7 +56,6 @@ class RTSPCamera(OpenCVCamera):
         self._tick: float | None = None
 
     def grab(self, stop: StopEvent) -> bool:
-        """The next frame. Raises CameraError when none comes."""
         super().grab(stop)
         stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         known = stamp_s > 0

@@ -51,7 +51,6 @@ class V4L2Camera(OpenCVCamera):
         self._running = self._damaged = False
 
     def grab(self, stop: StopEvent) -> bool:
-        """The next frame. Raises CameraError when none comes."""
         # OpenCV starts the camera with its first grab; before it there are no buffers.
         self._damaged = self._running and self._flags is not None and self._flags.next_is_damaged()
         self._running = super().grab(stop)
@@ -64,7 +63,6 @@ class V4L2Camera(OpenCVCamera):
         return self._damaged_frame() if self._damaged else super().retrieve(target)
 
     def retrieve_encoded(self) -> CameraRead:
-        """The JPEG of that frame, as the camera sent it."""
         if self._damaged:
             return self._damaged_frame()
         taken, data = self._capture.retrieve()

@@ -1,4 +1,4 @@
-"""A camera whose driver runs in a process of its own, which can be killed when the driver hangs.
+"""A camera with its driver in a separate process, which can be killed when the driver hangs.
 
 The daemon requests one frame at a time and names its slot in the frame ring. The process answers
 with the next frame of its driver. So no frame waits in a queue between the two.

@@ -1,4 +1,4 @@
-"""The frame tap shows the next frame of a camera once to everyone who waits for it."""
+"""The frame tap shows the next frame of a camera once to every waiting request."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def test_each_request_gets_the_next_frame_once() -> None:
     assert tap.add(lambda pixels: seen.append(("b", pixels)))
     tap.deliver(PICTURE)
     tap.deliver(PICTURE + 1)
-    assert [who for who, _ in seen] == ["a", "b"]
+    assert [name for name, _ in seen] == ["a", "b"]
     assert all(pixels is PICTURE for _, pixels in seen)
 
 
