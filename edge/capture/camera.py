@@ -95,8 +95,8 @@ class ItemLedger(Protocol):
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether the item has its verdict."""
 
-    def lying(self, camera: str, present: Collection[str]) -> None:
-        """`present` are the receipts of all items in the source; others may be forgotten."""
+    def prune(self, camera: str, present: Collection[str]) -> None:
+        """Forgets receipts that are not among `present`, those of all items in the source."""
 
 
 class Camera(Protocol):

@@ -65,5 +65,5 @@ def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None
         clock,
         watch=watch,
         move_to=config.move_to,
-        prune=partial(receipts.lying, config.id),
+        prune=partial(receipts.prune, config.id),
     )

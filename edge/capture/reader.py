@@ -122,8 +122,8 @@ class Reader:
         self._report_fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """Seconds for which the driver of a live camera has blocked this thread. A driver in another
-        process never blocks it."""
+        """Seconds for which the driver of a live camera has blocked this thread; 0 for a driver in
+        another process."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
     def note_unusable(self, why: str, kind: FaultKind) -> None:

@@ -137,7 +137,7 @@ class ForkServer:
         except BaseException:  # noqa: BLE001  outermost loop of this process
             traceback.print_exc()
         finally:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
