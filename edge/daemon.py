@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.capture.factory import OpenCamera
+from edge.capture import OpenCamera
 from edge.config import Config
 from edge.config.reload_state import ReloadState
 from edge.core.clock import Clock, StopEvent

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.capture.camera import Pixels
-from edge.capture.factory import CameraFactory
-from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture import CameraFactory, ForkServerClient, Pixels
 from edge.capture.quality import brightness, sharpness
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent

@@ -4,9 +4,7 @@ import logging
 import threading
 from typing import Protocol
 
-from edge.capture.camera import Camera, ItemLedger
-from edge.capture.factory import OpenCamera
-from edge.capture.isolation.demand import DemandGate
+from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent

@@ -1,6 +1,6 @@
 """The cameras that run now, by name: filled by the pipeline, read by all others."""
 
-from edge.capture.camera import FaultKind
+from edge.capture import FaultKind
 from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
 from edge.pipeline.part_tracker import PartTracker

@@ -1,7 +1,7 @@
 """Requests for a picture, `request/snapshot`: the next one of a camera, or an archived one."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edge.capture.frame_tap import Show
 from edge.capture.reader import Reader
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
@@ -40,8 +39,8 @@ class _Waiting:
 
     deadline_tick: float
     answer: Future[Data]
-    reader: Reader
-    show: Show
+    camera: str
+    cancel: Callable[[], None]
 
 
 class SnapshotRequests:
@@ -88,8 +87,8 @@ class SnapshotRequests:
             self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
             late = [waiting for waiting in self._waiting if waiting.deadline_tick <= tick]
         for waiting in late:
-            waiting.reader.tap.remove(waiting.show)
-            why = f"camera {waiting.reader.id} gave no picture in {_WAIT_S:g} s"
+            waiting.cancel()
+            why = f"camera {waiting.camera} gave no picture in {_WAIT_S:g} s"
             settle(waiting.answer, TriggerError(f"{why}; see its state in health", "busy"))
 
     def _order_next_frame(self, reader: Reader, answer: Future[Data]) -> None:
@@ -105,7 +104,8 @@ class SnapshotRequests:
             raise TriggerError(f"camera {reader.id}: too many wait for its picture", "busy")
         with self._lock:
             deadline_tick = self._clock.tick() + _WAIT_S
-            self._waiting.append(_Waiting(deadline_tick, answer, reader, show))
+            cancel = partial(reader.tap.remove, show)
+            self._waiting.append(_Waiting(deadline_tick, answer, reader.id, cancel))
 
     def _reader(self, camera: str | None) -> Reader:
         readers = {reader.id: reader for reader in self._readers.values()}
