@@ -35,10 +35,14 @@ from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.running_cameras import RunningCameras
 from edge.pipeline.running_model import RunningModel
 from edge.pipeline.view_selection import check_views
-from edge.plant.plant import PlantInterface, VerdictDelivery
-from edge.plant.reload_requests import Reloader, ReloadQueue
-from edge.plant.snapshot_requests import SnapshotRequests
-from edge.plant.trigger_requests import TriggerRequests
+from edge.plant import (
+    PlantInterface,
+    Reloader,
+    ReloadQueue,
+    SnapshotRequests,
+    TriggerRequests,
+    VerdictDelivery,
+)
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage.evidence import Evidence
 from edge.storage.part_journal import PartJournal
@@ -224,7 +228,7 @@ class Daemon:
     def _build_web(self, config: Config) -> HttpServer | None:
         if not config.web.enabled:
             return None
-        from edge.web.server import WebServer  # its packages are optional
+        from edge.web import WebServer  # its packages are optional
 
         judge, camera_for = judge_for_web(config, self._environment)
         return WebServer(

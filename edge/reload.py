@@ -20,7 +20,7 @@ from edge.pipeline.judge import Judge
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.running_model import RunningModel
 from edge.pipeline.view_selection import camera_by_hand, check_views, manners_by_hand
-from edge.plant.plant import PlantInterface
+from edge.plant import PlantInterface
 from edge.storage.evidence import Evidence
 
 CameraByName = Callable[[str | None], str]
