@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from dataclasses import replace
+from typing import TypeVar
 
 from edge.capture.camera import CameraRead, Reduction
 from edge.capture.isolation.channel import ChannelClosed
@@ -37,6 +38,8 @@ _START_S = 30.0  # Python, NumPy and OpenCV from a slow SD card, when the fork s
 _GRACE_S = 1.0  # for a driver to release its device in order
 _END_S = 5.0  # from a closed channel to the end of the process
 _REAP_S = 2.0
+
+M = TypeVar("M", ChildStarted, CameraOpened)
 
 
 class IsolatedCamera:
@@ -112,22 +115,16 @@ class IsolatedCamera:
 
     def _open(self, stop: StopEvent) -> bool:
         """Whether the camera is open; False on stop. Raises CameraError, ChannelClosed."""
-        match self._receive(stop, self._start_s, "does not start"):
-            case None:
-                return False
-            case ChildStarted(pid):
-                self.pid = pid
-            case message:
-                raise self._malformed(message)
+        started = self._expect(ChildStarted, stop, self._start_s, "does not start")
+        if started is None:
+            return False
+        self.pid = started.pid
         trouble = "gives no picture (open_timeout_s)"
-        match self._receive(stop, self._config.open_timeout_s, trouble):
-            case None:
-                return False
-            case CameraOpened(height, width, channels, gives_jpeg):
-                self._gives_jpeg = gives_jpeg
-                self._ring = FrameRing(self._memory, (height, width, channels))
-            case message:
-                raise self._malformed(message)
+        opened = self._expect(CameraOpened, stop, self._config.open_timeout_s, trouble)
+        if opened is None:
+            return False
+        self._gives_jpeg = opened.gives_jpeg
+        self._ring = FrameRing(self._memory, (opened.height, opened.width, opened.channels))
         os.close(self._memory)
         self._memory = -1
         self._opened = True
@@ -199,6 +196,12 @@ class IsolatedCamera:
             reduced=answer.reduction,
             repeats=answer.repeats,
         )
+
+    def _expect(self, kind: type[M], stop: StopEvent, limit_s: float, trouble: str) -> M | None:
+        message = self._receive(stop, limit_s, trouble)
+        if message is None or isinstance(message, kind):
+            return message
+        raise self._malformed(message)
 
     def _receive(self, stop: StopEvent, limit_s: float, trouble: str) -> Message | None:
         """The next message; None on stop.
