@@ -19,7 +19,7 @@ from edge.core.image import Encoded
 from edge.core.record import Model, Pattern
 from edge.mqtt.request_router import Data, settle
 from edge.mqtt.snapshots import SnapshotSender
-from edge.plant.trigger_requests import parse_request
+from edge.plant.trigger_requests import validate_fields
 from edge.storage.evidence import Evidence
 
 _WAIT_S = 5.0
@@ -66,7 +66,7 @@ class SnapshotRequests:
         TriggerError.
         """
         keys = "a snapshot request has the keys transaction, and camera or id, all text"
-        request = parse_request(SnapshotRequest, fields, keys)
+        request = validate_fields(SnapshotRequest, fields, keys)
         answer: Future[Data] = Future()
         if request.id is None:
             self._order_next_frame(self._reader(request.camera), answer)

@@ -20,8 +20,8 @@ _Key = tuple[str, str, str | None]
 M = TypeVar("M", bound=Model)
 
 
-def parse_request(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
-    """The body of a request as a `model`; `keys` is a sentence on the allowed keys.
+def validate_fields(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
+    """The fields of a request as a `model`; `keys` is a sentence on the allowed keys.
 
     Raises TriggerError, which names the first mistake.
     """
@@ -55,7 +55,7 @@ class TriggerRequests:
         A repeated request (same transaction, camera and part within 30 s) triggers no second part:
         it gets the same answer with `duplicate` true. Raises TriggerError.
         """
-        request = parse_request(
+        request = validate_fields(
             TriggerRequest, fields, "a trigger has the keys transaction, camera and part, all text"
         )
         tracker = self._tracker(request.camera)
