@@ -307,7 +307,8 @@ BREAKAGES = [
         "a frozen camera is trusted",
         Edit(
             "edge.capture.quality:FrameChecks._check_repeats",
-            "not repeats and (not _identical(previous, pixels)) and (not _identical(accepted, pixels))",
+            "not repeats and (not _identical(previous, pixels)) "
+            "and (not _identical(accepted, pixels))",
             "pixels.size",
         ),
         "tests/edge/capture/test_reader_trust.py",
