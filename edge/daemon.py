@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.capture.factory import OpenCamera
+from edge.capture import OpenCamera
 from edge.config import Config
 from edge.config.reload_state import ReloadState
 from edge.core.clock import Clock, StopEvent
@@ -35,11 +35,14 @@ from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.running_cameras import RunningCameras
 from edge.pipeline.running_model import RunningModel
 from edge.pipeline.view_selection import check_views
-from edge.plant.plant import PlantInterface
-from edge.plant.reload_requests import Reloader, ReloadQueue
-from edge.plant.snapshot_requests import SnapshotRequests
-from edge.plant.trigger_requests import TriggerRequests
-from edge.plant.verdict_delivery import VerdictDelivery
+from edge.plant import (
+    PlantInterface,
+    Reloader,
+    ReloadQueue,
+    SnapshotRequests,
+    TriggerRequests,
+    VerdictDelivery,
+)
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage.evidence import Evidence
 from edge.storage.part_journal import PartJournal
@@ -101,7 +104,7 @@ class Daemon:
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
-        listen_for_signals(asked.set, self._reload_queue.hang_up, self._environment)
+        listen_for_signals(asked.set, self._reload_queue.handle_sighup, self._environment)
         self._delivery.start(self._requests.hear)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
@@ -146,9 +149,9 @@ class Daemon:
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
             {
-                "trigger": self._triggers.ask,
-                "snapshot": self._snapshots.ask,
-                "reload": self._reload_queue.ask,
+                "trigger": self._triggers.handle,
+                "snapshot": self._snapshots.handle,
+                "reload": self._reload_queue.handle,
             },
             self._delivery.publisher.reply,
             TokenBucket(config.mqtt.max_requests_per_s, self._environment.tick),
@@ -159,7 +162,7 @@ class Daemon:
             config,
             self._session,
             self._cameras.trackers,
-            self._delivery.publisher,
+            self._delivery.publisher.announce,
             self._environment,
             alive=self._progress.alive,
             parts_changed=self._parts_changed,
@@ -225,11 +228,16 @@ class Daemon:
     def _build_web(self, config: Config) -> HttpServer | None:
         if not config.web.enabled:
             return None
-        from edge.web.server import WebServer  # its packages are optional
+        from edge.web import WebServer  # its packages are optional
 
-        judge, whose = judge_for_web(config, self._environment)
+        judge, camera_for = judge_for_web(config, self._environment)
         return WebServer(
-            config.web, judge, self._health, self._environment, self._triggers, whose=whose
+            config.web,
+            judge,
+            self._health,
+            self._environment,
+            self._triggers,
+            camera_for=camera_for,
         )
 
     def _build_reloader(self, path: Path | None) -> Reloader:
@@ -262,7 +270,7 @@ class Daemon:
         if self._web is not None:
             self._web.close()
         self._evidence.close()
-        self._plant.close()
+        self._plant.release()
         for name in ("supervisor", "web"):
             if name in threads:
                 threads[name].join(_JOIN_S)

@@ -20,7 +20,7 @@ from edge.pipeline.judge import Judge
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.running_model import RunningModel
 from edge.pipeline.view_selection import camera_by_hand, check_views, manners_by_hand
-from edge.plant.plant import PlantInterface
+from edge.plant import PlantInterface
 from edge.storage.evidence import Evidence
 
 CameraByName = Callable[[str | None], str]
@@ -29,7 +29,7 @@ CameraByName = Callable[[str | None], str]
 class HttpServer(Protocol):
     """The HTTP server; its packages are optional."""
 
-    def adopt(self, judge: Judge, whose: CameraByName) -> None:
+    def adopt(self, judge: Judge, camera_for: CameraByName) -> None:
         """Judges by another judge from the next request on."""
         ...
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture.camera import DrivenCamera
+from edge.capture import DrivenCamera
 from edge.capture.drivers.v4l2 import V4L2Camera
 from edge.config import CameraConfig
 

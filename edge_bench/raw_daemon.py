@@ -7,10 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from edge.capture.camera import Camera, ItemLedger, Reduction
-from edge.capture.factory import CameraFactory, OpenCamera
-from edge.capture.isolation.demand import DemandGate
-from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture import (
+    Camera,
+    CameraFactory,
+    DemandGate,
+    ForkServerClient,
+    ItemLedger,
+    OpenCamera,
+    Reduction,
+)
 from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.cli.run import run
 from edge.config import CameraConfig

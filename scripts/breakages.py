@@ -244,7 +244,7 @@ BREAKAGES = [
         "a repeated picture is taken for a part",
         Edit(
             "edge.capture.reader:Reader._take",
-            "self._mailbox.passed_by(self.id, doubt.why)\nreturn",
+            "self._mailbox.note_rejected(self.id, rejection.why)\nreturn",
             "",
         ),
         "tests/edge/capture/test_repeats.py",
@@ -306,8 +306,9 @@ BREAKAGES = [
     Breakage(
         "a frozen camera is trusted",
         Edit(
-            "edge.capture.quality:FrameChecks._of_sameness",
-            "not repeats and (not _same(before, pixels)) and (not _same(trusted, pixels))",
+            "edge.capture.quality:FrameChecks._check_repeats",
+            "not repeats and (not _identical(previous, pixels)) "
+            "and (not _identical(accepted, pixels))",
             "pixels.size",
         ),
         "tests/edge/capture/test_reader_trust.py",
@@ -333,7 +334,7 @@ BREAKAGES = [
     Breakage(
         "an old picture is fresh",
         Edit(
-            "edge.capture.quality:FrameChecks._of_age",
+            "edge.capture.quality:FrameChecks._check_age",
             "age_s <= self._limits.max_age_s",
             "age_s >= 0",
         ),
@@ -415,7 +416,7 @@ BREAKAGES = [
         "inotify events beyond one buffer are lost",
         Edit(
             "edge.capture.sources.inotify:FolderWatch.complete",
-            "len(data) > self._buffer_bytes - _LARGEST",
+            "len(data) > self._buffer_bytes - _MAX_EVENT",
             "False",
         ),
         "tests/edge/capture/test_folder_watched.py",
@@ -423,8 +424,8 @@ BREAKAGES = [
     Breakage(
         "brightness leaves a colour channel out",
         Edit(
-            "edge.capture.quality:light",
-            "grey += some[..., 2]",
+            "edge.capture.quality:brightness",
+            "grey += sample[..., 2]",
             "",
         ),
         "tests/edge/capture/test_light.py",

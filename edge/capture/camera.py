@@ -1,8 +1,7 @@
-"""The camera port: the contract that every kind of camera keeps towards the reader.
+"""The camera port: the contract between the reader and every kind of camera.
 
-`Camera` is the port. `DrivenCamera` is the base of drivers, which run in a process of their own
-(`edge.capture.isolation.isolated_camera`). Nothing here knows a driver, a process or the
-configuration.
+`Camera` is the port. `DrivenCamera` is the base class of drivers, which run in separate processes
+(`edge.capture.isolation`). Nothing here knows a driver, a process or the configuration.
 """
 
 from abc import ABC, abstractmethod
@@ -19,27 +18,35 @@ from edge.core.frame import Frame
 from edge.core.image import Encoded
 
 Pixels = NDArray[np.uint8]
-Distrust = Literal[
-    "decode", "wrong_size", "stale", "frozen", "dark", "bright", "covered", "blurred"
-]
 Reduction = Callable[[int, int], int]  # divisor of both sides, from width and height in pixels
-FaultKind = Literal["lost", "silent", "unfit"] | Distrust
-FAULT_KINDS: tuple[FaultKind, ...] = ("lost", "silent", "unfit", *get_args(Distrust))
+FaultKind = Literal[
+    "lost",
+    "silent",
+    "unfit",
+    "decode",
+    "wrong_size",
+    "stale",
+    "frozen",
+    "dark",
+    "bright",
+    "covered",
+    "blurred",
+]
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRead:
-    """What one `read` returned: a picture, or a fault instead.
+    """The result of one `read`: a picture or a fault.
 
-    pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None when
-                   only `encoded` is there, or a fault
+    pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None for a
+                   fault, and while only `encoded` exists
     item, receipt  as in `Frame`
     fault          why there is no picture, in one sentence; `fault_kind` is its kind
-    captured_tick  when the driver says it was taken, monotonic seconds; None when it does not say
+    captured_tick  capture time from the driver, monotonic seconds; None when it reports none
     passed_over    frames since the previous read that were not returned
-    encoded        the picture as its file's bytes, not decoded yet
-    repeats        identical frames right before this one, those passed over included, as far as
-                   they were compared
+    encoded        the picture as the bytes of its file, not decoded yet
+    repeats        identical frames right before this one, those passed over included
     """
 
     pixels: Pixels | None
@@ -58,16 +65,18 @@ class CameraRead:
         return self.pixels if self.encoded is None else self.encoded.decode()[0]
 
 
-def decoded(look: CameraRead, reduced: int = 1) -> CameraRead:
-    """The same with the pixels of its JPEG, both sides divided by `reduced` where that is possible.
-    A JPEG that cannot be decoded becomes a fault."""
-    if look.encoded is None:
-        return look
+def decode_read(read: CameraRead, reduction: int = 1) -> CameraRead:
+    """The same read with the pixels of its JPEG. A damaged JPEG becomes a fault.
+
+    `reduction`: the divisor of both sides; 1 is used where the JPEG does not allow it.
+    """
+    if read.encoded is None:
+        return read
     try:
-        pixels, by = look.encoded.decode(reduced)
+        pixels, reduced = read.encoded.decode(reduction)
     except PictureError as error:
         return CameraRead(None, fault=str(error))
-    return replace(look, pixels=pixels, reduced=by)
+    return replace(read, pixels=pixels, reduced=reduced)
 
 
 def fault_kind(name: object) -> FaultKind:
@@ -81,37 +90,33 @@ def item_name(name: str) -> str:
 
 
 class ItemLedger(Protocol):
-    """The items of a folder that have their verdict, remembered over restarts."""
+    """Remembers over restarts which items of a folder have their verdict."""
 
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether the item has its verdict."""
 
-    def lying(self, camera: str, present: Collection[str]) -> None:
-        """`present` are the receipts of all items in the source; others may be forgotten."""
+    def prune(self, camera: str, present: Collection[str]) -> None:
+        """Forgets receipts that are not among `present`, those of all items in the source."""
 
 
 class Camera(Protocol):
-    """One open source of pictures. The reader knows no other part of a camera.
+    """One open source of pictures.
 
     - One thread uses it: it calls `read` until None or CameraError, then `close`.
-    - A CameraError means that the camera is lost. The reader closes it and opens a new one
-      later.
-    - A picture that cannot be used is no CameraError but a `CameraRead` with a fault: reading goes
-      on.
-    - `read` ends soon after `stop` is set. A driver that cannot do that is read in a process
-      of
-      its own, which can be
-      killed.
-    - The pixels of a `CameraRead` are read only and stay valid after the next `read` and after
+    - CameraError means that the camera is lost. The reader closes it and opens a new one later.
+    - An unusable picture is no CameraError but a `CameraRead` with a fault: reading goes on.
+    - `read` ends soon after `stop` is set. A driver that cannot do that runs in a separate process,
+      which can be killed.
+    - The pixels of a `CameraRead` are read only. They stay valid after the next `read` and after
       `close`.
-    - `live` cameras show the world as it is now, so a newer frame may replace an older one. The
-      others bring items: each is judged exactly once, however long that takes.
+    - `live` cameras show the present, so a newer frame may replace an older one. The others
+      deliver items: each is judged exactly once, however long that takes.
     """
 
     live: bool
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """Waits for the next picture; None when there will never be another, or on stop.
+        """Waits for the next picture; None at the end of the source, or on stop.
 
         Raises CameraError when the camera is lost.
         """
@@ -125,8 +130,8 @@ class Camera(Protocol):
 class DrivenCamera(ABC):
     """A live camera behind a driver, read in two steps.
 
-    Every frame is grabbed, so that the driver's buffer never holds an old one. Only a frame that is
-    requested is retrieved, which decodes it.
+    Every frame is grabbed, so that the driver's buffer never holds an old one. Only a requested
+    frame is retrieved, which decodes it.
     """
 
     live = True
@@ -134,7 +139,7 @@ class DrivenCamera(ABC):
 
     @abstractmethod
     def grab(self, stop: StopEvent) -> bool:
-        """Waits for the driver's next frame; False when there will never be another.
+        """Waits for the driver's next frame; False at the end of the stream.
 
         Raises CameraError when the camera is lost.
         """
@@ -143,8 +148,8 @@ class DrivenCamera(ABC):
     def retrieve(self, target: Pixels | None) -> CameraRead:
         """The grabbed frame, decoded.
 
-        It is written into `target` when the driver can do that and the shapes are equal; otherwise
-        it has its own memory. Raises CameraError when the camera is lost.
+        The driver may write it into `target` when the shapes are equal; otherwise the frame has
+        its own memory. Raises CameraError when the camera is lost.
         """
 
     def retrieve_encoded(self) -> CameraRead:
@@ -159,12 +164,12 @@ class DrivenCamera(ABC):
         """Releases the device. May be called twice, and after a failed `grab`."""
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """Both steps at once, as in `Camera.read`."""
+        """Both steps, as in `Camera.read`."""
         return self.retrieve(None) if self.grab(stop) else None
 
 
 class FrameSink(Protocol):
-    """Where a reader puts the frames of its camera. `Mailbox` of edge.pipeline is the real one."""
+    """Where a reader puts the frames of its camera. `Mailbox` of edge.pipeline implements it."""
 
     def offer(self, frame: Frame) -> None:
         """Takes a live frame. It may replace an earlier one that was not taken."""
@@ -172,5 +177,5 @@ class FrameSink(Protocol):
     def put(self, frame: Frame, stop: StopEvent) -> bool:
         """Takes a file's frame and waits for room. False: `stop` came first."""
 
-    def passed_by(self, camera: str, why: str) -> None:
+    def note_rejected(self, camera: str, why: str) -> None:
         """Notes why a picture of the camera is not judged."""

@@ -1,4 +1,4 @@
-"""Opens the camera that `source` in config.yaml names; imports only what its kind needs."""
+"""Opens the camera that `source` in config.yaml names. Imports only the modules of its kind."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.config import CameraConfig
 from edge.core.clock import Clock
 
-# The type of `CameraFactory.open`, for a caller that passes a double of it.
+# The type of `CameraFactory.open`. Tests and benchmarks pass another function.
 OpenCamera = Callable[[CameraConfig, Clock, ItemLedger, Reduction, DemandGate | None], Camera]
 
 
@@ -18,55 +18,52 @@ class CameraFactory:
     """Opens cameras of every kind. Safe between threads."""
 
     def __init__(self, fork_server: ForkServerClient) -> None:
-        """`fork_server` starts the processes of cameras with a driver; the caller closes it."""
+        """`fork_server` starts the processes of driven cameras; the caller closes it."""
         self._fork_server = fork_server
 
     def open(
         self,
         config: CameraConfig,
-        environment: Clock,
+        clock: Clock,
         receipts: ItemLedger | None = None,
         reduction: Reduction = lambda _width, _height: 1,
-        idle: DemandGate | None = None,
+        demand: DemandGate | None = None,
     ) -> Camera:
-        """The camera; one with a driver is opened by its first `read`.
+        """The camera; a driven one is opened by its first `read`.
 
-        receipts   which items of a folder have their verdict; None: no item has
-        reduction  as `IsolatedCamera` takes it
-        idle       as `IsolatedCamera` takes it
+        receipts           which items of a folder have their verdict; None: no item has
+        reduction, demand  as in `IsolatedCamera`
 
         Raises CameraError.
         """
         if config.kind == "replay":
             from edge.capture.sources.replay import ReplayCamera
 
-            return ReplayCamera(Path(config.rest), config.rate, config.loop, environment)
+            return ReplayCamera(Path(config.rest), config.rate, config.loop, clock)
         if config.kind == "folder":
-            return _open_folder(config, environment, receipts)
+            return _open_folder(config, clock, receipts)
         if config.kind == "test":
             from edge.capture.sources.test_pattern import PatternCamera
 
-            return PatternCamera(config.width, config.height, config.fps, environment)
+            return PatternCamera(config.width, config.height, config.fps, clock)
         from edge.capture.isolation.isolated_camera import IsolatedCamera
 
-        return IsolatedCamera(
-            config, environment, self._fork_server, reduction=reduction, idle=idle
-        )
+        return IsolatedCamera(config, clock, self._fork_server, reduction=reduction, demand=demand)
 
 
-def _open_folder(config: CameraConfig, environment: Clock, receipts: ItemLedger | None) -> Camera:
+def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None) -> Camera:
     from edge.capture.sources.folder import FolderCamera
     from edge.capture.sources.inotify import FolderWatch
 
     path = Path(config.rest)
     watch = FolderWatch.on(path) if path.is_dir() else None
     if receipts is None:
-        return FolderCamera(path, lambda _receipt: False, environment, watch=watch)
+        return FolderCamera(path, lambda _receipt: False, clock, watch=watch)
     return FolderCamera(
         path,
         partial(receipts.judged, config.id),
-        environment,
+        clock,
         watch=watch,
         move_to=config.move_to,
-        lying=partial(receipts.lying, config.id),
+        prune=partial(receipts.prune, config.id),
     )

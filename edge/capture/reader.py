@@ -1,124 +1,85 @@
-"""Reads one camera in a thread of its own.
+"""Reads one camera in its own thread.
 
-It opens the camera, numbers the frames, refuses those that are not fresh and real, and opens a
+It opens the camera, numbers the frames, rejects those that are not fresh and real, and opens a
 lost camera again with growing pauses. It never decodes a JPEG and never judges a part.
 """
 
 import logging
 import random
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
-from edge.capture.camera import (
-    Camera,
-    CameraRead,
-    FaultKind,
-    FrameSink,
-    Pixels,
-    fault_kind,
-    item_name,
-)
-from edge.capture.quality import FrameChecks
+from edge.capture.camera import Camera, CameraRead, FaultKind, FrameSink, fault_kind, item_name
+from edge.capture.frame_tap import FrameTap
+from edge.capture.quality import FrameChecks, Rejection
 from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
-from edge.core.image import Encoded
 
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
-Show = Callable[[Pixels | Encoded], None]
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_MAX_TAPS = 8  # people who may wait for a frame of one camera at a time
-
-
-class FrameTap:
-    """Shows the next frame of one camera to people, whatever its checks say. Safe between threads.
-
-    The frame also goes its usual way.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[Show] = deque()
-        self._lock = threading.Lock()
-
-    def add(self, show: Show) -> bool:
-        """Calls `show` once with the next frame; False when too many wait.
-
-        `show` is called on the camera's thread and must return at once. It gets BGR uint8 pixels
-        (height, width, 3), which it must not change, or a picture that is not decoded yet.
-        """
-        with self._lock:
-            if len(self._waiting) >= _MAX_TAPS:
-                return False
-            self._waiting.append(show)
-            return True
-
-    def remove(self, show: Show) -> None:
-        """`show` is not called any more."""
-        with self._lock:
-            if show in self._waiting:
-                self._waiting.remove(show)
-
-    def deliver(self, picture: Pixels | Encoded) -> None:
-        """The camera has a frame."""
-        if not self._waiting:  # without the lock, as nearly always: the next frame is as good
-            return
-        with self._lock:
-            waiting, self._waiting = self._waiting, deque()
-        for show in waiting:
-            show(picture)
 
 
 class Reader:
-    """Puts the frames of one camera into the mailbox. Its public attributes are for `health`."""
+    """Puts the frames of one camera into the mailbox.
+
+    `health` reads the public attributes. Counters are since the start of the daemon.
+    """
 
     def __init__(
         self,
         config: CameraConfig,
         opener: Callable[[], Camera],
         mailbox: FrameSink,
-        environment: Clock,
+        clock: Clock,
         stop: StopEvent,
         *,
         first_pause_s: float = _FIRST_PAUSE_S,
-        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
-        before: int = 0,
+        size_error: Callable[[int, int], str | None] = lambda _width, _height: None,
+        last_seq: int = 0,
     ) -> None:
-        """`first_pause_s`: how long to wait before a lost camera is opened again. Pauses double
-        from there to 30 s while it stays lost; chance cuts each to between half and all of it.
-        `misfit(width, height)`: why pictures of this size in pixels cannot be judged, asked at the
-        first picture and at each change of size. `before`: how many looks of this camera an earlier
-        reader has numbered."""
+        """Opens nothing yet.
+
+        first_pause_s  seconds until a lost camera is opened again for the first time
+        size_error     why frames of this width and height in pixels cannot be judged; called at
+                       the first frame and when the size changes
+        last_seq       the last frame number of the camera's previous reader
+        """
         self.id = config.id
         self.state: State = "starting"
         self.frames = self.faults = self.reconnects = self.passed_over = 0
-        self.losses: Counter[str] = Counter()
-        self.last_frame_tick: float | None = None
         self.why = ""
+        self.seq = last_seq  # number of the newest frame
         self.tap = FrameTap()
-        self._retired = False
         self._config = config
+        self._live = config.kind in LIVE_KINDS
         self._opener = opener
         self._mailbox = mailbox
-        self._environment = environment
+        self._clock = clock
         self._stop = stop
         self._first_pause_s = first_pause_s
-        self.seq = before  # number of the newest frame
+        self._size_error = lru_cache(maxsize=1)(size_error)
+        self._checks = FrameChecks(config)
+        self._losses: Counter[str] = Counter()  # faults by kind, besides those of the checks
+        self._last_frame_tick: float | None = None
         self._seq_lock = threading.Lock()
-        self._in_driver: float | None = None  # monotonic seconds since the driver was called
-        self._announced = environment.tick()
-        self._trust = FrameChecks(config)
-        self._misfit = misfit
-        self._size: tuple[int, int] | None = None
-        self._unfit: str | None = None
+        self._driver_since: float | None = None  # monotonic seconds since the driver was called
+        self._last_fault_tick = clock.tick()
+        self._retired = False
 
     def run(self) -> None:
-        """Until stop, or until the source has ended."""
+        """Reads until stop, or until the source has ended.
+
+        A lost camera is opened again after a pause. Pauses double up to 30 s while it stays lost;
+        chance cuts each to between half and all of it.
+        """
         pause = self._first_pause_s
         while not self._stop.is_set():
             frames = self.frames
@@ -126,7 +87,7 @@ class Reader:
                 self._run_once()
             except CameraError as error:
                 self._lost(str(error), fault_kind(error.kind))
-            except Exception as error:  # outermost loop: drivers raise what they like
+            except Exception as error:  # outermost loop: a driver may raise anything
                 log.exception("camera %s: unexpected fault", self.id)
                 self._lost(f"unexpected fault in the camera's driver ({error!r})", "lost")
             if self.state == "finished":
@@ -140,188 +101,176 @@ class Reader:
         self.state = "stopped"
 
     def retire(self) -> None:
-        """Another reader has taken this camera's place: a frame that a hung driver still returns is
-        dropped."""
+        """Drops the frame that a hung driver may still return: another reader has taken over."""
         self._retired = True
 
     def check(self) -> None:
-        """Reports a live camera that is silent for too long as a fault, and repeats it every 30 s.
+        """Reports a live camera without a frame for `timeout_s` as a fault, and again every 30 s.
 
         The supervisor calls it: the camera's own thread may hang in the driver.
         """
         age = self._waiting_s()
         if age <= self._config.timeout_s:
             return
-        since = self._environment.tick() - self._announced
+        since = self._clock.tick() - self._last_fault_tick
         if self.state == "silent" and since < _LONGEST_PAUSE_S:
             return
         why = f"no frame for {age:.1f} s (timeout_s is {self._config.timeout_s:g})"
         if self.state != "silent":
             log.error("camera %s: %s; check the camera and its cable", self.id, why)
         self.state = "silent"
-        self._fault(why, "silent")
+        self._report_fault(why, "silent")
 
     def stuck_s(self) -> float:
-        """Seconds for which the driver of a live camera has blocked this thread. A driver in a
-        process of its own never blocks it."""
+        """Seconds for which the driver of a live camera has blocked this thread; 0 for a driver in
+        another process."""
         return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
 
-    def not_judged(self, why: str, kind: FaultKind) -> None:
-        """The inspection could not use a frame: it cannot be decoded, or its size does not fit."""
-        self.faults += 1
-        self.losses[kind] += 1
+    def note_unusable(self, why: str, kind: FaultKind) -> None:
+        """Counts a frame that the inspection could not decode, or whose size does not fit."""
+        self._count_loss(kind)
         log.warning("camera %s: %s", self.id, why)
 
     def last_frame_age_s(self) -> float | None:
-        """Seconds since the last picture; None before the first."""
-        last = self.last_frame_tick
-        return None if last is None else self._environment.tick() - last
+        """Seconds since the last frame; None before the first."""
+        last = self._last_frame_tick
+        return None if last is None else self._clock.tick() - last
 
     @property
     def distrusted(self) -> dict[str, int]:
         """Number of faults of each kind."""
-        return dict(self.losses + self._trust.counts)
+        return dict(self._losses + self._checks.counts)
 
     @property
     def frozen(self) -> int:
         """Number of frames of a frozen camera."""
-        return self._trust.counts["frozen"]
+        return self._checks.counts["frozen"]
 
     @property
     def repeated(self) -> int:
         """Number of frames that were identical to the one before, and not judged."""
-        return self._trust.repeated
-
-    @property
-    def _live(self) -> bool:
-        return self._config.kind in LIVE_KINDS
+        return self._checks.repeated
 
     def _waiting_s(self) -> float:
-        since = self._in_driver
-        return 0.0 if since is None or not self._live else self._environment.tick() - since
+        since = self._driver_since
+        return 0.0 if since is None or not self._live else self._clock.tick() - since
 
     def _run_once(self) -> None:
-        self._in_driver = self._environment.tick()
+        self._driver_since = self._clock.tick()
         try:
             camera = self._opener()
         finally:
-            self._in_driver = None
-        self._trust.reopened()
+            self._driver_since = None
+        self._checks.reopened()
         if not self._live:
             self.state = "live"  # it needs no first frame to be ready
         try:
             while not self._stop.is_set():
-                asked = self._in_driver = self._environment.tick()
-                look = camera.read(self._stop)
-                self._in_driver = None
-                if look is None:
+                called = self._driver_since = self._clock.tick()
+                read = camera.read(self._stop)
+                self._driver_since = None
+                if read is None:
                     if not self._stop.is_set():
                         self.state = "finished"
                         log.info("camera %s: finished after %d frames", self.id, self.frames)
                     return
-                self._take(look, waited_s=self._environment.tick() - asked)
+                self._take(read, waited_s=self._clock.tick() - called)
         finally:
-            self._in_driver = None
+            self._driver_since = None
             camera.close()
 
-    def _take(self, look: CameraRead, waited_s: float) -> None:
+    def _take(self, read: CameraRead, waited_s: float) -> None:
         self.frames += 1
         if self._config.trigger.announces:
-            self.frames += look.passed_over  # no part needed them: none is missed
+            self.frames += read.passed_over  # no part needed them: none is missed
         else:
-            self.passed_over += look.passed_over
-        self.last_frame_tick = self._environment.tick()
-        if (shown := look.pixels if look.encoded is None else look.encoded) is not None:
+            self.passed_over += read.passed_over
+        self._last_frame_tick = self._clock.tick()
+        shown = read.pixels if read.encoded is None else read.encoded
+        if shown is not None:
             self.tap.deliver(shown)
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
-        fault, kind = look.fault, look.fault_kind if look.fault is not None else None
-        if fault is not None:
-            self.faults += 1
-            self.losses[look.fault_kind] += 1
-            if not self._live:  # for a live camera, _note logs each change of state
-                log.warning("camera %s: %s", self.id, fault)
-        elif look.pixels is not None and (fault := self._does_not_fit(look)) is not None:
-            kind = "unfit"
-            self.faults += 1
-            self.losses[kind] += 1
-        elif self._live and look.pixels is not None:
-            if waited_s > self._config.timeout_s and look.captured_tick is None:
-                # It may have been taken before the silence, and have waited in a buffer.
-                fault = f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
-                kind = "stale"
-                self._trust.counts[kind] += 1
-            else:
-                doubt = self._trust.judge(
-                    look.pixels, self._age_s(look), look.reduced, look.repeats
-                )
-                if doubt is not None and doubt.repeated:
-                    # the camera may be frozen or not; a part waits for the next frame
-                    self._mailbox.passed_by(self.id, doubt.why)
-                    return
-                if doubt is not None:
-                    fault, kind = doubt.why, doubt.kind
-        self._note(fault, kind)
-        self._hand_over(self._frame(look, fault))
-        if self._live and self._trust.needs_a_new_start(kind, self._environment.tick()):
+        rejection = self._rejection(read, waited_s)
+        if rejection is not None and rejection.repeated:
+            # The camera may be frozen or not; a part waits for the next frame.
+            self._mailbox.note_rejected(self.id, rejection.why)
+            return
+        self._set_state(rejection)
+        kind, fault = (None, None) if rejection is None else (rejection.kind, rejection.why)
+        self._hand_over(self._frame(read, fault))
+        if self._live and self._checks.needs_reopen(kind, self._clock.tick()):
             raise CameraError(f"{fault}; the camera is opened again", kind or "lost")
 
-    def _note(self, fault: str | None, kind: FaultKind | None) -> None:
-        if fault is None or not self._live:
+    def _rejection(self, read: CameraRead, waited_s: float) -> Rejection | None:
+        """Why the frame must not be judged, counted; None when it may."""
+        if read.fault is not None:
+            self._count_loss(read.fault_kind)
+            if not self._live:  # _set_state logs each change of a live camera
+                log.warning("camera %s: %s", self.id, read.fault)
+            return Rejection(read.fault_kind, read.fault)
+        if read.pixels is None:
+            return None
+        height, width = (side * read.reduced for side in read.pixels.shape[:2])
+        if (why := self._size_error(width, height)) is not None:
+            self._count_loss("unfit")
+            return Rejection("unfit", why)
+        if not self._live:
+            return None
+        if waited_s > self._config.timeout_s and read.captured_tick is None:
+            # It may have been taken before the silence, and have waited in a buffer.
+            self._losses["stale"] += 1
+            return Rejection(
+                "stale", f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
+            )
+        return self._checks.check(read.pixels, self._age_s(read), read.reduced, read.repeats)
+
+    def _set_state(self, rejection: Rejection | None) -> None:
+        if rejection is None or not self._live:
             self.state, self.why = "live", ""
             return
-        assert kind is not None
-        if self.state != kind:
-            log.error("camera %s: %s", self.id, fault)
-        self.state, self.why = kind, fault
+        if self.state != rejection.kind:
+            log.error("camera %s: %s", self.id, rejection.why)
+        self.state, self.why = rejection.kind, rejection.why
 
-    def _does_not_fit(self, look: CameraRead) -> str | None:
-        """Why a frame of this size cannot be judged; computed when the size changes."""
-        assert look.pixels is not None
-        height, width = (side * look.reduced for side in look.pixels.shape[:2])
-        if self._size != (width, height):
-            self._size = width, height
-            self._unfit = self._misfit(width, height)
-        return self._unfit
-
-    def _age_s(self, look: CameraRead) -> float:
-        taken = look.captured_tick
-        return 0.0 if taken is None else self._environment.tick() - taken
+    def _age_s(self, read: CameraRead) -> float:
+        return 0.0 if read.captured_tick is None else self._clock.tick() - read.captured_tick
 
     def _lost(self, why: str, kind: FaultKind) -> None:
         if self.state != kind or why != self.why:
             log.error("camera %s: %s", self.id, why)
         self.state = kind
-        self._fault(why, kind)
+        self._report_fault(why, kind)
 
-    def _fault(self, why: str, kind: FaultKind) -> None:
+    def _report_fault(self, why: str, kind: FaultKind) -> None:
         self.why = why
-        self.faults += 1
-        self.losses[kind] += 1
-        self._announced = self._environment.tick()
+        self._count_loss(kind)
+        self._last_fault_tick = self._clock.tick()
         self._hand_over(self._frame(CameraRead(None), item_name(why)))
 
-    def _hand_over(self, frame: Frame) -> None:
-        if self._retired and self._live:
-            return
-        if self._live:
-            self._mailbox.offer(frame)
-        else:
-            self._mailbox.put(frame, self._stop)
+    def _count_loss(self, kind: FaultKind) -> None:
+        self.faults += 1
+        self._losses[kind] += 1
 
-    def _frame(self, look: CameraRead, fault: str | None) -> Frame:
-        age = self._age_s(look)
+    def _hand_over(self, frame: Frame) -> None:
+        if not self._live:
+            self._mailbox.put(frame, self._stop)
+        elif not self._retired:
+            self._mailbox.offer(frame)
+
+    def _frame(self, read: CameraRead, fault: str | None) -> Frame:
+        age = self._age_s(read)
         with self._seq_lock:
             self.seq += 1
             return Frame(
                 camera=self.id,
                 seq=self.seq,
-                pixels=None if fault else look.pixels,
-                captured_at=self._environment.now() - age,
-                captured_tick=self._environment.tick() - age,
-                item=look.item,
-                receipt=look.receipt,
+                pixels=None if fault else read.pixels,
+                captured_at=self._clock.now() - age,
+                captured_tick=self._clock.tick() - age,
+                item=read.item,
+                receipt=read.receipt,
                 fault=fault,
-                encoded=None if fault else look.encoded,
-                reduced=look.reduced,
+                encoded=None if fault else read.encoded,
+                reduced=read.reduced,
             )

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge.capture.factory import CameraFactory
-from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.capture import CameraFactory, ForkServerClient
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import (

@@ -13,8 +13,7 @@ from edge.core.errors import EdgeInspectError
 from edge.monitoring.logs import set_up_logging
 
 if TYPE_CHECKING:  # importing it takes time that the daemon has not yet
-    from edge.capture.factory import OpenCamera
-    from edge.capture.isolation.forkserver_client import ForkServerClient
+    from edge.capture import ForkServerClient, OpenCamera
 
     OpenerFactory = Callable[[ForkServerClient], OpenCamera]
 
@@ -45,7 +44,7 @@ def run(config_path: Path, make_opener: "OpenerFactory | None" = None) -> int:
 def _live(config: Config, path: Path, make_opener: "OpenerFactory | None") -> int:
     """Starts the cameras' processes first: they open their cameras while the daemon imports its
     modules and loads its model."""
-    from edge.capture.isolation.forkserver_client import ForkServerClient
+    from edge.capture import ForkServerClient
 
     # Closed also when the daemon cannot start: it may wait long for its configuration.
     with ForkServerClient() as fork_server:
@@ -53,7 +52,7 @@ def _live(config: Config, path: Path, make_opener: "OpenerFactory | None") -> in
             fork_server.prepare(config.cameras)
         except OSError as error:  # each camera reports it, and tries again
             log.warning("the cameras' processes do not start yet (%s)", error.strerror)
-        from edge.capture.factory import CameraFactory
+        from edge.capture import CameraFactory
         from edge.daemon import Daemon
 
         gc.freeze()  # modules and classes stay; no collection needs to look through them

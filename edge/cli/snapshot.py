@@ -5,10 +5,8 @@ from pathlib import Path
 
 import cv2
 
-from edge.capture.camera import Pixels
-from edge.capture.factory import CameraFactory
-from edge.capture.isolation.forkserver_client import ForkServerClient
-from edge.capture.quality import focus, light
+from edge.capture import CameraFactory, ForkServerClient, Pixels
+from edge.capture.quality import brightness, sharpness
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
@@ -34,7 +32,7 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     config = load_config(config_path)
     chosen = _chosen(config, camera, config_path)
     pixels = _look(chosen)
-    found, sharp = light(pixels), focus(pixels)
+    found, sharp = brightness(pixels), sharpness(pixels)
     recipe = _recipe(config)
     region = None if recipe is None else recipe.region
     straight, boxes = ViewCrop(view_of(chosen, recipe)).show(pixels)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.capture.camera import FAULT_KINDS
+from edge.capture import FAULT_KINDS
 from edge.monitoring.host import HostState
 from edge.storage.outbox.records import OutboxStats
 

@@ -4,9 +4,7 @@ import logging
 import threading
 from typing import Protocol
 
-from edge.capture.camera import Camera, ItemLedger
-from edge.capture.factory import OpenCamera
-from edge.capture.isolation.demand import DemandGate
+from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
@@ -83,15 +81,15 @@ class CameraUnit:
                 config.id, config.trigger, environment, listener=self, before=before
             )
             self._idle = DemandGate(self._wants_pictures)
-        looks: int = after.reader.seq if after else 0
+        last_seq: int = after.reader.seq if after else 0
         self.reader: Reader = Reader(
             config,
             self._open_camera,
             mailbox,
             environment,
             self._stop,
-            misfit=self._framing.misfit,
-            before=looks,
+            size_error=self._framing.misfit,
+            last_seq=last_seq,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
         trackers = {} if self.tracker is None else {config.id: self.tracker}
@@ -126,7 +124,7 @@ class CameraUnit:
         """As `PartsListener`. The camera may have to decode again, the worker has another deadline,
         and the output `busy` may have to change."""
         if self._idle is not None and self._wants_pictures():
-            self._idle.hurry()
+            self._idle.expedite()
         self._mailbox.wake()
         self._parts_changed.set()
 

@@ -99,7 +99,7 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def passed_by(self, camera: str, why: str) -> None:
+    def note_rejected(self, camera: str, why: str) -> None:
         """Notes why a picture is not judged. A part that gets no picture names it as the reason."""
         tracker = self._trackers.get(camera)
         if tracker is not None:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from edge.capture.camera import ItemLedger
-from edge.capture.factory import OpenCamera
+from edge.capture import ItemLedger, OpenCamera
 from edge.config import CameraConfig, Config
 from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock, StopEvent

@@ -1,6 +1,6 @@
 """The cameras that run now, by name: filled by the pipeline, read by all others."""
 
-from edge.capture.camera import FaultKind
+from edge.capture import FaultKind
 from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
 from edge.pipeline.part_tracker import PartTracker
@@ -37,4 +37,4 @@ class RunningCameras:
         """A picture that its reader had accepted could not be decoded, or does not fit its view."""
         reader = self.readers.get(camera)
         if reader is not None:
-            reader.not_judged(why, kind)
+            reader.note_unusable(why, kind)

@@ -1,1 +1,15 @@
-"""The plant's side: GPIO, alarm, and the requests trigger and snapshot."""
+"""The plant: GPIO outputs, the alarm, and the requests trigger, snapshot and reload."""
+
+from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.reload_requests import Reloader, ReloadQueue
+from edge.plant.snapshot_requests import SnapshotRequests
+from edge.plant.trigger_requests import TriggerRequests
+
+__all__ = [
+    "PlantInterface",
+    "ReloadQueue",
+    "Reloader",
+    "SnapshotRequests",
+    "TriggerRequests",
+    "VerdictDelivery",
+]

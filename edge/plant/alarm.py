@@ -1,7 +1,8 @@
-"""The alarm: so many bad parts in a row that the line should stop rather than go on sorting."""
+"""The alarm: a run of bad parts that should stop the line."""
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,58 +17,63 @@ ALARM_SCHEMA = "edge-inspect/alarm/1"
 
 
 class Alarm:
-    """Counts each camera (and region) for itself. One `pass` or `review` ends a run of fails; an
-    `error` says nothing of the part and leaves it as it is."""
+    """Counts runs of `fail` and of `error` for each camera and region.
+
+    `pass` and `review` end both runs. `error` does not end a run of fails: it says nothing about
+    the part.
+    """
 
     def __init__(
         self,
         config: AlarmConfig,
         session: str,
         announce: Callable[[bytes], None],
-        environment: Clock,
-        show: Callable[[bool], None],
+        clock: Clock,
+        on_change: Callable[[bool], None],
     ) -> None:
-        """`announce` publishes the retained `alarm`. It is called at once, so that an alarm of an
-        earlier run does not stay on the broker. `show` gets whether the alarm is raised, at each
-        change."""
-        self._show = show
+        """Announces its state, so that no alarm of an earlier run stays on the broker.
+
+        announce   publishes the body of the retained topic `alarm`
+        on_change  gets whether the alarm is raised
+        """
+        self._on_change = on_change
         self._config, self._session = config, session
-        self._announce, self._environment = announce, environment
+        self._announce, self._clock = announce, clock
         self._lock = threading.Lock()
-        self._fails: dict[tuple[str, str | None], int] = {}
-        self._errors: dict[tuple[str, str | None], int] = {}
+        self._fails: Counter[tuple[str, str | None]] = Counter()
+        self._errors: Counter[tuple[str, str | None]] = Counter()
         self._since: float | None = None
-        self._say()
+        self._publish()
 
     @property
     def raised(self) -> bool:
         """Whether it is raised now."""
         return self._since is not None
 
-    def note(self, verdict: Verdict) -> None:
-        """One more verdict."""
+    def count(self, verdict: Verdict) -> None:
+        """Counts one more verdict."""
         key = verdict.camera, verdict.region
         with self._lock:
             if verdict.verdict == "error":
-                self._errors[key] = self._errors.get(key, 0) + 1
+                self._errors[key] += 1
             else:
-                self._errors.pop(key, None)
+                del self._errors[key]
                 if verdict.verdict == "fail":
-                    self._fails[key] = self._fails.get(key, 0) + 1
+                    self._fails[key] += 1
                 else:
-                    self._fails.pop(key, None)
+                    del self._fails[key]
             causes = self._causes()
-            was, now = self._since is not None, bool(causes)
+            was, now = self.raised, bool(causes)
             if now and not was:
-                self._since = self._environment.now()
+                self._since = self._clock.now()
                 log.error("alarm: %s", "; ".join(c["reason"] for c in causes))
             elif was and not now:
                 self._since = None
                 log.warning("alarm: cleared")
             if now or was:
-                self._say()
+                self._publish()
         if was != now:
-            self._show(now)
+            self._on_change(now)
 
     def _causes(self) -> list[dict[str, Any]]:
         causes = []
@@ -77,23 +83,23 @@ class Alarm:
         ):
             for (camera, region), count in runs.items():
                 if limit is not None and count >= limit:
-                    where = camera if region is None else f"{camera}, region {region}"
+                    place = camera if region is None else f"{camera}, region {region}"
                     causes.append(
                         {
                             "camera": camera,
                             "region": region,
                             "verdict": outcome,
                             "count": count,
-                            "reason": f"{where}: {count} times {outcome} in a row",
+                            "reason": f"{place}: {count} times {outcome} in a row",
                         }
                     )
         return causes
 
-    def _say(self) -> None:
+    def _publish(self) -> None:
         causes = self._causes()
         body = {
             "schema": ALARM_SCHEMA,
-            "time": rfc3339(self._environment.now()),
+            "time": rfc3339(self._clock.now()),
             "session": self._session,
             "state": "raised" if causes else "clear",
             "since": None if self._since is None else rfc3339(self._since),

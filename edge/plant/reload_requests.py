@@ -1,5 +1,7 @@
-"""Reads config.yaml again while the daemon runs: takes over all of it, or nothing. The requester,
-the log, `info`, `health` and systemd all get the outcome."""
+"""Reloads config.yaml while the daemon runs: applies all of it, or nothing.
+
+The requester, the log, `info`, `health` and systemd get the outcome.
+"""
 
 import logging
 import queue
@@ -16,38 +18,36 @@ from edge.mqtt.request_router import Data, settle
 
 log = logging.getLogger(__name__)
 
-_MOST_WAITING = 8
+_CAPACITY = 8
 
 
 class Reconfigurable(Protocol):
-    """What a reload changes."""
+    """The running components, as `edge.reload.Reconfiguration` changes them."""
 
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
-        ...
 
     def model_differs(self, config: Config) -> bool:
         """Whether the model's file is not the one that runs."""
-        ...
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
         """Applies the changes, or raises EdgeInspectError with the old configuration running."""
-        ...
 
     def announce(self) -> None:
-        """Publishes what runs now, after each reload."""
-        ...
+        """Publishes the running configuration."""
 
 
 class ReloadQueue:
-    """Reloads that were requested, by a request or SIGHUP. Safe between threads."""
+    """Requested reloads, by `request/reload` or SIGHUP. Safe between threads."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Future[Data] | None] = queue.Queue(_MOST_WAITING)
+        self._queue: queue.Queue[Future[Data] | None] = queue.Queue(_CAPACITY)
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
-        """`request/reload`: the answer says what changed, or every mistake in the file. Raises
-        TriggerError."""
+    def handle(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
+        """`request/reload`: the answer names the changes, or every mistake in the file.
+
+        Raises TriggerError.
+        """
         if fields:
             raise TriggerError(
                 f"{next(iter(fields))}: unknown; a reload request has only the key transaction",
@@ -57,22 +57,22 @@ class ReloadQueue:
         try:
             self._queue.put_nowait(answer)
         except queue.Full:
-            raise TriggerError("too many reloads wait already; ask again later", "busy") from None
+            raise TriggerError("too many reloads wait already; try again later", "busy") from None
         return answer
 
-    def hang_up(self) -> None:
-        """SIGHUP. Never waits."""
+    def handle_sighup(self) -> None:
+        """Queues a reload without waiting."""
         try:
             self._queue.put_nowait(Future())
         except queue.Full:
-            log.warning("reload: too many wait already; this SIGHUP is not heard")
+            log.warning("reload: too many wait already; this SIGHUP is ignored")
 
     def get(self) -> Future[Data] | None:
-        """Waits for the next one; None when closed."""
+        """Waits for the next request; None when closed."""
         return self._queue.get()
 
     def close(self) -> None:
-        """Refuses what waits; `get` returns None from now on."""
+        """Refuses all waiting requests; `get` returns None from now on."""
         while True:
             try:
                 waiting = self._queue.get_nowait()
@@ -84,7 +84,7 @@ class ReloadQueue:
 
 
 class Reloader:
-    """One reload at a time, in a thread of its own."""
+    """Reloads one request after the other, in its own thread."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Reloader:
         self._target, self._notifier = target, notifier
 
     def run(self) -> None:
-        """Until the queue is closed."""
+        """Serves until the queue is closed."""
         while (answer := self._queue.get()) is not None:
             self._notifier.reloading()
             try:
@@ -110,7 +110,7 @@ class Reloader:
             self._target.announce()
 
     def run_once(self) -> dict[str, Any]:
-        """One reload; what it changed. Raises EdgeInspectError, with nothing changed."""
+        """One reload; returns its changes. Raises EdgeInspectError, with nothing changed."""
         state, target = self._state, self._target
         try:
             new = target.load()
@@ -120,7 +120,7 @@ class Reloader:
         except EdgeInspectError as error:
             self._refuse(error)
             raise
-        except Exception as error:  # outermost: a fault of ours must not end all reloading
+        except Exception as error:  # outermost loop: a bug must not end this thread
             log.exception("reload: unexpected fault")
             fault = EdgeInspectError(f"internal fault ({error!r}); see the log")
             self._refuse(fault)
@@ -148,4 +148,4 @@ class Reloader:
         self._state.problems = tuple(problems)
         for problem in problems:
             log.error("reload: %s", problem)
-        log.error("reload: nothing was changed; the box goes on as before")
+        log.error("reload: nothing was changed; the old configuration stays in force")

@@ -1,141 +1,183 @@
-"""Verdicts as signals on wires: pulses for pass and fail, levels for busy and alarm, a beat for
-alive. One thread ends the pulses, so that they end when they should."""
+"""Verdicts as signals on wires.
+
+Pulses show pass, fail, review and error; levels show busy and alarm; a beat shows alive. One thread
+ends the pulses on time.
+"""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
+from edge.config import Config
 from edge.core.clock import Clock
+from edge.core.gpio import OutputPin, PinFactory
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.part_tracker import PartTracker
 
 log = logging.getLogger(__name__)
 
-_BEAT_S = 0.5  # `alive` changes its level this often
+_BEAT_S = 0.5  # half the period of `alive`
 _RETRY_S = 0.25  # after a pin that fails
-_END_S = 5.0
-
-
-class OutputWire(Protocol):
-    """One output. It exists so that tests can listen without a Raspberry Pi."""
-
-    def on(self) -> None:
-        """The wire's active level."""
-        ...
-
-    def off(self) -> None:
-        """The wire's idle level."""
-        ...
-
-    def close(self) -> None:
-        """Idle, and given back."""
-        ...
+_JOIN_S = 5.0
 
 
 class SignalOutputs:
-    """`note` and `alarm` may be called from any thread and return at once."""
+    """`start_pulse` and `set_alarm` may be called from any thread and return at once."""
 
     def __init__(
         self,
-        lamps: Mapping[str, Mapping[str, OutputWire]],
+        verdict_pins: Mapping[str, Mapping[str, OutputPin]],
         pulse_s: Mapping[str, float],
-        station: Mapping[str, OutputWire],
-        environment: Clock,
+        station_pins: Mapping[str, OutputPin],
+        clock: Clock,
         *,
         trackers: Mapping[str, PartTracker],
         alive: Callable[[], bool],
         wake: threading.Event | None = None,
     ) -> None:
-        """`lamps`: by camera, then pass, fail, review, error, busy. `pulse_s`: by camera, seconds.
-        `station`: alarm and alive. `trackers`: by camera; it is busy while a part waits for its
-        verdict. `alive` says whether there is progress: without it the beat stops, so that a PLC
-        sees a hung box, whatever level it stopped at. `wake`: set by others when a camera may have
-        become busy, or free."""
-        self._lamps, self._pulse_s, self._station = lamps, pulse_s, station
-        self._environment, self._is_alive, self._trackers = environment, alive, trackers
+        """Takes over the pins, which are idle.
+
+        verdict_pins  by camera, then by pass, fail, review, error and busy
+        pulse_s       length of a pulse by camera, seconds
+        station_pins  alarm and alive
+        trackers      by camera; it is busy while a part waits for its verdict
+        alive         whether all threads make progress; if not, the beat stops at its level
+        wake          set when a camera may have become busy or free
+        """
+        self._verdict_pins, self._pulse_s = verdict_pins, pulse_s
+        self._station_pins = station_pins
+        self._clock, self._is_alive, self._trackers = clock, alive, trackers
         self._wake = wake or threading.Event()
         self._lock = threading.Lock()
-        self._ends: dict[tuple[str, str], float] = {}  # (camera, lamp) → monotonic seconds
+        self._pulse_ends: dict[tuple[str, str], float] = {}  # (camera, name) → monotonic seconds
         self._closing = False
         self._thread: threading.Thread | None = None
         self._beat = False
-        self._next_beat = environment.tick()
+        self._next_beat = clock.tick()
 
-    def note(self, verdict: Verdict) -> None:
-        """Starts the pulse of a verdict. Everything that is not `pass` is told by `fail`, unless
-        review or error have a wire of their own."""
-        lamps = self._lamps.get(verdict.camera, {})
-        name = verdict.verdict if verdict.verdict in ("pass", *lamps) else "fail"
-        wire = lamps.get(name)
-        if wire is None:
+    def start_pulse(self, verdict: Verdict) -> None:
+        """Starts the pulse of a verdict. `fail` shows every verdict but `pass`, unless review or
+        error have a pin."""
+        pins = self._verdict_pins.get(verdict.camera, {})
+        name = verdict.verdict if verdict.verdict in ("pass", *pins) else "fail"
+        pin = pins.get(name)
+        if pin is None:
             return
         with self._lock:
-            for other in ("pass", "fail", "review", "error"):  # one answer at a time on the wires
-                if other != name and self._ends.pop((verdict.camera, other), None) is not None:
-                    lamps[other].off()
-            wire.on()
-            end = self._environment.tick() + self._pulse_s[verdict.camera]
-            self._ends[verdict.camera, name] = end
+            for other in ("pass", "fail", "review", "error"):  # only one answer at a time
+                if (
+                    other != name
+                    and self._pulse_ends.pop((verdict.camera, other), None) is not None
+                ):
+                    pins[other].off()
+            pin.on()
+            end = self._clock.tick() + self._pulse_s[verdict.camera]
+            self._pulse_ends[verdict.camera, name] = end
         self._wake.set()
 
-    def alarm(self, raised: bool) -> None:
-        """The alarm's level."""
-        wire = self._station.get("alarm")
-        if wire is not None:
-            (wire.on if raised else wire.off)()
+    def set_alarm(self, *, raised: bool) -> None:
+        """Sets the level of the alarm."""
+        pin = self._station_pins.get("alarm")
+        if pin is not None:
+            _set(pin, active=raised)
 
     def start(self) -> None:
-        """Drives the wires in a thread of its own."""
+        """Starts the thread that ends the pulses."""
         self._thread = start_thread("outputs", self.run)
 
     def close(self) -> None:
-        """All wires idle, their pins given back, the thread ended."""
+        """Ends the thread, sets all pins idle and releases them."""
         self._closing = True
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(_END_S)
+            self._thread.join(_JOIN_S)
         else:
-            self._give_back()
+            self._release()
 
     def run(self) -> None:
-        """Until closed."""
+        """Serves until closed."""
         while not self._closing:
             try:
                 self._wake.wait(self.run_once())
                 self._wake.clear()
-            except Exception:  # outermost loop: a pin that fails must not stop the others for good
+            except Exception:  # outermost loop: a pin that fails must not stop the others
                 log.exception("outputs: unexpected fault")
                 threading.Event().wait(_RETRY_S)
-        self._give_back()
-
-    def _give_back(self) -> None:
-        for wires in (*self._lamps.values(), self._station):
-            for wire in wires.values():
-                wire.close()
+        self._release()
 
     def run_once(self) -> float | None:
-        """Ends the pulses that are over, and beats. Returns the seconds until more is due; None:
-        nothing is, before `wake` is set."""
-        tick = self._environment.tick()
+        """Ends the pulses that are over, and sets busy and alive.
+
+        Returns the seconds until the next change is due; None: not before `wake` is set.
+        """
+        tick = self._clock.tick()
         with self._lock:
-            for (camera, name), end in list(self._ends.items()):
+            for (camera, name), end in list(self._pulse_ends.items()):
                 if tick >= end:
-                    self._lamps[camera][name].off()
-                    del self._ends[camera, name]
-            due = list(self._ends.values())
-        for camera, lamps in self._lamps.items():
-            wire = lamps.get("busy")
-            if wire is not None:
+                    self._verdict_pins[camera][name].off()
+                    del self._pulse_ends[camera, name]
+            due = list(self._pulse_ends.values())
+        for camera, pins in self._verdict_pins.items():
+            if (busy := pins.get("busy")) is not None:
                 tracker = self._trackers.get(camera)
-                (wire.on if tracker is not None and tracker.open else wire.off)()
-        wire = self._station.get("alive")
-        if wire is not None:
+                _set(busy, active=tracker is not None and tracker.open > 0)
+        if (alive := self._station_pins.get("alive")) is not None:
             if tick >= self._next_beat:
                 self._next_beat = tick + _BEAT_S
                 if self._is_alive():
                     self._beat = not self._beat
-                    (wire.on if self._beat else wire.off)()
+                    _set(alive, active=self._beat)
             due.append(self._next_beat)
         return max(0.0, min(due) - tick) if due else None
+
+    def _release(self) -> None:
+        for pins in (*self._verdict_pins.values(), self._station_pins):
+            for pin in pins.values():
+                pin.close()
+
+
+def open_outputs(
+    config: Config,
+    clock: Clock,
+    *,
+    trackers: Mapping[str, PartTracker],
+    alive: Callable[[], bool],
+    wake: threading.Event,
+    factory: PinFactory | None = None,
+) -> SignalOutputs | None:
+    """The outputs of config.yaml, idle; None when it names no pin.
+
+    `factory`: gpiozero's pin factory; None: the board's. The others are as in `SignalOutputs`.
+    Raises EdgeInspectError when a pin cannot be used.
+    """
+    station = config.decision.outputs
+    station_pins = {
+        name: OutputPin(
+            f"decision.outputs.{name}", pin, active_high=station.active_high, factory=factory
+        )
+        for name, pin in (("alarm", station.alarm), ("alive", station.alive))
+        if pin is not None
+    }
+    verdict_pins = {
+        camera.id: {
+            name: OutputPin(
+                f"cameras {camera.id}: outputs.{name}",
+                pin,
+                active_high=camera.outputs.active_high,
+                factory=factory,
+            )
+            for name, pin in camera.outputs.pins.items()
+        }
+        for camera in config.cameras
+    }
+    if not station_pins and not any(verdict_pins.values()):
+        return None
+    pulse_s = {camera.id: camera.outputs.pulse_ms / 1000 for camera in config.cameras}
+    return SignalOutputs(
+        verdict_pins, pulse_s, station_pins, clock, trackers=trackers, alive=alive, wake=wake
+    )
+
+
+def _set(pin: OutputPin, *, active: bool) -> None:
+    (pin.on if active else pin.off)()

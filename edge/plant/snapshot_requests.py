@@ -1,9 +1,9 @@
-"""Requests for a picture, `request/snapshot`: by camera (what it sees now) or by verdict (what the
-archive has kept)."""
+"""Requests for a picture, `request/snapshot`: the next one of a camera, or an archived one."""
 
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edge.capture.reader import Reader, Show
+from edge.capture.reader import Reader
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
@@ -19,7 +19,7 @@ from edge.core.image import Encoded
 from edge.core.record import Model, Pattern
 from edge.mqtt.request_router import Data, settle
 from edge.mqtt.snapshots import SnapshotSender
-from edge.plant.trigger_requests import checked
+from edge.plant.trigger_requests import validate_fields
 from edge.storage.evidence import Evidence
 
 _WAIT_S = 5.0
@@ -33,33 +33,65 @@ class SnapshotRequest(Model):
     id: Annotated[str, Pattern(_UUID, "be the id of a verdict")] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A request that waits for the next frame of a camera until `deadline_tick`."""
+
+    deadline_tick: float
+    answer: Future[Data]
+    camera: str
+    cancel: Callable[[], None]
+
+
 class SnapshotRequests:
-    """Safe between threads. `overdue` is to be called once a second or so."""
+    """Handles `request/snapshot`. Safe between threads."""
 
     def __init__(
         self,
         readers: Mapping[str, Reader],
         evidence: Evidence,
         pictures: SnapshotSender,
-        environment: Clock,
+        clock: Clock,
     ) -> None:
-        """`readers` by camera, which may change."""
+        """`readers`: of the running cameras."""
         self._readers, self._evidence = readers, evidence
-        self._pictures, self._environment = pictures, environment
+        self._pictures, self._clock = pictures, clock
         self._lock = threading.Lock()
-        self._waiting: list[tuple[float, Future[Data], Callable[[], None], str]] = []
+        self._waiting: list[_Waiting] = []
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
-        """The picture will be on `snapshot/<id>`; the answer says so when the broker has it.
+    def handle(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
+        """Publishes a picture on `snapshot/<id>`; the answer comes when the broker has it.
 
-        `fields` name a `camera` (or none, when there is one only), or a verdict's `id`. Raises
+        `fields` name a `camera` (optional with a single one) or the `id` of a verdict. Raises
         TriggerError.
         """
-        request = _checked(fields)
-        if request.id is not None:
-            return self._from_archive(request.id)
-        camera = self._camera(request.camera)
+        keys = "a snapshot request has the keys transaction, and camera or id, all text"
+        request = validate_fields(SnapshotRequest, fields, keys)
         answer: Future[Data] = Future()
+        if request.id is None:
+            self._order_next_frame(self._reader(request.camera), answer)
+        elif request.camera is not None:
+            raise TriggerError("camera and id: name one of the two", "malformed")
+        elif (archive := self._evidence.archive) is not None:
+            self._pictures.order(request.id, partial(archive.find, request.id), answer)
+        else:
+            raise TriggerError(
+                "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
+            )
+        return answer
+
+    def overdue(self) -> None:
+        """Answers each request that waited too long with an error. Call it every second."""
+        tick = self._clock.tick()
+        with self._lock:
+            self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
+            late = [waiting for waiting in self._waiting if waiting.deadline_tick <= tick]
+        for waiting in late:
+            waiting.cancel()
+            why = f"camera {waiting.camera} gave no picture in {_WAIT_S:g} s"
+            settle(waiting.answer, TriggerError(f"{why}; see its state in health", "busy"))
+
+    def _order_next_frame(self, reader: Reader, answer: Future[Data]) -> None:
         name = uuid7()
 
         def show(picture: NDArray[np.uint8] | Encoded) -> None:
@@ -68,44 +100,14 @@ class SnapshotRequests:
 
             self._pictures.order(name, source, answer)
 
-        if not camera.tap.add(show):
-            raise TriggerError(f"camera {camera.id}: too many wait for its picture", "busy")
-        self._remember(camera, answer, show)
-        return answer
-
-    def overdue(self) -> None:
-        """Answers each request that waited too long with an error."""
-        tick = self._environment.tick()
+        if not reader.tap.add(show):
+            raise TriggerError(f"camera {reader.id}: too many wait for its picture", "busy")
         with self._lock:
-            self._waiting = [one for one in self._waiting if not one[1].done()]
-            late = [one for one in self._waiting if one[0] <= tick]
-        for _until, answer, withdraw, camera in late:
-            withdraw()
-            settle(
-                answer,
-                TriggerError(
-                    f"camera {camera} gave no picture in {_WAIT_S:g} s; see its state in health",
-                    "busy",
-                ),
-            )
+            deadline_tick = self._clock.tick() + _WAIT_S
+            cancel = partial(reader.tap.remove, show)
+            self._waiting.append(_Waiting(deadline_tick, answer, reader.id, cancel))
 
-    def _remember(self, camera: Reader, answer: Future[Data], show: Show) -> None:
-        tap = camera.tap
-        until = self._environment.tick() + _WAIT_S
-        with self._lock:
-            self._waiting.append((until, answer, lambda: tap.remove(show), camera.id))
-
-    def _from_archive(self, name: str) -> Future[Data]:
-        archive = self._evidence.archive
-        if archive is None:
-            raise TriggerError(
-                "id: no pictures are kept on this box; set archive.enabled: true", "unknown"
-            )
-        answer: Future[Data] = Future()
-        self._pictures.order(name, partial(archive.find, name), answer)
-        return answer
-
-    def _camera(self, camera: str | None) -> Reader:
+    def _reader(self, camera: str | None) -> Reader:
         readers = {reader.id: reader for reader in self._readers.values()}
         names = ", ".join(sorted(readers))
         if camera is None and len(readers) == 1:
@@ -115,11 +117,3 @@ class SnapshotRequests:
         if camera not in readers:
             raise TriggerError(f"camera: there is no {camera!r} here (cameras: {names})", "unknown")
         return readers[camera]
-
-
-def _checked(fields: Mapping[str, Any]) -> SnapshotRequest:
-    keys = "a snapshot request has the keys transaction, and camera or id, all text"
-    request = checked(SnapshotRequest, fields, keys)
-    if request.camera is not None and request.id is not None:
-        raise TriggerError("camera and id: name one of the two", "malformed")
-    return request

@@ -1,4 +1,4 @@
-"""Requests that trigger a part, over MQTT or HTTP: one check of the body for both."""
+"""Requests that trigger a part, over MQTT or HTTP."""
 
 import threading
 from collections import OrderedDict
@@ -14,15 +14,17 @@ from edge.core.validation import ValidationError
 from edge.pipeline.part_tracker import PartTracker
 
 _REMEMBERED = 4096
-_REMEMBERED_S = 30.0  # QoS 1 may bring a request again after a reconnect, hardly later
+_REMEMBERED_S = 30.0  # QoS 1 may repeat a request after a reconnect, hardly later
 
 _Key = tuple[str, str, str | None]
-S = TypeVar("S", bound=Model)
+M = TypeVar("M", bound=Model)
 
 
-def checked(model: type[S], fields: Mapping[str, Any], keys: str) -> S:
-    """The body of a request as a `model`; `keys` says in words which keys there are. Raises
-    TriggerError, which names the first mistake."""
+def validate_fields(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
+    """The fields of a request as a `model`; `keys` is a sentence on the allowed keys.
+
+    Raises TriggerError, which names the first mistake.
+    """
     try:
         return model.read(dict(fields))
     except ValidationError as error:
@@ -38,31 +40,30 @@ class TriggerRequest(Model):
 
 
 class TriggerRequests:
-    """Safe between threads."""
+    """Handles `request/trigger` and `POST /trigger`. Safe between threads."""
 
-    def __init__(self, trackers: Mapping[str, PartTracker], environment: Clock) -> None:
-        """`trackers` of the cameras that have a trigger; those by request are obeyed. They may
-        change meanwhile."""
-        self._all = trackers
-        self._environment = environment
+    def __init__(self, trackers: Mapping[str, PartTracker], clock: Clock) -> None:
+        """`trackers`: of the running cameras with a trigger. Only those by request are served."""
+        self._trackers = trackers
+        self._clock = clock
         self._lock = threading.Lock()
         self._answers: OrderedDict[_Key, tuple[float, dict[str, Any]]] = OrderedDict()
 
-    def ask(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def handle(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Triggers a part now. `fields` may name `camera` and `part`.
 
-        The same request again within 30 s (same transaction, camera and part) is the same part: it
-        is answered as before, with `duplicate` true. Raises TriggerError.
+        A repeated request (same transaction, camera and part within 30 s) triggers no second part:
+        it gets the same answer with `duplicate` true. Raises TriggerError.
         """
-        request = checked(
+        request = validate_fields(
             TriggerRequest, fields, "a trigger has the keys transaction, camera and part, all text"
         )
         tracker = self._tracker(request.camera)
         with self._lock:
             key = None if transaction is None else (transaction, tracker.camera, request.part)
-            known = None if key is None else self._known(key)
-            if known is not None:
-                return {**known, "duplicate": True}
+            self._forget_old()
+            if key is not None and key in self._answers:
+                return {**self._answers[key][1], "duplicate": True}
             part = tracker.trigger("request", request.part, transaction)
             answer = {
                 "camera": part.camera,
@@ -72,31 +73,26 @@ class TriggerRequests:
                 "duplicate": False,
             }
             if key is not None:
-                self._answers[key] = self._environment.tick(), answer
-                while len(self._answers) > _REMEMBERED:
-                    self._answers.popitem(last=False)
+                self._answers[key] = self._clock.tick(), answer
             return answer
 
-    def _known(self, key: _Key) -> dict[str, Any] | None:
-        tick = self._environment.tick()
+    def _forget_old(self) -> None:
+        oldest_tick = self._clock.tick() - _REMEMBERED_S
         while self._answers:
-            oldest = next(iter(self._answers))
-            if tick - self._answers[oldest][0] <= _REMEMBERED_S:
+            answered_tick, _ = next(iter(self._answers.values()))
+            if answered_tick >= oldest_tick and len(self._answers) < _REMEMBERED:
                 break
-            del self._answers[oldest]
-        known = self._answers.get(key)
-        return None if known is None else known[1]
+            self._answers.popitem(last=False)
 
     def _tracker(self, camera: str | None) -> PartTracker:
-        trackers = {t.camera: t for t in self._all.values() if t.config.kind == "request"}
+        trackers = {t.camera: t for t in self._trackers.values() if t.config.kind == "request"}
         names = ", ".join(sorted(trackers)) or "none; set cameras[].trigger.kind: request"
         if camera is None:
             if len(trackers) == 1:
                 return next(iter(trackers.values()))
             raise TriggerError(f"camera: say which one (by request: {names})", "malformed")
-        tracker = trackers.get(camera)
-        if tracker is None:
+        if camera not in trackers:
             raise TriggerError(
                 f"camera: {camera!r} is not triggered by request (by request: {names})", "unknown"
             )
-        return tracker
+        return trackers[camera]

@@ -1,4 +1,4 @@
-"""HTTP: POST /predict and /trigger, GET /healthz and /metrics, served by waitress's threads."""
+"""The HTTP server: POST /predict and /trigger, GET /healthz and /metrics."""
 
 import hmac
 import json
@@ -23,7 +23,7 @@ from edge.core.messages import sent_body, stored_body
 from edge.monitoring.health import Health
 from edge.mqtt.request_router import TokenBucket, parse
 from edge.pipeline.judge import Judge
-from edge.plant.trigger_requests import TriggerRequests
+from edge.plant import TriggerRequests
 
 try:
     import waitress
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _THREADS = 4
-_CONNECTIONS = 32  # each may lay a request of `web.max_mb` aside while it comes
-_SWEEP_S = 0.5  # while somebody is connected, slow clients are looked for so often
+_CONNECTIONS = 32  # each may buffer a request of `web.max_mb`
+_SWEEP_S = 0.5  # interval of the check for slow clients, while there are connections
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
 _STATUS_OF: dict[TriggerRefusal, int] = {
@@ -57,8 +57,9 @@ _STATUS_OF: dict[TriggerRefusal, int] = {
     "flood": 429,
     "stopping": 503,
 }
-_SLOW_CLIENT_S = 20  # waitress closes a connection that is silent for so long
-_REQUEST_S = 30.0  # so long a request may take to come
+_SILENT_CLIENT_S = 20  # waitress closes a connection after this silence
+_REQUEST_S = 30.0  # from the first byte of a request to its last
+_MULTIPART_BYTES = 65_536  # the multipart frame around a picture
 
 
 class WebServer:
@@ -69,18 +70,22 @@ class WebServer:
         config: WebConfig,
         judge: Judge,
         health: Health,
-        environment: Clock,
-        desk: TriggerRequests,
+        clock: Clock,
+        triggers: TriggerRequests,
         *,
-        whose: Callable[[str | None], str],
+        camera_for: Callable[[str | None], str],
     ) -> None:
-        """`judge` is for /predict, `desk` for /trigger. `whose` gives the camera as which a picture
-        is judged, by the name that the client said; it raises RefusedError. Raises
-        EdgeInspectError when the port is taken."""
-        self._judge, self._health, self._environment = judge, health, environment
-        self._desk, self._whose = desk, whose
-        self._allowance = TokenBucket(_TRIGGERS_PER_S, environment.tick)
-        self._judging = threading.Lock()
+        """Binds the port. Raises EdgeInspectError when it is in use.
+
+        judge       for /predict
+        triggers    for /trigger
+        camera_for  the camera whose settings judge a picture, by the name that the client sent;
+                    raises RefusedError
+        """
+        self._judge, self._health, self._clock = judge, health, clock
+        self._triggers, self._camera_for = triggers, camera_for
+        self._trigger_bucket = TokenBucket(_TRIGGERS_PER_S, clock.tick)
+        self._judge_lock = threading.Lock()
         self._seq = 0
         self._limit = int(config.max_mb * 2**20)
         self._token = None
@@ -97,7 +102,7 @@ class WebServer:
         self._closing = threading.Event()
         self._sockets: dict[int, Any] = {}
         self._waker = trigger(self._sockets)
-        self._slow = SlowClients(self._sockets, _REQUEST_S, environment.tick)
+        self._slow = SlowClients(self._sockets, _REQUEST_S, clock.tick)
         logging.getLogger("waitress").setLevel(logging.ERROR)
         try:
             self._server = waitress.create_server(
@@ -106,8 +111,8 @@ class WebServer:
                 host=config.bind,
                 port=config.port,
                 threads=_THREADS,
-                max_request_body_size=self._limit + 65536,  # the multipart frame around a picture
-                channel_timeout=_SLOW_CLIENT_S,
+                max_request_body_size=self._limit + _MULTIPART_BYTES,
+                channel_timeout=_SILENT_CLIENT_S,
                 connection_limit=_CONNECTIONS,
                 ident=None,
             )
@@ -116,20 +121,19 @@ class WebServer:
                 f"web.port: {config.bind}:{config.port} cannot be used ({error.strerror}); "
                 "stop the other program or choose another web.port"
             ) from error
-        self._alone = len(self._sockets)  # what listens, and what wakes us
+        self._own_sockets = len(self._sockets)  # the listening socket and the waker
 
-    def adopt(self, judge: Judge, whose: Callable[[str | None], str]) -> None:
-        """Judges by another judge from the next request on; arguments as at the start."""
-        with self._judging:
-            self._judge, self._whose = judge, whose
+    def adopt(self, judge: Judge, camera_for: Callable[[str | None], str]) -> None:
+        """Replaces the judge from the next request on; arguments as in the constructor."""
+        with self._judge_lock:
+            self._judge, self._camera_for = judge, camera_for
 
     def run(self) -> None:
         """Serves until closed."""
-        # Closed by the thread that serves: from another one, select would meet a dead socket.
+        # This thread closes the sockets: `select` would fail if another thread did.
         while not self._closing.is_set():
-            connected = len(self._sockets) > self._alone
-            pause = _SWEEP_S if connected else None
-            wasyncore.loop(timeout=pause, map=self._sockets, count=1)
+            connected = len(self._sockets) > self._own_sockets
+            wasyncore.loop(timeout=_SWEEP_S if connected else None, map=self._sockets, count=1)
             self._slow.sweep()
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._sockets, ignore_all=True)
@@ -137,13 +141,13 @@ class WebServer:
     def close(self) -> None:
         """Ends the server."""
         if not self._closing.is_set():
-            self._waker.pull_trigger(self._closing.set)  # there: the waker goes with that thread
+            self._waker.pull_trigger(self._closing.set)  # runs on the serving thread
 
     def _application(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         request = Request(environ)
-        request.max_content_length = self._limit + 65536
+        request.max_content_length = self._limit + _MULTIPART_BYTES
         try:
             endpoint, _ = self._routes.bind_to_environ(environ).match()
             self._authorise(request, endpoint)
@@ -152,7 +156,7 @@ class WebServer:
             response = _json({"error": error.description}, error.code or 500)
             if isinstance(error, Unauthorized):
                 response.headers["WWW-Authenticate"] = "Bearer"
-        except Exception:  # outermost loop of a request: the client learns that we failed
+        except Exception:  # outermost loop of a request: the client gets an answer
             log.exception("web: unexpected fault")
             response = _json({"error": "internal fault; see the log"}, 500)
         return response(environ, start_response)
@@ -160,8 +164,8 @@ class WebServer:
     def _authorise(self, request: Request, endpoint: Callable[[Request], Response]) -> None:
         if self._token is None or endpoint == self._healthz:
             return
-        said = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(said.encode(), self._token.encode()):
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise Unauthorized("send the header `Authorization: Bearer TOKEN` (web.token_file)")
 
     def _predict(self, request: Request) -> Response:
@@ -172,12 +176,12 @@ class WebServer:
         if len(data) > self._limit:
             raise RequestEntityTooLarge(f"more than {self._limit} bytes (web.max_mb)")
         try:
-            camera = self._whose(request.form.get("camera"))
+            camera = self._camera_for(request.form.get("camera"))
         except RefusedError as error:
             raise BadRequest(f"field `camera`: {error}") from error
-        now, tick = self._environment.now(), self._environment.tick()
+        now, tick = self._clock.now(), self._clock.tick()
         name = upload.filename or "image"
-        with self._judging:  # one at a time: a few kilobytes may be 200 MB of pixels
+        with self._judge_lock:  # one picture at a time: a few kilobytes may be 200 MB of pixels
             try:
                 pixels, reduced = self._judge.decode(camera, examine_picture(data, name))
             except PictureError as error:
@@ -190,13 +194,13 @@ class WebServer:
         return Response(body, mimetype="application/json")
 
     def _trigger(self, request: Request) -> Response:
-        """202: the part will get its verdict on the topic `result`. Else why it will not."""
+        """202: the verdict of the part will come on the topic `result`."""
         body = request.stream.read(_TRIGGER_BYTES + 1)
-        if not self._allowance.take():
+        if not self._trigger_bucket.take():
             return _json({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
         try:
             transaction, fields = parse(body, needs_transaction=False)
-            return _json(self._desk.ask(transaction, fields), 202)
+            return _json(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
             return _json({"error": str(error)}, _STATUS_OF[error.kind])
 
@@ -214,31 +218,37 @@ class WebServer:
 
 
 class SlowClients:
-    """Ends connections whose request is not complete after `most_s` seconds: waitress accepts a
-    byte now and then, so a few slow clients would take every connection."""
+    """Ends connections with a slow request.
+
+    waitress itself only ends silent ones, so a few slow clients would take every connection.
+    """
 
     def __init__(
-        self, channels: Mapping[int, Any], most_s: float, tick: Callable[[], float]
+        self, channels: Mapping[int, Any], limit_s: float, tick: Callable[[], float]
     ) -> None:
-        """`channels`: waitress's, and its listening sockets, by file descriptor. `tick`: monotonic
-        seconds."""
-        self._channels, self._most_s, self._tick = channels, most_s, tick
+        """Ends nothing yet.
+
+        channels  waitress's channels and listening sockets, by file descriptor
+        limit_s   seconds until a request must be complete
+        tick      monotonic seconds
+        """
+        self._channels, self._limit_s, self._tick = channels, limit_s, tick
         self._since: dict[int, tuple[Any, float]] = {}
         self.ended = 0
 
     def sweep(self) -> None:
-        """To be called twice a second by the thread that serves."""
+        """Ends slow requests. The serving thread calls it twice a second."""
         now = self._tick()
         since: dict[int, tuple[Any, float]] = {}
         for number, channel in list(self._channels.items()):
-            request = getattr(channel, "request", None)  # a complete one stands elsewhere
+            request = getattr(channel, "request", None)  # None when the request is complete
             if request is None:
                 continue
             before, began = self._since.get(number, (None, now))
             if before is not request:
                 began = now
             since[number] = request, began
-            if now - began > self._most_s:
+            if now - began > self._limit_s:
                 channel.will_close = True
                 self.ended += 1
         self._since = since

@@ -1,22 +1,22 @@
-"""One row of the table source × fault: waits, does the fault, measures, judges what came."""
+"""One row of the table source × fault: causes the fault, measures, checks the verdicts."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tests.cameras.line import Line, bad, good
+from tests.cameras.measured_camera import MeasuredCamera, bad, good
 
 
-class Starts(Protocol):
-    """What `Table.late` needs of a camera: that it can come up."""
+class Startable(Protocol):
+    """A camera that can be started."""
 
     def start(self) -> None:
-        """The camera is there from now on."""
+        """Starts the camera."""
 
 
-Act = Callable[[Line], None]
-# What must be said of these: the camera is lost for a moment too, when it is made to do it.
+Act = Callable[[MeasuredCamera], None]
+# Words that the reason must hold: causing these faults also loses the camera for a moment.
 WORDS = {
     "frozen": "the same picture",
     "wrong size": "wrong size",
@@ -29,48 +29,55 @@ WORDS = {
 
 
 class Table:
-    """Prints rows as they come, and remembers what failed."""
+    """Prints rows, and counts the failed ones."""
 
     def __init__(self) -> None:
         self.failed = 0
-        print("| source | fault | noticed after s | back after s | verdicts between | said |")
+        print("| source | fault | noticed after s | back after s | verdicts between | reason |")
         print("|---|---|---|---|---|---|")
 
-    def row(self, source: str, fault: str, line: Line, act: Act | None, mend: Act | None) -> None:
-        """Waits for pictures, does the fault, waits for the first `error`, mends, waits again."""
-        if line.wait(good, time.monotonic(), 3) is None:
-            self._say(source, fault, None, None, Counter(), "no pictures before the fault")
+    def row(
+        self,
+        source: str,
+        fault: str,
+        camera: MeasuredCamera,
+        act: Act | None,
+        repair: Act | None,
+    ) -> None:
+        """Waits for pictures, causes the fault, waits for an `error`, repairs, waits again."""
+        if camera.wait(good, time.monotonic(), 3) is None:
+            self._print_row(source, fault, None, None, Counter(), "no pictures before the fault")
             return
         began = time.monotonic()
         if act is not None:
-            act(line)
+            act(camera)
         words = WORDS.get(fault, "")
-        noticed = line.wait(bad, began, words=words)
-        reasons = [why or "" for at, v, why in line.judged if at >= began and bad(v)]
+        noticed = camera.wait(bad, began, words=words)
+        reasons = [why or "" for at, v, why in camera.judged if at >= began and bad(v)]
         reason = next((why for why in reasons if words in why), "")
-        mended = time.monotonic()
-        if mend is not None:
-            mend(line)
-        back = line.wait(good, mended, 3)
+        repaired = time.monotonic()
+        if repair is not None:
+            repair(camera)
+        back = camera.wait(good, repaired, 3)
         first_error = began + (noticed or 0.0)
-        end = mended if mend is not None else mended + (back or 0.0)
-        between = Counter(v for at, v, _ in line.judged if first_error <= at < end)
-        if mend is None:  # it mends itself: the pictures that are back are no mistake
+        end = repaired if repair is not None else repaired + (back or 0.0)
+        between = Counter(v for at, v, _ in camera.judged if first_error <= at < end)
+        if repair is None:  # it repairs itself: the pictures that come again are no error
             between = Counter({"error": between["error"]})
-        self._say(source, fault, noticed, back, between, reason or "")
+        self._print_row(source, fault, noticed, back, between, reason or "")
 
-    def late(self, source: str, line: Line, server: Starts) -> None:
+    def late(self, source: str, camera: MeasuredCamera, server: Startable) -> None:
         """The camera comes up only after the daemon."""
         began = time.monotonic()
-        noticed = line.wait(bad, began)
+        noticed = camera.wait(bad, began)
         server.start()
-        mended = time.monotonic()
-        back = line.wait(good, mended, 3)
-        between = Counter(v for at, v, _ in line.judged if at < mended)
-        reason = line.judged[0][2] or ""
-        self._say(source, "late start", noticed, back, between, reason)
+        repaired = time.monotonic()
+        back = camera.wait(good, repaired, 3)
+        between = Counter(v for at, v, _ in camera.judged if at < repaired)
+        reason = camera.judged[0][2] or ""
+        self._print_row(source, "late start", noticed, back, between, reason)
 
-    def _say(self, source: str, fault: str, *times: Any) -> None:
+    def _print_row(self, source: str, fault: str, *times: Any) -> None:
         noticed, back, between, reason = times
         ok = noticed is not None and back is not None and set(between) <= {"error"}
         self.failed += not ok

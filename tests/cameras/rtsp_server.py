@@ -1,4 +1,4 @@
-"""An RTSP camera: GStreamer's own server, run by the system's Python (`make test-capture`).
+"""An RTSP camera: GStreamer's server, run by the system's Python (`make test-capture`).
 
 /usr/bin/python3 tests/cameras/rtsp_server.py PORT WIDTH HEIGHT PATTERN
 """
@@ -17,7 +17,7 @@ server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service(port)
 factory = GstRtspServer.RTSPMediaFactory()
-# x264 ultrafast: what counts is the way through the network, not the film.
+# x264 ultrafast: the test is about the network, not the picture.
 factory.set_launch(
     f"( videotestsrc is-live=true pattern={pattern} ! "
     f"video/x-raw,width={width},height={height},framerate=20/1 ! "

@@ -1,4 +1,4 @@
-"""Camera servers as processes that a test may stop, kill and start again with other pictures."""
+"""Camera servers as processes, which a test may stop, kill and restart with other pictures."""
 
 import os
 import signal
@@ -22,16 +22,16 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self, width: int, height: int, *, moving: bool) -> list[str]:
-        """What to run."""
+        """The command line of the server."""
         raise NotImplementedError
 
     @property
     def source(self) -> str:
-        """For config.yaml."""
+        """`source` for config.yaml."""
         raise NotImplementedError
 
     def start(self, width: int = 320, height: int = 240, *, moving: bool = True) -> None:
-        """Starts it in a process group of its own."""
+        """Starts the server in its own process group."""
         self._process = subprocess.Popen(
             self.command(width, height, moving=moving),
             stdout=subprocess.DEVNULL,
@@ -41,12 +41,12 @@ class Server:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """To the whole group."""
+        """Sends a signal to the whole group."""
         if self._process is not None:
             os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
-        """As when the plug is pulled. May be called twice."""
+        """Kills the server, as a power cut does. May be called twice."""
         if self._process is not None:
             self.signal(signal.SIGKILL)
             self._process.wait(20)
@@ -54,7 +54,7 @@ class Server:
             time.sleep(0.2)  # the kernel frees the port
 
     def restart(self, width: int = 320, height: int = 240, *, moving: bool = True) -> None:
-        """With other pictures."""
+        """Restarts the server with other pictures."""
         self.kill()
         self.start(width, height, moving=moving)
 
@@ -76,7 +76,7 @@ class RTSPServer(Server):
 
 
 class HTTPServer(Server):
-    """FFmpeg as an MJPEG camera; it serves one client at a time, so it is run in a loop."""
+    """FFmpeg as an MJPEG camera; it serves one client and ends, so it runs in a loop."""
 
     kind = "http"
 

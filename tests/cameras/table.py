@@ -1,9 +1,9 @@
-"""source × fault: what happened, how soon it was noticed, how soon pictures were back.
+"""The table source × fault: how soon a fault is noticed, and how soon pictures come again.
 
     python -m tests.cameras.table          (make test-capture installs what it needs)
 
 Real servers, real drivers, real processes. Exit code 1 when a fault was not noticed, when pictures
-did not come back, or when a verdict other than `error` was given while the camera was at fault.
+did not come again, or when a faulty camera got a verdict other than `error`.
 """
 
 import os
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from edge.capture.isolation.forkserver_client import ForkServerClient
-from tests.cameras.line import Line
+from tests.cameras.measured_camera import MeasuredCamera
 from tests.cameras.rows import Act, Table
 from tests.cameras.servers import HTTPServer, RTSPServer, Server
 
 
 def network(table: Table, server: Server) -> None:
     """All faults of a network camera."""
-    line = Line(server.source)
+    camera = MeasuredCamera(server.source)
     try:
-        table.late(server.kind, line, server)
+        table.late(server.kind, camera, server)
         faults: list[tuple[str, Act, Act | None]] = [
             ("driver hangs", lambda x: x.signal(signal.SIGSTOP), None),
             ("driver crashes", lambda x: x.signal(signal.SIGSEGV), None),
@@ -36,21 +36,21 @@ def network(table: Table, server: Server) -> None:
             ("frozen", lambda _: server.restart(moving=False), lambda _: server.restart()),
             ("wrong size", lambda _: server.restart(640, 480), lambda _: server.restart()),
         ]
-        for fault, act, mend in faults:
-            table.row(server.kind, fault, line, act, mend)
+        for fault, act, repair in faults:
+            table.row(server.kind, fault, camera, act, repair)
     finally:
-        line.close()
+        camera.close()
         server.kill()
 
 
 class Emulator:
-    """Pylon's emulated cameras: only a fork server that starts after `start` sees them."""
+    """Pylon's emulated cameras; only a fork server that starts after `start` finds them."""
 
     def __init__(self, fork_server: ForkServerClient) -> None:
         self._fork_server = fork_server
 
     def start(self) -> None:
-        """Plugs them in."""
+        """Adds the cameras."""
         os.environ["PYLON_CAMEMU"] = "2"
         self._fork_server.replace()
 
@@ -59,37 +59,37 @@ def through_gstreamer(table: Table) -> None:
     """A GStreamer pipeline that reads a network camera, which comes up only after the daemon."""
     server = HTTPServer()
     place = f"souphttpsrc location={server.source} is-live=true do-timestamp=true"
-    line = Line(f"gstreamer:{place} ! multipartdemux ! jpegdec")
+    camera = MeasuredCamera(f"gstreamer:{place} ! multipartdemux ! jpegdec")
     try:
-        table.late("gstreamer", line, server)
+        table.late("gstreamer", camera, server)
     finally:
-        line.close()
+        camera.close()
         server.kill()
 
 
 def local(table: Table, kind: str, source: str, **variants: tuple[str, dict[str, Any]]) -> None:
-    """Faults of a camera at this box; `variants`: source and options that give another picture."""
-    line = Line(source)
-    usual = line.source, line.options
+    """Faults of a local camera; `variants`: source and options of a faulty picture."""
+    camera = MeasuredCamera(source)
+    usual = camera.source, camera.options
 
     def become(variant: tuple[str, dict[str, Any]]) -> Act:
-        def act(one: Line) -> None:
-            one.source, one.options = variant
-            one.signal(signal.SIGKILL)
+        def act(camera: MeasuredCamera) -> None:
+            camera.source, camera.options = variant
+            camera.signal(signal.SIGKILL)
 
         return act
 
     try:
-        table.row(kind, "driver hangs", line, lambda x: x.signal(signal.SIGSTOP), None)
-        table.row(kind, "driver crashes", line, lambda x: x.signal(signal.SIGSEGV), None)
+        table.row(kind, "driver hangs", camera, lambda x: x.signal(signal.SIGSTOP), None)
+        table.row(kind, "driver crashes", camera, lambda x: x.signal(signal.SIGSEGV), None)
         for fault, variant in variants.items():
-            table.row(kind, fault.replace("_", " "), line, become(variant), become(usual))
+            table.row(kind, fault.replace("_", " "), camera, become(variant), become(usual))
     finally:
-        line.close()
+        camera.close()
 
 
 def with_gi() -> bool:
-    """Lets cameras' processes see Debian's GStreamer binding, when it is for this Python."""
+    """Makes Debian's GStreamer binding importable, when it is for this Python."""
     binding = Path("/usr/lib/python3/dist-packages/gi")
     name = f"_gi.cpython-{sys.version_info.major}{sys.version_info.minor}-*"
     if not list(binding.glob(name)):
@@ -123,12 +123,12 @@ def main() -> int:
     else:
         print("gstreamer: no binding for this Python; left out", file=sys.stderr)
     try:
-        import pypylon  # noqa: F401  only whether it is there
+        import pypylon  # noqa: F401  only to know whether it is installed
     except ImportError:
         print("pylon: not installed; left out", file=sys.stderr)
         return 1 if table.failed else 0
     os.environ.pop("PYLON_CAMEMU", None)
-    late = Line("pylon:0815-0000")
+    late = MeasuredCamera("pylon:0815-0000")
     try:
         table.late("pylon", late, Emulator(late.fork_server))
     finally:

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.cameras.line import Line, bad
+from tests.cameras.measured_camera import MeasuredCamera, bad
 from tests.cameras.rows import Act, Table
 
 _DEVICE = Path("/dev/video0")
-_NAME = Path("/tmp/by-id-camera")  # as /dev/v4l/by-id has them
+_NAME = Path("/tmp/by-id-camera")  # a link, as in /dev/v4l/by-id
 _OTHER = 5
 _KIND = "v4l2 (vivid)"
 # The machine is emulated: a camera's process needs some ten seconds to start there.
@@ -31,12 +31,12 @@ _DEADLINE_S = 240.0
 
 
 class Vivid:
-    """The driver, as a server of `Table.late`: it starts and ends with its module."""
+    """The driver; it starts and ends with its kernel module."""
 
     kind = _KIND
 
     def start(self) -> None:
-        """Plugs the camera in. Raises TimeoutError when no device file comes."""
+        """Loads the driver. Raises TimeoutError when no device file appears."""
         _run("modprobe", "vivid", "n_devs=1", "node_types=0x1")
         end = time.monotonic() + 60
         _NAME.symlink_to(_DEVICE)
@@ -47,15 +47,15 @@ class Vivid:
 
 
 def bound(action: str) -> Act:
-    """Takes the device away ("unbind") or gives it back ("bind"), also while it is in use."""
+    """Removes ("unbind") or adds ("bind") the device, also while it is in use."""
 
-    def act(_: Line) -> None:
+    def act(_: MeasuredCamera) -> None:
         Path("/sys/bus/platform/drivers/vivid", action).write_text("vivid.0")
 
     return act
 
 
-def _gone_wrong(*command: str) -> bool:
+def _fails(*command: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode != 0
 
 
@@ -66,36 +66,36 @@ def _run(*command: str) -> None:
 def controls(**values: int) -> Act:
     """Sets controls of the driver, in order. Raises CalledProcessError for one it refuses."""
 
-    def act(_: Line) -> None:
+    def act(_: MeasuredCamera) -> None:
         for name, value in values.items():
             _run("v4l2-ctl", "-d", str(_DEVICE), "-c", f"{name}={value}")
 
     return act
 
 
-def damaged(line: Line) -> None:
-    """The driver marks a picture as damaged, again and again: not every picture is judged."""
+def damaged(camera: MeasuredCamera) -> None:
+    """The driver flags pictures as damaged until one is an error: not every picture is judged."""
     since = time.monotonic()
     while time.monotonic() < since + 10:
-        controls(inject_v4l2_buf_flag_error=1)(line)
-        if any(at >= since and bad(verdict) for at, verdict, _ in list(line.judged)):
+        controls(inject_v4l2_buf_flag_error=1)(camera)
+        if any(at >= since and bad(verdict) for at, verdict, _ in list(camera.judged)):
             return
 
 
 def at_opening(control: str) -> Act:
     """The camera is opened again, and the driver refuses once."""
 
-    def act(line: Line) -> None:
-        controls(**{control: 1})(line)
-        line.signal(signal.SIGKILL)
+    def act(camera: MeasuredCamera) -> None:
+        controls(**{control: 1})(camera)
+        camera.signal(signal.SIGKILL)
 
     return act
 
 
-def renumbered(_: Line) -> None:
-    """Plugged in again, it has another number; the lasting name points at that, as udev sees to."""
+def renumbered(_: MeasuredCamera) -> None:
+    """The device comes again with another number; the link points to it, as udev does."""
     end = time.monotonic() + 60
-    while _gone_wrong("modprobe", "-r", "vivid"):  # until its last user has let go
+    while _fails("modprobe", "-r", "vivid"):  # until its last user has closed it
         if time.monotonic() > end:
             raise TimeoutError("vivid is still in use")
         time.sleep(0.2)
@@ -109,9 +109,9 @@ def renumbered(_: Line) -> None:
 def become(**options: object) -> Act:
     """The camera is opened again, with these options."""
 
-    def act(line: Line) -> None:
-        line.options = {**_OPTIONS, **options}
-        line.signal(signal.SIGKILL)
+    def act(camera: MeasuredCamera) -> None:
+        camera.options = {**_OPTIONS, **options}
+        camera.signal(signal.SIGKILL)
 
     return act
 
@@ -120,8 +120,8 @@ def main() -> int:
     """Prints the table; exit code 1 when something failed."""
     logging.getLogger("edge").setLevel(logging.CRITICAL)
     table, driver = Table(), Vivid()
-    Line.deadline_s = _DEADLINE_S
-    line = Line(f"v4l2:{_NAME}", **_OPTIONS)
+    MeasuredCamera.deadline_s = _DEADLINE_S
+    camera = MeasuredCamera(f"v4l2:{_NAME}", **_OPTIONS)
     faults: list[tuple[str, Act, Act | None]] = [
         ("driver hangs", lambda x: x.signal(signal.SIGSTOP), None),
         ("driver crashes", lambda x: x.signal(signal.SIGSEGV), None),
@@ -141,21 +141,21 @@ def main() -> int:
         ("wrong size", become(width=640, height=360), become()),
         ("damaged buffers", damaged, None),
         ("does not start", at_opening("inject_vidioc_streamon_error"), None),
-        # It comes back by itself once every program has closed it.
+        # The device returns after every program has closed it.
         ("disconnected", controls(disconnect=1), None),
         ("unplugged", bound("unbind"), bound("bind")),
         ("other number", bound("unbind"), renumbered),
     ]
     try:
-        table.late(_KIND, line, driver)
-        for fault, act, mend in faults:
+        table.late(_KIND, camera, driver)
+        for fault, act, repair in faults:
             try:
-                table.row(_KIND, fault, line, act, mend)
+                table.row(_KIND, fault, camera, act, repair)
             except (OSError, subprocess.SubprocessError) as error:
                 table.failed += 1
                 print(f"| {_KIND} | {fault} | **FAILED** {error} |", flush=True)
     finally:
-        line.close()
+        camera.close()
     return 1 if table.failed else 0
 
 

@@ -15,6 +15,7 @@ from edge.capture.sources.inotify import FolderWatch
 from edge.config import ArchiveConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
+from edge.core.gpio import OutputPin
 from edge.mqtt.event_queue import EventQueue, Wake
 from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.snapshots import SnapshotSender
@@ -180,7 +181,10 @@ def test_the_archive_sleeps_until_there_is_a_picture(tmp_path: Path) -> None:
 def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: FakeClock) -> None:
     """With nothing on the wires there is no time to wake at; a pulse and a beat have theirs."""
 
-    class Lamp:
+    class Lamp(OutputPin):
+        def __init__(self) -> None:
+            pass
+
         def on(self) -> None:
             pass
 
@@ -190,7 +194,7 @@ def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: FakeClock) -> 
     options: dict[str, Any] = {"trackers": {}, "alive": lambda: True}
     quiet = SignalOutputs({"top": {"pass": Lamp()}}, {"top": 0.1}, {}, environment, **options)
     assert quiet.run_once() is None
-    quiet.note(verdict("pass"))
+    quiet.start_pulse(verdict("pass"))
     assert quiet.run_once() == pytest.approx(0.1)
     beating = SignalOutputs({}, {}, {"alive": Lamp()}, environment, **options)
     assert beating.run_once() == pytest.approx(0.5)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ pytestmark = pytest.mark.broker
 
 NEVER = {"tensorflow", "keras", "trainer", "converter", "torch", "pandas", "matplotlib", "scipy"}
 UNUSED = {
-    *(f"edge.capture.{kind}" for kind in ("folder", "inotify", "replay", "nursery")),
-    *(f"edge.capture.{kind}" for kind in ("mjpeg", "v4l2", "rtsp", "pylon", "process", "child")),
-    *("edge.plant.gpio", "edge.mqtt.embedded_broker", "edge.web", "numpy.ma", "subprocess"),
+    *(f"edge.capture.sources.{name}" for name in ("folder", "inotify", "replay")),
+    *(f"edge.capture.drivers.{name}" for name in ("mjpeg", "v4l2", "rtsp", "pylon", "registry")),
+    *(f"edge.capture.isolation.{name}" for name in ("isolated_camera", "child", "forkserver")),
+    *("edge.mqtt.embedded_broker", "edge.web", "gpiozero", "numpy.ma", "subprocess"),
 }
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 
@@ -54,6 +56,7 @@ def test_what_is_not_configured_is_not_imported(make_daemon: MakeDaemon, plant: 
     modules = {line.rpartition("|")[2].strip() for line in lines}
     assert "edge.capture.sources.test_pattern" in modules
     assert not modules & UNUSED
+    assert all(find_spec(name) for name in UNUSED if name.startswith("edge."))  # none is outdated
 
 
 def test_check_imports_only_what_it_uses(make_daemon: MakeDaemon, tmp_path: Path) -> None:

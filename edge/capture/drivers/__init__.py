@@ -1,1 +1,1 @@
-"""Camera drivers, one a kind. They run in the camera's own process."""
+"""Camera drivers, one module for each kind. They run in the process of their camera."""

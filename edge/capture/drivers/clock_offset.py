@@ -1,18 +1,21 @@
-"""Estimates the offset between a camera's clock and ours, to know how old a frame is."""
+"""Estimates the offset between a camera's clock and the clock of the box: the age of a frame."""
 
-_MAX_DRIFT = 2e-4  # seconds a second; a camera's crystal is better
+_MAX_DRIFT = 2e-4  # seconds per second; a camera's crystal is better
 _RESTART_S = 10.0  # a time stamp this far back: the camera was restarted
 
 
 class ClockOffset:
-    """A camera's time stamps come from a clock of their own. The frame with the shortest way to us
-    counts as one without delay; every other frame is older by what its way took longer."""
+    """The offset of one camera's clock.
+
+    The frame with the shortest delay so far counts as a frame without delay. Every other frame is
+    older by its additional delay.
+    """
 
     def __init__(self) -> None:
         self._offset: float | None = None
         self._stamp = self._arrived = 0.0
 
-    def taken(self, stamp_s: float, arrived_tick: float) -> float:
+    def capture_tick(self, stamp_s: float, arrived_tick: float) -> float:
         """When the frame was taken, monotonic seconds, at most `arrived_tick`.
 
         stamp_s       the camera's time stamp in seconds

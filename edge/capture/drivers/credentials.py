@@ -1,4 +1,4 @@
-"""User name and password of a network camera, from a file that only the daemon may read."""
+"""Reads the user name and password of a network camera from its file or address."""
 
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -10,10 +10,10 @@ Credentials = tuple[str, str]
 
 
 def split_source(config: CameraConfig) -> tuple[str, Credentials | None]:
-    """The address without credentials, and (name, password) from `credentials_file`, else from the
-    address; None without any.
+    """The address without credentials, and (name, password) or None.
 
-    The file holds one line `name:password`. Raises CameraError, which never shows a password.
+    `credentials_file` comes before the address; it holds one line `name:password`. Raises
+    CameraError, which never shows a password.
     """
     parts = urlsplit(config.source)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -25,7 +25,7 @@ def split_source(config: CameraConfig) -> tuple[str, Credentials | None]:
 
 
 def with_credentials(address: str, credentials: Credentials | None) -> str:
-    """The address with its credentials, for a library that takes them only there."""
+    """The address with its credentials, for a library that reads them only there."""
     if credentials is None:
         return address
     parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""`gstreamer:PIPELINE`: whatever GStreamer can read, through its Python binding from Debian."""
+"""`gstreamer:PIPELINE`: every source of GStreamer, through its Python binding from Debian."""
 
 import time
 from typing import Any
@@ -25,7 +25,7 @@ class GStreamerCamera(DrivenCamera):
     """PIPELINE is as for gst-launch-1.0, without a sink: its last element must give raw video."""
 
     def __init__(self, config: CameraConfig) -> None:
-        """Starts the pipeline. Raises CameraError with GStreamer's own words."""
+        """Starts the pipeline. Raises CameraError with GStreamer's message."""
         try:
             import gi
 
@@ -46,7 +46,7 @@ class GStreamerCamera(DrivenCamera):
         self._bus: Any = self._pipeline.get_bus()
         self._sample: Any = None
         if self._pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
-            why = self._why() or "the pipeline does not start"
+            why = self._end_reason() or "the pipeline does not start"
             self.close()
             raise CameraError(f"gstreamer: {why}")
 
@@ -55,15 +55,15 @@ class GStreamerCamera(DrivenCamera):
         self._sample = self._sink.emit("try-pull-sample", int(self._timeout_s * 1e9))
         if self._sample is not None:
             return True
-        why = self._why()
+        why = self._end_reason()
         if why is not None:
             raise CameraError(f"gstreamer: {why}")
         raise CameraError(f"gstreamer: no picture for {self._timeout_s:g} s", kind="silent")
 
     def retrieve(self, target: Pixels | None) -> CameraRead:
         """That picture, copied once out of GStreamer's buffer."""
-        what = self._sample.get_caps().get_structure(0)
-        width, height = int(what.get_value("width")), int(what.get_value("height"))
+        format_ = self._sample.get_caps().get_structure(0)
+        width, height = int(format_.get_value("width")), int(format_.get_value("height"))
         buffer = self._sample.get_buffer()
         done, mapped = buffer.map(self._gst.MapFlags.READ)
         if not done:
@@ -85,15 +85,14 @@ class GStreamerCamera(DrivenCamera):
                 pixels = rows.copy()
         finally:
             buffer.unmap(mapped)
-        return CameraRead(pixels, captured_tick=self._taken(buffer))
+        return CameraRead(pixels, captured_tick=self._capture_tick(buffer))
 
     def close(self) -> None:
-        """Stops the pipeline."""
         self._sample = None
         self._pipeline.set_state(self._gst.State.NULL)
 
-    def _taken(self, buffer: Any) -> float | None:
-        """The buffer's time on the pipeline's clock, as ours."""
+    def _capture_tick(self, buffer: Any) -> float | None:
+        """When the buffer was taken, monotonic seconds."""
         clock = self._pipeline.get_clock()
         none = self._gst.CLOCK_TIME_NONE
         if clock is None or buffer.pts == none:
@@ -102,8 +101,8 @@ class GStreamerCamera(DrivenCamera):
         age: float = (running - buffer.pts) / 1e9
         return time.monotonic() - max(0.0, age)
 
-    def _why(self) -> str | None:
-        """What the pipeline says of its end, if it has ended."""
+    def _end_reason(self) -> str | None:
+        """Why the pipeline has ended; None while it runs."""
         kinds = self._gst.MessageType.ERROR | self._gst.MessageType.EOS
         message = self._bus.pop_filtered(kinds)
         if message is None:

@@ -1,4 +1,4 @@
-"""`http://…` and `https://…`: JPEGs one after another, as network cameras send them."""
+"""`http://…` and `https://…`: a stream of JPEGs, as network cameras send it."""
 
 import http.client
 import ssl
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decoded
+from edge.capture.camera import CameraRead, DrivenCamera, Pixels, decode_read
 from edge.capture.drivers.credentials import split_source
 from edge.config import CameraConfig, mask_credentials
 from edge.core.clock import StopEvent
@@ -34,7 +34,7 @@ class MJPEGCamera(DrivenCamera):
         if credentials is not None:
             passwords.add_password(None, address, *credentials)
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),  # a camera stands in the plant's own network
+            urllib.request.ProxyHandler({}),  # the camera is in the plant's network
             urllib.request.HTTPBasicAuthHandler(passwords),
             urllib.request.HTTPDigestAuthHandler(passwords),
         )
@@ -61,35 +61,31 @@ class MJPEGCamera(DrivenCamera):
         self._picture: bytes | bytearray = b""
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  a socket read cannot be interrupted
-        """The next JPEG of the stream. Raises CameraError when none comes."""
-        head = self._until(b"\r\n\r\n").lower()
+        head = self._read_until(b"\r\n\r\n").lower()
         at = head.rfind(b"content-length:")
         digits = head[at + 15 :].split(b"\r\n")[0].strip() if at >= 0 else b""
         if digits.isdigit():
-            self._picture = self._exactly(int(digits))
+            self._picture = self._read_exactly(int(digits))
         else:
-            self._picture = self._until(b"\r\n" + self._boundary)
+            self._picture = self._read_until(b"\r\n" + self._boundary)
             self._buffer[:0] = self._boundary
         return True
 
     def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  the decoder has its own memory
-        """That JPEG, decoded; what is no whole JPEG is a fault."""
-        return decoded(self.retrieve_encoded())
+        return decode_read(self.retrieve_encoded())
 
     def retrieve_encoded(self) -> CameraRead:
-        """That JPEG as it came; what is no whole JPEG is a fault."""
         try:
             return CameraRead(None, encoded=examine_picture(self._picture, self._name))
         except PictureError as error:
             return CameraRead(None, fault=str(error))
 
     def close(self) -> None:
-        """Closes the connection."""
         self._answer.close()
 
-    def _exactly(self, count: int) -> bytearray:
+    def _read_exactly(self, count: int) -> bytearray:
         """Reads `count` bytes straight into their final memory: a JPEG may have half a megabyte."""
-        self._refuse_endless(count)
+        self._check_length(count)
         picture = bytearray(count)
         have = min(count, len(self._buffer))
         with memoryview(self._buffer) as read, memoryview(picture) as view:
@@ -99,21 +95,21 @@ class MJPEGCamera(DrivenCamera):
         del self._buffer[:count]
         return picture
 
-    def _until(self, mark: bytes) -> bytes:
+    def _read_until(self, mark: bytes) -> bytes:
         start = 0
         while (at := self._buffer.find(mark, start)) < 0:
             start = max(0, len(self._buffer) - len(mark))
-            self._more()
+            self._read_more()
         before = bytes(self._buffer[:at])
         del self._buffer[: at + len(mark)]
         return before
 
-    def _more(self) -> None:
+    def _read_more(self) -> None:
         self._buffer += self._receive(partial(self._answer.read1, _CHUNK))
-        self._refuse_endless(len(self._buffer))
+        self._check_length(len(self._buffer))
 
     def _receive(self, read: Callable[[], Answer]) -> Answer:
-        """What `read` returns. Raises CameraError when it fails, or the stream has ended."""
+        """The answer of `read`. Raises CameraError when it fails, or the stream has ended."""
         try:
             answer = read()
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -125,7 +121,7 @@ class MJPEGCamera(DrivenCamera):
             raise CameraError(f"{self._name}: the stream has ended; check the camera or the server")
         return answer
 
-    def _refuse_endless(self, count: int) -> None:
+    def _check_length(self, count: int) -> None:
         if count > _MAX_BYTES:
             raise CameraError(
                 f"{self._name}: {_MAX_BYTES} bytes without a picture; this is no MJPEG stream"

@@ -1,4 +1,4 @@
-"""`picamera:0`: the Raspberry Pi's own camera at its ribbon cable, through picamera2."""
+"""`picamera:0`: the Raspberry Pi's camera at the ribbon cable, through picamera2."""
 
 import time
 from typing import Any
@@ -17,8 +17,10 @@ _INSTALL = (
 
 
 class PiCamera(DrivenCamera):
-    """The number after the colon is the camera's, as `rpicam-hello --list-cameras` shows it.
-    `controls` are libcamera's, by name: ExposureTime, AnalogueGain, AwbEnable, LensPosition …"""
+    """The camera with the number that `rpicam-hello --list-cameras` shows.
+
+    `controls` are libcamera's, by name: ExposureTime, AnalogueGain, AwbEnable, LensPosition …
+    """
 
     def __init__(self, config: CameraConfig) -> None:
         """Opens, configures and starts the camera. Raises CameraError."""
@@ -42,18 +44,17 @@ class PiCamera(DrivenCamera):
             controls["FrameRate"] = config.fps
         size = {"size": (config.width, config.height)} if config.width and config.height else {}
         try:
-            # What libcamera calls RGB888 lies in memory as blue, green, red.
-            plan = self._camera.create_video_configuration(
+            # libcamera's RGB888 lies in memory as blue, green, red.
+            video = self._camera.create_video_configuration(
                 main={"format": "RGB888", **size}, controls=controls, queue=False
             )
-            self._camera.configure(plan)
+            self._camera.configure(video)
             self._camera.start()
         except (RuntimeError, ValueError, KeyError) as error:
             self._camera.close()
             raise CameraError(f"{self._name}: does not take its settings ({error})") from None
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  libcamera cannot be interrupted
-        """Waits for the next frame. Raises CameraError when the camera fails."""
         self._release()
         try:
             self._request = self._camera.capture_request()
@@ -62,17 +63,15 @@ class PiCamera(DrivenCamera):
         return True
 
     def retrieve(self, target: Pixels | None) -> CameraRead:  # noqa: ARG002  picamera2 makes its own array
-        """The frame, with the sensor's time stamp."""
         pixels = np.asarray(self._request.make_array("main"), np.uint8)
         stamp = self._request.get_metadata().get("SensorTimestamp")
         taken = None
-        if stamp:  # nanoseconds of the clock that also runs during suspend
+        if stamp:  # nanoseconds of CLOCK_BOOTTIME, which also runs during suspend
             age = time.clock_gettime(time.CLOCK_BOOTTIME) - stamp / 1e9
             taken = time.monotonic() - max(0.0, age)
         return CameraRead(pixels, captured_tick=taken)
 
     def close(self) -> None:
-        """Stops and releases the camera."""
         self._release()
         self._camera.close()
 

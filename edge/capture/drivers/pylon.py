@@ -17,8 +17,10 @@ _NANOSECONDS = 1e9
 
 
 class PylonCamera(DrivenCamera):
-    """`SERIAL` may be left out when there is one camera. `controls` are GenICam features by name; a
-    command is executed when its value is true."""
+    """A camera with GenICam. `SERIAL` may be left out when there is one camera.
+
+    `controls` are GenICam features by name; a command is executed when its value is true.
+    """
 
     def __init__(self, config: CameraConfig) -> None:
         """Opens, configures and starts the camera. Raises CameraError."""
@@ -32,13 +34,13 @@ class PylonCamera(DrivenCamera):
         self._name = config.source
         self._timeout_ms = int(config.timeout_s * 1000)
         self._pylon, self._error = pylon, genicam.GenericException
-        self._stamps = ClockOffset()
-        self._taken: float | None = None
+        self._offset = ClockOffset()
+        self._tick: float | None = None
         self._result: Any = None
         self._camera = self._attach(config.rest)
         try:
             self._camera.Open()
-            self._set(config)
+            self._configure(config)
             self._ticks_per_s = self._tick_frequency()
             self._converter = pylon.ImageFormatConverter()
             self._converter.OutputPixelFormat = pylon.PixelType_BGR8packed
@@ -53,7 +55,6 @@ class PylonCamera(DrivenCamera):
             raise
 
     def grab(self, stop: StopEvent) -> bool:  # noqa: ARG002  pypylon cannot be interrupted
-        """The newest frame. Raises CameraError when none comes in `timeout_s`."""
         self._release()
         try:
             self._result = self._camera.RetrieveResult(
@@ -69,7 +70,7 @@ class PylonCamera(DrivenCamera):
             raise CameraError(f"{self._name}: is lost ({_sentence(error)})") from None
         ticks = int(self._result.TimeStamp)
         now = time.monotonic()
-        self._taken = self._stamps.taken(ticks / self._ticks_per_s, now) if ticks else None
+        self._tick = self._offset.capture_tick(ticks / self._ticks_per_s, now) if ticks else None
         return True
 
     def retrieve(self, target: Pixels | None) -> CameraRead:
@@ -87,10 +88,9 @@ class PylonCamera(DrivenCamera):
                 return CameraRead(
                     None, fault=f"{self._name}: a picture is damaged ({_sentence(error)})"
                 )
-        return CameraRead(np.asarray(pixels, np.uint8), captured_tick=self._taken)
+        return CameraRead(np.asarray(pixels, np.uint8), captured_tick=self._tick)
 
     def close(self) -> None:
-        """Stops and releases the camera."""
         self._release()
         with contextlib.suppress(self._error):  # it may be unplugged
             self._camera.Close()
@@ -115,7 +115,7 @@ class PylonCamera(DrivenCamera):
         except self._error as error:
             raise CameraError(f"{self._name}: cannot be opened ({_sentence(error)})") from None
 
-    def _set(self, config: CameraConfig) -> None:
+    def _configure(self, config: CameraConfig) -> None:
         features: dict[str, bool | int | float | str | None] = {
             "PixelFormat": config.pixel_format,
             "Width": config.width,
@@ -123,14 +123,14 @@ class PylonCamera(DrivenCamera):
         }
         if config.fps is not None:
             features["AcquisitionFrameRateEnable"] = True
-            rate = "AcquisitionFrameRate"  # GigE cameras before SFNC 2 say …Abs
+            rate = "AcquisitionFrameRate"  # GigE cameras before SFNC 2 have …Abs
             features[rate if self._writable(rate) else f"{rate}Abs"] = config.fps
         features |= config.controls
         for name, value in features.items():
             if value is not None:
-                self._set_one(name, value)
+                self._set_feature(name, value)
 
-    def _set_one(self, name: str, value: bool | int | float | str) -> None:
+    def _set_feature(self, name: str, value: bool | int | float | str) -> None:
         node = self._camera.GetNodeMap().GetNode(name)
         try:
             if node is None or not self._writable(name):

@@ -1,4 +1,4 @@
-"""The driver class for each kind of camera; used in the fork server."""
+"""The driver class for each kind of camera. The fork server imports it."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from edge.config import CameraConfig
 def driver_of(kind: str) -> Callable[[CameraConfig], DrivenCamera]:
     """The class that opens a camera of that kind; its constructor raises CameraError.
 
-    Imports only what the kind needs, and no library that starts a thread or opens a device: the
-    class imports those when it opens the camera, after the fork.
+    Imports only the module of that kind. A library that starts a thread or opens a device is
+    imported later, by the constructor after the fork.
     """
     match kind:
         case "v4l2":

@@ -1,5 +1,7 @@
-"""Reads the flags of a V4L2 driver's buffers. OpenCV also returns a picture that the driver has
-flagged as damaged (a lost USB packet, an overrun)."""
+"""Reads the flags of a V4L2 driver's buffers.
+
+OpenCV also returns pictures that the driver has flagged as damaged: a lost USB packet, an overrun.
+"""
 
 import contextlib
 import fcntl
@@ -9,50 +11,49 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-# struct v4l2_buffer as this processor lays it out: index, type, bytesused, flags, field, time
-# stamp, time code, sequence, memory, place, length, and two words more.
+# struct v4l2_buffer in native layout: index, type, bytesused, flags, field, time stamp, time code,
+# sequence, memory, offset, length, and two more words.
 _BUFFER = struct.Struct("@IIIIIll16sIILIII0L")
 _QUERYBUF = 3 << 30 | _BUFFER.size << 16 | ord("V") << 8 | 9  # _IOWR('V', 9, struct v4l2_buffer)
 _CAPTURE = 1
 _QUEUED, _DONE, _ERROR = 0x0002, 0x0004, 0x0040
 _MAX_BUFFERS = 32  # VIDEO_MAX_FRAME
-_WAIT_MS = 10_000  # as long as OpenCV itself waits
+_WAIT_MS = 10_000  # OpenCV's own timeout
 
 Ioctl = Callable[[int, int, bytes], bytes]
 
 
-def opened(device: Path) -> set[int]:
+def open_fds(device: Path) -> set[int]:
     """The file descriptors of this process that refer to the device."""
     number, found = device.stat().st_rdev, set()
     for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+        with contextlib.suppress(OSError):  # the descriptor of the listing is closed by now
             if os.fstat(int(entry.name)).st_rdev == number:
                 found.add(int(entry.name))
     return found
 
 
 class BufferFlags:
-    """The flags of the buffers of one file descriptor, which OpenCV has opened and reads."""
+    """The flags of the buffers of one file descriptor, which OpenCV has opened."""
 
     def __init__(self, file: int, ioctl: Ioctl = fcntl.ioctl) -> None:
         """Tests pass an `ioctl` that answers as a driver."""
         self._file, self._ioctl = file, ioctl
 
     def next_is_damaged(self) -> bool:
-        """Waits for a picture, or for the driver's error; whether the next picture is flagged as
-        damaged.
+        """Waits for the next picture and returns whether it is flagged as damaged.
 
-        Only while the camera runs. OpenCV keeps the buffer that it read last until it reads again.
-        A driver with no other buffer has no flags to read; then nothing is waited for.
+        The camera must run. OpenCV keeps its last buffer until it reads again. With a driver that
+        has no other buffer, this returns at once.
         """
         if not any(flags & (_QUEUED | _DONE) for flags, _ in self._buffers()):
             return False
         poll = select.poll()
         poll.register(self._file, select.POLLIN)
-        poll.poll(_WAIT_MS)  # OpenCV's read reports an error
+        poll.poll(_WAIT_MS)  # ends on an error too, which OpenCV's read then reports
         waiting = [(sequence, flags) for flags, sequence in self._buffers() if flags & _DONE]
-        # The driver returns buffers in the order in which it filled them. The sequence wraps after
-        # 2^32 pictures, four years at 30 a second; the flag of one picture is then wrong.
+        # The driver returns buffers in order. The sequence wraps after 2^32 pictures, four years at
+        # 30 frames/s; the flag of one picture is then wrong.
         return bool(waiting) and bool(min(waiting)[1] & _ERROR)
 
     def _buffers(self) -> list[tuple[int, int]]:

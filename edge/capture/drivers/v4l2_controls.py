@@ -1,5 +1,7 @@
-"""Sets a V4L2 camera's controls (exposure, gain, white balance, focus …) by the names that
-`v4l2-ctl --list-ctrls` shows."""
+"""Sets a V4L2 camera's controls: exposure, gain, white balance, focus …
+
+Names are those of `v4l2-ctl --list-ctrls`.
+"""
 
 import fcntl
 import os
@@ -33,10 +35,10 @@ class Control:
 def set_controls(
     device: Path, wanted: Mapping[str, bool | int | float | str], ioctl: Ioctl = fcntl.ioctl
 ) -> None:
-    """Sets each control in the order of config.yaml (an automatic one first, then its value).
+    """Sets the controls in the order of config.yaml (an automatic one first, then its value).
 
-    Tests pass an `ioctl` that answers as a driver. Raises CameraError, naming the control,
-    for one that the camera does not have, a value out of its range, or one that it refuses.
+    Tests pass an `ioctl` that answers as a driver. Raises CameraError for a control that the camera
+    does not have, a value out of range, or a refused value.
     """
     if not wanted:
         return
@@ -45,14 +47,14 @@ def set_controls(
     except OSError as error:
         raise CameraError(f"v4l2:{device}: cannot be opened ({error.strerror})") from error
     try:
-        have = _controls(file, ioctl)
+        available = _controls(file, ioctl)
         for name, value in wanted.items():
             place = f"v4l2:{device}: controls.{name}"
-            if name not in have:
+            if name not in available:
                 raise CameraError(
-                    f"{place}: the camera has no such control (it has {', '.join(have)})"
+                    f"{place}: the camera has no such control (it has {', '.join(available)})"
                 )
-            request = _request(place, have[name], value)
+            request = _request(place, available[name], value)
             try:
                 ioctl(file, _VIDIOC_S_CTRL, request)
             except OSError as error:

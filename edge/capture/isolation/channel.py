@@ -1,4 +1,4 @@
-"""One end of a socket pair that carries `edge.capture.isolation.messages` between two processes."""
+"""A channel: one end of a socket pair that carries messages between two processes."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ class ChannelClosed(Exception):  # noqa: N818  the ordinary end of a connection 
 
 
 class Channel:
-    """Messages arrive whole and in order. The end of the other process closes the channel."""
+    """Messages arrive whole and in order. It closes when the other process ends."""
 
     def __init__(self, end: socket.socket) -> None:
         """`end` is a SOCK_SEQPACKET socket; the channel owns it from now on."""
@@ -30,16 +30,12 @@ class Channel:
         return Channel(ours), theirs
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Sends at once. `fds`: open file descriptors; the other process receives copies.
+        """Sends without waiting. `fds`: open file descriptors; the other process gets copies.
 
-        Raises ChannelClosed when the other end is closed, or when it has not read for so long
-        that the socket is full.
+        Raises ChannelClosed when the other end is closed, or does not read and the socket is full.
         """
         try:
-            if fds:
-                socket.send_fds(self._socket, [encode(message)], fds)
-            else:
-                self._socket.send(encode(message))
+            socket.send_fds(self._socket, [encode(message)], fds)
         except OSError as error:
             raise ChannelClosed from error
 
@@ -49,7 +45,7 @@ class Channel:
         0 does not wait, None waits without limit. Raises ChannelClosed, MalformedMessageError.
         """
         try:
-            # A caller that does not wait has polled before: one system call is enough.
+            # A caller with timeout 0 has polled before: one system call is enough.
             if timeout_s != 0 and not self._poll.poll(
                 None if timeout_s is None else timeout_s * 1000
             ):
@@ -90,5 +86,5 @@ class Channel:
         try:
             return self._socket.recv(_MAX_BYTES)
         except ConnectionResetError:
-            # The process ended before it read all; what it had sent itself can still be read.
+            # The process ended before it read all; its own messages can still be read.
             return self._socket.recv(_MAX_BYTES)

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from socket import socket
 
-from edge.capture.camera import CameraRead, DrivenCamera, decoded, fault_kind
+from edge.capture.camera import CameraRead, DrivenCamera, decode_read, fault_kind
 from edge.capture.isolation.channel import Channel, ChannelClosed
 from edge.capture.isolation.frame_ring import FrameRingWriter, Shape
 from edge.capture.isolation.messages import (
@@ -25,7 +25,7 @@ from edge.capture.isolation.messages import (
     FrameRequest,
     FrameUrgent,
     MalformedMessageError,
-    OpenCamera,
+    OpenDevice,
 )
 from edge.capture.isolation.prctl import leave_no_core, set_process_name
 from edge.config import CameraConfig
@@ -47,9 +47,9 @@ class DuplicateFrameDetector:
         self.repeats = 0
         self._previous = memoryview(b"")
 
-    def add(self, look: CameraRead) -> None:
+    def add(self, read: CameraRead) -> None:
         """The next frame. A frame without a JPEG is never identical to another."""
-        data = b"" if look.encoded is None else bytes(look.encoded.data)
+        data = b"" if read.encoded is None else bytes(read.encoded.data)
         scan = memoryview(data)[max(0, data.find(_START_OF_SCAN)) :]
         same = len(scan) > 0 and scan == self._previous  # stops at the first byte that differs
         self.repeats = self.repeats + 1 if same else 0
@@ -57,8 +57,10 @@ class DuplicateFrameDetector:
 
 
 def main(socket_fd: int, memory: int, opener: Opener) -> None:
-    """Serves until the daemon closes the channel. `memory` is the file descriptor of the frame
-    ring, which the daemon sizes."""
+    """Serves until the daemon closes the channel.
+
+    `memory`: file descriptor of the frame ring, which the daemon sizes.
+    """
     channel = Channel(socket(fileno=socket_fd))
     with contextlib.suppress(ChannelClosed):  # the camera was closed, or the daemon has ended
         _serve(channel, memory, opener)
@@ -66,8 +68,8 @@ def main(socket_fd: int, memory: int, opener: Opener) -> None:
 
 def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     setup = channel.receive(None)
-    if not isinstance(setup, OpenCamera):
-        raise MalformedMessageError(f"OpenCamera comes first, not {setup!s:.80}")
+    if not isinstance(setup, OpenDevice):
+        raise MalformedMessageError(f"OpenDevice comes first, not {setup!s:.80}")
     config = CameraConfig.read(setup.config)
     _prepare_process(config.id)
     channel.send(ChildStarted(os.getpid()))
@@ -83,18 +85,16 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
         raise
     except Exception as error:  # noqa: BLE001  outermost loop of this process
         traceback.print_exc()
-        why = f"unexpected fault in the camera's driver ({error!r})"
-        channel.send(CameraLost(why[:MAX_TEXT], "lost"))
+        reason = f"unexpected fault in the camera's driver ({error!r})"
+        channel.send(CameraLost(reason[:MAX_TEXT], "lost"))
 
 
 def _prepare_process(camera_id: str) -> None:
-    """Names the process. Signals that stop the daemon are ignored: the daemon closes the channel.
-    A driver that crashes every few seconds leaves no core file."""
     leave_no_core()
     set_process_name(f"camera-{camera_id}")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.dup2(2, 1)  # what a driver prints belongs into the log, not into a command's output
+    for number in (signal.SIGINT, signal.SIGTERM):  # the daemon stops this process by the channel
+        signal.signal(number, signal.SIG_IGN)
+    os.dup2(2, 1)  # a driver's prints belong into the log, not into the output of a command
 
 
 def _stream(
@@ -102,7 +102,7 @@ def _stream(
 ) -> None:
     """Grabs every frame, and answers each request with the next one.
 
-    `detect_duplicates`: frames that are not requested also show whether the camera is frozen.
+    `detect_duplicates`: compares all JPEGs, so that frames without a request show a frozen camera.
     """
     stop = StopEvent()
     shape = _first_shape(camera, stop)
@@ -124,29 +124,31 @@ def _stream(
             passed_over += 1
             continue
         writer = writer or FrameRingWriter(memory, shape)
-        look = _retrieve(camera, jpeg, writer, request)
+        read = _retrieve(camera, jpeg, writer, request)
         repeats = 0 if duplicates is None else duplicates.repeats
-        if (why := _unusable(look, writer, shape)) is not None:
+        if (reason := _unusable(read, writer, shape)) is not None:
             answer: FrameReady | FrameFault = FrameFault(
-                request.number, why[:MAX_TEXT], look.fault_kind, passed_over, repeats
+                request.number, reason[:MAX_TEXT], read.fault_kind, passed_over, repeats
             )
         else:
-            jpeg_bytes = _write(look, writer, request)
-            taken = look.captured_tick
+            assert read.pixels is not None
+            evidence = _evidence(read)
+            writer.put(request.slot, request.number, read.pixels, evidence)
+            taken = read.captured_tick
             answer = FrameReady(
                 number=request.number,
                 captured_tick=grabbed_tick if taken is None else min(taken, grabbed_tick),
                 passed_over=passed_over,
                 repeats=repeats,
-                reduction=look.reduced,
-                jpeg_bytes=jpeg_bytes,
+                reduction=read.reduced,
+                jpeg_bytes=len(evidence),
             )
         channel.send(answer)
         passed_over, answered_tick, request = 0, grabbed_tick, None
 
 
 def _pending_request(channel: Channel, request: FrameRequest | None) -> FrameRequest | None:
-    """The request to answer now, after all messages were received; `request` is the one so far."""
+    """Receives all messages and returns the request to answer; `request`: the one before them."""
     while (message := channel.receive(0)) is not None:
         match message:
             case FrameRequest():
@@ -168,9 +170,12 @@ def _first_shape(camera: DrivenCamera, stop: StopEvent) -> Shape:
     """The shape of the first frame that can be decoded; the daemon limits the time."""
     while True:
         _grab(camera, stop)
-        look = decoded(camera.retrieve_encoded(), 8) if camera.gives_jpeg else camera.retrieve(None)
-        if look.pixels is not None:
-            return _whole_shape(look.pixels.shape, look.reduced)
+        if camera.gives_jpeg:
+            read = decode_read(camera.retrieve_encoded(), 8)  # only the size matters here
+        else:
+            read = camera.retrieve(None)
+        if read.pixels is not None:
+            return _whole_shape(read.pixels.shape, read.reduced)
 
 
 def _whole_shape(shape: tuple[int, ...], reduction: int) -> Shape:
@@ -181,41 +186,35 @@ def _whole_shape(shape: tuple[int, ...], reduction: int) -> Shape:
 def _retrieve(
     camera: DrivenCamera, jpeg: CameraRead | None, writer: FrameRingWriter, request: FrameRequest
 ) -> CameraRead:
-    """The grabbed frame, decoded and reduced as requested; a whole one may lie in its slot already.
-    `jpeg`: the frame's JPEG when it was retrieved before."""
+    """The grabbed frame, decoded and reduced as requested; the driver may write it into its slot.
+
+    `jpeg`: the frame's JPEG when it was retrieved before.
+    """
     writer.begin(request.slot)
     if camera.gives_jpeg and (jpeg is not None or request.reduction > 1):
-        return decoded(jpeg or camera.retrieve_encoded(), request.reduction)
+        return decode_read(jpeg or camera.retrieve_encoded(), request.reduction)
     return camera.retrieve(writer.target(request.slot))
 
 
-def _unusable(look: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | None:
-    """Why the frame cannot be handed over; None when it can.
+def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | None:
+    """Why the frame cannot be written into the ring; None when it can.
 
-    Raises CameraError when the size has changed: the ring was made for the first frame's size.
+    Raises CameraError when the size has changed: the ring has the size of the first frame.
     """
-    if look.pixels is None:
-        return str(look.fault)
-    found = _whole_shape(look.pixels.shape, look.reduced)
+    if read.pixels is None:
+        return str(read.fault)
+    found = _whole_shape(read.pixels.shape, read.reduced)
     if found != shape:
         raise CameraError(
             f"wrong size: pictures were {shape[1]}×{shape[0]}, now {found[1]}×{found[0]}; check "
             "the camera's settings",
             kind="wrong_size",
         )
-    if not writer.has_room(look.pixels, _evidence(look)):  # no camera's JPEG is as large as pixels
+    if not writer.has_room(read.pixels, _evidence(read)):
         return "a JPEG without compression"
     return None
 
 
-def _write(look: CameraRead, writer: FrameRingWriter, request: FrameRequest) -> int:
-    """Writes the frame into its slot; returns the bytes of the JPEG behind it."""
-    assert look.pixels is not None
-    jpeg = _evidence(look)
-    writer.put(request.slot, request.number, look.pixels, jpeg)
-    return len(jpeg)
-
-
-def _evidence(look: CameraRead) -> bytes | bytearray | memoryview:
-    """The JPEG of a frame that was reduced: it shows what was decoded."""
-    return look.encoded.data if look.encoded is not None and look.reduced > 1 else b""
+def _evidence(read: CameraRead) -> bytes | bytearray | memoryview:
+    """The JPEG of a reduced frame, which the archive keeps as evidence; empty for another."""
+    return read.encoded.data if read.encoded is not None and read.reduced > 1 else b""

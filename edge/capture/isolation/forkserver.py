@@ -1,9 +1,9 @@
 """The fork server: a small process with one thread that forks the camera processes.
 
-It has imported what their drivers need, so that they share it. It holds no camera and no thread of
-the daemon. For each child it has a handle, a channel to the daemon: it kills the child when the
-daemon asks for it or closes the handle, and reports how the child ended. It ends with the daemon,
-and its children end with it.
+It has imported the modules of the drivers, so that its children share their memory. It holds no
+camera and no thread of the daemon. Each child has a handle, a channel to the daemon: the fork
+server kills the child when the daemon requests it or closes the handle, and reports how the child
+ended. The fork server ends with the daemon, and its children end with it.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ _MAX_FDS = 3  # those of StartChild
 
 
 def serve(control: socket.socket, parent: int | None) -> NoReturn:
-    """The whole life of the process, which must have no other thread.
+    """Runs the process until its end. The process must have no other thread.
 
     control  to the daemon; the process ends when the daemon closes its end
-    parent   process id of the daemon that forked this process, whose death ends it at once; None:
-             only the end of `control` does
+    parent   process id of the daemon that forked this process: it ends with that daemon. None: it
+             ends only by `control`
     """
     code = 1
     try:
@@ -54,7 +54,7 @@ def serve(control: socket.socket, parent: int | None) -> NoReturn:
 
 
 class ForkServer:
-    """Waits for requests of the daemon and for the ends of its children."""
+    """Waits for requests of the daemon, and reaps its children."""
 
     def __init__(self, control: socket.socket) -> None:
         set_process_name("fork-server")
@@ -73,7 +73,7 @@ class ForkServer:
         self._poll.register(self._child_ended, select.POLLIN)
 
     def run(self) -> None:
-        """Until the daemon ends or closes `control`; then kills and reaps every child."""
+        """Serves until the daemon ends or closes `control`; then kills and reaps every child."""
         with contextlib.suppress(ChannelClosed):
             while True:
                 for fd, _ in self._poll.poll():
@@ -93,15 +93,15 @@ class ForkServer:
         if not isinstance(message, StartChild):
             raise MalformedMessageError(f"the fork server cannot handle {message!s:.80}")
         if len(fds) != _MAX_FDS:
-            return  # the daemon had no free descriptor; its own ends are closed by that
+            return  # the daemon had no free descriptor, and has closed its own ends
         child_end, memory, server_end = fds
         handle = Channel(socket.socket(fileno=server_end))
         try:
-            opener = importlib.import_module(message.program).driver_of(message.kind)
+            opener = importlib.import_module(message.driver_module).driver_of(message.kind)
             CameraConfig.model_rebuild()  # once here, not in each camera process
-            gc.freeze()  # the collector never writes to the pages that are shared by now
+            gc.freeze()  # the garbage collector never writes to the shared pages
             server, child = os.getpid(), os.fork()
-        except Exception as error:  # noqa: BLE001  an import can raise anything: the camera says it
+        except Exception as error:  # noqa: BLE001  an import can raise anything; the daemon logs it
             self._report(handle, ChildRefused(str(error)[:MAX_TEXT]))
             handle.close()
         else:
@@ -120,7 +120,7 @@ class ForkServer:
         memory: int,
         opener: Callable[[CameraConfig], DrivenCamera],
     ) -> NoReturn:
-        """In the new process: closes all that belongs to the fork server, and reads the camera."""
+        """In the new process: closes everything of the fork server, and reads the camera."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -137,24 +137,24 @@ class ForkServer:
         except BaseException:  # noqa: BLE001  outermost loop of this process
             traceback.print_exc()
         finally:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
 
     def _on_handle(self, fd: int) -> None:
-        """Kills the child: the daemon has asked for it, or has closed the handle."""
+        """Kills the child: the daemon has requested it, or has closed the handle."""
         pid = next((p for p, handle in self._handles.items() if handle.fileno() == fd), None)
         if pid is None:
             return  # reaped in this round
         handle = self._handles[pid]
         try:
             if handle.receive(0) is None:
-                return  # the event was of a closed handle that had the same descriptor
+                return  # the event came from a closed handle with the same descriptor
             handle.send(KillSent())
         except ChannelClosed:
             self._poll.unregister(fd)
-        os.kill(pid, signal.SIGKILL)  # it is not reaped yet, so the process id is still its own
+        os.kill(pid, signal.SIGKILL)  # not reaped yet: no other process can have this id
 
     def _reap(self) -> None:
         self._child_ended.recv(4096)

@@ -1,7 +1,6 @@
-"""The daemon's side of the fork server: starts it, and asks it for camera processes.
+"""The daemon's side of the fork server: starts it, and requests camera processes from it.
 
-One client belongs to one daemon. It is built first, before the daemon has threads, and passed to
-whatever opens cameras.
+A daemon has one client. It is built first, before the daemon has threads.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from edge.capture.isolation.messages import (
     ChildRefused,
     KillChild,
     MalformedMessageError,
-    OpenCamera,
+    OpenDevice,
     StartChild,
 )
 from edge.config import DRIVEN_KINDS, CameraConfig
@@ -41,14 +40,14 @@ _POLL_S = 0.01
 
 
 class ChildHandle:
-    """One child of the fork server: kills it, and knows how it ended."""
+    """One child of the fork server: kills it, and reports how it ended."""
 
     def __init__(self, channel: Channel) -> None:
         """The handle owns the channel."""
         self._channel = channel
         self.ended = False
-        self.exit_code: int | None = None  # None: it ended with the fork server
-        self.refusal: str | None = None  # why it was never forked
+        self.exit_code: int | None = None  # None: the child ended with the fork server
+        self.refusal: str | None = None  # why the child was never forked
         self.kill_confirmed = True  # whether the fork server has answered the last `kill`
 
     def wait(self, timeout_s: float) -> bool:
@@ -64,14 +63,14 @@ class ChildHandle:
                         self.ended, self.exit_code = True, exit_code
                     case ChildRefused(reason):
                         self.ended, self.refusal = True, reason
-        except (ChannelClosed, MalformedMessageError):  # the fork server kills it, or has ended
+        except (ChannelClosed, MalformedMessageError):  # the fork server has ended
             self.ended = self.kill_confirmed = True
         return True
 
     def kill(self) -> None:
         """Sends SIGKILL."""
         self.kill_confirmed = False
-        with contextlib.suppress(ChannelClosed):  # it has ended
+        with contextlib.suppress(ChannelClosed):  # the child has ended
             self._channel.send(KillChild())
 
     def close(self) -> None:
@@ -81,7 +80,7 @@ class ChildHandle:
 
 @dataclass(frozen=True, slots=True)
 class StartedChild:
-    """A child that was requested. The caller closes all three.
+    """A requested child. The caller closes all three.
 
     channel  to the camera process
     memory   file descriptor of the frame ring, which has no size yet
@@ -100,8 +99,10 @@ class StartedChild:
 
 
 class ForkServerClient:
-    """Starts the fork server when the first child is needed; there is never more than one. Safe
-    between threads. Closes at the end of a `with` block."""
+    """Starts one fork server, when the first child is needed. Safe between threads.
+
+    A context manager: closes at the end of a `with` block.
+    """
 
     def __init__(self) -> None:
         """Starts nothing."""
@@ -119,42 +120,44 @@ class ForkServerClient:
 
     @property
     def pid(self) -> int:
-        """Of the fork server; 0 when it does not run."""
+        """Process id of the fork server; 0 when it does not run."""
         return self._pid
 
-    def prepare(self, cameras: Iterable[CameraConfig], program: str = DRIVERS) -> None:
-        """Opens the cameras that have a driver, while the daemon still starts.
+    def prepare(self, cameras: Iterable[CameraConfig], driver_module: str = DRIVERS) -> None:
+        """Opens the driven cameras while the daemon still starts.
 
-        It is called before the daemon has threads: then the fork server is forked from the daemon
-        and shares its imports. Does nothing when no camera has a driver. Raises OSError.
+        Call it before the daemon has threads: then the fork server is forked from the daemon and
+        shares its imports. Does nothing without a driven camera. Raises OSError.
         """
         driven = [camera for camera in cameras if camera.kind in DRIVEN_KINDS]
         if not driven:
             return
-        import cv2  # noqa: F401  daemon and drivers need it: imported here, both share its pages
+        import cv2  # noqa: F401  imported before the fork: daemon and drivers share its pages
 
         with self._lock:
             # A lock that another thread holds at the fork would stay locked in the fork server.
             if self._control is None and _thread_count() == 1:
                 self._fork()
         for camera in driven:
-            self._early[camera.id] = camera, program, self._start(camera, program)
+            self._early[camera.id] = camera, driver_module, self._start(camera, driver_module)
 
-    def start(self, config: CameraConfig, program: str) -> StartedChild:
-        """A process that opens the camera by `program`, a module with `driver_of`.
+    def start(self, config: CameraConfig, driver_module: str) -> StartedChild:
+        """A process that opens the camera by the `driver_of` of `driver_module`.
 
-        It is the one of `prepare` if that was started with the same arguments. Raises OSError.
+        Returns the process of `prepare` if its arguments were the same. Raises OSError.
         """
         early = self._early.pop(config.id, None)
         if early is not None:
-            if early[:2] == (config, program):
+            if early[:2] == (config, driver_module):
                 return early[2]
             early[2].close()
-        return self._start(config, program)
+        return self._start(config, driver_module)
 
     def replace(self) -> None:
-        """Ends a fork server that does not answer, and all its children with it. The next `start`
-        starts a new one."""
+        """Kills a fork server that does not answer, with all its children.
+
+        The next `start` starts a new one.
+        """
         with self._lock:
             self._end(0.0)
 
@@ -166,14 +169,14 @@ class ForkServerClient:
         with self._lock:
             self._end(_REAP_S)
 
-    def _start(self, config: CameraConfig, program: str) -> StartedChild:
+    def _start(self, config: CameraConfig, driver_module: str) -> StartedChild:
         channel, child_end = Channel.pair()
         handle, server_end = Channel.pair()
         memory = -1
         try:
             memory = new_memory(config.id)
             fds = [child_end.fileno(), memory, server_end.fileno()]
-            self._send(StartChild(program, config.kind), fds)
+            self._send(StartChild(driver_module, config.kind), fds)
         except OSError:
             channel.close()
             handle.close()
@@ -183,8 +186,8 @@ class ForkServerClient:
         finally:
             child_end.close()
             server_end.close()
-        with contextlib.suppress(ChannelClosed):  # the handle says how the child ended
-            channel.send(OpenCamera(config.to_dict(brief=True)))
+        with contextlib.suppress(ChannelClosed):  # the handle reports how the child ended
+            channel.send(OpenDevice(config.to_dict(brief=True)))
         return StartedChild(channel, memory, ChildHandle(handle))
 
     def _send(self, message: StartChild, fds: list[int]) -> None:
@@ -209,21 +212,21 @@ class ForkServerClient:
 
         parent = os.getpid()
         control, server_end = Channel.pair()
-        gc.freeze()  # the collectors of both sides write to no page that they share
+        gc.freeze()  # neither garbage collector writes to the shared pages
         pid = os.fork()
         if pid == 0:
             try:
                 control.close()
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.setsid()  # Ctrl-C in a terminal is for the daemon alone
+                os.setsid()  # Ctrl-C in a terminal must only reach the daemon
                 serve(server_end, parent)
             finally:
-                os._exit(1)  # the daemon's own program must not run here
+                os._exit(1)  # the daemon's own code must not run here
         server_end.close()
         self._control, self._pid, self._process = control, pid, None
 
     def _spawn(self) -> None:
-        """A fork server in a new Python: with other threads the daemon cannot be forked."""
+        """Starts a fork server in a new Python: a daemon with threads cannot be forked."""
         import subprocess
 
         control, server_end = Channel.pair()

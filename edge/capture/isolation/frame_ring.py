@@ -1,10 +1,10 @@
-"""The frame ring: slots in shared memory. The camera process writes a frame into a slot, and the
-daemon judges it there without a copy.
+"""The frame ring: shared memory with slots for frames.
 
-A slot belongs to one process at a time. The daemon lends it with a request, and the camera process
-returns it with the answer. While an array of its frame exists in the daemon, the slot is not lent.
+The camera process writes a frame into a slot, and the daemon judges it there without a copy. A
+slot belongs to one process at a time. The daemon lends it with a request, and the camera process
+returns it with the answer. The daemon does not lend a slot while an array of its frame exists.
 Behind a reduced frame lies its JPEG, as evidence. The memory has no name, so the kernel frees it
-with the last process that holds it, however that ends.
+with the last process that holds it, however that process ends.
 """
 
 import fcntl
@@ -23,19 +23,19 @@ SLOTS = 6
 _HEAD = struct.Struct("<QQ")  # number of the frame, bytes
 _TAIL = struct.Struct("<Q")  # the number again; both are checked, so a torn frame is noticed
 _PAGE = 4096
-_MAX_BYTES = 192_000_000  # of a frame; edge.core.image.MAX_PIXELS times 3
+_MAX_BYTES = 192_000_000  # of one frame; edge.core.image.MAX_PIXELS times 3
 
 Shape = tuple[int, int, int]
 
 
 def new_memory(name: str) -> int:
-    """A file descriptor of empty memory that no path leads to; the caller closes it."""
+    """A file descriptor of empty memory without a path; the caller closes it."""
     return os.memfd_create(f"camera-{name}"[:200], os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
 def _room(shape: Shape) -> int:
-    """Bytes of a slot for a frame and its JPEG together: those of the whole frame."""
-    return shape[0] * shape[1] * shape[2]
+    """Bytes of a slot for a frame and its JPEG together: the bytes of a whole frame."""
+    return math.prod(shape)
 
 
 def _slot_bytes(shape: Shape) -> int:
@@ -44,8 +44,10 @@ def _slot_bytes(shape: Shape) -> int:
 
 
 class _Picture:
-    """Owner of a slot while a frame in it is used: each array of the frame refers to it, and its
-    destructor frees the slot."""
+    """Owner of a slot while its frame is in use.
+
+    Each array of the frame refers to it, and its destructor frees the slot.
+    """
 
     def __init__(self, ring: "FrameRing", slot: int, size: int) -> None:
         self._ring, self._slot = ring, slot
@@ -61,12 +63,17 @@ class _Picture:
 
 
 class FrameRing:
-    """The daemon's side. Slot 0 is the reserve for when all others are in use, as with a slow
-    archive: its frame is copied, so that reading never waits."""
+    """The daemon's side.
+
+    Slot 0 is the reserve while all others are in use, as with a slow archive: its frame is copied,
+    so that reading never waits.
+    """
 
     def __init__(self, memory: int, shape: Shape, slots: int = SLOTS) -> None:
-        """Sizes the memory for `slots` frames of `shape` (height, width, 3) uint8 and seals its
-        size: a faulty camera process cannot shrink it. Raises CameraError."""
+        """Sizes and seals the memory for frames of `shape`, (height, width, 3) uint8.
+
+        A faulty camera process cannot shrink sealed memory. Raises CameraError.
+        """
         if (
             len(shape) != 3
             or shape[2] != 3
@@ -86,7 +93,7 @@ class FrameRing:
         self.copied = 0
 
     def lend(self) -> int:
-        """A slot for the camera process to write into; 0 when all others are in use."""
+        """A slot that the camera process may write into; 0 when all others are in use."""
         try:
             return self._free.pop()
         except IndexError:
@@ -102,14 +109,14 @@ class FrameRing:
     ) -> tuple[Pixels, memoryview]:
         """Frame `number` in a lent slot and its JPEG, both read only.
 
-        reduced  what both sides were divided by
+        reduced  the divisor of both sides
         jpeg     bytes of the JPEG behind the frame; 0 without one
 
-        The frame is uint8, (height, width, 3), BGR. The slot is free again when the last view of
-        either is gone. Raises CameraError when the frame is torn.
+        The frame is uint8, (height, width, 3), BGR. The slot becomes free with the last view of
+        either. Raises CameraError when the frame is torn.
         """
         shape = self.shape[0] // reduced, self.shape[1] // reduced, self.shape[2]
-        start, size = slot * self.stride, shape[0] * shape[1] * shape[2]
+        start, size = slot * self.stride, math.prod(shape)
         whole = size + jpeg
         if jpeg < 0 or whole > _room(self.shape):
             self.give_back(slot)
@@ -153,7 +160,10 @@ class FrameRingWriter:
     def put(
         self, slot: int, number: int, pixels: Pixels, jpeg: bytes | bytearray | memoryview = b""
     ) -> None:
-        """Writes the frame, unless it lies there already, and its JPEG behind it."""
+        """Writes the frame, unless it lies there already, and its JPEG behind it.
+
+        The head comes last: until then the frame counts as torn.
+        """
         start, size = slot * self._stride, pixels.size + len(jpeg)
         target = self._pixels(slot, pixels.shape)
         if not np.may_share_memory(pixels, target):

@@ -1,13 +1,15 @@
-"""A camera whose driver runs in a process of its own, which can be killed when the driver hangs.
+"""A camera with its driver in a separate process, which can be killed when the driver hangs.
 
-The daemon requests one frame at a time and names the slot of the frame ring that it goes into. The
-process answers with the next frame of its driver. So no frame waits in a queue between the two.
+The daemon requests one frame at a time and names its slot in the frame ring. The process answers
+with the next frame of its driver. So no frame waits in a queue between the two.
 """
 
 import contextlib
 import logging
 import os
 import signal
+from dataclasses import replace
+from typing import TypeVar
 
 from edge.capture.camera import CameraRead, Reduction
 from edge.capture.isolation.channel import ChannelClosed
@@ -37,6 +39,8 @@ _GRACE_S = 1.0  # for a driver to release its device in order
 _END_S = 5.0  # from a closed channel to the end of the process
 _REAP_S = 2.0
 
+M = TypeVar("M", ChildStarted, CameraOpened)
+
 
 class IsolatedCamera:
     """A `Camera` whose `read` ends in time, whatever the driver does."""
@@ -46,38 +50,36 @@ class IsolatedCamera:
     def __init__(
         self,
         config: CameraConfig,
-        environment: Clock,
+        clock: Clock,
         fork_server: ForkServerClient,
-        program: str = DRIVERS,
+        driver_module: str = DRIVERS,
         *,
         reduction: Reduction = lambda _width, _height: 1,
-        idle: DemandGate | None = None,
+        demand: DemandGate | None = None,
         start_s: float = _START_S,
         reap_s: float = _REAP_S,
     ) -> None:
         """Starts the process and returns at once; the first `read` waits for the camera.
 
-        program    a module with `driver_of`, as `edge.capture.drivers.registry`; tests name one
-        whose
-                   camera misbehaves
-        reduction  by what both sides of this camera's JPEGs may be divided
-        idle       for a camera whose frames are needed only at times; None: always
-        start_s    how many seconds the process may take to start
-        reap_s     how many seconds it may take to end after SIGKILL
+        driver_module  a module with `driver_of`; tests name one whose camera misbehaves
+        reduction      the divisor that this camera's JPEGs may be decoded with
+        demand         says when a frame is needed; None: always
+        start_s        seconds that the process may take to start
+        reap_s         seconds that it may take to end after SIGKILL
 
         Raises CameraError when no process can be started.
         """
-        self._config, self._environment = config, environment
+        self._config, self._clock = config, clock
         self._name = mask_credentials(config.source)
         self._ring: FrameRing | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._fork_server, self._reduction, self._idle = fork_server, reduction, idle
+        self._fork_server, self._reduction, self._demand = fork_server, reduction, demand
         self._start_s, self._reap_s = start_s, reap_s
         self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera; 0 until it has reported
         try:
-            child = fork_server.start(config, program)
+            child = fork_server.start(config, driver_module)
         except OSError as error:
             raise CameraError(
                 f"{self._name}: no process can be started for it ({error.strerror})"
@@ -87,8 +89,8 @@ class IsolatedCamera:
     def read(self, stop: StopEvent) -> CameraRead | None:
         """The driver's next frame, in shared memory, read only; None on stop.
 
-        Raises CameraError when the process ends, loses the camera or sends a malformed message,
-        and when it is silent for `timeout_s` (`open_timeout_s` before the first frame).
+        Raises CameraError when the process ends, loses the camera, sends a malformed message, or
+        is silent for `timeout_s` (`open_timeout_s` before the first frame).
         """
         if self._ended:
             raise CameraError(f"{self._name}: is closed")
@@ -113,22 +115,16 @@ class IsolatedCamera:
 
     def _open(self, stop: StopEvent) -> bool:
         """Whether the camera is open; False on stop. Raises CameraError, ChannelClosed."""
-        match self._receive(stop, self._start_s, "does not start"):
-            case None:
-                return False
-            case ChildStarted(pid):
-                self.pid = pid
-            case message:
-                raise self._malformed(message)
-        failing = "gives no picture (open_timeout_s)"
-        match self._receive(stop, self._config.open_timeout_s, failing):
-            case None:
-                return False
-            case CameraOpened(height, width, channels, gives_jpeg):
-                self._gives_jpeg = gives_jpeg
-                self._ring = FrameRing(self._memory, (height, width, channels))
-            case message:
-                raise self._malformed(message)
+        started = self._expect(ChildStarted, stop, self._start_s, "does not start")
+        if started is None:
+            return False
+        self.pid = started.pid
+        trouble = "gives no picture (open_timeout_s)"
+        opened = self._expect(CameraOpened, stop, self._config.open_timeout_s, trouble)
+        if opened is None:
+            return False
+        self._gives_jpeg = opened.gives_jpeg
+        self._ring = FrameRing(self._memory, (opened.height, opened.width, opened.channels))
         os.close(self._memory)
         self._memory = -1
         self._opened = True
@@ -149,8 +145,8 @@ class IsolatedCamera:
                 # The process may still write into the slot: it cannot be used again.
                 self._end(_GRACE_S)
         finally:
-            if self._idle is not None:
-                self._idle.answered()
+            if self._demand is not None:
+                self._demand.answered()
             if not isinstance(answer, FrameReady):
                 ring.give_back(slot)
         match answer:
@@ -165,22 +161,22 @@ class IsolatedCamera:
 
     def _send(self, request: FrameRequest) -> None:
         def send(message: FrameRequest | FrameUrgent) -> None:
-            with contextlib.suppress(ChannelClosed):  # the reason may wait to be received
+            with contextlib.suppress(ChannelClosed):  # `_receive` finds the reason
                 self._channel.send(message)
 
-        if self._idle is None or not self._gives_jpeg:
+        if self._demand is None or not self._gives_jpeg:
             send(request)
             return
-        number, slot, reduction = request.number, request.slot, request.reduction
-        every_s = min(self._idle.look_s, self._config.timeout_s / 3)
-        self._idle.ask(
-            lambda idle: send(FrameRequest(number, slot, reduction, every_s) if idle else request),
-            lambda: send(FrameUrgent(number)),
+        interval_s = min(self._demand.idle_interval_s, self._config.timeout_s / 3)
+        idle_request = replace(request, min_interval_s=interval_s)
+        self._demand.request(
+            lambda idle: send(idle_request if idle else request),
+            lambda: send(FrameUrgent(request.number)),
         )
 
     def _frame(self, answer: FrameReady, ring: FrameRing, request: FrameRequest) -> CameraRead:
         """The frame in its slot. Raises CameraError when the answer does not fit the request."""
-        now = self._environment.tick()
+        now = self._clock.tick()
         if (
             answer.number != request.number
             or answer.passed_over < 0
@@ -201,10 +197,22 @@ class IsolatedCamera:
             repeats=answer.repeats,
         )
 
-    def _receive(self, stop: StopEvent, limit_s: float, failing: str) -> Message | None:
-        """The next message; None on stop. Raises CameraError when the camera is lost, the message
-        is malformed, or none comes within `limit_s` seconds. Raises ChannelClosed."""
-        until = self._environment.tick() + limit_s
+    def _expect(self, kind: type[M], stop: StopEvent, limit_s: float, trouble: str) -> M | None:
+        message = self._receive(stop, limit_s, trouble)
+        if message is None or isinstance(message, kind):
+            return message
+        raise self._malformed(message)
+
+    def _receive(self, stop: StopEvent, limit_s: float, trouble: str) -> Message | None:
+        """The next message; None on stop.
+
+        limit_s  seconds to wait for it
+        trouble  what the process fails to do when none comes
+
+        Raises CameraError when the camera is lost, the message is malformed, or none comes. Raises
+        ChannelClosed.
+        """
+        until = self._clock.tick() + limit_s
         while not stop.is_set():
             try:
                 message = self._channel.receive(0)
@@ -214,18 +222,18 @@ class IsolatedCamera:
                 raise CameraError(message.reason, message.kind)
             if message is not None:
                 return message
-            if (left := until - self._environment.tick()) > 0:
+            if (left := until - self._clock.tick()) > 0:
                 stop.wait(left, self._channel.fileno())
             else:
                 raise CameraError(
-                    f"{self._name}: {failing} for {limit_s:g} s; its process is killed and "
+                    f"{self._name}: {trouble} for {limit_s:g} s; its process is killed and "
                     "started again; check the camera, its cable and its power",
                     kind="silent",
                 )
         return None
 
-    def _malformed(self, what: object) -> CameraError:
-        return CameraError(f"{self._name}: its process sent an invalid message ({what!s:.200})")
+    def _malformed(self, message: object) -> CameraError:
+        return CameraError(f"{self._name}: its process sent an invalid message ({message!s:.200})")
 
     def _how_it_ended(self) -> str:
         ended = self._handle.wait(_END_S)

@@ -1,8 +1,8 @@
 """The messages between the daemon, the fork server and the camera processes, and their coding.
 
-Each message is one JSON object: its class name under `type`, and its fields by their names. The
-decoder checks every field, so that both ends can `match` on classes. No message holds pixels:
-those lie in shared memory (`edge.capture.isolation.frame_ring`).
+A message is one JSON object: its class name under `type`, and its fields by their names. The
+decoder checks every field, so that both ends can `match` on classes. Pixels are in no message: they
+lie in shared memory (`edge.capture.isolation.frame_ring`).
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any
 
 from edge.capture.camera import FAULT_KINDS, FaultKind
 
-MAX_TEXT = 2000  # characters of a reason; a driver may say a lot
+MAX_TEXT = 2000  # characters of a reason; a driver's text may be long
 
 
 class MalformedMessageError(Exception):
-    """The bytes are no message of this protocol. `str()` of it says what is wrong."""
+    """The bytes are no message of this protocol."""
 
 
 # From the daemon to the fork server.
@@ -25,13 +25,13 @@ class MalformedMessageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Fork a process that opens a camera of `kind` by `program`, a module with `driver_of`.
+    """Fork a process that opens a camera of `kind` by the `driver_of` of `driver_module`.
 
-    Three file descriptors come with it: the socket to the daemon, the memory for frames, and the
-    fork server's end of the child's handle.
+    Three file descriptors come with the message: the socket to the daemon, the memory for frames,
+    and the fork server's end of the child's handle.
     """
 
-    program: str
+    driver_module: str
     kind: str
 
 
@@ -45,7 +45,7 @@ class KillChild:
 
 @dataclass(frozen=True, slots=True)
 class KillSent:
-    """The fork server has sent SIGKILL. It does not say that the child has ended."""
+    """The fork server has sent SIGKILL. The child may still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ChildEnded:
 
 @dataclass(frozen=True, slots=True)
 class ChildRefused:
-    """No child was forked, for this reason."""
+    """No child was forked."""
 
     reason: str
 
@@ -66,7 +66,7 @@ class ChildRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCamera:
+class OpenDevice:
     """Open this camera. `config` is its section of config.yaml, without defaults."""
 
     config: dict[str, Any]
@@ -74,10 +74,10 @@ class OpenCamera:
 
 @dataclass(frozen=True, slots=True)
 class FrameRequest:
-    """Write the next frame into `slot` of the ring, which the daemon lends for this.
+    """Write the next frame into `slot` of the ring, which the daemon lends.
 
-    reduction       divide both sides of a JPEG by this: 1, 2, 4 or 8
-    min_interval_s  seconds that must lie between the last answer and this one
+    reduction       divisor of both sides of a JPEG: 1, 2, 4 or 8
+    min_interval_s  least seconds between the last answer and this one
     """
 
     number: int
@@ -88,7 +88,7 @@ class FrameRequest:
 
 @dataclass(frozen=True, slots=True)
 class FrameUrgent:
-    """Answer the request of this number with the next frame; its `min_interval_s` is void."""
+    """Answer the request of this number with the next frame, without its `min_interval_s`."""
 
     number: int
 
@@ -98,7 +98,7 @@ class FrameUrgent:
 
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """The process runs, and opens its camera now."""
+    """The process runs and opens its camera."""
 
     pid: int
 
@@ -118,9 +118,9 @@ class FrameReady:
     """The frame for the request of this number lies in its slot.
 
     captured_tick  when it was taken, monotonic seconds
-    passed_over    frames since the last answer that were not asked for
+    passed_over    frames since the last answer that were not requested
     repeats        identical frames right before this one
-    reduction      what both sides were divided by: that of the request, or 1
+    reduction      divisor of both sides: that of the request, or 1
     jpeg_bytes     length of the JPEG behind the pixels; 0 without one
     """
 
@@ -157,7 +157,7 @@ Message = (
     | KillSent
     | ChildEnded
     | ChildRefused
-    | OpenCamera
+    | OpenDevice
     | FrameRequest
     | FrameUrgent
     | ChildStarted
@@ -168,7 +168,7 @@ Message = (
 )
 
 _CLASSES: dict[str, type[Message]] = {cls.__name__: cls for cls in Message.__args__}
-# The exact type, since True is an int and 1 == 1.0.
+# `type(value) is int`, since True is an instance of int.
 _CHECKS: dict[object, Callable[[object], bool]] = {
     int: lambda value: type(value) is int,
     float: lambda value: type(value) is float and math.isfinite(value),
@@ -191,7 +191,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message that `encode` made these bytes of. Raises MalformedMessageError."""
+    """The reverse of `encode`. Raises MalformedMessageError."""
     try:
         values = json.loads(data)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Settings of a process that only Linux has: its parent's death, core files, its name."""
+"""Sets Linux process options: end with the parent, core files, name."""
 
 import ctypes
 import os
@@ -8,13 +8,13 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
 
 
 def die_with_parent(parent: int) -> bool:
-    """The kernel kills this process when the thread that forked it ends.
+    """Makes the kernel kill this process when the thread that forked it ends.
 
-    `parent` is the process id of the parent. False: it has ended already, and nothing will kill
-    this process.
+    `parent` is the parent's process id. False: the parent has ended already, so the kernel will
+    not kill this process.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    return os.getppid() == parent  # it may have ended before the line above
+    return os.getppid() == parent  # the parent may have ended before the line above
 
 
 def leave_no_core() -> None:

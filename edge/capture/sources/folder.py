@@ -1,9 +1,9 @@
 """`folder:` judges every picture file that is dropped there, once, also across restarts.
 
 A file is read when inotify reports that it was closed after writing, or renamed into the folder.
-Without that report (a network drive, a file from before the start), it is read when its size and
-time are the same in two scans. The outbox stores a file's receipt in the commit of its verdict, so
-a killed daemon neither skips nor repeats a file.
+Without that report (network drive, file from before the start), it is read when its size and time
+are the same in two scans. The outbox stores a file's receipt in the commit of its verdict, so a
+killed daemon neither skips nor repeats a file.
 """
 
 import logging
@@ -11,7 +11,6 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Collection
-from functools import partial
 from pathlib import Path
 
 from edge.capture.camera import CameraRead, item_name
@@ -22,14 +21,14 @@ from edge.core.image import is_picture_name, open_picture
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.2
-_WATCHED_LOOK_S = 2.0  # a watched folder is scanned too: a network drive reports nothing
-_TOLD_S = 600.0  # between two reports of the receipts of all files
+_SCAN_S = 0.2
+_WATCHED_SCAN_S = 2.0  # a watched folder is scanned too: a network drive reports nothing
+_PRUNE_S = 600.0
 _DAMAGED_WAIT_S = 5.0  # a truncated file may still be written
 
 
 class FolderCamera:
-    """Reads one folder, not those below it. `judged` says whether a receipt is stored."""
+    """Reads one folder without its subfolders."""
 
     live = False
 
@@ -37,17 +36,18 @@ class FolderCamera:
         self,
         path: Path,
         judged: Callable[[str], bool],
-        environment: Clock,
+        clock: Clock,
         *,
         watch: FolderWatch | None = None,
         move_to: Path | None = None,
-        lying: Callable[[Collection[str]], None] = lambda _present: None,
+        prune: Callable[[Collection[str]], None] = lambda _present: None,
     ) -> None:
         """Scans nothing yet.
 
+        judged   whether the verdict of a receipt is stored
         watch    inotify of `path`; None: the folder is only scanned
         move_to  the folder for judged files; None: they stay
-        lying    gets the receipts of all files every 10 min, so that others can be forgotten
+        prune    gets the receipts of all files every 10 min, so that others can be forgotten
 
         Raises CameraError when there is no folder.
         """
@@ -56,38 +56,35 @@ class FolderCamera:
         self._path = path
         self._prefix = os.path.join(path, "")  # noqa: PTH118  `Path` takes longer than the kernel
         self._judged = judged
-        self._environment = environment
-        self._watch, self._move_to, self._lying = watch, move_to, lying
+        self._clock = clock
+        self._watch, self._move_to, self._prune = watch, move_to, prune
         self._done: set[str] = set()
-        self._seen: dict[str, tuple[str, float]] = {}  # name -> receipt, seen since
-        self._ready: list[tuple[str, str]] = []
-        self._brought: dict[str, str] = {}  # receipt -> name of files to move when they are judged
-        self._next_look = self._next_move = self._next_told = environment.tick()
-        self._quick_looks = 2  # two quick scans find the files from before the start
+        self._seen: dict[str, tuple[str, float]] = {}  # name → receipt, seen since
+        self._ready: list[tuple[str, str]] = []  # name and receipt of complete files
+        self._delivered: dict[str, str] = {}  # receipt → name of files that may have to be moved
+        self._next_scan = self._next_move = self._next_prune = clock.tick()
+        self._quick_scans = 2  # two quick scans find the files from before the start
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """The next complete picture, oldest first; a bad one is a Look with its fault."""
+        """The next complete picture, oldest first; a damaged one is a fault."""
         while not stop.is_set():
             while self._ready:
                 name, receipt = self._ready.pop(0)
-                look = self._take(name, receipt)
-                if look is not None:
-                    return look
+                if (read := self._take(name, receipt)) is not None:
+                    return read
             self._move_judged()
-            # Scans have a distance: a file must not change between two, and a damaged file must not
-            # make this loop spin.
-            due = min(self._next_look, self._next_move) if self._brought else self._next_look
-            pause = max(0.0, due - self._environment.tick())
+            # Scans have a distance: a file must stay unchanged between two, and a damaged file must
+            # not make this loop spin.
+            due = min(self._next_scan, self._next_move) if self._delivered else self._next_scan
+            pause = max(0.0, due - self._clock.tick())
             if stop.wait(pause, None if self._watch is None else self._watch.fileno()):
                 return None
-            self._hear()
-            if self._environment.tick() >= self._next_look:
-                self._quick_looks = max(0, self._quick_looks - 1)
-                watched = self._watch is not None and not self._quick_looks
-                self._next_look = self._environment.tick() + (
-                    _WATCHED_LOOK_S if watched else _LOOK_S
-                )
-                self._look_around()
+            self._add_complete()
+            if self._clock.tick() >= self._next_scan:
+                self._quick_scans = max(0, self._quick_scans - 1)
+                watched = self._watch is not None and not self._quick_scans
+                self._next_scan = self._clock.tick() + (_WATCHED_SCAN_S if watched else _SCAN_S)
+                self._scan()
         return None
 
     def close(self) -> None:
@@ -96,44 +93,32 @@ class FolderCamera:
             self._watch.close()
             self._watch = None
 
-    def _hear(self) -> None:
+    def _add_complete(self) -> None:
         """Adds the files that inotify reports as complete."""
         if self._watch is None:
             return
         names = self._watch.complete()
         if names is None:
-            self._next_look, self._quick_looks = self._environment.tick(), 2
+            self._next_scan, self._quick_scans = self._clock.tick(), 2
             return
         for name in dict.fromkeys(names):
             receipt = self._receipt_of(name) if is_picture_name(name) else None
             if receipt is not None and receipt not in self._done:
-                self._seen[name] = (receipt, self._environment.tick())
+                self._seen[name] = (receipt, self._clock.tick())
                 self._ready.append((name, receipt))
 
-    def _look_around(self) -> None:
+    def _scan(self) -> None:
         """Adds the files that have not changed since the last scan. Raises CameraError when the
         folder is gone."""
-        now = self._environment.tick()
-        found: list[tuple[int, str, str]] = []
-        try:
-            with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
-                for entry in entries:
-                    if (
-                        is_picture_name(entry.name)
-                        and (status := _status_of(entry.stat)) is not None
-                    ):
-                        found.append((status.st_mtime_ns, entry.name, _receipt(entry.name, status)))
-        except FileNotFoundError as error:
-            raise CameraError(f"folder: {self._path} has gone; create it again") from error
-        except OSError as error:
-            raise CameraError(f"folder: {self._path}: {error.strerror}") from error
+        now = self._clock.tick()
+        found = self._pictures()
         names = {name for _, name, _ in found}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
         present = {receipt for _, _, receipt in found}
         self._done &= present
-        if now >= self._next_told:
-            self._next_told = now + _TOLD_S
-            self._lying(present)
+        if now >= self._next_prune:
+            self._next_prune = now + _PRUNE_S
+            self._prune(present)
         for _, name, receipt in sorted(found):
             if receipt in self._done or self._is_open(name):
                 continue
@@ -143,9 +128,23 @@ class FolderCamera:
             else:
                 self._ready.append((name, receipt))
 
+    def _pictures(self) -> list[tuple[int, str, str]]:
+        """Time in ns, name and receipt of each picture file. Raises CameraError."""
+        found = []
+        try:
+            with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
+                for entry in entries:
+                    status = _status_of(entry) if is_picture_name(entry.name) else None
+                    if status is not None:
+                        found.append((status.st_mtime_ns, entry.name, _receipt(entry.name, status)))
+        except FileNotFoundError as error:
+            raise CameraError(f"folder: {self._path} has gone; create it again") from error
+        except OSError as error:
+            raise CameraError(f"folder: {self._path}: {error.strerror}") from error
+        return found
+
     def _is_open(self, name: str) -> bool:
-        """Whether a program is writing this file. A file that was linked into the folder is
-        complete."""
+        """Whether a program is writing this file. A hard link into the folder is complete."""
         if self._watch is None or name not in self._watch.open:
             return False
         try:
@@ -158,40 +157,39 @@ class FolderCamera:
             return None
         path = self._prefix + name
         if self._judged(receipt):
-            self._done.add(receipt)
-            self._brought[receipt] = name
+            self._mark_done(name, receipt)
             return None
         try:
             picture = open_picture(path)
         except PictureError as error:
-            rested = self._environment.tick() - self._seen.get(name, ("", 0.0))[1]
-            if rested < _DAMAGED_WAIT_S or not Path(path).exists():
+            unchanged_s = self._clock.tick() - self._seen.get(name, ("", 0.0))[1]
+            if unchanged_s < _DAMAGED_WAIT_S or not Path(path).exists():
                 return None
-            self._give(name, receipt)
+            self._mark_done(name, receipt)
             return CameraRead(None, item_name(name), receipt, item_name(str(error)))
         if self._receipt_of(name) != receipt:
-            return None  # it was overwritten: the picture is not that of the receipt
-        self._give(name, receipt)
+            return None  # overwritten: the picture does not belong to the receipt
+        self._mark_done(name, receipt)
         return CameraRead(None, item_name(name), receipt, encoded=picture)
 
-    def _give(self, name: str, receipt: str) -> None:
+    def _mark_done(self, name: str, receipt: str) -> None:
         self._done.add(receipt)
-        self._brought[receipt] = name
+        self._delivered[receipt] = name
 
     def _move_judged(self) -> None:
-        """Moves files whose verdict is stored. Others stay, so that a killed daemon finds them."""
+        """Moves files with a stored verdict. Others stay, so that a killed daemon finds them."""
         if self._move_to is None:
-            self._brought.clear()
+            self._delivered.clear()
             return
-        if self._environment.tick() < self._next_move:
+        if self._clock.tick() < self._next_move:
             return
-        self._next_move = self._environment.tick() + _LOOK_S
-        for receipt, name in list(self._brought.items()):
+        self._next_move = self._clock.tick() + _SCAN_S
+        for receipt, name in list(self._delivered.items()):
             if not self._judged(receipt):
                 continue
-            del self._brought[receipt]
+            del self._delivered[receipt]
             if self._receipt_of(name) != receipt:
-                continue  # it is gone, or another picture has its name
+                continue  # it was removed or replaced
             try:
                 _move(self._path / name, self._move_to)
             except OSError as error:
@@ -203,8 +201,8 @@ class FolderCamera:
                 )
 
     def _receipt_of(self, name: str) -> str | None:
-        """Name, size and time of a file; None when there is no such file."""
-        status = _status_of(partial(os.stat, self._prefix + name))
+        """The receipt of a file: its name, size and time; None when there is no such file."""
+        status = _status_of(self._prefix + name)
         return None if status is None else _receipt(name, status)
 
 
@@ -212,17 +210,17 @@ def _receipt(name: str, status: os.stat_result) -> str:
     return f"{item_name(name)}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _status_of(stat_: Callable[[], os.stat_result]) -> os.stat_result | None:
+def _status_of(path: str | os.DirEntry[str]) -> os.stat_result | None:
     """Status of a regular file; None when there is no such file."""
     try:
-        status = stat_()
+        status = os.stat(path)  # noqa: PTH116  `Path` takes longer than the kernel
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _move(path: Path, folder: Path) -> None:
-    """Never overwrites a file: a camera may use a name again."""
+    """Moves a file without overwriting another: a camera may use a name again."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / path.name
     if target.exists():

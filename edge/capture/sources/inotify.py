@@ -1,4 +1,4 @@
-"""Watches a folder by inotify for files that were closed after writing, or renamed into it."""
+"""Watches a folder by inotify for files that are closed after writing, or renamed into it."""
 
 import ctypes
 import logging
@@ -16,21 +16,20 @@ _BEGUN, _COMPLETE, _GONE = _CREATE | _MODIFY, _CLOSE_WRITE | _MOVED_TO, _DELETE 
 _LOST = _OVERFLOW | _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 _EVENT = struct.Struct("iIII")
 _BUFFER = 65_536
-_LARGEST = _EVENT.size + 256  # bytes of an event: a name has 255 and a zero
+_MAX_EVENT = _EVENT.size + 256  # bytes of an event: a name has 255 and a zero
 
 
 class FolderWatch:
-    """Watches one folder, not those below it."""
+    """Watches one folder without its subfolders."""
 
     def __init__(self, folder: Path, *, buffer_bytes: int = _BUFFER) -> None:
-        """`buffer_bytes`: how much one read fetches. Raises OSError when the kernel cannot watch
-        the folder."""
+        """`buffer_bytes`: size of one read. Raises OSError when the kernel cannot watch."""
         self._buffer_bytes = buffer_bytes
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._file: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._file < 0:
             raise OSError(ctypes.get_errno(), "inotify")
-        self.open: set[str] = set()  # written to and not closed yet: they may be incomplete
+        self.open: set[str] = set()  # names of files that may be incomplete
         mask = _BEGUN | _COMPLETE | _GONE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
         if self._libc.inotify_add_watch(self._file, os.fsencode(folder), mask) < 0:
             number = ctypes.get_errno()
@@ -47,12 +46,14 @@ class FolderWatch:
             return None
 
     def complete(self) -> list[str] | None:
-        """Names of the files that became complete since the last call, in order; None when events
-        were lost, or the folder is gone: then it must be scanned."""
+        """Names of the files that became complete since the last call, in order.
+
+        None when events were lost, or the folder is gone: then it must be scanned.
+        """
         names: list[str] = []
         missed, more = False, True
         while more and (data := self._read()):
-            at, more = 0, len(data) > self._buffer_bytes - _LARGEST  # else there was room for all
+            at, more = 0, len(data) > self._buffer_bytes - _MAX_EVENT  # full: more may wait
             while at < len(data):
                 _, mask, _, length = _EVENT.unpack_from(data, at)
                 raw = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")

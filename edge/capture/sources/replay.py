@@ -1,4 +1,4 @@
-"""`replay:` plays pictures of a folder, or a video file, in order, every one exactly once."""
+"""`replay:` plays the pictures of a folder, or a video file, each exactly once and in order."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,28 +20,22 @@ class ReplayCamera:
 
     live = False
 
-    def __init__(
-        self,
-        path: Path,
-        rate: Literal["max"] | float,
-        loop: int,
-        environment: Clock,
-    ) -> None:
-        """`rate` is frames/s. Raises CameraError when there is nothing to play."""
+    def __init__(self, path: Path, rate: Literal["max"] | float, loop: int, clock: Clock) -> None:
+        """`rate`: frames/s. Raises CameraError when there is nothing to play."""
         self._interval = 0.0 if rate == "max" else 1.0 / rate
-        self._environment = environment
-        self._due = environment.tick()
+        self._clock = clock
+        self._due = clock.tick()
         if path.is_dir():
             pictures = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p))
             if not pictures:
                 raise CameraError(
                     f"replay: no .jpg, .png or .bmp picture in {path}; check the path"
                 )
-            self._looks = _pictures(path, pictures, loop)
+            self._reads = _pictures(path, pictures, loop)
         elif path.is_file() and path.suffix.lower() in _VIDEO:
-            self._looks = _video(path, loop)
+            self._reads = _video(path, loop)
         elif path.is_file() and is_picture_name(path):
-            self._looks = _pictures(path.parent, [path], loop)
+            self._reads = _pictures(path.parent, [path], loop)
         else:
             raise CameraError(
                 f"replay: {path} is no folder of pictures, picture or video file; run `make demo` "
@@ -49,15 +43,15 @@ class ReplayCamera:
             )
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """Waits until the next picture is due. A damaged one is a Look with a fault."""
-        if stop.wait(max(0.0, self._due - self._environment.tick())):
+        """Waits until the next picture is due; a damaged one is a fault."""
+        if stop.wait(max(0.0, self._due - self._clock.tick())):
             return None
-        self._due = max(self._due + self._interval, self._environment.tick() - self._interval)
-        return next(self._looks, None)
+        self._due = max(self._due + self._interval, self._clock.tick() - self._interval)
+        return next(self._reads, None)
 
     def close(self) -> None:
-        """Closes the video, if it is one."""
-        self._looks = iter(())
+        """Closes the video."""
+        self._reads = iter(())
 
 
 def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[CameraRead]:

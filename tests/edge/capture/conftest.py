@@ -1,4 +1,4 @@
-"""Cameras of every kind, good and bad: scripted ones, and an MJPEG server on this machine."""
+"""Cameras for tests: scripted ones, bad devices, and an MJPEG server on this machine."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from edge.capture.camera import CameraRead
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from tests.edge.capture.dropfolder import Receipts
-from tests.edge.capture.reader_harness import Build, House
+from tests.edge.capture.reader_harness import MakeHarness, ReaderHarness
 from tests.support.clock import Patience
 from tests.support.frames import solid
 
@@ -26,7 +26,7 @@ Step = NDArray[np.uint8] | CameraRead | BaseException | None
 
 
 class ScriptedCamera:
-    """A camera that does what its script says: a picture, a fault, a raise, the end."""
+    """A camera with a script: each step is a picture, a fault, an exception or the end."""
 
     def __init__(self, steps: list[Step], live: bool = True) -> None:
         self.live = live
@@ -50,7 +50,7 @@ class ScriptedCamera:
 
 
 class FakeCapture:
-    """cv2.VideoCapture as bad devices have it: True without a picture, closed in mid-stream."""
+    """cv2.VideoCapture of a bad device: True without a picture, closed in mid-stream."""
 
     def __init__(self, answers: list[tuple[bool, Any]], opened: bool = True) -> None:
         self.answers, self.opened = answers, opened
@@ -60,7 +60,7 @@ class FakeCapture:
         self._grabbed: tuple[bool, Any] = (False, None)
         self.arguments: tuple[Any, ...] = ()
 
-    def __call__(self, *arguments: Any) -> "FakeCapture":
+    def __call__(self, *arguments: Any) -> Any:
         """Opens, as cv2.VideoCapture(...) does."""
         self.arguments = arguments
         return self
@@ -70,17 +70,17 @@ class FakeCapture:
         return self.opened and not self.released
 
     def grab(self) -> bool:
-        """Takes the next answer; OpenCV gives False for ever once a device is gone."""
+        """Takes the next answer; OpenCV returns False for ever after a device is gone."""
         gone = self.released or not self.answers
         self._grabbed = (False, None) if gone else self.answers.pop(0)
         return self._grabbed[0]
 
     def retrieve(self, _target: Any = None) -> tuple[bool, Any]:
-        """What was grabbed."""
+        """The grabbed answer."""
         return self._grabbed
 
     def get(self, prop: int) -> float:
-        """The format that is set, when the camera has it, else the one it has."""
+        """The set format when the camera has it, else the first that it has."""
         if prop != cv2.CAP_PROP_FOURCC or not self.formats:
             return 0.0
         codes = [float(cv2.VideoWriter.fourcc(*name)) for name in self.formats]
@@ -98,7 +98,7 @@ class FakeCapture:
 
 
 def noise(seed: int, side: int = 32) -> NDArray[np.uint8]:
-    """A picture of a sensor's noise: no two are the same."""
+    """A picture of sensor noise: no two are the same."""
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
 
 
@@ -123,7 +123,7 @@ class _MJPEG(BaseHTTPRequestHandler):
     """Sends JPEGs as network cameras do, until the client or the test goes."""
 
     def do_GET(self) -> None:
-        """The stream; a page and nothing are there too."""
+        """Sends the stream, a web page, or 404."""
         if not self._let_in():
             return
         if not self.path.endswith(".mjpg"):
@@ -152,12 +152,12 @@ class _MJPEG(BaseHTTPRequestHandler):
     def _let_in(self) -> bool:
         server = self.server
         assert isinstance(server, MJPEGServer)
-        said = self.headers.get("Authorization", "")
+        header = self.headers.get("Authorization", "")
         if server.asks == "basic":
-            right = said == "Basic " + base64.b64encode(b"operator:s3cret").decode()
+            right = header == "Basic " + base64.b64encode(b"operator:s3cret").decode()
             question = 'Basic realm="camera"'
         else:
-            right = server.asks == "" or _digest_is_right(said)
+            right = server.asks == "" or _digest_is_right(header)
             question = 'Digest realm="camera", nonce="n1", qop="auth", algorithm=MD5'
         if not right:
             self.send_response(401)
@@ -170,9 +170,9 @@ class _MJPEG(BaseHTTPRequestHandler):
         """Silent."""
 
 
-def _digest_is_right(said: str) -> bool:
+def _digest_is_right(header: str) -> bool:
     """RFC 2617 with qop=auth, for operator:s3cret."""
-    parts = dict(re.findall(r'(\w+)="?([^",]*)"?', said.removeprefix("Digest ")))
+    parts = dict(re.findall(r'(\w+)="?([^",]*)"?', header.removeprefix("Digest ")))
     if parts.get("username") != "operator":
         return False
 
@@ -193,7 +193,7 @@ class MJPEGServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _MJPEG)
         self.gone = threading.Event()
         self.asks = ""  # basic or digest
-        self.length = True  # whether each part says how long it is
+        self.length = True  # whether each part has a Content-Length
         self.damaged = 0  # the number of the picture that ends too early
         self.frozen = False  # whether it sends the same picture again and again
         self.sent = 0
@@ -216,7 +216,7 @@ def mjpeg_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MJPEGServer]:
 
 @pytest.fixture
 def receipts() -> Receipts:
-    """An outbox that has stored nothing."""
+    """A ledger without receipts."""
     return Receipts()
 
 
@@ -229,10 +229,10 @@ def drop(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(environment: Clock, patience: Patience) -> Build:
-    """`house("test:", frozen_after=3)`: a reader under the turned clock."""
+def make_harness(environment: Clock, patience: Patience) -> MakeHarness:
+    """`make_harness("test:", frozen_after=3)`: a reader under the turned clock."""
 
-    def build(source: str = "test:", **options: Any) -> House:
-        return House(environment, patience, source, **options)
+    def build(source: str = "test:", **options: Any) -> ReaderHarness:
+        return ReaderHarness(environment, patience, source, **options)
 
     return build

@@ -1,4 +1,4 @@
-"""What tests of `folder:` share: receipts that outlive a camera, and runs of it."""
+"""Support for tests of `folder:`: receipts that outlive a camera, and runs of a camera."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +12,21 @@ from tests.support.clock import FakeClock, Patience
 _SLICE_S = 0.05
 
 
-class Looks(StopEvent):
-    """A stop that comes after so many waits of 0.05 s at most, under the real clock."""
+class StopAfterWaits(StopEvent):
+    """A stop event that is set after a number of waits, each at most 0.05 s of real time."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, waits: int) -> None:
         super().__init__()
-        self._left = most
+        self._left = waits
 
     def wait(self, seconds: float, file: int | None = None) -> bool:
-        """Waits as told, but not for so long."""
+        """Waits for `seconds`, at most 0.05 s."""
         self._left -= 1
         return super().wait(min(seconds, _SLICE_S), file) or self._left < 0
 
 
 class Receipts:
-    """What the outbox knows to be judged; it outlives the camera."""
+    """The receipts of judged files; they outlive the camera."""
 
     def __init__(self) -> None:
         self.stored: set[str] = set()
@@ -44,26 +44,26 @@ def read_all(
     looks: int = 60,
     on_wait: Callable[[int], None] = lambda _number: None,
 ) -> list[CameraRead]:
-    """What one run of the camera brings in so many looks of 0.2 s; each is stored as judged."""
+    """The reads of one run of the camera over `looks` scans; each receipt is stored as judged."""
     patience = Patience(clock, looks)
     patience.on_wait = on_wait
     camera = FolderCamera(folder, receipts, environment)
-    brought = []
+    reads = []
     while (look := camera.read(patience)) is not None:
         assert look.receipt is not None
         receipts.stored.add(look.receipt)
-        brought.append(look)
+        reads.append(look)
     camera.close()
-    return brought
+    return reads
 
 
 def names(looks: list[CameraRead]) -> list[str | None]:
-    """The names of what was brought."""
+    """The file names of reads."""
     return [look.item for look in looks]
 
 
 def watched(folder: Path, receipts: Receipts, move_to: Path | None = None) -> FolderCamera:
-    """A camera that hears the kernel, under the real clock."""
+    """A camera with inotify, under the real clock."""
     watch = FolderWatch.on(folder)
     assert watch is not None
     return FolderCamera(folder, receipts, Clock(), watch=watch, move_to=move_to)

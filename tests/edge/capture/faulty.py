@@ -1,10 +1,8 @@
-"""A camera in a process of its own that misbehaves as its script says: what devices really do.
+"""A camera in its own process that misbehaves by a script.
 
-`IsolatedCamera` takes it as its program instead of `edge.capture.drivers.registry`. The script
-stands in the
-source: `v4l2:` and steps with commas between them, or `v4l2:plan:SEED:LIFE` for steps by chance.
-The frame's number is written into its first pixels, in black and white, so that whoever judges it
-knows which picture it is.
+`IsolatedCamera` takes this module as its driver module. The source holds the script: `v4l2:` and
+steps with commas between them, or `v4l2:plan:SEED:LIFE` for random steps. The frame's number is
+written into its first pixels, in black and white, so that a test can identify the picture.
 """
 
 import gc
@@ -37,7 +35,7 @@ def numbered(number: int, height: int = 48, width: int = 160) -> Pixels:
     return pixels
 
 
-# What goes wrong by chance, and how often: what ends the process is rarer, since it takes longer.
+# Random faults and their weights: faults that end the process are rarer, since they take longer.
 FAULTS = {
     **dict.fromkeys(("hang", "crash", "size"), 1),
     **dict.fromkeys(("freeze", "black", "late"), 6),
@@ -49,7 +47,7 @@ _LIFE = 16  # bits of the number that count pictures; those above count lives
 
 
 def planned(seed: int, life: int, count: int) -> str:
-    """What the camera does at its `count`th picture, counted from 1, in its `life`th life."""
+    """The step of picture `count`, from 1, in process number `life`."""
     chance = random.Random(f"{seed}:{life}:{count}")
     if count == 1 or chance.random() >= FAULTY_SHARE:
         return "good"
@@ -57,12 +55,12 @@ def planned(seed: int, life: int, count: int) -> str:
 
 
 def life_and_count(number: int) -> tuple[int, int]:
-    """The life and the picture that a number names."""
+    """The process and the picture of a number."""
     return number >> _LIFE, number & ((1 << _LIFE) - 1)
 
 
 def number_of(pixels: Pixels) -> int:
-    """The number in such a picture; -1 when it was not written there."""
+    """The number in a picture; -1 without one."""
     cells = pixels[:_CELL, : BITS * _CELL].reshape(_CELL, BITS, _CELL, 3)
     if not (np.all(cells == cells[:1, :, :1, :1])):
         return -1
@@ -99,7 +97,7 @@ class FaultyCamera(DrivenCamera):
         match self._step:
             case "hang":
                 threading.Event().wait()
-            case "stop":  # the whole process stands, as in a debugger or a frozen cgroup
+            case "stop":  # the whole process is stopped, as in a debugger or a frozen cgroup
                 os.kill(os.getpid(), signal.SIGSTOP)
             case "crash":
                 signal.signal(signal.SIGSEGV, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A reader with scripted cameras, under a clock that a test turns."""
+"""A reader with scripted cameras, under a fake clock."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from edge.pipeline.mailbox import Mailbox
 
 
 class Recorder(Mailbox):
-    """A mailbox that remembers every frame that was handed to it, and never fills."""
+    """A mailbox that records every frame and never fills."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,16 +21,16 @@ class Recorder(Mailbox):
         self.put_frames: list[Frame] = []
 
     def offer(self, frame: Frame) -> None:
-        """Remembers."""
+        """Records."""
         self.offered.append(frame)
 
     def put(self, frame: Frame, stop: StopEvent) -> bool:
-        """Remembers."""
+        """Records."""
         self.put_frames.append(frame)
         return True
 
 
-class House:
+class ReaderHarness:
     """A reader with scripted cameras: each opening takes the next script."""
 
     def __init__(
@@ -39,15 +39,17 @@ class House:
         stop: StopEvent,
         source: str,
         *,
-        misfit: Callable[[int, int], str | None] = lambda _width, _height: None,
+        size_error: Callable[[int, int], str | None] = lambda _width, _height: None,
         **options: Any,
     ) -> None:
-        """`misfit` as `Reader` takes it; `options`: more of the camera's section."""
+        """`size_error` as `Reader` takes it; `options`: more of the camera's section."""
         self.mailbox = Recorder()
         self.cameras: list[Camera | BaseException] = []
         self.stop = stop
         config = CameraConfig.read({"id": "top", "source": source, **options})
-        self.reader = Reader(config, self._open, self.mailbox, environment, stop, misfit=misfit)
+        self.reader = Reader(
+            config, self._open, self.mailbox, environment, stop, size_error=size_error
+        )
 
     def _open(self) -> Camera:
         if not self.cameras:
@@ -59,18 +61,18 @@ class House:
         return camera
 
     def run(self, *cameras: Camera | BaseException) -> list[Frame]:
-        """Runs until the script is out; the frames of the script itself."""
+        """Runs until the script ends; returns the frames of the script."""
         self.cameras = list(cameras)
         self.reader.run()
         frames = self.mailbox.offered + self.mailbox.put_frames
         return [f for f in frames if f.fault != "no camera is left in the script"]
 
 
-Build = Callable[..., House]
+MakeHarness = Callable[..., ReaderHarness]
 
 
 def lost() -> CameraError:
-    """What a camera raises whose cable is pulled."""
+    """The error of a camera with a pulled cable."""
     return CameraError("cam: delivers no picture; check the cable and the power")
 
 

@@ -1,4 +1,4 @@
-"""What every kind of camera keeps, the scripted one of the tests included."""
+"""The contract of `Camera`, for every kind of camera and the scripted one of the tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +45,7 @@ def opened(
     write_picture: WritePicture,
     fork_server: ForkServerClient,
 ) -> Camera:
-    """An opened camera with two pictures to give, or endless ones."""
+    """An open camera with two pictures, or with an endless stream."""
     real = Clock()
     drop = write_picture("drop/a.png").parent
     write_picture("drop/b.png", red=255)
@@ -78,8 +78,8 @@ def opened(
 
 
 def test_read_gives_bgr_pixels(opened: Camera) -> None:
-    """A look holds uint8 pixels, (height, width, 3), in memory of its own; those of an item that
-    is still encoded come when they are wanted."""
+    """A read holds uint8 pixels, (height, width, 3), in its own memory. An encoded item is decoded
+    on demand."""
     looks = opened.read(StopEvent()), opened.read(StopEvent())
     opened.close()
     pictures = []
@@ -99,7 +99,7 @@ def test_read_gives_bgr_pixels(opened: Camera) -> None:
 
 
 def test_items_have_names_and_live_frames_have_none(opened: Camera) -> None:
-    """What is judged exactly once has a name to tell by; a live frame has none."""
+    """An item that is judged exactly once has a name; a live frame has none."""
     look = opened.read(StopEvent())
     opened.close()
     assert look is not None
@@ -113,7 +113,7 @@ def test_close_twice_and_after_a_failed_read(opened: Camera) -> None:
 
 
 def test_read_after_close_ends(opened: Camera) -> None:
-    """A read after close ends or is a CameraError; a picture may still come from a file."""
+    """A read after close returns None or raises CameraError; a file may still return a picture."""
     opened.close()
     stop = StopEvent()
     stop.set()
@@ -148,10 +148,10 @@ def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_one_sentence(
+def test_a_missing_source_is_one_sentence(
     source: str, words: str, tmp_path: Path, fork_server: ForkServerClient
 ) -> None:
-    """Opening what is not there is a CameraError with the place and the mend, without password."""
+    """Opening a missing source raises CameraError with place and fix, without the password."""
     config = camera_config(source.format(tmp=tmp_path))
 
     def read_once() -> None:

@@ -1,4 +1,4 @@
-"""Cameras that fail at random, in real processes: tests.campaigns.camera_faults, briefly."""
+"""Cameras that fail at random, in real processes: a short run of tests.campaigns.camera_faults."""
 
 import threading
 from pathlib import Path
@@ -20,16 +20,16 @@ FAULTY = "tests.edge.capture.faulty"
 
 @pytest.mark.slow
 @pytest.mark.inference
-def test_faults_by_chance_never_pass_and_are_all_counted(redness_model: Path) -> None:
-    """Among faults by chance, no picture that is not fresh and real passes, and every picture that
-    is missing is in a counter."""
+def test_random_faults_never_pass_and_are_all_counted(redness_model: Path) -> None:
+    """With random faults, only fresh and real pictures pass, and a counter holds every missing
+    picture."""
     assert redness_model.exists()
     assert run(count=60, seed=42, cameras=3, say=False) == []
 
 
 def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient) -> None:
-    """Of four cameras one hangs: it is killed and comes back by itself, while the three others are
-    never opened again and every one of their pictures is accounted for."""
+    """Of four cameras one hangs: it is killed and started again. The three others are never opened
+    again, and every one of their pictures is accounted for."""
     mailbox, stop, environment = Mailbox(), StopEvent(), Clock()
     opened: dict[str, int] = {}
 
@@ -50,7 +50,7 @@ def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: readers[0].losses["silent"] >= 1)
+        wait_until(lambda: readers[0].distrusted.get("silent", 0) >= 1)
         before = [r.frames for r in readers]
         wait_until(
             lambda: (

@@ -39,7 +39,7 @@ def test_restart_judges_nothing_twice(
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """What the outbox has stored is not brought again by a new daemon; the new picture is."""
+    """A new daemon does not read a file with a stored receipt again; it reads the new file."""
     write_picture("drop/a.png")
     assert names(read_all(drop, receipts, environment, clock)) == ["a.png"]
     write_picture("drop/b.png")
@@ -54,7 +54,7 @@ def test_killed_before_the_verdict_was_stored(
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A picture whose verdict was not stored is brought again: none is skipped."""
+    """A picture without a stored verdict is read again: none is skipped."""
     write_picture("drop/a.png")
     read_all(drop, receipts, environment, clock)
     receipts.stored.clear()
@@ -68,7 +68,7 @@ def test_same_name_with_new_content_is_a_new_picture(
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A file that is written over is another part."""
+    """An overwritten file is another part."""
     write_picture("drop/a.png")
     read_all(drop, receipts, environment, clock)
     os.utime(write_picture("drop/a.png", red=255), ns=(0, 10**18))
@@ -85,8 +85,8 @@ def test_changing_file_is_not_taken(
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A file that changes between two looks, even from one good picture to another, is taken only
-    when it rests, and then whole."""
+    """A file that changes between two scans, even from one good picture to another, is read only
+    when it stays unchanged, and then whole."""
     whole = write_picture("drop/whole.bmp").read_bytes()
     (drop / "whole.bmp").unlink()
     growing = drop / "a.bmp"
@@ -105,20 +105,20 @@ def test_changing_file_is_not_taken(
     assert taken_at[0] >= 1.9
 
 
-def test_file_that_came_just_now_rests_for_a_look(
+def test_new_file_waits_for_a_second_scan(
     drop: Path,
     receipts: Receipts,
     environment: Clock,
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A file first seen while others are ready still rests 0.2 s before it is taken."""
+    """A file first seen while others are ready still waits 0.2 s before it is read."""
     write_picture("drop/a.png")
     camera = FolderCamera(drop, receipts, environment)
     patience, came = Patience(clock), []
 
     def drop_second(number: int) -> None:
-        if number == 2:  # the look that follows finds the first one ready
+        if number == 2:  # the next scan finds the first one ready
             write_picture("drop/b.png")
             came.append(clock.at)
 
@@ -128,14 +128,14 @@ def test_file_that_came_just_now_rests_for_a_look(
     assert clock.at - came[0] >= 0.2 - 1e-6
 
 
-def test_damaged_picture_is_an_error_once_it_has_rested(
+def test_damaged_picture_is_an_error_after_five_seconds(
     drop: Path,
     receipts: Receipts,
     environment: Clock,
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A file that stays damaged for 5 s is a fault with its sentence, once, and others go on."""
+    """A file that stays damaged for 5 s is one fault with its reason; other files go on."""
     (drop / "bad.jpg").write_text("a text file\n")
     os.utime(drop / "bad.jpg", ns=(0, 1))
     write_picture("drop/good.png")
@@ -152,7 +152,7 @@ def test_damaged_picture_is_an_error_once_it_has_rested(
 def test_waiting_for_a_damaged_picture_does_not_spin(
     drop: Path, receipts: Receipts, environment: Clock, clock: FakeClock
 ) -> None:
-    """While a damaged file may still be on its way, the folder is looked at 5 times a second."""
+    """While a damaged file may still be written, the folder is scanned 5 times a second."""
     (drop / "bad.png").write_bytes(b"")
     asked: list[str] = []
 
@@ -167,14 +167,14 @@ def test_waiting_for_a_damaged_picture_does_not_spin(
     assert 20 <= len(asked) <= 30
 
 
-def test_file_that_is_taken_away_is_forgotten(
+def test_removed_file_is_forgotten(
     drop: Path,
     receipts: Receipts,
     environment: Clock,
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """A picture that is removed before it was read gives no verdict and no fault."""
+    """A picture that is removed before its read gives no verdict and no fault."""
     path = write_picture("drop/a.png")
     looks = read_all(
         drop, receipts, environment, clock, on_wait=lambda _number: path.unlink(missing_ok=True)
@@ -182,15 +182,15 @@ def test_file_that_is_taken_away_is_forgotten(
     assert looks == []
 
 
-def test_what_lies_there_is_told_from_time_to_time(
+def test_present_receipts_are_reported_every_ten_minutes(
     drop: Path,
     receipts: Receipts,
     environment: Clock,
     clock: FakeClock,
     write_picture: WritePicture,
 ) -> None:
-    """At the start, and again after ten minutes: the receipts of the files that are there."""
-    told: list[list[str]] = []
+    """`prune` gets the receipts of all files at the start and after ten minutes."""
+    reported: list[list[str]] = []
     write_picture("drop/a.png")
     late = Patience(clock, 3100)
 
@@ -200,21 +200,21 @@ def test_what_lies_there_is_told_from_time_to_time(
 
     late.on_wait = on_wait
     camera = FolderCamera(
-        drop, receipts, environment, lying=lambda present: told.append(sorted(present))
+        drop, receipts, environment, prune=lambda present: reported.append(sorted(present))
     )
     while (look := camera.read(late)) is not None:
         assert look.receipt is not None
         receipts.stored.add(look.receipt)
-    assert [[one.split("|")[0] for one in names] for names in told] == [
+    assert [[one.split("|")[0] for one in names] for names in reported] == [
         ["a.png"],
         ["a.png", "b.png"],
     ]
 
 
-def test_folder_that_goes_is_a_lost_camera(
+def test_removed_folder_is_a_lost_camera(
     drop: Path, receipts: Receipts, environment: Clock, clock: FakeClock
 ) -> None:
-    """A folder that is removed while it is watched is a lost camera, with the mend."""
+    """A folder that is removed while it is watched is a lost camera; the error names the fix."""
     patience = Patience(clock)
     patience.on_wait = lambda _number: drop.rmdir()
     camera = FolderCamera(drop, receipts, environment)

@@ -1,4 +1,4 @@
-"""`folder:` with the kernel's word (inotify), on a real file system, under the real clock."""
+"""`folder:` with inotify, on a real file system, under the real clock."""
 
 import os
 from pathlib import Path
@@ -8,20 +8,20 @@ import pytest
 from edge.capture.sources import inotify
 from edge.core.image import Encoded, open_picture
 from tests.conftest import WritePicture
-from tests.edge.capture.dropfolder import Looks, Receipts, names, watched
+from tests.edge.capture.dropfolder import Receipts, StopAfterWaits, names, watched
 
 
 def test_closed_and_renamed_files_are_taken_at_once(
     drop: Path, receipts: Receipts, write_picture: WritePicture
 ) -> None:
-    """The kernel's word is enough: a file that was written and closed, and one that was renamed
-    into the folder, come in their order, before the folder is looked at again."""
+    """A file that was closed after writing, and one that was renamed into the folder, are read in
+    order and before the next scan."""
     camera = watched(drop, receipts)
-    stop = Looks(4)
+    stop = StopAfterWaits(4)
     assert camera.read(stop) is None  # the first looks find nothing
     write_picture("drop/a.png")
     write_picture("b.png").rename(drop / "b.png")
-    stop = Looks(10)
+    stop = StopAfterWaits(10)
     found = [camera.read(stop), camera.read(stop)]
     camera.close()
     assert names([look for look in found if look]) == ["a.png", "b.png"]
@@ -31,17 +31,17 @@ def test_closed_and_renamed_files_are_taken_at_once(
 def test_file_that_is_still_open_is_not_taken(
     drop: Path, receipts: Receipts, write_picture: WritePicture
 ) -> None:
-    """A file that grows with pauses longer than any rest is taken when it is closed, and whole."""
+    """A file that grows slowly is read whole, when it is closed."""
     whole = write_picture("whole.bmp").read_bytes()
     camera = watched(drop, receipts)
-    assert camera.read(Looks(4)) is None
+    assert camera.read(StopAfterWaits(4)) is None
     with (drop / "a.bmp").open("wb") as file:
         file.write(whole[:100])
         file.flush()
         # longer than two looks at a watched folder and the wait for a damaged file
-        assert camera.read(Looks(200)) is None
+        assert camera.read(StopAfterWaits(200)) is None
         file.write(whole[100:])
-    look = camera.read(Looks(20))
+    look = camera.read(StopAfterWaits(20))
     camera.close()
     assert look is not None
     assert look.item == "a.bmp"
@@ -51,18 +51,18 @@ def test_file_that_is_still_open_is_not_taken(
 def test_judged_files_are_moved_when_their_verdict_is_stored(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:
-    """A file goes to move_to when its receipt is stored, not before, and never over another."""
+    """A file is moved when its receipt is stored, not before, and never overwrites another."""
     done = tmp_path / "done"
     write_picture("done/a.png", red=9)
     write_picture("drop/a.png")
     camera = watched(drop, receipts, done)
-    look = camera.read(Looks(40))
+    look = camera.read(StopAfterWaits(40))
     assert look is not None
     assert look.receipt is not None
-    assert camera.read(Looks(10)) is None
+    assert camera.read(StopAfterWaits(10)) is None
     assert (drop / "a.png").exists()
     receipts.stored.add(look.receipt)
-    assert camera.read(Looks(10)) is None
+    assert camera.read(StopAfterWaits(10)) is None
     camera.close()
     assert not (drop / "a.png").exists()
     assert len(list(done.iterdir())) == 2
@@ -71,28 +71,27 @@ def test_judged_files_are_moved_when_their_verdict_is_stored(
 def test_judged_files_of_a_killed_daemon_are_moved(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:
-    """A file whose verdict was stored before the daemon was killed is moved by the next one, and
-    not judged again."""
+    """The next daemon moves a file with a stored verdict, and does not judge it again."""
     path = write_picture("drop/a.png")
     stat = path.stat()
     receipts.stored.add(f"a.png|{stat.st_size}|{stat.st_mtime_ns}")
     camera = watched(drop, receipts, tmp_path / "done")
-    assert camera.read(Looks(20)) is None
+    assert camera.read(StopAfterWaits(20)) is None
     camera.close()
     assert not path.exists()
     assert (tmp_path / "done" / "a.png").exists()
 
 
-def test_file_written_over_while_it_is_read_is_not_mistaken(
+def test_file_overwritten_during_its_read_is_read_again(
     drop: Path,
     receipts: Receipts,
     write_picture: WritePicture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is judged is what the receipt names: a file that changes under the reader's hands is
-    left, and taken in its new form."""
+    """The receipt always belongs to the judged picture: a file that changes during its read is read
+    again in its new form."""
     camera = watched(drop, receipts)
-    assert camera.read(Looks(4)) is None
+    assert camera.read(StopAfterWaits(4)) is None
     write_picture("drop/a.png", red=10)
     reads: list[Path] = []
 
@@ -105,7 +104,7 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
         return picture
 
     monkeypatch.setattr("edge.capture.sources.folder.open_picture", read)
-    look = camera.read(Looks(100))
+    look = camera.read(StopAfterWaits(100))
     camera.close()
     assert look is not None
     pixels = look.decoded()
@@ -115,7 +114,7 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
 
 @pytest.mark.parametrize("files", [1, 5, 40])
 def test_events_beyond_one_buffer_are_read_in_the_same_call(drop: Path, files: int) -> None:
-    """Events that do not fit into one read are fetched by further reads, in order."""
+    """Events beyond one buffer are fetched by further reads, in order."""
     watch = inotify.FolderWatch(
         drop, buffer_bytes=600
     )  # room for two events with the longest names

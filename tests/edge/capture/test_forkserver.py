@@ -1,4 +1,4 @@
-"""The fork server of the camera processes: how it ends, and what follows when it fails."""
+"""The fork server of the camera processes: its end, and its failures."""
 
 import gc
 import json
@@ -49,8 +49,11 @@ while True:
 
 
 class Daemon:
-    """A process that reads one camera; `how` its fork server starts: forked before
-    there are threads, in a new Python because there are, or only when the camera is opened."""
+    """A process that reads one camera.
+
+    `how` its fork server starts: forked before there are threads, in a new Python because there
+    are threads, or only when the camera is opened.
+    """
 
     def __init__(self, how: str, script: str) -> None:
         self.process = subprocess.Popen(
@@ -60,10 +63,11 @@ class Daemon:
             text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
-        self.fork_server, self.camera = (psutil.Process(pid) for pid in json.loads(self.hear()))
+        pids = json.loads(self.read_line())
+        self.fork_server, self.camera = (psutil.Process(pid) for pid in pids)
 
-    def hear(self) -> str:
-        """The next line that it says."""
+    def read_line(self) -> str:
+        """The next line of its output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
@@ -72,7 +76,7 @@ class Daemon:
         assert self.process.stdin is not None
         self.process.stdin.write("close\n")
         self.process.stdin.flush()
-        assert self.hear() == "closed\n"
+        assert self.read_line() == "closed\n"
 
     def close(self) -> None:
         """`kill -9`."""
@@ -87,7 +91,7 @@ def how(request: pytest.FixtureRequest) -> str:
 
 
 def gone(each: psutil.Process) -> bool:
-    """Whether it has ended, though perhaps nobody has asked how."""
+    """Whether the process has ended; it may be a zombie."""
     try:
         return not each.is_running() or each.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -95,8 +99,8 @@ def gone(each: psutil.Process) -> bool:
 
 
 def test_the_camera_process_is_forked_by_the_fork_server_once(how: str) -> None:
-    """The camera process is the fork server's only child, also when it was started early. Only a
-    daemon without other threads is forked."""
+    """The camera process is the only child of the fork server, also when it was started early. Only
+    a daemon without other threads is forked."""
     daemon = Daemon(how, "good")
     try:
         assert daemon.fork_server.children() == [daemon.camera]
@@ -137,7 +141,7 @@ def test_a_camera_process_dies_with_the_fork_server(how: str) -> None:
 
 @pytest.fixture
 def fork_server() -> Iterator[ForkServerClient]:
-    """A fork server for one test alone, which may kill it."""
+    """A fork server of one test, which may kill it."""
     client = ForkServerClient()
     yield client
     client.close()
@@ -153,7 +157,7 @@ def camera(
 
 
 def read_to_the_end(camera: IsolatedCamera) -> None:
-    """Until it raises."""
+    """Reads until CameraError."""
     for _ in range(100):
         camera.read(StopEvent())
 
@@ -173,8 +177,8 @@ def test_a_fork_server_that_died_is_started_again(fork_server: ForkServerClient)
     second.close()
 
 
-def test_a_fork_server_that_stands_still_is_replaced(fork_server: ForkServerClient) -> None:
-    """One that neither forks nor kills is killed itself; the next opening starts a new one."""
+def test_a_stopped_fork_server_is_replaced(fork_server: ForkServerClient) -> None:
+    """A fork server that neither forks nor kills is killed; the next opening starts a new one."""
     first = camera(fork_server, "good")
     assert first.read(StopEvent()) is not None
     old = psutil.Process(fork_server.pid)
@@ -189,8 +193,8 @@ def test_a_fork_server_that_stands_still_is_replaced(fork_server: ForkServerClie
         each.close()
 
 
-def test_what_cannot_be_started_says_why(fork_server: ForkServerClient) -> None:
-    """A driver that cannot be imported is a CameraError, and the fork server goes on."""
+def test_a_process_that_cannot_start_names_the_reason(fork_server: ForkServerClient) -> None:
+    """A driver that cannot be imported raises CameraError; the fork server goes on."""
     with pytest.raises(CameraError, match=r"no process can be started for it \(No module named"):
         camera(fork_server, "good", "edge.capture.no_such_driver").read(StopEvent())
     pid = fork_server.pid
@@ -203,7 +207,7 @@ def test_what_cannot_be_started_says_why(fork_server: ForkServerClient) -> None:
 def test_a_python_that_does_not_start_is_a_lost_camera(
     fork_server: ForkServerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a fork server there is one sentence, no traceback, and no open descriptor."""
+    """Without a fork server there is one sentence, no traceback and no open descriptor."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     me = psutil.Process()
     gc.collect()
@@ -214,8 +218,8 @@ def test_a_python_that_does_not_start_is_a_lost_camera(
     assert me.num_fds() <= before
 
 
-def test_a_fork_server_keeps_nothing_of_ended_children(fork_server: ForkServerClient) -> None:
-    """After many deaths of all kinds it holds as many file descriptors as before, and no zombie."""
+def test_a_fork_server_leaks_nothing_of_ended_children(fork_server: ForkServerClient) -> None:
+    """After many ends of all kinds it holds as many file descriptors as before, and no zombie."""
 
     def life(script: str) -> None:
         each = camera(fork_server, script)
@@ -240,8 +244,7 @@ def test_a_fork_server_keeps_nothing_of_ended_children(fork_server: ForkServerCl
 def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
     fork_server: ForkServerClient,
 ) -> None:
-    """What was opened early counts only for the configuration that it was opened with; otherwise
-    it is ended."""
+    """A camera that was opened early is used only for the same configuration, else ended."""
     config = camera_config("v4l2:good", timeout_s=20, open_timeout_s=30)
     fork_server.prepare([config], FAULTY)
     changed = config.replace(source="v4l2:no-open")
@@ -252,6 +255,6 @@ def test_a_camera_that_was_opened_early_and_changed_is_opened_again(
 
 
 def test_without_a_driver_there_is_no_fork_server(fork_server: ForkServerClient) -> None:
-    """Cameras that the daemon reads itself need no process."""
+    """Cameras without a driver need no process."""
     fork_server.prepare([camera_config("test:")])
     assert fork_server.pid == 0

@@ -1,4 +1,4 @@
-"""Picture slots in shared memory, both ends in one process so that each order can be tried."""
+"""The frame ring, with both ends in one process so that each order can be tested."""
 
 import mmap
 import os
@@ -22,7 +22,7 @@ def memory() -> Iterator[int]:
 
 
 def test_torn_picture_is_refused(memory: int) -> None:
-    """A picture that is not finished, that is another's, or whose slot was begun anew is torn."""
+    """An unfinished picture, another number, and a slot that is being written again are torn."""
     ring, writer = FrameRing(memory, SHAPE), FrameRingWriter(memory, SHAPE)
     slot = ring.lend()
     with pytest.raises(CameraError, match="torn"):
@@ -44,8 +44,7 @@ def test_torn_picture_is_refused(memory: int) -> None:
 
 
 def test_a_jpeg_keeps_its_slot_too(memory: int) -> None:
-    """Whoever still looks at the JPEG has it as it came, though the pixels have gone; nobody can
-    write into it."""
+    """A view of the JPEG keeps its bytes after the pixels are gone, and is read only."""
     ring, writer = FrameRing(memory, SHAPE, slots=2), FrameRingWriter(memory, SHAPE)
     small = np.zeros((SHAPE[0] // 2, SHAPE[1] // 2, 3), np.uint8)
     slot = ring.lend()
@@ -63,8 +62,8 @@ def test_a_jpeg_keeps_its_slot_too(memory: int) -> None:
     assert ring.lend() == slot
 
 
-def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
-    """A slot is lent to one picture at a time; the spare one only when no other is free."""
+def test_slot_is_free_when_its_picture_is_gone(memory: int) -> None:
+    """A slot is lent to one picture at a time; the reserve only when no other is free."""
     ring, writer = FrameRing(memory, SHAPE), FrameRingWriter(memory, SHAPE)
     held = []
     for number in range(1, SLOTS):
@@ -74,7 +73,7 @@ def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
         writer.put(slot, number, writer.target(slot))
         held.append(ring.take(slot, number)[0])
     assert ring.lend() == 0
-    for number in (SLOTS, SLOTS + 1):  # copied out of the spare slot, so each stays what it was
+    for number in (SLOTS, SLOTS + 1):  # copied out of the reserve, so each keeps its pixels
         writer.begin(0)
         writer.target(0)[:] = number
         writer.put(0, number, writer.target(0))
@@ -86,16 +85,16 @@ def test_slot_is_free_again_when_its_picture_has_gone(memory: int) -> None:
     assert ring.lend() == 0
 
 
-def test_a_mad_child_cannot_pull_the_memory_away(memory: int) -> None:
-    """The memory's size is sealed: a shrunk file under a mapping would end the daemon."""
+def test_a_child_cannot_shrink_the_memory(memory: int) -> None:
+    """The size of the memory is sealed: a shrunk file under a mapping would end the daemon."""
     FrameRing(memory, SHAPE)
     with pytest.raises(PermissionError):
         os.ftruncate(memory, 0)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 5, 4), (100_000, 100_000, 3), (-1, -1, 3)])
-def test_shape_that_no_camera_has_is_refused(memory: int, shape: Shape) -> None:
-    """What a child says of its pictures is not believed blindly."""
+def test_impossible_shape_is_refused(memory: int, shape: Shape) -> None:
+    """The shape that a child reports is checked."""
     with pytest.raises(CameraError, match="are no pictures of a camera"):
         FrameRing(memory, shape)
 
@@ -117,8 +116,8 @@ def test_slots_lie_apart(memory: int) -> None:
 
 
 def test_a_reduced_picture_lies_before_its_jpeg(memory: int) -> None:
-    """Both come out as they went in, from a slot and from the spare one; a part of either that is
-    missing is noticed."""
+    """Both are read as they were written, from a slot and from the reserve. A missing part of
+    either is noticed."""
     shape = 16, 24, 3
     ring, writer = FrameRing(memory, shape), FrameRingWriter(memory, shape)
     small = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -126,17 +125,17 @@ def test_a_reduced_picture_lies_before_its_jpeg(memory: int) -> None:
     for slot in (1, 0):
         writer.begin(slot)
         writer.put(slot, 7, small, jpeg)
-        pixels, said = ring.take(slot, 7, reduced=4, jpeg=len(jpeg))
+        pixels, evidence = ring.take(slot, 7, reduced=4, jpeg=len(jpeg))
         assert np.array_equal(pixels, small)
-        assert said == jpeg
+        assert evidence == jpeg
         for reduced, length in ((4, 0), (4, len(jpeg) - 1), (2, 20), (1, 0)):
             with pytest.raises(CameraError, match="torn"):
                 ring.take(slot, 7, reduced, length)
 
 
 @pytest.mark.parametrize("length", [-1, 16 * 24 * 3 - 4 * 6 * 3 + 1, 1 << 40])
-def test_a_jpeg_that_no_slot_holds_is_refused(memory: int, length: int) -> None:
-    """What a child says of a JPEG's length is not believed blindly."""
+def test_an_impossible_jpeg_length_is_refused(memory: int, length: int) -> None:
+    """The JPEG length that a child reports is checked."""
     shape = 16, 24, 3
     ring, writer = FrameRing(memory, shape), FrameRingWriter(memory, shape)
     with pytest.raises(CameraError, match="JPEG of"):

@@ -1,9 +1,9 @@
-"""The frame tap shows the next frame of a camera once to everyone who waits for it."""
+"""The frame tap shows the next frame of a camera once to every waiting request."""
 
 import numpy as np
 
 from edge.capture.camera import Pixels
-from edge.capture.reader import FrameTap
+from edge.capture.frame_tap import FrameTap
 from edge.core.image import Encoded
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -17,7 +17,7 @@ def test_each_request_gets_the_next_frame_once() -> None:
     assert tap.add(lambda pixels: seen.append(("b", pixels)))
     tap.deliver(PICTURE)
     tap.deliver(PICTURE + 1)
-    assert [who for who, _ in seen] == ["a", "b"]
+    assert [name for name, _ in seen] == ["a", "b"]
     assert all(pixels is PICTURE for _, pixels in seen)
 
 

@@ -1,4 +1,4 @@
-"""A camera in a process of its own: real processes, real shared memory, real faults."""
+"""A camera in its own process: real processes, real shared memory, real faults."""
 
 import gc
 import os
@@ -46,28 +46,28 @@ def start(fork_server: ForkServerClient) -> Iterator[Start]:
 
 
 def read(camera: IsolatedCamera) -> CameraRead:
-    """One look, which must come."""
+    """One read, which must return."""
     look = camera.read(StopEvent())
     assert look is not None
     return look
 
 
 def read_to_the_end(camera: IsolatedCamera) -> None:
-    """Until it raises; no script is longer than twenty steps."""
+    """Reads until CameraError; no script is longer than twenty steps."""
     for _ in range(20):
         camera.read(StopEvent())
 
 
 def number(look: CameraRead) -> int:
-    """The number in the picture of a look."""
+    """The number in the picture of a read."""
     assert look.pixels is not None
     return number_of(look.pixels)
 
 
 @pytest.mark.parametrize("step", ["good", "in-place"])
 def test_pictures_arrive_whole_and_in_order(start: Start, step: str) -> None:
-    """Every picture is the one that the driver gave, pixel by pixel, newer than the one before, and
-    those that made way are counted."""
+    """Every picture equals the driver's, pixel by pixel, and is newer than the one before. Skipped
+    ones are counted."""
     camera = start(step, fps=500)
     looks = [read(camera) for _ in range(40)]
     count = 0
@@ -79,8 +79,8 @@ def test_pictures_arrive_whole_and_in_order(start: Start, step: str) -> None:
         np.testing.assert_array_equal(look.pixels, numbered(count))
 
 
-def test_a_picture_that_is_held_is_never_written_over(start: Start) -> None:
-    """However many pictures somebody holds, each stays as it was, and reading goes on."""
+def test_a_held_picture_is_never_overwritten(start: Start) -> None:
+    """Held pictures keep their pixels, whatever their number, and reading goes on."""
     camera = start("good", fps=1000)
     held = [read(camera) for _ in range(3 * SLOTS)]
     numbers = [number(look) for look in held]
@@ -92,8 +92,7 @@ def test_a_picture_that_is_held_is_never_written_over(start: Start) -> None:
 
 
 def test_pictures_are_not_copied_while_slots_are_free(start: Start) -> None:
-    """One who lets go of each picture sees them where the child wrote them, and nobody can write
-    into them."""
+    """A picture is used where the child wrote it, without a copy, and is read only."""
     camera = start("good", fps=1000)
     for _ in range(5 * SLOTS):
         look = read(camera)
@@ -104,7 +103,7 @@ def test_pictures_are_not_copied_while_slots_are_free(start: Start) -> None:
 
 
 def test_a_view_keeps_its_slot(start: Start) -> None:
-    """Part of a picture keeps the whole slot, also when the picture itself was let go."""
+    """A view of a part keeps the whole slot, also after the picture is gone."""
     camera = start("good", fps=1000)
     look = read(camera)
     assert look.pixels is not None
@@ -116,7 +115,7 @@ def test_a_view_keeps_its_slot(start: Start) -> None:
 
 
 def test_pictures_outlive_their_process(start: Start) -> None:
-    """What was read may be judged when the camera has gone."""
+    """A picture may be judged after the camera is closed."""
     camera = start("good,good,good,crash")
     looks = [read(camera)]
     with pytest.raises(CameraError):
@@ -142,10 +141,10 @@ def test_pictures_outlive_their_process(start: Start) -> None:
         ("crash", r"its driver crashed \(SIGSEGV\)", "lost"),
     ],
 )
-def test_what_ends_a_camera_is_one_sentence(
+def test_each_end_of_a_process_is_one_sentence(
     start: Start, script: str, words: str, kind: str
 ) -> None:
-    """Whatever ends the process is a CameraError that says what happened, and it is gone."""
+    """Each end of the process raises a CameraError with the reason, and the process is gone."""
     camera = start(script)
     with pytest.raises(CameraError, match=words) as caught:
         read_to_the_end(camera)
@@ -156,7 +155,7 @@ def test_what_ends_a_camera_is_one_sentence(
 
 @pytest.mark.parametrize("script", ["good,good,good,hang", "good,good,good,stop"])
 def test_a_hung_driver_is_killed(start: Start, script: str) -> None:
-    """A driver that hangs, or a process that stands, is silent after timeout_s and is killed."""
+    """A hung driver or a stopped process is silent after timeout_s and is killed."""
     camera = start(script, timeout_s=0.3)
     with pytest.raises(CameraError, match=r"no frame for 0\.3 s") as caught:
         read_to_the_end(camera)
@@ -173,8 +172,8 @@ def test_an_opening_that_hangs_is_killed(start: Start) -> None:
     assert not psutil.pid_exists(camera.pid)
 
 
-def test_damaged_pictures_are_faults_and_life_goes_on(start: Start) -> None:
-    """A picture that cannot be decoded is a look with its sentence; the next one is good."""
+def test_damaged_pictures_are_faults_and_reading_goes_on(start: Start) -> None:
+    """A picture that cannot be decoded is a fault with its reason; the next one is good."""
     camera = start("good,damaged,damaged,damaged,good", fps=200)
     looks = [read(camera) for _ in range(6)]
     faults = [look for look in looks if look.fault]
@@ -185,7 +184,7 @@ def test_damaged_pictures_are_faults_and_life_goes_on(start: Start) -> None:
 
 
 def test_capture_time_is_the_drivers(start: Start) -> None:
-    """A driver's time stamp travels; a picture without one was taken when it came."""
+    """The driver's time stamp is kept; without one, the time of the grab counts."""
     late, plain = start("good,late"), start("in-place")
     taken = read(late).captured_tick
     assert taken is not None
@@ -195,8 +194,8 @@ def test_capture_time_is_the_drivers(start: Start) -> None:
 
 
 def test_reading_ends_on_stop(start: Start) -> None:
-    """On stop the read ends without a picture, also while the driver hangs; until then it slept,
-    and did not look around now and then."""
+    """On stop the read returns None, also while the driver hangs. Until then it sleeps without
+    polling."""
     waits: list[float] = []
     hanging = threading.Event()
 
@@ -222,7 +221,7 @@ def test_reading_ends_on_stop(start: Start) -> None:
 
 
 def test_the_process_dies_with_the_daemon() -> None:
-    """A daemon that is killed leaves no process behind, also when the driver hangs."""
+    """A killed daemon leaves no process, also when the driver hangs."""
     program = (
         "from edge.capture.isolation.forkserver_client import ForkServerClient\n"
         "from edge.capture.isolation.isolated_camera import IsolatedCamera\n"
@@ -244,7 +243,7 @@ def test_the_process_dies_with_the_daemon() -> None:
 
     def gone() -> bool:
         try:
-            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # nobody reaps here
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # no process reaps it here
         except psutil.NoSuchProcess:
             return True
 
@@ -252,7 +251,7 @@ def test_the_process_dies_with_the_daemon() -> None:
 
 
 def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:
-    """Signals that stop the whole group leave the camera to the daemon's orderly shutdown."""
+    """The camera process ignores signals to the whole group: the daemon shuts it down in order."""
     camera = start("good", fps=200)
     read(camera)
     os.kill(camera.pid, signal.SIGTERM)
@@ -262,7 +261,7 @@ def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:
 
 
 def test_restarts_leave_nothing_behind(start: Start) -> None:
-    """After many deaths there is no process, no file descriptor and no shared memory more."""
+    """Many ends leak no process, no file descriptor and no shared memory."""
     me = psutil.Process()
 
     def life(script: str) -> None:
@@ -273,12 +272,12 @@ def test_restarts_leave_nothing_behind(start: Start) -> None:
         del raised  # and with it the picture that `use` held
 
     def use(camera: IsolatedCamera) -> None:
-        held = camera.read(StopEvent())  # on a slow machine the end may be the first that is heard
+        held = camera.read(StopEvent())  # on a slow machine the end may come before the picture
         read_to_the_end(camera)
         del held
 
     def held_now() -> tuple[int, int, int]:
-        gc.collect()  # what other tests left for it to free is not this one's
+        gc.collect()  # so that garbage of other tests does not count here
         return me.num_fds(), len(me.children()), memory_maps()
 
     life("good,good,crash")
@@ -290,6 +289,6 @@ def test_restarts_leave_nothing_behind(start: Start) -> None:
 
 
 def memory_maps() -> int:
-    """How many shared-memory segments of cameras this process has mapped."""
+    """The number of camera memories that this process has mapped."""
     with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123  a file of the kernel
         return sum("memfd:camera" in line for line in file)

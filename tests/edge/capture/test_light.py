@@ -1,10 +1,10 @@
-"""How light is measured, against the plain formula."""
+"""Brightness, against the plain formula."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture.quality import light
+from edge.capture.quality import brightness
 
 
 @given(
@@ -14,15 +14,15 @@ from edge.capture.quality import light
     lowest=st.integers(0, 255),
     span=st.integers(1, 256),
 )
-def test_light_is_that_of_the_mean_of_three_channels(
+def test_brightness_is_that_of_the_mean_of_three_channels(
     seed: int, height: int, width: int, lowest: int, span: int
 ) -> None:
-    """Half a per cent of the grey levels of the grid lies below the one, half above the other."""
+    """0.5 % of the grey levels of the sampled pixels lie below `low`, 0.5 % above `high`."""
     values = np.random.default_rng(seed).integers(0, span, (height, width, 3)) + lowest
     pixels = np.clip(values, 0, 255).astype(np.uint8)
     step = max(1, min(8, min(height, width) // 32))
     grey = sorted(int(sum(map(int, p))) // 3 for row in pixels[::step, ::step] for p in row)
-    found = light(pixels)
+    found = brightness(pixels)
     assert sum(level < found.low for level in grey) <= 0.005 * len(grey)
     assert sum(level <= found.low for level in grey) > 0.005 * len(grey)
     assert sum(level <= found.high for level in grey) >= 0.995 * len(grey)

@@ -1,4 +1,4 @@
-"""The messages between the processes: what is encoded is decoded, and all else is refused."""
+"""The messages between the processes: decode reverses encode and refuses everything else."""
 
 import json
 import math
@@ -82,7 +82,7 @@ def test_any_other_bytes_are_refused(data: bytes) -> None:
         (b'{"type": "CameraLost", "reason": "x", "kind": "odd"}', "CameraLost.kind is 'odd'"),
     ],
 )
-def test_what_is_wrong_is_named(data: bytes, words: str) -> None:
+def test_the_error_names_message_and_field(data: bytes, words: str) -> None:
     """One sentence that names the message and the field."""
     with pytest.raises(MalformedMessageError, match=words):
         decode(data)
@@ -90,12 +90,12 @@ def test_what_is_wrong_is_named(data: bytes, words: str) -> None:
 
 @pytest.mark.parametrize("tick", [math.nan, math.inf])
 def test_a_time_must_be_a_number(tick: float) -> None:
-    """Python's JSON knows NaN and Infinity; no comparison of a time may be with one."""
+    """Python's JSON knows NaN and Infinity; a time must be neither."""
     with pytest.raises(MalformedMessageError, match="captured_tick is"):
         decode(encode(FrameReady(1, tick, 0, 0, 1, 0)))
 
 
-def test_messages_are_told_apart_by_class() -> None:
+def test_messages_match_by_class() -> None:
     """`match` sees the class, and the fields in their order."""
     match decode(encode(CameraOpened(48, 160, 3, gives_jpeg=True))):
         case CameraOpened(height, width, channels, gives_jpeg):

@@ -1,4 +1,4 @@
-"""A network camera's stream, cut wherever networks cut."""
+"""A network camera's stream, split at any byte."""
 
 import random
 import socket
@@ -22,7 +22,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 class RawServer:
-    """Answers one client with these pieces, and hangs up."""
+    """Answers one client with these pieces, then closes the connection."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
@@ -77,7 +77,7 @@ def next_picture(camera: MJPEGCamera) -> bytes | None:
 
 
 def cut(data: bytes, dice: random.Random) -> list[bytes]:
-    """Cuts it into pieces of one byte or more."""
+    """Splits the data into pieces of one byte or more."""
     pieces = []
     while data:
         size = dice.choice([1, 7, 1000, 65_536, 300_000])
@@ -88,9 +88,9 @@ def cut(data: bytes, dice: random.Random) -> list[bytes]:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["plain", "chunked"])
 @pytest.mark.parametrize("seed", range(6))
-def test_a_stream_is_the_same_however_it_is_cut(serve: Serve, seed: int, *, chunked: bool) -> None:
-    """Pictures of some hundred bytes to half a megabyte arrive as they were sent: with and without
-    their length, several in one piece or one in many, plain or chunked. Then the end is reported.
+def test_a_stream_does_not_depend_on_its_pieces(serve: Serve, seed: int, *, chunked: bool) -> None:
+    """Pictures of some hundred bytes to half a megabyte arrive unchanged: with and without a
+    length, several in one piece or one in many, plain or chunked. Then the end is reported.
     """
     dice = random.Random(seed)
     sent, stream = [], b""
@@ -114,7 +114,7 @@ def test_a_stream_is_the_same_however_it_is_cut(serve: Serve, seed: int, *, chun
 
 
 def test_a_length_that_no_picture_has_is_refused(serve: Serve) -> None:
-    """It is refused before memory is allocated; a length that is not a number is ignored."""
+    """It is refused before memory is allocated; a length without digits is ignored."""
     picture = jpeg()
     part = b"--frame\r\nContent-Length: %s\r\n\r\n" + picture.replace(b"%", b"%%") + b"\r\n"
     pieces = [HEAD % b"", part % b"a few", part % b"4000000000", b"--frame\r\n"]

@@ -1,4 +1,4 @@
-"""pypylon's own camera emulator: the real SDK and the real grab loop, without hardware."""
+"""pypylon's camera emulator: the real SDK and the real grab loop, without hardware."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,8 +40,8 @@ def opened() -> Iterator[Open]:
         camera.close()
 
 
-def test_the_camera_shows_what_stands_before_it(opened: Open, tmp_path: Path) -> None:
-    """A colour picture that the emulator is given arrives as BGR, pixel by pixel."""
+def test_the_picture_of_the_emulator_arrives(opened: Open, tmp_path: Path) -> None:
+    """A colour picture of the emulator arrives as BGR, pixel by pixel."""
     shown = np.zeros((96, 128, 3), np.uint8)
     shown[:48, :, 0], shown[:, :64, 2], shown[60:, 70:, 1] = 200, 150, 99
     path = tmp_path / "part.png"
@@ -71,8 +71,8 @@ def test_pixel_formats_become_bgr(opened: Open, pixel_format: str) -> None:
     assert np.ptp(look.pixels) > 50
 
 
-def test_failed_buffers_are_faults_and_life_goes_on(opened: Open) -> None:
-    """A buffer that the driver calls failed is a fault without pixels; the next ones are good."""
+def test_failed_buffers_are_faults_and_reading_goes_on(opened: Open) -> None:
+    """A buffer that the driver reports as failed is a fault; the next ones are good."""
     camera = opened(fps=50, controls={"ForceFailedBufferCount": 3})
     features = (
         camera._camera.GetNodeMap()
@@ -97,10 +97,10 @@ def test_failed_buffers_are_faults_and_life_goes_on(opened: Open) -> None:
         ("pylon:0815-0000", {"pixel_format": "RGBX"}, "PixelFormat: 'RGBX': "),
     ],
 )
-def test_what_does_not_open_is_one_sentence(
+def test_a_camera_that_does_not_open_is_one_sentence(
     opened: Open, source: str, options: dict[str, Any], words: str
 ) -> None:
-    """A camera that is not there and a feature that it does not take say so in one line."""
+    """A missing camera and a refused feature raise one sentence."""
     with pytest.raises(CameraError) as caught:
         opened(source, **options)
     assert words in str(caught.value)
@@ -108,7 +108,7 @@ def test_what_does_not_open_is_one_sentence(
 
 
 def test_two_cameras_in_processes_of_their_own() -> None:
-    """Through the daemon's port: two industrial cameras at once, and an end in order."""
+    """Two industrial cameras at once, through `IsolatedCamera`, and an orderly end."""
     # The fork server of other tests does not know the emulated cameras.
     fork_server = ForkServerClient()
     cameras = [

@@ -1,4 +1,4 @@
-"""A JPEG camera's pictures, decoded at the scale that the model needs in the camera's process."""
+"""JPEGs that the camera process decodes at the scale that the model needs."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.quality import FrameChecks
 from edge.core.clock import Clock, StopEvent
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
-from tests.edge.capture.reader_harness import Build
+from tests.edge.capture.reader_harness import MakeHarness
 
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
 
 
-class Wanted:
-    """By what the daemon wants pictures divided; a test changes its mind."""
+class RequestedReduction:
+    """The divisor that the daemon requests; a test changes it."""
 
     def __init__(self) -> None:
         self.by = 4
@@ -30,14 +30,14 @@ class Wanted:
 
 
 @pytest.fixture
-def wanted() -> Wanted:
-    """A quarter, at first."""
-    return Wanted()
+def wanted() -> RequestedReduction:
+    """The divisor 4 at first."""
+    return RequestedReduction()
 
 
 @pytest.fixture
 def camera(
-    mjpeg_server: MJPEGServer, wanted: Wanted, fork_server: ForkServerClient
+    mjpeg_server: MJPEGServer, wanted: RequestedReduction, fork_server: ForkServerClient
 ) -> Iterator[IsolatedCamera]:
     """A network camera, read by a real process."""
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
@@ -47,17 +47,17 @@ def camera(
 
 
 def read(camera: IsolatedCamera) -> CameraRead:
-    """One look, which must come."""
+    """One read, which must return."""
     look = camera.read(StopEvent())
     assert look is not None
     assert look.fault is None
     return look
 
 
-def test_pictures_come_reduced_with_the_jpeg_that_they_came_as(
-    camera: IsolatedCamera, wanted: Wanted
+def test_reduced_pictures_come_with_their_jpeg(
+    camera: IsolatedCamera, wanted: RequestedReduction
 ) -> None:
-    """Each look holds a quarter of the sides, and the whole picture for whoever wants evidence."""
+    """Each read holds a quarter of the sides, and the JPEG of the whole picture as evidence."""
     for _ in range(3 * SLOTS):
         look = read(camera)
         assert look.pixels is not None
@@ -74,8 +74,8 @@ def test_pictures_come_reduced_with_the_jpeg_that_they_came_as(
     assert camera.copied == 0
 
 
-def test_the_daemon_may_change_its_mind(camera: IsolatedCamera, wanted: Wanted) -> None:
-    """Whole pictures from the next one on, and reduced ones again."""
+def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedReduction) -> None:
+    """From the next request on pictures are whole, and later reduced again."""
     assert read(camera).reduced == 4
     wanted.by = 1
     look = read(camera)
@@ -86,9 +86,9 @@ def test_the_daemon_may_change_its_mind(camera: IsolatedCamera, wanted: Wanted) 
 
 
 def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
-    mjpeg_server: MJPEGServer, wanted: Wanted, fork_server: ForkServerClient
+    mjpeg_server: MJPEGServer, wanted: RequestedReduction, fork_server: ForkServerClient
 ) -> None:
-    """What cannot be decoded at reduced scale is an `error`, as at full scale."""
+    """A JPEG that cannot be decoded at reduced scale is a fault, as at full scale."""
     mjpeg_server.damaged = 4
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
     camera = IsolatedCamera(config, Clock(), fork_server, reduction=wanted)
@@ -102,23 +102,25 @@ def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
 
 
 def test_size_is_that_of_the_whole_picture() -> None:
-    """A reduced picture of the right camera is not of the wrong size, and one of another is."""
-    trust = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
-    assert trust.judge(noise(1, 16), 0.0, reduced=4) is None
-    doubt = trust.judge(noise(2, 16), 0.0, reduced=2)
-    assert doubt is not None
-    assert "32×32, not 64×64" in doubt.why
+    """The size check multiplies by the divisor."""
+    checks = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
+    assert checks.check(noise(1, 16), 0.0, reduced=4) is None
+    rejection = checks.check(noise(2, 16), 0.0, reduced=2)
+    assert rejection is not None
+    assert "32×32, not 64×64" in rejection.why
 
 
-def test_frames_say_by_what_they_were_reduced(house: Build) -> None:
-    """The reader asks whether the view fits the whole picture, and passes pixels and divisor on."""
+def test_frames_say_by_what_they_were_reduced(make_harness: MakeHarness) -> None:
+    """The reader checks the size of the whole picture; the frame holds pixels and divisor."""
     asked: list[tuple[int, int]] = []
 
-    def misfit(width: int, height: int) -> None:
+    def size_error(width: int, height: int) -> None:
         asked.append((width, height))
 
     pixels = noise(1, 16)
-    frame = house("test:", misfit=misfit).run(ScriptedCamera([CameraRead(pixels, reduced=4)]))[0]
+    frame = make_harness("test:", size_error=size_error).run(
+        ScriptedCamera([CameraRead(pixels, reduced=4)])
+    )[0]
     assert asked == [(64, 64)]
     assert frame.reduced == 4
     assert frame.pixels is pixels

@@ -1,4 +1,4 @@
-"""The drivers of cameras, whose answers may lie."""
+"""Camera drivers with wrong answers of their devices."""
 
 import errno
 import stat
@@ -24,19 +24,19 @@ from tests.edge.capture.conftest import FakeCapture, MJPEGServer, camera_config,
 
 @pytest.fixture
 def device(tmp_path: Path) -> Path:
-    """A file where a camera's device file would be."""
+    """A file in place of a camera's device file."""
     path = tmp_path / "video0"
     path.touch()
     return path
 
 
 def read_all(camera: DrivenCamera, count: int) -> list[Any]:
-    """So many looks, or as many as come."""
+    """At most `count` reads."""
     return [camera.read(StopEvent()) for _ in range(count)]
 
 
 def test_grab_that_fails_is_a_lost_camera() -> None:
-    """A driver that has no more frames is a lost camera, named without its password."""
+    """A driver without more frames is a lost camera; its error shows no password."""
     camera = RTSPCamera(camera_config("rtsp://u:s3cret@cam/1"), FakeCapture([(False, None)]))
     with pytest.raises(CameraError, match=r"rtsp://\*\*\*@cam/1: delivers no picture; check"):
         camera.read(StopEvent())
@@ -52,7 +52,7 @@ def test_true_without_a_picture_is_a_fault(answer: tuple[bool, Any]) -> None:
 
 
 def test_camera_that_does_not_open_is_released(device: Path) -> None:
-    """A device that cannot be opened is given back at once."""
+    """A device that cannot be opened is released at once."""
     for camera, source in ((RTSPCamera, "rtsp://cam/1"), (V4L2Camera, f"v4l2:{device}")):
         capture = FakeCapture([], opened=False)
         with pytest.raises(CameraError, match="cannot be opened"):
@@ -61,18 +61,18 @@ def test_camera_that_does_not_open_is_released(device: Path) -> None:
 
 
 def test_network_reads_have_time_outs() -> None:
-    """Opening and reading a network camera give up in their time."""
+    """Opening and reading a network camera have time-outs."""
     capture = FakeCapture([])
     RTSPCamera(camera_config("rtsp://cam/1", timeout_s=1.5, open_timeout_s=7), capture)
     source, backend, limits = capture.arguments
     assert (source, backend) == ("rtsp://cam/1", cv2.CAP_FFMPEG)
-    said = dict(zip(limits[::2], limits[1::2]))
-    assert said[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 7000
-    assert said[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 1500
+    options = dict(zip(limits[::2], limits[1::2]))
+    assert options[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 7000
+    assert options[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 1500
 
 
 def test_credentials_come_from_a_file(tmp_path: Path) -> None:
-    """Name and password stand in a file, with whatever characters, and go to the camera alone."""
+    """Name and password come from a file, with any characters, and go only to the camera."""
     file = tmp_path / "credentials"
     file.write_text("oper@tor:p:ss/w#rd\n", encoding="utf-8")
     capture = FakeCapture([])
@@ -84,8 +84,8 @@ def test_credentials_come_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "operator", "a:b\nc:d"])
-def test_credentials_file_that_is_none_is_one_sentence(tmp_path: Path, text: str) -> None:
-    """A file that does not hold name:password is refused without showing what it holds."""
+def test_malformed_credentials_file_is_one_sentence(tmp_path: Path, text: str) -> None:
+    """A file without name:password is refused, and the error does not show its text."""
     file = tmp_path / "credentials"
     file.write_text(text, encoding="utf-8")
     config = camera_config("rtsp://cam/1", credentials_file=str(file))
@@ -95,7 +95,7 @@ def test_credentials_file_that_is_none_is_one_sentence(tmp_path: Path, text: str
 
 
 def test_usb_camera_gets_its_settings(device: Path) -> None:
-    """Format, width, height and rate are set on a USB camera, and it holds no old frames."""
+    """Format, width, height, rate and buffer count are set on a USB camera."""
     capture = FakeCapture([(True, noise(1))])
     capture.formats = ["YUYV"]
     config = camera_config(f"v4l2:{device}", width=1280, height=720, fps=15, pixel_format="yuyv")
@@ -112,8 +112,8 @@ def test_usb_camera_gets_its_settings(device: Path) -> None:
     assert capture.released == 1
 
 
-def test_format_that_the_camera_does_not_give_is_refused(device: Path) -> None:
-    """A camera that silently keeps another pixel format is a mistake that is said."""
+def test_unsupported_format_is_an_error(device: Path) -> None:
+    """A camera that silently keeps another pixel format raises CameraError."""
     capture = FakeCapture([])
     capture.formats = ["YUYV"]
     with pytest.raises(CameraError, match=r"does not give pixel_format MJPG \(gives YUYV\)"):
@@ -122,7 +122,7 @@ def test_format_that_the_camera_does_not_give_is_refused(device: Path) -> None:
 
 
 def test_mjpeg_is_taken_raw_and_checked(device: Path) -> None:
-    """A camera's JPEG bytes are taken as they are; a truncated one is a fault, not grey pixels."""
+    """JPEG bytes of a camera are kept as they are; a truncated JPEG is a fault, not grey pixels."""
     done, data = cv2.imencode(".jpg", noise(1, side=64))
     assert done
     row = data.reshape(1, -1)
@@ -140,7 +140,7 @@ def test_mjpeg_is_taken_raw_and_checked(device: Path) -> None:
 def test_device_without_permission_names_the_group(
     device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A device that we may not open says which group to join."""
+    """The error for a device without permission names the group."""
     device.chmod(stat.S_IRUSR)
     monkeypatch.setattr("os.access", lambda *_: False)  # root may open everything
     with pytest.raises(CameraError, match="no permission; add the user to the group `video`"):
@@ -181,7 +181,7 @@ class FakeDriver:
 
 
 def test_controls_are_set_by_their_names_in_order(device: Path) -> None:
-    """Controls are named as v4l2-ctl shows them and set in the order of config.yaml."""
+    """Controls have the names of v4l2-ctl and are set in the order of config.yaml."""
     driver = FakeDriver()
     set_controls(device, {"auto_exposure": 1, "exposure_time_absolute": 200}, driver)
     assert driver.set == [(0x009A0901, 1), (0x009A0902, 200)]
@@ -202,14 +202,14 @@ def test_controls_are_set_by_their_names_in_order(device: Path) -> None:
 def test_control_that_cannot_be_set_is_one_sentence(
     device: Path, controls: dict[str, Any], words: str
 ) -> None:
-    """A control that is not there, out of range or refused says so, with the mend."""
+    """An unknown, out-of-range or refused control raises CameraError with the fix."""
     with pytest.raises(CameraError) as caught:
         set_controls(device, controls, FakeDriver())
     assert words in str(caught.value)
 
 
-def test_network_camera_that_goes_is_lost(mjpeg_server: MJPEGServer) -> None:
-    """When a network camera's cable is pulled in mid-stream, the read ends as a CameraError."""
+def test_disconnected_network_camera_is_lost(mjpeg_server: MJPEGServer) -> None:
+    """When the cable of a network camera is pulled in mid-stream, the read raises CameraError."""
     camera = MJPEGCamera(camera_config(mjpeg_server.url, timeout_s=5))
     assert camera.read(StopEvent()) is not None
     mjpeg_server.gone.set()
@@ -218,8 +218,8 @@ def test_network_camera_that_goes_is_lost(mjpeg_server: MJPEGServer) -> None:
     camera.close()
 
 
-def test_http_that_is_no_stream_is_one_sentence(mjpeg_server: MJPEGServer) -> None:
-    """A web page instead of a stream, and an address that is not there, say so."""
+def test_http_without_a_stream_is_one_sentence(mjpeg_server: MJPEGServer) -> None:
+    """A web page instead of a stream and a missing address raise one sentence."""
     base = mjpeg_server.url.rpartition("/")[0]
     with pytest.raises(CameraError, match="sends text/html, not an MJPEG stream"):
         MJPEGCamera(camera_config(f"{base}/index.html"))
@@ -229,7 +229,7 @@ def test_http_that_is_no_stream_is_one_sentence(mjpeg_server: MJPEGServer) -> No
 
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 def test_http_credentials(mjpeg_server: MJPEGServer, tmp_path: Path, scheme: str) -> None:
-    """Name and password open a camera that asks for them, by Basic and by Digest; others do not."""
+    """The right name and password open a camera, by Basic and by Digest; others do not."""
     mjpeg_server.asks = scheme
     file = tmp_path / "credentials"
     file.write_text("operator:s3cret", encoding="utf-8")
@@ -246,8 +246,7 @@ def test_http_credentials(mjpeg_server: MJPEGServer, tmp_path: Path, scheme: str
 
 @pytest.mark.parametrize("length", [True, False], ids=["with-length", "without-length"])
 def test_damaged_jpeg_in_a_stream_is_a_fault(mjpeg_server: MJPEGServer, *, length: bool) -> None:
-    """A JPEG that ends too early is a fault; those around it are read, with and without
-    Content-Length."""
+    """A truncated JPEG is a fault; those around it are read, with and without Content-Length."""
     mjpeg_server.length, mjpeg_server.damaged = length, 3
     camera = MJPEGCamera(camera_config(mjpeg_server.url))
     looks = read_all(camera, 5)
@@ -256,21 +255,21 @@ def test_damaged_jpeg_in_a_stream_is_a_fault(mjpeg_server: MJPEGServer, *, lengt
     assert "truncated" in looks[2].fault
 
 
-def test_stamps_tell_what_came_late() -> None:
-    """The shortest way of any picture is no delay; a stall shows as age, and stays known."""
+def test_clock_offset_shows_late_frames() -> None:
+    """The shortest delay counts as none; a stall shows as age, also in the following frames."""
     stamps = ClockOffset()
-    assert [stamps.taken(n * 0.1, 500 + n * 0.1) for n in range(5)] == [
+    assert [stamps.capture_tick(n * 0.1, 500 + n * 0.1) for n in range(5)] == [
         pytest.approx(500 + n * 0.1) for n in range(5)
     ]
     for n in range(5, 30):  # from here on each comes 2 s late
-        late = 502 + n * 0.1 - stamps.taken(n * 0.1, 502 + n * 0.1)
+        late = 502 + n * 0.1 - stamps.capture_tick(n * 0.1, 502 + n * 0.1)
         assert late == pytest.approx(2, abs=0.01)
-    assert stamps.taken(3.0, 503.0) == pytest.approx(503, abs=0.01)
+    assert stamps.capture_tick(3.0, 503.0) == pytest.approx(503, abs=0.01)
 
 
-def test_stamps_of_a_camera_that_starts_anew() -> None:
-    """A clock that begins again at zero is no picture from the future, nor an old one."""
+def test_clock_offset_after_a_restart_of_the_camera() -> None:
+    """A clock that restarts at zero gives neither a future nor an old picture."""
     stamps = ClockOffset()
-    stamps.taken(1000.0, 50.0)
-    assert stamps.taken(0.5, 60.0) == 60.0
-    assert stamps.taken(0.6, 60.3) == pytest.approx(60.1, abs=0.01)
+    stamps.capture_tick(1000.0, 50.0)
+    assert stamps.capture_tick(0.5, 60.0) == 60.0
+    assert stamps.capture_tick(0.6, 60.3) == pytest.approx(60.1, abs=0.01)

@@ -1,4 +1,4 @@
-"""A picture that repeats, and the part that waits for one: from the camera to the tracker."""
+"""Repeated pictures and the part that waits for one: from the camera to the tracker."""
 
 from typing import Any
 
@@ -63,8 +63,8 @@ def triggered_reader(clock: FakeClock, environment: Clock) -> Any:
 def test_a_part_outlives_repeats_and_gets_the_first_new_picture(
     triggered_reader: Any, repeats: int
 ) -> None:
-    """Fewer equal pictures than frozen_after end no part: it gets the first that is new, and none
-    that shows what was there before its trigger."""
+    """Fewer identical pictures than frozen_after end no part: it gets the first new one, and none
+    from before its trigger."""
     fresh = noise(2)
     (shot,) = triggered_reader().run(
         [noise(1), *[noise(1) for _ in range(repeats)], fresh, noise(3)], at=1
@@ -74,22 +74,22 @@ def test_a_part_outlives_repeats_and_gets_the_first_new_picture(
 
 
 def test_a_part_on_a_frozen_camera_is_an_error(triggered_reader: Any) -> None:
-    """The frozen_after-th equal picture ends the part, though the driver stamps every one anew."""
+    """Identical picture number frozen_after ends the part, though each has a new time stamp."""
     shots = triggered_reader().run([noise(1) for _ in range(8)], at=1)
     assert [shot.frame for shot in shots] == [None]
     assert shots[0].fault == "camera frozen: the same picture 5 times in a row"
 
 
-def test_a_part_to_which_only_repeats_came_says_so(triggered_reader: Any) -> None:
-    """Where frozen_after is not reached within the deadline, the part is an error with the cause,
-    and no repeated picture was taken for it."""
+def test_a_part_with_only_repeats_names_the_cause(triggered_reader: Any) -> None:
+    """When the deadline comes before frozen_after, the part is an error with the cause; it gets no
+    repeated picture."""
     (shot,) = triggered_reader(frozen_after=50).run([noise(1) for _ in range(12)], at=1)
     assert shot.frame is None
     assert "0 of 1 frames came within 1 s" in shot.fault
     assert "(camera: the same picture 12 times in a row, which is judged once)" in shot.fault
 
 
-def test_a_still_scene_that_is_allowed_gives_a_picture_from_after_the_trigger(
+def test_an_allowed_still_scene_gives_a_picture_after_the_trigger(
     triggered_reader: Any,
 ) -> None:
     """With `frozen_after: null` a part gets the first picture taken after its trigger."""

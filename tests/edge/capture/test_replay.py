@@ -21,7 +21,7 @@ def play(
     rate: Literal["max"] | float = "max",
     loop: int = 1,
 ) -> list[str | None]:
-    """The names of all that is played."""
+    """The names of all played pictures."""
     camera = ReplayCamera(path, rate, loop, environment)
     played = []
     while (look := camera.read(patience)) is not None:
@@ -33,7 +33,7 @@ def play(
 def test_every_picture_exactly_once_in_order(
     tmp_path: Path, environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
-    """All pictures, those in folders below too, come in the order of their paths."""
+    """All pictures, also in subfolders, come in the order of their paths."""
     for name in ("b/2.png", "b/1.jpg", "a/3.bmp", "c.jpeg"):
         write_picture(f"set/{name}")
     (tmp_path / "set/notes.txt").write_text("x")
@@ -43,7 +43,7 @@ def test_every_picture_exactly_once_in_order(
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loop=st.integers(1, 4))
-def test_loop_plays_all_so_many_times(
+def test_loop_plays_all_n_times(
     loop: int, environment: Clock, clock: FakeClock, write_picture: WritePicture
 ) -> None:
     """`loop: N` plays everything N times, then ends."""
@@ -73,10 +73,10 @@ def test_rate_is_kept(
     assert ticks == pytest.approx([number / rate for number in range(5)])
 
 
-def test_late_replay_does_not_hurry(
+def test_late_replay_makes_no_burst(
     environment: Clock, clock: FakeClock, patience: Patience, write_picture: WritePicture
 ) -> None:
-    """After a pause the pictures go on at the rate; a burst makes up for two at most."""
+    """After a pause the pictures go on at the rate; at most two come at once."""
     folder = write_picture("set/0.png").parent
     for number in range(1, 6):
         write_picture(f"set/{number}.png")
@@ -92,7 +92,7 @@ def test_late_replay_does_not_hurry(
 def test_max_rate_never_waits(
     environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
-    """`rate: max` sleeps not at all."""
+    """`rate: max` never sleeps."""
     play(write_picture("set/a.png").parent, environment, patience)
     assert set(patience.waits) <= {0.0}
 
@@ -100,7 +100,7 @@ def test_max_rate_never_waits(
 def test_bad_picture_is_a_fault_and_the_rest_goes_on(
     tmp_path: Path, environment: Clock, patience: Patience, write_picture: WritePicture
 ) -> None:
-    """A picture that cannot be judged is a look with its fault and name."""
+    """A damaged picture is a fault with its name."""
     for name in ("a.png", "c.png"):
         write_picture(f"set/{name}")
     (tmp_path / "set/b.jpg").write_bytes(b"")
@@ -121,7 +121,7 @@ def test_one_picture_is_a_replay(
 def test_video_is_played_frame_by_frame(
     video: Path, environment: Clock, patience: Patience
 ) -> None:
-    """A video gives every frame once a turn, numbered from 1, and their colours in order."""
+    """A video gives every frame once per loop, numbered from 1, with its colours in order."""
     expected = [f"line.avi#{number}" for number in range(1, 6)]
     assert play(video, environment, patience, loop=2) == expected * 2
     camera = ReplayCamera(video, "max", 1, environment)
@@ -135,7 +135,7 @@ def test_video_is_played_frame_by_frame(
 def test_video_without_frames_is_a_lost_camera(
     tmp_path: Path, environment: Clock, patience: Patience
 ) -> None:
-    """A file that is only named as a video says that it holds no frame."""
+    """A file that only has the name of a video is an error: it holds no frame."""
     fake = tmp_path / "line.mp4"
     fake.write_bytes(b"no video")
     camera = ReplayCamera(fake, "max", 1, environment)

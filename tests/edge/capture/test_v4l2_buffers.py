@@ -1,4 +1,4 @@
-"""A picture that its driver marks as damaged is no picture."""
+"""A picture that its driver flags as damaged is a fault."""
 
 import errno
 import os
@@ -6,11 +6,12 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.capture.drivers import v4l2
-from edge.capture.drivers.v4l2_buffers import BufferFlags, opened
+from edge.capture.drivers.v4l2_buffers import BufferFlags, open_fds
 from edge.core.clock import StopEvent
 from tests.edge.capture.conftest import FakeCapture, camera_config, noise
 
@@ -60,17 +61,17 @@ def ready() -> Iterator[int]:
         ([(_DONE, 8), (_DONE | _ERROR, 7)], True),
         ([(_ERROR, 3), (_DONE, 7)], False),  # read already
         ([(_QUEUED, 0)], False),
-        ([], False),  # no driver that tells
+        ([], False),  # a driver without buffer flags
     ],
 )
-def test_the_mark_of_the_next_picture(
+def test_the_flag_of_the_next_picture(
     ready: int, buffers: list[tuple[int, int]], damaged: bool
 ) -> None:
-    """The mark that counts is that of the buffer which is read next."""
+    """The flag of the buffer that is read next counts."""
     assert BufferFlags(ready, Driver(*buffers)).next_is_damaged() is damaged
 
 
-def test_nothing_is_waited_for_when_the_driver_holds_no_buffer() -> None:
+def test_no_wait_when_the_driver_holds_no_buffer() -> None:
     """A driver with one buffer, which OpenCV keeps, fills none before the next read."""
     reader, writer = os.pipe()  # never ready
     began = time.monotonic()
@@ -83,7 +84,7 @@ def test_nothing_is_waited_for_when_the_driver_holds_no_buffer() -> None:
 class Device(FakeCapture):
     """Holds a descriptor of its device, as OpenCV does."""
 
-    def __call__(self, *arguments: object) -> "Device":
+    def __call__(self, *arguments: object) -> Any:
         """Opens it."""
         self.file = os.open(str(arguments[0]), os.O_RDWR)
         super().__call__(*arguments)
@@ -96,15 +97,15 @@ class Device(FakeCapture):
 
 
 def test_a_damaged_picture_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenCV hands over a picture that its driver marks as damaged: it is a fault, and the next
-    good one is a picture again."""
+    """OpenCV returns a picture that its driver flags as damaged: it is a fault. The next good
+    picture is read."""
     driver, files = Driver((_DONE, 1)), []
 
-    def marks(file: int) -> BufferFlags:
+    def flags_of(file: int) -> BufferFlags:
         files.append(file)
         return BufferFlags(file, driver)
 
-    monkeypatch.setattr(v4l2, "BufferFlags", marks)
+    monkeypatch.setattr(v4l2, "BufferFlags", flags_of)
     capture = Device([(True, noise(n)) for n in range(3)])
     camera = v4l2.V4L2Camera(camera_config("v4l2:/dev/null"), capture)
     assert files == [capture.file]
@@ -120,10 +121,10 @@ def test_a_damaged_picture_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_the_descriptors_of_the_device_are_found() -> None:
     """Other devices' descriptors are not."""
-    before = opened(Path("/dev/null"))
+    before = open_fds(Path("/dev/null"))
     null, zero = os.open("/dev/null", os.O_RDWR), os.open("/dev/zero", os.O_RDWR)
     try:
-        assert opened(Path("/dev/null")) - before == {null}
+        assert open_fds(Path("/dev/null")) - before == {null}
     finally:
         os.close(null)
         os.close(zero)

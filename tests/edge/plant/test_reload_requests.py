@@ -1,4 +1,4 @@
-"""A reload takes all of a file or nothing, and says which."""
+"""A reload applies all of a file or nothing, and answers which."""
 
 import threading
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from edge.plant.reload_requests import Reloader, ReloadQueue
 from tests.support.configs import config
 
 
-class Box:
-    """A reloader whose file and daemon the test holds."""
+class ReloadBox:
+    """A reloader with a file and a daemon that the test controls."""
 
     def __init__(self) -> None:
         self.file: Config | Exception = config()
@@ -52,9 +52,9 @@ class Box:
 
 
 @pytest.fixture
-def box() -> Iterator[Box]:
+def box() -> Iterator[ReloadBox]:
     """With a running thread."""
-    made = Box()
+    made = ReloadBox()
     thread = threading.Thread(target=made.reloader.run)
     thread.start()
     yield made
@@ -63,33 +63,33 @@ def box() -> Iterator[Box]:
     assert not thread.is_alive()
 
 
-def ask(box: Box, transaction: str = "1") -> Any:
+def reload(box: ReloadBox, transaction: str = "1") -> Any:
     """The answer to a reload."""
-    heard = threading.Event()
-    said: list[Any] = []
+    answered = threading.Event()
+    answers: list[Any] = []
 
-    def tell(done: Future[Data]) -> None:
-        said.append(outcome(done))
-        heard.set()
+    def record(done: Future[Data]) -> None:
+        answers.append(outcome(done))
+        answered.set()
 
-    box.queue.ask(transaction, {}).add_done_callback(tell)
-    assert heard.wait(30)
-    return said[0]
+    box.queue.handle(transaction, {}).add_done_callback(record)
+    assert answered.wait(30)
+    return answers[0]
 
 
-def test_what_changed_is_said(box: Box) -> None:
-    """The answer names parts and hash; asked again, nothing changes and nothing is applied."""
+def test_the_answer_names_the_changes(box: ReloadBox) -> None:
+    """The answer names changed sections and the hash. A second reload applies nothing."""
     box.file = config(log={"level": "debug"}, station="line2")
-    assert ask(box) == {
+    assert reload(box) == {
         "config": config(log={"level": "debug"}).hash,
         "changed": ["log"],
         "restart_required": ["station"],
     }
     assert list(box.state.restart_required) == ["station"]
-    assert ask(box)["changed"] == []
+    assert reload(box)["changed"] == []
     assert len(box.applied) == 1
     box.file = config()
-    assert ask(box)["changed"] == ["log"]
+    assert reload(box)["changed"] == ["log"]
     assert not box.state.restart_required
     assert box.reloader.done == 3
 
@@ -104,7 +104,7 @@ def test_what_changed_is_said(box: Box) -> None:
 )
 @pytest.mark.parametrize("stage", ["load", "apply"])
 def test_what_is_refused_changes_nothing(
-    box: Box, error: Exception, problems: int, stage: str
+    box: ReloadBox, error: Exception, problems: int, stage: str
 ) -> None:
     """Whether the file is wrong or cannot be taken over: the old one runs, every problem is kept
     for health, and the next good file clears them."""
@@ -113,29 +113,29 @@ def test_what_is_refused_changes_nothing(
         box.file = error
     else:
         box.file, box.fault = config(log={"level": "debug"}), error
-    assert isinstance(ask(box), EdgeInspectError)
+    assert isinstance(reload(box), EdgeInspectError)
     assert box.state.config is before
     assert len(box.state.problems) == problems
     assert box.reloader.refused == 1
     box.file, box.fault = config(log={"level": "error"}), None
-    assert ask(box)["changed"] == ["log"]
+    assert reload(box)["changed"] == ["log"]
     assert box.state.problems == ()
 
 
 def test_a_flood_of_reloads_is_refused() -> None:
-    """Before the thread runs eight wait; the ninth is told so; at the end all are answered."""
-    box = Box()
-    said: list[Any] = []
+    """Before the thread runs, eight requests wait. The ninth is refused; the end answers all."""
+    box = ReloadBox()
+    answers: list[Any] = []
     for _ in range(8):
-        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(outcome(done)))
-    box.queue.hang_up()
+        box.queue.handle("1", {}).add_done_callback(lambda done: answers.append(outcome(done)))
+    box.queue.handle_sighup()
     with pytest.raises(TriggerError, match="too many"):
-        box.queue.ask("1", {})
+        box.queue.handle("1", {})
     box.queue.close()
-    assert [str(one) for one in said] == ["the daemon stops"] * 8
+    assert [str(one) for one in answers] == ["the daemon stops"] * 8
 
 
 def test_a_reload_has_no_keys() -> None:
-    """A wish for half a reload is refused by name."""
+    """A request with fields is refused: there is no partial reload."""
     with pytest.raises(TriggerError, match="cameras: unknown"):
-        Box().queue.ask("1", {"cameras": ["top"]})
+        ReloadBox().queue.handle("1", {"cameras": ["top"]})

@@ -1,4 +1,4 @@
-"""Wires that say pass, fail, busy and alive, read through gpiozero's own mock of a Raspberry Pi."""
+"""Wires that show pass, fail, busy and alive, read through gpiozero's mock pins."""
 
 import json
 import threading
@@ -13,9 +13,8 @@ from edge.config.trigger import LampsConfig, StationOutputsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import TriggerSources
-from edge.plant.plant import PlantInterface, outputs_from
-from edge.plant.signal_outputs import SignalOutputs
-from edge.plant.verdict_delivery import VerdictDelivery
+from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.signal_outputs import SignalOutputs, open_outputs
 from tests.support.clock import FakeClock
 from tests.support.verdicts import verdict
 from tests.support.waiting import wait_until
@@ -48,7 +47,9 @@ def wired(board: Any, environment: Clock) -> Callable[..., Any]:
         trackers = {"top": PartTracker("top", config.cameras[0].trigger, environment)}
         alive = station.get("alive", lambda: True)
         wake = threading.Event()
-        made = outputs_from(config, trackers, environment, alive=alive, wake=wake, factory=board)
+        made = open_outputs(
+            config, environment, trackers=trackers, alive=alive, wake=wake, factory=board
+        )
         assert made is not None
         made.tracker = trackers["top"]  # type: ignore[attr-defined]  # for the test alone
         made.wake = wake  # type: ignore[attr-defined]
@@ -76,7 +77,7 @@ def test_a_verdict_is_a_pulse(
 ) -> None:
     """Each verdict pulses one wire for pulse_ms; what is not `pass` never pulses `pass`."""
     outputs, level = wired({**PINS, **extra})
-    outputs.note(verdict(outcome))
+    outputs.start_pulse(verdict(outcome))
     pins = [17, 27, *extra.values()]
     assert [p for p in pins if level(p)] == [pin]
     clock.at += 0.099
@@ -90,22 +91,22 @@ def test_a_verdict_is_a_pulse(
 def test_only_the_newest_verdict_is_on_the_wires(
     wired: Callable[..., Any], clock: FakeClock
 ) -> None:
-    """A pass during the pulse of a fail ends it: the two are never told at once."""
+    """A pass during the pulse of a fail ends it: never both wires are active."""
     outputs, level = wired(PINS)
-    outputs.note(verdict("pass"))
+    outputs.start_pulse(verdict("pass"))
     clock.at += 0.05
-    outputs.note(verdict("fail"))
+    outputs.start_pulse(verdict("fail"))
     assert (level(17), level(27)) == (False, True)
     clock.at += 0.06
     outputs.run_once()
     assert level(27)
 
 
-def test_without_a_pin_for_it_nothing_is_told_as_pass(wired: Callable[..., Any]) -> None:
+def test_without_a_pin_nothing_is_shown_as_pass(wired: Callable[..., Any]) -> None:
     """With a pass wire only, a fail pulses nothing."""
     outputs, level = wired({"pass": 17})
     for outcome in ("fail", "review", "error"):
-        outputs.note(verdict(outcome))
+        outputs.start_pulse(verdict(outcome))
     assert not level(17)
 
 
@@ -133,9 +134,9 @@ def test_alive_beats_only_with_progress(wired: Callable[..., Any], clock: FakeCl
         seen.append(level(5))
         clock.at += 0.5
     assert seen == [True, False, True, False, False, False, False, False]
-    outputs.alarm(True)
+    outputs.set_alarm(raised=True)
     assert level(6)
-    outputs.alarm(False)
+    outputs.set_alarm(raised=False)
     assert not level(6)
 
 
@@ -143,7 +144,7 @@ def test_active_low_outputs_idle_high(wired: Callable[..., Any]) -> None:
     """With active_high: false a wire is high until its verdict."""
     outputs, level = wired({**PINS, "active_high": False})
     assert level(17)
-    outputs.note(verdict("pass"))
+    outputs.start_pulse(verdict("pass"))
     assert not level(17)
 
 
@@ -153,12 +154,12 @@ def test_the_thread_ends_pulses_and_leaves_wires_idle(
     """Its thread ends a pulse at its time; closing leaves every wire idle."""
     outputs, level = wired(PINS)
     outputs.start()
-    outputs.note(verdict("pass"))
+    outputs.start_pulse(verdict("pass"))
     assert level(17)
     clock.at += 1
     outputs.wake.set()
     wait_until(lambda: not level(17))
-    outputs.note(verdict("fail"))
+    outputs.start_pulse(verdict("fail"))
     outputs.close()
     assert not level(27)
     assert "outputs" not in [thread.name for thread in threading.enumerate()]
@@ -169,7 +170,8 @@ def test_no_pins_no_outputs(environment: Clock) -> None:
     config = Config.read(
         {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
     )
-    assert outputs_from(config, {}, environment, alive=lambda: True, wake=threading.Event()) is None
+    wake = threading.Event()
+    assert open_outputs(config, environment, trackers={}, alive=lambda: True, wake=wake) is None
     TriggerSources({}, environment).start(StopEvent())
 
 
@@ -194,15 +196,16 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
         }
     )
     trackers = {c.id: PartTracker(c.id, c.trigger, environment) for c in config.cameras}
-    said: list[str] = []
-    publisher = SimpleNamespace(
-        announce=lambda name, body: said.append(f"{name} {json.loads(body)['state']}"),
-    )
+    announced: list[str] = []
+
+    def announce(name: str, body: bytes) -> None:
+        announced.append(f"{name} {json.loads(body)['state']}")
+
     plant = PlantInterface(
         config,
         "a" * 32,
         trackers,
-        cast(Any, publisher),
+        announce,
         environment,
         alive=lambda: True,
         parts_changed=threading.Event(),
@@ -214,7 +217,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
     board.pin(4).drive_high()
     plant.outputs.run_once()
     assert (trackers["top"].open, board.pin(22).state) == (1, 1)
-    assert said == ["alarm clear"]
+    assert announced == ["alarm clear"]
     stored: list[tuple[str, int]] = []
     fail = {"pin": 27}
     writer = SimpleNamespace(
@@ -225,7 +228,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
     for _ in range(3):
         delivery.deliver(verdict("fail"))
     assert stored == [("fail", 1)] * 3
-    assert said[-1] == "alarm raised"
+    assert announced[-1] == "alarm raised"
     assert board.pin(6).state
     plant.release()
     assert not board.pin(6).state
@@ -238,6 +241,6 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
     fail["pin"] = 6
     delivery.deliver(verdict("fail"))
     assert stored[-1] == ("fail", 1)
-    plant.close()
+    plant.release()
     triggers.close()
     assert not board.pin(6).state

@@ -1,4 +1,4 @@
-"""`request/snapshot`: by camera or by verdict; whoever asks gets an answer in any case."""
+"""`request/snapshot`: by camera or by verdict; every request gets an answer."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edge.capture.reader import FrameTap
+from edge.capture.frame_tap import FrameTap
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, RefusedError, TriggerError
@@ -34,8 +34,8 @@ class Orders(SnapshotSender):
         self.ordered.append((name, source, answer))
 
 
-class Desk:
-    """A desk for two cameras, with an archive that has kept one picture."""
+class SnapshotBox:
+    """Snapshot requests for cameras, with an archive that holds one picture."""
 
     def __init__(self, *cameras: str, archive: bool = True) -> None:
         self.clock = FakeClock()
@@ -43,7 +43,7 @@ class Desk:
         self.taps = {name: FrameTap() for name in cameras}
         self.orders = Orders(environment)
         readers = {name: SimpleNamespace(id=name, tap=tap) for name, tap in self.taps.items()}
-        self.desk = SnapshotRequests(
+        self.requests = SnapshotRequests(
             cast(Any, readers),
             cast(
                 Any, SimpleNamespace(archive=SimpleNamespace(find=self._kept) if archive else None)
@@ -58,55 +58,57 @@ class Desk:
             raise RefusedError("none is kept")
         return b"jpeg"
 
-    def ask(self, **fields: object) -> list[Any]:
-        """Where the answer will be."""
-        said: list[Any] = []
-        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(outcome(done)))
-        return said
+    def request(self, **fields: object) -> list[Any]:
+        """Sends a request; the list gets its answer."""
+        answers: list[Any] = []
+        self.requests.handle("1", fields).add_done_callback(
+            lambda done: answers.append(outcome(done))
+        )
+        return answers
 
 
 def test_the_next_picture_of_a_camera() -> None:
     """Nothing is sent before the camera has a new picture; then exactly that one is."""
-    desk = Desk("top", "side")
-    said = desk.ask(camera="side")
-    desk.taps["top"].deliver(PICTURE)
-    assert desk.orders.ordered == []
-    desk.taps["side"].deliver(PICTURE)
-    ((_name, source, answer),) = desk.orders.ordered
+    box = SnapshotBox("top", "side")
+    answers = box.request(camera="side")
+    box.taps["top"].deliver(PICTURE)
+    assert box.orders.ordered == []
+    box.taps["side"].deliver(PICTURE)
+    ((_name, source, answer),) = box.orders.ordered
     assert source() is PICTURE
     settle(answer, {"topic": "t"})
-    assert said == [{"topic": "t"}]
+    assert answers == [{"topic": "t"}]
 
 
 def test_one_camera_needs_no_name() -> None:
     """The only camera is meant."""
-    desk = Desk("top")
-    desk.ask()
-    desk.taps["top"].deliver(PICTURE)
-    assert len(desk.orders.ordered) == 1
+    box = SnapshotBox("top")
+    box.request()
+    box.taps["top"].deliver(PICTURE)
+    assert len(box.orders.ordered) == 1
 
 
 def test_a_camera_that_gives_no_picture() -> None:
     """After five seconds the answer is an error, and a picture that comes after is not sent."""
-    desk = Desk("top")
-    said = desk.ask()
-    desk.desk.overdue()
-    assert said == []
-    desk.clock.at += 5.1
-    desk.desk.overdue()
-    desk.desk.overdue()
-    assert len(said) == 1
-    assert isinstance(said[0], EdgeInspectError)
-    assert "no picture in 5 s" in str(said[0])
-    desk.taps["top"].deliver(PICTURE)
-    assert desk.orders.ordered == []
+    box = SnapshotBox("top")
+    answers = box.request()
+    box.requests.overdue()
+    assert answers == []
+    box.clock.at += 5.1
+    box.requests.overdue()
+    box.requests.overdue()
+    assert len(answers) == 1
+    assert isinstance(answers[0], EdgeInspectError)
+    assert "no picture in 5 s" in str(answers[0])
+    box.taps["top"].deliver(PICTURE)
+    assert box.orders.ordered == []
 
 
 def test_a_kept_picture() -> None:
     """By the id of its verdict, read on the sender's thread, not on the network's."""
-    desk = Desk("top")
-    desk.ask(id=ID)
-    ((name, source, _answer),) = desk.orders.ordered
+    box = SnapshotBox("top")
+    box.request(id=ID)
+    ((name, source, _answer),) = box.orders.ordered
     assert (name, source()) == (ID, b"jpeg")
 
 
@@ -124,19 +126,19 @@ def test_a_kept_picture() -> None:
 def test_what_makes_no_sense_is_refused(fields: dict[str, Any], words: str) -> None:
     """Each mistake is named."""
     with pytest.raises(TriggerError, match=words):
-        Desk("top", "side").desk.ask("1", fields)
+        SnapshotBox("top", "side").requests.handle("1", fields)
 
 
 def test_no_archive_no_old_pictures() -> None:
     """The sentence names the key that keeps pictures."""
     with pytest.raises(TriggerError, match=r"archive\.enabled"):
-        Desk("top", archive=False).desk.ask("1", {"id": ID})
+        SnapshotBox("top", archive=False).requests.handle("1", {"id": ID})
 
 
 def test_too_many_who_wait() -> None:
-    """The ninth who waits for one camera is refused."""
-    desk = Desk("top")
+    """The ninth request that waits for one camera is refused."""
+    box = SnapshotBox("top")
     for _ in range(8):
-        desk.ask()
+        box.request()
     with pytest.raises(TriggerError, match="too many"):
-        desk.ask()
+        box.request()

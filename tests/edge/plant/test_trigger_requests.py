@@ -1,4 +1,4 @@
-"""Requests to trigger: who, what, and only once."""
+"""Trigger requests: which camera, which part, and only once."""
 
 from typing import Any
 
@@ -12,8 +12,10 @@ from edge.plant.trigger_requests import TriggerRequests
 from tests.support.clock import FakeClock
 
 
-def desk(environment: Clock, *cameras: str) -> tuple[TriggerRequests, dict[str, PartTracker]]:
-    """A desk for cameras by request, and one by gpio."""
+def trigger_requests(
+    environment: Clock, *cameras: str
+) -> tuple[TriggerRequests, dict[str, PartTracker]]:
+    """Trigger requests for cameras by request, and one camera by gpio."""
     by_request = TriggerConfig.read({"kind": "request", "queue": 9})
     trackers = {name: PartTracker(name, by_request, environment) for name in cameras}
     wired = TriggerConfig.read({"kind": "gpio", "pin": 4})
@@ -23,8 +25,8 @@ def desk(environment: Clock, *cameras: str) -> tuple[TriggerRequests, dict[str, 
 
 def test_the_only_camera_need_not_be_named(environment: Clock) -> None:
     """With one camera by request `camera` may be left out; with more it may not."""
-    single, trackers = desk(environment, "top")
-    assert single.ask("1", {"part": "P"}) == {
+    single, trackers = trigger_requests(environment, "top")
+    assert single.handle("1", {"part": "P"}) == {
         "camera": "top",
         "part": "P",
         "number": 1,
@@ -32,17 +34,17 @@ def test_the_only_camera_need_not_be_named(environment: Clock) -> None:
         "duplicate": False,
     }
     assert trackers["top"].open == 1
-    several, _ = desk(environment, "top", "side")
+    several, _ = trigger_requests(environment, "top", "side")
     with pytest.raises(TriggerError, match=r"say which one \(by request: side, top\)"):
-        several.ask("1", {})
+        several.handle("1", {})
 
 
-@pytest.mark.parametrize("camera", ["nobody", "wired", ""])
+@pytest.mark.parametrize("camera", ["unknown", "wired", ""])
 def test_a_camera_that_is_not_by_request_is_not_triggered(camera: str, environment: Clock) -> None:
     """A request for a camera that waits for a wire, or does not exist, is refused by name."""
-    refuses, trackers = desk(environment, "top")
+    refuses, trackers = trigger_requests(environment, "top")
     with pytest.raises(TriggerError, match=f"{camera!r} is not triggered by request") as caught:
-        refuses.ask("1", {"camera": camera})
+        refuses.handle("1", {"camera": camera})
     assert caught.value.kind == "unknown"
     assert [t.triggered for t in trackers.values()] == [0, 0]
 
@@ -50,16 +52,16 @@ def test_a_camera_that_is_not_by_request_is_not_triggered(camera: str, environme
 def test_a_request_that_comes_twice_is_one_part(environment: Clock, clock: FakeClock) -> None:
     """Same transaction, camera and part within 30 s: one part, the same answer. Any other is new;
     without a transaction every request is."""
-    one, trackers = desk(environment, "top", "side")
-    first = one.ask("t", {"camera": "top", "part": "P"})
-    assert one.ask("t", {"camera": "top", "part": "P"}) == {**first, "duplicate": True}
-    assert one.ask("t", {"camera": "side", "part": "P"})["duplicate"] is False
-    assert one.ask("t", {"camera": "top", "part": "Q"})["number"] == 2
-    assert one.ask(None, {"camera": "top"})["number"] == 3
-    assert one.ask(None, {"camera": "top"})["number"] == 4
+    one, trackers = trigger_requests(environment, "top", "side")
+    first = one.handle("t", {"camera": "top", "part": "P"})
+    assert one.handle("t", {"camera": "top", "part": "P"}) == {**first, "duplicate": True}
+    assert one.handle("t", {"camera": "side", "part": "P"})["duplicate"] is False
+    assert one.handle("t", {"camera": "top", "part": "Q"})["number"] == 2
+    assert one.handle(None, {"camera": "top"})["number"] == 3
+    assert one.handle(None, {"camera": "top"})["number"] == 4
     clock.at += 31
     with pytest.raises(TriggerError, match="waits for its verdict already"):
-        one.ask("t", {"camera": "top", "part": "P"})
+        one.handle("t", {"camera": "top", "part": "P"})
     assert trackers["top"].open == 4
 
 
@@ -68,9 +70,9 @@ def test_a_refused_request_may_come_again(environment: Clock) -> None:
     config = TriggerConfig.read({"kind": "request", "queue": 0})
     tracker = PartTracker("top", config, environment)
     one = TriggerRequests({"top": tracker}, environment)
-    one.ask("a", {"part": "A"})
+    one.handle("a", {"part": "A"})
     with pytest.raises(TriggerError, match="busy"):
-        one.ask("b", {"part": "B"})
+        one.handle("b", {"part": "B"})
     tracker.close(tracker.shut()[0])
 
 
@@ -79,8 +81,8 @@ def test_a_refused_request_may_come_again(environment: Clock) -> None:
 )
 def test_what_is_no_trigger_is_refused(fields: dict[str, Any], environment: Clock) -> None:
     """A key that is wrong is named with its value."""
-    refuses, trackers = desk(environment, "top")
+    refuses, trackers = trigger_requests(environment, "top")
     with pytest.raises(TriggerError, match=next(iter(fields))) as caught:
-        refuses.ask("1", fields)
+        refuses.handle("1", fields)
     assert caught.value.kind == "malformed"
     assert trackers["top"].triggered == 0

@@ -26,7 +26,7 @@ TOP = CameraConfig(id="top", source="test:")
 
 
 class Client:
-    """HTTP as a plant's script speaks it."""
+    """A plain HTTP client."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -40,8 +40,8 @@ class Client:
         try:
             connection.request(method, path, body, {**self.headers, **headers})
             answer = connection.getresponse()
-            said = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, said, answer.read()
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, received, answer.read()
         finally:
             connection.close()
 
@@ -53,8 +53,8 @@ class Client:
         head = f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"'
         body = f"{head}\r\n\r\n".encode() + data + b"\r\n"
         if camera is not None:
-            said = f'Content-Disposition: form-data; name="camera"\r\n\r\n{camera}'
-            body += f"--{mark}\r\n{said}\r\n".encode()
+            header = f'Content-Disposition: form-data; name="camera"\r\n\r\n{camera}'
+            body += f"--{mark}\r\n{header}\r\n".encode()
         body += f"--{mark}--\r\n".encode()
         kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
         status, _, answer = self.ask("POST", "/predict", body, **kind)
@@ -66,7 +66,7 @@ Serve = Callable[..., Client]
 
 @pytest.fixture
 def house(environment: Clock, tmp_path: Path) -> HealthyComponents:
-    """Parts that are all well."""
+    """Healthy components."""
     return HealthyComponents(environment, tmp_path)
 
 
@@ -100,7 +100,7 @@ def serve(
             house.health,
             environment,
             TriggerRequests(trackers or {}, environment),
-            whose=partial(camera_by_hand, manners),
+            camera_for=partial(camera_by_hand, manners),
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
@@ -114,7 +114,7 @@ def serve(
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """A free port."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as found:

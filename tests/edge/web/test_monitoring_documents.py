@@ -14,7 +14,7 @@ _CHOICE = re.compile(r"(\w+)(!?=)\"([^\"$]*)\"")
 
 
 def test_every_metric_that_is_asked_for_exists(serve: Serve, house: HealthyComponents) -> None:
-    """No panel and no alert waits for a metric that nobody gives."""
+    """Every metric of a panel or alert exists."""
     house.reader.state = "lost"
     house.reader.distrusted = {"lost": 1}
     for stage in ("inference", "capture_to_verdict"):
@@ -41,7 +41,7 @@ def test_every_label_that_is_asked_for_has_such_a_value(
 
 
 def test_panels_do_not_lie_on_each_other() -> None:
-    """Each panel has its id and a place of its own on Grafana's 24 columns."""
+    """Each panel has its own id and place on Grafana's 24 columns."""
     panels = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()

@@ -80,7 +80,7 @@ def test_a_picture_is_cut_as_the_camera_would(serve: Serve, picture: bytes) -> N
 def test_a_camera_that_is_not_clear_is_400(
     camera: str | None, words: str, serve: Serve, picture: bytes
 ) -> None:
-    """Nobody guesses which view counts."""
+    """With several views a request must name its camera."""
     status, body = serve(cameras=(TOP, SIDE)).upload(picture, camera=camera)
     assert status == 400
     assert words in body["error"]
@@ -122,8 +122,8 @@ def test_token_is_asked_for(serve: Serve, picture: bytes, tmp_path: Path) -> Non
     """With a token file, a wrong, an empty and no token are 401; the right one is 200."""
     (tmp_path / "token").write_text("s3cret\n")
     client = serve(token_file=str(tmp_path / "token"))
-    for said in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
-        status, headers, _ = client.ask("GET", "/metrics", **said)  # type: ignore[arg-type]
+    for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
+        status, headers, _ = client.ask("GET", "/metrics", **header)  # type: ignore[arg-type]
         assert status == 401
         assert headers["www-authenticate"] == "Bearer"
     assert client.upload(picture)[0] == 401
@@ -145,9 +145,9 @@ def test_healthz_is_503_while_a_camera_is_lost(serve: Serve, house: HealthyCompo
     house.reader.state, house.reader.why = "lost", "cable"
     status, _, body = client.ask("GET", "/healthz")
     assert status == 503
-    said = json.loads(body)
-    assert said["healthy"] is False
-    assert [fault.startswith("camera top: cable; ") for fault in said["faults"]] == [True]
+    answer = json.loads(body)
+    assert answer["healthy"] is False
+    assert [fault.startswith("camera top: cable; ") for fault in answer["faults"]] == [True]
 
 
 def test_healthz_is_503_while_the_outbox_refuses(serve: Serve, house: HealthyComponents) -> None:
@@ -174,7 +174,7 @@ def test_wrong_address_or_method(serve: Serve, method: str, path: str, status: i
 
 
 def test_port_in_use_is_one_sentence(serve: Serve) -> None:
-    """A port that is taken is named with the mend, exit code 2."""
+    """The error for a used port names the fix; exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(EdgeInspectError) as caught:
@@ -206,7 +206,7 @@ def test_a_trigger_is_taken_or_refused_with_its_status(serve: Serve, environment
     refusals = [
         post({"part": "P-8"}),
         post(b"nonsense"),
-        post({"camera": "nobody"}),
+        post({"camera": "unknown"}),
         post({"part": 7}),
     ]
     trackers["top"].shut()
@@ -224,14 +224,14 @@ def test_triggers_by_http_are_limited(serve: Serve, environment: Clock) -> None:
 
 
 def test_a_trigger_needs_the_token(serve: Serve, tmp_path: Path) -> None:
-    """With web.token_file nobody triggers without it."""
+    """With web.token_file a trigger needs the token."""
     token = tmp_path / "token"
     token.write_text("secret\n")
     client = serve(token_file=str(token))
     assert client.ask("POST", "/trigger", b"{}")[0] == 401
 
 
-def test_the_web_server_sleeps_until_somebody_connects(
+def test_the_web_server_sleeps_until_a_client_connects(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a client it waits for one for ever; while one is connected it looks for slow ones."""

@@ -1,4 +1,4 @@
-"""A request must come within its time, however lively its sender."""
+"""A request must be complete in time, even from a sender that is never silent."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +7,12 @@ from edge.web.server import SlowClients
 
 
 def channel(request: object) -> Any:
-    """As waitress's: `request` is what has come of one."""
+    """A channel of waitress with its incomplete request."""
     return SimpleNamespace(request=request, will_close=False)
 
 
-def test_only_what_is_late_is_ended() -> None:
-    """Counted from the first sight of a request; a new one on the same connection begins anew."""
+def test_only_late_requests_are_ended() -> None:
+    """Time counts from the first sight of a request, for each request of a connection."""
     now = [0.0]
     late, idle, busy = channel(object()), channel(None), channel(object())
     channels = {1: late, 2: idle, 3: busy, 4: SimpleNamespace()}

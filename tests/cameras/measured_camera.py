@@ -1,4 +1,4 @@
-"""One camera of the table source × fault: read and judged as the daemon does."""
+"""One camera of the table source × fault, read and judged as in the daemon."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _TIMEOUT_S = 2.0
 
 
-class Line:
-    """One camera, read and judged as the daemon does; `options` may change between openings."""
+class MeasuredCamera:
+    """One camera, read and judged as in the daemon; `options` may change between openings."""
 
-    deadline_s = 60.0  # how long each thing that must happen is waited for
+    deadline_s = 60.0  # limit of each wait
 
     def __init__(self, source: str, **options: Any) -> None:
         self.source, self.options = source, options
@@ -71,8 +71,10 @@ class Line:
     def wait(
         self, wanted: Callable[[str], bool], since: float, count: int = 1, words: str = ""
     ) -> float | None:
-        """Seconds from `since` to the `count`th verdict of a kind after it, whose reason holds
-        `words`; None: it did not come."""
+        """Seconds from `since` to verdict number `count` of a kind; None: it did not come.
+
+        `words`: text that the reason must hold.
+        """
         while time.monotonic() < since + self.deadline_s:
             times = [
                 at
@@ -85,13 +87,13 @@ class Line:
         return None
 
     def signal(self, number: signal.Signals) -> None:
-        """To the camera's process, if there is one just now."""
+        """Sends a signal to the camera process, if there is one."""
         assert self.camera is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.camera.pid, number)
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends threads and processes."""
         self._stop.set()
         self._threads[0].join(20)
         self._mailbox.close()
