@@ -102,7 +102,7 @@ class Daemon:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
         listen_for_signals(asked.set, self._reload_queue.hang_up, self._environment)
-        self._delivery.start(self._requests.hear)
+        self._delivery.start(self._requests.handle)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)

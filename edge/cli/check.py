@@ -24,8 +24,9 @@ from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
 from edge.mqtt.connection import PahoConnection, await_connack
-from edge.mqtt.diagnostics import LinkError, NotAcceptedError
-from edge.mqtt.events import Event, Protocol_
+from edge.mqtt.delivery import embedded_broker
+from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
+from edge.mqtt.events import Event, MqttVersion
 from edge.pipeline.build import inspector_from
 from edge.pipeline.view_selection import disagreement, view_of
 from edge.storage.outbox.reader import OutboxReader
@@ -113,9 +114,7 @@ def _model(config: Config) -> str:
 def check_broker(config: Config) -> str:
     """Which brokers accept us. Raises EdgeInspectError with what each other one says."""
     if config.mqtt.embedded:
-        from edge.mqtt.embedded_broker import EmbeddedBroker
-
-        broker = EmbeddedBroker(config.mqtt.host, config.mqtt.effective_port)
+        broker = embedded_broker(config.mqtt.host, config.mqtt.effective_port)
         broker.start()
         broker.stop()
         return f"embedded, {config.mqtt.host}:{config.mqtt.effective_port} is free"
@@ -130,7 +129,7 @@ def check_broker(config: Config) -> str:
 def _reach(config: Config, broker: tuple[str, int]) -> tuple[str, bool]:
     """What one broker says, and whether it accepts us."""
     version = config.mqtt.version
-    tried: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
+    tried: tuple[MqttVersion, ...] = ("5", "3.1.1") if version == "auto" else (version,)
     first = ""
     for protocol in tried:
         why, other_version = _connect(config, broker, protocol)
@@ -142,7 +141,7 @@ def _reach(config: Config, broker: tuple[str, int]) -> tuple[str, bool]:
     return first, False
 
 
-def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> tuple[str, bool]:
+def _connect(config: Config, broker: tuple[str, int], protocol: MqttVersion) -> tuple[str, bool]:
     """Why the broker does not accept us, empty when it does; and whether it might in another
     version of MQTT."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -161,7 +160,7 @@ def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> tu
             )
         except NotAcceptedError as error:
             return str(error), error.wrong_version
-        except LinkError as error:
+        except BrokerConnectionError as error:
             return str(error), False
     return "", False
 

@@ -1,5 +1,4 @@
-"""What a connection tells, and what a message is given along: the values that pass between a
-`Connection` and whoever uses it."""
+"""The events of a broker connection, and the Protocol of the connection itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +6,16 @@ from typing import Literal, Protocol
 
 from edge.core.messages import MessageProperties
 
-Protocol_ = Literal["5", "3.1.1"]
+MqttVersion = Literal["5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker has accepted us. `receive_maximum` is how much it takes unacknowledged,
-    `keepalive_s` the longest silence it allows (0: any)."""
+    """The broker accepted the connection.
+
+    receive_maximum: how many messages may wait for their PUBACK.
+    keepalive_s: the longest silence that the broker allows; 0: any.
+    """
 
     receive_maximum: int
     keepalive_s: int = 30
@@ -21,7 +23,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker has answered, and the answer is no."""
+    """The broker refused the connection."""
 
     why: str
     wrong_version: bool
@@ -29,7 +31,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is gone. `taken_over`: the broker says that another client has our id."""
+    """The connection ended. `taken_over`: another client connected with our client id."""
 
     why: str
     taken_over: bool = False
@@ -37,7 +39,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class PubAck:
-    """PUBACK for message `mid`; `code` is 0 or MQTT 5's reason, `why` its words."""
+    """PUBACK for message `mid`. `code` is 0 or a reason code of MQTT 5, `why` its text."""
 
     mid: int
     code: int
@@ -46,7 +48,7 @@ class PubAck:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where MQTT 5's request wants its answer, and what it wants back with it."""
+    """Response topic and correlation data of a request over MQTT 5."""
 
     topic: str | None
     correlation: bytes | None
@@ -54,7 +56,7 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message on a topic that was subscribed to."""
+    """A message on a subscribed topic."""
 
     topic: str
     body: bytes
@@ -64,7 +66,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRefused:
-    """The broker does not let us subscribe to a pattern."""
+    """The broker refused a subscription."""
 
     pattern: str
     why: str
@@ -74,31 +76,29 @@ Event = Connected | Refused | Lost | PubAck | Received | SubscribeRefused
 
 
 class Connection(Protocol):
-    """A connection. It exists so that the publisher can be tested against a broker that lies."""
+    """One connection to one broker. Tests replace it by a broker that breaks the rules."""
 
     def open(self) -> None:
-        """Starts connecting; the outcome comes as an event. Raises LinkError."""
-        ...
+        """Starts to connect; the outcome comes as an event. Raises BrokerConnectionError."""
 
     def publish(
         self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
     ) -> int:
-        """Has it sent with QoS 1, and returns the `mid` that its Answered will carry. Raises
-        LinkError; OversizeError when the broker takes no message of this size."""
+        """Sends with QoS 1; returns the `mid` of its PUBACK. Raises BrokerConnectionError;
+        OversizeError when the broker does not take a message of this size."""
         ...
 
     def subscribe(self, pattern: str) -> None:
-        """Asks for the messages on the topics of a pattern. Raises LinkError."""
-        ...
+        """Subscribes with QoS 1. Raises BrokerConnectionError."""
 
     def alive(self) -> bool:
-        """Whether somebody still looks after it. False: nothing will come of it any more."""
+        """Whether its thread runs. False: no further event will come."""
         ...
 
     def close(self) -> None:
-        """Says goodbye, so that the broker sends no will. No event comes afterwards."""
-        ...
+        """Sends DISCONNECT, so that the broker does not publish the will. No event follows."""
 
 
-OnRequest = Callable[[str, bytes, bool, ReplyTo | None], None]  # name, body, retained, answer to
-LinkFactory = Callable[[Protocol_, tuple[str, bytes], Callable[[Event], None]], Connection]
+OnRequest = Callable[[str, bytes, bool, ReplyTo | None], None]  # name, body, retained, reply to
+# version, will (topic and body), receiver of the events
+ConnectionFactory = Callable[[MqttVersion, tuple[str, bytes], Callable[[Event], None]], Connection]

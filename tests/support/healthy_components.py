@@ -9,7 +9,7 @@ from edge.core.percentiles import Latencies
 from edge.monitoring.components import Components
 from edge.monitoring.health import Health
 from edge.monitoring.host import HostMetrics
-from edge.mqtt.puback import CAUSES
+from edge.mqtt.send_scheduler import CAUSES
 from edge.storage.outbox.records import OutboxStats
 
 

@@ -1,4 +1,4 @@
-"""Who hears us: the bookkeeping, and the embedded broker that feeds it."""
+"""The subscriber table, and the embedded broker that fills it."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ DEADLINE_S = 20.0
 
 
 @pytest.mark.parametrize(
-    ("pattern", "hears"),
+    ("pattern", "matches"),
     [
         (TOPIC, True),
         ("inspection/#", True),
@@ -32,65 +32,65 @@ DEADLINE_S = 20.0
         ("inspection/line1", False),
     ],
 )
-def test_a_subscription_hears_what_its_filter_matches(pattern: str, hears: bool) -> None:
+def test_a_subscription_counts_for_the_topics_of_its_filter(pattern: str, matches: bool) -> None:
     """Only a filter that matches the topic counts, wildcards included."""
-    listeners = SubscriberTable()
-    listeners.connected("plc", clean=True)
-    listeners.subscribed("plc", pattern)
-    assert listeners.any(TOPIC) is hears
+    table = SubscriberTable()
+    table.connected("plc", clean=True)
+    table.subscribed("plc", pattern)
+    assert table.any(TOPIC) is matches
 
 
-def test_who_has_gone_does_not_hear() -> None:
-    """A client that is away hears nothing, also when its session is kept."""
-    listeners = SubscriberTable()
-    listeners.connected("plc", clean=False)
-    listeners.subscribed("plc", TOPIC)
-    listeners.disconnected("plc")
-    assert not listeners.any(TOPIC)
-    listeners.connected("plc", clean=False)
-    assert listeners.any(TOPIC)
+def test_a_disconnected_client_does_not_count() -> None:
+    """A client that is not connected does not count, also with a persistent session."""
+    table = SubscriberTable()
+    table.connected("plc", clean=False)
+    table.subscribed("plc", TOPIC)
+    table.disconnected("plc")
+    assert not table.any(TOPIC)
+    table.connected("plc", clean=False)
+    assert table.any(TOPIC)
 
 
 def test_a_clean_session_forgets() -> None:
-    """A client that comes back with a clean session must subscribe again."""
-    listeners = SubscriberTable()
-    listeners.connected("plc", clean=True)
-    listeners.subscribed("plc", TOPIC)
-    listeners.disconnected("plc")
-    listeners.connected("plc", clean=True)
-    assert not listeners.any(TOPIC)
+    """A client that returns with a clean session must subscribe again."""
+    table = SubscriberTable()
+    table.connected("plc", clean=True)
+    table.subscribed("plc", TOPIC)
+    table.disconnected("plc")
+    table.connected("plc", clean=True)
+    assert not table.any(TOPIC)
 
 
 def test_unsubscribing_counts() -> None:
-    """The last matching filter that goes takes the hearing with it."""
-    listeners = SubscriberTable()
-    listeners.connected("plc", clean=True)
-    listeners.subscribed("plc", TOPIC)
-    listeners.subscribed("plc", "#")
-    listeners.unsubscribed("plc", TOPIC)
-    assert listeners.any(TOPIC)
-    listeners.unsubscribed("plc", "#")
-    assert not listeners.any(TOPIC)
+    """Without its last matching filter a client does not count."""
+    table = SubscriberTable()
+    table.connected("plc", clean=True)
+    table.subscribed("plc", TOPIC)
+    table.subscribed("plc", "#")
+    table.unsubscribed("plc", TOPIC)
+    assert table.any(TOPIC)
+    table.unsubscribed("plc", "#")
+    assert not table.any(TOPIC)
 
 
 def test_a_takeover_is_not_a_departure() -> None:
-    """When a second connection with the same client id comes before the first goes, it hears."""
-    listeners = SubscriberTable()
-    listeners.connected("plc", clean=False)
-    listeners.subscribed("plc", TOPIC)
-    listeners.connected("plc", clean=False)
-    listeners.disconnected("plc")
-    assert listeners.any(TOPIC)
-    listeners.disconnected("plc")
-    assert not listeners.any(TOPIC)
+    """A second connection with the same client id keeps the subscriptions of the first."""
+    table = SubscriberTable()
+    table.connected("plc", clean=False)
+    table.subscribed("plc", TOPIC)
+    table.connected("plc", clean=False)
+    table.disconnected("plc")
+    assert table.any(TOPIC)
+    table.disconnected("plc")
+    assert not table.any(TOPIC)
 
 
 def test_changes_wake_the_publisher() -> None:
-    """Coming and subscribing are announced, since rows may now be sent."""
+    """Connecting and subscribing call `on_change`, because rows may now be sent."""
     calls: list[int] = []
-    listeners = SubscriberTable(lambda: calls.append(1))
-    listeners.connected("plc", clean=True)
-    listeners.subscribed("plc", TOPIC)
+    table = SubscriberTable(lambda: calls.append(1))
+    table.connected("plc", clean=True)
+    table.subscribed("plc", TOPIC)
     assert len(calls) == 2
 
 
@@ -105,7 +105,7 @@ def broker() -> Iterator[tuple[EmbeddedBroker, int]]:
 
 
 def client(port: int, name: str, *, clean: bool = True) -> paho.Client:
-    """A connected MQTT 3.1.1 client in a thread of its own."""
+    """A connected MQTT 3.1.1 client with its own thread."""
     made = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=name,
@@ -124,35 +124,35 @@ def client(port: int, name: str, *, clean: bool = True) -> paho.Client:
     return made
 
 
-def test_the_broker_tells_who_listens(broker: tuple[EmbeddedBroker, int]) -> None:
-    """A real subscriber is seen when it subscribes, and no more when it has gone."""
+def test_the_broker_reports_its_subscribers(broker: tuple[EmbeddedBroker, int]) -> None:
+    """A real subscriber counts from its subscription until it disconnects."""
     embedded, port = broker
     plc = client(port, "plc")
-    assert not embedded.listeners.any(TOPIC)
+    assert not embedded.subscribers.any(TOPIC)
     plc.subscribe("inspection/#", qos=1)
-    wait_until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.subscribers.any(TOPIC))
     plc.disconnect()
-    wait_until(lambda: not embedded.listeners.any(TOPIC))
+    wait_until(lambda: not embedded.subscribers.any(TOPIC))
     plc.loop_stop()
 
 
-def test_a_persistent_session_listens_on_its_return(broker: tuple[EmbeddedBroker, int]) -> None:
-    """A persistent subscriber that comes back hears again without subscribing again."""
+def test_a_persistent_session_counts_on_its_return(broker: tuple[EmbeddedBroker, int]) -> None:
+    """A persistent subscriber counts again when it connects, without a new subscription."""
     embedded, port = broker
     plc = client(port, "plc", clean=False)
     plc.subscribe(TOPIC, qos=1)
-    wait_until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.subscribers.any(TOPIC))
     plc.disconnect()
-    wait_until(lambda: not embedded.listeners.any(TOPIC))
+    wait_until(lambda: not embedded.subscribers.any(TOPIC))
     plc.loop_stop()
     again = client(port, "plc", clean=False)
-    wait_until(lambda: embedded.listeners.any(TOPIC))
+    wait_until(lambda: embedded.subscribers.any(TOPIC))
     again.disconnect()
     again.loop_stop()
 
 
 def test_a_taken_port_is_a_sentence() -> None:
-    """A port in use is named with the three ways out, and nothing is left running."""
+    """The sentence for a taken port names it and the three solutions."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(EdgeInspectError, match=f"127.0.0.1:{port}.*mqtt.embedded: false"):

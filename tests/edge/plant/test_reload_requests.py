@@ -12,7 +12,7 @@ from edge.config.diff import ConfigDiff
 from edge.config.reload_state import ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.core.systemd import SystemdNotifier
-from edge.mqtt.request_router import Data, outcome
+from edge.mqtt.request_router import Data, result_or_error
 from edge.plant.reload_requests import Reloader, ReloadQueue
 from tests.support.configs import config
 
@@ -69,7 +69,7 @@ def ask(box: Box, transaction: str = "1") -> Any:
     said: list[Any] = []
 
     def tell(done: Future[Data]) -> None:
-        said.append(outcome(done))
+        said.append(result_or_error(done))
         heard.set()
 
     box.queue.ask(transaction, {}).add_done_callback(tell)
@@ -127,7 +127,7 @@ def test_a_flood_of_reloads_is_refused() -> None:
     box = Box()
     said: list[Any] = []
     for _ in range(8):
-        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(outcome(done)))
+        box.queue.ask("1", {}).add_done_callback(lambda done: said.append(result_or_error(done)))
     box.queue.hang_up()
     with pytest.raises(TriggerError, match="too many"):
         box.queue.ask("1", {})

@@ -11,7 +11,7 @@ from edge.capture.reader import FrameTap
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, RefusedError, TriggerError
-from edge.mqtt.request_router import Data, outcome, settle
+from edge.mqtt.request_router import Data, result_or_error, settle
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.snapshot_requests import SnapshotRequests
 from tests.support.clock import FakeClock
@@ -61,7 +61,7 @@ class Desk:
     def ask(self, **fields: object) -> list[Any]:
         """Where the answer will be."""
         said: list[Any] = []
-        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(outcome(done)))
+        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(result_or_error(done)))
         return said
 
 
