@@ -23,9 +23,8 @@ from edge.inspection.inspector import Inspector
 from edge.monitoring.components import Components
 from edge.monitoring.health import Health
 from edge.monitoring.host import HostMetrics
-from edge.monitoring.progress import Progress
 from edge.monitoring.station_status import StationStatus
-from edge.monitoring.supervisor import Supervisor
+from edge.monitoring.supervisor import Progress, Supervisor
 from edge.mqtt.delivery import DeliveryService
 from edge.mqtt.request_router import RequestRouter, TokenBucket
 from edge.pipeline.build import inspector_from, judge_from
@@ -207,7 +206,7 @@ class Daemon:
             health=self._health,
             publisher=self._delivery.publisher,
             notifier=self._notifier,
-            environment=self._environment,
+            clock=self._environment,
             session=self._session,
         )
 

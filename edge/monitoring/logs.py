@@ -1,5 +1,5 @@
-"""Logging to stderr: readable in a terminal, with priorities in the journal, and limited in rate so
-that an outage cannot flood it."""
+"""Logging to stderr: plain in a terminal, with priorities in the journal, limited in rate so that
+an outage does not flood it."""
 
 import copy
 import logging
@@ -21,77 +21,79 @@ _PRIORITIES = {
     logging.ERROR: 3,
     logging.CRITICAL: 2,
 }
-_BURST = 5  # lines of one kind that are said at once
+_BURST = 5  # lines of one kind that are written at once
 _FIRST_GAP_S, _LONGEST_GAP_S = 3600.0, 86_400.0
-_KINDS = 512
-_CHANGES = re.compile(r"\b[0-9a-f]{4}[0-9a-f-]{4,}\b|\d+")  # ids, counts, times
+_MAX_KINDS = 512
+_VARIABLE = re.compile(r"\b[0-9a-f]{4}[0-9a-f-]{4,}\b|\d+")  # ids, counts, times
 
 Kind = tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
-class _Told:
-    last: float
-    left: int = _BURST
+class _KindState:
+    """Times in monotonic seconds."""
+
+    last: float  # the last line, written or not
+    left: int = _BURST  # lines that may be written at once
     gap_s: float = _FIRST_GAP_S
-    due: float = 0.0
-    unsaid: int = 0
+    due: float = 0.0  # the next line, when none is left
+    suppressed: int = 0
 
 
 class RateLimitedHandler(logging.StreamHandler[TextIO]):
-    """Says the first five lines of a kind, then one an hour, two hours, … a day, each with the
-    number of those that were left out. A kind that was quiet for its gap begins anew.
+    """Writes the first five lines of a kind, then one after an hour, two hours, … a day, each with
+    the number of suppressed lines. A kind without lines for its gap starts again.
 
-    Of one kind are lines of one place in the code whose words are the same but for their numbers.
+    Lines are of one kind when they come from one place in the code and differ only in numbers.
     """
 
     def __init__(self, stream: TextIO, tick: Callable[[], float] = time.monotonic) -> None:
         """`tick` is monotonic seconds."""
         super().__init__(stream)
         self._tick = tick
-        self._told: OrderedDict[Kind, _Told] = OrderedDict()
+        self._kinds: OrderedDict[Kind, _KindState] = OrderedDict()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called with the handler's lock held."""
-        unsaid = self._take(record)
-        if unsaid is None:
+        suppressed = self._take(record)
+        if suppressed is None:
             return
-        if unsaid:
-            record = copy.copy(record)  # others may write it too
-            record.msg = f"{record.getMessage()} ({unsaid} more like this were not logged)"
+        if suppressed:
+            record = copy.copy(record)  # other handlers get the original
+            record.msg = f"{record.getMessage()} ({suppressed} more like this were not logged)"
             record.args = None
         super().emit(record)
 
     def _take(self, record: logging.LogRecord) -> int | None:
-        """How many of its kind were left out before it; None when it is left out itself."""
+        """How many lines of its kind were suppressed before it; None: it is suppressed too."""
         now, kind = self._tick(), _kind(record)
-        told = self._told.pop(kind, None)
-        if told is None or now - told.last > told.gap_s:
-            told = _Told(now, unsaid=told.unsaid if told else 0)
-        self._told[kind] = told
-        if len(self._told) > _KINDS:
-            self._told.popitem(last=False)
-        told.last = now
-        if told.left:
-            told.left -= 1
-            if not told.left:
-                told.due = now + told.gap_s
-        elif now < told.due:
-            told.unsaid += 1
+        state = self._kinds.pop(kind, None)
+        if state is None or now - state.last > state.gap_s:
+            state = _KindState(now, suppressed=state.suppressed if state else 0)
+        self._kinds[kind] = state
+        if len(self._kinds) > _MAX_KINDS:
+            self._kinds.popitem(last=False)
+        state.last = now
+        if state.left:
+            state.left -= 1
+            if not state.left:
+                state.due = now + state.gap_s
+        elif now < state.due:
+            state.suppressed += 1
             return None
         else:
-            told.gap_s = min(_LONGEST_GAP_S, 2 * told.gap_s)
-            told.due = now + told.gap_s
-        unsaid, told.unsaid = told.unsaid, 0
-        return unsaid
+            state.gap_s = min(_LONGEST_GAP_S, 2 * state.gap_s)
+            state.due = now + state.gap_s
+        suppressed, state.suppressed = state.suppressed, 0
+        return suppressed
 
 
 def _kind(record: logging.LogRecord) -> Kind:
     args = record.args if isinstance(record.args, tuple) else ()
-    # A short word names something, as a camera's id does; in a sentence what changes is a number.
+    # A single word is a name, such as a camera's id; in a sentence only numbers vary.
     words = (str(arg) for arg in args if not isinstance(arg, int | float))
-    said = tuple(_CHANGES.sub("#", word) if " " in word else word for word in words)
-    return record.name, str(record.msg), said
+    texts = tuple(_VARIABLE.sub("#", word) if " " in word else word for word in words)
+    return record.name, str(record.msg), texts
 
 
 class _JournalFormatter(logging.Formatter):
@@ -101,8 +103,7 @@ class _JournalFormatter(logging.Formatter):
 
 
 def set_up_logging(level: Level, environ: Mapping[str, str] = os.environ) -> None:
-    """One handler on stderr, which no outage floods; under systemd each line carries its
-    priority."""
+    """Installs one handler on stderr. Under systemd each line starts with its priority."""
     handler = RateLimitedHandler(sys.stderr)
     if "JOURNAL_STREAM" in environ:
         handler.setFormatter(_JournalFormatter("%(message)s"))

@@ -43,20 +43,14 @@ class EventQueue:
     def next(self, timeout_s: float) -> Event | Wake | None:
         """The next event; None after `timeout_s`."""
         self.beat = self._tick()
-        try:
-            event = self._events.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-        if isinstance(event, Wake):
-            self._wake_queued = False
-        return event
+        return self._take(timeout_s)
 
     def drain(self, timeout_s: float) -> Iterator[Event | Wake]:
         """Waits at most `timeout_s` for an event; yields it and all that wait behind it."""
         event = self.next(timeout_s)
         while event is not None:
             yield event
-            event = None if self._events.empty() else self.next(0)
+            event = self._take(0)
 
     def clear(self) -> None:
         """Discards the events of an earlier connection."""
@@ -69,3 +63,12 @@ class EventQueue:
         deadline = self._tick() + seconds
         while not stopped() and (left := deadline - self._tick()) > 0:
             self.next(min(left, BEAT_S))
+
+    def _take(self, timeout_s: float) -> Event | Wake | None:
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(event, Wake):
+            self._wake_queued = False
+        return event

@@ -201,7 +201,7 @@ class WebServer:
             return _json({"error": str(error)}, _STATUS_OF[error.kind])
 
     def _healthz(self, _request: Request) -> Response:
-        snapshot = self._health.snapshot()
+        snapshot = self._health.report().body
         return _json(
             {"healthy": snapshot["healthy"], "faults": snapshot["faults"]},
             200 if snapshot["healthy"] else 503,
