@@ -23,10 +23,10 @@ from edge.core.errors import (
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
-from edge.mqtt.connection import PahoConnection, await_connack
+from edge.mqtt.connection import PahoConnection
 from edge.mqtt.delivery import embedded_broker
 from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
-from edge.mqtt.events import Event, MqttVersion
+from edge.mqtt.events import Event, MqttVersion, await_connack
 from edge.pipeline.build import inspector_from
 from edge.pipeline.view_selection import disagreement, view_of
 from edge.storage.outbox.reader import OutboxReader

@@ -23,7 +23,6 @@ from edge.mqtt.diagnostics import (
     TAKEN_OVER,
     BrokerAddress,
     BrokerConnectionError,
-    NotAcceptedError,
     OversizeError,
     explain_connect_error,
     explain_refusal,
@@ -47,9 +46,7 @@ from edge.mqtt.tls import context_from, read_secret
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
-CONNACK_TIMEOUT_S = 5.0
 MAX_PACKET = 268_435_455  # bytes: the longest packet that MQTT can state
-_CLOSING_STEP_S = 1.0  # while CONNACK is awaited, closing is checked at this interval
 _OVERHEAD = 2**17  # bytes: topic and properties together are shorter
 _MAX_EXPIRY_S = 2**32 - 1
 _MAX_REASON = 200  # characters of the broker's own text
@@ -263,40 +260,6 @@ class PahoConnection:
         correlation = getattr(properties, "CorrelationData", None)
         reply_to = None if to is None and correlation is None else ReplyTo(to, correlation)
         self._emit(Received(topic, bytes(message.payload), bool(message.retain), reply_to))
-
-
-def await_connack(
-    next_event: Callable[[float], object],
-    tick: Callable[[], float],
-    closing: Callable[[], bool],
-    at: str,
-) -> Connected:
-    """Waits for the broker's acceptance. Raises NotAcceptedError; BrokerConnectionError when the
-    daemon stops.
-
-    next_event: waits for an event, at most the seconds that it gets; None: there was none.
-    at: the broker's host and port, for sentences.
-    """
-    deadline = tick() + CONNACK_TIMEOUT_S
-    while (left := deadline - tick()) > 0:
-        event = next_event(min(left, _CLOSING_STEP_S))
-        if isinstance(event, Connected):
-            return event
-        if isinstance(event, Refused):
-            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
-        if isinstance(event, Lost):
-            raise NotAcceptedError(
-                f"the broker at {at} hung up before it answered ({event.why}); check that "
-                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
-                wrong_version=True,
-            )
-        if closing():
-            raise BrokerConnectionError("stopping")
-    raise NotAcceptedError(  # amqtt, for example, does not answer version 5
-        f"{at} took the connection but did not answer in {CONNACK_TIMEOUT_S:g} s; check that "
-        "mqtt.port is the broker's MQTT port (with mqtt.tls its TLS port)",
-        wrong_version=True,
-    )
 
 
 @functools.lru_cache(maxsize=64)  # paho takes longer to build one than to send the message

@@ -1,12 +1,15 @@
-"""The events of a broker connection, and the Protocol of the connection itself."""
+"""The events of a broker connection, the Protocol of the connection, and the wait for CONNACK."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.core.messages import MessageProperties
+from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 
 MqttVersion = Literal["5", "3.1.1"]
+CONNACK_TIMEOUT_S = 5.0
+_CLOSING_STEP_S = 1.0  # while CONNACK is awaited, closing is checked at this interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +105,37 @@ class Connection(Protocol):
 OnRequest = Callable[[str, bytes, bool, ReplyTo | None], None]  # name, body, retained, reply to
 # version, will (topic and body), receiver of the events
 ConnectionFactory = Callable[[MqttVersion, tuple[str, bytes], Callable[[Event], None]], Connection]
+
+
+def await_connack(
+    next_event: Callable[[float], object],
+    tick: Callable[[], float],
+    closing: Callable[[], bool],
+    at: str,
+) -> Connected:
+    """Waits for the broker's acceptance. Raises NotAcceptedError; BrokerConnectionError when the
+    daemon stops.
+
+    next_event: waits for an event, at most the seconds that it gets; None: there was none.
+    at: the broker's host and port, for sentences.
+    """
+    deadline = tick() + CONNACK_TIMEOUT_S
+    while (left := deadline - tick()) > 0:
+        event = next_event(min(left, _CLOSING_STEP_S))
+        if isinstance(event, Connected):
+            return event
+        if isinstance(event, Refused):
+            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
+        if isinstance(event, Lost):
+            raise NotAcceptedError(
+                f"the broker at {at} hung up before it answered ({event.why}); check that "
+                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
+                wrong_version=True,
+            )
+        if closing():
+            raise BrokerConnectionError("stopping")
+    raise NotAcceptedError(  # amqtt, for example, does not answer version 5
+        f"{at} took the connection but did not answer in {CONNACK_TIMEOUT_S:g} s; check that "
+        "mqtt.port is the broker's MQTT port (with mqtt.tls its TLS port)",
+        wrong_version=True,
+    )

@@ -8,7 +8,6 @@ from typing import Literal
 
 from edge.config import Config
 from edge.core.clock import Clock
-from edge.mqtt.connection import await_connack
 from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 from edge.mqtt.event_queue import BEAT_S, EventQueue, Wake
 from edge.mqtt.events import (
@@ -24,12 +23,12 @@ from edge.mqtt.events import (
     Refused,
     ReplyTo,
     SubscribeRefused,
+    await_connack,
 )
 from edge.mqtt.failover import Backoff, BrokerFailover
-from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import WINDOW, AckSink, Cause, SendScheduler
-from edge.mqtt.sender import Sender
+from edge.mqtt.sender import InFlightWindow, Sender
 from edge.mqtt.status import BirthAndWill
 from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.sqlite import OutboxError

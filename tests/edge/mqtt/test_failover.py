@@ -12,10 +12,9 @@ import pytest
 from edge.config import Config, MqttConfig
 from edge.core.clock import Clock
 from edge.mqtt.connection import PahoConnection
-from edge.mqtt.duplicate_client import DuplicateClientDetector
 from edge.mqtt.events import Connected, Event, Lost, PubAck
 from edge.mqtt.failover import BrokerFailover
-from edge.mqtt.status import BirthAndWill
+from edge.mqtt.status import BirthAndWill, DuplicateClientDetector
 from tests.edge.mqtt.conftest import Simulate
 from tests.edge.mqtt.virtual_time import SESSION
 from tests.support.fake_broker import FakeBroker

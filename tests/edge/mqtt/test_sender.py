@@ -9,10 +9,9 @@ from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, stored_body
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.failover import Backoff
-from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import SendScheduler
-from edge.mqtt.sender import Sender
+from edge.mqtt.sender import InFlightWindow, Sender
 from edge.storage.outbox.records import OutboxRow
 from edge.storage.outbox.send_queue import SendQueue
 from tests.support.clock import FakeClock
