@@ -115,7 +115,7 @@ def test_a_short_watchdog_does_not_starve_by_idling(
     assert "outbox for 11 s" in supervisor.stalled()
 
 
-def test_camera_that_hangs_starves_the_watchdog(
+def test_a_hanging_camera_stops_the_watchdog(
     supervisor: Supervisor, box: HealthyComponents, notifier: Recorder
 ) -> None:
     """A driver that hangs for long needs a restart of the process."""
