@@ -20,13 +20,15 @@ from edge.core.systemd import SystemdNotifier
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.inspection.inspector import Inspector
-from edge.monitoring.components import Components
-from edge.monitoring.health import Health
-from edge.monitoring.host import HostMetrics
-from edge.monitoring.station_status import StationStatus
-from edge.monitoring.supervisor import Progress, Supervisor
-from edge.mqtt.delivery import DeliveryService
-from edge.mqtt.request_router import RequestRouter, TokenBucket
+from edge.monitoring import (
+    Components,
+    Health,
+    HostMetrics,
+    Progress,
+    StationStatus,
+    Supervisor,
+)
+from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
 from edge.pipeline.build import inspector_from, judge_from
 from edge.pipeline.part_recovery import place_of as place_of_parts
 from edge.pipeline.part_recovery import verdicts_for_unjudged

@@ -100,7 +100,7 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 def _serve(port: int) -> int:
     """The embedded broker, until it is killed."""
-    from edge.mqtt.delivery import embedded_broker
+    from edge.mqtt import embedded_broker
 
     broker = embedded_broker("127.0.0.1", port)
     broker.start()

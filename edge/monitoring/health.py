@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from edge.core.clock import Clock
 from edge.core.messages import rfc3339
-from edge.monitoring.components import Components
 from edge.monitoring.faults import (
     Fault,
     camera_faults,
@@ -16,7 +15,7 @@ from edge.monitoring.faults import (
     healthy,
     machine_faults,
 )
-from edge.monitoring.health_body import CameraSample, HealthBody, health_body
+from edge.monitoring.health_body import CameraSample, Components, HealthBody, health_body
 from edge.monitoring.host import HostMetrics, HostState
 from edge.storage.outbox.records import OutboxStats
 
@@ -105,11 +104,19 @@ class Health:
         yield from delivery_faults(
             components.writer.fault,
             stats,
-            components.open_parts.fault,
+            components.part_journal.fault,
             components.publisher.faults(),
         )
         yield from decoding_faults(components.model.parity.trouble)
         yield from machine_faults(host)
+
+
+def prometheus_text(report: HealthReport) -> tuple[bytes, str]:
+    """The report in Prometheus' text format, and its content type. The format's package is
+    optional, so only this function imports it."""
+    from edge.monitoring.prometheus import exposition
+
+    return exposition(report.body, report.faults)
 
 
 def _summary(body: HealthBody) -> str:

@@ -1,17 +1,41 @@
-"""The body of `health`. The order of keys is the order in the JSON."""
+"""The body of `health`, and the components that it is read from. The order of keys is the order in
+the JSON."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple, TypedDict
 
 from edge.capture.reader import Reader
-from edge.monitoring.components import Components
+from edge.config.reload_state import ReloadState
+from edge.core.percentiles import Latencies
 from edge.monitoring.host import HostState
-from edge.mqtt.publisher import Publisher
-from edge.mqtt.snapshots import SnapshotCounts
+from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
 from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.running_model import RunningModel
+from edge.pipeline.worker_pool import WorkerPool
 from edge.storage.outbox.records import OutboxStats
+from edge.storage.outbox.writer import OutboxWriter
+from edge.storage.part_journal import PartJournal
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The running components that health and the supervisor read. `readers` and `trackers` are by
+    camera; a reload changes them."""
+
+    readers: Mapping[str, Reader]
+    workers: WorkerPool
+    latencies: Latencies
+    writer: OutboxWriter
+    publisher: Publisher
+    trackers: Mapping[str, PartTracker]
+    requests: RequestRouter
+    pictures: SnapshotSender
+    reload: ReloadState
+    part_journal: PartJournal
+    model: RunningModel
 
 
 class TriggerBody(TypedDict):
@@ -38,14 +62,6 @@ class CameraBody(TypedDict):
     faults: int
     reconnects: int
     trigger: TriggerBody
-
-
-class DecodingBody(TypedDict):
-    """Pictures decoded at reduced scale and compared with whole ones."""
-
-    compared: int
-    flips: int
-    reduced: bool
 
 
 class BrokerBody(TypedDict):
@@ -77,13 +93,6 @@ class OutboxBody(TypedDict):
     skipped: int
 
 
-class DiskBody(TypedDict):
-    """The file system of the outbox."""
-
-    inodes_free_percent: float | None
-    read_only: bool | None
-
-
 class HealthBody(TypedDict):
     """The whole body. Sections without a type of their own are as their dataclass in host.py."""
 
@@ -94,7 +103,7 @@ class HealthBody(TypedDict):
     cameras: dict[str, CameraBody]
     latency_ms: dict[str, dict[str, float]]
     verdicts: dict[str, int]
-    decoding: DecodingBody
+    decoding: dict[Literal["compared", "flips", "reduced"], int]  # pictures at reduced scale
     requests: dict[Literal["heard", "refused", "dropped"], int]
     pictures: SnapshotCounts
     broker: BrokerBody
@@ -103,7 +112,7 @@ class HealthBody(TypedDict):
     cpu: dict[Literal["percent"], float | None]  # of one core
     temperature: float | None
     disk_free: float | None
-    disk: DiskBody
+    disk: dict[Literal["inodes_free_percent", "read_only"], float | None]
     power: dict[str, bool | None]
     clock_synced: bool | None
     rtc: bool | None

@@ -11,7 +11,7 @@ from edge.core.messages import rfc3339, to_json
 from edge.core.systemd import SystemdNotifier
 from edge.inspection.inspector import Inspector
 from edge.monitoring.health import Health
-from edge.mqtt.publisher import Publisher
+from edge.mqtt import Publisher
 from edge.pipeline.running_model import RunningModel
 
 INFO_SCHEMA = "edge-inspect/info/1"

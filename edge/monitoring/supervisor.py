@@ -7,8 +7,8 @@ from typing import Protocol
 from edge.core.clock import Clock, StopEvent
 from edge.core.messages import to_json
 from edge.core.systemd import SystemdNotifier
-from edge.monitoring.components import Components
 from edge.monitoring.health import Health
+from edge.monitoring.health_body import Components
 
 log = logging.getLogger(__name__)
 

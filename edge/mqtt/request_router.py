@@ -76,7 +76,7 @@ class RequestRouter:
         to = name, reply_to
         transaction: str | None = None
         try:
-            transaction, fields = parse(body, needs_transaction=True)
+            transaction, fields = parse_request(body, needs_transaction=True)
             data = self._handler(name, retained=retained)(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
@@ -142,7 +142,7 @@ def result_or_error(answer: Future[Data]) -> Data | EdgeInspectError:
     return error if isinstance(error, EdgeInspectError) else answer.result()
 
 
-def parse(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:
+def parse_request(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:
     """The transaction and the other keys of a request. Raises TriggerError."""
     if len(body) > _MAX_BYTES:
         raise TriggerError(

@@ -23,6 +23,7 @@ from edge.core.errors import EdgeInspectError
 from edge.core.frame import Frame
 from edge.core.verdict import Verdict
 from edge.mqtt.diagnostics import BrokerConnectionError
+from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.events import Connected, Connection, Event, Lost, PubAck, Refused
 from edge.mqtt.failover import Backoff
 from edge.mqtt.request_router import Data, TokenBucket, settle
@@ -86,7 +87,7 @@ class SnapshotSender:
         self._rate_limit = TokenBucket(max(1.0, config.max_per_s), clock.tick)
         self._passed: Counter[str] = Counter()
         self._orders: queue.Queue[_SnapshotOrder | None] = queue.Queue(_CAPACITY)
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events = EventQueue(clock.tick)
         self._connection: Connection | None = None
         self._used_at = self._not_before = 0.0
         self._reported = ""
@@ -223,13 +224,10 @@ class SnapshotSender:
         if isinstance(answer, PubAck) and answer.code >= 0x80:
             raise BrokerConnectionError(f"the broker will not take it ({answer.why})")
 
-    def _await(self, wanted: Callable[[Event], bool]) -> Event:
+    def _await(self, wanted: Callable[[object], bool]) -> object:
         deadline = self._clock.tick() + _ANSWER_S
         while (left := deadline - self._clock.tick()) > 0 and not self._closing.is_set():
-            try:
-                event = self._events.get(timeout=min(left, _STEP_S))
-            except queue.Empty:
-                continue
+            event = self._events.next(min(left, _STEP_S))
             if wanted(event):
                 return event
             if isinstance(event, Lost | Refused):
@@ -245,9 +243,7 @@ class SnapshotSender:
 
     def _check_connection(self) -> None:
         """Closes a connection that is lost or unused."""
-        lost = False
-        while self._connection is not None and not self._events.empty():
-            lost = isinstance(self._events.get(), Lost) or lost
+        lost = any(isinstance(event, Lost) for event in self._events.drain(0))
         if lost or self._clock.tick() - self._used_at > _IDLE_S:
             self._disconnect()
 
@@ -255,8 +251,7 @@ class SnapshotSender:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        while not self._events.empty():
-            self._events.get()
+        self._events.clear()
 
 
 def _shown(frame: Frame) -> Pixels | bytes:

@@ -28,10 +28,12 @@ def read_secret(path: Path, key: str) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BrokerConnectionError(
-            f"{key}: {path} cannot be read ({why}); check path and owner"
-        ) from error
+        raise _unreadable(path, key, error) from error
+
+
+def _unreadable(path: Path, key: str, error: Exception) -> BrokerConnectionError:
+    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    return BrokerConnectionError(f"{key}: {path} cannot be read ({why}); check path and owner")
 
 
 def _load_authority(context: ssl.SSLContext, ca: Path) -> None:
@@ -43,9 +45,7 @@ def _load_authority(context: ssl.SSLContext, ca: Path) -> None:
             "of the authority that signed the broker's certificate"
         ) from error
     except OSError as error:
-        raise BrokerConnectionError(
-            f"mqtt.tls.ca: {ca} cannot be read ({error.strerror}); check path and owner"
-        ) from error
+        raise _unreadable(ca, "mqtt.tls.ca", error) from error
 
 
 def _load_identity(
@@ -54,13 +54,11 @@ def _load_identity(
     password = ""  # never None: OpenSSL would ask for it on the terminal
     if password_file is not None:
         password = read_secret(password_file, "mqtt.tls.key_password_file")
-    for name, path in (("cert", cert), ("key", key)):
+    for path, config_key in ((cert, "mqtt.tls.cert"), (key, "mqtt.tls.key")):
         try:
             path.open("rb").close()
         except OSError as error:
-            raise BrokerConnectionError(
-                f"mqtt.tls.{name}: {path} cannot be read ({error.strerror}); check path and owner"
-            ) from error
+            raise _unreadable(path, config_key, error) from error
     try:
         context.load_cert_chain(str(cert), str(key), lambda: password)
     except (ssl.SSLError, ValueError) as error:

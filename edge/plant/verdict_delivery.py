@@ -3,7 +3,7 @@ picture to the archive and to the topic `snapshot`."""
 
 from edge.core.frame import Frame
 from edge.core.verdict import Verdict
-from edge.mqtt.snapshots import SnapshotSender
+from edge.mqtt import SnapshotSender
 from edge.plant.plant import PlantInterface
 from edge.storage.evidence import Evidence
 from edge.storage.outbox.writer import OutboxWriter

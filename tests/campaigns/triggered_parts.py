@@ -77,7 +77,7 @@ def daemon(config: Path, seed: int) -> int:
     """The daemon's own process."""
     from edge.config import load_config
     from edge.daemon import Daemon
-    from edge.monitoring.logs import set_up_logging
+    from edge.core.logs import set_up_logging
 
     chance = random.Random(seed)
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
-from edge.monitoring.components import Components
 from edge.monitoring.health import Health
+from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
 from edge.mqtt.send_scheduler import CAUSES
 from edge.mqtt.snapshots import SKIPS
@@ -57,7 +57,7 @@ class HealthyComponents:
             faults=lambda: [why for why in [self.publisher.why] if why],
             announce=lambda name, body: self.announced.append((name, body)),
         )
-        self.open_parts = SimpleNamespace(fault="")
+        self.part_journal = SimpleNamespace(fault="")
         components: dict[str, Any] = {
             "trackers": {},
             "requests": SimpleNamespace(heard=0, refused=0, dropped=0),
@@ -65,7 +65,7 @@ class HealthyComponents:
                 counts=lambda: {"sent": 0, "skipped": dict.fromkeys(SKIPS, 0)}
             ),
             "reload": SimpleNamespace(problems=(), restart_required=()),
-            "open_parts": self.open_parts,
+            "part_journal": self.part_journal,
             "model": SimpleNamespace(parity=DecodeParity()),
             "readers": {"top": self.reader},
             "latencies": self.latencies,

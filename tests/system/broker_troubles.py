@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.cli.check import check_broker
 from edge.config import Config
 from edge.core.errors import EdgeInspectError
+from edge.mqtt import check_broker
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto, free_port

@@ -13,8 +13,8 @@ import pytest
 from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
 from edge.core.systemd import SystemdNotifier
-from edge.monitoring.components import Components
 from edge.monitoring.health import Health, HealthReport
+from edge.monitoring.health_body import Components
 from edge.monitoring.supervisor import Supervisor
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge

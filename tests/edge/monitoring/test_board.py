@@ -54,7 +54,7 @@ def test_alarm_of_the_kernel(tmp_path: Path) -> None:
 
 
 def test_processor_of_a_pc(tmp_path: Path) -> None:
-    """On x86 a rising count means that the processor is slowed. A PC has no values of its supply."""
+    """On x86 a rising count means a slowed processor. A PC has no values of its supply."""
     put(tmp_path, COUNT, "7\n")
     board = Board(tmp_path)
     assert board.power() == PowerState(None, None, False, False)

@@ -127,7 +127,7 @@ def test_many_faults_are_counted_in_the_line(box: HealthyComponents) -> None:
 
 def test_open_parts_that_cannot_be_noted_are_a_fault(box: HealthyComponents) -> None:
     """A part journal that cannot be written is a fault."""
-    box.open_parts.fault = "No space left on device"
+    box.part_journal.fault = "No space left on device"
     assert any(
         fault.startswith("open parts: cannot be noted (No space left on device)")
         for fault in box.health.report().body["faults"]

@@ -14,7 +14,7 @@ from edge.config import ArchiveConfig, CameraConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
-from edge.monitoring.logs import RateLimitedHandler
+from edge.core.logs import RateLimitedHandler
 from edge.mqtt.failover import Backoff
 from edge.mqtt.snapshots import SnapshotSender
 from edge.pipeline.mailbox import Mailbox

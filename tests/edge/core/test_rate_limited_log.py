@@ -3,7 +3,7 @@
 import io
 import logging
 
-from edge.monitoring.logs import RateLimitedHandler
+from edge.core.logs import RateLimitedHandler
 from tests.support.clock import FakeClock
 
 
