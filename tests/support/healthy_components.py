@@ -74,6 +74,4 @@ class HealthyComponents:
             "publisher": self.publisher,
         }
         self.components = Components(**cast(Any, components))
-        self.health = Health(
-            self.components, HostMetrics(clock.root, state), clock, "s-1"
-        )
+        self.health = Health(self.components, HostMetrics(clock.root, state), clock, "s-1")

@@ -58,9 +58,7 @@ def test_ready_once_every_camera_has_started(
     assert box.reader.checked == 3
 
 
-def test_ready_is_early(
-    supervisor: Supervisor, box: HealthyComponents, clock: FakeClock
-) -> None:
+def test_ready_is_early(supervisor: Supervisor, box: HealthyComponents, clock: FakeClock) -> None:
     """READY is late by at most a tenth of the start-up time. The intervals grow while a camera does
     not start, and are one second after READY."""
     box.reader.state = "starting"

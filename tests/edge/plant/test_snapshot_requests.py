@@ -61,7 +61,9 @@ class Desk:
     def ask(self, **fields: object) -> list[Any]:
         """Where the answer will be."""
         said: list[Any] = []
-        self.desk.ask("1", fields).add_done_callback(lambda done: said.append(result_or_error(done)))
+        self.desk.ask("1", fields).add_done_callback(
+            lambda done: said.append(result_or_error(done))
+        )
         return said
 
 
