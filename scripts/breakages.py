@@ -488,7 +488,7 @@ BREAKAGES = [
         Edit(
             "edge.monitoring.supervisor:Supervisor.pause_s",
             "self._ready",
-            "self._began",
+            "self._started_at",
         ),
         "tests/edge/monitoring/test_supervisor.py",
     ),
