@@ -188,8 +188,8 @@ class PahoConnection:
         if not self._closed:
             self._on_event(event)
 
-    def _io_ended(self, why: str, tls_alert: bool) -> None:
-        if tls_alert:
+    def _io_ended(self, why: str) -> None:
+        if self._io_loop.tls_alert:
             self._emit(Refused(explain_tls_alert(self._address), wrong_version=False))
         elif self._config.tls is None or self._answered:
             self._emit(Lost(why))

@@ -102,7 +102,7 @@ class Connection(Protocol):
         """Sends DISCONNECT, so that the broker does not publish the will. No event follows."""
 
 
-OnRequest = Callable[[str, bytes, bool, ReplyTo | None], None]  # name, body, retained, reply to
+OnRequest = Callable[[str, Received], None]  # name of the request, its message
 # version, will (topic and body), receiver of the events
 ConnectionFactory = Callable[[MqttVersion, tuple[str, bytes], Callable[[Event], None]], Connection]
 

@@ -45,13 +45,14 @@ class _LastError(logging.Handler):
 
 
 class IoLoop:
-    """Serves one connection until it ends. Any thread may call `close` and paho's client."""
+    """Serves one connection until it ends. Any thread may call `close` and paho's client.
+    `tls_alert`: the peer answered with a TLS alert."""
 
     def __init__(
         self,
         client: paho.Client,
         connect: Callable[[], None],
-        on_end: Callable[[str, bool], None],
+        on_end: Callable[[str], None],
         tick: Callable[[], float] = time.monotonic,
         *,
         plain: bool = True,
@@ -59,8 +60,8 @@ class IoLoop:
         """Replaces the client's socket callbacks and its logger.
 
         connect: opens the client's socket, on the thread; it may block and raise.
-        on_end(why, tls_alert): called at most once, on the thread, when an open connection ends
-            without `close`.
+        on_end(why): called at most once, on the thread, when an open connection ends without
+            `close`.
         tick: monotonic seconds.
         plain: the connection has no TLS, so a TLS alert means the wrong port.
         """
@@ -78,6 +79,7 @@ class IoLoop:
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = NamedThread("mqtt", self.run)
+        self.tls_alert = False
         self._may_be_alert = plain
         # The times from which paho counts a keepalive. Each is taken after paho's own time stamp,
         # so that a ping that is due here is due for paho.
@@ -120,35 +122,36 @@ class IoLoop:
             return
         self._received_at = self._wrote_at = self._tick()
         self._opened.put(None)
-        why, alert = "", False
+        why = ""
         try:
-            why, alert = self._serve()
+            why = self._serve()
         except Exception as error:  # the outermost loop of this thread
             log.exception("mqtt: unexpected fault in the network thread")
             why = f"internal fault ({error!r})"
         finally:
             self._shut()
         if not self._closing.is_set():
-            self._on_end(self._errors.text.rpartition("socket: ")[2] or why, alert)
+            self._on_end(self._errors.text.rpartition("socket: ")[2] or why)
 
-    def _serve(self) -> tuple[str, bool]:
-        """Moves bytes until the connection ends. Returns why, and whether a TLS alert came."""
+    def _serve(self) -> str:
+        """Moves bytes until the connection ends. Returns why."""
         deadline: float | None = None  # of closing
         while self._client.socket() is not None:
             if self._closing.is_set():
                 deadline = deadline or self._tick() + _GOODBYE_S
                 if self._tick() >= deadline:
-                    return "closed", False
+                    return "closed"
             readable, writable = self._wait(self._sleep_s(deadline))
             if readable and self._is_alert():
-                return "the port speaks TLS", True
+                self.tls_alert = True
+                return "the port speaks TLS"
             for code in self._move(readable=readable, writable=writable):
                 if code != _GOOD:
-                    return paho.error_string(code), False
+                    return paho.error_string(code)
             silent = self._tick() - self._received_at
             if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-                return f"the broker is silent for {silent:.1f} s", False
-        return "the connection was closed", False
+                return f"the broker is silent for {silent:.1f} s"
+        return "the connection was closed"
 
     def _move(self, *, readable: bool, writable: bool) -> list[MQTTErrorCode]:
         """Lets paho read, write and ping where that is due. Returns paho's codes."""

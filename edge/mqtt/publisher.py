@@ -208,7 +208,7 @@ class Publisher:
             self._status.status_received(event, self.wake)
         elif on_request is not None:
             name = event.topic.removeprefix(f"{self._topic}/request/")
-            on_request(name, event.body, event.retained, event.reply_to)
+            on_request(name, event)
 
     def _begin(self, connection: Connection, accepted: Connected) -> None:
         """Starts the window of a new connection, and publishes `online`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge.core.errors import EdgeInspectError, TriggerError
 from edge.core.messages import to_json
-from edge.mqtt.events import ReplyTo
+from edge.mqtt.events import Received, ReplyTo
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +65,17 @@ class RequestRouter:
         self._reply = reply
         self._rate_limit = rate_limit
 
-    def handle(
-        self, name: str, body: bytes, retained: bool, reply_to: ReplyTo | None = None
-    ) -> None:
+    def handle(self, name: str, message: Received) -> None:
         """Answers one request, on the connection's thread. Raises nothing."""
         self.heard += 1
         if not self._rate_limit.take():
             self._drop()  # unanswered: answers would double the flood
             return
-        to = name, reply_to
+        to = name, message.reply_to
         transaction: str | None = None
         try:
-            transaction, fields = parse_request(body, needs_transaction=True)
-            data = self._handler(name, retained=retained)(transaction, fields)
+            transaction, fields = parse_request(message.body, needs_transaction=True)
+            data = self._handler(name, retained=message.retained)(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
                     lambda done: self._answer(to, transaction, result_or_error(done))

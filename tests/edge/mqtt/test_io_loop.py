@@ -82,7 +82,7 @@ def serve(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list
     io_loop = IoLoop(
         client,
         lambda: (client.connect("127.0.0.1", port, keepalive=KEEPALIVE_S), None)[1],
-        lambda why, _alert: ends.append(why),
+        ends.append,
         clock.tick,
     )
     with peer.server:

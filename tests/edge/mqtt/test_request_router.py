@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.errors import TriggerError
-from edge.mqtt.events import ReplyTo
+from edge.mqtt.events import Received, ReplyTo
 from edge.mqtt.request_router import RequestRouter, TokenBucket
 from edge.mqtt.retained import RetainedTopics
 from tests.edge.mqtt.conftest import Simulate
@@ -40,9 +40,13 @@ class RouterWithAnswers:
         """Sends one request; returns its answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         before = len(self.answers)
-        self.requests.handle(name, raw, retained)
+        self.send(name, raw, retained=retained)
         assert len(self.answers) == before + 1
         return self.answers[-1][1]
+
+    def send(self, name: str, body: bytes, *, retained: bool = False) -> None:
+        """Sends one request."""
+        self.requests.handle(name, Received(f"p/s/request/{name}", body, retained))
 
     def _handle(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         if self.fault is not None:
@@ -100,11 +104,11 @@ def test_a_flood_is_cut_and_counted() -> None:
     """Above the rate limit requests are only counted; with time they are answered again."""
     router = RouterWithAnswers(per_s=5)
     for number in range(100):
-        router.requests.handle("trigger", b'{"transaction": "%d"}' % number, False)
+        router.send("trigger", b'{"transaction": "%d"}' % number)
     assert (len(router.answers), router.requests.dropped, router.requests.heard) == (5, 95, 100)
     router.clock.at += 0.5
     for _ in range(5):
-        router.requests.handle("trigger", b'{"transaction": "x"}', False)
+        router.send("trigger", b'{"transaction": "x"}')
     assert len(router.answers) == 7
 
 
@@ -121,7 +125,7 @@ def test_an_unknown_request_is_answered_where_it_may_be() -> None:
     assert "known: trigger" in router.request({"transaction": "1"}, name="reload")["error"]
     assert router.answers[-1][0] == "reload"
     for name in ("a/b", "Ü", "", "x" * 99, "trigger/../../status"):
-        router.requests.handle(name, b'{"transaction": "1"}', False)
+        router.send(name, b'{"transaction": "1"}')
     assert len(router.answers) == 1
 
 
@@ -131,8 +135,8 @@ def test_requests_come_in_and_answers_go_out(simulate: Simulate) -> None:
     made = simulate(3)
     received: list[tuple[str, bytes, bool]] = []
 
-    def answer(name: str, body: bytes, retained: bool, to: ReplyTo | None) -> None:
-        received.append((name, body, retained))
+    def answer(name: str, message: Received) -> None:
+        received.append((name, message.body, message.retained))
         made.publisher.reply(name, b'{"transaction":"1"}')
 
     asked: list[int] = []
@@ -160,8 +164,8 @@ def test_an_answer_that_cannot_be_sent_is_counted() -> None:
     """When the broker is too slow, answers count as dropped and not also as refused."""
     router = RouterWithAnswers()
     router.full = True
-    router.requests.handle("trigger", b"nonsense", False)
-    router.requests.handle("trigger", b'{"transaction": "1"}', False)
+    router.send("trigger", b"nonsense")
+    router.send("trigger", b'{"transaction": "1"}')
     counts = router.requests.heard, router.requests.refused, router.requests.dropped
     assert counts == (2, 0, 2)
 
