@@ -24,7 +24,7 @@ from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
 from tests.edge.mqtt.virtual_time import PublisherSimulation
 from tests.support.clock import FakeClock, Patience
-from tests.support.snapshot_link import PICTURE, SnapshotBroker
+from tests.support.snapshot_broker import PICTURE, SnapshotBroker
 from tests.support.verdicts import a_verdict, verdict
 from tests.support.waiting import wait_until
 

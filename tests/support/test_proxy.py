@@ -72,9 +72,9 @@ def result(name: str, mid: int) -> bytes:
 def test_it_passes_both_ways_and_records(proxied: ProxiedConnection) -> None:
     """Every byte arrives, and the ids of verdicts are recorded in order."""
     box, broker = proxied.pair()
-    said = result("one", 1) + result("two", 2)
-    box.sendall(said)
-    assert take(broker, len(said)) == said
+    sent = result("one", 1) + result("two", 2)
+    box.sendall(sent)
+    assert take(broker, len(sent)) == sent
     broker.sendall(packets.puback(1, 5) + packets.puback(2, 5))
     assert take(box, 8) == packets.puback(1, 5) + packets.puback(2, 5)
     assert proxied.proxy.recorder.sent == ["one", "two"]

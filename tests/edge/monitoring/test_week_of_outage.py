@@ -23,7 +23,7 @@ from tests.edge.mqtt.virtual_time import PublisherSimulation
 from tests.support.clock import FakeClock, Patience
 from tests.support.fake_broker import FakeBroker, Greeting
 from tests.support.frames import frame, noise_frame
-from tests.support.snapshot_link import SnapshotBroker
+from tests.support.snapshot_broker import SnapshotBroker
 from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.slow

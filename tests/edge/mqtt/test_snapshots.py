@@ -21,7 +21,7 @@ from edge.mqtt.failover import Backoff
 from edge.mqtt.request_router import Data, result_or_error
 from edge.mqtt.snapshots import SnapshotError, SnapshotSender, encode
 from tests.support.clock import FakeClock
-from tests.support.snapshot_link import NOISE, PICTURE, SnapshotBroker
+from tests.support.snapshot_broker import NOISE, PICTURE, SnapshotBroker
 from tests.support.verdicts import a_verdict
 from tests.support.waiting import wait_until
 
