@@ -1,5 +1,5 @@
-"""A subscriber for a million verdicts: it counts numbers instead of keeping bodies, and measures the
-delays of one camera."""
+"""A subscriber for a million verdicts: it counts numbers instead of keeping bodies, and measures
+the delays of one camera."""
 
 import contextlib
 import json
