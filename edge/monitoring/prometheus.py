@@ -1,7 +1,7 @@
 """The health report in Prometheus' text format."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,14 +19,12 @@ _OUTBOX_GAUGES: tuple[tuple[Literal["rows", "bytes", "oldest_age_s", "parked"], 
     ("oldest_age_s", "oldest_age_seconds"),
     ("parked", "parked"),
 )
-_OUTBOX_COUNTS: tuple[Literal["stored", "acked", "dropped"], ...] = ("stored", "acked", "dropped")
+_OutboxCount = Literal["stored", "acked", "dropped"]
 _CameraCount = Literal["frames", "skipped", "repeated", "frozen", "faults", "reconnects"]
-_CAMERA_COUNTS: tuple[_CameraCount, ...] = (
-    *("frames", "skipped", "repeated", "frozen", "faults", "reconnects"),
-)
-_PART_COUNTS: tuple[Literal["triggered", "refused", "unused"], ...] = (
-    *("triggered", "refused", "unused"),
-)
+_PartCount = Literal["triggered", "refused", "unused"]
+_OUTBOX_COUNTS: tuple[_OutboxCount, ...] = get_args(_OutboxCount)
+_CAMERA_COUNTS: tuple[_CameraCount, ...] = get_args(_CameraCount)
+_PART_COUNTS: tuple[_PartCount, ...] = get_args(_PartCount)
 
 
 class _Snapshot(Collector):

@@ -8,7 +8,7 @@ window.
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from edge.core.clock import Clock
 from edge.mqtt.failover import Backoff
@@ -29,7 +29,7 @@ _REMEMBERED = 8192  # acknowledged rows that may still be on disk
 # retry_limited: the broker gives no reason, so the row is sent a few times. park: dead letter.
 Action = Literal["accept", "retry", "hold", "retry_limited", "park"]
 Cause = Literal["quota", "denied", "unspecified", "too_large", "topic", "payload"]
-CAUSES: tuple[Cause, ...] = ("quota", "denied", "unspecified", "too_large", "topic", "payload")
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 _PUBACK_POLICY: dict[int, tuple[Action, Cause]] = {
     0x87: ("hold", "denied"),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 Skip = Literal["busy", "rate", "unusable", "offline"]
-SKIPS: tuple[Skip, ...] = ("busy", "rate", "unusable", "offline")
+SKIPS: tuple[Skip, ...] = get_args(Skip)
 Source = Callable[[], Pixels | bytes]  # uint8 (height, width, 3) BGR, or a JPEG
 Connect = Callable[[Callable[[Event], None]], Connection]  # takes the receiver of the events
 
