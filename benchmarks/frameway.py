@@ -25,7 +25,7 @@ from edge.core.image import Encoded, open_picture
 from edge.core.verdict import Verdict
 from edge.inspection.inspector import Inspector, load_inspector
 from edge.inspection.view_crop import ViewCrop
-from edge.mqtt.delivery import DeliveryService
+from edge.mqtt import DeliveryService
 from edge.pipeline.build import judge_from
 from edge.pipeline.view_selection import view_of
 from edge.pipeline.worker_pool import PoolWorker

@@ -20,14 +20,15 @@ from edge.core.systemd import SystemdNotifier
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.inspection.inspector import Inspector
-from edge.monitoring.components import Components
-from edge.monitoring.health import Health
-from edge.monitoring.host import HostMetrics
-from edge.monitoring.progress import Progress
-from edge.monitoring.station_status import StationStatus
-from edge.monitoring.supervisor import Supervisor
-from edge.mqtt.delivery import DeliveryService
-from edge.mqtt.request_router import RequestRouter, TokenBucket
+from edge.monitoring import (
+    Components,
+    Health,
+    HostMetrics,
+    Progress,
+    StationStatus,
+    Supervisor,
+)
+from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
 from edge.pipeline.build import inspector_from, judge_from
 from edge.pipeline.part_recovery import place_of as place_of_parts
 from edge.pipeline.part_recovery import verdicts_for_unjudged
@@ -105,7 +106,7 @@ class Daemon:
         """Until SIGTERM or SIGINT. Returns the exit code."""
         asked = threading.Event()
         listen_for_signals(asked.set, self._reload_queue.handle_sighup, self._environment)
-        self._delivery.start(self._requests.hear)
+        self._delivery.start(self._requests.handle)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
@@ -210,7 +211,7 @@ class Daemon:
             health=self._health,
             publisher=self._delivery.publisher,
             notifier=self._notifier,
-            environment=self._environment,
+            clock=self._environment,
             session=self._session,
         )
 

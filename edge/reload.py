@@ -12,9 +12,8 @@ from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection.inspector import Inspector
-from edge.monitoring.station_status import StationStatus
-from edge.monitoring.supervisor import Supervisor
-from edge.mqtt.delivery import DeliveryService
+from edge.monitoring import StationStatus, Supervisor
+from edge.mqtt import DeliveryService
 from edge.pipeline.build import inspector_from, judge_from
 from edge.pipeline.judge import Judge
 from edge.pipeline.pipeline import Pipeline

@@ -100,9 +100,9 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 def _serve(port: int) -> int:
     """The embedded broker, until it is killed."""
-    from edge.mqtt.embedded_broker import EmbeddedBroker
+    from edge.mqtt import embedded_broker
 
-    broker = EmbeddedBroker("127.0.0.1", port)
+    broker = embedded_broker("127.0.0.1", port)
     broker.start()
     signal.pause()
     return EXIT_DONE

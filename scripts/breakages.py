@@ -199,8 +199,8 @@ BREAKAGES = [
         "a row counts as acknowledged when it is sent",
         Edit(
             "edge.mqtt.sender:Sender._send",
-            "self._flight.add(mid, now, row.seq)",
-            "self._lanes.accept(row.seq)",
+            "self._window.add(mid, now, row.seq)",
+            "self._scheduler.accept(row.seq)",
         ),
         "tests/edge/storage tests/edge/mqtt",
     ),
@@ -489,7 +489,7 @@ BREAKAGES = [
         Edit(
             "edge.monitoring.supervisor:Supervisor.pause_s",
             "self._ready",
-            "self._began",
+            "self._started_at",
         ),
         "tests/edge/monitoring/test_supervisor.py",
     ),

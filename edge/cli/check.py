@@ -1,11 +1,8 @@
 """`edge-inspect check`: config, camera, model, broker, disk: one line each, OK or the reason."""
 
-import contextlib
 import os
-import queue
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.capture import CameraFactory, ForkServerClient
@@ -22,9 +19,7 @@ from edge.core.errors import (
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
-from edge.mqtt.connection import PahoConnection, await_connack
-from edge.mqtt.diagnostics import LinkError, NotAcceptedError
-from edge.mqtt.events import Event, Protocol_
+from edge.mqtt import check_broker
 from edge.pipeline.build import inspector_from
 from edge.pipeline.view_selection import disagreement, view_of
 from edge.storage.outbox.reader import OutboxReader
@@ -107,77 +102,6 @@ def _model(config: Config) -> str:
         f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
         f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tried}"
     )
-
-
-def check_broker(config: Config) -> str:
-    """Which brokers accept us. Raises EdgeInspectError with what each other one says."""
-    if config.mqtt.embedded:
-        from edge.mqtt.embedded_broker import EmbeddedBroker
-
-        broker = EmbeddedBroker(config.mqtt.host, config.mqtt.effective_port)
-        broker.start()
-        broker.stop()
-        return f"embedded, {config.mqtt.host}:{config.mqtt.effective_port} is free"
-    answers = [_reach(config, broker) for broker in config.mqtt.brokers]
-    silent = [why for why, reached in answers if not reached]
-    if silent:
-        raise RefusedError("; ".join(silent))
-    # a message of the check would be taken for one of the box
-    return "; ".join(text for text, _ in answers) + "; its ACL is not tried"
-
-
-def _reach(config: Config, broker: tuple[str, int]) -> tuple[str, bool]:
-    """What one broker says, and whether it accepts us."""
-    version = config.mqtt.version
-    tried: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
-    first = ""
-    for protocol in tried:
-        why, other_version = _connect(config, broker, protocol)
-        if not why:
-            return f"{broker[0]}:{broker[1]}, MQTT {protocol}", True
-        first = first or why
-        if not other_version:
-            break
-    return first, False
-
-
-def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> tuple[str, bool]:
-    """Why the broker does not accept us, empty when it does; and whether it might in another
-    version of MQTT."""
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    will = (f"{config.topic}/check", b"")
-    # Another client id than the daemon's: a check must not throw the running daemon off.
-    client_id = f"edge-inspect-check-{os.getpid()}"
-    link = PahoConnection(config.mqtt, client_id, protocol, will, events.put, broker=broker)
-    with _closing(link):
-        try:
-            link.open()
-            await_connack(
-                lambda seconds: _next(events, seconds),
-                time.monotonic,
-                lambda: False,
-                f"{broker[0]}:{broker[1]}",
-            )
-        except NotAcceptedError as error:
-            return str(error), error.wrong_version
-        except LinkError as error:
-            return str(error), False
-    return "", False
-
-
-def _next(events: "queue.SimpleQueue[Event]", seconds: float) -> Event | None:
-    try:
-        return events.get(timeout=seconds)
-    except queue.Empty:
-        return None
-
-
-@contextlib.contextmanager
-def _closing(link: PahoConnection) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        link.close()
 
 
 def _disk(config: Config) -> str:

@@ -10,7 +10,7 @@ from edge.cli.start_retry import StartupGuard
 from edge.config import Config, load_config
 from edge.core.clock import StopEvent
 from edge.core.errors import EdgeInspectError
-from edge.monitoring.logs import set_up_logging
+from edge.core.logs import set_up_logging
 
 if TYPE_CHECKING:  # importing it takes time that the daemon has not yet
     from edge.capture import ForkServerClient, OpenCamera

@@ -1,5 +1,5 @@
-"""Every fault that the box can report of itself: built here and nowhere else, so that MQTT, HTTP,
-Prometheus and systemd say the same, and docs/health.md can list them all."""
+"""All faults that the box reports. They are built only here, so that MQTT, HTTP, Prometheus and
+systemd report the same, and docs/health.md can list them all."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MEMORY_LOW_MB = 64.0
 MEMORY_FULL_PERCENT = 90.0
 PRESSURE_PERCENT = 10.0
 
-_MENDS_OF_CAMERA = {
+_CAMERA_FIXES = {
     "lost": "check its power, its cable and cameras[].source",
     "silent": "check the camera and its cable",
     "unfit": "give it the size that the model was trained for, or train for this one",
@@ -25,15 +25,15 @@ _MENDS_OF_CAMERA = {
     "wrong_size": "set the camera's size, or cameras[].width and height",
     "stale": "lower its frame rate, or raise trust.max_age_s",
     "frozen": "restart or replace it",
-    "dark": "mend the light, or the limits under trust",
-    "bright": "mend the light, or the limits under trust",
-    "covered": "clean the lens, or the limits under trust",
-    "blurred": "clean and focus the lens, or mend the limits under trust",
-    "starting": "wait, and look into the log if it stays so",
+    "dark": "correct the light, or the limits under trust",
+    "bright": "correct the light, or the limits under trust",
+    "covered": "clean the lens, or correct the limits under trust",
+    "blurred": "clean and focus the lens, or correct the limits under trust",
+    "starting": "wait; if it does not start, see the log",
     "stopped": "the daemon is stopping; if it is not, restart it",
 }
 
-# By kind: how grave it is. A kind that is not here cannot be built.
+# The severity of each kind. A Fault of another kind cannot be built.
 KINDS: dict[str, Severity] = {
     **{f"camera_{state}": "unhealthy" for state in (*FAULT_KINDS, "starting", "stopped")},
     "outbox_refuses": "unhealthy",
@@ -59,8 +59,12 @@ KINDS: dict[str, Severity] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong (`kind`, a key of KINDS), where (`part`, as a person calls it) and, in one
-    sentence, what it is and what to do. Raises KeyError for a kind that KINDS does not know."""
+    """Raises KeyError for an unknown kind.
+
+    kind: a key of KINDS.
+    part: the component, as a person calls it.
+    sentence: what is wrong and what to do.
+    """
 
     kind: str
     part: str
@@ -71,7 +75,7 @@ class Fault:
 
     @property
     def severity(self) -> Severity:
-        """`unhealthy`: parts go unjudged or verdicts may be lost, /healthz answers 503."""
+        """`unhealthy`: parts get no judgement or verdicts may be lost; /healthz answers 503."""
         return KINDS[self.kind]
 
     def __str__(self) -> str:
@@ -79,24 +83,25 @@ class Fault:
 
 
 def healthy(faults: Iterable[Fault]) -> bool:
-    """Whether nothing graver than a warning is there."""
+    """Whether all faults are warnings."""
     return all(fault.severity == "warning" for fault in faults)
 
 
 def camera_faults(cameras: Iterable[tuple[str, str, str]]) -> Iterator[Fault]:
-    """Of cameras, each given as id, state and the reader's own words."""
+    """`cameras`: id, state and reason of each."""
     for name, state, why in cameras:
-        if state in _MENDS_OF_CAMERA:
-            said = why or state
-            mend = _MENDS_OF_CAMERA[state]
-            yield Fault(f"camera_{state}", f"camera {name}", f"{said}; {mend}")
+        if state in _CAMERA_FIXES:
+            fix = _CAMERA_FIXES[state]
+            yield Fault(f"camera_{state}", f"camera {name}", f"{why or state}; {fix}")
 
 
 def delivery_faults(
     outbox: str, stats: OutboxStats, parts: str, broker: Sequence[str]
 ) -> Iterator[Fault]:
-    """`outbox` and `parts`: why the disk refuses them, empty when it does not. `broker`: sentences
-    of the publisher, which name their mends."""
+    """
+    outbox, parts: why the disk refuses verdicts or open parts; empty when it does not.
+    broker: the publisher's sentences, with what to do.
+    """
     if outbox:
         yield Fault(
             "outbox_refuses",
@@ -109,7 +114,7 @@ def delivery_faults(
         yield Fault(
             "outbox_dropped",
             "outbox",
-            f"{stats.dropped} verdicts dropped unsent; mend the broker, or raise "
+            f"{stats.dropped} verdicts dropped unsent; repair the broker, or raise "
             "outbox.max_mb or outbox.max_age_h",
         )
     if stats.damaged:
@@ -133,7 +138,7 @@ def delivery_faults(
 
 
 def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> Iterator[Fault]:
-    """Of a reload: the mistakes of a refused file, or the keys that wait for a restart."""
+    """problems: of a refused config.yaml. restart_required: keys that wait for a restart."""
     if problems:
         more = len(problems) - 1
         others = f" and {more} more" if more else ""
@@ -152,13 +157,13 @@ def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> I
 
 
 def decoding_faults(trouble: str) -> Iterator[Fault]:
-    """`trouble`: why pictures are decoded whole, with the mend; empty when nothing is wrong."""
+    """`trouble`: why pictures are decoded whole, and what to do; empty when they are not."""
     if trouble:
         yield Fault("decoding", "decoding", trouble)
 
 
 def machine_faults(state: HostState) -> Iterator[Fault]:
-    """Of the box. What it does not say is no fault."""
+    """`state`: of the box. A value that is None is no fault."""
     disk, memory, power = state.disk, state.memory, state.power
     if disk.free_mb is not None and disk.free_mb < DISK_LOW_MB:
         yield Fault("disk_low", "disk", f"only {disk.free_mb:.0f} MB free; make room")
@@ -166,7 +171,7 @@ def machine_faults(state: HostState) -> Iterator[Fault]:
         yield Fault(
             "disk_read_only",
             "disk",
-            "is mounted read-only, as Linux does after a write error; look into dmesg, replace "
+            "is mounted read-only, as Linux does after a write error; see dmesg, replace "
             "the SD card",
         )
     if disk.inodes_free_percent is not None and disk.inodes_free_percent < INODES_LOW_PERCENT:

@@ -1,25 +1,45 @@
-"""The body of `health`, section by section. The order of keys is the order in the JSON."""
+"""The body of `health`, and the components that it is read from. The order of keys is the order in
+the JSON."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple, TypedDict
 
-from edge.monitoring.components import (
-    Broker,
-    CameraReader,
-    Components,
-    PartTracker,
-    PictureCounts,
-    RequestCounts,
-)
+from edge.capture.reader import Reader
+from edge.config.reload_state import ReloadState
+from edge.core.percentiles import Latencies
 from edge.monitoring.host import HostState
-from edge.mqtt.snapshots import SKIPS
-from edge.pipeline.decode_parity import DecodeParity
+from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
+from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.running_model import RunningModel
+from edge.pipeline.worker_pool import WorkerPool
 from edge.storage.outbox.records import OutboxStats
+from edge.storage.outbox.writer import OutboxWriter
+from edge.storage.part_journal import PartJournal
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 
 
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The running components that health and the supervisor read. `readers` and `trackers` are by
+    camera; a reload changes them."""
+
+    readers: Mapping[str, Reader]
+    workers: WorkerPool
+    latencies: Latencies
+    writer: OutboxWriter
+    publisher: Publisher
+    trackers: Mapping[str, PartTracker]
+    requests: RequestRouter
+    pictures: SnapshotSender
+    reload: ReloadState
+    part_journal: PartJournal
+    model: RunningModel
+
+
 class TriggerBody(TypedDict):
-    """The parts of one camera, counted since the start."""
+    """The parts of one camera since the start."""
 
     kind: str
     triggered: int
@@ -29,7 +49,7 @@ class TriggerBody(TypedDict):
 
 
 class CameraBody(TypedDict):
-    """One camera, counted since the start."""
+    """One camera since the start."""
 
     state: str
     fps: float
@@ -44,29 +64,6 @@ class CameraBody(TypedDict):
     trigger: TriggerBody
 
 
-class DecodingBody(TypedDict):
-    """Pictures decoded at reduced scale, compared with whole ones."""
-
-    compared: int
-    flips: int
-    reduced: bool
-
-
-class RequestsBody(TypedDict):
-    """Requests over MQTT."""
-
-    heard: int
-    refused: int
-    dropped: int
-
-
-class PicturesBody(TypedDict):
-    """Pictures on the topic `snapshot`."""
-
-    sent: int
-    skipped: dict[str, int]
-
-
 class BrokerBody(TypedDict):
     """The connection to the broker."""
 
@@ -79,11 +76,11 @@ class BrokerBody(TypedDict):
 
 
 class OutboxBody(TypedDict):
-    """What is stored, sent and lost."""
+    """As `OutboxStats`."""
 
     rows: int
     bytes: int
-    oldest_age_s: float | None
+    oldest_age_s: float
     held: int
     stored: int
     acked: int
@@ -96,35 +93,8 @@ class OutboxBody(TypedDict):
     skipped: int
 
 
-class MemoryBody(TypedDict):
-    """As `MemoryState`."""
-
-    rss_mb: float | None
-    peak_mb: float | None
-    available_mb: float | None
-    used_mb: float | None
-    limit_mb: float | None
-    pressure_percent: float | None
-
-
-class DiskBody(TypedDict):
-    """Where the outbox is."""
-
-    inodes_free_percent: float | None
-    read_only: bool | None
-
-
-class PowerBody(TypedDict):
-    """As `PowerState`."""
-
-    under_voltage: bool | None
-    under_voltage_earlier: bool | None
-    throttled: bool | None
-    throttled_earlier: bool | None
-
-
 class HealthBody(TypedDict):
-    """All of it."""
+    """The whole body. Sections without a type of their own are as their dataclass in host.py."""
 
     schema: str
     time: str
@@ -133,26 +103,26 @@ class HealthBody(TypedDict):
     cameras: dict[str, CameraBody]
     latency_ms: dict[str, dict[str, float]]
     verdicts: dict[str, int]
-    decoding: DecodingBody
-    requests: RequestsBody
-    pictures: PicturesBody
+    decoding: dict[Literal["compared", "flips", "reduced"], int]  # pictures at reduced scale
+    requests: dict[Literal["heard", "refused", "dropped"], int]
+    pictures: SnapshotCounts
     broker: BrokerBody
     outbox: OutboxBody
-    memory: MemoryBody
+    memory: dict[str, float | None]
     cpu: dict[Literal["percent"], float | None]  # of one core
     temperature: float | None
     disk_free: float | None
-    disk: DiskBody
-    power: PowerBody
+    disk: dict[Literal["inodes_free_percent", "read_only"], float | None]
+    power: dict[str, bool | None]
     clock_synced: bool | None
     rtc: bool | None
     faults: list[str]
 
 
 class CameraSample(NamedTuple):
-    """What was read of one camera for one report."""
+    """The values of one camera that were read for one report."""
 
-    reader: CameraReader
+    reader: Reader
     state: str
     why: str
     fps: float
@@ -162,15 +132,15 @@ def health_body(
     components: Components,
     cameras: list[CameraSample],
     stats: OutboxStats,
-    machine: HostState,
+    host: HostState,
     *,
     time: str,
     session: str,
     healthy: bool,
     faults: list[str],
 ) -> HealthBody:
-    """One report. What changes while it is made was read before, and is passed."""
-    model, disk = components.model, machine.disk
+    """One report. The caller has read the values that may change meanwhile."""
+    parity, requests, disk = components.model.parity, components.requests, host.disk
     return {
         "schema": HEALTH_SCHEMA,
         "time": time,
@@ -179,29 +149,34 @@ def health_body(
         "cameras": {one.reader.id: _camera(components, one) for one in cameras},
         "latency_ms": components.latencies.percentiles(),
         "verdicts": {str(outcome): count for outcome, count in components.workers.counts.items()},
-        "decoding": _decoding(DecodeParity() if model is None else model.parity),
-        "requests": _requests(components.requests),
-        "pictures": _pictures(components.pictures),
+        "decoding": {"compared": parity.compared, "flips": parity.flips, "reduced": parity.holds},
+        "requests": {
+            "heard": requests.heard,
+            "refused": requests.refused,
+            "dropped": requests.dropped,
+        },
+        "pictures": components.pictures.counts(),
         "broker": _broker(components.publisher),
         "outbox": _outbox(stats),
-        "memory": _memory(machine),
-        "cpu": {"percent": machine.cpu_percent},
-        "temperature": machine.temperature_c,
+        "memory": asdict(host.memory),
+        "cpu": {"percent": host.cpu_percent},
+        "temperature": host.temperature_c,
         "disk_free": disk.free_mb,
         "disk": {"inodes_free_percent": disk.inodes_free_percent, "read_only": disk.read_only},
-        "power": _power(machine),
-        "clock_synced": machine.clock_synced,
-        "rtc": machine.rtc,
+        "power": asdict(host.power),
+        "clock_synced": host.clock_synced,
+        "rtc": host.rtc,
         "faults": faults,
     }
 
 
 def _camera(components: Components, sample: CameraSample) -> CameraBody:
     reader = sample.reader
+    age = reader.last_frame_age_s()
     return {
         "state": sample.state,
         "fps": sample.fps,
-        "last_frame_age_s": _rounded(reader.last_frame_age_s()),
+        "last_frame_age_s": None if age is None else round(age, 3),
         "frames": reader.frames,
         "skipped": components.workers.replaced(reader.id) + reader.passed_over,
         "repeated": reader.repeated,
@@ -225,24 +200,7 @@ def _trigger(tracker: PartTracker | None) -> TriggerBody:
     }
 
 
-def _decoding(parity: DecodeParity) -> DecodingBody:
-    return {"compared": parity.compared, "flips": parity.flips, "reduced": parity.holds}
-
-
-def _requests(requests: RequestCounts | None) -> RequestsBody:
-    if requests is None:
-        return {"heard": 0, "refused": 0, "dropped": 0}
-    return {"heard": requests.heard, "refused": requests.refused, "dropped": requests.dropped}
-
-
-def _pictures(pictures: PictureCounts | None) -> PicturesBody:
-    if pictures is None:
-        return {"sent": 0, "skipped": dict.fromkeys(SKIPS, 0)}
-    counts = pictures.counts()
-    return {"sent": counts["sent"], "skipped": counts["skipped"]}
-
-
-def _broker(publisher: Broker) -> BrokerBody:
+def _broker(publisher: Publisher) -> BrokerBody:
     return {
         "state": publisher.state,
         "reconnects": publisher.reconnects,
@@ -257,7 +215,7 @@ def _outbox(stats: OutboxStats) -> OutboxBody:
     return {
         "rows": stats.rows,
         "bytes": stats.bytes,
-        "oldest_age_s": _rounded(stats.oldest_age_s),
+        "oldest_age_s": round(stats.oldest_age_s, 3),
         "held": stats.held,
         "stored": stats.stored,
         "acked": stats.acked,
@@ -269,29 +227,3 @@ def _outbox(stats: OutboxStats) -> OutboxBody:
         "lost_at_most": stats.lost_at_most,
         "skipped": stats.skipped,
     }
-
-
-def _memory(machine: HostState) -> MemoryBody:
-    memory = machine.memory
-    return {
-        "rss_mb": memory.rss_mb,
-        "peak_mb": memory.peak_mb,
-        "available_mb": memory.available_mb,
-        "used_mb": memory.used_mb,
-        "limit_mb": memory.limit_mb,
-        "pressure_percent": memory.pressure_percent,
-    }
-
-
-def _power(machine: HostState) -> PowerBody:
-    power = machine.power
-    return {
-        "under_voltage": power.under_voltage,
-        "under_voltage_earlier": power.under_voltage_earlier,
-        "throttled": power.throttled,
-        "throttled_earlier": power.throttled_earlier,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -1,19 +1,24 @@
-"""What the operating system says of this box, read from /proc, /sys and /run below a root."""
+"""The state of the box, read from /proc, /sys and /run below a root. A value is None where the
+machine does not provide it."""
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _THROTTLED_C = 80.0
-# Bits of the Raspberry Pi's firmware: now, and 16 higher the same since they were last cleared.
+# Bits of the Raspberry Pi's firmware. 16 bits higher: the same since they were last cleared.
 _UNDER_VOLTAGE, _SLOWED, _EARLIER = 1 << 0, 0b1110, 16
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryState:
-    """In MB (2^20 bytes): of this process `rss_mb` and `peak_mb`; of the box `available_mb`; of the
-    service, camera processes included, `used_mb` and its `limit_mb`. `pressure_percent`: of the
-    last minute, how long work waited for memory. None where this machine does not say."""
+    """Memory in MB (2^20 bytes).
+
+    rss_mb, peak_mb: of this process.
+    available_mb: of the box.
+    used_mb, limit_mb: of the service, with its camera processes.
+    pressure_percent: the share of the last minute in which work waited for memory.
+    """
 
     rss_mb: float | None = None
     peak_mb: float | None = None
@@ -24,7 +29,7 @@ class MemoryState:
 
     @property
     def used_percent(self) -> float | None:
-        """Of the service's limit; None without one."""
+        """Use of the service's limit; None without a limit."""
         if self.used_mb is None or not self.limit_mb:
             return None
         return 100 * self.used_mb / self.limit_mb
@@ -32,7 +37,7 @@ class MemoryState:
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """Where the outbox is. None where this machine does not say."""
+    """The file system of the outbox."""
 
     free_mb: float | None = None
     inodes_free_percent: float | None = None
@@ -41,9 +46,8 @@ class DiskState:
 
 @dataclass(frozen=True, slots=True)
 class PowerState:
-    """Whether the supply's voltage is too low, now and earlier (since boot, as far as the firmware
-    or this process saw it), and whether heat or voltage slows the processor. None where the
-    machine does not say."""
+    """Whether the supply's voltage is too low, and whether heat or voltage slows the processor.
+    `earlier`: since boot, as far as the firmware or this process saw it."""
 
     under_voltage: bool | None = None
     under_voltage_earlier: bool | None = None
@@ -53,7 +57,7 @@ class PowerState:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """CPU in per cent of one core, temperature in °C. None where this machine does not say."""
+    """cpu_percent: of one core. temperature_c: of the hottest zone, °C."""
 
     cpu_percent: float | None = None
     temperature_c: float | None = None
@@ -65,12 +69,13 @@ class HostState:
 
     @property
     def hot(self) -> bool:
-        """A Pi slows its clock down from 80 °C."""
+        """Whether the temperature slows a Pi: from 80 °C."""
         return self.temperature_c is not None and self.temperature_c >= _THROTTLED_C
 
 
 class Board:
-    """Remembers what it saw: the kernel's own watcher clears the firmware's memory."""
+    """Sensors of the board. It remembers what it saw, because the kernel clears the firmware's
+    bits."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -78,7 +83,7 @@ class Board:
         self._count: int | None = None
 
     def power(self) -> PowerState:
-        """The state now."""
+        """The present state."""
         bits, alarm, counted = self._firmware(), self._alarm(), self._slowed()
         if bits is None and alarm is None and counted is None:
             return PowerState()
@@ -108,13 +113,13 @@ class Board:
         return round(max(readings), 1) if readings else None
 
     def clock_synced(self) -> bool | None:
-        """Whether timesyncd has set the clock; None where it does not run."""
+        """Whether timesyncd has set the clock; None when it does not run."""
         if not (self._root / "run/systemd/timesync").is_dir():
             return None
         return (self._root / "run/systemd/timesync/synchronized").exists()
 
     def rtc(self) -> bool | None:
-        """Whether there is a clock that runs without power; None where /sys does not say."""
+        """Whether the box has a clock that runs without power; None without /sys."""
         if not (self._root / "sys/class").is_dir():
             return None
         return any((self._root / "sys/class/rtc").glob("rtc*"))
@@ -127,16 +132,16 @@ class Board:
     def _alarm(self) -> bool | None:
         for name in (self._root / "sys/class/hwmon").glob("hwmon*/name"):
             try:
-                mine = name.read_text().strip() == "rpi_volt"
+                found = name.read_text().strip() == "rpi_volt"
             except OSError:
                 continue
-            value = _number(name.with_name("in0_lcrit_alarm")) if mine else None
+            value = _number(name.with_name("in0_lcrit_alarm")) if found else None
             if value is not None:
                 return bool(value)
         return None
 
     def _slowed(self) -> bool | None:
-        """On x86: whether the processor was slowed since the look before."""
+        """On x86: whether the processor was slowed since the previous call."""
         folder = self._root / "sys/devices/system/cpu"
         found = [_number(p) for p in folder.glob("cpu*/thermal_throttle/*_throttle_count")]
         counts = [count for count in found if count is not None]
@@ -147,16 +152,16 @@ class Board:
 
 
 class HostMetrics:
-    """Reads the state; remembers the last reading, since CPU use is a difference."""
+    """Reads the state. It keeps the last reading, because CPU use is a difference."""
 
     def __init__(self, root: Path, state_folder: Path) -> None:
-        """`state_folder` is where the free disk space matters."""
+        """`state_folder`: the folder of the outbox, whose file system is reported."""
         self._root, self._state_folder = root, state_folder
         self._board = Board(root)
         self._cpu: tuple[float, float] | None = None
 
     def read(self, tick: float) -> HostState:
-        """The state now; `tick` is monotonic seconds."""
+        """The present state; `tick` is monotonic seconds."""
         board = self._board
         return HostState(
             cpu_percent=self._cpu_percent(tick),
@@ -195,7 +200,7 @@ class HostMetrics:
         group = next((p for p in self._lines("proc/self/cgroup") if p.startswith("0::")), "0::/")
         folder = f"sys/fs/cgroup/{group[3:].strip('/')}"
         stat = self._fields(f"{folder}/memory.stat", None)
-        # Files that are cached can be given back, what is shared (pictures of cameras) cannot.
+        # Cached files can be freed; shared memory (the cameras' pictures) cannot.
         parts = [_mb(stat.get(key)) for key in ("anon", "shmem")]
         used = [part for part in parts if part is not None]
         limit = self._lines(f"{folder}/memory.max")
@@ -213,20 +218,20 @@ class HostMetrics:
         for line in lines:
             words = line.split()
             if words and words[0] == "some":
-                said = dict(word.partition("=")[::2] for word in words[1:])
-                return float(said["avg60"]) if "avg60" in said else None
+                values = dict(word.partition("=")[::2] for word in words[1:])
+                return float(values["avg60"]) if "avg60" in values else None
         return None
 
     def _disk(self) -> DiskState:
         try:
-            said = os.statvfs(self._state_folder)
+            stat = os.statvfs(self._state_folder)
         except OSError:
             return DiskState()
-        inodes = round(100 * said.f_favail / said.f_files, 1) if said.f_files else None
+        inodes = round(100 * stat.f_favail / stat.f_files, 1) if stat.f_files else None
         return DiskState(
-            free_mb=round(said.f_bavail * said.f_frsize / 2**20, 1),
-            inodes_free_percent=inodes,  # some file systems have as many as they need
-            read_only=bool(said.f_flag & os.ST_RDONLY),
+            free_mb=round(stat.f_bavail * stat.f_frsize / 2**20, 1),
+            inodes_free_percent=inodes,  # None: this file system has no limit
+            read_only=bool(stat.f_flag & os.ST_RDONLY),
         )
 
 

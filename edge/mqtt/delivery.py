@@ -1,18 +1,18 @@
-"""Delivery: builds outbox, writer, publisher, picture sender and the embedded broker from
-config.yaml, starts them and stops them."""
+"""Delivery: builds the outbox, its writer, the publisher, the snapshot sender and the embedded
+broker from config.yaml, starts them and stops them."""
 
 import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.threads import start_thread
 from edge.mqtt.connection import PahoConnection
-from edge.mqtt.event_queue import EventQueue, Wake
-from edge.mqtt.events import Connection, Event, OnRequest, Protocol_
+from edge.mqtt.event_queue import EventQueue
+from edge.mqtt.events import Connection, Event, MqttVersion, OnRequest
 from edge.mqtt.publisher import Publisher
 from edge.mqtt.snapshots import SnapshotSender
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
@@ -20,6 +20,9 @@ from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OnCommit, OutboxWriter
 from edge.storage.processed_items import ProcessedItems
+
+if TYPE_CHECKING:
+    from edge.mqtt.embedded_broker import EmbeddedBroker
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +37,14 @@ class DeliveryService:
         self,
         config: Config,
         session: str,
-        environment: Clock,
+        clock: Clock,
         *,
         on_commit: OnCommit = lambda _verdicts, _numbers: None,
         on_rebuild_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Builds bottom-up: store, writer, publisher. Raises EdgeInspectError when the outbox
-        cannot be opened.
+        """Raises EdgeInspectError when the outbox cannot be opened.
 
-        on_commit: called on the writer's thread with safe verdicts and their numbers.
+        on_commit: called on the writer's thread with stored verdicts and their numbers.
         on_rebuild_progress: called repeatedly while a damaged outbox is rebuilt here.
         """
         self._config = config
@@ -52,19 +54,20 @@ class DeliveryService:
             outbox.path,
             max_bytes,
             outbox.max_age_h * 3600,
-            environment,
+            clock,
             hooks=RebuildHooks(on_rebuild_progress),
         )
-        events = EventQueue(
-            environment.tick
-        )  # the writer and the broker wake the publisher through it
-        self.broker = self._embedded_broker(events.wake)
+        events = EventQueue(clock.tick)  # the writer and the broker wake the publisher through it
+        mqtt = config.mqtt
+        self._broker = (
+            embedded_broker(mqtt.host, mqtt.effective_port, events.wake) if mqtt.embedded else None
+        )
         self.writer = OutboxWriter(
             self._store,
-            environment,
+            clock,
             durability=outbox.durability,
             window_s=outbox.window_ms / 1000,
-            on_sendable=partial(events.put, Wake()),
+            on_sendable=events.wake,
             on_commit=on_commit,
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
@@ -74,23 +77,23 @@ class DeliveryService:
         self.publisher = Publisher(
             config=config,
             session=session,
-            view=self.writer.waiting,
-            acknowledge=self.writer,
-            environment=environment,
-            link_factory=self._link,
+            events=events,
+            rows=self.writer.waiting,
+            acks=self.writer,
+            clock=clock,
+            connect=self._connect,
             may_send=self._has_subscriber,
-            inbox=events,
         )
         self.pictures = SnapshotSender(
-            config.mqtt.snapshots, config.topic, environment, self._picture_link
+            config.mqtt.snapshots, config.topic, clock, self._connect_for_snapshots
         )
         self._threads: dict[str, threading.Thread] = {}
 
     def start(self, on_request: OnRequest) -> None:
         """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
-        when the embedded broker cannot have its port."""
-        if self.broker is not None:
-            self.broker.start()
+        when the port of the embedded broker is taken."""
+        if self._broker is not None:
+            self._broker.start()
         for name, run in (
             ("publisher", partial(self.publisher.run, on_request)),
             ("outbox", self.writer.run),
@@ -104,16 +107,16 @@ class DeliveryService:
         return self.writer.waiting
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
-        """Applies a changed config.yaml; `broker` and `snapshots` say which part has changed."""
+        """Applies a changed config.yaml; `broker` and `snapshots` say what has changed."""
         self._config = config
         if broker:
-            self.publisher.move(config)
+            self.publisher.reconfigure(config)
         if broker or snapshots:
             self.pictures.adopt(config.mqtt.snapshots)
 
     def drain(self) -> list[str]:
-        """Stops in the direction of the data: stores all verdicts, sends what there is time for,
-        publishes `stopped`, notes the last acknowledgements. Returns the threads that hang."""
+        """Stops in the direction of the data: stores all verdicts, sends for at most `DRAIN_S`,
+        publishes `stopped`, stores the last acknowledgements. Returns the threads that hang."""
         self.writer.flush(_JOIN_S)
         self.pictures.close()
         self.publisher.close(DRAIN_S, "stopped by request")
@@ -132,19 +135,19 @@ class DeliveryService:
 
     def close(self) -> None:
         """Closes the files and stops the embedded broker."""
-        if self.broker is not None:
-            self.broker.stop()
+        if self._broker is not None:
+            self._broker.stop()
         self.writer.waiting.close()
         self.receipts.close()
         self._store.close()
 
-    def _link(
-        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    def _connect(
+        self, version: MqttVersion, will: tuple[str, bytes], on_event: Callable[[Event], None]
     ) -> Connection:
         config, broker = self._config, self.publisher.broker
         return PahoConnection(config.mqtt, config.client_id, version, will, on_event, broker=broker)
 
-    def _picture_link(self, on_event: Callable[[Event], None]) -> Connection:
+    def _connect_for_snapshots(self, on_event: Callable[[Event], None]) -> Connection:
         config, broker, version = self._config, self.publisher.broker, self.publisher.version
         client_id = f"{config.client_id}-pictures"
         return PahoConnection(config.mqtt, client_id, version, None, on_event, broker=broker)
@@ -152,12 +155,14 @@ class DeliveryService:
     def _has_subscriber(self) -> bool:
         """The embedded broker keeps nothing: without a subscriber, verdicts stay in the outbox."""
         topic = f"{self._config.topic}/result"
-        return self.broker is None or bool(self.broker.listeners.any(topic))
+        return self._broker is None or self._broker.subscribers.any(topic)
 
-    def _embedded_broker(self, on_change: Callable[[], None]) -> Any:
-        mqtt = self._config.mqtt
-        if not mqtt.embedded:
-            return None
-        from edge.mqtt.embedded_broker import EmbeddedBroker
 
-        return EmbeddedBroker(mqtt.host, mqtt.effective_port, on_change)
+def embedded_broker(
+    host: str, port: int, on_change: Callable[[], None] = lambda: None
+) -> "EmbeddedBroker":
+    """The broker inside the daemon, not started yet. Its packages are optional, so only this
+    function imports it. `on_change`: called when a client has connected or subscribed."""
+    from edge.mqtt.embedded_broker import EmbeddedBroker
+
+    return EmbeddedBroker(host, port, on_change)

@@ -1,8 +1,7 @@
-"""A broker inside the daemon, for a box that has none: amqtt, MQTT 3.1.1, in one thread.
+"""A broker inside the daemon, for a box that has none: amqtt, MQTT 3.1.1, on one thread.
 
-A PUBACK from a broker in our own process says nothing about the plant. So `SubscriberTable` knows
-who has
-subscribed, and verdicts stay in the outbox until there is a subscriber.
+Its PUBACK does not say that the plant has a verdict. So `SubscriberTable` keeps the subscriptions,
+and verdicts stay in the outbox until a client subscribes.
 """
 
 import asyncio
@@ -31,99 +30,90 @@ except ImportError as error:
     ) from error
 
 _START_S = 10.0
+_STOP_S = 5.0
 
 
 class SubscriberTable:
-    """Which clients are connected, and what they have subscribed to. Safe between threads."""
+    """The connected clients and their subscriptions. Safe between threads."""
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
-        """`on_change` is called on the broker's thread when a client has come or subscribed."""
+        """`on_change`: called on the broker's thread when a client has connected or subscribed."""
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._online: Counter[str] = Counter()
-        self._filters: dict[str, set[str]] = {}
+        self._connections: Counter[str] = Counter()
+        self._patterns: dict[str, set[str]] = {}
 
     def any(self, topic: str) -> bool:
         """Whether a connected client has subscribed to `topic`."""
         with self._lock:
             return any(
                 topic_matches_sub(pattern, topic)
-                for client, patterns in self._filters.items()
-                if self._online[client] > 0
+                for client, patterns in self._patterns.items()
+                if self._connections[client] > 0
                 for pattern in patterns
             )
 
     def connected(self, client: str, *, clean: bool) -> None:
-        """A client came; with a clean session it has no subscriptions yet."""
+        """A client connected; a clean session has no subscriptions."""
         with self._lock:
-            # counted, since a takeover connects the new one before the old one has gone
-            self._online[client] += 1
+            # a counter, because a takeover connects before the old connection ends
+            self._connections[client] += 1
             if clean:
-                self._filters.pop(client, None)
+                self._patterns.pop(client, None)
         self._on_change()
 
     def disconnected(self, client: str) -> None:
-        """A client went; a persistent session keeps its subscriptions for its return."""
+        """A client disconnected; a persistent session keeps its subscriptions."""
         with self._lock:
-            self._online[client] -= 1
-            if self._online[client] <= 0:
-                del self._online[client]
+            self._connections[client] -= 1
+            if self._connections[client] <= 0:
+                del self._connections[client]
 
     def subscribed(self, client: str, pattern: str) -> None:
-        """A client has subscribed."""
+        """A client subscribed."""
         with self._lock:
-            self._filters.setdefault(client, set()).add(pattern)
+            self._patterns.setdefault(client, set()).add(pattern)
         self._on_change()
 
     def unsubscribed(self, client: str, pattern: str) -> None:
-        """A client has unsubscribed."""
+        """A client unsubscribed."""
         with self._lock:
-            self._filters.get(client, set()).discard(pattern)
+            self._patterns.get(client, set()).discard(pattern)
 
 
 class SubscriberPlugin(BasePlugin[Any]):  # type: ignore[misc]  # amqtt ships no types
-    """Reports amqtt's events to `SubscriberTable`. amqtt builds it from its configuration."""
+    """Reports amqtt's events to `SubscriberTable`. amqtt builds it from its configuration and
+    calls its methods by their names, with these keywords."""
 
     @dataclass
     class Config:
-        """`listeners` is where the events go."""
+        """`subscribers`: the SubscriberTable."""
 
-        listeners: Any = None
+        subscribers: Any = None
 
     async def on_broker_client_connected(self, *, client_id: str, client_session: Any) -> None:
         """amqtt's event."""
-        self.config.listeners.connected(client_id, clean=bool(client_session.clean_session))
+        self.config.subscribers.connected(client_id, clean=bool(client_session.clean_session))
 
-    async def on_broker_client_disconnected(
-        self,
-        *,
-        client_id: str,
-        client_session: Any,  # noqa: ARG002  amqtt's signature
-    ) -> None:
+    async def on_broker_client_disconnected(self, *, client_id: str, **_: Any) -> None:
         """amqtt's event."""
-        self.config.listeners.disconnected(client_id)
+        self.config.subscribers.disconnected(client_id)
 
-    async def on_broker_client_subscribed(
-        self,
-        *,
-        client_id: str,
-        topic: str,
-        qos: int,  # noqa: ARG002  amqtt's signature
-    ) -> None:
+    async def on_broker_client_subscribed(self, *, client_id: str, topic: str, **_: Any) -> None:
         """amqtt's event."""
-        self.config.listeners.subscribed(client_id, topic)
+        self.config.subscribers.subscribed(client_id, topic)
 
     async def on_broker_client_unsubscribed(self, *, client_id: str, topic: str) -> None:
         """amqtt's event."""
-        self.config.listeners.unsubscribed(client_id, topic)
+        self.config.subscribers.unsubscribed(client_id, topic)
 
 
 class EmbeddedBroker:
-    """Started before the publisher, stopped after it. It keeps nothing on disk: the outbox does."""
+    """Starts before the publisher and stops after it. It stores nothing: the outbox does."""
 
     def __init__(self, host: str, port: int, on_change: Callable[[], None] = lambda: None) -> None:
-        """`on_change` is called on the broker's thread when a client has come or subscribed."""
-        self.listeners = SubscriberTable(on_change)
+        """`on_change`: called on the broker's thread when a client has connected or subscribed."""
+        self.subscribers = SubscriberTable(on_change)
         self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -145,7 +135,7 @@ class EmbeddedBroker:
         """Ends the broker and its thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(5.0)
+            self._thread.join(_STOP_S)
 
     def _refuse_taken_port(self) -> None:
         try:
@@ -166,17 +156,18 @@ class EmbeddedBroker:
     async def _serve(self) -> None:
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        plugin = f"{SubscriberPlugin.__module__}.{SubscriberPlugin.__qualname__}"
         config: dict[str, Any] = {
             "listeners": {"default": {"type": "tcp", "bind": f"{self._host}:{self._port}"}},
             "plugins": {
                 "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
-                "edge.mqtt.embedded_broker.SubscriberPlugin": {"listeners": self.listeners},
+                plugin: {"subscribers": self.subscribers},
             },
         }
         broker = Broker(config, loop=self._loop)
         try:
             await broker.start()
-        except Exception as error:  # noqa: BLE001  whatever it is, `start` reports it
+        except Exception as error:  # noqa: BLE001  outermost function of the thread; `start` raises
             self._fault = error
             return
         finally:

@@ -1,4 +1,4 @@
-"""Where events wait for the publisher's thread, and where that thread waits for them."""
+"""The events that wait for the publisher's thread."""
 
 import queue
 from collections.abc import Callable, Iterator
@@ -6,71 +6,69 @@ from dataclasses import dataclass
 
 from edge.mqtt.events import Event
 
-BEAT_S = 5.0  # who waits shows progress so often
+BEAT_S = 5.0  # an idle thread shows progress at this interval
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """There is something to do: new rows, a new announcement, or closing."""
+    """New rows, a new retained body, a new reply, or a request to close."""
 
 
 class EventQueue:
-    """`put` is for any thread. `beat`: when the publisher's thread last looked, in monotonic
-    seconds."""
+    """Any thread may `put`; only the publisher's thread reads. `beat`: when that thread last
+    looked, in monotonic seconds."""
 
     def __init__(self, tick: Callable[[], float]) -> None:
         self.beat = tick()
         self._tick = tick
         self._events: queue.SimpleQueue[Event | Wake] = queue.SimpleQueue()
-        self._awake = False  # a Wake waits already: a thousand say no more than one
+        self._wake_queued = False  # one Wake in the queue is enough
 
     def put(self, event: Event | Wake) -> None:
-        """Hands an event over."""
+        """Queues an event."""
         if isinstance(event, Wake):
-            if self._awake:
+            if self._wake_queued:
                 return
-            self._awake = True
+            self._wake_queued = True
         self._events.put(event)
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Queues a Wake."""
         self.put(Wake())
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether no event waits."""
         return self._events.empty()
 
-    def next(self, seconds: float) -> Event | Wake | None:
-        """The next event; None when there is none for so long."""
+    def next(self, timeout_s: float) -> Event | Wake | None:
+        """The next event; None after `timeout_s`."""
         self.beat = self._tick()
+        return self._take(timeout_s)
+
+    def drain(self, timeout_s: float) -> Iterator[Event | Wake]:
+        """Waits at most `timeout_s` for an event; yields it and all that wait behind it."""
+        event = self.next(timeout_s)
+        while event is not None:
+            yield event
+            event = self._take(0)
+
+    def clear(self) -> None:
+        """Discards the events of an earlier connection."""
+        while not self._events.empty():
+            self._events.get()
+        self._wake_queued = False  # after the loop: one Wake too many does no harm
+
+    def sleep(self, seconds: float, stopped: Callable[[], bool]) -> None:
+        """Sleeps for `seconds`, or until `stopped` is true after an event. Discards events."""
+        deadline = self._tick() + seconds
+        while not stopped() and (left := deadline - self._tick()) > 0:
+            self.next(min(left, BEAT_S))
+
+    def _take(self, timeout_s: float) -> Event | Wake | None:
         try:
-            event = self._events.get(timeout=seconds)
+            event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if isinstance(event, Wake):
-            self._awake = False
+            self._wake_queued = False
         return event
-
-    def all(self, seconds: float) -> Iterator[Event | Wake]:
-        """The next event, if there is one within so long, and those that wait behind it."""
-        event = self.next(seconds)
-        while event is not None:
-            yield event
-            try:
-                event = self._events.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(event, Wake):
-                self._awake = False
-
-    def clear(self) -> None:
-        """What an earlier connection left behind must not be read as this one's."""
-        while not self._events.empty():
-            self._events.get()
-        self._awake = False  # after, never before: one too many does no harm
-
-    def pass_time(self, seconds: float, closing: Callable[[], bool]) -> None:
-        """Waits so long, or until it is time to close; what comes meanwhile is thrown away."""
-        deadline = self._tick() + seconds
-        while not closing() and (left := deadline - self._tick()) > 0:
-            self.next(min(left, BEAT_S))

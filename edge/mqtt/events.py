@@ -1,19 +1,24 @@
-"""What a connection tells, and what a message is given along: the values that pass between a
-`Connection` and whoever uses it."""
+"""The events of a broker connection, the Protocol of the connection, and the wait for CONNACK."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.core.messages import MessageProperties
+from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 
-Protocol_ = Literal["5", "3.1.1"]
+MqttVersion = Literal["5", "3.1.1"]
+CONNACK_TIMEOUT_S = 5.0
+_CLOSING_STEP_S = 1.0  # while CONNACK is awaited, closing is checked at this interval
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker has accepted us. `receive_maximum` is how much it takes unacknowledged,
-    `keepalive_s` the longest silence it allows (0: any)."""
+    """The broker accepted the connection.
+
+    receive_maximum: how many messages may wait for their PUBACK.
+    keepalive_s: the longest silence that the broker allows; 0: any.
+    """
 
     receive_maximum: int
     keepalive_s: int = 30
@@ -21,7 +26,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker has answered, and the answer is no."""
+    """The broker refused the connection."""
 
     why: str
     wrong_version: bool
@@ -29,7 +34,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is gone. `taken_over`: the broker says that another client has our id."""
+    """The connection ended. `taken_over`: another client connected with our client id."""
 
     why: str
     taken_over: bool = False
@@ -37,7 +42,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class PubAck:
-    """PUBACK for message `mid`; `code` is 0 or MQTT 5's reason, `why` its words."""
+    """PUBACK for message `mid`. `code` is 0 or a reason code of MQTT 5, `why` its text."""
 
     mid: int
     code: int
@@ -46,7 +51,7 @@ class PubAck:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where MQTT 5's request wants its answer, and what it wants back with it."""
+    """Response topic and correlation data of a request over MQTT 5."""
 
     topic: str | None
     correlation: bytes | None
@@ -54,7 +59,7 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message on a topic that was subscribed to."""
+    """A message on a subscribed topic."""
 
     topic: str
     body: bytes
@@ -64,7 +69,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRefused:
-    """The broker does not let us subscribe to a pattern."""
+    """The broker refused a subscription."""
 
     pattern: str
     why: str
@@ -74,31 +79,63 @@ Event = Connected | Refused | Lost | PubAck | Received | SubscribeRefused
 
 
 class Connection(Protocol):
-    """A connection. It exists so that the publisher can be tested against a broker that lies."""
+    """One connection to one broker. Tests replace it by a broker that breaks the rules."""
 
     def open(self) -> None:
-        """Starts connecting; the outcome comes as an event. Raises LinkError."""
-        ...
+        """Starts to connect; the outcome comes as an event. Raises BrokerConnectionError."""
 
     def publish(
         self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
     ) -> int:
-        """Has it sent with QoS 1, and returns the `mid` that its Answered will carry. Raises
-        LinkError; OversizeError when the broker takes no message of this size."""
+        """Sends with QoS 1; returns the `mid` of its PUBACK. Raises BrokerConnectionError;
+        OversizeError when the broker does not take a message of this size."""
         ...
 
     def subscribe(self, pattern: str) -> None:
-        """Asks for the messages on the topics of a pattern. Raises LinkError."""
-        ...
+        """Subscribes with QoS 1. Raises BrokerConnectionError."""
 
     def alive(self) -> bool:
-        """Whether somebody still looks after it. False: nothing will come of it any more."""
+        """Whether its thread runs. False: no further event will come."""
         ...
 
     def close(self) -> None:
-        """Says goodbye, so that the broker sends no will. No event comes afterwards."""
-        ...
+        """Sends DISCONNECT, so that the broker does not publish the will. No event follows."""
 
 
-OnRequest = Callable[[str, bytes, bool, ReplyTo | None], None]  # name, body, retained, answer to
-LinkFactory = Callable[[Protocol_, tuple[str, bytes], Callable[[Event], None]], Connection]
+OnRequest = Callable[[str, Received], None]  # name of the request, its message
+# version, will (topic and body), receiver of the events
+ConnectionFactory = Callable[[MqttVersion, tuple[str, bytes], Callable[[Event], None]], Connection]
+
+
+def await_connack(
+    next_event: Callable[[float], object],
+    tick: Callable[[], float],
+    closing: Callable[[], bool],
+    at: str,
+) -> Connected:
+    """Waits for the broker's acceptance. Raises NotAcceptedError; BrokerConnectionError when the
+    daemon stops.
+
+    next_event: waits for an event, at most the seconds that it gets; None: there was none.
+    at: the broker's host and port, for sentences.
+    """
+    deadline = tick() + CONNACK_TIMEOUT_S
+    while (left := deadline - tick()) > 0:
+        event = next_event(min(left, _CLOSING_STEP_S))
+        if isinstance(event, Connected):
+            return event
+        if isinstance(event, Refused):
+            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
+        if isinstance(event, Lost):
+            raise NotAcceptedError(
+                f"the broker at {at} hung up before it answered ({event.why}); check that "
+                "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
+                wrong_version=True,
+            )
+        if closing():
+            raise BrokerConnectionError("stopping")
+    raise NotAcceptedError(  # amqtt, for example, does not answer version 5
+        f"{at} took the connection but did not answer in {CONNACK_TIMEOUT_S:g} s; check that "
+        "mqtt.port is the broker's MQTT port (with mqtt.tls its TLS port)",
+        wrong_version=True,
+    )

@@ -1,52 +1,74 @@
-"""Which broker is tried next, and in which version of MQTT."""
+"""Which broker is tried next, in which version of MQTT, and after what pause."""
+
+import random
 
 from edge.config import MqttConfig
-from edge.mqtt.events import Protocol_
+from edge.mqtt.events import MqttVersion
+
+
+class Backoff:
+    """Decorrelated jitter: pause = min(cap, uniform(base, 3 × previous pause)). Forty boxes that
+    lose one broker do not all reconnect in the same second."""
+
+    def __init__(self, base_s: float, cap_s: float, rng: random.Random | None = None) -> None:
+        self._base, self._cap = base_s, cap_s
+        self._rng = rng or random.Random()
+        self._pause = base_s
+
+    def next(self) -> float:
+        """The pause before the next attempt, in seconds."""
+        self._pause = min(self._cap, self._rng.uniform(self._base, self._pause * 3))
+        return self._pause
+
+    def reset(self) -> None:
+        """Starts from the base again, after a success."""
+        self._pause = self._base
 
 
 class BrokerFailover:
-    """The brokers of config.yaml in their order of preference: after a failure the next one; after
-    a connection that lasted, the first one again."""
+    """Goes through the brokers of config.yaml in their order of preference. After a failure it
+    takes the next one; after the loss of a stable connection it takes the first one."""
 
     def __init__(self, config: MqttConfig) -> None:
         self._brokers = config.brokers
         self._auto = config.version == "auto"
-        first: Protocol_ = "3.1.1"
+        first: MqttVersion = "3.1.1"
         if not config.embedded and config.version in ("auto", "5"):
             first = "5"
-        self._versions: list[Protocol_] = [first] * len(self._brokers)
-        self._at = 0
-        self._other_tried = self._lasted = False
+        self._versions: list[MqttVersion] = [first] * len(self._brokers)
+        self._index = 0
+        self._other_version_tried = self._stable = False
 
     @property
     def current(self) -> tuple[str, int]:
-        """Host and port."""
-        return self._brokers[self._at]
+        """Host and port of the broker that is tried."""
+        return self._brokers[self._index]
 
     @property
-    def version(self) -> Protocol_:
-        """The MQTT that it speaks, as far as it is known."""
-        return self._versions[self._at]
+    def version(self) -> MqttVersion:
+        """The version of MQTT that is tried."""
+        return self._versions[self._index]
 
     def __str__(self) -> str:
         return f"{self.current[0]}:{self.current[1]}"
 
-    def lasts(self) -> None:
-        """The connection has proved good."""
-        self._lasted = True
-        self._other_tried = False
+    def mark_stable(self) -> None:
+        """The present connection has lasted."""
+        self._stable = True
+        self._other_version_tried = False
 
-    def failed(self, wrong_version: bool) -> bool:
-        """Goes on to the next. True when all were tried, so that it is time to wait."""
-        if self._lasted:
-            self._lasted = False
-            self._at = 0
+    def advance(self, *, wrong_version: bool) -> bool:
+        """Chooses what is tried after a failure. True when all brokers were tried, so that a pause
+        is due. `wrong_version`: the other version of MQTT may work."""
+        if self._stable:
+            self._stable = False
+            self._index = 0
             return True
         if wrong_version and self._auto:
-            self._versions[self._at] = "3.1.1" if self.version == "5" else "5"
-            self._other_tried = not self._other_tried
-            if self._other_tried:
+            self._versions[self._index] = "3.1.1" if self.version == "5" else "5"
+            self._other_version_tried = not self._other_version_tried
+            if self._other_version_tried:
                 return len(self._brokers) == 1
-        self._other_tried = False
-        self._at = (self._at + 1) % len(self._brokers)
-        return self._at == 0
+        self._other_version_tried = False
+        self._index = (self._index + 1) % len(self._brokers)
+        return self._index == 0

@@ -1,8 +1,8 @@
-"""The thread that moves one connection's bytes.
+"""The network thread of one connection.
 
 It drives paho-mqtt through its documented interface for external event loops: `socket()`,
 `loop_read`, `loop_write`, `loop_misc`, `want_write` and the socket callbacks. paho's own loop
-notices a silent broker later, and cannot be ended while a peer does not read.
+detects a silent broker later, and does not end while a peer does not read.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from edge.core.threads import NamedThread
 
 log = logging.getLogger(__name__)
 
-OPEN_S = 8.0  # for name, TCP, TLS and WebSocket together
-DEAD_AFTER = 1.4  # of keepalive: a silence is noticed within 1.5
-_LEAST_S = 0.01
+OPEN_S = 8.0  # for DNS, TCP, TLS and WebSocket together
+DEAD_AFTER = 1.4  # of keepalive: silence ends the connection within 1.5
+_SHORTEST_WAIT_S = 0.01
 _GOODBYE_S = 1.0  # for DISCONNECT to be written
-_END_S = 1.5  # and for the thread to end
+_END_S = 1.5  # for the thread to end
 _TLS_ALERT = b"\x15"
 _GOOD = MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class _LastError(logging.Handler):
-    """paho reports only to a logger why a socket failed."""
+    """Keeps paho's last error: paho reports the reason of a socket failure only to its logger."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -45,33 +45,33 @@ class _LastError(logging.Handler):
 
 
 class IoLoop:
-    """Serves one connection from its opening to its end. `close` and the calls of paho's client
-    are safe from any thread."""
+    """Serves one connection until it ends. Any thread may call `close` and paho's client.
+    `tls_alert`: the peer answered with a TLS alert."""
 
     def __init__(
         self,
         client: paho.Client,
         connect: Callable[[], None],
-        on_end: Callable[[str, bool], None],
+        on_end: Callable[[str], None],
         tick: Callable[[], float] = time.monotonic,
         *,
         plain: bool = True,
     ) -> None:
-        """Takes over the client's socket callbacks and its logger.
+        """Replaces the client's socket callbacks and its logger.
 
-        - `connect` opens the client's socket on the thread; it may block and raise.
-        - `on_end(why, tls_alert)` is called at most once, on the thread, when an open connection
-          ends without `close`.
-        - `tick` is monotonic seconds.
-        - `plain`: the connection has no TLS, so that a TLS alert means the wrong port.
+        connect: opens the client's socket, on the thread; it may block and raise.
+        on_end(why): called at most once, on the thread, when an open connection ends without
+            `close`.
+        tick: monotonic seconds.
+        plain: the connection has no TLS, so a TLS alert means the wrong port.
         """
         self._client, self._connect, self._on_end, self._tick = client, connect, on_end, tick
         self._errors = _LastError()
-        logger = logging.Logger("paho", logging.ERROR)  # of its own: nothing reaches the log
+        logger = logging.Logger("paho", logging.ERROR)  # without a parent: nothing reaches the log
         logger.addHandler(self._errors)
         client.enable_logger(logger)
         client.on_socket_open = _send_without_delay
-        # with this callback paho writes on our thread alone, never on its caller's
+        # with this callback paho writes only on this thread, never on its caller's
         client.on_socket_register_write = lambda *_: self._wake()
         self._reader, self._waker = socket.socketpair()
         self._reader.setblocking(False)
@@ -79,14 +79,15 @@ class IoLoop:
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = NamedThread("mqtt", self.run)
+        self.tls_alert = False
         self._may_be_alert = plain
-        # When bytes came last, and what paho counts a keepalive from. Each is taken after paho's
-        # own time stamp, so that what is due for us is due for paho.
-        self._heard = self._wrote = self._pinged = tick()
+        # The times from which paho counts a keepalive. Each is taken after paho's own time stamp,
+        # so that a ping that is due here is due for paho.
+        self._received_at = self._wrote_at = self._pinged_at = tick()
 
     def open(self) -> None:
-        """Starts the thread and waits for the socket, at most OPEN_S. Raises what `connect`
-        raised; TimeoutError when it takes too long."""
+        """Starts the thread and waits for the socket, at most OPEN_S. Raises the exception of
+        `connect`; TimeoutError when it takes too long."""
         self._thread.start()
         try:
             fault = self._opened.get(timeout=OPEN_S)
@@ -102,8 +103,8 @@ class IoLoop:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Writes what is queued, DISCONNECT included, for at most a second; then ends the thread.
-        A peer that does not read delays it no longer."""
+        """Writes the queued bytes, DISCONNECT included, for at most a second, then ends the thread,
+        also when the peer does not read."""
         self._closing.set()
         self._wake()
         if self._thread.ident is None:
@@ -119,71 +120,71 @@ class IoLoop:
             self._shut()
             self._opened.put(error)
             return
-        self._heard = self._wrote = self._tick()
+        self._received_at = self._wrote_at = self._tick()
         self._opened.put(None)
-        why, alert = "", False
+        why = ""
         try:
-            why, alert = self._serve()
+            why = self._serve()
         except Exception as error:  # the outermost loop of this thread
             log.exception("mqtt: unexpected fault in the network thread")
             why = f"internal fault ({error!r})"
         finally:
             self._shut()
         if not self._closing.is_set():
-            self._on_end(self._errors.text.rpartition("socket: ")[2] or why, alert)
+            self._on_end(self._errors.text.rpartition("socket: ")[2] or why)
 
-    def _serve(self) -> tuple[str, bool]:
-        """Moves bytes until the end. Returns why it ended, and whether a TLS alert came."""
-        until: float | None = None
+    def _serve(self) -> str:
+        """Moves bytes until the connection ends. Returns why."""
+        deadline: float | None = None  # of closing
         while self._client.socket() is not None:
             if self._closing.is_set():
-                until = until or self._tick() + _GOODBYE_S
-                if self._tick() >= until:
-                    return "closed", False
-            readable, writable = self._wait(self._quiet_s(until))
+                deadline = deadline or self._tick() + _GOODBYE_S
+                if self._tick() >= deadline:
+                    return "closed"
+            readable, writable = self._wait(self._sleep_s(deadline))
             if readable and self._is_alert():
-                return "the port speaks TLS", True
-            for code in self._move(readable, writable):
+                self.tls_alert = True
+                return "the port speaks TLS"
+            for code in self._move(readable=readable, writable=writable):
                 if code != _GOOD:
-                    return paho.error_string(code), False
-            silent = self._tick() - self._heard
+                    return paho.error_string(code)
+            silent = self._tick() - self._received_at
             if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
-                return f"the broker is silent for {silent:.1f} s", False
-        return "the connection was closed", False
+                return f"the broker is silent for {silent:.1f} s"
+        return "the connection was closed"
 
-    def _move(self, readable: bool, writable: bool) -> "list[MQTTErrorCode]":
-        """Has paho read, write and send a ping where that is due; its codes."""
+    def _move(self, *, readable: bool, writable: bool) -> list[MQTTErrorCode]:
+        """Lets paho read, write and ping where that is due. Returns paho's codes."""
         codes = []
         if readable:
             codes.append(self._client.loop_read())
-            self._heard = self._tick()
+            self._received_at = self._tick()
         if writable and self._client.socket() is not None:
             codes.append(self._client.loop_write())
-            self._wrote = self._tick()
+            self._wrote_at = self._tick()
         if self._client.socket() is not None:
             pings = self._ping_in_s() <= 0
             codes.append(self._client.loop_misc())
             if pings:
-                self._pinged = self._tick()
+                self._pinged_at = self._tick()
         return codes
 
     def _ping_in_s(self) -> float:
-        """Seconds until paho sends a ping: a keepalive after either side spoke last."""
-        since = max(self._pinged, min(self._wrote, self._heard))
+        """Seconds until paho sends a ping: one keepalive after the last bytes of either side."""
+        since = max(self._pinged_at, min(self._wrote_at, self._received_at))
         return since + self._client.keepalive - self._tick()
 
-    def _quiet_s(self, until: float | None) -> float | None:
-        """For how many seconds the thread may sleep if no byte moves; None: without end. `until`:
-        when a goodbye ends, monotonic seconds."""
-        due = [] if until is None else [until - self._tick()]
+    def _sleep_s(self, deadline: float | None) -> float | None:
+        """How many seconds the thread may sleep while no byte moves; None: without limit."""
+        due = [] if deadline is None else [deadline - self._tick()]
         if keepalive := self._client.keepalive:
-            due += [self._ping_in_s(), self._heard + DEAD_AFTER * keepalive - self._tick()]
-        return max(_LEAST_S, min(due)) if due else None
+            due += [self._ping_in_s(), self._received_at + DEAD_AFTER * keepalive - self._tick()]
+        return max(_SHORTEST_WAIT_S, min(due)) if due else None
 
     def _wait(self, seconds: float | None) -> tuple[bool, bool]:
-        """Sleeps until bytes can be moved, at most `seconds`: whether to read, and to write."""
+        """Sleeps until bytes can move, at most `seconds`. Returns whether to read and to write."""
         sock: Any = self._client.socket()
-        pending = getattr(sock, "pending", None)  # TLS: bytes that the socket gave already
+        pending = getattr(sock, "pending", None)  # TLS: decrypted bytes that wait in memory
         waiting = pending is not None and pending() > 0
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
@@ -201,7 +202,7 @@ class IoLoop:
         return bool(waiting or readable), bool(moved & select.POLLOUT or woken)
 
     def _is_alert(self) -> bool:
-        """Whether the first byte of a connection without TLS is that of a TLS alert."""
+        """Whether a connection without TLS starts with the first byte of a TLS alert."""
         if not self._may_be_alert:
             return False
         self._may_be_alert = False
@@ -211,7 +212,7 @@ class IoLoop:
         return False
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+        with contextlib.suppress(OSError):  # full: the thread is awake; closed: it has ended
             self._waker.send(b"\0")
 
     def _shut(self) -> None:
@@ -225,12 +226,12 @@ class IoLoop:
 
 
 def _duplicate(sock: Any) -> socket.socket:
-    """The kernel's socket below TLS or WebSockets; the caller closes the copy."""
+    """The socket below TLS or WebSockets; the caller closes the copy."""
     return socket.socket(fileno=os.dup(sock.fileno()))
 
 
 def _send_without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
-    # Nagle's algorithm holds a small packet back until the one before is acknowledged, which the
-    # other side delays by up to 40 ms.
+    # Nagle's algorithm holds a small packet back until the previous one is acknowledged. The peer
+    # delays that acknowledgement by up to 40 ms.
     with _duplicate(sock) as plain, contextlib.suppress(OSError):
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

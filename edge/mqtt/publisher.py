@@ -1,5 +1,5 @@
-"""The thread that empties the outbox: rows go to the broker, at most a window of them at a time,
-and a row is forgotten only when the broker's PUBACK says that it has it."""
+"""The thread that sends the outbox to the broker. A row leaves the outbox only when the broker's
+PUBACK says that the broker has it."""
 
 import logging
 from collections.abc import Callable
@@ -8,279 +8,283 @@ from typing import Literal
 
 from edge.config import Config
 from edge.core.clock import Clock
-from edge.mqtt.backoff import Backoff
-from edge.mqtt.connection import await_connack
-from edge.mqtt.diagnostics import LinkError, NotAcceptedError
+from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 from edge.mqtt.event_queue import BEAT_S, EventQueue, Wake
 from edge.mqtt.events import (
     Connected,
     Connection,
+    ConnectionFactory,
     Event,
-    LinkFactory,
     Lost,
+    MqttVersion,
     OnRequest,
-    Protocol_,
     PubAck,
     Received,
     Refused,
     ReplyTo,
     SubscribeRefused,
+    await_connack,
 )
-from edge.mqtt.failover import BrokerFailover
-from edge.mqtt.inflight_window import InFlightWindow
-from edge.mqtt.puback import Cause
+from edge.mqtt.failover import Backoff, BrokerFailover
 from edge.mqtt.retained import RetainedTopics
-from edge.mqtt.send_scheduler import WINDOW, Acknowledge, RowSource, SendScheduler
-from edge.mqtt.sender import Sender
+from edge.mqtt.send_scheduler import WINDOW, AckSink, Cause, SendScheduler
+from edge.mqtt.sender import InFlightWindow, Sender
 from edge.mqtt.status import BirthAndWill
+from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.sqlite import OutboxError
 
 log = logging.getLogger(__name__)
 
 State = Literal["connecting", "online", "refused", "offline", "stopped"]
-_GOODBYE_S = 2.0
-_LASTS_S = 30.0  # a connection that lives so long was a good one
-_SILENT = 1.5  # of keepalive: so long a PUBACK may take
-_CLOSING_S = 1.0  # while closing, the end is looked for so often
-_LEAST_S = 0.01
+_GOODBYE_S = 2.0  # for the PUBACK of `stopped`
+_STABLE_S = 30.0  # a connection that lasts this long was a good one
+_ACK_TIMEOUT = 1.5  # of keepalive
+_CLOSING_STEP_S = 1.0  # a closing publisher checks for its end at this interval
+_SHORTEST_WAIT_S = 0.01
 
 
 class Publisher:
-    """Public attributes are for `health`: `state`, `why`, `reconnects`, `beat`, `at`, `refused`."""
+    """Health reads the public attributes. `why`: why there is no connection; empty when there is
+    one. `reconnects`: connections after the first."""
 
     def __init__(
         self,
         *,
         config: Config,
         session: str,
-        inbox: EventQueue,
-        view: RowSource,
-        acknowledge: Acknowledge,
-        environment: Clock,
-        link_factory: LinkFactory,
+        events: EventQueue,
+        rows: SendQueue,
+        acks: AckSink,
+        clock: Clock,
+        connect: ConnectionFactory,
         may_send: Callable[[], bool] = lambda: True,
         backoff: Backoff | None = None,
     ) -> None:
-        """`may_send`: asked before rows are handed over; False leaves them in the outbox. `inbox`:
-        its events; the writer of the outbox puts a `Wake` there."""
+        """
+        events: its event queue; the outbox's writer puts a `Wake` there.
+        may_send: asked before rows are sent; False leaves them in the outbox.
+        """
         self.state: State = "connecting"
-        self.why = ""  # there is no connection; empty when there is one
+        self.why = ""
         self.reconnects = 0
         self._topic = config.topic
-        self._environment = environment
-        self._factory = link_factory
+        self._session, self._clock, self._connect = session, clock, connect
         self._backoff = backoff or Backoff(1.0, 60.0)
+        self._events = events
+        self._retained = RetainedTopics(self._topic)
+        self._window = InFlightWindow()
         topic = f"{self._topic}/result"
-        self._lanes = SendScheduler(
-            view, acknowledge, environment, topic=topic, backoff=self._backoff
-        )
-        self._session = session
-        self._speak_as(config)
-        self._announcements = RetainedTopics(self._topic)
-        self._inbox = inbox
-        self._closing: tuple[float, str] | None = None
-        self._moving_to: Config | None = None
-        self._reported: set[str] = set()
-        self._wrong_version = self._lasted = False
-        self._since = 0.0  # when this connection was accepted
-        self._flight = InFlightWindow()
+        self._scheduler = SendScheduler(rows, acks, clock, topic=topic, backoff=self._backoff)
         self._sender = Sender(
-            self._announcements,
-            self._lanes,
-            self._flight,
-            view,
+            self._retained,
+            self._scheduler,
+            self._window,
+            rows,
             topic=topic,
             max_age_s=config.outbox.max_age_h * 3600,
             may_send=may_send,
         )
+        self._use(config)
+        self._closing: tuple[float, str] | None = None
+        self._new_config: Config | None = None
+        self._reported: set[str] = set()
+        self._wrong_version = self._stable = False
+        self._connected_at = 0.0
 
     @property
     def beat(self) -> float:
-        """When its thread last looked around, in monotonic seconds."""
-        return self._inbox.beat
+        """When its thread last made progress, monotonic seconds."""
+        return self._events.beat
 
     @property
-    def version(self) -> Protocol_:
-        """The MQTT that the broker speaks, as far as it is known."""
+    def version(self) -> MqttVersion:
+        """The version of MQTT that is spoken, or tried next."""
         return self._brokers.version
 
     @property
     def broker(self) -> tuple[str, int]:
-        """Host and port of the broker that is spoken to, or tried next."""
+        """Host and port of the broker that is connected, or tried next."""
         return self._brokers.current
 
     @property
     def at(self) -> str:
-        """The same as text."""
+        """`broker` as text."""
         return str(self._brokers)
 
     @property
     def refused(self) -> dict[Cause, int]:
-        """How many times the broker would not take a row, by cause."""
-        return dict(self._lanes.refused)
+        """The broker's refusals of rows, by cause."""
+        return dict(self._scheduler.refused)
 
     def faults(self) -> list[str]:
-        """What stands between the box and its plant, a sentence each."""
-        return [text for text in (self.why, self._lanes.trouble) if text] + self._presence.faults()
+        """The present faults of the connection, one sentence each."""
+        return [text for text in (self.why, self._scheduler.fault) if text] + self._status.faults()
 
     def wake(self) -> None:
         """New rows are in the outbox."""
-        self._inbox.wake()
+        self._events.wake()
 
     def announce(self, name: str, body: bytes) -> None:
         """Publishes the retained `<prefix>/<station>/<name>`; only the newest body matters."""
-        self._announcements.announce(name, body)
-        self._inbox.wake()
+        self._retained.announce(name, body)
+        self._events.wake()
 
     def reply(self, name: str, body: bytes, to: ReplyTo | None = None) -> bool:
-        """Publishes on `<prefix>/<station>/response/<name>`, once, and where else `to` wants it;
-        not kept past a restart. False: too many wait."""
-        kept = self._announcements.reply(name, body, to)
-        self._inbox.wake()
-        return kept
+        """Publishes once on `<prefix>/<station>/response/<name>`, and where `to` asks. A restart
+        loses it. False: too many replies wait."""
+        queued = self._retained.reply(name, body, to)
+        self._events.wake()
+        return queued
 
-    def move(self, config: Config) -> None:
-        """Another broker, or other words to the same: says `stopped` and connects anew."""
-        self._moving_to = config
-        self._inbox.wake()
+    def reconfigure(self, config: Config) -> None:
+        """Publishes `stopped` and connects again with the settings of `config`."""
+        self._new_config = config
+        self._events.wake()
 
     def close(self, grace_s: float, reason: str) -> None:
-        """Send what is there for at most `grace_s` seconds, say `stopped`, and end."""
-        self._closing = self._environment.tick() + grace_s, reason
-        self._inbox.wake()
+        """Sends what waits for at most `grace_s` seconds, publishes `stopped`, and ends."""
+        self._closing = self._clock.tick() + grace_s, reason
+        self._events.wake()
 
     def run(self, on_request: OnRequest | None = None) -> None:
-        """Until closed: connect, serve the connection until it is lost, wait, again. `on_request`
-        is called on the connection's thread; None: nothing can be requested."""
+        """Connects and serves connections until closed. `on_request` is called on the connection's
+        thread; None: no requests are subscribed to."""
         while self._closing is None:
-            if self._moving_to is not None:
-                config, self._moving_to = self._moving_to, None
-                self._speak_as(config)
+            if self._new_config is not None:
+                config, self._new_config = self._new_config, None
+                self._use(config)
                 self._backoff.reset()
-                log.info("delivery: connecting anew, as config.yaml says now")
+                log.info("delivery: connecting again with the new settings of config.yaml")
             self._wrong_version = False
             try:
                 self._serve(on_request)
             except NotAcceptedError as error:
                 self._wrong_version = error.wrong_version
-                self._down("refused" if error.refused else "offline", str(error))
-            except (LinkError, OutboxError) as error:
-                self._down("offline", str(error))
-            except Exception as error:  # outermost loop: a fault here must not silence the box
+                self._set_down("refused" if error.refused else "offline", str(error))
+            except (BrokerConnectionError, OutboxError) as error:
+                self._set_down("offline", str(error))
+            except Exception as error:  # outermost loop: the publisher must go on
                 log.exception("delivery: unexpected fault")
-                self._down("offline", f"internal fault ({error!r})")
-            if self._moving_to is None and self._brokers.failed(self._wrong_version):
-                self._inbox.pass_time(self._backoff.next(), self._is_leaving)
+                self._set_down("offline", f"internal fault ({error!r})")
+            if self._new_config is None and self._brokers.advance(
+                wrong_version=self._wrong_version
+            ):
+                self._events.sleep(self._backoff.next(), self._is_leaving)
             self.state = "connecting"
         self.state = "stopped"
 
-    def _speak_as(self, config: Config) -> None:
+    def _use(self, config: Config) -> None:
         self._keepalive_s = config.mqtt.keepalive_s
         self._brokers = BrokerFailover(config.mqtt)
-        self._presence = BirthAndWill(config, self._session, self._environment)
-        self._lanes.replay_per_s = config.mqtt.replay_per_s
+        self._status = BirthAndWill(config, self._session, self._clock)
+        self._scheduler.replay_per_s = config.mqtt.replay_per_s
 
     def _serve(self, on_request: OnRequest | None) -> None:
-        """One connection, from CONNECT to its end. Raises LinkError when it is lost."""
-        hear = partial(self._hear, on_request)
-        link = self._factory(self._brokers.version, self._presence.will(), hear)
+        """One connection, from CONNECT to its end. Raises BrokerConnectionError."""
+        receive = partial(self._receive, on_request)
+        connection = self._connect(self._brokers.version, self._status.will(), receive)
         try:
-            self._inbox.clear()
-            link.open()
-            accepted = await_connack(
-                self._inbox.next, self._environment.tick, self._is_leaving, self.at
-            )
-            self._greet(link, accepted)
-            link.subscribe(self._presence.topic)
+            self._events.clear()
+            connection.open()
+            accepted = await_connack(self._events.next, self._clock.tick, self._is_leaving, self.at)
+            self._begin(connection, accepted)
+            connection.subscribe(self._status.topic)
             if on_request is not None:
-                link.subscribe(f"{self._topic}/request/+")
-            while self._moving_to is None and not self._finished():
-                for event in self._inbox.all(self._fill(link)):
+                connection.subscribe(f"{self._topic}/request/+")
+            while self._new_config is None and not self._finished():
+                for event in self._events.drain(self._fill(connection)):
                     self._handle(event)
-                self._watch(link)
-            self._say_goodbye(link)
+                self._check(connection)
+            self._say_goodbye(connection)
         finally:
-            link.close()
+            connection.close()
 
-    def _hear(self, on_request: OnRequest | None, event: Event) -> None:
-        """What the link says. A request is handled at once, on the link's thread: a trigger must
+    def _receive(self, on_request: OnRequest | None, event: Event) -> None:
+        """An event of the connection, on its thread. A request is answered there: a trigger must
         not wait for the disk."""
         if not isinstance(event, Received):
-            self._inbox.put(event)
-        elif event.topic == self._presence.topic:
-            self._presence.hear(event, self.wake)
+            self._events.put(event)
+        elif event.topic == self._status.topic:
+            self._status.status_received(event, self.wake)
         elif on_request is not None:
             name = event.topic.removeprefix(f"{self._topic}/request/")
-            on_request(name, event.body, event.retained, event.reply_to)
+            on_request(name, event)
 
-    def _greet(self, link: Connection, accepted: Connected) -> None:
+    def _begin(self, connection: Connection, accepted: Connected) -> None:
+        """Starts the window of a new connection, and publishes `online`."""
         if self._reported:
             self.reconnects += 1
         log.info("delivery: connected to the broker, MQTT %s, at %s", self.version, self.at)
         self.state, self.why, self._reported = "online", "", {"online"}
-        self._lasted, self._since = False, self._environment.tick()
-        window = max(1, min(WINDOW, accepted.receive_maximum))
-        self._flight.begin(window, _SILENT * (accepted.keepalive_s or self._keepalive_s))
-        self._lanes.begin(window)
-        self._flight.add(self._presence.online(link, self._since), self._since)
-        self._announcements.connected()
+        self._stable, self._connected_at = False, self._clock.tick()
+        size = max(1, min(WINDOW, accepted.receive_maximum))
+        self._window.begin(size, _ACK_TIMEOUT * (accepted.keepalive_s or self._keepalive_s))
+        self._scheduler.begin(size)
+        self._publish_online(connection, self._connected_at)
+        self._retained.connected()
 
-    def _fill(self, link: Connection) -> float:
-        """Hands the broker as many messages as its window has room for. Returns for how many
-        seconds nothing more is due, if nothing happens."""
-        now = self._environment.tick()
-        if self._flight.room and self._presence.due(now):
-            self._flight.add(self._presence.online(link, now), now)
-        self._sender.fill(link, now)
+    def _publish_online(self, connection: Connection, now: float) -> None:
+        self._window.add(self._status.online(connection, now), now)
+
+    def _fill(self, connection: Connection) -> float:
+        """Fills the window. Returns how many seconds may pass until more is due."""
+        now = self._clock.tick()
+        if self._window.room and self._status.due_in_s(now) <= 0:
+            self._publish_online(connection, now)
+        self._sender.fill(connection, now)
         due = [BEAT_S]
-        if self._flight.room:
-            due.append(self._presence.due_in_s(now))
+        if self._window.room:
+            due.append(self._status.due_in_s(now))
         if self._closing is not None:
-            due += [_CLOSING_S, self._closing[0] - now]
-        return self._sender.wait_s(now, max(_LEAST_S, min(due)))
+            due += [_CLOSING_STEP_S, self._closing[0] - now]
+        return self._sender.wait_s(now, max(_SHORTEST_WAIT_S, min(due)))
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
-            self._presence.lost(event, self._environment.tick() - self._since)
-            raise LinkError(f"the connection to the broker is lost ({event.why})")
+            self._status.connection_ended(event, self._clock.tick() - self._connected_at)
+            raise BrokerConnectionError(f"the connection to the broker is lost ({event.why})")
         if isinstance(event, PubAck):
-            if seq := self._flight.answered(event.mid):
-                self._lanes.settle(seq, event.code, event.why)
+            if seq := self._window.acknowledge(event.mid):
+                self._scheduler.settle(seq, event.code, event.why)
             else:
-                self._presence.announced(event)
+                self._status.acknowledged(event)
         elif isinstance(event, SubscribeRefused):
-            self._presence.deaf(event)
+            self._status.subscribe_refused(event)
 
-    def _watch(self, link: Connection) -> None:
-        """A connection that looks alive and is not is thrown away. Raises LinkError."""
-        now = self._environment.tick()
-        if not self._lasted and now - self._since > _LASTS_S:
-            self._lasted = True
+    def _check(self, connection: Connection) -> None:
+        """Raises BrokerConnectionError for a connection that only looks alive."""
+        now = self._clock.tick()
+        if not self._stable and now - self._connected_at > _STABLE_S:
+            self._stable = True
             self._backoff.reset()
-            self._brokers.lasts()
-        if self._flight.overdue(now):
-            raise LinkError(f"no answer to a message for {self._flight.bound_s:g} s")
-        if self._inbox.empty() and not link.alive() and self._inbox.empty():
-            raise LinkError("the connection's thread has ended")
+            self._brokers.mark_stable()
+        if self._window.overdue_in_s(now) < 0:
+            raise BrokerConnectionError(
+                f"no answer to a message for {self._window.ack_timeout_s:g} s"
+            )
+        # an event may come between the first look into the queue and the end of the thread
+        if self._events.empty() and not connection.alive() and self._events.empty():
+            raise BrokerConnectionError("the connection's thread has ended")
 
     def _is_leaving(self) -> bool:
-        return self._closing is not None or self._moving_to is not None
+        return self._closing is not None or self._new_config is not None
 
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        return self._environment.tick() >= self._closing[0] or self._sender.done
+        return self._clock.tick() >= self._closing[0] or self._sender.done
 
-    def _say_goodbye(self, link: Connection) -> None:
+    def _say_goodbye(self, connection: Connection) -> None:
+        """Publishes `stopped`, and waits for its PUBACK."""
         reason = self._closing[1] if self._closing else "the configuration of the broker changed"
-        mid = self._presence.stopped(link, reason)
-        end = self._environment.tick() + _GOODBYE_S
-        while self._environment.tick() < end:
-            self._handle(event := self._inbox.next(0.1))
+        mid = self._status.stopped(connection, reason)
+        deadline = self._clock.tick() + _GOODBYE_S
+        while self._clock.tick() < deadline:
+            self._handle(event := self._events.next(0.1))
             if isinstance(event, PubAck) and event.mid == mid:
                 return
 
-    def _down(self, state: State, why: str) -> None:
+    def _set_down(self, state: State, why: str) -> None:
         self.state, self.why = state, why
         if why not in self._reported and self._closing is None:
             log.warning("delivery: %s; verdicts are kept in the outbox", why)

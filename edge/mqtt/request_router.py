@@ -1,5 +1,5 @@
-"""Requests over MQTT: `…/request/<name>` in, `…/response/<name>` out. Whatever comes, it is
-answered, counted or both; nothing that comes can end the connection or the daemon."""
+"""Requests over MQTT: `…/request/<name>` in, `…/response/<name>` out. Each request is answered or
+counted, and none can end the connection or the daemon."""
 
 import contextlib
 import json
@@ -12,11 +12,11 @@ from typing import Any
 
 from edge.core.errors import EdgeInspectError, TriggerError
 from edge.core.messages import to_json
-from edge.mqtt.events import ReplyTo
+from edge.mqtt.events import Received, ReplyTo
 
 log = logging.getLogger(__name__)
 
-Data = Mapping[str, Any]  # of an answer
+Data = Mapping[str, Any]  # `data` of an answer
 Handler = Callable[[str | None, Mapping[str, Any]], Data | Future[Data]]
 _MAX_BYTES = 16_384
 _MAX_TRANSACTION = 128  # characters
@@ -24,85 +24,83 @@ _NAME = re.compile(r"[a-z]{1,32}")
 
 
 class TokenBucket:
-    """So many a second on average, and as many at once: a bucket that fills with time."""
+    """A rate limit: `per_s` a second on average, and at most `per_s` at once. Safe between
+    threads."""
 
     def __init__(self, per_s: float, tick: Callable[[], float]) -> None:
-        """`tick` is monotonic seconds. Safe between threads."""
         self._lock = threading.Lock()
         self._per_s, self._tick = per_s, tick
-        self._left = per_s
-        self._at = tick()
+        self._tokens = per_s
+        self._filled_at = tick()
 
     def take(self) -> bool:
-        """Whether one more is within the allowance."""
+        """Takes a token; False: there is none."""
         with self._lock:
             now = self._tick()
-            self._left = min(self._per_s, self._left + (now - self._at) * self._per_s)
-            self._at = now
-            if self._left < 1:
+            new = (now - self._filled_at) * self._per_s
+            self._tokens = min(self._per_s, self._tokens + new)
+            self._filled_at = now
+            if self._tokens < 1:
                 return False
-            self._left -= 1
+            self._tokens -= 1
             return True
 
 
 class RequestRouter:
-    """`hear` is called on the network's thread. Counters are for `health`."""
+    """Hands each request to its handler. Counters are for `health`."""
 
     def __init__(
         self,
         handlers: Mapping[str, Handler],
         reply: Callable[[str, bytes, ReplyTo | None], bool],
-        allowance: TokenBucket,
+        rate_limit: TokenBucket,
     ) -> None:
-        """- `handlers` by name of request: each takes the transaction and the other keys, and
-          returns `data` of the answer, now or later, or raises EdgeInspectError, whose sentence is
-          the answer.
-        - `reply` takes the name, the body, and where else the request wants the answer. False: it
-          cannot be sent.
+        """
+        handlers: by name of request. A handler takes the transaction and the other keys. It returns
+            `data` of the answer, or its Future, or raises EdgeInspectError with the answer's error.
+        reply: takes the name, the body and the request's own reply address. False: it is not sent.
         """
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
-        self._allowance = allowance
+        self._rate_limit = rate_limit
 
-    def hear(self, name: str, body: bytes, retained: bool, reply_to: ReplyTo | None = None) -> None:
-        """Answers one request. Raises nothing."""
+    def handle(self, name: str, message: Received) -> None:
+        """Answers one request, on the connection's thread. Raises nothing."""
         self.heard += 1
-        if not self._allowance.take():
-            # an answer to each would make the flood two floods
-            self._drop()
+        if not self._rate_limit.take():
+            self._drop()  # unanswered: answers would double the flood
             return
+        to = name, message.reply_to
         transaction: str | None = None
         try:
-            transaction, fields = parse(body, needs_transaction=True)
-            data = self._handler(name, retained)(transaction, fields)
+            transaction, fields = parse_request(message.body, needs_transaction=True)
+            data = self._handler(name, retained=message.retained)(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
-                    lambda done: self._answer((name, reply_to), transaction, outcome(done))
+                    lambda done: self._answer(to, transaction, result_or_error(done))
                 )
             else:
-                self._answer((name, reply_to), transaction, data)
+                self._answer(to, transaction, data)
         except EdgeInspectError as error:
-            self._answer((name, reply_to), transaction, error)
-        except Exception:  # the last door of a network thread that must live on
+            self._answer(to, transaction, error)
+        except Exception:  # outermost function on the connection's thread, which must go on
             log.exception("requests: unexpected fault")
-            self._answer(
-                (name, reply_to), transaction, EdgeInspectError("internal fault; see the log")
-            )
+            self._answer(to, transaction, EdgeInspectError("internal fault; see the log"))
 
     def _answer(
         self,
         to: tuple[str, ReplyTo | None],
         transaction: str | None,
-        given: Data | EdgeInspectError,
+        result: Data | EdgeInspectError,
     ) -> None:
         name, reply_to = to
-        answer: dict[str, Any] = {"status": "ok", "data": given, "error": None}
-        refused = isinstance(given, EdgeInspectError)
+        answer: dict[str, Any] = {"status": "ok", "data": result, "error": None}
+        refused = isinstance(result, EdgeInspectError)
         if refused:
-            answer = {"status": "error", "data": None, "error": str(given)}
+            answer = {"status": "error", "data": None, "error": str(result)}
         body = to_json({"transaction": transaction, **answer})
-        # nothing is published on a topic of anybody's making
+        # the requester must not choose a topic of another form
         if _NAME.fullmatch(name) and not self._reply(name, body, reply_to):
             self._drop()
         elif refused:
@@ -111,9 +109,9 @@ class RequestRouter:
     def _drop(self) -> None:
         self.dropped += 1
         if self.dropped == 1 or self.dropped % 1000 == 0:
-            log.warning("requests: too many a second; %d not answered so far", self.dropped)
+            log.warning("requests: too many a second; %d not answered until now", self.dropped)
 
-    def _handler(self, name: str, retained: bool) -> Handler:
+    def _handler(self, name: str, *, retained: bool) -> Handler:
         if retained:
             raise TriggerError(
                 "a retained request is not obeyed: it would come again at every reconnect; "
@@ -127,22 +125,22 @@ class RequestRouter:
         return handler
 
 
-def settle(answer: Future[Data], given: Data | EdgeInspectError) -> None:
-    """Gives a request its answer; the first one counts."""
+def settle(answer: Future[Data], result: Data | EdgeInspectError) -> None:
+    """Completes the answer of a request; only the first call counts."""
     with contextlib.suppress(InvalidStateError):
-        if isinstance(given, EdgeInspectError):
-            answer.set_exception(given)
+        if isinstance(result, EdgeInspectError):
+            answer.set_exception(result)
         else:
-            answer.set_result(given)
+            answer.set_result(result)
 
 
-def outcome(done: Future[Data]) -> Data | EdgeInspectError:
-    """What a request was answered."""
-    error = done.exception()
-    return error if isinstance(error, EdgeInspectError) else done.result()
+def result_or_error(answer: Future[Data]) -> Data | EdgeInspectError:
+    """The result of a completed answer, or its EdgeInspectError as a value."""
+    error = answer.exception()
+    return error if isinstance(error, EdgeInspectError) else answer.result()
 
 
-def parse(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:
+def parse_request(body: bytes, *, needs_transaction: bool) -> tuple[str | None, dict[str, Any]]:
     """The transaction and the other keys of a request. Raises TriggerError."""
     if len(body) > _MAX_BYTES:
         raise TriggerError(

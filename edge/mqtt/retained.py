@@ -1,5 +1,5 @@
-"""What is published besides verdicts: retained topics, of which only the newest body matters, and
-answers to requests, which are sent once."""
+"""The messages besides verdicts: retained topics, of which the newest body matters, and replies to
+requests, which are sent once."""
 
 import threading
 from collections import deque
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from edge.core.messages import MessageProperties
 from edge.mqtt.events import ReplyTo
 
-_REPLIES = 1000  # answers that may wait for the broker
-_TOPIC_BYTES = 256
+_MAX_REPLIES = 1000  # replies that may wait for the broker
+_MAX_TOPIC_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +28,39 @@ class RetainedTopics:
     def __init__(self, base: str) -> None:
         self._base = base
         self._lock = threading.Lock()
-        self._newest: dict[str, bytes] = {}  # kept for every connect
+        self._newest: dict[str, bytes] = {}  # sent again at every connect
         self._unsent: dict[str, None] = {}
         self._replies: deque[OutgoingMessage] = deque()
 
     def announce(self, name: str, body: bytes) -> None:
-        """Retained `<base>/<name>`."""
+        """Replaces the body of the retained topic `<base>/<name>`."""
         topic = f"{self._base}/{name}"
         with self._lock:
             self._newest[topic] = body
             self._unsent[topic] = None
 
     def reply(self, name: str, body: bytes, to: ReplyTo | None) -> bool:
-        """Queues an answer for `<base>/response/<name>`. Where the request names another topic,
-        the answer goes there too, but only below `<base>/response/`: an answer must not pass for a
-        verdict. False: too many answers wait."""
+        """Queues a reply for `<base>/response/<name>`, and for the request's own response topic if
+        that lies below `<base>/response/`: a reply must not look like a verdict. False: too many
+        replies wait."""
         about = MessageProperties(correlation=None if to is None else to.correlation)
         topics = [f"{self._base}/response/{name}"]
         other = None if to is None else to.topic
         if other is not None and other not in topics and self._is_allowed(other):
             topics.append(other)
         with self._lock:
-            if len(self._replies) >= _REPLIES:
+            if len(self._replies) >= _MAX_REPLIES:
                 return False
             self._replies += [OutgoingMessage(topic, body, False, about) for topic in topics]
         return True
 
     def connected(self) -> None:
-        """All that is retained is due again."""
+        """A new connection: every retained topic is due again."""
         with self._lock:
             self._unsent = dict.fromkeys(self._newest)
 
     def next(self) -> OutgoingMessage | None:
-        """The next message that is due, which then counts as sent; None: there is none."""
+        """Takes the next message that is due; None: there is none."""
         with self._lock:
             if self._unsent:
                 topic = next(iter(self._unsent))
@@ -69,10 +69,10 @@ class RetainedTopics:
             return self._replies.popleft() if self._replies else None
 
     def replies_wait(self) -> bool:
-        """Whether answers are due."""
+        """Whether a reply is due."""
         with self._lock:
             return bool(self._replies)
 
     def _is_allowed(self, topic: str) -> bool:
         below = topic.startswith(f"{self._base}/response/")
-        return below and len(topic.encode()) <= _TOPIC_BYTES and not set(topic) & set("+#\0")
+        return below and len(topic.encode()) <= _MAX_TOPIC_BYTES and not set(topic) & set("+#\0")

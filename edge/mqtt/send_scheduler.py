@@ -1,93 +1,102 @@
-"""Which row goes next. Two lanes: what is stored while we are connected is live and goes first, at
-once and in order; what was there before is the backlog, which follows in order at its own pace and
-never takes the half of the window that the live lane needs."""
+"""Decides which row is sent next, and what a PUBACK's reason code means for its row.
+
+Rows that are stored during a connection are live: they go first, at once and in order. Rows from
+before it are the backlog: they follow in order at their own rate, and take at most half of the
+window.
+"""
 
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from edge.core.clock import Clock
-from edge.mqtt.backoff import Backoff
-from edge.mqtt.puback import CAUSES, Cause, in_words, meaning
+from edge.mqtt.failover import Backoff
 from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.send_queue import SendQueue
 
 log = logging.getLogger(__name__)
 
 WINDOW = 20
-DENIED_S = 300.0  # an ACL is mended by people
-_LATE_S = 2.0  # a row that waited longer is not live any more
-_ODD_TRIES = 8
-_UNSURE_S = 1.0  # until the disk is asked again for what it did not give
-_BURST_S = 0.25  # of the pace: so much may go at once
-_REMEMBERED = 8192  # numbers of rows that were answered
+DENIED_PAUSE_S = 300.0  # a person must correct the broker's ACL
+_LIVE_S = 2.0  # a row that waited longer belongs to the backlog
+_UNSPECIFIED_TRIES = 8
+_UNSURE_RETRY_S = 1.0  # after the file could not give all rows
+_BURST_S = 0.25  # the backlog may send the rows of this time at once
+_REMEMBERED = 8192  # acknowledged rows that may still be on disk
+
+# retry: the broker may take the row later. hold: all rows wait until a person corrects the ACL.
+# retry_limited: the broker gives no reason, so the row is sent a few times. park: dead letter.
+Action = Literal["accept", "retry", "hold", "retry_limited", "park"]
+Cause = Literal["quota", "denied", "unspecified", "too_large", "topic", "payload"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+
+_PUBACK_POLICY: dict[int, tuple[Action, Cause]] = {
+    0x87: ("hold", "denied"),
+    0x90: ("park", "topic"),
+    0x91: ("retry", "quota"),  # packet identifier in use
+    0x93: ("retry", "quota"),  # receive maximum exceeded
+    0x95: ("park", "too_large"),
+    0x96: ("retry", "quota"),  # message rate too high
+    0x97: ("retry", "quota"),
+    0x99: ("park", "payload"),
+}
+_SENTENCES: dict[Cause, str] = {
+    "quota": "the broker is full; raise its quota",
+    "denied": "the broker does not let us publish on {topic}: allow it in the broker's ACL",
+    "unspecified": "the broker refuses verdicts without saying why; see its log",
+    "too_large": "verdicts are larger than the broker takes; raise its max_packet_size",
+    "topic": "the broker refuses the topic {topic}; see its log",
+    "payload": "the broker calls verdicts invalid; see its log",
+}
 
 
-class RowSource(Protocol):
-    """The rows that wait, for a thread that never writes them."""
-
-    @property
-    def unsure(self) -> bool:
-        """Whether the last `batch` may have left rows out, since the disk did not give them."""
-        ...
-
-    def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
-        """The oldest rows with `after` < seq (< `before`) that may be sent, in order."""
-        ...
-
-    def newest(self) -> int:
-        """The highest number that may be sent now; 0 when there was none ever."""
-        ...
-
-    def age_s(self, row: OutboxRow) -> float:
-        """Seconds that a row has waited."""
-        ...
+def puback_policy(code: int) -> tuple[Action, Cause | None]:
+    """The action for the row, and the cause under which it is counted. MQTT 3.1.1 has code 0."""
+    if code < 0x80:
+        return "accept", None
+    return _PUBACK_POLICY.get(code, ("retry_limited", "unspecified"))
 
 
-class Acknowledge(Protocol):
-    """Where is reported what became of a row."""
+class AckSink(Protocol):
+    """Gets the outcome of each row."""
 
     def accept(self, seq: int) -> None:
-        """The broker has it."""
-        ...
+        """The broker has the row."""
 
     def park(self, seq: int, reason: str) -> None:
-        """The broker will never take it."""
-        ...
+        """The broker will never take the row."""
 
 
 class SendScheduler:
-    """Rows by their own numbers, from the outbox to their answer. `refused` counts answers by
-    cause; `trouble` says what holds the rows back, empty when nothing does. `replay_per_s` may be
-    set: the pace of the backlog, 0: as fast as the window lets."""
+    """For the publisher's thread.
+
+    refused: the broker's refusals, counted by cause.
+    fault: why rows are held back; empty when they are not.
+    replay_per_s: rows of the backlog a second; 0: as fast as the window allows. May be set.
+    """
 
     def __init__(
-        self,
-        view: RowSource,
-        acknowledge: Acknowledge,
-        environment: Clock,
-        *,
-        topic: str,
-        backoff: Backoff,
+        self, rows: SendQueue, acks: AckSink, clock: Clock, *, topic: str, backoff: Backoff
     ) -> None:
-        """`topic`: of results, for sentences."""
+        """`topic`: the topic of results, for sentences."""
         self.replay_per_s = 0.0
         self.refused: Counter[Cause] = Counter(dict.fromkeys(CAUSES, 0))
-        self.trouble = ""
-        self._view, self._acknowledge, self._environment = view, acknowledge, environment
+        self.fault = ""
+        self._rows, self._acks, self._clock = rows, acks, clock
         self._topic, self._backoff = topic, backoff
-        self._done: OrderedDict[int, None] = OrderedDict()  # answered, perhaps not yet deleted
-        self._in_flight: dict[int, bool] = {}  # seq -> whether it is of the backlog
+        self._done: OrderedDict[int, None] = OrderedDict()  # acknowledged, perhaps still on disk
+        self._in_flight: dict[int, bool] = {}  # seq -> whether it belongs to the backlog
         self._tries: Counter[int] = Counter()
         self._window = 1
         self._live_from = 1
-        self._live = self._backlog = 0  # the last number that each lane has looked at
+        self._live = self._backlog = 0  # the last number that was taken of each
         self._drained = False
         self._hold_until = 0.0
-        self._tokens, self._filled = 0.0, environment.tick()
+        self._tokens, self._filled_at = 0.0, clock.tick()
 
     def begin(self, window: int) -> None:
-        """A new connection: nothing is on its way, and all that is stored is backlog."""
+        """A new connection: no row is in flight, and all stored rows are backlog."""
         self._window = window
         self._in_flight.clear()
         self._backlog = 0
@@ -95,8 +104,8 @@ class SendScheduler:
         self._all_is_backlog()
 
     def next(self, room: int) -> Iterator[tuple[OutboxRow, bool]]:
-        """At most `room` rows to send now, live ones first; True: it is replayed. Each has to be
-        `sent` before the next one is taken. Raises OutboxError."""
+        """At most `room` rows to send now, live rows first; True: it is replayed. The caller sends
+        each row before it takes the next one. Raises OutboxError."""
         if self._held():
             return
         before = len(self._in_flight)
@@ -110,12 +119,12 @@ class SendScheduler:
             yield row, True
 
     def wait_s(self, longest: float) -> float:
-        """For how many seconds nothing is due, but for new rows and answers."""
-        held_for = self._hold_until - self._environment.tick()
+        """Seconds until a row is due, unless a new row or a PUBACK comes; at most `longest`."""
+        held_for = self._hold_until - self._clock.tick()
         if held_for > 0:
             return min(longest, held_for)
-        if self._view.unsure:
-            return min(longest, _UNSURE_S)
+        if self._rows.unsure:
+            return min(longest, _UNSURE_RETRY_S)
         if self._drained or not self.replay_per_s or self._tokens >= 1:
             return longest
         return min(longest, (1 - self._tokens) / self.replay_per_s)
@@ -124,110 +133,115 @@ class SendScheduler:
         """Whether no row waits that may be sent."""
         if self._held():
             return True
-        if self._in_flight or self._view.batch(self._live, 1):
+        if self._in_flight or self._rows.batch(self._live, 1):
             return False
-        return self._drained or not self._view.batch(self._backlog, 1, self._live_from)
+        return self._drained or not self._rows.batch(self._backlog, 1, self._live_from)
 
     def settle(self, seq: int, code: int, why: str) -> None:
-        """The broker's answer for a row."""
+        """The PUBACK of a row."""
         self._in_flight.pop(seq, None)
-        what, cause = meaning(code)
+        action, cause = puback_policy(code)
         if cause is None:
             self.accept(seq)
             return
         self._tries[seq] += 1
-        if what == "odd" and self._tries[seq] >= _ODD_TRIES:
-            what = "never"
-        if what == "never":
+        if action == "retry_limited" and self._tries[seq] >= _UNSPECIFIED_TRIES:
+            action = "park"
+        if action == "park":
             self.park(seq, cause, why)
             return
-        self._count(cause, why)
+        self._count_refusal(cause, why)
         self._backlog = min(self._backlog, seq - 1)
         self._drained = False
-        pause = DENIED_S if what == "denied" else self._backoff.next()
-        self._hold_until = max(self._hold_until, self._environment.tick() + pause)
+        pause = DENIED_PAUSE_S if action == "hold" else self._backoff.next()
+        self._hold_until = max(self._hold_until, self._clock.tick() + pause)
 
     def accept(self, seq: int) -> None:
-        """The broker has it."""
+        """The broker has the row."""
         self._remember(seq)
         self._tries.pop(seq, None)
-        self._acknowledge.accept(seq)
-        if self.trouble:
+        self._acks.accept(seq)
+        if self.fault:
             log.info("delivery: the broker takes verdicts again")
-            self.trouble = ""
+            self.fault = ""
             self._backoff.reset()
 
     def park(self, seq: int, cause: Cause, why: str) -> None:
-        """It will never be taken."""
+        """The broker will never take the row: it becomes a dead letter."""
         self._in_flight.pop(seq, None)
         self._tries.pop(seq, None)
         self.refused[cause] += 1
         self._remember(seq)
-        log.error("delivery: verdict %d is parked: %s (%s)", seq, in_words(cause, self._topic), why)
-        self._acknowledge.park(seq, why)
+        log.error("delivery: verdict %d is parked: %s (%s)", seq, self._sentence(cause), why)
+        self._acks.park(seq, why)
+
+    def _sentence(self, cause: Cause) -> str:
+        return _SENTENCES[cause].format(topic=self._topic)
 
     def _remember(self, seq: int) -> None:
         self._done[seq] = None
         if len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)
 
-    def _count(self, cause: Cause, why: str) -> None:
+    def _count_refusal(self, cause: Cause, why: str) -> None:
         self.refused[cause] += 1
-        sentence = in_words(cause, self._topic)
-        if sentence != self.trouble:
+        sentence = self._sentence(cause)
+        if sentence != self.fault:
             level = logging.ERROR if cause == "denied" else logging.WARNING
             log.log(level, "delivery: %s (%s); verdicts wait in the outbox", sentence, why)
-        self.trouble = sentence
+        self.fault = sentence
 
     def _held(self) -> bool:
         if not self._hold_until:
             return False
-        if self._environment.tick() < self._hold_until:
+        if self._clock.tick() < self._hold_until:
             return True
         self._hold_until = 0.0
         self._all_is_backlog()
         return False
 
     def _all_is_backlog(self) -> None:
-        newest = self._view.newest()
+        newest = self._rows.newest()
         self._live_from, self._live = newest + 1, newest
         self._drained = False
 
     def _live_rows(self, room: int) -> Iterator[OutboxRow]:
-        # again and again, since a batch may hold nothing but rows that are done already
+        # a batch may hold only acknowledged rows, so one batch is not enough
         left = room
-        while left > 0 and (rows := self._view.batch(self._live, left)):
-            if not 0 <= self._view.age_s(rows[0]) <= _LATE_S:
-                self._all_is_backlog()  # it could not go in time: newer ones first now
+        while left > 0 and (rows := self._rows.batch(self._live, left)):
+            if not 0 <= self._rows.age_s(rows[0]) <= _LIVE_S:
+                self._all_is_backlog()  # it could not go in time: newer rows go first now
                 return
             for row in rows:
                 self._live = row.seq
-                if self._is_new(row):
+                if self._is_unsent(row):
                     left -= 1
                     yield row
 
     def _backlog_rows(self, room: int) -> Iterator[OutboxRow]:
         if self._drained:
             return
-        left = room if not self.replay_per_s else min(room, self._fill())
+        left = room if not self.replay_per_s else min(room, self._refill())
         while left > 0:
-            rows = self._view.batch(self._backlog, left, self._live_from)
-            self._drained = not rows and not self._view.unsure
+            rows = self._rows.batch(self._backlog, left, self._live_from)
+            self._drained = not rows and not self._rows.unsure
             if not rows:
                 return
             for row in rows:
                 self._backlog = row.seq
-                if self._is_new(row):
+                if self._is_unsent(row):
                     left -= 1
                     self._tokens -= 1
                     yield row
 
-    def _is_new(self, row: OutboxRow) -> bool:
+    def _is_unsent(self, row: OutboxRow) -> bool:
         return row.seq not in self._done and row.seq not in self._in_flight
 
-    def _fill(self) -> int:
-        now = self._environment.tick()
-        most = max(1.0, self.replay_per_s * _BURST_S)
-        self._tokens = min(most, max(0.0, self._tokens) + (now - self._filled) * self.replay_per_s)
-        self._filled = now
+    def _refill(self) -> int:
+        """How many rows of the backlog may go now: a token bucket."""
+        now = self._clock.tick()
+        capacity = max(1.0, self.replay_per_s * _BURST_S)
+        new = (now - self._filled_at) * self.replay_per_s
+        self._tokens = min(capacity, max(0.0, self._tokens) + new)
+        self._filled_at = now
         return int(self._tokens)

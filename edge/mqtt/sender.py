@@ -1,18 +1,64 @@
-"""Hands messages to a connection while the in-flight window has room: announcements, then live
+"""Sends messages while the in-flight window has room: retained topics and replies first, then live
 rows, then the backlog."""
 
 import logging
+import math
 from collections.abc import Callable
 
 from edge.core.messages import about_result, sent_body
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import Connection
-from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.retained import RetainedTopics
-from edge.mqtt.send_scheduler import RowSource, SendScheduler
+from edge.mqtt.send_scheduler import SendScheduler
 from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.send_queue import SendQueue
 
 log = logging.getLogger(__name__)
+
+
+class InFlightWindow:
+    """Messages by `mid`, the oldest first. `size`: how many may wait; `ack_timeout_s`: how long
+    one may wait."""
+
+    def __init__(self) -> None:
+        self.size, self.ack_timeout_s = 1, 0.0
+        self._sent: dict[int, tuple[int, float]] = {}  # mid -> seq, time of sending
+
+    def begin(self, size: int, ack_timeout_s: float) -> None:
+        """Empties the window for a new connection."""
+        self.size, self.ack_timeout_s = size, ack_timeout_s
+        self._sent.clear()
+
+    def add(self, mid: int, now: float, seq: int = 0) -> None:
+        """A message was sent; `seq` 0: it is not a row of the outbox."""
+        self._sent[mid] = seq, now
+
+    def acknowledge(self, mid: int) -> int:
+        """Removes a message. Returns its `seq`; 0: it was not a row of the outbox."""
+        return self._sent.pop(mid, (0, 0.0))[0]
+
+    @property
+    def room(self) -> int:
+        """How many more messages may be sent."""
+        return max(0, self.size - len(self._sent))
+
+    @property
+    def room_for_others(self) -> int:
+        """How many messages that are not rows may be sent. They take at most a quarter of the
+        window, so that a flood of requests does not delay verdicts."""
+        others = sum(not seq for seq, _ in self._sent.values())
+        return min(self.room, max(1, self.size // 4) - others)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no message waits for its PUBACK."""
+        return not self._sent
+
+    def overdue_in_s(self, now: float) -> float:
+        """Seconds until the oldest message is overdue, below 0 when it is; infinite when none
+        waits."""
+        oldest = next(iter(self._sent.values()), None)
+        return math.inf if oldest is None else oldest[1] + self.ack_timeout_s - now
 
 
 class Sender:
@@ -20,57 +66,58 @@ class Sender:
 
     def __init__(
         self,
-        announcements: RetainedTopics,
-        lanes: SendScheduler,
-        flight: InFlightWindow,
-        view: RowSource,
+        retained: RetainedTopics,
+        scheduler: SendScheduler,
+        window: InFlightWindow,
+        rows: SendQueue,
         *,
         topic: str,
         max_age_s: float,
         may_send: Callable[[], bool],
     ) -> None:
-        """- `topic` is that of results.
-        - `max_age_s`: the outbox drops older rows; the broker may do so too (message expiry).
-        - `may_send` is asked before rows are handed over; False leaves them in the outbox.
         """
-        self._announcements, self._lanes, self._flight = announcements, lanes, flight
-        self._view, self._topic, self._max_age_s = view, topic, max_age_s
+        topic: the topic of results.
+        max_age_s: the outbox drops older rows, so the broker may too (message expiry).
+        may_send: asked before rows are sent; False leaves them in the outbox.
+        """
+        self._retained, self._scheduler, self._window = retained, scheduler, window
+        self._rows, self._topic, self._max_age_s = rows, topic, max_age_s
         self._may_send = may_send
 
-    def fill(self, link: Connection, now: float) -> None:
-        """Publishes what the window has room for; `now` is monotonic seconds. Raises LinkError,
-        OutboxError."""
-        while self._flight.room_for_others > 0 and (message := self._announcements.next()):
+    def fill(self, connection: Connection, now: float) -> None:
+        """Publishes until the window is full; `now` is monotonic seconds. Raises
+        BrokerConnectionError, OutboxError."""
+        while self._window.room_for_others > 0 and (message := self._retained.next()):
             try:
-                mid = link.publish(
+                mid = connection.publish(
                     message.topic, message.body, retain=message.retain, about=message.about
                 )
             except OversizeError as error:
                 log.error("delivery: %s cannot be published: %s", message.topic, error)
             else:
-                self._flight.add(mid, now)
-        if self._flight.room and self._may_send():
-            for row, replayed in self._lanes.next(self._flight.room):
-                self._send(link, row, replayed, now)
+                self._window.add(mid, now)
+        if self._window.room and self._may_send():
+            for row, replayed in self._scheduler.next(self._window.room):
+                self._send(connection, row, now, replayed=replayed)
 
     def wait_s(self, now: float, longest: float) -> float:
-        """Seconds until a row is due or an answer overdue, at most `longest`."""
-        longest = max(0.0, min(longest, self._flight.overdue_in_s(now)))
-        return self._lanes.wait_s(longest) if self._may_send() else longest
+        """Seconds until a row is due or a PUBACK overdue, at most `longest`."""
+        longest = max(0.0, min(longest, self._window.overdue_in_s(now)))
+        return self._scheduler.wait_s(longest) if self._may_send() else longest
 
     @property
     def done(self) -> bool:
-        """Whether every message has its answer, and none waits that may be sent."""
-        if not self._flight.empty or self._announcements.replies_wait():
+        """Whether every message is acknowledged, and no row waits that may be sent."""
+        if not self._window.empty or self._retained.replies_wait():
             return False
-        return not self._may_send() or self._lanes.empty()
+        return not self._may_send() or self._scheduler.empty()
 
-    def _send(self, link: Connection, row: OutboxRow, replayed: bool, now: float) -> None:
+    def _send(self, connection: Connection, row: OutboxRow, now: float, *, replayed: bool) -> None:
         body = sent_body(row.body, replayed=replayed)
-        about = about_result(body, self._max_age_s - self._view.age_s(row))
+        about = about_result(body, self._max_age_s - self._rows.age_s(row))
         try:
-            mid = link.publish(self._topic, body, retain=False, about=about)
+            mid = connection.publish(self._topic, body, retain=False, about=about)
         except OversizeError as error:
-            self._lanes.park(row.seq, "too_large", str(error))
+            self._scheduler.park(row.seq, "too_large", str(error))
         else:
-            self._flight.add(mid, now, row.seq)
+            self._window.add(mid, now, row.seq)

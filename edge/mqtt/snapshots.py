@@ -1,6 +1,6 @@
-"""Pictures on `snapshot/<id>`: over a connection of their own, since a picture on the verdicts'
-connection would make the verdict behind it wait. What cannot be sent now is counted and forgotten:
-evidence that must not be lost belongs into the archive."""
+"""Sends pictures on `snapshot/<id>`. They have a connection of their own, because a picture would
+delay the verdict behind it. A picture that cannot be sent now is counted and dropped; the archive
+keeps the evidence."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict, get_args
 
 import cv2
 import numpy as np
@@ -22,36 +22,44 @@ from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
 from edge.core.frame import Frame
 from edge.core.verdict import Verdict
-from edge.mqtt.backoff import Backoff
-from edge.mqtt.diagnostics import LinkError
+from edge.mqtt.diagnostics import BrokerConnectionError
+from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.events import Connected, Connection, Event, Lost, PubAck, Refused
+from edge.mqtt.failover import Backoff
 from edge.mqtt.request_router import Data, TokenBucket, settle
 
 log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 Skip = Literal["busy", "rate", "unusable", "offline"]
-SKIPS: tuple[Skip, ...] = ("busy", "rate", "unusable", "offline")
+SKIPS: tuple[Skip, ...] = get_args(Skip)
 Source = Callable[[], Pixels | bytes]  # uint8 (height, width, 3) BGR, or a JPEG
-PictureLink = Callable[[Callable[[Event], None]], Connection]
+Connect = Callable[[Callable[[Event], None]], Connection]  # takes the receiver of the events
 
-_QUEUE = 4  # whole pictures: 4 at 1080p are 25 MB
+_CAPACITY = 4  # pictures that may wait: 4 at 1080p are 25 MB
 _QUALITY = 85
-_LEAST_SIDE = 32  # pixels; a smaller picture shows nothing
+_MIN_SIDE = 32  # pixels; a smaller picture shows nothing
 _ANSWER_S = 10.0  # for CONNACK and for PUBACK
-_LEAST_S = 0.01
-_IDLE_S = 60.0  # a connection that nobody needs is given back to the broker
-_STEP_S = 1.0  # while an answer is awaited, the end is noticed so late
-_NICE = 10  # a verdict's work goes first on a busy processor
+_IDLE_S = 60.0  # an unused connection is closed after this time
+_SHORTEST_WAIT_S = 0.01
+_STEP_S = 1.0  # while an answer is awaited, closing is checked at this interval
+_NICE = 10  # verdicts go first on a busy processor
 
 
 class SnapshotError(EdgeInspectError):
-    """A picture that was not sent; the sentence says why."""
+    """A picture was not sent."""
+
+
+class SnapshotCounts(TypedDict):
+    """Pictures since the start."""
+
+    sent: int
+    skipped: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _SnapshotOrder:
-    """`source` gives the picture, asked in the thread that sends. `answer`: who wants it."""
+    """`source` is called on the sending thread. `answer`: of the request, if one asked."""
 
     id: str
     source: Source
@@ -59,93 +67,103 @@ class _SnapshotOrder:
 
 
 class SnapshotSender:
-    """`offer` and `order` return at once; `run` encodes and sends in a thread of its own. `sent`
-    and `skipped` count; an `order` that is skipped is answered with why."""
+    """`offer` and `order` return at once; `run` encodes and sends on a thread of its own. `sent`
+    and `skipped` count pictures. A skipped `order` is answered with the reason."""
 
     def __init__(
         self,
         config: SnapshotsConfig,
         topic: str,
-        environment: Clock,
-        link: PictureLink,
+        clock: Clock,
+        connect: Connect,
         backoff: Backoff | None = None,
     ) -> None:
-        """`topic` is `<prefix>/<station>`. `link` makes a connection, given where its events go."""
+        """`topic` is `<prefix>/<station>`. `connect` makes a connection."""
         self.sent = 0
         self.skipped: Counter[Skip] = Counter()
         self._config, self._topic = config, topic
-        self._environment, self._new_link = environment, link
+        self._clock, self._connect = clock, connect
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._allowance = TokenBucket(max(1.0, config.max_per_s), environment.tick)
+        self._rate_limit = TokenBucket(max(1.0, config.max_per_s), clock.tick)
         self._passed: Counter[str] = Counter()
-        self._orders: queue.Queue[_SnapshotOrder | None] = queue.Queue(_QUEUE)
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._link: Connection | None = None
-        self._used = self._not_before = 0.0
+        self._orders: queue.Queue[_SnapshotOrder | None] = queue.Queue(_CAPACITY)
+        self._events = EventQueue(clock.tick)
+        self._connection: Connection | None = None
+        self._used_at = self._not_before = 0.0
         self._reported = ""
-        self._stale = False
+        self._config_changed = False
         self._closing = threading.Event()
 
     def offer(self, frame: Frame, verdict: Verdict) -> None:
-        """The picture behind a verdict, when config.yaml wants it. Never waits."""
+        """Queues the picture of a verdict if config.yaml asks for it. Never waits."""
         if not frame.has_picture or not self._wanted(verdict):
             return
-        if not self._allowance.take():
+        if not self._rate_limit.take():
             self.skipped["rate"] += 1
             return
         self._queue(_SnapshotOrder(verdict.id, lambda: _shown(frame), None))
 
     def order(self, name: str, source: Source, answer: Future[Data]) -> None:
-        """Queues a picture that was requested, for `snapshot/<name>`; never waits.
+        """Queues a requested picture for `snapshot/<name>`. Never waits.
 
-        - `source` is called on the thread that sends; an EdgeInspectError of it is the answer.
-        - `answer` is settled when the broker has the picture, or with why it does not get it.
+        source: called on the sending thread; its EdgeInspectError becomes the answer.
+        answer: completed when the broker has the picture, or with the reason why not.
         """
         self._queue(_SnapshotOrder(name, source, answer))
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> SnapshotCounts:
         """For `health`."""
         return {"sent": self.sent, "skipped": {why: self.skipped[why] for why in SKIPS}}
 
     def adopt(self, config: SnapshotsConfig) -> None:
-        """Which pictures from now on; the connection is made anew."""
+        """Applies new settings; the connection is opened again."""
         self._config = config
-        self._allowance = TokenBucket(max(1.0, config.max_per_s), self._environment.tick)
-        self._stale = True
+        self._rate_limit = TokenBucket(max(1.0, config.max_per_s), self._clock.tick)
+        self._config_changed = True
 
     def close(self) -> None:
-        """Ends the thread; what is queued is not sent any more."""
+        """Ends the thread; queued pictures are dropped."""
         self._closing.set()
         self._wake()
 
     def run(self) -> None:
         """Until closed."""
-        with contextlib.suppress(OSError):  # a sandbox that forbids it must not cost the pictures
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while not self._closing.is_set():
-            order = None
-            with contextlib.suppress(queue.Empty):
-                order = self._orders.get(timeout=self._idle_s())
-            if order is not None:
-                self._send(order)
-            else:
-                self._look_after_link()
-        self._drop_link()
+            self.run_once()
+        self._disconnect()
+
+    def run_once(self) -> None:
+        """Waits for a picture and sends it; without one, closes an unused connection."""
+        order = None
+        with contextlib.suppress(queue.Empty):
+            order = self._orders.get(timeout=self._idle_s())
+        if order is None:
+            self._check_connection()
+            return
+        try:
+            self._send(order)
+        except Exception as error:  # outermost loop: one picture's fault must not end the thread
+            if not isinstance(error, BrokerConnectionError):
+                log.exception("pictures: unexpected fault")
+            self._fail(f"{error}")
+            self._skip(order, "offline", f"the picture could not be sent: {error}")
 
     def _wake(self) -> None:
-        with contextlib.suppress(queue.Full):  # it has orders: it looks round after them
+        with contextlib.suppress(queue.Full):  # the thread is awake, and checks after its orders
             self._orders.put_nowait(None)
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         self._events.put(event)
         if isinstance(event, Lost | Refused):
             self._wake()
 
     def _idle_s(self) -> float | None:
-        """For how many seconds a connection that nobody needs is kept; None: there is none."""
-        if self._link is None:
+        """Seconds until the connection has been unused for too long; None: there is none."""
+        if self._connection is None:
             return None
-        return max(0.0, self._used + _IDLE_S - self._environment.tick()) + _LEAST_S
+        return max(0.0, self._used_at + _IDLE_S - self._clock.tick()) + _SHORTEST_WAIT_S
 
     def _wanted(self, verdict: Verdict) -> bool:
         if verdict.verdict in self._config.send:
@@ -167,95 +185,73 @@ class SnapshotSender:
             settle(order.answer, SnapshotError(sentence))
 
     def _send(self, order: _SnapshotOrder) -> None:
+        """Raises BrokerConnectionError."""
         try:
             data, width, height = encode(order.source(), self._config.max_kb * 1024)
         except EdgeInspectError as error:
             self._skip(order, "unusable", str(error))
             return
-        topic = f"{self._topic}/snapshot/{order.id}"
         if self._is_pausing():
             self._skip(order, "offline", "there is no connection to the broker; ask again later")
             return
-        try:
-            self._deliver(topic, data)
-        except Exception as error:  # outermost door: one picture's trouble must not end the thread
-            if not isinstance(error, LinkError):
-                log.exception("pictures: unexpected fault")
-            self._fail(f"{error}")
-            self._skip(order, "offline", f"the picture could not be sent: {error}")
-            return
+        topic = f"{self._topic}/snapshot/{order.id}"
+        self._deliver(topic, data)
         self.sent += 1
         self._reported = ""
         if order.answer is not None:
-            settle(
-                order.answer,
-                {
-                    "id": order.id,
-                    "topic": topic,
-                    "bytes": len(data),
-                    "width": width,
-                    "height": height,
-                },
-            )
+            size = {"bytes": len(data), "width": width, "height": height}
+            settle(order.answer, {"id": order.id, "topic": topic, **size})
 
     def _is_pausing(self) -> bool:
-        """Whether it is too early for another attempt: only attempts make a new pause."""
-        if self._stale:
-            self._stale = False
-            self._drop_link()
+        """Whether it is too early for the next attempt. Only an attempt starts a pause."""
+        if self._config_changed:
+            self._config_changed = False
+            self._disconnect()
             self._not_before = 0.0
-        return self._link is None and self._environment.tick() < self._not_before
+        return self._connection is None and self._clock.tick() < self._not_before
 
     def _deliver(self, topic: str, data: bytes) -> None:
-        """Raises LinkError unless the broker has acknowledged it."""
-        link = self._link
-        if link is None:
-            link = self._link = self._new_link(self._hear)
-            link.open()
+        """Raises BrokerConnectionError unless the broker has acknowledged the picture."""
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._connect(self._receive)
+            connection.open()
             self._await(lambda event: isinstance(event, Connected))
             self._backoff.reset()
-        mid = link.publish(topic, data, retain=False)
-        self._used = self._environment.tick()
-        answered = self._await(lambda event: isinstance(event, PubAck) and event.mid == mid)
-        if isinstance(answered, PubAck) and answered.code >= 0x80:
-            raise LinkError(f"the broker will not take it ({answered.why})")
+        mid = connection.publish(topic, data, retain=False)
+        self._used_at = self._clock.tick()
+        answer = self._await(lambda event: isinstance(event, PubAck) and event.mid == mid)
+        if isinstance(answer, PubAck) and answer.code >= 0x80:
+            raise BrokerConnectionError(f"the broker will not take it ({answer.why})")
 
-    def _await(self, wanted: Callable[[Event], bool]) -> Event:
-        deadline = self._environment.tick() + _ANSWER_S
-        while (left := deadline - self._environment.tick()) > 0 and not self._closing.is_set():
-            try:
-                event = self._events.get(timeout=min(left, _STEP_S))
-            except queue.Empty:
-                continue
+    def _await(self, wanted: Callable[[object], bool]) -> object:
+        deadline = self._clock.tick() + _ANSWER_S
+        while (left := deadline - self._clock.tick()) > 0 and not self._closing.is_set():
+            event = self._events.next(min(left, _STEP_S))
             if wanted(event):
                 return event
             if isinstance(event, Lost | Refused):
-                raise LinkError(event.why)
-        raise LinkError("the broker does not answer")
+                raise BrokerConnectionError(event.why)
+        raise BrokerConnectionError("the broker does not answer")
 
     def _fail(self, why: str) -> None:
         if why != self._reported:
             log.warning("pictures: %s; they are not kept", why)
         self._reported = why
-        self._drop_link()
-        self._not_before = self._environment.tick() + self._backoff.next()
+        self._disconnect()
+        self._not_before = self._clock.tick() + self._backoff.next()
 
-    def _look_after_link(self) -> None:
-        if self._link is None:
-            return
-        while not self._events.empty():
-            if isinstance(self._events.get(), Lost):
-                self._drop_link()
-                return
-        if self._environment.tick() - self._used > _IDLE_S:
-            self._drop_link()
+    def _check_connection(self) -> None:
+        """Closes a connection that is lost or unused."""
+        lost = any(isinstance(event, Lost) for event in self._events.drain(0))
+        if lost or self._clock.tick() - self._used_at > _IDLE_S:
+            self._disconnect()
 
-    def _drop_link(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
-        while not self._events.empty():
-            self._events.get()
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self._events.clear()
 
 
 def _shown(frame: Frame) -> Pixels | bytes:
@@ -264,35 +260,35 @@ def _shown(frame: Frame) -> Pixels | bytes:
     return shown
 
 
-def encode(pixels: Pixels | bytes, limit: int) -> tuple[bytes, int, int]:
-    """A JPEG of at most `limit` bytes, and its width and height in pixels: a picture that is too
-    large is made smaller until it fits.
+def encode(picture: Pixels | bytes, limit: int) -> tuple[bytes, int, int]:
+    """A JPEG of at most `limit` bytes, with its width and height in pixels. A picture that is too
+    large is reduced until it fits.
 
-    `pixels` is uint8, (height, width, 3), BGR, or the bytes of a JPEG, which stay as they are when
-    they fit. Raises PictureError when no size that shows anything fits.
+    picture: uint8 (height, width, 3) BGR, or a JPEG, which stays as it is when it fits.
+
+    Raises SnapshotError when no useful size fits.
     """
-    ready: bytes | None = None
-    if isinstance(pixels, bytes):
-        ready = pixels
-        decoded = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_COLOR)
+    jpeg: bytes | None = None
+    if isinstance(picture, bytes):
+        jpeg = picture
+        decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise SnapshotError("the picture in the archive cannot be read")
-        pixels = np.asarray(decoded, np.uint8)
-    picture = pixels
+        picture = np.asarray(decoded, np.uint8)
     while True:
         height, width = picture.shape[:2]
-        if ready is None:
+        if jpeg is None:
             done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             if not done:
                 raise SnapshotError("the picture cannot be encoded")
-            ready = data.tobytes()
-        if len(ready) <= limit:
-            return ready, width, height
-        scale = max(0.25, min(0.9, 0.95 * (limit / len(ready)) ** 0.5))
+            jpeg = data.tobytes()
+        if len(jpeg) <= limit:
+            return jpeg, width, height
+        scale = max(0.25, min(0.9, 0.95 * (limit / len(jpeg)) ** 0.5))
         size = round(width * scale), round(height * scale)
-        if min(size) < _LEAST_SIDE:
+        if min(size) < _MIN_SIDE:
             raise SnapshotError(
                 f"the picture does not fit into {limit} bytes; raise mqtt.snapshots.max_kb"
             )
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        picture, ready = np.asarray(small, np.uint8), None
+        picture, jpeg = np.asarray(small, np.uint8), None

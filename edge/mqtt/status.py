@@ -1,5 +1,10 @@
-"""Our own `status` topic: the will, `online`, `stopped`, and what others say there about us."""
+"""Our own `status` topic: the will, `online`, `stopped`, and the detection of another client there.
 
+Two boxes with one client id disconnect each other for ever; two boxes with one station overwrite
+each other's status.
+"""
+
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -7,102 +12,151 @@ from collections.abc import Callable
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, status_body
-from edge.mqtt.duplicate_client import DuplicateClientDetector
-from edge.mqtt.events import (
-    Connection,
-    Lost,
-    PubAck,
-    Received,
-    Refused,
-    SubscribeRefused,
-)
+from edge.mqtt.events import Connection, Lost, PubAck, Received, Refused, SubscribeRefused
 
 log = logging.getLogger(__name__)
 
-_SAY_ONLINE_S = 1.0  # at most so often against a late will
+_ONLINE_GAP_S = 1.0  # shortest time between two `online` that answer a late will
+_MAX_BYTES = 4096
+_SHORT_S = 10.0  # the network hardly ends a connection that early
+_SHORT_CONNECTIONS = 3
+_FORGET_S = 600.0
 
 
 class BirthAndWill:
-    """`hear` is for the link's thread, the rest for the publisher's."""
+    """`status_received` is for the connection's thread, the rest for the publisher's."""
 
-    def __init__(self, config: Config, session: str, environment: Clock) -> None:
+    def __init__(self, config: Config, session: str, clock: Clock) -> None:
         self.topic = f"{config.topic}/status"
-        self._session, self._environment = session, environment
-        self._boot_id = environment.boot_id()
-        self._namesake = DuplicateClientDetector(
-            session, config.station, config.client_id, environment.tick
+        self._session, self._clock = session, clock
+        self._boot_id = clock.boot_id()
+        self._duplicates = DuplicateClientDetector(
+            session, config.station, config.client_id, clock.tick
         )
-        self._deaf: dict[str, str] = {}  # by pattern
-        self._mute = ""
+        self._subscribe_faults: dict[str, str] = {}  # by pattern
+        self._publish_fault = ""
         self._due = False
-        self._said = 0.0
+        self._sent_at = 0.0
 
     def faults(self) -> list[str]:
-        """Who else uses our name, and what we cannot hear."""
-        texts = (self._namesake.fault, self._mute, *self._deaf.values())
+        """Another client with our identity, refused subscriptions and refused messages."""
+        texts = (self._duplicates.fault, self._publish_fault, *self._subscribe_faults.values())
         return [text for text in texts if text]
 
-    def announced(self, event: PubAck) -> None:
-        """The broker's answer to something that is no verdict."""
+    def acknowledged(self, event: PubAck) -> None:
+        """The PUBACK of a message that is not a verdict."""
         if event.code < 0x80:
-            self._mute = ""
+            self._publish_fault = ""
             return
         sentence = (
             f"the broker does not let us publish below {self.topic.rpartition('/')[0]}/ "
             f"({event.why}): allow it in the broker's ACL"
         )
-        if sentence != self._mute:
+        if sentence != self._publish_fault:
             log.error("delivery: %s", sentence)
-        self._mute = sentence
+        self._publish_fault = sentence
 
-    def deaf(self, event: SubscribeRefused) -> None:
-        """The broker does not let us subscribe."""
+    def subscribe_refused(self, event: SubscribeRefused) -> None:
+        """The broker refused a subscription."""
         sentence = (
             f"the broker does not let us subscribe to {event.pattern} ({event.why}); allow this "
             "user to read it"
         )
         log.error("delivery: %s", sentence)
-        self._deaf[event.pattern] = sentence
+        self._subscribe_faults[event.pattern] = sentence
 
     def will(self) -> tuple[str, bytes]:
-        """Topic and body of what the broker says when the connection is lost."""
+        """Topic and body that the broker publishes when the connection is lost."""
         return self.topic, self._body("offline", "the connection was lost")
 
-    def hear(self, event: Received, wake: Callable[[], None]) -> None:
-        """Somebody, perhaps the broker with a late will, has spoken on our topic."""
-        if self._namesake.heard(event.body, retained=event.retained) and not self._due:
+    def status_received(self, event: Received, wake: Callable[[], None]) -> None:
+        """A message on our `status` topic; it may be a late will from the broker."""
+        retained = event.retained
+        if self._duplicates.status_received(event.body, retained=retained) and not self._due:
             self._due = True
             wake()
 
-    def lost(self, event: Lost | Refused, lived_s: float) -> None:
-        """A connection that had been accepted has ended."""
-        self._deaf.clear()
-        if self._mute:
-            return  # mosquitto 2.0.11 ends the connection over it: nobody has taken our name
-        self._namesake.lost(event if isinstance(event, Lost) else Lost(event.why), lived_s)
-
-    def due(self, now: float) -> bool:
-        """Whether `online` has to be said again."""
-        return self.due_in_s(now) <= 0
+    def connection_ended(self, event: Lost | Refused, lasted_s: float) -> None:
+        """An accepted connection ended after `lasted_s` seconds."""
+        self._subscribe_faults.clear()
+        if self._publish_fault:
+            return  # mosquitto 2.0.11 disconnects for a forbidden topic; no other client did it
+        lost = event if isinstance(event, Lost) else Lost(event.why)
+        self._duplicates.connection_ended(lost, lasted_s)
 
     def due_in_s(self, now: float) -> float:
-        """Seconds until `online` has to be said again; endless when it has not."""
-        return max(0.0, self._said + _SAY_ONLINE_S - now) if self._due else math.inf
+        """Seconds until `online` is due again; infinite when it is not."""
+        return max(0.0, self._sent_at + _ONLINE_GAP_S - now) if self._due else math.inf
 
-    def online(self, link: Connection, now: float) -> int:
-        """Says it; the `mid` of the message. Raises LinkError."""
-        self._due, self._said = False, now
-        return self._publish(link, "online", "connected")
+    def online(self, connection: Connection, now: float) -> int:
+        """Publishes `online`; returns its `mid`. Raises BrokerConnectionError."""
+        self._due, self._sent_at = False, now
+        return self._publish(connection, "online", "connected")
 
-    def stopped(self, link: Connection, reason: str) -> int:
-        """Says it; the `mid` of the message. Raises LinkError."""
-        return self._publish(link, "stopped", reason)
+    def stopped(self, connection: Connection, reason: str) -> int:
+        """Publishes `stopped`; returns its `mid`. Raises BrokerConnectionError."""
+        return self._publish(connection, "stopped", reason)
 
-    def _publish(self, link: Connection, state: str, reason: str) -> int:
-        return link.publish(
+    def _publish(self, connection: Connection, state: str, reason: str) -> int:
+        return connection.publish(
             self.topic, self._body(state, reason), retain=True, about=MessageProperties()
         )
 
     def _body(self, state: str, reason: str) -> bytes:
-        now = self._environment.now()
-        return status_body(state, self._session, self._boot_id, now, reason)
+        return status_body(state, self._session, self._boot_id, self._clock.now(), reason)
+
+
+class DuplicateClientDetector:
+    """Reads the messages on our own `status` topic and the ends of our connections."""
+
+    def __init__(
+        self, session: str, station: str, client_id: str, tick: Callable[[], float]
+    ) -> None:
+        self._session, self._station, self._client_id = session, station, client_id
+        self._tick = tick
+        self._fault, self._found_at = "", 0.0
+        self._short = 0
+
+    @property
+    def fault(self) -> str:
+        """The sentence for `health`; empty after ten minutes without a sign."""
+        return self._fault if self._fault and self._tick() - self._found_at < _FORGET_S else ""
+
+    def status_received(self, body: bytes, *, retained: bool) -> bool:
+        """A message on our `status` topic. True when it does not say that we are online, so that
+        `online` is due again: a late will of any session marks a living box as dead."""
+        if len(body) > _MAX_BYTES:
+            return False
+        try:
+            status = json.loads(body)
+            state, session = status["state"], status["session"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return True
+        if state in ("offline", "stopped"):
+            return True
+        if state == "online" and session != self._session and not retained:
+            self._report(
+                f"another box uses the station {self._station!r} (session {session!s:.32}); "
+                "give each box its own station"
+            )
+        return False
+
+    def connection_ended(self, event: Lost, lasted_s: float) -> None:
+        """An accepted connection ended after `lasted_s` seconds."""
+        self._short = self._short + 1 if lasted_s < _SHORT_S else 0
+        if event.taken_over:
+            self._report(
+                f"another client uses our client id {self._client_id!r} (station "
+                f"{self._station!r}); give each box its own station or mqtt.client_id"
+            )
+        elif self._short >= _SHORT_CONNECTIONS:
+            self._report(
+                f"the broker has ended {self._short} connections within seconds: perhaps another "
+                f"client uses our client id {self._client_id!r} (station {self._station!r}); give "
+                "each box its own station or mqtt.client_id, and see the broker's log"
+            )
+
+    def _report(self, sentence: str) -> None:
+        if sentence != self.fault:
+            log.error("delivery: %s", sentence)
+        self._fault, self._found_at = sentence, self._tick()

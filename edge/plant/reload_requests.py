@@ -14,7 +14,7 @@ from edge.config.diff import ConfigDiff, compare
 from edge.config.reload_state import ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.core.systemd import SystemdNotifier
-from edge.mqtt.request_router import Data, settle
+from edge.mqtt import Data, settle
 
 log = logging.getLogger(__name__)
 

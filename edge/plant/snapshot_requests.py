@@ -17,8 +17,7 @@ from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
 from edge.core.image import Encoded
 from edge.core.record import Model, Pattern
-from edge.mqtt.request_router import Data, settle
-from edge.mqtt.snapshots import SnapshotSender
+from edge.mqtt import Data, SnapshotSender, settle
 from edge.plant.trigger_requests import validate_fields
 from edge.storage.evidence import Evidence
 

@@ -20,20 +20,19 @@ from edge.core.errors import (
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body
-from edge.monitoring.health import Health
-from edge.mqtt.request_router import TokenBucket, parse
+from edge.monitoring import Health, prometheus_text
+from edge.mqtt import TokenBucket, parse_request
 from edge.pipeline.judge import Judge
 from edge.plant import TriggerRequests
 
 try:
+    import prometheus_client  # noqa: F401  edge.monitoring needs it for /metrics
     import waitress
     from waitress import wasyncore
     from waitress.trigger import trigger
     from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
     from werkzeug.routing import Map, Rule
     from werkzeug.wrappers import Request, Response
-
-    from edge.monitoring.prometheus import exposition
 except ImportError as error:
     raise MissingPartError(
         "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
@@ -199,21 +198,20 @@ class WebServer:
         if not self._trigger_bucket.take():
             return _json({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
         try:
-            transaction, fields = parse(body, needs_transaction=False)
+            transaction, fields = parse_request(body, needs_transaction=False)
             return _json(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
             return _json({"error": str(error)}, _STATUS_OF[error.kind])
 
     def _healthz(self, _request: Request) -> Response:
-        snapshot = self._health.snapshot()
+        snapshot = self._health.report().body
         return _json(
             {"healthy": snapshot["healthy"], "faults": snapshot["faults"]},
             200 if snapshot["healthy"] else 503,
         )
 
     def _metrics(self, _request: Request) -> Response:
-        report = self._health.report()
-        body, content_type = exposition(report.body, report.faults)
+        body, content_type = prometheus_text(self._health.report())
         return Response(body, content_type=content_type)
 
 

@@ -17,15 +17,15 @@ from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.gpio import OutputPin
 from edge.mqtt.event_queue import EventQueue, Wake
-from edge.mqtt.inflight_window import InFlightWindow
+from edge.mqtt.sender import InFlightWindow
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.signal_outputs import SignalOutputs
 from edge.storage.archive import Archive
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
-from tests.edge.mqtt.virtual_time import World
+from tests.edge.mqtt.virtual_time import PublisherSimulation
 from tests.support.clock import FakeClock, Patience
-from tests.support.snapshot_link import PICTURE, Wire
+from tests.support.snapshot_broker import PICTURE, SnapshotBroker
 from tests.support.verdicts import a_verdict, verdict
 from tests.support.waiting import wait_until
 
@@ -116,46 +116,46 @@ def test_the_outbox_writer_sleeps_until_something_is_due(tmp_path: Path) -> None
 
 
 def test_the_publisher_sleeps_until_something_is_due(tmp_path: Path) -> None:
-    """With every verdict acknowledged it waits for events, and looks around to show progress
-    alone; with one on its way, no longer than an answer may take."""
-    w = World(tmp_path, 1)
+    """With every verdict acknowledged it waits for events, and wakes only to show progress. With
+    one in window it waits no longer than its PUBACK may take."""
+    w = PublisherSimulation(tmp_path, 1)
     w.play()
-    assert max(w.inbox.sleeps) == BEAT_S
+    assert max(w.events.sleeps) == BEAT_S
 
 
 @pytest.mark.parametrize(("sent_at", "left"), [(1000.0, 45.0), (958.0, 3.0)])
 def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: float) -> None:
-    """What is on its way says when its answer is overdue; nothing on its way never is."""
-    flight = InFlightWindow()
-    flight.begin(20, 45.0)
-    assert flight.overdue_in_s(1000.0) == float("inf")
-    flight.add(1, sent_at)
-    assert flight.overdue_in_s(1000.0) == pytest.approx(left)
-    assert not flight.overdue(sent_at + 45.0)
-    assert flight.overdue(sent_at + 45.1)
+    """The window says when its oldest message is overdue; an empty window never is."""
+    window = InFlightWindow()
+    window.begin(20, 45.0)
+    assert window.overdue_in_s(1000.0) == float("inf")
+    window.add(1, sent_at)
+    assert window.overdue_in_s(1000.0) == pytest.approx(left)
+    assert window.overdue_in_s(sent_at + 45.0) >= 0
+    assert window.overdue_in_s(sent_at + 45.1) < 0
 
 
 def test_waiting_for_the_broker_shows_progress_and_ends_at_once() -> None:
     """A pause between two attempts is slept in steps of 5 s; closing ends it."""
     with recorded_sleeps("SimpleQueue") as sleeps:
-        inbox = EventQueue(Clock().tick)
+        events = EventQueue(Clock().tick)
     closing = threading.Event()
-    thread = threading.Thread(target=inbox.pass_time, args=(3600.0, closing.is_set))
+    thread = threading.Thread(target=events.sleep, args=(3600.0, closing.is_set))
     thread.start()
     wait_until(lambda: sleeps)
     closing.set()
-    inbox.put(Wake())
+    events.wake()
     assert ended(thread)
     assert sleeps == [BEAT_S]
 
 
-def test_pictures_sleep_until_somebody_wants_one() -> None:
-    """Without a connection the thread sleeps for ever, with one until it is given back after a
-    minute; closing ends either sleep."""
-    wire = Wire()
+def test_the_snapshot_sender_sleeps_until_a_picture_comes() -> None:
+    """Without a connection the thread sleeps without limit, with one until a minute has passed;
+    closing ends either sleep."""
+    broker = SnapshotBroker()
     config = SnapshotsConfig.read({"send": ["fail"]})
     with recorded_sleeps("Queue") as sleeps:
-        pictures = SnapshotSender(config, "line1", Clock(), wire.link)
+        pictures = SnapshotSender(config, "line1", Clock(), broker.connect)
     thread = threading.Thread(target=pictures.run)
     thread.start()
     pictures.offer(PICTURE, a_verdict())

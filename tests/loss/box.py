@@ -92,7 +92,7 @@ def said(stats: Any) -> str:
 
 def hurry() -> None:
     """Pauses between connections become short."""
-    from edge.mqtt.backoff import Backoff
+    from edge.mqtt.failover import Backoff
 
     slow = Backoff.__init__
 

@@ -151,7 +151,7 @@ class Mischief:
                 proxy.behave(bytes_per_s=500 + amount * 20_000)
                 self._later(event, proxy.pass_on)
             case "net_deaf" | "cap":
-                proxy.behave(deaf=True)
+                proxy.behave(silent=True)
                 proxy.cut()
                 self._later(event, self._pass_or_cut(0.0))
             case "connack_refused":

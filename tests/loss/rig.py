@@ -165,7 +165,7 @@ class Rig:
         self.facts.lives = list(self.boxes.lives)
         self.facts.said_lost = self._said_lost()
         self.facts.arrivals = list(self.subscriber.arrivals)
-        self.facts.refused = dict(self.proxy.witness.refused)
+        self.facts.refused = dict(self.proxy.recorder.refused)
         if self.boxes.alive:
             self.boxes.signal(signal.SIGCONT)
             self.boxes.kill()

@@ -54,9 +54,9 @@ class Round:
             goal = boxes.said + 1 + event.after // 8
             boxes.wait_until(lambda: boxes.said >= goal, 5.0)
         elif event.when == "sent":
-            goal = len(proxy.witness.sent) + event.after
+            goal = len(proxy.recorder.sent) + event.after
             until = time.monotonic() + (0.5 if self._mischief.lasting else 5.0)
-            while len(proxy.witness.sent) < goal and time.monotonic() < until:
+            while len(proxy.recorder.sent) < goal and time.monotonic() < until:
                 time.sleep(0.0002)
         wait(event.delay_s)
 

@@ -6,7 +6,7 @@ from edge.core.clock import StopEvent
 
 
 class FakeClock:
-    """Monotonic and wall-clock seconds that pass only when a test says so."""
+    """Monotonic and wall-clock seconds that only a test advances."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -30,7 +30,7 @@ class Patience(StopEvent):
         self._clock, self._most = clock, most
 
     def wait(self, seconds: float, file: int | None = None) -> bool:
-        """Turns the clock by so many seconds."""
+        """Advances the clock by `seconds`."""
         if self.is_set():
             return True
         self.waits.append(seconds)

@@ -1,4 +1,4 @@
-"""One connection through the proxy: its two sides, and what is done to the packets between them."""
+"""One connection through the proxy: its two sides and the packets between them."""
 
 import contextlib
 import json
@@ -13,32 +13,32 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
-class Manners:
-    """How the proxy behaves just now. `to_broker`: what the box says; `to_box`: what it hears."""
+class ProxyFaults:
+    """The present faults of the proxy. `to_broker`, `to_box`: the direction of the packets."""
 
     stall_to_broker: bool = False
     stall_to_box: bool = False
     bytes_per_s: float | None = None
     refuse: tuple[int, int] | None = None  # CONNACK reasons for versions 3.1.1 and 5
-    closed: bool = False  # hangs up on whoever comes
-    deaf: bool = False  # accepts connections and says nothing at all
+    closed: bool = False  # resets each new connection
+    silent: bool = False  # accepts connections and sends nothing
     answers: list[int] = field(default_factory=list)  # PUBACK reasons for the next verdicts
 
 
 @dataclass(slots=True)
 class Side:
-    """One socket, and what it still has to be given."""
+    """One socket, with the bytes that wait to be sent to it."""
 
     sock: socket.socket
     framer: packets.Framer = field(default_factory=packets.Framer)
-    owed: bytearray = field(default_factory=bytearray)
-    ended: bool = False  # says no more
-    shut: bool = False  # hears no more
+    pending: bytearray = field(default_factory=bytearray)
+    ended: bool = False  # it has closed its writing side
+    shut: bool = False  # our writing side is closed
 
-    def close_ear(self) -> None:
-        """FIN: this side is told nothing more."""
+    def close_write(self) -> None:
+        """FIN: nothing more is sent to this side."""
         self.shut = True
-        self.owed.clear()
+        self.pending.clear()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -50,8 +50,8 @@ class Side:
 
 
 @dataclass(slots=True)
-class Witness:
-    """Which verdicts left the box, in order, and which were refused in the broker's place."""
+class PacketRecorder:
+    """The verdicts that left the box, in order, and those that the proxy refused."""
 
     sent: list[str] = field(default_factory=list)  # ids
     refused: dict[str, int] = field(default_factory=dict)  # id -> the PUBACK's reason
@@ -59,58 +59,58 @@ class Witness:
 
 @dataclass(slots=True)
 class Pair:
-    """A box and its broker. `told` are the manners in force when a packet comes."""
+    """A box and its broker."""
 
     box: Side
     broker: Side
-    witness: Witness
+    recorder: PacketRecorder
     level: int = 4
-    # PUBACKs go out in the order of the PUBLISHes, as the standard wants it, forged ones too.
+    # PUBACKs, also forged ones, are sent in the order of the PUBLISHes, as the standard says.
     acks: "OrderedDict[int, bytes | None]" = field(default_factory=OrderedDict)
-    paid: float = 0.0  # until when throttling has been waited for
-    doomed: bool = False  # hang up when everything owed is given
-    alone: bool = False  # no broker behind it
+    sent_at: float = 0.0  # last write while throttled, monotonic seconds
+    closing: bool = False  # close when all pending bytes are sent
+    without_broker: bool = False
 
-    def from_box(self, packet: bytes, told: Manners) -> None:
-        """Owes a packet of the box to the broker, or an answer to the box. Raises
+    def from_box(self, packet: bytes, faults: ProxyFaults) -> None:
+        """Queues a packet of the box for the broker, or an answer for the box. Raises
         MalformedError."""
         kind = packets.kind(packet)
         if kind == packets.CONNECT:
             self.level = packets.level_of(packet)
-            if told.refuse is not None:
-                self.box.owed += packets.connack(self.level, told.refuse[self.level >= 5])
-                self.doomed = True
+            if faults.refuse is not None:
+                self.box.pending += packets.connack(self.level, faults.refuse[self.level >= 5])
+                self.closing = True
                 return
-        if kind == packets.PUBLISH and self._is_swallowed(packet, told):
+        if kind == packets.PUBLISH and self._is_swallowed(packet, faults):
             return
-        self.broker.owed += packet
+        self.broker.pending += packet
 
-    def _is_swallowed(self, packet: bytes, told: Manners) -> bool:
+    def _is_swallowed(self, packet: bytes, faults: ProxyFaults) -> bool:
         message = packets.open_publish(packet, self.level)
         forged = None
         if message.topic.endswith("/result"):
             name = str(json.loads(message.payload)["id"])
-            self.witness.sent.append(name)
-            if told.answers and self.level >= 5:
-                reason = told.answers.pop(0)
-                self.witness.refused[name] = reason
+            self.recorder.sent.append(name)
+            if faults.answers and self.level >= 5:
+                reason = faults.answers.pop(0)
+                self.recorder.refused[name] = reason
                 forged = packets.puback(message.mid, self.level, reason)
         if message.qos:
             self.acks[message.mid] = forged
-            self._give_acks()
+            self._queue_acks()
         return forged is not None
 
     def from_broker(self, packet: bytes) -> None:
-        """Owes a packet of the broker to the box."""
+        """Queues a packet of the broker for the box."""
         if packets.kind(packet) == packets.PUBACK:
             mid = packets.mid_of_puback(packet)
             if mid in self.acks:
                 self.acks[mid] = packet
-                self._give_acks()
+                self._queue_acks()
                 return
-        self.box.owed += packet
+        self.box.pending += packet
 
-    def _give_acks(self) -> None:
+    def _queue_acks(self) -> None:
         while self.acks and (first := next(iter(self.acks.items())))[1] is not None:
-            self.box.owed += first[1]
+            self.box.pending += first[1]
             del self.acks[first[0]]

@@ -1,5 +1,5 @@
-"""A subscriber for a million verdicts: counts numbers instead of keeping bodies, and measures how
-late those of one camera are."""
+"""A subscriber for a million verdicts: it counts numbers instead of keeping bodies, and measures
+the delays of one camera."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ class Counter:
     """One thread, one connection, QoS 1."""
 
     def __init__(self, port: int, live_camera: str = "") -> None:
-        """`live_camera`: whose verdicts' delays are kept, or `EVERY`. Returns when it has
+        """`live_camera`: the camera whose delays are kept, or `EVERY`. Returns when it has
         subscribed."""
         self.count = self.twice = 0  # different verdicts; copies
         self.last = b""
@@ -43,7 +43,7 @@ class Counter:
             raise TimeoutError("no subscription")
 
     def wait_for(self, count: int, silence_s: float) -> None:
-        """Until so many have come. Raises TimeoutError when nothing comes for `silence_s`."""
+        """Waits for `count` verdicts. Raises TimeoutError after `silence_s` without one."""
         with self._changed:
             while self.count < count:
                 before = self.count
@@ -51,11 +51,11 @@ class Counter:
                     raise TimeoutError(f"{self.count} of {count} verdicts, and no more come")
 
     def missing(self) -> int:
-        """Numbers below the highest that never came."""
+        """The missing numbers below the highest."""
         return self._highest - sum(self._seen)
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._closed = True
         self._thread.join(20)
         self._sock.close()

@@ -1,7 +1,7 @@
-"""A broker that lies, stalls and dies on command, in virtual time and without a thread.
+"""A fake broker with scripted faults, in virtual time and without a thread.
 
-Time passes when the publisher looks at its clock; then the broker answers. So a publisher can run
-in the test's own thread, and an hour of outage takes a millisecond.
+Time passes when the publisher reads its clock; then the broker answers. So a publisher runs on the
+test's own thread, and an hour of outage takes a millisecond.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any, Literal
 from paho.mqtt.client import topic_matches_sub
 
 from edge.core.messages import MessageProperties
-from edge.mqtt.diagnostics import LinkError, OversizeError
+from edge.mqtt.diagnostics import BrokerConnectionError, OversizeError
 from edge.mqtt.events import (
     Connected,
     Event,
     Lost,
-    Protocol_,
+    MqttVersion,
     PubAck,
     Received,
     Refused,
@@ -41,8 +41,10 @@ class Arrived:
 
 @dataclass
 class FakeBroker:
-    """What the broker does: `greetings` at each connect, `codes` for each PUBACK in turn, `cuts`:
-    which PUBLISH (counted over all) breaks the connection, before or after the broker has it."""
+    """greetings: the answer to each CONNECT.
+    codes: the reason code of each PUBACK.
+    cuts: which PUBLISH, counted over all, breaks the connection, before or after the broker has it.
+    """
 
     greetings: Iterator[Greeting] = field(default_factory=lambda: repeat(ACCEPT))
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
@@ -55,7 +57,7 @@ class FakeBroker:
     now: float = 1000.0
     step_s: float = 0.02
     arrived: list[Arrived] = field(default_factory=list)
-    versions: list[Protocol_] = field(default_factory=list)
+    versions: list[MqttVersion] = field(default_factory=list)
     wills: list[tuple[str, bytes]] = field(default_factory=list)
     most_unanswered: int = 0
     most_replayed: int = 0  # of these, results of the backlog
@@ -64,30 +66,30 @@ class FakeBroker:
     said_goodbye: list[int] = field(default_factory=list)
     subscribed: list[str] = field(default_factory=list)
     on_step: Callable[[], None] = lambda: None
-    link: "FakeLink | None" = None
+    connection: "FakeConnection | None" = None
 
     def tick(self) -> float:
-        """The publisher's clock: each look is a step of time, in which the broker answers."""
+        """The publisher's clock: each call is a step of time, in which the broker answers."""
         self.now += self.step_s
-        if self.link is not None:
-            self.link.answer(self.answers_per_step)
+        if self.connection is not None:
+            self.connection.answer(self.answers_per_step)
         self.on_step()
         return self.now
 
     def connect(
-        self, version: Protocol_, will: tuple[str, bytes], on_event: Callable[[Event], None]
-    ) -> "FakeLink":
-        """A LinkFactory."""
+        self, version: MqttVersion, will: tuple[str, bytes], on_event: Callable[[Event], None]
+    ) -> "FakeConnection":
+        """A ConnectionFactory."""
         self.connections += 1
         self.versions.append(version)
         self.wills.append(will)
-        self.link = FakeLink(self, self.connections, on_event)
-        return self.link
+        self.connection = FakeConnection(self, self.connections, on_event)
+        return self.connection
 
     def cut(self, why: str = "cut") -> None:
-        """The connection breaks now."""
-        if self.link is not None:
-            self.link.lose(why)
+        """Breaks the connection."""
+        if self.connection is not None:
+            self.connection.lose(why)
 
     def bodies(self, name: str) -> list[dict[str, Any]]:
         """The bodies that arrived on `…/name`, in order."""
@@ -102,7 +104,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-class FakeLink:
+class FakeConnection:
     """One connection to a FakeBroker; keeps the promises of `Connection`."""
 
     def __init__(self, broker: FakeBroker, number: int, on_event: Callable[[Event], None]) -> None:
@@ -113,10 +115,10 @@ class FakeLink:
         self._replayed: set[int] = set()  # results of the backlog among them
 
     def open(self) -> None:
-        """As the next greeting says."""
+        """Acts as the next greeting."""
         greeting = next(self._broker.greetings)
         if greeting == "absent":
-            raise LinkError("no broker answers")
+            raise BrokerConnectionError("no broker answers")
         if greeting == "refuse":
             self._on_event(Refused("the broker refuses no user name", wrong_version=False))
         elif greeting == "wrong version":
@@ -130,7 +132,7 @@ class FakeLink:
     def publish(
         self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
     ) -> int:
-        """As the broker's cuts say."""
+        """Records the message, or breaks the connection, as `cuts` says."""
         broker = self._broker
         if len(body) > broker.largest:
             raise OversizeError("too large")
@@ -138,7 +140,7 @@ class FakeLink:
         cut = broker.cuts.get(broker.published)
         if not self._alive or cut == "raise":
             self.lose("cannot send")
-            raise LinkError("cannot send")
+            raise BrokerConnectionError("cannot send")
         self._mid += 1
         if cut != "before":
             if any(topic_matches_sub(pattern, topic) for pattern in broker.subscribed):
@@ -155,13 +157,13 @@ class FakeLink:
         return self._mid
 
     def subscribe(self, pattern: str) -> None:
-        """Remembers what was asked for."""
+        """Records the pattern."""
         if not self._alive:
-            raise LinkError("cannot subscribe")
+            raise BrokerConnectionError("cannot subscribe")
         self._broker.subscribed.append(pattern)
 
     def receive(self, topic: str, body: bytes, *, retained: bool = False) -> None:
-        """A message from somebody else."""
+        """Delivers a message of another client."""
         if self._alive:
             self._on_event(Received(topic, body, retained))
 
@@ -170,7 +172,7 @@ class FakeLink:
         return self._alive
 
     def close(self) -> None:
-        """Said goodbye: silence from here on."""
+        """DISCONNECT; no event follows."""
         if self._alive:
             self._broker.said_goodbye.append(self._number)
         self._alive, self._closed = False, True
@@ -185,7 +187,7 @@ class FakeLink:
             count -= 1
 
     def lose(self, why: str) -> None:
-        """The connection is gone, and its answers with it."""
+        """Loses the connection with its unsent PUBACKs."""
         if not self._closed and self._alive:
             self._alive = False
             self._unanswered.clear()

@@ -1,4 +1,4 @@
-"""Stand-ins for everything that health and the supervisor watch."""
+"""Stand-ins for the components that health and the supervisor read."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,18 +6,20 @@ from typing import Any, cast
 
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
-from edge.monitoring.components import Components
 from edge.monitoring.health import Health
+from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
-from edge.mqtt.puback import CAUSES
+from edge.mqtt.send_scheduler import CAUSES
+from edge.mqtt.snapshots import SKIPS
+from edge.pipeline.decode_parity import DecodeParity
 from edge.storage.outbox.records import OutboxStats
 
 
 class HealthyComponents:
-    """Everything that health and the supervisor look at, all well until a test says otherwise."""
+    """The components of a box without a fault. A test changes their attributes."""
 
-    def __init__(self, environment: Clock, state: Path) -> None:
-        tick = environment.tick()
+    def __init__(self, clock: Clock, state: Path) -> None:
+        tick = clock.tick()
         self.reader = SimpleNamespace(
             id="top",
             state="live",
@@ -38,7 +40,7 @@ class HealthyComponents:
         self.stats = OutboxStats(rows=2, bytes=2048, stored=9, acked=7)
         self.announced: list[tuple[str, bytes]] = []
         self.latencies = Latencies()
-        self.judging = SimpleNamespace(
+        self.workers = SimpleNamespace(
             beat=tick,
             counts={"pass": 5, "review": 1, "fail": 2, "error": 1},
             replaced=lambda _camera: 3,
@@ -55,16 +57,21 @@ class HealthyComponents:
             faults=lambda: [why for why in [self.publisher.why] if why],
             announce=lambda name, body: self.announced.append((name, body)),
         )
-        self.open_parts = SimpleNamespace(fault="")
+        self.part_journal = SimpleNamespace(fault="")
         components: dict[str, Any] = {
-            "open_parts": self.open_parts,
+            "trackers": {},
+            "requests": SimpleNamespace(heard=0, refused=0, dropped=0),
+            "pictures": SimpleNamespace(
+                counts=lambda: {"sent": 0, "skipped": dict.fromkeys(SKIPS, 0)}
+            ),
+            "reload": SimpleNamespace(problems=(), restart_required=()),
+            "part_journal": self.part_journal,
+            "model": SimpleNamespace(parity=DecodeParity()),
             "readers": {"top": self.reader},
             "latencies": self.latencies,
-            "workers": self.judging,
+            "workers": self.workers,
             "writer": self.writer,
             "publisher": self.publisher,
         }
         self.components = Components(**cast(Any, components))
-        self.health = Health(
-            self.components, HostMetrics(environment.root, state), environment, "s-1"
-        )
+        self.health = Health(self.components, HostMetrics(clock.root, state), clock, "s-1")

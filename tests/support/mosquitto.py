@@ -1,4 +1,4 @@
-"""A real mosquitto on a loopback port of its own, that the tests may kill."""
+"""A real mosquitto on a free loopback port, which the tests may kill."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ _TRIES = 5
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses just now."""
+    """A loopback port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -35,8 +35,8 @@ def mosquitto_program() -> str:
 
 
 class Mosquitto:
-    """Keeps its queues on disk at every change, so that they survive `kill -9`; holds any number
-    of messages for a subscriber that is away."""
+    """Writes its queues to disk at every change, so that they survive `kill -9`. It keeps all
+    messages for a subscriber that is away."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         """`lines` are added to its configuration. Not started yet."""
@@ -53,7 +53,7 @@ class Mosquitto:
             if self._try_to_start():
                 return
             if first:
-                self.port = free_port()  # somebody was faster
+                self.port = free_port()  # another program took the port
         pytest.fail(f"mosquitto does not start: {self.log}")
 
     def kill(self) -> None:
@@ -63,25 +63,25 @@ class Mosquitto:
         self._process.wait(_START_S)
 
     def freeze(self) -> None:
-        """It holds its connections and answers nothing."""
+        """Stops the process; the kernel keeps its connections."""
         self._signal(signal.SIGSTOP)
 
     def reload(self) -> None:
-        """It reads its users and its ACL again."""
+        """Makes it read its users and its ACL again."""
         self._signal(signal.SIGHUP)
 
     def thaw(self) -> None:
-        """It goes on after `freeze`."""
+        """Continues the process after `freeze`."""
         self._signal(signal.SIGCONT)
 
     @property
     def log(self) -> str:
-        """What it has written."""
+        """Its log."""
         path = self._folder / "mosquitto.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def close(self) -> None:
-        """Away with it, in whatever state it is."""
+        """Kills it if it runs."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
 

@@ -1,5 +1,5 @@
-"""Just enough MQTT, 3.1.1 and 5, to look into packets on their way and to answer a few: written
-for the tests from the standard, so that no mistake is shared with the client in the daemon."""
+"""A part of MQTT 3.1.1 and 5: it reads packets in transit and makes a few answers. It is written
+from the standard, so that it shares no mistake with the daemon's client."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _LARGEST = 16 * 2**20
 
 
 class MalformedError(ValueError):
-    """This is no MQTT."""
+    """The bytes are not MQTT."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What stands around the box in these tests: the daemon as a process, and a plant that listens."""
+"""The daemon as a process, and a subscriber of the plant."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ BASE = "inspection/line1"
 
 
 def faults(web: int) -> list[str]:
-    """What a daemon says of itself over HTTP at this port; nothing while it does not answer."""
+    """The faults of a daemon, by HTTP at this port; empty while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web}/healthz", timeout=5) as answer:
             body = json.load(answer)
@@ -42,7 +42,7 @@ def faults(web: int) -> list[str]:
 
 
 def draw(path: Path, red: int) -> Path:
-    """A picture whose score rises with `red`; put into place under its name when complete."""
+    """Writes a picture whose score rises with `red`; renames it when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", np.full((24, 32, 3), (90, 60, red % 256), np.uint8))
     assert done
@@ -53,15 +53,15 @@ def draw(path: Path, red: int) -> Path:
 
 
 def draw_many(folder: Path, count: int) -> list[str]:
-    """`count` pictures from good to bad; their names, in the order in which replay: plays them."""
+    """Draws `count` pictures from good to bad; returns their names in the order of replay:."""
     return [draw(folder / f"{n:04}.png", n * 255 // max(1, count - 1)).name for n in range(count)]
 
 
 class Daemon:
-    """`edge-inspect run` in a process of its own, which may be killed and started again."""
+    """`edge-inspect run` as a process that may be killed and started again."""
 
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
-        """`values` is config.yaml; the outbox is put into `folder`."""
+        """`values`: content of config.yaml; the outbox stands in `folder`."""
         self.folder = folder
         self.outbox = folder / "state" / "outbox.db"
         self.config = folder / "config.yaml"
@@ -80,13 +80,13 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """Its stderr, over all its lives."""
+        """Its stderr, over all starts."""
         path = self.folder / "daemon.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
-        """Until its log holds a text so many times."""
-        with self._telling():
+        """Waits until its log holds a text `times` times."""
+        with self._with_log():
             wait_until(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
             assert self.log.count(text) >= times
 
@@ -102,23 +102,23 @@ class Daemon:
         self.process.wait(DEADLINE_S)
 
     def exit_code(self) -> int:
-        """Waits for its end."""
+        """Waits for its end; returns the exit code."""
         assert self.process is not None
-        with self._telling():
+        with self._with_log():
             return self.process.wait(DEADLINE_S)
 
     def stop(self) -> int:
-        """SIGTERM, and its exit code."""
+        """Sends SIGTERM; returns the exit code."""
         self.terminate()
         return self.exit_code()
 
     def close(self) -> None:
-        """Away with it, in whatever state it is."""
+        """Kills it if it runs."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
     def last_seq(self) -> int:
-        """The highest number that its outbox has ever given; 0 before the first."""
+        """The highest number that its outbox has issued; 0 before the first."""
         return self._ask("SELECT last FROM state")
 
     def waiting(self) -> int:
@@ -126,16 +126,16 @@ class Daemon:
         return self._ask("SELECT count(*) FROM outbox")
 
     def acknowledged(self) -> int:
-        """How many verdicts its log says it stored and had acknowledged, at the last stop."""
+        """The number of acknowledged verdicts in its log, at the last stop."""
         found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)
         return int(found[-1][1])
 
     def wait_for_stored(self, count: int) -> None:
-        """Until so many verdicts were ever stored."""
+        """Waits until `count` verdicts were stored."""
         wait_until(lambda: self.last_seq() >= count, f"{count} verdicts stored")
 
     def wait_for_waiting(self, count: int) -> None:
-        """Until exactly so many verdicts wait in the outbox."""
+        """Waits until exactly `count` verdicts wait in the outbox."""
         wait_until(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
 
     def _ask(self, query: str) -> int:
@@ -151,18 +151,18 @@ class Daemon:
         return self.process is None or self.process.poll() is not None
 
     @contextlib.contextmanager
-    def _telling(self) -> Any:
+    def _with_log(self) -> Any:
         try:
             yield
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            raise AssertionError(f"{error}\nthe daemon said:\n{self.log}") from error
+            raise AssertionError(f"{error}\nthe daemon's log:\n{self.log}") from error
 
 
 class Plant:
-    """An independent subscriber with a persistent session, QoS 1, that comes back by itself."""
+    """An independent subscriber with a persistent session and QoS 1, which reconnects."""
 
     def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
-        """Subscribes to everything the box says, and remembers it in order."""
+        """Subscribes to all topics of the box, and records the messages in order."""
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
         self._bodies: dict[str, list[dict[str, Any]]] = defaultdict(list)  # by topic
         self.pictures: dict[str, bytes] = {}  # by id
@@ -184,7 +184,7 @@ class Plant:
     def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         with self._lock:
             if message.topic.startswith(f"{BASE}/request/"):
-                return  # said by the plant itself
+                return  # its own request
             if message.topic.startswith(f"{BASE}/snapshot/"):
                 self.pictures[message.topic.rpartition("/")[2]] = bytes(message.payload)
                 return
@@ -193,7 +193,7 @@ class Plant:
             self._bodies[message.topic].append(body)
 
     def publish(self, topic: str, body: bytes, *, retain: bool = False) -> None:
-        """Says something itself, QoS 1."""
+        """Publishes with QoS 1."""
         self._client.publish(topic, body, qos=1, retain=retain)
 
     def bodies(self, name: str) -> list[dict[str, Any]]:
@@ -202,7 +202,7 @@ class Plant:
             return list(self._bodies[f"{BASE}/{name}"])
 
     def results(self) -> dict[int, dict[str, Any]]:
-        """The verdicts by seq, after checking that copies are copies and that ids are unique."""
+        """The verdicts by seq. Asserts that copies are equal and ids unique."""
         found: dict[int, dict[str, Any]] = {}
         ids: dict[str, int] = {}
         valid = validator("result")
@@ -215,21 +215,21 @@ class Plant:
         return found
 
     def wait_for_results(self, count: int) -> dict[int, dict[str, Any]]:
-        """Until so many different verdicts have come."""
+        """Waits for `count` different verdicts."""
         wait_until(
             lambda: len({b["seq"] for b in self.bodies("result")}) >= count, f"{count} results"
         )
         return self.results()
 
     def wait_for_state(self, *states: str) -> None:
-        """Until the box has said these states, in this order, and nothing else after them."""
+        """Waits until these states, in this order, are the last on `status`."""
 
-        def said() -> bool:
+        def published() -> bool:
             return [b["state"] for b in self.bodies("status")][-len(states) :] == list(states)
 
-        wait_until(said, f"status {states}")
+        wait_until(published, f"status {states}")
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()

@@ -1,4 +1,4 @@
-"""Packets are cut out of a stream, looked into and made as the standard says."""
+"""Packets are framed, read and made as the standard says."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The proxy does to a connection what it is told, no more; seen from two plain sockets."""
+"""The faults of the proxy, seen from two plain sockets."""
 
 import json
 import socket
@@ -52,7 +52,7 @@ def proxied() -> Iterator[ProxiedConnection]:
 
 
 def take(sock: socket.socket, count: int) -> bytes:
-    """Exactly so many bytes."""
+    """Receives exactly `count` bytes."""
     data = b""
     while len(data) < count:
         more = sock.recv(count - len(data))
@@ -69,15 +69,15 @@ def result(name: str, mid: int) -> bytes:
     return bytes([0x32, len(body)]) + body
 
 
-def test_it_passes_both_ways_and_bears_witness(proxied: ProxiedConnection) -> None:
-    """Every byte arrives, and the ids of verdicts are noted in order."""
+def test_it_passes_both_ways_and_records(proxied: ProxiedConnection) -> None:
+    """Every byte arrives, and the ids of verdicts are recorded in order."""
     box, broker = proxied.pair()
-    said = result("one", 1) + result("two", 2)
-    box.sendall(said)
-    assert take(broker, len(said)) == said
+    sent = result("one", 1) + result("two", 2)
+    box.sendall(sent)
+    assert take(broker, len(sent)) == sent
     broker.sendall(packets.puback(1, 5) + packets.puback(2, 5))
     assert take(box, 8) == packets.puback(1, 5) + packets.puback(2, 5)
-    assert proxied.proxy.witness.sent == ["one", "two"]
+    assert proxied.proxy.recorder.sent == ["one", "two"]
 
 
 def test_a_cut_is_a_reset(proxied: ProxiedConnection) -> None:
@@ -91,7 +91,7 @@ def test_a_cut_is_a_reset(proxied: ProxiedConnection) -> None:
 
 
 def test_half_closed_to_the_box_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
-    """The box reads an end, and what it says still arrives."""
+    """The box reads the end, and its bytes still arrive."""
     box, broker = proxied.pair()
     proxied.proxy.half_close(to_box=True)
     assert box.recv(1) == b""
@@ -100,7 +100,7 @@ def test_half_closed_to_the_box_the_other_direction_goes_on(proxied: ProxiedConn
 
 
 def test_half_closed_to_the_broker_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
-    """The broker reads an end, and what it says still arrives."""
+    """The broker reads the end, and its bytes still arrive."""
     box, broker = proxied.pair()
     proxied.proxy.half_close(to_box=False)
     assert broker.recv(1) == b""
@@ -112,7 +112,7 @@ def test_half_closed_to_the_broker_the_other_direction_goes_on(proxied: ProxiedC
 def test_a_stall_holds_one_direction_and_loses_nothing(
     proxied: ProxiedConnection, direction: str
 ) -> None:
-    """Nothing comes while it lasts, the other direction flows, and all comes afterwards."""
+    """While it lasts nothing arrives and the other direction works; afterwards all arrives."""
     box, broker = proxied.pair()
     proxied.proxy.behave(**{direction: True})
     held, free = (box, broker) if direction == "stall_to_broker" else (broker, box)
@@ -128,7 +128,7 @@ def test_a_stall_holds_one_direction_and_loses_nothing(
 
 
 def test_throttled_it_is_slow_and_complete(proxied: ProxiedConnection) -> None:
-    """5,000 bytes at 10,000 bytes a second take about half a second, and all come."""
+    """5,000 bytes at 10,000 bytes a second take about half a second, and all arrive."""
     box, broker = proxied.pair()
     proxied.proxy.behave(bytes_per_s=10_000.0)
     since = time.monotonic()
@@ -141,7 +141,7 @@ def test_throttled_it_is_slow_and_complete(proxied: ProxiedConnection) -> None:
     ("level", "answer"), [(4, b"\x20\x02\x00\x05"), (5, b"\x20\x03\x00\x87\x00")]
 )
 def test_a_refused_connect(proxied: ProxiedConnection, level: int, answer: bytes) -> None:
-    """The CONNACK carries the reason of the client's version, then it hangs up; the broker hears
+    """The CONNACK has the reason of the client's version, then the connection ends. The broker gets
     nothing."""
     proxied.proxy.behave(refuse=(5, 0x87))
     box = proxied.connect()
@@ -156,7 +156,7 @@ def test_a_refused_connect(proxied: ProxiedConnection, level: int, answer: bytes
 def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict(
     proxied: ProxiedConnection,
 ) -> None:
-    """The second of three is refused: its PUBACK waits for the first one's, and it is noted."""
+    """The second of three is refused: its PUBACK waits for the first one, and it is recorded."""
     box, broker = proxied.pair()
     box.sendall(result("one", 1))
     take(broker, len(result("one", 1)))
@@ -171,13 +171,13 @@ def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict
     broker.sendall(packets.puback(1, 5))
     wanted = packets.puback(1, 5) + packets.puback(2, 5, 0x97) + packets.puback(3, 5)
     assert take(box, len(wanted)) == wanted
-    assert proxied.proxy.witness.refused == {"two": 0x97}
-    assert proxied.proxy.witness.sent == ["one", "two", "six"]
+    assert proxied.proxy.recorder.refused == {"two": 0x97}
+    assert proxied.proxy.recorder.sent == ["one", "two", "six"]
 
 
-def test_deaf_it_accepts_and_says_nothing(proxied: ProxiedConnection) -> None:
-    """A connection is made, and no answer ever comes."""
-    proxied.proxy.behave(deaf=True)
+def test_silent_it_accepts_and_does_not_answer(proxied: ProxiedConnection) -> None:
+    """A connection is accepted, and no answer comes."""
+    proxied.proxy.behave(silent=True)
     box = proxied.connect()
     box.sendall(packets.connect("box", 5))
     box.settimeout(0.3)
@@ -185,15 +185,15 @@ def test_deaf_it_accepts_and_says_nothing(proxied: ProxiedConnection) -> None:
         box.recv(1)
 
 
-def test_closed_it_hangs_up(proxied: ProxiedConnection) -> None:
-    """Whoever comes is turned away at once."""
+def test_closed_it_resets_connections(proxied: ProxiedConnection) -> None:
+    """A new connection is reset at once."""
     proxied.proxy.behave(closed=True)
     with pytest.raises(ConnectionResetError):
         proxied.connect().recv(1)
 
 
-def test_without_a_broker_the_box_is_turned_away(proxied: ProxiedConnection) -> None:
-    """As a port that nobody listens on."""
+def test_without_a_broker_connections_are_reset(proxied: ProxiedConnection) -> None:
+    """As on a port without a listener."""
     proxied.server.close()
     with pytest.raises(ConnectionResetError):
         proxied.connect().recv(1)
@@ -221,4 +221,4 @@ def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -
     assert sent[0] < 100 * 2**20
     first = take(broker, len(block))
     assert first == block
-    wait_until(lambda: len(proxied.proxy.witness.sent) > 1000)
+    wait_until(lambda: len(proxied.proxy.recorder.sent) > 1000)

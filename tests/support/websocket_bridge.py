@@ -1,5 +1,5 @@
-"""WebSockets in front of a broker that speaks none, as a web server stands before it in a plant:
-Debian's mosquitto is built without them. Frames go through as they come."""
+"""A WebSocket bridge before a broker without WebSockets, as a web server in a plant. Debian's
+mosquitto is built without them."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,8 @@
-"""What the operator sees when the broker cannot be used: `python -m tests.system.broker_troubles`
-starts a real mosquitto for each trouble, makes the certificates, runs the daemon and `edge-inspect
-check` against it, and prints a table of what they say."""
+"""The sentences of the daemon and of `edge-inspect check` when the broker cannot be used.
+
+`python -m tests.system.broker_troubles` starts a real mosquitto for each fault, makes the
+certificates, runs both against it, and prints a table.
+"""
 
 import contextlib
 import json
@@ -12,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.cli.check import check_broker
 from edge.config import Config
 from edge.core.errors import EdgeInspectError
+from edge.mqtt import check_broker
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto, free_port
@@ -27,7 +29,7 @@ _FUTURE = ("20390101000000Z", "20400101000000Z")
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong: `broker`: lines of mosquitto's configuration; `mqtt`: of ours."""
+    """A fault. `broker`: lines of mosquitto's configuration; `mqtt`: section of config.yaml."""
 
     name: str
     expected: str  # words that the sentence must hold
@@ -37,7 +39,7 @@ class Trouble:
 
 
 def make_all(folder: Path) -> None:
-    """Every certificate and the password files of the table."""
+    """Makes the certificates and password files."""
     folder.mkdir(parents=True, exist_ok=True)
     for authority in ("ca", "other-ca"):
         make_authority(folder, authority)
@@ -57,7 +59,7 @@ def make_all(folder: Path) -> None:
 
 
 def troubles(folder: Path) -> list[Trouble]:
-    """The table's rows."""
+    """The rows of the table."""
 
     def listens(name: str, *more: str) -> tuple[str, ...]:
         return (
@@ -96,20 +98,24 @@ def troubles(folder: Path) -> list[Trouble]:
 
 
 def later_troubles(folder: Path) -> list[Trouble]:
-    """Those that come when the connection stands: `check`, which only connects, finds none."""
+    """Faults after the connection is open. `check` only connects, so it finds none."""
     plugin = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
-    anybody = "allow_anonymous true"
-    deaf = (anybody, f"plugin {plugin}", f"plugin_opt_config_file {folder}/may-write.json")
+    anonymous = "allow_anonymous true"
+    no_subscribe = (
+        anonymous,
+        f"plugin {plugin}",
+        f"plugin_opt_config_file {folder}/may-write.json",
+    )
     return [
         Trouble("ACL: may not publish", "does not let us publish",
-                (anybody, f"acl_file {folder}/may-read.acl")),
-        Trouble("ACL: may not subscribe", "does not let us subscribe", deaf),
+                (anonymous, f"acl_file {folder}/may-read.acl")),
+        Trouble("ACL: may not subscribe", "does not let us subscribe", no_subscribe),
     ]  # fmt: skip
 
 
 @contextlib.contextmanager
-def standing(folder: Path, trouble: Trouble) -> Iterator[Config]:
-    """The broker of a row, and the configuration of the box."""
+def running_broker(folder: Path, trouble: Trouble) -> Iterator[Config]:
+    """Runs the broker of a row; yields the configuration of the box."""
     broker = Mosquitto(folder, *trouble.broker)
     port = free_port()
     if trouble.runs:
@@ -128,8 +134,8 @@ def standing(folder: Path, trouble: Trouble) -> Iterator[Config]:
         broker.close()
 
 
-def seen(config: Config) -> str:
-    """What `check` says of the broker; `OK …` when it works."""
+def checked(config: Config) -> str:
+    """The sentence of `check`; `OK …` when the broker works."""
     try:
         return f"OK ({check_broker(config)})"
     except EdgeInspectError as error:
@@ -137,8 +143,8 @@ def seen(config: Config) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
-    """The line of `check` and its exit code; the sentence of the daemon's log and of `health`."""
+class Sentences:
+    """The line of `check` and its exit code, the line of the log, the fault in `health`."""
 
     check: str
     code: int
@@ -146,7 +152,7 @@ class Said:
     health: str
 
 
-def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
+def sentences_of(folder: Path, config: Config, trouble: Trouble) -> Sentences:
     """Runs `edge-inspect check` and the daemon against the broker of a row."""
     web = free_port()
     values = {
@@ -163,22 +169,22 @@ def listened_to(folder: Path, config: Config, trouble: Trouble) -> Said:
     (check,) = [line for line in lines if line.startswith("broker: ")]
     found: list[str] = []
 
-    def told() -> bool:
+    def reported() -> bool:
         found[:] = [text for text in faults(web) if text.startswith("broker: ")]
         return any(trouble.expected in text for text in found)
 
     try:
         daemon.start()
-        wait_until(told, f"a fault of the broker: {trouble.expected}")
+        wait_until(reported, f"a fault of the broker: {trouble.expected}")
         log = next(line for line in daemon.log.splitlines() if trouble.expected in line)
         fault = next(text for text in found if trouble.expected in text)
-        return Said(check, ran.returncode, log[9:], fault)
+        return Sentences(check, ran.returncode, log[9:], fault)
     finally:
         daemon.close()
 
 
 def main() -> int:
-    """Prints the table; ends with an error when a sentence does not come."""
+    """Prints the table; raises when a sentence is missing."""
     head = "| trouble | line of `check` | exit code | line of the log | fault in `health` |\n"
     sys.stdout.write(head + "|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as name:
@@ -187,20 +193,20 @@ def main() -> int:
         for number, trouble in enumerate([*troubles(made), *later_troubles(made)]):
             folder = Path(name) / str(number)
             folder.mkdir()
-            with standing(folder / "broker", trouble) as config:
-                said = listened_to(folder, config, trouble)
-                row = _shortened(trouble, said).replace(str(made), "/etc/edge-inspect")
+            with running_broker(folder / "broker", trouble) as config:
+                sentences = sentences_of(folder, config, trouble)
+                row = _shortened(trouble, sentences).replace(str(made), "/etc/edge-inspect")
                 port = str(config.mqtt.effective_port)
                 sys.stdout.write(row.replace(port, "1883"))
                 sys.stdout.flush()
     return 0
 
 
-def _shortened(trouble: Trouble, said: Said) -> str:
-    """A row; `…` stands for the sentence that `check` has said."""
-    sentence = said.check.removeprefix("broker: ")
-    log, health = (text.replace(sentence, "…") for text in (said.log, said.health))
-    return f"| {trouble.name} | {said.check} | {said.code} | {log} | {health} |\n"
+def _shortened(trouble: Trouble, sentences: Sentences) -> str:
+    """A row; `…` stands for the sentence that `check` has sentences."""
+    sentence = sentences.check.removeprefix("broker: ")
+    log, health = (text.replace(sentence, "…") for text in (sentences.log, sentences.health))
+    return f"| {trouble.name} | {sentences.check} | {sentences.code} | {log} | {health} |\n"
 
 
 if __name__ == "__main__":

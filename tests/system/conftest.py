@@ -1,4 +1,4 @@
-"""Builds a plant for each test: broker, daemon and subscriber, all real, all away at its end."""
+"""Builds a plant for each test: a real broker, daemon and subscriber, closed at its end."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -74,5 +74,5 @@ def mosquitto_users(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def plant(make_plant: MakePlant) -> Plant:
-    """A subscriber that is there from the start."""
+    """A subscriber from the start of the test."""
     return make_plant()

@@ -11,7 +11,7 @@ _V1 = "memory.limit_in_bytes"
 
 
 def memory_group(name: str) -> Path | None:
-    """A new control group whose memory can be limited; None where there is none to be had."""
+    """A new control group with a memory limit; None where the system provides none."""
     for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
         controllers = root / "cgroup.controllers"
         if controllers.exists() and "memory" not in controllers.read_text():
@@ -29,7 +29,7 @@ def memory_group(name: str) -> Path | None:
 
 
 def limit(group: Path, most: int) -> None:
-    """So many bytes at most."""
+    """Sets the limit, in bytes."""
     name = "memory.max" if (group / "memory.max").exists() else _V1
     (group / name).write_text(str(most))
 
@@ -48,7 +48,7 @@ def picture_of_64_megapixels() -> bytes:
 
 
 def post(port: int, data: bytes) -> None:
-    """`data` as a picture for /predict. Raises OSError when nobody answers."""
+    """Sends `data` as a picture to /predict. Raises OSError without an answer."""
     head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/predict",

@@ -21,7 +21,7 @@ _DEADLINE_S = 180.0
 
 
 class Prometheus:
-    """A Prometheus of its own folder that scrapes one box."""
+    """A Prometheus with its own folder that scrapes one box."""
 
     def __init__(self, folder: Path, box: int) -> None:
         self.port = free_port()
@@ -50,13 +50,13 @@ class Prometheus:
         )
 
     def ask(self, path: str, **query: str) -> Any:
-        """What the API answers. Raises OSError while it does not."""
+        """The answer of the API. Raises OSError while it does not answer."""
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)["data"]
 
     def wait(self, condition: Callable[[], Any]) -> Any:
-        """What the condition gives as soon as it is true."""
+        """Waits until the condition is true; returns its value."""
         end = time.monotonic() + _DEADLINE_S
         while time.monotonic() < end:
             try:
@@ -76,7 +76,7 @@ class Prometheus:
 
 @pytest.fixture
 def box(make_daemon: MakeDaemon) -> Iterator[int]:
-    """The port of a daemon whose one camera lives and whose other one is not there."""
+    """The port of a daemon with one working and one missing camera."""
     port = free_port()
     daemon = make_daemon(
         "test:",
@@ -106,8 +106,8 @@ def test_rules_are_rules() -> None:
 
 @pytest.mark.broker
 def test_scraped_and_alerted(box: int, tmp_path: Path) -> None:
-    """Each expression of the dashboard is understood, most have samples, and a lost camera's alert
-    fires with the camera's name."""
+    """Prometheus accepts each expression of the dashboard, most have samples, and the alert of a
+    lost camera fires with its name."""
     prometheus = Prometheus(tmp_path / "prometheus", box)
     try:
         prometheus.wait(

@@ -31,7 +31,7 @@ def _real_parts() -> None:
 
 @pytest.fixture
 def config(write_config: WriteConfig) -> Path:
-    """A configuration whose deadline a busy test machine keeps."""
+    """A configuration with a deadline that a busy test machine meets."""
     return write_config(decision={"deadline_ms": 60_000})
 
 
@@ -41,7 +41,7 @@ def command(config: Path, *options: str) -> list[str]:
 
 
 def run(config: Path, *options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """The whole command, to its end."""
+    """Runs the whole command."""
     return subprocess.run(
         command(config, *options),
         check=False,
@@ -53,8 +53,8 @@ def run(config: Path, *options: str, **environ: str) -> "subprocess.CompletedPro
 
 
 def test_throughput_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
-    """Table, JSON by its schema and picture; every frame was acknowledged, and the outbox's folder
-    is as it was."""
+    """The table, the JSON and the picture are written, every frame is acknowledged, and the
+    outbox's folder is unchanged."""
     report, picture = tmp_path / "bench.json", tmp_path / "stages.svg"
     done = run(
         config, "--only", "throughput", "--sizes", "vga", "--rounds", "1", "--seconds", "1.5",
@@ -93,7 +93,7 @@ def test_every_other_part_of_the_real_daemon(config: Path, tmp_path: Path) -> No
 
 
 def test_a_raw_camera_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
-    """YUYV goes through the camera's process; the plain script has no such camera."""
+    """YUYV frames pass through the camera's process; the baseline script has no such camera."""
     report = tmp_path / "bench.json"
     done = run(
         config, "--only", "throughput", "--sizes", "vga", "--formats", "yuyv", "--json", str(report)
@@ -106,7 +106,7 @@ def test_a_raw_camera_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded(write_config: WriteConfig, tmp_path: Path) -> None:
-    """As `run` says: one sentence with the file, exit code 2, no traceback."""
+    """As with `run`: one sentence with the file, exit code 2, no traceback."""
     (tmp_path / "bad.tflite").write_bytes(b"text")
     config = write_config(model={"path": str(tmp_path / "bad.tflite")})
     done = run(config)
@@ -134,7 +134,7 @@ def test_a_model_that_cannot_be_loaded(write_config: WriteConfig, tmp_path: Path
 def test_it_cleans_up_when_it_is_ended(
     config: Path, tmp_path: Path, part: str, number: signal.Signals, processes: int
 ) -> None:
-    """Ctrl-C or SIGTERM in the middle: no process and no folder stays."""
+    """Ctrl-C or SIGTERM in the middle leaves no process and no folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     bench = subprocess.Popen(

@@ -1,5 +1,5 @@
-"""The daemon and real brokers: TLS with certificates, WebSockets, rights that come late, messages
-that are too large, a standby, a broker that hangs."""
+"""The daemon with real brokers: TLS, WebSockets, late permissions, oversize messages, a standby, a
+broker that hangs."""
 
 import ssl
 import time
@@ -23,7 +23,7 @@ KEEPALIVE_S = 5
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca, broker (127.0.0.1 and localhost), box; and a stranger's authority."""
+    """Certificates: ca, broker (127.0.0.1 and localhost), box, and an unknown authority."""
     folder = tmp_path_factory.mktemp("certificates")
     make_authority(folder, "ca")
     make_certificate(folder, "broker", "ca", "IP:127.0.0.1,DNS:localhost")
@@ -33,7 +33,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class BrokerSetup:
-    """Brokers, boxes and plants as they are asked for. `parts` is a source of PARTS pictures."""
+    """Makes brokers, daemons and subscribers. `parts`: a source of PARTS pictures."""
 
     make_daemon: MakeDaemon
     make_plant: MakePlant
@@ -42,19 +42,19 @@ class BrokerSetup:
 
     @property
     def parts(self) -> str:
-        """Drawn when first asked for."""
+        """Drawn at the first use."""
         if not (self.folder / "parts").exists():
             draw_many(self.folder / "parts", PARTS)
         return f"replay:{self.folder / 'parts'}"
 
     def broker(self, *lines: str) -> Mosquitto:
-        """A running mosquitto of its own."""
+        """A running mosquitto for this test."""
         self.brokers.append(Mosquitto(self.folder / f"broker{len(self.brokers)}", *lines))
         self.brokers[-1].start()
         return self.brokers[-1]
 
     def box(self, mqtt: dict[str, Any], **camera: Any) -> Daemon:
-        """A daemon that plays `parts`, not started."""
+        """A daemon that replays `parts`, not started."""
         return self.make_daemon(self.parts, mqtt, **camera)
 
     def plant(self, port: int, *credentials: str) -> Plant:
@@ -64,7 +64,7 @@ class BrokerSetup:
 
 @pytest.fixture
 def setup(make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path) -> Iterator[BrokerSetup]:
-    """An empty one."""
+    """Without brokers yet."""
     made = BrokerSetup(make_daemon, make_plant, tmp_path)
     yield made
     for broker in made.brokers:
@@ -72,7 +72,8 @@ def setup(make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path) -> Ite
 
 
 def asks_for_certificates(folder: Path, plain: int) -> tuple[str, ...]:
-    """Lines of a broker that takes only clients it knows, and those on a port for the plant."""
+    """Settings of a broker that requires client certificates, and has a plain port for the
+    subscriber."""
     return (
         "allow_anonymous true",
         f"cafile {folder}/ca.pem",
@@ -84,14 +85,15 @@ def asks_for_certificates(folder: Path, plain: int) -> tuple[str, ...]:
 
 
 def tls(folder: Path, *, identity: bool) -> dict[str, Any]:
-    """`mqtt.tls` of a box with or without a certificate of its own."""
+    """`mqtt.tls` of a box with or without a client certificate."""
     own = {"cert": str(folder / "box.pem"), "key": str(folder / "box.key")} if identity else {}
     return {"ca": str(folder / "ca.pem"), **own}
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
 def test_certificates_on_both_sides(setup: BrokerSetup, certificates: Path, version: str) -> None:
-    """A broker that asks for a certificate gets ours, proves its name, and every verdict."""
+    """A broker that requires a certificate accepts ours, proves its name, and gets every
+    verdict."""
     plain = free_port()
     guarded = setup.broker(*asks_for_certificates(certificates, plain))
     plant = setup.plant(plain)
@@ -104,7 +106,7 @@ def test_certificates_on_both_sides(setup: BrokerSetup, certificates: Path, vers
 
 
 def test_a_certificate_that_comes_late(setup: BrokerSetup, certificates: Path) -> None:
-    """Without a certificate the verdicts wait and the log names the mend; with it they arrive."""
+    """Without a certificate the verdicts wait and the log says what to do; with it they arrive."""
     plain = free_port()
     guarded = setup.broker(*asks_for_certificates(certificates, plain))
     plant = setup.plant(plain)
@@ -126,8 +128,8 @@ def test_a_certificate_that_comes_late(setup: BrokerSetup, certificates: Path) -
 def test_over_websockets(
     setup: BrokerSetup, broker: Mosquitto, certificates: Path, encrypted: bool, version: str
 ) -> None:
-    """Through a web server on the path that is asked for, plain and encrypted; the broker goes
-    away in between, and nothing is lost."""
+    """Through a web server on the configured path, plain and encrypted. The broker is stopped in
+    between, and no verdict is lost."""
     context = None
     if encrypted:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -153,8 +155,8 @@ def test_over_websockets(
 
 
 def test_rights_that_come_late(setup: BrokerSetup, tmp_path: Path) -> None:
-    """An ACL that lets nobody publish: said as an error with the topic, nothing lost and nothing
-    counted as dropped. When it is mended and the broker reads it again, all verdicts arrive."""
+    """An ACL that forbids publishing is an error with the topic; no verdict is lost or dropped.
+    When the broker reads a corrected ACL, all verdicts arrive."""
     acl, web = tmp_path / "acl", free_port()
     acl.write_text("topic read #\n")
     strict = setup.broker("allow_anonymous true", f"acl_file {acl}")
@@ -178,8 +180,8 @@ def test_rights_that_come_late(setup: BrokerSetup, tmp_path: Path) -> None:
 
 
 def test_a_broker_that_takes_only_small_messages(setup: BrokerSetup) -> None:
-    """What is too large for `max_packet_size` is kept and counted as parked, said as a fault; the
-    box goes on, and with a larger limit and a restart all arrive."""
+    """Verdicts above `max_packet_size` are kept, counted as parked and reported as a fault. After a
+    restart with a larger limit all arrive."""
     small = setup.broker("allow_anonymous true", "max_packet_size 500")
     daemon = setup.box({"port": small.port, "version": "5"})
     daemon.start()
@@ -198,8 +200,8 @@ def test_a_broker_that_takes_only_small_messages(setup: BrokerSetup) -> None:
 
 
 def test_a_standby_takes_over(setup: BrokerSetup, broker: Mosquitto) -> None:
-    """The first broker is killed: the verdicts go to the standby, none is lost, and all are in
-    order on either. When the first is back the box stays with the standby until that goes."""
+    """When the first broker is killed, the verdicts go to the standby; none is lost, and both
+    brokers get them in order. The box stays with the standby until that one ends."""
     standby = setup.broker()
     first, second = setup.plant(broker.port), setup.plant(standby.port)
     daemon = setup.box(
@@ -233,8 +235,8 @@ def test_a_standby_takes_over(setup: BrokerSetup, broker: Mosquitto) -> None:
 
 
 def test_a_password_from_systemd(setup: BrokerSetup, tmp_path: Path, mosquitto_users: Path) -> None:
-    """`credential:NAME` is the file that systemd hands over; without it the box does not start, and
-    says where it looked."""
+    """`credential:NAME` is a file of systemd. Without it the box does not start, and names the
+    place."""
     guarded = setup.broker("allow_anonymous false", f"password_file {mosquitto_users}")
     plant = setup.plant(guarded.port, "plant", "plant")
     mqtt = {"port": guarded.port, "username": "box", "password_file": "credential:mqtt-password"}
@@ -254,8 +256,8 @@ def test_a_password_from_systemd(setup: BrokerSetup, tmp_path: Path, mosquitto_u
 def test_a_broker_that_hangs_is_noticed(
     setup: BrokerSetup, broker: Mosquitto, plant: Plant, tmp_path: Path
 ) -> None:
-    """It keeps its connections and answers nothing: said within 1.5 × keepalive, and when it goes
-    on every verdict arrives."""
+    """A broker that hangs is reported within 1.5 keepalives. When it continues, every verdict
+    arrives."""
     web = free_port()
     draw_many(tmp_path / "many", 240)
     sections = {"web": {"enabled": True, "port": web}}

@@ -1,4 +1,4 @@
-"""The real daemon with a real MJPEG camera: what processes there are, and what is left of them."""
+"""The real daemon with a real MJPEG camera: its processes, and their end."""
 
 from collections.abc import Iterator
 
@@ -27,9 +27,9 @@ def sections(url: str) -> dict[str, dict[str, object]]:
 
 
 def of_the_camera() -> list[psutil.Process]:
-    """Processes that read it."""
+    """The processes that read the camera."""
     found = psutil.process_iter(["name", "status"])
-    dead = psutil.STATUS_ZOMBIE  # it holds nothing; nobody has asked how it ended yet
+    dead = psutil.STATUS_ZOMBIE  # it holds nothing; its parent has not waited for it yet
     return [p for p in found if p.info["name"] == f"camera-{_NAME}" and p.info["status"] != dead]
 
 
@@ -42,8 +42,8 @@ def living(daemon: Daemon) -> list[psutil.Process]:
 def test_each_camera_has_a_process_and_all_have_one_fork_server(
     make_daemon: MakeDaemon, plant: Plant, camera: str
 ) -> None:
-    """Pictures are judged. The fork server is a child of the daemon, reads no camera, and has ended
-    with the camera processes after the stop."""
+    """Pictures are judged. The fork server is a child of the daemon and reads no camera. It ends
+    with the camera processes at the stop."""
     daemon = make_daemon("test:", **sections(camera))
     daemon.start()
     plant.wait_for_results(3)

@@ -1,4 +1,4 @@
-"""A lone box: the broker is inside the daemon, and verdicts wait for somebody who listens."""
+"""A box without a broker: the daemon starts one, and verdicts wait for a subscriber."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from tests.system.conftest import MakeDaemon, MakePlant
 def test_verdicts_wait_for_a_subscriber(
     make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path
 ) -> None:
-    """Nobody has subscribed: all verdicts stay in the outbox, over a kill too; the first
-    subscriber gets every one of them."""
+    """Without a subscriber all verdicts stay in the outbox, also after a kill. The first subscriber
+    gets all of them."""
     pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
     draw_many(tmp_path / "parts", 25)
     port = free_port()

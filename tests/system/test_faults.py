@@ -1,4 +1,4 @@
-"""What is broken gives an error verdict, never a pass, and never the end of the daemon."""
+"""A fault gives an error verdict, never a pass, and never ends the daemon."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.broker
 
 
 def spoil(folder: Path) -> list[str]:
-    """Pictures that must not be judged, between two good ones."""
+    """Bad pictures between two good ones."""
     good = draw(folder / "a.png", 0).read_bytes()
     done, deep = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint16))
     assert done
@@ -33,7 +33,7 @@ def spoil(folder: Path) -> list[str]:
 def test_a_bad_picture_is_an_error_and_life_goes_on(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, kind: str
 ) -> None:
-    """Each bad picture gives one `error` verdict that names it; the good ones after it are
+    """Each bad picture gives one `error` verdict with its name; the good pictures after it are
     judged."""
     wanted = spoil(tmp_path / "parts")
     daemon = make_daemon(f"{kind}:{tmp_path / 'parts'}")
@@ -51,7 +51,8 @@ def test_a_bad_picture_is_an_error_and_life_goes_on(
 
 @pytest.mark.parametrize("source", ["v4l2:/dev/video99", "http://127.0.0.1:9/stream.mjpg"])
 def test_an_absent_camera_never_passes(make_daemon: MakeDaemon, plant: Plant, source: str) -> None:
-    """No camera: the daemon runs, every verdict is `error` and says why, health is not healthy."""
+    """Without a camera the daemon runs, every verdict is an `error` with the reason, and health is
+    not healthy."""
     daemon = make_daemon(source)
     daemon.start()
     results = plant.wait_for_results(2)
@@ -70,7 +71,8 @@ def test_an_absent_camera_never_passes(make_daemon: MakeDaemon, plant: Plant, so
 def test_a_folder_that_goes_and_comes_back(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """A camera folder that vanishes gives error verdicts; when it is back, its files are judged."""
+    """A camera folder that is removed gives error verdicts; when it is back, its files are
+    judged."""
     folder = tmp_path / "drop"
     draw(folder / "a.png", 0)
     daemon = make_daemon(f"folder:{folder}")
@@ -85,7 +87,7 @@ def test_a_folder_that_goes_and_comes_back(
 
 
 def with_wrong_golden(model: Path, target: Path) -> Path:
-    """A copy of the model file whose golden pictures promise other scores."""
+    """A copy of the model file with golden pictures that have other scores."""
     content = model.read_bytes()
     with zipfile.ZipFile(model) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -104,7 +106,7 @@ def with_wrong_golden(model: Path, target: Path) -> Path:
 def test_a_model_that_scores_otherwise_does_not_start(
     make_daemon: MakeDaemon, redness_model: Path, tmp_path: Path
 ) -> None:
-    """A golden picture that scores otherwise on this box: exit code 1, one sentence."""
+    """A golden picture with another score on this box gives exit code 1 and one sentence."""
     wrong = with_wrong_golden(redness_model, tmp_path / "wrong.tflite")
     daemon = make_daemon("test:", sections={"model": {"path": str(wrong)}})
     daemon.start()
@@ -114,7 +116,7 @@ def test_a_model_that_scores_otherwise_does_not_start(
 
 
 def test_a_missing_model_does_not_start(make_daemon: MakeDaemon, tmp_path: Path) -> None:
-    """No model file: exit code 2, one sentence with the path and the mend."""
+    """A missing model file gives exit code 2 and one sentence with the path and what to do."""
     daemon = make_daemon("test:", sections={"model": {"path": str(tmp_path / "none.tflite")}})
     daemon.start()
     assert daemon.exit_code() == 2
@@ -123,7 +125,7 @@ def test_a_missing_model_does_not_start(make_daemon: MakeDaemon, tmp_path: Path)
 
 
 def test_a_torn_outbox_is_set_aside(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """A damaged outbox: the box starts and delivers, keeps the damaged file, and says so."""
+    """With a damaged outbox the box starts and delivers, keeps the damaged file and reports it."""
     daemon = make_daemon("test:")
     daemon.outbox.parent.mkdir()
     daemon.outbox.write_bytes(b"torn" * 1000)
@@ -141,7 +143,8 @@ def test_a_torn_outbox_is_set_aside(make_daemon: MakeDaemon, plant: Plant) -> No
 
 
 def test_a_taken_port_does_not_start(make_daemon: MakeDaemon, broker: Mosquitto) -> None:
-    """An embedded broker on a port in use: exit code 2, one sentence with the three mends."""
+    """An embedded broker on a taken port gives exit code 2 and one sentence with three
+    solutions."""
     pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[broker]'")
     daemon = make_daemon("test:", {"embedded": True})
     daemon.start()

@@ -1,5 +1,5 @@
-"""HTTP under attack, with the whole daemon: what comes is refused or waits its turn, the box's
-memory comes back, and not one verdict is late for it."""
+"""HTTP attacks on the whole daemon: a bad request is refused or waits, memory is freed, and no
+verdict is late."""
 
 import http.client
 import io
@@ -36,17 +36,17 @@ class HttpDaemon:
     port: int
 
     def memory(self) -> int:
-        """Bytes that it holds now."""
+        """Resident memory of the daemon, in bytes."""
         assert self.daemon.process is not None
         return int(psutil.Process(self.daemon.process.pid).memory_info().rss)
 
     def open_files(self) -> int:
-        """Sockets included."""
+        """The number of open files, sockets included."""
         assert self.daemon.process is not None
         return psutil.Process(self.daemon.process.pid).num_fds()
 
     def post(self, data: bytes, timeout: float = 60.0) -> tuple[int, bytes]:
-        """`data` as a picture for /predict: status and body of the answer."""
+        """Sends `data` as a picture to /predict; returns status and body of the answer."""
         mark = uuid.uuid4().hex
         body = io.BytesIO()
         field = 'Content-Disposition: form-data; name="image"; filename="x.png"'
@@ -62,7 +62,7 @@ class HttpDaemon:
             connection.close()
 
     def goes_on(self) -> None:
-        """Ten more verdicts come, of a real camera, none of them an error."""
+        """Waits for ten more verdicts of the live camera; none is an error."""
         before = len(self.plant.bodies("result"))
         wait_until(lambda: len(self.plant.bodies("result")) >= before + 10, "ten more verdicts")
         assert all(body["verdict"] != "error" for body in self.plant.bodies("result"))
@@ -71,7 +71,7 @@ class HttpDaemon:
 
 @pytest.fixture
 def http_daemon(make_daemon: MakeDaemon, plant: Plant) -> Iterator[HttpDaemon]:
-    """One that is up."""
+    """A running daemon."""
     web = free_port()
     sections = {"web": {"enabled": True, "port": web, "max_mb": 4}}
     # the test picture moves; at this size nothing about it may look wrong
@@ -90,7 +90,7 @@ def encoded(pixels: np.ndarray, kind: str = ".png") -> bytes:
 
 
 def test_fuzzed_pictures_are_answered_one_by_one(http_daemon: HttpDaemon, tmp_path: Path) -> None:
-    """Cut, flipped, mixed and invented picture files: each gets 200 or 400 with a sentence."""
+    """Cut, flipped, mixed and random picture files get 200 or 400 with a sentence."""
     chance = random.Random(SEED)
     shown = np.random.default_rng(SEED).integers(0, 256, (48, 64, 3), np.uint8)
     seeds = [encoded(shown, kind) for kind in (".png", ".jpg", ".bmp")]
@@ -111,8 +111,8 @@ def test_fuzzed_pictures_are_answered_one_by_one(http_daemon: HttpDaemon, tmp_pa
 
 
 def test_bombs_go_off_one_at_a_time(http_daemon: HttpDaemon) -> None:
-    """A file of a few kilobytes that is 64 megapixels: eight at once take the memory of one, and
-    give it back. One that says to be larger is refused unread."""
+    """A file of a few kilobytes holds 64 megapixels. Eight at once use the memory of one, and it is
+    freed. A file that states a larger size is refused before decoding."""
     bomb = encoded(np.zeros((4000, 16_000), np.uint8))
     assert len(bomb) < MB
     before, peak = http_daemon.memory(), 0
@@ -142,7 +142,8 @@ def test_bombs_go_off_one_at_a_time(http_daemon: HttpDaemon) -> None:
 def test_a_gigabyte_is_refused_long_before_it_is_there(
     http_daemon: HttpDaemon, announced: bool
 ) -> None:
-    """413, or a connection that ends, after a few megabytes; nothing of it stays."""
+    """A body that is too large gets 413 or a closed connection after a few megabytes, and no memory
+    stays in use."""
     before, sent = http_daemon.memory(), 0
     how = f"Content-Length: {2**30}" if announced else "Transfer-Encoding: chunked"
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n{how}\r\n\r\n"
@@ -169,8 +170,8 @@ def test_a_gigabyte_is_refused_long_before_it_is_there(
 
 @pytest.mark.campaign
 def test_clients_that_hold_their_places(http_daemon: HttpDaemon) -> None:
-    """More connections than there are places, that say half a request and then a little now and
-    then: the verdicts go on, and whoever asks properly is served when the places are taken back."""
+    """More connections than places send half a request and then a few bytes at times. The verdicts
+    go on, and a complete request is served when places are free again."""
     before = http_daemon.open_files()
     held = []
     for _ in range(36):

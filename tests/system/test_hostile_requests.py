@@ -11,7 +11,8 @@ from tests.campaigns.hostile_requests import run
 
 @pytest.mark.parametrize("allowed_per_s", [10_000.0, 5.0])
 def test_hostile_requests_are_answered_or_counted(tmp_path: Path, allowed_per_s: float) -> None:
-    """Also those past the allowance. Right requests are answered after it, verdicts go on."""
+    """Requests above the rate limit are counted too. Valid requests are answered afterwards, and
+    verdicts go on."""
     outcome = run(
         tmp_path, count=300, per_s=500.0, allowed_per_s=allowed_per_s, quiet_s=1.0, seed=7
     )

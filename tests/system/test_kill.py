@@ -1,4 +1,4 @@
-"""`kill -9`, of the daemon and of the broker, at any moment: nothing that was stored is lost."""
+"""`kill -9` of the daemon and of the broker at any moment: no stored verdict is lost."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.broker
 def test_kill_of_the_daemon_in_mid_replay(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """Killed three times in the middle, every verdict that was stored arrives; copies are equal,
-    and the numbers go on without a gap."""
+    """After three kills in the middle every stored verdict arrives, copies are equal, and the
+    numbers have no gap."""
     draw_many(tmp_path / "parts", 400)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=400)
     last = 0
@@ -37,7 +37,7 @@ def test_kill_of_the_daemon_in_mid_replay(
 def test_verdicts_stored_in_an_outage_survive_kills(
     make_daemon: MakeDaemon, make_plant: MakePlant, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """Stored without a broker, killed, started: they arrive when a broker comes, as `replayed`."""
+    """Verdicts that are stored without a broker survive a kill, and arrive later as `replayed`."""
     draw_many(tmp_path / "parts", 300)
     broker.kill()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=300)
@@ -50,7 +50,7 @@ def test_verdicts_stored_in_an_outage_survive_kills(
     broker.start()
     plant = make_plant()
     daemon.start()
-    old = set(range(1, stored + 1))  # behind those that this life stores meanwhile
+    old = set(range(1, stored + 1))  # before those that this run stores
     wait_until(lambda: old <= {body["seq"] for body in plant.bodies("result")}, "the backlog")
     assert old <= set(plant.results())
     assert daemon.stop() == 0
@@ -59,8 +59,8 @@ def test_verdicts_stored_in_an_outage_survive_kills(
 def test_kill_of_the_broker_in_mid_run(
     make_daemon: MakeDaemon, plant: Plant, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """Killed twice and started again, the broker delivers every verdict of the run, but for what it
-    acknowledged in the moment of its death: mosquitto had that on no disk."""
+    """The broker is killed twice and started again. Every verdict arrives, except those that it
+    acknowledged in the moment of its death and had not written to disk."""
     draw_many(tmp_path / "parts", 50)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=50, loop=1000)
     daemon.start()
@@ -86,8 +86,8 @@ def test_kill_of_the_broker_in_mid_run(
 def test_dropped_files_are_judged_once_across_kills(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """Files dropped while it runs, while it is killed and while it is away: each is judged exactly
-    once, by the receipt that is stored with its verdict."""
+    """Files that are dropped while the daemon runs, while it is killed and while it is down are
+    each judged exactly once. The receipt of a file is stored with its verdict."""
     folder = tmp_path / "drop"
     names = [draw(folder / f"before{n}.png", n * 20).name for n in range(8)]
     daemon = make_daemon(f"folder:{folder}")

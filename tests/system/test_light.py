@@ -23,7 +23,7 @@ WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 
 
 def imported(importtime: str) -> set[str]:
-    """The top-level packages in what `-X importtime` wrote."""
+    """The top-level packages in the output of `-X importtime`."""
     lines = [line for line in importtime.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
@@ -47,7 +47,7 @@ def test_the_daemon_imports_only_what_it_uses(
 
 
 def test_what_is_not_configured_is_not_imported(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """With one test camera: no other kind of camera, no process for one, no pins."""
+    """With one test camera the daemon loads no other camera, no camera process and no pins."""
     daemon = make_daemon("test:", fps=20)
     daemon.start("-X", "importtime")
     plant.wait_for_results(3)
@@ -60,7 +60,7 @@ def test_what_is_not_configured_is_not_imported(make_daemon: MakeDaemon, plant: 
 
 
 def test_check_imports_only_what_it_uses(make_daemon: MakeDaemon, tmp_path: Path) -> None:
-    """`edge-inspect check` brings nothing heavy that this configuration does not need."""
+    """`edge-inspect check` loads no heavy package that its configuration does not need."""
     draw_many(tmp_path / "parts", 1)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     command = [sys.executable, "-X", "importtime", "-m", "edge", "check", "-c", str(daemon.config)]

@@ -1,4 +1,4 @@
-"""Pictures follow their verdicts to the plant, and come on request, from the running daemon."""
+"""Pictures of verdicts and on request, from the running daemon."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def _shown(data: bytes) -> Any:
 
 
 def _ask(plant: Plant, transaction: str, **fields: str) -> dict[str, Any]:
-    """Asks for a picture; the answer, checked against the schema."""
+    """Requests a picture; returns the answer, checked against the schema."""
     body = json.dumps({"transaction": transaction, **fields}).encode()
     plant.publish(f"{BASE}/request/snapshot", body)
 
@@ -38,8 +38,8 @@ def _ask(plant: Plant, transaction: str, **fields: str) -> dict[str, Any]:
 def test_the_pictures_of_failed_parts(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """Of ten parts those that failed are shown, each under the id of its verdict and in its own
-    colour; those that passed are not. What the archive kept comes again on request."""
+    """Of ten parts only the failed ones are sent, each under the id of its verdict and in its own
+    colour. A picture of the archive is sent again on request."""
     draw_many(tmp_path / "parts", 10)
     daemon = make_daemon(
         f"replay:{tmp_path / 'parts'}",
@@ -73,7 +73,7 @@ def test_the_pictures_of_failed_parts(
 
 
 def test_what_the_camera_sees_now(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """Asked over MQTT, the camera's next picture comes, though config.yaml sends none by itself."""
+    """A request gets the camera's next picture, although config.yaml sends none."""
     daemon = make_daemon("test:", width=320, height=240, fps=10)
     daemon.start()
     plant.wait_for_state("online")

@@ -1,4 +1,4 @@
-"""config.yaml is changed while the daemon judges: by SIGHUP and by request."""
+"""config.yaml changes while the daemon judges: by SIGHUP and by request."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def edit(daemon: Daemon, **sections: Any) -> None:
 
 
 def reload(plant: Plant, transaction: str) -> dict[str, Any]:
-    """Asks for a reload; the answer, checked against the schema."""
+    """Requests a reload; returns the answer, checked against the schema."""
     body = json.dumps({"transaction": transaction}).encode()
     plant.publish(f"{BASE}/request/reload", body)
 
@@ -46,8 +46,8 @@ def reload(plant: Plant, transaction: str) -> dict[str, Any]:
 def test_thresholds_change_between_two_verdicts(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """Every verdict before the change has the old hash and the old thresholds, every one after it
-    the new ones; none is missing, none is a mixture; `info` tells the new configuration."""
+    """Each verdict before the change has the old hash and thresholds, each one after it the new
+    ones. No verdict is missing or mixed, and `info` has the new configuration."""
     draw_many(tmp_path / "parts", 400)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=100, loop=100)
     daemon.start()
@@ -79,8 +79,8 @@ def test_thresholds_change_between_two_verdicts(
 def test_a_wrong_file_changes_nothing(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """The answer, the log, `info` and `health` name the line; the verdicts go on under the old
-    hash; a good file makes all of that go away."""
+    """The answer, the log, `info` and `health` name the line, and verdicts keep the old hash. A
+    correct file clears the fault."""
     draw_many(tmp_path / "parts", 50)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=50, loop=1000)
     daemon.start()
@@ -109,8 +109,8 @@ def test_a_wrong_file_changes_nothing(
 def test_one_camera_changes_and_the_other_notices_nothing(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """A camera comes, another changes its folder, the third plays on without a gap: every picture
-    of its folder once. Removed, a camera falls silent."""
+    """One camera is added, another changes its folder, the third continues without a gap: each
+    judges every picture of its folder once. A removed camera sends no more verdicts."""
     for name in ("a", "b"):
         draw_many(tmp_path / name, 100)
     daemon = make_daemon(f"replay:{tmp_path / 'a'}", rate=20)
@@ -147,8 +147,8 @@ def test_one_camera_changes_and_the_other_notices_nothing(
 def test_a_new_model_file_under_the_old_name(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, redness_model: Path
 ) -> None:
-    """A broken model is refused and the old one judges on; a good one is taken over, and its sha256
-    stands in the verdicts."""
+    """A broken model is refused and the old one stays. A good model is used, and verdicts have its
+    sha256."""
     draw_many(tmp_path / "parts", 50)
     model = tmp_path / "model.tflite"
     shutil.copy(redness_model, model)
@@ -174,8 +174,8 @@ def test_a_new_model_file_under_the_old_name(
 def test_another_broker(
     make_daemon: MakeDaemon, plant: Plant, make_plant: MakePlant, tmp_path: Path
 ) -> None:
-    """Moved to another broker in mid-run: the first hears `stopped`, the second the rest, and of
-    all verdicts together none is missing."""
+    """After a change of the broker the first one gets `stopped` and the second one the rest.
+    Together they have all verdicts."""
     draw_many(tmp_path / "parts", 300)
     second = Mosquitto(tmp_path / "second")
     second.start()

@@ -38,7 +38,7 @@ def test_every_picture_gives_one_verdict(
 
 @pytest.mark.broker
 def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
-    """status, info and health are valid, carry one session, and are there for who comes later."""
+    """status, info and health are valid, have one session, and are retained."""
     draw_many(tmp_path / "parts", 3)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
@@ -66,7 +66,7 @@ def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_
 def test_retained_topics_meet_a_late_listener(
     make_daemon: MakeDaemon, make_plant: MakePlant, plant: Plant, tmp_path: Path
 ) -> None:
-    """Who subscribes after the run finds status, info, health and alarm, and no old verdict."""
+    """A late subscriber gets status, info, health and alarm, and no old verdict."""
     draw_many(tmp_path / "parts", 2)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
@@ -89,7 +89,7 @@ def test_retained_topics_meet_a_late_listener(
 def test_a_broker_that_comes_later_gets_everything(
     make_daemon: MakeDaemon, make_plant: MakePlant, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """Without a broker the daemon judges on and keeps; when one comes, all arrives."""
+    """Without a broker the daemon judges and stores; when a broker starts, all verdicts arrive."""
     draw_many(tmp_path / "parts", 30)
     broker.kill()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
@@ -109,7 +109,7 @@ def test_a_broker_that_comes_later_gets_everything(
 def test_two_cameras_share_one_outbox(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """Each camera's verdicts come in its own order; the numbers have no gap over both."""
+    """The verdicts of each camera keep their order; their numbers have no gap over both cameras."""
     left = draw_many(tmp_path / "left", 20)
     right = draw_many(tmp_path / "right", 20)
     cameras = [{"id": side, "source": f"replay:{tmp_path / side}"} for side in ("left", "right")]

@@ -1,4 +1,4 @@
-"""One model file, one picture, one score: whichever door the picture comes in by."""
+"""One model file and one picture give one score by every input."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ STEP = 1 / 255
 
 
 def predicted(daemon: Daemon, pictures: list[Path]) -> dict[str, dict[str, Any]]:
-    """What `edge-inspect predict` prints, by file name."""
+    """The output of `edge-inspect predict`, by file name."""
     printed = subprocess.run(
         [sys.executable, "-m", "edge", "predict", *map(str, pictures), "-c", str(daemon.config)],
         check=True,
@@ -32,7 +32,7 @@ def predicted(daemon: Daemon, pictures: list[Path]) -> dict[str, dict[str, Any]]
 
 
 def posted(port: int, picture: Path) -> dict[str, Any]:
-    """What POST /predict answers."""
+    """The answer of POST /predict."""
     head = f'Content-Disposition: form-data; name="image"; filename="{picture.name}"'
     frame = f"--x\r\n{head}\r\n\r\n"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -50,7 +50,7 @@ def posted(port: int, picture: Path) -> dict[str, Any]:
 
 
 def wait_for_http(port: int) -> None:
-    """Until something accepts connections there."""
+    """Waits until the port accepts connections."""
 
     def listens() -> bool:
         with socket.socket() as probe:
@@ -95,7 +95,7 @@ def test_every_door_gives_the_same_score(
 
 @pytest.mark.broker
 def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
-    """/healthz is 200 while all is well, and 503 with the fault when a camera is not there."""
+    """/healthz is 200 without a fault, and 503 with the fault of a missing camera."""
     pytest.importorskip("waitress", reason="no waitress; pip install '.[web]'")
     draw_many(tmp_path / "parts", 2)
     statuses = []
@@ -116,7 +116,7 @@ def test_health_over_http(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path)
 
 
 def test_predict_needs_no_broker_and_no_outbox(tmp_path: Path, redness_model: Path) -> None:
-    """predict judges with neither a broker nor an outbox, and leaves no file behind."""
+    """predict works without a broker and without an outbox, and leaves no file."""
     names = draw_many(tmp_path / "parts", 3)
     daemon = Daemon(
         tmp_path,

@@ -1,4 +1,4 @@
-"""What the plant is told of the box's coming and going."""
+"""The messages on `status`."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.broker
 
 
 def test_a_kill_leaves_the_will(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
-    """Killed: the broker says `offline` with the session that was `online`; the next life has
-    another session; a stop on request says `stopped` and no `offline` follows."""
+    """After a kill the broker publishes `offline` with the session that was `online`. The next
+    start has another session. A stop publishes `stopped`, and no `offline` follows."""
     draw_many(tmp_path / "parts", 2)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
@@ -32,7 +32,8 @@ def test_a_kill_leaves_the_will(make_daemon: MakeDaemon, plant: Plant, tmp_path:
 def test_a_wrong_password_is_said_and_nothing_lost(
     make_daemon: MakeDaemon, make_plant: MakePlant, tmp_path: Path, mosquitto_users: Path
 ) -> None:
-    """The log names the user and the mend, verdicts are kept, and the right password frees them."""
+    """The log names the user and what to do, verdicts are kept, and with the right password they
+    are sent."""
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
     guarded = Mosquitto(
@@ -61,7 +62,7 @@ def test_a_wrong_password_is_said_and_nothing_lost(
 def test_every_version_says_the_same(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, version: str
 ) -> None:
-    """Over MQTT 5 and over 3.1.1 the plant reads the same bodies."""
+    """MQTT 5 and 3.1.1 carry the same bodies."""
     draw_many(tmp_path / "parts", 3)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", {"version": version})
     daemon.start()

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_drains_in_the_datas_direction(
+def test_a_stop_drains_in_the_direction_of_the_data(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """SIGTERM and SIGINT: no new picture, all that was judged is stored, sent and acknowledged,
-    then `stopped` as the last word, exit code 0."""
+    """After SIGTERM or SIGINT no new picture is taken. All verdicts are stored, sent and
+    acknowledged, then `stopped` is published, exit code 0."""
     draw_many(tmp_path / "parts", 1000)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
     daemon.start()
@@ -47,14 +47,14 @@ def test_a_stop_drains_in_the_datas_direction(
 def test_a_second_signal_ends_at_once(
     make_daemon: MakeDaemon, plant: Plant, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """While a broker that hangs holds up the drain, a second SIGTERM exits at once and says so."""
+    """While a broker that hangs delays the drain, a second SIGTERM ends at once and is logged."""
     draw_many(tmp_path / "parts", 1000)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
     daemon.start()
     plant.wait_for_results(5)
     broker.freeze()
     stored = daemon.last_seq()
-    wait_until(lambda: daemon.last_seq() > stored + 30, "verdicts that nobody acknowledges")
+    wait_until(lambda: daemon.last_seq() > stored + 30, "verdicts without acknowledgement")
     daemon.terminate()
     daemon.wait_for_log("stopping:")
     first = time.monotonic()
@@ -67,10 +67,10 @@ def test_a_second_signal_ends_at_once(
     assert daemon.waiting() > 0
 
 
-def test_a_burst_of_signals_is_one_wish(
+def test_a_burst_of_signals_counts_once(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
-    """A shell that signals process and group at once asks once: the drain is not cut short."""
+    """A shell that signals process and group counts once: the drain is not cut short."""
     draw_many(tmp_path / "parts", 500)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=200)
     daemon.start()
@@ -86,7 +86,7 @@ def test_a_burst_of_signals_is_one_wish(
 def test_a_stop_without_a_broker_keeps_everything(
     make_daemon: MakeDaemon, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    """No broker: the daemon stops at once with 0, and says how many verdicts wait."""
+    """Without a broker the daemon stops at once with 0, and logs how many verdicts wait."""
     draw_many(tmp_path / "parts", 7)
     broker.kill()
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")

@@ -1,4 +1,4 @@
-"""What systemd hears, on a real NOTIFY_SOCKET, and when it must hear nothing."""
+"""The messages to systemd, on a real NOTIFY_SOCKET."""
 
 import socket
 import threading
@@ -12,10 +12,9 @@ import pytest
 
 from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
-from edge.core.percentiles import Latencies
 from edge.core.systemd import SystemdNotifier
-from edge.monitoring.components import Components
 from edge.monitoring.health import Health, HealthReport
+from edge.monitoring.health_body import Components
 from edge.monitoring.supervisor import Supervisor
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
@@ -32,27 +31,27 @@ class Systemd:
 
     def __init__(self, path: Path) -> None:
         self.address = str(path)
-        self._heard: list[str] = []
+        self._received: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.address)
         self._socket.setblocking(False)
 
-    def heard(self) -> list[str]:
+    def received(self) -> list[str]:
         """The names of all messages so far."""
         while True:
             try:
                 text = self._socket.recv(65536).decode()
             except BlockingIOError:
-                return list(self._heard)
-            self._heard.append(text.partition("=")[0])
+                return list(self._received)
+            self._received.append(text.partition("=")[0])
 
     def forget(self) -> None:
-        """Starts listening afresh."""
-        self.heard()
-        self._heard.clear()
+        """Discards the messages until now."""
+        self.received()
+        self._received.clear()
 
     def close(self) -> None:
-        """Away."""
+        """Closes the socket."""
         self._socket.close()
 
 
@@ -68,50 +67,50 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 def test_a_life_in_notifications(
     make_daemon: MakeDaemon, plant: Plant, systemd: Systemd, tmp_path: Path
 ) -> None:
-    """READY once when the cameras are up, WATCHDOG while it works, STOPPING when asked to stop."""
+    """READY once when the cameras have started, WATCHDOG while it works, STOPPING at a stop."""
     draw_many(tmp_path / "parts", 50)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=100)
     daemon.start(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC="60000000")
     plant.wait_for_results(1)
-    wait_until(lambda: systemd.heard().count("WATCHDOG") >= 3, "the watchdog fed")
-    wait_until(lambda: "STATUS" in systemd.heard(), "a status line")
-    assert "STOPPING" not in systemd.heard()
+    wait_until(lambda: systemd.received().count("WATCHDOG") >= 3, "the watchdog fed")
+    wait_until(lambda: "STATUS" in systemd.received(), "a status line")
+    assert "STOPPING" not in systemd.received()
     assert daemon.stop() == 0
-    heard = systemd.heard()
-    assert heard.count("READY") == 1
-    assert heard.count("STOPPING") == 1
-    assert heard.index("READY") < heard.index("STOPPING")
+    received = systemd.received()
+    assert received.count("READY") == 1
+    assert received.count("STOPPING") == 1
+    assert received.index("READY") < received.index("STOPPING")
 
 
 @pytest.mark.broker
 def test_a_camera_that_is_not_there_does_not_hold_up_ready(
     make_daemon: MakeDaemon, plant: Plant, systemd: Systemd
 ) -> None:
-    """A lost camera is a fault on health; systemd must not restart the daemon for it."""
+    """A lost camera is a fault in health; systemd must not restart the daemon for it."""
     daemon = make_daemon("v4l2:/dev/video99")
     daemon.start(NOTIFY_SOCKET=systemd.address)
     plant.wait_for_results(1)
-    wait_until(lambda: "READY" in systemd.heard() and "WATCHDOG" in systemd.heard(), "READY")
+    wait_until(lambda: "READY" in systemd.received() and "WATCHDOG" in systemd.received(), "READY")
     assert daemon.stop() == 0
 
 
-class Beating:
-    """A writer or publisher that makes progress, as its beat says."""
+class AlwaysProgressing:
+    """A writer or publisher that makes progress."""
 
     def __init__(self, tick: Callable[[], float]) -> None:
         self._tick = tick
 
     @property
     def beat(self) -> float:
-        """Now."""
+        """The present time."""
         return self._tick()
 
     def announce(self, name: str, body: bytes) -> None:
-        """Nobody listens."""
+        """Does nothing."""
 
 
-class Silent:
-    """A health that has nothing to say."""
+class EmptyHealth:
+    """A health without content."""
 
     def sample(self) -> None: ...
 
@@ -122,10 +121,10 @@ class Silent:
         return HealthReport(cast(Any, {}), (), "")
 
 
-def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
-    """While the model hangs on a frame the watchdog is not fed; when it returns, it is again."""
+def test_a_stuck_inspection_stops_the_watchdog(systemd: Systemd) -> None:
+    """While the model hangs on a frame the watchdog is not fed; afterwards it is fed again."""
     now = 1000.0
-    environment = Clock(tick=lambda: now)
+    clock = Clock(tick=lambda: now)
     stuck, entered = threading.Event(), threading.Event()
 
     def hanging_look(frame: Frame) -> FrameResult:
@@ -134,15 +133,18 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
         return FrameResult(frame, 2, 2)
 
     judge = cast(Judge, SimpleNamespace(look=hanging_look, conclude=lambda *_: [a_verdict()]))
-    worker = PoolWorker(judge, Sink(), environment)
+    worker = PoolWorker(judge, Sink(), clock)
     workers, mailbox = WorkerPool(1, lambda _others: worker), worker.mailbox
-    beating = cast(Any, Beating(environment.tick))
-    components = Components({}, workers, Latencies(), beating, beating)
+    beating = cast(Any, AlwaysProgressing(clock.tick))
+    components = cast(
+        Components,
+        SimpleNamespace(readers={}, workers=workers, writer=beating, publisher=beating),
+    )
     notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
-    supervisor = Supervisor(components, cast(Health, Silent()), notifier, environment, 1e9)
+    supervisor = Supervisor(components, cast(Health, EmptyHealth()), notifier, clock, 1e9)
     workers.start()
     supervisor.run_once()
-    assert "WATCHDOG" in systemd.heard()
+    assert "WATCHDOG" in systemd.received()
 
     mailbox.put(Frame("top", 1, np.zeros((2, 2, 3), np.uint8), 0.0, now), StopEvent())
     assert entered.wait(DEADLINE_S)
@@ -150,11 +152,11 @@ def test_a_stuck_inspection_starves_the_watchdog(systemd: Systemd) -> None:
     systemd.forget()
     supervisor.run_once()
     assert "inspection" in supervisor.stalled()
-    assert "WATCHDOG" not in systemd.heard()
+    assert "WATCHDOG" not in systemd.received()
 
     stuck.set()
     wait_until(lambda: not supervisor.stalled(), "inspection moves again")
     supervisor.run_once()
-    assert "WATCHDOG" in systemd.heard()
+    assert "WATCHDOG" in systemd.received()
     workers.close()
     assert workers.join(DEADLINE_S) == []

@@ -19,13 +19,13 @@ TRIGGER = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
 
 
 def ask(plant: Plant, body: object) -> None:
-    """A request as a PLC gateway sends it."""
+    """Sends a request as a PLC gateway does."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     plant.publish(f"{BASE}/request/trigger", raw)
 
 
 def answers(plant: Plant, count: int) -> list[dict[str, Any]]:
-    """So many answers, each valid."""
+    """Waits for `count` answers; each is valid."""
     wait_until(lambda: len(plant.bodies("response/trigger")) >= count, f"{count} answers")
     found = plant.bodies("response/trigger")
     for body in found:
@@ -34,8 +34,8 @@ def answers(plant: Plant, count: int) -> list[dict[str, Any]]:
 
 
 def test_each_triggered_part_gets_one_verdict(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """Every request is answered and gets one verdict with its part and transaction; a request that
-    comes twice is one part; without a trigger there is no verdict."""
+    """Every request is answered and gets one verdict with its part and transaction. A repeated
+    request is one part; without a trigger there is no verdict."""
     daemon = make_daemon("test:", fps=50, width=64, height=48, trigger=TRIGGER)
     daemon.start()
     plant.wait_for_state("online")
@@ -106,7 +106,7 @@ def test_whatever_is_asked_is_answered(make_daemon: MakeDaemon, plant: Plant, re
 
 
 def test_a_stop_answers_every_open_part(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """Parts that wait when SIGTERM comes get an `error` that is sent before `stopped`."""
+    """Parts that are open at SIGTERM get an `error` before `stopped`."""
     trigger = {"kind": "request", "deadline_ms": 600_000, "delay_ms": 500_000, "queue": 20}
     daemon = make_daemon("test:", fps=20, width=64, height=48, trigger=trigger)
     daemon.start()
@@ -125,8 +125,8 @@ def test_a_stop_answers_every_open_part(make_daemon: MakeDaemon, plant: Plant) -
 def test_parts_open_at_kill_get_an_error_at_the_next_start(
     make_daemon: MakeDaemon, plant: Plant
 ) -> None:
-    """`kill -9` while parts wait: every one that was answered gets exactly one verdict, also when
-    the daemon is killed again right after it is back; judged ones get no second."""
+    """After `kill -9` each open part that was answered gets exactly one verdict, also when the
+    daemon is killed again right after its start. Judged parts get no second verdict."""
     quick = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
     slow = {**quick, "deadline_ms": 600_000, "delay_ms": 500_000}
     cameras = [
@@ -165,8 +165,8 @@ def test_parts_open_at_kill_get_an_error_at_the_next_start(
 def test_a_view_outside_the_frame_is_a_fault_of_the_camera(
     make_daemon: MakeDaemon, plant: Plant
 ) -> None:
-    """A region that the frames do not have: camera state `unfit`, `error` with the sentence, never
-    a smaller region."""
+    """A view outside the frame gives the camera state `unfit` and an `error` with the sentence,
+    never a smaller region."""
     daemon = make_daemon("test:", fps=20, view={"region": [0, 0, 641, 480]})
     daemon.start()
     (first, *_) = plant.wait_for_results(1).values()
@@ -180,7 +180,7 @@ def test_a_view_outside_the_frame_is_a_fault_of_the_camera(
 
 
 def test_a_view_outside_the_size_that_is_asked_for_is_a_mistake(make_daemon: MakeDaemon) -> None:
-    """Where config.yaml says the size, the daemon does not start: exit code 2 and one sentence."""
+    """When config.yaml states the size, the daemon does not start: exit code 2 and one sentence."""
     daemon = make_daemon("test:", width=64, height=48, view={"region": [0, 0, 65, 48]})
     daemon.start()
     assert daemon.exit_code() == 2
@@ -189,7 +189,7 @@ def test_a_view_outside_the_size_that_is_asked_for_is_a_mistake(make_daemon: Mak
 
 
 def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) -> None:
-    """So many fails in a row are told on the retained topic `alarm`."""
+    """A number of fails in a row is published on the retained topic `alarm`."""
     sections = {"decision": {"reject_at": 0.0, "review_from": 0.0, "alarm": {"fails": 3}}}
     daemon = make_daemon("test:", fps=20, width=64, height=48, sections=sections)
     daemon.start()
@@ -202,8 +202,8 @@ def test_a_row_of_fails_raises_the_alarm(make_daemon: MakeDaemon, plant: Plant) 
 
 
 def test_the_benchmark_keeps_every_promise() -> None:
-    """A hundred parts in bursts, with a camera that fails by chance, in real time: one verdict a
-    part, and what missed its deadline is `error` (tests/campaigns/triggered_parts.py)."""
+    """A hundred parts in bursts, with a camera that fails at random, in real time: one verdict a
+    part, and a missed deadline is an `error` (tests/campaigns/triggered_parts.py)."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.campaigns.triggered_parts", "--count", "100", "--seed", "3"],
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""Components that are all well."""
+"""Fixtures for the tests of edge.monitoring."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ from tests.support.healthy_components import HealthyComponents
 
 
 @pytest.fixture
-def house(environment: Clock, tmp_path: Path) -> HealthyComponents:
-    """Parts that are all well."""
+def box(environment: Clock, tmp_path: Path) -> HealthyComponents:
+    """Components without a fault."""
     return HealthyComponents(environment, tmp_path)

@@ -1,4 +1,4 @@
-"""Heat, voltage and clock, read below a root: fixture trees of a Raspberry Pi and a PC."""
+"""Heat, voltage and clock, read below a root: file trees of a Raspberry Pi and a PC."""
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ def test_firmware_of_a_pi(bits: str, expected: PowerState, tmp_path: Path) -> No
     assert Board(tmp_path).power() == expected
 
 
-def test_what_was_seen_is_remembered(tmp_path: Path) -> None:
-    """The kernel's watcher clears the firmware's memory; ours stays."""
+def test_an_earlier_state_is_remembered(tmp_path: Path) -> None:
+    """The kernel clears the firmware's bits; the board remembers them."""
     put(tmp_path, FIRMWARE, "5\n")
     board = Board(tmp_path)
     board.power()
@@ -54,7 +54,7 @@ def test_alarm_of_the_kernel(tmp_path: Path) -> None:
 
 
 def test_processor_of_a_pc(tmp_path: Path) -> None:
-    """On x86 a rising count means: slowed now. A PC says nothing of its supply."""
+    """On x86 a rising count means a slowed processor. A PC has no values of its supply."""
     put(tmp_path, COUNT, "7\n")
     board = Board(tmp_path)
     assert board.power() == PowerState(None, None, False, False)
@@ -64,14 +64,14 @@ def test_processor_of_a_pc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "what?\n"])
-def test_garbled_firmware_says_nothing(text: str, tmp_path: Path) -> None:
-    """What cannot be read is None, never a made-up state."""
+def test_garbled_firmware_has_no_state(text: str, tmp_path: Path) -> None:
+    """An unreadable value is None."""
     put(tmp_path, FIRMWARE, text)
     assert Board(tmp_path).power() == PowerState()
 
 
 def test_battery_clock(tmp_path: Path) -> None:
-    """A Pi has no clock that runs without power; a box without /sys does not say."""
+    """A Pi has no clock that runs without power; without /sys it is unknown."""
     assert Board(tmp_path).rtc() is None
     (tmp_path / "sys/class").mkdir(parents=True)
     assert Board(tmp_path).rtc() is False
@@ -80,7 +80,7 @@ def test_battery_clock(tmp_path: Path) -> None:
 
 
 def test_memory_of_the_service(tmp_path: Path) -> None:
-    """What cannot be given back counts, against the control group's limit."""
+    """Memory that cannot be freed counts, against the limit of the control group."""
     group = "sys/fs/cgroup/system.slice/edge-inspect.service"
     put(tmp_path, "proc/self/cgroup", "0::/system.slice/edge-inspect.service\n")
     put(tmp_path, "proc/meminfo", "MemTotal: 2048000 kB\nMemAvailable: 1024000 kB\n")

@@ -1,4 +1,4 @@
-"""Faults: one table of them all, the same in code and docs, and one truth for all who ask."""
+"""Faults: one table of them all, the same in code and documentation, and one report."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.healthy_components import HealthyComponents
 
 ROOT = Path(__file__).parents[3]
 _ROW = re.compile(r"^\| `(\w+)` \| (\*\*unhealthy\*\*|warning) \| .+ \| .+ \|$", re.MULTILINE)
-ILL = HostState(
+FAULTY_HOST = HostState(
     temperature_c=85.0,
     clock_synced=False,
     rtc=False,
@@ -35,7 +35,7 @@ LOSSES = OutboxStats(
 
 
 def every_fault() -> list[Fault]:
-    """One of each kind, built as the daemon builds them."""
+    """One fault of each kind, built as the daemon builds them."""
     states = [*FAULT_KINDS, "starting", "stopped"]
     return [
         *camera_faults((state, state, "") for state in states),
@@ -43,7 +43,7 @@ def every_fault() -> list[Fault]:
         *config_faults(["config.yaml:3:1: wrong"], []),
         *decoding_faults("2 of 3 pictures got another verdict at reduced scale"),
         *config_faults([], ["station"]),
-        *machine_faults(ILL),
+        *machine_faults(FAULTY_HOST),
         *machine_faults(HostState(power=PowerState(False, True, False, True))),
     ]
 
@@ -55,8 +55,8 @@ def test_docs_list_every_fault_and_its_severity() -> None:
     assert len(rows) == len(KINDS)
 
 
-def test_every_kind_can_be_built_and_says_what_to_do() -> None:
-    """No kind is dead, and each is one sentence with its part in front."""
+def test_every_kind_can_be_built() -> None:
+    """Each kind can be built; its text is one line that starts with its part."""
     faults = every_fault()
     assert {fault.kind for fault in faults} == set(KINDS)
     for fault in faults:
@@ -66,7 +66,7 @@ def test_every_kind_can_be_built_and_says_what_to_do() -> None:
 
 
 def test_faults_are_built_in_one_place() -> None:
-    """Nobody else makes a Fault."""
+    """No other module makes a Fault."""
     makers = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "edge").rglob("*.py")
@@ -76,19 +76,19 @@ def test_faults_are_built_in_one_place() -> None:
 
 
 def test_unknown_kind_cannot_be_built() -> None:
-    """A kind that no table has is a mistake of the programmer."""
+    """A kind that KINDS lacks is a programming error."""
     with pytest.raises(KeyError):
-        Fault("cosy", "box", "too cosy")
+        Fault("unknown", "box", "a sentence")
 
 
 @pytest.mark.parametrize("state", ["live", "finished"])
 def test_camera_that_delivers_has_no_fault(state: str) -> None:
-    """A live camera, and one that has delivered all it had, are well."""
+    """A live camera, and one that has delivered all its pictures, have no fault."""
     assert list(camera_faults([("top", state, "")])) == []
 
 
-def test_machine_that_says_nothing_has_no_fault() -> None:
-    """What the box does not say is not invented."""
+def test_host_without_values_has_no_fault() -> None:
+    """A value that the box does not provide is no fault."""
     assert list(machine_faults(HostState())) == []
 
 
@@ -108,27 +108,27 @@ def test_memory(memory: MemoryState, words: str) -> None:
     assert all(words in text for text in found)
 
 
-def test_one_report_for_all(house: HealthyComponents) -> None:
-    """Body, values and systemd's line are of one look; what is grave comes first."""
-    house.publisher.state, house.publisher.why = "offline", "no broker answers"
-    house.reader.state, house.reader.why = "lost", "cable"
-    report = house.health.report()
+def test_one_report_for_all(box: HealthyComponents) -> None:
+    """Body, values and systemd's line have the same faults, `unhealthy` first."""
+    box.publisher.state, box.publisher.why = "offline", "no broker answers"
+    box.reader.state, box.reader.why = "lost", "cable"
+    report = box.health.report()
     assert [fault.kind for fault in report.faults] == ["camera_lost", "broker"]
     assert report.body["faults"] == [str(fault) for fault in report.faults]
     assert report.body["healthy"] is False
     assert all(text in report.summary for text in report.body["faults"])
 
 
-def test_many_faults_are_counted_in_the_line(house: HealthyComponents) -> None:
+def test_many_faults_are_counted_in_the_line(box: HealthyComponents) -> None:
     """systemd's line shows three faults and the number of the others."""
-    house.publisher.faults = lambda: ["one", "two", "three", "four", "five"]
-    assert "broker: three; 2 more faults" in house.health.summary()
+    box.publisher.faults = lambda: ["one", "two", "three", "four", "five"]
+    assert "broker: three; 2 more faults" in box.health.summary()
 
 
-def test_open_parts_that_cannot_be_noted_are_a_fault(house: HealthyComponents) -> None:
-    """What the disk refuses to the notes of open parts is told."""
-    house.open_parts.fault = "No space left on device"
+def test_open_parts_that_cannot_be_noted_are_a_fault(box: HealthyComponents) -> None:
+    """A part journal that cannot be written is a fault."""
+    box.part_journal.fault = "No space left on device"
     assert any(
         fault.startswith("open parts: cannot be noted (No space left on device)")
-        for fault in house.health.snapshot()["faults"]
+        for fault in box.health.report().body["faults"]
     )

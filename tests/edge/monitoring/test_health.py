@@ -1,4 +1,4 @@
-"""Health: one snapshot of the truth."""
+"""The body of health and its summary."""
 
 import json
 from dataclasses import replace
@@ -15,9 +15,9 @@ KEYS = [
 ]
 
 
-def test_snapshot_holds_what_the_contract_promises(house: HealthyComponents) -> None:
+def test_snapshot_holds_what_the_contract_promises(box: HealthyComponents) -> None:
     """The body of `health` has the contract's keys and is JSON that every gateway reads."""
-    body = json.loads(to_json(dict(house.health.snapshot())))
+    body = json.loads(to_json(dict(box.health.report().body)))
     assert set(KEYS) <= set(body)
     assert body["schema"] == "edge-inspect/health/1"
     camera = body["cameras"]["top"]
@@ -37,69 +37,69 @@ def test_snapshot_holds_what_the_contract_promises(house: HealthyComponents) -> 
     ],
 )
 def test_healthy_only_while_every_camera_delivers(
-    state: str, healthy: bool, house: HealthyComponents
+    state: str, healthy: bool, box: HealthyComponents
 ) -> None:
     """A camera that is starting, frozen, silent, lost or stopped is not healthy."""
-    house.reader.state = state
-    assert house.health.healthy() is healthy
+    box.reader.state = state
+    assert box.health.report().body["healthy"] is healthy
 
 
-def test_outbox_that_refuses_is_not_healthy(house: HealthyComponents) -> None:
+def test_outbox_that_refuses_is_not_healthy(box: HealthyComponents) -> None:
     """While the outbox cannot store, the box is not healthy and says why."""
-    house.writer.fault = "disk full"
-    snapshot = house.health.snapshot()
-    assert snapshot["healthy"] is False
-    assert snapshot["faults"][0].startswith("outbox: disk full; verdicts wait in memory")
+    box.writer.fault = "disk full"
+    body = box.health.report().body
+    assert body["healthy"] is False
+    assert body["faults"][0].startswith("outbox: disk full; verdicts wait in memory")
 
 
-def test_lost_broker_is_a_fault_but_healthy(house: HealthyComponents) -> None:
-    """Without a broker the verdicts wait: a fault to tell, no reason to restart."""
-    house.publisher.state, house.publisher.why = "offline", "no broker answers"
-    snapshot = house.health.snapshot()
-    assert snapshot["healthy"] is True
-    assert snapshot["faults"] == ["broker: no broker answers"]
+def test_lost_broker_is_a_fault_but_healthy(box: HealthyComponents) -> None:
+    """Without a broker the verdicts wait: that is a fault, and no reason to restart."""
+    box.publisher.state, box.publisher.why = "offline", "no broker answers"
+    body = box.health.report().body
+    assert body["healthy"] is True
+    assert body["faults"] == ["broker: no broker answers"]
 
 
-def test_losses_are_faults(house: HealthyComponents) -> None:
-    """Dropped, parked and damaged verdicts are faults, each with its number and mend."""
-    house.stats = replace(
-        house.stats,
+def test_losses_are_faults(box: HealthyComponents) -> None:
+    """Dropped, parked and damaged verdicts are faults, each with its number and what to do."""
+    box.stats = replace(
+        box.stats,
         dropped_by={"cap": 3, "age": 0, "memory": 1},
         parked=2,
         damaged=1,
         salvaged=5,
         lost_at_most=6,
     )
-    faults = house.health.snapshot()["faults"]
-    assert any(fault.startswith("outbox: 4 verdicts dropped unsent; mend") for fault in faults)
+    faults = box.health.report().body["faults"]
+    assert any(fault.startswith("outbox: 4 verdicts dropped unsent; repair") for fault in faults)
     assert any("set aside; 5 verdicts saved, at most 6 lost" in fault for fault in faults)
     assert any(fault.startswith("outbox: the broker refused 2 verdicts") for fault in faults)
 
 
-def test_rates_are_taken_between_samples(house: HealthyComponents, clock: FakeClock) -> None:
-    """Frames a second are counted between two samples, by the clock."""
-    house.reader.frames = 25
+def test_rates_are_taken_between_samples(box: HealthyComponents, clock: FakeClock) -> None:
+    """Frames a second are computed between two samples."""
+    box.reader.frames = 25
     clock.at += 2
-    house.health.sample()
-    assert house.health.snapshot()["cameras"]["top"]["fps"] == 12.5
+    box.health.sample()
+    assert box.health.report().body["cameras"]["top"]["fps"] == 12.5
     clock.at += 0.1
-    house.health.sample()  # too soon for a rate
-    assert house.health.snapshot()["cameras"]["top"]["fps"] == 12.5
+    box.health.sample()  # too soon for a rate
+    assert box.health.report().body["cameras"]["top"]["fps"] == 12.5
     clock.at += 1
-    house.health.sample()
-    assert house.health.snapshot()["cameras"]["top"]["fps"] == 0
+    box.health.sample()
+    assert box.health.report().body["cameras"]["top"]["fps"] == 0
 
 
-def test_age_of_the_oldest_verdict(house: HealthyComponents) -> None:
+def test_age_of_the_oldest_verdict(box: HealthyComponents) -> None:
     """The oldest waiting verdict's age is the outbox's own; without one it is 0."""
-    assert house.health.snapshot()["outbox"]["oldest_age_s"] == 0
-    house.stats = replace(house.stats, oldest_age_s=12.5)
-    assert house.health.snapshot()["outbox"]["oldest_age_s"] == 12.5
+    assert box.health.report().body["outbox"]["oldest_age_s"] == 0
+    box.stats = replace(box.stats, oldest_age_s=12.5)
+    assert box.health.report().body["outbox"]["oldest_age_s"] == 12.5
 
 
-def test_summary_is_one_line(house: HealthyComponents) -> None:
+def test_summary_is_one_line(box: HealthyComponents) -> None:
     """The line for `systemctl status` names cameras, verdicts, broker and outbox."""
-    line = house.health.summary()
+    line = box.health.summary()
     assert "\n" not in line
     for part in ("top live", "5 pass", "2 fail", "broker online", "2 verdicts wait"):
         assert part in line

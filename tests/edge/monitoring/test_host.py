@@ -1,4 +1,4 @@
-"""The box's state, read below a root: a fixture tree instead of /proc and /sys."""
+"""The state of the box, read below a root: a file tree instead of /proc and /sys."""
 
 import os
 from pathlib import Path
@@ -28,13 +28,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def stat(user_s: float, system_s: float) -> str:
-    """A /proc/self/stat line; the program's name holds what breaks a simple split."""
+    """A /proc/self/stat line; the program's name holds spaces and parentheses."""
     before = "1234 (py (x) thon) S 1 1 1 0 -1 4194304 100 0 0 0"
     return f"{before} {int(user_s * HZ)} {int(system_s * HZ)} 0 0 20 0 9 0 5555 1 1 1"
 
 
 def test_state_of_a_box(root: Path, tmp_path: Path) -> None:
-    """Memory, the hottest zone, the disk of the outbox and the clock are read as they stand."""
+    """Memory, the hottest zone, the disk of the outbox and the clock are read."""
     state = HostMetrics(root, tmp_path).read(10.0)
     assert (state.memory.rss_mb, state.memory.peak_mb) == (100.0, 120.0)
     assert state.temperature_c == 61.0
@@ -52,8 +52,8 @@ def test_cpu_is_the_difference_between_two_readings(root: Path, tmp_path: Path) 
     assert machine.read(12.0).cpu_percent is None
 
 
-def test_box_that_says_nothing(tmp_path: Path) -> None:
-    """Where a file is missing the value is None, never a made-up number."""
+def test_box_without_values(tmp_path: Path) -> None:
+    """Without a file the value is None."""
     state = HostMetrics(tmp_path / "none", tmp_path / "none").read(0.0)
     assert state == HostState()
 
@@ -65,7 +65,7 @@ def test_garbled_sensor_is_left_out(root: Path, tmp_path: Path) -> None:
 
 
 def test_clock_that_is_not_synced(root: Path, tmp_path: Path) -> None:
-    """timesyncd without its mark means that the clock is not set."""
+    """timesyncd without its file `synchronized` means that the clock is not set."""
     (root / "run/systemd/timesync/synchronized").unlink()
     assert HostMetrics(root, tmp_path).read(0.0).clock_synced is False
 

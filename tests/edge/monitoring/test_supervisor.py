@@ -1,4 +1,4 @@
-"""The watchdog is fed by progress, readiness is told once, health is published on time."""
+"""The supervisor feeds the watchdog by progress, sends READY once and publishes health."""
 
 import json
 
@@ -6,65 +6,62 @@ import pytest
 
 from edge.core.clock import Clock
 from edge.core.systemd import SystemdNotifier
-from edge.monitoring.progress import Progress
-from edge.monitoring.supervisor import Supervisor
+from edge.monitoring.supervisor import Progress, Supervisor
 from tests.support.clock import FakeClock, Patience
 from tests.support.healthy_components import HealthyComponents
 
 
 class Recorder(SystemdNotifier):
-    """A notifier that remembers, under systemd's watchdog of 40 s."""
+    """A notifier that records its messages, with a watchdog of 40 s."""
 
     def __init__(self) -> None:
         super().__init__({"WATCHDOG_USEC": "40000000"})
-        self.said: list[str] = []
+        self.sent: list[str] = []
 
     def _send(self, message: str) -> None:
-        self.said.append(message)
+        self.sent.append(message)
 
 
 @pytest.fixture
 def notifier() -> Recorder:
-    """What systemd would have heard."""
+    """Records what systemd would receive."""
     return Recorder()
 
 
 @pytest.fixture
 def progress() -> Progress:
-    """What the supervisor reports."""
+    """Gets what the supervisor reports."""
     return Progress()
 
 
 @pytest.fixture
 def supervisor(
-    house: HealthyComponents, notifier: Recorder, environment: Clock, progress: Progress
+    box: HealthyComponents, notifier: Recorder, environment: Clock, progress: Progress
 ) -> Supervisor:
     """A supervisor that publishes every 10 s."""
-    return Supervisor(house.components, house.health, notifier, environment, 10, progress=progress)
+    return Supervisor(box.components, box.health, notifier, environment, 10, progress=progress)
 
 
 def test_ready_once_every_camera_has_started(
-    supervisor: Supervisor, house: HealthyComponents, notifier: Recorder
+    supervisor: Supervisor, box: HealthyComponents, notifier: Recorder
 ) -> None:
-    """READY is sent once, when no camera is starting any more: a lost one does not hold it up."""
-    house.reader.state = "starting"
+    """READY is sent once, when no camera is starting; a lost camera does not delay it."""
+    box.reader.state = "starting"
     supervisor.run_once()
-    assert "READY=1" not in notifier.said
-    assert notifier.said.count("EXTEND_TIMEOUT_USEC=60000000") == 1  # systemd must not give up yet
-    house.reader.state = "lost"
+    assert "READY=1" not in notifier.sent
+    assert notifier.sent.count("EXTEND_TIMEOUT_USEC=60000000") == 1  # systemd must not give up yet
+    box.reader.state = "lost"
     supervisor.run_once()
     supervisor.run_once()
-    assert notifier.said.count("READY=1") == 1
-    assert notifier.said.count("EXTEND_TIMEOUT_USEC=60000000") == 1
-    assert house.reader.checked == 3
+    assert notifier.sent.count("READY=1") == 1
+    assert notifier.sent.count("EXTEND_TIMEOUT_USEC=60000000") == 1
+    assert box.reader.checked == 3
 
 
-def test_ready_is_said_soon(
-    supervisor: Supervisor, house: HealthyComponents, clock: FakeClock
-) -> None:
-    """At most a tenth later than the last camera came, and nobody is woken often for one that
-    does not come; once a second from then on."""
-    house.reader.state = "starting"
+def test_ready_is_early(supervisor: Supervisor, box: HealthyComponents, clock: FakeClock) -> None:
+    """READY is late by at most a tenth of the start-up time. The intervals grow while a camera does
+    not start, and are one second after READY."""
+    box.reader.state = "starting"
     begun, looks = clock.at, 0
     while clock.at < begun + 60:
         assert supervisor.pause_s() <= max(0.005, 0.1 * (clock.at - begun) + 1e-9)
@@ -72,73 +69,74 @@ def test_ready_is_said_soon(
         supervisor.run_once()
         looks += 1
     assert 60 < looks < 120
-    house.reader.state = "live"
+    box.reader.state = "live"
     supervisor.run_once()
     assert supervisor.pause_s() == 1.0
 
 
-@pytest.mark.parametrize("part", ["judging", "writer", "publisher"])
-def test_watchdog_starves_when_a_part_stands(
-    part: str,
+@pytest.mark.parametrize("component", ["workers", "writer", "publisher"])
+def test_a_stalled_component_stops_the_watchdog(
+    component: str,
     *,
     supervisor: Supervisor,
-    house: HealthyComponents,
+    box: HealthyComponents,
     notifier: Recorder,
     clock: FakeClock,
     progress: Progress,
 ) -> None:
-    """A part without progress for half of systemd's limit stops the feeding, and is named."""
+    """A component without progress for half of systemd's limit is named, and the watchdog is not
+    fed."""
     clock.at += 21
-    for name in {"judging", "writer", "publisher"} - {part}:
-        getattr(house, name).beat = clock.at
+    for name in {"workers", "writer", "publisher"} - {component}:
+        getattr(box, name).beat = clock.at
     supervisor.run_once()
-    assert "WATCHDOG=1" not in notifier.said
+    assert "WATCHDOG=1" not in notifier.sent
     assert not progress.alive(), "the output `alive` stops its beat too"
-    word = {"judging": "inspection", "writer": "outbox", "publisher": "delivery"}[part]
+    word = {"workers": "inspection", "writer": "outbox", "publisher": "delivery"}[component]
     assert supervisor.stalled() == f"{word} for 21 s"
-    getattr(house, part).beat = clock.at
+    getattr(box, component).beat = clock.at
     supervisor.run_once()
-    assert "WATCHDOG=1" in notifier.said
+    assert "WATCHDOG=1" in notifier.sent
     assert progress.alive()
 
 
 def test_a_short_watchdog_does_not_starve_by_idling(
-    house: HealthyComponents, environment: Clock, clock: FakeClock
+    box: HealthyComponents, environment: Clock, clock: FakeClock
 ) -> None:
-    """Who waits for work shows progress every 5 s: also under a WatchdogSec of 8 that is no stall,
-    and more than 10 s are."""
+    """An idle thread shows progress every 5 s. That is no stall under a WatchdogSec of 8, and more
+    than 10 s is one."""
     notifier = SystemdNotifier({"WATCHDOG_USEC": "8000000"})
-    supervisor = Supervisor(house.components, house.health, notifier, environment, 10)
+    supervisor = Supervisor(box.components, box.health, notifier, environment, 10)
     clock.at += 6
     assert supervisor.stalled() == ""
     clock.at += 5
     assert "outbox for 11 s" in supervisor.stalled()
 
 
-def test_camera_that_hangs_starves_the_watchdog(
-    supervisor: Supervisor, house: HealthyComponents, notifier: Recorder
+def test_a_hanging_camera_stops_the_watchdog(
+    supervisor: Supervisor, box: HealthyComponents, notifier: Recorder
 ) -> None:
-    """A driver that does not come back for long is mended by a restart of the process."""
-    house.reader.stuck = 25.0
+    """A driver that hangs for long needs a restart of the process."""
+    box.reader.stuck = 25.0
     supervisor.run_once()
-    assert "WATCHDOG=1" not in notifier.said
+    assert "WATCHDOG=1" not in notifier.sent
 
 
 def test_health_is_published_on_time(
-    supervisor: Supervisor, house: HealthyComponents, clock: FakeClock
+    supervisor: Supervisor, box: HealthyComponents, clock: FakeClock
 ) -> None:
     """Health is published at the start and then every interval, not more often."""
     for _ in range(25):
         supervisor.run_once()
         clock.at += 1
-        house.judging.beat = house.writer.beat = house.publisher.beat = clock.at
-    assert [name for name, _ in house.announced] == ["health"] * 3
-    assert json.loads(house.announced[0][1])["schema"] == "edge-inspect/health/1"
+        box.workers.beat = box.writer.beat = box.publisher.beat = clock.at
+    assert [name for name, _ in box.announced] == ["health"] * 3
+    assert json.loads(box.announced[0][1])["schema"] == "edge-inspect/health/1"
 
 
 def test_one_failed_look_is_not_the_last(
     supervisor: Supervisor,
-    house: HealthyComponents,
+    box: HealthyComponents,
     patience: Patience,
     notifier: Recorder,
     caplog: pytest.LogCaptureFixture,
@@ -146,11 +144,11 @@ def test_one_failed_look_is_not_the_last(
     """An unexpected fault in one look is logged, and the next look comes."""
 
     def fail() -> None:
-        house.reader.check = lambda: None
+        box.reader.check = lambda: None
         raise RuntimeError("driver")
 
-    house.reader.check = fail
+    box.reader.check = fail
     patience.on_wait = lambda number: patience.set() if number == 4 else None
     supervisor.run(patience)
     assert "supervisor: unexpected fault" in caplog.text
-    assert "READY=1" in notifier.said
+    assert "READY=1" in notifier.sent

@@ -14,22 +14,22 @@ from edge.config import ArchiveConfig, CameraConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
-from edge.monitoring.logs import RateLimitedHandler
-from edge.mqtt.backoff import Backoff
-from edge.mqtt.diagnostics import LinkError
-from edge.mqtt.snapshots import PictureLink, SnapshotSender
+from edge.core.logs import RateLimitedHandler
+from edge.mqtt.failover import Backoff
+from edge.mqtt.snapshots import SnapshotSender
 from edge.pipeline.mailbox import Mailbox
 from edge.storage.archive import Archive
-from tests.edge.mqtt.virtual_time import World
+from tests.edge.mqtt.virtual_time import PublisherSimulation
 from tests.support.clock import FakeClock, Patience
 from tests.support.fake_broker import FakeBroker, Greeting
 from tests.support.frames import frame, noise_frame
+from tests.support.snapshot_broker import SnapshotBroker
 from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.slow
 
 WEEK_S = 7 * 86_400.0
-HANDFUL = 20  # of a flapping part; one that is plainly away has a line or two
+HANDFUL = 20  # lines for a component that comes and goes; one that is away has one or two
 
 Journal = Callable[[Callable[[], float]], io.StringIO]
 
@@ -59,8 +59,8 @@ def lines(text: io.StringIO) -> list[str]:
     return [line for line in text.getvalue().splitlines() if not line.startswith((" ", "Trac"))]
 
 
-class Odd(Camera):
-    """A camera whose reads do what a function says."""
+class ScriptedCamera(Camera):
+    """A camera whose reads call a function."""
 
     live = True
 
@@ -68,7 +68,7 @@ class Odd(Camera):
         self._read = read
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """Nothing on stop."""
+        """None after stop."""
         return None if stop.is_set() else self._read()
 
     def close(self) -> None:
@@ -76,12 +76,12 @@ class Odd(Camera):
 
 
 def watch(clock: FakeClock, opener: Callable[[], Camera]) -> Reader:
-    """Reads a camera for a week, silence looked for after each wait."""
+    """Reads a camera for a week, and checks for silence after each wait."""
     stop = Patience(clock, most=10**9)
     end = clock.at + WEEK_S
-    environment = Clock(clock.now, clock.tick)
+    reader_clock = Clock(clock.now, clock.tick)
     config = CameraConfig(id="top", source="v4l2:/dev/video0")
-    reader = Reader(config, opener, Mailbox(), environment, stop)
+    reader = Reader(config, opener, Mailbox(), reader_clock, stop)
 
     def waited(_number: int) -> None:
         reader.check()
@@ -108,7 +108,7 @@ def test_camera_that_is_away(journal: Journal, clock: FakeClock) -> None:
 
 
 def test_camera_whose_driver_raises(journal: Journal, clock: FakeClock) -> None:
-    """A driver that raises what it likes for a week does not fill the disk with tracebacks."""
+    """A driver that raises for a week does not fill the disk with tracebacks."""
     text = journal(clock.tick)
 
     def opener() -> Camera:
@@ -134,7 +134,7 @@ def test_camera_that_comes_and_goes(journal: Journal, clock: FakeClock) -> None:
             shown = True
             return CameraRead(noise_frame(next(pictures), 16).pixels)
 
-        return Odd(read)
+        return ScriptedCamera(read)
 
     reader = watch(clock, opener)
     assert reader.frames > 10_000
@@ -142,7 +142,7 @@ def test_camera_that_comes_and_goes(journal: Journal, clock: FakeClock) -> None:
 
 
 def test_camera_that_brings_damaged_pictures(journal: Journal, clock: FakeClock) -> None:
-    """Each picture damaged, for a week: few lines, though the camera is opened anew each time."""
+    """Damaged pictures for a week: few lines, though the camera is opened again each time."""
     text, end = journal(clock.tick), clock.at + WEEK_S
 
     def read() -> CameraRead:
@@ -151,60 +151,52 @@ def test_camera_that_brings_damaged_pictures(journal: Journal, clock: FakeClock)
             raise CameraError("the end")
         return CameraRead(None, fault="damaged JPEG")
 
-    reader = watch(clock, lambda: Odd(read))
+    reader = watch(clock, lambda: ScriptedCamera(read))
     assert reader.distrusted["decode"] > 10_000
     assert 1 <= len([line for line in lines(text) if "damaged" in line]) <= HANDFUL
 
 
 @pytest.mark.parametrize(
-    ("greetings", "most"),
+    ("greetings", "max_lines"),
     [(["absent"], 3), (["absent", "refuse", "silent"], HANDFUL), (["accept"], 2 * HANDFUL)],
-    ids=["away", "of changing mood", "hangs up at once"],
+    ids=["away", "with changing faults", "hangs up at once"],
 )
-def test_broker(greetings: list[Greeting], most: int, journal: Journal, tmp_path: Path) -> None:
-    """A broker that is away, that is ill in turn, or that takes each connection and cuts it."""
+def test_broker(
+    greetings: list[Greeting], max_lines: int, journal: Journal, tmp_path: Path
+) -> None:
+    """A broker that is away, that has one fault after another, or that cuts each connection."""
     broker = FakeBroker(greetings=iter(cycle(greetings)), step_s=5.0)
-    world = World(tmp_path, rows=1, broker=broker, backoff=Backoff(1.0, 60.0))
-    world.listening = False
+    simulation = PublisherSimulation(tmp_path, rows=1, broker=broker, backoff=Backoff(1.0, 60.0))
+    simulation.may_send = False
     text, end = journal(lambda: broker.now), broker.now + WEEK_S
 
     def step() -> None:
         if greetings == ["accept"]:
             broker.cut()
         if broker.now >= end:
-            world.close()
+            simulation.close()
 
     broker.on_step = step
-    world.play()
-    world.end()
+    simulation.play()
+    simulation.end()
     assert broker.connections > 1000
-    assert 1 <= len(lines(text)) <= most
+    assert 1 <= len(lines(text)) <= max_lines
 
 
 def test_pictures_without_a_broker(journal: Journal, clock: FakeClock, tmp_path: Path) -> None:
-    """A picture every 20 s, and nobody takes it."""
+    """A picture every 20 s, and no broker."""
     text = journal(clock.tick)
-    environment = Clock(clock.now, clock.tick, tmp_path)
-
-    class Away:
-        """A link that nobody answers."""
-
-        def open(self) -> None:
-            raise LinkError("no broker answers")
-
-        def close(self) -> None:
-            """Nothing to do."""
-
-    link: PictureLink = lambda _hear: Away()  # type: ignore[assignment, return-value]  # noqa: E731
+    broker = SnapshotBroker("absent")
     pictures = SnapshotSender(
-        SnapshotsConfig(send=("fail",)), "inspection/line1", environment, link
+        SnapshotsConfig(send=("fail",)),
+        "inspection/line1",
+        Clock(clock.now, clock.tick, tmp_path),
+        broker.connect,
     )
     for _ in range(int(WEEK_S / 20)):
         clock.at += 20.0
         pictures.offer(frame(9), verdict("fail"))
-        order = pictures._orders.get_nowait()
-        assert order is not None
-        pictures._send(order)
+        pictures.run_once()
     assert pictures.skipped["offline"] > 10_000
     assert 1 <= len(lines(text)) <= 2 * HANDFUL
 

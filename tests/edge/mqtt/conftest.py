@@ -1,4 +1,4 @@
-"""For the tests of delivery."""
+"""Fixtures for the tests of edge.mqtt."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.edge.mqtt.virtual_time import World
+from tests.edge.mqtt.virtual_time import PublisherSimulation
 from tests.support.fake_broker import FakeBroker
 
-Make = Callable[..., World]
+Simulate = Callable[..., PublisherSimulation]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Make]:
-    """Makes a World, and puts its files away."""
-    made: list[World] = []
+def simulate(tmp_path: Path) -> Iterator[Simulate]:
+    """Makes simulations; closes their files after the test."""
+    made: list[PublisherSimulation] = []
 
-    def make(rows: int, broker: FakeBroker | None = None, **options: Any) -> World:
-        made.append(World(tmp_path, rows, broker, **options))
+    def make(rows: int, broker: FakeBroker | None = None, **options: Any) -> PublisherSimulation:
+        made.append(PublisherSimulation(tmp_path, rows, broker, **options))
         return made[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""The network thread sleeps until somebody speaks or something is due: real paho, virtual time."""
+"""The network thread sleeps until bytes come or a ping is due: real paho, virtual time."""
 
 import select
 import socket
@@ -17,7 +17,7 @@ _CHATTER = b"\x30\x04\x00\x01tx"  # PUBLISH, QoS 0: needs no answer
 
 
 class Peer:
-    """A broker that speaks when it is asked to, on the thread of the test."""
+    """A broker that is stepped on the thread of the test."""
 
     def __init__(self, clock: FakeClock, *, answers: bool, chatters_every_s: float, goes_at: float):
         self.pings: list[float] = []
@@ -28,31 +28,31 @@ class Peer:
         self._socket: socket.socket | None = None
 
     def step(self) -> bool:
-        """Whether it has just spoken, or gone."""
+        """Reads and answers once. Whether it has sent bytes or closed its socket."""
         if self._socket is None:
             self._socket, _ = self.server.accept()
             self._socket.setblocking(False)
         try:
-            heard = self._socket.recv(4096)
+            received = self._socket.recv(4096)
         except BlockingIOError:
-            heard = b""
+            received = b""
         except OSError:
             return False
-        said = b""
-        if heard[:1] == b"\x10":
-            said = _CONNACK
-        elif _PINGREQ in heard:
+        answer = b""
+        if received[:1] == b"\x10":
+            answer = _CONNACK
+        elif _PINGREQ in received:
             self.pings.append(self._clock.at)
-            said = _PINGRESP if self._answers else b""
+            answer = _PINGRESP if self._answers else b""
         if self._clock.at >= self._next:
             self._next += self._every_s
-            said += _CHATTER
-        if said:
-            self._socket.sendall(said)
+            answer += _CHATTER
+        if answer:
+            self._socket.sendall(answer)
         if self._clock.at >= self._goes_at:
             self._socket.close()
             return True
-        return bool(said)
+        return bool(answer)
 
 
 def serve(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list[str]:
@@ -79,14 +79,14 @@ def serve(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list
     client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     ends: list[str] = []
     port = peer.server.getsockname()[1]
-    network = IoLoop(
+    io_loop = IoLoop(
         client,
         lambda: (client.connect("127.0.0.1", port, keepalive=KEEPALIVE_S), None)[1],
-        lambda why, _alert: ends.append(why),
+        ends.append,
         clock.tick,
     )
     with peer.server:
-        network.run()
+        io_loop.run()
     return ends
 
 
@@ -94,7 +94,7 @@ def serve(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list
 def test_pings_are_on_time_and_little_else_wakes(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, chatters_every_s: float
 ) -> None:
-    """Over ten minutes a ping goes out each keepalive, also while the broker has much to say; the
+    """Over ten minutes a ping is sent each keepalive, also while the broker sends messages; the
     thread sleeps in between."""
     peer = Peer(
         clock, answers=True, chatters_every_s=chatters_every_s, goes_at=clock.at + 20 * KEEPALIVE_S
@@ -110,8 +110,7 @@ def test_pings_are_on_time_and_little_else_wakes(
 def test_a_silent_peer_is_noticed_within_one_and_a_half_keepalives(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that says nothing any more ends the connection between 1.4 and 1.5 keepalives, in a
-    few sleeps."""
+    """A silent broker ends the connection after 1.4 to 1.5 keepalives, with a few sleeps."""
     peer = Peer(clock, answers=False, chatters_every_s=1e9, goes_at=clock.at + 1e9)
     began = clock.at
     (why,) = serve(clock, monkeypatch, peer)

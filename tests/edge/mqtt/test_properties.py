@@ -1,4 +1,4 @@
-"""What MQTT 5 carries beside the body, through a real mosquitto."""
+"""The properties of MQTT 5, through a real mosquitto."""
 
 import queue
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from tests.support.verdicts import a_verdict
 DEADLINE_S = 20
 
 
-class Plant:
-    """A broker, our connection to it, and a subscriber that is not ours."""
+class BrokerWithSubscriber:
+    """A broker, our connection to it, and a subscriber of the plant."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         self.broker = Mosquitto(folder, *lines)
         self.broker.start()
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.seen: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
-        self.link = PahoConnection(
+        self.connection = PahoConnection(
             MqttConfig(port=self.broker.port), "box", "5", None, self.events.put
         )
-        self.link.open()
+        self.connection.open()
         assert isinstance(self.events.get(timeout=DEADLINE_S), Connected)
         subscribed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._client = client = paho.Client(
@@ -45,27 +45,27 @@ class Plant:
         subscribed.get(timeout=DEADLINE_S)
 
     def send(self, body: bytes, about: MessageProperties | None) -> Any:
-        """The properties with which a message arrives."""
-        self.link.publish("t/result", body, retain=False, about=about)
+        """Publishes a message; returns the properties with which it arrives."""
+        self.connection.publish("t/result", body, retain=False, about=about)
         assert isinstance(self.events.get(timeout=DEADLINE_S), PubAck)
         return self.seen.get(timeout=DEADLINE_S).properties
 
     def close(self) -> None:
         """Ends all three."""
-        self.link.close()
+        self.connection.close()
         self._client.loop_stop()
         self.broker.close()
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    """A plant that ends with the test."""
-    made = Plant(tmp_path / "broker")
+def plant(tmp_path: Path) -> Iterator[BrokerWithSubscriber]:
+    """Ends with the test."""
+    made = BrokerWithSubscriber(tmp_path / "broker")
     yield made
     made.close()
 
 
-def test_a_result_carries_its_properties(plant: Plant) -> None:
+def test_a_result_carries_its_properties(plant: BrokerWithSubscriber) -> None:
     """Content type, format, user properties and expiry arrive as they were sent, also when the
     next result has the same ones."""
     body = sent_body(stored_body(a_verdict(), 1), replayed=True)
@@ -84,28 +84,30 @@ def test_a_result_carries_its_properties(plant: Plant) -> None:
 
 
 @pytest.mark.parametrize(("expiry_s", "least"), [(-5, 1), (0, 1), (2**33, 2**32 - 100)])
-def test_an_expiry_is_one_that_mqtt_can_state(plant: Plant, expiry_s: int, least: int) -> None:
-    """Seconds outside MQTT's range are brought into it; correlation data arrive as bytes."""
+def test_an_expiry_is_one_that_mqtt_can_state(
+    plant: BrokerWithSubscriber, expiry_s: int, least: int
+) -> None:
+    """Seconds outside MQTT's range are clamped; correlation data arrives as bytes."""
     properties = plant.send(b"{}", MessageProperties(expiry_s=expiry_s, correlation=b"\0\xff"))
     assert least <= properties.MessageExpiryInterval <= max(least, 2**32 - 1)
     assert properties.CorrelationData == b"\0\xff"
     assert not hasattr(properties, "UserProperty")
 
 
-def test_a_message_without_properties(plant: Plant) -> None:
+def test_a_message_without_properties(plant: BrokerWithSubscriber) -> None:
     """Nothing is added to it."""
     assert not hasattr(plant.send(b"{}", None), "ContentType")
 
 
 def test_expiry_is_never_negative() -> None:
-    """A row past its age is given a second, not the past."""
+    """The expiry of a row that is too old is one second."""
     body = sent_body(stored_body(a_verdict(), 1), replayed=True)
     assert about_result(body, -5.0).expiry_s == 1
 
 
 def test_answers_go_where_the_request_may_ask() -> None:
-    """Always on response/<name>; besides only below `response/` of this box, with the requester's
-    correlation data."""
+    """A reply goes to response/<name>, and to another topic only below `response/` of this box. It
+    carries the request's correlation data."""
     for topic, served in (
         ("p/s/response/mine", True),
         ("p/s/result", False),
@@ -113,9 +115,10 @@ def test_answers_go_where_the_request_may_ask() -> None:
         ("elsewhere", False),
         (None, False),
     ):
-        says = RetainedTopics("p/s")
-        says.reply("trigger", b"{}", ReplyTo(topic, b"\x01"))
-        said = list(iter(says.next, None))
-        assert said[0].topic == "p/s/response/trigger"
-        assert [s.topic for s in said[1:]] == ([topic] if served else [])
-        assert all(s.about.correlation == b"\x01" and not s.retain for s in said)
+        topics = RetainedTopics("p/s")
+        topics.reply("trigger", b"{}", ReplyTo(topic, b"\x01"))
+        sent = list(iter(topics.next, None))
+        assert sent[0].topic == "p/s/response/trigger"
+        assert [message.topic for message in sent[1:]] == ([topic] if served else [])
+        assert all(message.about.correlation == b"\x01" for message in sent)
+        assert not any(message.retain for message in sent)

@@ -1,4 +1,4 @@
-"""Any schedule of cuts, refusals, quotas and delays: nothing is lost, nothing invented."""
+"""Under any schedule of cuts, refusals, quotas and delays no row is lost, and none is invented."""
 
 import tempfile
 from itertools import chain, repeat
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.edge.mqtt.virtual_time import World, without_replayed
+from tests.edge.mqtt.virtual_time import PublisherSimulation, without_replayed
 from tests.support.fake_broker import ACCEPT, FakeBroker, Greeting
 
 GREETINGS: list[Greeting] = ["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
@@ -41,8 +41,8 @@ def test_every_row_is_accepted_or_parked(
     ack_delay: int,
     late: int,
 ) -> None:
-    """Whatever the broker does, at the end each stored row was received and accepted, or parked
-    by the broker's own word; copies have one body, and only the first may say it is live."""
+    """At the end each row was received and accepted, or parked by the broker's reason code. All
+    copies of a row have one body, and only the first may be live."""
     broker = FakeBroker(
         greetings=chain(greetings, repeat(ACCEPT)),
         codes=chain(codes, repeat(0)),
@@ -52,35 +52,35 @@ def test_every_row_is_accepted_or_parked(
         reverse=reverse,
     )
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), rows, broker, ack_delay=ack_delay)
+        simulation = PublisherSimulation(Path(folder), rows, broker, ack_delay=ack_delay)
         try:
             before = broker.on_step
 
             def step() -> None:
-                if world.steps == 30 and world.closed_in is None:
-                    world.store(late)
+                if simulation.steps == 30 and simulation.closed_in is None:
+                    simulation.store(late)
                 before()
 
             broker.on_step = step
-            world.play()
-            check(world)
+            simulation.play()
+            check(simulation)
         finally:
-            world.end()
+            simulation.end()
 
 
-def check(world: World) -> None:
-    """The oracle."""
-    seqs = set(range(1, world.total + 1))
-    assert {*world.ledger.accepted, *world.ledger.parked} == seqs
-    received = {body["seq"] for body in world.broker.bodies("result")}
-    assert set(world.ledger.accepted) <= received
+def check(simulation: PublisherSimulation) -> None:
+    """Asserts the properties."""
+    seqs = set(range(1, simulation.total + 1))
+    assert {*simulation.acks.accepted, *simulation.acks.parked} == seqs
+    received = {body["seq"] for body in simulation.broker.bodies("result")}
+    assert set(simulation.acks.accepted) <= received
     assert received <= seqs
     for seq in received:
-        copies = world.copies(seq)
+        copies = simulation.copies(seq)
         assert len({without_replayed(copy) for copy in copies}) == 1
         assert all(copy["replayed"] for copy in copies[1:])
-    assert world.broker.most_unanswered <= min(20, world.broker.receive_maximum)
-    for number in range(1, world.broker.connections + 1):
-        mine = [a.body for a in world.broker.arrived if a.connection == number]
+    assert simulation.broker.most_unanswered <= min(20, simulation.broker.receive_maximum)
+    for number in range(1, simulation.broker.connections + 1):
+        mine = [a.body for a in simulation.broker.arrived if a.connection == number]
         if mine:
             assert mine[0]["state"] == "online"

@@ -1,7 +1,7 @@
-"""Requests over MQTT: whatever comes is answered or counted, and ends nothing."""
+"""Requests over MQTT: each is answered or counted, and none ends the router."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.errors import TriggerError
-from edge.mqtt.events import ReplyTo
+from edge.mqtt.events import Received, ReplyTo
 from edge.mqtt.request_router import RequestRouter, TokenBucket
 from edge.mqtt.retained import RetainedTopics
-from tests.edge.mqtt.virtual_time import World
+from tests.edge.mqtt.conftest import Simulate
 from tests.support.clock import FakeClock
 
 JSON = st.recursive(
@@ -22,8 +22,8 @@ JSON = st.recursive(
 )
 
 
-class Office:
-    """Requests with one handler, and all that was answered."""
+class RouterWithAnswers:
+    """A router with one handler, and its answers."""
 
     def __init__(self, per_s: float = 1000) -> None:
         self.clock = FakeClock()
@@ -31,16 +31,22 @@ class Office:
         self.answers: list[tuple[str, dict[str, Any]]] = []
         self.fault: Exception | None = None
         self.full = False
-        allowance = TokenBucket(per_s, self.clock.tick)
-        self.requests = RequestRouter({"trigger": self._handle}, self._reply, allowance)
+        rate_limit = TokenBucket(per_s, self.clock.tick)
+        self.requests = RequestRouter({"trigger": self._handle}, self._reply, rate_limit)
 
-    def hear(self, body: object, name: str = "trigger", retained: bool = False) -> dict[str, Any]:
-        """One request; its answer."""
+    def request(
+        self, body: object, name: str = "trigger", *, retained: bool = False
+    ) -> dict[str, Any]:
+        """Sends one request; returns its answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         before = len(self.answers)
-        self.requests.hear(name, raw, retained)
+        self.send(name, raw, retained=retained)
         assert len(self.answers) == before + 1
         return self.answers[-1][1]
+
+    def send(self, name: str, body: bytes, *, retained: bool = False) -> None:
+        """Sends one request."""
+        self.requests.handle(name, Received(f"p/s/request/{name}", body, retained))
 
     def _handle(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         if self.fault is not None:
@@ -55,21 +61,21 @@ class Office:
 
 
 def test_a_good_request_reaches_its_handler() -> None:
-    """Transaction and keys are handed on; the answer carries the transaction."""
-    office = Office()
-    said = office.hear({"transaction": "7", "camera": "top", "part": "P"})
-    assert said == {"transaction": "7", "status": "ok", "data": {"taken": True}, "error": None}
-    assert office.asked == [("7", {"camera": "top", "part": "P"})]
+    """The handler gets transaction and keys; the answer carries the transaction."""
+    router = RouterWithAnswers()
+    answer = router.request({"transaction": "7", "camera": "top", "part": "P"})
+    assert answer == {"transaction": "7", "status": "ok", "data": {"taken": True}, "error": None}
+    assert router.asked == [("7", {"camera": "top", "part": "P"})]
 
 
 @given(st.binary(max_size=64) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_nothing_that_comes_raises(body: bytes) -> None:
+def test_no_request_raises(body: bytes) -> None:
     """Any bytes and any JSON get an answer, and reach the handler only with a transaction."""
-    office = Office()
-    said = office.hear(body)
-    assert said["status"] == ("ok" if office.asked else "error")
-    assert (said["error"] is None) == bool(office.asked)
-    for transaction, _ in office.asked:
+    router = RouterWithAnswers()
+    answer = router.request(body)
+    assert answer["status"] == ("ok" if router.asked else "error")
+    assert (answer["error"] is None) == bool(router.asked)
+    for transaction, _ in router.asked:
         assert transaction
 
 
@@ -81,65 +87,65 @@ def test_nothing_that_comes_raises(body: bytes) -> None:
     ],
 )
 def test_faults_are_answers(fault: Exception, words: str) -> None:
-    """A refusal is told in its words; a fault of ours as such, and the next request is heard."""
-    office = Office()
-    office.fault = fault
-    assert office.hear({"transaction": "1"}) == {
+    """The answer is the refusal's sentence, or `internal fault`; the next request works."""
+    router = RouterWithAnswers()
+    router.fault = fault
+    assert router.request({"transaction": "1"}) == {
         "transaction": "1",
         "status": "error",
         "data": None,
         "error": words,
     }
-    office.fault = None
-    assert office.hear({"transaction": "2"})["status"] == "ok"
+    router.fault = None
+    assert router.request({"transaction": "2"})["status"] == "ok"
 
 
 def test_a_flood_is_cut_and_counted() -> None:
-    """Past the allowance nothing is parsed or answered, but counted; time brings it back."""
-    office = Office(per_s=5)
+    """Above the rate limit requests are only counted; with time they are answered again."""
+    router = RouterWithAnswers(per_s=5)
     for number in range(100):
-        office.requests.hear("trigger", b'{"transaction": "%d"}' % number, False)
-    assert (len(office.answers), office.requests.dropped, office.requests.heard) == (5, 95, 100)
-    office.clock.at += 0.5
+        router.send("trigger", b'{"transaction": "%d"}' % number)
+    assert (len(router.answers), router.requests.dropped, router.requests.heard) == (5, 95, 100)
+    router.clock.at += 0.5
     for _ in range(5):
-        office.requests.hear("trigger", b'{"transaction": "x"}', False)
-    assert len(office.answers) == 7
+        router.send("trigger", b'{"transaction": "x"}')
+    assert len(router.answers) == 7
 
 
 def test_a_retained_request_is_refused() -> None:
-    """What the broker keeps would trigger at every reconnect, so it is never obeyed."""
-    office = Office()
-    assert "retain" in office.hear({"transaction": "1"}, retained=True)["error"]
-    assert office.asked == []
+    """A retained request would come again at every reconnect."""
+    router = RouterWithAnswers()
+    assert "retain" in router.request({"transaction": "1"}, retained=True)["error"]
+    assert router.asked == []
 
 
 def test_an_unknown_request_is_answered_where_it_may_be() -> None:
-    """A name of the protocol's form gets an answer on its topic; another name gets none."""
-    office = Office()
-    assert "known: trigger" in office.hear({"transaction": "1"}, name="reload")["error"]
-    assert office.answers[-1][0] == "reload"
+    """An unknown name of the right form gets an answer on its topic; other names get none."""
+    router = RouterWithAnswers()
+    assert "known: trigger" in router.request({"transaction": "1"}, name="reload")["error"]
+    assert router.answers[-1][0] == "reload"
     for name in ("a/b", "Ü", "", "x" * 99, "trigger/../../status"):
-        office.requests.hear(name, b'{"transaction": "1"}', False)
-    assert len(office.answers) == 1
+        router.send(name, b'{"transaction": "1"}')
+    assert len(router.answers) == 1
 
 
-def test_requests_come_in_and_answers_go_out(world: Callable[..., World]) -> None:
+def test_requests_come_in_and_answers_go_out(simulate: Simulate) -> None:
     """The publisher subscribes at every connect, hands requests over at once, and publishes the
-    answers, which are not retained, besides the verdicts."""
-    made = world(3)
-    heard: list[tuple[str, bytes, bool]] = []
+    answers, not retained, beside the verdicts."""
+    made = simulate(3)
+    received: list[tuple[str, bytes, bool]] = []
 
-    def answer(name: str, body: bytes, retained: bool, to: ReplyTo | None) -> None:
-        heard.append((name, body, retained))
+    def answer(name: str, message: Received) -> None:
+        received.append((name, message.body, message.retained))
         made.publisher.reply(name, b'{"transaction":"1"}')
 
     asked: list[int] = []
 
     def step() -> None:
         broker = made.broker
-        if broker.subscribed and broker.link is not None and broker.connections not in asked:
+        if broker.subscribed and broker.connection is not None and broker.connections not in asked:
             asked.append(broker.connections)
-            broker.link.receive("inspection/line1/request/trigger", b"{}", retained=False)
+            broker.connection.receive("inspection/line1/request/trigger", b"{}", retained=False)
         elif made.settled() and asked:
             made.close()
 
@@ -147,39 +153,42 @@ def test_requests_come_in_and_answers_go_out(world: Callable[..., World]) -> Non
     made.play(answer)
     patterns = ["inspection/line1/status", "inspection/line1/request/+"]
     assert made.broker.subscribed == patterns * made.broker.connections
-    assert heard == [("trigger", b"{}", False)] * len(asked)
+    assert received == [("trigger", b"{}", False)] * len(asked)
     answers = [a for a in made.broker.arrived if a.topic.endswith("/response/trigger")]
-    assert len(answers) == len(heard) > 0
+    assert len(answers) == len(received) > 0
     assert not any(a.retain for a in answers)
     assert len(made.broker.bodies("result")) == 3
 
 
 def test_an_answer_that_cannot_be_sent_is_counted() -> None:
-    """The broker is slower than the requests: dropped, and not counted as refused too."""
-    office = Office()
-    office.full = True
-    office.requests.hear("trigger", b"nonsense", False)
-    office.requests.hear("trigger", b'{"transaction": "1"}', False)
-    counts = office.requests.heard, office.requests.refused, office.requests.dropped
+    """When the broker is too slow, answers count as dropped and not also as refused."""
+    router = RouterWithAnswers()
+    router.full = True
+    router.send("trigger", b"nonsense")
+    router.send("trigger", b'{"transaction": "1"}')
+    counts = router.requests.heard, router.requests.refused, router.requests.dropped
     assert counts == (2, 0, 2)
 
 
 def test_answers_that_wait_are_bounded() -> None:
-    """What has waited longest is kept; what comes when all is full is told so."""
-    says = RetainedTopics("p/s")
-    taken = [says.reply("trigger", str(n).encode(), None) for n in range(1500)]
+    """When the queue is full, the oldest replies stay and new ones are refused."""
+    topics = RetainedTopics("p/s")
+    taken = [topics.reply("trigger", str(n).encode(), None) for n in range(1500)]
     assert taken == [n < 1000 for n in range(1500)]
-    assert [said.body for said in (says.next(), says.next()) if said is not None] == [b"0", b"1"]
-    assert says.reply("trigger", b"again", None)
+    assert [message.body for message in (topics.next(), topics.next()) if message is not None] == [
+        b"0",
+        b"1",
+    ]
+    assert topics.reply("trigger", b"again", None)
 
 
-def test_a_flood_of_answers_does_not_hold_verdicts_back(world: Callable[..., World]) -> None:
-    """Answers take a quarter of the window at most: verdicts go beside them, not after them."""
-    made = world(0)
+def test_a_flood_of_answers_does_not_hold_verdicts_back(simulate: Simulate) -> None:
+    """Answers take at most a quarter of the window, so verdicts are sent beside them."""
+    made = simulate(0)
     stored: list[int] = []
 
     def step() -> None:
-        if made.broker.link is not None and not stored:
+        if made.broker.connection is not None and not stored:
             for number in range(900):
                 made.publisher.reply("trigger", str(number).encode())
             made.store(60)

@@ -1,4 +1,4 @@
-"""Pictures on `snapshot/<id>`: which are sent, how large, and what becomes of the others."""
+"""Pictures on `snapshot/<id>`: which are sent, how large, and how the others are counted."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,45 +17,48 @@ from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
 from edge.core.verdict import Outcome, Verdict
-from edge.mqtt.backoff import Backoff
-from edge.mqtt.request_router import Data, outcome
+from edge.mqtt.failover import Backoff
+from edge.mqtt.request_router import Data, result_or_error
 from edge.mqtt.snapshots import SnapshotError, SnapshotSender, encode
 from tests.support.clock import FakeClock
-from tests.support.snapshot_link import NOISE, PICTURE, Wire
+from tests.support.snapshot_broker import NOISE, PICTURE, SnapshotBroker
 from tests.support.verdicts import a_verdict
 from tests.support.waiting import wait_until
 
 
-class Studio:
-    """Pictures with a running thread."""
+class RunningSender:
+    """A SnapshotSender on a thread of its own."""
 
-    def __init__(self, wire: Wire, **config: Any) -> None:
-        self.pictures = SnapshotSender(
+    def __init__(self, broker: SnapshotBroker, **config: Any) -> None:
+        self.sender = SnapshotSender(
             SnapshotsConfig.read(config),
             "inspection/line1",
             Clock(),
-            wire.link,
+            broker.connect,
             Backoff(0.001, 0.001),
         )
-        self._thread = threading.Thread(target=self.pictures.run)
+        self._thread = threading.Thread(target=self.sender.run)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        self.pictures.close()
+        self.sender.close()
         if self._thread.is_alive():
             self._thread.join(30)
             assert not self._thread.is_alive()
 
 
-@pytest.fixture
-def studio() -> Iterator[Callable[..., Studio]]:
-    """Builds one that ends with the test."""
-    made: list[Studio] = []
+MakeSender = Callable[..., RunningSender]
 
-    def make(wire: Wire, **config: Any) -> Studio:
-        made.append(Studio(wire, **config))
+
+@pytest.fixture
+def make_sender() -> Iterator[MakeSender]:
+    """Makes senders that end with the test."""
+    made: list[RunningSender] = []
+
+    def make(broker: SnapshotBroker, **config: Any) -> RunningSender:
+        made.append(RunningSender(broker, **config))
         return made[-1]
 
     yield make
@@ -69,29 +72,29 @@ def _verdict(outcome: Outcome, number: int = 1) -> Verdict:
 
 def _answer(answer: Future[Data]) -> Any:
     wait([answer], 30)
-    return outcome(answer)
+    return result_or_error(answer)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(300, 120_000), st.integers(32, 400), st.integers(32, 400))
 def test_no_picture_is_larger_than_the_limit(limit: int, width: int, height: int) -> None:
-    """A picture of noise, the worst to compress, becomes a readable JPEG within the limit, in its
-    own proportions, or is refused."""
+    """A picture of noise, which compresses worst, becomes a readable JPEG within the limit with the
+    same proportions, or is refused."""
     pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     try:
-        data, wide, high = encode(pixels, limit)
+        data, encoded_width, encoded_height = encode(pixels, limit)
     except SnapshotError:
         assert limit < 10_000 or limit < width * height
         return
     assert len(data) <= limit
     seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert seen is not None
-    assert seen.shape == (high, wide, 3)
-    assert wide / high == pytest.approx(width / height, rel=0.1)
+    assert seen.shape == (encoded_height, encoded_width, 3)
+    assert encoded_width / encoded_height == pytest.approx(width / height, rel=0.1)
 
 
 def test_a_kept_jpeg_that_fits_is_not_touched() -> None:
-    """What the archive kept goes out byte by byte; only one that is too large is encoded anew."""
+    """A JPEG of the archive is sent unchanged; only a too large one is encoded again."""
     kept = cv2.imencode(".jpg", NOISE)[1].tobytes()
     assert encode(kept, len(kept)) == (kept, 320, 240)
     smaller, width, _height = encode(kept, len(kept) - 1)
@@ -101,35 +104,37 @@ def test_a_kept_jpeg_that_fits_is_not_touched() -> None:
         encode(b"no picture", 1000)
 
 
-def test_pictures_follow_the_verdicts_that_are_wanted(studio: Callable[..., Studio]) -> None:
-    """Of fail, and of every second pass of a camera: others stay here."""
-    wire = Wire()
-    one = studio(wire, send=["fail"], pass_every=2, max_per_s=100)
+def test_pictures_follow_the_verdicts_that_are_wanted(
+    make_sender: MakeSender,
+) -> None:
+    """With send: [fail] and pass_every: 2, each fail and every second pass is sent."""
+    broker = SnapshotBroker()
+    one = make_sender(broker, send=["fail"], pass_every=2, max_per_s=100)
     one.start()
     said: list[Outcome] = ["pass", "fail", "review", "pass", "error", "pass", "pass"]
     wanted = []
     for number, word in enumerate(said):
         verdict = _verdict(word, number)
-        before = one.pictures.sent
-        one.pictures.offer(PICTURE, verdict)
+        before = one.sender.sent
+        one.sender.offer(PICTURE, verdict)
         if number in (1, 3, 6):
             wanted.append(f"inspection/line1/snapshot/{verdict.id}")
-            wait_until(lambda before=before: one.pictures.sent > before, "a picture")  # type: ignore[misc]
-    assert [topic for topic, _, _ in wire.arrived] == wanted
-    assert not any(retain for _, _, retain in wire.arrived)
-    assert all(body[:2] == b"\xff\xd8" for _, body, _ in wire.arrived)
-    assert wire.opened == 1, "one connection serves all"
+            wait_until(lambda before=before: one.sender.sent > before, "a picture")  # type: ignore[misc]
+    assert [topic for topic, _, _ in broker.arrived] == wanted
+    assert not any(retain for _, _, retain in broker.arrived)
+    assert all(body[:2] == b"\xff\xd8" for _, body, _ in broker.arrived)
+    assert broker.opened == 1, "one connection serves all"
 
 
-def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., Studio]) -> None:
-    """While nothing is sent (the thread has not started) `offer` returns, four wait, others are
-    counted; whoever asked for a picture is told."""
-    one = studio(Wire(), send=["fail"], max_per_s=100)
+def test_too_many_at_once_are_counted(make_sender: MakeSender) -> None:
+    """While the thread has not started, `offer` returns at once, four pictures wait and the others
+    are counted; a requested picture is answered with the reason."""
+    one = make_sender(SnapshotBroker(), send=["fail"], max_per_s=100)
     for number in range(10):
-        one.pictures.offer(PICTURE, _verdict("fail", number))
+        one.sender.offer(PICTURE, _verdict("fail", number))
     answer: Future[Data] = Future()
-    one.pictures.order("x", lambda: NOISE, answer)
-    assert one.pictures.counts()["skipped"] == {
+    one.sender.order("x", lambda: NOISE, answer)
+    assert one.sender.counts()["skipped"] == {
         "busy": 7,
         "rate": 0,
         "unusable": 0,
@@ -137,15 +142,15 @@ def test_too_many_at_once_are_counted_and_wait_for_nobody(studio: Callable[..., 
     }
     assert "too many" in str(_answer(answer))
     one.start()
-    wait_until(lambda: one.pictures.sent == 4, "the four that waited")
+    wait_until(lambda: one.sender.sent == 4, "the four that waited")
 
 
-def test_no_more_than_so_many_a_second() -> None:
-    """The allowance is one at once when max_per_s is below; the next is counted as `rate`."""
-    one = Studio(Wire(), send=["fail"], max_per_s=0.01)
+def test_the_rate_is_limited() -> None:
+    """With max_per_s below 1 one picture may go at once; the next is counted as `rate`."""
+    one = RunningSender(SnapshotBroker(), send=["fail"], max_per_s=0.01)
     for number in range(3):
-        one.pictures.offer(PICTURE, _verdict("fail", number))
-    assert one.pictures.skipped["rate"] == 2
+        one.sender.offer(PICTURE, _verdict("fail", number))
+    assert one.sender.skipped["rate"] == 2
 
 
 def _broken() -> NDArray[np.uint8]:
@@ -161,68 +166,68 @@ def _broken() -> NDArray[np.uint8]:
         ("forbids", "offline", "Not authorized"),
     ],
 )
-def test_what_cannot_be_sent_is_told_and_tried_again(
-    studio: Callable[..., Studio], manner: str, why: str, words: str
+def test_a_failure_is_answered_and_the_next_picture_is_sent(
+    make_sender: MakeSender, manner: str, why: str, words: str
 ) -> None:
-    """The picture is counted, its asker hears why, the link is dropped; the next picture goes over
-    a new one when the broker has thought better of it."""
-    wire = Wire(manner)
-    one = studio(wire)
+    """The picture is counted, its request gets the reason, and the connection is closed; the next
+    picture is sent over a new connection when the broker works."""
+    broker = SnapshotBroker(manner)
+    one = make_sender(broker)
     one.start()
     answer: Future[Data] = Future()
-    one.pictures.order("a", lambda: NOISE, answer)
+    one.sender.order("a", lambda: NOISE, answer)
     assert words in str(_answer(answer))
-    assert one.pictures.counts()["skipped"][why] == 1
-    wait_until(lambda: wire.closed == 1, "the link is dropped")
-    wire.manner = "takes"
+    assert one.sender.counts()["skipped"][why] == 1
+    wait_until(lambda: broker.closed == 1, "the connection is closed")
+    broker.manner = "takes"
 
     def arrives() -> bool:
         again: Future[Data] = Future()
-        one.pictures.order("b", lambda: NOISE, again)
+        one.sender.order("b", lambda: NOISE, again)
         return not isinstance(_answer(again), EdgeInspectError)
 
     wait_until(arrives, "the second picture")
 
 
-def test_a_source_without_a_picture_is_the_answer(studio: Callable[..., Studio]) -> None:
-    """The archive's sentence reaches whoever asked, and no connection was made for it."""
-    wire = Wire()
-    one = studio(wire)
+def test_a_source_without_a_picture_is_the_answer(
+    make_sender: MakeSender,
+) -> None:
+    """The answer is the archive's sentence, and no connection is opened."""
+    broker = SnapshotBroker()
+    one = make_sender(broker)
     one.start()
     answer: Future[Data] = Future()
-    one.pictures.order("a", _broken, answer)
+    one.sender.order("a", _broken, answer)
     assert "is kept" in str(_answer(answer))
-    assert one.pictures.skipped["unusable"] == 1
-    assert wire.opened == 0
+    assert one.sender.skipped["unusable"] == 1
+    assert broker.opened == 0
 
 
 def test_pictures_come_again_after_an_outage(caplog: pytest.LogCaptureFixture) -> None:
-    """A picture a second through ten minutes without a broker: few attempts, one line in the log;
-    with the broker back they are sent again within the longest pause, whatever was skipped."""
-    clock, wire = FakeClock(), Wire("absent")
-    pictures = SnapshotSender(
+    """Ten minutes without a broker, with a picture a second: few attempts and one line in the log.
+    When the broker is back, pictures are sent again within the longest pause."""
+    clock, broker = FakeClock(), SnapshotBroker("absent")
+    sender = SnapshotSender(
         SnapshotsConfig.read({"send": ["fail"], "max_per_s": 100}),
         "inspection/line1",
         Clock(now=clock.now, tick=clock.tick),
-        wire.link,
+        broker.connect,
         Backoff(1.0, 60.0),
     )
 
     def pass_seconds(count: int) -> None:
         for number in range(count):
             clock.at += 1
-            pictures.offer(PICTURE, _verdict("fail", number))
-            order = pictures._orders.get_nowait()
-            assert order is not None
-            pictures._send(order)
+            sender.offer(PICTURE, _verdict("fail", number))
+            sender.run_once()
 
     pass_seconds(600)
-    assert 5 < wire.opened < 200
-    assert pictures.skipped["offline"] == 600
+    assert 5 < broker.opened < 200
+    assert sender.skipped["offline"] == 600
     assert len(caplog.records) == 1
-    wire.manner = "takes"
+    broker.manner = "takes"
     pass_seconds(61)
-    assert pictures.sent > 0
-    sent = pictures.sent
+    assert sender.sent > 0
+    sent = sender.sent
     pass_seconds(30)
-    assert pictures.sent == sent + 30
+    assert sender.sent == sent + 30

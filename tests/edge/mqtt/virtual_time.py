@@ -8,9 +8,9 @@ from typing import Any, Literal
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.messages import stored_body
-from edge.mqtt.backoff import Backoff
 from edge.mqtt.event_queue import EventQueue, Wake
 from edge.mqtt.events import Event, OnRequest
+from edge.mqtt.failover import Backoff
 from edge.mqtt.publisher import Publisher
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
@@ -23,9 +23,9 @@ SESSION = "5" * 32
 MAX_STEPS = 20_000
 
 
-class Ledger:
-    """What the publisher reports, written to the outbox after `delay` reports, as the writer
-    does: an acknowledgement reaches the disk some time after the broker gave it."""
+class AckRecorder:
+    """Records acknowledgements, and writes them to the outbox after `delay` of them, as the writer
+    does: an acknowledgement reaches the disk some time after the PUBACK."""
 
     def __init__(self, outbox: OutboxDatabase, view: SendQueue, delay: int) -> None:
         self.accepted: list[int] = []
@@ -43,14 +43,14 @@ class Ledger:
             self._waiting = []
 
     def park(self, seq: int, reason: str) -> None:
-        """The broker will not have it."""
+        """The broker will never take it."""
         self.parked[seq] = reason
         self._view.done(seq)
         self._outbox.apply([], [], [], [(seq, reason)], NOON)
 
 
-class VirtualInbox(EventQueue):
-    """Whoever waits in it lets virtual time pass instead."""
+class VirtualEventQueue(EventQueue):
+    """Waiting in it advances virtual time instead."""
 
     def __init__(self, broker: FakeBroker) -> None:
         super().__init__(broker.tick)
@@ -58,7 +58,7 @@ class VirtualInbox(EventQueue):
         self._broker = broker
 
     def next(self, seconds: float) -> Event | Wake | None:
-        """The next event; when the broker has nothing to answer, time passes."""
+        """The next event; without one, time passes."""
         event = super().next(0)
         self.sleeps.append(seconds)
         if event is None:
@@ -66,7 +66,7 @@ class VirtualInbox(EventQueue):
         return event
 
 
-class World:
+class PublisherSimulation:
     """`rows` verdicts wait in the outbox; `publisher` sends them to `broker`."""
 
     def __init__(
@@ -84,19 +84,17 @@ class World:
     ) -> None:
         """The verdicts were stored `age_s` seconds ago; `mqtt`: more of config.yaml."""
         self.broker = broker or FakeBroker()
-        self.inbox = VirtualInbox(self.broker)
+        self.events = VirtualEventQueue(self.broker)
         self.outbox = OutboxDatabase(folder / "outbox.db", 2**24, 1e9)
         self.epoch = NOON
         self.view = SendQueue(OutboxReader(folder / "outbox.db"), 0, lambda: self.epoch)
-        self.ledger = Ledger(self.outbox, self.view, ack_delay)
-        self.listening = True
+        self.acks = AckRecorder(self.outbox, self.view, ack_delay)
+        self.may_send = True
         self.steps = 0
         self.total = 0
         self.closed_in: str | None = None
         self._store(rows, NOON - age_s)
-        self.view.file_changed(
-            self.outbox.last, 1
-        )  # as after a start: all that waits is in the file
+        self.view.file_changed(self.outbox.last, 1)  # as after a start: all rows are in the file
         config = Config.read(
             {
                 "station": "line1",
@@ -105,22 +103,22 @@ class World:
                 "mqtt": {"version": version, "replay_per_s": 0, **mqtt},
             }
         )
-        environment = Clock(now=lambda: self.epoch, tick=self.broker.tick, root=folder)
+        clock = Clock(now=lambda: self.epoch, tick=self.broker.tick, root=folder)
         self.publisher = Publisher(
             config=config,
             session=SESSION,
-            inbox=self.inbox,
-            view=self.view,
-            acknowledge=self.ledger,
-            environment=environment,
-            link_factory=self.broker.connect,
-            may_send=may_send or (lambda: self.listening),
+            events=self.events,
+            rows=self.view,
+            acks=self.acks,
+            clock=clock,
+            connect=self.broker.connect,
+            may_send=may_send or (lambda: self.may_send),
             backoff=backoff or Backoff(0.01, 0.02),
         )
         self.broker.on_step = self.step
 
     def store(self, count: int) -> None:
-        """More verdicts come in."""
+        """Stores more verdicts."""
         self.view.show(self._store(count, self.epoch), stored=True)
         self.publisher.wake()
 
@@ -138,7 +136,7 @@ class World:
             self.close()
 
     def play_until(self, condition: Callable[[], bool]) -> None:
-        """Runs the publisher, and asks it to end as soon as the condition holds."""
+        """Runs the publisher until the condition holds."""
 
         def step() -> None:
             if condition():
@@ -149,16 +147,16 @@ class World:
 
     def settled(self) -> bool:
         """Whether each verdict was accepted or parked."""
-        return len({*self.ledger.accepted, *self.ledger.parked}) >= self.total
+        return len({*self.acks.accepted, *self.acks.parked}) >= self.total
 
     def close(self) -> None:
-        """Asks the publisher to end, once."""
+        """Closes the publisher, once."""
         if self.closed_in is None:
             self.closed_in = self.publisher.state
             self.publisher.close(10.0, "stopped by request")
 
     def play(self, on_request: OnRequest | None = None) -> None:
-        """Runs the publisher until it ends, here and now."""
+        """Runs the publisher on the test's thread until it ends."""
         self.publisher.run(on_request)
 
     def copies(self, seq: int) -> list[dict[str, Any]]:
@@ -166,11 +164,11 @@ class World:
         return [body for body in self.broker.bodies("result") if body["seq"] == seq]
 
     def end(self) -> None:
-        """Files away."""
+        """Closes the files."""
         self.view.close()
         self.outbox.close()
 
 
 def without_replayed(body: dict[str, Any]) -> str:
-    """What all copies of a verdict must have in common, in their order."""
+    """The part of a body that is the same in all copies of a verdict."""
     return json.dumps({k: v for k, v in body.items() if k != "replayed"})

@@ -12,7 +12,7 @@ from edge.config.diff import ConfigDiff
 from edge.config.reload_state import ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.core.systemd import SystemdNotifier
-from edge.mqtt.request_router import Data, outcome
+from edge.mqtt.request_router import Data, result_or_error
 from edge.plant.reload_requests import Reloader, ReloadQueue
 from tests.support.configs import config
 
@@ -69,7 +69,7 @@ def reload(box: ReloadBox, transaction: str = "1") -> Any:
     answers: list[Any] = []
 
     def record(done: Future[Data]) -> None:
-        answers.append(outcome(done))
+        answers.append(result_or_error(done))
         answered.set()
 
     box.queue.handle(transaction, {}).add_done_callback(record)
@@ -127,7 +127,7 @@ def test_a_flood_of_reloads_is_refused() -> None:
     box = ReloadBox()
     answers: list[Any] = []
     for _ in range(8):
-        box.queue.handle("1", {}).add_done_callback(lambda done: answers.append(outcome(done)))
+        box.queue.handle("1", {}).add_done_callback(lambda done: answers.append(result_or_error(done)))
     box.queue.handle_sighup()
     with pytest.raises(TriggerError, match="too many"):
         box.queue.handle("1", {})

@@ -11,7 +11,7 @@ from edge.capture.frame_tap import FrameTap
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, RefusedError, TriggerError
-from edge.mqtt.request_router import Data, outcome, settle
+from edge.mqtt.request_router import Data, result_or_error, settle
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.snapshot_requests import SnapshotRequests
 from tests.support.clock import FakeClock
@@ -62,7 +62,7 @@ class SnapshotBox:
         """Sends a request; the list gets its answer."""
         answers: list[Any] = []
         self.requests.handle("1", fields).add_done_callback(
-            lambda done: answers.append(outcome(done))
+            lambda done: answers.append(result_or_error(done))
         )
         return answers
 

@@ -1,11 +1,11 @@
-"""A box with a live camera, its broker and a plant, set up for trouble."""
+"""A box with a live camera, its broker and a subscriber, for tests with scripted faults."""
 
 import contextlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,24 @@ from tests.support.plant import Daemon, Plant, faults
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
-_MORE = 25  # verdicts that must come while a trouble lasts
+_MORE = 25  # verdicts that must come while a fault lasts
 
 
 @dataclass
-class Stage:
-    """A box with a live camera, its broker, and a plant that listens."""
+class FaultScenario:
+    """A box with a live camera, its broker, and a subscriber.
+
+    wrap: changes the command of the daemon.
+    by_proxy: a proxy stands between box and broker.
+    """
 
     folder: Path
     outbox: Path | None = None
     cameras: Sequence[dict[str, Any]] = ()
     wrap: Callable[[list[str]], list[str]] = list
     by_proxy: bool = False
-    seen: list[str] = field(default_factory=list)  # faults of health, as they came
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> "FaultScenario":
         self.folder.mkdir(parents=True, exist_ok=True)
         self.broker = Mosquitto(self.folder / "broker")
         self.broker.start()
@@ -61,14 +64,14 @@ class Stage:
         self.broker.close()
 
     def start(self) -> None:
-        """The daemon; returns when verdicts come."""
+        """Starts the daemon; returns when verdicts come."""
         command = [sys.executable, "-m", "edge", "run", "-c", str(self.daemon.config)]
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon.process = subprocess.Popen(self.wrap(command), stderr=log)
         self.more(5)
 
     def more(self, count: int = _MORE) -> None:
-        """Until so many more verdicts have come."""
+        """Waits for `count` more verdicts."""
         before = len(self.plant.bodies("result"))
 
         def came() -> bool:
@@ -82,8 +85,8 @@ class Stage:
             code = self.daemon.process.returncode
             raise AssertionError(f"the daemon has ended with {code}:\n{self.daemon.log}")
 
-    def told(self, words: str) -> str:
-        """Until `health` has a fault with these words: the fault."""
+    def wait_for_fault(self, words: str) -> str:
+        """Waits until `health` has a fault with these words; returns it."""
         found: list[str] = []
 
         def there() -> bool:
@@ -94,12 +97,12 @@ class Stage:
         wait_until(there, f"a fault with {words!r}")
         return found[0]
 
-    def untold(self, words: str) -> None:
-        """Until no fault has these words."""
+    def wait_for_no_fault(self, words: str) -> None:
+        """Waits until no fault has these words."""
         wait_until(lambda: not any(words in text for text in self.faults()), f"no fault {words!r}")
 
     def faults(self) -> list[str]:
-        """Of /healthz now."""
+        """The present faults of /healthz."""
         return faults(self.web)
 
     def logged(self, words: str) -> str:
@@ -107,20 +110,20 @@ class Stage:
         return next(line for line in self.daemon.log.splitlines() if words in line)[9:]
 
     def lost(self) -> int:
-        """Stops the daemon: verdicts that were stored and that nobody has."""
+        """Stops the daemon; returns how many stored verdicts are lost."""
         if self.daemon.process is not None and self.daemon.process.poll() is None:
             self.daemon.stop()
         last = self.daemon.last_seq()
         waiting = self.daemon.waiting()
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.plant.results()) + waiting >= last, "the last", 20)
-        given = set(range(1, last + 1))
+        issued = set(range(1, last + 1))
         skipped = _skipped(self.daemon.log)
-        return len(given - self.plant.results().keys() - skipped) - waiting
+        return len(issued - self.plant.results().keys() - skipped) - waiting
 
 
 def _skipped(log: str) -> set[int]:
-    """Numbers that the box said it left out, since it cannot know what a killed run gave."""
+    """The numbers that the box skips after a kill, by its log."""
     found: set[int] = set()
     for first, last in re.findall(r"the numbers (\d+) to (\d+) are not used", log):
         found |= set(range(int(first), int(last) + 1))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.monitoring.logs import set_up_logging
+from edge.core.logs import set_up_logging
 
 
 @pytest.fixture(autouse=True)
