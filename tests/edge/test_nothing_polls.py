@@ -16,7 +16,7 @@ from edge.config import ArchiveConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.gpio import OutputPin
-from edge.mqtt.event_queue import EventQueue, Wake
+from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.sender import InFlightWindow
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.signal_outputs import SignalOutputs

@@ -127,7 +127,9 @@ def test_a_flood_of_reloads_is_refused() -> None:
     box = ReloadBox()
     answers: list[Any] = []
     for _ in range(8):
-        box.queue.handle("1", {}).add_done_callback(lambda done: answers.append(result_or_error(done)))
+        box.queue.handle("1", {}).add_done_callback(
+            lambda done: answers.append(result_or_error(done))
+        )
     box.queue.handle_sighup()
     with pytest.raises(TriggerError, match="too many"):
         box.queue.handle("1", {})
