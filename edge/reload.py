@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config, load_config, place_of
+from edge.config import Config, load_config, key_position
 from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
@@ -115,13 +115,13 @@ class Reconfiguration:
             try:
                 inspector = inspector_from(config)
             except EdgeInspectError as error:
-                raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
+                raise ConfigError([f"{key_position(self._path, 'model', 'path')}: {error}"]) from error
         problems = []
         for index, camera in enumerate(config.cameras):
             try:
                 check_views([camera], inspector.input)
             except ConfigError as error:
-                place = place_of(self._path, "cameras", index, "view")
+                place = key_position(self._path, "cameras", index, "view")
                 problems += [f"{place}: {problem}" for problem in error.problems]
         if problems:
             raise ConfigError(problems)

@@ -144,7 +144,7 @@ BREAKAGES = [
     Breakage(
         "hysteresis raises the thresholds",
         Edit(
-            "edge.inspection.decision:lowered",
+            "edge.inspection.decision:with_hysteresis",
             "at.review_from - by",
             "at.review_from + by",
         ),
@@ -153,7 +153,7 @@ BREAKAGES = [
     Breakage(
         "colours stay BGR",
         Edit(
-            "edge.inspection.preprocess:shaped",
+            "edge.inspection.preprocess:to_model_input",
             "cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)",
             "resized",
         ),
@@ -217,7 +217,7 @@ BREAKAGES = [
         "a picture cropped to the camera's view is cropped again",
         Edit(
             "edge.inspection.inspector:Inspector.prepare",
-            "shaped(pixels, self.input, reduced=reduced)",
+            "to_model_input(pixels, self.input, reduced=reduced)",
             "preprocess(pixels, self.input)",
         ),
         "tests/edge/inspection/test_model_view.py",
@@ -227,7 +227,7 @@ BREAKAGES = [
         Edit(
             "edge.inspection.inspector:Inspector.check_golden",
             "preprocess(pixels, self.input, pinned=True)",
-            "shaped(pixels, self.input, pinned=True)",
+            "to_model_input(pixels, self.input, pinned=True)",
         ),
         "tests/edge/inspection/test_model_view.py",
     ),

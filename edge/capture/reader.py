@@ -25,12 +25,12 @@ from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 
 log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
-Show = Callable[[Pixels | Encoded], None]
+Show = Callable[[Pixels | EncodedPicture], None]
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _MAX_TAPS = 8  # people who may wait for a frame of one camera at a time
@@ -64,7 +64,7 @@ class FrameTap:
             if show in self._waiting:
                 self._waiting.remove(show)
 
-    def deliver(self, picture: Pixels | Encoded) -> None:
+    def deliver(self, picture: Pixels | EncodedPicture) -> None:
         """The camera has a frame."""
         if not self._waiting:  # without the lock, as nearly always: the next frame is as good
             return

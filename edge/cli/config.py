@@ -49,5 +49,5 @@ def _shown(camera: CameraConfig) -> dict[str, Any]:
     for name in ("trigger", "view"):
         section = getattr(camera, name)
         if section is not None:
-            values[name] = {k: v for k, v in values[name].items() if k in section.fitting_keys}
-    return {key: value for key, value in values.items() if key in camera.fitting_keys}
+            values[name] = {k: v for k, v in values[name].items() if k in section.effective_keys}
+    return {key: value for key, value in values.items() if key in camera.effective_keys}

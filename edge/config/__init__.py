@@ -1,6 +1,6 @@
 """config.yaml: its values, how it is read, and what a new one changes."""
 
-from edge.config.loader import load_config, parse_config, place_of
+from edge.config.loader import load_config, parse_config, key_position
 from edge.config.mqtt import MqttConfig
 from edge.config.schema import (
     DRIVEN_KINDS,
@@ -25,5 +25,5 @@ __all__ = [
     "load_config",
     "mask_credentials",
     "parse_config",
-    "place_of",
+    "key_position",
 ]

@@ -10,7 +10,7 @@ import yaml
 
 from edge.config.schema import Config, mask_credentials
 from edge.core.errors import ConfigError
-from edge.core.validation import Loc, Problem, ValidationError, key_of
+from edge.core.validation import Loc, Problem, ValidationError, key_path
 
 _MAX_BYTES = 1_000_000
 
@@ -40,7 +40,7 @@ class _Source:
 
     def add(self, loc: Loc, text: str) -> None:
         line, column = self.place(loc)
-        self.problems.append((line, column, f"{key_of(loc) or 'config'}: {text}"))
+        self.problems.append((line, column, f"{key_path(loc) or 'config'}: {text}"))
 
     def sentences(self) -> list[str]:
         ordered = sorted(dict.fromkeys(self.problems))
@@ -67,7 +67,7 @@ def load_config(path: Path) -> Config:
     return parse_config(text, str(path), path.resolve().parent)
 
 
-def place_of(path: Path, *loc: str | int) -> str:
+def key_position(path: Path, *loc: str | int) -> str:
     """Where a key, or what holds it, stands in a file that was read well before:
     `FILE:LINE:COLUMN`."""
     source = _Source(str(path))
@@ -133,7 +133,7 @@ def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
             line, column = key.start_mark.line + 1, key.start_mark.column + 1
             here = (*loc, name)
             if name in first:
-                text = f"{key_of(here)}: stands twice (first in line {first[name]}); remove one"
+                text = f"{key_path(here)}: stands twice (first in line {first[name]}); remove one"
                 source.problems.append((line, column, text))
             first.setdefault(name, line)
             source.places[here] = line, column

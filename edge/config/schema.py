@@ -17,7 +17,7 @@ from edge.config.annotations import (
     kinds_of,
 )
 from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
-from edge.config.trigger import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
+from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, OutputKind, Runtime
 from edge.core.verdict import Outcome
@@ -102,7 +102,7 @@ class CameraConfig(Model):
     frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig | None = None
-    outputs: LampsConfig = LampsConfig()
+    outputs: GpioOutputsConfig = GpioOutputsConfig()
     trust: Annotated[TrustConfig, _LIVE] = TrustConfig()
     move_to: Annotated[ConfigPath | None, OnlyFor("folder")] = None
 
@@ -117,7 +117,7 @@ class CameraConfig(Model):
         return self.source.partition(":")[2]
 
     @property
-    def fitting_keys(self) -> frozenset[str]:
+    def effective_keys(self) -> frozenset[str]:
         """The keys that do something for this kind of source."""
         kind = type(self)
         return frozenset(
@@ -128,7 +128,7 @@ class CameraConfig(Model):
     def _check_given(self, info: ValidationInfo) -> Self:
         if self.move_to is not None and Path(self.rest) == self.move_to:
             raise ValueError("move_to is the folder itself; name another one")
-        for key in sorted(self.given(info) - self.fitting_keys):
+        for key in sorted(self.given(info) - self.effective_keys):
             kinds = ", ".join(sorted(kinds_of(type(self), key) or ()))
             raise ValueError(
                 f"{key} does nothing for a {self.kind}: source (only for {kinds}); remove it"

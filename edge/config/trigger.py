@@ -50,7 +50,7 @@ class TriggerConfig(Model):
         return "single" if self.frames == 1 else self.rule
 
     @property
-    def fitting_keys(self) -> frozenset[str]:
+    def effective_keys(self) -> frozenset[str]:
         """The keys that do something with these values."""
         if not self.announces:
             return frozenset({"kind"})
@@ -87,14 +87,14 @@ class TriggerConfig(Model):
 
     @model_validator(mode="after")
     def _check_given(self, info: ValidationInfo) -> Self:
-        for key in sorted(self.given(info) - self.fitting_keys):
+        for key in sorted(self.given(info) - self.effective_keys):
             single = self.announces and key in ("rule", "k")
             what = "a single frame; set frames, or" if single else f"a {self.kind} trigger;"
             raise ValueError(f"{key} does nothing for {what} remove it")
         return self
 
 
-class LampsConfig(Model):
+class GpioOutputsConfig(Model):
     """`cameras[].outputs`: GPIO pins that show each verdict. `fail` is set for everything that is
     not `pass`, unless review or error have a pin of their own."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # whoever reads only the configuration imports no OpenCV
-    from edge.core.image import Encoded
+    from edge.core.image import EncodedPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Frame:
     item: str | None = None
     receipt: str | None = None
     fault: str | None = None
-    encoded: "Encoded | None" = None
+    encoded: "EncodedPicture | None" = None
     reduced: int = 1
 
     @property

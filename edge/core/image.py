@@ -49,7 +49,7 @@ def is_picture_name(path: Path | str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedPicture:
     """A picture as its file's bytes: its header was checked, and its pixels are not decoded yet.
 
     data  may lie in a slot of a frame ring, which is lent again when the last view of it is gone
@@ -90,7 +90,7 @@ class Encoded:
         return np.asarray(pixels, dtype=np.uint8)
 
 
-def open_picture(path: Path | str) -> Encoded:
+def open_picture(path: Path | str) -> EncodedPicture:
     """A picture file with a checked header. Raises PictureError, naming the file, when it cannot be
     read or must not be judged."""
     try:
@@ -115,13 +115,13 @@ def _read(path: Path | str) -> bytes:
         os.close(file)
 
 
-def examine_picture(data: bytes | bytearray, name: str) -> Encoded:
+def examine_picture(data: bytes | bytearray, name: str) -> EncodedPicture:
     """A picture with a checked header. Raises PictureError when the data is empty, no picture,
     truncated, too large, 16-bit or CMYK."""
     header = read_header(data, name)
     _refuse_unjudgeable(header, name)
     _refuse_truncated(header, data, name)
-    return Encoded(data, name, header)
+    return EncodedPicture(data, name, header)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

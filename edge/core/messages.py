@@ -129,7 +129,7 @@ def sent_body(stored: bytes, *, replayed: bool) -> bytes:
     return stored[:-1] + (b',"replayed":true}' if replayed else b',"replayed":false}')
 
 
-def about_result(sent: bytes, left_s: float) -> MessageProperties:
+def result_properties(sent: bytes, left_s: float) -> MessageProperties:
     """MQTT 5's properties of a result: what a broker's rules may sort by, and `left_s`, the seconds
     until the outbox itself would drop it."""
     user: tuple[tuple[str, str], ...] = ()

@@ -45,7 +45,7 @@ class Problem:
     @property
     def key(self) -> str:
         """Where it is, as in `cameras[0].source`; empty for the whole."""
-        return key_of(self.loc)
+        return key_path(self.loc)
 
     @property
     def seen(self) -> str:
@@ -61,7 +61,7 @@ class ValidationError(ValueError):
         self.problems = tuple(problems)
 
 
-def key_of(loc: Loc) -> str:
+def key_path(loc: Loc) -> str:
     """A place in words: keys with dots between, list indexes in brackets."""
     text = ""
     for part in loc:

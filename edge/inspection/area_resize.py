@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
-def area_mean(pixels: Pixels, width: int, height: int) -> Pixels:
+def area_resize(pixels: Pixels, width: int, height: int) -> Pixels:
     """`cv2.resize(…, INTER_AREA)` as it is on x86-64, to the last bit, on every processor.
 
     `pixels` is uint8, (h, w, 3), and not smaller than `width` × `height` in either direction.

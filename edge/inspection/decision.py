@@ -151,7 +151,7 @@ def combine(
     return judge(list(chosen.probabilities.values()), labels, ok_label, at)
 
 
-def lowered(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
+def with_hysteresis(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
     """The thresholds after a verdict, with hysteresis: what was reached is left only when the score
     falls `by` (0 to 1) below it. Never higher than `at`, so hysteresis makes no pass of a fail."""
     if by == 0 or before not in ("review", "fail"):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import ModelError, RefusedError
-from edge.core.image import Encoded, decode_picture, examine_picture
+from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.terms import Decoding, OutputKind, Runtime
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
@@ -15,7 +15,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, shaped
+from edge.inspection.preprocess import InputSpec, preprocess, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 
@@ -52,9 +52,9 @@ class Inspector:
     file: ModelFile
     decoding: Decoding = "whole"
 
-    def twin(self) -> "Inspector":
+    def clone(self) -> "Inspector":
         """The same, to judge in another thread. Raises ModelError."""
-        return replace(self, classify=self.classify.twin())
+        return replace(self, classify=self.classify.clone())
 
     def reduction(self, width: int, height: int, framing: ViewCrop) -> int:
         """By what both sides of a JPEG of this size in pixels are to be divided when it is decoded
@@ -63,7 +63,7 @@ class Inspector:
             return 1
         return reduction(width, height, framing, self.input)
 
-    def decode(self, picture: Encoded, framing: ViewCrop) -> tuple[NDArray[np.uint8], int]:
+    def decode(self, picture: EncodedPicture, framing: ViewCrop) -> tuple[NDArray[np.uint8], int]:
         """As much of a picture as this model needs: uint8, (height, width, 3), BGR, and by what
         both sides were divided. Raises PictureError when it is damaged."""
         header = picture.header
@@ -73,7 +73,7 @@ class Inspector:
         """The model's input from what a camera's view left of a frame: uint8, (height, width, 3),
         BGR in; `input.shape` out. The model's own view is not applied: that is the caller's, see
         `edge.pipeline.view_selection`. `reduced` as `decode` returned it."""
-        return shaped(pixels, self.input, reduced=reduced)
+        return to_model_input(pixels, self.input, reduced=reduced)
 
     def judge(self, picture: NDArray[np.uint8]) -> Judgement:
         """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
@@ -110,7 +110,7 @@ class Inspector:
                 )
         return len(golden)
 
-    def reduced_differs(self) -> str | None:
+    def reduced_decode_conflict(self) -> str | None:
         """Which golden picture would get another verdict if it were decoded at the scale that the
         model needs; None when none would."""
         golden = self.file.spec.golden if self.file.spec is not None else ()

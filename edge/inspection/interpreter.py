@@ -21,7 +21,7 @@ class Classifier(Protocol):
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
-    def twin(self) -> "Classifier":
+    def clone(self) -> "Classifier":
         """Another of the same, for another thread."""
         ...
 
@@ -62,7 +62,7 @@ class TFLiteClassifier:
 
         Raises ModelError.
         """
-        self._twin = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
+        self._clone = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -93,9 +93,9 @@ class TFLiteClassifier:
                 "use a model made by edge-convert"
             )
 
-    def twin(self) -> "TFLiteClassifier":
+    def clone(self) -> "TFLiteClassifier":
         """The same model, loaded once more: an interpreter is for one thread. Raises ModelError."""
-        return self._twin()
+        return self._clone()
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""

@@ -24,7 +24,7 @@ from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.inspection.decision import Thresholds
 from edge.inspection.preprocess import InputSpec
-from edge.inspection.tflite_check import holds_together
+from edge.inspection.tflite_check import is_intact
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
 LABELS = "labels.txt"
@@ -130,7 +130,7 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
         )
-    if not holds_together(content):
+    if not is_intact(content):
         raise ModelError(
             f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
             "copy it again"

@@ -14,7 +14,7 @@ from pydantic import (
 
 from edge.core.record import Length4, Model
 from edge.core.view import ViewConfig
-from edge.inspection.area_resize import area_mean
+from edge.inspection.area_resize import area_resize
 from edge.inspection.view_crop import Slices, ViewCrop, divided
 
 Pixels = NDArray[np.uint8]
@@ -45,7 +45,7 @@ class InputSpec(Model):
             x, y, w, h = self.region
             if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
-        if self.view is not None and (why := self.view.unfit_for_models()) is not None:
+        if self.view is not None and (why := self.view.why_no_model_fits()) is not None:
             raise ValueError(why)
         return self
 
@@ -73,10 +73,10 @@ def preprocess(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
     when
     the picture is too small for the view.
     """
-    return shaped(viewed(pixels, spec), spec, pinned)
+    return to_model_input(apply_view(pixels, spec), spec, pinned)
 
 
-def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
+def apply_view(pixels: Pixels, spec: InputSpec) -> Pixels:
     """What the recipe's view leaves of a picture: uint8, (height, width, 3), BGR, as is `pixels`,
     with which it may share memory. Raises PictureError when the picture is too small for it."""
     if spec.view is None:
@@ -85,10 +85,10 @@ def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
     return picture
 
 
-def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False, reduced: int = 1) -> Pixels:
+def to_model_input(pixels: Pixels, spec: InputSpec, pinned: bool = False, reduced: int = 1) -> Pixels:
     """The model's input from what a view left of a picture: all steps of the recipe but its view.
 
-    Arguments as `viewed` returns them, result as of `preprocess`. For the daemon, which has cut by
+    Arguments as `apply_view` returns them, result as of `preprocess`. For the daemon, which has cut by
     the camera's view already: no picture is cut twice. `reduced`: what both sides of `pixels` were
     divided by when they were decoded.
     """
@@ -120,7 +120,7 @@ def _resize(pixels: Pixels, width: int, height: int, pinned: bool) -> Pixels:
     # Area averaging sees every pixel, so a thin scratch stays; it has no meaning when enlarging.
     shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
     if shrinks and pinned:
-        return area_mean(pixels, width, height)
+        return area_resize(pixels, width, height)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
 

@@ -34,7 +34,7 @@ _MODEL = _Table(
 )
 
 
-def holds_together(model: bytes) -> bool:
+def is_intact(model: bytes) -> bool:
     """Whether every table, vector and string of the model lies inside its bytes."""
     try:
         _check_table(model, _follow(model, 0), _MODEL)

@@ -51,7 +51,7 @@ class ViewCrop:
         """
         self._plan(width, height)
 
-    def misfit(self, width: int, height: int) -> str | None:
+    def mismatch(self, width: int, height: int) -> str | None:
         """Why the view does not fit pictures of this size in pixels; None when it does."""
         try:
             self.check(width, height)

@@ -4,7 +4,7 @@ rows, then the backlog."""
 import logging
 from collections.abc import Callable
 
-from edge.core.messages import about_result, sent_body
+from edge.core.messages import result_properties, sent_body
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import Connection
 from edge.mqtt.inflight_window import InFlightWindow
@@ -67,7 +67,7 @@ class Sender:
 
     def _send(self, link: Connection, row: OutboxRow, replayed: bool, now: float) -> None:
         body = sent_body(row.body, replayed=replayed)
-        about = about_result(body, self._max_age_s - self._view.age_s(row))
+        about = result_properties(body, self._max_age_s - self._view.age_s(row))
         try:
             mid = link.publish(self._topic, body, retain=False, about=about)
         except OversizeError as error:

@@ -34,7 +34,7 @@ def inspector_from(config: Config) -> Inspector:
     inspector.check_golden()
     if model.decoding == "whole":
         return replace(inspector, decoding="whole")
-    if (differs := inspector.reduced_differs()) is not None:
+    if (differs := inspector.reduced_decode_conflict()) is not None:
         log.warning("model %s: pictures are decoded whole: %s", model.path, differs)
         return replace(inspector, decoding="whole")
     return inspector

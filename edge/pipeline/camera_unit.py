@@ -90,7 +90,7 @@ class CameraUnit:
             mailbox,
             environment,
             self._stop,
-            misfit=self._framing.misfit,
+            misfit=self._framing.mismatch,
             before=looks,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)

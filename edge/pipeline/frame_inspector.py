@@ -12,7 +12,7 @@ from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, PictureError
 from edge.core.frame import Frame
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 from edge.core.percentiles import Latencies
 from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement
@@ -86,7 +86,7 @@ class FrameInspector:
         """How a camera's frames are judged."""
         return self._manners.get(camera, self._plain)
 
-    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+    def decode(self, camera: str, picture: EncodedPicture) -> tuple[Pixels, int]:
         """As much of a picture as is judged of this camera's, as `Inspector.decode` returns it.
         Raises PictureError."""
         if not self._parity.holds:
@@ -127,7 +127,7 @@ class FrameInspector:
         took = {"prepare": (prepared - decoded) * 1000, "inference": (done - prepared) * 1000}
         if frame.pixels is None:
             took["decode"] = (decoded - start) * 1000
-        self._latencies.note(took)
+        self._latencies.add(took)
         return FrameResult(frame, width, height, judgements, (done - prepared) * 1000)
 
     def _is_too_small(self, frame: Frame) -> bool:
@@ -137,7 +137,7 @@ class FrameInspector:
         header, framing = frame.encoded.header, self.manner(frame.camera).framing
         return frame.reduced > self.inspector.reduction(header.width, header.height, framing)
 
-    def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
+    def _compared(self, camera: str, picture: EncodedPicture, reduced: Judgements) -> Judgements:
         """The judgements of the whole picture, which are the ones that count."""
         inspector = self.inspector
         regions = self.manner(camera).framing.cut(picture.decode()[0])

@@ -190,7 +190,7 @@ class Pipeline:
     def _new_worker(self, others: int) -> PoolWorker:
         """A worker with an interpreter of its own, beside `others`."""
         model = self._model
-        inspector = model.inspector.twin() if others else model.inspector
+        inspector = model.inspector.clone() if others else model.inspector
         judge = self._judge(self._config, inspector, model.parity)
         return PoolWorker(judge, self._sink, self._environment)
 
@@ -198,7 +198,7 @@ class Pipeline:
         """What a worker goes on with: an interpreter is for one thread."""
         if inspector is self._model.inspector:
             return worker.judge.inspector
-        return inspector if worker is self.workers.all[0] else inspector.twin()
+        return inspector if worker is self.workers.all[0] else inspector.clone()
 
     def _judge(self, config: Config, inspector: Inspector, parity: DecodeParity) -> Judge:
         return judge_from(

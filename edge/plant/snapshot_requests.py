@@ -15,7 +15,7 @@ from edge.capture.reader import Reader, Show
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 from edge.core.record import Model, Pattern
 from edge.mqtt.request_router import Data, settle
 from edge.mqtt.snapshots import SnapshotSender
@@ -62,9 +62,9 @@ class SnapshotRequests:
         answer: Future[Data] = Future()
         name = uuid7()
 
-        def show(picture: NDArray[np.uint8] | Encoded) -> None:
+        def show(picture: NDArray[np.uint8] | EncodedPicture) -> None:
             def source() -> NDArray[np.uint8] | bytes:
-                return picture.shown() if isinstance(picture, Encoded) else picture
+                return picture.shown() if isinstance(picture, EncodedPicture) else picture
 
             self._pictures.order(name, source, answer)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.sources import inotify
-from edge.core.image import Encoded, open_picture
+from edge.core.image import EncodedPicture, open_picture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Looks, Receipts, names, watched
 
@@ -96,7 +96,7 @@ def test_file_written_over_while_it_is_read_is_not_mistaken(
     write_picture("drop/a.png", red=10)
     reads: list[Path] = []
 
-    def read(path: Path) -> Encoded:
+    def read(path: Path) -> EncodedPicture:
         picture = open_picture(path)
         reads.append(path)
         if len(reads) == 1:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import ValidationError
 
 from edge.core.messages import (
-    about_result,
+    result_properties,
     rfc3339,
     sent_body,
     status_body,
@@ -286,13 +286,13 @@ def test_the_properties_of_a_result_are_its_body_s(
     body = sent_body(stored_body(verdict, 7), replayed=replayed)
     parsed = json.loads(body)
     wanted = {name: parsed[name] for name in ("schema", "station", "camera", "verdict")}
-    assert dict(about_result(body, 9.0).user) == wanted | {"replayed": str(replayed).lower()}
+    assert dict(result_properties(body, 9.0).user) == wanted | {"replayed": str(replayed).lower()}
 
 
 def test_a_damaged_body_goes_without_properties() -> None:
     """A row that is no JSON does not raise, so that those behind it go."""
     for body in (b'{"schema":"edge', b"[]", b"{}"):
-        about = about_result(body, 9.0)
+        about = result_properties(body, 9.0)
         assert (about.user, about.expiry_s) == ((), 9)
 
 
@@ -300,5 +300,5 @@ def test_a_body_of_another_order_is_read_too() -> None:
     """A row that another version has stored, with its members elsewhere, is read as JSON."""
     body = json.loads(sent_body(stored_body(a_verdict(), 7), replayed=True))
     turned = json.dumps(dict(reversed(body.items()))).encode()
-    assert dict(about_result(turned, 9.0).user)["camera"] == body["camera"]
-    assert dict(about_result(turned, 9.0).user)["replayed"] == "true"
+    assert dict(result_properties(turned, 9.0).user)["camera"] == body["camera"]
+    assert dict(result_properties(turned, 9.0).user)["replayed"] == "true"

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from edge.config import Config
 from edge.config.annotations import ConfigRelative
 from edge.core.record import Items, Length2, Model, Pattern
-from edge.core.validation import Problem, ValidationError, key_of
+from edge.core.validation import Problem, ValidationError, key_path
 
 
 def _even(value: int) -> int:
@@ -191,8 +191,8 @@ def test_what_is_seen_is_cut() -> None:
 
 def test_key_of_a_place() -> None:
     """As people write it."""
-    assert key_of(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
-    assert key_of(()) == ""
+    assert key_path(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
+    assert key_path(()) == ""
 
 
 INNERS = st.builds(

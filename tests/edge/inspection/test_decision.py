@@ -16,7 +16,7 @@ from edge.inspection.decision import (
     combine,
     decide,
     judge,
-    lowered,
+    with_hysteresis,
     row_to_probabilities,
     to_probabilities,
 )
@@ -248,16 +248,16 @@ def test_more_frames_than_there_are_cannot_decide() -> None:
 def test_hysteresis_only_ever_makes_stricter(score: float, before: str, by: float) -> None:
     """With hysteresis no verdict is better than without."""
     order = ["pass", "review", "fail"]
-    held = decide(score, lowered(AT, before, by))  # type: ignore[arg-type]
+    held = decide(score, with_hysteresis(AT, before, by))  # type: ignore[arg-type]
     assert order.index(held) >= order.index(decide(score, AT))
 
 
 def test_hysteresis_by_hand() -> None:
     """A fail is left only below reject_at - h, a review only below review_from - h."""
-    assert decide(0.56, lowered(AT, "fail", 0.05)) == "fail"
-    assert decide(0.54, lowered(AT, "fail", 0.05)) == "review"
-    assert decide(0.36, lowered(AT, "review", 0.05)) == "review"
-    assert decide(0.56, lowered(AT, "review", 0.05)) == "review"
-    assert decide(0.34, lowered(AT, "review", 0.05)) == "pass"
-    assert decide(0.39, lowered(AT, "pass", 0.05)) == "pass"
-    assert decide(0.39, lowered(AT, "error", 0.05)) == "pass"
+    assert decide(0.56, with_hysteresis(AT, "fail", 0.05)) == "fail"
+    assert decide(0.54, with_hysteresis(AT, "fail", 0.05)) == "review"
+    assert decide(0.36, with_hysteresis(AT, "review", 0.05)) == "review"
+    assert decide(0.56, with_hysteresis(AT, "review", 0.05)) == "review"
+    assert decide(0.34, with_hysteresis(AT, "review", 0.05)) == "pass"
+    assert decide(0.39, with_hysteresis(AT, "pass", 0.05)) == "pass"
+    assert decide(0.39, with_hysteresis(AT, "error", 0.05)) == "pass"

@@ -16,7 +16,7 @@ from edge.core.validation import ValidationError
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import GoldenPicture, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, shaped, viewed
+from edge.inspection.preprocess import InputSpec, preprocess, to_model_input, apply_view
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack, with_members
 from tests.models.make import redness
@@ -58,15 +58,15 @@ def test_the_recipe_cuts_as_the_camera_would() -> None:
     pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
     recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
     (cut,) = ViewCrop(ViewConfig.read(VIEW)).cut(pixels).values()
-    assert np.array_equal(viewed(pixels, recipe), cut)
-    assert np.array_equal(preprocess(pixels, recipe), shaped(cut, recipe))
-    assert not np.array_equal(preprocess(pixels, recipe), shaped(pixels, recipe))
+    assert np.array_equal(apply_view(pixels, recipe), cut)
+    assert np.array_equal(preprocess(pixels, recipe), to_model_input(cut, recipe))
+    assert not np.array_equal(preprocess(pixels, recipe), to_model_input(pixels, recipe))
 
 
 def test_a_view_comes_before_the_region() -> None:
     """The region is of what the view leaves."""
     pixels = red_where_the_view_looks(200)
-    left = viewed(pixels, spec(view=VIEW))
+    left = apply_view(pixels, spec(view=VIEW))
     assert left.shape == (80, 40, 3)
     assert (left[2:-2, 2:-2] == (90, 60, 200)).all()
 
@@ -140,10 +140,10 @@ def test_what_the_camera_has_cut_is_not_cut_again(
     inspector = load_inspector(with_view(VIEW, redness(120)), runtime=runtime)
     pixels = red_where_the_view_looks(0)
     pixels[50:60, 60:100, 2] = 255
-    cut = viewed(pixels, inspector.input)
+    cut = apply_view(pixels, inspector.input)
     score = inspector.judge(inspector.prepare(cut)).score
     assert score == pytest.approx(redness(cut[..., 2].mean()), abs=1 / 255)
-    twice = viewed(cut, inspector.input)
+    twice = apply_view(cut, inspector.input)
     assert abs(redness(twice[..., 2].mean()) - score) > 0.1
 
 

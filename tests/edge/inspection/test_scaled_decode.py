@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.core.image import examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector, load_inspector
-from edge.inspection.preprocess import InputSpec, shaped
+from edge.inspection.preprocess import InputSpec, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack
@@ -134,11 +134,11 @@ def test_reduced_and_whole_look_alike_to_the_model(
     """Of a picture that is large enough, the model's input is the same within a few grey levels."""
     picture = examine_picture(jpeg(scene(1024, 1280)), "a.jpg")
     spec = recipe(64, region=region)
-    whole = shaped(picture.decode()[0], spec)
+    whole = to_model_input(picture.decode()[0], spec)
     pixels, reduced = picture.decode(by)
     assert reduced == by
     assert pixels.shape == (1024 // by, 1280 // by, 3)
-    difference = shaped(pixels, spec, reduced=by).astype(int) - whole
+    difference = to_model_input(pixels, spec, reduced=by).astype(int) - whole
     assert np.abs(difference).mean() < 1
     assert np.abs(difference).max() <= 6
 
@@ -195,7 +195,7 @@ class Unsteady:
         self.calls += 1
         return np.array([0, 9 if self.calls % 2 else -9], np.float32)
 
-    def twin(self) -> "Unsteady":
+    def clone(self) -> "Unsteady":
         """As fickle."""
         return Unsteady()
 
@@ -207,9 +207,9 @@ def test_golden_pictures_are_judged_both_ways(repack: Repack) -> None:
     assert one.file.spec is not None
     files = {entry.file: golden for entry in one.file.spec.golden}
     same = replace(one, file=replace(one.file, golden=files))
-    assert same.reduced_differs() is None
+    assert same.reduced_decode_conflict() is None
 
-    said = replace(same, classify=Unsteady()).reduced_differs()
+    said = replace(same, classify=Unsteady()).reduced_decode_conflict()
     assert said is not None
     assert "fail" in said
     assert "pass" in said

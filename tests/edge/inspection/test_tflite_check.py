@@ -8,19 +8,19 @@ import pytest
 from edge.core.errors import ModelError
 from edge.core.terms import Runtime
 from edge.inspection.inspector import load_inspector
-from edge.inspection.tflite_check import holds_together
+from edge.inspection.tflite_check import is_intact
 
 
 def test_whole_models_hold_together(tflite: bytes) -> None:
     """A good model holds together, with or without bytes behind it."""
-    assert holds_together(tflite)
-    assert holds_together(tflite + b"PK and so on")
+    assert is_intact(tflite)
+    assert is_intact(tflite + b"PK and so on")
 
 
 def test_no_truncated_model_holds_together(tflite: bytes) -> None:
     """A model cut at any byte does not: its operators' names stand at its very end."""
     for cut in range(len(tflite) - 4):
-        assert not holds_together(tflite[:cut])
+        assert not is_intact(tflite[:cut])
 
 
 def test_no_bytes_give_an_error(tflite: bytes) -> None:
@@ -30,7 +30,7 @@ def test_no_bytes_give_an_error(tflite: bytes) -> None:
         damaged = bytearray(tflite)
         for _ in range(5):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
-        assert holds_together(bytes(damaged)) in (True, False)
+        assert is_intact(bytes(damaged)) in (True, False)
 
 
 @pytest.mark.inference
