@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config, load_config, key_position
+from edge.config import Config, key_position, load_config
 from edge.config.diff import ConfigDiff
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError

@@ -55,7 +55,7 @@ BREAKAGES = [
         "a JPEG is decoded smaller than the model's input",
         Edit(
             "edge.inspection.scaled_decode:_may_be_divided",
-            "bool(high >= recipe.height and wide >= recipe.width)",
+            "bool(height >= spec.height and width >= spec.width)",
             "True",
         ),
         "tests/edge/inspection/test_scaled_decode.py",
@@ -64,7 +64,7 @@ BREAKAGES = [
         "a reduced picture is cut at another place",
         Edit(
             "edge.inspection.scaled_decode:_may_be_divided",
-            "any((edge % divisor for edge in _edges(region)))",
+            "any((edge % divisor for edge in edges))",
             "False",
         ),
         "tests/edge/inspection/test_scaled_decode.py",

@@ -148,7 +148,9 @@ def _read(samples: Sequence[Sample]) -> Iterator[EncodedPicture]:
             raise DatasetError(f"{error}; it was there when it was judged first") from error
 
 
-def decode_both_ways(picture: EncodedPicture, spec: InputSpec, framing: ViewCrop) -> DecodedPair | None:
+def decode_both_ways(
+    picture: EncodedPicture, spec: InputSpec, framing: ViewCrop
+) -> DecodedPair | None:
     """The two ways of one JPEG; None when it is not reduced for this model. `framing` is of the
     recipe's view. Raises PictureError."""
     divisor = reduction(picture.header.width, picture.header.height, framing, spec)

@@ -1,6 +1,6 @@
 """config.yaml: its values, how it is read, and what a new one changes."""
 
-from edge.config.loader import load_config, parse_config, key_position
+from edge.config.loader import key_position, load_config, parse_config
 from edge.config.mqtt import MqttConfig
 from edge.config.schema import (
     DRIVEN_KINDS,
@@ -22,8 +22,8 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "TriggerConfig",
+    "key_position",
     "load_config",
     "mask_credentials",
     "parse_config",
-    "key_position",
 ]

@@ -1,1 +1,1 @@
-"""Judging one picture. Pure: no thread, socket, clock or database."""
+"""Judges one picture. No thread, socket, clock or database."""

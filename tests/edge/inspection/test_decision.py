@@ -16,9 +16,9 @@ from edge.inspection.decision import (
     combine,
     decide,
     judge,
-    with_hysteresis,
     row_to_probabilities,
     to_probabilities,
+    with_hysteresis,
 )
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)

@@ -108,7 +108,7 @@ def test_copy_that_broke_off_is_no_plain_model(redness: ModelFile, tmp_path: Pat
     [
         (b"ok\n", "at least two"),
         (b"", "at least two"),
-        (b"ok\nok\n", "no twins"),
+        (b"ok\nok\n", "all different"),
         (b"good\nbad\n", "'ok' is not among its labels"),
         (b"ok\n\xff\xfe\n", "not UTF-8"),
         (None, "labels.txt is missing"),
