@@ -227,7 +227,8 @@ def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None
     labels = tuple(label.strip() for label in labels if label.strip())
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ModelError(
-            f"{path}: {LABELS} inside holds {list(labels)}; one label per line, at least two, all different"
+            f"{path}: {LABELS} inside holds {list(labels)}; "
+            "write one label per line, at least two, all different"
         )
     return labels
 
