@@ -27,10 +27,10 @@ CameraByName = Callable[[str | None], str]
 
 
 class HttpServer(Protocol):
-    """The HTTP server; its packages are optional."""
+    """The HTTP server. It needs optional packages, so this module must not import it."""
 
     def adopt(self, judge: Judge, whose: CameraByName) -> None:
-        """Judges by another judge from the next request on."""
+        """Uses another judge from the next request on."""
         ...
 
     def run(self) -> None:
@@ -38,58 +38,58 @@ class HttpServer(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the server."""
+        """Stops the server."""
         ...
 
 
 class Reconfiguration:
-    """A `Reconfigurable` of all that a reload can change. Not for use by two threads at once."""
+    """Applies a reload to all components. Not thread-safe."""
 
     def __init__(
         self,
         path: Path | None,
         *,
         model: RunningModel,
-        line: Pipeline,
+        pipeline: Pipeline,
         plant: PlantInterface,
         delivery: DeliveryService,
         evidence: Evidence,
         web: HttpServer | None,
         supervisor: Supervisor,
         status: StationStatus,
-        environment: Clock,
+        clock: Clock,
     ) -> None:
-        """`path`: the file to read; None: there is none, and nothing can be reloaded."""
-        self._path, self._model, self._environment = path, model, environment
-        self._line, self._plant, self._delivery = line, plant, delivery
+        """`path`: the file to read; None: each reload is refused."""
+        self._path, self._model, self._clock = path, model, clock
+        self._pipeline, self._plant, self._delivery = pipeline, plant, delivery
         self._evidence, self._web = evidence, web
         self._supervisor, self._status = supervisor, status
 
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
         if self._path is None:
-            raise EdgeInspectError("this daemon was started without a file to read again")
+            raise EdgeInspectError("this daemon was started without a file; start it with -c FILE")
         return load_config(self._path)
 
-    def model_differs(self, config: Config) -> bool:
-        """Whether the model's file is not the one that runs."""
+    def model_file_differs(self, config: Config) -> bool:
+        """Whether the model file differs from the running model."""
         try:
             data = config.model.path.read_bytes()
         except OSError:
-            return True  # loading it fails with a sentence that says why
+            return True  # loading it reports the error
         return hashlib.sha256(data).hexdigest() != self._model.inspector.identity.sha256
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
-        """Applies the changes. Raises EdgeInspectError with the old configuration running: what can
-        fail comes first."""
+        """Applies the changes; the steps that can fail come first. After an EdgeInspectError the
+        old configuration runs."""
         config = changes.config
         inspector = self._new_inspector(config, changes)
-        web_judge = None if self._web is None else judge_for_web(config, self._environment)
-        if changes.wires:
+        web_judge = None if self._web is None else judge_for_web(config, self._clock)
+        if changes.outputs:
             self._plant.release()
         try:
             self._plant.adopt(config)
-            self._line.adopt(old, changes, inspector)
+            self._pipeline.adopt(old, changes, inspector)
         except EdgeInspectError:
             self._plant.release()
             self._plant.adopt(old)
@@ -103,19 +103,20 @@ class Reconfiguration:
         logging.getLogger().setLevel(config.log.level.upper())
 
     def announce(self) -> None:
-        """Publishes what runs now."""
+        """Publishes the new state."""
         self._status.announce_reload()
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
-        """The model of the new configuration. Raises ConfigError with the place of each view that
-        does not fit."""
+        """The model of the new configuration. Raises ConfigError with the place of the model's or
+        each view's mistake."""
         assert self._path is not None
         inspector = self._model.inspector
         if changes.model or changes.decision:
             try:
                 inspector = inspector_from(config)
             except EdgeInspectError as error:
-                raise ConfigError([f"{key_position(self._path, 'model', 'path')}: {error}"]) from error
+                place = key_position(self._path, "model", "path")
+                raise ConfigError([f"{place}: {error}"]) from error
         problems = []
         for index, camera in enumerate(config.cameras):
             try:
@@ -128,12 +129,12 @@ class Reconfiguration:
         return inspector
 
 
-def judge_for_web(config: Config, environment: Clock) -> tuple[Judge, CameraByName]:
-    """The judge of `POST /predict`, and the camera as which it judges a picture.
+def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
+    """The judge of `POST /predict`, and a function that finds a picture's camera by name.
 
-    It has an interpreter of its own: a request must never make a camera's frame wait.
+    Its interpreter is separate, so that a request never delays a camera's frame.
     """
     inspector = inspector_from(config)
     manners = manners_by_hand(config.cameras, inspector, one_verdict=True)
-    judge = judge_from(config, inspector, environment, None, manners=manners)
+    judge = judge_from(config, inspector, clock, None, manners=manners)
     return judge, partial(camera_by_hand, manners)

@@ -1,25 +1,19 @@
-"""`edge-inspect check`: config, camera, model, broker, disk: one line each, OK or the reason."""
+"""`edge-inspect check`: tests config, cameras, model, broker and disk; one line each."""
 
-import contextlib
 import os
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from edge.capture.factory import CameraFactory
 from edge.capture.isolation.forkserver_client import ForkServerClient
+from edge.cli.snapshot import take_picture
 from edge.config import CameraConfig, Config, load_config
-from edge.core.clock import Clock, StopEvent
-from edge.core.errors import (
-    EXIT_DONE,
-    EXIT_NO,
-    CameraError,
-    ConfigError,
-    EdgeInspectError,
-    RefusedError,
-)
+from edge.core.clock import Clock
+from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, EdgeInspectError, RefusedError
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
@@ -33,44 +27,44 @@ from edge.storage.outbox.reader import OutboxReader
 _DISK_FREE_MB = 50.0
 
 
-def check(config_path: Path, offline: bool = False) -> int:
-    """Prints a line for each part; exit code 0 only if all hold, 2 if the file itself is wrong.
+def check(config_path: Path, *, offline: bool = False) -> int:
+    """Prints a line per test. Returns 0 if all pass. Raises ConfigError for a wrong file.
 
-    `offline` leaves out cameras and broker: what can be asked while the daemon has them.
+    `offline` skips cameras and broker, which a running daemon uses.
     """
     try:
         config = load_config(config_path)
     except ConfigError as error:
-        _say("config", "; ".join(error.problems))
+        _print_line("config", "; ".join(error.problems))
         raise
-    _say("config", None, f"{config_path}, hash {config.hash}")
-    recipe = _recipe(config)
+    _print_line("config", None, f"{config_path}, hash {config.hash}")
+    spec = _input_spec(config)
     with ForkServerClient() as fork_server:
         cameras = CameraFactory(fork_server)
         checks: list[tuple[str, Callable[[], str]]] = [
-            *((f"camera {c.id}", lambda c=c: _camera(c, recipe, cameras)) for c in config.cameras),
+            *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
             ("model", lambda: _model(config)),
             ("broker", lambda: check_broker(config)),
             ("disk", lambda: _disk(config)),
         ]
         if offline:
-            checks = [(name, look) for name, look in checks if name in ("model", "disk")]
-        holds = True
-        for name, look in checks:
+            checks = [(name, test) for name, test in checks if name in ("model", "disk")]
+        passed = True
+        for name, test in checks:
             try:
-                _say(name, None, look())
+                _print_line(name, None, test())
             except EdgeInspectError as error:
-                holds = False
-                _say(name, str(error))
-    return EXIT_DONE if holds else EXIT_NO
+                passed = False
+                _print_line(name, str(error))
+    return EXIT_DONE if passed else EXIT_NO
 
 
-def _say(name: str, reason: str | None, detail: str = "") -> None:
+def _print_line(name: str, reason: str | None, detail: str = "") -> None:
     sys.stdout.write(f"{name}: {f'OK ({detail})' if reason is None else reason}\n")
 
 
-def _recipe(config: Config) -> InputSpec | None:
-    """The model file's; None when it has none, or when it cannot be read: `model:` says why."""
+def _input_spec(config: Config) -> InputSpec | None:
+    """The model file's input; None for a plain or unreadable file, which `model` reports."""
     try:
         spec = load_model_file(config.model.path).spec
     except EdgeInspectError:
@@ -78,40 +72,34 @@ def _recipe(config: Config) -> InputSpec | None:
     return None if spec is None else spec.input
 
 
-def _camera(config: CameraConfig, recipe: InputSpec | None, cameras: CameraFactory) -> str:
-    camera = cameras.open(config, Clock())
-    try:
-        if config.kind == "folder":
-            return f"{config.rest} is there"
-        look = camera.read(StopEvent())
-    finally:
-        camera.close()
-    pixels = None if look is None else look.decoded()
-    if pixels is None:
-        raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
-    height, width = pixels.shape[:2]
-    ViewCrop(view_of(config, recipe)).check(width, height)
-    said = f"a picture of {width}×{height}"
-    if recipe is None or recipe.view is None:
-        return said
-    differs = disagreement(config, recipe) is not None
-    whose = "its own view, other than the model's" if differs else "the model's view"
-    return f"{said}, {whose}"
+def _camera(config: CameraConfig, spec: InputSpec | None, cameras: CameraFactory) -> str:
+    if config.kind == "folder":
+        cameras.open(config, Clock()).close()
+        return f"{config.rest} is there"
+    height, width = take_picture(config, cameras).shape[:2]
+    ViewCrop(view_of(config, spec)).check(width, height)
+    found = f"a picture of {width}×{height}"
+    if spec is None or spec.view is None:
+        return found
+    differs = disagreement(config, spec) is not None
+    return f"{found}, " + (
+        "its own view, other than the model's" if differs else "the model's view"
+    )
 
 
 def _model(config: Config) -> str:
     inspector = inspector_from(config)
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
-    tried = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
+    tested = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
     return (
         f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
-        f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tried}"
+        f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tested}"
     )
 
 
 def check_broker(config: Config) -> str:
-    """Which brokers accept us. Raises EdgeInspectError with what each other one says."""
+    """Names the brokers that accept this box. Raises EdgeInspectError with the others' reasons."""
     if config.mqtt.embedded:
         from edge.mqtt.embedded_broker import EmbeddedBroker
 
@@ -120,65 +108,47 @@ def check_broker(config: Config) -> str:
         broker.stop()
         return f"embedded, {config.mqtt.host}:{config.mqtt.effective_port} is free"
     answers = [_reach(config, broker) for broker in config.mqtt.brokers]
-    silent = [why for why, reached in answers if not reached]
-    if silent:
-        raise RefusedError("; ".join(silent))
-    # a message of the check would be taken for one of the box
+    refusals = [why for why, accepted in answers if not accepted]
+    if refusals:
+        raise RefusedError("; ".join(refusals))
+    # No test message is sent: consumers would take it for one of the daemon's.
     return "; ".join(text for text, _ in answers) + "; its ACL is not tried"
 
 
 def _reach(config: Config, broker: tuple[str, int]) -> tuple[str, bool]:
-    """What one broker says, and whether it accepts us."""
+    """The broker's address or its refusal, and whether it accepts this box."""
     version = config.mqtt.version
-    tried: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
+    protocols: tuple[Protocol_, ...] = ("5", "3.1.1") if version == "auto" else (version,)
     first = ""
-    for protocol in tried:
-        why, other_version = _connect(config, broker, protocol)
-        if not why:
+    for protocol in protocols:
+        try:
+            _connect(config, broker, protocol)
+        except LinkError as error:
+            first = first or str(error)
+            if not (isinstance(error, NotAcceptedError) and error.wrong_version):
+                break
+        else:
             return f"{broker[0]}:{broker[1]}, MQTT {protocol}", True
-        first = first or why
-        if not other_version:
-            break
     return first, False
 
 
-def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> tuple[str, bool]:
-    """Why the broker does not accept us, empty when it does; and whether it might in another
-    version of MQTT."""
+def _connect(config: Config, broker: tuple[str, int], protocol: Protocol_) -> None:
+    """Connects once and disconnects. Raises LinkError when the broker does not accept this box."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def next_event(seconds: float) -> Event | None:
+        try:
+            return events.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
     will = (f"{config.topic}/check", b"")
-    # Another client id than the daemon's: a check must not throw the running daemon off.
+    # Not the daemon's client id: the broker would disconnect the running daemon.
     client_id = f"edge-inspect-check-{os.getpid()}"
     link = PahoConnection(config.mqtt, client_id, protocol, will, events.put, broker=broker)
-    with _closing(link):
-        try:
-            link.open()
-            await_connack(
-                lambda seconds: _next(events, seconds),
-                time.monotonic,
-                lambda: False,
-                f"{broker[0]}:{broker[1]}",
-            )
-        except NotAcceptedError as error:
-            return str(error), error.wrong_version
-        except LinkError as error:
-            return str(error), False
-    return "", False
-
-
-def _next(events: "queue.SimpleQueue[Event]", seconds: float) -> Event | None:
-    try:
-        return events.get(timeout=seconds)
-    except queue.Empty:
-        return None
-
-
-@contextlib.contextmanager
-def _closing(link: PahoConnection) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        link.close()
+    with closing(link):
+        link.open()
+        await_connack(next_event, time.monotonic, lambda: False, f"{broker[0]}:{broker[1]}")
 
 
 def _disk(config: Config) -> str:
@@ -193,9 +163,6 @@ def _disk(config: Config) -> str:
         raise RefusedError(f"only {free_mb:.0f} MB free at {folder}; make room")
     waiting = ""
     if config.outbox.path.exists():
-        view = OutboxReader(config.outbox.path)
-        try:
-            waiting = ", verdicts wait in it" if view.batch(0, 1) else ""
-        finally:
-            view.close()
+        with closing(OutboxReader(config.outbox.path)) as reader:
+            waiting = ", verdicts wait in it" if reader.batch(0, 1) else ""
     return f"{free_mb:.0f} MB free for {config.outbox.path}{waiting}"

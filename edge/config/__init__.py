@@ -1,4 +1,4 @@
-"""config.yaml: its values, how it is read, and what a new one changes."""
+"""config.yaml: its values, its reader, and the difference between two versions."""
 
 from edge.config.loader import key_position, load_config, parse_config
 from edge.config.mqtt import MqttConfig

@@ -1,9 +1,9 @@
-"""What a key of config.yaml is, said where the key stands.
+"""Marks on the keys of config.yaml.
 
-- `ConfigRelative()`: a path; a relative one counts from the folder of config.yaml.
-- `ReadAtStart()`: such a path to a file that must be readable before the daemon starts.
-- `Secret()`: such a file that holds a secret; an empty one is a mistake.
-- `OnlyFor(…)`: the key does something only for these kinds of source or trigger.
+- `ConfigRelative()`: a path; a relative one starts at config.yaml's folder.
+- `ReadAtStart()`: the same; the file must be readable before the daemon starts.
+- `Secret()`: the same; the file holds a secret and must not be empty.
+- `OnlyFor(…)`: the key has an effect only for these kinds of source or trigger.
 - `NeedsRestart()`: a reload cannot apply a change of this key.
 """
 
@@ -21,12 +21,12 @@ _MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ConfigRelative:
-    """A path that counts from the folder of the file; `credential:NAME` is systemd's."""
+    """A path relative to config.yaml's folder; `credential:NAME` is a systemd credential."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Text becomes a Path, which then counts from the folder."""
+        """Turns text into a Path, then resolves it."""
         path = {**handler(source), "strict": False}  # a file holds text, never a Path
         return core_schema.with_info_after_validator_function(self._resolve, path)
 
@@ -36,7 +36,7 @@ class ConfigRelative:
 
 
 class ReadAtStart(ConfigRelative):
-    """A file whose absence is found when config.yaml is read, not when the file is needed."""
+    """A file that must be readable when config.yaml is read, not only when it is used."""
 
     __slots__ = ()
 
@@ -58,15 +58,15 @@ class ReadAtStart(ConfigRelative):
         return file
 
     def _check(self, content: bytes) -> None:
-        """Any content will do."""
+        """Accepts any content."""
 
 
 class EmptyFileError(ValueError):
-    """A file of a secret holds none."""
+    """A secret's file is empty."""
 
 
 class Secret(ReadAtStart):
-    """A file that holds a secret: text, not empty."""
+    """A file with a secret: text, not empty."""
 
     __slots__ = ()
 
@@ -77,7 +77,7 @@ class Secret(ReadAtStart):
 
 @dataclass(frozen=True, slots=True, init=False)
 class OnlyFor:
-    """The kinds of source or trigger for which a key does something."""
+    """The kinds of source or trigger for which a key has an effect."""
 
     kinds: frozenset[str]
 
@@ -87,24 +87,24 @@ class OnlyFor:
 
 @dataclass(frozen=True, slots=True)
 class NeedsRestart:
-    """Consumers, open files or ports depend on the key. `embedded`: with that broker only."""
+    """Consumers, open files or ports depend on the key. `embedded`: only with that broker."""
 
     embedded: bool = False
 
 
 def kinds_of(kind: type[BaseModel], key: str) -> frozenset[str] | None:
-    """The kinds that `OnlyFor` names for a field; None for a field that fits every kind."""
+    """The kinds that `OnlyFor` names for a field; None when it fits every kind."""
     marks = kind.model_fields[key].metadata
     return next((mark.kinds for mark in marks if isinstance(mark, OnlyFor)), None)
 
 
 def folder_of(info: ValidationInfo) -> Path | None:
-    """The folder of the file that is being read; None where no file is being read."""
+    """The folder of the file that is read; None when no file is read."""
     return info.context.get("folder") if info.context else None
 
 
 def resolved(path: Path, folder: Path) -> Path:
-    """An absolute path; `credential:NAME` is the file that LoadCredential=NAME:… makes."""
+    """An absolute path. `credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
     prefix, colon, name = str(path).partition(":")
     if prefix == "credential" and colon and name and "/" not in name:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS), name)

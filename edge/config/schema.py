@@ -1,4 +1,4 @@
-"""config.yaml as typed, frozen values: what each key means, its range and its default."""
+"""config.yaml as typed, frozen values: the keys, their ranges and defaults."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ Seconds = Annotated[float, Field(ge=0.1, le=3600)]
 ConfigPath = Annotated[Path, ConfigRelative()]
 SecretFile = Annotated[Path, Secret()]
 
-# Cameras with a driver, which may hang or crash: each is read in a process of its own.
+# Their drivers may hang or crash: each camera runs in a separate process.
 DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
 LIVE_KINDS = DRIVEN_KINDS | {"test"}
 ITEM_KINDS = frozenset({"folder", "replay"})
@@ -50,13 +50,13 @@ def _check_source(source: str, info: ValidationInfo) -> str:
             "gstreamer:PIPELINE, folder:PATH, replay:PATH or test:"
         )
     if kind not in ("test", "pylon") and not rest:
-        raise ValueError(f"says no more than {kind!r}; name the device, address or path")
+        raise ValueError(f"holds only {kind!r}; add the device, address or path")
     folder = folder_of(info)
     return f"{kind}:{folder / rest}" if kind in ITEM_KINDS and folder is not None else source
 
 
 class ModelConfig(Model):
-    """Which model judges, and how it is run."""
+    """The model and its runtime."""
 
     path: ConfigPath
     interpreter: Runtime = "auto"
@@ -69,7 +69,7 @@ class ModelConfig(Model):
 
 
 class TrustConfig(Model):
-    """Limits for a live picture. Grey levels are 0 to 255; 0 (255 for `bright_above`) is off."""
+    """Limits for a live picture. Grey levels are 0 to 255; 0 (`bright_above`: 255) means off."""
 
     max_age_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
@@ -79,7 +79,7 @@ class TrustConfig(Model):
 
 
 class CameraConfig(Model):
-    """One camera: `source` is `kind:rest`; the other keys belong to some kinds only."""
+    """One camera. `source` is `kind:rest`; most other keys fit some kinds only."""
 
     id: TopicLevel
     source: Annotated[str, AfterValidator(_check_source)]
@@ -118,7 +118,7 @@ class CameraConfig(Model):
 
     @property
     def effective_keys(self) -> frozenset[str]:
-        """The keys that do something for this kind of source."""
+        """The keys that have an effect for this kind of source."""
         kind = type(self)
         return frozenset(
             key for key in kind.model_fields if self.kind in (kinds_of(kind, key) or {self.kind})
@@ -139,15 +139,15 @@ class CameraConfig(Model):
     def _check_trigger(self) -> Self:
         if self.kind in ITEM_KINDS and self.trigger.announces:
             raise ValueError(
-                f"a {self.kind}: source brings its parts itself; remove trigger, or read a camera"
+                f"a {self.kind}: source needs no trigger; remove trigger, or use a camera"
             )
         if self.trigger.kind == "folder" and self.kind != "folder":
-            raise ValueError("a folder trigger belongs to a folder: source; choose another kind")
+            raise ValueError("a folder trigger needs a folder: source; choose another kind")
         return self
 
 
 class DecisionConfig(Model):
-    """Thresholds over those of the model file, and the deadline. None: the model file's."""
+    """Thresholds (None: those of the model file), the deadline and the alarm."""
 
     reject_at: Fraction | None = None
     review_from: Fraction | None = None
@@ -169,11 +169,11 @@ class DecisionConfig(Model):
 
 
 class OutboxConfig(Model):
-    """Where verdicts wait for the broker.
+    """The verdicts that wait for the broker.
 
-    - `max_mb`, `max_age_h`: how much may wait, in MB and in hours.
+    - `max_mb`, `max_age_h`: the limits, in MB and in hours.
     - `durability`: how safely a verdict is stored before it is published.
-    - `window_ms`: in `balanced`, the longest time between two writes.
+    - `window_ms`: the longest time between two writes in `balanced`.
     """
 
     path: ConfigPath = STATE / "outbox.db"
@@ -184,7 +184,7 @@ class OutboxConfig(Model):
 
 
 class ArchiveConfig(Model):
-    """Which pictures are kept as evidence, and how many megabytes of them."""
+    """The pictures that are kept as evidence, and their limit in MB."""
 
     enabled: bool = False
     path: ConfigPath = STATE / "archive"
@@ -203,19 +203,19 @@ class WebConfig(Model):
 
 
 class HealthConfig(Model):
-    """How often `health` is published, in seconds."""
+    """The interval of `health`, in seconds."""
 
     interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 10.0
 
 
 class LogConfig(Model):
-    """How much is logged."""
+    """The log level."""
 
     level: Level = "info"
 
 
 class Config(Model):
-    """The whole file. Only `station`, `model.path` and one camera have no default."""
+    """The whole file. Only `station`, `model.path` and one camera are required."""
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
@@ -230,7 +230,7 @@ class Config(Model):
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change when any effective value changes."""
+        """Twelve hexadecimal digits. They change with any effective value."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -241,10 +241,10 @@ class Config(Model):
 
     @property
     def client_id(self) -> str:
-        """The name under which the broker knows this box."""
+        """The MQTT client id."""
         return self.mqtt.client_id or f"edge-inspect-{self.station}"
 
 
 def mask_credentials(source: str) -> str:
-    """A camera source with `user:password@` hidden, fit for logs and topics."""
+    """A camera source without `user:password@`, for logs and topics."""
     return re.sub(r"(://)[^/?#\s]*@", r"\1***@", source)  # up to the last @ before the path

@@ -140,8 +140,8 @@ def load_inspector(
     labels = file.labels or settings.labels
     if file.labels and settings.labels and file.labels != settings.labels:
         raise ModelError(
-            f"{path}: model.labels says {list(settings.labels)}, the file says {list(file.labels)}; "
-            "remove model.labels from config.yaml"
+            f"{path}: model.labels says {list(settings.labels)}, "
+            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
         )
     if labels is None:
         raise ModelError(

@@ -101,7 +101,7 @@ class Pipeline:
         self._end(gone)
         after = {side.config.id: side for side in gone}
         self.workers.allow(config.model.workers)
-        come = [c for c in config.cameras if c.id in after or c.id in changes.come]
+        come = [c for c in config.cameras if c.id in after or c.id in changes.added]
         try:
             sides = self._built_all(come, after, inspector)
         except EdgeInspectError:
@@ -152,7 +152,9 @@ class Pipeline:
             if view_of(camera, before) != view_of(camera, after)
         }
         return [
-            side for name, side in self._sides.items() if name in new_views or name in changes.gone
+            side
+            for name, side in self._sides.items()
+            if name in new_views or name in changes.removed
         ]
 
     def _switch(self, judges: list[Judge], gone: list[CameraUnit], sides: list[CameraUnit]) -> None:

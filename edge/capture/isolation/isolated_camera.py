@@ -191,7 +191,9 @@ class IsolatedCamera:
         pixels, jpeg = ring.take(request.slot, request.number, answer.reduction, answer.jpeg_bytes)
         encoded = None
         if jpeg:
-            encoded = EncodedPicture(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
+            encoded = EncodedPicture(
+                jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3)
+            )
         return CameraRead(
             pixels,
             captured_tick=min(answer.captured_tick, now),

@@ -70,7 +70,7 @@ def test_picture_without_a_model(
         (["-o", "seen.png", "--camera", "x"], 2, "must be one of a, b, c (got x)"),
         (["-o", "seen.txt", "--camera", "a"], 1, "must end in .png"),
         (["-o", "seen.png", "--camera", "b"], 2, "there is no such device"),
-        (["-o", "seen.png", "--camera", "c"], 2, "a folder shows nothing by itself"),
+        (["-o", "seen.png", "--camera", "c"], 2, "a folder is no camera"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(

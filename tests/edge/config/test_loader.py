@@ -51,7 +51,7 @@ def test_every_mistake_at_once_at_its_place() -> None:
         'config.yaml:10:5: cameras[1].fps: must be a number, without quotes (got "fast")',
         "config.yaml:11:5: cameras[2].id: camera 2 has this id too; give each its own (got 'b')",
         "config.yaml:14:3: mqtt.port: must be less than or equal to 65535 (got 70000)",
-        "config.yaml:16:3: mqtt.host: stands twice (first in line 15); remove one",
+        "config.yaml:16:3: mqtt.host: appears twice (first in line 15); remove one",
     ]
     assert len(found) == len(starts)
     for sentence, start in zip(found, starts):

@@ -37,7 +37,7 @@ def parse(camera: str, source: str = "test:") -> Config:
         ("{kind: request, queue: 12, frames: 5}", "65 pictures wait in memory; at most 64"),
         ("{kind: presence, area: [0.5, 0, 0.6, 1]}", "fractions inside the picture"),
         ("{kind: presence, every_s: 1}", "every_s does nothing for a presence trigger"),
-        ("{kind: folder}", "belongs to a folder: source"),
+        ("{kind: folder}", "needs a folder: source"),
     ],
 )
 def test_keys_of_a_trigger_fit_its_kind(trigger: str, words: str) -> None:
@@ -49,7 +49,7 @@ def test_keys_of_a_trigger_fit_its_kind(trigger: str, words: str) -> None:
 
 def test_items_bring_their_parts_themselves() -> None:
     """A folder: or replay: source takes no trigger but its own."""
-    with pytest.raises(ConfigError, match="brings its parts itself"):
+    with pytest.raises(ConfigError, match="needs no trigger"):
         parse("trigger: {kind: request}", "replay:x")
     assert parse("trigger: {kind: folder}", "folder:x").cameras[0].trigger.kind == "folder"
 
