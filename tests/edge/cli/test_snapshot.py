@@ -39,8 +39,8 @@ def test_picture_with_the_region_drawn_in(
     path = write_config(model={"path": str(model)})
     target = tmp_path / "out" / "seen.png"
     assert main(["snapshot", "-c", str(path), "-o", str(target)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("camera top: 640×480, region [0.25, 0.5, 0.5, 0.25], grey levels ")
+    printed = capsys.readouterr().out
+    assert printed.startswith("camera top: 640×480, region [0.25, 0.5, 0.5, 0.25], grey levels ")
     seen = cv2.imread(str(target))
     assert seen is not None
     green = np.all(seen == (0, 220, 0), axis=2)

@@ -1,4 +1,4 @@
-"""Reading config.yaml: all mistakes at once, each with its place, value and mend."""
+"""Reading config.yaml: all mistakes at once, each with its place, value and fix."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def test_yaml_that_is_more_than_text_and_numbers(text: str) -> None:
 
 
 def test_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
-    """A missing file, and a folder in its place, are said with the mend."""
+    """A missing file, and a folder in its place, are errors with the fix."""
     with pytest.raises(ConfigError, match=r"No such file.*-c FILE"):
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="Is a directory"):

@@ -33,7 +33,7 @@ def test_only_station_model_and_camera_are_needed() -> None:
 
 
 def test_values_are_frozen() -> None:
-    """Nobody changes the configuration of a running daemon."""
+    """A configuration cannot be changed."""
     with pytest.raises(ValueError, match="frozen"):
         parse().station = "other"
 
@@ -79,12 +79,12 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
     ("camera", "words"),
     [
         ("{source: usb0}", "must be v4l2:"),
-        ("{source: 'picamera:'}", "name the device"),
+        ("{source: 'picamera:'}", "add the device"),
         ("{source: 'rtsp://cam', fps: 5}", "fps does nothing for a rtsp: source"),
         ("{source: 'replay:x', trust: {}}", "trust does nothing for a replay: source"),
         ("{source: 'test:', trust: {max_age_s: 0}}", "greater than 0"),
         ("{source: 'test:', controls: {gain: 1}}", "controls does nothing for a test: source"),
-        ("{source: 'v4l2:'}", "name the device"),
+        ("{source: 'v4l2:'}", "add the device"),
         ("{source: 'test:', rate: 5}", "rate does nothing for a test: source"),
         ("{source: 'replay:x', fps: 5}", "fps does nothing for a replay: source"),
         ("{source: 'folder:x', timeout_s: 5}", "timeout_s does nothing for a folder: source"),
@@ -95,7 +95,7 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
     ],
 )
 def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
-    """A key that does nothing for its source is an error, not a silence."""
+    """A key without effect for its source is an error."""
     body = camera.removeprefix("{").removesuffix("}")
     text = f"station: s\nmodel: {{path: m}}\ncameras: [{{id: a, {body}}}]\n"
     with pytest.raises(ConfigError, match=r"^config\.yaml:3:") as caught:
@@ -116,7 +116,7 @@ def test_number_five_is_version_5() -> None:
 
 
 def test_tls_has_its_own_port() -> None:
-    """With TLS the default port is 8883, and a port that is said counts."""
+    """With TLS the default port is 8883, and an explicit port wins."""
     assert parse("mqtt: {tls: {}}").mqtt.effective_port == 8883
     assert parse("mqtt: {tls: {}, port: 1884}").mqtt.effective_port == 1884
 

@@ -86,7 +86,7 @@ def test_alpha_is_dropped() -> None:
     ],
 )
 def test_bad_picture_is_one_sentence(data: bytes, words: tuple[str, ...]) -> None:
-    """What must not be judged is refused with the file, the fault and the mend in one line."""
+    """A picture that must not be judged is refused in one line: file, fault and fix."""
     with pytest.raises(PictureError) as caught:
         decode_picture(data, "line/part7.jpg")
     text = str(caught.value)

@@ -11,15 +11,15 @@ from edge.core.systemd import SystemdNotifier
 
 @pytest.fixture(params=["path", "abstract"])
 def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """A socket as systemd's, in the file system and in the abstract namespace."""
+    """A socket like systemd's, in the file system or the abstract namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as received:
         if request.param == "path":
-            address = said = str(tmp_path / "notify")
+            address = variable = str(tmp_path / "notify")
         else:
-            address, said = f"\0edge-inspect-{tmp_path}", f"@edge-inspect-{tmp_path}"
+            address, variable = f"\0edge-inspect-{tmp_path}", f"@edge-inspect-{tmp_path}"
         received.bind(address)
         received.settimeout(5)
-        yield received, said
+        yield received, variable
 
 
 def test_every_message_arrives_as_its_datagram(listener: tuple[socket.socket, str]) -> None:

@@ -35,7 +35,7 @@ def test_what_was_not_started_does_not_run() -> None:
 
 
 def test_an_iteration_sees_one_moment() -> None:
-    """Whoever iterates sees all entries of the beginning, whatever changes meanwhile."""
+    """An iteration sees the entries of its start, whatever changes."""
     entries = CopyOnWriteDict({"a": 1, "b": 2})
     seen = []
     for value in entries.values():

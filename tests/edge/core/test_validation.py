@@ -216,11 +216,11 @@ OUTERS = st.builds(
 
 @pytest.mark.slow
 @given(OUTERS, st.booleans())
-def test_what_is_said_is_read_as_the_same(value: Outer, brief: bool) -> None:
-    """`said` is what `read` takes, through JSON and back, with or without the defaults."""
-    said = value.to_dict(brief=brief)
-    said.pop("flag", None)  # with `other` it is a mistake even where both say their defaults
-    assert Outer.read(json.loads(json.dumps(said))) == value
+def test_to_dict_and_read_are_inverse(value: Outer, brief: bool) -> None:
+    """`read` accepts the result of `to_dict` after JSON, with and without the defaults."""
+    written = value.to_dict(brief=brief)
+    written.pop("flag", None)  # `flag` and `other` exclude each other, even as defaults
+    assert Outer.read(json.loads(json.dumps(written))) == value
 
 
 def test_what_could_not_be_read_cannot_be_constructed() -> None:
@@ -232,7 +232,7 @@ def test_what_could_not_be_read_cannot_be_constructed() -> None:
 
 
 def test_brief_is_without_defaults() -> None:
-    """A default is not said again, at any depth; what is required always is."""
+    """`brief` omits defaults at any depth, but no required key."""
     assert Outer(name="n", inner=Inner(high=2.0)).to_dict(brief=True) == {
         "name": "n",
         "inner": {"high": 2.0},

@@ -203,7 +203,7 @@ def of(*scores: float) -> list[Judgement]:
     ],
 )
 def test_rules_by_hand(rule: str, k: int, scores: list[float], outcome: str, score: float) -> None:
-    """Each rule, on frames whose verdict can be worked out by hand."""
+    """Each rule, on frames with a known verdict."""
     judged = combine(of(*scores), rule, k, "ok", AT)  # type: ignore[arg-type]
     assert judged.outcome == outcome
     assert judged.score == pytest.approx(score)

@@ -67,8 +67,8 @@ def test_score_exactly_on_the_threshold_fails(redness_model: Path, runtime: Runt
     """With reject_at at a part's own score it fails, a hair above it does not."""
     exact = score(load_inspector(redness_model, runtime=runtime), solid(128))
     for reject_at, outcome in ((exact, "fail"), (math.nextafter(exact, 1), "review")):
-        said = Overrides(reject_at=reject_at, review_from=exact)
-        again = load_inspector(redness_model, said, runtime)
+        overrides = Overrides(reject_at=reject_at, review_from=exact)
+        again = load_inspector(redness_model, overrides, runtime)
         assert again.judge(again.prepare(solid(128))).outcome == outcome
 
 
@@ -169,18 +169,18 @@ def test_config_overrides_thresholds_only_as_far_as_it_says(
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("overrides", "words"),
     [
         (Overrides(labels=("red", "ok")), "remove model.labels from config.yaml"),
         (Overrides(labels=("ok", "dent")), "the file says ['ok', 'red']"),
     ],
 )
 def test_labels_of_config_contradict_the_file(
-    said: Overrides, words: str, redness_model: Path, runtime: Runtime
+    overrides: Overrides, words: str, redness_model: Path, runtime: Runtime
 ) -> None:
-    """Labels said twice must agree, in order too."""
+    """Labels in both places must agree, including their order."""
     with pytest.raises(ModelError) as caught:
-        load_inspector(redness_model, said, runtime)
+        load_inspector(redness_model, overrides, runtime)
     assert words in str(caught.value)
 
 
@@ -195,10 +195,10 @@ def test_one_label_an_output(repack: Repack, plain_model: Path, runtime: Runtime
 
 def test_good_class_is_among_the_labels(plain_model: Path, runtime: Runtime) -> None:
     """Without the good class among the labels there is no score, so the model is refused."""
-    said = Overrides(labels=("good", "red"), reject_at=0.6)
+    overrides = Overrides(labels=("good", "red"), reject_at=0.6)
     with pytest.raises(ModelError, match=r"'ok' is not among the labels.*set model\.ok_label"):
-        load_inspector(plain_model, said, runtime)
-    named = replace(said, ok_label="good")
+        load_inspector(plain_model, overrides, runtime)
+    named = replace(overrides, ok_label="good")
     assert score(load_inspector(plain_model, named, runtime), solid(255)) > 0.9
 
 
@@ -254,7 +254,7 @@ def test_runtime_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
         runtime_module("tflite-runtime")
 
 
-if len(installed_runtimes()) > 1:  # a box has one; no skip, since there is nothing to mend
+if len(installed_runtimes()) > 1:  # a box has one; no skip, since there is nothing to install
 
     def test_runtimes_agree(redness_model: Path) -> None:
         """Both runtimes give every picture the same score within 1/255."""

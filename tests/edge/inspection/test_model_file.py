@@ -83,7 +83,7 @@ def test_plain_model_has_no_labels(plain_model: Path) -> None:
 
 
 def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    """A missing model is one sentence with the mend, and so is a folder in its place."""
+    """A missing model is one sentence with the fix, and so is a folder in its place."""
     with pytest.raises(ModelError, match=r"No such file.*make demo.*model\.path"):
         load_model_file(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match="Is a directory"):
@@ -117,7 +117,7 @@ def test_copy_that_broke_off_is_no_plain_model(redness: ModelFile, tmp_path: Pat
 def test_labels_that_are_none(
     labels: bytes | None, words: str, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """Labels that are missing, garbled, twins or without the good class are refused."""
+    """Labels that are missing, garbled, repeated or without the good class are refused."""
     assert redness.spec is not None
     members = {INSPECTION: json.dumps(redness.spec.to_dict()).encode()}
     if labels is not None:

@@ -82,8 +82,8 @@ def test_a_recipe_without_a_view_is_written_as_before() -> None:
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ({"region": [10, 10, 50, 50]}, "say it in fractions"),
-        ({"perspective": [[10, 10], [90, 10], [90, 90], [10, 90]]}, "say it in fractions"),
+        ({"region": [10, 10, 50, 50]}, "write it in fractions"),
+        ({"perspective": [[10, 10], [90, 10], [90, 90], [10, 90]]}, "write it in fractions"),
         ({"regions": [{"id": "a", "region": [0, 0, 1, 1]}]}, "several regions"),
     ],
 )
@@ -148,8 +148,8 @@ def test_what_the_camera_has_cut_is_not_cut_again(
 
 
 def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: Path) -> None:
-    """Whoever wrote it, a view in pixels is refused when the file is read."""
-    said = {
+    """A view in pixels is refused when the file is read."""
+    values = {
         "schema": "edge-inspect/model/1",
         "name": "m",
         "version": "1",
@@ -158,7 +158,7 @@ def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: P
         "thresholds": {"reject_at": 0.6, "review_from": 0.4},
     }
     path = tmp_path / "m.tflite"
-    members = {"labels.txt": b"ok\nred\n", "inspection.json": json.dumps(said).encode()}
+    members = {"labels.txt": b"ok\nred\n", "inspection.json": json.dumps(values).encode()}
     path.write_bytes(with_members(tflite, members))
-    with pytest.raises(ModelError, match=r"input: .*say it in fractions"):
+    with pytest.raises(ModelError, match=r"input: .*write it in fractions"):
         load_model_file(path)

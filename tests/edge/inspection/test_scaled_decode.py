@@ -92,14 +92,14 @@ def test_edges_that_do_not_come_out_even_are_not_moved() -> None:
     assert reduction(1920, 1080, framing(region=(1, 0, 1000, 1000)), recipe()) == 1
 
 
-def test_a_slanted_surface_is_never_reduced() -> None:
+def test_a_view_with_perspective_is_never_reduced() -> None:
     """Straightening takes single pixels, which the reduced picture has not."""
     corners = ((0.1, 0.1), (0.9, 0.1), (1, 1), (0, 1))
     assert reduction(1920, 1080, framing(perspective=corners), recipe()) == 1
 
 
 def test_a_view_that_does_not_fit_is_for_others_to_tell() -> None:
-    """The rule says `whole`; who cuts says what is wrong."""
+    """The rule gives 1; cutting reports the fault."""
     assert reduction(640, 480, framing(region=(600, 0, 100, 100)), recipe()) == 1
 
 
@@ -167,7 +167,7 @@ def allowed(repack: Repack, **more: Any) -> Inspector:
 
 def test_the_model_file_says_whether(repack: Repack) -> None:
     """A file that does not allow it is given whole pictures; one that does says so, and older
-    boxes are not told of what they do not know."""
+    boxes do not get unknown keys."""
     picture = examine_picture(jpeg(scene(512, 512)), "a.jpg")
     assert load_inspector(repack()).decode(picture, framing())[1] == 1
     assert b'"decoding"' not in _inspection(repack())
@@ -184,7 +184,7 @@ def _inspection(path: Any) -> bytes:
         return archive.read("inspection.json")
 
 
-class Unsteady:
+class AlternatingClassifier:
     """A model that changes its mind each time it is asked."""
 
     def __init__(self) -> None:
@@ -195,9 +195,9 @@ class Unsteady:
         self.calls += 1
         return np.array([0, 9 if self.calls % 2 else -9], np.float32)
 
-    def clone(self) -> "Unsteady":
+    def clone(self) -> "AlternatingClassifier":
         """As fickle."""
-        return Unsteady()
+        return AlternatingClassifier()
 
 
 def test_golden_pictures_are_judged_both_ways(repack: Repack) -> None:
@@ -209,7 +209,7 @@ def test_golden_pictures_are_judged_both_ways(repack: Repack) -> None:
     same = replace(one, file=replace(one.file, golden=files))
     assert same.reduced_decode_conflict() is None
 
-    said = replace(same, classify=Unsteady()).reduced_decode_conflict()
-    assert said is not None
-    assert "fail" in said
-    assert "pass" in said
+    conflict = replace(same, classify=AlternatingClassifier()).reduced_decode_conflict()
+    assert conflict is not None
+    assert "fail" in conflict
+    assert "pass" in conflict

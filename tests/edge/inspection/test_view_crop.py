@@ -43,7 +43,7 @@ def test_no_view_changes_nothing_and_copies_nothing() -> None:
 
 @pytest.mark.parametrize("region", [[10, 4, 30, 20], [1 / 6, 0.1, 0.5, 0.5]])
 def test_a_region_is_pixels_or_fractions(region: list[float]) -> None:
-    """The same region, said in pixels and in fractions of 60×40."""
+    """The same region, in pixels and in fractions of 60×40."""
     picture = one(framing(region=region), numbered())
     assert picture.shape == (20, 30, 3)
     assert picture[0, 0].tolist() == [10, 4, 0]
@@ -82,8 +82,8 @@ def test_perspective_straightens(fractions: bool) -> None:
     import cv2
 
     cv2.fillConvexPoly(pixels, np.array(corners), (255, 255, 255))
-    said = [[x / 200, y / 100] for x, y in corners] if fractions else corners
-    picture = one(framing(perspective=said), pixels)
+    points = [[x / 200, y / 100] for x, y in corners] if fractions else corners
+    picture = one(framing(perspective=points), pixels)
     assert picture.shape[1] == 160  # the longer of top and bottom
     assert picture[3:-3, 3:-3].min() == 255
     assert pixels.mean() < 150
@@ -115,7 +115,7 @@ def test_regions_have_their_names() -> None:
     ],
 )
 def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: str) -> None:
-    """A region outside the frame is a fault with key, size and mend, never a smaller region."""
+    """A region outside the frame is a fault with key, size and fix, never a smaller region."""
     for refuses in (
         lambda: framing(**view).check(60, 40),
         lambda: framing(**view).cut(numbered()),
