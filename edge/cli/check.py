@@ -77,7 +77,7 @@ def _camera(config: CameraConfig, spec: InputSpec | None, cameras: CameraFactory
         cameras.open(config, Clock()).close()
         return f"{config.rest} is there"
     height, width = take_picture(config, cameras).shape[:2]
-    ViewCrop(view_of(config, spec)).check(width, height)
+    ViewCrop(view_of(config, spec)).slices(width, height)  # raises if the view does not fit
     found = f"a picture of {width}×{height}"
     if spec is None or spec.view is None:
         return found

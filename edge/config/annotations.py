@@ -46,23 +46,16 @@ class ReadAtStart(ConfigRelative):
         file = resolved(path, folder)
         try:
             with file.open("rb") as opened:
-                self._check(opened.read(_MAX_BYTES))
-        except UnicodeDecodeError as error:
-            raise _wrong(f"not UTF-8 text (byte {error.start}); save it so", file) from None
-        except EmptyFileError:
-            raise _wrong("is empty; write the secret into it", file) from None
-        except (OSError, ValueError) as error:
+                problem = self._problem(opened.read(_MAX_BYTES))
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             why = error.strerror if isinstance(error, OSError) else error
-            text = f"cannot be read ({why}); check the path and permissions"
-            raise _wrong(text, file) from None
+            problem = f"cannot be read ({why}); check the path and permissions"
+        if problem:
+            raise PydanticCustomError("rule", "{text}", {"text": f"{problem} (got '{file}')"})
         return file
 
-    def _check(self, content: bytes) -> None:
-        """Accepts any content."""
-
-
-class EmptyFileError(ValueError):
-    """A secret's file is empty."""
+    def _problem(self, content: bytes) -> str:  # noqa: ARG002  for `Secret`
+        return ""
 
 
 class Secret(ReadAtStart):
@@ -70,19 +63,19 @@ class Secret(ReadAtStart):
 
     __slots__ = ()
 
-    def _check(self, content: bytes) -> None:
-        if not content.decode().strip():
-            raise EmptyFileError
+    def _problem(self, content: bytes) -> str:
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            return f"not UTF-8 text (byte {error.start}); save it as UTF-8"
+        return "" if text.strip() else "is empty; write the secret into it"
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class OnlyFor:
     """The kinds of source or trigger for which a key has an effect."""
 
-    kinds: frozenset[str]
-
     def __init__(self, *kinds: str) -> None:
-        object.__setattr__(self, "kinds", frozenset(kinds))
+        self.kinds = frozenset(kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,3 @@ def resolved(path: Path, folder: Path) -> Path:
     if prefix == "credential" and colon and name and "/" not in name:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS), name)
     return folder / path
-
-
-def _wrong(text: str, file: Path) -> PydanticCustomError:
-    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{file}')"})

@@ -108,12 +108,10 @@ class CameraConfig(Model):
 
     @property
     def kind(self) -> str:
-        """The part of `source` before the first colon."""
         return self.source.partition(":")[0]
 
     @property
     def rest(self) -> str:
-        """The part of `source` after the first colon."""
         return self.source.partition(":")[2]
 
     @property
@@ -209,8 +207,6 @@ class HealthConfig(Model):
 
 
 class LogConfig(Model):
-    """The log level."""
-
     level: Level = "info"
 
 
@@ -241,7 +237,6 @@ class Config(Model):
 
     @property
     def client_id(self) -> str:
-        """The MQTT client id."""
         return self.mqtt.client_id or f"edge-inspect-{self.station}"
 
 

@@ -28,14 +28,12 @@ class StopEvent:
             os.close(self._eventfd)
 
     def set(self) -> None:
-        """Asks all threads to stop."""
         self._event.set()
         with self._lock:
             if self._eventfd is not None:
                 os.eventfd_write(self._eventfd, 1)
 
     def is_set(self) -> bool:
-        """Whether `set` was called."""
         return self._event.is_set()
 
     def wait(self, seconds: float, file: int | None = None) -> bool:

@@ -39,12 +39,10 @@ class Frame:
 
     @property
     def has_picture(self) -> bool:
-        """Whether the frame holds a picture to judge."""
         return self.pixels is not None or self.encoded is not None
 
     @property
     def nbytes(self) -> int:
-        """The memory that the picture takes, in bytes."""
         encoded = 0 if self.encoded is None else len(self.encoded.data)
         return encoded if self.pixels is None else encoded + self.pixels.nbytes
 

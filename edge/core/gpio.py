@@ -13,9 +13,7 @@ class PinFactory(Protocol):
         """The pin of that name or number."""
         ...
 
-    def close(self) -> None:
-        """Releases all pins."""
-        ...
+    def close(self) -> None: ...
 
 
 def gpiozero_module() -> Any:
@@ -45,15 +43,12 @@ class OutputPin:
         )
 
     def on(self) -> None:
-        """Sets the active level."""
         self._device.on()
 
     def off(self) -> None:
-        """Sets the idle level."""
         self._device.off()
 
     def close(self) -> None:
-        """Sets the idle level and releases the pin."""
         self._device.off()
         self._device.close()
 

@@ -22,7 +22,6 @@ class SystemdNotifier:
         self.watchdog_s = int(usec) / 1e6 if usec.isdigit() else None
 
     def ready(self) -> None:
-        """The model and the cameras run."""
         self._send("READY=1")
 
     def reloading(self) -> None:
@@ -42,7 +41,6 @@ class SystemdNotifier:
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def stopping(self) -> None:
-        """The daemon stops."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:

@@ -17,11 +17,9 @@ class NamedThread(threading.Thread):
     """
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
-        """`start` runs it."""
         super().__init__(target=run, name=name, daemon=True)
 
     def run(self) -> None:
-        """Sets the kernel's name, then runs."""
         with contextlib.suppress(OSError):  # the name is optional
             comm = Path(f"/proc/self/task/{self.native_id}/comm")
             comm.write_bytes(self.name.encode()[:15])
@@ -63,5 +61,4 @@ class CopyOnWriteDict(MutableMapping[str, T]):
         return len(self._entries)
 
     def values(self) -> ValuesView[T]:
-        """The current entries."""
         return self._entries.values()

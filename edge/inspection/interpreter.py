@@ -21,9 +21,7 @@ class Classifier(Protocol):
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
-    def clone(self) -> "Classifier":
-        """A copy for another thread."""
-        ...
+    def clone(self) -> "Classifier": ...
 
 
 def runtime_module(runtime: Runtime) -> tuple[str, Any]:

@@ -108,7 +108,6 @@ class ModelFile:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Name, version and sha256 for the verdicts."""
         if self.spec is None:
             return ModelIdentity(Path(self.path).stem, "0", self.sha256)
         return ModelIdentity(self.spec.name, self.spec.version, self.sha256)

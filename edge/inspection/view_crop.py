@@ -44,15 +44,11 @@ class ViewCrop:
         """The number of verdicts per picture or part."""
         return 1 if self.worst_decides else len(self.regions)
 
-    def check(self, width: int, height: int) -> None:
-        """Raises PictureError with the key and the fix when the view does not fit pictures of this
-        size in pixels."""
-        self._plan(width, height)
-
     def mismatch(self, width: int, height: int) -> str | None:
-        """The text of the error that `check` raises; None when the view fits."""
+        """Why the view does not fit pictures of this size in pixels, with the key and the fix; None
+        when it fits."""
         try:
-            self.check(width, height)
+            self._plan(width, height)
         except PictureError as error:
             return str(error)
         return None

@@ -117,7 +117,7 @@ def test_regions_have_their_names() -> None:
 def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: str) -> None:
     """A region outside the frame is a fault with key, size and fix, never a smaller region."""
     for refuses in (
-        lambda: framing(**view).check(60, 40),
+        lambda: framing(**view).slices(60, 40),
         lambda: framing(**view).cut(numbered()),
     ):
         with pytest.raises(PictureError, match=words):
