@@ -1,4 +1,4 @@
-"""What a new config.yaml changes, and what of it waits for a restart."""
+"""What a new config.yaml changes, and which keys wait for a restart."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def changed(**sections: Any) -> ConfigDiff:
 
 
 def test_the_same_changes_nothing() -> None:
-    """An untouched file restarts no part."""
+    """The same file changes nothing."""
     same = changed()
     assert (same.changed, same.restart_required, same.config) == ((), (), config())
 
@@ -39,7 +39,7 @@ def test_the_same_changes_nothing() -> None:
 def test_only_the_parts_that_changed_are_touched(
     sections: dict[str, Any], touched: tuple[str, ...]
 ) -> None:
-    """Each section touches its own part, a camera only itself, and nothing waits for a restart."""
+    """Each section is named alone, a camera by its id, and no key waits for a restart."""
     found = changed(**sections)
     assert (found.changed, found.restart_required) == (touched, ())
     assert found.config == config(**sections)
@@ -58,7 +58,7 @@ def test_only_the_parts_that_changed_are_touched(
 def test_what_the_daemon_stands_on_waits_for_a_restart(
     sections: dict[str, Any], keys: tuple[str, ...]
 ) -> None:
-    """Named, and not taken over, while what stands beside it is."""
+    """The key is named and keeps its old value; the other changes apply."""
     found = diff_configs(config(), config(**sections, log={"level": "error"}))
     assert found.restart_required == keys
     assert found.changed == ("log",)
@@ -66,7 +66,7 @@ def test_what_the_daemon_stands_on_waits_for_a_restart(
 
 
 def test_another_host_beside_another_prefix() -> None:
-    """The host is taken over at once, the prefix waits."""
+    """The host changes at once; the prefix waits for a restart."""
     found = changed(mqtt={"host": "elsewhere", "prefix": "plant"})
     assert (found.restart_required, found.broker) == (("mqtt.prefix",), True)
     assert (found.config.mqtt.host, found.config.mqtt.prefix) == ("elsewhere", "inspection")
@@ -80,5 +80,5 @@ def test_the_embedded_broker_listens_where_it_listens() -> None:
 
 
 def test_another_model_under_the_same_name() -> None:
-    """A file that was replaced is loaded, though config.yaml is untouched."""
+    """A replaced model file is a change, although config.yaml is the same."""
     assert diff_configs(config(), config(), model_file_differs=True).changed == ("model",)

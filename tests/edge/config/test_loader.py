@@ -71,7 +71,7 @@ def test_every_mistake_at_once_at_its_place() -> None:
     ],
 )
 def test_yaml_syntax_error_has_its_place(text: str, start: str) -> None:
-    """What is no YAML is one sentence with the line and column where reading stopped."""
+    """A text that is no YAML gives one sentence with line and column."""
     (sentence,) = problems(text)
     assert sentence.startswith(start)
     assert "check indentation and quotes" in sentence
@@ -86,7 +86,7 @@ def test_file_without_keys(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a: !!binary aGk=\n", "a: &x [*x]\n", "a: !!set {b}\n"])
 def test_yaml_that_is_more_than_text_and_numbers(text: str) -> None:
-    """YAML's stranger values are refused like other mistakes."""
+    """YAML's unusual values are refused like other mistakes."""
     (sentence,) = problems(text)
     assert "neither text, numbers nor lists" in sentence
 
@@ -132,7 +132,7 @@ def test_paths_count_from_the_files_folder(write_config: WriteConfig, tmp_path: 
 
 
 def test_unreadable_secret_is_found_at_start(write_config: WriteConfig, tmp_path: Path) -> None:
-    """A password file that is not there is found before the broker refuses us."""
+    """A missing password file is found before the connection."""
     path = write_config(mqtt={"username": "u", "password_file": "secret"})
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -148,7 +148,7 @@ def test_unreadable_secret_is_found_at_start(write_config: WriteConfig, tmp_path
 def test_secret_that_is_none(
     content: bytes, words: str, section: str, write_config: WriteConfig, tmp_path: Path
 ) -> None:
-    """An empty or garbled secret is refused: an empty token would let everybody in."""
+    """An empty or garbled secret is refused: an empty token would admit everyone."""
     (tmp_path / "secret").write_bytes(content)
     path = (
         write_config(mqtt={"username": "u", "password_file": "secret"})

@@ -1,4 +1,4 @@
-"""config.yaml in the root shows every option there is, at its place, with a word on it."""
+"""config.yaml in the root shows and explains every option."""
 
 import re
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ OPTIONS = sorted(set(options(SCHEMA, SCHEMA)))
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_is_shown_with_a_word_on_it(option: str) -> None:
-    """Each key of the schema stands in config.yaml under its section, and is explained there."""
+    """config.yaml holds each key of the schema in its section, with an explanation."""
     words = shown()
     assert option in words
     if any(other.startswith(f"{option}.") for other in OPTIONS):

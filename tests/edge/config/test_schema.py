@@ -14,7 +14,7 @@ MINIMAL = "station: s\nmodel: {path: m.tflite}\ncameras: [{id: a, source: 'test:
 
 
 def parse(extra: str = "") -> Config:
-    """A minimal configuration and some lines more."""
+    """A minimal configuration with more lines."""
     return parse_config(MINIMAL + extra, "config.yaml", Path("/etc/edge-inspect"))
 
 
@@ -105,7 +105,7 @@ def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
 
 @pytest.mark.parametrize("station", ["a/b", "a+b", "#", "a\tb"])
 def test_station_is_one_topic_level(station: str, config_text: ConfigText) -> None:
-    """A station's name becomes a topic level, so it holds none of MQTT's signs."""
+    """A station's name becomes a topic level, so it holds no MQTT special characters."""
     with pytest.raises(ConfigError, match="station: must not be empty or hold"):
         parse_config(config_text(station=station), "config.yaml", Path("/"))
 
@@ -139,7 +139,7 @@ WORD = st.text("abcXYZ019!$%&*()=.,;:@", min_size=1, max_size=20)
 
 @given(user=st.text("abc", min_size=1, max_size=5), password=WORD)
 def test_no_password_survives_masking(user: str, password: str) -> None:
-    """Whatever signs a password holds, none of it is left in what is logged."""
+    """No character of a password appears in the log."""
     source = f"rtsp://{user}:{password}@cam.local:554/stream?x=1"
     assert mask_credentials(source) == "rtsp://***@cam.local:554/stream?x=1"
 

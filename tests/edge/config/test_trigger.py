@@ -1,4 +1,4 @@
-"""`trigger`, `view` and `outputs` in config.yaml: what goes together, and what does not."""
+"""`trigger`, `view` and `outputs` in config.yaml: valid and invalid combinations."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def parse(camera: str, source: str = "test:") -> Config:
     ],
 )
 def test_keys_of_a_trigger_fit_its_kind(trigger: str, words: str) -> None:
-    """A key that does nothing, or cannot be, is an error at its place."""
+    """A key without effect, or with an impossible value, is an error at its place."""
     with pytest.raises(ConfigError, match=r"^config\.yaml:4:") as caught:
         parse(f"trigger: {trigger}")
     assert words in str(caught.value)

@@ -34,7 +34,7 @@ def sent(verdict: Verdict, seq: int = 1, *, replayed: bool = False) -> dict[str,
 
 
 def test_every_field_arrives() -> None:
-    """What the verdict says stands in the body under the contract's names and units."""
+    """The body holds the verdict's values under the contract's names and units."""
     verdict = a_verdict(
         part="P-7",
         verdict="review",
@@ -168,7 +168,7 @@ def test_a_body_is_compact_json_with_its_values(
     named: bool,
     triggered: bool,
 ) -> None:
-    """Whatever stands in a verdict: the body reads back, and its bytes are those of `to_json`."""
+    """For any verdict the body reads back, and its bytes are those of `to_json`."""
     station, camera, label, reason, name = texts
     verdict = a_verdict(
         station=station,
@@ -251,7 +251,7 @@ def test_status_obeys_its_schema(state: str) -> None:
 
 
 def test_text_is_utf8_and_compact() -> None:
-    """Names stand as written, not as escapes, and no byte is spent on blanks."""
+    """Names are not escaped, and there are no blanks."""
     stored = stored_body(a_verdict(label="긁힘", probabilities={"ok": 0.1, "긁힘": 0.9}), 1)
     assert '"label":"긁힘"' in stored.decode()
     assert b'": ' not in stored
@@ -290,7 +290,7 @@ def test_the_properties_of_a_result_are_its_body_s(
 
 
 def test_a_damaged_body_goes_without_properties() -> None:
-    """A row that is no JSON does not raise, so that those behind it go."""
+    """A row that is no JSON does not raise, so that the rows behind it are sent."""
     for body in (b'{"schema":"edge', b"[]", b"{}"):
         about = result_properties(body, 9.0)
         assert (about.user, about.expiry_s) == ((), 9)

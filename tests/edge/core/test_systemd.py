@@ -53,7 +53,7 @@ def test_a_socket_without_a_reader_blocks_only_until_the_timeout(
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/no/such"}])
 def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
-    """In a terminal, or when systemd has gone, notifying is no fault of ours."""
+    """Without systemd, or after its end, notifying does nothing."""
     notifier = SystemdNotifier(environ)
     notifier.ready()
     notifier.watchdog()
@@ -61,5 +61,5 @@ def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
 
 
 def test_garbled_watchdog_is_none() -> None:
-    """A watchdog time that is no number is as good as none."""
+    """A watchdog time that is no number counts as none."""
     assert SystemdNotifier({"WATCHDOG_USEC": "soon"}).watchdog_s is None

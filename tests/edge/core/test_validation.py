@@ -1,4 +1,4 @@
-"""Values from outside: every mistake at its place, in a sentence that says what would do."""
+"""Values from outside: every mistake with its place and the fix."""
 
 import json
 import math
@@ -64,14 +64,14 @@ class Outer(Model):
 
 
 def problems(**values: Any) -> list[tuple[str, str]]:
-    """What is wrong with these values: key and text."""
+    """The mistakes in these values: key and text."""
     with pytest.raises(ValidationError) as caught:
         Outer.read({"name": "n", **values})
     return [(problem.key, problem.text) for problem in caught.value.problems]
 
 
 def test_values_are_read_by_the_names_they_have_outside() -> None:
-    """Lists become tuples, texts paths, whole numbers of a number's place numbers."""
+    """Lists become tuples, texts become paths, and whole numbers become floats where needed."""
     read = Outer.read(
         {
             "name": "n",
@@ -155,12 +155,12 @@ def test_values_are_read_by_the_names_they_have_outside() -> None:
 def test_a_mistake_has_its_place_and_what_would_do(
     values: dict[str, Any], key: str, text: str
 ) -> None:
-    """One mistake gives one problem, at the key or the place in a list where it stands."""
+    """One mistake gives one problem, at its key or list index."""
     assert problems(**values) == [(key, text)]
 
 
 def test_all_mistakes_at_once() -> None:
-    """One mistake hides no other; rules between keys are asked once the values hold."""
+    """One mistake hides no other. Rules between keys run after the values are valid."""
     found = problems(share=2, inner={"low": "x", "hihg": 1}, flag=True, other=1, unknown=1)
     assert sorted(key for key, _ in found) == ["inner.hihg", "inner.low", "share", "unknown"]
     with pytest.raises(ValidationError) as caught:
@@ -170,7 +170,7 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_figures_of_numpy_are_plain_ones() -> None:
-    """What was worked out with NumPy is read as what a file would hold."""
+    """NumPy values are read like the values of a file."""
     read = Outer.read({"name": np.str_("n"), "share": np.float64(0.25)})
     assert read == Outer(name="n", share=0.25)
     assert type(read.share) is float
@@ -190,7 +190,7 @@ def test_what_is_seen_is_cut() -> None:
 
 
 def test_key_of_a_place() -> None:
-    """As people write it."""
+    """As a person writes it."""
     assert key_path(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
     assert key_path(()) == ""
 

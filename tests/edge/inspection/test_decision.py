@@ -129,7 +129,7 @@ def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> Non
 @pytest.mark.slow
 @given(ROW, st.floats(0.05, 20))
 def test_one_picture_as_many(row: np.ndarray, temperature: float) -> None:
-    """The box, which has one picture at a time, computes what training computes of many."""
+    """The box computes for one picture what training computes for many."""
     one = row_to_probabilities(row.tolist(), "logits", temperature)
     assert one == pytest.approx(to_probabilities(row, "logits", temperature), rel=1e-13, abs=1e-300)
 
@@ -171,7 +171,7 @@ def test_outputs_that_are_not_finite_are_a_fault(kind: str, bad: float) -> None:
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) -> None:
-    """Whatever numbers a model gives: a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
+    """Any model output gives a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
     labels = ("ok", "a", "b", "c")[: len(row)]
     try:
         p = row_to_probabilities(row, kind, temperature)  # type: ignore[arg-type]
@@ -239,7 +239,7 @@ def test_a_frame_without_a_score_hides_nowhere(rule: str, place: int) -> None:
 
 
 def test_more_frames_than_there_are_cannot_decide() -> None:
-    """k beyond the frames that came is a fault, not a pass."""
+    """A k above the number of frames is a fault, not a pass."""
     with pytest.raises(ModelError, match="2 of 1 frames cannot decide"):
         combine(of(0.1), "k_of_n", 2, "ok", AT)
 

@@ -1,4 +1,4 @@
-"""A model ready to judge: what fits together, and what is refused, with every runtime here."""
+"""A model ready to judge: valid and refused files, with every installed runtime."""
 
 import math
 import sys
@@ -203,7 +203,7 @@ def test_good_class_is_among_the_labels(plain_model: Path, runtime: Runtime) -> 
 
 
 def test_recipe_and_input_must_agree(repack: Repack, runtime: Runtime) -> None:
-    """A recipe for 24×24 pictures does not go with an input of 16×16."""
+    """Preprocessing to 24×24 does not fit an input of 16×16."""
     with pytest.raises(ModelError, match=r"\[24, 24, 3\] but its input takes \[16, 16, 3\]"):
         load_inspector(repack(spec={"input": InputSpec(width=24, height=24)}), runtime=runtime)
 
@@ -219,7 +219,7 @@ def test_recipe_and_input_must_agree(repack: Repack, runtime: Runtime) -> None:
 def test_input_that_takes_no_picture(
     shape: tuple[int, ...], words: str, tflite: bytes, tmp_path: Path, runtime: Runtime
 ) -> None:
-    """A plain model whose input is no picture of a size we make is refused with its shape."""
+    """A plain model with an unsupported input size is refused with its shape."""
     path = tmp_path / "odd.tflite"
     path.write_bytes(reshaped(tflite, *shape))
     with pytest.raises(ModelError) as caught:
@@ -230,7 +230,7 @@ def test_input_that_takes_no_picture(
 def test_logits_taken_for_probabilities_are_found_out(
     tflite: bytes, tmp_path: Path, runtime: Runtime
 ) -> None:
-    """A model that gives logits is not believed to give probabilities."""
+    """Logits are refused where probabilities are configured."""
     path = tmp_path / "plain.tflite"
     path.write_bytes(tflite)
     with pytest.raises(ModelError, match="say `output: logits`"):
@@ -240,7 +240,7 @@ def test_logits_taken_for_probabilities_are_found_out(
 
 
 def test_classifier_takes_nothing_but_its_shape(tflite: bytes, runtime: Runtime) -> None:
-    """A picture of another shape or type is a ModelError, not a crash of the runtime."""
+    """A picture of a wrong shape or type is a ModelError, not a crash of the runtime."""
     classifier = TFLiteClassifier(tflite, "a", runtime)
     for wrong in (np.zeros((16, 15, 3), np.uint8), np.zeros((16, 16, 3), np.int8)):
         with pytest.raises(ModelError, match="wanted"):

@@ -1,4 +1,4 @@
-"""Packing and reading the one model file; reading trusts nothing."""
+"""Packing and reading the model file. The reader trusts nothing."""
 
 import json
 import zipfile
@@ -27,14 +27,14 @@ MANY = settings(
 
 
 def load(content: bytes, folder: Path) -> ModelFile:
-    """What a box finds when these bytes were copied to it."""
+    """Loads these bytes as a model file."""
     path = folder / "model.tflite"
     path.write_bytes(content)
     return load_model_file(path)
 
 
 def refusal(content: bytes, folder: Path) -> str:
-    """The one sentence with which these bytes are refused."""
+    """The error sentence for these bytes."""
     with pytest.raises(ModelError) as caught:
         load(content, folder)
     assert caught.value.exit_code == EXIT_USAGE
@@ -45,7 +45,7 @@ def refusal(content: bytes, folder: Path) -> str:
 
 
 def test_packing_and_loading_come_back(redness: ModelFile, tflite: bytes, tmp_path: Path) -> None:
-    """What was packed is what is read, and the same arguments give the same bytes."""
+    """A packed file reads back, and the same arguments give the same bytes."""
     assert redness.spec is not None
     assert redness.labels == ("ok", "red")
     packed = pack_model_file(tflite, redness.labels, redness.spec, redness.golden)

@@ -30,12 +30,12 @@ VIEW = {
 
 
 def spec(**options: Any) -> InputSpec:
-    """A recipe for inputs of 16×16."""
+    """An input spec of 16×16."""
     return InputSpec.read({"width": 16, "height": 16, **options})
 
 
 def red_where_the_view_looks(red: int) -> NDArray[np.uint8]:
-    """160×160, BGR: `red` in what VIEW leaves, blue in the middle's other half, red around."""
+    """160×160, BGR: `red` inside VIEW, blue in the middle's other half, red around."""
     pixels = np.full((160, 160, 3), (0, 0, 255), np.uint8)
     # turned clockwise and mirrored, the left half of the result is the top half of the middle,
     # turned to the right side and back
@@ -53,7 +53,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def test_the_recipe_cuts_as_the_camera_would() -> None:
-    """View and rest are the one preprocessing: the same pixels as the daemon's framing gives."""
+    """Preprocessing with a view gives the same pixels as the daemon's own cut."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
     recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
@@ -64,7 +64,7 @@ def test_the_recipe_cuts_as_the_camera_would() -> None:
 
 
 def test_a_view_comes_before_the_region() -> None:
-    """The region is of what the view leaves."""
+    """The region applies to the picture after the view."""
     pixels = red_where_the_view_looks(200)
     left = apply_view(pixels, spec(view=VIEW))
     assert left.shape == (80, 40, 3)
@@ -72,7 +72,7 @@ def test_a_view_comes_before_the_region() -> None:
 
 
 def test_a_recipe_without_a_view_is_written_as_before() -> None:
-    """Boxes from before there were views read it; with a view they refuse it, and say why."""
+    """Older boxes accept a file without a view, and refuse one with a view."""
     assert "view" not in spec().to_dict()
     written = json.loads(json.dumps(spec(view=VIEW).to_dict()))
     assert written["view"] == VIEW
@@ -88,7 +88,7 @@ def test_a_recipe_without_a_view_is_written_as_before() -> None:
     ],
 )
 def test_a_view_that_no_model_can_have_is_refused(view: dict[str, Any], words: str) -> None:
-    """Pixels fit cameras of one size only, and several regions have no label each."""
+    """Pixels fit one camera size only, and regions have no separate labels."""
     with pytest.raises(ValidationError, match=words):
         spec(view=view)
 
@@ -114,7 +114,7 @@ def with_view(repack: Repack) -> Callable[..., Path]:
 
 @pytest.mark.inference
 def test_golden_pictures_are_cut_once(with_view: Callable[..., Path], runtime: Runtime) -> None:
-    """Golden pictures are as the camera took them: the model's view is applied to them, once."""
+    """Golden pictures are whole camera pictures; the model's view applies once."""
     path = with_view(VIEW, redness(120))
     inspector = load_inspector(path, runtime=runtime)
     assert inspector.check_golden() == 1
@@ -136,7 +136,7 @@ def test_golden_pictures_notice_another_view(
 def test_what_the_camera_has_cut_is_not_cut_again(
     with_view: Callable[..., Path], runtime: Runtime
 ) -> None:
-    """`prepare` takes what a view has left: a second cut would see another, redder part of it."""
+    """`prepare` takes a picture after the view; a second cut would be redder."""
     inspector = load_inspector(with_view(VIEW, redness(120)), runtime=runtime)
     pixels = red_where_the_view_looks(0)
     pixels[50:60, 60:100, 2] = 255

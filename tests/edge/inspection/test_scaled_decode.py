@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 
 def framing(**view: Any) -> ViewCrop:
-    """A view's framing."""
+    """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
 
@@ -86,14 +86,14 @@ def test_the_models_own_region_counts_too() -> None:
 
 
 def test_edges_that_do_not_come_out_even_are_not_moved() -> None:
-    """A region whose edge would lie between two pixels of the reduced picture is cut where it is:
+    """A region whose edge lies between two pixels of the reduced picture is not reduced:
     with a smaller divisor, or none."""
     assert reduction(1920, 1080, framing(region=(4, 0, 1000, 1000)), recipe()) == 4
     assert reduction(1920, 1080, framing(region=(1, 0, 1000, 1000)), recipe()) == 1
 
 
 def test_a_view_with_perspective_is_never_reduced() -> None:
-    """Straightening takes single pixels, which the reduced picture has not."""
+    """Straightening needs the pixels that a reduced picture lacks."""
     corners = ((0.1, 0.1), (0.9, 0.1), (1, 1), (0, 1))
     assert reduction(1920, 1080, framing(perspective=corners), recipe()) == 1
 
@@ -112,7 +112,7 @@ def test_a_view_that_does_not_fit_is_for_others_to_tell() -> None:
 def test_the_same_place_is_cut(
     turn: int, mirror: str, box: tuple[int, int, int, int], by: int
 ) -> None:
-    """Whatever the view: the reduced picture is cut where the whole one would be."""
+    """For any view the reduced picture is cut at the same place as the whole one."""
     x, y, w, h = (n * by for n in box)
     width, height = 84 * by, 64 * by
     if turn in (90, 270):
@@ -131,7 +131,7 @@ def test_the_same_place_is_cut(
 def test_reduced_and_whole_look_alike_to_the_model(
     by: int, region: tuple[float, float, float, float] | None
 ) -> None:
-    """Of a picture that is large enough, the model's input is the same within a few grey levels."""
+    """The model's input from a large picture is the same within a few grey levels."""
     picture = examine_picture(jpeg(scene(1024, 1280)), "a.jpg")
     spec = recipe(64, region=region)
     whole = to_model_input(picture.decode()[0], spec)
@@ -144,7 +144,7 @@ def test_reduced_and_whole_look_alike_to_the_model(
 
 
 def test_a_jpeg_that_is_turned_by_its_exif_is_not_cut_elsewhere() -> None:
-    """Its header tells the sides before turning: it is decoded whole."""
+    """Its header holds the sides before the rotation: it is decoded whole."""
     plain = jpeg(scene(512, 1024))
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
@@ -153,7 +153,7 @@ def test_a_jpeg_that_is_turned_by_its_exif_is_not_cut_elsewhere() -> None:
 
 
 def test_only_a_jpeg_is_reduced() -> None:
-    """A PNG holds no frequencies."""
+    """Only JPEGs are reduced."""
     done, data = cv2.imencode(".png", scene(512, 512))
     assert done
     pixels, reduced = examine_picture(data.tobytes(), "a.png").decode(8)
@@ -161,7 +161,7 @@ def test_only_a_jpeg_is_reduced() -> None:
 
 
 def allowed(repack: Repack, **more: Any) -> Inspector:
-    """The redness model, which says that pictures may be reduced."""
+    """The redness model with reduced decoding."""
     return load_inspector(repack(spec={"decoding": "reduced", **more}))
 
 
@@ -185,7 +185,7 @@ def _inspection(path: Any) -> bytes:
 
 
 class AlternatingClassifier:
-    """A model that changes its mind each time it is asked."""
+    """A model whose answers alternate."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -196,12 +196,12 @@ class AlternatingClassifier:
         return np.array([0, 9 if self.calls % 2 else -9], np.float32)
 
     def clone(self) -> "AlternatingClassifier":
-        """As fickle."""
+        """The same."""
         return AlternatingClassifier()
 
 
 def test_golden_pictures_are_judged_both_ways(repack: Repack) -> None:
-    """A golden JPEG that would get another verdict at reduced scale is named."""
+    """A golden JPEG whose verdict changes at reduced scale is named."""
     golden = jpeg(np.full((512, 512, 3), 90, np.uint8))
     one = allowed(repack)
     assert one.file.spec is not None

@@ -1,4 +1,4 @@
-"""A damaged model is a sentence, not a segmentation fault."""
+"""A damaged model gives an error, not a segmentation fault."""
 
 import random
 from pathlib import Path
@@ -12,13 +12,13 @@ from edge.inspection.tflite_check import is_intact
 
 
 def test_whole_models_hold_together(tflite: bytes) -> None:
-    """A good model holds together, with or without bytes behind it."""
+    """A good model is intact, with or without appended bytes."""
     assert is_intact(tflite)
     assert is_intact(tflite + b"PK and so on")
 
 
 def test_no_truncated_model_holds_together(tflite: bytes) -> None:
-    """A model cut at any byte does not: its operators' names stand at its very end."""
+    """A model cut at any byte is not: its operators' names are at its end."""
     for cut in range(len(tflite) - 4):
         assert not is_intact(tflite[:cut])
 
@@ -35,7 +35,7 @@ def test_no_bytes_give_an_error(tflite: bytes) -> None:
 
 @pytest.mark.inference
 def test_every_runtime_refuses_a_cut_model(tflite: bytes, runtime: Runtime, tmp_path: Path) -> None:
-    """Neither runtime ends the process over a model that broke off, before labels are asked for."""
+    """A truncated model crashes neither runtime."""
     path = tmp_path / "a.tflite"
     for cut in (9, 100, len(tflite) // 2, len(tflite) - 100):
         path.write_bytes(tflite[:cut])

@@ -1,4 +1,4 @@
-"""From a camera's picture to what of it is judged."""
+"""Cutting the judged regions out of a camera's picture."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ from edge.inspection.view_crop import ViewCrop
 
 
 def framing(**view: Any) -> ViewCrop:
-    """A view's framing."""
+    """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
 
 def numbered(height: int = 40, width: int = 60) -> NDArray[np.uint8]:
-    """Every pixel says where it is: B is its column, G its row."""
+    """Every pixel holds its place: B is its column, G its row."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.arange(width)
     pixels[..., 1] = np.arange(height)[:, None]
@@ -34,7 +34,7 @@ def one(view: ViewCrop, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def test_no_view_changes_nothing_and_copies_nothing() -> None:
-    """Without a view the picture is handed on as it is."""
+    """Without a view the picture stays as it is."""
     pixels = numbered()
     picture = one(framing(), pixels)
     assert np.array_equal(picture, pixels)
@@ -90,7 +90,7 @@ def test_perspective_straightens(fractions: bool) -> None:
 
 
 def test_perspective_of_the_whole_is_the_whole() -> None:
-    """The picture's own corners leave it as it is."""
+    """The picture's own corners change nothing."""
     view = framing(perspective=[[0, 0], [1, 0], [1, 1], [0, 1]])
     assert np.abs(one(view, numbered()).astype(int) - numbered()).max() <= 1
 
@@ -140,7 +140,7 @@ def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: s
     ],
 )
 def test_a_view_that_no_picture_has_is_refused(view: dict[str, Any], words: str) -> None:
-    """What no frame size could make right is an error of config.yaml."""
+    """A view that fits no frame size is an error of config.yaml."""
     with pytest.raises(ValidationError, match=words):
         ViewConfig.read(view)
 
