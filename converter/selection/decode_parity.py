@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import DatasetError, PictureError
+from edge.core.frame import Pixels
 from edge.core.image import EncodedPicture, examine_picture, open_picture
 from edge.core.terms import Decoding
 from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds, decide
-from edge.inspection.preprocess import InputSpec, Pixels, preprocess, to_model_input
+from edge.inspection.preprocess import InputSpec, preprocess, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 from trainer.data import Sample

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import cv2
 
-from edge.capture.camera import Pixels
 from edge.capture.factory import CameraFactory
 from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.capture.quality import focus, light
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
+from edge.core.frame import Pixels
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop

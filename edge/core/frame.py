@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # reading the configuration must not import OpenCV
     from edge.core.image import EncodedPicture
 
+Pixels = NDArray[np.uint8]  # (height, width, channels)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -28,7 +30,7 @@ class Frame:
 
     camera: str
     seq: int
-    pixels: NDArray[np.uint8] | None
+    pixels: Pixels | None
     captured_at: float
     captured_tick: float
     item: str | None = None
@@ -50,7 +52,7 @@ class Frame:
         """A copy without the picture, so that the picture's memory becomes free."""
         return replace(self, pixels=None, encoded=None)
 
-    def shown(self) -> NDArray[np.uint8] | bytes | None:
+    def shown(self) -> Pixels | bytes | None:
         """The picture for people: the camera's JPEG, or BGR pixels (height, width, 3), or None.
         Raises PictureError when it is damaged."""
         return self.pixels if self.encoded is None else self.encoded.shown()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
+from edge.core.frame import Pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 64_000_000  # 192 MB decoded: fits a Pi, and no inspection camera is larger
@@ -60,7 +60,7 @@ class EncodedPicture:
     name: str
     header: Header
 
-    def decode(self, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
+    def decode(self, reduction: int = 1) -> tuple[Pixels, int]:
         """Decodes the picture. Returns the pixels and the divisor of both sides.
 
         `reduction` 2, 4 or 8 decodes a JPEG at this fraction of its size, which is faster;
@@ -77,11 +77,11 @@ class EncodedPicture:
                 return pixels, reduction
         return self._decoded(cv2.IMREAD_COLOR), 1
 
-    def shown(self) -> NDArray[np.uint8] | bytes:
+    def shown(self) -> Pixels | bytes:
         """The picture for people: the JPEG, or another format's pixels. Raises PictureError."""
         return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
 
-    def _decoded(self, flag: int) -> NDArray[np.uint8]:
+    def _decoded(self, flag: int) -> Pixels:
         pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
         if pixels is None:
             raise PictureError(
@@ -124,12 +124,12 @@ def examine_picture(data: bytes | bytearray, name: str) -> EncodedPicture:
     return EncodedPicture(data, name, header)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path) -> Pixels:
     """The pixels of a picture file: uint8, (height, width, 3), BGR. Raises PictureError."""
     return open_picture(path).decode()[0]
 
 
-def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+def decode_picture(data: bytes, name: str) -> Pixels:
     """The pixels of a picture in memory: uint8, (height, width, 3), BGR. `name` is for messages.
     Raises PictureError."""
     return examine_picture(data, name).decode()[0]

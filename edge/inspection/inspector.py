@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.core.errors import ModelError, RefusedError
+from edge.core.frame import Pixels
 from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.terms import Decoding, OutputKind, Runtime
 from edge.core.validation import ValidationError
@@ -61,18 +61,18 @@ class Inspector:
         1: decoded whole."""
         return 1 if self.decoding == "whole" else reduction(width, height, crop, self.input)
 
-    def decode(self, picture: EncodedPicture, crop: ViewCrop) -> tuple[NDArray[np.uint8], int]:
+    def decode(self, picture: EncodedPicture, crop: ViewCrop) -> tuple[Pixels, int]:
         """Decodes a picture at the scale that this model needs. Returns uint8,
         (height, width, 3), BGR, and the divisor of both sides. Raises PictureError."""
         header = picture.header
         return picture.decode(self.reduction(header.width, header.height, crop))
 
-    def prepare(self, pixels: NDArray[np.uint8], reduced: int = 1) -> NDArray[np.uint8]:
+    def prepare(self, pixels: Pixels, reduced: int = 1) -> Pixels:
         """The model's input, `input.shape`, from a region that the caller has cut by the camera's
         view: uint8, (height, width, 3), BGR. `reduced`: the divisor that `decode` returned."""
         return to_model_input(pixels, self.input, reduced=reduced)
 
-    def judge(self, picture: NDArray[np.uint8]) -> Judgement:
+    def judge(self, picture: Pixels) -> Judgement:
         """Judges what `prepare` returns. Raises ModelError for invalid model outputs."""
         outputs = self.classify(picture).tolist()
         probabilities = row_to_probabilities(outputs, self.output, self.temperature)

@@ -4,15 +4,13 @@ from typing import Annotated, Any, Literal, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from edge.core.frame import Pixels
 from edge.core.record import Length4, Model
 from edge.core.view import ViewConfig
 from edge.inspection.area_resize import area_resize
 from edge.inspection.view_crop import Slices, ViewCrop, divide_slices
-
-Pixels = NDArray[np.uint8]
 
 
 class InputSpec(Model):

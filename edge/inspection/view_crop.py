@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
+from edge.core.frame import Pixels
 from edge.core.view import Box, Point, ViewConfig, is_fractions
 
-Pixels = NDArray[np.uint8]
 Slices = tuple[slice, slice]  # rows, columns
 _TURNS = {
     90: cv2.ROTATE_90_CLOCKWISE,

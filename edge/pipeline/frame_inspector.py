@@ -11,13 +11,13 @@ from edge.capture.camera import FaultKind
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, PictureError
-from edge.core.frame import Frame
+from edge.core.frame import Frame, Pixels
 from edge.core.image import EncodedPicture
 from edge.core.percentiles import Latencies
 from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement
 from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import Pixels, ViewCrop
+from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.decode_parity import DecodeParity
 
 log = logging.getLogger(__name__)

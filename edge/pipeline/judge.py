@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
-from edge.core.frame import Frame
+from edge.core.frame import Frame, Pixels
 from edge.core.ids import uuid7
 from edge.core.image import EncodedPicture
 from edge.core.part import Part
@@ -15,7 +15,6 @@ from edge.core.percentiles import Latencies
 from edge.core.verdict import Outcome, Rule, Verdict
 from edge.inspection.decision import Judgement, Thresholds, combine, with_hysteresis
 from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import Pixels
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
 
