@@ -233,7 +233,7 @@ class Daemon:
 
     def _build_reloader(self, path: Path | None) -> Reloader:
         target = Reconfiguration(
-            path,
+            path=path,
             model=self._model,
             pipeline=self._pipeline,
             plant=self._plant,

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -42,34 +43,29 @@ class HttpServer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfiguration:
-    """Applies a reload to all components. Not thread-safe."""
+    """Applies a reload to all components. Not thread-safe.
 
-    def __init__(
-        self,
-        path: Path | None,
-        *,
-        model: RunningModel,
-        pipeline: Pipeline,
-        plant: PlantInterface,
-        delivery: DeliveryService,
-        evidence: Evidence,
-        web: HttpServer | None,
-        supervisor: Supervisor,
-        status: StationStatus,
-        clock: Clock,
-    ) -> None:
-        """`path`: the file to read; None: each reload is refused."""
-        self._path, self._model, self._clock = path, model, clock
-        self._pipeline, self._plant, self._delivery = pipeline, plant, delivery
-        self._evidence, self._web = evidence, web
-        self._supervisor, self._status = supervisor, status
+    `path`: the file to read; None: each reload is refused.
+    """
+
+    path: Path | None
+    model: RunningModel
+    pipeline: Pipeline
+    plant: PlantInterface
+    delivery: DeliveryService
+    evidence: Evidence
+    web: HttpServer | None
+    supervisor: Supervisor
+    status: StationStatus
+    clock: Clock
 
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
-        if self._path is None:
+        if self.path is None:
             raise EdgeInspectError("this daemon was started without a file; start it with -c FILE")
-        return load_config(self._path)
+        return load_config(self.path)
 
     def model_file_differs(self, config: Config) -> bool:
         """Whether the model file differs from the running model."""
@@ -77,52 +73,52 @@ class Reconfiguration:
             data = config.model.path.read_bytes()
         except OSError:
             return True  # loading it reports the error
-        return hashlib.sha256(data).hexdigest() != self._model.inspector.identity.sha256
+        return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
         """Applies the changes; the steps that can fail come first. After an EdgeInspectError the
         old configuration runs."""
         config = changes.config
         inspector = self._new_inspector(config, changes)
-        web_judge = None if self._web is None else judge_for_web(config, self._clock)
+        web_judge = None if self.web is None else judge_for_web(config, self.clock)
         if changes.outputs:
-            self._plant.release()
+            self.plant.release()
         try:
-            self._plant.adopt(config)
-            self._pipeline.adopt(old, changes, inspector)
+            self.plant.adopt(config)
+            self.pipeline.adopt(old, changes, inspector)
         except EdgeInspectError:
-            self._plant.release()
-            self._plant.adopt(old)
+            self.plant.release()
+            self.plant.adopt(old)
             raise
-        self._delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
+        self.delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
         if changes.archive:
-            self._evidence.adopt(config.archive)
-        if self._web is not None and web_judge is not None:
-            self._web.adopt(*web_judge)
-        self._supervisor.interval_s = config.health.interval_s
+            self.evidence.adopt(config.archive)
+        if self.web is not None and web_judge is not None:
+            self.web.adopt(*web_judge)
+        self.supervisor.interval_s = config.health.interval_s
         logging.getLogger().setLevel(config.log.level.upper())
 
     def announce(self) -> None:
         """Publishes the new state."""
-        self._status.announce_reload()
+        self.status.announce_reload()
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
         """The model of the new configuration. Raises ConfigError with the place of the model's or
         each view's mistake."""
-        assert self._path is not None
-        inspector = self._model.inspector
+        assert self.path is not None
+        inspector = self.model.inspector
         if changes.model or changes.decision:
             try:
                 inspector = inspector_from(config)
             except EdgeInspectError as error:
-                place = key_position(self._path, "model", "path")
+                place = key_position(self.path, "model", "path")
                 raise ConfigError([f"{place}: {error}"]) from error
         problems = []
         for index, camera in enumerate(config.cameras):
             try:
                 check_views([camera], inspector.input)
             except ConfigError as error:
-                place = key_position(self._path, "cameras", index, "view")
+                place = key_position(self.path, "cameras", index, "view")
                 problems += [f"{place}: {problem}" for problem in error.problems]
         if problems:
             raise ConfigError(problems)

@@ -1,8 +1,8 @@
-"""Marks on the keys of config.yaml.
+"""Types and marks of the keys of config.yaml.
 
-- `ConfigRelative()`: a path; a relative one starts at config.yaml's folder.
-- `ReadAtStart()`: the same; the file must be readable before the daemon starts.
-- `Secret()`: the same; the file holds a secret and must not be empty.
+- `ConfigPath`: a path; a relative one starts at config.yaml's folder.
+- `ReadableFile`: the same; the file must be readable before the daemon starts.
+- `SecretFile`: the same; the file holds a secret and must not be empty.
 - `OnlyFor(…)`: the key has an effect only for these kinds of source or trigger.
 - `NeedsRestart()`: a reload cannot apply a change of this key.
 """
@@ -10,65 +10,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigRelative:
-    """A path relative to config.yaml's folder; `credential:NAME` is a systemd credential."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Turns text into a Path, then resolves it."""
-        path = {**handler(source), "strict": False}  # a file holds text, never a Path
-        return core_schema.with_info_after_validator_function(self._resolve, path)
-
-    def _resolve(self, path: Path, info: Any) -> Path:
-        folder = folder_of(info)
-        return path if folder is None else resolved(path, folder)
-
-
-class ReadAtStart(ConfigRelative):
-    """A file that must be readable when config.yaml is read, not only when it is used."""
-
-    __slots__ = ()
-
-    def _resolve(self, path: Path, info: Any) -> Path:
-        if (folder := folder_of(info)) is None:
-            return path
-        file = resolved(path, folder)
-        try:
-            with file.open("rb") as opened:
-                problem = self._problem(opened.read(_MAX_BYTES))
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-            why = error.strerror if isinstance(error, OSError) else error
-            problem = f"cannot be read ({why}); check the path and permissions"
-        if problem:
-            raise PydanticCustomError("rule", "{text}", {"text": f"{problem} (got '{file}')"})
-        return file
-
-    def _problem(self, content: bytes) -> str:  # noqa: ARG002  for `Secret`
-        return ""
-
-
-class Secret(ReadAtStart):
-    """A file with a secret: text, not empty."""
-
-    __slots__ = ()
-
-    def _problem(self, content: bytes) -> str:
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            return f"not UTF-8 text (byte {error.start}); save it as UTF-8"
-        return "" if text.strip() else "is empty; write the secret into it"
 
 
 class OnlyFor:
@@ -85,10 +33,15 @@ class NeedsRestart:
     embedded: bool = False
 
 
-def kinds_of(kind: type[BaseModel], key: str) -> frozenset[str] | None:
-    """The kinds that `OnlyFor` names for a field; None when it fits every kind."""
-    marks = kind.model_fields[key].metadata
+def kinds_of(model: type[BaseModel], key: str) -> frozenset[str] | None:
+    """The kinds that `OnlyFor` names for a key; None when it fits every kind."""
+    marks = model.model_fields[key].metadata
     return next((mark.kinds for mark in marks if isinstance(mark, OnlyFor)), None)
+
+
+def keys_for(model: type[BaseModel], kind: str) -> frozenset[str]:
+    """The keys that have an effect for one kind of source or trigger."""
+    return frozenset(key for key in model.model_fields if kind in (kinds_of(model, key) or {kind}))
 
 
 def folder_of(info: ValidationInfo) -> Path | None:
@@ -96,9 +49,50 @@ def folder_of(info: ValidationInfo) -> Path | None:
     return info.context.get("folder") if info.context else None
 
 
-def resolved(path: Path, folder: Path) -> Path:
-    """An absolute path. `credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
+def _resolve(path: Path, info: ValidationInfo) -> Path:
+    """`credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
+    folder = folder_of(info)
+    if folder is None:
+        return path
     prefix, colon, name = str(path).partition(":")
     if prefix == "credential" and colon and name and "/" not in name:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS), name)
     return folder / path
+
+
+def _check_readable(file: Path, info: ValidationInfo) -> Path:
+    if folder_of(info) is not None:
+        _content(file)
+    return file
+
+
+def _check_secret(file: Path, info: ValidationInfo) -> Path:
+    if folder_of(info) is None:
+        return file
+    try:
+        text = _content(file).decode()
+    except UnicodeDecodeError as error:
+        raise _error(f"not UTF-8 text (byte {error.start}); save it as UTF-8", file) from None
+    if not text.strip():
+        raise _error("is empty; write the secret into it", file)
+    return file
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MAX_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        text = f"cannot be read ({why}); check the path and permissions"
+        raise _error(text, file) from None
+
+
+def _error(text: str, file: Path) -> PydanticCustomError:
+    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{file}')"})
+
+
+# Not strict: a file holds text, never a Path.
+ConfigPath = Annotated[Path, Strict(False), AfterValidator(_resolve)]
+ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
+SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]

@@ -1,11 +1,10 @@
 """`mqtt` in config.yaml: the brokers, the connection to them, and the names on it."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from edge.config.annotations import NeedsRestart, ReadAtStart, Secret
+from edge.config.annotations import NeedsRestart, ReadableFile, SecretFile
 from edge.core.record import Items, Model, Pattern
 from edge.core.verdict import Outcome
 
@@ -52,10 +51,10 @@ class SnapshotsConfig(Model):
 class TLSConfig(Model):
     """Encryption of the connection. `ca` None: the system's certificates."""
 
-    ca: Annotated[Path, ReadAtStart()] | None = None
-    cert: Annotated[Path, ReadAtStart()] | None = None
-    key: Annotated[Path, ReadAtStart()] | None = None
-    key_password_file: Annotated[Path, Secret()] | None = None
+    ca: ReadableFile | None = None
+    cert: ReadableFile | None = None
+    key: ReadableFile | None = None
+    key_password_file: SecretFile | None = None
     insecure_skip_hostname: bool = False
 
     @model_validator(mode="after")
@@ -83,7 +82,7 @@ class MqttConfig(Model):
     transport: Literal["tcp", "websockets"] = "tcp"
     ws_path: WebSocketPath = "/mqtt"
     username: str | None = None
-    password_file: Annotated[Path, Secret()] | None = None
+    password_file: SecretFile | None = None
     tls: TLSConfig | None = None
     prefix: Annotated[TopicPrefix, NeedsRestart()] = "inspection"
     client_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None

@@ -9,11 +9,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from edge.config.annotations import (
-    ConfigRelative,
+    ConfigPath,
     NeedsRestart,
     OnlyFor,
-    Secret,
+    SecretFile,
     folder_of,
+    keys_for,
     kinds_of,
 )
 from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
@@ -30,8 +31,6 @@ TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", I
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]
-ConfigPath = Annotated[Path, ConfigRelative()]
-SecretFile = Annotated[Path, Secret()]
 
 # Their drivers may hang or crash: each camera runs in a separate process.
 DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
@@ -117,10 +116,7 @@ class CameraConfig(Model):
     @property
     def effective_keys(self) -> frozenset[str]:
         """The keys that have an effect for this kind of source."""
-        kind = type(self)
-        return frozenset(
-            key for key in kind.model_fields if self.kind in (kinds_of(kind, key) or {self.kind})
-        )
+        return keys_for(type(self), self.kind)
 
     @model_validator(mode="after")
     def _check_given(self, info: ValidationInfo) -> Self:

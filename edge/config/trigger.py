@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from edge.config.annotations import OnlyFor, kinds_of
+from edge.config.annotations import OnlyFor, keys_for
 from edge.core.record import Length4, Model
 from edge.core.terms import RuleName, TriggerKind
 
@@ -54,9 +54,8 @@ class TriggerConfig(Model):
         """The keys that have an effect with these values."""
         if not self.announces:
             return frozenset({"kind"})
-        kind, keys = type(self), set(type(self).model_fields)
-        keys = {key for key in keys if self.kind in (kinds_of(kind, key) or {self.kind})}
-        return frozenset(keys - {"rule", "k"} if self.frames == 1 else keys)
+        keys = keys_for(type(self), self.kind)
+        return keys - {"rule", "k"} if self.frames == 1 else keys
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

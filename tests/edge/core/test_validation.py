@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from edge.config import Config
-from edge.config.annotations import ConfigRelative
+from edge.config.annotations import ConfigPath
 from edge.core.record import Items, Length2, Model, Pattern
 from edge.core.validation import Problem, ValidationError, key_path
 
@@ -46,7 +46,7 @@ class Outer(Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     word: Literal["a", "b"] = "a"
     many: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
-    path: Annotated[Path, ConfigRelative()] | None = None
+    path: ConfigPath | None = None
     box: Annotated[tuple[float, float], Length2] = (0.0, 0.0)
     inner: Inner = Inner()
     inners: Annotated[Items[Inner], Field(max_length=2)] = ()
