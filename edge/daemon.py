@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 
 from edge.capture.factory import OpenCamera
-from edge.config import Config
-from edge.config.diff import ReloadState
+from edge.config import Config, ReloadState
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies

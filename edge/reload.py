@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config, key_position, load_config
-from edge.config.diff import ConfigDiff
+from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection.inspector import Inspector

@@ -21,7 +21,7 @@ from edge.capture.camera import (
     item_name,
 )
 from edge.capture.quality import FrameChecks
-from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
+from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
@@ -164,7 +164,7 @@ class Reader:
     def stuck_s(self) -> float:
         """Seconds for which the driver of a live camera has blocked this thread. A driver in a
         process of its own never blocks it."""
-        return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
+        return 0.0 if self._config.has_driver else self._waiting_s()
 
     def not_judged(self, why: str, kind: FaultKind) -> None:
         """The inspection could not use a frame: it cannot be decoded, or its size does not fit."""
@@ -194,7 +194,7 @@ class Reader:
 
     @property
     def _live(self) -> bool:
-        return self._config.kind in LIVE_KINDS
+        return self._config.live
 
     def _waiting_s(self) -> float:
         since = self._in_driver

@@ -20,30 +20,28 @@ from edge.config.annotations import (
 from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
-from edge.core.terms import Durability, OutputKind, Runtime
+from edge.core.terms import Durability, LogLevel, OutputKind, Runtime
 from edge.core.verdict import Outcome
 from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 
-Level = Literal["debug", "info", "warning", "error"]
 TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]
 
-# Their drivers may hang or crash: each camera runs in a separate process.
-DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
-LIVE_KINDS = DRIVEN_KINDS | {"test"}
-ITEM_KINDS = frozenset({"folder", "replay"})
+_DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
+_LIVE_KINDS = _DRIVEN_KINDS | {"test"}
+_ITEM_KINDS = frozenset({"folder", "replay"})
 
-_LIVE = OnlyFor(*LIVE_KINDS)
+_LIVE = OnlyFor(*_LIVE_KINDS)
 _SIZED = OnlyFor("v4l2", "picamera", "pylon", "test")
 
 
 def _check_source(source: str, info: ValidationInfo) -> str:
     kind, colon, rest = source.partition(":")
-    if not colon or kind not in LIVE_KINDS | ITEM_KINDS:
+    if not colon or kind not in _LIVE_KINDS | _ITEM_KINDS:
         raise ValueError(
             "must be v4l2:/dev/video0, rtsp://…, http://…, pylon:SERIAL, picamera:0, "
             "gstreamer:PIPELINE, folder:PATH, replay:PATH or test:"
@@ -51,7 +49,7 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     if kind not in ("test", "pylon") and not rest:
         raise ValueError(f"holds only {kind!r}; add the device, address or path")
     folder = folder_of(info)
-    return f"{kind}:{folder / rest}" if kind in ITEM_KINDS and folder is not None else source
+    return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
 class ModelConfig(Model):
@@ -96,7 +94,7 @@ class CameraConfig(Model):
         dict[str, bool | int | float | str], OnlyFor("v4l2", "picamera", "pylon")
     ] = Field(default={})
     credentials_file: Annotated[SecretFile | None, OnlyFor("rtsp", "http", "https")] = None
-    open_timeout_s: Annotated[Seconds, OnlyFor(*DRIVEN_KINDS)] = 10.0
+    open_timeout_s: Annotated[Seconds, OnlyFor(*_DRIVEN_KINDS)] = 10.0
     timeout_s: Annotated[Seconds, _LIVE] = 5.0
     frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5
     trigger: TriggerConfig = TriggerConfig()
@@ -112,6 +110,17 @@ class CameraConfig(Model):
     @property
     def rest(self) -> str:
         return self.source.partition(":")[2]
+
+    @property
+    def has_driver(self) -> bool:
+        """Whether a driver delivers the frames, which may hang or crash. Such a camera runs in a
+        separate process."""
+        return self.kind in _DRIVEN_KINDS
+
+    @property
+    def live(self) -> bool:
+        """Whether frames arrive in real time; folders and replays deliver items."""
+        return self.kind in _LIVE_KINDS
 
     @property
     def effective_keys(self) -> frozenset[str]:
@@ -131,7 +140,7 @@ class CameraConfig(Model):
 
     @model_validator(mode="after")
     def _check_trigger(self) -> Self:
-        if self.kind in ITEM_KINDS and self.trigger.announces:
+        if self.kind in _ITEM_KINDS and self.trigger.announces:
             raise ValueError(
                 f"a {self.kind}: source needs no trigger; remove trigger, or use a camera"
             )
@@ -203,7 +212,7 @@ class HealthConfig(Model):
 
 
 class LogConfig(Model):
-    level: Level = "info"
+    level: LogLevel = "info"
 
 
 class Config(Model):

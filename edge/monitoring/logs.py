@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from edge.config.schema import Level
+from edge.core.terms import LogLevel
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -100,7 +100,7 @@ class _JournalFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).splitlines())
 
 
-def set_up_logging(level: Level, environ: Mapping[str, str] = os.environ) -> None:
+def set_up_logging(level: LogLevel, environ: Mapping[str, str] = os.environ) -> None:
     """One handler on stderr, which no outage floods; under systemd each line carries its
     priority."""
     handler = RateLimitedHandler(sys.stderr)

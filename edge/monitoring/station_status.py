@@ -1,6 +1,6 @@
 """Publishes what runs on this box: `info`, and after a reload also `health` and systemd's line."""
 
-from edge.config.diff import ReloadState
+from edge.config import ReloadState
 from edge.core.clock import Clock
 from edge.core.messages import to_json
 from edge.core.systemd import SystemdNotifier

@@ -12,8 +12,7 @@ from functools import partial
 
 from edge.capture.camera import ItemLedger
 from edge.capture.factory import OpenCamera
-from edge.config import CameraConfig, Config
-from edge.config.diff import ConfigDiff
+from edge.config import CameraConfig, Config, ConfigDiff
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.gpio import PinFactory

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from edge.config import Config
-from edge.config.diff import ConfigDiff, ReloadState, diff_configs
+from edge.config import Config, ConfigDiff, ReloadState, diff_configs
 from edge.core.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt.request_router import Data, settle

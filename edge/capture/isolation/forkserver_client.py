@@ -27,7 +27,7 @@ from edge.capture.isolation.messages import (
     OpenCamera,
     StartChild,
 )
-from edge.config import DRIVEN_KINDS, CameraConfig
+from edge.config import CameraConfig
 
 if TYPE_CHECKING:
     import subprocess
@@ -128,7 +128,7 @@ class ForkServerClient:
         It is called before the daemon has threads: then the fork server is forked from the daemon
         and shares its imports. Does nothing when no camera has a driver. Raises OSError.
         """
-        driven = [camera for camera in cameras if camera.kind in DRIVEN_KINDS]
+        driven = [camera for camera in cameras if camera.has_driver]
         if not driven:
             return
         import cv2  # noqa: F401  daemon and drivers need it: imported here, both share its pages

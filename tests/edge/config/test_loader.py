@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import Config, load_config, parse_config
+from edge.config import Config, load_config
+from edge.config.loader import parse_config
 from edge.core.errors import EXIT_USAGE, ConfigError
 from tests.conftest import WriteConfig
 

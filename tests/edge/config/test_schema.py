@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import Config, mask_credentials, parse_config
+from edge.config import Config, mask_credentials
+from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 from tests.conftest import ConfigText
 

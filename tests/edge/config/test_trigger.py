@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.config import CameraConfig, Config, load_config, parse_config
+from edge.config import CameraConfig, Config, load_config
+from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 from tests.conftest import ConfigText
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.config import parse_config
+from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 
 TABLE = Path(__file__).with_name("wrong_configs.yaml")
