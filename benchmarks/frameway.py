@@ -23,8 +23,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
 from edge.core.image import EncodedPicture, open_picture
 from edge.core.verdict import Verdict
-from edge.inspection.inspector import Inspector, load_inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop, load_inspector
 from edge.mqtt.delivery import DeliveryService
 from edge.pipeline.build import judge_from
 from edge.pipeline.view_selection import view_of

@@ -18,7 +18,7 @@ from edge.core.signals import listen_for_signals
 from edge.core.systemd import SystemdNotifier
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 from edge.monitoring.components import Components
 from edge.monitoring.health import Health
 from edge.monitoring.host import HostMetrics

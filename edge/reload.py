@@ -11,7 +11,7 @@ from typing import Protocol
 from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 from edge.monitoring.station_status import StationStatus
 from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService

@@ -153,7 +153,7 @@ BREAKAGES = [
     Breakage(
         "colours stay BGR",
         Edit(
-            "edge.inspection.preprocess:to_model_input",
+            "edge.inspection.preprocessing:to_model_input",
             "cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)",
             "resized",
         ),
@@ -162,7 +162,7 @@ BREAKAGES = [
     Breakage(
         "resize without averaging",
         Edit(
-            "edge.inspection.preprocess:_resize",
+            "edge.inspection.preprocessing:_resize",
             "cv2.INTER_AREA",
             "cv2.INTER_NEAREST",
         ),
@@ -171,7 +171,7 @@ BREAKAGES = [
     Breakage(
         "resize by interpolation",
         Edit(
-            "edge.inspection.preprocess:_resize",
+            "edge.inspection.preprocessing:_resize",
             "cv2.INTER_AREA",
             "cv2.INTER_LINEAR",
         ),

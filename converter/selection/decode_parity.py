@@ -16,10 +16,15 @@ from edge.core.frame import Pixels
 from edge.core.image import EncodedPicture, examine_picture, open_picture
 from edge.core.terms import Decoding
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Thresholds, decide
-from edge.inspection.preprocess import InputSpec, preprocess, to_model_input
-from edge.inspection.scaled_decode import reduction
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import (
+    InputSpec,
+    Thresholds,
+    ViewCrop,
+    decide,
+    preprocess,
+    reduction,
+    to_model_input,
+)
 from trainer.data import Sample
 from trainer.data.pictures import BATCH
 

@@ -14,9 +14,7 @@ from edge.cli.snapshot import take_picture
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, EdgeInspectError, RefusedError
-from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.mqtt.connection import PahoConnection, await_connack
 from edge.mqtt.diagnostics import LinkError, NotAcceptedError
 from edge.mqtt.events import Event, Protocol_

@@ -12,9 +12,7 @@ from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.core.frame import Pixels
-from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.pipeline.view_selection import view_of
 
 Region = tuple[float, float, float, float]

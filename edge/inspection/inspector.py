@@ -15,7 +15,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, to_model_input
+from edge.inspection.preprocessing import InputSpec, preprocess, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 

@@ -23,7 +23,7 @@ from edge.core.terms import Decoding, Kernels, OutputKind
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from edge.inspection.tflite_check import is_intact
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"

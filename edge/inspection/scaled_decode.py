@@ -9,7 +9,7 @@ converter measures whether a model's verdicts stay the same, and notes it in the
 from functools import lru_cache
 
 from edge.core.errors import PictureError
-from edge.inspection.preprocess import InputSpec, crop_slices
+from edge.inspection.preprocessing import InputSpec, crop_slices
 from edge.inspection.view_crop import Slices, ViewCrop
 
 REDUCTIONS = (8, 4, 2)

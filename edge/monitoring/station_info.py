@@ -8,7 +8,7 @@ import edge
 from edge.config import Config, mask_credentials
 from edge.core.clock import Clock
 from edge.core.messages import rfc3339
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 
 INFO_SCHEMA = "edge-inspect/info/1"
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
-from edge.inspection.inspector import Inspector, Overrides, load_inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, Overrides, ViewCrop, load_inspector
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, OnBadPicture
 from edge.pipeline.judge import Judge, Provenance

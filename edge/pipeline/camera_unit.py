@@ -13,8 +13,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.threads import NamedThread
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, ViewCrop
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import TriggerSources

@@ -15,9 +15,7 @@ from edge.core.frame import Frame, Pixels
 from edge.core.image import EncodedPicture
 from edge.core.percentiles import Latencies
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Judgement
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, Judgement, ViewCrop
 from edge.pipeline.decode_parity import DecodeParity
 
 log = logging.getLogger(__name__)

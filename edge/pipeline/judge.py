@@ -13,8 +13,7 @@ from edge.core.image import EncodedPicture
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.core.verdict import Outcome, Rule, Verdict
-from edge.inspection.decision import Judgement, Thresholds, combine, with_hysteresis
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
 

@@ -17,8 +17,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.gpio import PinFactory
 from edge.core.percentiles import Latencies
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop
 from edge.pipeline.build import judge_from
 from edge.pipeline.camera_unit import CameraUnit, PartJournal
 from edge.pipeline.decode_parity import DecodeParity

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from edge.config import CameraConfig, TriggerConfig
 from edge.core.errors import ConfigError, RefusedError
 from edge.core.view import ViewConfig
-from edge.inspection.inspector import Inspector
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, Inspector, ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 
 BY_HAND = "predict"  # the camera in verdicts on pictures of no camera in particular

@@ -10,7 +10,7 @@ from edge.core.verdict import ModelIdentity, Verdict
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector
 from edge.inspection.model_file import ModelFile
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from edge.pipeline.judge import Judge
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

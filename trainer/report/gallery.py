@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
 from edge.core.image import read_picture
-from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, apply_view, to_model_input
+from edge.inspection import InputSpec, Thresholds, apply_view, to_model_input
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError, PictureError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import InputSpec, apply_view
+from edge.inspection import InputSpec, apply_view
 from trainer.data import Dataset
 from trainer.networks import input_of, network
 from trainer.training.settings import TrainingSettings

@@ -17,7 +17,7 @@ from edge.core.image import decode_picture, read_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec, apply_view, preprocess
+from edge.inspection.preprocessing import InputSpec, apply_view, preprocess
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.view_selection import manners_by_hand
 from tests.converter.conftest import SIDE

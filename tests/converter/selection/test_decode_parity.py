@@ -27,7 +27,7 @@ from edge.core.errors import DatasetError
 from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocessing import InputSpec, preprocess
 from edge.inspection.view_crop import ViewCrop
 from trainer.data.dataset import Sample
 

@@ -18,7 +18,7 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.model_file import GoldenPicture, OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.edge.inspection.conftest import Repack, reshaped
 from tests.models.make import GAIN, redness
 from tests.support.frames import solid

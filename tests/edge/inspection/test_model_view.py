@@ -16,7 +16,7 @@ from edge.core.validation import ValidationError
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import GoldenPicture, load_model_file
-from edge.inspection.preprocess import InputSpec, apply_view, preprocess, to_model_input
+from edge.inspection.preprocessing import InputSpec, apply_view, preprocess, to_model_input
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack, with_members
 from tests.models.make import redness

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.core.image import examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector, load_inspector
-from edge.inspection.preprocess import InputSpec, to_model_input
+from edge.inspection.preprocessing import InputSpec, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack

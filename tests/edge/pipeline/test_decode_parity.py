@@ -12,7 +12,7 @@ from edge.core.frame import Frame
 from edge.core.image import EncodedPicture, examine_picture
 from edge.core.verdict import Outcome
 from edge.inspection.decision import Judgement, Thresholds, judge
-from edge.inspection.preprocess import InputSpec, to_model_input
+from edge.inspection.preprocessing import InputSpec, to_model_input
 from edge.pipeline.decode_parity import LIMIT, DecodeParity
 from edge.pipeline.judge import Judge, Provenance
 from tests.support.scripted_model import ScriptedModel, inspector_with

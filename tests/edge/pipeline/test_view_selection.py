@@ -9,7 +9,7 @@ from edge.config import CameraConfig
 from edge.core.errors import ConfigError, RefusedError
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from edge.pipeline.view_selection import (
     BY_HAND,
     camera_by_hand,
