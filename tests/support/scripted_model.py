@@ -33,7 +33,7 @@ class ScriptedModel:
             raise self.answer
         return np.array(self.answer, np.float32)
 
-    def twin(self) -> "ScriptedModel":
+    def clone(self) -> "ScriptedModel":
         """The same script, begun anew."""
         return ScriptedModel(self.answer, self.work)
 
