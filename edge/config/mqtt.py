@@ -8,11 +8,11 @@ from edge.config.annotations import NeedsRestart, ReadableFile, SecretFile
 from edge.core.record import Items, Model, Pattern
 from edge.core.verdict import Outcome
 
-IN_TOPIC = "not be empty or hold +, #, / or control characters (it is part of a topic)"
+TOPIC_RULE = "not be empty or hold +, #, / or control characters (it is part of a topic)"
 TopicPrefix = Annotated[
     str,
     Field(max_length=128),
-    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", IN_TOPIC),
+    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]

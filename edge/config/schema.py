@@ -17,7 +17,7 @@ from edge.config.annotations import (
     keys_for,
     kinds_of,
 )
-from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
+from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime
@@ -26,7 +26,7 @@ from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 
-TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC)]
+TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", TOPIC_RULE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]

@@ -48,9 +48,11 @@ class Problem:
         return key_path(self.loc)
 
     @property
-    def seen(self) -> str:
-        """The value in parentheses, cut to 80 characters; empty for `missing` and `rule`."""
-        return "" if self.kind in ("missing", "rule") else f" (got {self.got!r:.80})"
+    def sentence(self) -> str:
+        """The text, and the value where there is one, cut to 80 characters."""
+        if self.kind in ("missing", "rule"):
+            return self.text
+        return f"{self.text} (got {self.got!r:.80})"
 
 
 class ValidationError(ValueError):
@@ -70,13 +72,13 @@ def key_path(loc: Loc) -> str:
 
 
 def problems_of(
-    error: pydantic.ValidationError, kind: type[BaseModel], raw: Any
+    error: pydantic.ValidationError, model: type[BaseModel], raw: Any
 ) -> tuple[Problem, ...]:
-    """One Problem per wrong place. `kind` is the model's class, `raw` the validated data."""
+    """One Problem per wrong place. `raw` is the validated data."""
     places: dict[Loc, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         places.setdefault(_place(details, raw), []).append(details)
-    return tuple(_problem(loc, found, kind) for loc, found in places.items())
+    return tuple(_problem(loc, found, model) for loc, found in places.items())
 
 
 def _place(details: ErrorDetails, raw: Any) -> Loc:
@@ -97,26 +99,26 @@ def _place(details: ErrorDetails, raw: Any) -> Loc:
     return tuple(loc)
 
 
-def _problem(loc: Loc, found: Sequence[ErrorDetails], kind: type[BaseModel]) -> Problem:
+def _problem(loc: Loc, found: Sequence[ErrorDetails], model: type[BaseModel]) -> Problem:
     """One Problem from pydantic's errors at one place. A union gives one error per member."""
-    sentences = [_sentence(loc, details, kind) for details in found]
+    sentences = [_sentence(loc, details, model) for details in found]
     # A member of the right type is more precise: only its range is violated.
-    near = [one for one in sentences if one[0] != "type"]
-    which, text = (near or sentences)[0]
-    if not near:
+    precise = [one for one in sentences if one[0] != "type"]
+    kind, text = (precise or sentences)[0]
+    if not precise:
         words = dict.fromkeys(text.removeprefix("must be ") for _, text in sentences)
         text = f"must be {_listed(tuple(words))}" if len(words) > 1 else text
-    return Problem(loc, which, text, found[0]["input"] if which != "missing" else None)
+    return Problem(loc, kind, text, None if kind == "missing" else found[0]["input"])
 
 
-def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[ProblemKind, str]:
+def _sentence(loc: Loc, details: ErrorDetails, model: type[BaseModel]) -> tuple[ProblemKind, str]:
     name, raw, context = details["type"], details["input"], details.get("ctx", {})
     if name == "missing":
         return "missing", "is missing; add it"
     if name in ("extra_forbidden", "invalid_key"):
         # The key is no text, and pydantic does not give its value.
-        which: ProblemKind = "rule" if name == "invalid_key" else "unknown"
-        return which, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(kind, loc[:-1]))
+        kind: ProblemKind = "rule" if name == "invalid_key" else "unknown"
+        return kind, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(model, loc[:-1]))
     if name == "literal_error":
         return "type", f"must be {context['expected']}"
     if name == "float_type" and type(raw) is int:  # more than 308 digits
@@ -126,15 +128,15 @@ def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[P
         return "type", _OF_TYPE[name] + (", without quotes" if quoted else "")
     if name in ("value_error", "rule"):
         # A rule between keys concerns a whole section: there is no single value to show.
-        which = "rule" if name == "rule" or isinstance(raw, dict) else "value"
-        return which, str(context.get("error", details["msg"]))
+        kind = "rule" if name == "rule" or isinstance(raw, dict) else "value"
+        return kind, str(context.get("error", details["msg"]))
     return "value", _limit(name, context) or details["msg"].replace("Input should", "must")
 
 
 def _limit(name: str, context: dict[str, Any]) -> str | None:
     if name in _LIMITS:
-        which, words = _LIMITS[name]
-        return f"must be {words} {_number(context[which])}"
+        key, words = _LIMITS[name]
+        return f"must be {words} {_number(context[key])}"
     if name in ("string_too_short", "too_short"):
         return f"must have at least {_counted(context['min_length'], name)}"
     if name in ("string_too_long", "too_long"):
@@ -159,13 +161,13 @@ def _unknown(key: str, known: Iterable[str]) -> str:
     return f"unknown key; {hint}"
 
 
-def _keys_at(kind: type[BaseModel], loc: Loc) -> list[str]:
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys of the model at a place."""
     for part in loc:
-        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
         if isinstance(part, str) and part in fields:
-            kind = next(_models_in(fields[part].annotation), kind)
-    return [field.alias or name for name, field in kind.model_fields.items()]
+            model = next(_models_in(fields[part].annotation), model)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from edge.core.record import Items, Length2, Length4, Model, Pattern
 
 Number = Annotated[float, Field(ge=0, le=100_000)]
-Box = Annotated[tuple[Number, Number, Number, Number], Length4]
+Rectangle = Annotated[tuple[Number, Number, Number, Number], Length4]
 Point = Annotated[tuple[Number, Number], Length2]
 Corners = Annotated[tuple[Point, Point, Point, Point], Length4]
 RegionName = Annotated[
@@ -24,7 +24,7 @@ class RegionConfig(Model):
     """A named region: x, y, width, height, all as fractions (0 to 1) or all as whole pixels."""
 
     id: RegionName
-    region: Box
+    region: Rectangle
 
     @model_validator(mode="after")
     def _check_region(self) -> Self:
@@ -38,12 +38,12 @@ class ViewConfig(Model):
     perspective: Corners | None = None
     rotate: Literal[0, 90, 180, 270] = 0
     mirror: Literal["none", "horizontal", "vertical"] = "none"
-    region: Box | None = None
+    region: Rectangle | None = None
     regions: Annotated[Items[RegionConfig], Field(max_length=64)] = ()
     verdict: Literal["each", "worst"] = "each"
 
     @property
-    def boxes(self) -> dict[str | None, Box | None]:
+    def boxes(self) -> dict[str | None, Rectangle | None]:
         """Regions by name; the only name is None when `regions` is not set."""
         if self.regions:
             return {r.id: r.region for r in self.regions}
@@ -95,7 +95,7 @@ def is_fractions(numbers: tuple[float, ...]) -> bool:
     return all(number <= 1 for number in numbers)
 
 
-def check_region(box: Box) -> None:
+def check_region(box: Rectangle) -> None:
     """Raises ValueError for a region that fits no picture."""
     x, y, w, h = box
     if w <= 0 or h <= 0:

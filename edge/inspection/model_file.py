@@ -257,7 +257,7 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
                 f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"
             ) from error
         raise ModelError(
-            f"{path}: {INSPECTION}: {where}: {first.text}{first.seen}; convert the model again"
+            f"{path}: {INSPECTION}: {where}: {first.sentence}; convert the model again"
         ) from error
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
 from edge.core.frame import Pixels
-from edge.core.view import Box, Point, ViewConfig, is_fractions
+from edge.core.view import Point, Rectangle, ViewConfig, is_fractions
 
 Slices = tuple[slice, slice]  # rows, columns
 _TURNS = {
@@ -143,7 +143,7 @@ def divide_slices(region: Slices, by: int) -> Slices:
     )
 
 
-def _slices(box: Box | None, key: str, width: int, height: int) -> Slices:
+def _slices(box: Rectangle | None, key: str, width: int, height: int) -> Slices:
     if box is None:
         return slice(0, height), slice(0, width)
     x, y, w, h = box

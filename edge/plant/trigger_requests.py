@@ -27,7 +27,7 @@ def checked(model: type[S], fields: Mapping[str, Any], keys: str) -> S:
         return model.read(dict(fields))
     except ValidationError as error:
         first = error.problems[0]
-        raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None
+        raise TriggerError(f"{first.key}: {first.sentence}; {keys}", "malformed") from None
 
 
 class TriggerRequest(Model):

@@ -86,8 +86,7 @@ def read_spec(path: Path) -> TrainedSpec | None:
     except ValidationError as error:
         first = error.problems[0]
         raise ModelError(
-            f"{path}: {MEMBER}: {first.key}: {first.text}{first.seen}; "
-            "train again with this version"
+            f"{path}: {MEMBER}: {first.key}: {first.sentence}; train again with this version"
         ) from error
 
 

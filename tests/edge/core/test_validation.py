@@ -185,8 +185,11 @@ def test_what_holds_no_keys(raw: object) -> None:
 
 def test_what_is_seen_is_cut() -> None:
     """A value that is shown is at most 80 characters; a missing one and a broken rule show none."""
-    assert len(Problem(("a",), "value", "is wrong", "x" * 1000).seen) == len(" (got )") + 80
-    assert Problem(("a",), "missing", "is missing").seen == ""
+    assert (
+        len(Problem(("a",), "value", "is wrong", "x" * 1000).sentence)
+        == len("is wrong (got )") + 80
+    )
+    assert Problem(("a",), "missing", "is missing").sentence == "is missing"
 
 
 def test_key_of_a_place() -> None:
