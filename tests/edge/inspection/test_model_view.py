@@ -56,11 +56,11 @@ def test_the_recipe_cuts_as_the_camera_would() -> None:
     """Preprocessing with a view gives the same pixels as the daemon's own cut."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
-    recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
+    input_spec = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
     (cut,) = ViewCrop(ViewConfig.read(VIEW)).cut(pixels).values()
-    assert np.array_equal(apply_view(pixels, recipe), cut)
-    assert np.array_equal(preprocess(pixels, recipe), to_model_input(cut, recipe))
-    assert not np.array_equal(preprocess(pixels, recipe), to_model_input(pixels, recipe))
+    assert np.array_equal(apply_view(pixels, input_spec), cut)
+    assert np.array_equal(preprocess(pixels, input_spec), to_model_input(cut, input_spec))
+    assert not np.array_equal(preprocess(pixels, input_spec), to_model_input(pixels, input_spec))
 
 
 def test_a_view_comes_before_the_region() -> None:

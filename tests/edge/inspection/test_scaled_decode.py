@@ -21,13 +21,13 @@ from tests.edge.inspection.conftest import Repack
 Pixels = NDArray[np.uint8]
 
 
-def framing(**view: Any) -> ViewCrop:
+def crop(**view: Any) -> ViewCrop:
     """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
 
-def recipe(side: int = 64, **more: Any) -> InputSpec:
-    """A model's recipe with a square input."""
+def input_spec(side: int = 64, **more: Any) -> InputSpec:
+    """An input spec with a square input."""
     return InputSpec(width=side, height=side, **more)
 
 
@@ -63,44 +63,44 @@ def jpeg(pixels: Pixels, quality: int = 92) -> bytes:
 )
 def test_the_most_that_leaves_enough(width: int, height: int, side: int, wanted: int) -> None:
     """The greatest divisor of both sides that leaves no less than the model's input."""
-    assert reduction(width, height, framing(), recipe(side)) == wanted
+    assert reduction(width, height, crop(), input_spec(side)) == wanted
 
 
 def test_regions_decide_not_the_picture() -> None:
     """What is judged must be large enough, whatever lies around it, and so must the smallest of
     several regions."""
-    assert reduction(1920, 1080, framing(region=(480, 0, 512, 512)), recipe()) == 8
-    assert reduction(1920, 1080, framing(region=(480, 0, 256, 512)), recipe()) == 4
+    assert reduction(1920, 1080, crop(region=(480, 0, 512, 512)), input_spec()) == 8
+    assert reduction(1920, 1080, crop(region=(480, 0, 256, 512)), input_spec()) == 4
     both = [
         {"id": "a", "region": (0, 0, 960, 960)},
         {"id": "b", "region": (960, 0, 128, 960)},
     ]
-    assert reduction(1920, 1080, framing(regions=both), recipe()) == 2
+    assert reduction(1920, 1080, crop(regions=both), input_spec()) == 2
 
 
 def test_the_models_own_region_counts_too() -> None:
-    """A recipe that takes the middle half of the picture needs twice the picture."""
+    """An input spec that takes the middle half of the picture needs twice the picture."""
     half = (0.25, 0.25, 0.5, 0.5)
-    assert reduction(1024, 1024, framing(), recipe()) == 8
-    assert reduction(1024, 1024, framing(), recipe(65, region=half)) == 4
+    assert reduction(1024, 1024, crop(), input_spec()) == 8
+    assert reduction(1024, 1024, crop(), input_spec(65, region=half)) == 4
 
 
 def test_edges_that_do_not_come_out_even_are_not_moved() -> None:
     """A region whose edge lies between two pixels of the reduced picture is not reduced:
     with a smaller divisor, or none."""
-    assert reduction(1920, 1080, framing(region=(4, 0, 1000, 1000)), recipe()) == 4
-    assert reduction(1920, 1080, framing(region=(1, 0, 1000, 1000)), recipe()) == 1
+    assert reduction(1920, 1080, crop(region=(4, 0, 1000, 1000)), input_spec()) == 4
+    assert reduction(1920, 1080, crop(region=(1, 0, 1000, 1000)), input_spec()) == 1
 
 
 def test_a_view_with_perspective_is_never_reduced() -> None:
     """Straightening needs the pixels that a reduced picture lacks."""
     corners = ((0.1, 0.1), (0.9, 0.1), (1, 1), (0, 1))
-    assert reduction(1920, 1080, framing(perspective=corners), recipe()) == 1
+    assert reduction(1920, 1080, crop(perspective=corners), input_spec()) == 1
 
 
 def test_a_view_that_does_not_fit_is_for_others_to_tell() -> None:
     """The rule gives 1; cutting reports the fault."""
-    assert reduction(640, 480, framing(region=(600, 0, 100, 100)), recipe()) == 1
+    assert reduction(640, 480, crop(region=(600, 0, 100, 100)), input_spec()) == 1
 
 
 @given(
@@ -117,7 +117,7 @@ def test_the_same_place_is_cut(
     width, height = 84 * by, 64 * by
     if turn in (90, 270):
         x, y, w, h = y, x, h, w
-    view = framing(rotate=turn, mirror=mirror, region=(x, y, w, h))
+    view = crop(rotate=turn, mirror=mirror, region=(x, y, w, h))
     small = np.random.default_rng(5).integers(0, 256, (64, 84, 3), np.uint8)
     large = small.repeat(by, axis=0).repeat(by, axis=1)
     assert large.shape == (height, width, 3)
@@ -133,7 +133,7 @@ def test_reduced_and_whole_look_alike_to_the_model(
 ) -> None:
     """The model's input from a large picture is the same within a few grey levels."""
     picture = examine_picture(jpeg(scene(1024, 1280)), "a.jpg")
-    spec = recipe(64, region=region)
+    spec = input_spec(64, region=region)
     whole = to_model_input(picture.decode()[0], spec)
     pixels, reduced = picture.decode(by)
     assert reduced == by
@@ -169,12 +169,12 @@ def test_the_model_file_says_whether(repack: Repack) -> None:
     """A file that does not allow it is given whole pictures; one that does says so, and older
     boxes do not get unknown keys."""
     picture = examine_picture(jpeg(scene(512, 512)), "a.jpg")
-    assert load_inspector(repack()).decode(picture, framing())[1] == 1
+    assert load_inspector(repack()).decode(picture, crop())[1] == 1
     assert b'"decoding"' not in _inspection(repack())
     one = allowed(repack)
     assert one.decoding == "reduced"
-    assert one.decode(picture, framing())[1] == 8
-    assert replace(one, decoding="whole").decode(picture, framing())[1] == 1
+    assert one.decode(picture, crop())[1] == 8
+    assert replace(one, decoding="whole").decode(picture, crop())[1] == 1
 
 
 def _inspection(path: Any) -> bytes:

@@ -14,7 +14,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 
 
-def framing(**view: Any) -> ViewCrop:
+def crop(**view: Any) -> ViewCrop:
     """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
@@ -36,7 +36,7 @@ def one(view: ViewCrop, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def test_no_view_changes_nothing_and_copies_nothing() -> None:
     """Without a view the picture stays as it is."""
     pixels = numbered()
-    picture = one(framing(), pixels)
+    picture = one(crop(), pixels)
     assert np.array_equal(picture, pixels)
     assert np.shares_memory(picture, pixels)
 
@@ -44,7 +44,7 @@ def test_no_view_changes_nothing_and_copies_nothing() -> None:
 @pytest.mark.parametrize("region", [[10, 4, 30, 20], [1 / 6, 0.1, 0.5, 0.5]])
 def test_a_region_is_pixels_or_fractions(region: list[float]) -> None:
     """The same region, in pixels and in fractions of 60×40."""
-    picture = one(framing(region=region), numbered())
+    picture = one(crop(region=region), numbered())
     assert picture.shape == (20, 30, 3)
     assert picture[0, 0].tolist() == [10, 4, 0]
     assert picture[-1, -1].tolist() == [39, 23, 0]
@@ -56,20 +56,20 @@ def test_a_region_is_pixels_or_fractions(region: list[float]) -> None:
 )
 def test_rotation_is_clockwise(rotate: int, shape: Any, first: list[int]) -> None:
     """Turned clockwise, the picture's top left is what was bottom left at 90°."""
-    picture = one(framing(rotate=rotate), numbered())
+    picture = one(crop(rotate=rotate), numbered())
     assert picture.shape == shape
     assert picture[0, 0, :2].tolist() == first
 
 
 def test_mirrors() -> None:
     """Horizontal swaps left and right, vertical top and bottom."""
-    assert one(framing(mirror="horizontal"), numbered())[0, 0, :2].tolist() == [59, 0]
-    assert one(framing(mirror="vertical"), numbered())[0, 0, :2].tolist() == [0, 39]
+    assert one(crop(mirror="horizontal"), numbered())[0, 0, :2].tolist() == [59, 0]
+    assert one(crop(mirror="vertical"), numbered())[0, 0, :2].tolist() == [0, 39]
 
 
 def test_the_region_is_cut_from_what_was_turned() -> None:
     """Perspective, rotation, mirror, region: in this order."""
-    picture = one(framing(rotate=90, mirror="horizontal", region=[0, 0, 10, 8]), numbered())
+    picture = one(crop(rotate=90, mirror="horizontal", region=[0, 0, 10, 8]), numbered())
     turned = np.rot90(numbered(), -1)[:, ::-1]
     assert np.array_equal(picture, turned[:8, :10])
 
@@ -83,7 +83,7 @@ def test_perspective_straightens(fractions: bool) -> None:
 
     cv2.fillConvexPoly(pixels, np.array(corners), (255, 255, 255))
     points = [[x / 200, y / 100] for x, y in corners] if fractions else corners
-    picture = one(framing(perspective=points), pixels)
+    picture = one(crop(perspective=points), pixels)
     assert picture.shape[1] == 160  # the longer of top and bottom
     assert picture[3:-3, 3:-3].min() == 255
     assert pixels.mean() < 150
@@ -91,14 +91,14 @@ def test_perspective_straightens(fractions: bool) -> None:
 
 def test_perspective_of_the_whole_is_the_whole() -> None:
     """The picture's own corners change nothing."""
-    view = framing(perspective=[[0, 0], [1, 0], [1, 1], [0, 1]])
+    view = crop(perspective=[[0, 0], [1, 0], [1, 1], [0, 1]])
     assert np.abs(one(view, numbered()).astype(int) - numbered()).max() <= 1
 
 
 def test_regions_have_their_names() -> None:
     """Several regions come in their order, each under its name."""
     regions = [{"id": "left", "region": [0, 0, 0.5, 1]}, {"id": "right", "region": [30, 0, 30, 40]}]
-    view = framing(regions=regions)
+    view = crop(regions=regions)
     cut = view.cut(numbered())
     assert view.regions == ("left", "right") == tuple(cut)
     assert cut["right"][0, 0].tolist() == [30, 0, 0]
@@ -117,8 +117,8 @@ def test_regions_have_their_names() -> None:
 def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: str) -> None:
     """A region outside the frame is a fault with key, size and fix, never a smaller region."""
     for refuses in (
-        lambda: framing(**view).slices(60, 40),
-        lambda: framing(**view).cut(numbered()),
+        lambda: crop(**view).slices(60, 40),
+        lambda: crop(**view).cut(numbered()),
     ):
         with pytest.raises(PictureError, match=words):
             refuses()
@@ -157,7 +157,7 @@ def test_every_fraction_is_inside_every_picture(
     """A region in fractions is a region of any picture, or is too small; it is never empty."""
     if box[2] == 0 or box[3] == 0:
         return
-    view = framing(region=list(box), rotate=rotate)
+    view = crop(region=list(box), rotate=rotate)
     try:
         picture = one(view, numbered(height, width))
     except PictureError as error:
