@@ -150,7 +150,7 @@ def test_labels_that_are_none(
 def test_recipe_that_is_none(
     change: dict[str, Any], words: str, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """An inspection.json of a newer schema, or with a key or value we do not know, is refused by name."""
+    """An inspection.json of a newer schema, or with an unknown key or value, is refused by name."""
     assert redness.spec is not None
     spec = {**redness.spec.to_dict(), **change}
     members = {LABELS: b"ok\nred\n", INSPECTION: json.dumps(spec).encode()}
@@ -229,7 +229,7 @@ JSON = st.recursive(
 def test_no_value_in_the_recipe_gives_another_error(
     data: st.DataObject, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """Any JSON value in the place of any key of inspection.json loads validly or is a ModelError."""
+    """Any JSON value at any key of inspection.json loads validly or is a ModelError."""
     assert redness.spec is not None
     spec = redness.spec.to_dict()
     key = data.draw(st.sampled_from(sorted(spec)))
