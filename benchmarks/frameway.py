@@ -21,10 +21,9 @@ from edge.capture.sources.replay import ReplayCamera
 from edge.config import Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
-from edge.core.image import Encoded, open_picture
+from edge.core.image import EncodedPicture, open_picture
 from edge.core.verdict import Verdict
-from edge.inspection.inspector import Inspector, load_inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop, load_inspector
 from edge.mqtt import DeliveryService
 from edge.pipeline.build import judge_from
 from edge.pipeline.view_selection import view_of
@@ -67,7 +66,7 @@ def run_bare(config: Config, inspector: Inspector, frames: int) -> None:
     framing = ViewCrop(view_of(config.cameras[0], inspector.input))
     header = open_picture(path).header
     for _ in range(frames):
-        picture = Encoded(path.read_bytes(), path.name, header)
+        picture = EncodedPicture(path.read_bytes(), path.name, header)
         pixels, reduced = inspector.decode(picture, framing)
         inspector.classify(inspector.prepare(pixels, reduced))
 

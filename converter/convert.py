@@ -27,10 +27,9 @@ from converter.selection import (
 from converter.selection.scheme_trial import Scores
 from converter.tflite import Runner, find_runners
 from edge.core.errors import DatasetError, MissingPartError
+from edge.core.frame import Pixels
 from edge.core.terms import Decoding
-from edge.inspection.decision import Thresholds
-from edge.inspection.model_file import InspectionSpec, pack_model_file
-from edge.inspection.preprocess import Pixels
+from edge.inspection import InspectionSpec, Thresholds, pack_model_file
 from trainer.data import Dataset, load_pictures, load_recorded
 from trainer.device_latency import LatencyBudget
 from trainer.device_latency.latency_budget import latency_budget

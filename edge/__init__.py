@@ -1,3 +1,3 @@
-"""The daemon: camera frames in, durable verdicts out. It never imports TensorFlow."""
+"""The inspection daemon: from camera frames to durable verdicts. It never imports TensorFlow."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The command line: argv → command → exit code. Heavy imports wait until a command needs them."""
+"""The command line. A command imports its heavy modules itself, which keeps the others quick."""
 
 import argparse
 import gc
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import edge
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
@@ -14,14 +15,12 @@ _CONFIG = Path("config.yaml")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code; a user's mistake is one sentence on stderr."""
+    """Runs a command and returns its exit code. An expected error is one sentence on stderr."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] == "bench":  # has a parser of its own
-        from edge.cli.bench import bench
-
-        bench(argv[1:])
+    if argv and argv[0] == "bench":
+        _bench(argv[1:])
     arguments = _parser().parse_args(argv)
-    # NumPy's algebra, of which the daemon needs none, would start a thread a core when imported.
+    # Otherwise NumPy's linear algebra, which the daemon never uses, starts a thread per core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return _dispatch(arguments)
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `edge-inspect predict … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001  the last door: a fault of ours, reported as such
+    except Exception as error:  # noqa: BLE001  outermost: reports an internal fault
         import traceback
 
         traceback.print_exc()
@@ -41,17 +40,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
+def _bench(options: Sequence[str]) -> NoReturn:
+    """Replaces this process by edge_bench, whose parser, signals and exit code apply."""
+    os.execv(sys.executable, [sys.executable, "-m", "edge_bench", *options])  # noqa: S606  no shell
+
+
 def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
-            gc.disable()  # importing leaves nothing to collect; it is enabled when that is over
+            gc.disable()  # imports leave no garbage; `run` enables it afterwards
             from edge.cli.run import run
 
             return run(arguments.config)
         case "check":
             from edge.cli.check import check
 
-            return check(arguments.config, arguments.offline)
+            return check(arguments.config, offline=arguments.offline)
         case "predict":
             from edge.cli.predict import predict
 
@@ -71,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-inspect", description="Decides beside a production line whether a part is good."
     )
     parser.add_argument("--version", action="version", version=edge.__version__)
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument(
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
         "-c",
         "--config",
         type=Path,
@@ -81,28 +85,28 @@ def _parser() -> argparse.ArgumentParser:
         help="the configuration (default: config.yaml in this folder)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("run", parents=[where], help="the daemon, in the foreground")
+    commands.add_parser("run", parents=[config], help="the daemon, in the foreground")
     check = commands.add_parser(
-        "check", parents=[where], help="config, camera, model, broker, disk"
+        "check", parents=[config], help="config, camera, model, broker, disk"
     )
     check.add_argument(
         "--offline", action="store_true", help="only config, model and disk, as for an upgrade"
     )
-    predict = commands.add_parser("predict", parents=[where], help="a verdict for picture files")
+    predict = commands.add_parser("predict", parents=[config], help="a verdict for picture files")
     predict.add_argument("pictures", nargs="+", type=Path, metavar="IMAGE")
     predict.add_argument(
-        "--camera", metavar="ID", help="whose view the pictures are cut by, when views differ"
+        "--camera", metavar="ID", help="the camera whose view cuts the pictures, when views differ"
     )
     snapshot = commands.add_parser(
-        "snapshot", parents=[where], help="what a camera sees, with the region drawn in"
+        "snapshot", parents=[config], help="what a camera sees, with the region drawn in"
     )
-    snapshot.add_argument("--camera", metavar="ID", help="which one, when there are several")
+    snapshot.add_argument("--camera", metavar="ID", help="the camera, when there are several")
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
-    commands.add_parser("bench", help="what this box can do")  # `main` starts its process
-    config = commands.add_parser("config", parents=[where], help="the configuration")
-    config.add_argument("what", choices=["schema", "show"])
+    commands.add_parser("bench", help="measure this box")  # `main` starts it
+    show = commands.add_parser("config", parents=[config], help="the configuration")
+    show.add_argument("what", choices=["schema", "show"])
     return parser
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 
 from edge.capture import OpenCamera
-from edge.config import Config
-from edge.config.reload_state import ReloadState
+from edge.config import Config, ReloadState
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies
@@ -19,7 +18,7 @@ from edge.core.signals import listen_for_signals
 from edge.core.systemd import SystemdNotifier
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 from edge.monitoring import (
     Components,
     Health,
@@ -51,49 +50,52 @@ from edge.storage.part_journal import PartJournal
 log = logging.getLogger(__name__)
 
 _JOIN_S = 5.0
-_REPAIR_S = 60.0  # systemd waits this much longer for the start while a damaged outbox is repaired
+_REPAIR_S = 60.0  # extends systemd's start timeout while a damaged outbox is repaired
 
 
 class Daemon:
-    """All components. Building it opens what must be there: model, outbox, embedded broker.
+    """All components. The constructor loads the model, opens the outbox and starts the embedded
+    broker.
 
-    The builders run in the order of their calls; each uses only what stands before it. What two
-    components share is built first: the cameras and the model that run now, the state and queue
-    of reloads, the progress that the supervisor sees, and the event of parts that changed.
+    Each builder uses only components that are built before it. Shared state comes first: running
+    cameras and model, reload state and queue, progress, and the event for changed parts.
     """
 
     def __init__(
         self,
         config: Config,
-        environment: Clock | None = None,
+        clock: Clock | None = None,
         *,
         open_camera: OpenCamera,
         path: Path | None = None,
     ) -> None:
-        """`path` is the file that a reload reads; None: nothing can be reloaded.
-        `open_camera` opens the source of each camera. Raises
-        EdgeInspectError for what cannot run at all; a missing camera or broker can."""
-        cv2.setNumThreads(1)  # the workers share the cores already
-        self._environment = environment or Clock()
+        """Raises EdgeInspectError when the daemon cannot run. A missing camera or broker is no
+        reason.
+
+        - `open_camera`: opens a camera's source.
+        - `path`: the file for reloads; None: no reloads.
+        """
+        cv2.setNumThreads(1)  # the inspection workers already use all cores
+        self._clock = clock or Clock()
         self._session = uuid.uuid4().hex
-        self._halt = StopEvent()  # for the supervisor, which watches to the end
+        self._supervisor_stop = StopEvent()  # set last: the supervisor also watches the shutdown
         self._notifier = SystemdNotifier()
         self._model = RunningModel(_tested_inspector(config))
         self._cameras, self._latencies = RunningCameras(), Latencies()
         self._parts_changed, self._progress = threading.Event(), Progress()
         self._reload_state, self._reload_queue = ReloadState(config), ReloadQueue()
 
-        self._open_parts = self._build_open_parts(config)
+        self._part_journal = self._build_part_journal(config)
         self._delivery = self._build_delivery(config)
         self._unjudged = self._recover_parts(config)
         self._evidence = Evidence(config.archive)
-        self._triggers = TriggerRequests(self._cameras.trackers, self._environment)
+        self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(
-            self._cameras.readers, self._evidence, self._delivery.pictures, self._environment
+            self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
         )
         self._requests = self._build_requests(config)
         self._plant = self._build_plant(config)
-        self._line = self._build_line(config, open_camera)
+        self._pipeline = self._build_pipeline(config, open_camera)
         components = self._build_components()
         self._health = self._build_health(config, components)
         self._status = self._build_status()
@@ -103,9 +105,9 @@ class Daemon:
         self._status.announce_info()
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT. Returns the exit code."""
-        asked = threading.Event()
-        listen_for_signals(asked.set, self._reload_queue.handle_sighup, self._environment)
+        """Runs until SIGTERM or SIGINT. Returns the exit code."""
+        stop = threading.Event()
+        listen_for_signals(stop.set, self._reload_queue.handle_sighup, self._clock)
         self._delivery.start(self._requests.handle)
         threads: dict[str, threading.Thread] = {}
         for verdict in self._unjudged:
@@ -113,39 +115,37 @@ class Daemon:
         self._evidence.start()
         if self._web is not None:
             threads["web"] = start_thread("web", self._web.run)
-        self._line.start()
+        self._pipeline.start()
         self._plant.start()
         threads["supervisor"] = start_thread(
-            "supervisor", partial(self._supervisor.run, self._halt)
+            "supervisor", partial(self._supervisor.run, self._supervisor_stop)
         )
         threads["reload"] = start_thread("reload", self._reloader.run)
-        asked.wait()
+        stop.wait()
         hung = self._shut_down(threads)
         self._leave_hung(hung)
         return EXIT_DONE
 
-    def _build_open_parts(self, config: Config) -> PartJournal:
-        place = place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return PartJournal(place, self._cameras.verdicts_of_part)
+    def _build_part_journal(self, config: Config) -> PartJournal:
+        path = place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
+        return PartJournal(path, self._cameras.verdicts_of_part)
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(
             config,
             self._session,
-            self._environment,
-            on_commit=self._open_parts.stored,
+            self._clock,
+            on_commit=self._part_journal.stored,
             on_rebuild_progress=partial(self._notifier.extend, _REPAIR_S),
         )
 
     def _recover_parts(self, config: Config) -> list[Verdict]:
-        """The verdicts of parts that a killed process left. Before the line is built: its pins may
-        announce new parts at once."""
+        """The verdicts of parts that a killed process left open. Runs before the pipeline exists,
+        because its pins may announce new parts at once."""
         judge = judge_from(
-            config, self._model.inspector, self._environment, None, latencies=self._latencies
+            config, self._model.inspector, self._clock, None, latencies=self._latencies
         )
-        return verdicts_for_unjudged(
-            self._open_parts, self._delivery.rows, judge, self._environment
-        )
+        return verdicts_for_unjudged(self._part_journal, self._delivery.rows, judge, self._clock)
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
@@ -155,7 +155,7 @@ class Daemon:
                 "reload": self._reload_queue.handle,
             },
             self._delivery.publisher.reply,
-            TokenBucket(config.mqtt.max_requests_per_s, self._environment.tick),
+            TokenBucket(config.mqtt.max_requests_per_s, self._clock.tick),
         )
 
     def _build_plant(self, config: Config) -> PlantInterface:
@@ -164,21 +164,21 @@ class Daemon:
             self._session,
             self._cameras.trackers,
             self._delivery.publisher.announce,
-            self._environment,
+            self._clock,
             alive=self._progress.alive,
             parts_changed=self._parts_changed,
         )
 
-    def _build_line(self, config: Config, open_camera: OpenCamera) -> Pipeline:
+    def _build_pipeline(self, config: Config, open_camera: OpenCamera) -> Pipeline:
         delivery = self._delivery
         sink = VerdictDelivery(self._plant, delivery.writer, self._evidence, delivery.pictures)
         return Pipeline(
             config,
             self._model,
-            self._environment,
+            self._clock,
             cameras=self._cameras,
             sink=sink,
-            journal=self._open_parts,
+            journal=self._part_journal,
             parts_changed=self._parts_changed,
             receipts=delivery.receipts,
             open_camera=open_camera,
@@ -188,7 +188,7 @@ class Daemon:
     def _build_components(self) -> Components:
         return Components(
             self._cameras.readers,
-            self._line.workers,
+            self._pipeline.workers,
             self._latencies,
             self._delivery.writer,
             self._delivery.publisher,
@@ -196,13 +196,13 @@ class Daemon:
             self._requests,
             self._delivery.pictures,
             self._reload_state,
-            self._open_parts,
+            self._part_journal,
             self._model,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
-        machine = HostMetrics(self._environment.root, config.outbox.path.parent)
-        return Health(components, machine, self._environment, self._session)
+        machine = HostMetrics(self._clock.root, config.outbox.path.parent)
+        return Health(components, machine, self._clock, self._session)
 
     def _build_status(self) -> StationStatus:
         return StationStatus(
@@ -211,7 +211,7 @@ class Daemon:
             health=self._health,
             publisher=self._delivery.publisher,
             notifier=self._notifier,
-            clock=self._environment,
+            clock=self._clock,
             session=self._session,
         )
 
@@ -220,7 +220,7 @@ class Daemon:
             components,
             self._health,
             self._notifier,
-            self._environment,
+            self._clock,
             config.health.interval_s,
             progress=self._progress,
             pending=self._snapshots,
@@ -231,43 +231,43 @@ class Daemon:
             return None
         from edge.web import WebServer  # its packages are optional
 
-        judge, camera_for = judge_for_web(config, self._environment)
+        judge, camera_for = judge_for_web(config, self._clock)
         return WebServer(
             config.web,
             judge,
             self._health,
-            self._environment,
+            self._clock,
             self._triggers,
             camera_for=camera_for,
         )
 
     def _build_reloader(self, path: Path | None) -> Reloader:
         target = Reconfiguration(
-            path,
+            path=path,
             model=self._model,
-            line=self._line,
+            pipeline=self._pipeline,
             plant=self._plant,
             delivery=self._delivery,
             evidence=self._evidence,
             web=self._web,
             supervisor=self._supervisor,
             status=self._status,
-            environment=self._environment,
+            clock=self._clock,
         )
         return Reloader(self._reload_queue, self._reload_state, target, self._notifier)
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
-        """In the direction of the data: capture, inspection, outbox, publisher. Returns what
-        hangs."""
-        log.info("stopping: verdicts in hand are stored and sent first")
+        """Stops in the direction of the data: capture, inspection, outbox, publisher. Returns the
+        names of hanging threads."""
+        log.info("stopping: stores and sends the remaining verdicts first")
         self._notifier.stopping()
         self._reload_queue.close()
         threads["reload"].join(_JOIN_S)
-        self._line.shut()
-        hung = self._line.stop()
-        hung += self._line.workers.join(_JOIN_S)
+        self._pipeline.shut()
+        hung = self._pipeline.stop()
+        hung += self._pipeline.workers.join(_JOIN_S)
         hung += self._delivery.drain()
-        self._halt.set()
+        self._supervisor_stop.set()
         if self._web is not None:
             self._web.close()
         self._evidence.close()
@@ -277,13 +277,13 @@ class Daemon:
                 threads[name].join(_JOIN_S)
         self._evidence.join(_JOIN_S)
         self._delivery.close()
-        self._open_parts.close()
+        self._part_journal.close()
         return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod
     def _leave_hung(hung: list[str]) -> None:
-        """Python aborts when a thread writes while the interpreter is taken apart: a thread that
-        hangs in a driver is left behind instead."""
+        """Exits at once when a thread hangs in a driver: Python aborts if that thread writes
+        while the interpreter shuts down."""
         if hung:
             log.warning("stopped, though %s did not end", ", ".join(hung))
             logging.shutdown()
@@ -291,7 +291,7 @@ class Daemon:
 
 
 def _tested_inspector(config: Config) -> Inspector:
-    """The model, after its golden pictures scored as tested and all views fit it."""
+    """Loads the model, and checks its golden pictures and the cameras' views."""
     inspector = inspector_from(config)
     check_views(config.cameras, inspector.input)
     log.info(

@@ -3,15 +3,15 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config, load_config, place_of
-from edge.config.diff import ConfigDiff
+from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, EdgeInspectError
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
 from edge.pipeline.build import inspector_from, judge_from
@@ -26,7 +26,7 @@ CameraByName = Callable[[str | None], str]
 
 
 class HttpServer(Protocol):
-    """The HTTP server; its packages are optional."""
+    """The HTTP server. It needs optional packages, so this module must not import it."""
 
     def adopt(self, judge: Judge, camera_for: CameraByName) -> None:
         """Judges by another judge from the next request on."""
@@ -37,102 +37,98 @@ class HttpServer(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the server."""
+        """Stops the server."""
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfiguration:
-    """A `Reconfigurable` of all that a reload can change. Not for use by two threads at once."""
+    """Applies a reload to all components. Not thread-safe.
 
-    def __init__(
-        self,
-        path: Path | None,
-        *,
-        model: RunningModel,
-        line: Pipeline,
-        plant: PlantInterface,
-        delivery: DeliveryService,
-        evidence: Evidence,
-        web: HttpServer | None,
-        supervisor: Supervisor,
-        status: StationStatus,
-        environment: Clock,
-    ) -> None:
-        """`path`: the file to read; None: there is none, and nothing can be reloaded."""
-        self._path, self._model, self._environment = path, model, environment
-        self._line, self._plant, self._delivery = line, plant, delivery
-        self._evidence, self._web = evidence, web
-        self._supervisor, self._status = supervisor, status
+    `path`: the file to read; None: each reload is refused.
+    """
+
+    path: Path | None
+    model: RunningModel
+    pipeline: Pipeline
+    plant: PlantInterface
+    delivery: DeliveryService
+    evidence: Evidence
+    web: HttpServer | None
+    supervisor: Supervisor
+    status: StationStatus
+    clock: Clock
 
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
-        if self._path is None:
-            raise EdgeInspectError("this daemon was started without a file to read again")
-        return load_config(self._path)
+        if self.path is None:
+            raise EdgeInspectError("this daemon was started without a file; start it with -c FILE")
+        return load_config(self.path)
 
-    def model_differs(self, config: Config) -> bool:
-        """Whether the model's file is not the one that runs."""
+    def model_file_differs(self, config: Config) -> bool:
+        """Whether the model file differs from the running model."""
         try:
             data = config.model.path.read_bytes()
         except OSError:
-            return True  # loading it fails with a sentence that says why
-        return hashlib.sha256(data).hexdigest() != self._model.inspector.identity.sha256
+            return True  # loading it reports the error
+        return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
-        """Applies the changes. Raises EdgeInspectError with the old configuration running: what can
-        fail comes first."""
+        """Applies the changes; the steps that can fail come first. After an EdgeInspectError the
+        old configuration runs."""
         config = changes.config
         inspector = self._new_inspector(config, changes)
-        web_judge = None if self._web is None else judge_for_web(config, self._environment)
-        if changes.wires:
-            self._plant.release()
+        web_judge = None if self.web is None else judge_for_web(config, self.clock)
+        if changes.outputs:
+            self.plant.release()
         try:
-            self._plant.adopt(config)
-            self._line.adopt(old, changes, inspector)
+            self.plant.adopt(config)
+            self.pipeline.adopt(old, changes, inspector)
         except EdgeInspectError:
-            self._plant.release()
-            self._plant.adopt(old)
+            self.plant.release()
+            self.plant.adopt(old)
             raise
-        self._delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
+        self.delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
         if changes.archive:
-            self._evidence.adopt(config.archive)
-        if self._web is not None and web_judge is not None:
-            self._web.adopt(*web_judge)
-        self._supervisor.interval_s = config.health.interval_s
+            self.evidence.adopt(config.archive)
+        if self.web is not None and web_judge is not None:
+            self.web.adopt(*web_judge)
+        self.supervisor.interval_s = config.health.interval_s
         logging.getLogger().setLevel(config.log.level.upper())
 
     def announce(self) -> None:
-        """Publishes what runs now."""
-        self._status.announce_reload()
+        """Publishes the new state."""
+        self.status.announce_reload()
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
-        """The model of the new configuration. Raises ConfigError with the place of each view that
-        does not fit."""
-        assert self._path is not None
-        inspector = self._model.inspector
+        """The model of the new configuration. Raises ConfigError with the place of the model's or
+        each view's mistake."""
+        assert self.path is not None
+        inspector = self.model.inspector
         if changes.model or changes.decision:
             try:
                 inspector = inspector_from(config)
             except EdgeInspectError as error:
-                raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
+                place = key_position(self.path, "model", "path")
+                raise ConfigError([f"{place}: {error}"]) from error
         problems = []
         for index, camera in enumerate(config.cameras):
             try:
                 check_views([camera], inspector.input)
             except ConfigError as error:
-                place = place_of(self._path, "cameras", index, "view")
+                place = key_position(self.path, "cameras", index, "view")
                 problems += [f"{place}: {problem}" for problem in error.problems]
         if problems:
             raise ConfigError(problems)
         return inspector
 
 
-def judge_for_web(config: Config, environment: Clock) -> tuple[Judge, CameraByName]:
-    """The judge of `POST /predict`, and the camera as which it judges a picture.
+def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
+    """The judge of `POST /predict`, and a function that finds a picture's camera by name.
 
-    It has an interpreter of its own: a request must never make a camera's frame wait.
+    Its interpreter is separate, so that a request never delays a camera's frame.
     """
     inspector = inspector_from(config)
     manners = manners_by_hand(config.cameras, inspector, one_verdict=True)
-    judge = judge_from(config, inspector, environment, None, manners=manners)
+    judge = judge_from(config, inspector, clock, None, manners=manners)
     return judge, partial(camera_by_hand, manners)

@@ -22,8 +22,7 @@ from edge.config import load_config
 from edge.core.image import examine_picture
 from edge.core.percentiles import spread
 from edge.core.view import ViewConfig
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop
 from edge.pipeline.build import inspector_from
 from edge_bench.worker_pipe import Answer, answer, converse
 

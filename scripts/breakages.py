@@ -55,7 +55,7 @@ BREAKAGES = [
         "a JPEG is decoded smaller than the model's input",
         Edit(
             "edge.inspection.scaled_decode:_may_be_divided",
-            "bool(high >= recipe.height and wide >= recipe.width)",
+            "bool(height >= spec.height and width >= spec.width)",
             "True",
         ),
         "tests/edge/inspection/test_scaled_decode.py",
@@ -64,7 +64,7 @@ BREAKAGES = [
         "a reduced picture is cut at another place",
         Edit(
             "edge.inspection.scaled_decode:_may_be_divided",
-            "any((edge % divisor for edge in _edges(region)))",
+            "any((edge % divisor for edge in edges))",
             "False",
         ),
         "tests/edge/inspection/test_scaled_decode.py",
@@ -144,7 +144,7 @@ BREAKAGES = [
     Breakage(
         "hysteresis raises the thresholds",
         Edit(
-            "edge.inspection.decision:lowered",
+            "edge.inspection.decision:with_hysteresis",
             "at.review_from - by",
             "at.review_from + by",
         ),
@@ -153,7 +153,7 @@ BREAKAGES = [
     Breakage(
         "colours stay BGR",
         Edit(
-            "edge.inspection.preprocess:shaped",
+            "edge.inspection.preprocessing:to_model_input",
             "cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)",
             "resized",
         ),
@@ -162,7 +162,7 @@ BREAKAGES = [
     Breakage(
         "resize without averaging",
         Edit(
-            "edge.inspection.preprocess:_resize",
+            "edge.inspection.preprocessing:_resize",
             "cv2.INTER_AREA",
             "cv2.INTER_NEAREST",
         ),
@@ -171,7 +171,7 @@ BREAKAGES = [
     Breakage(
         "resize by interpolation",
         Edit(
-            "edge.inspection.preprocess:_resize",
+            "edge.inspection.preprocessing:_resize",
             "cv2.INTER_AREA",
             "cv2.INTER_LINEAR",
         ),
@@ -217,7 +217,7 @@ BREAKAGES = [
         "a picture cropped to the camera's view is cropped again",
         Edit(
             "edge.inspection.inspector:Inspector.prepare",
-            "shaped(pixels, self.input, reduced=reduced)",
+            "to_model_input(pixels, self.input, reduced=reduced)",
             "preprocess(pixels, self.input)",
         ),
         "tests/edge/inspection/test_model_view.py",
@@ -227,7 +227,7 @@ BREAKAGES = [
         Edit(
             "edge.inspection.inspector:Inspector.check_golden",
             "preprocess(pixels, self.input, pinned=True)",
-            "shaped(pixels, self.input, pinned=True)",
+            "to_model_input(pixels, self.input, pinned=True)",
         ),
         "tests/edge/inspection/test_model_view.py",
     ),

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import yaml
 
-from edge.inspection.model_file import load_model_file
+from edge.inspection import load_model_file
 from scripts.contact_sheet import Judged, contact_sheet
 
 HERE = Path("demo")

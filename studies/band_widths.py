@@ -23,8 +23,7 @@ from converter.loading import SourceOverrides, load_source_model
 from converter.quantization import quantization_schemes
 from converter.quantization.multi_range_head import with_bands
 from converter.tflite import find_runners
-from edge.inspection.decision import to_probabilities
-from edge.inspection.interpreter import TFLiteClassifier
+from edge.inspection import TFLiteClassifier, to_probabilities
 from trainer.data import load_dataset, load_pictures
 
 PICTURES = 600

@@ -17,8 +17,7 @@ import numpy as np
 from converter.loading import SourceOverrides, load_source_model
 from converter.quantization import FLOAT_HEAD, build_model
 from edge.core.terms import Kernels
-from edge.inspection.decision import Thresholds
-from edge.inspection.model_file import OutputSpec
+from edge.inspection import OutputSpec, Thresholds
 from trainer.device_latency import CostTable, format_ms, operator_works
 from trainer.device_latency.cost_table import find_cost_table
 from trainer.device_latency.estimate import estimate

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.interpreter import TFLiteClassifier
+from edge.inspection import TFLiteClassifier
 from trainer.device_latency.int8_timing import int8_for_timing, noise
 from trainer.networks import NETWORKS, build_network
 from trainer.networks.cost import multiply_adds

@@ -14,9 +14,7 @@ import numpy as np
 
 from edge.core.image import examine_picture, read_picture
 from edge.core.view import ViewConfig
-from edge.inspection.inspector import load_inspector
-from edge.inspection.scaled_decode import reduction
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import ViewCrop, load_inspector, reduction
 from trainer.data import load_dataset
 
 QUALITY, NOISE = 90, 2.0

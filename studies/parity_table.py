@@ -9,7 +9,7 @@ are only put side by side.
 import argparse
 from pathlib import Path
 
-from edge.inspection.model_file import load_model_file
+from edge.inspection import load_model_file
 
 _HEADINGS = (
     "set", "input", "test pictures", "concerned", "made into JPEGs", "verdicts that change",

@@ -22,8 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.inspection.interpreter import TFLiteClassifier
-from edge.inspection.model_file import load_model_file
+from edge.inspection import TFLiteClassifier, load_model_file
 
 USUAL = ("--network", "pretrained", "--no-baseline")
 ROUNDS, CALLS = 15, 20

@@ -1,5 +1,7 @@
-"""For all tests: the small real models, pictures of a known redness, a working config.yaml, and
-the rule that a missing real part is a skip with its mend, and under CI a failure."""
+"""Fixtures for all tests: small models, pictures of a known redness and a working config.yaml.
+
+A missing program is a skip that names the fix; under CI it is a failure.
+"""
 
 import importlib.util
 import os
@@ -16,7 +18,7 @@ from hypothesis import settings
 from edge.capture.isolation.forkserver_client import ForkServerClient
 from tests.support.models import MODELS
 
-# New examples on a workbench; under CI always the same, so that nothing is refused by chance.
+# Random examples locally; under CI fixed ones, so that no run fails by chance.
 settings.register_profile("workbench", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "workbench")
@@ -28,8 +30,8 @@ WritePicture = Callable[..., Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under xdist all tests with TensorFlow run in one worker: it is imported once, trained models
-    of fixtures are made once, and two trainings do not share the cores."""
+    """Under xdist all tests with TensorFlow run in one worker: it is imported once, fixtures
+    train once, and two trainings do not share the cores."""
     for item in items:
         if item.get_closest_marker("train"):
             item.add_marker(pytest.mark.xdist_group("tensorflow"))
@@ -39,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI nothing may be skipped: whatever skips, wherever it does, fails there."""
+    """Under CI a skipped test fails."""
     report = yield
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
@@ -52,7 +54,7 @@ def pytest_runtest_makereport(
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same for a whole file that skips itself when it is read."""
+    """The same for a file that skips itself on import."""
     report = yield
     if report.skipped and os.environ.get("CI"):
         report.outcome = "failed"
@@ -64,7 +66,7 @@ def pytest_make_collect_report(
 def same_chance() -> None:
     """A new network begins with the same weights in every run; only the order of tests is random.
 
-    Keras draws its seeds from Python's `random`, and now and then an untrained network ranks some
+    Keras draws its seeds from Python's `random`, and an untrained network sometimes ranks
     twenty pictures well by luck. setup.cfg keeps pytest-randomly from seeding it otherwise.
     """
     random.seed(0)

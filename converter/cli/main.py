@@ -19,7 +19,7 @@ from converter.report.text import (
 )
 from converter.selection import GateLimits, SchemeSelection
 from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
-from edge.inspection.model_file import load_model_file
+from edge.inspection import load_model_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:

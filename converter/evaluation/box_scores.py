@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.decision import to_probabilities
-from edge.inspection.model_file import OutputSpec
+from edge.inspection import OutputSpec, to_probabilities
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from converter.evaluation.box_scores import ScoreRule
 from converter.loading import SourceModel
 from converter.quantization import choose_calibration
-from edge.inspection.decision import Thresholds
+from edge.inspection import Thresholds
 from trainer.data import Dataset, Sample, map_pictures
 from trainer.evaluation import Requirements, thresholds_for
 

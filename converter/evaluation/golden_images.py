@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from edge.core.errors import DatasetError
 from edge.core.image import decode_picture
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Thresholds
-from edge.inspection.model_file import GOLDEN
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import GOLDEN, InputSpec, Thresholds, ViewCrop
 from trainer.data import Sample
 
 GOLDEN_PICTURES = 8

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from converter.loading import FrozenGraph, silence_tensorflow
 from edge.core.errors import ModelError
-from edge.inspection.interpreter import runtime_module
+from edge.inspection import runtime_module
 
 PICTURES = 16  # every tensor of each is looked at
 LARGEST = 1e30  # beyond it the quantiser's own arithmetic overflows, and ends the process

@@ -11,9 +11,7 @@ from converter.evaluation.contact_sheet import Tile, contact_sheet
 from converter.packaging import check_writable, write_atomically
 from edge.core.errors import DatasetError, ModelError
 from edge.core.verdict import Outcome
-from edge.inspection.decision import Thresholds, decide
-from edge.inspection.inspector import load_inspector
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec, Thresholds, decide, load_inspector
 from trainer.data import Dataset, Sample, batches_of, load_recorded
 from trainer.evaluation import auroc
 from trainer.networks import load_trained, scores

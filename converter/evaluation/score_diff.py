@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.decision import Thresholds, decide
+from edge.inspection import Thresholds, decide
 from trainer.evaluation import auroc
 
 Scores = NDArray[np.float64]

@@ -14,9 +14,7 @@ from converter.loading.model_loader import LoadedModel, load_model
 from edge.core.errors import ModelError
 from edge.core.terms import OutputKind
 from edge.core.validation import ValidationError
-from edge.inspection.decision import Thresholds, to_probabilities
-from edge.inspection.model_file import OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec, OutputSpec, Thresholds, to_probabilities
 from trainer.data.pictures import Progress
 from trainer.networks import TrainedSpec, read_spec
 

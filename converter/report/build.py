@@ -13,7 +13,7 @@ from converter.report.latency_text import parity_text
 from converter.report.speed import speed_section
 from converter.report.text import SCHEME_WORDS, headings, scheme_rows
 from edge.core.image import read_picture
-from edge.inspection.decision import decide
+from edge.inspection import decide
 from trainer.report.page import page, paragraph, section, table, tiles
 
 CARDS = 24

@@ -7,7 +7,7 @@ from converter.convert import Conversion
 from converter.evaluation import ModelDiff
 from converter.report.latency_text import latency_lines, parity_text
 from converter.selection import SchemeSelection, SchemeTrial
-from edge.inspection.model_file import InspectionSpec, ModelFile
+from edge.inspection import InspectionSpec, ModelFile
 from trainer.data.synthetic_set import SYNTHETIC_NOTE
 from trainer.device_latency import format_ms
 

@@ -12,13 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import DatasetError, PictureError
-from edge.core.image import Encoded, examine_picture, open_picture
+from edge.core.frame import Pixels
+from edge.core.image import EncodedPicture, examine_picture, open_picture
 from edge.core.terms import Decoding
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Thresholds, decide
-from edge.inspection.preprocess import InputSpec, Pixels, preprocess, shaped
-from edge.inspection.scaled_decode import reduction
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import (
+    InputSpec,
+    Thresholds,
+    ViewCrop,
+    decide,
+    preprocess,
+    reduction,
+    to_model_input,
+)
 from trainer.data import Sample
 from trainer.data.pictures import BATCH
 
@@ -121,7 +127,7 @@ class _Tally:
     changes: list[float] = field(default_factory=list)
     encoded: int = 0
 
-    def add(self, judge: ParityModel, pictures: Iterable[Encoded]) -> None:
+    def add(self, judge: ParityModel, pictures: Iterable[EncodedPicture]) -> None:
         """Judges these both ways."""
         ways, framing = [], ViewCrop(judge.input.view or ViewConfig())
         for picture in pictures:
@@ -140,7 +146,7 @@ class _Tally:
                 self.flips.append(way.file)
 
 
-def _read(samples: Sequence[Sample]) -> Iterator[Encoded]:
+def _read(samples: Sequence[Sample]) -> Iterator[EncodedPicture]:
     for sample in samples:
         try:
             yield replace(open_picture(sample.path), name=sample.file)
@@ -148,7 +154,9 @@ def _read(samples: Sequence[Sample]) -> Iterator[Encoded]:
             raise DatasetError(f"{error}; it was there when it was judged first") from error
 
 
-def decode_both_ways(picture: Encoded, spec: InputSpec, framing: ViewCrop) -> DecodedPair | None:
+def decode_both_ways(
+    picture: EncodedPicture, spec: InputSpec, framing: ViewCrop
+) -> DecodedPair | None:
     """The two ways of one JPEG; None when it is not reduced for this model. `framing` is of the
     recipe's view. Raises PictureError."""
     divisor = reduction(picture.header.width, picture.header.height, framing, spec)
@@ -156,11 +164,11 @@ def decode_both_ways(picture: Encoded, spec: InputSpec, framing: ViewCrop) -> De
     if reduced == 1:
         return None
     (cut,) = framing.cut(pixels, reduced).values()
-    quick = shaped(cut, spec, reduced=reduced)
+    quick = to_model_input(cut, spec, reduced=reduced)
     return DecodedPair(picture.name, preprocess(picture.decode()[0], spec), quick)
 
 
-def as_jpeg(picture: Encoded) -> Encoded:
+def as_jpeg(picture: EncodedPicture) -> EncodedPicture:
     """The picture itself when it is a JPEG, else one of its pixels, of quality 95."""
     if picture.header.kind == "JPEG":
         return picture

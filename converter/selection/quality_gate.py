@@ -11,7 +11,7 @@ from converter.selection.latency_gate import suggest_networks
 from converter.selection.scheme_trial import SchemeTrial
 from edge.core.errors import RefusedError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection import InputSpec, preprocess
 from trainer.device_latency import LatencyBudget
 
 

@@ -23,9 +23,7 @@ from converter.tflite import Runner
 from edge.core.errors import ModelError
 from edge.core.image import decode_picture
 from edge.core.terms import Kernels
-from edge.inspection.decision import Thresholds
-from edge.inspection.model_file import GoldenPicture
-from edge.inspection.preprocess import preprocess
+from edge.inspection import GoldenPicture, Thresholds, preprocess
 from trainer.device_latency import Estimate
 from trainer.evaluation import Evaluation, evaluate
 

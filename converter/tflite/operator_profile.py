@@ -10,7 +10,7 @@ import numpy as np
 
 from converter.loading import FrozenGraph, silence_tensorflow
 from converter.tflite.tflite_graph import operator_name, read_model, write_model
-from edge.inspection.interpreter import runtime_module
+from edge.inspection import runtime_module
 
 WARM, TIMED = 3, 15
 

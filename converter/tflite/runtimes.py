@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from converter.loading import silence_tensorflow
 from edge.core.errors import MissingPartError, ModelError
 from edge.core.terms import Kernels, Runtime
-from edge.inspection.interpreter import TFLiteClassifier, runtime_module
+from edge.inspection import TFLiteClassifier, runtime_module
 
 VARIABLE = "EDGE_CONVERT_TFLITE_PYTHON"
 _AT_A_TIME = 256 * 2**20  # bytes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.core.clock import StopEvent
 from edge.core.errors import CameraError, PictureError
 from edge.core.frame import Frame
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 
 Pixels = NDArray[np.uint8]
 Reduction = Callable[[int, int], int]  # divisor of both sides, from width and height in pixels
@@ -56,7 +56,7 @@ class CameraRead:
     fault_kind: FaultKind = "decode"
     captured_tick: float | None = None
     passed_over: int = 0
-    encoded: Encoded | None = None
+    encoded: EncodedPicture | None = None
     reduced: int = 1
     repeats: int = 0
 

@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable
 
 from edge.capture.camera import Pixels
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 
-Show = Callable[[Pixels | Encoded], None]
+Show = Callable[[Pixels | EncodedPicture], None]
 
 _MAX_TAPS = 8  # requests that may wait for a frame of one camera
 
@@ -40,7 +40,7 @@ class FrameTap:
             if show in self._waiting:
                 self._waiting.remove(show)
 
-    def deliver(self, picture: Pixels | Encoded) -> None:
+    def deliver(self, picture: Pixels | EncodedPicture) -> None:
         """Shows a frame to all that wait."""
         if not self._waiting:  # nearly always; a request that comes now gets the next frame
             return

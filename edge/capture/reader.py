@@ -15,7 +15,7 @@ from typing import Literal
 from edge.capture.camera import Camera, CameraRead, FaultKind, FrameSink, fault_kind, item_name
 from edge.capture.frame_tap import FrameTap
 from edge.capture.quality import FrameChecks, Rejection
-from edge.config import DRIVEN_KINDS, LIVE_KINDS, CameraConfig
+from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
@@ -59,7 +59,7 @@ class Reader:
         self.seq = last_seq  # number of the newest frame
         self.tap = FrameTap()
         self._config = config
-        self._live = config.kind in LIVE_KINDS
+        self._live = config.live
         self._opener = opener
         self._mailbox = mailbox
         self._clock = clock
@@ -124,7 +124,7 @@ class Reader:
     def stuck_s(self) -> float:
         """Seconds for which the driver of a live camera has blocked this thread; 0 for a driver in
         another process."""
-        return 0.0 if self._config.kind in DRIVEN_KINDS else self._waiting_s()
+        return 0.0 if self._config.has_driver else self._waiting_s()
 
     def note_unusable(self, why: str, kind: FaultKind) -> None:
         """Counts a frame that the inspection could not decode, or whose size does not fit."""

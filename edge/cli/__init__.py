@@ -1,1 +1,1 @@
-"""The commands of `edge-inspect`."""
+"""The commands of `edge-inspect`, one module each."""

@@ -1,24 +1,23 @@
-"""`edge-inspect check`: config, camera, model, broker, disk: one line each, OK or the reason."""
+"""`edge-inspect check`: tests config, cameras, model, broker and disk; one line each."""
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from edge.capture import CameraFactory, ForkServerClient
+from edge.cli.snapshot import take_picture
 from edge.config import CameraConfig, Config, load_config
-from edge.core.clock import Clock, StopEvent
+from edge.core.clock import Clock
 from edge.core.errors import (
     EXIT_DONE,
     EXIT_NO,
-    CameraError,
     ConfigError,
     EdgeInspectError,
     RefusedError,
 )
-from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline.build import inspector_from
 from edge.pipeline.view_selection import disagreement, view_of
@@ -27,44 +26,44 @@ from edge.storage.outbox.reader import OutboxReader
 _DISK_FREE_MB = 50.0
 
 
-def check(config_path: Path, offline: bool = False) -> int:
-    """Prints a line for each part; exit code 0 only if all hold, 2 if the file itself is wrong.
+def check(config_path: Path, *, offline: bool = False) -> int:
+    """Prints a line per test. Returns 0 if all pass. Raises ConfigError for a wrong file.
 
-    `offline` leaves out cameras and broker: what can be asked while the daemon has them.
+    `offline` skips cameras and broker, which a running daemon uses.
     """
     try:
         config = load_config(config_path)
     except ConfigError as error:
-        _say("config", "; ".join(error.problems))
+        _print_line("config", "; ".join(error.problems))
         raise
-    _say("config", None, f"{config_path}, hash {config.hash}")
-    recipe = _recipe(config)
+    _print_line("config", None, f"{config_path}, hash {config.hash}")
+    spec = _input_spec(config)
     with ForkServerClient() as fork_server:
         cameras = CameraFactory(fork_server)
         checks: list[tuple[str, Callable[[], str]]] = [
-            *((f"camera {c.id}", lambda c=c: _camera(c, recipe, cameras)) for c in config.cameras),
+            *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
             ("model", lambda: _model(config)),
             ("broker", lambda: check_broker(config)),
             ("disk", lambda: _disk(config)),
         ]
         if offline:
-            checks = [(name, look) for name, look in checks if name in ("model", "disk")]
-        holds = True
-        for name, look in checks:
+            checks = [(name, test) for name, test in checks if name in ("model", "disk")]
+        passed = True
+        for name, test in checks:
             try:
-                _say(name, None, look())
+                _print_line(name, None, test())
             except EdgeInspectError as error:
-                holds = False
-                _say(name, str(error))
-    return EXIT_DONE if holds else EXIT_NO
+                passed = False
+                _print_line(name, str(error))
+    return EXIT_DONE if passed else EXIT_NO
 
 
-def _say(name: str, reason: str | None, detail: str = "") -> None:
+def _print_line(name: str, reason: str | None, detail: str = "") -> None:
     sys.stdout.write(f"{name}: {f'OK ({detail})' if reason is None else reason}\n")
 
 
-def _recipe(config: Config) -> InputSpec | None:
-    """The model file's; None when it has none, or when it cannot be read: `model:` says why."""
+def _input_spec(config: Config) -> InputSpec | None:
+    """The model file's input; None for a plain or unreadable file, which `model` reports."""
     try:
         spec = load_model_file(config.model.path).spec
     except EdgeInspectError:
@@ -72,35 +71,29 @@ def _recipe(config: Config) -> InputSpec | None:
     return None if spec is None else spec.input
 
 
-def _camera(config: CameraConfig, recipe: InputSpec | None, cameras: CameraFactory) -> str:
-    camera = cameras.open(config, Clock())
-    try:
-        if config.kind == "folder":
-            return f"{config.rest} is there"
-        look = camera.read(StopEvent())
-    finally:
-        camera.close()
-    pixels = None if look is None else look.decoded()
-    if pixels is None:
-        raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
-    height, width = pixels.shape[:2]
-    ViewCrop(view_of(config, recipe)).check(width, height)
-    said = f"a picture of {width}×{height}"
-    if recipe is None or recipe.view is None:
-        return said
-    differs = disagreement(config, recipe) is not None
-    whose = "its own view, other than the model's" if differs else "the model's view"
-    return f"{said}, {whose}"
+def _camera(config: CameraConfig, spec: InputSpec | None, cameras: CameraFactory) -> str:
+    if config.kind == "folder":
+        cameras.open(config, Clock()).close()
+        return f"{config.rest} is there"
+    height, width = take_picture(config, cameras).shape[:2]
+    ViewCrop(view_of(config, spec)).slices(width, height)  # raises if the view does not fit
+    found = f"a picture of {width}×{height}"
+    if spec is None or spec.view is None:
+        return found
+    differs = disagreement(config, spec) is not None
+    return f"{found}, " + (
+        "its own view, other than the model's" if differs else "the model's view"
+    )
 
 
 def _model(config: Config) -> str:
     inspector = inspector_from(config)
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
-    tried = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
+    tested = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
     return (
         f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
-        f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tried}"
+        f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tested}"
     )
 
 
@@ -116,9 +109,6 @@ def _disk(config: Config) -> str:
         raise RefusedError(f"only {free_mb:.0f} MB free at {folder}; make room")
     waiting = ""
     if config.outbox.path.exists():
-        view = OutboxReader(config.outbox.path)
-        try:
-            waiting = ", verdicts wait in it" if view.batch(0, 1) else ""
-        finally:
-            view.close()
+        with closing(OutboxReader(config.outbox.path)) as reader:
+            waiting = ", verdicts wait in it" if reader.batch(0, 1) else ""
     return f"{free_mb:.0f} MB free for {config.outbox.path}{waiting}"

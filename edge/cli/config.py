@@ -1,4 +1,4 @@
-"""`edge-inspect config schema` and `config show`."""
+"""`edge-inspect config schema` and `edge-inspect config show`."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from edge.core.errors import EXIT_DONE
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
-    """A title that repeats the key says nothing."""
+    """Omits titles, which only repeat the key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  pydantic's signature
         """Never."""
@@ -27,14 +27,13 @@ def schema() -> int:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of config.yaml: what an editor can know of it. Rules between keys are not
-    in it."""
+    """The JSON Schema of config.yaml, for editors. It cannot hold the rules between keys."""
     schema = Config.model_json_schema(schema_generator=_WithoutFieldTitles)
     return {"$schema": _WithoutFieldTitles.schema_dialect, **schema}
 
 
 def show(config_path: Path) -> int:
-    """Prints the effective values as YAML; passwords in camera addresses are masked."""
+    """Prints the effective values as YAML, with passwords in camera addresses masked."""
     config = load_config(config_path)
     values = config.to_dict()
     values["cameras"] = [_shown(camera) for camera in config.cameras]
@@ -43,11 +42,11 @@ def show(config_path: Path) -> int:
 
 
 def _shown(camera: CameraConfig) -> dict[str, Any]:
-    """Without keys that do nothing here, so that the output can be used as config.yaml again."""
+    """Omits keys without effect, so that the output is a valid config.yaml."""
     values = camera.to_dict()
     values["source"] = mask_credentials(camera.source)
     for name in ("trigger", "view"):
         section = getattr(camera, name)
         if section is not None:
-            values[name] = {k: v for k, v in values[name].items() if k in section.fitting_keys}
-    return {key: value for key, value in values.items() if key in camera.fitting_keys}
+            values[name] = {k: v for k, v in values[name].items() if k in section.effective_keys}
+    return {key: value for key, value in values.items() if key in camera.effective_keys}

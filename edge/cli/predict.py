@@ -1,4 +1,4 @@
-"""`edge-inspect predict`: one JSON verdict a line for picture files; no camera, no broker."""
+"""`edge-inspect predict`: judges picture files, without camera or broker."""
 
 import sys
 from pathlib import Path
@@ -14,25 +14,25 @@ from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
 
 
 def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:
-    """Prints a verdict for each picture, in the order given; `seq` is 0, since nothing is stored.
+    """Prints one line of JSON per verdict, in the order of `pictures`. `seq` is 0: none is stored.
 
-    A picture is cut as the view of `camera` says, and each region with a verdict of its own has a
-    line; without `camera` there must be only one, or all must have the same view.
-    A picture that cannot be judged gives an `error` verdict, a sentence on stderr and exit code 1.
+    The view of `camera` cuts the pictures. It may be None when there is only one camera, or all
+    have the same view. A picture that cannot be judged gives an `error` verdict, a sentence on
+    stderr and exit code 1.
     """
     config = load_config(config_path)
-    environment = Clock()
+    clock = Clock()
     inspector = inspector_from(config)
     manners = manners_by_hand(config.cameras, inspector)
     try:
         name = camera_by_hand(manners, camera)
     except RefusedError as error:
         raise ConfigError([f"{config_path}: --camera: {error}"]) from error
-    judge = judge_from(config, inspector, environment, None, manners=manners)
+    judge = judge_from(config, inspector, clock, None, manners=manners)
     code = EXIT_DONE
     for number, path in enumerate(pictures, start=1):
         picture, fault = None, None
-        now, tick = environment.now(), environment.tick()
+        now, tick = clock.now(), clock.tick()
         try:
             picture = open_picture(path)
         except PictureError as error:

@@ -1,4 +1,4 @@
-"""`edge-inspect run`: the daemon in the foreground; what systemd starts."""
+"""`edge-inspect run`: the daemon in the foreground, as systemd starts it."""
 
 import gc
 import logging
@@ -21,41 +21,43 @@ log = logging.getLogger(__name__)
 
 
 def run(config_path: Path, make_opener: "OpenerFactory | None" = None) -> int:
-    """Runs until SIGTERM. `make_opener` gives the function that opens cameras; None: their drivers.
-    Raises EdgeInspectError when it cannot start. Under systemd it logs the error,
-    waits until the cause is fixed, and returns the exit code."""
+    """Runs until SIGTERM. Raises EdgeInspectError when the daemon cannot start; under systemd it
+    logs the error, waits for a fix, and returns the exit code.
+
+    `make_opener` returns the function that opens cameras; None: their drivers.
+    """
     folders = [config_path.resolve().parent]
-    doorstep = StartupGuard.under_systemd()
-    if doorstep is not None:
+    guard = StartupGuard.under_systemd()
+    if guard is not None:
         set_up_logging("info")
     try:
         config = load_config(config_path)
         folders.append(config.model.path.parent)
         set_up_logging(config.log.level)
-        return _live(config, config_path, make_opener)
+        return _run_daemon(config, config_path, make_opener)
     except EdgeInspectError as error:
         gc.enable()
-        if doorstep is None:
+        if guard is None:
             raise
-        doorstep.refuse(error, folders, StopEvent())
+        guard.refuse(error, folders, StopEvent())
         return error.exit_code
 
 
-def _live(config: Config, path: Path, make_opener: "OpenerFactory | None") -> int:
-    """Starts the cameras' processes first: they open their cameras while the daemon imports its
-    modules and loads its model."""
+def _run_daemon(config: Config, path: Path, make_opener: "OpenerFactory | None") -> int:
+    """Starts the camera processes first: they open the cameras while the daemon imports its
+    modules and loads the model."""
     from edge.capture import ForkServerClient
 
-    # Closed also when the daemon cannot start: it may wait long for its configuration.
+    # The camera processes end before the guard waits for a new configuration.
     with ForkServerClient() as fork_server:
         try:
             fork_server.prepare(config.cameras)
-        except OSError as error:  # each camera reports it, and tries again
+        except OSError as error:  # each camera reports it and retries
             log.warning("the cameras' processes do not start yet (%s)", error.strerror)
         from edge.capture import CameraFactory
         from edge.daemon import Daemon
 
-        gc.freeze()  # modules and classes stay; no collection needs to look through them
+        gc.freeze()  # modules and classes stay; collections skip them
         gc.enable()
         open_camera = (
             CameraFactory(fork_server).open if make_opener is None else make_opener(fork_server)

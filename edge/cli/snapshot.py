@@ -1,41 +1,43 @@
-"""`edge-inspect snapshot`: what a camera sees, straightened by its view, its regions drawn in."""
+"""`edge-inspect snapshot`: a camera's picture, straightened by its view, with its regions."""
 
 import sys
 from pathlib import Path
 
 import cv2
 
-from edge.capture import CameraFactory, ForkServerClient, Pixels
+from edge.capture import CameraFactory, ForkServerClient
 from edge.capture.quality import brightness, sharpness
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
-from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.core.frame import Pixels
+from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.pipeline.view_selection import view_of
 
 Region = tuple[float, float, float, float]
 
 _GREEN = (0, 220, 0)
-_SETTLE = 10
+_SETTLE_FRAMES = 10  # exposure takes some frames to settle
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
-    """Writes one picture of the camera to `target` and prints its size, light and sharpness.
+    """Writes one picture of the camera to `target`; prints its size, light and sharpness.
 
-    Without `camera` there must be only one. Raises EdgeInspectError.
+    `camera` may be None when there is only one. Raises EdgeInspectError.
     """
     if target.suffix.lower() not in _SUFFIXES:
         raise RefusedError(f"-o {target}: must end in {', '.join(_SUFFIXES)}")
     config = load_config(config_path)
     chosen = _chosen(config, camera, config_path)
-    pixels = _look(chosen)
-    found, sharp = brightness(pixels), sharpness(pixels)
-    recipe = _recipe(config)
-    region = None if recipe is None else recipe.region
-    straight, boxes = ViewCrop(view_of(chosen, recipe)).show(pixels)
+    if chosen.kind == "folder":
+        raise CameraError(f"{chosen.source}: a folder is no camera; open a picture in it")
+    with ForkServerClient() as fork_server:
+        pixels = take_picture(chosen, CameraFactory(fork_server), settle=True)
+    levels, sharp = brightness(pixels), sharpness(pixels)
+    spec = _input_spec(config)
+    region = None if spec is None else spec.region
+    straight, boxes = ViewCrop(view_of(chosen, spec)).show(pixels)
     drawn = straight.copy()
     for box in boxes.values():
         _draw(drawn, box, region)
@@ -50,8 +52,8 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     named = ", ".join(name for name in boxes if name is not None)
     where = f"regions {named} of the view, {where} of the model" if named else where
     sys.stdout.write(
-        f"camera {chosen.id}: {width}×{height}, {where}, grey levels {found.low} to {found.high}, "
-        f"sharpness {sharp:.1f}: {target}\n"
+        f"camera {chosen.id}: {width}×{height}, {where}, "
+        f"grey levels {levels.low} to {levels.high}, sharpness {sharp:.1f}: {target}\n"
     )
     return EXIT_DONE
 
@@ -67,27 +69,23 @@ def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
     return config.cameras[names.index(camera)]
 
 
-def _look(config: CameraConfig) -> Pixels:
-    """A picture of the camera; of a live one the tenth, since exposure takes a moment to settle."""
-    if config.kind == "folder":
-        raise CameraError(
-            f"{config.source}: a folder shows nothing by itself; open a picture in it"
-        )
-    with ForkServerClient() as fork_server:
-        camera = CameraFactory(fork_server).open(config, Clock())
-        try:
-            for _ in range(_SETTLE if camera.live else 1):
-                look = camera.read(StopEvent())
-        finally:
-            camera.close()
-    pixels = None if look is None else look.decoded()
+def take_picture(config: CameraConfig, cameras: CameraFactory, *, settle: bool = False) -> Pixels:
+    """One picture of a camera: uint8, (height, width, 3), BGR. `settle`: the tenth of a live
+    camera. Raises CameraError."""
+    camera = cameras.open(config, Clock())
+    try:
+        for _ in range(_SETTLE_FRAMES if settle and camera.live else 1):
+            found = camera.read(StopEvent())
+    finally:
+        camera.close()
+    pixels = None if found is None else found.decoded()
     if pixels is None:
-        raise CameraError(look.fault if look is not None and look.fault else "gives no picture")
+        raise CameraError(found.fault if found is not None and found.fault else "gives no picture")
     return pixels
 
 
-def _recipe(config: Config) -> InputSpec | None:
-    """The model's recipe; None when it has none, or when there is no model file yet."""
+def _input_spec(config: Config) -> InputSpec | None:
+    """The model file's input; None for a plain or missing file."""
     try:
         spec = load_model_file(config.model.path).spec
     except EdgeInspectError as error:
@@ -97,12 +95,12 @@ def _recipe(config: Config) -> InputSpec | None:
 
 
 def _draw(pixels: Pixels, box: tuple[int, int, int, int], region: Region | None) -> None:
-    """A frame around the model's region of a box, so thick that it is seen in a small preview."""
+    """Frames the model's region of a box, thick enough for a small preview."""
     height, width = pixels.shape[:2]
     if region is None and box == (0, 0, width, height):
         return
-    left, top, wide, high = box
+    left, top, box_width, box_height = box
     x, y, w, h = region or (0.0, 0.0, 1.0, 1.0)
-    first = (left + round(x * wide), top + round(y * high))
-    last = (left + round((x + w) * wide) - 1, top + round((y + h) * high) - 1)
+    first = (left + round(x * box_width), top + round(y * box_height))
+    last = (left + round((x + w) * box_width) - 1, top + round((y + h) * box_height) - 1)
     cv2.rectangle(pixels, first, last, _GREEN, max(1, round(min(height, width) / 240)))

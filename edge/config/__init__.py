@@ -1,29 +1,31 @@
-"""config.yaml: its values, how it is read, and what a new one changes."""
+"""config.yaml: its values, its reader, and the difference between two versions."""
 
-from edge.config.loader import load_config, parse_config, place_of
-from edge.config.mqtt import MqttConfig
+from edge.config.diff import ConfigDiff, ReloadState, diff_configs
+from edge.config.loader import key_position, load_config
+from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
 from edge.config.schema import (
-    DRIVEN_KINDS,
-    LIVE_KINDS,
     ArchiveConfig,
     CameraConfig,
     Config,
-    ModelConfig,
+    WebConfig,
     mask_credentials,
 )
-from edge.config.trigger import TriggerConfig
+from edge.config.trigger import AlarmConfig, TriggerConfig
 
 __all__ = [
-    "DRIVEN_KINDS",
-    "LIVE_KINDS",
+    "AlarmConfig",
     "ArchiveConfig",
     "CameraConfig",
     "Config",
-    "ModelConfig",
+    "ConfigDiff",
     "MqttConfig",
+    "ReloadState",
+    "SnapshotsConfig",
+    "TLSConfig",
     "TriggerConfig",
+    "WebConfig",
+    "diff_configs",
+    "key_position",
     "load_config",
     "mask_credentials",
-    "parse_config",
-    "place_of",
 ]

@@ -1,115 +1,98 @@
-"""What a key of config.yaml is, said where the key stands.
+"""Types and marks of the keys of config.yaml.
 
-- `ConfigRelative()`: a path; a relative one counts from the folder of config.yaml.
-- `ReadAtStart()`: such a path to a file that must be readable before the daemon starts.
-- `Secret()`: such a file that holds a secret; an empty one is a mistake.
-- `OnlyFor(…)`: the key does something only for these kinds of source or trigger.
+- `ConfigPath`: a path; a relative one starts at config.yaml's folder.
+- `ReadableFile`: the same; the file must be readable before the daemon starts.
+- `SecretFile`: the same; the file holds a secret and must not be empty.
+- `OnlyFor(…)`: the key has an effect only for these kinds of source or trigger.
 - `NeedsRestart()`: a reload cannot apply a change of this key.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRelative:
-    """A path that counts from the folder of the file; `credential:NAME` is systemd's."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Text becomes a Path, which then counts from the folder."""
-        path = {**handler(source), "strict": False}  # a file holds text, never a Path
-        return core_schema.with_info_after_validator_function(self._resolve, path)
-
-    def _resolve(self, path: Path, info: Any) -> Path:
-        folder = folder_of(info)
-        return path if folder is None else resolved(path, folder)
-
-
-class ReadAtStart(ConfigRelative):
-    """A file whose absence is found when config.yaml is read, not when the file is needed."""
-
-    __slots__ = ()
-
-    def _resolve(self, path: Path, info: Any) -> Path:
-        if (folder := folder_of(info)) is None:
-            return path
-        file = resolved(path, folder)
-        try:
-            with file.open("rb") as opened:
-                self._check(opened.read(_MAX_BYTES))
-        except UnicodeDecodeError as error:
-            raise _wrong(f"not UTF-8 text (byte {error.start}); save it so", file) from None
-        except EmptyFileError:
-            raise _wrong("is empty; write the secret into it", file) from None
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            text = f"cannot be read ({why}); check the path and permissions"
-            raise _wrong(text, file) from None
-        return file
-
-    def _check(self, content: bytes) -> None:
-        """Any content will do."""
-
-
-class EmptyFileError(ValueError):
-    """A file of a secret holds none."""
-
-
-class Secret(ReadAtStart):
-    """A file that holds a secret: text, not empty."""
-
-    __slots__ = ()
-
-    def _check(self, content: bytes) -> None:
-        if not content.decode().strip():
-            raise EmptyFileError
-
-
-@dataclass(frozen=True, slots=True, init=False)
 class OnlyFor:
-    """The kinds of source or trigger for which a key does something."""
-
-    kinds: frozenset[str]
+    """The kinds of source or trigger for which a key has an effect."""
 
     def __init__(self, *kinds: str) -> None:
-        object.__setattr__(self, "kinds", frozenset(kinds))
+        self.kinds = frozenset(kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsRestart:
-    """Consumers, open files or ports depend on the key. `embedded`: with that broker only."""
+    """Consumers, open files or ports depend on the key. `embedded`: only with that broker."""
 
     embedded: bool = False
 
 
-def kinds_of(kind: type[BaseModel], key: str) -> frozenset[str] | None:
-    """The kinds that `OnlyFor` names for a field; None for a field that fits every kind."""
-    marks = kind.model_fields[key].metadata
+def kinds_of(model: type[BaseModel], key: str) -> frozenset[str] | None:
+    """The kinds that `OnlyFor` names for a key; None when it fits every kind."""
+    marks = model.model_fields[key].metadata
     return next((mark.kinds for mark in marks if isinstance(mark, OnlyFor)), None)
 
 
+def keys_for(model: type[BaseModel], kind: str) -> frozenset[str]:
+    """The keys that have an effect for one kind of source or trigger."""
+    return frozenset(key for key in model.model_fields if kind in (kinds_of(model, key) or {kind}))
+
+
 def folder_of(info: ValidationInfo) -> Path | None:
-    """The folder of the file that is being read; None where no file is being read."""
+    """The folder of the file that is read; None when no file is read."""
     return info.context.get("folder") if info.context else None
 
 
-def resolved(path: Path, folder: Path) -> Path:
-    """An absolute path; `credential:NAME` is the file that LoadCredential=NAME:… makes."""
+def _resolve(path: Path, info: ValidationInfo) -> Path:
+    """`credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
+    folder = folder_of(info)
+    if folder is None:
+        return path
     prefix, colon, name = str(path).partition(":")
     if prefix == "credential" and colon and name and "/" not in name:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS), name)
     return folder / path
 
 
-def _wrong(text: str, file: Path) -> PydanticCustomError:
+def _check_readable(file: Path, info: ValidationInfo) -> Path:
+    if folder_of(info) is not None:
+        _content(file)
+    return file
+
+
+def _check_secret(file: Path, info: ValidationInfo) -> Path:
+    if folder_of(info) is None:
+        return file
+    try:
+        text = _content(file).decode()
+    except UnicodeDecodeError as error:
+        raise _error(f"not UTF-8 text (byte {error.start}); save it as UTF-8", file) from None
+    if not text.strip():
+        raise _error("is empty; write the secret into it", file)
+    return file
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MAX_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        text = f"cannot be read ({why}); check the path and permissions"
+        raise _error(text, file) from None
+
+
+def _error(text: str, file: Path) -> PydanticCustomError:
     return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{file}')"})
+
+
+# Not strict: a file holds text, never a Path.
+ConfigPath = Annotated[Path, Strict(False), AfterValidator(_resolve)]
+ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
+SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]

@@ -1,4 +1,4 @@
-"""What a new config.yaml changes, and which of it the running daemon can take over."""
+"""The difference between two configurations, and the state of the last reload."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,19 +8,35 @@ from edge.config.schema import Config
 from edge.core.record import Model
 
 
+class ReloadState:
+    """The running configuration and the result of the last reload.
+
+    - `problems`: why the last file was refused; empty when it was accepted.
+    - `restart_required`: the changed keys that wait for a restart.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.problems: tuple[str, ...] = ()
+        self.restart_required: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """`config` is what the daemon runs on from now: the new file, but for what needs a restart,
-    whose keys `restart_required` names. `gone` and `come` are cameras; one that changed is in both.
-    The rest says which parts are touched."""
+    """What a reload changes.
+
+    - `config`: the new configuration, with the old values of all keys in `restart_required`.
+    - `removed`, `added`: camera ids; a changed camera is in both.
+    - The flags tell which sections change.
+    """
 
     config: Config
     restart_required: tuple[str, ...]
-    gone: tuple[str, ...]
-    come: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
     model: bool
     decision: bool
-    wires: bool
+    outputs: bool
     broker: bool
     snapshots: bool
     archive: bool
@@ -28,42 +44,38 @@ class ConfigDiff:
     log: bool
 
     @property
-    def touched(self) -> tuple[str, ...]:
-        """The parts that change, by the names of config.yaml."""
-        names = [f"cameras {name}" for name in dict.fromkeys((*self.gone, *self.come))]
+    def changed(self) -> tuple[str, ...]:
+        """The changed sections under their names in config.yaml."""
+        names = [f"cameras {name}" for name in dict.fromkeys((*self.removed, *self.added))]
         if self.broker:
             names.append("mqtt")
         if self.snapshots:
             names.append("mqtt.snapshots")
-        names += [
-            name
-            for name in ("model", "decision", "archive", "health", "log")
-            if getattr(self, name)
-        ]
-        return tuple(names)
+        sections = ("model", "decision", "archive", "health", "log")
+        return (*names, *(name for name in sections if getattr(self, name)))
 
 
-def compare(old: Config, new: Config, *, model_differs: bool = False) -> ConfigDiff:
-    """What lies between the configuration that runs and a new one.
+def diff_configs(old: Config, new: Config, *, model_file_differs: bool = False) -> ConfigDiff:
+    """Compares the running configuration with a new one.
 
-    `model_differs`: the model file itself is another one, though under the same name.
+    `model_file_differs`: the model file has new content under the same name.
     """
     restart = tuple(
-        path for path in _fixed_keys(old, old.mqtt.embedded) if _at(old, path) != _at(new, path)
+        path
+        for path in _restart_keys(old, embedded=old.mqtt.embedded)
+        if _value(old, path) != _value(new, path)
     )
-    config = _without(new, old, restart)
-    before_ = {camera.id: camera for camera in old.cameras}
-    after_ = {camera.id: camera for camera in config.cameras}
-    gone = tuple(name for name in before_ if after_.get(name) != before_[name])
-    come = tuple(name for name in after_ if before_.get(name) != after_[name])
+    config = _with_old_values(new, old, restart)
+    before = {camera.id: camera for camera in old.cameras}
+    after = {camera.id: camera for camera in config.cameras}
     return ConfigDiff(
         config=config,
         restart_required=tuple(".".join(path) for path in restart),
-        gone=gone,
-        come=come,
-        model=model_differs or old.model != config.model,
+        removed=tuple(name for name in before if after.get(name) != before[name]),
+        added=tuple(name for name in after if before.get(name) != after[name]),
+        model=model_file_differs or old.model != config.model,
         decision=old.decision != config.decision,
-        wires=(
+        outputs=(
             [(c.id, c.outputs) for c in old.cameras] != [(c.id, c.outputs) for c in config.cameras]
             or old.decision.outputs != config.decision.outputs
             or old.decision.alarm != config.decision.alarm
@@ -76,29 +88,29 @@ def compare(old: Config, new: Config, *, model_differs: bool = False) -> ConfigD
     )
 
 
-def _fixed_keys(section: Model, embedded: bool) -> Iterator[tuple[str, ...]]:
-    """The keys that are marked `NeedsRestart`, in the file's order."""
+def _restart_keys(section: Model, *, embedded: bool) -> Iterator[tuple[str, ...]]:
+    """The paths of the keys that are marked `NeedsRestart`, in the file's order."""
     for name, field in type(section).model_fields.items():
         marks = [mark for mark in field.metadata if isinstance(mark, NeedsRestart)]
         if any(embedded or not mark.embedded for mark in marks):
             yield (name,)
         elif isinstance(value := getattr(section, name), Model):
-            yield from ((name, *rest) for rest in _fixed_keys(value, embedded))
+            yield from ((name, *rest) for rest in _restart_keys(value, embedded=embedded))
 
 
-def _without(new: Config, old: Config, keys: tuple[tuple[str, ...], ...]) -> Config:
+def _with_old_values(new: Config, old: Config, keys: tuple[tuple[str, ...], ...]) -> Config:
     """The new configuration with the old values of some keys."""
     mqtt = new.mqtt
-    held = {key[1]: _at(old, key) for key in keys if key[0] == "mqtt"}
-    if "embedded" in held:  # plain and embedded brokers have little in common
+    old_mqtt = {key[1]: _value(old, key) for key in keys if key[0] == "mqtt"}
+    if "embedded" in old_mqtt:  # settings of external and embedded brokers do not mix
         mqtt = old.mqtt.replace(snapshots=new.mqtt.snapshots)
-    elif held:
-        mqtt = new.mqtt.replace(**held)
-    sections = {key[0]: _at(old, key) for key in keys if len(key) == 1}
+    elif old_mqtt:
+        mqtt = new.mqtt.replace(**old_mqtt)
+    sections = {key[0]: _value(old, key) for key in keys if len(key) == 1}
     return new.replace(**sections, mqtt=mqtt)
 
 
-def _at(config: Config, path: tuple[str, ...]) -> object:
+def _value(config: Config, path: tuple[str, ...]) -> object:
     value: object = config
     for name in path:
         value = getattr(value, name)

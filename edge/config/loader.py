@@ -1,4 +1,4 @@
-"""Reading config.yaml: every mistake at once, each with file, line, column, key and value."""
+"""Reads config.yaml. Reports all mistakes at once, each with line, column, key and value."""
 
 import json
 from collections.abc import Hashable
@@ -10,13 +10,13 @@ import yaml
 
 from edge.config.schema import Config, mask_credentials
 from edge.core.errors import ConfigError
-from edge.core.validation import Loc, Problem, ValidationError, key_of
+from edge.core.validation import Loc, Problem, ValidationError, key_path
 
 _MAX_BYTES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that leaves dates as the text that was written."""
+    """SafeLoader that keeps dates as text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -27,7 +27,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(slots=True)
 class _Source:
-    """Where each key stands in the file: location → (line, column), counted from 1."""
+    """The file's mistakes, and the line and column of each key, counted from 1."""
 
     name: str
     places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Source:
 
     def add(self, loc: Loc, text: str) -> None:
         line, column = self.place(loc)
-        self.problems.append((line, column, f"{key_of(loc) or 'config'}: {text}"))
+        self.problems.append((line, column, f"{key_path(loc) or 'config'}: {text}"))
 
     def sentences(self) -> list[str]:
         ordered = sorted(dict.fromkeys(self.problems))
@@ -48,10 +48,7 @@ class _Source:
 
 
 def load_config(path: Path) -> Config:
-    """The configuration in a file; relative paths count from the file's folder.
-
-    Raises ConfigError with every mistake in the file at once.
-    """
+    """Reads a file; relative paths start at its folder. Raises ConfigError with all mistakes."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes; this is no config.yaml"])
@@ -67,20 +64,19 @@ def load_config(path: Path) -> Config:
     return parse_config(text, str(path), path.resolve().parent)
 
 
-def place_of(path: Path, *loc: str | int) -> str:
-    """Where a key, or what holds it, stands in a file that was read well before:
-    `FILE:LINE:COLUMN`."""
+def key_position(path: Path, *loc: str | int) -> str:
+    """`FILE:LINE:COLUMN` of a key, or of its section when the key is absent."""
     source = _Source(str(path))
     try:
         _to_data(path.read_text(encoding="utf-8"), source)
     except (OSError, ConfigError):
-        return f"{path}:1:1"  # it was changed again meanwhile
+        return f"{path}:1:1"  # the file has changed since it was read
     line, column = source.place(loc)
     return f"{path}:{line}:{column}"
 
 
 def parse_config(text: str, name: str, folder: Path) -> Config:
-    """The configuration in a text. `name` stands in messages, `folder` is where paths start."""
+    """Reads a text. `name` is for messages; relative paths start at `folder`."""
     source = _Source(name)
     data = _to_data(text, source)
     _check_unique_ids(data, source)
@@ -122,7 +118,7 @@ def _to_data(text: str, source: _Source) -> dict[str, Any]:
 
 
 def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
-    if id(node) in seen:  # an alias: its place is the anchor's
+    if id(node) in seen:  # an alias has the place of its anchor
         return
     seen.add(id(node))
     source.places.setdefault(loc, (node.start_mark.line + 1, node.start_mark.column + 1))
@@ -133,7 +129,7 @@ def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
             line, column = key.start_mark.line + 1, key.start_mark.column + 1
             here = (*loc, name)
             if name in first:
-                text = f"{key_of(here)}: stands twice (first in line {first[name]}); remove one"
+                text = f"{key_path(here)}: appears twice (first in line {first[name]}); remove one"
                 source.problems.append((line, column, text))
             first.setdefault(name, line)
             source.places[here] = line, column
@@ -167,5 +163,5 @@ def _add_problem(problem: Problem, source: _Source) -> None:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = mask_credentials(text)  # before it is cut, which may cut off the @
+    text = mask_credentials(text)  # before cutting, which may remove the @
     return text if len(text) <= 80 else text[:77] + "…"

@@ -1,19 +1,18 @@
-"""`mqtt` of config.yaml: the brokers, how the box connects to them, and under which names."""
+"""`mqtt` in config.yaml: the brokers, the connection to them, and the names on it."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from edge.config.annotations import NeedsRestart, ReadAtStart, Secret
+from edge.config.annotations import NeedsRestart, ReadableFile, SecretFile
 from edge.core.record import Items, Model, Pattern
 from edge.core.verdict import Outcome
 
-IN_TOPIC = "not be empty or hold +, #, / or control characters (it is part of a topic)"
+TOPIC_RULE = "not be empty or hold +, #, / or control characters (it is part of a topic)"
 TopicPrefix = Annotated[
     str,
     Field(max_length=128),
-    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", IN_TOPIC),
+    Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, Field(min_length=1, max_length=255)]
@@ -35,12 +34,12 @@ MqttVersion = Annotated[
 
 
 class SnapshotsConfig(Model):
-    """`mqtt.snapshots`: which pictures follow their verdicts to the broker.
+    """`mqtt.snapshots`: which pictures go to the broker.
 
     - `send`: the verdicts whose pictures are sent.
-    - `pass_every`: every n-th passed picture of a camera is sent too; 0: none.
+    - `pass_every`: send every n-th passed picture of a camera too; 0: none.
     - `max_kb`: the largest JPEG, in kB.
-    - `max_per_s`: the most pictures a second on average, over all cameras.
+    - `max_per_s`: the average limit for all cameras, pictures per second.
     """
 
     send: Items[Outcome] = ()
@@ -50,12 +49,12 @@ class SnapshotsConfig(Model):
 
 
 class TLSConfig(Model):
-    """Encryption to the broker. `ca` None: the system's certificates."""
+    """Encryption of the connection. `ca` None: the system's certificates."""
 
-    ca: Annotated[Path, ReadAtStart()] | None = None
-    cert: Annotated[Path, ReadAtStart()] | None = None
-    key: Annotated[Path, ReadAtStart()] | None = None
-    key_password_file: Annotated[Path, Secret()] | None = None
+    ca: ReadableFile | None = None
+    cert: ReadableFile | None = None
+    key: ReadableFile | None = None
+    key_password_file: SecretFile | None = None
     insecure_skip_hostname: bool = False
 
     @model_validator(mode="after")
@@ -68,14 +67,14 @@ class TLSConfig(Model):
 
 
 class BrokerConfig(Model):
-    """One more broker, tried when those before it do not serve."""
+    """A standby broker."""
 
     host: Host
     port: Port | None = None
 
 
 class MqttConfig(Model):
-    """The brokers, in the order in which they are tried, and the names this box uses."""
+    """The brokers, in the order of the attempts, and this box's names."""
 
     host: Annotated[Host, NeedsRestart(embedded=True)] = "127.0.0.1"
     port: Annotated[Port | None, NeedsRestart(embedded=True)] = None
@@ -83,7 +82,7 @@ class MqttConfig(Model):
     transport: Literal["tcp", "websockets"] = "tcp"
     ws_path: WebSocketPath = "/mqtt"
     username: str | None = None
-    password_file: Annotated[Path, Secret()] | None = None
+    password_file: SecretFile | None = None
     tls: TLSConfig | None = None
     prefix: Annotated[TopicPrefix, NeedsRestart()] = "inspection"
     client_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
@@ -110,12 +109,12 @@ class MqttConfig(Model):
 
     @property
     def effective_port(self) -> int:
-        """The file's port, or the usual one: 1883, 8883 with TLS; 8080 and 443 over WebSockets."""
+        """`port`, or the default: 1883, with TLS 8883; over WebSockets 8080, with TLS 443."""
         return self._port_or_usual(self.port)
 
     @property
     def brokers(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of each broker, the one to prefer first."""
+        """Host and port of each broker, the preferred one first."""
         standby = ((broker.host, self._port_or_usual(broker.port)) for broker in self.standby)
         return ((self.host, self.effective_port), *standby)
 

@@ -1,4 +1,4 @@
-"""config.yaml as typed, frozen values: what each key means, its range and its default."""
+"""config.yaml as typed, frozen values: the keys, their ranges and defaults."""
 
 import hashlib
 import json
@@ -9,54 +9,51 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from edge.config.annotations import (
-    ConfigRelative,
+    ConfigPath,
     NeedsRestart,
     OnlyFor,
-    Secret,
+    SecretFile,
     folder_of,
+    keys_for,
     kinds_of,
 )
-from edge.config.mqtt import IN_TOPIC, MqttConfig, Port
-from edge.config.trigger import AlarmConfig, LampsConfig, StationOutputsConfig, TriggerConfig
+from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
+from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
-from edge.core.terms import Durability, OutputKind, Runtime
+from edge.core.terms import Durability, LogLevel, OutputKind, Runtime
 from edge.core.verdict import Outcome
 from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 
-Level = Literal["debug", "info", "warning", "error"]
-TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", IN_TOPIC)]
+TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", TOPIC_RULE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]
-ConfigPath = Annotated[Path, ConfigRelative()]
-SecretFile = Annotated[Path, Secret()]
 
-# Cameras with a driver, which may hang or crash: each is read in a process of its own.
-DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
-LIVE_KINDS = DRIVEN_KINDS | {"test"}
-ITEM_KINDS = frozenset({"folder", "replay"})
+_DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
+_LIVE_KINDS = _DRIVEN_KINDS | {"test"}
+_ITEM_KINDS = frozenset({"folder", "replay"})
 
-_LIVE = OnlyFor(*LIVE_KINDS)
+_LIVE = OnlyFor(*_LIVE_KINDS)
 _SIZED = OnlyFor("v4l2", "picamera", "pylon", "test")
 
 
 def _check_source(source: str, info: ValidationInfo) -> str:
     kind, colon, rest = source.partition(":")
-    if not colon or kind not in LIVE_KINDS | ITEM_KINDS:
+    if not colon or kind not in _LIVE_KINDS | _ITEM_KINDS:
         raise ValueError(
             "must be v4l2:/dev/video0, rtsp://…, http://…, pylon:SERIAL, picamera:0, "
             "gstreamer:PIPELINE, folder:PATH, replay:PATH or test:"
         )
     if kind not in ("test", "pylon") and not rest:
-        raise ValueError(f"says no more than {kind!r}; name the device, address or path")
+        raise ValueError(f"holds only {kind!r}; add the device, address or path")
     folder = folder_of(info)
-    return f"{kind}:{folder / rest}" if kind in ITEM_KINDS and folder is not None else source
+    return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
 class ModelConfig(Model):
-    """Which model judges, and how it is run."""
+    """The model and its runtime."""
 
     path: ConfigPath
     interpreter: Runtime = "auto"
@@ -69,7 +66,7 @@ class ModelConfig(Model):
 
 
 class TrustConfig(Model):
-    """Limits for a live picture. Grey levels are 0 to 255; 0 (255 for `bright_above`) is off."""
+    """Limits for a live picture. Grey levels are 0 to 255; 0 (`bright_above`: 255) means off."""
 
     max_age_s: Annotated[float, Field(gt=0, le=3600)] = 1.0
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
@@ -79,7 +76,7 @@ class TrustConfig(Model):
 
 
 class CameraConfig(Model):
-    """One camera: `source` is `kind:rest`; the other keys belong to some kinds only."""
+    """One camera. `source` is `kind:rest`; most other keys fit some kinds only."""
 
     id: TopicLevel
     source: Annotated[str, AfterValidator(_check_source)]
@@ -97,38 +94,44 @@ class CameraConfig(Model):
         dict[str, bool | int | float | str], OnlyFor("v4l2", "picamera", "pylon")
     ] = Field(default={})
     credentials_file: Annotated[SecretFile | None, OnlyFor("rtsp", "http", "https")] = None
-    open_timeout_s: Annotated[Seconds, OnlyFor(*DRIVEN_KINDS)] = 10.0
+    open_timeout_s: Annotated[Seconds, OnlyFor(*_DRIVEN_KINDS)] = 10.0
     timeout_s: Annotated[Seconds, _LIVE] = 5.0
     frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig | None = None
-    outputs: LampsConfig = LampsConfig()
+    outputs: GpioOutputsConfig = GpioOutputsConfig()
     trust: Annotated[TrustConfig, _LIVE] = TrustConfig()
     move_to: Annotated[ConfigPath | None, OnlyFor("folder")] = None
 
     @property
     def kind(self) -> str:
-        """The part of `source` before the first colon."""
         return self.source.partition(":")[0]
 
     @property
     def rest(self) -> str:
-        """The part of `source` after the first colon."""
         return self.source.partition(":")[2]
 
     @property
-    def fitting_keys(self) -> frozenset[str]:
-        """The keys that do something for this kind of source."""
-        kind = type(self)
-        return frozenset(
-            key for key in kind.model_fields if self.kind in (kinds_of(kind, key) or {self.kind})
-        )
+    def has_driver(self) -> bool:
+        """Whether a driver delivers the frames, which may hang or crash. Such a camera runs in a
+        separate process."""
+        return self.kind in _DRIVEN_KINDS
+
+    @property
+    def live(self) -> bool:
+        """Whether frames arrive in real time; folders and replays deliver items."""
+        return self.kind in _LIVE_KINDS
+
+    @property
+    def effective_keys(self) -> frozenset[str]:
+        """The keys that have an effect for this kind of source."""
+        return keys_for(type(self), self.kind)
 
     @model_validator(mode="after")
     def _check_given(self, info: ValidationInfo) -> Self:
         if self.move_to is not None and Path(self.rest) == self.move_to:
             raise ValueError("move_to is the folder itself; name another one")
-        for key in sorted(self.given(info) - self.fitting_keys):
+        for key in sorted(self.given(info) - self.effective_keys):
             kinds = ", ".join(sorted(kinds_of(type(self), key) or ()))
             raise ValueError(
                 f"{key} does nothing for a {self.kind}: source (only for {kinds}); remove it"
@@ -137,17 +140,17 @@ class CameraConfig(Model):
 
     @model_validator(mode="after")
     def _check_trigger(self) -> Self:
-        if self.kind in ITEM_KINDS and self.trigger.announces:
+        if self.kind in _ITEM_KINDS and self.trigger.announces:
             raise ValueError(
-                f"a {self.kind}: source brings its parts itself; remove trigger, or read a camera"
+                f"a {self.kind}: source needs no trigger; remove trigger, or use a camera"
             )
         if self.trigger.kind == "folder" and self.kind != "folder":
-            raise ValueError("a folder trigger belongs to a folder: source; choose another kind")
+            raise ValueError("a folder trigger needs a folder: source; choose another kind")
         return self
 
 
 class DecisionConfig(Model):
-    """Thresholds over those of the model file, and the deadline. None: the model file's."""
+    """Thresholds (None: those of the model file), the deadline and the alarm."""
 
     reject_at: Fraction | None = None
     review_from: Fraction | None = None
@@ -169,11 +172,11 @@ class DecisionConfig(Model):
 
 
 class OutboxConfig(Model):
-    """Where verdicts wait for the broker.
+    """The verdicts that wait for the broker.
 
-    - `max_mb`, `max_age_h`: how much may wait, in MB and in hours.
+    - `max_mb`, `max_age_h`: the limits, in MB and in hours.
     - `durability`: how safely a verdict is stored before it is published.
-    - `window_ms`: in `balanced`, the longest time between two writes.
+    - `window_ms`: the longest time between two writes in `balanced`.
     """
 
     path: ConfigPath = STATE / "outbox.db"
@@ -184,7 +187,7 @@ class OutboxConfig(Model):
 
 
 class ArchiveConfig(Model):
-    """Which pictures are kept as evidence, and how many megabytes of them."""
+    """The pictures that are kept as evidence, and their limit in MB."""
 
     enabled: bool = False
     path: ConfigPath = STATE / "archive"
@@ -203,19 +206,17 @@ class WebConfig(Model):
 
 
 class HealthConfig(Model):
-    """How often `health` is published, in seconds."""
+    """The interval of `health`, in seconds."""
 
     interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 10.0
 
 
 class LogConfig(Model):
-    """How much is logged."""
-
-    level: Level = "info"
+    level: LogLevel = "info"
 
 
 class Config(Model):
-    """The whole file. Only `station`, `model.path` and one camera have no default."""
+    """The whole file. Only `station`, `model.path` and one camera are required."""
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
@@ -230,7 +231,7 @@ class Config(Model):
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change when any effective value changes."""
+        """Twelve hexadecimal digits. They change with any effective value."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -241,10 +242,9 @@ class Config(Model):
 
     @property
     def client_id(self) -> str:
-        """The name under which the broker knows this box."""
         return self.mqtt.client_id or f"edge-inspect-{self.station}"
 
 
 def mask_credentials(source: str) -> str:
-    """A camera source with `user:password@` hidden, fit for logs and topics."""
+    """A camera source without `user:password@`, for logs and topics."""
     return re.sub(r"(://)[^/?#\s]*@", r"\1***@", source)  # up to the last @ before the path

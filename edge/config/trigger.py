@@ -1,10 +1,10 @@
-"""`cameras[].trigger` and the outputs: when a camera judges, its deadline, and the pins it sets."""
+"""`cameras[].trigger`, the alarm, and the GPIO outputs."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from edge.config.annotations import OnlyFor, kinds_of
+from edge.config.annotations import OnlyFor, keys_for
 from edge.core.record import Length4, Model
 from edge.core.terms import RuleName, TriggerKind
 
@@ -12,12 +12,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Pin = Annotated[int, Field(ge=0, le=27)]
 Area = Annotated[tuple[Fraction, Fraction, Fraction, Fraction], Length4]
 
-_MOST_WAITING = 64  # whole frames: 64 at 1080p are 400 MB
-FREE_KINDS: frozenset[TriggerKind] = frozenset({"continuous", "folder"})  # no part is announced
+_MAX_WAITING = 64  # frames; 64 at 1080p take 400 MB
+FREE_KINDS: frozenset[TriggerKind] = frozenset({"continuous", "folder"})  # they announce no part
 
 
 class TriggerConfig(Model):
-    """What announces a part. `continuous` and `folder` announce none: each frame is judged."""
+    """The trigger of a part. `continuous` and `folder` have none: each frame is judged."""
 
     kind: TriggerKind = "continuous"
     delay_ms: Annotated[float, Field(ge=0, le=600_000)] = 0.0
@@ -41,22 +41,21 @@ class TriggerConfig(Model):
 
     @property
     def announces(self) -> bool:
-        """Whether parts are announced, so that only their frames are judged."""
+        """Whether triggers announce parts, so that only their frames are judged."""
         return self.kind not in FREE_KINDS
 
     @property
     def rule_name(self) -> RuleName:
-        """The rule by which the frames of a part become one verdict."""
+        """The rule that combines a part's frames into one verdict."""
         return "single" if self.frames == 1 else self.rule
 
     @property
-    def fitting_keys(self) -> frozenset[str]:
-        """The keys that do something with these values."""
+    def effective_keys(self) -> frozenset[str]:
+        """The keys that have an effect with these values."""
         if not self.announces:
             return frozenset({"kind"})
-        kind, keys = type(self), set(type(self).model_fields)
-        keys = {key for key in keys if self.kind in (kinds_of(kind, key) or {self.kind})}
-        return frozenset(keys - {"rule", "k"} if self.frames == 1 else keys)
+        keys = keys_for(type(self), self.kind)
+        return keys - {"rule", "k"} if self.frames == 1 else keys
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -69,11 +68,11 @@ class TriggerConfig(Model):
                 f"delay_ms {self.delay_ms:g} leaves no time before deadline_ms "
                 f"{self.deadline_ms:g}; both count from the trigger, raise deadline_ms"
             )
-        if (self.queue + 1) * self.frames > _MOST_WAITING:
+        if (self.queue + 1) * self.frames > _MAX_WAITING:
             raise ValueError(
                 f"queue {self.queue} and frames {self.frames} let (queue + 1) × frames = "
                 f"{(self.queue + 1) * self.frames} pictures wait in memory; at most "
-                f"{_MOST_WAITING} may, lower one of them"
+                f"{_MAX_WAITING} may, lower one of them"
             )
         if (self.k is not None) != (self.rule == "k_of_n"):
             raise ValueError("k and rule: k_of_n go together; set both or none")
@@ -87,16 +86,16 @@ class TriggerConfig(Model):
 
     @model_validator(mode="after")
     def _check_given(self, info: ValidationInfo) -> Self:
-        for key in sorted(self.given(info) - self.fitting_keys):
+        for key in sorted(self.given(info) - self.effective_keys):
             single = self.announces and key in ("rule", "k")
             what = "a single frame; set frames, or" if single else f"a {self.kind} trigger;"
             raise ValueError(f"{key} does nothing for {what} remove it")
         return self
 
 
-class LampsConfig(Model):
-    """`cameras[].outputs`: GPIO pins that show each verdict. `fail` is set for everything that is
-    not `pass`, unless review or error have a pin of their own."""
+class GpioOutputsConfig(Model):
+    """`cameras[].outputs`: GPIO pins for the verdicts. `fail` is set for every verdict except
+    `pass`; a separate pin for `review` or `error` takes its place."""
 
     passed: Annotated[Pin | None, Field(alias="pass")] = None
     fail: Pin | None = None
@@ -108,7 +107,7 @@ class LampsConfig(Model):
 
     @property
     def pins(self) -> dict[str, int]:
-        """Pin by what it shows: pass, fail, review, error, busy."""
+        """Pins by name: pass, fail, review, error, busy."""
         pins = {
             "pass": self.passed,
             "fail": self.fail,
@@ -120,7 +119,7 @@ class LampsConfig(Model):
 
 
 class AlarmConfig(Model):
-    """`decision.alarm`: how many bad parts in a row raise it. None: never."""
+    """`decision.alarm`: the number of bad parts in a row that raises it. None: never."""
 
     fails: Annotated[int, Field(ge=1, le=100_000)] | None = None
     errors: Annotated[int, Field(ge=1, le=100_000)] | None = None

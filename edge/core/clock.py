@@ -1,5 +1,7 @@
-"""The clocks, the stop event and the file system root that components get by their constructors.
-Tests pass a clock that they turn, and a folder instead of `/`."""
+"""The clock, the stop event and the file system root that components get by their constructors.
+
+Tests pass a fake clock, and a folder instead of `/`.
+"""
 
 import math
 import os
@@ -12,55 +14,55 @@ from pathlib import Path
 
 
 class StopEvent:
-    """Tells threads to stop. A thread sleeps by waiting for it, so that it stops at once."""
+    """Asks threads to stop. A thread sleeps with `wait`, so that it stops at once."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._bell: int | None = None  # readable after `set`; made when the first `wait` needs it
+        self._eventfd: int | None = (
+            None  # readable after `set`; created by the first `wait` on a file
+        )
 
     def __del__(self) -> None:
-        if self._bell is not None:
-            os.close(self._bell)
+        if self._eventfd is not None:
+            os.close(self._eventfd)
 
     def set(self) -> None:
-        """Tells all threads to stop."""
         self._event.set()
         with self._lock:
-            if self._bell is not None:
-                os.eventfd_write(self._bell, 1)
+            if self._eventfd is not None:
+                os.eventfd_write(self._eventfd, 1)
 
     def is_set(self) -> bool:
-        """Whether `set` was called."""
         return self._event.is_set()
 
     def wait(self, seconds: float, file: int | None = None) -> bool:
-        """Sleeps for `seconds`, or until `set` is called; whether it was called.
+        """Sleeps for `seconds` or until `set` is called. Returns whether `set` was called.
 
-        `file`: a file descriptor that also ends the sleep when it is readable.
+        A readable file descriptor `file` also ends the sleep.
         """
         if file is None:
             return self._event.wait(seconds)
         poll = select.poll()
-        poll.register(self._file(), select.POLLIN)
+        poll.register(self._eventfd_number(), select.POLLIN)
         poll.register(file, select.POLLIN)
-        poll.poll(math.ceil(seconds * 1000))  # rounded up: a thread that wakes too early would spin
+        poll.poll(math.ceil(seconds * 1000))  # rounded up: waking too early would spin
         return self._event.is_set()
 
-    def _file(self) -> int:
+    def _eventfd_number(self) -> int:
         with self._lock:
-            if self._bell is None:
-                self._bell = os.eventfd(int(self._event.is_set()), os.EFD_CLOEXEC)
-            return self._bell
+            if self._eventfd is None:
+                self._eventfd = os.eventfd(int(self._event.is_set()), os.EFD_CLOEXEC)
+            return self._eventfd
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Clocks and the file system root.
+    """The time sources and the file system root.
 
-    now   seconds since the epoch, for people
-    tick  monotonic seconds, for ages, deadlines and intervals: the clock of a plant may jump
-    root  `/`, or a folder of a test
+    - `now`: seconds since the epoch, for people.
+    - `tick`: monotonic seconds, for ages, deadlines and intervals; a plant's clock may jump.
+    - `root`: `/`, or a test's folder.
     """
 
     now: Callable[[], float] = time.time
@@ -68,7 +70,7 @@ class Clock:
     root: Path = field(default_factory=lambda: Path("/"))
 
     def boot_id(self) -> str:
-        """The kernel's id of this boot; `unknown` without one."""
+        """The kernel's id of this boot; `unknown` if it has none."""
         try:
             return (self.root / "proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:

@@ -1,4 +1,4 @@
-"""The one family of errors: each carries the place, the value and the mend, and its exit code."""
+"""The error classes. Each message names the place, the value and the fix."""
 
 from typing import Literal
 
@@ -11,13 +11,13 @@ EXIT_INTERNAL = 70
 
 
 class EdgeInspectError(Exception):
-    """A mistake or fault that we can name. `str()` of it is the sentence the user reads."""
+    """An expected mistake or fault. Its text is the sentence that the user reads."""
 
     exit_code = EXIT_USAGE
 
 
 class ConfigError(EdgeInspectError):
-    """config.yaml cannot be used. `problems` holds every mistake, in the file's order."""
+    """config.yaml is wrong. `problems` holds every mistake, in the file's order."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -25,16 +25,18 @@ class ConfigError(EdgeInspectError):
 
 
 class ModelError(EdgeInspectError):
-    """A model file that is missing, broken, or does not fit what is said of it."""
+    """A model file is missing, is damaged, or contradicts its description."""
 
 
 class PictureError(EdgeInspectError):
-    """A picture that must not be judged."""
+    """A picture must not be judged."""
 
 
 class CameraError(EdgeInspectError):
-    """A camera that cannot be opened or does not deliver. `kind` is the state that `health` shows
-    of it: `lost`, `silent`, or what made its pictures untrustworthy for too long."""
+    """A camera cannot be opened or delivers no pictures.
+
+    `kind` is the camera's state in `health`: `lost`, `silent`, or the failed picture check.
+    """
 
     def __init__(self, text: str, kind: str = "lost") -> None:
         super().__init__(text)
@@ -42,7 +44,7 @@ class CameraError(EdgeInspectError):
 
 
 class TriggerError(EdgeInspectError):
-    """A trigger that is not taken. `kind` says why in one word, for the status of an answer."""
+    """A trigger was refused. `kind` is the reason in one word, for the answer's status."""
 
     def __init__(self, sentence: str, kind: TriggerRefusal) -> None:
         super().__init__(sentence)
@@ -50,14 +52,14 @@ class TriggerError(EdgeInspectError):
 
 
 class DatasetError(EdgeInspectError):
-    """A data set that cannot be trained on or measured with."""
+    """A data set does not serve for training or measuring."""
 
 
 class MissingPartError(EdgeInspectError):
-    """A library or program that is not installed; the sentence says how to install it."""
+    """A library or program is not installed; the message says how to install it."""
 
 
 class RefusedError(EdgeInspectError):
-    """It ran, and the answer is no: a gate refused, a check failed."""
+    """The command ran, and the answer is no: a gate refused or a check failed."""
 
     exit_code = EXIT_NO

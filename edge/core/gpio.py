@@ -1,4 +1,4 @@
-"""Opens the pins of a Raspberry Pi through gpiozero. No other module imports gpiozero."""
+"""Opens a Raspberry Pi's GPIO pins. No other module imports gpiozero."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -7,15 +7,13 @@ from edge.core.errors import EdgeInspectError, MissingPartError
 
 
 class PinFactory(Protocol):
-    """gpiozero's pin factory, as far as it is known here; gpiozero itself is optional."""
+    """The used part of gpiozero's pin factory; gpiozero itself is optional."""
 
     def pin(self, name: Any) -> Any:
         """The pin of that name or number."""
         ...
 
-    def close(self) -> None:
-        """Gives all pins back."""
-        ...
+    def close(self) -> None: ...
 
 
 def gpiozero_module() -> Any:
@@ -36,8 +34,8 @@ class OutputPin:
     def __init__(
         self, name: str, pin: int, *, active_high: bool, factory: PinFactory | None = None
     ) -> None:
-        """`name` is its key in config.yaml. `factory` None: the board's. Raises
-        EdgeInspectError."""
+        """`name` is the pin's key in config.yaml. `factory` None: the board's own pins.
+        Raises EdgeInspectError."""
         device = gpiozero_module().DigitalOutputDevice
         self._device = open_pin(
             f"{name} {pin}",
@@ -45,21 +43,18 @@ class OutputPin:
         )
 
     def on(self) -> None:
-        """Sets the active level."""
         self._device.on()
 
     def off(self) -> None:
-        """Sets the idle level."""
         self._device.off()
 
     def close(self) -> None:
-        """Sets the idle level and releases the pin."""
         self._device.off()
         self._device.close()
 
 
 def open_pin(name: str, opener: Callable[[], Any]) -> Any:
-    """What `opener` returns. Raises EdgeInspectError that names the pin, the reason and the fix."""
+    """Calls `opener`. Raises EdgeInspectError with the pin's name, the reason and the fix."""
     from gpiozero.exc import BadPinFactory, GPIOZeroError
 
     try:

@@ -4,8 +4,7 @@ import os
 import random
 import time
 
-# Seeded by the kernel, here and after each fork. An id is no secret, so it needs no random bytes of
-# the kernel for each.
+# The kernel seeds it once per process. Ids are not secret and need no further kernel randomness.
 _RANDOM = random.Random()
 os.register_at_fork(after_in_child=_RANDOM.seed)
 

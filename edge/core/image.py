@@ -1,8 +1,7 @@
-"""Decodes picture files to BGR pixels, for training and for the box alike.
+"""Decodes picture files to BGR pixels, for training and for the box.
 
-OpenCV fills a truncated JPEG with grey, squeezes 16 bits into 8, and decodes any size that a header
-claims. So the header is read first, and a picture that must not be judged is refused with a
-sentence.
+OpenCV fills a truncated JPEG with grey, cuts 16 bits to 8, and decodes any size that a header
+claims. Therefore this module reads the header first and refuses pictures that must not be judged.
 """
 
 import os
@@ -12,16 +11,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
+from edge.core.frame import Pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-MAX_PIXELS = 64_000_000  # 192 MB decoded: no inspection camera is larger, and a Pi survives it
+MAX_PIXELS = 64_000_000  # 192 MB decoded: fits a Pi, and no inspection camera is larger
 MAX_SIDE = 16_384
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNKS = 100_000  # a picture of MAX_PIXELS in chunks of 8 KB has a quarter of it
+_PNG_CHUNKS = 100_000  # four times the chunks of 8 KB that MAX_PIXELS need
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -32,7 +31,7 @@ _JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a file says: size in pixels, bits a channel, colour channels."""
+    """A file's header: size in pixels, bits per channel, number of colour channels."""
 
     kind: str
     width: int
@@ -42,33 +41,34 @@ class Header:
 
 
 def is_picture_name(path: Path | str) -> bool:
-    """Whether the name is that of a JPEG, PNG or BMP file, and not of a hidden one. A string is
-    the name without its folder."""
+    """Whether the name belongs to a JPEG, PNG or BMP file that is not hidden. A string is a name
+    without a folder."""
     name = path if isinstance(path, str) else path.name
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """A picture as its file's bytes: its header was checked, and its pixels are not decoded yet.
+class EncodedPicture:
+    """A picture file with a checked header, not yet decoded.
 
-    data  may lie in a slot of a frame ring, which is lent again when the last view of it is gone
-    name  only for messages
+    - `data`: the file. It may lie in a slot of a frame ring, which is free again when the last
+      memoryview of it is gone.
+    - `name`: for messages only.
     """
 
     data: bytes | bytearray | memoryview
     name: str
     header: Header
 
-    def decode(self, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
-        """Its pixels, and what both sides of them were divided by.
+    def decode(self, reduction: int = 1) -> tuple[Pixels, int]:
+        """Decodes the picture. Returns the pixels and the divisor of both sides.
 
-        reduction  2, 4 or 8: a JPEG is decoded at this fraction of its size, which is faster
-                   (edge/inspection/scaled_decode.py says when that is allowed)
+        `reduction` 2, 4 or 8 decodes a JPEG at this fraction of its size, which is faster;
+        edge/inspection/scaled_decode.py decides when. A JPEG with sides that are no multiple of
+        it, and any other format, is decoded whole.
 
-        A JPEG whose sides cannot be divided evenly is decoded whole, as is any other format. The
-        pixels are uint8, (height, width, 3), BGR, turned as the EXIF says. Grey becomes three
-        equal channels, alpha is dropped. Raises PictureError when the picture is damaged.
+        The pixels are uint8, (height, width, 3), BGR, rotated by the EXIF orientation. Grey
+        becomes three equal channels; alpha is dropped. Raises PictureError for damaged data.
         """
         if reduction > 1 and self.header.kind == "JPEG":
             pixels = self._decoded(_REDUCED[reduction])
@@ -77,11 +77,11 @@ class Encoded:
                 return pixels, reduction
         return self._decoded(cv2.IMREAD_COLOR), 1
 
-    def shown(self) -> NDArray[np.uint8] | bytes:
-        """For people: the JPEG itself, or the pixels of another format. Raises PictureError."""
+    def shown(self) -> Pixels | bytes:
+        """The picture for people: the JPEG, or another format's pixels. Raises PictureError."""
         return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
 
-    def _decoded(self, flag: int) -> NDArray[np.uint8]:
+    def _decoded(self, flag: int) -> Pixels:
         pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
         if pixels is None:
             raise PictureError(
@@ -90,9 +90,9 @@ class Encoded:
         return np.asarray(pixels, dtype=np.uint8)
 
 
-def open_picture(path: Path | str) -> Encoded:
-    """A picture file with a checked header. Raises PictureError, naming the file, when it cannot be
-    read or must not be judged."""
+def open_picture(path: Path | str) -> EncodedPicture:
+    """Reads a picture file and checks its header. Raises PictureError when the file is unreadable
+    or the picture must not be judged."""
     try:
         data = _read(path)
     except OSError as error:
@@ -103,44 +103,40 @@ def open_picture(path: Path | str) -> Encoded:
 
 
 def _read(path: Path | str) -> bytes:
-    """All bytes of a file; faster than `Path.read_bytes`, which makes buffers first."""
+    """Reads a whole file; faster than `Path.read_bytes`, which allocates buffers first."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        wanted = os.fstat(file).st_size + 1  # one more byte than the file has, to see its end
+        wanted = os.fstat(file).st_size + 1  # one byte more, to detect the end of the file
         data = os.read(file, wanted)
-        while len(data) >= wanted and (more := os.read(file, wanted)):  # it grows, or is a pipe
+        while len(data) >= wanted and (more := os.read(file, wanted)):  # it grows or is a pipe
             data += more
         return data
     finally:
         os.close(file)
 
 
-def examine_picture(data: bytes | bytearray, name: str) -> Encoded:
-    """A picture with a checked header. Raises PictureError when the data is empty, no picture,
-    truncated, too large, 16-bit or CMYK."""
+def examine_picture(data: bytes | bytearray, name: str) -> EncodedPicture:
+    """Checks the header of a picture in memory. Raises PictureError when the data is empty, no
+    picture, truncated, too large, 16-bit or CMYK."""
     header = read_header(data, name)
     _refuse_unjudgeable(header, name)
     _refuse_truncated(header, data, name)
-    return Encoded(data, name, header)
+    return EncodedPicture(data, name, header)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Pixels of a picture file: uint8, (height, width, 3), BGR.
-
-    Raises PictureError, naming the file, when it cannot be read or must not be judged.
-    """
+def read_picture(path: Path) -> Pixels:
+    """The pixels of a picture file: uint8, (height, width, 3), BGR. Raises PictureError."""
     return open_picture(path).decode()[0]
 
 
-def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Pixels of an encoded picture: uint8, (height, width, 3), BGR, turned as its EXIF says.
-    `name` is only for messages. Raises PictureError as `examine_picture`, and when it is damaged.
-    """
+def decode_picture(data: bytes, name: str) -> Pixels:
+    """The pixels of a picture in memory: uint8, (height, width, 3), BGR. `name` is for messages.
+    Raises PictureError."""
     return examine_picture(data, name).decode()[0]
 
 
 def read_header(data: bytes | bytearray, name: str) -> Header:
-    """The header of a JPEG, PNG or BMP file, without decoding it. Raises PictureError."""
+    """Reads the header of a JPEG, PNG or BMP file. Raises PictureError."""
     if not data:
         raise PictureError(f"{name}: the file is empty (0 bytes); take or copy the picture again")
     try:
@@ -150,7 +146,7 @@ def read_header(data: bytes | bytearray, name: str) -> Header:
         if data.startswith(b"\xff\xd8\xff"):
             return _jpeg_header(data)
         if data.startswith(b"BM"):
-            # down to the compression, which `_bmp_bytes` reads: a shorter header is damaged
+            # up to the compression, which `_bmp_bytes` reads: a shorter header is damaged
             width, height, _planes, depth, _how = struct.unpack_from("<iiHHI", data, 18)
             return Header("BMP", width, abs(height), 8, 1 if depth <= 8 else 3)
     except (struct.error, IndexError, KeyError) as error:
@@ -198,7 +194,7 @@ def _refuse_unjudgeable(header: Header, name: str) -> None:
 
 def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> None:
     whole = {
-        # cameras may pad the end of a JPEG with zeros
+        # cameras may pad a JPEG with zeros
         "JPEG": lambda: b"\xff\xd9" in data[-1024:] or data.rstrip(b"\x00").endswith(b"\xff\xd9"),
         "PNG": lambda: _png_is_whole(data),
         "BMP": lambda: len(data) >= _bmp_bytes(data),
@@ -211,7 +207,7 @@ def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> Non
 
 
 def _png_is_whole(data: bytes | bytearray) -> bool:
-    """Whether all its chunks are there. OpenCV would spend seconds and gigabytes on a chunk that
+    """Whether all chunks are complete. OpenCV would spend seconds and gigabytes on a chunk that
     claims to be larger than the file."""
     at = len(_PNG)
     for _ in range(_PNG_CHUNKS):

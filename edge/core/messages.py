@@ -1,4 +1,4 @@
-"""Verdict ⇄ JSON: the bodies of the contract, schema `edge-inspect/result/1` and `…/status/1`."""
+"""Verdicts and station states as JSON: `edge-inspect/result/1` and `edge-inspect/status/1`."""
 
 import contextlib
 import json
@@ -12,14 +12,16 @@ from edge.core.verdict import Verdict
 RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
 
-# What a broker's rules may sort results by: copied from the body into MQTT 5's user properties.
-_SORTED_BY = ("schema", "station", "camera", "verdict")
+# Copied from the body into MQTT 5's user properties, so that a broker's rules can route by them.
+_ROUTING_KEYS = ("schema", "station", "camera", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
 class MessageProperties:
-    """MQTT 5's properties of a message, over 3.1.1 left out: all that matters is in the body.
-    `user`: names and values. `expiry_s`: the broker need not keep it longer."""
+    """MQTT 5's properties of a message. MQTT 3.1.1 has none: the body holds all that matters.
+
+    `user` holds names and values. After `expiry_s` seconds the broker may drop the message.
+    """
 
     content_type: str = "application/json"
     user: tuple[tuple[str, str], ...] = ()
@@ -34,13 +36,13 @@ def rfc3339(epoch_s: float) -> str:
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
-    """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which no PLC gateway reads."""
+    """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which PLC gateways reject."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
 
 
 def stored_body(verdict: Verdict, seq: int) -> bytes:
-    """What the outbox keeps of a verdict: a `result` body without `replayed`, which is known only
+    """The verdict as the outbox stores it: a `result` body without `replayed`, which is known
     when it is sent. Raises ValueError for NaN and infinity."""
     return to_json(
         {
@@ -124,21 +126,20 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def sent_body(stored: bytes, *, replayed: bool) -> bytes:
-    """What goes on the wire: the stored body with `replayed` as its last member. The bytes that
-    were stored are not written again, whichever version stored them."""
+    """The `result` body on the wire: the stored bytes, and `replayed` as the last member. The
+    stored bytes stay as they are, whichever version stored them."""
     return stored[:-1] + (b',"replayed":true}' if replayed else b',"replayed":false}')
 
 
-def about_result(sent: bytes, left_s: float) -> MessageProperties:
-    """MQTT 5's properties of a result: what a broker's rules may sort by, and `left_s`, the seconds
-    until the outbox itself would drop it."""
+def result_properties(sent: bytes, remaining_s: float) -> MessageProperties:
+    """MQTT 5's properties of a result. The outbox itself drops it after `remaining_s` seconds."""
     user: tuple[tuple[str, str], ...] = ()
-    # a row of a damaged file must not hold back those behind it
+    # a damaged row must not block the rows behind it
     with contextlib.suppress(ValueError, TypeError, KeyError):
         body = json.loads(sent)
         replayed = "true" if body["replayed"] else "false"
-        user = (*((name, str(body[name])) for name in _SORTED_BY), ("replayed", replayed))
-    return MessageProperties(user=user, expiry_s=max(1, int(left_s)))
+        user = (*((name, str(body[name])) for name in _ROUTING_KEYS), ("replayed", replayed))
+    return MessageProperties(user=user, expiry_s=max(1, int(remaining_s)))
 
 
 def status_body(state: str, session: str, boot_id: str, time_s: float, reason: str) -> bytes:

@@ -1,5 +1,4 @@
-"""A part on the line, as its trigger announced it, and the frames taken for it. They travel one
-way, beside frames and verdicts."""
+"""A part on the line, announced by its trigger, and the frames that belong to it."""
 
 from dataclasses import dataclass
 
@@ -9,14 +8,16 @@ from edge.core.terms import TriggerKind
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One trigger of one camera: it gets exactly one verdict (one a region, if regions are judged
-    each for itself).
+    """One trigger of one camera. It gets exactly one verdict, or one per region with
+    `verdict: each`.
 
-    `name` is the caller's part id, `transaction` the caller's mark of its request, both None when
-    nobody said them. `number` counts this camera's triggers from 1. `at` is when the trigger came,
-    seconds since the epoch; `tick` the same moment in monotonic seconds. Frames count from `due`
-    (the conveyor's delay) up to `latest`, and the verdict must be there by `until`, all monotonic
-    seconds. `frames` is how many are wanted.
+    - `number`: counts this camera's triggers from 1.
+    - `name`, `transaction`: the requester's part id and request id, or None.
+    - `at`, `tick`: when the trigger came, in seconds since the epoch and in monotonic seconds.
+    - `due`, `latest`: frames captured between them belong to the part, monotonic seconds; `due`
+      is the trigger plus the conveyor's delay.
+    - `until`: the verdict's deadline, monotonic seconds.
+    - `frames`: the number of frames that the part needs.
     """
 
     camera: str
@@ -34,8 +35,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartFrame:
-    """A frame taken for a part, or, with `frame` None, the `fault` that ends the part. `refused`:
-    the trigger was not taken, and this is how the plant learns of it."""
+    """A frame of a part. With `frame` None it is the `fault` that ends the part; `refused` then
+    tells whether the trigger itself was refused."""
 
     part: Part
     frame: Frame | None

@@ -1,6 +1,6 @@
-"""Percentiles of a few numbers, and the latest durations of each stage of a frame.
+"""Percentiles, and the latest durations of each processing stage.
 
-NumPy's percentiles would import its masked arrays, which costs the daemon's start 13 ms.
+NumPy's percentile function imports masked arrays, which adds 13 ms to the daemon's start.
 """
 
 import math
@@ -8,16 +8,16 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-_KEPT = 1000  # durations of each stage
+_KEPT = 1000  # durations per stage
 
 
 def percentile(values: Sequence[float], q: float) -> float:
-    """The `q`-th percentile (0 to 100) with linear interpolation. `values` is not empty."""
+    """The `q`-th percentile (0 to 100), linearly interpolated. `values` must not be empty."""
     return _of_sorted(sorted(values), q)
 
 
 def spread(values: Sequence[float], digits: int = 4) -> dict[str, float]:
-    """`{p50, p95, p99}` in the unit of `values`, which is not empty, rounded."""
+    """`{p50, p95, p99}` in the unit of `values`, rounded. `values` must not be empty."""
     ordered = sorted(values)
     return {f"p{q}": round(_of_sorted(ordered, q), digits) for q in (50, 95, 99)}
 
@@ -30,18 +30,14 @@ def _of_sorted(ordered: Sequence[float], q: float) -> float:
 
 
 class Latencies:
-    """The last thousand durations of each stage, in milliseconds. Safe between threads."""
+    """The last 1,000 durations of each stage, in milliseconds. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stages: dict[str, deque[float]] = {}
 
-    def add(self, stage: str, ms: float) -> None:
-        """Adds one duration of one stage."""
-        self.note({stage: ms})
-
-    def note(self, stages: Mapping[str, float]) -> None:
-        """Adds one duration of each stage."""
+    def add(self, stages: Mapping[str, float]) -> None:
+        """Adds one duration per stage, in milliseconds."""
         with self._lock:
             for stage, ms in stages.items():
                 kept = self._stages.get(stage)

@@ -1,7 +1,7 @@
-"""The base class of everything that is read from outside, and the types that its fields use.
+"""The base class of all values that come from outside, and the types of their fields.
 
-A `Model` is a frozen pydantic model: strict types, no unknown keys, every mistake at once.
-Mistakes become sentences in edge/core/validation.py.
+A `Model` is a frozen pydantic model: strict types, no unknown keys, all mistakes at once.
+edge/core/validation.py turns mistakes into sentences.
 """
 
 import re
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Model(BaseModel):
-    """Values that come from outside. The constructor checks them too, and raises ValueError.
+    """Values that come from outside. The constructor checks them as well and raises ValueError.
 
     Strict: "1883" is no number, 1 is not true, 1.0 is no whole number. A subclass checks rules
-    between its keys with `@model_validator(mode="after")`, which raises ValueError.
+    between keys with `@model_validator(mode="after")`, which raises ValueError.
     """
 
     model_config = ConfigDict(
@@ -34,16 +34,16 @@ class Model(BaseModel):
         validate_by_alias=True,
         validate_by_name=True,
         hide_input_in_errors=True,  # a value may be a password
-        defer_build=True,  # of its sections a file names a few
+        defer_build=True,  # most files name few sections
         protected_namespaces=(),
     )
 
     @classmethod
     def read(cls, raw: Any, **context: Any) -> Self:
-        """From dictionaries, lists and plain values, by the names that the file uses.
+        """Checks dictionaries, lists and plain values under the names that the file uses.
 
-        `context` is for the types of the fields, such as the folder of the file. Raises our
-        ValidationError with every mistake.
+        The field types read `context`, such as the file's folder. Raises edge's ValidationError
+        with all mistakes.
         """
         outside = {"outside": True, **context}
         try:
@@ -52,24 +52,17 @@ class Model(BaseModel):
             raise ValidationError(problems_of(error, cls, raw)) from None
 
     def replace(self, **values: Any) -> Self:
-        """The same with other values for some fields, checked. Raises ValueError."""
+        """A checked copy with other values for some fields. Raises ValueError."""
         return type(self)(**{**dict(self), **values})
 
     def to_dict(self, *, brief: bool = False) -> dict[str, Any]:
-        """Its values as JSON and YAML know them: what `read` takes.
-
-        `brief` leaves out the fields that have their default.
-        """
+        """The values as JSON and YAML hold them; `read` accepts them. `brief` omits defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=brief)
 
     def given(self, info: ValidationInfo) -> frozenset[str]:
-        """The fields that a file or message named. Empty for a model that code constructs."""
-        return frozenset(self.model_fields_set if from_outside(info) else ())
-
-
-def from_outside(info: ValidationInfo) -> bool:
-    """Whether a value is being read from a file or message, not constructed by code."""
-    return bool(info.context and info.context.get("outside"))
+        """The fields that a file or message names. Empty for a model that code constructs."""
+        outside = info.context and info.context.get("outside")
+        return frozenset(self.model_fields_set if outside else ())
 
 
 def _list_of(length: int | None) -> Callable[[Any], tuple[Any, ...]]:
@@ -94,7 +87,7 @@ Items = Annotated[tuple[T, ...], AnyLength]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Marks a text that must match `regex`. `must` completes the sentence "must …"."""
+    """A text must match `regex`. `must` completes the sentence "must …"."""
 
     regex: str
     must: str
@@ -102,7 +95,7 @@ class Pattern:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Checks the pattern after the other limits of the text."""
+        """Checks the pattern after the text's other limits."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(

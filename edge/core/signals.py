@@ -1,8 +1,7 @@
-"""How SIGTERM, SIGINT and SIGHUP are heard, whichever thread the kernel gives them to.
+"""Receives SIGTERM, SIGINT and SIGHUP on any thread.
 
-A Python handler runs only when the main thread comes back to Python: a signal that arrives just
-before it blocks, or in a library's thread, would not be heard. So the C handler writes the number
-into a socket, and a thread of ours reads it.
+A Python handler runs only when the main thread returns to Python, so a blocked main thread misses
+signals. Therefore the C handler writes the number into a socket, and the thread `signals` reads it.
 """
 
 import logging
@@ -17,17 +16,17 @@ from edge.core.threads import start_thread
 
 log = logging.getLogger(__name__)
 
-# `timeout` and some shells signal a process and its group: that is one wish, not two
-SAME_WISH_S = 0.5
+# `timeout` and some shells signal a process and its group: two signals, one request
+REPEAT_WINDOW_S = 0.5
 
 
 def listen_for_signals(
-    ask: Callable[[], None], reload: Callable[[], None], environment: Clock
+    on_stop: Callable[[], None], on_reload: Callable[[], None], clock: Clock
 ) -> None:
-    """Calls `ask` at the first SIGTERM or SIGINT; a later second one ends the process at once.
-    Calls `reload` at each SIGHUP.
+    """Call it once, in the main thread.
 
-    To be called once, in the main thread.
+    - `on_stop` runs at the first SIGTERM or SIGINT; a later second one ends the process at once.
+    - `on_reload` runs at each SIGHUP.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -35,18 +34,18 @@ def listen_for_signals(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: None)
 
-    def hear() -> None:
+    def receive() -> None:
         first: float | None = None
         with ours, theirs:
             while True:
                 for number in ours.recv(64):
                     if number == signal.SIGHUP:
-                        reload()
+                        on_reload()
                     elif first is None:
-                        first = environment.tick()
-                        ask()
-                    elif environment.tick() - first > SAME_WISH_S:
+                        first = clock.tick()
+                        on_stop()
+                    elif clock.tick() - first > REPEAT_WINDOW_S:
                         log.error("second %s: exit at once", signal.Signals(number).name)
                         os._exit(EXIT_NO)
 
-    start_thread("signals", hear)
+    start_thread("signals", receive)

@@ -1,4 +1,4 @@
-"""Talking to systemd: READY, STATUS, WATCHDOG, STOPPING (the sd_notify protocol)."""
+"""Notifies systemd of READY, STATUS, WATCHDOG and STOPPING (the sd_notify protocol)."""
 
 import os
 import socket
@@ -9,12 +9,12 @@ _TIMEOUT_S = 1.0  # a full socket must not block the thread that notifies
 
 
 class SystemdNotifier:
-    """Sends to the socket that systemd names; without systemd, does nothing."""
+    """Sends to the socket that systemd names. Without systemd it does nothing."""
 
     def __init__(
         self, environ: Mapping[str, str] = os.environ, *, timeout_s: float = _TIMEOUT_S
     ) -> None:
-        """A message that the socket does not take within `timeout_s` seconds is dropped."""
+        """Drops a message when the socket blocks for `timeout_s` seconds."""
         self._timeout_s = timeout_s
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -22,27 +22,25 @@ class SystemdNotifier:
         self.watchdog_s = int(usec) / 1e6 if usec.isdigit() else None
 
     def ready(self) -> None:
-        """Model and cameras are up."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """The configuration is read again; `ready` says when that is over."""
+        """A reload begins; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, line: str) -> None:
-        """The line that `systemctl status` shows."""
+        """Sets the line that `systemctl status` shows."""
         self._send(f"STATUS={line}")
 
     def watchdog(self) -> None:
-        """Capture, inspection and delivery each made progress."""
+        """Capture, inspection and delivery have made progress."""
         self._send("WATCHDOG=1")
 
     def extend(self, seconds: float) -> None:
-        """Starting goes on: systemd shall wait at least `seconds` from now."""
+        """The start continues: systemd waits at least `seconds` from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def stopping(self) -> None:
-        """We are on our way out."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
@@ -53,4 +51,4 @@ class SystemdNotifier:
                 to.settimeout(self._timeout_s)
                 to.sendto(message.encode(), self._address)
         except OSError:
-            return  # systemd's absence must never be our fault
+            return  # a missing systemd must not stop the daemon

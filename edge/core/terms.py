@@ -1,13 +1,13 @@
-"""Words with a fixed set of values that both config.yaml and the model file use."""
+"""Types with a fixed set of values, shared by config.yaml and the model file."""
 
 from typing import Literal
 
 OutputKind = Literal["logits", "probabilities"]
 Runtime = Literal["auto", "litert", "tflite-runtime"]
-# Which code computes the operators: the runtime's quickest, or TFLite's own, which rounds alike in
-# every runtime.
+# The code of the operators: the runtime's quickest, or TFLite's own, which rounds the same
+# in every runtime.
 Kernels = Literal["quickest", "built-in"]
-# How a JPEG becomes pixels: whole, or at the part of its size that the model needs.
+# The scale at which a JPEG is decoded: whole, or as small as the model allows.
 Decoding = Literal["whole", "reduced"]
 TriggerKind = Literal["continuous", "interval", "request", "gpio", "presence", "folder"]
 RuleName = Literal["single", "mean", "worst", "k_of_n"]

@@ -1,4 +1,4 @@
-"""Named daemon threads, and a dictionary that may change while other threads read it."""
+"""Named daemon threads, and a copy-on-write dictionary."""
 
 import contextlib
 import threading
@@ -10,35 +10,33 @@ T = TypeVar("T")
 
 
 class NamedThread(threading.Thread):
-    """A thread that `top -H` and `ps -T` show by its name, cut to 15 bytes.
+    """A daemon thread that `top -H` and `ps -T` show by its name, cut to 15 bytes.
 
-    Python itself sets the kernel's name from 3.14 on. It is a daemon thread: a driver that hangs
-    must not keep the process from ending.
+    Python sets the kernel's name itself from 3.14 on. A daemon thread does not stop the process
+    from ending when a driver hangs.
     """
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
-        """Does not start it."""
         super().__init__(target=run, name=name, daemon=True)
 
     def run(self) -> None:
-        """On the thread itself."""
-        with contextlib.suppress(OSError):  # a thread without a name works too
+        with contextlib.suppress(OSError):  # the name is optional
             comm = Path(f"/proc/self/task/{self.native_id}/comm")
             comm.write_bytes(self.name.encode()[:15])
         super().run()
 
 
 def start_thread(name: str, run: Callable[[], object]) -> threading.Thread:
-    """A started thread."""
+    """Starts a named thread."""
     thread = NamedThread(name, run)
     thread.start()
     return thread
 
 
 class CopyOnWriteDict(MutableMapping[str, T]):
-    """A dictionary that other threads may read and iterate over without a lock.
+    """A dictionary that threads may read and iterate over without a lock.
 
-    Each change replaces the whole dictionary by a changed copy, so an iteration sees one moment.
+    Each change replaces the whole dictionary by a copy, so that an iteration sees one state.
     Only one thread at a time may change it.
     """
 
@@ -63,5 +61,4 @@ class CopyOnWriteDict(MutableMapping[str, T]):
         return len(self._entries)
 
     def values(self) -> ValuesView[T]:
-        """The entries of this moment."""
         return self._entries.values()

@@ -1,4 +1,4 @@
-"""Turns pydantic's list of errors into sentences: place, what is wrong, and what would do."""
+"""Turns pydantic's errors into sentences: the place, the mistake and the fix."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 Loc = tuple[str | int, ...]
-# missing, unknown: a key. type: a value of another type. value: out of bounds. rule: values that
-# do not go together, or a sentence that shows the value itself.
+# missing, unknown: a key. type: a value of the wrong type. value: out of range. rule: values that
+# exclude each other, or a sentence that shows the value itself.
 ProblemKind = Literal["missing", "unknown", "type", "value", "rule"]
 
 _KEYS = "must hold keys and values, one a line, indented"
@@ -35,7 +35,7 @@ _LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake. `loc` leads to it through keys and list indexes; `got` is the value there."""
+    """One mistake. `loc` is its path of keys and list indexes; `got` is the value there."""
 
     loc: Loc
     kind: ProblemKind
@@ -44,25 +44,27 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """Where it is, as in `cameras[0].source`; empty for the whole."""
-        return key_of(self.loc)
+        """The path as text, such as `cameras[0].source`; empty for the whole."""
+        return key_path(self.loc)
 
     @property
-    def seen(self) -> str:
-        """The value in parentheses, cut to 80 characters; empty where there is none to show."""
-        return "" if self.kind in ("missing", "rule") else f" (got {self.got!r:.80})"
+    def sentence(self) -> str:
+        """The text, and the value where there is one, cut to 80 characters."""
+        if self.kind in ("missing", "rule"):
+            return self.text
+        return f"{self.text} (got {self.got!r:.80})"
 
 
 class ValidationError(ValueError):
-    """What was read is not what it must be. `problems`: at least one."""
+    """The data from outside is wrong. `problems` holds at least one."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.key or 'this'}: {p.text}" for p in problems))
         self.problems = tuple(problems)
 
 
-def key_of(loc: Loc) -> str:
-    """A place in words: keys with dots between, list indexes in brackets."""
+def key_path(loc: Loc) -> str:
+    """A path as text: keys joined by dots, list indexes in brackets."""
     text = ""
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -70,17 +72,17 @@ def key_of(loc: Loc) -> str:
 
 
 def problems_of(
-    error: pydantic.ValidationError, kind: type[BaseModel], raw: Any
+    error: pydantic.ValidationError, model: type[BaseModel], raw: Any
 ) -> tuple[Problem, ...]:
-    """One Problem for each wrong place. `kind` and `raw` are what was validated."""
+    """One Problem per wrong place. `raw` is the validated data."""
     places: dict[Loc, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         places.setdefault(_place(details, raw), []).append(details)
-    return tuple(_problem(loc, found, kind) for loc, found in places.items())
+    return tuple(_problem(loc, found, model) for loc, found in places.items())
 
 
 def _place(details: ErrorDetails, raw: Any) -> Loc:
-    """pydantic's place without the names of union members, which stand in no file."""
+    """pydantic's path without the names of union members, which appear in no file."""
     loc: list[str | int] = []
     at = raw
     for part in details["loc"]:
@@ -97,26 +99,26 @@ def _place(details: ErrorDetails, raw: Any) -> Loc:
     return tuple(loc)
 
 
-def _problem(loc: Loc, found: Sequence[ErrorDetails], kind: type[BaseModel]) -> Problem:
-    """One Problem of all that pydantic says of a place: one error, or one for each union member."""
-    sentences = [_sentence(loc, details, kind) for details in found]
-    # A member of the right type says more: its bounds are what is wrong.
-    near = [one for one in sentences if one[0] != "type"]
-    which, text = (near or sentences)[0]
-    if not near:
+def _problem(loc: Loc, found: Sequence[ErrorDetails], model: type[BaseModel]) -> Problem:
+    """One Problem from pydantic's errors at one place. A union gives one error per member."""
+    sentences = [_sentence(loc, details, model) for details in found]
+    # A member of the right type is more precise: only its range is violated.
+    precise = [one for one in sentences if one[0] != "type"]
+    kind, text = (precise or sentences)[0]
+    if not precise:
         words = dict.fromkeys(text.removeprefix("must be ") for _, text in sentences)
         text = f"must be {_listed(tuple(words))}" if len(words) > 1 else text
-    return Problem(loc, which, text, found[0]["input"] if which != "missing" else None)
+    return Problem(loc, kind, text, None if kind == "missing" else found[0]["input"])
 
 
-def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[ProblemKind, str]:
+def _sentence(loc: Loc, details: ErrorDetails, model: type[BaseModel]) -> tuple[ProblemKind, str]:
     name, raw, context = details["type"], details["input"], details.get("ctx", {})
     if name == "missing":
         return "missing", "is missing; add it"
     if name in ("extra_forbidden", "invalid_key"):
-        # A key that is no text: pydantic does not say what stands behind it.
-        which: ProblemKind = "rule" if name == "invalid_key" else "unknown"
-        return which, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(kind, loc[:-1]))
+        # The key is no text, and pydantic does not give its value.
+        kind: ProblemKind = "rule" if name == "invalid_key" else "unknown"
+        return kind, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(model, loc[:-1]))
     if name == "literal_error":
         return "type", f"must be {context['expected']}"
     if name == "float_type" and type(raw) is int:  # more than 308 digits
@@ -125,16 +127,16 @@ def _sentence(loc: Loc, details: ErrorDetails, kind: type[BaseModel]) -> tuple[P
         quoted = isinstance(raw, str) and name in _WITHOUT_QUOTES
         return "type", _OF_TYPE[name] + (", without quotes" if quoted else "")
     if name in ("value_error", "rule"):
-        # A rule between keys holds for a whole section; there is no one value to show.
-        which = "rule" if name == "rule" or isinstance(raw, dict) else "value"
-        return which, str(context.get("error", details["msg"]))
+        # A rule between keys concerns a whole section: there is no single value to show.
+        kind = "rule" if name == "rule" or isinstance(raw, dict) else "value"
+        return kind, str(context.get("error", details["msg"]))
     return "value", _limit(name, context) or details["msg"].replace("Input should", "must")
 
 
 def _limit(name: str, context: dict[str, Any]) -> str | None:
     if name in _LIMITS:
-        which, words = _LIMITS[name]
-        return f"must be {words} {_number(context[which])}"
+        key, words = _LIMITS[name]
+        return f"must be {words} {_number(context[key])}"
     if name in ("string_too_short", "too_short"):
         return f"must have at least {_counted(context['min_length'], name)}"
     if name in ("string_too_long", "too_long"):
@@ -152,20 +154,20 @@ def _counted(count: int, name: str) -> str:
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # needed for a mistake only
+    from difflib import get_close_matches  # only a mistake needs it
 
     close = get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else "remove it"
     return f"unknown key; {hint}"
 
 
-def _keys_at(kind: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that the model at a place has."""
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The keys of the model at a place."""
     for part in loc:
-        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
         if isinstance(part, str) and part in fields:
-            kind = next(_models_in(fields[part].annotation), kind)
-    return [field.alias or name for name, field in kind.model_fields.items()]
+            model = next(_models_in(fields[part].annotation), model)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

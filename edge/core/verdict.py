@@ -1,4 +1,4 @@
-"""A verdict: the one thing this daemon exists to say about a part. It travels one way."""
+"""A verdict: the daemon's judgement of a part."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +12,7 @@ OUTCOMES: tuple[Outcome, ...] = ("pass", "review", "fail", "error")
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model judged. `sha256` is of the whole .tflite file, 64 hexadecimal digits."""
+    """The model that judged. `sha256`: of the whole .tflite file, 64 hexadecimal digits."""
 
     name: str
     version: str
@@ -21,10 +21,13 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a verdict came about. `frames` were wanted; `scores` are those of the frames judged, 0 to
-    1, in order of capture. `k` belongs to `k_of_n` alone. `regions` are the scores of the regions
-    of which the worst decided, empty otherwise. `hysteresis` is what the thresholds were lowered by
-    because the verdict before was worse, 0 to 1.
+    """How the frames of a part became one verdict.
+
+    - `frames`: the number of frames that the part needed.
+    - `scores`: of the judged frames, 0 to 1, in order of capture.
+    - `k`: for `k_of_n` only.
+    - `regions`: the scores by region when the worst decides; else empty.
+    - `hysteresis`: how much the previous verdict lowered the thresholds, 0 to 1.
     """
 
     name: RuleName = "single"
@@ -37,12 +40,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One judgement, complete but for `seq`, which the outbox gives it when it is stored.
+    """One judgement. Only `seq` is missing: the outbox assigns it when it stores the verdict.
 
-    `captured_at` is seconds since the epoch, UTC. `score` is P(defective), 0 to 1, None without a
-    judgement. Latencies are milliseconds. `receipt` is `Frame.receipt`, for the outbox alone.
-    `trigger` is the part's trigger, `trigger_to_verdict_ms` how long it had to wait for this; both
-    None where frames are judged as they come. `region` is the region of the view, None for all.
+    - `captured_at`: seconds since the epoch, UTC.
+    - `score`: P(defective), 0 to 1; None without a judgement.
+    - `region`: the view's region; None for the whole view.
+    - `trigger`, `trigger_to_verdict_ms`: the part's trigger and the time from it to the verdict;
+      None when no trigger announced the part.
+    - `receipt`: `Frame.receipt`, for the outbox only.
     """
 
     id: str

@@ -1,6 +1,6 @@
-"""`cameras[].view` in config.yaml: which part of a camera's picture is judged, and which way up.
+"""`cameras[].view` in config.yaml: which area of a camera's picture is judged, and its orientation.
 
-Only the values live here; the pixels are turned in edge/inspection/view_crop.py.
+This module holds the values only; edge/inspection/view_crop.py transforms the pixels.
 """
 
 from typing import Annotated, Literal, Self
@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from edge.core.record import Items, Length2, Length4, Model, Pattern
 
 Number = Annotated[float, Field(ge=0, le=100_000)]
-Box = Annotated[tuple[Number, Number, Number, Number], Length4]
+Rectangle = Annotated[tuple[Number, Number, Number, Number], Length4]
 Point = Annotated[tuple[Number, Number], Length2]
 Corners = Annotated[tuple[Point, Point, Point, Point], Length4]
 RegionName = Annotated[
@@ -21,36 +21,36 @@ RegionName = Annotated[
 
 
 class RegionConfig(Model):
-    """A named region: x, y, width, height, as fractions (all 0 to 1) or as whole pixels."""
+    """A named region: x, y, width, height, all as fractions (0 to 1) or all as whole pixels."""
 
     id: RegionName
-    region: Box
+    region: Rectangle
 
     @model_validator(mode="after")
     def _check_region(self) -> Self:
-        check_box(self.region)
+        check_region(self.region)
         return self
 
 
 class ViewConfig(Model):
-    """In this order: perspective, rotation (clockwise), mirror, region. A whole view: nothing."""
+    """Steps in this order: perspective, clockwise rotation, mirror, region. Default: no change."""
 
     perspective: Corners | None = None
     rotate: Literal[0, 90, 180, 270] = 0
     mirror: Literal["none", "horizontal", "vertical"] = "none"
-    region: Box | None = None
+    region: Rectangle | None = None
     regions: Annotated[Items[RegionConfig], Field(max_length=64)] = ()
     verdict: Literal["each", "worst"] = "each"
 
     @property
-    def boxes(self) -> dict[str | None, Box | None]:
-        """Region by its name; the name is None where the view is one picture."""
+    def boxes(self) -> dict[str | None, Rectangle | None]:
+        """Regions by name; the only name is None when `regions` is not set."""
         if self.regions:
             return {r.id: r.region for r in self.regions}
         return {None: self.region}
 
-    def unfit_for_models(self) -> str | None:
-        """Why no model can be trained for this view, with the mend; None when one can."""
+    def why_no_model_fits(self) -> str | None:
+        """Why no model can be trained for this view, and the fix; None when one can."""
         if self.regions:
             return (
                 "the view has several regions, but a picture of a data set has one label; train on "
@@ -59,18 +59,14 @@ class ViewConfig(Model):
         numbers = [*(self.region or ()), *(n for p in self.perspective or () for n in p)]
         if not is_fractions(tuple(numbers)):
             return (
-                "the view is said in pixels, but a model serves cameras of any size; say it in "
+                "the view is in pixels, but a model serves cameras of any size; write it in "
                 "fractions: x and width divided by the picture's width, y and height by its height"
             )
         return None
 
-    def same_as(self, other: "ViewConfig") -> bool:
-        """Whether both say the same of a picture, however they are written down."""
-        return self == other
-
     @property
-    def fitting_keys(self) -> frozenset[str]:
-        """The keys that do something with these values."""
+    def effective_keys(self) -> frozenset[str]:
+        """The keys that have an effect with these values."""
         keys = frozenset(type(self).model_fields)
         return keys if self.regions else keys - {"verdict"}
 
@@ -79,7 +75,7 @@ class ViewConfig(Model):
         if self.region is not None and self.regions:
             raise ValueError("region and regions exclude each other; keep one of them")
         if self.region is not None:
-            check_box(self.region)
+            check_region(self.region)
         names = [r.id for r in self.regions]
         if len(set(names)) < len(names):
             raise ValueError("two regions have the same id; give each its own")
@@ -89,18 +85,18 @@ class ViewConfig(Model):
 
     @model_validator(mode="after")
     def _check_given(self, info: ValidationInfo) -> Self:
-        if self.given(info) - self.fitting_keys:
+        if self.given(info) - self.effective_keys:
             raise ValueError("verdict: each or worst is about regions; add them or remove it")
         return self
 
 
 def is_fractions(numbers: tuple[float, ...]) -> bool:
-    """Whether numbers are meant as fractions of the picture: all of them from 0 to 1."""
+    """Whether all numbers are fractions of the picture: 0 to 1."""
     return all(number <= 1 for number in numbers)
 
 
-def check_box(box: Box) -> None:
-    """Raises ValueError for a region that no picture has."""
+def check_region(box: Rectangle) -> None:
+    """Raises ValueError for a region that fits no picture."""
     x, y, w, h = box
     if w <= 0 or h <= 0:
         raise ValueError("a region needs a width and a height above 0 (x, y, width, height)")
@@ -112,7 +108,7 @@ def check_box(box: Box) -> None:
 
 
 def _check_corners(corners: Corners) -> None:
-    """Four corners in the order top left, top right, bottom right, bottom left."""
+    """Raises ValueError unless the corners run clockwise from the top left."""
     for i in range(4):
         (ax, ay), (bx, by), (cx, cy) = corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]
         if (bx - ax) * (cy - by) - (by - ay) * (cx - bx) <= 0:

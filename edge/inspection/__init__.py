@@ -1,1 +1,54 @@
-"""Judging one picture. Pure: no thread, socket, clock or database."""
+"""Judges one picture. No thread, socket, clock or database.
+
+The box, the trainer and the converter share it, so that all three compute the same.
+"""
+
+from edge.inspection.decision import (
+    Judgement,
+    Thresholds,
+    combine,
+    decide,
+    to_probabilities,
+    with_hysteresis,
+)
+from edge.inspection.inspector import Inspector, Overrides, load_inspector
+from edge.inspection.interpreter import TFLiteClassifier, runtime_module
+from edge.inspection.model_file import (
+    GOLDEN,
+    GoldenPicture,
+    InspectionSpec,
+    ModelFile,
+    OutputSpec,
+    load_model_file,
+    pack_model_file,
+)
+from edge.inspection.preprocessing import InputSpec, apply_view, preprocess, to_model_input
+from edge.inspection.scaled_decode import reduction
+from edge.inspection.view_crop import ViewCrop
+
+__all__ = [
+    "GOLDEN",
+    "GoldenPicture",
+    "InputSpec",
+    "InspectionSpec",
+    "Inspector",
+    "Judgement",
+    "ModelFile",
+    "OutputSpec",
+    "Overrides",
+    "TFLiteClassifier",
+    "Thresholds",
+    "ViewCrop",
+    "apply_view",
+    "combine",
+    "decide",
+    "load_inspector",
+    "load_model_file",
+    "pack_model_file",
+    "preprocess",
+    "reduction",
+    "runtime_module",
+    "to_model_input",
+    "to_probabilities",
+    "with_hysteresis",
+]

@@ -1,9 +1,9 @@
-"""Area averaging with every rounding pinned: the same on all processors, and slow.
+"""Area averaging with fixed rounding: slow, and the same on all processors.
 
-OpenCV's own differs between ARM and x86-64 by one grey level in some thousandths of the values,
-where averages lie half way between two levels. That was measured. The reason is probably that for
-ARM it multiplies and adds in one step (one rounding), for x86-64 in two. Golden pictures are judged
-through this one, so that a box of either kind gives the score that the other was tested with.
+OpenCV's own area averaging differs between ARM and x86-64: measured, by one grey level in some
+thousandths of the values, where an average lies halfway between two levels. Probably OpenCV
+multiplies and adds in one step (one rounding) on ARM and in two on x86-64. Golden pictures use this
+module, so that both processors give the same score.
 """
 
 from functools import lru_cache
@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from edge.core.frame import Pixels
 
 
-def area_mean(pixels: Pixels, width: int, height: int) -> Pixels:
-    """`cv2.resize(…, INTER_AREA)` as it is on x86-64, to the last bit, on every processor.
+def area_resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    """`cv2.resize(…, INTER_AREA)` of x86-64, bit by bit, on every processor.
 
-    `pixels` is uint8, (h, w, 3), and not smaller than `width` × `height` in either direction.
-    Returns uint8, (height, width, 3).
+    `pixels` is uint8, (h, w, 3), with h ≥ `height` and w ≥ `width`. Returns uint8,
+    (height, width, 3).
     """
     rows, columns = pixels.shape[:2]
-    if columns % width == 0 and rows % height == 0:  # whole blocks: sums of integers, alike anyway
+    if columns % width == 0 and rows % height == 0:  # whole blocks: exact integer sums
         return np.asarray(
             cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8
         )
@@ -31,7 +31,7 @@ def area_mean(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def _weighted(lines: NDArray[np.generic], count: int) -> NDArray[np.float32]:
-    """`count` weighted sums of consecutive `lines`, added one by one in single precision."""
+    """`count` weighted sums of consecutive `lines`, accumulated in single precision."""
     total = np.zeros((count, *lines.shape[1:]), np.float32)
     term = np.empty_like(total)
     for chosen, weights in _taps(len(lines), count):
@@ -44,9 +44,10 @@ def _weighted(lines: NDArray[np.generic], count: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def _taps(source: int, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Of which of `source` lines each of `count` sums is made, and with which weights, as OpenCV
-    counts them: the first line of each, the second of each, and so on. A sum that has no more of
-    them gets some line with weight 0, which changes nothing."""
+    """OpenCV's filter taps: which of `source` lines enter each of `count` sums, and their weights.
+
+    Entry n holds the n-th line of every sum. A sum with fewer lines gets weight 0 there.
+    """
     scale = 1.0 / (count / source)
     begin = np.arange(count) * scale
     end = begin + scale

@@ -1,4 +1,4 @@
-"""From what the model says to pass, review or fail. A fault never becomes pass."""
+"""Turns a model's outputs into pass, review or fail. A fault never becomes pass."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from edge.core.verdict import Outcome
 
 
 class Thresholds(Model):
-    """`score` at or above `reject_at` fails; below `review_from` passes; between is for review."""
+    """A score ≥ `reject_at` fails, a score < `review_from` passes, any other is for review."""
 
     reject_at: Annotated[float, Field(ge=0, le=1)]
     review_from: Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +34,7 @@ class Thresholds(Model):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one picture was found to be. `score` is P(defective), 0 to 1."""
+    """The judgement of one picture. `score` is P(defective), 0 to 1."""
 
     outcome: Outcome
     score: float
@@ -48,10 +48,13 @@ def to_probabilities(
 ) -> NDArray[np.float64]:
     """Class probabilities from a model's raw outputs, over the last axis.
 
-    `outputs` is float, (..., n), n at least 2: logits, divided by `temperature` before the
-    softmax (Guo et al. 2017, equation 9), or probabilities, which are brought to a sum of 1 and
-    raised to 1 / temperature: the same, since their logarithms are logits.
-    Raises ModelError when they are not finite, or are probabilities that do not sum to about 1.
+    - `outputs`: float, (..., n), n ≥ 2.
+    - Logits are divided by `temperature` before the softmax (Guo et al. 2017, equation 9).
+    - Probabilities are raised to 1 / temperature and scaled to a sum of 1. This is the same,
+      because their logarithms are logits.
+
+    Raises ModelError for values that are not finite, and for probabilities whose sum is not
+    about 1.
     """
     values = np.asarray(outputs, np.float64)
     if not _finite(values):
@@ -70,16 +73,18 @@ def to_probabilities(
         )
     if temperature == 1:
         return np.asarray(values / total)
-    # Against the largest, so that the sum stays above 0 however small the temperature.
-    against = np.clip(values / values.max(axis=-1, keepdims=True), 0.0, 1.0) ** (1.0 / temperature)
-    return np.asarray(against / against.sum(axis=-1, keepdims=True))
+    # Relative to the largest: the sum stays above 0 at any temperature.
+    powers = np.clip(values / values.max(axis=-1, keepdims=True), 0.0, 1.0) ** (1.0 / temperature)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def row_to_probabilities(
     row: Sequence[float], kind: OutputKind, temperature: float = 1.0
 ) -> list[float]:
-    """The same for one picture's outputs, n of them, to the last bits: on so few numbers NumPy's
-    calls take ten times as long as the sums. Raises ModelError as `to_probabilities`."""
+    """`to_probabilities` for one picture's n outputs, equal to the last bits.
+
+    For few numbers NumPy's calls take ten times longer than the sums. Raises ModelError.
+    """
     if kind != "logits":
         return list(to_probabilities(np.array(row, np.float64), kind, temperature).tolist())
     z = [value / temperature for value in row]
@@ -92,22 +97,21 @@ def row_to_probabilities(
 
 
 def _finite(values: NDArray[np.float64]) -> bool:
-    """Whether all are. A sum is finite only when all its terms are, and is quicker asked for."""
+    """Whether all values are finite. The sum is a faster test: it is finite only if they are."""
     return math.isfinite(np.add.reduce(values, None)) or bool(np.isfinite(values).all())
 
 
 def judge(
     probabilities: Sequence[float], labels: tuple[str, ...], ok_label: str, at: Thresholds
 ) -> Judgement:
-    """The verdict on one picture. `probabilities` are n, in the order of `labels`.
+    """The verdict on one picture. `probabilities` has n entries, in the order of `labels`.
 
-    score = 1 - P(ok). `label` is the most probable class, but never `ok` on a part that fails
-    and never a defect on one that passes: an operator must not read the two against each other.
-    Raises ModelError when P(ok) is no number.
+    score = 1 - P(ok). `label` is the most probable class that agrees with the verdict: a pass is
+    always `ok`, and a fail is always a defect. Raises ModelError when P(ok) is NaN.
     """
     by_label = dict(zip(labels, probabilities))
     score = 1.0 - by_label[ok_label]
-    if not math.isnan(score):  # what is no number stays as it is, for `decide` to refuse
+    if not math.isnan(score):  # `decide` refuses NaN
         score = min(1.0, max(0.0, score))
     outcome = decide(score, at)
     if outcome == "pass":
@@ -128,19 +132,21 @@ def judge(
 def combine(
     judgements: Sequence[Judgement], rule: RuleName, k: int | None, ok_label: str, at: Thresholds
 ) -> Judgement:
-    """One judgement of a part from those of its frames, at least one, in order of capture.
+    """One judgement of a part from its frames' judgements, at least one, in order of capture.
 
-    `mean`: of the probabilities. `worst`: the frame with the highest score. `k_of_n`: the frame
-    with the k-th highest score, so the part fails exactly when at least k frames do. `single`: the
-    only one. The score obeys the thresholds whatever the rule.
-    Raises ModelError when a score is no number, or k asks for more frames than there are.
+    - `mean`: the mean of the probabilities.
+    - `worst`: the frame with the highest score.
+    - `k_of_n`: the frame with the k-th highest score; the part fails if at least k frames fail.
+    - `single`: the only frame.
+
+    Raises ModelError when a score is NaN, or k is larger than the number of frames.
     """
     for judgement in judgements:
-        decide(judgement.score, at)  # a NaN sorts anywhere: it must not hide among the others
+        decide(judgement.score, at)  # NaN has no order, so it is refused before sorting
     if rule == "mean":
         labels = tuple(judgements[0].probabilities)
         table = np.array([[j.probabilities[label] for label in labels] for j in judgements])
-        # Rounded, since the mean of scores that lie on a threshold must not fall below it.
+        # Rounded: the mean of scores on a threshold must not fall below it.
         return judge(table.mean(axis=0).round(12).tolist(), labels, ok_label, at)
     ranked = sorted(judgements, key=lambda j: j.score, reverse=True)
     place = k if rule == "k_of_n" and k is not None else 1
@@ -151,9 +157,9 @@ def combine(
     return judge(list(chosen.probabilities.values()), labels, ok_label, at)
 
 
-def lowered(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
-    """The thresholds after a verdict, with hysteresis: what was reached is left only when the score
-    falls `by` (0 to 1) below it. Never higher than `at`, so hysteresis makes no pass of a fail."""
+def with_hysteresis(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
+    """The thresholds after the verdict `before`. Hysteresis lowers a reached threshold by `by`, 0
+    to 1. It never raises one, so it turns no fail into a pass."""
     if by == 0 or before not in ("review", "fail"):
         return at
     review_from = max(0.0, at.review_from - by)
@@ -162,7 +168,7 @@ def lowered(at: Thresholds, before: Outcome | None, by: float) -> Thresholds:
 
 
 def decide(score: float, at: Thresholds) -> Outcome:
-    """pass, review or fail. Raises ModelError for a score that is no number."""
+    """pass, review or fail. Raises ModelError for NaN and scores outside 0 to 1."""
     if not 0.0 <= score <= 1.0:
         raise ModelError(f"score {score} is not between 0 and 1")
     if score >= at.reject_at:

@@ -1,13 +1,13 @@
-"""A model ready to judge: file, recipe, thresholds and runtime checked against each other once."""
+"""A model ready to judge: its file, preprocessing, thresholds and runtime fit each other."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.core.errors import ModelError, RefusedError
-from edge.core.image import Encoded, decode_picture, examine_picture
+from edge.core.frame import Pixels
+from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.terms import Decoding, OutputKind, Runtime
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
@@ -15,19 +15,19 @@ from edge.core.view import ViewConfig
 from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, shaped
+from edge.inspection.preprocessing import InputSpec, preprocess, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 
 GOLDEN_TOLERANCE = 1 / 255
-# Of a golden picture's values, so many may be another grey level than on other processors. Between
-# aarch64 and x86-64 up to 0.4 % were (averages half way between two levels).
+# The share of a golden picture's values that may round otherwise than on another processor.
+# Measured between aarch64 and x86-64: up to 0.4 % (averages halfway between two levels).
 GOLDEN_DIFFER = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What config.yaml may say of a model: all of it for a plain .tflite, else a part."""
+    """The model settings of config.yaml. A plain .tflite needs labels and `reject_at`."""
 
     labels: tuple[str, ...] | None = None
     ok_label: str | None = None
@@ -38,7 +38,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Judges one picture at a time. Not for use by two threads at once."""
+    """Judges one picture at a time. Not thread-safe: one per thread."""
 
     identity: ModelIdentity
     runtime: str
@@ -52,41 +52,38 @@ class Inspector:
     file: ModelFile
     decoding: Decoding = "whole"
 
-    def twin(self) -> "Inspector":
-        """The same, to judge in another thread. Raises ModelError."""
-        return replace(self, classify=self.classify.twin())
+    def clone(self) -> "Inspector":
+        """A copy with its own interpreter, for another thread. Raises ModelError."""
+        return replace(self, classify=self.classify.clone())
 
-    def reduction(self, width: int, height: int, framing: ViewCrop) -> int:
-        """By what both sides of a JPEG of this size in pixels are to be divided when it is decoded
-        for this model; 1: the model's file does not allow it, or the rule does not."""
-        if self.decoding == "whole":
-            return 1
-        return reduction(width, height, framing, self.input)
+    def reduction(self, width: int, height: int, crop: ViewCrop) -> int:
+        """The divisor of both sides when a JPEG of this size in pixels is decoded for this model;
+        1: decoded whole."""
+        return 1 if self.decoding == "whole" else reduction(width, height, crop, self.input)
 
-    def decode(self, picture: Encoded, framing: ViewCrop) -> tuple[NDArray[np.uint8], int]:
-        """As much of a picture as this model needs: uint8, (height, width, 3), BGR, and by what
-        both sides were divided. Raises PictureError when it is damaged."""
+    def decode(self, picture: EncodedPicture, crop: ViewCrop) -> tuple[Pixels, int]:
+        """Decodes a picture at the scale that this model needs. Returns uint8,
+        (height, width, 3), BGR, and the divisor of both sides. Raises PictureError."""
         header = picture.header
-        return picture.decode(self.reduction(header.width, header.height, framing))
+        return picture.decode(self.reduction(header.width, header.height, crop))
 
-    def prepare(self, pixels: NDArray[np.uint8], reduced: int = 1) -> NDArray[np.uint8]:
-        """The model's input from what a camera's view left of a frame: uint8, (height, width, 3),
-        BGR in; `input.shape` out. The model's own view is not applied: that is the caller's, see
-        `edge.pipeline.view_selection`. `reduced` as `decode` returned it."""
-        return shaped(pixels, self.input, reduced=reduced)
+    def prepare(self, pixels: Pixels, reduced: int = 1) -> Pixels:
+        """The model's input, `input.shape`, from a region that the caller has cut by the camera's
+        view: uint8, (height, width, 3), BGR. `reduced`: the divisor that `decode` returned."""
+        return to_model_input(pixels, self.input, reduced=reduced)
 
-    def judge(self, picture: NDArray[np.uint8]) -> Judgement:
-        """Judges what `prepare` returned. Raises ModelError when the model talks nonsense."""
+    def judge(self, picture: Pixels) -> Judgement:
+        """Judges what `prepare` returns. Raises ModelError for invalid model outputs."""
         outputs = self.classify(picture).tolist()
         probabilities = row_to_probabilities(outputs, self.output, self.temperature)
         return judge(probabilities, self.labels, self.ok_label, self.thresholds)
 
     def check_golden(self) -> int:
-        """Judges the golden pictures in the model file; returns how many there are.
+        """Judges the golden pictures in the model file. Returns their number.
 
-        Prepared the pinned way, which is alike on every processor; the quick way must give the same
-        but for a few values that round otherwise. Raises RefusedError when one gives another score
-        than it gave where it was tested, or is prepared otherwise.
+        The preprocessing with fixed rounding is the same on every processor; the quick one may
+        differ in few values. Raises RefusedError when a score or the preprocessing differs from
+        the machine where the model was tested.
         """
         golden = self.file.spec.golden if self.file.spec is not None else ()
         for picture in golden:
@@ -110,17 +107,17 @@ class Inspector:
                 )
         return len(golden)
 
-    def reduced_differs(self) -> str | None:
-        """Which golden picture would get another verdict if it were decoded at the scale that the
-        model needs; None when none would."""
+    def reduced_decode_conflict(self) -> str | None:
+        """The first golden picture whose verdict changes with reduced decoding, as a sentence;
+        None when no verdict changes."""
         golden = self.file.spec.golden if self.file.spec is not None else ()
-        framing = ViewCrop(self.input.view or ViewConfig())
+        crop = ViewCrop(self.input.view or ViewConfig())
         for one in golden:
             picture = examine_picture(self.file.golden[one.file], one.file)
-            pixels, reduced = self.decode(picture, framing)
+            pixels, reduced = self.decode(picture, crop)
             if reduced == 1:
                 continue
-            (cut,) = framing.cut(pixels, reduced).values()
+            (cut,) = crop.cut(pixels, reduced).values()
             quick = self.judge(self.prepare(cut, reduced))
             whole = self.judge(preprocess(picture.decode()[0], self.input))
             if quick.outcome != whole.outcome:
@@ -137,14 +134,14 @@ def load_inspector(
     runtime: Runtime = "auto",
     threads: int = 1,
 ) -> Inspector:
-    """A model file, loaded and checked. Raises ModelError or MissingPartError."""
+    """Loads and checks a model file. Raises ModelError or MissingPartError."""
     file = load_model_file(path)
-    said = overrides if overrides is not None else Overrides()
-    labels = file.labels or said.labels
-    if file.labels and said.labels and file.labels != said.labels:
+    settings = overrides if overrides is not None else Overrides()
+    labels = file.labels or settings.labels
+    if file.labels and settings.labels and file.labels != settings.labels:
         raise ModelError(
-            f"{path}: model.labels says {list(said.labels)}, the file says {list(file.labels)}; "
-            "remove model.labels from config.yaml"
+            f"{path}: model.labels says {list(settings.labels)}, "
+            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
         )
     if labels is None:
         raise ModelError(
@@ -152,8 +149,8 @@ def load_inspector(
             "in the order of the outputs"
         )
     if file.spec is not None:
-        _refuse_contradictions(path, file.spec, said)
-    ok_label = (file.spec.ok_label if file.spec else None) or said.ok_label or "ok"
+        _refuse_contradictions(path, file.spec, settings)
+    ok_label = (file.spec.ok_label if file.spec else None) or settings.ok_label or "ok"
     if ok_label not in labels:
         raise ModelError(
             f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
@@ -170,10 +167,10 @@ def load_inspector(
     spec = file.spec.input if file.spec else _plain_input(path, classifier.shape)
     if spec.shape != classifier.shape:
         raise ModelError(
-            f"{path}: its recipe makes pictures of {list(spec.shape)} but its input takes "
+            f"{path}: its preprocessing makes pictures of {list(spec.shape)} but its input takes "
             f"{list(classifier.shape)} (height, width, channels); convert the model again"
         )
-    kind: OutputKind = file.spec.output.kind if file.spec else said.output or "probabilities"
+    kind: OutputKind = file.spec.output.kind if file.spec else settings.output or "probabilities"
     return Inspector(
         identity=file.identity,
         runtime=classifier.runtime,
@@ -182,7 +179,7 @@ def load_inspector(
         temperature=file.spec.output.temperature if file.spec else 1.0,
         labels=labels,
         ok_label=ok_label,
-        thresholds=_thresholds(path, file, said),
+        thresholds=_thresholds(path, file, settings),
         classify=classifier,
         file=file,
         decoding=file.spec.decoding if file.spec else "whole",
@@ -207,10 +204,10 @@ def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
         ) from error
 
 
-def _refuse_contradictions(path: Path, spec: InspectionSpec, said: Overrides) -> None:
+def _refuse_contradictions(path: Path, spec: InspectionSpec, settings: Overrides) -> None:
     for key, own, other in (
-        ("ok_label", spec.ok_label, said.ok_label),
-        ("output", spec.output.kind, said.output),
+        ("ok_label", spec.ok_label, settings.ok_label),
+        ("output", spec.output.kind, settings.output),
     ):
         if other is not None and other != own:
             raise ModelError(
@@ -219,9 +216,9 @@ def _refuse_contradictions(path: Path, spec: InspectionSpec, said: Overrides) ->
             )
 
 
-def _thresholds(path: Path, file: ModelFile, said: Overrides) -> Thresholds:
+def _thresholds(path: Path, file: ModelFile, settings: Overrides) -> Thresholds:
     own = file.spec.thresholds if file.spec else None
-    reject_at, review_from = said.reject_at, said.review_from
+    reject_at, review_from = settings.reject_at, settings.review_from
     if own is not None:
         reject_at = own.reject_at if reject_at is None else reject_at
         review_from = own.review_from if review_from is None else review_from
@@ -236,6 +233,6 @@ def _thresholds(path: Path, file: ModelFile, said: Overrides) -> Thresholds:
             f"{path}: review_from {review_from} is above reject_at {reject_at}; "
             "set both in config.yaml under decision"
         )
-    overridden = said.reject_at is not None or said.review_from is not None
+    overridden = settings.reject_at is not None or settings.review_from is not None
     chosen = "config.yaml" if overridden or own is None else own.chosen
     return Thresholds(reject_at=reject_at, review_from=review_from, chosen=chosen)

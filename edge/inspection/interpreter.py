@@ -1,4 +1,4 @@
-"""The only door to TFLite: ai-edge-litert or tflite-runtime, behind one class."""
+"""Runs a TFLite model with ai-edge-litert or tflite-runtime. No other module imports them."""
 
 import importlib
 from functools import partial
@@ -17,17 +17,15 @@ _MODULES = {
 
 
 class Classifier(Protocol):
-    """What the inspector needs of a runtime; exists so that tests can judge without a model."""
+    """A model as the inspector uses it; tests judge without a real one."""
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
-    def twin(self) -> "Classifier":
-        """Another of the same, for another thread."""
-        ...
+    def clone(self) -> "Classifier": ...
 
 
 def runtime_module(runtime: Runtime) -> tuple[str, Any]:
-    """Name and module of the runtime. Raises MissingPartError with the command that installs it."""
+    """The runtime's name and module. Raises MissingPartError with the command that installs it."""
     wanted = ("litert", "tflite-runtime") if runtime == "auto" else (runtime,)
     for name in wanted:
         try:
@@ -44,9 +42,9 @@ _SIGN = np.uint8(0x80)
 
 
 class TFLiteClassifier:
-    """A loaded model: one picture in, one row of numbers out. Not for use by two threads at once.
+    """A loaded model: one picture in, one row of numbers out. Not thread-safe.
 
-    `shape` is (height, width, channels) of the input, `outputs` the length of the output row.
+    `shape` is the input's (height, width, channels), `outputs` the length of the output row.
     """
 
     def __init__(
@@ -57,12 +55,9 @@ class TFLiteClassifier:
         threads: int = 1,
         kernels: Kernels = "quickest",
     ) -> None:
-        """`model` is a whole file (an appended ZIP does no harm) that `load_model_file` has read
-        or the converter made: bytes that do not hold together may end the process.
-
-        Raises ModelError.
-        """
-        self._twin = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
+        """`model`: a whole file that `load_model_file` read or the converter made. Damaged bytes
+        may crash the process. Raises ModelError."""
+        self._clone = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -93,17 +88,17 @@ class TFLiteClassifier:
                 "use a model made by edge-convert"
             )
 
-    def twin(self) -> "TFLiteClassifier":
-        """The same model, loaded once more: an interpreter is for one thread. Raises ModelError."""
-        return self._twin()
+    def clone(self) -> "TFLiteClassifier":
+        """Loads the model again, for another thread. Raises ModelError."""
+        return self._clone()
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Raw outputs, float32, (outputs,), dequantised. `picture` is uint8, `self.shape`."""
+        """Raw dequantised outputs, float32, (outputs,). `picture` is uint8, `self.shape`."""
         if picture.shape != self.shape or picture.dtype != np.uint8:
             raise ModelError(f"a picture of shape {picture.shape}, wanted {self.shape} of uint8")
         tensor: NDArray[Any] = picture[None]
         if self._in["dtype"] == np.int8:
-            tensor = (tensor ^ _SIGN).view(np.int8)  # 128 less
+            tensor = (tensor ^ _SIGN).view(np.int8)  # minus 128
         elif self._in["dtype"] == np.float32:
             tensor = picture[None].astype(np.float32)
         self._tflite.set_tensor(self._in["index"], tensor)

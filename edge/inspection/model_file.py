@@ -1,7 +1,7 @@
-"""The one model file: a .tflite with labels, recipe, thresholds and golden pictures appended.
+"""The model file: a .tflite with labels, preprocessing, thresholds and golden pictures appended.
 
-The appendix is a ZIP archive, as TFLite's own metadata is: interpreters ignore it, `unzip -l`
-lists it. Reading trusts nothing: sizes are bounded before a byte is inflated.
+The appendix is a ZIP archive, like TFLite's own metadata: interpreters ignore it, and `unzip -l`
+lists it. The reader trusts no size: it checks the limits before it inflates a byte.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ from edge.core.terms import Decoding, Kernels, OutputKind
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.tflite_check import holds_together
+from edge.inspection.preprocessing import InputSpec
+from edge.inspection.tflite_check import is_intact
 
 SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
 LABELS = "labels.txt"
@@ -33,7 +33,7 @@ GOLDEN = "golden/"
 MAX_FILE = 512 * 2**20
 MAX_MEMBER = 32 * 2**20
 MAX_MEMBERS = 256
-MAX_UNPACKED = 64 * 2**20  # of all of them together
+MAX_UNPACKED = 64 * 2**20  # all members together
 _NEWER = (
     "it was made by a newer edge-inspect: update this one, or convert the model with the version "
     "that runs on the box"
@@ -52,7 +52,7 @@ _DAMAGED = (
 
 
 class OutputSpec(Model):
-    """What the numbers of the output row are."""
+    """The meaning of the output row."""
 
     kind: OutputKind
     temperature: Annotated[float, Field(gt=0)] = 1.0
@@ -67,11 +67,12 @@ class GoldenPicture(Model):
 
 
 class InspectionSpec(Model):
-    """inspection.json: all that a box must know to judge as the model was tested.
+    """inspection.json: what a box needs to judge as the model was tested.
 
-    The dictionaries are for people and reports; the daemon acts on none of them. `kernels` is what
-    the model was tested with: other code rounds int8 otherwise, and deep networks add that up.
-    `decoding` is `reduced` when JPEGs were shown to give the same verdicts at reduced scale.
+    - `kernels`: the operator code of the test. Other code rounds int8 differently, and the
+      differences add up in deep networks.
+    - `decoding`: `reduced` when a test showed the same verdicts on JPEGs at reduced scale.
+    - The dictionaries are for people and reports; the daemon ignores them.
     """
 
     schema_: Annotated[Literal["edge-inspect/model/1"], Field(alias="schema")] = SCHEMA
@@ -107,14 +108,13 @@ class ModelFile:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Name, version and sha256 as verdicts carry them."""
         if self.spec is None:
             return ModelIdentity(Path(self.path).stem, "0", self.sha256)
         return ModelIdentity(self.spec.name, self.spec.version, self.sha256)
 
 
 def load_model_file(path: Path) -> ModelFile:
-    """Reads and checks a model file. Raises ModelError: one sentence with the file and the mend."""
+    """Reads and checks a model file. Raises ModelError with the file's name and the fix."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE:
@@ -130,7 +130,7 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
         )
-    if not holds_together(content):
+    if not is_intact(content):
         raise ModelError(
             f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
             "copy it again"
@@ -138,7 +138,7 @@ def load_model_file(path: Path) -> ModelFile:
     sha256 = hashlib.sha256(content).hexdigest()
     packed = zipfile.is_zipfile(io.BytesIO(content))
     members = _read_members(content, str(path)) if packed else {}
-    # Without its recipe a packed model would judge as a plain one, and otherwise than tested.
+    # A packed model without inspection.json would run as a plain one, unlike its test.
     lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
     if lost:
         raise ModelError(
@@ -161,23 +161,16 @@ def load_model_file(path: Path) -> ModelFile:
 def pack_model_file(
     tflite: bytes, labels: tuple[str, ...], spec: InspectionSpec, golden: dict[str, bytes]
 ) -> bytes:
-    """The bytes of a model file; the same arguments give the same bytes."""
+    """The bytes of a model file. Equal arguments give equal bytes."""
     values = spec.to_dict()
     if spec.kernels == "quickest":
-        del values["kernels"]  # boxes from before there was a choice know no such key
+        del values["kernels"]  # older boxes do not know the key
     if spec.decoding == "whole":
-        del values["decoding"]  # the same
+        del values["decoding"]  # nor this key
     members = {
         LABELS: "".join(f"{label}\n" for label in labels).encode(),
         INSPECTION: (
-            json.dumps(
-                values,
-                indent=1,
-                sort_keys=True,
-                ensure_ascii=False,
-                allow_nan=False,
-            )
-            + "\n"
+            json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         ).encode(),
         **dict(sorted(golden.items())),
     }
@@ -201,7 +194,7 @@ def _read_members(content: bytes, path: str) -> dict[str, bytes]:
             for info in infos:
                 known = info.filename in (LABELS, INSPECTION) or info.filename.startswith(GOLDEN)
                 if not known or info.is_dir():
-                    continue  # other tools may add files of their own
+                    continue  # other tools may add files
                 if info.file_size > MAX_MEMBER:
                     raise ModelError(f"{path}: {info.filename} inside is too large")
                 room = MAX_UNPACKED - sum(map(len, members.values()))
@@ -233,7 +226,8 @@ def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None
     labels = tuple(label.strip() for label in labels if label.strip())
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ModelError(
-            f"{path}: {LABELS} inside holds {list(labels)}; a label a line, at least two, no twins"
+            f"{path}: {LABELS} inside holds {list(labels)}; "
+            "write one label per line, at least two, all different"
         )
     return labels
 
@@ -257,18 +251,18 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
         return InspectionSpec.read(raw)
     except ValidationError as error:
         first = error.problems[0]
-        where = " ".join(first.key.split())  # keys are whatever the file says
+        where = " ".join(first.key.split())  # a key may hold any text
         if first.kind == "unknown":
             raise ModelError(
                 f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"
             ) from error
         raise ModelError(
-            f"{path}: {INSPECTION}: {where}: {first.text}{first.seen}; convert the model again"
+            f"{path}: {INSPECTION}: {where}: {first.sentence}; convert the model again"
         ) from error
 
 
 def _is_newer(schema: object) -> bool:
-    """Whether a schema is of this family, with a higher number."""
+    """Whether it is a later version of the same schema."""
     family, _, number = str(schema).rpartition("/")
     ours, _, own = SCHEMA.rpartition("/")
     return family == ours and number.isdecimal() and int(number) > int(own)

@@ -1,7 +1,7 @@
-"""Whether the bytes of a .tflite file hold together.
+"""Checks the offsets in a .tflite file.
 
-tflite-runtime follows every offset in the file without a look: on a copy that broke off it ends
-the process with a segmentation fault, where the plant needs a sentence.
+tflite-runtime follows every offset unchecked: a truncated copy crashes the process, and the user
+gets no message.
 """
 
 import struct
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Which fields of a table in TFLite's schema lead on, by their number there."""
+    """The fields of a table in TFLite's schema that hold offsets, by field number."""
 
-    vectors: dict[int, int] = field(default_factory=dict)  # vectors and strings: bytes an element
+    vectors: dict[int, int] = field(default_factory=dict)  # vectors and strings: bytes per element
     tables: dict[int, "_Table"] = field(default_factory=dict)
     lists: dict[int, "_Table"] = field(default_factory=dict)  # vectors of tables
 
@@ -34,8 +34,8 @@ _MODEL = _Table(
 )
 
 
-def holds_together(model: bytes) -> bool:
-    """Whether every table, vector and string of the model lies inside its bytes."""
+def is_intact(model: bytes) -> bool:
+    """Whether every table, vector and string lies inside the file."""
     try:
         _check_table(model, _follow(model, 0), _MODEL)
     except (struct.error, IndexError):

@@ -1,6 +1,6 @@
-"""From a camera's picture to what of it is judged: perspective, rotation, mirror, regions.
+"""Cuts the judged regions out of a camera's picture: perspective, rotation, mirror, regions.
 
-Pure, like all of inspection, and shared: what trains on a camera's pictures can cut them alike.
+Training uses the same code, so that it sees the same cut.
 """
 
 import math
@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
-from edge.core.view import Box, Point, ViewConfig, is_fractions
+from edge.core.frame import Pixels
+from edge.core.view import Point, Rectangle, ViewConfig, is_fractions
 
-Pixels = NDArray[np.uint8]
 Slices = tuple[slice, slice]  # rows, columns
 _TURNS = {
     90: cv2.ROTATE_90_CLOCKWISE,
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
-_LEAST = 8  # pixels a side: the smallest input a model may have
+_MIN_SIDE = 8  # pixels; the smallest input of a model
 
 
 class ViewCrop:
-    """A view, computed for each size of picture once. Not for use by two threads at once."""
+    """A view. It computes its slices once per picture size. Not thread-safe."""
 
     def __init__(self, view: ViewConfig) -> None:
         self._view = view
@@ -31,7 +31,7 @@ class ViewCrop:
 
     @property
     def regions(self) -> tuple[str | None, ...]:
-        """The names of what `cut` returns, in its order; (None,) for a view of one picture."""
+        """The names of the regions that `cut` returns, in its order; (None,) without regions."""
         return tuple(self._view.boxes)
 
     @property
@@ -41,64 +41,55 @@ class ViewCrop:
 
     @property
     def verdicts(self) -> int:
-        """How many verdicts a picture or part gets: one, or one per region."""
+        """The number of verdicts per picture or part."""
         return 1 if self.worst_decides else len(self.regions)
 
-    def check(self, width: int, height: int) -> None:
-        """Whether the view fits pictures of this size in pixels.
-
-        Raises PictureError, which names the view's key, the size and the mend.
-        """
-        self._plan(width, height)
-
-    def misfit(self, width: int, height: int) -> str | None:
-        """Why the view does not fit pictures of this size in pixels; None when it does."""
+    def mismatch(self, width: int, height: int) -> str | None:
+        """Why the view does not fit pictures of this size in pixels, with the key and the fix; None
+        when it fits."""
         try:
-            self.check(width, height)
+            self._plan(width, height)
         except PictureError as error:
             return str(error)
         return None
 
     def cut(self, pixels: Pixels, reduced: int = 1) -> dict[str | None, Pixels]:
-        """The regions of a picture, by name.
+        """Cuts the regions out of a picture, by name.
 
-        `pixels` is uint8, (height, width, 3), BGR, both sides of which were divided by `reduced`
-        (see `reduction`, which says when that is possible). Returns uint8 pictures of the regions'
-        own sizes over `reduced`, BGR, which may share memory with `pixels`. Raises PictureError
-        when the view does not fit.
+        `pixels` is uint8, (height, width, 3), BGR, both sides divided by `reduced` (see
+        edge/inspection/scaled_decode.py). The regions are uint8, BGR, at the same scale, and may
+        share memory with `pixels`. Raises PictureError when the view does not fit.
         """
         height, width = pixels.shape[:2]
         return self._plan(width * reduced, height * reduced).cut(pixels, reduced)
 
     def slices(self, width: int, height: int) -> dict[str | None, Slices]:
-        """Rows and columns of each region in the straightened picture of one of this size in
-        pixels. Raises PictureError when the view does not fit."""
+        """Rows and columns of each region in the straightened picture; `width` and `height` are
+        those of the picture before, in pixels. Raises PictureError when the view does not fit."""
         return self._plan(width, height).slices
 
     @property
-    def slanted(self) -> bool:
+    def has_perspective(self) -> bool:
         """Whether the view straightens a perspective."""
         return self._view.perspective is not None
 
     def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
-        """The straightened picture, and x, y, width, height of each region in it, in pixels.
-
-        Arguments and errors as `cut`. For people: `cut` is what is judged.
-        """
+        """For people: the straightened picture, and each region's x, y, width, height in pixels.
+        Raises PictureError when the view does not fit."""
         height, width = pixels.shape[:2]
         return self._plan(width, height).show(pixels)
 
     def _plan(self, width: int, height: int) -> "_CropPlan":
         plan = self._plans.get((width, height))
         if plan is None:
-            if len(self._plans) > 16:  # sources of items may bring pictures of any size
+            if len(self._plans) > 16:  # folders may hold pictures of any size
                 self._plans.clear()
             plan = self._plans[width, height] = _CropPlan(self._view, width, height)
         return plan
 
 
 class _CropPlan:
-    """A view for pictures of one size."""
+    """A view for one picture size."""
 
     def __init__(self, view: ViewConfig, width: int, height: int) -> None:
         self._matrix: NDArray[np.float64] | None = None
@@ -119,7 +110,7 @@ class _CropPlan:
 
     def cut(self, pixels: Pixels, reduced: int) -> dict[str | None, Pixels]:
         picture = self._straightened(pixels)
-        return {name: picture[divided(at, reduced)] for name, at in self.slices.items()}
+        return {name: picture[divide_slices(at, reduced)] for name, at in self.slices.items()}
 
     def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
         boxes = {
@@ -140,9 +131,9 @@ class _CropPlan:
         return picture
 
 
-def divided(region: Slices, by: int) -> Slices:
-    """The same region of a picture whose sides were divided by `by`, which its edges are whole
-    multiples of."""
+def divide_slices(region: Slices, by: int) -> Slices:
+    """The same region in a picture whose sides were divided by `by`. The region's edges are
+    multiples of `by`."""
     if by == 1:
         return region
     rows, columns = region
@@ -152,7 +143,7 @@ def divided(region: Slices, by: int) -> Slices:
     )
 
 
-def _slices(box: Box | None, key: str, width: int, height: int) -> Slices:
+def _slices(box: Rectangle | None, key: str, width: int, height: int) -> Slices:
     if box is None:
         return slice(0, height), slice(0, width)
     x, y, w, h = box
@@ -165,7 +156,7 @@ def _slices(box: Box | None, key: str, width: int, height: int) -> Slices:
             f"view.{key} reaches to {right},{bottom}, outside the picture of {width}×{height}; "
             "correct it, or ask the camera for a larger picture"
         )
-    if right - left < _LEAST or bottom - top < _LEAST:
+    if right - left < _MIN_SIDE or bottom - top < _MIN_SIDE:
         raise PictureError(
             f"view.{key} is only {right - left}×{bottom - top} pixels of a picture of "
             f"{width}×{height}; make it larger"
@@ -189,7 +180,7 @@ def _corners(
 
 
 def _flat_size(corners: NDArray[np.float32]) -> tuple[int, int]:
-    """Width and height in pixels of the straightened picture: the longer of opposite sides."""
+    """Width and height of the straightened picture in pixels: the longer of opposite sides."""
     a, b, c, d = corners.tolist()
     width, height = max(math.dist(a, b), math.dist(d, c)), max(math.dist(a, d), math.dist(b, c))
-    return max(_LEAST, round(width)), max(_LEAST, round(height))
+    return max(_MIN_SIDE, round(width)), max(_MIN_SIDE, round(height))

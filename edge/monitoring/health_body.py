@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple, TypedDict
 
 from edge.capture.reader import Reader
-from edge.config.reload_state import ReloadState
+from edge.config import ReloadState
 from edge.core.percentiles import Latencies
 from edge.monitoring.host import HostState
 from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender

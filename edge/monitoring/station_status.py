@@ -4,12 +4,11 @@ import platform
 from typing import Any
 
 import edge
-from edge.config import mask_credentials
-from edge.config.reload_state import ReloadState
+from edge.config import ReloadState, mask_credentials
 from edge.core.clock import Clock
 from edge.core.messages import rfc3339, to_json
 from edge.core.systemd import SystemdNotifier
-from edge.inspection.inspector import Inspector
+from edge.inspection import Inspector
 from edge.monitoring.health import Health
 from edge.mqtt import Publisher
 from edge.pipeline.running_model import RunningModel

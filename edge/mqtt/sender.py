@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable
 
-from edge.core.messages import about_result, sent_body
+from edge.core.messages import result_properties, sent_body
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import Connection
 from edge.mqtt.retained import RetainedTopics
@@ -114,7 +114,7 @@ class Sender:
 
     def _send(self, connection: Connection, row: OutboxRow, now: float, *, replayed: bool) -> None:
         body = sent_body(row.body, replayed=replayed)
-        about = about_result(body, self._max_age_s - self._rows.age_s(row))
+        about = result_properties(body, self._max_age_s - self._rows.age_s(row))
         try:
             mid = connection.publish(self._topic, body, retain=False, about=about)
         except OversizeError as error:

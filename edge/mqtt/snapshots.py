@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.mqtt import SnapshotsConfig
+from edge.config import SnapshotsConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
 from edge.core.frame import Frame

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from edge.config.mqtt import TLSConfig
+from edge.config import TLSConfig
 from edge.mqtt.diagnostics import BrokerConnectionError
 
 

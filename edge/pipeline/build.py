@@ -7,8 +7,7 @@ from dataclasses import replace
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
-from edge.inspection.inspector import Inspector, Overrides, load_inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, Overrides, ViewCrop, load_inspector
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, OnBadPicture
 from edge.pipeline.judge import Judge, Provenance
@@ -34,7 +33,7 @@ def inspector_from(config: Config) -> Inspector:
     inspector.check_golden()
     if model.decoding == "whole":
         return replace(inspector, decoding="whole")
-    if (differs := inspector.reduced_differs()) is not None:
+    if (differs := inspector.reduced_decode_conflict()) is not None:
         log.warning("model %s: pictures are decoded whole: %s", model.path, differs)
         return replace(inspector, decoding="whole")
     return inspector

@@ -11,8 +11,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.threads import NamedThread
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, ViewCrop
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import TriggerSources
@@ -88,7 +87,7 @@ class CameraUnit:
             mailbox,
             environment,
             self._stop,
-            size_error=self._framing.misfit,
+            size_error=self._framing.mismatch,
             last_seq=last_seq,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)

@@ -5,7 +5,7 @@ decoded at reduced scale is judged whole too. When verdicts differ the slow way 
 import logging
 import threading
 
-from edge.inspection.decision import Judgement
+from edge.inspection import Judgement
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,11 @@ from edge.capture import FaultKind
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, PictureError
-from edge.core.frame import Frame
-from edge.core.image import Encoded
+from edge.core.frame import Frame, Pixels
+from edge.core.image import EncodedPicture
 from edge.core.percentiles import Latencies
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Judgement
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import Pixels, ViewCrop
+from edge.inspection import Inspector, Judgement, ViewCrop
 from edge.pipeline.decode_parity import DecodeParity
 
 log = logging.getLogger(__name__)
@@ -86,7 +84,7 @@ class FrameInspector:
         """How a camera's frames are judged."""
         return self._manners.get(camera, self._plain)
 
-    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+    def decode(self, camera: str, picture: EncodedPicture) -> tuple[Pixels, int]:
         """As much of a picture as is judged of this camera's, as `Inspector.decode` returns it.
         Raises PictureError."""
         if not self._parity.holds:
@@ -127,7 +125,7 @@ class FrameInspector:
         took = {"prepare": (prepared - decoded) * 1000, "inference": (done - prepared) * 1000}
         if frame.pixels is None:
             took["decode"] = (decoded - start) * 1000
-        self._latencies.note(took)
+        self._latencies.add(took)
         return FrameResult(frame, width, height, judgements, (done - prepared) * 1000)
 
     def _is_too_small(self, frame: Frame) -> bool:
@@ -137,7 +135,7 @@ class FrameInspector:
         header, framing = frame.encoded.header, self.manner(frame.camera).framing
         return frame.reduced > self.inspector.reduction(header.width, header.height, framing)
 
-    def _compared(self, camera: str, picture: Encoded, reduced: Judgements) -> Judgements:
+    def _compared(self, camera: str, picture: EncodedPicture, reduced: Judgements) -> Judgements:
         """The judgements of the whole picture, which are the ones that count."""
         inspector = self.inspector
         regions = self.manner(camera).framing.cut(picture.decode()[0])

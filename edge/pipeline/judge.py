@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
-from edge.core.frame import Frame
+from edge.core.frame import Frame, Pixels
 from edge.core.ids import uuid7
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.core.verdict import Outcome, Rule, Verdict
-from edge.inspection.decision import Judgement, Thresholds, combine, lowered
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import Pixels
+from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
 
@@ -80,7 +78,7 @@ class Judge:
         """How many verdicts each part of a camera gets: one, or one a region."""
         return self._examiner.manner(camera).framing.verdicts
 
-    def decode(self, camera: str, picture: Encoded) -> tuple[Pixels, int]:
+    def decode(self, camera: str, picture: EncodedPicture) -> tuple[Pixels, int]:
         """As `FrameInspector.decode`."""
         return self._examiner.decode(camera, picture)
 
@@ -131,7 +129,7 @@ class Judge:
         for name in framing.regions:
             key = camera, None if framing.worst_decides else name
             before = self._before.get(key) if steady else None
-            at = lowered(self.inspector.thresholds, before, self._hysteresis)
+            at = with_hysteresis(self.inspector.thresholds, before, self._hysteresis)
             judgements = [finding.judgements[name] for finding in findings]
             rule_name = trigger.rule_name if part is not None else "single"
             if rule_name == "single" and at is self.inspector.thresholds:
@@ -210,7 +208,7 @@ class Judge:
         took = {"capture_to_verdict": total_ms}
         if since_trigger_ms is not None:
             took["trigger_to_verdict"] = since_trigger_ms
-        self.latencies.note(took)
+        self.latencies.add(took)
         at = at or self.inspector.thresholds
         times = [f.inference_ms for f in findings if f.inference_ms is not None]
         return Verdict(

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge.capture import ItemLedger, OpenCamera
-from edge.config import CameraConfig, Config
-from edge.config.diff import ConfigDiff
+from edge.config import CameraConfig, Config, ConfigDiff
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.gpio import PinFactory
 from edge.core.percentiles import Latencies
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop
 from edge.pipeline.build import judge_from
 from edge.pipeline.camera_unit import CameraUnit, PartJournal
 from edge.pipeline.decode_parity import DecodeParity
@@ -100,7 +98,7 @@ class Pipeline:
         self._end(gone)
         after = {side.config.id: side for side in gone}
         self.workers.allow(config.model.workers)
-        come = [c for c in config.cameras if c.id in after or c.id in changes.come]
+        come = [c for c in config.cameras if c.id in after or c.id in changes.added]
         try:
             sides = self._built_all(come, after, inspector)
         except EdgeInspectError:
@@ -151,7 +149,9 @@ class Pipeline:
             if view_of(camera, before) != view_of(camera, after)
         }
         return [
-            side for name, side in self._sides.items() if name in new_views or name in changes.gone
+            side
+            for name, side in self._sides.items()
+            if name in new_views or name in changes.removed
         ]
 
     def _switch(self, judges: list[Judge], gone: list[CameraUnit], sides: list[CameraUnit]) -> None:
@@ -189,7 +189,7 @@ class Pipeline:
     def _new_worker(self, others: int) -> PoolWorker:
         """A worker with an interpreter of its own, beside `others`."""
         model = self._model
-        inspector = model.inspector.twin() if others else model.inspector
+        inspector = model.inspector.clone() if others else model.inspector
         judge = self._judge(self._config, inspector, model.parity)
         return PoolWorker(judge, self._sink, self._environment)
 
@@ -197,7 +197,7 @@ class Pipeline:
         """What a worker goes on with: an interpreter is for one thread."""
         if inspector is self._model.inspector:
             return worker.judge.inspector
-        return inspector if worker is self.workers.all[0] else inspector.twin()
+        return inspector if worker is self.workers.all[0] else inspector.clone()
 
     def _judge(self, config: Config, inspector: Inspector, parity: DecodeParity) -> Judge:
         return judge_from(

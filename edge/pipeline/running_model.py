@@ -1,7 +1,6 @@
 """The model that judges now. A reload replaces it; cameras, health and `info` read it."""
 
-from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import Inspector, ViewCrop
 from edge.pipeline.decode_parity import DecodeParity
 
 

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from edge.config import CameraConfig, TriggerConfig
 from edge.core.errors import ConfigError, RefusedError
 from edge.core.view import ViewConfig
-from edge.inspection.inspector import Inspector
-from edge.inspection.preprocess import InputSpec
-from edge.inspection.view_crop import ViewCrop
+from edge.inspection import InputSpec, Inspector, ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 
 BY_HAND = "predict"  # the camera in verdicts on pictures of no camera in particular
@@ -27,7 +25,7 @@ def view_of(camera: CameraConfig, recipe: InputSpec | None) -> ViewConfig:
 def disagreement(camera: CameraConfig, recipe: InputSpec) -> str | None:
     """That a camera is seen otherwise than its model was trained; None when it is not, or when the
     model does not say."""
-    if camera.view is None or recipe.view is None or camera.view.same_as(recipe.view):
+    if camera.view is None or recipe.view is None or camera.view == recipe.view:
         return None
     return (
         f"camera {camera.id}: its view is not the one that the model was trained with; right when "
@@ -41,7 +39,7 @@ def check_views(cameras: Sequence[CameraConfig], recipe: InputSpec) -> None:
     problems = []
     for camera in cameras:
         if camera.width is not None and camera.height is not None:
-            why = ViewCrop(view_of(camera, recipe)).misfit(camera.width, camera.height)
+            why = ViewCrop(view_of(camera, recipe)).mismatch(camera.width, camera.height)
             if why is not None:
                 problems.append(f"camera {camera.id}: {why}")
     if problems:
@@ -57,7 +55,7 @@ def manners_by_hand(
     """
     views = {camera.id: view_of(camera, inspector.input) for camera in cameras}
     first, *others = views.values()
-    if others and all(first.same_as(view) for view in others):
+    if others and all(first == view for view in others):
         views[BY_HAND] = first
     if one_verdict:
         views = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from edge.config.trigger import AlarmConfig
+from edge.config import AlarmConfig
 from edge.core.clock import Clock
 from edge.core.messages import rfc3339, to_json
 from edge.core.verdict import Verdict

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from edge.config import Config
-from edge.config.diff import ConfigDiff, compare
-from edge.config.reload_state import ReloadState
+from edge.config import Config, ConfigDiff, ReloadState, diff_configs
 from edge.core.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt import Data, settle
@@ -27,7 +25,7 @@ class Reconfigurable(Protocol):
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
 
-    def model_differs(self, config: Config) -> bool:
+    def model_file_differs(self, config: Config) -> bool:
         """Whether the model's file is not the one that runs."""
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
@@ -114,8 +112,10 @@ class Reloader:
         state, target = self._state, self._target
         try:
             new = target.load()
-            changes = compare(state.config, new, model_differs=target.model_differs(new))
-            if changes.touched:
+            changes = diff_configs(
+                state.config, new, model_file_differs=target.model_file_differs(new)
+            )
+            if changes.changed:
                 target.apply(state.config, changes)
         except EdgeInspectError as error:
             self._refuse(error)
@@ -129,7 +129,7 @@ class Reloader:
         state.problems, state.restart_required = (), changes.restart_required
         self.done += 1
         log.info(
-            "reload: config %s; changed: %s", changes.config.hash, ", ".join(changes.touched) or "-"
+            "reload: config %s; changed: %s", changes.config.hash, ", ".join(changes.changed) or "-"
         )
         if changes.restart_required:
             log.warning(
@@ -138,7 +138,7 @@ class Reloader:
             )
         return {
             "config": changes.config.hash,
-            "changed": list(changes.touched),
+            "changed": list(changes.changed),
             "restart_required": list(changes.restart_required),
         }
 

@@ -15,7 +15,7 @@ from edge.capture.reader import Reader
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 from edge.core.record import Model, Pattern
 from edge.mqtt import Data, SnapshotSender, settle
 from edge.plant.trigger_requests import validate_fields
@@ -93,9 +93,9 @@ class SnapshotRequests:
     def _order_next_frame(self, reader: Reader, answer: Future[Data]) -> None:
         name = uuid7()
 
-        def show(picture: NDArray[np.uint8] | Encoded) -> None:
+        def show(picture: NDArray[np.uint8] | EncodedPicture) -> None:
             def source() -> NDArray[np.uint8] | bytes:
-                return picture.shown() if isinstance(picture, Encoded) else picture
+                return picture.shown() if isinstance(picture, EncodedPicture) else picture
 
             self._pictures.order(name, source, answer)
 

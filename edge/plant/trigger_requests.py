@@ -29,7 +29,7 @@ def validate_fields(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
         return model.read(dict(fields))
     except ValidationError as error:
         first = error.problems[0]
-        raise TriggerError(f"{first.key}: {first.text}{first.seen}; {keys}", "malformed") from None
+        raise TriggerError(f"{first.key}: {first.sentence}; {keys}", "malformed") from None
 
 
 class TriggerRequest(Model):

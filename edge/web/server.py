@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.config.schema import WebConfig
+from edge.config import WebConfig
 from edge.core.clock import Clock
 from edge.core.errors import (
     EdgeInspectError,

@@ -36,7 +36,7 @@ from converter.loading import (
 from converter.quantization import FLOAT_HEAD, BuiltModel, build_model, choose_calibration
 from edge.core.errors import EdgeInspectError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.support.foreign_models import FIVE, FOREIGN, draw, save
 from trainer.data import Sample, load_pictures
 

@@ -12,7 +12,7 @@ from converter.convert import Conversion, ConversionRequest, convert
 from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 from trainer.networks.trained_model import TrainedSpec, save_trained

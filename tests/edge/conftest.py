@@ -1,4 +1,4 @@
-"""A clock that tests turn, a stop that does not sleep, and the TFLite runtimes of this machine."""
+"""A fake clock, a stop event that does not sleep, and the installed TFLite runtimes."""
 
 import os
 from collections.abc import Iterator
@@ -28,19 +28,19 @@ __all__ = [
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands."""
+    """A clock that moves only when a test moves it."""
     return FakeClock()
 
 
 @pytest.fixture
 def environment(clock: FakeClock, tmp_path: Path) -> Clock:
-    """The world under that clock, with an empty tree instead of /."""
+    """A `Clock` on the fake clock, with an empty folder as root."""
     return Clock(clock.now, clock.tick, tmp_path / "root")
 
 
 @pytest.fixture
 def patience(clock: FakeClock) -> Patience:
-    """A stop under that clock."""
+    """A stop event on the fake clock."""
     return Patience(clock)
 
 
@@ -52,7 +52,7 @@ def _tested_runtimes() -> list[Runtime]:
 
 @pytest.fixture(params=_tested_runtimes())
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """Each installed TFLite runtime in turn, or the one that EDGE_TEST_RUNTIME forces."""
+    """Each installed TFLite runtime, or the one in EDGE_TEST_RUNTIME."""
     name: Runtime = request.param
     if name == "auto":
         pytest.skip("the TFLite runtime is not installed; run: pip install ai-edge-litert")
@@ -61,7 +61,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 
 @pytest.fixture
 def board(require: Require) -> Iterator[Any]:
-    """A Raspberry Pi of mock pins."""
+    """Mock pins of a Raspberry Pi."""
     require("gpiozero", "pip install '.[test]'")
     from gpiozero.pins.mock import MockFactory
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import GoldenPicture, InspectionSpec, OutputSpec, pack_model_file
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 
 HERE = Path(__file__).parent
 SIDE = 16

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import parse_config
+from edge.config.loader import parse_config
 from edge.config.schema import STATE
 
 REPOSITORY = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading import SCALINGS
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from trainer.core import keras
 from trainer.data import load_dataset, load_pictures
 from trainer.training.logistic import fit_logistic

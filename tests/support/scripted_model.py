@@ -10,7 +10,7 @@ from edge.core.verdict import ModelIdentity, Verdict
 from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector
 from edge.inspection.model_file import ModelFile
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from edge.pipeline.judge import Judge
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -33,7 +33,7 @@ class ScriptedModel:
             raise self.answer
         return np.array(self.answer, np.float32)
 
-    def twin(self) -> "ScriptedModel":
+    def clone(self) -> "ScriptedModel":
         """The same script, begun anew."""
         return ScriptedModel(self.answer, self.work)
 

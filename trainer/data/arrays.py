@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.data.dataset import SET_NAMES, Dataset, SetName
 from trainer.data.pictures import map_pictures
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from edge.core.errors import DatasetError
-from edge.core.validation import ValidationError, key_of
+from edge.core.validation import ValidationError, key_path
 from edge.core.view import ViewConfig
 
 
@@ -27,12 +27,12 @@ def read_view(argument: str) -> ViewConfig:
         found = ViewConfig.read(view)
     except ValidationError as error:
         first = error.problems[0]
-        where = key_of(("view", *first.loc))
+        where = key_path(("view", *first.loc))
         raise DatasetError(
             f"{path}: camera {camera.get('id')}: {where}: {first.text}; "
             "`edge-inspect check` says more"
         ) from error
-    why = found.unfit_for_models()
+    why = found.why_no_model_fits()
     if why is not None:
         raise DatasetError(f"{path}: camera {camera.get('id')}: {why}")
     return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import DatasetError, EdgeInspectError, PictureError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection import InputSpec, preprocess
 from trainer.data.dataset import Sample
 from trainer.data.manifest import MAX_NAMES
 

@@ -131,6 +131,6 @@ def parse_cost_table(text: str, name: str) -> CostTable:
     except ValidationError as error:
         first = error.problems[0]
         raise EdgeInspectError(
-            f"{name}: {first.key or 'the whole file'}: {first.text}{first.seen}; "
+            f"{name}: {first.key or 'the whole file'}: {first.sentence}; "
             f"measure it again on the box: edge-convert figures -o {Path(name).name}"
         ) from None

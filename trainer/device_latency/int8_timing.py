@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import MissingPartError, ModelError
-from edge.inspection.interpreter import TFLiteClassifier
+from edge.inspection import TFLiteClassifier
 from trainer.core import keras, silence_stderr, tensorflow
 from trainer.networks.terms import HEAD
 

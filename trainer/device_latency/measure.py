@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.terms import Kernels
-from edge.inspection.interpreter import runtime_module
+from edge.inspection import runtime_module
 from trainer.core import silence_stderr
 from trainer.device_latency.cost_table import SCHEMA, CostTable, Dtype, OperatorPrice
 from trainer.device_latency.estimate import estimate

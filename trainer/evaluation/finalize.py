@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.decision import Thresholds, to_probabilities
+from edge.inspection import Thresholds, to_probabilities
 from trainer.core import write_json
 from trainer.data import Dataset, Sample
 from trainer.evaluation.calibration import fit_temperature

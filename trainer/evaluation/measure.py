@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.core.errors import ModelError
-from edge.inspection.inspector import load_inspector
+from edge.inspection import load_inspector
 from trainer.core import Display, write_json
 from trainer.data import Dataset, batches_of, describe_dataset, load_recorded
 from trainer.evaluation.finalize import evaluate_test_set, evaluation_file

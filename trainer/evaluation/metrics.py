@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge.inspection.decision import Thresholds, decide
+from edge.inspection import Thresholds, decide
 from trainer.evaluation.calibration import Reliability, reliability
 from trainer.evaluation.claims import Claims, make_claims
 from trainer.evaluation.curves import auroc, average_precision, false_rejects_at

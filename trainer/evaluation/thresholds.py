@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge.core.errors import DatasetError
-from edge.inspection.decision import Thresholds
+from edge.inspection import Thresholds
 from trainer.evaluation.rates import cases_allowed, percent
 from trainer.evaluation.requirements import Requirements
 

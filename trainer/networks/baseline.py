@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.core import keras
 from trainer.networks.terms import HEAD
 

@@ -6,7 +6,7 @@ pixels hardly moves a mean.
 
 from typing import Any
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.core import keras
 from trainer.networks.terms import HEAD
 

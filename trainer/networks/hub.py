@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError, ModelError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.core import keras
 from trainer.networks.terms import HEAD
 

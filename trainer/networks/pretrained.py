@@ -6,7 +6,7 @@ and by maximum.
 
 from typing import Any
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.core import keras
 from trainer.networks.lite0 import BLOCKS, lite0_maps, load_lite0
 from trainer.networks.terms import HEAD

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from edge.core.errors import EdgeInspectError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.networks import baseline, compact, hub, pretrained, small
 
 

@@ -6,7 +6,7 @@ What blocks 0 to 7 know suits parts that few pictures show; the later blocks, an
 
 from typing import Any
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.networks.lite0 import load_lite0
 from trainer.networks.pretrained import untrained_lite0
 

@@ -14,9 +14,7 @@ from edge.core.errors import EdgeInspectError, ModelError
 from edge.core.record import Items, Model
 from edge.core.terms import OutputKind
 from edge.core.validation import ValidationError
-from edge.inspection.decision import Thresholds, to_probabilities
-from edge.inspection.model_file import OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec, OutputSpec, Thresholds, to_probabilities
 from trainer.core import keras
 
 SCHEMA: Literal["edge-inspect/trained/1"] = "edge-inspect/trained/1"
@@ -88,8 +86,7 @@ def read_spec(path: Path) -> TrainedSpec | None:
     except ValidationError as error:
         first = error.problems[0]
         raise ModelError(
-            f"{path}: {MEMBER}: {first.key}: {first.text}{first.seen}; "
-            "train again with this version"
+            f"{path}: {MEMBER}: {first.key}: {first.sentence}; train again with this version"
         ) from error
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import preprocess
+from edge.inspection import preprocess
 from trainer.networks import load_trained, scores
 from trainer.report import sections
 from trainer.report.audit_section import audit_section

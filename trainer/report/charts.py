@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.decision import Thresholds
+from edge.inspection import Thresholds
 from trainer.evaluation import Evaluation
 from trainer.evaluation.curves import curves
 from trainer.evaluation.intervals import binomial_interval

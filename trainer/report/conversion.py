@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection.inspector import load_inspector
+from edge.inspection import load_inspector
 from trainer.report.page import paragraph, section, table
 
 WARM, TIMED = 3, 30

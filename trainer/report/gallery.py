@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
 from edge.core.image import read_picture
-from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, shaped, viewed
+from edge.inspection import InputSpec, Thresholds, apply_view, to_model_input
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 
@@ -71,10 +70,10 @@ def cards(
     found = []
     for row in rows:
         try:
-            pixels = viewed(read_picture(root / row.file), spec)
+            pixels = apply_view(read_picture(root / row.file), spec)
         except PictureError:
             continue
-        seen = shaped(pixels, spec)
+        seen = to_model_input(pixels, spec)
         heat = overlaid(seen, occlusion_map(seen, judge))
         found.append(GalleryCard(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
     return found

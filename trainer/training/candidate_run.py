@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.core import Display, Epoch
 from trainer.data import Dataset, LabelledArrays, SetName
 from trainer.data.arrays import load_sets

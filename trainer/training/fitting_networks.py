@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.core.errors import RefusedError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection import InputSpec
 from trainer.device_latency import (
     LatencyBudget,
     NetworkOption,

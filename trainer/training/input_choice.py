@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError, PictureError
 from edge.core.image import read_picture
-from edge.inspection.preprocess import InputSpec, viewed
+from edge.inspection import InputSpec, apply_view
 from trainer.data import Dataset
 from trainer.networks import input_of, network
 from trainer.training.settings import TrainingSettings
@@ -68,7 +68,7 @@ def survey_pictures(data: Dataset, wanted: InputSpec) -> PictureSurvey:
     sizes, coloured, thumbnails = [], [], []
     for row in rows:
         try:
-            pixels = viewed(read_picture(samples[row].path), wanted)
+            pixels = apply_view(read_picture(samples[row].path), wanted)
         except PictureError:
             continue  # the audit has said so
         height, width = pixels.shape[:2]

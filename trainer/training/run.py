@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from edge import __version__
-from edge.inspection.decision import Thresholds
-from edge.inspection.model_file import OutputSpec
+from edge.inspection import OutputSpec, Thresholds
 from trainer.audit import audit_training
 from trainer.core import Display, keras, tensorflow, write_json
 from trainer.data import Dataset, describe_dataset, load_dataset

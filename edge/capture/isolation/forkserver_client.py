@@ -26,7 +26,7 @@ from edge.capture.isolation.messages import (
     OpenDevice,
     StartChild,
 )
-from edge.config import DRIVEN_KINDS, CameraConfig
+from edge.config import CameraConfig
 
 if TYPE_CHECKING:
     import subprocess
@@ -129,7 +129,7 @@ class ForkServerClient:
         Call it before the daemon has threads: then the fork server is forked from the daemon and
         shares its imports. Does nothing without a driven camera. Raises OSError.
         """
-        driven = [camera for camera in cameras if camera.kind in DRIVEN_KINDS]
+        driven = [camera for camera in cameras if camera.has_driver]
         if not driven:
             return
         import cv2  # noqa: F401  imported before the fork: daemon and drivers share its pages

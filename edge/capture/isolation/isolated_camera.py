@@ -30,7 +30,7 @@ from edge.capture.isolation.messages import (
 from edge.config import CameraConfig, mask_credentials
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
-from edge.core.image import Encoded, Header
+from edge.core.image import EncodedPicture, Header
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,9 @@ class IsolatedCamera:
         pixels, jpeg = ring.take(request.slot, request.number, answer.reduction, answer.jpeg_bytes)
         encoded = None
         if jpeg:
-            encoded = Encoded(jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3))
+            encoded = EncodedPicture(
+                jpeg, self._name, Header("JPEG", ring.shape[1], ring.shape[0], 8, 3)
+            )
         return CameraRead(
             pixels,
             captured_tick=min(answer.captured_tick, now),

@@ -18,7 +18,7 @@ from converter.selection.scheme_trial import SchemeTrial
 from edge.core.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import InspectionSpec, OutputSpec, pack_model_file
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 
 Captured = pytest.CaptureFixture[str]
 

@@ -17,7 +17,7 @@ from edge.core.image import decode_picture, read_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, viewed
+from edge.inspection.preprocessing import InputSpec, apply_view, preprocess
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.view_selection import manners_by_hand
 from tests.converter.conftest import SIDE
@@ -41,7 +41,7 @@ def raw(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(exist_ok=True)
         turned = cv2.rotate(around, cv2.ROTATE_90_COUNTERCLOCKWISE)
         assert cv2.imwrite(str(target), turned)
-        assert np.array_equal(viewed(read_picture(target), _spec(view=VIEW)), pixels)
+        assert np.array_equal(apply_view(read_picture(target), _spec(view=VIEW)), pixels)
     return root
 
 
@@ -71,7 +71,7 @@ def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
     file = load_model_file(from_raw.path)
     assert file.spec is not None
     assert file.spec.input.view is not None
-    assert file.spec.input.view.same_as(VIEW)
+    assert file.spec.input.view == VIEW
     assert '"rotate": 90' in model_text(file)
     assert len(file.golden) == 8
     assert {decode_picture(data, name).shape for name, data in file.golden.items()} == {
@@ -118,7 +118,7 @@ def test_a_large_golden_picture_shrinks_before_its_view(
     (file,) = golden_files([Sample(path, path.name, "ok", "g", "test")], spec)
     assert len(file.content) < MAX_BYTES
     small = decode_picture(file.content, file.name)
-    cut = viewed(small, spec)
+    cut = apply_view(small, spec)
     assert cut.shape[0] >= 24
     assert cut.shape[1] >= 32
     difference = preprocess(small, spec).astype(int) - preprocess(read_picture(path), spec)

@@ -14,7 +14,7 @@ from converter.quantization.calibration import choose_calibration, representativ
 from edge.core.errors import DatasetError
 from edge.core.image import decode_picture
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocessing import InputSpec, preprocess
 from trainer.data.dataset import Sample
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)

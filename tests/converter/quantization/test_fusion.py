@@ -12,7 +12,7 @@ from converter.tflite.runtimes import find_runners
 from converter.tflite.tflite_graph import operators
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from trainer.networks.trained_model import TrainedSpec, probabilities
 
 pytestmark = [pytest.mark.train, pytest.mark.inference]

@@ -24,10 +24,10 @@ from converter.selection.decode_parity import (
     measure_parity,
 )
 from edge.core.errors import DatasetError
-from edge.core.image import Encoded, decode_picture, examine_picture
+from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocessing import InputSpec, preprocess
 from edge.inspection.view_crop import ViewCrop
 from trainer.data.dataset import Sample
 
@@ -44,7 +44,7 @@ def _encoded(pixels: Any, suffix: str = ".jpg") -> bytes:
     return bytes(cv2.imencode(suffix, pixels)[1].tobytes())
 
 
-def _picture(side: int, suffix: str = ".jpg") -> Encoded:
+def _picture(side: int, suffix: str = ".jpg") -> EncodedPicture:
     return examine_picture(_encoded(_noise(side), suffix), f"a{suffix}")
 
 

@@ -16,7 +16,7 @@ from converter.selection import latency_gate
 from converter.selection import scheme_selection as contest_module
 from converter.selection.latency_gate import suggest_networks, too_slow
 from converter.tflite.runtimes import LocalRuntime
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from trainer.device_latency import latency_budget as bound_module
 from trainer.device_latency import measure
 from trainer.device_latency.cost_table import CostTable, OperatorPrice, find_cost_table

@@ -25,7 +25,7 @@ from converter.selection.scheme_trial import RuntimeResult, SchemeTrial
 from edge.core.errors import RefusedError
 from edge.core.image import read_picture
 from edge.inspection.decision import Thresholds
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocessing import InputSpec, preprocess
 from trainer.data.dataset import Sample, load_dataset
 from trainer.data.pictures import load_pictures
 

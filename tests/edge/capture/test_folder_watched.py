@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.sources import inotify
-from edge.core.image import Encoded, open_picture
+from edge.core.image import EncodedPicture, open_picture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, StopAfterWaits, names, watched
 
@@ -95,7 +95,7 @@ def test_file_overwritten_during_its_read_is_read_again(
     write_picture("drop/a.png", red=10)
     reads: list[Path] = []
 
-    def read(path: Path) -> Encoded:
+    def read(path: Path) -> EncodedPicture:
         picture = open_picture(path)
         reads.append(path)
         if len(reads) == 1:

@@ -4,7 +4,7 @@ import numpy as np
 
 from edge.capture.camera import Pixels
 from edge.capture.frame_tap import FrameTap
-from edge.core.image import Encoded
+from edge.core.image import EncodedPicture
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -12,7 +12,7 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 def test_each_request_gets_the_next_frame_once() -> None:
     """Two requests and two frames: both requests get the first frame, and nothing else."""
     tap = FrameTap()
-    seen: list[tuple[str, Pixels | Encoded]] = []
+    seen: list[tuple[str, Pixels | EncodedPicture]] = []
     assert tap.add(lambda pixels: seen.append(("a", pixels)))
     assert tap.add(lambda pixels: seen.append(("b", pixels)))
     tap.deliver(PICTURE)
@@ -24,7 +24,7 @@ def test_each_request_gets_the_next_frame_once() -> None:
 def test_a_removed_request_gets_no_frame() -> None:
     """Removing it twice does no harm."""
     tap = FrameTap()
-    seen: list[Pixels | Encoded] = []
+    seen: list[Pixels | EncodedPicture] = []
     show = seen.append
     tap.add(show)
     tap.remove(show)

@@ -14,14 +14,14 @@ from tests.support.runtimes import installed_runtimes
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str], require: Require) -> "Lines":
-    """`lines(config)`: exit code and what is said of each part."""
+def check(capsys: pytest.CaptureFixture[str], require: Require) -> "CheckRun":
+    """`check(config)`: the exit code, and the line of each test."""
     if not installed_runtimes():
         pytest.skip("no TFLite runtime is installed; run: pip install ai-edge-litert")
-    return Lines(capsys)
+    return CheckRun(capsys)
 
 
-class Lines:
+class CheckRun:
     """Runs the command and reads its lines."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +35,7 @@ class Lines:
         self.err = captured.err
         assert "Traceback" not in captured.err
         pairs = (line.partition(": ") for line in captured.out.splitlines())
-        return code, {name: said for name, _, said in pairs}
+        return code, {name: text for name, _, text in pairs}
 
 
 def embedded() -> dict[str, object]:
@@ -43,28 +43,28 @@ def embedded() -> dict[str, object]:
     return {"embedded": True, "port": free_port()}
 
 
-def test_all_holds(lines: Lines, write_config: WriteConfig, require: Require) -> None:
+def test_all_holds(check: CheckRun, write_config: WriteConfig, require: Require) -> None:
     """When all holds, every part is OK with what was found, and the exit code is 0."""
     require("amqtt", "pip install '.[broker]'")
-    code, said = lines(write_config(mqtt=embedded()))
+    code, found = check(write_config(mqtt=embedded()))
     assert code == 0
-    assert list(said) == ["config", "camera top", "model", "broker", "disk"]
-    assert all(text.startswith("OK (") for text in said.values())
-    assert "640×480" in said["camera top"]
-    assert "3 golden pictures score as tested" in said["model"]
-    assert lines.err == ""
+    assert list(found) == ["config", "camera top", "model", "broker", "disk"]
+    assert all(text.startswith("OK (") for text in found.values())
+    assert "640×480" in found["camera top"]
+    assert "3 golden pictures score as tested" in found["model"]
+    assert check.err == ""
 
 
-def test_a_view_that_does_not_fit_is_said(lines: Lines, write_config: WriteConfig) -> None:
+def test_a_view_that_does_not_fit_is_reported(check: CheckRun, write_config: WriteConfig) -> None:
     """A region outside the camera's picture is found before the daemon runs."""
     camera = {"id": "top", "source": "test:", "view": {"region": [0, 0, 641, 480]}}
-    code, said = lines(write_config(cameras=[camera], mqtt={"port": free_port()}))
+    code, found = check(write_config(cameras=[camera], mqtt={"port": free_port()}))
     assert code == 1
-    assert "outside the picture of 640×480" in said["camera top"]
+    assert "outside the picture of 640×480" in found["camera top"]
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("camera", "words"),
     [
         ({}, "the model's view"),
         ({"view": {"region": [0, 0, 0.5, 0.5]}}, "the model's view"),
@@ -73,10 +73,10 @@ def test_a_view_that_does_not_fit_is_said(lines: Lines, write_config: WriteConfi
     ],
 )
 def test_whose_view_counts_is_said(
-    said: dict[str, object],
+    camera: dict[str, object],
     words: str,
     *,
-    lines: Lines,
+    check: CheckRun,
     write_config: WriteConfig,
     redness_model: Path,
     tmp_path: Path,
@@ -91,15 +91,15 @@ def test_whose_view_counts_is_said(
     path.write_bytes(pack_model_file(tflite, ("ok", "red"), spec, {}))
     config = write_config(
         model={"path": str(path)},
-        cameras=[{"id": "top", "source": "test:", **said}],
+        cameras=[{"id": "top", "source": "test:", **camera}],
         mqtt={"port": free_port()},
     )
-    _code, found = lines(config)
+    _code, found = check(config)
     assert found["camera top"] == f"OK (a picture of 640×480, {words})"
 
 
 def test_every_fault_is_said_not_only_the_first(
-    lines: Lines, write_config: WriteConfig, tmp_path: Path
+    check: CheckRun, write_config: WriteConfig, tmp_path: Path
 ) -> None:
     """Camera, model, broker and disk are each tried; each fault is a line, exit code 1."""
     path = write_config(
@@ -110,56 +110,56 @@ def test_every_fault_is_said_not_only_the_first(
         model={"path": "none.tflite"},
         mqtt={"port": free_port()},
     )
-    code, said = lines(path)
+    code, found = check(path)
     assert code == 1
-    assert "no such device" in said["camera usb"]
-    assert said["camera drop"].startswith("OK")
-    assert "cannot be read" in said["model"]
-    assert "no broker answers at 127.0.0.1" in said["broker"]
-    assert "correct mqtt.host and mqtt.port" in said["broker"]
-    assert said["disk"].startswith("OK")
+    assert "no such device" in found["camera usb"]
+    assert found["camera drop"].startswith("OK")
+    assert "cannot be read" in found["model"]
+    assert "no broker answers at 127.0.0.1" in found["broker"]
+    assert "correct mqtt.host and mqtt.port" in found["broker"]
+    assert found["disk"].startswith("OK")
 
 
-def test_wrong_config_is_exit_code_2(lines: Lines, write_config: WriteConfig) -> None:
+def test_wrong_config_is_exit_code_2(check: CheckRun, write_config: WriteConfig) -> None:
     """With mistakes in the file nothing else is tried."""
-    code, said = lines(write_config(web={"port": 0}))
+    code, found = check(write_config(web={"port": 0}))
     assert code == 2
-    assert list(said) == ["config"]
-    assert "web.port" in lines.err
+    assert list(found) == ["config"]
+    assert "web.port" in check.err
 
 
-def test_port_that_is_taken(lines: Lines, write_config: WriteConfig, require: Require) -> None:
-    """An embedded broker's port that is in use is said with the mend."""
+def test_port_that_is_taken(check: CheckRun, write_config: WriteConfig, require: Require) -> None:
+    """An embedded broker's port that is in use is reported with the fix."""
     require("amqtt", "pip install '.[broker]'")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, said = lines(write_config(mqtt={"embedded": True, "port": taken.getsockname()[1]}))
+        code, found = check(write_config(mqtt={"embedded": True, "port": taken.getsockname()[1]}))
     assert code == 1
-    assert "Address already in use" in said["broker"]
-    assert "mqtt.port" in said["broker"]
+    assert "Address already in use" in found["broker"]
+    assert "mqtt.port" in found["broker"]
 
 
 def test_bad_first_picture_is_said(
-    lines: Lines, write_config: WriteConfig, write_picture: WritePicture
+    check: CheckRun, write_config: WriteConfig, write_picture: WritePicture
 ) -> None:
-    """A replay whose first picture is bad is said with that picture's name."""
+    """A replay with a bad first picture is reported with the picture's name."""
     folder = write_picture("set/b.png").parent
     (folder / "a.png").write_bytes(b"")
     path = write_config(
         cameras=[{"id": "r", "source": f"replay:{folder}"}], mqtt={"port": free_port()}
     )
-    _, said = lines(path)
-    assert "a.png: the file is empty" in said["camera r"]
+    _, found = check(path)
+    assert "a.png: the file is empty" in found["camera r"]
 
 
 def test_outbox_that_is_no_database(
-    lines: Lines, write_config: WriteConfig, tmp_path: Path
+    check: CheckRun, write_config: WriteConfig, tmp_path: Path
 ) -> None:
-    """A file that is no outbox is told by `check`, and not only when the daemon starts."""
+    """`check` reports a file that is no outbox before the daemon starts."""
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"this was a database once" * 100)
-    code, said = lines(write_config(outbox={"path": str(broken)}))
+    code, found = check(write_config(outbox={"path": str(broken)}))
     assert code == 1
-    assert "file is not a database" in said["disk"]
+    assert "file is not a database" in found["disk"]
     assert broken.read_bytes().startswith(b"this was")
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_start_is_exit_code_2(
 def test_deadline_is_not_for_predict(
     write_config: WriteConfig, write_picture: WritePicture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The shortest deadline refuses no picture that is judged by hand."""
+    """The shortest deadline refuses no picture of `predict`."""
     path = write_config(decision={"deadline_ms": 1})
     assert main(["predict", "-c", str(path), str(write_picture())]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
@@ -129,7 +129,7 @@ def test_pictures_are_cut_as_the_camera_would(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The view of the only camera, or of the one that is named, is applied; each region that has a
-    verdict of its own has its line."""
+    separate verdict has a line."""
     path = str(write_config(cameras=cameras(**views)))
     named = [word for name in options for word in ("--camera", name)]
     assert main(["predict", "-c", path, *named, half_red]) == 0
@@ -148,7 +148,7 @@ def test_a_camera_that_is_not_clear_is_asked_for(
     write_config: WriteConfig,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With several views nobody guesses which one counts: exit code 2 and their names."""
+    """With several views `--camera` is required: exit code 2, and the names."""
     path = str(write_config(cameras=cameras(a=HALVES, b=None)))
     assert main(["predict", "-c", path, *options, half_red]) == 2
     captured = capsys.readouterr()

@@ -39,8 +39,8 @@ def test_picture_with_the_region_drawn_in(
     path = write_config(model={"path": str(model)})
     target = tmp_path / "out" / "seen.png"
     assert main(["snapshot", "-c", str(path), "-o", str(target)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("camera top: 640×480, region [0.25, 0.5, 0.5, 0.25], grey levels ")
+    printed = capsys.readouterr().out
+    assert printed.startswith("camera top: 640×480, region [0.25, 0.5, 0.5, 0.25], grey levels ")
     seen = cv2.imread(str(target))
     assert seen is not None
     green = np.all(seen == (0, 220, 0), axis=2)
@@ -70,7 +70,7 @@ def test_picture_without_a_model(
         (["-o", "seen.png", "--camera", "x"], 2, "must be one of a, b, c (got x)"),
         (["-o", "seen.txt", "--camera", "a"], 1, "must end in .png"),
         (["-o", "seen.png", "--camera", "b"], 2, "there is no such device"),
-        (["-o", "seen.png", "--camera", "c"], 2, "a folder shows nothing by itself"),
+        (["-o", "seen.png", "--camera", "c"], 2, "a folder is no camera"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(

@@ -1,1 +1,1 @@
-"""config.yaml: its values, how it is read, and what a new one changes."""
+"""Tests of edge.config."""

@@ -1,22 +1,22 @@
-"""What a new config.yaml changes, and what of it waits for a restart."""
+"""What a new config.yaml changes, and which keys wait for a restart."""
 
 from typing import Any
 
 import pytest
 
-from edge.config.diff import ConfigDiff, compare
+from edge.config.diff import ConfigDiff, diff_configs
 from tests.support.configs import CAMERAS, config
 
 
 def changed(**sections: Any) -> ConfigDiff:
     """What these sections change."""
-    return compare(config(), config(**sections))
+    return diff_configs(config(), config(**sections))
 
 
 def test_the_same_changes_nothing() -> None:
-    """An untouched file restarts no part."""
+    """The same file changes nothing."""
     same = changed()
-    assert (same.touched, same.restart_required, same.config) == ((), (), config())
+    assert (same.changed, same.restart_required, same.config) == ((), (), config())
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_the_same_changes_nothing() -> None:
 def test_only_the_parts_that_changed_are_touched(
     sections: dict[str, Any], touched: tuple[str, ...]
 ) -> None:
-    """Each section touches its own part, a camera only itself, and nothing waits for a restart."""
+    """Each section is named alone, a camera by its id, and no key waits for a restart."""
     found = changed(**sections)
-    assert (found.touched, found.restart_required) == (touched, ())
+    assert (found.changed, found.restart_required) == (touched, ())
     assert found.config == config(**sections)
 
 
@@ -58,15 +58,15 @@ def test_only_the_parts_that_changed_are_touched(
 def test_what_the_daemon_stands_on_waits_for_a_restart(
     sections: dict[str, Any], keys: tuple[str, ...]
 ) -> None:
-    """Named, and not taken over, while what stands beside it is."""
-    found = compare(config(), config(**sections, log={"level": "error"}))
+    """The key is named and keeps its old value; the other changes apply."""
+    found = diff_configs(config(), config(**sections, log={"level": "error"}))
     assert found.restart_required == keys
-    assert found.touched == ("log",)
+    assert found.changed == ("log",)
     assert found.config == config(log={"level": "error"})
 
 
 def test_another_host_beside_another_prefix() -> None:
-    """The host is taken over at once, the prefix waits."""
+    """The host changes at once; the prefix waits for a restart."""
     found = changed(mqtt={"host": "elsewhere", "prefix": "plant"})
     assert (found.restart_required, found.broker) == (("mqtt.prefix",), True)
     assert (found.config.mqtt.host, found.config.mqtt.prefix) == ("elsewhere", "inspection")
@@ -75,10 +75,10 @@ def test_another_host_beside_another_prefix() -> None:
 def test_the_embedded_broker_listens_where_it_listens() -> None:
     """Its port needs a restart; that of another machine's broker does not."""
     old = config(mqtt={"embedded": True, "port": 1884})
-    found = compare(old, config(mqtt={"embedded": True, "port": 1885}))
-    assert (found.restart_required, found.touched) == (("mqtt.port",), ())
+    found = diff_configs(old, config(mqtt={"embedded": True, "port": 1885}))
+    assert (found.restart_required, found.changed) == (("mqtt.port",), ())
 
 
 def test_another_model_under_the_same_name() -> None:
-    """A file that was replaced is loaded, though config.yaml is untouched."""
-    assert compare(config(), config(), model_differs=True).touched == ("model",)
+    """A replaced model file is a change, although config.yaml is the same."""
+    assert diff_configs(config(), config(), model_file_differs=True).changed == ("model",)

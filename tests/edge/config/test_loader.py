@@ -1,4 +1,4 @@
-"""Reading config.yaml: all mistakes at once, each with its place, value and mend."""
+"""Reading config.yaml: all mistakes at once, each with its place, value and fix."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import Config, load_config, parse_config
+from edge.config import Config, load_config
+from edge.config.loader import parse_config
 from edge.core.errors import EXIT_USAGE, ConfigError
 from tests.conftest import WriteConfig
 
@@ -51,7 +52,7 @@ def test_every_mistake_at_once_at_its_place() -> None:
         'config.yaml:10:5: cameras[1].fps: must be a number, without quotes (got "fast")',
         "config.yaml:11:5: cameras[2].id: camera 2 has this id too; give each its own (got 'b')",
         "config.yaml:14:3: mqtt.port: must be less than or equal to 65535 (got 70000)",
-        "config.yaml:16:3: mqtt.host: stands twice (first in line 15); remove one",
+        "config.yaml:16:3: mqtt.host: appears twice (first in line 15); remove one",
     ]
     assert len(found) == len(starts)
     for sentence, start in zip(found, starts):
@@ -71,7 +72,7 @@ def test_every_mistake_at_once_at_its_place() -> None:
     ],
 )
 def test_yaml_syntax_error_has_its_place(text: str, start: str) -> None:
-    """What is no YAML is one sentence with the line and column where reading stopped."""
+    """A text that is no YAML gives one sentence with line and column."""
     (sentence,) = problems(text)
     assert sentence.startswith(start)
     assert "check indentation and quotes" in sentence
@@ -86,13 +87,13 @@ def test_file_without_keys(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a: !!binary aGk=\n", "a: &x [*x]\n", "a: !!set {b}\n"])
 def test_yaml_that_is_more_than_text_and_numbers(text: str) -> None:
-    """YAML's stranger values are refused like other mistakes."""
+    """YAML's unusual values are refused like other mistakes."""
     (sentence,) = problems(text)
     assert "neither text, numbers nor lists" in sentence
 
 
 def test_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
-    """A missing file, and a folder in its place, are said with the mend."""
+    """A missing file, and a folder in its place, are errors with the fix."""
     with pytest.raises(ConfigError, match=r"No such file.*-c FILE"):
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="Is a directory"):
@@ -132,7 +133,7 @@ def test_paths_count_from_the_files_folder(write_config: WriteConfig, tmp_path: 
 
 
 def test_unreadable_secret_is_found_at_start(write_config: WriteConfig, tmp_path: Path) -> None:
-    """A password file that is not there is found before the broker refuses us."""
+    """A missing password file is found before the connection."""
     path = write_config(mqtt={"username": "u", "password_file": "secret"})
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -148,7 +149,7 @@ def test_unreadable_secret_is_found_at_start(write_config: WriteConfig, tmp_path
 def test_secret_that_is_none(
     content: bytes, words: str, section: str, write_config: WriteConfig, tmp_path: Path
 ) -> None:
-    """An empty or garbled secret is refused: an empty token would let everybody in."""
+    """An empty or garbled secret is refused: an empty token would admit everyone."""
     (tmp_path / "secret").write_bytes(content)
     path = (
         write_config(mqtt={"username": "u", "password_file": "secret"})

@@ -1,4 +1,4 @@
-"""config.yaml in the root shows every option there is, at its place, with a word on it."""
+"""config.yaml in the root shows and explains every option."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def options(schema: dict[str, Any], section: dict[str, Any], path: str = "") -> 
 
 
 def shown() -> dict[str, str]:
-    """By the dotted path of each key that is shown, in force or commented out, what is said of it:
+    """By the dotted path of each key, active or commented out, the words about it:
     the comment on its line and the comments next to it."""
     found: dict[str, str] = {}
     above: list[tuple[int, str]] = []
@@ -41,12 +41,12 @@ def shown() -> dict[str, str]:
             continue
         match = _KEY.match(bare)
         if match is None or (line.lstrip() != bare.lstrip() and len(match["indent"]) > 16):
-            said = line.strip(" #")
+            words = line.strip(" #")
             if last and not line.strip().startswith(("#", "-")):
                 last = ""
             if last:
-                found[last] += f" {said}"
-            prose = f"{prose} {said}" if said else ""
+                found[last] += f" {words}"
+            prose = f"{prose} {words}" if words else ""
             continue
         depth = len(match["indent"]) + (2 if match["item"] else 0)
         above = [(d, key) for d, key in above if d < depth]
@@ -77,9 +77,9 @@ OPTIONS = sorted(set(options(SCHEMA, SCHEMA)))
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_is_shown_with_a_word_on_it(option: str) -> None:
-    """Each key of the schema stands in config.yaml under its section, and is explained there."""
-    said = shown()
-    assert option in said
+    """config.yaml holds each key of the schema in its section, with an explanation."""
+    words = shown()
+    assert option in words
     if any(other.startswith(f"{option}.") for other in OPTIONS):
         return  # a section: its keys say what it is for
-    assert len(_WORD.findall(said[option])) >= 2
+    assert len(_WORD.findall(words[option])) >= 2

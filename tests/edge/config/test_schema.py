@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import Config, mask_credentials, parse_config
+from edge.config import Config, mask_credentials
+from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 from tests.conftest import ConfigText
 
@@ -14,7 +15,7 @@ MINIMAL = "station: s\nmodel: {path: m.tflite}\ncameras: [{id: a, source: 'test:
 
 
 def parse(extra: str = "") -> Config:
-    """A minimal configuration and some lines more."""
+    """A minimal configuration with more lines."""
     return parse_config(MINIMAL + extra, "config.yaml", Path("/etc/edge-inspect"))
 
 
@@ -33,7 +34,7 @@ def test_only_station_model_and_camera_are_needed() -> None:
 
 
 def test_values_are_frozen() -> None:
-    """Nobody changes the configuration of a running daemon."""
+    """A configuration cannot be changed."""
     with pytest.raises(ValueError, match="frozen"):
         parse().station = "other"
 
@@ -79,12 +80,12 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
     ("camera", "words"),
     [
         ("{source: usb0}", "must be v4l2:"),
-        ("{source: 'picamera:'}", "name the device"),
+        ("{source: 'picamera:'}", "add the device"),
         ("{source: 'rtsp://cam', fps: 5}", "fps does nothing for a rtsp: source"),
         ("{source: 'replay:x', trust: {}}", "trust does nothing for a replay: source"),
         ("{source: 'test:', trust: {max_age_s: 0}}", "greater than 0"),
         ("{source: 'test:', controls: {gain: 1}}", "controls does nothing for a test: source"),
-        ("{source: 'v4l2:'}", "name the device"),
+        ("{source: 'v4l2:'}", "add the device"),
         ("{source: 'test:', rate: 5}", "rate does nothing for a test: source"),
         ("{source: 'replay:x', fps: 5}", "fps does nothing for a replay: source"),
         ("{source: 'folder:x', timeout_s: 5}", "timeout_s does nothing for a folder: source"),
@@ -95,7 +96,7 @@ def test_out_of_range_is_refused_with_the_value(extra: str, words: str) -> None:
     ],
 )
 def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
-    """A key that does nothing for its source is an error, not a silence."""
+    """A key without effect for its source is an error."""
     body = camera.removeprefix("{").removesuffix("}")
     text = f"station: s\nmodel: {{path: m}}\ncameras: [{{id: a, {body}}}]\n"
     with pytest.raises(ConfigError, match=r"^config\.yaml:3:") as caught:
@@ -105,7 +106,7 @@ def test_camera_keys_fit_their_source(camera: str, words: str) -> None:
 
 @pytest.mark.parametrize("station", ["a/b", "a+b", "#", "a\tb"])
 def test_station_is_one_topic_level(station: str, config_text: ConfigText) -> None:
-    """A station's name becomes a topic level, so it holds none of MQTT's signs."""
+    """A station's name becomes a topic level, so it holds no MQTT special characters."""
     with pytest.raises(ConfigError, match="station: must not be empty or hold"):
         parse_config(config_text(station=station), "config.yaml", Path("/"))
 
@@ -116,7 +117,7 @@ def test_number_five_is_version_5() -> None:
 
 
 def test_tls_has_its_own_port() -> None:
-    """With TLS the default port is 8883, and a port that is said counts."""
+    """With TLS the default port is 8883, and an explicit port wins."""
     assert parse("mqtt: {tls: {}}").mqtt.effective_port == 8883
     assert parse("mqtt: {tls: {}, port: 1884}").mqtt.effective_port == 1884
 
@@ -139,7 +140,7 @@ WORD = st.text("abcXYZ019!$%&*()=.,;:@", min_size=1, max_size=20)
 
 @given(user=st.text("abc", min_size=1, max_size=5), password=WORD)
 def test_no_password_survives_masking(user: str, password: str) -> None:
-    """Whatever signs a password holds, none of it is left in what is logged."""
+    """No character of a password appears in the log."""
     source = f"rtsp://{user}:{password}@cam.local:554/stream?x=1"
     assert mask_credentials(source) == "rtsp://***@cam.local:554/stream?x=1"
 

@@ -1,11 +1,12 @@
-"""`trigger`, `view` and `outputs` in config.yaml: what goes together, and what does not."""
+"""`trigger`, `view` and `outputs` in config.yaml: valid and invalid combinations."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from edge.config import CameraConfig, Config, load_config, parse_config
+from edge.config import CameraConfig, Config, load_config
+from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 from tests.conftest import ConfigText
 
@@ -37,11 +38,11 @@ def parse(camera: str, source: str = "test:") -> Config:
         ("{kind: request, queue: 12, frames: 5}", "65 pictures wait in memory; at most 64"),
         ("{kind: presence, area: [0.5, 0, 0.6, 1]}", "fractions inside the picture"),
         ("{kind: presence, every_s: 1}", "every_s does nothing for a presence trigger"),
-        ("{kind: folder}", "belongs to a folder: source"),
+        ("{kind: folder}", "needs a folder: source"),
     ],
 )
 def test_keys_of_a_trigger_fit_its_kind(trigger: str, words: str) -> None:
-    """A key that does nothing, or cannot be, is an error at its place."""
+    """A key without effect, or with an impossible value, is an error at its place."""
     with pytest.raises(ConfigError, match=r"^config\.yaml:4:") as caught:
         parse(f"trigger: {trigger}")
     assert words in str(caught.value)
@@ -49,7 +50,7 @@ def test_keys_of_a_trigger_fit_its_kind(trigger: str, words: str) -> None:
 
 def test_items_bring_their_parts_themselves() -> None:
     """A folder: or replay: source takes no trigger but its own."""
-    with pytest.raises(ConfigError, match="brings its parts itself"):
+    with pytest.raises(ConfigError, match="needs no trigger"):
         parse("trigger: {kind: request}", "replay:x")
     assert parse("trigger: {kind: folder}", "folder:x").cameras[0].trigger.kind == "folder"
 

@@ -29,12 +29,12 @@ def test_later_ids_sort_later(ms: int, random: bytes) -> None:
 
 
 def test_ids_never_meet() -> None:
-    """A thousand ids of one moment are a thousand ids."""
+    """A thousand ids of one moment all differ."""
     assert len({uuid7() for _ in range(1000)}) == 1000
 
 
 def test_ids_never_meet_after_a_fork() -> None:
-    """Nor those of two processes of which one was forked of the other."""
+    """Two processes, one forked from the other, give different ids."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -50,7 +50,7 @@ def test_ids_never_meet_after_a_fork() -> None:
 
 
 def test_boot_id_is_read_below_the_root(tmp_path: Path) -> None:
-    """The boot id comes from the tree's /proc, and is `unknown` where there is none."""
+    """The boot id comes from /proc under the root; `unknown` without one."""
     assert Clock(root=tmp_path).boot_id() == "unknown"
     file = tmp_path / "proc/sys/kernel/random/boot_id"
     file.parent.mkdir(parents=True)

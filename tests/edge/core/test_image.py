@@ -1,4 +1,4 @@
-"""Decoding: what is judged, and what is refused with a sentence."""
+"""Decoding: pictures that are judged, and pictures that are refused."""
 
 import struct
 from pathlib import Path
@@ -26,7 +26,7 @@ def encode(kind: str, pixels: NDArray[np.integer] = NOISE) -> bytes:
 
 
 def cmyk_jpeg() -> bytes:
-    """A JPEG whose frame header says four channels: a grey one with three components more."""
+    """A JPEG whose header has four channels: a grey one with three more components."""
     data = encode(".jpg", NOISE[:, :, 0])
     at = data.index(b"\xff\xc0")
     (length,) = struct.unpack_from(">H", data, at + 2)
@@ -86,7 +86,7 @@ def test_alpha_is_dropped() -> None:
     ],
 )
 def test_bad_picture_is_one_sentence(data: bytes, words: tuple[str, ...]) -> None:
-    """What must not be judged is refused with the file, the fault and the mend in one line."""
+    """A picture that must not be judged is refused in one line: file, fault and fix."""
     with pytest.raises(PictureError) as caught:
         decode_picture(data, "line/part7.jpg")
     text = str(caught.value)
@@ -105,7 +105,7 @@ def test_bomb_is_refused_before_it_is_decoded() -> None:
 
 
 def test_damaged_png_is_refused() -> None:
-    """A PNG with a wrong byte inside is refused, since its checksum says so."""
+    """A PNG with a wrong byte is refused because of its checksum."""
     data = bytearray(encode(".png"))
     data[len(data) // 2] ^= 1
     with pytest.raises(PictureError, match="damaged PNG"):
@@ -125,7 +125,7 @@ def test_a_png_chunk_larger_than_the_file_is_never_decoded(
 
 
 def test_bytes_after_the_last_chunk_are_no_fault() -> None:
-    """Some programs put their own behind the picture."""
+    """Some programs append data to the picture."""
     assert decode_picture(encode(".png") + bytes(5000), "a").shape == (20, 30, 3)
 
 
@@ -170,7 +170,7 @@ def test_unreadable_file_names_the_path(tmp_path: Path) -> None:
     flips=st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 255)), max_size=4),
 )
 def test_no_bytes_give_another_error(kind: str, cut: int, flips: list[tuple[int, int]]) -> None:
-    """Whatever happens to a file's bytes, it is a picture or a PictureError."""
+    """Any bytes give a picture or a PictureError."""
     data = bytearray(encode(kind)[:cut])
     for at, value in flips:
         if at < len(data):

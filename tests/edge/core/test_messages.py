@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import ValidationError
 
 from edge.core.messages import (
-    about_result,
+    result_properties,
     rfc3339,
     sent_body,
     status_body,
@@ -34,7 +34,7 @@ def sent(verdict: Verdict, seq: int = 1, *, replayed: bool = False) -> dict[str,
 
 
 def test_every_field_arrives() -> None:
-    """What the verdict says stands in the body under the contract's names and units."""
+    """The body holds the verdict's values under the contract's names and units."""
     verdict = a_verdict(
         part="P-7",
         verdict="review",
@@ -168,7 +168,7 @@ def test_a_body_is_compact_json_with_its_values(
     named: bool,
     triggered: bool,
 ) -> None:
-    """Whatever stands in a verdict: the body reads back, and its bytes are those of `to_json`."""
+    """For any verdict the body reads back, and its bytes are those of `to_json`."""
     station, camera, label, reason, name = texts
     verdict = a_verdict(
         station=station,
@@ -251,7 +251,7 @@ def test_status_obeys_its_schema(state: str) -> None:
 
 
 def test_text_is_utf8_and_compact() -> None:
-    """Names stand as written, not as escapes, and no byte is spent on blanks."""
+    """Names are not escaped, and there are no blanks."""
     stored = stored_body(a_verdict(label="긁힘", probabilities={"ok": 0.1, "긁힘": 0.9}), 1)
     assert '"label":"긁힘"' in stored.decode()
     assert b'": ' not in stored
@@ -286,13 +286,13 @@ def test_the_properties_of_a_result_are_its_body_s(
     body = sent_body(stored_body(verdict, 7), replayed=replayed)
     parsed = json.loads(body)
     wanted = {name: parsed[name] for name in ("schema", "station", "camera", "verdict")}
-    assert dict(about_result(body, 9.0).user) == wanted | {"replayed": str(replayed).lower()}
+    assert dict(result_properties(body, 9.0).user) == wanted | {"replayed": str(replayed).lower()}
 
 
 def test_a_damaged_body_goes_without_properties() -> None:
-    """A row that is no JSON does not raise, so that those behind it go."""
+    """A row that is no JSON does not raise, so that the rows behind it are sent."""
     for body in (b'{"schema":"edge', b"[]", b"{}"):
-        about = about_result(body, 9.0)
+        about = result_properties(body, 9.0)
         assert (about.user, about.expiry_s) == ((), 9)
 
 
@@ -300,5 +300,5 @@ def test_a_body_of_another_order_is_read_too() -> None:
     """A row that another version has stored, with its members elsewhere, is read as JSON."""
     body = json.loads(sent_body(stored_body(a_verdict(), 7), replayed=True))
     turned = json.dumps(dict(reversed(body.items()))).encode()
-    assert dict(about_result(turned, 9.0).user)["camera"] == body["camera"]
-    assert dict(about_result(turned, 9.0).user)["replayed"] == "true"
+    assert dict(result_properties(turned, 9.0).user)["camera"] == body["camera"]
+    assert dict(result_properties(turned, 9.0).user)["replayed"] == "true"

@@ -11,15 +11,15 @@ from edge.core.systemd import SystemdNotifier
 
 @pytest.fixture(params=["path", "abstract"])
 def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """A socket as systemd's, in the file system and in the abstract namespace."""
+    """A socket like systemd's, in the file system or the abstract namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as received:
         if request.param == "path":
-            address = said = str(tmp_path / "notify")
+            address = variable = str(tmp_path / "notify")
         else:
-            address, said = f"\0edge-inspect-{tmp_path}", f"@edge-inspect-{tmp_path}"
+            address, variable = f"\0edge-inspect-{tmp_path}", f"@edge-inspect-{tmp_path}"
         received.bind(address)
         received.settimeout(5)
-        yield received, said
+        yield received, variable
 
 
 def test_every_message_arrives_as_its_datagram(listener: tuple[socket.socket, str]) -> None:
@@ -53,7 +53,7 @@ def test_a_socket_without_a_reader_blocks_only_until_the_timeout(
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/no/such"}])
 def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
-    """In a terminal, or when systemd has gone, notifying is no fault of ours."""
+    """Without systemd, or after its end, notifying does nothing."""
     notifier = SystemdNotifier(environ)
     notifier.ready()
     notifier.watchdog()
@@ -61,5 +61,5 @@ def test_without_systemd_nothing_happens(environ: dict[str, str]) -> None:
 
 
 def test_garbled_watchdog_is_none() -> None:
-    """A watchdog time that is no number is as good as none."""
+    """A watchdog time that is no number counts as none."""
     assert SystemdNotifier({"WATCHDOG_USEC": "soon"}).watchdog_s is None

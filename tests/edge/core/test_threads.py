@@ -1,4 +1,4 @@
-"""Threads that the kernel knows by name."""
+"""Threads whose names the kernel shows."""
 
 import threading
 from pathlib import Path
@@ -9,7 +9,7 @@ from edge.core.threads import CopyOnWriteDict, NamedThread, start_thread
 
 
 def test_a_thread_is_named_as_top_shows_it() -> None:
-    """Cut to the 15 bytes that the kernel keeps; it keeps no process from ending."""
+    """The name is cut to 15 bytes. The thread does not stop the process from ending."""
     seen: list[str] = []
 
     def look() -> None:
@@ -24,7 +24,7 @@ def test_a_thread_is_named_as_top_shows_it() -> None:
 
 
 def test_what_was_not_started_does_not_run() -> None:
-    """Until it is started."""
+    """The thread does not run before `start`."""
     ran = threading.Event()
     thread = NamedThread("later", ran.set)
     assert thread.ident is None
@@ -35,7 +35,7 @@ def test_what_was_not_started_does_not_run() -> None:
 
 
 def test_an_iteration_sees_one_moment() -> None:
-    """Whoever iterates sees all entries of the beginning, whatever changes meanwhile."""
+    """An iteration sees the entries of its start, whatever changes."""
     entries = CopyOnWriteDict({"a": 1, "b": 2})
     seen = []
     for value in entries.values():

@@ -1,4 +1,4 @@
-"""Values from outside: every mistake at its place, in a sentence that says what would do."""
+"""Values from outside: every mistake with its place and the fix."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from edge.config import Config
-from edge.config.annotations import ConfigRelative
+from edge.config.annotations import ConfigPath
 from edge.core.record import Items, Length2, Model, Pattern
-from edge.core.validation import Problem, ValidationError, key_of
+from edge.core.validation import Problem, ValidationError, key_path
 
 
 def _even(value: int) -> int:
@@ -46,7 +46,7 @@ class Outer(Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     word: Literal["a", "b"] = "a"
     many: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
-    path: Annotated[Path, ConfigRelative()] | None = None
+    path: ConfigPath | None = None
     box: Annotated[tuple[float, float], Length2] = (0.0, 0.0)
     inner: Inner = Inner()
     inners: Annotated[Items[Inner], Field(max_length=2)] = ()
@@ -64,14 +64,14 @@ class Outer(Model):
 
 
 def problems(**values: Any) -> list[tuple[str, str]]:
-    """What is wrong with these values: key and text."""
+    """The mistakes in these values: key and text."""
     with pytest.raises(ValidationError) as caught:
         Outer.read({"name": "n", **values})
     return [(problem.key, problem.text) for problem in caught.value.problems]
 
 
 def test_values_are_read_by_the_names_they_have_outside() -> None:
-    """Lists become tuples, texts paths, whole numbers of a number's place numbers."""
+    """Lists become tuples, texts become paths, and whole numbers become floats where needed."""
     read = Outer.read(
         {
             "name": "n",
@@ -155,12 +155,12 @@ def test_values_are_read_by_the_names_they_have_outside() -> None:
 def test_a_mistake_has_its_place_and_what_would_do(
     values: dict[str, Any], key: str, text: str
 ) -> None:
-    """One mistake gives one problem, at the key or the place in a list where it stands."""
+    """One mistake gives one problem, at its key or list index."""
     assert problems(**values) == [(key, text)]
 
 
 def test_all_mistakes_at_once() -> None:
-    """One mistake hides no other; rules between keys are asked once the values hold."""
+    """One mistake hides no other. Rules between keys run after the values are valid."""
     found = problems(share=2, inner={"low": "x", "hihg": 1}, flag=True, other=1, unknown=1)
     assert sorted(key for key, _ in found) == ["inner.hihg", "inner.low", "share", "unknown"]
     with pytest.raises(ValidationError) as caught:
@@ -170,7 +170,7 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_figures_of_numpy_are_plain_ones() -> None:
-    """What was worked out with NumPy is read as what a file would hold."""
+    """NumPy values are read like the values of a file."""
     read = Outer.read({"name": np.str_("n"), "share": np.float64(0.25)})
     assert read == Outer(name="n", share=0.25)
     assert type(read.share) is float
@@ -185,14 +185,17 @@ def test_what_holds_no_keys(raw: object) -> None:
 
 def test_what_is_seen_is_cut() -> None:
     """A value that is shown is at most 80 characters; a missing one and a broken rule show none."""
-    assert len(Problem(("a",), "value", "is wrong", "x" * 1000).seen) == len(" (got )") + 80
-    assert Problem(("a",), "missing", "is missing").seen == ""
+    assert (
+        len(Problem(("a",), "value", "is wrong", "x" * 1000).sentence)
+        == len("is wrong (got )") + 80
+    )
+    assert Problem(("a",), "missing", "is missing").sentence == "is missing"
 
 
 def test_key_of_a_place() -> None:
-    """As people write it."""
-    assert key_of(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
-    assert key_of(()) == ""
+    """As a person writes it."""
+    assert key_path(("cameras", 0, "view", "region", 3)) == "cameras[0].view.region[3]"
+    assert key_path(()) == ""
 
 
 INNERS = st.builds(
@@ -216,11 +219,11 @@ OUTERS = st.builds(
 
 @pytest.mark.slow
 @given(OUTERS, st.booleans())
-def test_what_is_said_is_read_as_the_same(value: Outer, brief: bool) -> None:
-    """`said` is what `read` takes, through JSON and back, with or without the defaults."""
-    said = value.to_dict(brief=brief)
-    said.pop("flag", None)  # with `other` it is a mistake even where both say their defaults
-    assert Outer.read(json.loads(json.dumps(said))) == value
+def test_to_dict_and_read_are_inverse(value: Outer, brief: bool) -> None:
+    """`read` accepts the result of `to_dict` after JSON, with and without the defaults."""
+    written = value.to_dict(brief=brief)
+    written.pop("flag", None)  # `flag` and `other` exclude each other, even as defaults
+    assert Outer.read(json.loads(json.dumps(written))) == value
 
 
 def test_what_could_not_be_read_cannot_be_constructed() -> None:
@@ -232,7 +235,7 @@ def test_what_could_not_be_read_cannot_be_constructed() -> None:
 
 
 def test_brief_is_without_defaults() -> None:
-    """A default is not said again, at any depth; what is required always is."""
+    """`brief` omits defaults at any depth, but no required key."""
     assert Outer(name="n", inner=Inner(high=2.0)).to_dict(brief=True) == {
         "name": "n",
         "inner": {"high": 2.0},

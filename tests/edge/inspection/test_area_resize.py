@@ -1,4 +1,4 @@
-"""Area averaging that is alike on every processor."""
+"""Area averaging that is the same on every processor."""
 
 import hashlib
 import platform
@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.inspection.area_resize import area_mean
+from edge.inspection.area_resize import area_resize
 
 pytestmark = pytest.mark.inference
 
 
 def pattern(rows: int, columns: int) -> NDArray[np.uint8]:
-    """Waves and speckles, from whole numbers alone: the same wherever the test runs."""
+    """Waves and speckles, made of whole numbers: the same on every processor."""
     y, x = np.mgrid[:rows, :columns]
     planes = [(x * x // 7 + y * 3) % 256, (x * 13 + y * y // 5) % 256, (x ^ y) * 37 % 256]
     return np.stack(planes, axis=-1).astype(np.uint8)
@@ -34,7 +34,7 @@ def pattern(rows: int, columns: int) -> NDArray[np.uint8]:
 )
 def test_the_same_everywhere(rows: int, columns: int, width: int, height: int, digest: str) -> None:
     """The same bytes on every processor: those that x86-64 had when the models were tested."""
-    picture = area_mean(pattern(rows, columns), width, height)
+    picture = area_resize(pattern(rows, columns), width, height)
     assert picture.shape == (height, width, 3)
     assert hashlib.sha256(picture.tobytes()).hexdigest()[:16] == digest
 
@@ -48,10 +48,10 @@ def test_the_same_everywhere(rows: int, columns: int, width: int, height: int, d
     st.integers(0, 2**32 - 1),
 )
 def test_as_opencv_does(width: int, height: int, wider: int, higher: int, seed: int) -> None:
-    """OpenCV's own is the same on x86-64, and elsewhere but for a grey level here and there."""
+    """OpenCV's own result is the same on x86-64, and almost the same elsewhere."""
     rng = np.random.default_rng(seed)
     picture = rng.integers(0, 256, (height + higher, width + wider, 3), dtype=np.uint8)
-    ours = area_mean(picture, width, height).astype(int)
+    ours = area_resize(picture, width, height).astype(int)
     theirs = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     differ = np.abs(ours - theirs)
     assert differ.max() <= (0 if platform.machine() == "x86_64" else 1)

@@ -16,9 +16,9 @@ from edge.inspection.decision import (
     combine,
     decide,
     judge,
-    lowered,
     row_to_probabilities,
     to_probabilities,
+    with_hysteresis,
 )
 
 AT = Thresholds(reject_at=0.6, review_from=0.4)
@@ -129,7 +129,7 @@ def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> Non
 @pytest.mark.slow
 @given(ROW, st.floats(0.05, 20))
 def test_one_picture_as_many(row: np.ndarray, temperature: float) -> None:
-    """The box, which has one picture at a time, computes what training computes of many."""
+    """The box computes for one picture what training computes for many."""
     one = row_to_probabilities(row.tolist(), "logits", temperature)
     assert one == pytest.approx(to_probabilities(row, "logits", temperature), rel=1e-13, abs=1e-300)
 
@@ -171,7 +171,7 @@ def test_outputs_that_are_not_finite_are_a_fault(kind: str, bad: float) -> None:
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_nonsense_never_passes(row: list[float], kind: str, temperature: float) -> None:
-    """Whatever numbers a model gives: a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
+    """Any model output gives a ModelError, or a score that is 1 - P(ok) of a sum of 1."""
     labels = ("ok", "a", "b", "c")[: len(row)]
     try:
         p = row_to_probabilities(row, kind, temperature)  # type: ignore[arg-type]
@@ -203,7 +203,7 @@ def of(*scores: float) -> list[Judgement]:
     ],
 )
 def test_rules_by_hand(rule: str, k: int, scores: list[float], outcome: str, score: float) -> None:
-    """Each rule, on frames whose verdict can be worked out by hand."""
+    """Each rule, on frames with a known verdict."""
     judged = combine(of(*scores), rule, k, "ok", AT)  # type: ignore[arg-type]
     assert judged.outcome == outcome
     assert judged.score == pytest.approx(score)
@@ -239,7 +239,7 @@ def test_a_frame_without_a_score_hides_nowhere(rule: str, place: int) -> None:
 
 
 def test_more_frames_than_there_are_cannot_decide() -> None:
-    """k beyond the frames that came is a fault, not a pass."""
+    """A k above the number of frames is a fault, not a pass."""
     with pytest.raises(ModelError, match="2 of 1 frames cannot decide"):
         combine(of(0.1), "k_of_n", 2, "ok", AT)
 
@@ -248,16 +248,16 @@ def test_more_frames_than_there_are_cannot_decide() -> None:
 def test_hysteresis_only_ever_makes_stricter(score: float, before: str, by: float) -> None:
     """With hysteresis no verdict is better than without."""
     order = ["pass", "review", "fail"]
-    held = decide(score, lowered(AT, before, by))  # type: ignore[arg-type]
+    held = decide(score, with_hysteresis(AT, before, by))  # type: ignore[arg-type]
     assert order.index(held) >= order.index(decide(score, AT))
 
 
 def test_hysteresis_by_hand() -> None:
     """A fail is left only below reject_at - h, a review only below review_from - h."""
-    assert decide(0.56, lowered(AT, "fail", 0.05)) == "fail"
-    assert decide(0.54, lowered(AT, "fail", 0.05)) == "review"
-    assert decide(0.36, lowered(AT, "review", 0.05)) == "review"
-    assert decide(0.56, lowered(AT, "review", 0.05)) == "review"
-    assert decide(0.34, lowered(AT, "review", 0.05)) == "pass"
-    assert decide(0.39, lowered(AT, "pass", 0.05)) == "pass"
-    assert decide(0.39, lowered(AT, "error", 0.05)) == "pass"
+    assert decide(0.56, with_hysteresis(AT, "fail", 0.05)) == "fail"
+    assert decide(0.54, with_hysteresis(AT, "fail", 0.05)) == "review"
+    assert decide(0.36, with_hysteresis(AT, "review", 0.05)) == "review"
+    assert decide(0.56, with_hysteresis(AT, "review", 0.05)) == "review"
+    assert decide(0.34, with_hysteresis(AT, "review", 0.05)) == "pass"
+    assert decide(0.39, with_hysteresis(AT, "pass", 0.05)) == "pass"
+    assert decide(0.39, with_hysteresis(AT, "error", 0.05)) == "pass"

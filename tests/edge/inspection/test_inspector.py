@@ -1,4 +1,4 @@
-"""A model ready to judge: what fits together, and what is refused, with every runtime here."""
+"""A model ready to judge: valid and refused files, with every installed runtime."""
 
 import math
 import sys
@@ -18,7 +18,7 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.model_file import GoldenPicture, OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.edge.inspection.conftest import Repack, reshaped
 from tests.models.make import GAIN, redness
 from tests.support.frames import solid
@@ -67,8 +67,8 @@ def test_score_exactly_on_the_threshold_fails(redness_model: Path, runtime: Runt
     """With reject_at at a part's own score it fails, a hair above it does not."""
     exact = score(load_inspector(redness_model, runtime=runtime), solid(128))
     for reject_at, outcome in ((exact, "fail"), (math.nextafter(exact, 1), "review")):
-        said = Overrides(reject_at=reject_at, review_from=exact)
-        again = load_inspector(redness_model, said, runtime)
+        overrides = Overrides(reject_at=reject_at, review_from=exact)
+        again = load_inspector(redness_model, overrides, runtime)
         assert again.judge(again.prepare(solid(128))).outcome == outcome
 
 
@@ -169,18 +169,18 @@ def test_config_overrides_thresholds_only_as_far_as_it_says(
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("overrides", "words"),
     [
         (Overrides(labels=("red", "ok")), "remove model.labels from config.yaml"),
         (Overrides(labels=("ok", "dent")), "the file says ['ok', 'red']"),
     ],
 )
 def test_labels_of_config_contradict_the_file(
-    said: Overrides, words: str, redness_model: Path, runtime: Runtime
+    overrides: Overrides, words: str, redness_model: Path, runtime: Runtime
 ) -> None:
-    """Labels said twice must agree, in order too."""
+    """Labels in both places must agree, including their order."""
     with pytest.raises(ModelError) as caught:
-        load_inspector(redness_model, said, runtime)
+        load_inspector(redness_model, overrides, runtime)
     assert words in str(caught.value)
 
 
@@ -195,15 +195,15 @@ def test_one_label_an_output(repack: Repack, plain_model: Path, runtime: Runtime
 
 def test_good_class_is_among_the_labels(plain_model: Path, runtime: Runtime) -> None:
     """Without the good class among the labels there is no score, so the model is refused."""
-    said = Overrides(labels=("good", "red"), reject_at=0.6)
+    overrides = Overrides(labels=("good", "red"), reject_at=0.6)
     with pytest.raises(ModelError, match=r"'ok' is not among the labels.*set model\.ok_label"):
-        load_inspector(plain_model, said, runtime)
-    named = replace(said, ok_label="good")
+        load_inspector(plain_model, overrides, runtime)
+    named = replace(overrides, ok_label="good")
     assert score(load_inspector(plain_model, named, runtime), solid(255)) > 0.9
 
 
 def test_recipe_and_input_must_agree(repack: Repack, runtime: Runtime) -> None:
-    """A recipe for 24×24 pictures does not go with an input of 16×16."""
+    """Preprocessing to 24×24 does not fit an input of 16×16."""
     with pytest.raises(ModelError, match=r"\[24, 24, 3\] but its input takes \[16, 16, 3\]"):
         load_inspector(repack(spec={"input": InputSpec(width=24, height=24)}), runtime=runtime)
 
@@ -219,7 +219,7 @@ def test_recipe_and_input_must_agree(repack: Repack, runtime: Runtime) -> None:
 def test_input_that_takes_no_picture(
     shape: tuple[int, ...], words: str, tflite: bytes, tmp_path: Path, runtime: Runtime
 ) -> None:
-    """A plain model whose input is no picture of a size we make is refused with its shape."""
+    """A plain model with an unsupported input size is refused with its shape."""
     path = tmp_path / "odd.tflite"
     path.write_bytes(reshaped(tflite, *shape))
     with pytest.raises(ModelError) as caught:
@@ -230,7 +230,7 @@ def test_input_that_takes_no_picture(
 def test_logits_taken_for_probabilities_are_found_out(
     tflite: bytes, tmp_path: Path, runtime: Runtime
 ) -> None:
-    """A model that gives logits is not believed to give probabilities."""
+    """Logits are refused where probabilities are configured."""
     path = tmp_path / "plain.tflite"
     path.write_bytes(tflite)
     with pytest.raises(ModelError, match="say `output: logits`"):
@@ -240,7 +240,7 @@ def test_logits_taken_for_probabilities_are_found_out(
 
 
 def test_classifier_takes_nothing_but_its_shape(tflite: bytes, runtime: Runtime) -> None:
-    """A picture of another shape or type is a ModelError, not a crash of the runtime."""
+    """A picture of a wrong shape or type is a ModelError, not a crash of the runtime."""
     classifier = TFLiteClassifier(tflite, "a", runtime)
     for wrong in (np.zeros((16, 15, 3), np.uint8), np.zeros((16, 16, 3), np.int8)):
         with pytest.raises(ModelError, match="wanted"):
@@ -254,7 +254,7 @@ def test_runtime_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
         runtime_module("tflite-runtime")
 
 
-if len(installed_runtimes()) > 1:  # a box has one; no skip, since there is nothing to mend
+if len(installed_runtimes()) > 1:  # a box has one; no skip, since there is nothing to install
 
     def test_runtimes_agree(redness_model: Path) -> None:
         """Both runtimes give every picture the same score within 1/255."""

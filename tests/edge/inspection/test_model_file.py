@@ -1,4 +1,4 @@
-"""Packing and reading the one model file; reading trusts nothing."""
+"""Packing and reading the model file. The reader trusts nothing."""
 
 import json
 import zipfile
@@ -27,14 +27,14 @@ MANY = settings(
 
 
 def load(content: bytes, folder: Path) -> ModelFile:
-    """What a box finds when these bytes were copied to it."""
+    """Loads these bytes as a model file."""
     path = folder / "model.tflite"
     path.write_bytes(content)
     return load_model_file(path)
 
 
 def refusal(content: bytes, folder: Path) -> str:
-    """The one sentence with which these bytes are refused."""
+    """The error sentence for these bytes."""
     with pytest.raises(ModelError) as caught:
         load(content, folder)
     assert caught.value.exit_code == EXIT_USAGE
@@ -45,7 +45,7 @@ def refusal(content: bytes, folder: Path) -> str:
 
 
 def test_packing_and_loading_come_back(redness: ModelFile, tflite: bytes, tmp_path: Path) -> None:
-    """What was packed is what is read, and the same arguments give the same bytes."""
+    """A packed file reads back, and the same arguments give the same bytes."""
     assert redness.spec is not None
     assert redness.labels == ("ok", "red")
     packed = pack_model_file(tflite, redness.labels, redness.spec, redness.golden)
@@ -59,7 +59,7 @@ def test_packing_and_loading_come_back(redness: ModelFile, tflite: bytes, tmp_pa
 
 
 def test_what_no_box_could_read_is_not_written(redness: ModelFile) -> None:
-    """A recipe with a value that a box refuses is refused where it is made."""
+    """An inspection.json with a value that a box refuses is refused where it is made."""
     with pytest.raises(ValueError, match="greater than 0"):
         OutputSpec(kind="logits", temperature=0.0)
     assert redness.spec is not None
@@ -83,7 +83,7 @@ def test_plain_model_has_no_labels(plain_model: Path) -> None:
 
 
 def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    """A missing model is one sentence with the mend, and so is a folder in its place."""
+    """A missing model is one sentence with the fix, and so is a folder in its place."""
     with pytest.raises(ModelError, match=r"No such file.*make demo.*model\.path"):
         load_model_file(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match="Is a directory"):
@@ -108,7 +108,7 @@ def test_copy_that_broke_off_is_no_plain_model(redness: ModelFile, tmp_path: Pat
     [
         (b"ok\n", "at least two"),
         (b"", "at least two"),
-        (b"ok\nok\n", "no twins"),
+        (b"ok\nok\n", "all different"),
         (b"good\nbad\n", "'ok' is not among its labels"),
         (b"ok\n\xff\xfe\n", "not UTF-8"),
         (None, "labels.txt is missing"),
@@ -117,7 +117,7 @@ def test_copy_that_broke_off_is_no_plain_model(redness: ModelFile, tmp_path: Pat
 def test_labels_that_are_none(
     labels: bytes | None, words: str, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """Labels that are missing, garbled, twins or without the good class are refused."""
+    """Labels that are missing, garbled, repeated or without the good class are refused."""
     assert redness.spec is not None
     members = {INSPECTION: json.dumps(redness.spec.to_dict()).encode()}
     if labels is not None:
@@ -150,7 +150,7 @@ def test_labels_that_are_none(
 def test_recipe_that_is_none(
     change: dict[str, Any], words: str, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """A recipe of a newer schema, or with a key or value we do not know, is refused by name."""
+    """An inspection.json of a newer schema, or with an unknown key or value, is refused by name."""
     assert redness.spec is not None
     spec = {**redness.spec.to_dict(), **change}
     members = {LABELS: b"ok\nred\n", INSPECTION: json.dumps(spec).encode()}
@@ -229,7 +229,7 @@ JSON = st.recursive(
 def test_no_value_in_the_recipe_gives_another_error(
     data: st.DataObject, redness: ModelFile, tflite: bytes, tmp_path: Path
 ) -> None:
-    """Any JSON value in the place of any key of the recipe loads validly or is a ModelError."""
+    """Any JSON value at any key of inspection.json loads validly or is a ModelError."""
     assert redness.spec is not None
     spec = redness.spec.to_dict()
     key = data.draw(st.sampled_from(sorted(spec)))

@@ -16,7 +16,7 @@ from edge.core.validation import ValidationError
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import GoldenPicture, load_model_file
-from edge.inspection.preprocess import InputSpec, preprocess, shaped, viewed
+from edge.inspection.preprocessing import InputSpec, apply_view, preprocess, to_model_input
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack, with_members
 from tests.models.make import redness
@@ -30,12 +30,12 @@ VIEW = {
 
 
 def spec(**options: Any) -> InputSpec:
-    """A recipe for inputs of 16×16."""
+    """An input spec of 16×16."""
     return InputSpec.read({"width": 16, "height": 16, **options})
 
 
 def red_where_the_view_looks(red: int) -> NDArray[np.uint8]:
-    """160×160, BGR: `red` in what VIEW leaves, blue in the middle's other half, red around."""
+    """160×160, BGR: `red` inside VIEW, blue in the middle's other half, red around."""
     pixels = np.full((160, 160, 3), (0, 0, 255), np.uint8)
     # turned clockwise and mirrored, the left half of the result is the top half of the middle,
     # turned to the right side and back
@@ -53,26 +53,26 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def test_the_recipe_cuts_as_the_camera_would() -> None:
-    """View and rest are the one preprocessing: the same pixels as the daemon's framing gives."""
+    """Preprocessing with a view gives the same pixels as the daemon's own cut."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (120, 160, 3)).astype(np.uint8)
-    recipe = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
+    input_spec = spec(view=VIEW, region=[0.1, 0.1, 0.8, 0.8])
     (cut,) = ViewCrop(ViewConfig.read(VIEW)).cut(pixels).values()
-    assert np.array_equal(viewed(pixels, recipe), cut)
-    assert np.array_equal(preprocess(pixels, recipe), shaped(cut, recipe))
-    assert not np.array_equal(preprocess(pixels, recipe), shaped(pixels, recipe))
+    assert np.array_equal(apply_view(pixels, input_spec), cut)
+    assert np.array_equal(preprocess(pixels, input_spec), to_model_input(cut, input_spec))
+    assert not np.array_equal(preprocess(pixels, input_spec), to_model_input(pixels, input_spec))
 
 
 def test_a_view_comes_before_the_region() -> None:
-    """The region is of what the view leaves."""
+    """The region applies to the picture after the view."""
     pixels = red_where_the_view_looks(200)
-    left = viewed(pixels, spec(view=VIEW))
+    left = apply_view(pixels, spec(view=VIEW))
     assert left.shape == (80, 40, 3)
     assert (left[2:-2, 2:-2] == (90, 60, 200)).all()
 
 
 def test_a_recipe_without_a_view_is_written_as_before() -> None:
-    """Boxes from before there were views read it; with a view they refuse it, and say why."""
+    """Older boxes accept a file without a view, and refuse one with a view."""
     assert "view" not in spec().to_dict()
     written = json.loads(json.dumps(spec(view=VIEW).to_dict()))
     assert written["view"] == VIEW
@@ -82,13 +82,13 @@ def test_a_recipe_without_a_view_is_written_as_before() -> None:
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ({"region": [10, 10, 50, 50]}, "say it in fractions"),
-        ({"perspective": [[10, 10], [90, 10], [90, 90], [10, 90]]}, "say it in fractions"),
+        ({"region": [10, 10, 50, 50]}, "write it in fractions"),
+        ({"perspective": [[10, 10], [90, 10], [90, 90], [10, 90]]}, "write it in fractions"),
         ({"regions": [{"id": "a", "region": [0, 0, 1, 1]}]}, "several regions"),
     ],
 )
 def test_a_view_that_no_model_can_have_is_refused(view: dict[str, Any], words: str) -> None:
-    """Pixels fit cameras of one size only, and several regions have no label each."""
+    """Pixels fit one camera size only, and regions have no separate labels."""
     with pytest.raises(ValidationError, match=words):
         spec(view=view)
 
@@ -114,7 +114,7 @@ def with_view(repack: Repack) -> Callable[..., Path]:
 
 @pytest.mark.inference
 def test_golden_pictures_are_cut_once(with_view: Callable[..., Path], runtime: Runtime) -> None:
-    """Golden pictures are as the camera took them: the model's view is applied to them, once."""
+    """Golden pictures are whole camera pictures; the model's view applies once."""
     path = with_view(VIEW, redness(120))
     inspector = load_inspector(path, runtime=runtime)
     assert inspector.check_golden() == 1
@@ -136,20 +136,20 @@ def test_golden_pictures_notice_another_view(
 def test_what_the_camera_has_cut_is_not_cut_again(
     with_view: Callable[..., Path], runtime: Runtime
 ) -> None:
-    """`prepare` takes what a view has left: a second cut would see another, redder part of it."""
+    """`prepare` takes a picture after the view; a second cut would be redder."""
     inspector = load_inspector(with_view(VIEW, redness(120)), runtime=runtime)
     pixels = red_where_the_view_looks(0)
     pixels[50:60, 60:100, 2] = 255
-    cut = viewed(pixels, inspector.input)
+    cut = apply_view(pixels, inspector.input)
     score = inspector.judge(inspector.prepare(cut)).score
     assert score == pytest.approx(redness(cut[..., 2].mean()), abs=1 / 255)
-    twice = viewed(cut, inspector.input)
+    twice = apply_view(cut, inspector.input)
     assert abs(redness(twice[..., 2].mean()) - score) > 0.1
 
 
 def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: Path) -> None:
-    """Whoever wrote it, a view in pixels is refused when the file is read."""
-    said = {
+    """A view in pixels is refused when the file is read."""
+    values = {
         "schema": "edge-inspect/model/1",
         "name": "m",
         "version": "1",
@@ -158,7 +158,7 @@ def test_a_model_file_with_a_bad_view_is_one_sentence(tflite: bytes, tmp_path: P
         "thresholds": {"reject_at": 0.6, "review_from": 0.4},
     }
     path = tmp_path / "m.tflite"
-    members = {"labels.txt": b"ok\nred\n", "inspection.json": json.dumps(said).encode()}
+    members = {"labels.txt": b"ok\nred\n", "inspection.json": json.dumps(values).encode()}
     path.write_bytes(with_members(tflite, members))
-    with pytest.raises(ModelError, match=r"input: .*say it in fractions"):
+    with pytest.raises(ModelError, match=r"input: .*write it in fractions"):
         load_model_file(path)

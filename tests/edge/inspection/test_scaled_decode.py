@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.core.image import examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector, load_inspector
-from edge.inspection.preprocess import InputSpec, shaped
+from edge.inspection.preprocessing import InputSpec, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack
@@ -21,13 +21,13 @@ from tests.edge.inspection.conftest import Repack
 Pixels = NDArray[np.uint8]
 
 
-def framing(**view: Any) -> ViewCrop:
-    """A view's framing."""
+def crop(**view: Any) -> ViewCrop:
+    """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
 
-def recipe(side: int = 64, **more: Any) -> InputSpec:
-    """A model's recipe with a square input."""
+def input_spec(side: int = 64, **more: Any) -> InputSpec:
+    """An input spec with a square input."""
     return InputSpec(width=side, height=side, **more)
 
 
@@ -63,44 +63,44 @@ def jpeg(pixels: Pixels, quality: int = 92) -> bytes:
 )
 def test_the_most_that_leaves_enough(width: int, height: int, side: int, wanted: int) -> None:
     """The greatest divisor of both sides that leaves no less than the model's input."""
-    assert reduction(width, height, framing(), recipe(side)) == wanted
+    assert reduction(width, height, crop(), input_spec(side)) == wanted
 
 
 def test_regions_decide_not_the_picture() -> None:
     """What is judged must be large enough, whatever lies around it, and so must the smallest of
     several regions."""
-    assert reduction(1920, 1080, framing(region=(480, 0, 512, 512)), recipe()) == 8
-    assert reduction(1920, 1080, framing(region=(480, 0, 256, 512)), recipe()) == 4
+    assert reduction(1920, 1080, crop(region=(480, 0, 512, 512)), input_spec()) == 8
+    assert reduction(1920, 1080, crop(region=(480, 0, 256, 512)), input_spec()) == 4
     both = [
         {"id": "a", "region": (0, 0, 960, 960)},
         {"id": "b", "region": (960, 0, 128, 960)},
     ]
-    assert reduction(1920, 1080, framing(regions=both), recipe()) == 2
+    assert reduction(1920, 1080, crop(regions=both), input_spec()) == 2
 
 
 def test_the_models_own_region_counts_too() -> None:
-    """A recipe that takes the middle half of the picture needs twice the picture."""
+    """An input spec that takes the middle half of the picture needs twice the picture."""
     half = (0.25, 0.25, 0.5, 0.5)
-    assert reduction(1024, 1024, framing(), recipe()) == 8
-    assert reduction(1024, 1024, framing(), recipe(65, region=half)) == 4
+    assert reduction(1024, 1024, crop(), input_spec()) == 8
+    assert reduction(1024, 1024, crop(), input_spec(65, region=half)) == 4
 
 
 def test_edges_that_do_not_come_out_even_are_not_moved() -> None:
-    """A region whose edge would lie between two pixels of the reduced picture is cut where it is:
+    """A region whose edge lies between two pixels of the reduced picture is not reduced:
     with a smaller divisor, or none."""
-    assert reduction(1920, 1080, framing(region=(4, 0, 1000, 1000)), recipe()) == 4
-    assert reduction(1920, 1080, framing(region=(1, 0, 1000, 1000)), recipe()) == 1
+    assert reduction(1920, 1080, crop(region=(4, 0, 1000, 1000)), input_spec()) == 4
+    assert reduction(1920, 1080, crop(region=(1, 0, 1000, 1000)), input_spec()) == 1
 
 
-def test_a_slanted_surface_is_never_reduced() -> None:
-    """Straightening takes single pixels, which the reduced picture has not."""
+def test_a_view_with_perspective_is_never_reduced() -> None:
+    """Straightening needs the pixels that a reduced picture lacks."""
     corners = ((0.1, 0.1), (0.9, 0.1), (1, 1), (0, 1))
-    assert reduction(1920, 1080, framing(perspective=corners), recipe()) == 1
+    assert reduction(1920, 1080, crop(perspective=corners), input_spec()) == 1
 
 
 def test_a_view_that_does_not_fit_is_for_others_to_tell() -> None:
-    """The rule says `whole`; who cuts says what is wrong."""
-    assert reduction(640, 480, framing(region=(600, 0, 100, 100)), recipe()) == 1
+    """The rule gives 1; cutting reports the fault."""
+    assert reduction(640, 480, crop(region=(600, 0, 100, 100)), input_spec()) == 1
 
 
 @given(
@@ -112,12 +112,12 @@ def test_a_view_that_does_not_fit_is_for_others_to_tell() -> None:
 def test_the_same_place_is_cut(
     turn: int, mirror: str, box: tuple[int, int, int, int], by: int
 ) -> None:
-    """Whatever the view: the reduced picture is cut where the whole one would be."""
+    """For any view the reduced picture is cut at the same place as the whole one."""
     x, y, w, h = (n * by for n in box)
     width, height = 84 * by, 64 * by
     if turn in (90, 270):
         x, y, w, h = y, x, h, w
-    view = framing(rotate=turn, mirror=mirror, region=(x, y, w, h))
+    view = crop(rotate=turn, mirror=mirror, region=(x, y, w, h))
     small = np.random.default_rng(5).integers(0, 256, (64, 84, 3), np.uint8)
     large = small.repeat(by, axis=0).repeat(by, axis=1)
     assert large.shape == (height, width, 3)
@@ -131,20 +131,20 @@ def test_the_same_place_is_cut(
 def test_reduced_and_whole_look_alike_to_the_model(
     by: int, region: tuple[float, float, float, float] | None
 ) -> None:
-    """Of a picture that is large enough, the model's input is the same within a few grey levels."""
+    """The model's input from a large picture is the same within a few grey levels."""
     picture = examine_picture(jpeg(scene(1024, 1280)), "a.jpg")
-    spec = recipe(64, region=region)
-    whole = shaped(picture.decode()[0], spec)
+    spec = input_spec(64, region=region)
+    whole = to_model_input(picture.decode()[0], spec)
     pixels, reduced = picture.decode(by)
     assert reduced == by
     assert pixels.shape == (1024 // by, 1280 // by, 3)
-    difference = shaped(pixels, spec, reduced=by).astype(int) - whole
+    difference = to_model_input(pixels, spec, reduced=by).astype(int) - whole
     assert np.abs(difference).mean() < 1
     assert np.abs(difference).max() <= 6
 
 
 def test_a_jpeg_that_is_turned_by_its_exif_is_not_cut_elsewhere() -> None:
-    """Its header tells the sides before turning: it is decoded whole."""
+    """Its header holds the sides before the rotation: it is decoded whole."""
     plain = jpeg(scene(512, 1024))
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
@@ -153,7 +153,7 @@ def test_a_jpeg_that_is_turned_by_its_exif_is_not_cut_elsewhere() -> None:
 
 
 def test_only_a_jpeg_is_reduced() -> None:
-    """A PNG holds no frequencies."""
+    """Only JPEGs are reduced."""
     done, data = cv2.imencode(".png", scene(512, 512))
     assert done
     pixels, reduced = examine_picture(data.tobytes(), "a.png").decode(8)
@@ -161,20 +161,20 @@ def test_only_a_jpeg_is_reduced() -> None:
 
 
 def allowed(repack: Repack, **more: Any) -> Inspector:
-    """The redness model, which says that pictures may be reduced."""
+    """The redness model with reduced decoding."""
     return load_inspector(repack(spec={"decoding": "reduced", **more}))
 
 
 def test_the_model_file_says_whether(repack: Repack) -> None:
     """A file that does not allow it is given whole pictures; one that does says so, and older
-    boxes are not told of what they do not know."""
+    boxes do not get unknown keys."""
     picture = examine_picture(jpeg(scene(512, 512)), "a.jpg")
-    assert load_inspector(repack()).decode(picture, framing())[1] == 1
+    assert load_inspector(repack()).decode(picture, crop())[1] == 1
     assert b'"decoding"' not in _inspection(repack())
     one = allowed(repack)
     assert one.decoding == "reduced"
-    assert one.decode(picture, framing())[1] == 8
-    assert replace(one, decoding="whole").decode(picture, framing())[1] == 1
+    assert one.decode(picture, crop())[1] == 8
+    assert replace(one, decoding="whole").decode(picture, crop())[1] == 1
 
 
 def _inspection(path: Any) -> bytes:
@@ -184,8 +184,8 @@ def _inspection(path: Any) -> bytes:
         return archive.read("inspection.json")
 
 
-class Unsteady:
-    """A model that changes its mind each time it is asked."""
+class AlternatingClassifier:
+    """A model whose answers alternate."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -195,21 +195,21 @@ class Unsteady:
         self.calls += 1
         return np.array([0, 9 if self.calls % 2 else -9], np.float32)
 
-    def twin(self) -> "Unsteady":
-        """As fickle."""
-        return Unsteady()
+    def clone(self) -> "AlternatingClassifier":
+        """The same."""
+        return AlternatingClassifier()
 
 
 def test_golden_pictures_are_judged_both_ways(repack: Repack) -> None:
-    """A golden JPEG that would get another verdict at reduced scale is named."""
+    """A golden JPEG whose verdict changes at reduced scale is named."""
     golden = jpeg(np.full((512, 512, 3), 90, np.uint8))
     one = allowed(repack)
     assert one.file.spec is not None
     files = {entry.file: golden for entry in one.file.spec.golden}
     same = replace(one, file=replace(one.file, golden=files))
-    assert same.reduced_differs() is None
+    assert same.reduced_decode_conflict() is None
 
-    said = replace(same, classify=Unsteady()).reduced_differs()
-    assert said is not None
-    assert "fail" in said
-    assert "pass" in said
+    conflict = replace(same, classify=AlternatingClassifier()).reduced_decode_conflict()
+    assert conflict is not None
+    assert "fail" in conflict
+    assert "pass" in conflict

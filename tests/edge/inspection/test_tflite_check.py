@@ -1,4 +1,4 @@
-"""A damaged model is a sentence, not a segmentation fault."""
+"""A damaged model gives an error, not a segmentation fault."""
 
 import random
 from pathlib import Path
@@ -8,19 +8,19 @@ import pytest
 from edge.core.errors import ModelError
 from edge.core.terms import Runtime
 from edge.inspection.inspector import load_inspector
-from edge.inspection.tflite_check import holds_together
+from edge.inspection.tflite_check import is_intact
 
 
 def test_whole_models_hold_together(tflite: bytes) -> None:
-    """A good model holds together, with or without bytes behind it."""
-    assert holds_together(tflite)
-    assert holds_together(tflite + b"PK and so on")
+    """A good model is intact, with or without appended bytes."""
+    assert is_intact(tflite)
+    assert is_intact(tflite + b"PK and so on")
 
 
 def test_no_truncated_model_holds_together(tflite: bytes) -> None:
-    """A model cut at any byte does not: its operators' names stand at its very end."""
+    """A model cut at any byte is not: its operators' names are at its end."""
     for cut in range(len(tflite) - 4):
-        assert not holds_together(tflite[:cut])
+        assert not is_intact(tflite[:cut])
 
 
 def test_no_bytes_give_an_error(tflite: bytes) -> None:
@@ -30,12 +30,12 @@ def test_no_bytes_give_an_error(tflite: bytes) -> None:
         damaged = bytearray(tflite)
         for _ in range(5):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
-        assert holds_together(bytes(damaged)) in (True, False)
+        assert is_intact(bytes(damaged)) in (True, False)
 
 
 @pytest.mark.inference
 def test_every_runtime_refuses_a_cut_model(tflite: bytes, runtime: Runtime, tmp_path: Path) -> None:
-    """Neither runtime ends the process over a model that broke off, before labels are asked for."""
+    """A truncated model crashes neither runtime."""
     path = tmp_path / "a.tflite"
     for cut in (9, 100, len(tflite) // 2, len(tflite) - 100):
         path.write_bytes(tflite[:cut])

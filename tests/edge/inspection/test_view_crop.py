@@ -1,4 +1,4 @@
-"""From a camera's picture to what of it is judged."""
+"""Cutting the judged regions out of a camera's picture."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 
 
-def framing(**view: Any) -> ViewCrop:
-    """A view's framing."""
+def crop(**view: Any) -> ViewCrop:
+    """The crop of a view."""
     return ViewCrop(ViewConfig.read(view))
 
 
 def numbered(height: int = 40, width: int = 60) -> NDArray[np.uint8]:
-    """Every pixel says where it is: B is its column, G its row."""
+    """Every pixel holds its place: B is its column, G its row."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 0] = np.arange(width)
     pixels[..., 1] = np.arange(height)[:, None]
@@ -34,17 +34,17 @@ def one(view: ViewCrop, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def test_no_view_changes_nothing_and_copies_nothing() -> None:
-    """Without a view the picture is handed on as it is."""
+    """Without a view the picture stays as it is."""
     pixels = numbered()
-    picture = one(framing(), pixels)
+    picture = one(crop(), pixels)
     assert np.array_equal(picture, pixels)
     assert np.shares_memory(picture, pixels)
 
 
 @pytest.mark.parametrize("region", [[10, 4, 30, 20], [1 / 6, 0.1, 0.5, 0.5]])
 def test_a_region_is_pixels_or_fractions(region: list[float]) -> None:
-    """The same region, said in pixels and in fractions of 60×40."""
-    picture = one(framing(region=region), numbered())
+    """The same region, in pixels and in fractions of 60×40."""
+    picture = one(crop(region=region), numbered())
     assert picture.shape == (20, 30, 3)
     assert picture[0, 0].tolist() == [10, 4, 0]
     assert picture[-1, -1].tolist() == [39, 23, 0]
@@ -56,20 +56,20 @@ def test_a_region_is_pixels_or_fractions(region: list[float]) -> None:
 )
 def test_rotation_is_clockwise(rotate: int, shape: Any, first: list[int]) -> None:
     """Turned clockwise, the picture's top left is what was bottom left at 90°."""
-    picture = one(framing(rotate=rotate), numbered())
+    picture = one(crop(rotate=rotate), numbered())
     assert picture.shape == shape
     assert picture[0, 0, :2].tolist() == first
 
 
 def test_mirrors() -> None:
     """Horizontal swaps left and right, vertical top and bottom."""
-    assert one(framing(mirror="horizontal"), numbered())[0, 0, :2].tolist() == [59, 0]
-    assert one(framing(mirror="vertical"), numbered())[0, 0, :2].tolist() == [0, 39]
+    assert one(crop(mirror="horizontal"), numbered())[0, 0, :2].tolist() == [59, 0]
+    assert one(crop(mirror="vertical"), numbered())[0, 0, :2].tolist() == [0, 39]
 
 
 def test_the_region_is_cut_from_what_was_turned() -> None:
     """Perspective, rotation, mirror, region: in this order."""
-    picture = one(framing(rotate=90, mirror="horizontal", region=[0, 0, 10, 8]), numbered())
+    picture = one(crop(rotate=90, mirror="horizontal", region=[0, 0, 10, 8]), numbered())
     turned = np.rot90(numbered(), -1)[:, ::-1]
     assert np.array_equal(picture, turned[:8, :10])
 
@@ -82,23 +82,23 @@ def test_perspective_straightens(fractions: bool) -> None:
     import cv2
 
     cv2.fillConvexPoly(pixels, np.array(corners), (255, 255, 255))
-    said = [[x / 200, y / 100] for x, y in corners] if fractions else corners
-    picture = one(framing(perspective=said), pixels)
+    points = [[x / 200, y / 100] for x, y in corners] if fractions else corners
+    picture = one(crop(perspective=points), pixels)
     assert picture.shape[1] == 160  # the longer of top and bottom
     assert picture[3:-3, 3:-3].min() == 255
     assert pixels.mean() < 150
 
 
 def test_perspective_of_the_whole_is_the_whole() -> None:
-    """The picture's own corners leave it as it is."""
-    view = framing(perspective=[[0, 0], [1, 0], [1, 1], [0, 1]])
+    """The picture's own corners change nothing."""
+    view = crop(perspective=[[0, 0], [1, 0], [1, 1], [0, 1]])
     assert np.abs(one(view, numbered()).astype(int) - numbered()).max() <= 1
 
 
 def test_regions_have_their_names() -> None:
     """Several regions come in their order, each under its name."""
     regions = [{"id": "left", "region": [0, 0, 0.5, 1]}, {"id": "right", "region": [30, 0, 30, 40]}]
-    view = framing(regions=regions)
+    view = crop(regions=regions)
     cut = view.cut(numbered())
     assert view.regions == ("left", "right") == tuple(cut)
     assert cut["right"][0, 0].tolist() == [30, 0, 0]
@@ -115,10 +115,10 @@ def test_regions_have_their_names() -> None:
     ],
 )
 def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: str) -> None:
-    """A region outside the frame is a fault with key, size and mend, never a smaller region."""
+    """A region outside the frame is a fault with key, size and fix, never a smaller region."""
     for refuses in (
-        lambda: framing(**view).check(60, 40),
-        lambda: framing(**view).cut(numbered()),
+        lambda: crop(**view).slices(60, 40),
+        lambda: crop(**view).cut(numbered()),
     ):
         with pytest.raises(PictureError, match=words):
             refuses()
@@ -140,7 +140,7 @@ def test_a_view_that_does_not_fit_is_one_sentence(view: dict[str, Any], words: s
     ],
 )
 def test_a_view_that_no_picture_has_is_refused(view: dict[str, Any], words: str) -> None:
-    """What no frame size could make right is an error of config.yaml."""
+    """A view that fits no frame size is an error of config.yaml."""
     with pytest.raises(ValidationError, match=words):
         ViewConfig.read(view)
 
@@ -157,7 +157,7 @@ def test_every_fraction_is_inside_every_picture(
     """A region in fractions is a region of any picture, or is too small; it is never empty."""
     if box[2] == 0 or box[3] == 0:
         return
-    view = framing(region=list(box), rotate=rotate)
+    view = crop(region=list(box), rotate=rotate)
     try:
         picture = one(view, numbered(height, width))
     except PictureError as error:

@@ -10,7 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config import MqttConfig
-from edge.core.messages import MessageProperties, about_result, sent_body, stored_body
+from edge.core.messages import MessageProperties, result_properties, sent_body, stored_body
 from edge.mqtt.connection import PahoConnection
 from edge.mqtt.events import Connected, Event, PubAck, ReplyTo
 from edge.mqtt.retained import RetainedTopics
@@ -70,7 +70,7 @@ def test_a_result_carries_its_properties(plant: BrokerWithSubscriber) -> None:
     next result has the same ones."""
     body = sent_body(stored_body(a_verdict(), 1), replayed=True)
     for _ in range(2):
-        properties = plant.send(body, about_result(body, 3600.9))
+        properties = plant.send(body, result_properties(body, 3600.9))
         assert properties.ContentType == "application/json"
         assert properties.PayloadFormatIndicator == 1
         assert dict(properties.UserProperty) == {
@@ -102,7 +102,7 @@ def test_a_message_without_properties(plant: BrokerWithSubscriber) -> None:
 def test_expiry_is_never_negative() -> None:
     """The expiry of a row that is too old is one second."""
     body = sent_body(stored_body(a_verdict(), 1), replayed=True)
-    assert about_result(body, -5.0).expiry_s == 1
+    assert result_properties(body, -5.0).expiry_s == 1
 
 
 def test_answers_go_where_the_request_may_ask() -> None:

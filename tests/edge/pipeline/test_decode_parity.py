@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from edge.core.clock import Clock
 from edge.core.frame import Frame
-from edge.core.image import Encoded, examine_picture
+from edge.core.image import EncodedPicture, examine_picture
 from edge.core.verdict import Outcome
 from edge.inspection.decision import Judgement, Thresholds, judge
-from edge.inspection.preprocess import InputSpec, shaped
+from edge.inspection.preprocessing import InputSpec, to_model_input
 from edge.pipeline.decode_parity import LIMIT, DecodeParity
 from edge.pipeline.judge import Judge, Provenance
 from tests.support.scripted_model import ScriptedModel, inspector_with
@@ -91,17 +91,17 @@ class Scene:
     def verdict(self, monkeypatch: pytest.MonkeyPatch) -> str:
         """Of one more picture."""
         scene = self
-        decode = Encoded.decode
+        decode = EncodedPicture.decode
 
-        def noticed(picture: Encoded, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
+        def noticed(picture: EncodedPicture, reduction: int = 1) -> tuple[NDArray[np.uint8], int]:
             pixels, reduced = decode(picture, reduction)
             scene.reductions.append(reduced)
             scene.model.whole = reduced == 1
             return pixels, reduced
 
-        monkeypatch.setattr(Encoded, "decode", noticed)
+        monkeypatch.setattr(EncodedPicture, "decode", noticed)
         found = self.judge(Frame("top", 1, None, 0.0, 0.0, item="a", encoded=self.picture))
-        monkeypatch.setattr(Encoded, "decode", decode)
+        monkeypatch.setattr(EncodedPicture, "decode", decode)
         assert (found.frame_width, found.frame_height) == (SIDE, SIDE)
         return found.verdict
 
@@ -163,8 +163,8 @@ def test_a_picture_reduced_for_another_model_is_decoded_anew(environment: Clock)
 
     at = InputSpec(width=32, height=32)
     quarter, whole = scene.picture.decode(4)[0], scene.picture.decode()[0]
-    assert np.array_equal(judged("reduced"), shaped(quarter, at, reduced=4))
-    assert np.array_equal(judged("whole"), shaped(whole, at))
+    assert np.array_equal(judged("reduced"), to_model_input(quarter, at, reduced=4))
+    assert np.array_equal(judged("whole"), to_model_input(whole, at))
 
 
 class Seeing:
@@ -178,6 +178,6 @@ class Seeing:
         self._seen.append(picture.copy())
         return np.array([0.95, 0.05], np.float32)
 
-    def twin(self) -> "Seeing":
+    def clone(self) -> "Seeing":
         """The same."""
         return self

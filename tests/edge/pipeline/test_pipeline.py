@@ -12,7 +12,7 @@ from gpiozero.pins.mock import MockFactory
 
 from edge.capture.camera import CameraRead
 from edge.config import Config
-from edge.config.diff import compare
+from edge.config.diff import diff_configs
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
 from edge.core.part import Part
@@ -108,7 +108,7 @@ class Hall:
 
     def adopt(self, config: Config) -> None:
         """Takes a configuration over."""
-        self.line.adopt(self.config, compare(self.config, config), self.inspector)
+        self.line.adopt(self.config, diff_configs(self.config, config), self.inspector)
         self.config = config
 
     def of(self, camera: str) -> list[Verdict]:

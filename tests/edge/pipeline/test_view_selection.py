@@ -9,7 +9,7 @@ from edge.config import CameraConfig
 from edge.core.errors import ConfigError, RefusedError
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from edge.pipeline.view_selection import (
     BY_HAND,
     camera_by_hand,
@@ -115,4 +115,4 @@ def test_by_hand_one_verdict_is_the_worst_region() -> None:
     worst = manners_by_hand(cameras, inspector(), one_verdict=True)["top"]
     assert (each.framing.worst_decides, worst.framing.worst_decides) == (False, True)
     assert worst.trigger.frames == 1
-    assert view_of(cameras[0], None).same_as(ViewConfig.read(REGIONS))
+    assert view_of(cameras[0], None) == ViewConfig.read(REGIONS)

@@ -164,7 +164,7 @@ def test_percentiles_of_known_values() -> None:
     """Of 1 to 1000 ms the median is 500.5; only the last thousand count."""
     latencies = Latencies()
     for ms in [9e9] * 50 + list(range(1, 1001)):
-        latencies.add("x", ms)
+        latencies.add({"x": ms})
     assert latencies.percentiles()["x"] == pytest.approx(
         {"p50": 500.5, "p95": 950.05, "p99": 990.01}
     )

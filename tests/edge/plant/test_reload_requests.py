@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from edge.config import Config
-from edge.config.diff import ConfigDiff
-from edge.config.reload_state import ReloadState
+from edge.config.diff import ConfigDiff, ReloadState
 from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt.request_router import Data, result_or_error
@@ -34,7 +33,7 @@ class ReloadBox:
             raise self.file
         return self.file
 
-    def model_differs(self, config: Config) -> bool:
+    def model_file_differs(self, config: Config) -> bool:
         """As `Reconfigurable`."""
         del config
         return False

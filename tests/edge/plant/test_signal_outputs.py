@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from edge.config import Config
-from edge.config.trigger import LampsConfig, StationOutputsConfig
+from edge.config.trigger import GpioOutputsConfig, StationOutputsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import TriggerSources
@@ -233,7 +233,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
     plant.release()
     assert not board.pin(6).state
     moved = config.replace(
-        cameras=(config.cameras[0].replace(outputs=LampsConfig(fail=6)), config.cameras[1]),
+        cameras=(config.cameras[0].replace(outputs=GpioOutputsConfig(fail=6)), config.cameras[1]),
         decision=config.decision.replace(outputs=StationOutputsConfig(alarm=27)),
     )
     plant.adopt(moved)

@@ -18,7 +18,7 @@ def test_every_metric_that_is_asked_for_exists(serve: Serve, house: HealthyCompo
     house.reader.state = "lost"
     house.reader.distrusted = {"lost": 1}
     for stage in ("inference", "capture_to_verdict"):
-        house.latencies.add(stage, 4.0)
+        house.latencies.add({stage: 4.0})
     there = samples(serve().ask("GET", "/metrics")[2].decode())
     names = {name for text in expressions() for name in _METRIC.findall(text)}
     assert len(names) > 15
@@ -29,7 +29,7 @@ def test_every_label_that_is_asked_for_has_such_a_value(
     serve: Serve, house: HealthyComponents
 ) -> None:
     """A selector with a word that no sample ever carries would never find anything."""
-    house.latencies.add("capture_to_verdict", 4.0)
+    house.latencies.add({"capture_to_verdict": 4.0})
     there = samples(serve().ask("GET", "/metrics")[2].decode())
     known = {pair for _, labels in there for pair in labels}
     known |= {("kind", kind) for kind in KINDS} | {("why", why) for why in SKIPS}

@@ -10,7 +10,7 @@ from tests.support.prometheus import samples
 def test_metrics_are_the_health_snapshot(serve: Serve, house: HealthyComponents) -> None:
     """Prometheus reads the counts of the snapshot, with camera and verdict as labels."""
     house.reader.frames = 42
-    house.latencies.add("inference", 4.0)
+    house.latencies.add({"inference": 4.0})
     status, headers, body = serve().ask("GET", "/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain")

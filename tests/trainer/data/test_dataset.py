@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.errors import DatasetError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.trainer.conftest import Draw, write_manifest
 from trainer.data.dataset import SET_NAMES, load_dataset
 from trainer.data.pictures import load_pictures

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.core.errors import DatasetError, EdgeInspectError
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.data.arrays import load_sets
 from trainer.data.dataset import SET_NAMES, Sample, load_dataset

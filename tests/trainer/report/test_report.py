@@ -14,7 +14,7 @@ import pytest
 from edge.core.errors import EdgeInspectError
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import OutputSpec
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.data.dataset import load_dataset
 from trainer.evaluation.finalize import ScoredPicture, scored_pictures

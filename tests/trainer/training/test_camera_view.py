@@ -87,7 +87,7 @@ def test_what_is_said_of_the_pictures_is_of_what_the_view_leaves(draw_dataset: D
         ((None,), "", "camera a has no view"),
         (({"rotate": 45},), "", "view.rotate: must be 0, 90, 180 or 270"),
         (({"turn": 90},), "", "view.turn: unknown key"),
-        (({"region": [10, 10, 50, 50]},), "", "say it in fractions"),
+        (({"region": [10, 10, 50, 50]},), "", "write it in fractions"),
         (({"regions": [{"id": "l", "region": [0, 0, 0.5, 1]}]},), "", "several regions"),
     ],
 )

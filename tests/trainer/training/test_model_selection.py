@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.cli.main import main
 from trainer.training.candidate_run import CandidateRun, recall_at

@@ -11,7 +11,7 @@ import pytest
 from edge.core.errors import ModelError
 from edge.inspection.decision import Thresholds
 from edge.inspection.model_file import InspectionSpec, OutputSpec, pack_model_file
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from tests.trainer.conftest import Draw
 from trainer.core.progress import Epoch
 from trainer.data.arrays import LabelledArrays

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.inspection.preprocess import InputSpec
+from edge.inspection.preprocessing import InputSpec
 from trainer.core.progress import Epoch
 from trainer.data.arrays import LabelledArrays
 from trainer.evaluation.metrics import auroc

@@ -1,31 +1,25 @@
-"""From a frame to the model's input: the one preprocessing for training, conversion and the box."""
+"""Turns a picture into the model's input, for training, conversion and the box."""
 
 from typing import Annotated, Any, Literal, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from edge.core.frame import Pixels
 from edge.core.record import Length4, Model
 from edge.core.view import ViewConfig
-from edge.inspection.area_resize import area_mean
-from edge.inspection.view_crop import Slices, ViewCrop, divided
-
-Pixels = NDArray[np.uint8]
+from edge.inspection.area_resize import area_resize
+from edge.inspection.view_crop import Slices, ViewCrop, divide_slices
 
 
 class InputSpec(Model):
-    """How a picture becomes the model's input tensor; stored in inspection.json as `input`.
+    """How a picture becomes the model's input tensor: `input` in inspection.json.
 
-    `view` is how a camera's picture is straightened, in fractions of it; None for pictures that are
-    judged as they are. `region` is x, y, width, height as fractions of what that leaves, 0 to 1.
-    The steps, in this order: view, region, resize, colour, standardisation.
+    - `view`: how a camera's picture is straightened, in fractions; None: not at all.
+    - `region`: x, y, width, height as fractions (0 to 1) of the straightened picture.
+
+    The steps in order: view, region, resize, colour, standardisation.
     """
 
     width: Annotated[int, Field(ge=8, le=1024)]
@@ -45,13 +39,13 @@ class InputSpec(Model):
             x, y, w, h = self.region
             if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
-        if self.view is not None and (why := self.view.unfit_for_models()) is not None:
+        if self.view is not None and (why := self.view.why_no_model_fits()) is not None:
             raise ValueError(why)
         return self
 
     @model_serializer(mode="wrap")
     def _leave_out(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a view there is no such key: boxes from before there were views know none."""
+        """Omits the key `view` when it is None: older boxes do not know it."""
         values: dict[str, Any] = plain(self)
         values.pop("view", None)
         if self.view is not None:
@@ -64,39 +58,39 @@ class InputSpec(Model):
         return self.height, self.width, self.channels
 
 
-def preprocess(pixels: Pixels, spec: InputSpec, pinned: bool = False) -> Pixels:
-    """The model's input from a picture as the camera took it.
+def preprocess(pixels: Pixels, spec: InputSpec, *, pinned: bool = False) -> Pixels:
+    """The model's input from a camera's picture.
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
-    grey, 0 to 255: scaling to the network's range is inside the model. `pinned`: slowly, but alike
-    on every processor, for golden pictures (edge/inspection/area_resize.py). Raises PictureError
-    when
-    the picture is too small for the view.
+    grey, 0 to 255; the model itself scales to its range. `pinned` rounds the same on every
+    processor, but slowly (edge/inspection/area_resize.py). Raises PictureError when the picture
+    is too small for the view.
     """
-    return shaped(viewed(pixels, spec), spec, pinned)
+    return to_model_input(apply_view(pixels, spec), spec, pinned=pinned)
 
 
-def viewed(pixels: Pixels, spec: InputSpec) -> Pixels:
-    """What the recipe's view leaves of a picture: uint8, (height, width, 3), BGR, as is `pixels`,
-    with which it may share memory. Raises PictureError when the picture is too small for it."""
+def apply_view(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """The picture after the model's own view. Input and result are uint8, (height, width, 3), BGR,
+    and may share memory. Raises PictureError when the picture is too small."""
     if spec.view is None:
         return pixels
     (picture,) = ViewCrop(spec.view).cut(pixels).values()
     return picture
 
 
-def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False, reduced: int = 1) -> Pixels:
-    """The model's input from what a view left of a picture: all steps of the recipe but its view.
+def to_model_input(
+    pixels: Pixels, spec: InputSpec, *, pinned: bool = False, reduced: int = 1
+) -> Pixels:
+    """The model's input from a picture after the view: the other steps of `preprocess`.
 
-    Arguments as `viewed` returns them, result as of `preprocess`. For the daemon, which has cut by
-    the camera's view already: no picture is cut twice. `reduced`: what both sides of `pixels` were
-    divided by when they were decoded.
+    The daemon calls it directly, because it has already cut the picture by the camera's view.
+    `reduced`: the divisor of both sides of `pixels` when they were decoded.
     """
     if spec.region is not None:
         height, width = pixels.shape[:2]
         at = crop_slices(height * reduced, width * reduced, spec.region)
-        pixels = pixels[divided(at, reduced)]
-    resized = _resize(pixels, spec.width, spec.height, pinned)
+        pixels = pixels[divide_slices(at, reduced)]
+    resized = _resize(pixels, spec.width, spec.height, pinned=pinned)
     if spec.colour == "grey":
         picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
     else:
@@ -107,26 +101,26 @@ def shaped(pixels: Pixels, spec: InputSpec, pinned: bool = False, reduced: int =
 
 
 def crop_slices(height: int, width: int, region: tuple[float, float, float, float]) -> Slices:
-    """Rows and columns of a region said in fractions, in a picture of this size in pixels."""
+    """Rows and columns of a region, given in fractions, in a picture of this size in pixels."""
     x, y, w, h = region
     left, top = min(round(x * width), width - 1), min(round(y * height), height - 1)
     right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
     return slice(top, min(bottom, height)), slice(left, min(right, width))
 
 
-def _resize(pixels: Pixels, width: int, height: int, pinned: bool) -> Pixels:
+def _resize(pixels: Pixels, width: int, height: int, *, pinned: bool) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
-    # Area averaging sees every pixel, so a thin scratch stays; it has no meaning when enlarging.
+    # Area averaging uses every pixel, so a thin scratch remains. It cannot enlarge.
     shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
     if shrinks and pinned:
-        return area_mean(pixels, width, height)
+        return area_resize(pixels, width, height)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
 
 
 def _standardise(picture: Pixels) -> Pixels:
-    """(x - mean) / (std + 4), clipped at ±5, mapped back to 0..255: exposure is taken out."""
+    """(x - mean) / (std + 4), clipped at ±5, mapped to 0..255. Removes the exposure."""
     values = picture.astype(np.float32)
     z = (values - values.mean()) / (values.std() + 4.0)
     return np.asarray(np.rint((np.clip(z, -5.0, 5.0) + 5.0) * 25.5), np.uint8)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.core.validation import ValidationError
-from edge.inspection.preprocess import InputSpec, preprocess
+from edge.inspection.preprocessing import InputSpec, preprocess
 
 RNG = np.random.default_rng(11)
 
@@ -127,6 +127,6 @@ def test_any_picture_becomes_the_models_shape(spec: InputSpec, height: int, widt
     ],
 )
 def test_recipe_that_does_not_fit_is_refused(wrong: dict[str, Any]) -> None:
-    """A recipe with an unknown step, or a region outside the picture, cannot be made."""
+    """An input spec with an unknown step, or a region outside the picture, is refused."""
     with pytest.raises(ValidationError):
         InputSpec.read({"width": 16, "height": 16, **wrong})
