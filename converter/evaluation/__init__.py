@@ -1,4 +1,4 @@
-"""What a converted model changes: scores, verdicts, layers, golden pictures."""
+"""Compares a converted model with its float model: scores, verdicts, layers, golden pictures."""
 
 from converter.evaluation.evaluation_set import EvaluationSet, load_evaluation_set
 from converter.evaluation.golden_images import GoldenFile, choose_golden, golden_files

@@ -1,4 +1,4 @@
-"""Scores as the box will give them: by the daemon's own decision code."""
+"""Scores as the box computes them: with the daemon's decision code."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from edge.inspection.model_file import OutputSpec
 
 @dataclass(frozen=True, slots=True)
 class ScoreRule:
-    """What turns a model's output row into a score."""
+    """Turns an output row of a model into a score."""
 
     labels: tuple[str, ...]
     ok_label: str

@@ -1,4 +1,4 @@
-"""What people read: the outcome of a conversion, and what a model file says of itself."""
+"""Texts for the terminal: the result of a conversion, a comparison, the content of a model file."""
 
 import json
 from typing import Any
@@ -21,15 +21,15 @@ SCHEME_WORDS = {
 }
 
 
-def conversion_text(done: Conversion) -> str:
-    """The figures of a conversion that passed the gate, and what to do next."""
-    compared = done.chosen.compared
+def conversion_text(conversion: Conversion) -> str:
+    """The figures of a conversion that passed the gate, and the next command."""
+    compared = conversion.chosen.compared
     assert compared is not None
-    int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
-    spec, at = done.spec, done.spec.thresholds
-    written = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
-    milliseconds = done.chosen.runtime_results[0].milliseconds
-    scheme = SCHEME_WORDS[done.chosen.scheme]
+    int8, float32 = conversion.figures.converted.as_json(), conversion.figures.float32.as_json()
+    spec, at = conversion.spec, conversion.spec.thresholds
+    written = f"{conversion.path}: {spec.name} {spec.version}, {conversion.size / 1024:.0f} KB"
+    milliseconds = conversion.chosen.runtime_results[0].milliseconds
+    scheme = SCHEME_WORDS[conversion.chosen.scheme]
     moved = (
         f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
         f"{compared.review_moves} move into or out of review, "
@@ -37,8 +37,8 @@ def conversion_text(done: Conversion) -> str:
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{written}, {scheme}, {milliseconds:.2f} ms a picture here",
-        *latency_lines(done),
+        f"{written}, {scheme}, {milliseconds:.2f} ms per picture here",
+        *latency_lines(conversion),
         "",
         f"{'test set':<16}{'float32':>26}{'in the file':>26}",
         _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
@@ -65,7 +65,7 @@ _MS = HEADINGS.index("ms")
 
 
 def headings(selection: SchemeSelection) -> list[str]:
-    """HEADINGS, with the estimated milliseconds on the box where one was named."""
+    """HEADINGS, with a column for the estimated milliseconds if a box was named."""
     found = list(HEADINGS)
     if any(trial.estimate is not None for trial in selection.trials):
         found.insert(_MS + 1, "on the box")
@@ -73,7 +73,7 @@ def headings(selection: SchemeSelection) -> list[str]:
 
 
 def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
-    """A row of words a scheme, under `headings`, in the order of preference."""
+    """One row per trial, under `headings`, in the order of preference."""
     rows = [_scheme_row(trial, trial is selection.chosen) for trial in selection.trials]
     if len(headings(selection)) > len(HEADINGS):
         for row, trial in zip(rows, selection.trials):
@@ -88,7 +88,7 @@ def _on_the_box(trial: SchemeTrial) -> str:
 
 
 def schemes_text(selection: SchemeSelection) -> str:
-    """The schemes' table, and below it why those that may not pass may not."""
+    """The table of schemes, and below it the objections to each."""
     rows = [headings(selection), *scheme_rows(selection)]
     count = len(rows[0])
     widths = [max(len(row[at]) for row in rows) for at in range(count)]
@@ -105,7 +105,7 @@ def schemes_text(selection: SchemeSelection) -> str:
         quick = next(t for t in selection.trials if t.scheme == selection.chosen.scheme)
         lines.append(
             f"  no box has tflite-runtime? --without-tflite-runtime takes {quick.scheme} with the "
-            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture "
+            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms per picture "
             "here instead of "
             f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
         )
@@ -132,13 +132,13 @@ def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
 
 
 def model_text(file: ModelFile) -> str:
-    """What a model file says of itself; a plain .tflite says little."""
+    """The description in a model file."""
     lines = [f"{file.path}: {len(file.content) / 1024:.0f} KB, sha256 {file.sha256}"]
     if file.spec is None:
         labels = ", ".join(file.labels) if file.labels else "none"
         return (
             f"{lines[0]}\na plain .tflite (labels: {labels}): "
-            "it states neither preprocessing nor thresholds; config.yaml must"
+            "it states neither preprocessing nor thresholds; give them in config.yaml"
         )
     spec = file.spec
     lines += [
@@ -196,7 +196,7 @@ def _rate(rate: dict[str, Any]) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[str]:
-    # The dictionaries are free-form: a file may come from another version, or from other hands.
+    # The dictionaries have no schema: another version or another tool may have written the file.
     try:
         low, high = metrics["auroc_interval"]
         return [
@@ -244,16 +244,16 @@ def _checked_with(quantisation: dict[str, Any]) -> str:
     if difference is not None:
         checked += f", which differ by {difference:.5f}"
     if quantisation.get("kernels", "quickest") != "quickest":
-        checked += f"; with {quantisation['kernels']} kernels, which both round alike"
+        checked += f"; with {quantisation['kernels']} kernels, which round alike in both"
     return checked
 
 
 def difference_text(found: ModelDiff) -> str:
-    """Which pictures two models judge differently."""
+    """The pictures that get different verdicts from two models."""
     flips = sum(each.flips for each in found.differing)
     text = (
-        f"{len(found.differing)} of {found.pictures} test pictures are judged differently, {flips} "
-        f"of them pass by one and fail by the other; the largest change of a score is "
+        f"{len(found.differing)} of {found.pictures} test pictures get different verdicts, {flips} "
+        f"of them pass with one model and fail with the other; the largest score change is "
         f"{found.largest_change:.4f}"
     )
     lines = [

@@ -1,4 +1,4 @@
-"""One scheme tried: made, run by every runtime, compared with the float model, judged."""
+"""The trial of one scheme: run it in every runtime and compare it with the float model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TrialFigures:
-    """What the file would carry: figures of the test set, and the golden pictures.
+    """The content of a model file: figures of the test set, and golden pictures.
 
-    `golden_flips` names golden pictures on which float and converted model say pass and fail.
+    `golden_flips`: the golden pictures that one model passes and the other fails.
     """
 
     converted: Evaluation
@@ -49,10 +49,11 @@ class TrialFigures:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeResult:
-    """A runtime that was asked, and its largest score difference to the first one, 0 to 1.
+    """The result of one runtime.
 
-    `milliseconds` is the median of an inference on this machine, one thread. `failed` says why it
-    could not run the file, and is empty where it could; the difference is 1 then.
+    - `difference`: the largest score difference to the first runtime, 0 to 1; 1 if it failed.
+    - `milliseconds`: the median of an inference on this machine, one thread.
+    - `failed`: the reason if it could not run the file, else empty.
     """
 
     runtime: str
@@ -63,11 +64,12 @@ class RuntimeResult:
 
 @dataclass(frozen=True, slots=True)
 class SchemeTrial:
-    """The result of one scheme, run with one sort of kernels.
+    """The result of one scheme with one set of kernels.
 
-    `built_model` is None when the scheme could not build one; `objections` then say why, and
-    otherwise hold the gate's. `figures` is None after a quick look at few pictures. `estimate` is
-    the latency on the named box, None without one.
+    - `objections`: of the gates; or the reason why the model could not be built.
+    - `built_model`: None when it could not be built.
+    - `figures`: None after a trial on few pictures.
+    - `estimate`: the latency on the named box; None without a box.
     """
 
     scheme: str
@@ -84,26 +86,21 @@ class SchemeTrial:
 
     @property
     def label(self) -> str:
-        """The scheme, and the kernels where they are not the usual ones."""
+        """The scheme, and the kernels if they are not the default."""
         return self.scheme + ("" if self.kernels == "quickest" else f", {self.kernels}")
 
     @property
     def runtime_difference(self) -> float | None:
-        """The largest score difference between two runtimes, None when only one was asked."""
-        return (
-            max(runtime_results.difference for runtime_results in self.runtime_results[1:])
-            if len(self.runtime_results) > 1
-            else None
-        )
+        """The largest score difference between two runtimes, None with one runtime."""
+        return max((result.difference for result in self.runtime_results[1:]), default=None)
 
     @property
     def worst_layer(self) -> LayerError | None:
-        """The layer that is farthest off."""
+        """The layer with the largest error."""
         return max(self.layers, key=lambda layer: layer.error, default=None)
 
     def as_json(self) -> dict[str, Any]:
-        """A row of the schemes' table, for inspection.json; no times, they differ from run to
-        run."""
+        """The trial, for inspection.json. No times: they differ from run to run."""
         row: dict[str, Any] = {
             "scheme": self.scheme,
             "kernels": self.kernels,
@@ -122,10 +119,10 @@ class SchemeTrial:
 def run_scheme(
     built_model: BuiltModel, evaluation_set: EvaluationSet, runners: Sequence[Runner], name: str
 ) -> SchemeTrial:
-    """Runs it on the pictures of `evaluation_set`; nothing is objected to yet.
+    """Runs the model on `evaluation_set`. The result has no objections yet.
 
-    The first runtime judges validation and test, the others the test set. Raises ModelError when
-    the first one cannot run it.
+    The first runtime runs validation and test set, the others the test set. Raises ModelError
+    when the first runtime cannot run it.
     """
     score_rule, first = evaluation_set.score_rule, runners[0]
     rows, _ = first.rows(built_model.tflite, evaluation_set.validation.pictures, name)
@@ -158,18 +155,18 @@ def run_scheme(
 def evaluate_scheme(
     trial: SchemeTrial, source: SourceModel, evaluation_set: EvaluationSet, runner: Runner
 ) -> TrialFigures:
-    """The figures and golden pictures of a trial that ran on all pictures of `evaluation_set`.
+    """The figures and golden pictures of a trial that ran on all pictures.
 
-    Raises DatasetError when a picture has gone since it was read.
+    Raises DatasetError when a picture no longer exists.
     """
     assert trial.built_model is not None
     assert trial.thresholds is not None
     assert trial.scores is not None
-    test, at = evaluation_set.test, trial.thresholds
+    test, thresholds = evaluation_set.test, trial.thresholds
     labels = [sample.label for sample in test.samples]
     groups = [sample.group for sample in test.samples]
     ok_label, requirements = source.spec.ok_label, evaluation_set.requirements
-    chosen = choose_golden(trial.scores, labels, at)
+    chosen = choose_golden(trial.scores, labels, thresholds)
     files = golden_files([test.samples[place] for place in chosen], source.input)
     pictures = np.stack(
         [
@@ -182,23 +179,25 @@ def evaluate_scheme(
         runner.rows(trial.built_model.tflite, pictures, source.file)[0]
     )
     return TrialFigures(
-        converted=evaluate(trial.scores, labels, groups, at, ok_label, requirements=requirements),
+        converted=evaluate(
+            trial.scores, labels, groups, thresholds, ok_label, requirements=requirements
+        ),
         float32=evaluate(
-            test.float_scores, labels, groups, at, ok_label, requirements=requirements
+            test.float_scores, labels, groups, thresholds, ok_label, requirements=requirements
         ),
         float_thresholds=evaluation_set.thresholds(evaluation_set.validation.float_scores),
-        golden=_entries(files, after),
+        golden=_golden_entries(files, after),
         golden_files={file.name: file.content for file in files},
         golden_flips=tuple(
             file.name
             for file, old, new in zip(files, before, after)
-            if is_flip(float(old), float(new), at)
+            if is_flip(float(old), float(new), thresholds)
         ),
     )
 
 
-def _entries(files: Sequence[GoldenFile], scores: Scores) -> tuple[GoldenPicture, ...]:
-    """The entries, with the scores of the files as they travel."""
+def _golden_entries(files: Sequence[GoldenFile], scores: Scores) -> tuple[GoldenPicture, ...]:
+    """The entries in inspection.json, with the scores of the encoded files."""
     return tuple(
         GoldenPicture(file=file.name, label=file.label, score=float(score))
         for file, score in zip(files, scores)

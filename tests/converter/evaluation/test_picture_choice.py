@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.evaluation.golden_images import MARGIN, MAX_BYTES, choose_golden, golden_files
+from converter.evaluation.golden_images import (
+    MAX_BYTES,
+    THRESHOLD_MARGIN,
+    choose_golden,
+    golden_files,
+)
 from converter.quantization.calibration import choose_calibration, representative_batches
 from edge.core.errors import DatasetError
 from edge.core.image import decode_picture
@@ -75,7 +80,7 @@ def test_golden_pictures_keep_away_from_thresholds(
     chosen = choose_golden(values, labels, AT, count)
     assert len(set(chosen)) == len(chosen) == min(count, len(values))
     distance = np.minimum(np.abs(values - 0.6), np.abs(values - 0.4))
-    clear = set(np.flatnonzero(distance > MARGIN).tolist())
+    clear = set(np.flatnonzero(distance > THRESHOLD_MARGIN).tolist())
     near = set(chosen) - clear
     assert not near or clear <= set(chosen)
 

@@ -9,7 +9,7 @@ import pytest
 from converter.cli.main import main
 from converter.convert import Conversion
 from converter.quantization.quantization_schemes import SCHEMES
-from converter.report.bar_chart import bars
+from converter.report.bar_chart import bar_chart
 from converter.report.build import render
 from trainer.report.page import table
 
@@ -64,7 +64,7 @@ def test_it_says_what_the_gate_saw(text: str, conversion: Conversion) -> None:
 def test_names_cannot_break_out(text: str) -> None:
     """What files and layers are called is text on the page, whatever it holds."""
     evil = "<script>alert(1)</script>"
-    assert evil not in table(["a"], [[evil]]) + bars("t", [(evil, 1.0, evil)], evil)
+    assert evil not in table(["a"], [[evil]]) + bar_chart("t", [(evil, 1.0, evil)], evil)
     assert not re.search(r"<script", text)
 
 

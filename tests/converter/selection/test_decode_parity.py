@@ -223,7 +223,7 @@ def test_what_changes_nothing_is_allowed_and_shown(
 ) -> None:
     """The key is in inspection.json, edge-convert prints it, show reads it back."""
     for module in (parity_module, latency_text):  # the data set is small
-        monkeypatch.setattr(module, "LEAST_CONCERNED", 60)
+        monkeypatch.setattr(module, "MIN_CONCERNED", 60)
     output = tmp_path / "m.tflite"
     assert _convert(trained, large, output) == 0
     assert "JPEGs at reduced scale: allowed: 0 of 60 verdicts change" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from converter.tflite import runtime_subprocess
-from converter.tflite.runtimes import VARIABLE, SubprocessRuntime, find_runners
+from converter.tflite.runtimes import PYTHON_VARIABLE, SubprocessRuntime, find_runners
 from edge.core.errors import MissingPartError, ModelError
 
 # Stands in for the other Python's tflite-runtime: the output is the picture's mean times ten,
@@ -89,7 +89,7 @@ def test_a_python_without_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     """Where it was said and is not, that is an error; where nobody said, it is not asked."""
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners(tmp_path / "nowhere")
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
+    monkeypatch.setenv(PYTHON_VARIABLE, str(tmp_path / "nowhere"))
     monkeypatch.setattr("converter.tflite.runtimes._local_runtime", lambda _runtime: None)
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners()
