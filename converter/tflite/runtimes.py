@@ -154,11 +154,11 @@ def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Run
     and beside this virtual environment, where `make test` installs it. `older=False` skips it.
     Raises MissingPartError when there is no runtime, or when the named Python has none.
     """
-    local = _local_runtime("litert")
+    local = find_local_runtime("litert")
     runners: list[Runner] = [] if local is None else [local]
     if older:
-        other = _local_runtime("tflite-runtime") if python is None else None
-        other = other or _find_other_python(python)
+        other = find_local_runtime("tflite-runtime") if python is None else None
+        other = other or find_other_python(python)
         if other is not None:
             runners.append(other)
     if not runners:
@@ -166,7 +166,7 @@ def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Run
     return tuple(runners)
 
 
-def _local_runtime(runtime: Runtime) -> Runner | None:
+def find_local_runtime(runtime: Runtime) -> Runner | None:
     from importlib.metadata import version
 
     try:
@@ -176,7 +176,7 @@ def _local_runtime(runtime: Runtime) -> Runner | None:
     return LocalRuntime(runtime, version(PACKAGES[runtime]))
 
 
-def _find_other_python(python: Path | None) -> Runner | None:
+def find_other_python(python: Path | None) -> Runner | None:
     named = python or (
         Path(os.environ[PYTHON_VARIABLE]) if os.environ.get(PYTHON_VARIABLE) else None
     )
