@@ -505,7 +505,7 @@ BREAKAGES = [
         "bench: frames that were not judged are not noticed",
         Edit(
             "edge_bench.interleave:refuse_faults",
-            "missing > _MAY_WAIT * len(last.body['cameras'])",
+            "missing > _MAX_PENDING * len(last.body['cameras'])",
             "False",
         ),
         "tests/edge_bench/test_interleave.py",
@@ -549,8 +549,8 @@ BREAKAGES = [
     Breakage(
         "bench: a verdict is timed from the newest picture",
         Edit(
-            "edge_bench.latency:matched",
-            "bisect.bisect(times, captured + _BEFORE_S)",
+            "edge_bench.latency:match_pictures",
+            "bisect.bisect(times, captured + _MAX_EARLY_S)",
             "len(times)",
         ),
         "tests/edge_bench/test_latency.py",
@@ -558,7 +558,7 @@ BREAKAGES = [
     Breakage(
         "bench: MQTT 5 properties are taken for the body",
         Edit(
-            "edge_bench.packets:Publishes._publish",
+            "edge_bench.packets:PublishParser._publish",
             "self._version >= _V5",
             "False",
         ),
