@@ -72,7 +72,7 @@ BREAKAGES = [
     Breakage(
         "verdicts that flip at reduced scale change nothing",
         Edit(
-            "edge.pipeline.decode_parity:Parity.note",
+            "edge.pipeline.decode_parity:DecodeParity.note",
             "self.holds and self.flips > max(1.0, LIMIT * self.compared)",
             "False",
         ),
@@ -85,7 +85,7 @@ BREAKAGES = [
             "judgement.outcome if judgement else 'error'",
             "judgement.outcome if judgement else 'pass'",
         ),
-        "tests/edge/operation",
+        "tests/edge/pipeline",
     ),
     Breakage(
         "the deadline is ignored",
@@ -94,12 +94,12 @@ BREAKAGES = [
             "age_ms <= self._deadline_ms",
             "True",
         ),
-        "tests/edge/operation",
+        "tests/edge/pipeline",
     ),
     Breakage(
         "a frame from before the trigger is taken",
         Edit(
-            "edge.pipeline.part_tracker:Tracker._give",
+            "edge.pipeline.part_tracker:PartTracker._give",
             "frame.captured_tick >= part.due",
             "True",
         ),
@@ -108,8 +108,8 @@ BREAKAGES = [
     Breakage(
         "a frame serves two parts",
         Edit(
-            "edge.pipeline.part_tracker:Tracker._give",
-            "return [*shots, Shot(part, _owned(frame))]",
+            "edge.pipeline.part_tracker:PartTracker._give",
+            "return [*shots, PartFrame(part, _owned(frame))]",
             "shots.append(Shot(part, _owned(frame)))",
         ),
         "tests/edge/pipeline/test_part_tracker.py",
@@ -117,7 +117,7 @@ BREAKAGES = [
     Breakage(
         "a part's deadline is ignored",
         Edit(
-            "edge.pipeline.part_tracker:Tracker.overdue",
+            "edge.pipeline.part_tracker:PartTracker.overdue",
             "tick >= each.part.until",
             "False",
         ),
@@ -130,16 +130,16 @@ BREAKAGES = [
             "tick <= part.until",
             "True",
         ),
-        "tests/edge/operation",
+        "tests/edge/pipeline",
     ),
     Breakage(
         "open parts are forgotten at the stop",
         Edit(
-            "edge.pipeline.part_assembler:Assembly.finish",
+            "edge.pipeline.part_assembler:PartAssembler.finish",
             "tracker.shut()",
             "tracker.shut()[:0]",
         ),
-        "tests/edge/operation",
+        "tests/edge/pipeline",
     ),
     Breakage(
         "hysteresis raises the thresholds",
@@ -189,11 +189,11 @@ BREAKAGES = [
     Breakage(
         "a refused row counts as acknowledged",
         Edit(
-            "edge.mqtt.send_scheduler:Lanes.settle",
+            "edge.mqtt.send_scheduler:SendScheduler.settle",
             "cause is None",
             "seq",
         ),
-        "tests/edge/delivery",
+        "tests/edge/mqtt",
     ),
     Breakage(
         "a row counts as acknowledged when it is sent",
@@ -202,16 +202,16 @@ BREAKAGES = [
             "self._flight.add(mid, now, row.seq)",
             "self._lanes.accept(row.seq)",
         ),
-        "tests/edge/delivery",
+        "tests/edge/mqtt",
     ),
     Breakage(
         "rows in flight at a disconnect are not sent again",
         Edit(
-            "edge.mqtt.send_scheduler:Lanes.begin",
+            "edge.mqtt.send_scheduler:SendScheduler.begin",
             "self._backlog = 0",
             "",
         ),
-        "tests/edge/delivery",
+        "tests/edge/mqtt",
     ),
     Breakage(
         "a picture cropped to the camera's view is cropped again",
@@ -234,7 +234,7 @@ BREAKAGES = [
     Breakage(
         "an open part is noted too late for a kill",
         Edit(
-            "edge.pipeline.part_tracker:Tracker._announce",
+            "edge.pipeline.part_tracker:PartTracker._announce",
             "self._listener.part_opened(part)",
             "",
         ),
@@ -252,29 +252,29 @@ BREAKAGES = [
     Breakage(
         "seq skips a number",
         Edit(
-            "edge.storage.outbox.store:Store._first_number",
+            "edge.storage.outbox.store:OutboxStore._first_number",
             "return behind + 1",
             "return behind + 2",
         ),
-        "tests/edge/delivery",
+        "tests/edge/storage",
     ),
     Breakage(
         "seq is used again after its row has gone",
         Edit(
-            "edge.storage.outbox.database:Outbox._set_up",
+            "edge.storage.outbox.database:OutboxDatabase._set_up",
             "'SELECT last, rows FROM state'",
             "'SELECT coalesce(max(seq), 0), count(*) FROM outbox'",
         ),
-        "tests/edge/delivery",
+        "tests/edge/storage",
     ),
     Breakage(
         "processed items are not stored",
         Edit(
-            "edge.storage.outbox.database:Outbox.apply",
+            "edge.storage.outbox.database:OutboxDatabase.apply",
             "db.executemany('INSERT OR IGNORE INTO judged VALUES (?, ?)', receipts)",
             "",
         ),
-        "tests/edge/delivery",
+        "tests/edge/storage",
     ),
     Breakage(
         "verdicts that the disk refused are dropped",
@@ -283,7 +283,7 @@ BREAKAGES = [
             "self._show_unstored([one.row for one in self._queue.held.all()])",
             "",
         ),
-        "tests/edge/delivery",
+        "tests/edge/storage",
     ),
     Breakage(
         "every verdict is `replayed`: false",
@@ -292,7 +292,7 @@ BREAKAGES = [
             "replayed",
             "False",
         ),
-        "tests/edge/delivery",
+        "tests/edge/core",
     ),
     Breakage(
         "the mailbox keeps the oldest frame",
@@ -306,7 +306,7 @@ BREAKAGES = [
     Breakage(
         "a frozen camera is trusted",
         Edit(
-            "edge.capture.quality:Trust._of_sameness",
+            "edge.capture.quality:FrameChecks._of_sameness",
             "not repeats and (not _same(before, pixels)) and (not _same(trusted, pixels))",
             "pixels.size",
         ),
@@ -324,7 +324,7 @@ BREAKAGES = [
     Breakage(
         "a picture that its driver marks as damaged is judged",
         Edit(
-            "edge.capture.drivers.v4l2_buffers:Marks.next_is_damaged",
+            "edge.capture.drivers.v4l2_buffers:BufferFlags.next_is_damaged",
             "bool(min(waiting)[1] & _ERROR)",
             "False",
         ),
@@ -333,7 +333,7 @@ BREAKAGES = [
     Breakage(
         "an old picture is fresh",
         Edit(
-            "edge.capture.quality:Trust._of_age",
+            "edge.capture.quality:FrameChecks._of_age",
             "age_s <= self._limits.max_age_s",
             "age_s >= 0",
         ),
@@ -342,7 +342,7 @@ BREAKAGES = [
     Breakage(
         "a torn picture in shared memory is taken",
         Edit(
-            "edge.capture.isolation.frame_ring:Ring.take",
+            "edge.capture.isolation.frame_ring:FrameRing.take",
             "head != (number, whole) or tail != (number,)",
             "head[0] > 1 << 62",
         ),
@@ -351,7 +351,7 @@ BREAKAGES = [
     Breakage(
         "a frame slot is reused while its picture is in use",
         Edit(
-            "edge.capture.isolation.frame_ring:Ring.take",
+            "edge.capture.isolation.frame_ring:FrameRing.take",
             "np.asarray(_Picture(self, slot, whole))",
             "(np.asarray(_Picture(self, slot, whole)), self.give_back(slot))[0]",
         ),
@@ -360,7 +360,7 @@ BREAKAGES = [
     Breakage(
         "a hung driver is left alive",
         Edit(
-            "edge.capture.isolation.isolated_camera:ProcessCamera._end",
+            "edge.capture.isolation.isolated_camera:IsolatedCamera._end",
             "self._handle.kill()",
             "",
         ),
@@ -387,7 +387,7 @@ BREAKAGES = [
     Breakage(
         "a fork server that hangs is kept",
         Edit(
-            "edge.capture.isolation.isolated_camera:ProcessCamera._end",
+            "edge.capture.isolation.isolated_camera:IsolatedCamera._end",
             "self._fork_server.replace()",
             "",
         ),
@@ -414,7 +414,7 @@ BREAKAGES = [
     Breakage(
         "inotify events beyond one buffer are lost",
         Edit(
-            "edge.capture.sources.inotify:Watch.complete",
+            "edge.capture.sources.inotify:FolderWatch.complete",
             "len(data) > self._buffer_bytes - _LARGEST",
             "False",
         ),
@@ -514,7 +514,7 @@ BREAKAGES = [
         "bench: the turns of other contestants count too",
         Edit(
             "edge_bench.interleave:rates",
-            "min(end, last.measured) - max(begun, first.measured)",
+            "min(end, last.measured) - max(started, first.measured)",
             "last.measured - first.measured",
         ),
         "tests/edge_bench/test_interleave.py",
