@@ -1,4 +1,4 @@
-"""A clock that stands until a test turns it, and a stop event whose waiting turns it."""
+"""A fake clock that tests advance, and a fake stop event that advances it instead of waiting."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from edge.core.clock import StopEvent
 
 
 class FakeClock:
-    """Monotonic and wall-clock seconds that pass only when a test says so."""
+    """Monotonic and wall-clock seconds that only a test advances."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -21,7 +21,7 @@ class FakeClock:
 
 
 class Patience(StopEvent):
-    """A stop whose waiting turns the clock instead of sleeping; it stops after `most` waits."""
+    """A stop event that advances the clock instead of sleeping. It stops after `most` waits."""
 
     def __init__(self, clock: FakeClock, most: int = 1000) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Patience(StopEvent):
         self._clock, self._most = clock, most
 
     def wait(self, seconds: float, file: int | None = None) -> bool:
-        """Turns the clock by so many seconds."""
+        """Advances the clock by `seconds`."""
         if self.is_set():
             return True
         self.waits.append(seconds)

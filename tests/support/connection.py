@@ -1,4 +1,4 @@
-"""One connection through the proxy: its two sides, and what is done to the packets between them."""
+"""One connection through the proxy: its two sides and the packets between them."""
 
 import contextlib
 import json
@@ -13,37 +13,37 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
-class Manners:
-    """How the proxy behaves just now. `to_broker`: what the box says; `to_box`: what it hears."""
+class ProxyBehaviour:
+    """The current behaviour of the proxy. `to_broker` and `to_box` are the two directions."""
 
     stall_to_broker: bool = False
     stall_to_box: bool = False
     bytes_per_s: float | None = None
     refuse: tuple[int, int] | None = None  # CONNACK reasons for versions 3.1.1 and 5
-    closed: bool = False  # hangs up on whoever comes
-    deaf: bool = False  # accepts connections and says nothing at all
+    closed: bool = False  # resets new connections
+    silent: bool = False  # accepts connections and never answers
     answers: list[int] = field(default_factory=list)  # PUBACK reasons for the next verdicts
 
 
 @dataclass(slots=True)
 class Side:
-    """One socket, and what it still has to be given."""
+    """One socket and the bytes to send to it."""
 
     sock: socket.socket
     framer: packets.Framer = field(default_factory=packets.Framer)
-    owed: bytearray = field(default_factory=bytearray)
-    ended: bool = False  # says no more
-    shut: bool = False  # hears no more
+    outgoing: bytearray = field(default_factory=bytearray)
+    ended: bool = False  # sent its FIN
+    shut: bool = False  # was sent a FIN
 
-    def close_ear(self) -> None:
-        """FIN: this side is told nothing more."""
+    def close_output(self) -> None:
+        """Sends FIN to this side."""
         self.shut = True
-        self.owed.clear()
+        self.outgoing.clear()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """RST."""
+        """Sends RST."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.sock.close()
@@ -51,66 +51,68 @@ class Side:
 
 @dataclass(slots=True)
 class Witness:
-    """Which verdicts left the box, in order, and which were refused in the broker's place."""
+    """Records the verdicts that left the box, in order, and those that the proxy refused."""
 
     sent: list[str] = field(default_factory=list)  # ids
-    refused: dict[str, int] = field(default_factory=dict)  # id -> the PUBACK's reason
+    refused: dict[str, int] = field(default_factory=dict)  # id -> reason of the PUBACK
 
 
 @dataclass(slots=True)
 class Pair:
-    """A box and its broker. `told` are the manners in force when a packet comes."""
+    """A connection between box and broker. Methods get the current behaviour of the proxy."""
 
     box: Side
     broker: Side
     witness: Witness
     level: int = 4
-    # PUBACKs go out in the order of the PUBLISHes, as the standard wants it, forged ones too.
+    # PUBACKs, also forged ones, follow the order of the PUBLISHes, as the standard requires.
     acks: "OrderedDict[int, bytes | None]" = field(default_factory=OrderedDict)
-    paid: float = 0.0  # until when throttling has been waited for
-    doomed: bool = False  # hang up when everything owed is given
-    alone: bool = False  # no broker behind it
+    throttled_until: float = 0.0  # the time up to which throttling has been applied
+    close_when_sent: bool = False  # close when all bytes are sent
+    without_broker: bool = False  # the box has no broker behind the proxy
 
-    def from_box(self, packet: bytes, told: Manners) -> None:
-        """Owes a packet of the box to the broker, or an answer to the box. Raises
-        MalformedError."""
+    def from_box(self, packet: bytes, behaviour: ProxyBehaviour) -> None:
+        """Queues a packet of the box for the broker, or an answer for the box.
+
+        Raises MalformedError.
+        """
         kind = packets.kind(packet)
         if kind == packets.CONNECT:
             self.level = packets.level_of(packet)
-            if told.refuse is not None:
-                self.box.owed += packets.connack(self.level, told.refuse[self.level >= 5])
-                self.doomed = True
+            if behaviour.refuse is not None:
+                self.box.outgoing += packets.connack(self.level, behaviour.refuse[self.level >= 5])
+                self.close_when_sent = True
                 return
-        if kind == packets.PUBLISH and self._is_swallowed(packet, told):
+        if kind == packets.PUBLISH and self._answered_here(packet, behaviour):
             return
-        self.broker.owed += packet
+        self.broker.outgoing += packet
 
-    def _is_swallowed(self, packet: bytes, told: Manners) -> bool:
+    def _answered_here(self, packet: bytes, behaviour: ProxyBehaviour) -> bool:
         message = packets.open_publish(packet, self.level)
         forged = None
         if message.topic.endswith("/result"):
             name = str(json.loads(message.payload)["id"])
             self.witness.sent.append(name)
-            if told.answers and self.level >= 5:
-                reason = told.answers.pop(0)
+            if behaviour.answers and self.level >= 5:
+                reason = behaviour.answers.pop(0)
                 self.witness.refused[name] = reason
                 forged = packets.puback(message.mid, self.level, reason)
         if message.qos:
             self.acks[message.mid] = forged
-            self._give_acks()
+            self._send_acks()
         return forged is not None
 
     def from_broker(self, packet: bytes) -> None:
-        """Owes a packet of the broker to the box."""
+        """Queues a packet of the broker for the box."""
         if packets.kind(packet) == packets.PUBACK:
             mid = packets.mid_of_puback(packet)
             if mid in self.acks:
                 self.acks[mid] = packet
-                self._give_acks()
+                self._send_acks()
                 return
-        self.box.owed += packet
+        self.box.outgoing += packet
 
-    def _give_acks(self) -> None:
+    def _send_acks(self) -> None:
         while self.acks and (first := next(iter(self.acks.items())))[1] is not None:
-            self.box.owed += first[1]
+            self.box.outgoing += first[1]
             del self.acks[first[0]]

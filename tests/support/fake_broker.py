@@ -1,7 +1,7 @@
-"""A broker that lies, stalls and dies on command, in virtual time and without a thread.
+"""A fake broker that refuses, stalls and disconnects on command, in virtual time, without a thread.
 
-Time passes when the publisher looks at its clock; then the broker answers. So a publisher can run
-in the test's own thread, and an hour of outage takes a millisecond.
+Time passes when the publisher reads its clock; then the broker answers. So the publisher runs in
+the thread of the test, and an hour of outage takes a millisecond.
 """
 
 import json
@@ -30,7 +30,7 @@ ACCEPT: Greeting = "accept"
 
 @dataclass
 class Arrived:
-    """A PUBLISH as the broker saw it."""
+    """A PUBLISH that the broker received."""
 
     topic: str
     body: dict[str, Any]
@@ -41,14 +41,19 @@ class Arrived:
 
 @dataclass
 class FakeBroker:
-    """What the broker does: `greetings` at each connect, `codes` for each PUBACK in turn, `cuts`:
-    which PUBLISH (counted over all) breaks the connection, before or after the broker has it."""
+    """The behaviour of the broker.
+
+    - `greetings`: the answer to each connect.
+    - `codes`: the reason code of each PUBACK.
+    - `cuts`: the PUBLISH, by number, that breaks the connection, before or after it arrives.
+    - `largest`: the largest body in bytes.
+    """
 
     greetings: Iterator[Greeting] = field(default_factory=lambda: repeat(ACCEPT))
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
     cuts: dict[int, Literal["before", "after", "raise"]] = field(default_factory=dict)
     receive_maximum: int = 65535
-    largest: int = 2**30  # bytes of a body
+    largest: int = 2**30
     keepalive_s: int = 30
     reverse: bool = False
     answers_per_step: int = 1000
@@ -67,7 +72,7 @@ class FakeBroker:
     link: "FakeLink | None" = None
 
     def tick(self) -> float:
-        """The publisher's clock: each look is a step of time, in which the broker answers."""
+        """The clock of the publisher. Each reading is a time step in which the broker answers."""
         self.now += self.step_s
         if self.link is not None:
             self.link.answer(self.answers_per_step)
@@ -85,7 +90,7 @@ class FakeBroker:
         return self.link
 
     def cut(self, why: str = "cut") -> None:
-        """The connection breaks now."""
+        """Breaks the connection."""
         if self.link is not None:
             self.link.lose(why)
 
@@ -103,7 +108,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 class FakeLink:
-    """One connection to a FakeBroker; keeps the promises of `Connection`."""
+    """One connection to a FakeBroker, with the contract of `Connection`."""
 
     def __init__(self, broker: FakeBroker, number: int, on_event: Callable[[Event], None]) -> None:
         self._broker, self._number, self._on_event = broker, number, on_event
@@ -113,7 +118,7 @@ class FakeLink:
         self._replayed: set[int] = set()  # results of the backlog among them
 
     def open(self) -> None:
-        """As the next greeting says."""
+        """Connects with the next greeting."""
         greeting = next(self._broker.greetings)
         if greeting == "absent":
             raise LinkError("no broker answers")
@@ -130,7 +135,7 @@ class FakeLink:
     def publish(
         self, topic: str, body: bytes, *, retain: bool, about: MessageProperties | None = None
     ) -> int:
-        """As the broker's cuts say."""
+        """Publishes, unless a cut breaks the connection."""
         broker = self._broker
         if len(body) > broker.largest:
             raise OversizeError("too large")
@@ -155,22 +160,22 @@ class FakeLink:
         return self._mid
 
     def subscribe(self, pattern: str) -> None:
-        """Remembers what was asked for."""
+        """Records the subscription."""
         if not self._alive:
             raise LinkError("cannot subscribe")
         self._broker.subscribed.append(pattern)
 
     def receive(self, topic: str, body: bytes, *, retained: bool = False) -> None:
-        """A message from somebody else."""
+        """Delivers a message of another client."""
         if self._alive:
             self._on_event(Received(topic, body, retained))
 
     def alive(self) -> bool:
-        """Whether it was not lost."""
+        """Whether the connection exists."""
         return self._alive
 
     def close(self) -> None:
-        """Said goodbye: silence from here on."""
+        """Disconnects; no event follows."""
         if self._alive:
             self._broker.said_goodbye.append(self._number)
         self._alive, self._closed = False, True
@@ -185,7 +190,7 @@ class FakeLink:
             count -= 1
 
     def lose(self, why: str) -> None:
-        """The connection is gone, and its answers with it."""
+        """Loses the connection and its pending PUBACKs."""
         if not self._closed and self._alive:
             self._alive = False
             self._unanswered.clear()

@@ -1,4 +1,4 @@
-"""A real mosquitto on a loopback port of its own, that the tests may kill."""
+"""A real mosquitto on a free loopback port, which tests may kill."""
 
 import os
 import shutil
@@ -15,31 +15,33 @@ _TRIES = 5
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses just now."""
+    """A free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def mosquitto_program() -> str:
-    """The program. Skips when it is not installed; under CI fails."""
+    """The program. Skips the test when it is not installed; fails under CI."""
     found = shutil.which(
         "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
     )
     if found is None:
         reason = "mosquitto is not installed; run: sudo apt-get install mosquitto"
         if os.environ.get("CI"):
-            pytest.fail(f"{reason} (under CI nothing may be skipped)")
+            pytest.fail(f"{reason} (CI may skip no test)")
         pytest.skip(reason)
     return found
 
 
 class Mosquitto:
-    """Keeps its queues on disk at every change, so that they survive `kill -9`; holds any number
-    of messages for a subscriber that is away."""
+    """A broker that stores its queues on disk at every change, so that they survive `kill -9`.
+
+    It holds any number of messages for an absent subscriber.
+    """
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        """`lines` are added to its configuration. Not started yet."""
+        """Does not start it. `lines` are added to its configuration."""
         self._program = mosquitto_program()
         self._folder = folder
         self._lines = lines
@@ -47,13 +49,13 @@ class Mosquitto:
         self.port = free_port()
 
     def start(self) -> None:
-        """Returns when it accepts connections; at a restart on the same port as before."""
+        """Starts it, and waits until it accepts connections. A restart uses the same port."""
         first = self._process is None
         for _ in range(_TRIES):
             if self._try_to_start():
                 return
             if first:
-                self.port = free_port()  # somebody was faster
+                self.port = free_port()  # another program took it
         pytest.fail(f"mosquitto does not start: {self.log}")
 
     def kill(self) -> None:
@@ -63,25 +65,25 @@ class Mosquitto:
         self._process.wait(_START_S)
 
     def freeze(self) -> None:
-        """It holds its connections and answers nothing."""
+        """SIGSTOP: connections stay open without answers."""
         self._signal(signal.SIGSTOP)
 
     def reload(self) -> None:
-        """It reads its users and its ACL again."""
+        """SIGHUP: reads users and ACL again."""
         self._signal(signal.SIGHUP)
 
     def thaw(self) -> None:
-        """It goes on after `freeze`."""
+        """Continues after `freeze`."""
         self._signal(signal.SIGCONT)
 
     @property
     def log(self) -> str:
-        """What it has written."""
+        """The text of its log."""
         path = self._folder / "mosquitto.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def close(self) -> None:
-        """Away with it, in whatever state it is."""
+        """Kills it if it runs."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
 

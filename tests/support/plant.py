@@ -1,4 +1,4 @@
-"""What stands around the box in these tests: the daemon as a process, and a plant that listens."""
+"""The daemon as a process, and a plant system that subscribes to it."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ BASE = "inspection/line1"
 
 
 def faults(web: int) -> list[str]:
-    """What a daemon says of itself over HTTP at this port; nothing while it does not answer."""
+    """The faults of a daemon from /healthz at this port; empty while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web}/healthz", timeout=5) as answer:
             body = json.load(answer)
@@ -42,7 +42,7 @@ def faults(web: int) -> list[str]:
 
 
 def draw(path: Path, red: int) -> Path:
-    """A picture whose score rises with `red`; put into place under its name when complete."""
+    """Writes a picture whose score rises with `red`, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", np.full((24, 32, 3), (90, 60, red % 256), np.uint8))
     assert done
@@ -53,15 +53,15 @@ def draw(path: Path, red: int) -> Path:
 
 
 def draw_many(folder: Path, count: int) -> list[str]:
-    """`count` pictures from good to bad; their names, in the order in which replay: plays them."""
+    """Writes `count` pictures from good to bad. Returns their names in the order of replay:."""
     return [draw(folder / f"{n:04}.png", n * 255 // max(1, count - 1)).name for n in range(count)]
 
 
 class Daemon:
-    """`edge-inspect run` in a process of its own, which may be killed and started again."""
+    """`edge-inspect run` as a process, which may be killed and started again."""
 
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
-        """`values` is config.yaml; the outbox is put into `folder`."""
+        """Writes `values` as config.yaml. The outbox is in `folder`."""
         self.folder = folder
         self.outbox = folder / "state" / "outbox.db"
         self.config = folder / "config.yaml"
@@ -70,7 +70,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str, **environ: str) -> None:
-        """Starts it; `options` go to the interpreter. Does not wait."""
+        """Starts the daemon without waiting. `options` are for the interpreter."""
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *options, "-m", "edge", "run", "-c", str(self.config)],
@@ -80,89 +80,89 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """Its stderr, over all its lives."""
+        """Its stderr of all starts."""
         path = self.folder / "daemon.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
-        """Until its log holds a text so many times."""
-        with self._telling():
-            wait_until(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
+        """Waits until its log has a text `times` times."""
+        with self._with_log():
+            wait_until(lambda: self.log.count(text) >= times or self._has_ended(), f"log: {text}")
             assert self.log.count(text) >= times
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
+        """Sends SIGTERM without waiting."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """`kill -9`, and waits for the end."""
+        """Sends SIGKILL and waits for the end."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(DEADLINE_S)
 
     def exit_code(self) -> int:
-        """Waits for its end."""
+        """Waits for its end. Returns the exit code."""
         assert self.process is not None
-        with self._telling():
+        with self._with_log():
             return self.process.wait(DEADLINE_S)
 
     def stop(self) -> int:
-        """SIGTERM, and its exit code."""
+        """Sends SIGTERM. Returns the exit code."""
         self.terminate()
         return self.exit_code()
 
     def close(self) -> None:
-        """Away with it, in whatever state it is."""
+        """Kills it if it runs."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
     def last_seq(self) -> int:
-        """The highest number that its outbox has ever given; 0 before the first."""
-        return self._ask("SELECT last FROM state")
+        """The highest number of its outbox; 0 before the first verdict."""
+        return self._query("SELECT last FROM state")
 
     def waiting(self) -> int:
-        """How many verdicts wait in its outbox."""
-        return self._ask("SELECT count(*) FROM outbox")
+        """The number of verdicts in its outbox."""
+        return self._query("SELECT count(*) FROM outbox")
 
     def acknowledged(self) -> int:
-        """How many verdicts its log says it stored and had acknowledged, at the last stop."""
+        """The number of acknowledged verdicts in the log line of the last stop."""
         found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)
         return int(found[-1][1])
 
     def wait_for_stored(self, count: int) -> None:
-        """Until so many verdicts were ever stored."""
+        """Waits until `count` verdicts have been stored."""
         wait_until(lambda: self.last_seq() >= count, f"{count} verdicts stored")
 
     def wait_for_waiting(self, count: int) -> None:
-        """Until exactly so many verdicts wait in the outbox."""
+        """Waits until the outbox has exactly `count` verdicts."""
         wait_until(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
 
-    def _ask(self, query: str) -> int:
+    def _query(self, query: str) -> int:
         if not self.outbox.exists():
             return 0
         with contextlib.closing(sqlite3.connect(self.outbox, timeout=30)) as db:
             try:
                 return int(db.execute(query).fetchone()[0] or 0)
             except sqlite3.OperationalError:
-                return 0  # the tables are not there yet
+                return 0  # the tables do not exist yet
 
-    def _dead(self) -> bool:
+    def _has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
     @contextlib.contextmanager
-    def _telling(self) -> Any:
+    def _with_log(self) -> Any:
         try:
             yield
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            raise AssertionError(f"{error}\nthe daemon said:\n{self.log}") from error
+            raise AssertionError(f"{error}\nlog of the daemon:\n{self.log}") from error
 
 
 class Plant:
-    """An independent subscriber with a persistent session, QoS 1, that comes back by itself."""
+    """An independent subscriber with a persistent session and QoS 1, which reconnects."""
 
     def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
-        """Subscribes to everything the box says, and remembers it in order."""
+        """Subscribes to all topics of the box, and stores the messages in order."""
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
         self._bodies: dict[str, list[dict[str, Any]]] = defaultdict(list)  # by topic
         self.pictures: dict[str, bytes] = {}  # by id
@@ -176,15 +176,15 @@ class Plant:
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(f"{BASE}/#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = self._take
+        self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._subscribed.wait(DEADLINE_S)
 
-    def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         with self._lock:
             if message.topic.startswith(f"{BASE}/request/"):
-                return  # said by the plant itself
+                return  # sent by the plant
             if message.topic.startswith(f"{BASE}/snapshot/"):
                 self.pictures[message.topic.rpartition("/")[2]] = bytes(message.payload)
                 return
@@ -193,7 +193,7 @@ class Plant:
             self._bodies[message.topic].append(body)
 
     def publish(self, topic: str, body: bytes, *, retain: bool = False) -> None:
-        """Says something itself, QoS 1."""
+        """Publishes with QoS 1."""
         self._client.publish(topic, body, qos=1, retain=retain)
 
     def bodies(self, name: str) -> list[dict[str, Any]]:
@@ -202,7 +202,7 @@ class Plant:
             return list(self._bodies[f"{BASE}/{name}"])
 
     def results(self) -> dict[int, dict[str, Any]]:
-        """The verdicts by seq, after checking that copies are copies and that ids are unique."""
+        """The verdicts by seq. Checks that duplicates are equal and ids are unique."""
         found: dict[int, dict[str, Any]] = {}
         ids: dict[str, int] = {}
         valid = validator("result")
@@ -215,21 +215,21 @@ class Plant:
         return found
 
     def wait_for_results(self, count: int) -> dict[int, dict[str, Any]]:
-        """Until so many different verdicts have come."""
+        """Waits for `count` different verdicts."""
         wait_until(
             lambda: len({b["seq"] for b in self.bodies("result")}) >= count, f"{count} results"
         )
         return self.results()
 
     def wait_for_state(self, *states: str) -> None:
-        """Until the box has said these states, in this order, and nothing else after them."""
+        """Waits until the last states of the box are these."""
 
-        def said() -> bool:
+        def reached() -> bool:
             return [b["state"] for b in self.bodies("status")][-len(states) :] == list(states)
 
-        wait_until(said, f"status {states}")
+        wait_until(reached, f"status {states}")
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()

@@ -1,7 +1,8 @@
-"""A TCP proxy between box and broker that misbehaves when told: passes, cuts, half-closes,
-stalls, throttles, refuses the CONNECT, answers a PUBLISH in the broker's place. It also bears
-witness: which verdicts left the box, and which of them the broker never saw because the proxy
-swallowed them."""
+"""A TCP proxy between box and broker for fault injection.
+
+It forwards, cuts, half-closes, stalls, throttles, refuses the CONNECT, or answers a PUBLISH instead
+of the broker. It records the verdicts that left the box, and those that it did not forward.
+"""
 
 import contextlib
 import queue
@@ -12,14 +13,14 @@ import time
 from collections.abc import Callable
 
 from tests.support import packets
-from tests.support.connection import Manners, Pair, Side, Witness
+from tests.support.connection import Pair, ProxyBehaviour, Side, Witness
 
 _CHUNK = 65536
-_BACKLOG = 1 << 20  # bytes that one side may owe the other before its source is read no more
+_BACKLOG = 1 << 20  # bytes queued for one side; above it, the other side is not read
 
 
 class Proxy:
-    """One thread; the methods may be called from any other."""
+    """One thread. The methods may be called from other threads."""
 
     def __init__(self, upstream: int) -> None:
         """`upstream`: the broker's loopback port."""
@@ -30,61 +31,61 @@ class Proxy:
         self._server.setblocking(False)
         self.port: int = self._server.getsockname()[1]
         self._pairs: list[Pair] = []
-        self._manners = Manners()
-        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._behaviour = ProxyBehaviour()
+        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
 
-    # What a schedule may order -----------------------------------------------------------------
+    # Commands -----------------------------------------------------------------
 
-    def pass_on(self) -> None:
-        """Behaves from now on; what was held back goes out."""
-        self._do(self._forget_manners)
+    def reset_behaviour(self) -> None:
+        """Forwards normally from now on, and sends all held bytes."""
+        self._do(self._reset_behaviour)
 
-    def behave(self, **manners: object) -> None:
-        """Changes some of its `Manners`."""
-        self._do(lambda: self._learn(manners))
+    def behave(self, **behaviour: object) -> None:
+        """Changes some of its `ProxyBehaviour`."""
+        self._do(lambda: self._set_behaviour(behaviour))
 
     def cut(self) -> None:
         """RST to both sides of every connection."""
         self._do(self._cut_all)
 
     def half_close(self, *, to_box: bool) -> None:
-        """FIN to one side only; the other direction goes on."""
+        """Sends FIN to one side; the other direction stays open."""
 
         def shut() -> None:
             for pair in self._pairs:
-                (pair.box if to_box else pair.broker).close_ear()
+                (pair.box if to_box else pair.broker).close_output()
 
         self._do(shut)
 
     def close(self) -> None:
-        """Ends everything."""
-        self._orders.put(None)
+        """Closes all connections and ends the thread."""
+        self._commands.put(None)
         self._wake_out.send(b"x")
         self._thread.join(20)
 
-    def _forget_manners(self) -> None:
-        self._manners = Manners()
+    def _reset_behaviour(self) -> None:
+        self._behaviour = ProxyBehaviour()
 
-    def _learn(self, manners: dict[str, object]) -> None:
-        for name, value in manners.items():
-            setattr(self._manners, name, value)
+    def _set_behaviour(self, behaviour: dict[str, object]) -> None:
+        for name, value in behaviour.items():
+            setattr(self._behaviour, name, value)
 
     def _cut_all(self) -> None:
         for pair in list(self._pairs):
             self._end(pair, reset=True)
 
-    def _do(self, order: Callable[[], object]) -> None:
+    def _do(self, command: Callable[[], object]) -> None:
         done = threading.Event()
 
         def run() -> None:
-            order()
+            command()
             done.set()
 
-        self._orders.put(run)
+        self._commands.put(run)
         self._wake_out.send(b"x")
         done.wait(20)
 
@@ -94,52 +95,52 @@ class Proxy:
         while True:
             with contextlib.suppress(BlockingIOError):
                 self._wake_in.recv(4096)
-            while not self._orders.empty():
-                order = self._orders.get()
-                if order is None:
+            while not self._commands.empty():
+                command = self._commands.get()
+                if command is None:
                     self._close_all()
                     return
-                order()
+                command()
             for pair in list(self._pairs):
-                self._give(pair)
-            self._turn()
+                self._send_outgoing(pair)
+            self._select_once()
 
-    def _turn(self) -> None:
-        manners = self._manners
-        with selectors.DefaultSelector() as chosen:
-            chosen.register(self._wake_in, selectors.EVENT_READ)
-            chosen.register(self._server, selectors.EVENT_READ, self._accept)
+    def _select_once(self) -> None:
+        behaviour = self._behaviour
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_in, selectors.EVENT_READ)
+            selector.register(self._server, selectors.EVENT_READ, self._accept)
             for pair in self._pairs:
                 for side, other, stalled in (
-                    (pair.box, pair.broker, manners.stall_to_broker),
-                    (pair.broker, pair.box, manners.stall_to_box),
+                    (pair.box, pair.broker, behaviour.stall_to_broker),
+                    (pair.broker, pair.box, behaviour.stall_to_box),
                 ):
                     wanted = 0
-                    if not stalled and not side.ended and len(other.owed) < _BACKLOG:
+                    if not stalled and not side.ended and len(other.outgoing) < _BACKLOG:
                         wanted |= selectors.EVENT_READ
-                    if side.owed and not side.shut and manners.bytes_per_s is None:
+                    if side.outgoing and not side.shut and behaviour.bytes_per_s is None:
                         wanted |= selectors.EVENT_WRITE
                     if wanted:
-                        chosen.register(side.sock, wanted, (pair, side))
-            throttled = manners.bytes_per_s is not None
-            for key, events in chosen.select(0.02 if throttled else None):
+                        selector.register(side.sock, wanted, (pair, side))
+            throttled = behaviour.bytes_per_s is not None
+            for key, events in selector.select(0.02 if throttled else None):
                 if key.data == self._accept:
                     self._accept()
                 elif key.data is not None and events & selectors.EVENT_READ:
                     pair, side = key.data
                     if pair in self._pairs:
-                        self._take(pair, side)
+                        self._read(pair, side)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             box, _ = self._server.accept()
             self.connects += 1
-            if self._manners.closed:
+            if self._behaviour.closed:
                 Side(box).reset()
                 return
             broker = socket.socket()
-            alone = self._manners.refuse is not None or self._manners.deaf
-            if not alone:
+            without_broker = self._behaviour.refuse is not None or self._behaviour.silent
+            if not without_broker:
                 try:
                     broker.connect(("127.0.0.1", self._upstream))
                 except OSError:
@@ -150,11 +151,16 @@ class Proxy:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pairs.append(
-                Pair(Side(box), Side(broker, ended=alone), self.witness, alone=alone)
+                Pair(
+                    Side(box),
+                    Side(broker, ended=without_broker),
+                    self.witness,
+                    without_broker=without_broker,
+                )
             )
 
-    def _take(self, pair: Pair, side: Side) -> None:
-        """Reads from one side and owes it to the other."""
+    def _read(self, pair: Pair, side: Side) -> None:
+        """Reads from one side and queues the bytes for the other."""
         try:
             data = side.sock.recv(_CHUNK)
         except BlockingIOError:
@@ -165,50 +171,53 @@ class Proxy:
         other = pair.broker if side is pair.box else pair.box
         if not data:
             side.ended = True
-            if not other.owed and not pair.alone:
-                other.close_ear()
+            if not other.outgoing and not pair.without_broker:
+                other.close_output()
             if pair.box.ended and pair.broker.ended:
                 self._end(pair, reset=False)
             return
-        if self._manners.deaf or (pair.alone and self._manners.refuse is None):
+        if self._behaviour.silent or (pair.without_broker and self._behaviour.refuse is None):
             return
         try:
             for packet in side.framer.feed(data):
                 if side is pair.box:
-                    pair.from_box(packet, self._manners)
+                    pair.from_box(packet, self._behaviour)
                 else:
                     pair.from_broker(packet)
         except packets.MalformedError:
             self._end(pair, reset=True)
 
-    def _give(self, pair: Pair) -> None:
-        manners = self._manners
+    def _send_outgoing(self, pair: Pair) -> None:
+        behaviour = self._behaviour
         for side, stalled in (
-            (pair.box, manners.stall_to_box),
-            (pair.broker, manners.stall_to_broker),
+            (pair.box, behaviour.stall_to_box),
+            (pair.broker, behaviour.stall_to_broker),
         ):
-            if not side.owed or side.shut or stalled:
+            if not side.outgoing or side.shut or stalled:
                 continue
-            allowance = len(side.owed)
-            if manners.bytes_per_s is not None:
-                since, pair.paid = pair.paid, time.monotonic()
-                allowance = int(min(0.1, max(0.0, pair.paid - since)) * manners.bytes_per_s) + 1
+            allowance = len(side.outgoing)
+            if behaviour.bytes_per_s is not None:
+                since, pair.throttled_until = pair.throttled_until, time.monotonic()
+                allowance = (
+                    int(min(0.1, max(0.0, pair.throttled_until - since)) * behaviour.bytes_per_s)
+                    + 1
+                )
             try:
-                given = side.sock.send(side.owed[:allowance])
-                del side.owed[:given]
+                sent = side.sock.send(side.outgoing[:allowance])
+                del side.outgoing[:sent]
             except BlockingIOError:
                 continue
             except OSError:
                 self._end(pair, reset=True)
                 return
-        if pair.doomed and not pair.box.owed:
+        if pair.close_when_sent and not pair.box.outgoing:
             self._end(pair, reset=False)
             return
         for side, other in ((pair.box, pair.broker), (pair.broker, pair.box)):
-            if pair.alone:
+            if pair.without_broker:
                 break
-            if other.ended and not side.owed and not side.shut:
-                side.close_ear()
+            if other.ended and not side.outgoing and not side.shut:
+                side.close_output()
 
     def _end(self, pair: Pair, *, reset: bool) -> None:
         if pair in self._pairs:

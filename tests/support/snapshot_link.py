@@ -16,7 +16,7 @@ PICTURE = Frame("top", 1, NOISE, 0.0, 0.0)
 
 
 class Wire:
-    """The links that were made, and what the broker does with them."""
+    """Creates fake links. `manner` is the behaviour of the broker."""
 
     def __init__(self, manner: str = "takes") -> None:
         self.manner = manner
@@ -54,7 +54,7 @@ class _FakeLink:
         return True
 
     def subscribe(self, pattern: str) -> None:
-        raise AssertionError(f"nobody asked to hear {pattern}")
+        raise AssertionError(f"unexpected subscription to {pattern}")
 
     def close(self) -> None:
         self._wire.closed += 1

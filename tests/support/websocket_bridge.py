@@ -1,5 +1,7 @@
-"""WebSockets in front of a broker that speaks none, as a web server stands before it in a plant:
-Debian's mosquitto is built without them. Frames go through as they come."""
+"""A WebSocket bridge to a broker without WebSockets: Debian's mosquitto is built without them.
+
+Frames are forwarded unchanged.
+"""
 
 import asyncio
 import contextlib
@@ -16,10 +18,10 @@ _START_S = 20.0
 
 
 class WebSocketBridge:
-    """Listens on a loopback `port` under any path; `broker_port` is plain MQTT over TCP."""
+    """Accepts WebSockets on a loopback `port` and any path; `broker_port` is MQTT over TCP."""
 
     def __init__(self, broker_port: int, context: ssl.SSLContext | None = None) -> None:
-        """`context`: speaks TLS. Returns when it accepts connections."""
+        """Waits until it accepts connections. `context` adds TLS."""
         self.port = free_port()
         self.paths: list[str] = []
         self._broker_port, self._context = broker_port, context

@@ -9,7 +9,15 @@ from converter.cli.main import main
 from converter.loading.source_model import SourceOverrides, load_source_model
 from converter.quantization.quantization_schemes import build_model
 from edge.inspection.inspector import load_inspector
-from tests.support.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
+from tests.support.foreign_models import (
+    FIVE,
+    FOREIGN_MODELS,
+    TWO,
+    ForeignModel,
+    draw,
+    options_for,
+    save,
+)
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 
@@ -33,11 +41,11 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path
     "foreign",
     [
         pytest.param(f, id=f.name, marks=pytest.mark.campaign if f.name in LARGE else ())
-        for f in FOREIGN
+        for f in FOREIGN_MODELS
     ],
 )
 def test_each_is_converted_correctly_or_refused_with_the_fix(
-    foreign: Foreign, sets: dict[tuple[str, ...], Path], tmp_path: Path, capsys: Captured
+    foreign: ForeignModel, sets: dict[tuple[str, ...], Path], tmp_path: Path, capsys: Captured
 ) -> None:
     """The file gives the scores of the source model on every test picture. Otherwise there is no
     file, and the sentence names the layer and the fix."""
@@ -81,7 +89,7 @@ def test_a_lambda_runs_only_when_it_is_allowed(
     sets: dict[tuple[str, ...], Path], tmp_path: Path
 ) -> None:
     """With --allow-code, a model with a Lambda layer converts."""
-    (foreign,) = (each for each in FOREIGN if each.name == "lambda layer")
+    (foreign,) = (each for each in FOREIGN_MODELS if each.name == "lambda layer")
     path, output = save(foreign, sets[TWO], tmp_path, SIDE), tmp_path / "out.tflite"
     call = [str(path), "--data", str(sets[TWO]), "-o", str(output), *options_for(foreign, SIDE)]
     forced = ("--scheme", "float32", "--without-tflite-runtime")
