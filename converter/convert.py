@@ -89,9 +89,8 @@ def convert(
 ) -> Conversion:
     """Converts the model, compares it with float and writes the model file.
 
-    - `say` gets lines for the user; `progress` gets the step and its count.
-    - `table` gets all trials before the gate decides.
-
+    `say` gets lines for the user, `progress` the step and its count, and `table` all trials before
+    the gate decides.
     Raises RefusedError when the gate refuses the model, and ModelError, DatasetError or
     MissingPartError for a wrong request. Then nothing is written, and an older file stays.
     """

@@ -134,11 +134,11 @@ def _idle(rig: Rig, source: str, number: int) -> Run:
         process.wait_for(_deadline(_SETTLE_S), "time", _TIMEOUT_S)
         main_process = _MainProcess(process.tree.pid)
         trees = (process.tree, main_process)
-        begun = time.monotonic()
+        started = time.monotonic()
         before = [(tree.cpu_s(), tree.switches()) for tree in trees]
         process.wait_for(_deadline(plan.idle_seconds), "time", _TIMEOUT_S)
         after = [(tree.cpu_s(), tree.switches()) for tree in trees]
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         _refuse_errors(process.health_samples)
     found: Run = {"seconds": seconds}
     for name, old, new in zip(("", "daemon_"), before, after):

@@ -113,11 +113,11 @@ def _stages(cells: list[dict[str, Any]]) -> list[str]:
     rows = [
         (
             *(cell["size"], cell["format"], cell["interpreter"], candidate, name),
-            *(_number(said[q], 3) for q in ("p50", "p95", "p99")),
+            *(_number(spread[q], 3) for q in ("p50", "p95", "p99")),
         )
         for cell in cells
         for candidate, run in _runs(cell)
-        for name, said in run["stages_ms"].items()
+        for name, spread in run["stages_ms"].items()
     ]
     heads = ("size", "format", "interpreter", "", "stage", "p50", "p95", "p99")
     return ["Stages of one frame, ms", *_aligned(heads, rows, 5)]
@@ -199,9 +199,9 @@ def _rates(cells: list[dict[str, Any]]) -> list[str]:
 
 
 def _idle(cells: list[dict[str, Any]]) -> list[str]:
-    said = {"folder": "an empty folder", "trigger": "a camera, no trigger"}
+    source_names = {"folder": "an empty folder", "trigger": "a camera, no trigger"}
     keys = ("cpu_percent", "wakeups_s", "daemon_cpu_percent", "daemon_wakeups_s")
-    rows = [(said[c["source"]], *(_number(c[key], 2) for key in keys)) for c in cells]
+    rows = [(source_names[c["source"]], *(_number(c[key], 2) for key in keys)) for c in cells]
     heads = ("nothing to judge", "CPU %", "wake-ups/s", "main CPU %", "main wake-ups/s")
     return [
         "Idle, all processes, and the main process alone",

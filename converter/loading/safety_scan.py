@@ -58,18 +58,18 @@ def scan_model_file(path: Path, *, allow_code: bool) -> Kind:
     if start == _HDF5:
         with path.open("rb") as file:
             config = _scan_hdf5(path, file, whole=True)
-        _scan_config(path, config, allow_code)
+        _scan_config(path, config, allow_code=allow_code)
         return "h5"
     if path.suffix in (".h5", ".hdf5"):
         raise ModelError(
             f"{path}: not an HDF5 file (starts with {start!r}); save the model again, or copy it "
             "again"
         )
-    _scan_archive(path, allow_code)
+    _scan_archive(path, allow_code=allow_code)
     return "keras"
 
 
-def _scan_archive(path: Path, allow_code: bool) -> None:
+def _scan_archive(path: Path, *, allow_code: bool) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
@@ -104,7 +104,7 @@ def _scan_archive(path: Path, allow_code: bool) -> None:
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error}); train one") from error
     _scan_hdf5(path, weights, whole=False)
-    _scan_config(path, config, allow_code)
+    _scan_config(path, config, allow_code=allow_code)
 
 
 def _scan_hdf5(path: Path, stream: Any, *, whole: bool) -> Any:
@@ -159,7 +159,7 @@ def _inflated_bytes(h5py: Any, group: Any, place: str) -> tuple[int, str]:
     return total, ""
 
 
-def _scan_config(path: Path, config: Any, allow_code: bool) -> None:
+def _scan_config(path: Path, config: Any, *, allow_code: bool) -> None:
     """Raises ModelError for layers that carry code, or whose code is not in the file."""
     for layer, entry in _serialised_objects(config, "the model"):
         name = entry.get("class_name")

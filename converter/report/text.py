@@ -74,7 +74,7 @@ def headings(selection: SchemeSelection) -> list[str]:
 
 def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
     """One row per trial, under `headings`, in the order of preference."""
-    rows = [_scheme_row(trial, trial is selection.chosen) for trial in selection.trials]
+    rows = [_scheme_row(trial, chosen=trial is selection.chosen) for trial in selection.trials]
     if len(headings(selection)) > len(HEADINGS):
         for row, trial in zip(rows, selection.trials):
             row.insert(_MS + 1, _on_the_box(trial))
@@ -112,7 +112,7 @@ def schemes_text(selection: SchemeSelection) -> str:
     return "\n".join(lines)
 
 
-def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
+def _scheme_row(trial: SchemeTrial, *, chosen: bool) -> list[str]:
     built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
     if built_model is None or compared is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]

@@ -1,4 +1,4 @@
-"""Measures each operator of a .tflite on this machine: each runs alone in a model of its own."""
+"""Measures each operator of a .tflite on this machine, in a model with only this operator."""
 
 import copy
 import statistics

@@ -161,14 +161,14 @@ def check_pass(frame: Frame, line: CameraUnderTest, verdicts: Verdicts) -> None:
     verdicts.seen.add((line.name, number))
 
 
-def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
+def run(count: int, seed: int, cameras: int, *, say: bool = True) -> list[str]:
     """Injects `count` faults. Returns the broken rules as sentences."""
     with ForkServerClient() as fork_server:
-        return _run(count, seed, cameras, say, fork_server)
+        return _run(count, seed, cameras, fork_server, say=say)
 
 
 def _run(
-    count: int, seed: int, cameras: int, say: bool, fork_server: ForkServerClient
+    count: int, seed: int, cameras: int, fork_server: ForkServerClient, *, say: bool
 ) -> list[str]:
     environment, stop, mailbox = Clock(), StopEvent(), Mailbox()
     inspector = load_inspector(MODEL, Overrides(), "auto", 1)

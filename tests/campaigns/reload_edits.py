@@ -307,8 +307,8 @@ def _run(session: Session, count: int) -> int:
         f"{statistics.median(session.reload_ms):.0f} ms, longest {max(session.reload_ms):.0f} ms\n"
     )
     sys.stdout.write(
-        f"{session.finished_with_old_config} parts of several frames kept the configuration of their "
-        "start\n"
+        f"{session.finished_with_old_config} parts of several frames kept their initial "
+        "configuration\n"
     )
     for reason, times in errors.most_common(5):
         sys.stdout.write(f"error verdicts: {times} × {reason}\n")

@@ -197,12 +197,12 @@ def _size(folder: Path) -> int:
     return total
 
 
-def trend(looks: Sequence[ResourceSample], name: str) -> tuple[float, float]:
+def trend(samples: Sequence[ResourceSample], name: str) -> tuple[float, float]:
     """Growth of a field per 100,000 frames after the warm-up, and half its 95 % interval.
 
     By least squares; correlated samples make the interval too narrow.
     """
-    after_warm_up = [one for one in looks if one.frames >= _WARM_UP * looks[-1].frames]
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
     x = np.array([one.frames for one in after_warm_up]) / 1e5
     y = np.array([getattr(one, name) for one in after_warm_up], float)
     if len(x) < 4 or np.ptp(x) == 0:
@@ -212,12 +212,12 @@ def trend(looks: Sequence[ResourceSample], name: str) -> tuple[float, float]:
     return float(line[0]), 1.96 * float(np.sqrt(residue / np.sum((x - x.mean()) ** 2)))
 
 
-def floor_growth(looks: Sequence[ResourceSample], name: str) -> float:
+def floor_growth(samples: Sequence[ResourceSample], name: str) -> float:
     """Growth from the lowest value of the first third to that of the last, per 100,000 frames.
 
     The minimum ignores memory that is freed again.
     """
-    after_warm_up = [one for one in looks if one.frames >= _WARM_UP * looks[-1].frames]
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
     third = (after_warm_up[-1].frames - after_warm_up[0].frames) / 3
     first = min(
         getattr(one, name) for one in after_warm_up if one.frames <= after_warm_up[0].frames + third
@@ -230,9 +230,9 @@ def floor_growth(looks: Sequence[ResourceSample], name: str) -> float:
     return float((last - first) / (2 * third) * 1e5) if third else float("nan")
 
 
-def report(looks: Sequence[ResourceSample], load: SoakLoad) -> list[str]:
+def report(samples: Sequence[ResourceSample], load: SoakLoad) -> list[str]:
     """Prints the table. Returns the problems."""
-    after_warm_up = [one for one in looks if one.frames >= _WARM_UP * looks[-1].frames]
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
     wrong = []
     print("\n| | at the end of the warm-up | lowest | highest | at the end |\n" + "|---" * 5 + "|")
     for name, unit, scale in (
@@ -250,15 +250,16 @@ def report(looks: Sequence[ResourceSample], load: SoakLoad) -> list[str]:
             f"| {name}, {unit} | {all_of_it[0]:.1f} | {low:.1f} | {high:.1f} | "
             f"{all_of_it[-1]:.1f} |"
         )
-    slope, half_interval = trend(looks, "memory")
-    floor = floor_growth(looks, "memory")
-    last = looks[-1]
+    slope, half_interval = trend(samples, "memory")
+    floor = floor_growth(samples, "memory")
+    last = samples[-1]
     print(
         f"\n{last.frames} frames in {last.seconds:.0f} s, {last.frames / last.seconds:.0f} per "
-        f"second, {1000 * last.cpu_s / last.frames:.2f} ms CPU each; the "
-        f"memory floor grows by {floor / 1024:+.0f} KB per 100,000 frames (a straight line through all "
-        f"looks: {slope / 1024:+.0f} ± {half_interval / 1024:.0f}); "
-        f"{load.cuts} cuts, {load.reloads} reloads, {load.dropped} files, {load.http_answers} answers over HTTP"
+        f"second, {1000 * last.cpu_s / last.frames:.2f} ms CPU each; the memory "
+        f"floor grows by {floor / 1024:+.0f} KB per 100,000 frames (linear fit: "
+        f"{slope / 1024:+.0f} ± {half_interval / 1024:.0f}); "
+        f"{load.cuts} cuts, {load.reloads} reloads, {load.dropped} files, "
+        f"{load.http_answers} HTTP answers"
     )
     if floor > _MEMORY_SLOPE:
         wrong.append(f"memory grows by {floor / 1024:.0f} KB per 100,000 frames")
@@ -266,28 +267,28 @@ def report(looks: Sequence[ResourceSample], load: SoakLoad) -> list[str]:
         first, end = getattr(after_warm_up[0], name), getattr(last, name)
         if end - first > limit:
             wrong.append(f"{name}: {first} became {end}")
-    if max(one.archive for one in looks) > (_ARCHIVE_MB + 1) * MB:
+    if max(one.archive for one in samples) > (_ARCHIVE_MB + 1) * MB:
         wrong.append("the archive exceeds its limit")
-    if max(one.outbox for one in looks) > (_OUTBOX_MB + 2) * MB:
+    if max(one.outbox for one in samples) > (_OUTBOX_MB + 2) * MB:
         wrong.append("the outbox exceeds its limit")
     if load.counter.missing():
         wrong.append(f"{load.counter.missing()} verdicts are missing")
     return wrong
 
 
-def draw_chart(path: Path, looks: Sequence[ResourceSample]) -> None:
+def draw_chart(path: Path, samples: Sequence[ResourceSample]) -> None:
     """Draws memory, files, threads and disk over the frames."""
-    x = [one.frames for one in looks]
+    x = [one.frames for one in samples]
     panels = [
-        Panel("memory, MB", {"daemon and children": [one.memory / MB for one in looks]}),
+        Panel("memory, MB", {"daemon and children": [one.memory / MB for one in samples]}),
         Panel("open files, threads", {
-            "files": [float(one.files) for one in looks],
-            "threads": [float(one.threads) for one in looks],
+            "files": [float(one.files) for one in samples],
+            "threads": [float(one.threads) for one in samples],
         }),
         Panel("disk, MB", {
-            "archive": [one.archive / MB for one in looks],
-            "outbox": [one.outbox / MB for one in looks],
-            "log": [one.log / MB for one in looks],
+            "archive": [one.archive / MB for one in samples],
+            "outbox": [one.outbox / MB for one in samples],
+            "log": [one.log / MB for one in samples],
         }),
     ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -302,9 +303,9 @@ def main() -> int:
         "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"
     )
     parser.add_argument("--chart", type=Path, help="the SVG file to write")
-    parser.add_argument("--looks", type=Path, help="a file for all samples, one line of JSON each")
+    parser.add_argument("--samples", type=Path, help="a file for all samples, one line of JSON each")
     arguments = parser.parse_args()
-    looks: list[ResourceSample] = []
+    samples: list[ResourceSample] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="soak-") as name:
         load = SoakLoad(Path(name), arguments.frames)
         try:
@@ -314,22 +315,22 @@ def main() -> int:
                 time.sleep(_SAMPLE_S)
                 if load.counter.count == count_before:  # the connection may be cut
                     load.counter.wait_for(count_before + 1, _SILENCE_S)
-                looks.append(sample_resources(process, load, since))
-                if arguments.looks is not None:
-                    with arguments.looks.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(looks[-1])) + "\n")
+                samples.append(sample_resources(process, load, since))
+                if arguments.samples is not None:
+                    with arguments.samples.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(samples[-1])) + "\n")
             load.stop()
             last = load.daemon.last_seq()
             left = load.daemon.waiting()
             wait_until(lambda: load.counter.count >= last - left, "the last verdicts")
-            wrong = report(looks, load)
+            wrong = report(samples, load)
         except (subprocess.TimeoutExpired, TimeoutError, psutil.Error) as error:
             print(f"{error}\n{load.daemon.log[-2000:]}", file=sys.stderr)
             return 1
         finally:
             load.close()
     if arguments.chart is not None:
-        draw_chart(arguments.chart, looks)
+        draw_chart(arguments.chart, samples)
     print("\n".join(wrong) or "no growth, no missing verdicts")
     return 1 if wrong else 0
 

@@ -21,7 +21,7 @@ from edge_bench.rounds import InvalidRunError
 from edge_bench.worker_pipe import WorkerPipe
 from tests.edge_bench.samples import health_sample
 
-BEGUN = 1000.0  # second 0 of `health_sample`
+START = 1000.0  # second 0 of `health_sample`
 
 
 class RecordingCandidate(Candidate):
@@ -73,7 +73,7 @@ def test_the_order_of_turns_is_random() -> None:
 
 def test_rates_count_only_the_time_of_turns() -> None:
     """Rates count between the first and the last health message of the turns, without rests."""
-    turns = [(BEGUN + at, BEGUN + at + 0.5, 0.25) for at in (10, 20, 30)]
+    turns = [(START + at, START + at + 0.5, 0.25) for at in (10, 20, 30)]
     health_samples = [
         health_sample(9, 10),  # before the turns
         health_sample(10.1, 100, skipped=1),
@@ -95,7 +95,7 @@ def test_one_health_message_gives_no_rate(seconds: tuple[float, ...], why: str) 
     """One health message, or two with the same count, give no rate."""
     health_samples = [health_sample(at, 100) for at in seconds]
     with pytest.raises(InvalidRunError, match=why):
-        rates(health_samples, [(BEGUN + 10, BEGUN + 11, 0.5)])
+        rates(health_samples, [(START + 10, START + 11, 0.5)])
 
 
 @pytest.mark.parametrize("counts", [(20, 19, 0), (20, 20, 1)])
