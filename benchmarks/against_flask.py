@@ -182,7 +182,9 @@ def compare(rig: Rig, size: str, keras_model: Path | None) -> dict[str, Any]:
         for number in range(plan.rounds):
             rig.progress(f"{size}, round {number + 1} of {plan.rounds}")
             with ExitStack() as stack:
-                daemons = [warmed_up(stack.enter_context(cell.playing(w))) for w in workers()]
+                daemons = [
+                    warmed_up(stack.enter_context(cell.replaying_daemon(w))) for w in workers()
+                ]
                 app = warmed_up(App(port, pid, pictures))
                 found = interleave([app, *daemons], plan.seconds)
             rounds.append(dict(zip(("flask", *workers()), found)))

@@ -47,7 +47,7 @@ class ConversionRequest:
     - `scheme`: the only scheme to try; None tries all.
     - `tflite_python`: the Python interpreter that has tflite-runtime.
     - `older_runtime`: True requires tflite-runtime, False skips it, None uses it if installed.
-    - `target_ms`: the longest inference allowed on the box `on`, in ms; see `latency_budget`.
+    - `target_ms`: the longest inference allowed on `box`, in ms; see `latency_budget`.
     """
 
     model: Path
@@ -61,7 +61,7 @@ class ConversionRequest:
     tflite_python: Path | None = None
     older_runtime: bool | None = None
     target_ms: float | None = None
-    on: str | None = None
+    box: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def convert(
     """
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
-    budget = latency_budget(request.target_ms, request.on, say)
+    budget = latency_budget(request.target_ms, request.box, say)
     source = load_source_model(request.model, request.overrides)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
     if budget is not None:
@@ -185,7 +185,7 @@ def _parity(
     runner, tflite = first.with_kernels(chosen.kernels), chosen.built_model.tflite
 
     def scores(pictures: Pixels) -> Scores:
-        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
+        return evaluation_set.score_rule.from_rows(runner.rows(tflite, pictures, source.file)[0])
 
     return measure_parity(
         ParityModel(source.input, _thresholds(chosen), scores),
@@ -229,11 +229,11 @@ def _quantisation(
 ) -> dict[str, Any]:
     """Float against converted, for inspection.json. No times: they differ from run to run."""
     assert chosen.built_model is not None
-    assert chosen.compared is not None
+    assert chosen.score_diff is not None
     return {
         **chosen.built_model.as_json(),
         "calibration_pictures": calibrated_on,
-        "compared": chosen.compared.as_json(),
+        "compared": chosen.score_diff.as_json(),
         "float_metrics": figures.float32.as_json(),
         "float_thresholds": figures.float_thresholds.to_dict(),
         "kernels": chosen.kernels,

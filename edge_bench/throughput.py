@@ -92,7 +92,7 @@ class Cell:
             script = rig.baseline_script(self._interpreter, self._pictures)
             candidates["by_hand", 1] = warmed_up(loops(script))
             for workers in self._workers:  # last, because they pause while others start
-                daemon = stack.enter_context(self.playing(workers))
+                daemon = stack.enter_context(self.replaying_daemon(workers))
                 candidates["daemon", workers] = warmed_up(daemon)
             runs = interleave(list(candidates.values()), self._plan.seconds)
         found = dict(zip(candidates, runs))
@@ -108,7 +108,7 @@ class Cell:
         }
 
     @contextlib.contextmanager
-    def playing(self, workers: int) -> Iterator[DaemonCandidate]:
+    def replaying_daemon(self, workers: int) -> Iterator[DaemonCandidate]:
         """A daemon with `workers` workers and as many cameras that replay JPEGs."""
         setting = Setting(
             cameras(f"replay:{self._pictures.folder}", workers, loop=_REPLAY_LOOPS),
@@ -235,14 +235,14 @@ def steady_rates(health_samples: list[HealthSample]) -> Run:
     with a live camera. Raises InvalidRunError for an invalid run.
     """
     refuse_faults(health_samples[-1])
-    playing = [
+    with_live_cameras = [
         one
         for one in health_samples
         if one.acked and all(c["state"] == "live" for c in one.body["cameras"].values())
     ]
-    if len(playing) < 2:
+    if len(with_live_cameras) < 2:
         raise InvalidRunError("fewer than two health messages came; raise --seconds")
-    first, end = playing[0], playing[-1]
+    first, end = with_live_cameras[0], with_live_cameras[-1]
     acked = end.acked - first.acked
     if acked <= 0:
         raise InvalidRunError("no verdict was acknowledged for a second")

@@ -1,4 +1,4 @@
-"""What scripts.breakage breaks on purpose, and the tests that should notice."""
+"""The breakages of scripts.breakage, and the tests that must notice them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from scripts.code_edit import Edit
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """One defect: its name, the edit that makes it, and the tests that should notice."""
+    """One defect: its name, its edit, and the tests that must notice it."""
 
     name: str
     edit: Edit
@@ -478,7 +478,7 @@ BREAKAGES = [
         "the gate lets flips through",
         Edit(
             "converter.selection.quality_gate:objections",
-            "compared.flip_share > limits.max_flips",
+            "score_diff.flip_share > limits.max_flips",
             "False",
         ),
         "tests/converter",
@@ -511,7 +511,7 @@ BREAKAGES = [
         "tests/edge_bench/test_interleave.py",
     ),
     Breakage(
-        "bench: the turns of other contestants count too",
+        "bench: the turns of other candidates count too",
         Edit(
             "edge_bench.interleave:rates",
             "min(end, last.measured) - max(started, first.measured)",

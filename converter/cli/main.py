@@ -70,7 +70,7 @@ def _convert(arguments: list[str]) -> int:
         tflite_python=options.tflite_python,
         older_runtime=options.older_runtime,
         target_ms=options.target_ms,
-        on=options.on,
+        box=options.on,
     )
     report = options.report or request.output.with_suffix(".html")
     check_output(request.output)

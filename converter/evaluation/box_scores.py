@@ -17,11 +17,11 @@ class ScoreRule:
     ok_label: str
     output: OutputSpec
 
-    def of_rows(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    def from_rows(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
         """P(defective), float64, (n,), from output rows, (n, labels). Raises ModelError."""
         kind, temperature = self.output.kind, self.output.temperature
-        return self.of_probabilities(to_probabilities(rows, kind, temperature))
+        return self.from_probabilities(to_probabilities(rows, kind, temperature))
 
-    def of_probabilities(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_probabilities(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(defective) = 1 − P(ok): float64, (n,), from (n, labels)."""
         return np.clip(1.0 - probabilities[:, self.labels.index(self.ok_label)], 0.0, 1.0)

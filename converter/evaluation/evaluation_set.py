@@ -91,7 +91,7 @@ def load_evaluation_set(source: SourceModel, dataset: Dataset, progress: Progres
         return ScoredSet(
             tuple(samples),
             pictures,
-            score_rule.of_probabilities(probabilities),
+            score_rule.from_probabilities(probabilities),
             np.array([sample.label != spec.ok_label for sample in samples]),
         )
 

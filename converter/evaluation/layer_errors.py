@@ -18,7 +18,7 @@ LARGEST = 1e30  # above it the quantiser overflows and ends the process
 
 
 @dataclass(frozen=True, slots=True)
-class LayerError:
+class LayerDeviation:
     """The error of one layer; both figures start at 0.
 
     - `error`: RMS of the difference over RMS of the float32 values.
@@ -60,7 +60,7 @@ class _Sums:
 
 def layer_errors(
     tflite: bytes, float32: bytes, pictures: NDArray[np.uint8], frozen: FrozenGraph
-) -> tuple[LayerError, ...]:
+) -> tuple[LayerDeviation, ...]:
     """The error of each layer, in the order in which they run.
 
     Both are bare models with uint8 input. `pictures` is uint8, (n, height, width, channels); the
@@ -78,10 +78,10 @@ def layer_errors(
             wanted = reference.get(name) or alike.get(_unnumbered(name))
             if wanted is not None and wanted.values.shape == converted.values.shape:
                 sums.setdefault(name, _Sums()).add(wanted, converted)
-    errors: dict[str, LayerError] = {}
+    errors: dict[str, LayerDeviation] = {}
     for name, each in sums.items():
         off = (each.differences / each.squares) ** 0.5 if each.squares else 0.0
-        error = LayerError(frozen.layer_of(name), off, each.outside / max(each.count, 1))
+        error = LayerDeviation(frozen.layer_of(name), off, each.outside / max(each.count, 1))
         known = errors.get(error.layer)
         if known is None or error.error >= known.error:
             errors[error.layer] = error

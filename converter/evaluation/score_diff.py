@@ -41,7 +41,7 @@ class ScoreDiff:
         return self.auroc_float - self.auroc_int8
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as inspection.json keeps them under `quantisation.compared`."""
+        """The figures as inspection.json keeps them under `quantisation.score_diff`."""
         return {
             "pictures": self.pictures,
             "pass_fail_flips": len(self.flips),

@@ -42,15 +42,15 @@ def render(conversion: Conversion) -> str:
 
 
 def _verdict(conversion: Conversion) -> str:
-    compared = conversion.chosen.compared
-    assert compared is not None
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
     difference = conversion.chosen.runtime_difference
     text = "only one runtime was compared" if difference is None else "largest between runtimes"
     return section(
         "The file judges like the tested model",
         paragraph(
-            f"{len(compared.flips)} of {compared.pictures} test verdicts flip between pass and "
-            f"fail, {compared.review_moves} move into or out of review.",
+            f"{len(score_diff.flips)} of {score_diff.pictures} test verdicts flip between pass and "
+            f"fail, {score_diff.review_moves} move into or out of review.",
             "answer",
         ),
         tiles(
@@ -60,9 +60,9 @@ def _verdict(conversion: Conversion) -> str:
                     f"{conversion.chosen.runtime_results[0].milliseconds:.2f} ms",
                     "per picture, here, one thread",
                 ),
-                (f"{compared.auroc_float:.4f}", "AUROC, float32"),
-                (f"{compared.auroc_int8:.4f}", "AUROC, in the file"),
-                (f"{compared.largest_change:.4f}", "largest change of a score"),
+                (f"{score_diff.auroc_float:.4f}", "AUROC, float32"),
+                (f"{score_diff.auroc_int8:.4f}", "AUROC, in the file"),
+                (f"{score_diff.largest_change:.4f}", "largest change of a score"),
                 ("–" if difference is None else f"{difference:.5f}", text),
             ]
         ),

@@ -23,17 +23,17 @@ SCHEME_WORDS = {
 
 def conversion_text(conversion: Conversion) -> str:
     """The figures of a conversion that passed the gate, and the next command."""
-    compared = conversion.chosen.compared
-    assert compared is not None
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
     int8, float32 = conversion.figures.converted.as_json(), conversion.figures.float32.as_json()
     spec, at = conversion.spec, conversion.spec.thresholds
     written = f"{conversion.path}: {spec.name} {spec.version}, {conversion.size / 1024:.0f} KB"
     milliseconds = conversion.chosen.runtime_results[0].milliseconds
     scheme = SCHEME_WORDS[conversion.chosen.scheme]
     moved = (
-        f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
-        f"{compared.review_moves} move into or out of review, "
-        f"the largest change of a score is {compared.largest_change:.4f}"
+        f"{len(score_diff.flips)} of {score_diff.pictures} verdicts flip between pass and fail, "
+        f"{score_diff.review_moves} move into or out of review, "
+        f"the largest change of a score is {score_diff.largest_change:.4f}"
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
@@ -41,7 +41,7 @@ def conversion_text(conversion: Conversion) -> str:
         *latency_lines(conversion),
         "",
         f"{'test set':<16}{'float32':>26}{'in the file':>26}",
-        _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
+        _row("AUROC", f"{score_diff.auroc_float:.4f}", f"{score_diff.auroc_int8:.4f}"),
         *(
             _row(words, _rate(float32[key]), _rate(int8[key]))
             for words, key in rates
@@ -113,8 +113,8 @@ def schemes_text(selection: SchemeSelection) -> str:
 
 
 def _scheme_row(trial: SchemeTrial, *, chosen: bool) -> list[str]:
-    built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
-    if built_model is None or compared is None:
+    built_model, score_diff, worst = trial.built_model, trial.score_diff, trial.worst_layer
+    if built_model is None or score_diff is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
     state = "taken" if chosen else "refused" if trial.objections else "would pass"
     return [
@@ -122,11 +122,11 @@ def _scheme_row(trial: SchemeTrial, *, chosen: bool) -> list[str]:
         state,
         f"{len(built_model.tflite) / 1024:,.0f}",
         f"{trial.runtime_results[0].milliseconds:.2f}",
-        f"{compared.auroc_int8:.4f}",
-        f"{compared.auroc_loss:+.4f}",
-        f"{len(compared.flips)}/{compared.pictures}",
-        f"{compared.review_moves}",
-        f"{compared.largest_change:.4f}",
+        f"{score_diff.auroc_int8:.4f}",
+        f"{score_diff.auroc_loss:+.4f}",
+        f"{len(score_diff.flips)}/{score_diff.pictures}",
+        f"{score_diff.review_moves}",
+        f"{score_diff.largest_change:.4f}",
         f"{worst.layer} {worst.error:.1%}" if worst is not None else "–",
     ]
 
@@ -212,12 +212,12 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
 
 def _quantisation(quantisation: dict[str, Any]) -> list[str]:
     try:
-        compared = quantisation["compared"]
+        score_diff = quantisation["compared"]
         moved = (
-            f"AUROC {compared['auroc_float']:.4f} to {compared['auroc_int8']:.4f}; "
-            f"{compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between "
-            f"pass and fail, {compared['review_moves']} move into or out of review; "
-            f"largest change of a score {compared['largest_score_change']:.4f}"
+            f"AUROC {score_diff['auroc_float']:.4f} to {score_diff['auroc_int8']:.4f}; "
+            f"{score_diff['pass_fail_flips']} of {score_diff['pictures']} verdicts flip between "
+            f"pass and fail, {score_diff['review_moves']} move into or out of review; "
+            f"largest change of a score {score_diff['largest_score_change']:.4f}"
         )
         return [
             _line(

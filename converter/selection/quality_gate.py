@@ -37,25 +37,25 @@ class GateLimits:
 
 def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
     """All objections to a trial, with numbers; empty when it passes the gate."""
-    compared = trial.compared
-    assert compared is not None
+    score_diff = trial.score_diff
+    assert score_diff is not None
     found: list[str] = []
-    if compared.flip_share > limits.max_flips:
+    if score_diff.flip_share > limits.max_flips:
         found.append(
-            f"{len(compared.flips)} of {compared.pictures} test verdicts "
-            f"({compared.flip_share:.1%}) flip between pass and fail from float to "
+            f"{len(score_diff.flips)} of {score_diff.pictures} test verdicts "
+            f"({score_diff.flip_share:.1%}) flip between pass and fail from float to "
             f"{trial.scheme}, the limit is {limits.max_flips:.1%}"
         )
     # `not <=`: NaN is an objection
-    if not compared.auroc_loss <= limits.max_auroc_loss:
+    if not score_diff.auroc_loss <= limits.max_auroc_loss:
         found.append(
-            f"AUROC falls from {compared.auroc_float:.4f} to {compared.auroc_int8:.4f}, "
+            f"AUROC falls from {score_diff.auroc_float:.4f} to {score_diff.auroc_int8:.4f}, "
             f"the limit is a loss of {limits.max_auroc_loss}"
         )
     # A wide review band would hide scores that differ completely from float.
-    if not compared.mean_change <= limits.max_mean_change:
+    if not score_diff.mean_change <= limits.max_mean_change:
         found.append(
-            f"scores change by {compared.mean_change:.4f} on average, "
+            f"scores change by {score_diff.mean_change:.4f} on average, "
             f"the limit is {limits.max_mean_change}"
         )
     for result in trial.runtime_results:
@@ -78,8 +78,8 @@ def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
 
 
 def _verdict_objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
-    figures, compared = trial.figures, trial.compared
-    if figures is None or compared is None:
+    figures, score_diff = trial.figures, trial.score_diff
+    if figures is None or score_diff is None:
         return []
     found = []
     if figures.golden_flips:
@@ -88,9 +88,9 @@ def _verdict_objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
     learned = figures.converted.learned
     if not learned and limits.allow_unlearned:
         return found
-    if not compared.auroc_int8 >= 0.5:
+    if not score_diff.auroc_int8 >= 0.5:
         found.append(
-            f"an AUROC of {compared.auroc_int8:.4f} is worse than chance; "
+            f"an AUROC of {score_diff.auroc_int8:.4f} is worse than chance; "
             "check the order of the labels and of the colours"
         )
     return found + figures.converted.refusals()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from converter.evaluation import (
     EvaluationSet,
     GoldenFile,
-    LayerError,
+    LayerDeviation,
     ScoreDiff,
     choose_golden,
     compare_scores,
@@ -76,9 +76,9 @@ class SchemeTrial:
     objections: tuple[str, ...]
     built_model: BuiltModel | None = None
     thresholds: Thresholds | None = None
-    compared: ScoreDiff | None = None
+    score_diff: ScoreDiff | None = None
     runtime_results: tuple[RuntimeResult, ...] = ()
-    layers: tuple[LayerError, ...] = ()
+    layers: tuple[LayerDeviation, ...] = ()
     scores: Scores | None = None
     figures: TrialFigures | None = None
     kernels: Kernels = "quickest"
@@ -95,7 +95,7 @@ class SchemeTrial:
         return max((result.difference for result in self.runtime_results[1:]), default=None)
 
     @property
-    def worst_layer(self) -> LayerError | None:
+    def worst_layer(self) -> LayerDeviation | None:
         """The layer with the largest error."""
         return max(self.layers, key=lambda layer: layer.error, default=None)
 
@@ -108,8 +108,8 @@ class SchemeTrial:
         }
         if self.built_model is not None:
             row["bytes"] = len(self.built_model.tflite)
-        if self.compared is not None:
-            row["compared"] = {**self.compared.as_json(), "flipped": len(self.compared.flips)}
+        if self.score_diff is not None:
+            row["compared"] = {**self.score_diff.as_json(), "flipped": len(self.score_diff.flips)}
         if self.worst_layer is not None:
             row["worst_layer"] = self.worst_layer.layer
             row["worst_layer_error"] = round(self.worst_layer.error, 6)
@@ -126,7 +126,7 @@ def run_scheme(
     """
     score_rule, first = evaluation_set.score_rule, runners[0]
     rows, _ = first.rows(built_model.tflite, evaluation_set.validation.pictures, name)
-    thresholds = evaluation_set.thresholds(score_rule.of_rows(rows))
+    thresholds = evaluation_set.thresholds(score_rule.from_rows(rows))
     found: list[RuntimeResult] = []
     scores: list[Scores] = []
     for runner in runners:
@@ -137,10 +137,10 @@ def run_scheme(
                 raise
             found.append(RuntimeResult(runner.name, 1.0, 0.0, str(error).removeprefix(f"{name}: ")))
             continue
-        scores.append(score_rule.of_rows(rows))
+        scores.append(score_rule.from_rows(rows))
         difference = float(np.abs(scores[-1] - scores[0]).max())
         found.append(RuntimeResult(runner.name, difference, milliseconds))
-    compared = compare_scores(
+    score_diff = compare_scores(
         [sample.file for sample in evaluation_set.test.samples],
         evaluation_set.test.float_scores,
         scores[0],
@@ -148,7 +148,7 @@ def run_scheme(
         thresholds,
     )
     return SchemeTrial(
-        built_model.scheme, (), built_model, thresholds, compared, tuple(found), (), scores[0]
+        built_model.scheme, (), built_model, thresholds, score_diff, tuple(found), (), scores[0]
     )
 
 
@@ -174,8 +174,8 @@ def evaluate_scheme(
             for file in files
         ]
     )
-    before = evaluation_set.score_rule.of_probabilities(source.probabilities(pictures))
-    after = evaluation_set.score_rule.of_rows(
+    before = evaluation_set.score_rule.from_probabilities(source.probabilities(pictures))
+    after = evaluation_set.score_rule.from_rows(
         runner.rows(trial.built_model.tflite, pictures, source.file)[0]
     )
     return TrialFigures(

@@ -79,7 +79,7 @@ IMPORTED = (
 def main() -> int:
     """Runs the chosen campaigns. Returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.campaigns", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m tests.campaigns", description=(__doc__ or "").partition("\n\n")[0]
     )
     parser.add_argument("--only", default="", help="comma-separated names")
     parser.add_argument("--list", action="store_true", help="print the names and arguments")

@@ -111,7 +111,7 @@ BAD: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
 
 def main() -> None:
     """Prints the table of results."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()

@@ -265,7 +265,7 @@ def report(
 
 def main() -> int:
     """Exit code 1 when a rule was broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000, help="faults to inject")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cameras", type=int, default=4)

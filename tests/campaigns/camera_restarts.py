@@ -72,7 +72,7 @@ def run_camera(number: int, fork_server: ForkServerClient) -> None:
 
 def main() -> int:
     """Prints the resources before and after. Exit code 1 when one is leaked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000)
     count = parser.parse_args().count
     with ForkServerClient() as fork_server:

@@ -102,7 +102,7 @@ def drain(folder: Path, state: Path, count: int, **mqtt: Any) -> dict[str, Any]:
 
 def main() -> int:
     """Prints sizes and table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=24 * 3600 * 5, help="verdicts of the outage")
     parser.add_argument(
         "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"

@@ -39,7 +39,7 @@ def write_files(folder: Path, count: int, done: threading.Event, pause_s: float)
 
 def main() -> int:
     """Prints the counts. Exit code 1 when a rule is broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

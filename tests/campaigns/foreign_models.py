@@ -20,7 +20,7 @@ from tests.support.foreign_models import FOREIGN_MODELS, ForeignModel, draw, opt
 
 def main() -> int:
     """Prints the table. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--side", type=int, default=96, help="of the input, pixels")
     parser.add_argument("--only", default="", help="a part of the name")
     arguments = parser.parse_args()

@@ -239,7 +239,7 @@ def _config(port: int, allowed_per_s: float) -> dict[str, Any]:
 
 def main() -> int:
     """Runs the flood. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="messages (default 10000)")
     parser.add_argument(
         "--per-s", type=float, default=1000.0, help="messages per second (default 1000)"

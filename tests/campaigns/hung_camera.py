@@ -145,7 +145,7 @@ def phase(title: str, steps: str, hangs: int, seconds: float) -> tuple[int, floa
 
 def main() -> int:
     """Exit code 1 when a rule is broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--hangs", type=int, default=20)
     hangs = parser.parse_args().hangs
     logging.getLogger("edge").setLevel(logging.CRITICAL)

@@ -179,7 +179,7 @@ def resampled(pool: Pool, sets: int, seed: int) -> float:
 
 def main() -> int:
     """Prints one line per case. Returns 1 when a coverage is too low."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--sets", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scores", type=Path, metavar="FILE", help="scores.json or .tflite")

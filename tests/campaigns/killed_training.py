@@ -61,7 +61,7 @@ def same(one: Path, other: Path) -> bool:
 
 def main() -> int:
     """Prints one line per training. Returns 1 when one differs."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("dataset", type=Path, metavar="DATASET")
     parser.add_argument("--networks", default=",".join(OPTIONS))
     parser.add_argument("--times", type=int, default=5)

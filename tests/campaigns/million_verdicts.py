@@ -146,7 +146,7 @@ def through_the_daemon(folder: Path, count: int, level: str | None) -> dict[str,
     return {
         "level": level or "strict",
         "missing": counter.missing(),
-        "twice": counter.duplicates,
+        "duplicates": counter.duplicates,
         "rate": done / seconds,
         "cpu_ms": used / done * 1000,
         "slope": samples.slope(),
@@ -177,7 +177,7 @@ def through_plain_paho(folder: Path, count: int, body: bytes) -> tuple[float, fl
 
 def main() -> int:
     """Prints the table. Exit code 1 when a verdict is missing."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1_000_000, help="verdicts at each level")
     parser.add_argument("--plain", type=int, default=100_000, help="messages of the plain loop")
     parser.add_argument(

@@ -85,7 +85,7 @@ def write(rows: list[Row], root: Path) -> Path:
 
 def main() -> int:
     """Prints one line per set. Returns 1 when one is not refused."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--epochs", default="12")
     parser.add_argument("--network", default="compact")

@@ -297,13 +297,15 @@ def draw_chart(path: Path, samples: Sequence[ResourceSample]) -> None:
 
 def main() -> int:
     """Prints the table. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument(
         "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"
     )
     parser.add_argument("--chart", type=Path, help="the SVG file to write")
-    parser.add_argument("--samples", type=Path, help="a file for all samples, one line of JSON each")
+    parser.add_argument(
+        "--samples", type=Path, help="a file for all samples, one line of JSON each"
+    )
     arguments = parser.parse_args()
     samples: list[ResourceSample] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="soak-") as name:

@@ -225,7 +225,7 @@ def _kind(reason: str) -> str:
 
 def main() -> int:
     """Runs the campaign. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000, help="parts (default 1000)")
     parser.add_argument("--rate", type=float, default=20.0, help="parts a second (default 20)")
     parser.add_argument("--deadline-ms", type=float, default=500.0)

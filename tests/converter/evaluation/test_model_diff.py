@@ -71,10 +71,10 @@ def test_keras_and_tflite_are_compared_alike(
 ) -> None:
     """Float and converted model differ by the figures in the file."""
     found = diff_models(trained, conversion.path, data)
-    compared = conversion.chosen.compared
-    assert compared is not None
-    assert found.largest_change == pytest.approx(compared.largest_change, abs=1e-6)
-    assert found.aurocs == pytest.approx((compared.auroc_float, compared.auroc_int8))
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
+    assert found.largest_change == pytest.approx(score_diff.largest_change, abs=1e-6)
+    assert found.aurocs == pytest.approx((score_diff.auroc_float, score_diff.auroc_int8))
 
 
 def test_models_of_other_classes_are_not_compared(

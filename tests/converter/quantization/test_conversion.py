@@ -90,11 +90,11 @@ def test_scores_are_finer_than_an_int8_softmax(conversion: Conversion) -> None:
 
 def test_scores_stay_close_to_float(conversion: Conversion) -> None:
     """int8 changes almost nothing on a good network, and the gate's figures show it."""
-    compared = conversion.chosen.compared
-    assert compared is not None
-    assert compared.auroc_float > 0.9, "the network of the test must have learned"
-    assert abs(compared.auroc_loss) < 0.005
-    assert compared.largest_change < 0.1
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
+    assert score_diff.auroc_float > 0.9, "the network of the test must have learned"
+    assert abs(score_diff.auroc_loss) < 0.005
+    assert score_diff.largest_change < 0.1
 
 
 def test_runtimes_agree(conversion: Conversion) -> None:

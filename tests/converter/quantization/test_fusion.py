@@ -61,5 +61,5 @@ def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> 
     score_rule = ScoreRule(spec.labels, "ok", OutputSpec(kind="logits"))
     rows, _ = find_runners(older=False)[0].rows(built_model.tflite, pictures, "model")
     expected = 1 - probabilities(model, spec, pictures)[:, 0]
-    assert np.abs(score_rule.of_rows(rows) - expected).max() < 0.02
+    assert np.abs(score_rule.from_rows(rows) - expected).max() < 0.02
     assert expected.max() - expected.min() > 0.2

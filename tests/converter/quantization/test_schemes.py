@@ -38,13 +38,13 @@ def test_every_scheme_is_in_the_table(conversion: Conversion) -> None:
     """Every scheme is built, run and compared; the first that passes becomes the file."""
     trials = conversion.selection.trials
     assert [trial.scheme for trial in trials] == list(SCHEMES)
-    assert all(trial.built_model is not None and trial.compared is not None for trial in trials)
+    assert all(trial.built_model is not None and trial.score_diff is not None for trial in trials)
     assert conversion.chosen is next(trial for trial in trials if not trial.objections)
     rows = conversion.spec.quantisation["schemes"]
     assert [row["scheme"] for row in rows] == list(SCHEMES)
     by_name = dict(zip(SCHEMES, trials))
-    assert by_name["float32"].compared is not None
-    assert by_name["float32"].compared.largest_change < 1e-4
+    assert by_name["float32"].score_diff is not None
+    assert by_name["float32"].score_diff.largest_change < 1e-4
     sizes = {row["scheme"]: row["bytes"] for row in rows}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converter import convert as conversion_module
 from converter.convert import ConversionRequest, convert
-from converter.evaluation.layer_errors import LayerError
+from converter.evaluation.layer_errors import LayerDeviation
 from converter.evaluation.score_diff import ScoreDiff, compare_scores
 from converter.loading.frozen_graph import DenseHead, FrozenGraph
 from converter.quantization.calibration import CalibrationSet, choose_calibration
@@ -33,7 +33,7 @@ COMPARED = ScoreDiff(1000, (), 3, 0.95, 0.949, 0.02)
 GOOD = SchemeTrial(
     "int8",
     (),
-    compared=COMPARED,
+    score_diff=COMPARED,
     runtime_results=(RuntimeResult("a", 0, 1), RuntimeResult("b", 0.001, 1)),
 )
 
@@ -46,8 +46,8 @@ def test_a_good_trial_passes() -> None:
 @given(flips=st.integers(0, 1000), limit=st.floats(0, 1))
 def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
     """A trial is refused exactly when the share of flips is above the limit."""
-    compared = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
-    trial = dataclasses.replace(GOOD, compared=compared)
+    score_diff = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
+    trial = dataclasses.replace(GOOD, score_diff=score_diff)
     assert bool(objections(trial, GateLimits(max_flips=limit))) == (flips / 1000 > limit)
 
 
@@ -62,8 +62,8 @@ def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
 )
 def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: str) -> None:
     """Each loss alone is an objection, and the sentence has its figures."""
-    compared = dataclasses.replace(COMPARED, **changed)
-    (objection,) = objections(dataclasses.replace(GOOD, compared=compared), GateLimits())
+    score_diff = dataclasses.replace(COMPARED, **changed)
+    (objection,) = objections(dataclasses.replace(GOOD, score_diff=score_diff), GateLimits())
     assert words in objection
 
 
@@ -79,7 +79,7 @@ def test_runtimes_must_agree(difference: float) -> None:
 
 def test_a_clipped_layer_is_named() -> None:
     """A range that is too small for a layer is refused, whatever the scores."""
-    layers = (LayerError("conv1", 0.1, 0.0), LayerError("conv2", 0.2, 0.1))
+    layers = (LayerDeviation("conv1", 0.1, 0.0), LayerDeviation("conv2", 0.2, 0.1))
     (objection,) = objections(dataclasses.replace(GOOD, layers=layers), GateLimits())
     assert "'conv2' clips 10.0%" in objection
 
