@@ -34,7 +34,7 @@ from edge.config import load_config
 from edge.core.errors import EdgeInspectError, MissingPartError, RefusedError
 from edge_bench.aggregate import median, median_ratio
 from edge_bench.broker import free_port
-from edge_bench.interleave import Candidate, Run, interleave, warmed
+from edge_bench.interleave import Candidate, Run, interleave, warmed_up
 from edge_bench.plan import SIZES, Plan
 from edge_bench.process_tree import ProcessTree
 from edge_bench.rig import ImageSet, Rig
@@ -119,7 +119,7 @@ class App(Candidate):
         self._bodies = [multipart(path.read_bytes()) for path in pictures.jpegs]
         self._frames, self._seconds, self._cpu_s = 0, 0.0, 0.0
 
-    def warm(self) -> None:
+    def warm_up(self) -> None:
         """Some pictures, of which the first takes long."""
         _ask(self._port, self._bodies, count=_WARM)
 
@@ -182,8 +182,10 @@ def compare(rig: Rig, size: str, keras_model: Path | None) -> dict[str, Any]:
         for number in range(plan.rounds):
             rig.progress(f"{size}, round {number + 1} of {plan.rounds}")
             with ExitStack() as stack:
-                daemons = [warmed(stack.enter_context(cell.playing(w))) for w in workers()]
-                app = warmed(App(port, pid, pictures))
+                daemons = [
+                    warmed_up(stack.enter_context(cell.replaying_daemon(w))) for w in workers()
+                ]
+                app = warmed_up(App(port, pid, pictures))
                 found = interleave([app, *daemons], plan.seconds)
             rounds.append(dict(zip(("flask", *workers()), found)))
     of_app = [one["flask"] for one in rounds]

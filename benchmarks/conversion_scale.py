@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.foreign_models import TWO, Foreign, draw, options_for, save
+from tests.support.foreign_models import TWO, ForeignModel, draw, options_for, save
 
 MILLIONS = (0.2, 1.0, 5.0, 25.0)
 STAGES = 4
 
 
-def network(millions: float) -> Foreign:
+def network(millions: float) -> ForeignModel:
     """A residual network of about so many million parameters."""
     # a stage of width w: two 3×3 convolutions of w² each and one that doubles, 36 w² in all
     first = round((millions * 1e6 / sum(36 * 4**stage for stage in range(STAGES))) ** 0.5)
@@ -44,7 +44,7 @@ def network(millions: float) -> Foreign:
             x = layers.Add()([x, y])
         return entered, layers.GlobalAveragePooling2D()(x)
 
-    return Foreign(f"{millions} M", body, scaling="0-1")
+    return ForeignModel(f"{millions} M", body, scaling="0-1")
 
 
 def main() -> None:

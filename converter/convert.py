@@ -1,4 +1,4 @@
-"""A conversion from end to end: calibrate → quantise → compare → gate → pack."""
+"""A whole conversion: load, calibrate, quantise, compare with float, pass the gate, pack."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,10 +40,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
-    """What the user asks for. `scheme` forces one; `tflite_python` is where tflite-runtime is.
+    """The options of one conversion.
 
-    `older_runtime` True: it must be asked; False: no box has it; None: if it is here.
-    `target_ms` is how long an inference may take on the box `on`, as `latency_budget` takes them.
+    - `calibration`: the number of calibration pictures.
+    - `scheme`: the only scheme to try; None tries all.
+    - `tflite_python`: the Python interpreter that has tflite-runtime.
+    - `older_runtime`: True requires tflite-runtime, False skips it, None uses it if installed.
+    - `target_ms`: the longest inference allowed on `box`, in ms; see `latency_budget`.
     """
 
     model: Path
@@ -57,12 +60,12 @@ class ConversionRequest:
     tflite_python: Path | None = None
     older_runtime: bool | None = None
     target_ms: float | None = None
-    on: str | None = None
+    box: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What came of it: a model file of `size` bytes at `path`, and every scheme's trial."""
+    """The result of a conversion: a model file of `size` bytes at `path`, and all trials."""
 
     path: Path
     size: int
@@ -83,15 +86,16 @@ def convert(
     progress: Progress = lambda _what, _done, _total: None,
     table: Callable[[SchemeSelection], None] = lambda _selection: None,
 ) -> Conversion:
-    """Converts, judges and writes the model file; tells `say` and `progress` what it is doing.
+    """Converts the model, compares it with float and writes the model file.
 
-    `table` is given the schemes' trials before the gate has spoken. Raises RefusedError when the
-    gate refuses, and ModelError, DatasetError or MissingPartError for what is wrong with the
-    request; nothing is written then, and an older file stays.
+    `say` gets lines for the user, `progress` the step and its count, and `table` all trials before
+    the gate decides.
+    Raises RefusedError when the gate refuses the model, and ModelError, DatasetError or
+    MissingPartError for a wrong request. Then nothing is written, and an older file stays.
     """
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
-    budget = latency_budget(request.target_ms, request.on, say)
+    budget = latency_budget(request.target_ms, request.box, say)
     source = load_source_model(request.model, request.overrides)
     refuse_unlearned(source.file, source.spec.metrics, request.limits)
     if budget is not None:
@@ -140,7 +144,7 @@ def convert(
 
 
 def _check_runtimes(runners: Sequence[Runner], request: ConversionRequest, say: Say) -> None:
-    """Raises MissingPartError when only one runtime is here and the request needs both."""
+    """Raises MissingPartError when the request needs two runtimes and only one is installed."""
     if len(runners) > 1:
         return
     if request.older_runtime:
@@ -161,7 +165,7 @@ def _calibration(source: SourceModel, dataset: Dataset, count: int) -> Calibrati
 
 
 def _thresholds(chosen: SchemeTrial) -> Thresholds:
-    """Those of the chosen trial; a model that has not learned passes nothing."""
+    """The thresholds of the chosen trial. A model that has not learned passes no part."""
     assert chosen.figures is not None
     assert chosen.thresholds is not None
     return chosen.thresholds if chosen.figures.converted.learned else NOTHING_PASSES
@@ -174,13 +178,13 @@ def _parity(
     first: Runner,
     progress: Progress,
 ) -> DecodeParity:
-    """The verdicts of the finished model on whole and on scaled-down JPEGs."""
+    """Compares the model's verdicts on whole JPEGs and on JPEGs decoded at reduced scale."""
     assert chosen.built_model is not None
     assert chosen.figures is not None
     runner, tflite = first.with_kernels(chosen.kernels), chosen.built_model.tflite
 
     def scores(pictures: Pixels) -> Scores:
-        return evaluation_set.score_rule.of_rows(runner.rows(tflite, pictures, source.file)[0])
+        return evaluation_set.score_rule.from_rows(runner.rows(tflite, pictures, source.file)[0])
 
     return measure_parity(
         ParityModel(source.input, _thresholds(chosen), scores),
@@ -222,13 +226,13 @@ def _spec(
 def _quantisation(
     selection: SchemeSelection, chosen: SchemeTrial, figures: TrialFigures, calibrated_on: int
 ) -> dict[str, Any]:
-    """Float against converted, for inspection.json; no times, they differ from run to run."""
+    """Float against converted, for inspection.json. No times: they differ from run to run."""
     assert chosen.built_model is not None
-    assert chosen.compared is not None
+    assert chosen.score_diff is not None
     return {
         **chosen.built_model.as_json(),
         "calibration_pictures": calibrated_on,
-        "compared": chosen.compared.as_json(),
+        "compared": chosen.score_diff.as_json(),
         "float_metrics": figures.float32.as_json(),
         "float_thresholds": figures.float_thresholds.to_dict(),
         "kernels": chosen.kernels,
@@ -240,15 +244,15 @@ def _quantisation(
 
 
 def load_recorded_dataset(source: SourceModel, root: Path) -> Dataset:
-    """The data set, split as it was for training, less what that set aside.
+    """The data set with the split of the training, without the pictures that training left out.
 
-    Raises DatasetError when it does not fit.
+    Raises DatasetError when its classes are not the model's.
     """
     dataset = load_recorded(root, source.spec.ok_label, source.spec.data)
     if set(dataset.labels) != set(source.spec.labels):
         raise DatasetError(
             f"{root}: has the classes {', '.join(dataset.labels)}, the model {source.file} has "
-            f"{', '.join(source.spec.labels)}; give the data set that it was trained on"
+            f"{', '.join(source.spec.labels)}; give the data set of its training"
         )
     return dataset
 
@@ -256,12 +260,12 @@ def load_recorded_dataset(source: SourceModel, root: Path) -> Dataset:
 def _about_data(source: SourceModel, dataset: Dataset, fingerprint: str) -> str:
     if not source.ours:
         return (
-            f"{dataset.root}: split again; the figures hold only if {source.file} was not "
+            f"{dataset.root}: split now; the figures are valid only if {source.file} was not "
             "trained on pictures of the test set"
         )
     if source.spec.data.get("fingerprint") not in (None, fingerprint):
         return (
-            f"{dataset.root}: not the pictures that {source.file} was trained on; the figures "
-            "hold only if none of the test set was among those"
+            f"{dataset.root}: differs from the training data of {source.file}; the figures are "
+            "valid only if no test picture was in the training data"
         )
-    return f"{dataset.root}: the pictures that {source.file} was trained on, split as they were"
+    return f"{dataset.root}: the training data of {source.file}, with the same split"

@@ -1,4 +1,4 @@
-"""The last step: everything a box must know goes into one file, whole or not at all."""
+"""Output files: checks that a file can be written, writes it atomically, records versions."""
 
 import contextlib
 import hashlib
@@ -15,14 +15,14 @@ from trainer.core import keras, tensorflow
 
 
 def check_output(path: Path) -> None:
-    """Raises ModelError when no model file can be written there: asked first, not after minutes."""
+    """Raises ModelError when `path` cannot take a model file. Called before the long work."""
     if path.suffix != ".tflite":
         raise ModelError(f"{path}: a model file ends in .tflite; give -o NAME.tflite")
     check_writable(path, "-o")
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Raises ModelError when no file can be written there; `option` is what named it."""
+    """Raises ModelError when no file can be written at `path`, which `option` named."""
     if not path.parent.is_dir():
         raise ModelError(f"{path.parent}: no such folder; make it, or give another {option}")
     if path.is_dir():
@@ -34,12 +34,12 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def content_version(tflite: bytes) -> str:
-    """A version that changes when the network does: 12 hexadecimal digits of its SHA-256."""
+    """A version that changes with the network: 12 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(tflite).hexdigest()[:12]
 
 
 def tool_versions() -> dict[str, str]:
-    """The versions of everything that had a hand in the figures."""
+    """The versions of the packages that the figures depend on."""
     found = {
         "tensorflow": str(tensorflow().__version__),
         "keras": str(keras().__version__),
@@ -54,19 +54,19 @@ def tool_versions() -> dict[str, str]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes the file so that a reader, or a power cut, sees the old one or the new one.
+    """Writes the file atomically: after a power cut, the old or the new content is there.
 
-    Where the file system can, the bytes have no name until they are all there: not even a process
-    that is killed leaves a part of them. Raises EdgeInspectError when the disk is full or the
-    folder cannot be written to.
+    Where the file system allows it, the bytes are written to an unnamed file first, so a killed
+    process leaves no partial file. Raises EdgeInspectError when the disk is full or the folder is
+    not writable.
     """
-    half = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.part")
     try:
         try:
-            _write_nameless(half, content)
+            _write_nameless(partial, content)
         except _NoTmpfileError:
-            _write_named(half, content)
-        half.replace(path)
+            _write_named(partial, content)
+        partial.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -78,11 +78,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             "folder's permissions"
         ) from error
     finally:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 class _NoTmpfileError(Exception):
-    """This file system cannot hold a file without a name."""
+    """This file system does not support O_TMPFILE."""
 
 
 def _write_nameless(path: Path, content: bytes) -> None:
@@ -93,7 +93,7 @@ def _write_nameless(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        os.fchmod(descriptor, 0o644)  # the daemon's own user must be able to read it
+        os.fchmod(descriptor, 0o644)  # the daemon's user must be able to read it
         os.fsync(descriptor)
         path.unlink(missing_ok=True)
         try:

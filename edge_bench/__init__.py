@@ -1,5 +1,5 @@
-"""Measures the whole daemon on this box, beside the bare work of a frame: `edge-inspect bench`.
+"""`edge-inspect bench`: measures the whole daemon on this box against the bare work of a frame.
 
-The process that measures stays light. Worker processes decode and judge, so that nothing here
-shares memory or a core with the measured daemon. No part of the daemon imports this package.
+The measuring process stays light: worker processes decode and run the model, so that it shares no
+memory and no core with the measured daemon. The daemon never imports this package.
 """

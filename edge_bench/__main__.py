@@ -1,5 +1,4 @@
-"""`edge-inspect bench`, a process of its own: what the daemon costs on this box, beside the bare
-work of a frame."""
+"""The command `edge-inspect bench`, which runs in a separate process."""
 
 import argparse
 import json
@@ -17,11 +16,13 @@ from edge_bench.table import table
 
 
 def main() -> int:
-    """Measures, and returns the exit code. A mistake of the user is one sentence on stderr."""
-    parser = argparse.ArgumentParser(prog="edge-inspect bench", description="what this box can do")
+    """Measures and returns the exit code. An error of the user is one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="edge-inspect bench", description="Measures how fast the daemon is on this box."
+    )
     add_options(parser)
     arguments = parser.parse_args()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the daemons that it starts
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the measured daemons
     try:
         return measure(arguments)
     except EdgeInspectError as error:
@@ -41,8 +42,10 @@ def main() -> int:
 
 
 def measure(arguments: argparse.Namespace) -> int:
-    """Prints the tables, and writes the files that the options name. Returns EXIT_NO when a run
-    was no valid measurement. Raises EdgeInspectError."""
+    """Prints the tables and writes the files that the options name.
+
+    Returns EXIT_NO when a run was invalid. Raises EdgeInspectError.
+    """
     config_path: Path = arguments.config
     config = load_config(config_path)
     plan = plan_from(arguments, config.model.interpreter)
@@ -57,10 +60,10 @@ def measure(arguments: argparse.Namespace) -> int:
     return EXIT_NO if report["problems"] else EXIT_DONE
 
 
-def _progress(what: str) -> None:
-    """Shows what is being measured, on one line of a terminal."""
+def _progress(step: str) -> None:
+    """Shows the current step on one line of the terminal."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{what}")
+        sys.stderr.write(f"\r\x1b[K{step}")
         sys.stderr.flush()
 
 

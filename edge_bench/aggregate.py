@@ -1,15 +1,17 @@
-"""From rounds to figures: medians and ratios. Pure."""
+"""Medians and ratios of rounds. Pure functions."""
 
 import statistics
 from collections.abc import Sequence
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one. `values` is not empty."""
+    """The median. `values` is not empty."""
     return float(statistics.median(values))
 
 
 def median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
-    """The median of the ratios of each round, since the two of one round shared the machine's mood.
-    Both have one value a round."""
+    """The median of the ratios of each round; both arguments have one value per round.
+
+    The two values of one round met the same state of the machine.
+    """
     return median([a / b for a, b in zip(over, under, strict=True)])

@@ -1,9 +1,9 @@
-"""The plain script that people write by hand: imread, resize, interpreter, JSON, paho. No outbox,
-no camera process, no check of anything. Runs as a worker process:
+"""The baseline: a plain script with imread, resize, interpreter, JSON and paho. It has no outbox,
+no camera process and no checks. It runs as a worker process:
 
     python -m edge_bench.baseline_script '{"model": …, "runtime": "litert", "files": […], …}'
 
-It works in turns; the bench sends the seconds of each.
+It works in turns; the bench sends the seconds of each turn.
 """
 
 import importlib
@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.core.percentiles import spread
-from edge_bench.worker_pipe import Answer, converse
+from edge_bench.worker_pipe import Answer, serve_turns
 
 _MODULES = {
     "litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
 }
-_WARM = 5
-_PATIENCE_S = 60.0
+_WARM_UP_FRAMES = 5
+_TIMEOUT_S = 60.0
 
 
 class Model:
-    """The interpreter as its own examples use it: one thread, the file by its path."""
+    """The interpreter as in its examples: one thread, the model by its path."""
 
     def __init__(self, path: str, runtime: str) -> None:
         module: Any = importlib.import_module(_MODULES[runtime])
@@ -44,7 +44,7 @@ class Model:
         _, self.height, self.width, self.channels = (int(n) for n in self._in["shape"])
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """uint8, (height, width, 3), BGR of any size → the input tensor."""
+        """The input tensor from uint8, (height, width, 3), BGR of any size."""
         small = cv2.resize(pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
         code = cv2.COLOR_BGR2RGB if self.channels == 3 else cv2.COLOR_BGR2GRAY
         picture = cv2.cvtColor(small, code).reshape(1, self.height, self.width, self.channels)
@@ -62,26 +62,25 @@ class Model:
 
 
 class Script:
-    """The script itself, and its connection."""
+    """The script and its MQTT connection."""
 
     stages = "decode", "prepare", "invoke", "send"
 
     def __init__(self, model: str, runtime: str, port: int, topic: str) -> None:
         self._model, self._topic = Model(model, runtime), topic
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bench-by-hand")
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bench-baseline")
         self._client.max_queued_messages_set(0)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
-    def warm(self, files: list[str]) -> None:
-        """Judges a few, and sends nothing."""
-        for number in range(_WARM):
+    def warm_up(self, files: list[str]) -> None:
+        """Runs the model on a few pictures and sends nothing."""
+        for number in range(_WARM_UP_FRAMES):
             picture = np.asarray(cv2.imread(files[number % len(files)]), np.uint8)
             self._model(self._model.prepare(picture))
 
     def frame(self, file: str) -> tuple[paho.MQTTMessageInfo, list[float]]:
-        """One picture: its message, and when each of the stages began and the last one ended, in
-        seconds."""
+        """Processes one picture. Returns its message and the times between the stages, in s."""
         tick = time.perf_counter
         times = [tick()]
         pixels = np.asarray(cv2.imread(file), np.uint8)
@@ -97,17 +96,17 @@ class Script:
         return message, times
 
 
-def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
-    """For `converse`: works for these seconds; None: sums up."""
+def start_work(request: dict[str, Any]) -> Callable[[float | None], Answer]:
+    """For `serve_turns`: a number is the seconds to work, None asks for the summary."""
     files: list[str] = request["files"]
     script = Script(
         request["model"], request["runtime"], int(request["port"]), str(request["topic"])
     )
-    script.warm(files)
+    script.warm_up(files)
     times: list[list[float]] = []
 
     def turn(seconds: float) -> Answer:
-        """Frames (all acknowledged), seconds until the last PUBACK, CPU seconds."""
+        """Acknowledged frames, seconds until the last PUBACK, CPU seconds."""
         sent: list[paho.MQTTMessageInfo] = []
         start, cpu = time.perf_counter(), time.process_time()
         while time.perf_counter() < start + seconds:
@@ -115,7 +114,7 @@ def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
             sent.append(message)
             times.append(stamps)
         for message in sent:
-            message.wait_for_publish(_PATIENCE_S)
+            message.wait_for_publish(_TIMEOUT_S)
         return {
             "frames": sum(message.is_published() for message in sent),
             "seconds": time.perf_counter() - start,
@@ -133,4 +132,4 @@ def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
 
 
 if __name__ == "__main__":
-    sys.exit(converse(begin))
+    sys.exit(serve_turns(start_work))

@@ -1,5 +1,5 @@
-"""The broker that the bench starts for itself: mosquitto where there is one, else the embedded one
-in a process apart, so that its work does not count as the daemon's."""
+"""Starts the broker of the bench: mosquitto, or else the embedded broker in a separate process, so
+that its CPU time does not count as the daemon's."""
 
 import contextlib
 import importlib.util
@@ -19,28 +19,28 @@ from edge.core.errors import EXIT_DONE, MissingPartError, RefusedError
 _START_S = 20.0
 _TRIES = 5
 _POLL_S = 0.02
-_MORE_PLACES = ("/usr/sbin", "/usr/local/sbin")
+_EXTRA_PATHS = ("/usr/sbin", "/usr/local/sbin")
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """One that runs. `name` is for people."""
+    """A running broker; `name` is for the report."""
 
     name: str
     port: int
 
 
 def mosquitto_program() -> str | None:
-    """Where mosquitto is; Debian puts it where only root looks."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_PLACES])
-    return shutil.which("mosquitto", path=places)
+    """The path of mosquitto. Debian installs it in /usr/sbin, which is not on every PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *_EXTRA_PATHS])
+    return shutil.which("mosquitto", path=path)
 
 
 @contextlib.contextmanager
 def running_broker(folder: Path) -> Iterator[Broker]:
-    """A broker on a free port of the loopback, as long as the context lasts.
+    """A broker on a free loopback port, until the context ends.
 
-    Raises MissingPartError when none is installed, RefusedError when it does not start.
+    Raises MissingPartError when no broker is installed, RefusedError when it does not start.
     """
     program = mosquitto_program()
     if program is None and importlib.util.find_spec("amqtt") is None:
@@ -63,13 +63,13 @@ def running_broker(folder: Path) -> Iterator[Broker]:
                 yield Broker(name, port)
                 return
         finally:
-            process.kill()  # it keeps nothing
+            process.kill()  # it stores nothing
             process.wait()
     raise RefusedError(f"bench: {name} does not start: {log.read_text(errors='replace')[-500:]}")
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
+    """A free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -81,7 +81,9 @@ def _mosquitto_conf(folder: Path, port: int) -> Path:
         "allow_anonymous true",
         "persistence false",
         "max_queued_messages 0",
-        *(["user root"] if os.geteuid() == 0 else []),  # else it changes to a user without rights
+        *(
+            ["user root"] if os.geteuid() == 0 else []
+        ),  # else it changes to a user without permissions
     ]
     path = folder / "mosquitto.conf"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -99,7 +101,7 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 def _serve(port: int) -> int:
-    """The embedded broker, until it is killed."""
+    """Runs the embedded broker until it is killed."""
     from edge.mqtt import embedded_broker
 
     broker = embedded_broker("127.0.0.1", port)

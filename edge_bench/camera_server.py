@@ -1,4 +1,4 @@
-"""A network camera of the bench's own: JPEGs one after another over HTTP, at a steady rate."""
+"""A network camera for the bench: serves JPEGs over HTTP (MJPEG) at a steady rate."""
 
 import contextlib
 import socket
@@ -14,19 +14,19 @@ _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """When a picture's last byte was written: monotonic seconds, and seconds since the epoch."""
+class SentPicture:
+    """The time when the last byte of a picture was written, on two clocks, in seconds."""
 
-    tick: float
-    now: float
+    monotonic_s: float
+    epoch_s: float
 
 
 class CameraServer:
-    """Any number of clients, each with a clock of its own. `sent` is of all of them, in order."""
+    """Serves any number of clients. `sent` lists the pictures of all clients, in order."""
 
     def __init__(self, pictures: Sequence[bytes], rate: float) -> None:
-        """`pictures` are JPEGs, `rate` is frames/s. Serves from here on."""
-        self.sent: list[Sent] = []
+        """Starts to serve. `pictures` are JPEGs, `rate` is frames/s."""
+        self.sent: list[SentPicture] = []
         self._rate = rate
         self._parts = [
             b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
@@ -41,11 +41,11 @@ class CameraServer:
 
     @property
     def source(self) -> str:
-        """What `cameras[].source` says to read it."""
+        """The value of `cameras[].source` for this server."""
         return f"http://127.0.0.1:{self._server.getsockname()[1]}/video"
 
     def close(self) -> None:
-        """Hangs up on everybody."""
+        """Closes all connections."""
         self._stop.set()
         for one in (self._server, *self._clients):
             with contextlib.suppress(OSError):
@@ -60,12 +60,12 @@ class CameraServer:
                 start_thread("bench-camera-client", partial(self._serve, client))
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the daemon has gone
+        with contextlib.suppress(OSError):  # the daemon has closed the connection
             client.recv(65_536)
             client.sendall(_HEAD)
             due, number = time.monotonic(), 0
             while not self._stop.wait(max(0.0, due - time.monotonic())):
                 client.sendall(self._parts[number % len(self._parts)])
-                self.sent.append(Sent(time.monotonic(), time.time()))
+                self.sent.append(SentPicture(time.monotonic(), time.time()))
                 number += 1
                 due += 1 / self._rate

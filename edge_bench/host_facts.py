@@ -1,4 +1,4 @@
-"""Finds processor, memory, kernel and library versions for the report."""
+"""Processor, memory, kernel and library versions for the report."""
 
 import importlib.metadata
 import os
@@ -17,8 +17,7 @@ _PACKAGES = (
 
 
 def machine_facts(root: Path = Path("/")) -> dict[str, Any]:
-    """Processor, cores, memory, kernel, versions. `root` exists so that tests can show a fixture
-    tree; what a machine does not say is null."""
+    """The facts of this machine; an unknown value is None. `root` is a fixture tree in tests."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -39,7 +38,7 @@ def machine_facts(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def _processor(root: Path) -> str | None:
-    """As the kernel names it; a Pi names its board instead."""
+    """The kernel's name of the processor, or of the board on a Raspberry Pi."""
     lines = _lines(root / "proc/cpuinfo")
     for key in ("model name", "Model"):
         for line in lines:

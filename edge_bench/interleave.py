@@ -1,7 +1,7 @@
 """Interleaves the candidates of a comparison in turns of 0.4 s; one works while the others rest.
 
-On many machines a core changes its speed by half within seconds. Candidates that are measured one
-after the other would show that as a difference. Interleaved, all meet the same cores.
+On many machines the speed of a core changes by half within seconds. If candidates ran one after the
+other, this would look like a difference between them. Interleaved, all meet the same cores.
 """
 
 import random
@@ -17,18 +17,18 @@ from edge_bench.worker_pipe import Answer, WorkerPipe
 
 Run = dict[str, Any]  # of docs/schema/bench.schema.json
 TURN_S = 0.4
-_LEAST_TURNS = 3  # of a daemon those between its first and last health count
-_WARM_HEALTHS = 3  # with acknowledgements: two seconds at full speed
-_PATIENCE_S = 240.0
-_MAY_WAIT = 40  # pictures of a camera that are read and not judged yet: in its mailbox, and in hand
+_MIN_TURNS = 3  # a daemon needs turns between its first and last health message
+_WARM_UP_HEALTH_MESSAGES = 3  # with acknowledgements: two seconds of full speed
+_TIMEOUT_S = 240.0
+_MAX_PENDING = 40  # pictures per camera that are read and not yet judged
 
 
 class Candidate(ABC):
-    """One side of a comparison. It rests until its turn comes."""
+    """One side of a comparison. It works only during its turns."""
 
     @abstractmethod
-    def warm(self) -> None:
-        """Reaches its usual speed, and rests. Raises RefusedError."""
+    def warm_up(self) -> None:
+        """Runs until the usual speed is reached, then rests. Raises RefusedError."""
 
     @abstractmethod
     def turn(self, seconds: float) -> None:
@@ -36,55 +36,55 @@ class Candidate(ABC):
 
     @abstractmethod
     def run(self) -> Run:
-        """Ends, and returns what it did in its turns. Raises RefusedError, InvalidRunError."""
+        """Ends, and returns the figures of its turns. Raises RefusedError, InvalidRunError."""
 
 
 C = TypeVar("C", bound=Candidate)
 
 
-def warmed(candidate: C) -> C:
-    """Returns the candidate at its usual speed. Raises RefusedError."""
-    candidate.warm()
+def warmed_up(candidate: C) -> C:
+    """Warms the candidate up and returns it. Raises RefusedError."""
+    candidate.warm_up()
     return candidate
 
 
 def interleave(candidates: Sequence[Candidate], seconds: float) -> list[Run]:
-    """Each candidate, already warm, works `seconds` in all, in at least three turns. Raises as
-    `Candidate`.
+    """Each candidate, already warmed up, works `seconds` in total, in at least three turns.
 
-    The order is drawn for each round of turns: a machine that is slow every two seconds would
-    otherwise slow only one of them."""
+    The order is random in each round of turns. Otherwise a periodic slowdown of the machine could
+    always meet the same candidate. Raises as `Candidate`.
+    """
     order = list(candidates)
-    for _ in range(max(_LEAST_TURNS, round(seconds / TURN_S))):
+    for _ in range(max(_MIN_TURNS, round(seconds / TURN_S))):
         random.shuffle(order)
         for one in order:
             one.turn(TURN_S)
     return [one.run() for one in candidates]
 
 
-class Loops(Candidate):
-    """Worker processes side by side: each word over a `WorkerPipe` is the seconds to work."""
+class LoopCandidate(Candidate):
+    """Worker processes side by side. Each message over a `WorkerPipe` is the seconds to work."""
 
     def __init__(self, pipes: Sequence[WorkerPipe]) -> None:
-        """At least one, just started."""
+        """`pipes`: at least one worker, just started."""
         self._pipes = pipes
-        self._turns: list[list[Answer]] = [[] for _ in pipes]  # of each
+        self._turns: list[list[Answer]] = [[] for _ in pipes]  # per worker
 
-    def warm(self) -> None:
-        """Each has judged some pictures when it first answers."""
+    def warm_up(self) -> None:
+        """A worker runs the model on some pictures before its first answer."""
         for pipe in self._pipes:
-            pipe.hear()
+            pipe.receive()
 
     def turn(self, seconds: float) -> None:
-        """All of them at once."""
+        """All workers work at the same time."""
         for pipe in self._pipes:
-            pipe.say(seconds)
+            pipe.send(seconds)
         for pipe, turns in zip(self._pipes, self._turns):
-            turns.append(pipe.hear())
+            turns.append(pipe.receive())
 
     def run(self) -> Run:
-        """Frames/s of all together; stages are those of the first."""
-        self._pipes[0].say(None)
+        """Frames/s of all workers together; stages of the first worker."""
+        self._pipes[0].send(None)
         frames = [sum(turn["frames"] for turn in turns) for turns in self._turns]
         seconds = [sum(turn["seconds"] for turn in turns) for turns in self._turns]
         cpu_s = sum(turn["cpu_s"] for turns in self._turns for turn in turns)
@@ -93,69 +93,77 @@ class Loops(Candidate):
             "cpu_ms": cpu_s * 1000 / sum(frames),
             "frames": sum(frames),
             "seconds": seconds[0],
-            **self._pipes[0].hear(),
+            **self._pipes[0].receive(),
         }
 
 
-class Daemon(Candidate):
-    """The whole daemon, which plays JPEGs as fast as it can. Its process is stopped while it
-    rests, which costs pictures of files nothing: they have no deadline. Its stages are of the time
-    before its first turn, since a picture that was stopped under way has waited for the others."""
+class DaemonCandidate(Candidate):
+    """The daemon with cameras that replay JPEGs at full speed.
+
+    Between turns its process is stopped with SIGSTOP; replayed pictures have no deadline. Its
+    stages are from the time before the first turn, because a stopped picture waits for the other
+    candidates.
+    """
 
     def __init__(self, process: DaemonProcess) -> None:
-        """Just started."""
+        """`process` has just been started."""
         self._process = process
         self._turns: list[Turn] = []
         self._stages: dict[str, Any] = {}
 
-    def warm(self) -> None:
-        """Runs at full speed for two seconds."""
+    def warm_up(self) -> None:
+        """Runs at full speed for two seconds, then pauses the daemon."""
         self._process.wait_for(
-            lambda: sum(one.acked > 0 for one in self._process.heard) >= _WARM_HEALTHS,
+            lambda: (
+                sum(one.acked > 0 for one in self._process.health_samples)
+                >= _WARM_UP_HEALTH_MESSAGES
+            ),
             "acknowledgements",
-            _PATIENCE_S,
+            _TIMEOUT_S,
         )
         self._process.pause()
-        self._stages = self._process.heard[-1].body["latency_ms"]
+        self._stages = self._process.health_samples[-1].body["latency_ms"]
 
     def turn(self, seconds: float) -> None:
-        """Resumes the process for `seconds`, and pauses it."""
-        begun, cpu_s = time.time(), self._process.tree.cpu_s()
+        """Resumes the process for `seconds`, then pauses it."""
+        started, cpu_s = time.time(), self._process.tree.cpu_s()
         self._process.resume()
         time.sleep(seconds)
         self._process.pause()
-        self._turns.append((begun, time.time(), self._process.tree.cpu_s() - cpu_s))
+        self._turns.append((started, time.time(), self._process.tree.cpu_s() - cpu_s))
 
     def run(self) -> Run:
-        """Every verdict that was stored must have been acknowledged when it ends."""
+        """Stops the daemon. Every stored verdict must be acknowledged at its end."""
         self._process.resume()
         refuse_losses(*self._process.stop())
-        heard = self._process.heard
-        refuse_faults(heard[-1])
-        return rates(heard, self._turns) | {"stages_ms": self._stages}
+        health_samples = self._process.health_samples
+        refuse_faults(health_samples[-1])
+        return rates(health_samples, self._turns) | {"stages_ms": self._stages}
 
 
-Turn = tuple[float, float, float]  # from when to when, seconds since the epoch; CPU seconds in it
+Turn = tuple[float, float, float]  # start and end, seconds since the epoch; CPU seconds between
 
 
-def rates(heard: Sequence[HealthSample], turns: Sequence[Turn]) -> Run:
-    """Frames/s: verdicts acknowledged between the first and the last `health` within a turn, over
-    the time worked in between. CPU a frame: over all turns.
+def rates(health_samples: Sequence[HealthSample], turns: Sequence[Turn]) -> Run:
+    """Frames/s and CPU per frame of a daemon in its turns.
 
-    Raises InvalidRunError when there is no rate.
+    Frames/s: the verdicts acknowledged between the first and the last health message within the
+    turns, divided by the time worked between them. CPU per frame is over all turns. Raises
+    InvalidRunError when there is no rate.
     """
-    during = [one for one in heard if turns[0][0] <= one.measured <= turns[-1][1]]
+    during = [one for one in health_samples if turns[0][0] <= one.measured <= turns[-1][1]]
     if len(during) < 2:
-        raise InvalidRunError("two health messages did not come in its turns; raise --seconds")
+        raise InvalidRunError("fewer than two health messages came in its turns; raise --seconds")
     first, last = during[0], during[-1]
     worked = sum(
-        max(0.0, min(end, last.measured) - max(begun, first.measured)) for begun, end, _ in turns
+        max(0.0, min(end, last.measured) - max(started, first.measured))
+        for started, end, _ in turns
     )
     acked = last.acked - first.acked
     if acked <= 0:
-        raise InvalidRunError("nothing was acknowledged in its turns; raise --seconds")
+        raise InvalidRunError("no verdict was acknowledged in its turns; raise --seconds")
     fps = acked / worked
-    cpu_share = sum(cpu_s for *_, cpu_s in turns) / sum(end - begun for begun, end, _ in turns)
+    cpu_share = sum(cpu_s for *_, cpu_s in turns) / sum(end - started for started, end, _ in turns)
     return {
         "fps": fps,
         "cpu_ms": cpu_share * 1000 / fps,
@@ -166,7 +174,7 @@ def rates(heard: Sequence[HealthSample], turns: Sequence[Turn]) -> Run:
 
 
 def refuse_losses(stored: int, acked: int, waiting: int) -> None:
-    """Raises InvalidRunError when a verdict of a daemon that has ended was not acknowledged."""
+    """Raises InvalidRunError when a stored verdict of a stopped daemon was not acknowledged."""
     if stored != acked or waiting:
         raise InvalidRunError(
             f"{stored} verdicts were stored, {acked} acknowledged, {waiting} wait"
@@ -174,15 +182,15 @@ def refuse_losses(stored: int, acked: int, waiting: int) -> None:
 
 
 def refuse_faults(last: HealthSample) -> None:
-    """Raises InvalidRunError for a daemon that had errors, did other work than the bare loop, or
-    did not judge what it read."""
+    """Raises InvalidRunError when the daemon had errors, decoded differently from the bare loop, or
+    did not judge every picture."""
     if last.errors:
-        raise InvalidRunError(last.what_went_wrong)
+        raise InvalidRunError(last.error_text)
     if not last.body["decoding"]["reduced"]:
         raise InvalidRunError(
             "these pictures get other verdicts at reduced scale, so the daemon decoded them whole; "
-            "measure with --pictures of your cameras, or set model.decoding: whole"
+            "measure with pictures of your cameras (--pictures), or set model.decoding: whole"
         )
     missing = last.frames - last.skipped - last.verdicts
-    if missing > _MAY_WAIT * len(last.body["cameras"]):
+    if missing > _MAX_PENDING * len(last.body["cameras"]):
         raise InvalidRunError(f"of {last.frames} pictures {missing} were not judged")

@@ -1,7 +1,7 @@
-"""From "a frame is available" to "its PUBLISH is handed to the socket", at a steady few frames/s.
+"""Measures the time from an available frame to its PUBLISH at the socket, at a low steady rate.
 
-A network camera's frame is available when its last byte has been written; a picture for a folder
-when it is renamed into place. A proxy in front of the broker notes when each PUBLISH comes.
+The frame of a network camera is available when its last byte is written; a picture of a folder when
+it is renamed into place. A proxy in front of the broker records when each PUBLISH arrives.
 """
 
 import bisect
@@ -17,23 +17,23 @@ from typing import Any, Literal
 from edge.core.percentiles import percentile, spread
 from edge.core.terms import Durability
 from edge_bench.aggregate import median
-from edge_bench.camera_server import CameraServer, Sent
+from edge_bench.camera_server import CameraServer, SentPicture
 from edge_bench.daemon_config import Setting, cameras, result_topic
 from edge_bench.plan import LEVELS
-from edge_bench.proxy import Proxy, Stamp
+from edge_bench.proxy import Proxy, PublishStamp
 from edge_bench.rig import Rig
 from edge_bench.rounds import InvalidRunError, Rounds
 
 Source = Literal["http", "folder"]
 SOURCES: tuple[Source, ...] = ("http", "folder")
-_PATIENCE_S = 120.0
-_PAGE, _FLUSHES = 4096, 40  # bytes, times a round
-_WARM = 5  # the first verdicts of a new process
-_BEFORE_S = 0.02  # the camera's process may see the last byte before the server's thread runs on
+_TIMEOUT_S = 120.0
+_PAGE_BYTES, _FLUSHES = 4096, 40  # flushes per round
+_WARM_UP_FRAMES = 5  # verdicts of a new process
+_MAX_EARLY_S = 0.02  # the daemon may see the last byte before the server's thread continues
 
 
 def measure(rig: Rig, rounds: Rounds) -> list[dict[str, Any]]:
-    """For each source and durability: milliseconds over all rounds, beside the bare work's."""
+    """The latency for each source and durability, in ms over all rounds, with the bare work."""
     plan = rig.plan
     pictures, interpreter = rig.pictures(plan.live_size), plan.interpreters[0]
     cells: dict[tuple[Source, Durability], list[list[float]]] = {
@@ -44,20 +44,20 @@ def measure(rig: Rig, rounds: Rounds) -> list[dict[str, Any]]:
     flushes: list[float] = []
     for number in range(plan.rounds):
         rig.progress(f"latency, round {number + 1} of {plan.rounds}")
-        quick = rig.bare(interpreter, pictures, format="jpeg", seconds=min(1.0, plan.seconds))
-        slow = rig.bare(
+        full_speed = rig.bare(interpreter, pictures, format="jpeg", seconds=min(1.0, plan.seconds))
+        at_rate = rig.bare(
             interpreter,
             pictures,
             format="jpeg",
             seconds=min(3.0, plan.latency_frames / plan.latency_rate),
             rate=plan.latency_rate,
         )
-        bare.append(quick["frame_ms"]["p50"])
-        paced.append(slow["frame_ms"]["p50"])
+        bare.append(full_speed["frame_ms"]["p50"])
+        paced.append(at_rate["frame_ms"]["p50"])
         flushes += flushes_ms(rig.outbox, plan.latency_rate)
         for (source, level), found in cells.items():
             what = f"latency {source} {level}, round {number + 1}"
-            one = rounds.valid(what, partial(one_round, rig, source, level))
+            one = rounds.attempt(what, partial(measure_round, rig, source, level))
             if one is not None:
                 found.append(one)
     work, paced_work = median(bare), median(paced)
@@ -93,25 +93,27 @@ def _figures(values: list[float], work: float, paced_work: float) -> dict[str, A
 
 
 def flushes_ms(folder: Path, rate: float) -> list[float]:
-    """What the disk of `folder` takes to keep one page that was written, in milliseconds, at so
-    many a second: whoever stores a verdict before it is sent waits at least so long."""
-    page, taken = bytes(_PAGE), []
+    """Milliseconds that the disk of `folder` needs to make one written page durable.
+
+    `rate` is flushes per second. This is the minimum cost of storing a verdict before sending it.
+    """
+    page, milliseconds = bytes(_PAGE_BYTES), []
     path = folder / "flush"
     with path.open("w+b", buffering=0) as file:
         file.write(page * _FLUSHES)
         os.fsync(file.fileno())
         for number in range(_FLUSHES):
             time.sleep(1 / rate)
-            begun = time.perf_counter()
-            os.pwrite(file.fileno(), page, number * _PAGE)
+            started = time.perf_counter()
+            os.pwrite(file.fileno(), page, number * _PAGE_BYTES)
             os.fdatasync(file.fileno())
-            taken.append((time.perf_counter() - begun) * 1000)
+            milliseconds.append((time.perf_counter() - started) * 1000)
     path.unlink()
-    return taken
+    return milliseconds
 
 
-def one_round(rig: Rig, source: Source, durability: Durability) -> list[float]:
-    """Milliseconds of each frame. Raises RefusedError, InvalidRunError."""
+def measure_round(rig: Rig, source: Source, durability: Durability) -> list[float]:
+    """The milliseconds of each frame. Raises RefusedError, InvalidRunError."""
     proxy = Proxy(rig.broker.port, result_topic(rig.config))
     try:
         run = _http if source == "http" else _folder
@@ -125,35 +127,35 @@ def _http(rig: Rig, durability: Durability, proxy: Proxy) -> list[float]:
     pictures = [path.read_bytes() for path in rig.pictures(plan.live_size).jpegs]
     server = CameraServer(pictures, plan.latency_rate)
     setting = Setting(cameras(server.source), plan.interpreters[0], durability=durability)
-    wanted = plan.latency_frames + _WARM
+    wanted = plan.latency_frames + _WARM_UP_FRAMES
     try:
         with rig.daemon(setting, port=proxy.port) as process:
-            stamps: list[Stamp] = []
+            stamps: list[PublishStamp] = []
             process.wait_for(
-                lambda: len(_collect(proxy.stamps, stamps)) >= wanted,
+                lambda: len(_drain(proxy.stamps, stamps)) >= wanted,
                 f"{wanted} verdicts",
-                _PATIENCE_S,
+                _TIMEOUT_S,
             )
     finally:
         server.close()
-    return [ms for ms, _ in matched(stamps, server.sent)][_WARM:]
+    return [ms for ms, _ in match_pictures(stamps, server.sent)][_WARM_UP_FRAMES:]
 
 
-def matched(stamps: list[Stamp], sent: list[Sent]) -> list[tuple[float, int]]:
-    """Milliseconds from sending to PUBLISH, and which picture it was, by when it was captured.
+def match_pictures(stamps: list[PublishStamp], sent: list[SentPicture]) -> list[tuple[float, int]]:
+    """Milliseconds from sending to PUBLISH, and the index of the picture by its capture time.
 
-    Raises InvalidRunError for a verdict `error`, one whose picture is unknown, and two on one
-    picture.
+    Raises InvalidRunError for a verdict `error`, a verdict without a picture, and two verdicts on
+    one picture.
     """
-    times = [one.now for one in sent]
+    times = [one.epoch_s for one in sent]
     found: list[tuple[float, int]] = []
     for stamp in stamps:
-        body = _judged(stamp)
+        body = _verdict_body(stamp)
         captured = datetime.datetime.fromisoformat(body["captured_at"]).timestamp()
-        number = bisect.bisect(times, captured + _BEFORE_S) - 1
+        number = bisect.bisect(times, captured + _MAX_EARLY_S) - 1
         if number < 0 or (found and found[-1][1] >= number):
-            raise InvalidRunError("a verdict came whose picture is unknown")
-        found.append(((stamp.at - sent[number].tick) * 1000, number))
+            raise InvalidRunError("the picture of a verdict is unknown")
+        found.append(((stamp.at - sent[number].monotonic_s) * 1000, number))
     return found
 
 
@@ -165,36 +167,40 @@ def _folder(rig: Rig, durability: Durability, proxy: Proxy) -> list[float]:
     camera = cameras(f"folder:{folder}")
     setting = Setting(camera, plan.interpreters[0], durability=durability)
     dropped: dict[str, float] = {}
-    stamps: list[Stamp] = []
+    stamps: list[PublishStamp] = []
     with rig.daemon(setting, port=proxy.port) as process:
-        process.wait_for(lambda: process.heard, "the daemon's first health", _PATIENCE_S)
+        process.wait_for(lambda: process.health_samples, "the daemon's first health", _TIMEOUT_S)
         interval = 1 / plan.latency_rate
         due = time.monotonic()
-        for number in range(plan.latency_frames + _WARM):
+        for number in range(plan.latency_frames + _WARM_UP_FRAMES):
             name = f"{number:06}.jpg"
-            part = folder / f".{name}"
-            # not right after the last one: that would keep the core from who was woken by it
+            hidden = folder / f".{name}"
+            # not right after the last rename: that would take the core from the woken daemon
             time.sleep(max(0.0, due + interval / 2 - time.monotonic()))
-            part.write_bytes(pictures[number % len(pictures)])
+            hidden.write_bytes(pictures[number % len(pictures)])
             due += interval
             time.sleep(max(0.0, due - time.monotonic()))
             dropped[name] = time.monotonic()
-            os.rename(part, folder / name)  # noqa: PTH104  the stamp stands right before the call
+            os.rename(hidden, folder / name)  # noqa: PTH104  the time is taken right before the call
         process.wait_for(
-            lambda: len(_collect(proxy.stamps, stamps)) >= len(dropped),
+            lambda: len(_drain(proxy.stamps, stamps)) >= len(dropped),
             f"{len(dropped)} verdicts",
-            _PATIENCE_S,
+            _TIMEOUT_S,
         )
-    return [(stamp.at - dropped[_judged(stamp)["part"]]) * 1000 for stamp in stamps][_WARM:]
+    return [(stamp.at - dropped[_verdict_body(stamp)["part"]]) * 1000 for stamp in stamps][
+        _WARM_UP_FRAMES:
+    ]
 
 
-def _collect(source: "queue.SimpleQueue[Stamp]", into: list[Stamp]) -> list[Stamp]:
+def _drain(
+    source: "queue.SimpleQueue[PublishStamp]", into: list[PublishStamp]
+) -> list[PublishStamp]:
     while not source.empty():
         into.append(source.get())
     return into
 
 
-def _judged(stamp: Stamp) -> dict[str, Any]:
+def _verdict_body(stamp: PublishStamp) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(stamp.body)
     if body["verdict"] == "error":
         raise InvalidRunError(f"a verdict is an error: {body['reason']}")

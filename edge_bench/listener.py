@@ -1,4 +1,4 @@
-"""Hears `health` of the measured daemon, and looks at its processes at the same moment."""
+"""Receives the health messages of the measured daemon, and samples its CPU time with each."""
 
 import datetime
 import json
@@ -13,95 +13,102 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.core.errors import RefusedError
 
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSample:
-    """One `health`: its body, when it was measured (seconds since the epoch, by its own clock),
-    when it came (monotonic seconds), and the CPU seconds of the daemon's processes then."""
+    """One health message.
+
+    - `measured`: its time, seconds since the epoch, by the daemon's clock.
+    - `received`: when it arrived, monotonic seconds.
+    - `cpu_s`: CPU seconds of the daemon's processes at that moment.
+    """
 
     body: dict[str, Any]
     measured: float
-    came: float
+    received: float
     cpu_s: float
 
     @property
     def acked(self) -> int:
-        """Verdicts that were stored, sent and acknowledged."""
+        """The number of acknowledged verdicts."""
         return int(self.body["outbox"]["acked"])
 
     @property
     def verdicts(self) -> int:
-        """Verdicts of every kind."""
+        """The number of all verdicts."""
         return sum(self.body["verdicts"].values())
 
     @property
     def errors(self) -> int:
-        """Verdicts `error`, and what went wrong beside."""
+        """The number of verdicts `error` and of dropped verdicts."""
         return int(self.body["verdicts"]["error"]) + int(self.body["outbox"]["dropped"])
 
     @property
-    def what_went_wrong(self) -> str:
-        """The errors as a sentence's end, with what the daemon says of them."""
-        said = list(self.body["faults"])
+    def error_text(self) -> str:
+        """The errors and the daemon's reasons, as a sentence."""
+        reasons = list(self.body["faults"])
         for name, camera in self.body["cameras"].items():
-            doubts = [f"{count} {kind}" for kind, count in camera["distrusted"].items() if count]
-            said += [f"camera {name}: {', '.join(doubts)}"] if doubts else []
-        why = "; ".join(said) or "perhaps decision.deadline_ms passed: is the machine busy?"
-        return f"{self.errors} verdicts were errors or dropped ({why})"
+            rejections = [
+                f"{count} {kind}" for kind, count in camera["distrusted"].items() if count
+            ]
+            reasons += [f"camera {name}: {', '.join(rejections)}"] if rejections else []
+        reason = (
+            "; ".join(reasons) or "perhaps decision.deadline_ms passed because the machine is busy"
+        )
+        return f"{self.errors} verdicts were errors or dropped ({reason})"
 
     @property
     def frames(self) -> int:
-        """Looks of all cameras."""
+        """The number of frames that all cameras read."""
         return sum(camera["frames"] for camera in self.body["cameras"].values())
 
     @property
     def skipped(self) -> int:
-        """Pictures of live cameras that made way for newer ones."""
+        """The number of frames that a newer frame replaced."""
         return sum(camera["skipped"] for camera in self.body["cameras"].values())
 
 
 class Listener:
-    """One subscriber, to `health` alone: a Python program that took every verdict would use a core
-    that is not the daemon's."""
+    """Subscribes only to `health`: receiving all verdicts would take CPU time from the daemon."""
 
     def __init__(self, port: int, topic: str) -> None:
-        """Subscribes. Raises RefusedError when the broker does not let it."""
+        """Subscribes. Raises RefusedError when the broker does not accept it."""
         self._lock = threading.Lock()
-        self._heard: list[HealthSample] = []
+        self._samples: list[HealthSample] = []
         self._cpu_s: Callable[[], float] = lambda: 0.0
         ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=topic.replace("/", "-"))
         self._client.on_subscribe = lambda *_: ready.set()
-        self._client.on_message = self._take
+        self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe(topic, qos=1)
-        if not ready.wait(_PATIENCE_S):
-            raise RefusedError("bench: its broker takes no subscription")
+        if not ready.wait(_TIMEOUT_S):
+            raise RefusedError("bench: the broker does not accept the subscription")
 
     def listen(self, cpu_s: Callable[[], float]) -> None:
-        """Forgets what an earlier daemon said. `cpu_s` is asked at each `health`."""
+        """Starts an empty list. `cpu_s` is called at each health message."""
         with self._lock:
-            self._heard, self._cpu_s = [], cpu_s
+            self._samples, self._cpu_s = [], cpu_s
 
     @property
-    def heard(self) -> list[HealthSample]:
-        """All since `listen`, in order."""
+    def health_samples(self) -> list[HealthSample]:
+        """All messages since `listen`, in order."""
         with self._lock:
-            return list(self._heard)
+            return list(self._samples)
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         if message.retain:
-            return  # of a daemon before
-        came, cpu_s = time.monotonic(), self._cpu_s()
+            return  # from an earlier daemon
+        received, cpu_s = time.monotonic(), self._cpu_s()
         body = json.loads(message.payload)
         measured = datetime.datetime.fromisoformat(body["time"]).timestamp()
         with self._lock:
-            self._heard.append(HealthSample(body, measured, came, cpu_s))
+            self._samples.append(HealthSample(body, measured, received, cpu_s))

@@ -1,9 +1,9 @@
-"""The bare work of a frame, as the limit: one thread that decodes, prepares and runs the model by
-the daemon's own functions, and does nothing else. Runs as a worker process:
+"""The bare work of a frame, as the lower bound: one thread decodes, prepares and runs the model
+with the daemon's functions, and does nothing else. It runs as a worker process:
 
     python -m edge_bench.lower_bound '{"config": …, "format": "jpeg", "files": […], …}'
 
-With `"talk": true` it works in turns; the bench sends the seconds of each.
+With `"in_turns": true` it works in turns; the bench sends the seconds of each turn.
 """
 
 import json
@@ -24,52 +24,53 @@ from edge.core.percentiles import spread
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, ViewCrop
 from edge.pipeline.build import inspector_from
-from edge_bench.worker_pipe import Answer, answer, converse
+from edge_bench.worker_pipe import Answer, serve_request, serve_turns
 
 Pixels = NDArray[np.uint8]
 Decode = Callable[[bytes], tuple[Pixels, int]]
-_WARM = 5
+_WARM_UP_FRAMES = 5
 
 
-def decode_jpeg(data: bytes, inspector: Inspector, framing: ViewCrop) -> tuple[Pixels, int]:
-    """As the daemon decodes a JPEG for this model: uint8, (height, width, 3), BGR, and by what both
-    sides were divided."""
-    return inspector.decode(examine_picture(data, "bench"), framing)
+def decode_jpeg(data: bytes, inspector: Inspector, crop: ViewCrop) -> tuple[Pixels, int]:
+    """Decodes as the daemon does: uint8, (height, width, 3), BGR, and the divisor of both sides."""
+    return inspector.decode(examine_picture(data, "bench"), crop)
 
 
 def decode_yuyv(data: bytes, width: int, height: int) -> Pixels:
-    """As OpenCV's V4L2 capture does: uint8, (height, width, 3), BGR, from two bytes a pixel."""
+    """Decodes as OpenCV's V4L2 capture does: uint8, (height, width, 3), BGR."""
     raw = np.frombuffer(data, np.uint8).reshape(height, width, 2)
     return np.asarray(cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_YUYV), np.uint8)
 
 
 def work(request: dict[str, Any]) -> Answer:
-    """Answers frames, seconds, CPU seconds and the percentiles of each stage in ms. `rate` null:
-    as fast as it goes. With no files it only loads the model. Raises EdgeInspectError."""
+    """Returns frames, seconds, CPU seconds and the percentiles of each stage in ms.
+
+    `rate` null means full speed. Without files it only loads the model. Raises EdgeInspectError.
+    """
     inspector = inspector_from(load_config(Path(request["config"])))
-    said: Answer = {
+    found: Answer = {
         "runtime": inspector.runtime,
         "model": f"{inspector.identity.name} {inspector.identity.version}",
         "input": list(inspector.input.shape),
     }
     if not request.get("files"):
-        return said
+        return found
     loop = Loop(request, inspector)
-    return said | loop.turn(float(request["seconds"]), request.get("rate")) | loop.summary()
+    return found | loop.turn(float(request["seconds"]), request.get("rate")) | loop.summary()
 
 
-def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
-    """For `converse`: works for these seconds; None: sums up."""
+def start_work(request: dict[str, Any]) -> Callable[[float | None], Answer]:
+    """For `serve_turns`: a number is the seconds to work, None asks for the summary."""
     loop = Loop(request, inspector_from(load_config(Path(request["config"]))))
     return lambda seconds: loop.summary() if seconds is None else loop.turn(seconds)
 
 
 def _decoder(
-    request: dict[str, Any], inspector: Inspector, framing: ViewCrop
+    request: dict[str, Any], inspector: Inspector, crop: ViewCrop
 ) -> tuple[Decode, list[bytes]]:
     if request["format"] == "jpeg":
         return (
-            lambda data: decode_jpeg(data, inspector, framing),
+            lambda data: decode_jpeg(data, inspector, crop),
             [Path(file).read_bytes() for file in request["files"]],
         )
     width, height = int(request["width"]), int(request["height"])
@@ -79,21 +80,20 @@ def _decoder(
 
 
 class Loop:
-    """A picture after the other on one thread."""
+    """Processes one picture after the other on one thread."""
 
     def __init__(self, request: dict[str, Any], inspector: Inspector) -> None:
-        """Works on a few, which do not count."""
+        """Processes a few pictures to warm up; they do not count."""
         cv2.setNumThreads(1)
-        self._inspector, self._framing = inspector, ViewCrop(inspector.input.view or ViewConfig())
-        self._decode, self._data = _decoder(request, inspector, self._framing)
+        self._inspector, self._crop = inspector, ViewCrop(inspector.input.view or ViewConfig())
+        self._decode, self._data = _decoder(request, inspector, self._crop)
         self._reduced = 1
-        for number in range(_WARM):
+        for number in range(_WARM_UP_FRAMES):
             self._frame(number)
         self._times: list[tuple[float, float, float, float]] = []
 
     def turn(self, seconds: float, rate: float | None = None) -> Answer:
-        """Goes on for so long, at `rate` frames/s or as fast as it goes: frames, seconds and CPU
-        seconds."""
+        """Works for `seconds`, at `rate` frames/s or at full speed. Returns frames and times."""
         tick, before = time.perf_counter, len(self._times)
         start, cpu = tick(), time.process_time()
         due = start
@@ -109,9 +109,9 @@ class Loop:
         }
 
     def summary(self) -> Answer:
-        """Milliseconds of all stages and of whole frames, and how they were decoded."""
+        """Milliseconds of all stages and of whole frames, and the divisor of the decoding."""
         decode, prepare, invoke = (
-            [(done - begun) * 1000 for begun, done in zip(column, after)]
+            [(done - started) * 1000 for started, done in zip(column, after)]
             for column, after in pairwise(zip(*self._times))
         )
         totals = [sum(times) for times in zip(decode, prepare, invoke)]
@@ -123,17 +123,19 @@ class Loop:
         }
 
     def _frame(self, number: int) -> tuple[float, float, float, float]:
-        """When it began, was decoded, was prepared, and was done; seconds."""
+        """Processes one picture. Returns the times of start, decoded, prepared and done, in s."""
         tick = time.perf_counter
-        begun = tick()
+        started = tick()
         pixels, self._reduced = self._decode(self._data[number % len(self._data)])
         decoded = tick()
-        (cut,) = self._framing.cut(pixels, self._reduced).values()
+        (cut,) = self._crop.cut(pixels, self._reduced).values()
         picture = self._inspector.prepare(cut, self._reduced)
         prepared = tick()
         self._inspector.classify(picture)
-        return begun, decoded, prepared, tick()
+        return started, decoded, prepared, tick()
 
 
 if __name__ == "__main__":
-    sys.exit(converse(begin) if "talk" in json.loads(sys.argv[1]) else answer(work))
+    sys.exit(
+        serve_turns(start_work) if "in_turns" in json.loads(sys.argv[1]) else serve_request(work)
+    )

@@ -9,21 +9,21 @@ _V5 = 5
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """One PUBLISH as a client sent it. The body is not looked into."""
+    """One PUBLISH of a client. The body is not parsed."""
 
     topic: str
     body: bytes
 
 
-class Publishes:
-    """Finds the PUBLISH packets in what one client sends; fed in pieces of any size."""
+class PublishParser:
+    """Finds the PUBLISH packets in the bytes of one client, given in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._version = 0
 
     def feed(self, data: bytes) -> Iterator[Publish]:
-        """Those that are complete with `data`. Raises ValueError for what is no MQTT."""
+        """The packets that `data` completes. Raises ValueError for bytes that are not MQTT."""
         self._buffer += data
         while (found := self._packet()) is not None:
             first, packet = found
@@ -50,7 +50,7 @@ class Publishes:
     def _publish(self, first: int, packet: bytes) -> Publish:
         end = 2 + int.from_bytes(packet[:2], "big")
         topic = packet[2:end].decode("utf-8")
-        if first >> 1 & 3:  # a packet id comes with QoS 1 and 2
+        if first >> 1 & 3:  # QoS 1 and 2 have a packet id
             end += 2
         if self._version >= _V5:
             length, start = _varint(packet, end)
@@ -59,7 +59,7 @@ class Publishes:
 
 
 def _varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """A number of up to four bytes, and where it ends. Raises IndexError when it is not whole."""
+    """A number of up to four bytes, and its end. Raises IndexError when it is incomplete."""
     value = 0
     for shift in (0, 7, 14, 21):
         byte = data[at]

@@ -1,4 +1,4 @@
-"""The plan: what to measure, how often and for how long."""
+"""The plan of a run: measurements, rounds and durations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,25 @@ from typing import Literal, get_args
 
 from edge.core.terms import Durability, Runtime
 
-Part = Literal["throughput", "latency", "start", "memory", "rates", "idle"]
+Section = Literal["throughput", "latency", "start", "memory", "rates", "idle"]
 Format = Literal["jpeg", "yuyv"]
-PARTS: tuple[Part, ...] = get_args(Part)
+SECTIONS: tuple[Section, ...] = get_args(Section)
 FORMATS: tuple[Format, ...] = get_args(Format)
 SIZES: dict[str, tuple[int, int]] = {  # width, height in pixels
     "vga": (640, 480),
     "1080p": (1920, 1080),
     "4k": (3840, 2160),
 }
-OWN = "own"  # the size that the user's pictures have
+OWN = "own"  # the size of the user's pictures
 LEVELS: tuple[Durability, ...] = ("strict", "balanced")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Seconds are of each measurement in each round, without what starting takes. `live_size` is
-    that of the parts with a live camera."""
+    """The plan of a run. Seconds are per measurement and round, without the start of the daemon.
+
+    `live_size` is the picture size of the measurements with a live camera.
+    """
 
     rounds: int
     seconds: float
@@ -30,7 +32,7 @@ class Plan:
     formats: tuple[Format, ...] = FORMATS
     workers: tuple[int, ...] = (1,)
     interpreters: tuple[Runtime, ...] = ("litert",)
-    parts: tuple[Part, ...] = PARTS
+    sections: tuple[Section, ...] = SECTIONS
     pictures: Path | None = None
     picture_count: int = 8
     latency_frames: int = 50
@@ -45,10 +47,10 @@ class Plan:
 
     @property
     def live_size(self) -> str:
-        """1080p where that is measured, else the first size."""
+        """1080p if it is measured, else the first size."""
         return "1080p" if "1080p" in self.sizes else self.sizes[0]
 
     @property
     def drawn_sizes(self) -> tuple[str, ...]:
-        """The sizes of which pictures are needed."""
-        return self.sizes if "throughput" in self.parts else (self.live_size,)
+        """The sizes that need pictures."""
+        return self.sizes if "throughput" in self.sections else (self.live_size,)

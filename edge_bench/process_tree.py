@@ -1,4 +1,4 @@
-"""Reads CPU, memory and wake-ups of a process and all its descendants from /proc."""
+"""Reads CPU time, memory and context switches of a process and its descendants from /proc."""
 
 import os
 from collections import defaultdict
@@ -12,22 +12,25 @@ Switches = dict[tuple[int, int], int]  # by process and thread
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """In MB of 2^20 bytes. `pss`: each page shared with others counts as its share. `alone`: pages
-    of files count whole, once, as on a box where no other program has them open."""
+    """Memory in MB of 2^20 bytes.
+
+    - `pss`: a shared page counts by its share.
+    - `standalone`: a file page counts whole, once, as if no other program had the file open.
+    """
 
     pss: float
-    alone: float
+    standalone: float
 
 
 class ProcessTree:
-    """A process and its descendants; those that end while one looks count as nothing."""
+    """A process and its descendants. A process that ends during the reading counts as nothing."""
 
     def __init__(self, pid: int, proc: Path = _PROC) -> None:
-        """`proc` exists so that tests can show a fixture tree."""
+        """`proc` is a fixture tree in tests."""
         self.pid, self._proc = pid, proc
 
     def pids(self) -> list[int]:
-        """All of them that live, the first one first."""
+        """The living processes; the root comes first."""
         children: dict[int, list[int]] = defaultdict(list)
         for entry in self._proc.iterdir():
             if entry.name.isdigit() and (fields := self._stat(int(entry.name))):
@@ -40,7 +43,7 @@ class ProcessTree:
         return found
 
     def cpu_s(self) -> float:
-        """User and system seconds of all, with those of descendants that have ended."""
+        """User and system seconds, with those of descendants that have ended."""
         ticks = 0
         for pid in self.pids():
             if fields := self._stat(pid):
@@ -48,11 +51,11 @@ class ProcessTree:
         return ticks / _TICKS
 
     def pss_mb(self) -> float:
-        """Proportional set size of all, in MB; a page that two of them share counts once."""
+        """Proportional set size of the tree in MB. A page that two processes share counts once."""
         return sum(self._pss_kb(pid) for pid in self.pids()) / 1024
 
     def memory(self) -> MemoryUse:
-        """Both ways to count. Slow: every mapping is read."""
+        """Memory counted in both ways. Slow, because it reads every mapping."""
         files: dict[tuple[str, str], int] = {}
         own = 0
         for pid in self.pids():
@@ -65,7 +68,7 @@ class ProcessTree:
         return MemoryUse(self.pss_mb(), (own + sum(files.values())) / 1024)
 
     def switches(self) -> Switches:
-        """How often each thread has left its core: as often it will be woken."""
+        """The context switches of each thread, which equal its wake-ups."""
         found: Switches = {}
         for pid in self.pids():
             for task in self._list(f"{pid}/task"):
@@ -76,7 +79,7 @@ class ProcessTree:
         return found
 
     def _stat(self, pid: int) -> list[str]:
-        """The fields after the name: state, parent, …; empty when the process has gone."""
+        """The fields after the name: state, parent, …; empty when the process has ended."""
         return self._text(f"{pid}/stat").rpartition(")")[2].split()
 
     def _pss_kb(self, pid: int) -> int:
@@ -86,7 +89,7 @@ class ProcessTree:
         return 0
 
     def _mappings(self, pid: int) -> list[tuple[str, str, int, int]]:
-        """File (empty for memory of no file), offset, resident and proportional kB of each."""
+        """File (empty for anonymous memory), offset, resident and proportional kB of mappings."""
         found: list[tuple[str, str, int, int]] = []
         file = offset = ""
         rss = anonymous = 0
@@ -96,7 +99,7 @@ class ProcessTree:
                 path = words[5] if len(words) > 5 else ""
                 file, offset = (path if path.startswith("/") else ""), words[2]
                 if "memfd:" in path or path.startswith("/dev/"):
-                    file = ""  # its share is right as it is: no other process maps it
+                    file = ""  # only this tree maps it, so PSS is right
             elif words[0] == "Rss:":
                 rss = int(words[1])
             elif words[0] == "Pss:":
@@ -104,7 +107,7 @@ class ProcessTree:
             elif words[0] == "Anonymous:" and file:
                 anonymous = int(words[1])
                 found[-1] = file, offset, rss - anonymous, 0
-                found.append(("", "", anonymous, anonymous))  # written pages are its own
+                found.append(("", "", anonymous, anonymous))  # written pages are private
         return found
 
     def _text(self, name: str) -> str:
@@ -120,7 +123,6 @@ class ProcessTree:
             return []
 
 
-def woken(before: Switches, after: Switches) -> int:
-    """How often threads have left their core between two looks; of one that came in between all
-    counts, one that went is not seen."""
+def wakeups_between(before: Switches, after: Switches) -> int:
+    """The context switches between two samples. An ended thread is not counted."""
     return sum(max(0, count - before.get(thread, 0)) for thread, count in after.items())

@@ -1,5 +1,5 @@
-"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon, whose v4l2 cameras are files of
-raw pictures."""
+"""`python -m edge_bench.raw_daemon run -c config.yaml`: the daemon with simulated v4l2
+cameras, which read raw pictures from a file."""
 
 import argparse
 import gc
@@ -41,19 +41,19 @@ def main() -> int:
 
 
 def raw_opener(fork_server: ForkServerClient) -> OpenCamera:
-    """A function that opens a v4l2 source as a file of raw pictures, and all others as usual."""
-    usual = CameraFactory(fork_server)
+    """A function that opens a v4l2 source as a file of raw pictures, and other sources as usual."""
+    factory = CameraFactory(fork_server)
 
     def open_camera(
         config: CameraConfig,
-        environment: Clock,
-        receipts: ItemLedger,
+        clock: Clock,
+        ledger: ItemLedger,
         reduction: Reduction,
-        idle: DemandGate | None,
+        demand: DemandGate | None,
     ) -> Camera:
         if config.kind == "v4l2":
-            return IsolatedCamera(config, environment, fork_server, _DRIVERS)
-        return usual.open(config, environment, receipts, reduction, idle)
+            return IsolatedCamera(config, clock, fork_server, _DRIVERS)
+        return factory.open(config, clock, ledger, reduction, demand)
 
     return open_camera
 

@@ -1,4 +1,4 @@
-"""Runs the parts that are asked for, and makes one JSON object of what they found."""
+"""Runs the measurements of the plan and collects the report, one JSON object."""
 
 import datetime
 import time
@@ -8,13 +8,13 @@ from typing import Any
 import edge
 from edge_bench import latency, resources, startup, throughput
 from edge_bench.host_facts import machine_facts
-from edge_bench.plan import Part
+from edge_bench.plan import Section
 from edge_bench.rig import Rig
 from edge_bench.rounds import Rounds
 
 SCHEMA = "edge-inspect/bench/1"
 Report = dict[str, Any]
-_MEASURES: dict[Part, Callable[[Rig, Rounds], list[dict[str, Any]]]] = {
+_MEASURE: dict[Section, Callable[[Rig, Rounds], list[dict[str, Any]]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
     "start": startup.measure,
@@ -25,9 +25,12 @@ _MEASURES: dict[Part, Callable[[Rig, Rounds], list[dict[str, Any]]]] = {
 
 
 def run(rig: Rig) -> Report:
-    """All figures, as docs/schema/bench.schema.json says. `problems` is empty when every run was
-    valid. Raises EdgeInspectError for what cannot be measured at all."""
-    began = time.monotonic()
+    """The report, in the form of docs/schema/bench.schema.json.
+
+    `problems` is empty when every run was valid. Raises EdgeInspectError when nothing can be
+    measured.
+    """
+    started = time.monotonic()
     facts = machine_facts()
     plan, rounds = rig.plan, Rounds()
     model = rig.bare(plan.interpreters[0])
@@ -51,8 +54,8 @@ def run(rig: Rig) -> Report:
             "notes": list(plan.notes),
         },
     }
-    for part in plan.parts:
-        report[part] = _MEASURES[part](rig, rounds)
+    for section in plan.sections:
+        report[section] = _MEASURE[section](rig, rounds)
     report["setup"]["sizes"] = [
         {
             "size": size,
@@ -62,8 +65,8 @@ def run(rig: Rig) -> Report:
             "jpeg_kb": pictures.jpeg_kb,
             "left_out": pictures.left_out,
         }
-        for size, pictures in rig.made.items()
+        for size, pictures in rig.image_sets.items()
     ]
     report["problems"] = rounds.problems
-    report["seconds"] = round(time.monotonic() - began, 1)
+    report["seconds"] = round(time.monotonic() - started, 1)
     return report

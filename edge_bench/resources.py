@@ -1,5 +1,5 @@
-"""What the daemon takes while it runs: memory by the number of live cameras, CPU by their rate, and
-CPU and wake-ups when there is nothing to judge."""
+"""Measures the resources of a running daemon: memory by the number of live cameras, CPU by frame
+rate, and CPU and wake-ups of an idle daemon."""
 
 import contextlib
 import time
@@ -12,19 +12,19 @@ from edge_bench.camera_server import CameraServer
 from edge_bench.daemon_config import Setting, cameras
 from edge_bench.daemon_process import DaemonProcess
 from edge_bench.listener import HealthSample
-from edge_bench.process_tree import ProcessTree, woken
+from edge_bench.process_tree import ProcessTree, wakeups_between
 from edge_bench.rig import Rig
 from edge_bench.rounds import InvalidRunError, Rounds
 
 Run = dict[str, Any]
-_PATIENCE_S = 120.0
-_LOOK_S = 0.2
-_SETTLE_S = 2.0  # imports and the first frames are over
+_TIMEOUT_S = 120.0
+_SAMPLE_INTERVAL_S = 0.2
+_SETTLE_S = 2.0  # until imports and first frames are done
 _IDLE_CAMERA_RATE = 5.0
 
 
 def measure_memory(rig: Rig, rounds: Rounds) -> list[Run]:
-    """Steady and peak PSS over all of the daemon's processes, by the number of cameras."""
+    """Steady and peak PSS of all processes of the daemon, by the number of cameras."""
     plan = rig.plan
     cells = []
     for count in plan.live_cameras:
@@ -38,7 +38,7 @@ def measure_memory(rig: Rig, rounds: Rounds) -> list[Run]:
 
 
 def measure_rates(rig: Rig, rounds: Rounds) -> list[Run]:
-    """CPU in per cent of one core, by the rate of one live camera."""
+    """CPU in per cent of one core, by the frame rate of one live camera."""
     plan = rig.plan
     cells = []
     for rate in plan.rates:
@@ -52,9 +52,10 @@ def measure_rates(rig: Rig, rounds: Rounds) -> list[Run]:
 
 
 def measure_idle(rig: Rig, rounds: Rounds) -> list[Run]:
-    """CPU and wake-ups a second when nothing is to be judged: an empty folder, and a camera whose
-    trigger does not come. The daemon itself and its camera's process stand apart, too: the latter
-    is woken by each picture that the camera sends."""
+    """CPU and wake-ups per second of an idle daemon: an empty folder, or a camera without trigger.
+
+    The main process is also counted alone, because each picture wakes the camera process.
+    """
     plan = rig.plan
     cells = []
     for source in ("folder", "trigger"):
@@ -70,23 +71,23 @@ def _memory(rig: Rig, count: int, number: int) -> Run:
     plan = rig.plan
     rig.progress(f"memory, {count} cameras, round {number + 1} of {plan.rounds}")
     with _live(rig, plan.memory_rate, count) as process:
-        looks: list[tuple[float, float]] = []
-        until = time.monotonic() + _PATIENCE_S
+        pss_samples: list[tuple[float, float]] = []
+        until = time.monotonic() + _TIMEOUT_S
         steady_from = 0.0
         while not steady_from or time.monotonic() < steady_from + plan.memory_seconds:
-            looks.append((time.monotonic(), process.tree.pss_mb()))
-            if not steady_from and _all_judged(process.heard, count):
+            pss_samples.append((time.monotonic(), process.tree.pss_mb()))
+            if not steady_from and _all_judged(process.health_samples, count):
                 steady_from = time.monotonic() + _SETTLE_S
             if time.monotonic() > until:
-                raise InvalidRunError(f"{count} cameras did not all become live")
-            time.sleep(_LOOK_S)
-        alone = process.tree.memory().alone
-        _refuse_errors(process.heard)
-    steady = [mb for at, mb in looks if at >= steady_from]
+                raise InvalidRunError(f"not all of {count} cameras became live")
+            time.sleep(_SAMPLE_INTERVAL_S)
+        standalone = process.tree.memory().standalone
+        _refuse_errors(process.health_samples)
+    steady = [mb for at, mb in pss_samples if at >= steady_from]
     return {
         "steady_mb": median(steady),
-        "steady_alone_mb": alone,
-        "peak_mb": max(mb for _, mb in looks),
+        "steady_alone_mb": standalone,
+        "peak_mb": max(mb for _, mb in pss_samples),
     }
 
 
@@ -94,18 +95,20 @@ def _rate(rig: Rig, rate: float, number: int) -> Run:
     plan = rig.plan
     rig.progress(f"CPU at {rate:g} frames/s, round {number + 1} of {plan.rounds}")
     with _live(rig, rate, 1) as process:
-        process.wait_for(lambda: _all_judged(process.heard, 1), "the first verdict", _PATIENCE_S)
         process.wait_for(
-            lambda: _seconds_since_live(process.heard) >= plan.rate_seconds + _SETTLE_S,
-            f"{plan.rate_seconds:g} s of health messages",
-            _PATIENCE_S,
+            lambda: _all_judged(process.health_samples, 1), "the first verdict", _TIMEOUT_S
         )
-        heard = process.heard
-    _refuse_errors(heard)
-    live = [one for one in heard if one.acked]
-    first = next(one for one in live if one.came >= live[0].came + _SETTLE_S - 0.5)
+        process.wait_for(
+            lambda: _seconds_since_live(process.health_samples) >= plan.rate_seconds + _SETTLE_S,
+            f"{plan.rate_seconds:g} s of health messages",
+            _TIMEOUT_S,
+        )
+        health_samples = process.health_samples
+    _refuse_errors(health_samples)
+    live = [one for one in health_samples if one.acked]
+    first = next(one for one in live if one.received >= live[0].received + _SETTLE_S - 0.5)
     last = live[-1]
-    seconds = last.came - first.came
+    seconds = last.received - first.received
     return {
         "cpu_percent": (last.cpu_s - first.cpu_s) * 100 / seconds,
         "frames_s": (last.acked - first.acked) / (last.measured - first.measured),
@@ -127,25 +130,25 @@ def _idle(rig: Rig, source: str, number: int) -> Run:
             camera = cameras(server.source, trigger={"kind": "request"})
         setting = Setting(camera, plan.interpreters[0], health_s=None)
         process = stack.enter_context(rig.daemon(setting))
-        process.wait_for(lambda: process.heard, "the first health message", _PATIENCE_S)
-        process.wait_for(_after(_SETTLE_S), "time", _PATIENCE_S)
-        alone = _Alone(process.tree.pid)
-        trees = (process.tree, alone)
-        begun = time.monotonic()
+        process.wait_for(lambda: process.health_samples, "the first health message", _TIMEOUT_S)
+        process.wait_for(_deadline(_SETTLE_S), "time", _TIMEOUT_S)
+        main_process = _MainProcess(process.tree.pid)
+        trees = (process.tree, main_process)
+        started = time.monotonic()
         before = [(tree.cpu_s(), tree.switches()) for tree in trees]
-        process.wait_for(_after(plan.idle_seconds), "time", _PATIENCE_S)
+        process.wait_for(_deadline(plan.idle_seconds), "time", _TIMEOUT_S)
         after = [(tree.cpu_s(), tree.switches()) for tree in trees]
-        seconds = time.monotonic() - begun
-        _refuse_errors(process.heard)
+        seconds = time.monotonic() - started
+        _refuse_errors(process.health_samples)
     found: Run = {"seconds": seconds}
     for name, old, new in zip(("", "daemon_"), before, after):
         found[f"{name}cpu_percent"] = (new[0] - old[0]) * 100 / seconds
-        found[f"{name}wakeups_s"] = woken(old[1], new[1]) / seconds
+        found[f"{name}wakeups_s"] = wakeups_between(old[1], new[1]) / seconds
     return found
 
 
-class _Alone(ProcessTree):
-    """The daemon's first process, without those of its cameras."""
+class _MainProcess(ProcessTree):
+    """The main process of the daemon, without its camera processes."""
 
     def pids(self) -> list[int]:
         return [self.pid]
@@ -167,22 +170,24 @@ def _pictures(rig: Rig) -> list[bytes]:
     return [path.read_bytes() for path in rig.pictures(rig.plan.live_size).jpegs]
 
 
-def _all_judged(heard: list[HealthSample], count: int) -> bool:
-    """Whether every camera is live, and as many verdicts as cameras are acknowledged."""
-    states = [c["state"] for c in heard[-1].body["cameras"].values()] if heard else []
-    return bool(heard) and heard[-1].acked >= count and states == ["live"] * count
+def _all_judged(health_samples: list[HealthSample], count: int) -> bool:
+    """Whether every camera is live and at least `count` verdicts are acknowledged."""
+    states = (
+        [c["state"] for c in health_samples[-1].body["cameras"].values()] if health_samples else []
+    )
+    return bool(health_samples) and health_samples[-1].acked >= count and states == ["live"] * count
 
 
-def _seconds_since_live(heard: list[HealthSample]) -> float:
-    live = [one for one in heard if one.acked]
-    return live[-1].came - live[0].came if live else 0.0
+def _seconds_since_live(health_samples: list[HealthSample]) -> float:
+    live = [one for one in health_samples if one.acked]
+    return live[-1].received - live[0].received if live else 0.0
 
 
-def _after(seconds: float) -> Callable[[], bool]:
+def _deadline(seconds: float) -> Callable[[], bool]:
     until = time.monotonic() + seconds
     return lambda: time.monotonic() >= until
 
 
-def _refuse_errors(heard: list[HealthSample]) -> None:
-    if heard and heard[-1].errors:
-        raise InvalidRunError(heard[-1].what_went_wrong)
+def _refuse_errors(health_samples: list[HealthSample]) -> None:
+    if health_samples and health_samples[-1].errors:
+        raise InvalidRunError(health_samples[-1].error_text)

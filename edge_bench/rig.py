@@ -1,4 +1,4 @@
-"""The test rig: broker, listener, outbox folder and pictures, around one daemon after another."""
+"""The test rig: broker, outbox folder and pictures for one daemon after another."""
 
 import contextlib
 import shutil
@@ -17,12 +17,12 @@ from edge_bench.daemon_config import Setting, write_daemon_config
 from edge_bench.daemon_process import DaemonProcess, outbox_folder
 from edge_bench.listener import Listener
 from edge_bench.plan import OWN, SIZES, Plan
-from edge_bench.worker_pipe import Answer, WorkerPipe, ask
+from edge_bench.worker_pipe import Answer, WorkerPipe, run_worker
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """The pictures of one size. `raw` None: their width is odd, which no YUYV camera has."""
+    """The pictures of one size. `raw` is None for an odd width, which YUYV does not allow."""
 
     size: str
     width: int
@@ -34,24 +34,24 @@ class ImageSet:
 
     @property
     def folder(self) -> Path:
-        """What `replay:` plays."""
+        """The folder for `replay:`."""
         return self.jpegs[0].parent
 
 
 class Rig:
-    """A context manager; its end removes everything, also after Ctrl-C and SIGTERM."""
+    """A context manager. Its end removes all files, also after Ctrl-C and SIGTERM."""
 
     def __init__(self, config: Config, plan: Plan, progress: Callable[[str], None]) -> None:
-        """Starts nothing yet. `progress` is called with each step."""
+        """Only stores the arguments. `progress` is called with each step."""
         self.config, self.plan, self.progress = config, plan, progress
         self._stack = contextlib.ExitStack()
         self._runs = 0
-        self.made: dict[str, ImageSet] = {}  # by size
+        self.image_sets: dict[str, ImageSet] = {}  # by size
 
     def __enter__(self) -> "Rig":
         """Raises MissingPartError without a broker."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_terminated_like_interrupted())
+            stack.enter_context(_sigterm_as_interrupt())
             self.folder = Path(tempfile.mkdtemp(prefix="edge-inspect-bench-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.outbox, self.on_its_disk = stack.enter_context(
@@ -70,12 +70,12 @@ class Rig:
         self._stack.close()
 
     def pictures(self, size: str) -> ImageSet:
-        """The pictures of one size, made at the first call. Raises EdgeInspectError."""
-        if size not in self.made:
+        """The pictures of one size, written at the first call. Raises EdgeInspectError."""
+        if size not in self.image_sets:
             self.progress(f"pictures, {size}")
             width, height = SIZES.get(size, (None, None))
             source = self.plan.pictures
-            made = ask(
+            response = run_worker(
                 "edge_bench.images",
                 {
                     "folder": str(self.folder / f"pictures-{size}"),
@@ -85,16 +85,16 @@ class Rig:
                     "pictures": str(source) if source else None,
                 },
             )
-            self.made[size] = ImageSet(
+            self.image_sets[size] = ImageSet(
                 size,
-                made["width"],
-                made["height"],
-                tuple(Path(file) for file in made["jpeg"]),
-                Path(made["raw"]) if made["raw"] else None,
-                made["jpeg_kb"],
-                made["left_out"],
+                response["width"],
+                response["height"],
+                tuple(Path(file) for file in response["jpeg"]),
+                Path(response["raw"]) if response["raw"] else None,
+                response["jpeg_kb"],
+                response["left_out"],
             )
-        return self.made[size]
+        return self.image_sets[size]
 
     @contextlib.contextmanager
     def daemon(
@@ -105,7 +105,7 @@ class Rig:
         module: str = "edge",
         notify: Path | None = None,
     ) -> Iterator[DaemonProcess]:
-        """Starts a daemon. `port`: of another broker than the rig's."""
+        """Starts a daemon. `port` replaces the port of the rig's broker."""
         path = self._write_config(setting, port or self.broker.port)
         topic = f"{self.config.mqtt.prefix}/{setting.station}/health"
         process = DaemonProcess(path, Listener(self.broker.port, topic), module, notify)
@@ -116,7 +116,7 @@ class Rig:
             shutil.rmtree(self.outbox / path.parent.name, ignore_errors=True)
 
     def _write_config(self, setting: Setting, port: int) -> Path:
-        """Writes config.yaml of a new daemon, whose folder and outbox are new."""
+        """Writes config.yaml of a new daemon, with a new folder and outbox."""
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
@@ -127,18 +127,20 @@ class Rig:
     def bare(
         self, interpreter: Runtime, pictures: ImageSet | None = None, **request: Any
     ) -> Answer:
-        """The bare work in its own process; without pictures it only loads the model."""
-        return ask("edge_bench.lower_bound", self._bare(interpreter, pictures, request))
-
-    def bare_loop(self, interpreter: Runtime, pictures: ImageSet) -> WorkerPipe:
-        """The bare work on JPEGs in its own process, in turns."""
-        return WorkerPipe(
-            "edge_bench.lower_bound",
-            self._bare(interpreter, pictures, {"format": "jpeg", "talk": True}),
+        """The bare work in a worker process. Without pictures it only loads the model."""
+        return run_worker(
+            "edge_bench.lower_bound", self._bare_request(interpreter, pictures, request)
         )
 
-    def by_hand(self, runtime: str, pictures: ImageSet) -> WorkerPipe:
-        """The plain script in its own process, in turns."""
+    def bare_loop(self, interpreter: Runtime, pictures: ImageSet) -> WorkerPipe:
+        """The bare work on JPEGs in a worker process, in turns."""
+        return WorkerPipe(
+            "edge_bench.lower_bound",
+            self._bare_request(interpreter, pictures, {"format": "jpeg", "in_turns": True}),
+        )
+
+    def baseline_script(self, runtime: str, pictures: ImageSet) -> WorkerPipe:
+        """The baseline script in a worker process, in turns."""
         return WorkerPipe(
             "edge_bench.baseline_script",
             {
@@ -146,26 +148,26 @@ class Rig:
                 "runtime": runtime,
                 "files": [str(file) for file in pictures.jpegs],
                 "port": self.broker.port,
-                "topic": "by-hand/result",
+                "topic": "baseline/result",
             },
         )
 
-    def _bare(
+    def _bare_request(
         self, interpreter: Runtime, pictures: ImageSet | None, request: dict[str, Any]
     ) -> dict[str, Any]:
         setting = Setting(({"id": "none", "source": "test:"},), interpreter)
-        said = {**request, "config": str(self._write_config(setting, self.broker.port))}
+        full_request = {**request, "config": str(self._write_config(setting, self.broker.port))}
         if pictures is not None:
             raw = request["format"] == "yuyv"
             files = [pictures.raw] if raw else list(pictures.jpegs)
-            said["files"] = [str(file) for file in files]
-            said |= {"width": pictures.width, "height": pictures.height}
-        return said
+            full_request["files"] = [str(file) for file in files]
+            full_request |= {"width": pictures.width, "height": pictures.height}
+        return full_request
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends the bench as Ctrl-C does: through every `finally`."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the bench like Ctrl-C, so that every `finally` runs."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

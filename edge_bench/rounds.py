@@ -1,4 +1,4 @@
-"""Repeats rounds. An invalid one is reported and never averaged in."""
+"""Repeats measurements. An invalid round is reported and never averaged."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 class InvalidRunError(RefusedError):
-    """A run in which something went wrong: it is no measurement. The sentence says what."""
+    """A run that is no valid measurement. The sentence gives the reason."""
 
 
 class Rounds:
-    """Collects what was wrong. `problems` are sentences, in the order in which they came up."""
+    """Runs measurements and collects the reasons of invalid ones in `problems`, in order."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def valid(self, what: str, measure: Callable[[], T]) -> T | None:
-        """What `measure` returns; None, and a problem more, when it refuses."""
+    def attempt(self, what: str, measure: Callable[[], T]) -> T | None:
+        """The result of `measure`. After a RefusedError: None, and one more problem."""
         try:
             return measure()
         except RefusedError as error:
@@ -28,10 +28,10 @@ class Rounds:
             return None
 
     def repeat(self, what: str, count: int, measure: Callable[[int], T]) -> list[T]:
-        """The valid ones of `count` rounds; it gives up when the first two are not."""
+        """The results of the valid rounds out of `count`. Stops when the first two are invalid."""
         found: list[T] = []
         for number in range(count):
-            one = self.valid(f"{what}, round {number + 1}", partial(measure, number))
+            one = self.attempt(f"{what}, round {number + 1}", partial(measure, number))
             if one is not None:
                 found.append(one)
             elif number > 0 and not found:

@@ -1,4 +1,4 @@
-"""The stages of a frame as stacked bars, plain SVG, readable on light and dark ground."""
+"""Draws the stages of a frame as stacked bars: SVG, for light and dark backgrounds."""
 
 import html
 from dataclasses import dataclass
@@ -26,16 +26,15 @@ class Bar:
 
     @property
     def total(self) -> float:
-        """Of all stages."""
+        """The sum of all stages."""
         return sum(self.stages)
 
 
 def bars(cell: dict[str, Any]) -> list[Bar]:
-    """Of one size: bare, daemon, plain script.
+    """The bars of one size: bare loop, daemon, plain script.
 
-    Each is as long as its CPU milliseconds a frame. Stages are what was timed inside; what the
-    daemon does not time itself (a camera's process decodes) is taken from the bare loop. `the
-    rest` is what is left.
+    The length of a bar is its CPU milliseconds per frame. A stage that the daemon does not measure
+    (the camera process decodes) is taken from the bare loop. `the rest` is the remainder.
     """
     if cell["bare"] is None:
         return []
@@ -50,21 +49,21 @@ def bars(cell: dict[str, Any]) -> list[Bar]:
 
 
 def _bar(name: str, run: dict[str, Any], bare: dict[str, Any]) -> Bar:
-    said = run["stages_ms"]
-    invoke = said.get("invoke") or said.get("inference") or bare["invoke"]
+    stages_ms = run["stages_ms"]
+    invoke = stages_ms.get("invoke") or stages_ms.get("inference") or bare["invoke"]
     times = [
-        (said.get("decode") or bare["decode"])["p50"],
-        (said.get("prepare") or bare["prepare"])["p50"],
+        (stages_ms.get("decode") or bare["decode"])["p50"],
+        (stages_ms.get("prepare") or bare["prepare"])["p50"],
         invoke["p50"],
     ]
     total = max(run["cpu_ms"], 1e-9)
-    if sum(times) > total:  # stages are wall clock: they wait for a core where there is none
+    if sum(times) > total:  # stages are wall-clock times and may include waiting for a core
         times = [time * total / sum(times) for time in times]
     return Bar(name, (times[0], times[1], times[2], total - sum(times)))
 
 
 def draw(report: dict[str, Any]) -> str:
-    """The SVG text; without throughput, or with no valid run of it, says so."""
+    """The SVG text. Without a valid run of throughput, it says so."""
     groups = [
         (f"{cell['size']} {cell['format']}, {cell['interpreter']}", found)
         for cell in report.get("throughput", [])
@@ -85,8 +84,8 @@ def draw(report: dict[str, Any]) -> str:
         parts += _group(title, found, y)
         y += 30 + len(found) * (_BAR + _GAP)
     machine = report["machine"]
-    foot = f"{machine['processor'] or machine['architecture']}, {report['time']}"
-    parts.append(f'<text x="16" y="{height - 8}" opacity="0.7">{html.escape(foot)}</text>')
+    footer = f"{machine['processor'] or machine['architecture']}, {report['time']}"
+    parts.append(f'<text x="16" y="{height - 8}" opacity="0.7">{html.escape(footer)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -102,13 +101,13 @@ def _legend() -> list[str]:
 
 
 def _group(title: str, found: list[Bar], top: float) -> list[str]:
-    """One size; its longest bar fills the width."""
+    """The bars of one size. The longest bar fills the width."""
     scale = (_WIDTH - _LEFT - _RIGHT) / max(bar.total for bar in found)
     parts = [f'<text class="title" x="16" y="{top + 14:.0f}">{html.escape(title)}</text>']
     y = top + 24
-    low = y + len(found) * (_BAR + _GAP)
+    bottom = y + len(found) * (_BAR + _GAP)
     parts.append(
-        f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{y - 3:.0f}" y2="{low - 3:.0f}"/>'
+        f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{y - 3:.0f}" y2="{bottom - 3:.0f}"/>'
     )
     for bar in found:
         x = float(_LEFT)

@@ -1,4 +1,4 @@
-"""From the start of the process to READY, and to the first verdict at the socket."""
+"""Measures the time from process start to READY and to the first verdict at the socket."""
 
 import json
 from functools import partial
@@ -12,12 +12,12 @@ from edge_bench.proxy import Proxy
 from edge_bench.rig import Rig
 from edge_bench.rounds import InvalidRunError, Rounds
 
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 _CAMERA_RATE = 30.0
 
 
 def measure(rig: Rig, rounds: Rounds) -> list[dict[str, Any]]:
-    """For pictures that are played, and for a live network camera."""
+    """Start times with replayed pictures and with a live network camera."""
     plan = rig.plan
     pictures = rig.pictures(plan.live_size)
     found = []
@@ -46,8 +46,8 @@ def _one_round(rig: Rig, name: str, source: str, number: int) -> dict[str, float
     setting = Setting(cameras(source), rig.plan.interpreters[0])
     try:
         with rig.daemon(setting, port=proxy.port, notify=ready.path) as process:
-            process.wait_for(ready.heard, "READY", _PATIENCE_S)
-            process.wait_for(lambda: not proxy.stamps.empty(), "the first verdict", _PATIENCE_S)
+            process.wait_for(ready.is_ready, "READY", _TIMEOUT_S)
+            process.wait_for(lambda: not proxy.stamps.empty(), "the first verdict", _TIMEOUT_S)
             first = proxy.stamps.get()
             started = process.started
     finally:

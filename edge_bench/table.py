@@ -1,17 +1,17 @@
-"""The figures as tables for a person in a terminal."""
+"""Renders the report as tables for a terminal."""
 
 from collections.abc import Sequence
 from typing import Any
 
 Report = dict[str, Any]
 _NONE = "-"
-_RESTLESS = 1.15  # so much quicker is the bare loop in one round than in another
+_UNSTEADY_RATIO = 1.15  # of the bare loop, fastest round over slowest
 
 
 def table(report: Report) -> str:
-    """All parts that were measured, one table each, then what was wrong."""
+    """One table per measurement, then the problems."""
     blocks = [_head(report)]
-    for name, make in (
+    for name, render_section in (
         ("throughput", _throughput),
         ("latency", _latency),
         ("start", _start),
@@ -20,7 +20,7 @@ def table(report: Report) -> str:
         ("idle", _idle),
     ):
         if name in report:
-            blocks.append(make(report[name]))
+            blocks.append(render_section(report[name]))
     blocks.append(_verdict(report))
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks) + "\n"
 
@@ -50,15 +50,24 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
         bare = cell["bare"]
         scale = f", decoded at 1/{cell['reduced']}" if cell["reduced"] > 1 else ""
         rows.append(
-            (*first, f"bare loop{scale}", _n(bare["fps"], 1), "", _n(bare["cpu_ms"], 2), "", "", "")
+            (
+                *first,
+                f"bare loop{scale}",
+                _number(bare["fps"], 1),
+                "",
+                _number(bare["cpu_ms"], 2),
+                "",
+                "",
+                "",
+            )
         )
         for loops in cell["side_by_side"]:
             rows.append(
                 (
                     *first,
                     f"{loops['loops']} bare loops at once",
-                    *(_n(loops["fps"], 1), "", _n(loops["cpu_ms"], 2), "", ""),
-                    _n(loops["fps_to_bare"], 2),
+                    *(_number(loops["fps"], 1), "", _number(loops["cpu_ms"], 2), "", ""),
+                    _number(loops["fps_to_bare"], 2),
                 )
             )
         one = cell["daemon"][0]["workers"] == 1
@@ -68,53 +77,55 @@ def _throughput(cells: list[dict[str, Any]]) -> list[str]:
                 (
                     *first,
                     f"daemon, {workers} worker{'s' if workers > 1 else ''}",
-                    _n(daemon["fps"], 1),
-                    _n(daemon["fps_to_bare"], 2),
-                    _n(daemon["cpu_ms"], 2),
-                    _n(daemon["cpu_to_bare"], 2),
-                    _n(daemon["fps_to_by_hand"], 2),
-                    _n(daemon["fps_to_first"], 2) if one and workers > 1 else "",
+                    _number(daemon["fps"], 1),
+                    _number(daemon["fps_to_bare"], 2),
+                    _number(daemon["cpu_ms"], 2),
+                    _number(daemon["cpu_to_bare"], 2),
+                    _number(daemon["fps_to_by_hand"], 2),
+                    _number(daemon["fps_to_first"], 2) if one and workers > 1 else "",
                 )
             )
         if cell["by_hand"]:
             hand = cell["by_hand"]
-            rows.append((*first, "plain script", _n(hand["fps"], 1), "", _n(hand["cpu_ms"], 2)))
+            rows.append(
+                (*first, "plain script", _number(hand["fps"], 1), "", _number(hand["cpu_ms"], 2))
+            )
     heads = ("size", "format", "interpreter", "", "frames/s", "× bare", "CPU ms/frame", "× bare",
              "× plain", "× one")  # fmt: skip
-    title = "Throughput: what was stored, sent with QoS 1 and acknowledged"
-    restless = [text for cell in cells if (text := _restlessness(cell))]
-    return [title, *_lined(heads, rows, 4), *restless, "", *_stages(cells)]
+    title = "Throughput: verdicts stored, sent with QoS 1 and acknowledged"
+    warnings = [text for cell in cells if (text := _speed_warning(cell))]
+    return [title, *_aligned(heads, rows, 4), *warnings, "", *_stages(cells)]
 
 
-def _restlessness(cell: dict[str, Any]) -> str:
-    """What the same work in each round tells of the machine; empty when it was steady."""
+def _speed_warning(cell: dict[str, Any]) -> str:
+    """A warning when the bare loop ran at different speeds; empty when it was steady."""
     fps = [run["bare"]["fps"] for run in cell["rounds"]]
-    if not fps or max(fps) < _RESTLESS * min(fps):
+    if not fps or max(fps) < _UNSTEADY_RATIO * min(fps):
         return ""
     return (
-        f"{cell['size']} {cell['format']}: from round to round the bare loop alone ran at "
-        f"{min(fps):,.0f} to {max(fps):,.0f} frames/s. This machine changes its speed: believe its "
-        "ratios, which are of turns, more than its seconds"
+        f"{cell['size']} {cell['format']}: the bare loop ran at "
+        f"{min(fps):,.0f} to {max(fps):,.0f} frames/s in different rounds. This machine changes "
+        "its speed: its ratios, measured in turns, are more reliable than its absolute times"
     )
 
 
 def _stages(cells: list[dict[str, Any]]) -> list[str]:
     rows = [
         (
-            *(cell["size"], cell["format"], cell["interpreter"], who, name),
-            *(_n(said[q], 3) for q in ("p50", "p95", "p99")),
+            *(cell["size"], cell["format"], cell["interpreter"], candidate, name),
+            *(_number(spread[q], 3) for q in ("p50", "p95", "p99")),
         )
         for cell in cells
-        for who, run in _runs(cell)
-        for name, said in run["stages_ms"].items()
+        for candidate, run in _runs(cell)
+        for name, spread in run["stages_ms"].items()
     ]
     heads = ("size", "format", "interpreter", "", "stage", "p50", "p95", "p99")
-    return ["Stages of one frame, ms", *_lined(heads, rows, 5)]
+    return ["Stages of one frame, ms", *_aligned(heads, rows, 5)]
 
 
 def _runs(cell: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     found = [("bare", cell["bare"]), *((f"daemon {d['workers']}", d) for d in cell["daemon"])]
-    return [(who, run) for who, run in [*found, ("plain", cell["by_hand"])] if run]
+    return [(candidate, run) for candidate, run in [*found, ("plain", cell["by_hand"])] if run]
 
 
 def _latency(cells: list[dict[str, Any]]) -> list[str]:
@@ -126,8 +137,8 @@ def _latency(cells: list[dict[str, Any]]) -> list[str]:
                 cell["source"],
                 cell["durability"],
                 str(cell["frames"]),
-                *(_n(ms.get(q), 2) for q in ("p50", "p95", "p99")),
-                *(_n(over.get(q), 2) for q in ("p50", "p95", "p99")),
+                *(_number(ms.get(q), 2) for q in ("p50", "p95", "p99")),
+                *(_number(over.get(q), 2) for q in ("p50", "p95", "p99")),
             )
         )
     first = cells[0]
@@ -140,16 +151,18 @@ def _latency(cells: list[dict[str, Any]]) -> list[str]:
              "p99 − bare")  # fmt: skip
     flush = first["flush_ms"]
     disk = (
-        f"The outbox's disk takes {flush['p50']:.2f} ms to keep one page (p95 {flush['p95']:.2f}, "
+        f"The outbox's disk takes {flush['p50']:.2f} ms to flush one page (p95 {flush['p95']:.2f}, "
         f"p99 {flush['p99']:.2f}); strict waits for it"
     )
-    return [title, *_lined(heads, rows, 2), disk]
+    return [title, *_aligned(heads, rows, 2), disk]
 
 
 def _start(cells: list[dict[str, Any]]) -> list[str]:
-    rows = [(c["source"], _n(c["ready_s"], 3), _n(c["first_verdict_s"], 3)) for c in cells]
-    title = f"Start, s after the process was started, one {cells[0]['size']} camera"
-    return [title, *_lined(("source", "READY", "first verdict"), rows, 1)]
+    rows = [
+        (c["source"], _number(c["ready_s"], 3), _number(c["first_verdict_s"], 3)) for c in cells
+    ]
+    title = f"Start, s after the start of the process, one {cells[0]['size']} camera"
+    return [title, *_aligned(("source", "READY", "first verdict"), rows, 1)]
 
 
 def _memory(cells: list[dict[str, Any]]) -> list[str]:
@@ -159,13 +172,13 @@ def _memory(cells: list[dict[str, Any]]) -> list[str]:
         more = _NONE
         if before and None not in (cell["steady_mb"], before["steady_mb"]):
             added = cell["cameras"] - before["cameras"]
-            more = _n((cell["steady_mb"] - before["steady_mb"]) / added, 1)
+            more = _number((cell["steady_mb"] - before["steady_mb"]) / added, 1)
         rows.append(
             (
                 str(cell["cameras"]),
-                *(_n(cell[key], 1) for key in ("steady_mb", "peak_mb")),
+                *(_number(cell[key], 1) for key in ("steady_mb", "peak_mb")),
                 more,
-                _n(cell["steady_alone_mb"], 1),
+                _number(cell["steady_alone_mb"], 1),
             )
         )
         before = cell
@@ -173,40 +186,42 @@ def _memory(cells: list[dict[str, Any]]) -> list[str]:
         f"Memory, MB (PSS over all processes), live {cells[0]['size']} cameras at "
         f"{cells[0]['rate']:g}/s"
     )
-    heads = ("cameras", "steady", "peak", "a camera more", "steady, nothing shared with others")
-    return [title, *_lined(heads, rows, 0)]
+    heads = ("cameras", "steady", "peak", "per extra camera", "steady, nothing shared")
+    return [title, *_aligned(heads, rows, 0)]
 
 
 def _rates(cells: list[dict[str, Any]]) -> list[str]:
-    rows = [(f"{c['rate']:g}", _n(c["frames_s"], 2), _n(c["cpu_percent"], 2)) for c in cells]
+    rows = [
+        (f"{c['rate']:g}", _number(c["frames_s"], 2), _number(c["cpu_percent"], 2)) for c in cells
+    ]
     title = f"CPU, per cent of one core, one live {cells[0]['size']} camera"
-    return [title, *_lined(("frames/s", "judged/s", "CPU %"), rows, 0)]
+    return [title, *_aligned(("frames/s", "judged/s", "CPU %"), rows, 0)]
 
 
 def _idle(cells: list[dict[str, Any]]) -> list[str]:
-    said = {"folder": "an empty folder", "trigger": "a camera, no trigger"}
+    source_names = {"folder": "an empty folder", "trigger": "a camera, no trigger"}
     keys = ("cpu_percent", "wakeups_s", "daemon_cpu_percent", "daemon_wakeups_s")
-    rows = [(said[c["source"]], *(_n(c[key], 2) for key in keys)) for c in cells]
-    heads = ("nothing to judge", "CPU %", "wake-ups/s", "daemon's CPU %", "daemon's wake-ups/s")
+    rows = [(source_names[c["source"]], *(_number(c[key], 2) for key in keys)) for c in cells]
+    heads = ("nothing to judge", "CPU %", "wake-ups/s", "main CPU %", "main wake-ups/s")
     return [
-        "Idle, all processes, and the daemon's own without its camera's",
-        *_lined(heads, rows, 1),
+        "Idle, all processes, and the main process alone",
+        *_aligned(heads, rows, 1),
     ]
 
 
 def _verdict(report: Report) -> list[str]:
     problems = report["problems"]
     if not problems:
-        return [f"Every run was valid: no error, and nothing missing. {report['seconds']:g} s"]
-    return [f"{len(problems)} runs were NO measurement and are left out:", *problems]
+        return [f"Every run was valid: no errors, no missing verdicts. {report['seconds']:g} s"]
+    return [f"{len(problems)} runs were INVALID and are left out:", *problems]
 
 
-def _n(value: float | None, digits: int) -> str:
+def _number(value: float | None, digits: int) -> str:
     return _NONE if value is None else f"{value:,.{digits}f}"
 
 
-def _lined(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """Columns as wide as they must be; the first `texts` flush left, the others right."""
+def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """The rows with aligned columns: the first `texts` to the left, the others to the right."""
     full = [[*row, *[""] * (len(heads) - len(row))] for row in [heads, *rows]]
     widths = [max(len(row[at]) for row in full) for at in range(len(heads))]
     return [

@@ -1,7 +1,7 @@
-"""Worker processes of the bench, which take one JSON object and answer with one.
+"""Worker processes of the bench: they take one JSON object and answer with one.
 
-`ask` runs a process for one answer. `WorkerPipe` keeps a process, which works on each word and
-rests in between."""
+`run_worker` runs a process for one answer. `WorkerPipe` keeps a process for several messages.
+"""
 
 import json
 import select
@@ -14,10 +14,10 @@ from typing import Any
 from edge.core.errors import EXIT_DONE, EdgeInspectError, RefusedError
 
 Answer = dict[str, Any]
-_PATIENCE_S = 300.0
+_TIMEOUT_S = 300.0
 
 
-def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -> Answer:
+def run_worker(module: str, request: dict[str, Any], timeout_s: float = _TIMEOUT_S) -> Answer:
     """Runs `python -m MODULE REQUEST`, and returns its answer. Raises EdgeInspectError with the
     error and the exit code of the process."""
     try:
@@ -28,25 +28,25 @@ def ask(module: str, request: dict[str, Any], patience_s: float = _PATIENCE_S) -
             text=True,
             start_new_session=True,  # Ctrl-C is for the bench, which ends it
             stdin=subprocess.DEVNULL,
-            timeout=patience_s,
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        raise RefusedError(f"bench: {module} does not end within {patience_s:g} s") from None
+        raise RefusedError(f"bench: {module} does not end within {timeout_s:g} s") from None
     if done.returncode and not done.stdout:  # a bug, or the kernel killed it
         raise RuntimeError(f"{module} ended with code {done.returncode}: {done.stderr[-2000:]}")
-    answer: Answer = json.loads(done.stdout)
+    response: Answer = json.loads(done.stdout)
     if done.returncode:
-        error = EdgeInspectError(answer["refused"])
+        error = EdgeInspectError(response["refused"])
         error.exit_code = done.returncode
         raise error
-    return answer
+    return response
 
 
 class WorkerPipe:
-    """A worker process with a pipe in each direction: one line of JSON a message."""
+    """A worker process with a pipe in each direction; a message is one line of JSON."""
 
     def __init__(self, module: str, request: dict[str, Any]) -> None:
-        """Starts `python -m MODULE REQUEST`. `hear` returns its greeting first."""
+        """Starts `python -m MODULE REQUEST`. Its first message says that it is ready."""
         self._module = module
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self._process = subprocess.Popen(
@@ -63,43 +63,43 @@ class WorkerPipe:
         self._process.communicate()
         self._errors.close()
 
-    def say(self, word: float | None) -> None:
-        """Sends the next word; `hear` returns the result."""
+    def send(self, message: float | None) -> None:
+        """Sends the next message; `receive` returns the result."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise self._fault() from error
 
-    def hear(self, patience_s: float = _PATIENCE_S) -> Answer:
-        """Returns its next answer. Raises as `ask`."""
+    def receive(self, timeout_s: float = _TIMEOUT_S) -> Answer:
+        """Returns the next answer. Raises as `run_worker`."""
         assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], patience_s)[0]:
-            raise RefusedError(f"bench: {self._module} does not answer within {patience_s:g} s")
+        if not select.select([self._process.stdout], [], [], timeout_s)[0]:
+            raise RefusedError(f"bench: {self._module} does not answer within {timeout_s:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise self._fault()
-        answer: Answer = json.loads(line)
-        if (said := answer.get("refused")) is not None:
-            error = EdgeInspectError(said)
-            error.exit_code = self._process.wait(patience_s)
+        response: Answer = json.loads(line)
+        if (message := response.get("refused")) is not None:
+            error = EdgeInspectError(message)
+            error.exit_code = self._process.wait(timeout_s)
             raise error
-        return answer
+        return response
 
     def _fault(self) -> RuntimeError:
         """The error for a process that ended without an answer: a bug, or the kernel killed it."""
-        code = self._process.wait(_PATIENCE_S)
+        code = self._process.wait(_TIMEOUT_S)
         self._errors.seek(0)
-        words = self._errors.read()[-2000:].decode(errors="replace")
-        return RuntimeError(f"{self._module} ended with code {code}: {words}")
+        errors = self._errors.read()[-2000:].decode(errors="replace")
+        return RuntimeError(f"{self._module} ended with code {code}: {errors}")
 
 
-def converse(begin: Callable[[dict[str, Any]], Callable[[float | None], Answer]]) -> int:
-    """The worker's side of a `WorkerPipe`, until its input ends. `begin` takes the request and
-    returns the function that answers each word. Returns the exit code, as `answer` does."""
+def serve_turns(start_work: Callable[[dict[str, Any]], Callable[[float | None], Answer]]) -> int:
+    """The worker's side of a `WorkerPipe`, until its input ends. `start_work` takes the request and
+    returns the function that answers each word. Returns the exit code, as `serve_request` does."""
     try:
-        reply = begin(json.loads(sys.argv[1]))
+        reply = start_work(json.loads(sys.argv[1]))
         _print({})
         for line in sys.stdin:
             _print(reply(json.loads(line)))
@@ -114,8 +114,8 @@ def _print(what: Answer) -> None:
     sys.stdout.flush()
 
 
-def answer(work: Callable[[dict[str, Any]], Answer]) -> int:
-    """The worker's side of `ask`: reads the request from the command line, prints the answer.
+def serve_request(work: Callable[[dict[str, Any]], Answer]) -> int:
+    """The worker's side of `run_worker`: reads the request from argv and prints the answer.
 
     Returns the exit code. An error of the user is the answer too, since libraries also write to
     stderr."""

@@ -1,1 +1,1 @@
-"""What `make` runs: the demo and the checks of a fresh machine. Not part of the product."""
+"""Programs for `make`: the demo, mutation tests and packaging. Not part of the product."""

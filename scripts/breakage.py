@@ -1,10 +1,10 @@
-"""Breaks the code on purpose, one place at a time, and runs the tests: one of them must fail.
+"""Mutation tests: breaks the code in one place at a time and runs the tests. One test must fail.
 
-    python -m scripts.breakage               runs all and prints a table
-    python -m scripts.breakage --only NAME   runs those whose name contains NAME
-    python -m scripts.breakage --check       runs nothing: lists those that no longer fit the code
+    python -m scripts.breakage               runs all breakages and prints a table
+    python -m scripts.breakage --only NAME   runs the breakages whose name contains NAME
+    python -m scripts.breakage --check       only lists the breakages that do not match the code
 
-Exit code 1 when a breakage goes unnoticed or no longer fits.
+Exit code 1 when no test notices a breakage, or when one does not match the code.
 """
 
 import argparse
@@ -25,18 +25,24 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="a part of the name")
-    parser.add_argument("--check", action="store_true", help="only compare them with the code")
+    parser.add_argument(
+        "--check", action="store_true", help="only compare the breakages with the code"
+    )
     arguments = parser.parse_args()
     chosen = [b for b in BREAKAGES if arguments.only in b.name]
     misfits = [text for b in chosen if (text := misfit(b, ROOT))]
-    print("\n".join([*misfits, f"{len(chosen) - len(misfits)} of {len(chosen)} breakages fit"]))
+    print(
+        "\n".join(
+            [*misfits, f"{len(chosen) - len(misfits)} of {len(chosen)} breakages match the code"]
+        )
+    )
     if misfits or arguments.check:
         return 1 if misfits else 0
     return _run(chosen)
 
 
 def misfit(breakage: Breakage, root: Path) -> str:
-    """Why a breakage does not fit the code and tests below `root`; empty when it does."""
+    """Why a breakage does not match the code and tests below `root`; empty when it does."""
     missing = [test for test in breakage.tests.split() if not (root / test).exists()]
     try:
         breakage.edit.apply(root)
@@ -51,7 +57,7 @@ def _run(chosen: list[Breakage]) -> int:
         subprocess.run(["git", "clone", "-q", "--no-local", ROOT, copy], check=True)
         tests = sorted({test for b in chosen for test in b.tests.split()})
         if not _passes(copy, tests):
-            print("the tests fail already, without any breakage")
+            print("the tests fail without a breakage")
             return 1
         rows = [(breakage, _noticed(breakage, copy)) for breakage in chosen]
     print("\n| broken on purpose | in | noticed by |\n|---|---|---|")
@@ -66,7 +72,7 @@ def _passes(copy: Path, tests: list[str]) -> bool:
 
 
 def _noticed(breakage: Breakage, copy: Path) -> str:
-    """The first test that failed; empty when all passed."""
+    """The first failed test; empty when all pass."""
     file, broken = breakage.edit.apply(copy)
     original = file.read_text(encoding="utf-8")
     file.write_text(broken, encoding="utf-8")

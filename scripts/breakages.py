@@ -1,4 +1,4 @@
-"""What scripts.breakage breaks on purpose, and the tests that should notice."""
+"""The breakages of scripts.breakage, and the tests that must notice them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from scripts.code_edit import Edit
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """One defect: its name, the edit that makes it, and the tests that should notice."""
+    """One defect: its name, its edit, and the tests that must notice it."""
 
     name: str
     edit: Edit
@@ -479,7 +479,7 @@ BREAKAGES = [
         "the gate lets flips through",
         Edit(
             "converter.selection.quality_gate:objections",
-            "compared.flip_share > limits.max_flips",
+            "score_diff.flip_share > limits.max_flips",
             "False",
         ),
         "tests/converter",
@@ -506,16 +506,16 @@ BREAKAGES = [
         "bench: frames that were not judged are not noticed",
         Edit(
             "edge_bench.interleave:refuse_faults",
-            "missing > _MAY_WAIT * len(last.body['cameras'])",
+            "missing > _MAX_PENDING * len(last.body['cameras'])",
             "False",
         ),
         "tests/edge_bench/test_interleave.py",
     ),
     Breakage(
-        "bench: the turns of other contestants count too",
+        "bench: the turns of other candidates count too",
         Edit(
             "edge_bench.interleave:rates",
-            "min(end, last.measured) - max(begun, first.measured)",
+            "min(end, last.measured) - max(started, first.measured)",
             "last.measured - first.measured",
         ),
         "tests/edge_bench/test_interleave.py",
@@ -550,8 +550,8 @@ BREAKAGES = [
     Breakage(
         "bench: a verdict is timed from the newest picture",
         Edit(
-            "edge_bench.latency:matched",
-            "bisect.bisect(times, captured + _BEFORE_S)",
+            "edge_bench.latency:match_pictures",
+            "bisect.bisect(times, captured + _MAX_EARLY_S)",
             "len(times)",
         ),
         "tests/edge_bench/test_latency.py",
@@ -559,7 +559,7 @@ BREAKAGES = [
     Breakage(
         "bench: MQTT 5 properties are taken for the body",
         Edit(
-            "edge_bench.packets:Publishes._publish",
+            "edge_bench.packets:PublishParser._publish",
             "self._version >= _V5",
             "False",
         ),

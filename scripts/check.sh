@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a developer runs before a commit: linters, import rules, types of the changed files, fast tests.
-# Needs neither TensorFlow nor a broker. BIN: where the programs are; JOBS: workers of pytest.
+# The checks before a commit: linters, import rules, types of changed files, fast tests. TensorFlow
+# and a broker are not needed. BIN: folder of the programs; JOBS: pytest workers.
 set -eu
 bin=${BIN:-.venv/bin}
 base=$(git merge-base HEAD origin/main 2>/dev/null || git merge-base HEAD main 2>/dev/null || echo HEAD)
@@ -9,7 +9,7 @@ base=$(git merge-base HEAD origin/main 2>/dev/null || git merge-base HEAD main 2
 "$bin/ruff" format --check --quiet .
 imports=$("$bin/lint-imports" --no-logo 2>&1) || { echo "$imports"; exit 1; }
 
-# Types of what differs from main, and of new files. The cache in .mypy_cache keeps the rest.
+# Types of files that differ from main, and of new files. The rest comes from .mypy_cache.
 changed=$({ git diff --name-only --diff-filter=d "$base" -- '*.py'; git ls-files -o --exclude-standard -- '*.py'; } |
   grep -v '^studies/' | sort -u)
 if [ -n "$changed" ]; then

@@ -1,7 +1,7 @@
-"""Finds a piece of code inside a named function or class by its syntax tree, and replaces it.
+"""Finds code inside a named function or class by its syntax tree, and replaces it.
 
-Line numbers, line breaks, quotes and brackets do not matter: two pieces are equal when
-`ast.unparse` writes them equally. Nothing is imported; a module is found as a file.
+Line breaks, quotes and brackets do not matter: two pieces are equal when `ast.unparse` gives the
+same text. No module is imported; it is read as a file.
 """
 
 import ast
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_CLOSE_ENOUGH = 0.5  # similarity from which a piece is offered as "did you mean"
+_CLOSE_ENOUGH = 0.5  # least similarity for "did you mean"
 
 
 class NoMatchError(Exception):
-    """The function, the class or the piece is not there exactly once; the text says why."""
+    """The function, class or code does not exist exactly once; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of one place: `good` becomes `bad` inside `function`.
+    """A change in one place: `good` becomes `bad` inside `function`.
 
-    function: `package.module:Class.method`, or a class; a nested function is `outer.inner`.
-    good: an expression, one statement or several statements in a row, as Python.
-    bad: what stands there instead; empty removes statements.
+    - `function`: `package.module:Class.method`, or a class; a nested function is `outer.inner`.
+    - `good`: an expression, one statement, or several consecutive statements, as Python.
+    - `bad`: the replacement; empty removes statements.
     """
 
     function: str
@@ -32,7 +32,7 @@ class Edit:
     bad: str
 
     def apply(self, root: Path) -> tuple[Path, str]:
-        """The file and its new text; writes nothing. Raises NoMatchError."""
+        """The file and its new text, without writing it. Raises NoMatchError."""
         file = module_file(root, self.function.partition(":")[0])
         source = file.read_text(encoding="utf-8")
         place = self._place(source)
@@ -41,7 +41,7 @@ class Edit:
             tree = ast.parse(changed)
         except SyntaxError as error:
             raise NoMatchError(
-                f"{self.function}: {self.bad!r} does not fit there: {error}"
+                f"{self.function}: {self.bad!r} gives no valid Python: {error}"
             ) from error
         if ast.dump(tree) == ast.dump(ast.parse(source)):
             raise NoMatchError(f"{self.function}: {self.bad!r} changes nothing")
@@ -49,16 +49,16 @@ class Edit:
 
     def _place(self, source: str) -> "_Place":
         function = _find_scope(ast.parse(source), self.function)
-        wanted = ast.parse(self.good).body
-        if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
-            places = _expressions(function, ast.unparse(wanted[0].value))
+        expected = ast.parse(self.good).body
+        if len(expected) == 1 and isinstance(expected[0], ast.Expr):
+            places = _expressions(function, ast.unparse(expected[0].value))
         else:
-            places = _statements(function, [ast.unparse(one) for one in wanted])
+            places = _statements(function, [ast.unparse(one) for one in expected])
         if len(places) == 1:
             return places[0]
         if places:
             raise NoMatchError(
-                f"{self.function}: {len(places)} places match {self.good!r}; name more of it"
+                f"{self.function}: {len(places)} places match {self.good!r}; give more code"
             )
         raise NoMatchError(f"{self.function}: no place matches {self.good!r}{self._hint(function)}")
 
@@ -113,25 +113,25 @@ def _scopes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Scope]]:
         yield from _scopes(child, name)
 
 
-def _expressions(function: _Scope, wanted: str) -> list[_Place]:
-    alone = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Expr)}
+def _expressions(function: _Scope, expected: str) -> list[_Place]:
+    statements = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Expr)}
     return [
-        _place(node, node, is_statement=id(node) in alone)
+        _place(node, node, is_statement=id(node) in statements)
         for node in ast.walk(function)
-        if isinstance(node, ast.expr) and ast.unparse(node) == wanted
+        if isinstance(node, ast.expr) and ast.unparse(node) == expected
     ]
 
 
-def _statements(function: _Scope, wanted: list[str]) -> list[_Place]:
+def _statements(function: _Scope, expected: list[str]) -> list[_Place]:
     found = []
     for node in ast.walk(function):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             if not isinstance(block, list):
-                continue  # a lambda's body is one expression
-            for start in range(len(block) - len(wanted) + 1):
-                row = block[start : start + len(wanted)]
-                if [ast.unparse(one) for one in row] == wanted:
+                continue  # the body of a lambda is one expression
+            for start in range(len(block) - len(expected) + 1):
+                row = block[start : start + len(expected)]
+                if [ast.unparse(one) for one in row] == expected:
                     found.append(_place(row[0], row[-1], is_statement=True))
     return found
 

@@ -1,4 +1,4 @@
-"""A contact sheet: the most confident, the closest and the wrong verdicts as one picture."""
+"""The contact sheet of the demo: the most confident, the closest and the wrong verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A picture with its true label and the verdict it got."""
+    """A picture with its true label and its verdict."""
 
     path: Path
     truth: str
@@ -36,19 +36,19 @@ class Judged:
 
     @property
     def margin(self) -> float:
-        """How far the score is from the nearest threshold."""
+        """The distance of the score from the nearest threshold."""
         return min(abs(self.score - self.reject_at), abs(self.score - self.review_from))
 
 
 def contact_sheet(judged: Sequence[Judged]) -> Canvas:
-    """The sheet: uint8, (height, width, 3), BGR. A row for each kind of verdict worth a look."""
+    """The sheet: uint8, (height, width, 3), BGR. One row per kind of verdict."""
     right = [j for j in judged if not j.wrong and j.verdict != "review"]
     wrong = sorted((j for j in judged if j.wrong), key=lambda j: -j.margin)
     escapes = [j for j in wrong if j.truth != "ok"]
     false_rejects = [j for j in wrong if j.truth == "ok"]
     rows = [
-        ("Most confident, rightly passed", _best([j for j in right if j.verdict == "pass"])),
-        ("Most confident, rightly failed", _best([j for j in right if j.verdict == "fail"])),
+        ("Most confident, correctly passed", _best([j for j in right if j.verdict == "pass"])),
+        ("Most confident, correctly failed", _best([j for j in right if j.verdict == "fail"])),
         ("Closest to a threshold", sorted(judged, key=lambda j: j.margin)[:ACROSS]),
         (f"Escapes: defective, passed ({len(escapes)} in all)", escapes[:ACROSS]),
         (f"False rejects: good, failed ({len(false_rejects)} in all)", false_rejects[:ACROSS]),

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a Debian package that installs without network and without a compiler:
+# Builds a Debian package that installs without network and compiler:
 #   sh scripts/deb.sh [amd64|arm64]        →  build/edge-inspect_VERSION_ARCH.deb
-# It holds every wheel for Python 3.11 (Debian 12) and 3.13 (Debian 13); its maintainer scripts leave
-# the work to install.sh, as `make install` does. Needs the package index, no root.
+# It contains all wheels for Python 3.11 (Debian 12) and 3.13 (Debian 13). Its maintainer scripts call
+# install.sh, like `make install`. Needs the package index, but no root.
 set -eu
 umask 022
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,7 +28,7 @@ pip="$work/venv/bin/python -m pip -q --disable-pip-version-check"
 mkdir "$work/source"
 cp -r edge edge_bench converter trainer setup.cfg pyproject.toml README.md LICENSE "$work/source"
 $pip wheel --no-deps -w "$lib/wheels" "$work/source"
-# What the wheel asks for, without the markers: pip would read those for this machine, not for the box.
+# The requirements of the wheel without markers: pip would evaluate them for this machine.
 wanted=$("$work/venv/bin/python" - "$lib/wheels" <<'PYTHON'
 import glob, re, sys
 from importlib.metadata import PathDistribution
@@ -49,7 +49,7 @@ for python in 3.11 3.13; do
     --python-version $python --abi "cp$(echo $python | tr -d .)" --abi abi3 --abi none \
     $platforms --platform "manylinux2014_$machine" --platform any $wanted gpiozero
 done
-if [ "$arch" = arm64 ]; then # pins; for later Pythons there is no wheel, and Raspberry Pi OS brings it
+if [ "$arch" = arm64 ]; then # GPIO; later Pythons have no wheel, and Raspberry Pi OS provides it
   # shellcheck disable=SC2086
   $pip download -d "$lib/wheels" --no-deps --only-binary :all: --implementation cp \
     --python-version 3.11 --abi cp311 $platforms 'lgpio>=0.2'
@@ -74,7 +74,7 @@ sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
   -e "s/@SIZE@/$(du -ks "$tree/usr" | cut -f1)/" systemd/debian/control >"$tree/DEBIAN/control"
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 package=build/edge-inspect_${version}_$arch.deb
-# Wheels are compressed already.
+# The wheels are already compressed.
 dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$package" >/dev/null
 rm -rf "$work"
 echo "$package ($(du -m "$package" | cut -f1) MB): sudo apt-get install ./$package"

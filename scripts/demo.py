@@ -1,6 +1,6 @@
-"""`make demo`: from nothing to verdicts on an MQTT topic, on real pictures of solar cells.
+"""`make demo`: downloads pictures of solar cells, trains, converts, and publishes verdicts by MQTT.
 
-What an earlier run made is used again; delete the folder `demo` to start from nothing.
+Files of an earlier run are used again. Delete the folder `demo` to start from nothing.
 """
 
 import json
@@ -27,11 +27,11 @@ STATION, PREFIX = "demo", "inspection"
 
 
 class DemoError(Exception):
-    """A step that did not do what it should; the text says which."""
+    """A step of the demo failed; the text names it."""
 
 
 def main() -> int:
-    """Runs the steps; exit code 0 when every picture got its verdict."""
+    """Runs the steps. Exit code 0 when every picture has its verdict."""
     started = time.monotonic()
     HERE.mkdir(exist_ok=True)
     try:
@@ -40,13 +40,13 @@ def main() -> int:
             _call("trainer", "elpv", "-o", str(DATA))
         _step(2, "Train the network")
         if not (RUN / "model.keras").exists():
-            # the small plain network: the demo must not take half an hour
+            # a small network, so that the demo does not take half an hour
             plain = ("--network", "baseline", "--name", "solar-cells")
             _call("trainer", str(DATA), "-o", str(RUN), *plain)
-        _step(3, "Convert it for the box, and compare")
+        _step(3, "Convert it for the box, and compare with float")
         if not MODEL.exists() or MODEL.stat().st_mtime < (RUN / "model.keras").stat().st_mtime:
             _call("converter", str(RUN / "model.keras"), "--data", str(DATA), "-o", str(MODEL))
-        _step(4, "Run the daemon on the test part; a subscriber listens")
+        _step(4, "Run the daemon on the test set; a subscriber receives the verdicts")
         _run_daemon()
     except DemoError as error:
         sys.stderr.write(f"\nThe demo stopped: {error}\n")
@@ -98,7 +98,7 @@ def _run_daemon() -> None:
         subscriber.terminate()
         code = daemon.wait(timeout=60)
     if subscriber.returncode != 0:
-        raise DemoError("what the subscriber received is not what was to be received; see above")
+        raise DemoError("the subscriber did not receive exactly one verdict per picture; see above")
     if code != 0:
         raise DemoError(f"the daemon stopped with exit code {code}")
 
@@ -113,14 +113,14 @@ def _report(seconds: float) -> None:
     assert spec is not None
     compared, trained = spec.quantisation["compared"], spec.data["counts"]["train"]
     print(f"\n{'─' * 78}\nTrained on {trained['ok']} good and {trained['defect']} defective cells.")
-    print("On the test part (cells of solar modules that no training picture is from):")
+    print("On the test set (cells of solar modules without a training picture):")
     print(f"  float  {_figures(spec.quantisation['float_metrics'])}")
     print(f"  int8   {_figures(spec.metrics)}")
     print(
         f"  {compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between pass and "
         f"fail from float to int8, {compared['review_moves']} move into or out of review"
     )
-    print(f"\nVerdicts: {len(results)} pictures were judged; each verdict arrived, once:")
+    print(f"\nVerdicts: {len(results)} pictures were judged; each verdict arrived once:")
     table = Counter((j.truth, j.verdict) for j in judged)
     print(f"  {'truth':<10}{'pass':>8}{'review':>8}{'fail':>8}")
     for truth in sorted({j.truth for j in judged}, key=lambda label: (label != "ok", label)):
@@ -131,14 +131,14 @@ def _report(seconds: float) -> None:
     print(
         f"\nSpeed: {_frames_per_second(results):.0f} frames/s through the whole daemon, "
         f"inference p50 {latency['p50']:.2f} ms; peak memory {health['memory']['peak_mb']:.0f} MB "
-        f"(embedded broker included)\nThis took {seconds:.0f} s. Look at {SHEET}: the most "
-        f"confident, the closest and the wrong verdicts;\n"
-        f"and at {RUN}/report.html: all about the training."
+        f"(embedded broker included)\nThis took {seconds:.0f} s. See {SHEET} for the "
+        f"most confident, the closest and the wrong verdicts,\n"
+        f"and {RUN}/report.html for the training report."
     )
     print(f"{'─' * 78}\n{NEXT}")
 
 
-NEXT = """What next:
+NEXT = """Next steps:
   1. See the live topic:      .venv/bin/edge-inspect run
      and in a second window:  .venv/bin/python -m scripts.listen
   2. Use your own camera:     edit cameras in config.yaml, then .venv/bin/edge-inspect check

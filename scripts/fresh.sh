@@ -1,7 +1,7 @@
 #!/bin/sh
-# Both README commands in a new Debian root, from a clean clone, with nothing of this machine:
+# Runs both README commands in a new Debian root, from a clean clone:
 #   sh scripts/fresh.sh [bookworm|trixie] [demo|test|all]
-# FRESH_PYTEST: options for pytest in there, such as --ignore=tests/trainer.
+# FRESH_PYTEST: options for pytest in the root, such as --ignore=tests/trainer.
 # Needs root, debootstrap and a Debian machine (its package mirror and its settings for pip and
 # certificates are used inside the new root).
 set -eu
@@ -31,7 +31,7 @@ debootstrap --variant=minbase --include=python3,python3-venv,make,git,ca-certifi
   "$suite" "$root" "$mirror" >"$root.debootstrap.log" 2>&1 ||
   { tail -20 "$root.debootstrap.log"; exit 1; }
 
-# What the new root cannot know by itself: how this machine reaches the outside.
+# The network settings of this machine.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
   if [ -e "$file" ]; then
@@ -59,7 +59,7 @@ case $what in demo | all) run "make demo" ;; esac
 case $what in test | all) run "make test" ;; esac
 case $what in
 all)
-  echo "== the subscriber's count, checked once more from outside"
+  echo "== the count of the subscriber, checked from outside"
   pictures=$(find "$root/root/edge-inspect/demo/data/test" -name '*.png' | wc -l)
   results=$(wc -l <"$root/root/edge-inspect/demo/results.jsonl")
   echo "$pictures pictures, $results results"

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Puts edge-inspect on a box as a service, and takes it away again. `make install` and the Debian
-# package both run this.  docs/install.md tells how it looks, docs/decisions/0027 why it is so.
+# Installs edge-inspect on a box as a service, upgrades and removes it. `make install` and the Debian
+# package run this script. docs/install.md describes it; docs/decisions/0027 has the reasons.
 #
-#   install.sh install     first installation, or another version of what is there
-#   install.sh upgrade     the same, but only where it is installed
-#   install.sh rollback    back to the version before, and forth again
-#   install.sh uninstall   all but configuration and data; PURGE=1: these too
-#   install.sh versions    what is installed
-#   install.sh id          the name of the version that stands in this folder
-#   install.sh example     config.yaml as a box gets it
+#   install.sh install     first installation, or another version
+#   install.sh upgrade     the same, but only if it is installed
+#   install.sh rollback    to the previous version; a second rollback returns
+#   install.sh uninstall   removes all but configuration and data; PURGE=1 removes these too
+#   install.sh versions    lists the installed versions
+#   install.sh id          the name of the version in this folder
+#   install.sh example     config.yaml for a box
 #
-# Set by whoever needs it: PYTHON (python3), WHEELS (a folder of wheels: nothing is downloaded),
-# FORCE=1 (roll back to a version that refuses config.yaml), BIN and SBIN (where the commands go).
+# Environment: PYTHON (default python3), WHEELS (a folder of wheels, no download), FORCE=1 (roll back
+# to a version that refuses config.yaml), BIN and SBIN (folders of the commands).
 set -eu
 umask 022
 
@@ -25,12 +25,12 @@ PYTHON=${PYTHON:-python3}
 WHEELS=${WHEELS:-}
 BIN=${BIN-/usr/local/bin}
 SBIN=${SBIN-/usr/local/sbin}
-# How long a version may take until its cameras and model are up, before it is taken back.
+# Seconds until a new version must be ready; otherwise the old one is restored.
 START_S=${START_S:-300}
 
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 source=$(dirname "$here")
-if [ "$here" = /usr/lib/edge-inspect ]; then # the Debian package, which has its wheels and commands
+if [ "$here" = /usr/lib/edge-inspect ]; then # the Debian package has wheels and commands
   WHEELS=$here/wheels BIN='' SBIN=''
 fi
 
@@ -48,14 +48,14 @@ only_one() {
 
 systemd_runs() { [ -d /run/systemd/system ]; }
 
-# --- what is to be installed -------------------------------------------------------------------
+# --- the version to install -------------------------------------------------------------------
 
 python_tag() { "$PYTHON" -c 'import sys; print("py%d.%d" % sys.version_info[:2])'; }
 
-# Version, eight digits that change when any file of it does, and the Python it is built for: after an
-# upgrade of Debian itself the same version is built anew for the new Python.
+# Version, eight digits that change with any of its files, and the Python version: after an upgrade of
+# Debian, the same version is built again for the new Python.
 new_id() {
-  if [ -e "$here/id" ]; then # the Debian package wrote it down when it was made
+  if [ -e "$here/id" ]; then # written when the Debian package was built
     base=$(cat "$here/id")
   else
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/edge/__init__.py")
@@ -69,8 +69,8 @@ new_id() {
   say "$base"
 }
 
-# config.yaml of the source plays the demo; a box's names a camera, a broker and the places of the
-# service instead.
+# config.yaml of the source is for the demo. The one for a box has a camera, a broker and the paths of
+# the service.
 example() {
   if [ -e "$here/config.yaml" ]; then cat "$here/config.yaml"; return; fi
   sed -e '1,6{/^# As it stands/,/^# For your line/c\
@@ -87,7 +87,7 @@ example() {
     "$source/config.yaml"
 }
 
-# --- building a version: in its own folder, so that nothing that runs is touched ----------------
+# --- building a version in a separate folder, while the old one runs ----------------
 
 check_machine() {
   architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
@@ -106,8 +106,8 @@ check_machine() {
   }
 }
 
-# Pins: Raspberry Pi OS brings lgpio, and a virtual environment of ours sees it. Else the wheel, where
-# there is one (Python 3.11). Only boards have pins, and without it nothing else is lacking.
+# GPIO: Raspberry Pi OS provides lgpio, which the virtual environment can import. Otherwise the wheel is
+# installed, if there is one (Python 3.11). Only GPIO needs it.
 get_pins() { # $1: the version's folder
   [ "$architecture" = arm64 ] || return 0
   "$1/bin/python" -c 'import lgpio' 2>/dev/null && return 0
@@ -116,14 +116,14 @@ get_pins() { # $1: the version's folder
     say "There is no lgpio for this Python: everything works but GPIO pins (Raspberry Pi OS: apt-get install python3-lgpio)"
 }
 
-build() { # $1: the folder; complete or not there at all
+build() { # $1: the folder; it is complete or absent
   say "Building $(basename "$1") (a minute or two on a Raspberry Pi)"
   rm -rf "$1"
   building=$1
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"; [ -e "$building/complete" ] || rm -rf "$building"' EXIT
   trap 'exit 1' INT TERM HUP
-  # With Debian's own packages behind ours: picamera2 and GStreamer are only there.
+  # With access to Debian's packages, which provide picamera2 and GStreamer.
   "$PYTHON" -m venv --system-site-packages "$1"
   pip="$1/bin/python -m pip --disable-pip-version-check --no-input -q"
   if [ -n "$WHEELS" ]; then
@@ -138,10 +138,10 @@ build() { # $1: the folder; complete or not there at all
     $pip wheel --no-deps -w "$scratch" "$scratch/source"
     wheel=$(ls "$scratch"/edge_inspect-*.whl)
   fi
-  # Wheels alone: nothing is compiled, so a box needs no compiler.
+  # Only wheels, so that a box needs no compiler.
   # shellcheck disable=SC2086
   $pip install $from --only-binary :all: --ignore-installed --no-warn-script-location \
-    -c "$(constraints)" "${wheel}[$EXTRAS]" gpiozero || refuse "the packages cannot be installed (above: why); nothing was changed"
+    -c "$(constraints)" "${wheel}[$EXTRAS]" gpiozero || refuse "the packages cannot be installed (see above); nothing was changed"
   get_pins "$1"
   "$1/bin/edge-inspect" --version >/dev/null || refuse "the new version does not run here; nothing was changed"
   mkdir -p "$1/share"
@@ -150,7 +150,7 @@ build() { # $1: the folder; complete or not there at all
   cp "$0" "$1/share/install.sh"
   basename "$1" | sed 's/-py[0-9.]*$//' >"$1/share/id"
   chmod 755 "$1/share/install.sh"
-  # A power cut must not leave `complete` on the disk and the program not.
+  # After a power cut, `complete` must not exist without the program.
   sync -f "$1"
   touch "$1/complete"
   rm -rf "$scratch"
@@ -158,12 +158,12 @@ build() { # $1: the folder; complete or not there at all
 }
 
 constraints() { part constraints.txt; }
-# A file of ours: in the source by its path, in the Debian package beside this script.
+# A file of the project: by its path in the source, or beside this script in the Debian package.
 part() { if [ -e "$here/$(basename "$1")" ]; then say "$here/$(basename "$1")"; else say "$source/$1"; fi; }
 
-# Puts a file where it goes: whole or not at all, also when the power is cut meanwhile. install(1) alone
-# may leave an empty unit, and a box whose unit is empty stays dead.
-place() { # $1: options of install(1), $2: the file, $3: where it goes
+# Installs a file atomically, also during a power cut. install(1) alone may leave an empty unit file,
+# and then the service never starts.
+place() { # $1: options of install(1), $2: the file, $3: the target
   # shellcheck disable=SC2086
   install $1 "$2" "$3.part"
   sync "$3.part"
@@ -176,7 +176,7 @@ make_user() {
   getent passwd $USER_NAME >/dev/null ||
     useradd --system --user-group --home-dir $STATE --no-create-home --shell /usr/sbin/nologin \
       --comment "edge-inspect" $USER_NAME
-  for group in video gpio plugdev; do # cameras, pins, cameras on USB that are no V4L2 ones
+  for group in video gpio plugdev; do # V4L2 cameras, GPIO, other USB cameras
     if getent group $group >/dev/null; then usermod -a -G $group $USER_NAME; fi
   done
 }
@@ -194,18 +194,18 @@ put_config() { # $1: the new version's folder
   say "Wrote $CONFIG: set station, cameras and model there"
 }
 
-# When the example has changed since, the new one lies beside it.
-put_new_config() { # $1: the new version's folder, $2: the folder of the version before, or nothing
+# If the example has changed, the new one is written beside the configuration.
+put_new_config() { # $1: the new version's folder, $2: the folder of the previous version, or nothing
   if [ -z "$2" ] || ! cmp -s "$1/share/config.yaml" "$2/share/config.yaml"; then
     cmp -s "$1/share/config.yaml" $CONFIG && return 0
     place "-m 640 -o root -g $USER_NAME" "$1/share/config.yaml" $CONFIG.new
-    say "Kept $CONFIG; what a new one would be is in $CONFIG.new"
+    say "Kept $CONFIG; the new example is $CONFIG.new"
   fi
 }
 
 # --- trying and switching -----------------------------------------------------------------------
 
-# Config and model as this version sees them, asked as the service's user, without camera and broker.
+# Checks config and model with this version as the user of the service, without camera and broker.
 try() { # $1: the version's folder
   credentials=$(mktemp -d)
   if [ -e /etc/edge-inspect/mqtt-password ]; then
@@ -233,7 +233,7 @@ switch_to() { # $1: the version's folder
 
 is_active() { systemd_runs && systemctl -q is-active edge-inspect; }
 
-# Without waiting: a service that waits for its model would keep us.
+# Without waiting, because the service may wait for its model.
 restart_soon() {
   if systemd_runs; then
     before=$(invocation)
@@ -251,8 +251,8 @@ links() {
 
 status_line() { systemctl show -P StatusText edge-inspect; }
 
-# What somebody who has just typed the command wants to know.
-tell_state() {
+# Prints the state of the service after the command.
+print_state() {
   if ! systemd_runs; then
     say "systemd is not running here: the service starts with the next boot"
     return
@@ -266,14 +266,14 @@ tell_state() {
     case $(status_line) in
     "does not start"*)
       say "The service waits: $(status_line)"
-      say "It starts by itself when that is fixed. See: systemctl status edge-inspect"
+      say "It starts automatically when that is fixed. See: systemctl status edge-inspect"
       return
       ;;
     esac
     sleep 0.5
     tries=$((tries + 1))
   done
-  say "The service has not come up yet. See: systemctl status edge-inspect"
+  say "The service is not ready yet. See: systemctl status edge-inspect"
 }
 
 prune() { # every version but current and previous
@@ -294,23 +294,23 @@ install_version() {
   new=$HOME_OF/$(new_id)-$(python_tag)
   make_user
   make_folders
-  if [ -e "$new/complete" ]; then say "$(basename "$new") is built already"; else build "$new"; fi
+  if [ -e "$new/complete" ]; then say "$(basename "$new") is already built"; else build "$new"; fi
   put_config "$new"
   if [ -n "$old" ] && [ "$old" != "$new" ] && ! try "$new"; then
     refusal=$answer
     if try "$old"; then
       rm -rf "$new"
-      refuse "the new version refuses what the old one runs with; the old one goes on ($(basename "$old")):
+      refuse "the new version refuses the configuration of the old one; the old one keeps running ($(basename "$old")):
 $refusal"
     fi
-    say "Neither the new version nor the old one can run with $CONFIG as it is:"
+    say "Neither the new version nor the old one accepts $CONFIG:"
     say "$refusal"
   fi
   was_active=no
   if is_active; then was_active=yes; fi
   if [ "$was_active" = yes ] && [ "$old" = "$new" ] && cmp -s "$new/share/edge-inspect.service" $UNITS/edge-inspect.service; then
     links
-    say "$(basename "$new") is installed and runs already"
+    say "$(basename "$new") is already installed and running"
     return
   fi
   switch_to "$new"
@@ -322,7 +322,7 @@ $refusal"
       switch_to "$old"
       restart || true
       rm -rf "$new"
-      refuse "the new version did not come up (${why:-see: journalctl -u edge-inspect}); the old one runs again ($(basename "$old"))"
+      refuse "the new version did not start (${why:-see: journalctl -u edge-inspect}); the old one runs again ($(basename "$old"))"
     fi
   else
     restart_soon
@@ -330,25 +330,25 @@ $refusal"
   if [ -n "$old" ] && [ "$old" != "$new" ]; then point previous "$old"; fi
   prune
   put_new_config "$new" "$old"
-  sync # what is said to be installed is so after a power cut too
+  sync # the installation must survive a power cut
   say "Installed $(basename "$new")"
-  tell_state
+  print_state
 }
 
 rollback() {
   only_one
   old=$(target current)
   new=$(target previous)
-  [ -n "$new" ] || refuse "there is no version before to go back to"
+  [ -n "$new" ] || refuse "there is no previous version"
   if [ -z "${FORCE:-}" ] && ! try "$new"; then
-    refuse "the version before refuses $CONFIG as it is; mend it, or add FORCE=1:
+    refuse "the previous version refuses $CONFIG; fix it, or add FORCE=1:
 $answer"
   fi
   switch_to "$new"
   [ -z "$old" ] || point previous "$old"
-  say "Back to $(basename "$new"); once more: forth to $(basename "${old:-nothing}")"
+  say "Switched to $(basename "$new"); another rollback returns to $(basename "${old:-nothing}")"
   restart_soon
-  tell_state
+  print_state
 }
 
 uninstall() {
@@ -380,7 +380,7 @@ versions() {
   done
 }
 
-# `make install` beside a Debian package would leave two owners of one folder.
+# `make install` and a Debian package must not both own the folder.
 not_from_package() {
   [ "${DPKG_MAINTSCRIPT_PACKAGE:-}" != edge-inspect ] || return 0
   if dpkg-query -W -f '${Status}' edge-inspect 2>/dev/null | grep -q ' installed$'; then
@@ -394,7 +394,7 @@ install) need_root; not_from_package; install_version ;;
 upgrade)
   need_root
   not_from_package
-  [ -n "$(target current)" ] || refuse "is not installed; run: sudo make install"
+  [ -n "$(target current)" ] || refuse "not installed; run: sudo make install"
   install_version
   ;;
 rollback) need_root; rollback ;;

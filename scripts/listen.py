@@ -1,4 +1,4 @@
-"""Prints each verdict that arrives, a line each: what a plant system sees. Ends with Ctrl-C."""
+"""Subscribes to all verdicts and prints one line per verdict. Ends with Ctrl-C."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 def main() -> int:
-    """Listens to every station of the broker."""
+    """Subscribes to every station of the broker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1884, help="default: 1884, as in config.yaml")

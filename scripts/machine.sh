@@ -4,7 +4,7 @@
 work=${MACHINE_ROOT:-/var/tmp/edge-inspect-machine}
 root=$work/root
 
-machine_tools() { # exit code 2 with a sentence where no machine can be emulated
+machine_tools() { # exit code 2 with a sentence when no machine can be emulated
   [ "$(id -u)" = 0 ] || { echo "$me: needs root; run: sudo sh scripts/$me.sh"; exit 2; }
   [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
     { echo "$me: needs a Debian machine with amd64 packages"; exit 2; }
@@ -19,7 +19,7 @@ machine_tools() { # exit code 2 with a sentence where no machine can be emulated
 
 machine_root() { # the root with the daemon's packages and the working tree, until machine_disk
   exec 9>"$work/lock"
-  flock 9 # another script may be at it
+  flock 9 # another script may be using it
   if [ ! -e "$work/root-complete" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
       awk '$2 == "Debian" {print $1; exit}')
@@ -43,7 +43,7 @@ machine_root() { # the root with the daemon's packages and the working tree, unt
 }
 
 machine_packages() {
-  echo "== the daemon's packages (the machine itself has no way to the outside)"
+  echo "== the daemon's packages (the machine has no network)"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     if [ -e "$file" ]; then
@@ -63,7 +63,7 @@ machine_packages() {
         -c constraints.txt .'
   umount "$root/proc"
   trap - EXIT INT TERM
-  # The code under test is the working tree's, not the installed copy.
+  # The tested code is that of the working tree, not the installed copy.
   rm -rf "$root/opt/packages/edge" "$root/opt/packages/edge_bench" \
     "$root/opt/packages/converter" "$root/opt/packages/trainer"
   echo "$wanted" >"$work/packages"
@@ -75,9 +75,9 @@ machine_disk() { # FILE: a new ext4 disk that holds the root
   exec 9>&-
 }
 
-machine_options() { # how to emulate: with the processor's own help where it has any
-  # A /dev/kvm on a processor without vmx or svm works through instructions one by one: slower
-  # than TCG (one such machine had not unpacked the kernel after 100 s; TCG boots it in 10 s).
+machine_options() { # options of QEMU, with hardware acceleration if there is any
+  # A /dev/kvm on a processor without vmx or svm emulates each instruction and is slower than TCG:
+  # one such machine had not unpacked the kernel after 100 s; TCG boots in 10 s.
   if [ -w /dev/kvm ] && grep -qE '^flags.*\b(vmx|svm)\b' /proc/cpuinfo; then
     accelerator="-accel kvm -accel tcg"
   else

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Process 1 of the machine of scripts/machine.sh: mounts, runs the Python module that the kernel's
-# command line names (machine.run=…), says its exit code on the console, ends the machine.
+# Process 1 of the machine of scripts/machine.sh: mounts file systems, runs the Python module of the
+# kernel parameter machine.run=…, prints its exit code on the console, ends the machine.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 mountpoint -q /proc || mount -t proc proc /proc
 mountpoint -q /sys || mount -t sysfs sys /sys

@@ -1,8 +1,9 @@
 #!/bin/sh
-# The power of an emulated box is cut in mid-write, 20 times: is all that was stored still there?
+# Cuts the power of an emulated box during writes, 20 times, and checks that every stored verdict is
+# still there.
 #   sh scripts/powercut.sh [--installed] [--cuts N] [--seed N] [--lying-disk]
-# --installed: not the program alone, but the Debian package in a box with systemd, also cut while it
-# boots, upgrades, changes versions and reloads (tests/machine/installedcut.py).
+# --installed: tests the Debian package in a box with systemd, with cuts also during boot, upgrade,
+# version change and reload (tests/machine/installedcut.py).
 # Needs root, a Debian machine, mosquitto and a Python with this project's test packages (PYTHON).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Runs the inference tests under tflite-runtime 2.14 (and ai-edge-litert beside it, to compare the
-# two), in a virtual environment of its own, since
-# that runtime needs numpy 1. It has wheels up to Python 3.11 only: elsewhere this says so.
+# Runs the inference tests under tflite-runtime 2.14, and ai-edge-litert for comparison. They need a
+# separate virtual environment with numpy 1. Wheels exist up to Python 3.11 only.
 set -eu
 python=${PYTHON:-python3}
 venv=${VENV:-.venv-tflite-runtime}

@@ -86,17 +86,20 @@ def _convert(request: ConversionRequest) -> Conversion:
 
 def _row(model: str, done: Conversion, same: str) -> str:
     taken = done.chosen
-    compared = taken.compared
-    assert compared is not None
+    score_diff = taken.score_diff
+    assert score_diff is not None
     apart = taken.runtime_difference
     cells = (
         Path(model).parent.name,
         taken.label,
-        f"{compared.auroc_float:.4f} → {compared.auroc_int8:.4f} ({compared.auroc_loss:+.4f})",
-        f"{len(compared.flips)}/{compared.pictures}",
+        (
+            f"{score_diff.auroc_float:.4f} → {score_diff.auroc_int8:.4f} "
+            f"({score_diff.auroc_loss:+.4f})"
+        ),
+        f"{len(score_diff.flips)}/{score_diff.pictures}",
         f"{len(done.figures.golden_flips)}/{len(done.spec.golden)}",
-        f"{compared.review_moves}",
-        f"{compared.largest_change:.4f}",
+        f"{score_diff.review_moves}",
+        f"{score_diff.largest_change:.4f}",
         f"{done.size / 1024:,.0f}",
         f"{taken.runtime_results[0].milliseconds:.2f}",
         f"{taken.runtime_results[-1].milliseconds:.2f}" if len(taken.runtime_results) > 1 else "–",

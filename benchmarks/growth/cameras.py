@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.growth import processes
 from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, rounds
 from benchmarks.growth.rules import Cost
-from tests.support.counter import EVERY, Counter
+from tests.support.counter import ALL_CAMERAS, VerdictCounter
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon
@@ -54,7 +54,7 @@ def _run(folder: Path, parts: Path, count: int, slice_s: float) -> dict[str, flo
     folder.mkdir()
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
     broker.start()
-    counter = Counter(broker.port, live_camera=EVERY)
+    counter = VerdictCounter(broker.port, live_camera=ALL_CAMERAS)
     loop = int(_RATE * (slice_s + _SILENCE_S)) // _PICTURES
     camera = {"source": f"replay:{parts}", "rate": _RATE, "loop": loop}
     daemon = Daemon(

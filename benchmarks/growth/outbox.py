@@ -10,7 +10,7 @@ from benchmarks.growth import processes
 from benchmarks.growth.outboxprobe import fill
 from benchmarks.growth.probe import QUICK_REPEATS, REPEATS, ask, rounds
 from benchmarks.growth.rules import Cost
-from tests.support.counter import Counter
+from tests.support.counter import VerdictCounter
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon
@@ -53,7 +53,7 @@ def _with_the_broker(folder: Path, slice_s: float) -> dict[str, float]:
     """Live verdicts beside the backlog, which has the pace that leaves some of it to the end."""
     broker = Mosquitto(folder / f"broker-{time.monotonic_ns()}", "allow_anonymous true")
     broker.start()
-    counter = Counter(broker.port, live_camera="live")
+    counter = VerdictCounter(broker.port, live_camera="live")
     camera = {"id": "live", "source": "test:", "fps": _FPS, "width": 320, "height": 240}
     daemon = Daemon(
         folder,

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.growth import processes
 from benchmarks.growth.rules import Cost
-from tests.support.counter import Counter
+from tests.support.counter import VerdictCounter
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon, draw_many
@@ -26,7 +26,7 @@ def measure(folder: Path, frames: int) -> list[Cost]:
     draw_many(folder / "parts", _PICTURES)
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
     broker.start()
-    counter = Counter(broker.port, live_camera="live")
+    counter = VerdictCounter(broker.port, live_camera="live")
     daemon = Daemon(
         folder,
         {
@@ -66,7 +66,9 @@ def measure(folder: Path, frames: int) -> list[Cost]:
     ]
 
 
-def _looks(daemon: Daemon, counter: Counter, frames: int) -> dict[str, dict[float, list[float]]]:
+def _looks(
+    daemon: Daemon, counter: VerdictCounter, frames: int
+) -> dict[str, dict[float, list[float]]]:
     found: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     step = frames // (_TENTHS * _LOOKS)
     counter.wait_for(step, _SILENCE_S)  # warm

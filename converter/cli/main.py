@@ -1,4 +1,4 @@
-"""edge-convert: argv → conversion, description or comparison → exit code."""
+"""The command edge-convert: reads the arguments, runs one command, returns the exit code."""
 
 import sys
 import traceback
@@ -23,13 +23,13 @@ from edge.inspection import load_model_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns 0 done, 1 refused, 2 usage, 70 an internal fault."""
+    """Runs the command. Returns 0 done, 1 refused, 2 usage error, 70 internal fault."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {"show": _show, "compare": _compare, "figures": _figures}
     command = commands.get(arguments[0] if arguments else "")
     try:
         return _convert(arguments) if command is None else command(arguments[1:])
-    except SystemExit as stop:  # argparse, which has said its sentence
+    except SystemExit as stop:  # argparse has printed its sentence
         return stop.code if isinstance(stop.code, int) else EXIT_DONE
     except EdgeInspectError as error:
         sys.stderr.write(f"edge-convert: {error}\n")
@@ -37,42 +37,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("edge-convert: stopped; nothing was written\n")
         return EXIT_NO
-    except Exception:  # noqa: BLE001 - the outermost door: a fault of ours gets its own exit code
+    except Exception:  # noqa: BLE001 - outermost handler: a bug has its own exit code
         traceback.print_exc()
-        sys.stderr.write("edge-convert: an internal fault; report it with the lines above\n")
+        sys.stderr.write("edge-convert: internal fault; report it with the lines above\n")
         return EXIT_INTERNAL
 
 
 def _convert(arguments: list[str]) -> int:
     from trainer.core import Display
 
-    given = convert_parser().parse_args(arguments)
+    options = convert_parser().parse_args(arguments)
     request = ConversionRequest(
-        model=given.model,
-        data=given.data,
-        output=given.output,
+        model=options.model,
+        data=options.data,
+        output=options.output,
         overrides=SourceOverrides(
-            given.name,
-            given.labels,
-            given.ok_label,
-            given.scaling,
-            given.output_kind,
-            given.input_size,
-            given.allow_code,
+            options.name,
+            options.labels,
+            options.ok_label,
+            options.scaling,
+            options.output_kind,
+            options.input_size,
+            options.allow_code,
         ),
-        model_version=given.model_version,
-        calibration=given.calibration,
+        model_version=options.model_version,
+        calibration=options.calibration,
         limits=GateLimits(
-            max_flips=given.max_flips / 100,
-            allow_unlearned=given.allow_unlearned,
+            max_flips=options.max_flips / 100,
+            allow_unlearned=options.allow_unlearned,
         ),
-        scheme=given.scheme,
-        tflite_python=given.tflite_python,
-        older_runtime=given.older_runtime,
-        target_ms=given.target_ms,
-        on=given.on,
+        scheme=options.scheme,
+        tflite_python=options.tflite_python,
+        older_runtime=options.older_runtime,
+        target_ms=options.target_ms,
+        box=options.on,
     )
-    report = given.report or request.output.with_suffix(".html")
+    report = options.report or request.output.with_suffix(".html")
     check_output(request.output)
     check_writable(report, "--report")
     with Display() as display:
@@ -80,16 +80,16 @@ def _convert(arguments: list[str]) -> int:
         def table(selection: SchemeSelection) -> None:
             display.say(f"\n{schemes_text(selection)}\n")
 
-        done = convert(request, display.say, display.working, table)
-    _say(conversion_text(done))
-    _report(done, report)
+        conversion = convert(request, display.say, display.working, table)
+    _say(conversion_text(conversion))
+    _report(conversion, report)
     return EXIT_DONE
 
 
-def _report(done: Conversion, path: Path) -> None:
+def _report(conversion: Conversion, path: Path) -> None:
     from converter.report.build import render
 
-    write_atomically(path, render(done).encode())
+    write_atomically(path, render(conversion).encode())
     _say(f"report: {path}")
 
 
@@ -110,8 +110,8 @@ def _figures(arguments: list[str]) -> int:
 
 
 def _compare(arguments: list[str]) -> int:
-    given = compare_parser().parse_args(arguments)
-    found = diff_models(given.first, given.second, given.data, given.sheet)
+    options = compare_parser().parse_args(arguments)
+    found = diff_models(options.first, options.second, options.data, options.sheet)
     _say(difference_text(found))
     return EXIT_DONE
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from converter.loading import SCALINGS
 from converter.quantization import CALIBRATION_PICTURES, SCHEMES
 from converter.selection import GateLimits
-from converter.tflite.runtimes import VARIABLE
+from converter.tflite.runtimes import PYTHON_VARIABLE
 from trainer.device_latency.latency_budget import add_latency_options
 
 
 def convert_parser() -> argparse.ArgumentParser:
-    """The parser of a conversion."""
+    """The parser of a conversion, the command without a name."""
     parser = argparse.ArgumentParser(
         prog="edge-convert",
-        description="Converts a trained Keras model into the model file of a box, and refuses "
-        "a file that would judge differently.",
+        description="Converts a trained Keras model into the model file of a box. Refuses a "
+        "file whose verdicts would differ from those of the model.",
         epilog="edge-convert show FILE prints the description in a model file; edge-convert "
         "compare A B --data DIR shows which pictures two models judge differently; edge-convert "
         "figures -o FILE measures this box, for --on FILE.",
@@ -30,7 +30,7 @@ def convert_parser() -> argparse.ArgumentParser:
     add(
         "--scheme",
         choices=SCHEMES,
-        help="use only this scheme (default: the first of these that passes the gate)",
+        help="try only this scheme (default: the first scheme that passes the gate)",
     )
     add(
         "--calibration",
@@ -54,7 +54,7 @@ def convert_parser() -> argparse.ArgumentParser:
     )
     add_latency_options(parser)
     _add_runtimes(parser)
-    _add_others(parser)
+    _add_foreign_options(parser)
     return parser
 
 
@@ -64,57 +64,57 @@ def _add_runtimes(parser: argparse.ArgumentParser) -> None:
         "--tflite-python",
         type=Path,
         metavar="PYTHON",
-        help="a Python with tflite-runtime (default: this one, or "
-        f"${VARIABLE}, or the one that make test-tflite-runtime made)",
+        help="a Python with tflite-runtime (default: this Python, then "
+        f"${PYTHON_VARIABLE}, then the Python of make test-tflite-runtime)",
     )
-    asked = runtimes.add_mutually_exclusive_group()
-    asked.add_argument(
+    older = runtimes.add_mutually_exclusive_group()
+    older.add_argument(
         "--for-tflite-runtime",
         action="store_const",
         dest="older_runtime",
         const=True,
-        help="some boxes have it: an error when it is not installed here (default: it must "
-        "agree if it is installed)",
+        help="some boxes have tflite-runtime: fail when it is not installed here (default: "
+        "compare with it if it is installed)",
     )
-    asked.add_argument(
+    older.add_argument(
         "--without-tflite-runtime",
         action="store_const",
         dest="older_runtime",
         const=False,
-        help="no box has it: do not run it, and take the quickest kernels of ai-edge-litert",
+        help="no box has tflite-runtime: do not run it; use the fastest kernels of ai-edge-litert",
     )
 
 
-def _add_others(parser: argparse.ArgumentParser) -> None:
-    others = parser.add_argument_group("for models that edge-train did not make")
-    others.add_argument(
+def _add_foreign_options(parser: argparse.ArgumentParser) -> None:
+    foreign = parser.add_argument_group("for models that edge-train did not make")
+    foreign.add_argument(
         "--labels",
         type=_labels,
         metavar="A,B",
-        help="in the order of outputs; a single output is P(the last one)",
+        help="in the order of the outputs; a single output is P(the last label)",
     )
-    others.add_argument("--ok-label", type=_text, help="the class of good parts (default: ok)")
-    others.add_argument(
+    foreign.add_argument("--ok-label", type=_text, help="the class of good parts (default: ok)")
+    foreign.add_argument(
         "--scaling",
         choices=tuple(SCALINGS),
-        help="pixel values of the network's input; inside: 0 to 255, scaled in the network; "
+        help="range of the pixel values at the input; inside: 0 to 255, the network scales; "
         "signed: -1 to 1; caffe and torch: ImageNet's, as Keras names them",
     )
-    others.add_argument(
+    foreign.add_argument(
         "--output-kind",
         choices=("probabilities", "logits"),
-        help="meaning of its outputs, when it ends in no softmax or sigmoid",
+        help="what the outputs are, when no softmax or sigmoid ends the network",
     )
-    others.add_argument(
+    foreign.add_argument(
         "--input-size",
         type=_size,
         metavar="WxH",
-        help="for a network that takes pictures of any size",
+        help="for a network that takes pictures of every size",
     )
-    others.add_argument(
+    foreign.add_argument(
         "--allow-code",
         action="store_true",
-        help="run the Python code of Lambda layers in the model file",
+        help="run the Python code of Lambda layers in the model file: it can do anything",
     )
 
 
@@ -131,8 +131,8 @@ def figures_parser() -> argparse.ArgumentParser:
     """The parser of `figures`."""
     parser = argparse.ArgumentParser(
         prog="edge-convert figures",
-        description="Times small operators on this machine for some seconds, and writes the cost "
-        "of each kind, for --on FILE. Needs no TensorFlow.",
+        description="Times small operators on this machine for some seconds and writes the cost "
+        "of each kind, for --on FILE. TensorFlow is not needed.",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json")
     return parser
@@ -145,10 +145,15 @@ def compare_parser() -> argparse.ArgumentParser:
         description="Shows which pictures of the test set two models judge differently.",
     )
     add = parser.add_argument
-    add("first", type=Path, metavar="A", help="a .tflite file of ours, or a .keras file of ours")
-    add("second", type=Path, metavar="B", help="another")
-    add("--data", type=Path, required=True, help="the data set whose test set both judge")
-    add("--sheet", type=Path, metavar="FILE.png", help="a contact sheet of those pictures")
+    add(
+        "first",
+        type=Path,
+        metavar="A",
+        help="a .tflite file of edge-convert, or a .keras file of edge-train",
+    )
+    add("second", type=Path, metavar="B", help="the other file")
+    add("--data", type=Path, required=True, help="the data set; both models judge its test set")
+    add("--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of those pictures")
     return parser
 
 

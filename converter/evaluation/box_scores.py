@@ -1,4 +1,4 @@
-"""Scores as the box will give them: by the daemon's own decision code."""
+"""Scores as the box computes them: with the daemon's decision code."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from edge.inspection import OutputSpec, to_probabilities
 
 @dataclass(frozen=True, slots=True)
 class ScoreRule:
-    """What turns a model's output row into a score."""
+    """Turns an output row of a model into a score."""
 
     labels: tuple[str, ...]
     ok_label: str
     output: OutputSpec
 
-    def of_rows(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    def from_rows(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
         """P(defective), float64, (n,), from output rows, (n, labels). Raises ModelError."""
         kind, temperature = self.output.kind, self.output.temperature
-        return self.of_probabilities(to_probabilities(rows, kind, temperature))
+        return self.from_probabilities(to_probabilities(rows, kind, temperature))
 
-    def of_probabilities(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_probabilities(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(defective) = 1 − P(ok): float64, (n,), from (n, labels)."""
         return np.clip(1.0 - probabilities[:, self.labels.index(self.ok_label)], 0.0, 1.0)

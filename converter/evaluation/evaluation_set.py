@@ -1,4 +1,4 @@
-"""The pictures that a conversion is judged on, and what the float model says of them."""
+"""The pictures that evaluate a conversion, with the float model's scores."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ from trainer.evaluation import Requirements, thresholds_for
 Scores = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-QUICK_LOOK_PICTURES = 100  # pictures of a part, to look at a scheme that will not be taken
-HEAD_FIT_PICTURES = 1000  # train pictures that a head is fitted on
+QUICK_LOOK_PICTURES = 100  # of each set, for a scheme that will not be chosen
+HEAD_FIT_PICTURES = 1000  # training pictures for the fit of a head
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSet:
-    """Pictures of one part, uint8, (n, height, width, channels), and the float scores of them.
+    """The pictures of one set, uint8, (n, height, width, channels), and their float scores.
 
-    The pictures are in a file without a name, and only those in use in memory.
+    The pictures are mapped from an unlinked file: only pages in use are in memory.
     """
 
     samples: tuple[Sample, ...]
@@ -34,9 +34,9 @@ class ScoredSet:
     float_scores: Scores
     defective: NDArray[np.bool_]
 
-    def subset(self, most: int) -> "ScoredSet":
-        """At most so many of them, each class as often; the same ones every time."""
-        chosen = set(choose_calibration(self.samples, most))
+    def subset(self, count: int) -> "ScoredSet":
+        """At most `count` pictures, equally many of each class. The choice is always the same."""
+        chosen = set(choose_calibration(self.samples, count))
         at = np.array([sample in chosen for sample in self.samples])
         return ScoredSet(
             tuple(sample for sample in self.samples if sample in chosen),
@@ -56,39 +56,42 @@ class EvaluationSet:
     requirements: Requirements
 
     def thresholds(self, scores: Scores) -> Thresholds:
-        """Chosen on scores, (n,), of the validation set."""
+        """The thresholds for the scores, (n,), of the validation set."""
         return thresholds_for(scores, self.validation.defective, self.requirements)
 
-    def subset(self, most: int = QUICK_LOOK_PICTURES) -> "EvaluationSet":
-        """The same with few pictures of each part."""
+    def subset(self, count: int = QUICK_LOOK_PICTURES) -> "EvaluationSet":
+        """The same with at most `count` pictures of each set."""
         return EvaluationSet(
-            self.score_rule, self.validation.subset(most), self.test.subset(most), self.requirements
+            self.score_rule,
+            self.validation.subset(count),
+            self.test.subset(count),
+            self.requirements,
         )
 
 
 def load_evaluation_set(source: SourceModel, dataset: Dataset, progress: Progress) -> EvaluationSet:
-    """Reads the pictures of validation and test and asks the float model for all of them.
+    """Reads the validation and test pictures and runs the float model on them.
 
-    Raises DatasetError for pictures that cannot be read, and EdgeInspectError when there is no
-    room for them in the folder for temporary files.
+    Raises DatasetError for a picture that cannot be read, and EdgeInspectError when the folder
+    for temporary files is full.
     """
     spec = source.spec
     score_rule = ScoreRule(spec.labels, spec.ok_label, source.converted_output)
 
     def scored_set(set_name: str, samples: Sequence[Sample]) -> ScoredSet:
         def reading(done: int, total: int) -> None:
-            progress(f"reading the {set_name} part", done, total)
+            progress(f"reading the {set_name} set", done, total)
 
         with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
-            # The name goes at once; the file stays for as long as the pictures are asked for.
+            # The folder goes at once; the mapped file lives as long as the array.
             pictures = map_pictures(samples, source.input, Path(folder) / set_name, reading)
-        answers = source.probabilities(
+        probabilities = source.probabilities(
             pictures, lambda done, total: progress(f"float model, {set_name}", done, total)
         )
         return ScoredSet(
             tuple(samples),
             pictures,
-            score_rule.of_probabilities(answers),
+            score_rule.from_probabilities(probabilities),
             np.array([sample.label != spec.ok_label for sample in samples]),
         )
 

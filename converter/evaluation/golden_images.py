@@ -1,4 +1,4 @@
-"""Golden pictures: a few test pictures that travel in the model file, to be judged on every box."""
+"""Golden pictures: test pictures in the model file. Every box judges them and compares scores."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from edge.inspection import GOLDEN, InputSpec, Thresholds, ViewCrop
 from trainer.data import Sample
 
 GOLDEN_PICTURES = 8
-MARGIN = 0.05  # a golden picture this near a threshold could flip on an honest rounding difference
+THRESHOLD_MARGIN = 0.05  # nearer to a threshold, a rounding difference could flip it
 MAX_BYTES = 256 * 1024
 
 
@@ -36,13 +36,13 @@ def choose_golden(
     at: Thresholds,
     count: int = GOLDEN_PICTURES,
 ) -> list[int]:
-    """Places of at most `count` pictures: every class in turn, each spread from low to high score.
+    """The indices of at most `count` pictures: the classes in turn, spread over their scores.
 
-    `scores` is P(defective), (n,), 0 to 1. Pictures within MARGIN of a threshold are taken only
-    when there are not enough others, the farthest first. The same arguments give the same places.
+    `scores` is P(defective), (n,), 0 to 1. Pictures within THRESHOLD_MARGIN of a threshold fill
+    up the rest, the farthest first. The same arguments give the same indices.
     """
     distance = np.minimum(np.abs(scores - at.reject_at), np.abs(scores - at.review_from))
-    clear = [place for place in range(len(scores)) if distance[place] > MARGIN]
+    clear = [place for place in range(len(scores)) if distance[place] > THRESHOLD_MARGIN]
     by_label: dict[str, list[int]] = {}
     for place in sorted(clear, key=lambda place: (scores[place], place)):
         by_label.setdefault(labels[place], []).append(place)
@@ -54,22 +54,22 @@ def choose_golden(
     chosen = [
         by_label[label][at_rank]
         for label, share in quota.items()
-        for at_rank in _spread(len(by_label[label]), share)
+        for at_rank in _evenly_spread(len(by_label[label]), share)
     ]
     close = sorted(set(range(len(scores))) - set(clear), key=lambda p: (-distance[p], p))
     return sorted(chosen + close[: count - len(chosen)])
 
 
-def _spread(n: int, share: int) -> list[int]:
-    """`share` distinct ranks out of `n`, evenly from the first to the last; one is the middle."""
+def _evenly_spread(n: int, share: int) -> list[int]:
+    """`share` distinct ranks out of `n`, evenly from first to last. One rank is the middle."""
     return [n // 2] if share == 1 else [round(rank) for rank in np.linspace(0, n - 1, share)]
 
 
 def golden_files(samples: Sequence[Sample], spec: InputSpec) -> list[GoldenFile]:
-    """The chosen samples as files. Raises DatasetError when a picture has gone since it was read.
+    """The chosen samples as files. Raises DatasetError when a picture no longer exists.
 
-    The camera's own bytes where they are small, so that the box's decoder is checked too; else a
-    PNG in which the region of interest has the model's size.
+    A small file keeps the camera's bytes, so that the box also checks its decoder. A large one
+    becomes a PNG in which the region of interest has the model's size.
     """
     files: list[GoldenFile] = []
     for at, sample in enumerate(samples, start=1):
@@ -81,28 +81,28 @@ def golden_files(samples: Sequence[Sample], spec: InputSpec) -> list[GoldenFile]
             ) from error
         suffix = sample.path.suffix.lower()
         if len(content) > MAX_BYTES:
-            content, suffix = _reduced(content, sample.path, spec), ".png"
+            content, suffix = _shrunk(content, sample.path, spec), ".png"
         label = re.sub(r"[^\w.-]+", "_", sample.label)
         files.append(GoldenFile(f"{GOLDEN}{at:02d}-{label}{suffix}", sample.label, content))
     return files
 
 
-def _reduced(content: bytes, path: Path, spec: InputSpec) -> bytes:
+def _shrunk(content: bytes, path: Path, spec: InputSpec) -> bytes:
     pixels = decode_picture(content, str(path))
     _, _, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
     size = max(1, round(spec.width / w)), max(1, round(spec.height / h))
     if spec.view is not None:
-        size = _before_view(pixels, spec.view, size)
+        size = _size_before_view(pixels, spec.view, size)
     if size[0] < pixels.shape[1] and size[1] < pixels.shape[0]:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, png = cv2.imencode(".png", pixels)
     return png.tobytes()
 
 
-def _before_view(
+def _size_before_view(
     pixels: NDArray[np.uint8], view: ViewConfig, after: tuple[int, int]
 ) -> tuple[int, int]:
-    """Width and height to which a picture may shrink so that its view still leaves `after`."""
+    """The least width and height of a picture whose view still has the size `after`."""
     (left,) = ViewCrop(view).cut(pixels).values()
     scale = max(after[0] / left.shape[1], after[1] / left.shape[0])
     height, width = pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""What each layer computes in a converted model, against the same layer in float32."""
+"""The error of each layer of a converted model, against the same layer in float32."""
 
 import re
 from collections import Counter
@@ -13,14 +13,17 @@ from converter.loading import FrozenGraph, silence_tensorflow
 from edge.core.errors import ModelError
 from edge.inspection import runtime_module
 
-PICTURES = 16  # every tensor of each is looked at
-LARGEST = 1e30  # beyond it the quantiser's own arithmetic overflows, and ends the process
+PICTURES = 16  # compared, with every tensor
+LARGEST = 1e30  # above it the quantiser overflows and ends the process
 
 
 @dataclass(frozen=True, slots=True)
-class LayerError:
-    """How far a layer is off. `error` is RMS of the difference over RMS in float32; `clipped` the
-    share of float32 values that the layer's range cannot hold, both from 0."""
+class LayerDeviation:
+    """The error of one layer; both figures start at 0.
+
+    - `error`: RMS of the difference over RMS of the float32 values.
+    - `clipped`: the share of float32 values outside the layer's range.
+    """
 
     layer: str
     error: float
@@ -29,7 +32,7 @@ class LayerError:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """Values of one tensor; the lowest and highest that it can hold, and its step."""
+    """The values of one tensor, the lowest and highest value that it can hold, and its step."""
 
     values: NDArray[np.float32]
     low: float
@@ -39,46 +42,46 @@ class _Tensor:
 
 @dataclass(slots=True)
 class _Sums:
-    """Over all pictures: squares of float32's values and of the differences, values cut off."""
+    """Sums over all pictures: squares of float32 values and of differences, clipped values."""
 
     squares: float = 0.0
     differences: float = 0.0
     outside: int = 0
     count: int = 0
 
-    def add(self, true: _Tensor, there: _Tensor) -> None:
-        values = true.values.astype(np.float64)
+    def add(self, reference: _Tensor, converted: _Tensor) -> None:
+        values = reference.values.astype(np.float64)
         self.squares += float((values**2).sum())
-        self.differences += float(((there.values - values) ** 2).sum())
-        cut = (values < there.low - there.step) | (values > there.high + there.step)
+        self.differences += float(((converted.values - values) ** 2).sum())
+        cut = (values < converted.low - converted.step) | (values > converted.high + converted.step)
         self.outside += int(cut.sum())
         self.count += values.size
 
 
 def layer_errors(
     tflite: bytes, float32: bytes, pictures: NDArray[np.uint8], frozen: FrozenGraph
-) -> tuple[LayerError, ...]:
+) -> tuple[LayerDeviation, ...]:
     """The error of each layer, in the order in which they run.
 
-    Both are bare models of ours with uint8 input; `pictures` is uint8, (n, height, width,
-    channels), of which PICTURES are looked at. A layer is found again by the names that TFLite
-    gives its tensors; one that was fused into another is not there.
+    Both are bare models with uint8 input. `pictures` is uint8, (n, height, width, channels); the
+    first PICTURES are compared. TFLite's tensor names match the layers; a layer that was fused
+    into another is left out.
     """
     some = pictures[:PICTURES]
     sums: dict[str, _Sums] = {}
-    for true, found in zip(_tensors(float32, some), _tensors(tflite, some)):
-        counted = Counter(map(_unnumbered, true))
+    for reference, found in zip(_tensors(float32, some), _tensors(tflite, some)):
+        counted = Counter(map(_unnumbered, reference))
         alike = {
-            _unnumbered(name): t for name, t in true.items() if counted[_unnumbered(name)] == 1
+            _unnumbered(name): t for name, t in reference.items() if counted[_unnumbered(name)] == 1
         }
-        for name, there in found.items():
-            wanted = true.get(name) or alike.get(_unnumbered(name))
-            if wanted is not None and wanted.values.shape == there.values.shape:
-                sums.setdefault(name, _Sums()).add(wanted, there)
-    errors: dict[str, LayerError] = {}
+        for name, converted in found.items():
+            wanted = reference.get(name) or alike.get(_unnumbered(name))
+            if wanted is not None and wanted.values.shape == converted.values.shape:
+                sums.setdefault(name, _Sums()).add(wanted, converted)
+    errors: dict[str, LayerDeviation] = {}
     for name, each in sums.items():
         off = (each.differences / each.squares) ** 0.5 if each.squares else 0.0
-        error = LayerError(frozen.layer_of(name), off, each.outside / max(each.count, 1))
+        error = LayerDeviation(frozen.layer_of(name), off, each.outside / max(each.count, 1))
         known = errors.get(error.layer)
         if known is None or error.error >= known.error:
             errors[error.layer] = error
@@ -88,7 +91,7 @@ def layer_errors(
 def refuse_overflow(
     float32: bytes, pictures: NDArray[np.uint8], frozen: FrozenGraph, name: str
 ) -> None:
-    """Raises ModelError, naming the layer, when one gives no finite number on `pictures`.
+    """Raises ModelError, with the layer's name, when a layer overflows on `pictures`.
 
     Quantising such a model would end the process.
     """
@@ -98,17 +101,17 @@ def refuse_overflow(
             if not peak < LARGEST:
                 raise ModelError(
                     f"{name}: the layer {frozen.layer_of(tensor)!r} overflows (values up to "
-                    f"{peak:g}); check --scaling: the pixels may be far from what it was trained on"
+                    f"{peak:g}); check --scaling: the pixel values may be wrong"
                 )
 
 
 def _unnumbered(name: str) -> str:
-    """A tensor's name without what TFLite adds to make it unlike others of a scheme."""
+    """A tensor's name without the suffix that TFLite adds to make names unique."""
     return re.sub(r"(_int16)?\d*$", "", name)
 
 
 def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _Tensor]]:
-    """For each picture what the operators make, by name, in the order in which they run."""
+    """The output tensors of all operators by name, in execution order, for each picture."""
     _, module = runtime_module("auto")
     with silence_tensorflow():
         interpreter = module.Interpreter(
@@ -120,7 +123,7 @@ def _tensors(tflite: bytes, pictures: NDArray[np.uint8]) -> Iterator[dict[str, _
     layer_outputs = [
         every[int(at)]
         for operator in interpreter._get_ops_details()
-        if operator["op_name"] not in ("CAST", "QUANTIZE")  # what pixels become first is no layer
+        if operator["op_name"] not in ("CAST", "QUANTIZE")  # the conversion of pixels is no layer
         for at in operator["outputs"]
         if int(at) in every and every[int(at)]["dtype"] in (np.float32, np.int8, np.int16)
     ]

@@ -1,4 +1,4 @@
-"""Two models on the same pictures: which ones do they judge differently, each by its own lines?"""
+"""Compares two models on one test set: the pictures that get different verdicts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from trainer.evaluation import auroc
 from trainer.networks import load_trained, scores
 
 Scores = NDArray[np.float64]
-MOST = 60  # pictures on a contact sheet
+MAX_TILES = 60  # pictures on a contact sheet
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
-    """A model of ours that can judge: `score` gives P(defective), (n,), of its own pictures."""
+    """A model with its thresholds. `score` gives P(defective), (n,), for preprocessed pictures."""
 
     name: str
     input: InputSpec
@@ -35,7 +35,7 @@ class ComparedModel:
 
 @dataclass(frozen=True, slots=True)
 class PictureDiff:
-    """One picture with what both said of it: score, 0 to 1, and verdict."""
+    """One picture with the score, 0 to 1, and the verdict of both models."""
 
     sample: Sample
     scores: tuple[float, float]
@@ -43,13 +43,13 @@ class PictureDiff:
 
     @property
     def flips(self) -> bool:
-        """Whether one passes what the other fails."""
+        """Whether one model passes the picture and the other fails it."""
         return set(self.outcomes) == {"pass", "fail"}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDiff:
-    """What two models did on the test set. `differing` has flips first, then by score change."""
+    """The comparison. `differing` is sorted: flips first, then by score change."""
 
     names: tuple[str, str]
     pictures: int
@@ -60,28 +60,28 @@ class ModelDiff:
 
 
 def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None) -> ModelDiff:
-    """Judges the test set of `root` by both, and draws a contact sheet if one is asked for.
+    """Runs both models on the test set of `root`. Writes a contact sheet to `sheet`.
 
-    Raises ModelError and DatasetError for models and data that do not fit each other.
+    Raises ModelError and DatasetError when models and data do not fit each other.
     """
     if sheet is not None:
         if sheet.suffix != ".png":
             raise ModelError(f"{sheet}: a contact sheet ends in .png; give --sheet NAME.png")
         check_writable(sheet, "--sheet")
-    judges = (_judge(first), _judge(second))
-    if set(judges[0].labels) != set(judges[1].labels) or judges[0].ok_label != judges[1].ok_label:
-        text = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in judges]
+    models = (_load_compared(first), _load_compared(second))
+    if set(models[0].labels) != set(models[1].labels) or models[0].ok_label != models[1].ok_label:
+        text = [f"{j.name} has {', '.join(j.labels)} (good: {j.ok_label})" for j in models]
         raise ModelError(f"{'; '.join(text)}: only models of the same classes can be compared")
-    dataset = _load(root, judges[0])
+    dataset = _load_dataset(root, models[0])
     test = dataset.of("test")
     found = [
-        np.concatenate([judge.score(batch) for batch in batches_of(test, judge.input)])
-        for judge in judges
+        np.concatenate([compared.score(batch) for batch in batches_of(test, compared.input)])
+        for compared in models
     ]
-    defective = np.array([sample.label != judges[0].ok_label for sample in test])
-    differing = _differing(test, (found[0], found[1]), judges)
+    defective = np.array([sample.label != models[0].ok_label for sample in test])
+    differing = _differing(test, (found[0], found[1]), models)
     result = ModelDiff(
-        names=(judges[0].name, judges[1].name),
+        names=(models[0].name, models[1].name),
         pictures=len(test),
         aurocs=(float(auroc(found[0], defective)), float(auroc(found[1], defective))),
         differing=differing,
@@ -89,19 +89,19 @@ def diff_models(first: Path, second: Path, root: Path, sheet: Path | None = None
         sheet=sheet if differing else None,
     )
     if sheet is not None and differing:
-        write_atomically(sheet, contact_sheet([_tile(each) for each in differing[:MOST]]))
+        write_atomically(sheet, contact_sheet([_tile(each) for each in differing[:MAX_TILES]]))
     return result
 
 
 def _differing(
     samples: tuple[Sample, ...],
     scored: tuple[Scores, Scores],
-    judges: tuple[ComparedModel, ComparedModel],
+    models: tuple[ComparedModel, ComparedModel],
 ) -> tuple[PictureDiff, ...]:
     found = []
     for at, sample in enumerate(samples):
         both = float(scored[0][at]), float(scored[1][at])
-        outcomes = decide(both[0], judges[0].thresholds), decide(both[1], judges[1].thresholds)
+        outcomes = decide(both[0], models[0].thresholds), decide(both[1], models[1].thresholds)
         if outcomes[0] != outcomes[1]:
             found.append(PictureDiff(sample, both, outcomes))
     return tuple(sorted(found, key=lambda d: (not d.flips, -abs(d.scores[0] - d.scores[1]))))
@@ -114,19 +114,19 @@ def _tile(each: PictureDiff) -> Tile:
     )
 
 
-def _load(root: Path, judge: ComparedModel) -> Dataset:
-    dataset = load_recorded(root, judge.ok_label, judge.data)
-    if set(dataset.labels) != set(judge.labels):
+def _load_dataset(root: Path, compared: ComparedModel) -> Dataset:
+    dataset = load_recorded(root, compared.ok_label, compared.data)
+    if set(dataset.labels) != set(compared.labels):
         raise DatasetError(
-            f"{root}: has the classes {', '.join(dataset.labels)}, {judge.name} has "
-            f"{', '.join(judge.labels)}; give the data set that they were trained on"
+            f"{root}: has the classes {', '.join(dataset.labels)}, {compared.name} has "
+            f"{', '.join(compared.labels)}; give the data set of their training"
         )
     return dataset
 
 
-def _judge(path: Path) -> ComparedModel:
+def _load_compared(path: Path) -> ComparedModel:
     if path.suffix == ".keras":
-        return _keras_judge(path)
+        return _load_keras(path)
     inspector = load_inspector(path)
     spec = inspector.file.spec
     if spec is None:
@@ -149,12 +149,12 @@ def _judge(path: Path) -> ComparedModel:
     )
 
 
-def _keras_judge(path: Path) -> ComparedModel:
+def _load_keras(path: Path) -> ComparedModel:
     model, spec = load_trained(path)
     if spec is None:
         raise ModelError(
-            f"{path}: does not say its labels and thresholds, because edge-train did not make it; "
-            "convert it and compare the .tflite"
+            f"{path}: has no labels and thresholds, because edge-train did not make it; convert "
+            "it and compare the .tflite"
         )
 
     def score(pictures: NDArray[np.uint8]) -> Scores:

@@ -1,4 +1,4 @@
-"""What quantisation changed: the same pictures judged by the float and by the int8 model."""
+"""What quantisation changes: float and int8 scores of the same pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ScoreDiff:
-    """Float against int8 on one part of the data set, at the thresholds of the model file.
+    """Float against int8 on one set, at the thresholds of the model file.
 
-    `flips` names the pictures that went from pass to fail or back, `review_moves` counts moves
-    into or out of review. `largest_change` is the largest |score difference|, 0 to 1, and
-    `mean_change` the mean.
+    - `flips`: the pictures whose verdict changes between pass and fail.
+    - `review_moves`: the number of verdicts that move into or out of review.
+    - `largest_change`, `mean_change`: of |score difference|, 0 to 1.
     """
 
     pictures: int
@@ -37,11 +37,11 @@ class ScoreDiff:
 
     @property
     def auroc_loss(self) -> float:
-        """AUROC of float less that of int8; negative when int8 happens to be better."""
+        """AUROC of float minus AUROC of int8; negative when int8 is better."""
         return self.auroc_float - self.auroc_int8
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as inspection.json keeps them under `quantisation.compared`."""
+        """The figures as inspection.json keeps them under `quantisation.score_diff`."""
         return {
             "pictures": self.pictures,
             "pass_fail_flips": len(self.flips),
@@ -54,9 +54,9 @@ class ScoreDiff:
         }
 
 
-def is_flip(before: float, after: float, at: Thresholds) -> bool:
-    """Whether one of two scores of a picture passes and the other fails."""
-    return {decide(before, at), decide(after, at)} == {"pass", "fail"}
+def is_flip(before: float, after: float, thresholds: Thresholds) -> bool:
+    """Whether one of the two scores means pass and the other fail."""
+    return {decide(before, thresholds), decide(after, thresholds)} == {"pass", "fail"}
 
 
 def compare_scores(
@@ -64,16 +64,16 @@ def compare_scores(
     float_scores: Scores,
     int8_scores: Scores,
     defective: NDArray[np.bool_],
-    at: Thresholds,
+    thresholds: Thresholds,
 ) -> ScoreDiff:
     """Compares the scores, P(defective) 0 to 1, (n,), of the pictures `files`; n at least 1."""
     flips = tuple(
         file
         for file, before, after in zip(files, float_scores, int8_scores)
-        if is_flip(float(before), float(after), at)
+        if is_flip(float(before), float(after), thresholds)
     )
     reviewed = [
-        np.array([decide(float(score), at) == "review" for score in scores])
+        np.array([decide(float(score), thresholds) == "review" for score in scores])
         for scores in (float_scores, int8_scores)
     ]
     return ScoreDiff(

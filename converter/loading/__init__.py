@@ -1,4 +1,4 @@
-"""Model files in any format, checked and loaded as one frozen graph."""
+"""Checks a model file of any format and loads it as one frozen graph."""
 
 from converter.loading.frozen_graph import SINGLE_OUTPUT_HEAD, DenseHead, FrozenGraph
 from converter.loading.input_scaling import SCALINGS

@@ -1,4 +1,4 @@
-"""From 8-bit pixels to the values that a network was trained on: part of the converted model."""
+"""Scales 8-bit pixels to the range of the training. It becomes part of the converted model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ PER_CHANNEL = 3
 
 @dataclass(frozen=True, slots=True)
 class InputScaling:
-    """value = pixel × factor + offset, a channel each or all alike; `bgr` turns the channels first.
+    """value = pixel × factor + offset, per channel or for all. `bgr` reverses the channels first.
 
     Pixels are RGB or grey, 0 to 255.
     """
@@ -23,12 +23,12 @@ class InputScaling:
     bgr: bool = False
 
     def __call__(self, pixels: Any) -> Any:
-        """Scaled pixels, float32, of the shape of `pixels`: float32, (n, height, width, c)."""
+        """Scaled pixels, float32, in the shape of `pixels`: float32, (n, height, width, c)."""
         if self == SCALINGS["inside"]:
             return pixels
         tf = tensorflow()
         if self.bgr:
-            # As a convolution it stays one int8 operator, which a reversal would not.
+            # A convolution becomes one int8 operator; a reversal would not.
             kernel = np.diag(self.factor)[::-1].astype(np.float32)
             return tf.nn.conv2d(pixels, kernel[None, None], 1, "VALID") + np.array(
                 self.offset, np.float32
@@ -36,16 +36,16 @@ class InputScaling:
         return pixels * np.array(self.factor, np.float32) + np.array(self.offset, np.float32)
 
     def check(self, name: str, channels: int) -> None:
-        """Raises ModelError when it is meant for pictures of other channels."""
+        """Raises ModelError when it needs another number of channels."""
         if len(self.factor) == PER_CHANNEL and channels != PER_CHANNEL:
             raise ModelError(
                 f"{name}: this --scaling is for three channels, the model takes {channels}; "
-                "say --scaling inside, 0-1 or signed"
+                "give --scaling inside, 0-1 or signed"
             )
 
 
-# What Keras's own networks and most others were trained on. `caffe` and `torch` are Keras's names
-# for ImageNet's means (and deviations), of BGR and of RGB.
+# The scalings of Keras's networks and of most others. `caffe` and `torch` are Keras's names: the
+# means (and deviations) of ImageNet, for BGR and for RGB.
 SCALINGS: dict[str, InputScaling] = {
     "inside": InputScaling(),
     "0-1": InputScaling((1 / 255,)),

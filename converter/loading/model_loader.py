@@ -1,4 +1,4 @@
-"""Opens a model of ours or of others, after it was looked into: one callable for all kinds."""
+"""Loads a model file of any format, after its safety scan, as one callable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from converter.loading.tf_logging import silence_tensorflow
 from edge.core.errors import MissingPartError, ModelError
 from trainer.core import keras, tensorflow
 
-BATCH = 16  # few at a time, because Keras keeps every layer's output of a batch until its end
+BATCH = 16  # pictures; small, because Keras keeps all layer outputs of a batch in memory
 _SIGNATURES = ("serving_default", "serve")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in memory. `call` takes float32, (n, height, width, channels), gives its one output.
+    """A model in memory.
 
-    `input_shape` is as the model says it, None for a dimension that is open; `layers` are the
-    names of Keras's layers, nested ones too, none for a SavedModel; `batch` is how many pictures it
-    takes at once.
+    - `call`: maps float32, (n, height, width, channels), to the model's one output.
+    - `input_shape`: the declared shape; None stands for an open dimension.
+    - `layers`: the names of the Keras layers, with nested ones; empty for a SavedModel.
+    - `batch`: the number of pictures per call.
     """
 
     kind: Kind
@@ -30,28 +31,32 @@ class LoadedModel:
     batch: int
 
 
-def load_model(path: Path, allow_code: bool) -> LoadedModel:
-    """Opens a .keras or .h5 file or a SavedModel's folder.
+def load_model(path: Path, *, allow_code: bool) -> LoadedModel:
+    """Loads a .keras or .h5 file or the folder of a SavedModel.
 
-    Raises ModelError for what cannot be loaded, MissingPartError without TensorFlow.
+    Raises ModelError when it cannot be loaded, MissingPartError without TensorFlow.
     """
     tensorflow()
-    kind = scan_model_file(path, allow_code)
+    kind = scan_model_file(path, allow_code=allow_code)
     try:
         with silence_tensorflow():
-            return _saved_model(path) if kind == "saved_model" else _keras(path, kind, allow_code)
+            return (
+                _saved_model(path)
+                if kind == "saved_model"
+                else _keras(path, kind, allow_code=allow_code)
+            )
     except (ModelError, MissingPartError):
         raise
-    except Exception as error:  # a strange model raises anything; the reason is passed on
+    except Exception as error:  # a foreign model raises any class; the reason is passed on
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        what = "TensorFlow" if kind == "saved_model" else "Keras"
+        library = "TensorFlow" if kind == "saved_model" else "Keras"
         raise ModelError(
-            f"{path}: {what} cannot load it ({reason}); save it again with this version of Keras, "
-            "or with the version that made it as a SavedModel: model.export('folder')"
+            f"{path}: {library} cannot load it ({reason}); save it again with this Keras, "
+            "or export a SavedModel with the version that made it: model.export('folder')"
         ) from error
 
 
-def _keras(path: Path, kind: Kind, allow_code: bool) -> LoadedModel:
+def _keras(path: Path, kind: Kind, *, allow_code: bool) -> LoadedModel:
     library = keras()
     if allow_code:
         library.config.enable_unsafe_deserialization()
@@ -66,30 +71,31 @@ def _keras(path: Path, kind: Kind, allow_code: bool) -> LoadedModel:
         return model(pixels, training=False)
 
     shape = tuple(model.inputs[0].shape)
-    return LoadedModel(kind, call, shape, frozenset(_names(library, model)), shape[0] or BATCH)
+    return LoadedModel(
+        kind, call, shape, frozenset(_layer_names(library, model)), shape[0] or BATCH
+    )
 
 
-def _names(library: Any, model: Any) -> list[str]:
+def _layer_names(library: Any, model: Any) -> list[str]:
     found = []
-    # operations, because keras.ops used on a functional model are no layers
+    # operations, because keras.ops in a functional model are not layers
     for operation in getattr(model, "operations", None) or model.layers:
         found.append(str(operation.name))
         if isinstance(operation, library.Model):
-            found += _names(library, operation)
+            found += _layer_names(library, operation)
     return found
 
 
 def _saved_model(path: Path) -> LoadedModel:
     tf = tensorflow()
     loaded = tf.saved_model.load(str(path))
-    named = dict(loaded.signatures)
-    key = next((key for key in _SIGNATURES if key in named), next(iter(named), None))
+    signatures = dict(loaded.signatures)
+    key = next((key for key in _SIGNATURES if key in signatures), next(iter(signatures), None))
     if key is None:
         raise ModelError(
-            f"{path}: this SavedModel has no signature that could be called; save it with "
-            "model.export('folder')"
+            f"{path}: this SavedModel has no signature to call; save it with model.export('folder')"
         )
-    signature = named[key]
+    signature = signatures[key]
     _, inputs = signature.structured_input_signature
     outputs = signature.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
@@ -105,7 +111,7 @@ def _saved_model(path: Path) -> LoadedModel:
         )
 
     def call(pixels: Any) -> Any:
-        # `loaded` is named here so that its variables live as long as the callable
+        # the closure keeps `loaded`, and with it the variables, alive
         return loaded.signatures[key](**{argument: tf.convert_to_tensor(pixels)})[result]
 
     shape = None if spec.shape.rank is None else tuple(spec.shape.as_list())

@@ -1,4 +1,4 @@
-"""The model to be converted and what must be known of it: ours say it, others are asked."""
+"""The model to convert and its description: from the file, or from options for foreign models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from trainer.networks import TrainedSpec, read_spec
 
 @dataclass(frozen=True, slots=True)
 class SourceOverrides:
-    """What the user says of a model that does not say it itself.
+    """The user's description of a model, for everything that its file does not state.
 
-    `input_size` is (width, height) for a model that takes any size. `allow_code` lets a Lambda
-    layer run the Python code that stands in the model file.
+    - `input_size`: (width, height) in pixels, for a model that takes every size.
+    - `allow_code`: whether a Lambda layer may run the Python code in the model file.
     """
 
     name: str | None = None
@@ -38,12 +38,12 @@ class SourceOverrides:
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """A model ready to be converted.
+    """A model that is ready to be converted.
 
-    `call` maps pixels, float32, (n, height, width, channels), 0 to 255, to the model's own rows.
-    `ours` is False for a model that this project did not train: its `spec` was made up from what
-    the user said, and says nothing of the data it was trained on. `batch` is how many pictures
-    `call` takes at once.
+    - `call`: maps pixels, float32, (n, height, width, channels), 0 to 255, to output rows.
+    - `ours`: False for a model that edge-train did not make. Its `spec` comes from the options
+      and states nothing about the training data.
+    - `batch`: the number of pictures per call.
     """
 
     file: str
@@ -60,16 +60,16 @@ class SourceModel:
 
     @property
     def converted_output(self) -> OutputSpec:
-        """What the converted model gives: logits, under the temperature of the float model."""
+        """The output of the converted model: logits, with the temperature of the float model."""
         return OutputSpec(kind="logits", temperature=self.spec.output.temperature)
 
     def probabilities(
         self, pictures: NDArray[np.uint8], progress: Progress | None = None
     ) -> NDArray[np.float64]:
-        """The float model's word: float64, (n, labels). `pictures` is uint8, (n, *input.shape).
+        """The float model's probabilities: float64, (n, labels).
 
-        It comes from the model as it was given, not from the graph that is converted. `progress`
-        is called with how many are done, and of how many.
+        They come from the original model, not from the frozen graph. `pictures` is uint8,
+        (n, *input.shape). `progress` gets the number of finished pictures and the total.
         """
         rows = []
         for at in range(0, len(pictures), self.batch):
@@ -78,38 +78,36 @@ class SourceModel:
                 progress(min(at + self.batch, len(pictures)), len(pictures))
         outputs = np.concatenate(rows).astype(np.float64)
         if outputs.shape[1] == 1:
-            overrides = outputs[:, 0]
-            both = (
-                1 - overrides
-                if self.spec.output.kind == "probabilities"
-                else np.zeros_like(overrides)
-            )
-            outputs = np.stack([both, overrides], axis=1)
+            second = outputs[:, 0]
+            is_probability = self.spec.output.kind == "probabilities"
+            first = 1 - second if is_probability else np.zeros_like(second)
+            outputs = np.stack([first, second], axis=1)
         return to_probabilities(outputs, self.spec.output.kind, self.spec.output.temperature)
 
 
 def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
     """Loads a .keras or .h5 file or a SavedModel.
 
-    Raises ModelError for what cannot be used or is not known, MissingPartError without TensorFlow.
+    Raises ModelError for a model that cannot be used or lacks a description, and
+    MissingPartError without TensorFlow.
     """
-    opened = load_model(path, overrides.allow_code)
-    spec = read_spec(path) if opened.kind == "keras" else None
+    loaded = load_model(path, allow_code=overrides.allow_code)
+    spec = read_spec(path) if loaded.kind == "keras" else None
     ours = spec is not None
-    shape = _shape_of(path, opened, overrides)
+    shape = _input_shape(path, loaded, overrides)
     scaling = SCALINGS["inside"] if spec is not None else _scaling(path, overrides, shape[2])
 
     def call(pixels: Any) -> Any:
-        return opened.call(scaling(pixels))
+        return loaded.call(scaling(pixels))
 
-    frozen = freeze(call, shape, opened.layers, str(path))
+    frozen = freeze(call, shape, loaded.layers, str(path))
     if spec is not None:
         _check_ours(path, spec, frozen, overrides)
         if overrides.name is not None:
             spec = spec.replace(name=overrides.name)
     else:
         spec = _foreign_spec(path, frozen, shape, overrides)
-    return SourceModel(str(path), call, frozen, spec, ours, opened.batch)
+    return SourceModel(str(path), call, frozen, spec, ours, loaded.batch)
 
 
 def _check_ours(
@@ -123,30 +121,30 @@ def _check_ours(
     ):
         if value is not None and value != own:
             raise ModelError(
-                f"{path}: {option} says {value}, the model itself says {own}; leave {option} out"
+                f"{path}: {option} is {value}, but the model states {own}; leave {option} out"
             )
     if spec.output.kind == "probabilities" and frozen.ending != "softmax":
         raise ModelError(
-            f"{path}: it gives probabilities but its last layer {_last(frozen)!r} is no softmax, "
-            "so its logits cannot be had; end the network in Dense(n, softmax)"
+            f"{path}: gives probabilities, but its last layer {_last_layer(frozen)!r} is no "
+            "softmax, so the logits are not available; end the network in Dense(n, softmax)"
         )
     if frozen.outputs != len(spec.labels):
         raise ModelError(
-            f"{path}: {frozen.outputs} outputs but {len(spec.labels)} labels {list(spec.labels)}; "
-            "train again"
+            f"{path}: has {frozen.outputs} outputs but {len(spec.labels)} labels "
+            f"{list(spec.labels)}; train again"
         )
 
 
 def _scaling(path: Path, overrides: SourceOverrides, channels: int) -> InputScaling:
     if overrides.labels is None:
         raise ModelError(
-            f"{path}: this model was not made by edge-train and names no labels; list them in the "
-            "order of its outputs: --labels ok,scratch (a single output is P(the last one))"
+            f"{path}: edge-train did not make this model, so its labels are unknown; list them in "
+            "the order of the outputs: --labels ok,scratch (a single output is P(last label))"
         )
     if overrides.scaling is None:
         raise ModelError(
-            f"{path}: this model does not say which pixel values it takes; say --scaling inside "
-            "(0 to 255 as they are: it scales itself), 0-1, signed (−1 to 1), caffe or torch"
+            f"{path}: the model file does not state its pixel values; give --scaling inside "
+            "(0 to 255, the network scales), 0-1, signed (−1 to 1), caffe or torch"
         )
     scaling = SCALINGS[overrides.scaling]
     scaling.check(str(path), channels)
@@ -160,10 +158,10 @@ def _foreign_spec(
     kind = _output_kind(path, frozen, overrides)
     wanted = max(2, frozen.outputs)
     if len(set(labels)) != len(labels) or len(labels) != wanted:
-        note = " (a single output is P(the last label))" if frozen.outputs == 1 else ""
+        note = " (a single output is P(last label))" if frozen.outputs == 1 else ""
         raise ModelError(
-            f"{path}: {frozen.outputs} outputs but --labels names {', '.join(labels)}; "
-            f"name {wanted} different ones, in the order of the outputs{note}"
+            f"{path}: has {frozen.outputs} outputs but --labels names {', '.join(labels)}; "
+            f"give {wanted} different labels, in the order of the outputs{note}"
         )
     if ok_label not in labels:
         raise ModelError(
@@ -182,7 +180,7 @@ def _foreign_spec(
         )
     except ValidationError as error:
         raise ModelError(
-            f"{path}: its input takes {width}×{height} pixels; 8 to 1024 a side are supported"
+            f"{path}: its input is {width}×{height} pixels; a side must be 8 to 1024"
         ) from error
     return TrainedSpec(
         name=overrides.name or path.stem,
@@ -196,16 +194,16 @@ def _foreign_spec(
 
 
 def _output_kind(path: Path, frozen: FrozenGraph, overrides: SourceOverrides) -> OutputKind:
-    last = _last(frozen)
+    last = _last_layer(frozen)
     if frozen.ending == "sigmoid" and frozen.outputs > 1:
         raise ModelError(
-            f"{path}: its last layer {last!r} gives {frozen.outputs} sigmoids, which are answers "
-            "to as many questions and no choice among classes; end it in Dense(n, softmax)"
+            f"{path}: its last layer {last!r} gives {frozen.outputs} sigmoids: independent "
+            "probabilities, not one choice among classes; end it in Dense(n, softmax)"
         )
     if frozen.ending != "open":
         if overrides.output == "logits":
             raise ModelError(
-                f"{path}: --output-kind says logits, but its last layer {last!r} ends in a "
+                f"{path}: --output-kind is logits, but its last layer {last!r} ends in a "
                 f"{frozen.ending}; leave --output-kind out"
             )
         return "probabilities"
@@ -214,37 +212,39 @@ def _output_kind(path: Path, frozen: FrozenGraph, overrides: SourceOverrides) ->
     if overrides.output == "probabilities":
         raise ModelError(
             f"{path}: its last layer {last!r} gives probabilities without a softmax or sigmoid "
-            "that could be cut off, so its logits cannot be had; end it in Dense(n, softmax)"
+            "to cut off, so the logits are not available; end it in Dense(n, softmax)"
         )
     raise ModelError(
-        f"{path}: its last layer {last!r} is neither a softmax nor a sigmoid, so it is not known "
-        "what its outputs mean; say --output-kind logits if a softmax belongs behind them, or end "
-        "it in Dense(n, softmax)"
+        f"{path}: its last layer {last!r} is neither a softmax nor a sigmoid, so the meaning of "
+        "its outputs is unknown; give --output-kind logits if a softmax should follow, or end it "
+        "in Dense(n, softmax)"
     )
 
 
-def _last(frozen: FrozenGraph) -> str:
+def _last_layer(frozen: FrozenGraph) -> str:
     return frozen.layer_of(frozen.function.outputs[0].op.inputs[0].name)
 
 
-def _shape_of(path: Path, opened: LoadedModel, overrides: SourceOverrides) -> tuple[int, int, int]:
-    shape = opened.input_shape
+def _input_shape(
+    path: Path, loaded: LoadedModel, overrides: SourceOverrides
+) -> tuple[int, int, int]:
+    shape = loaded.input_shape
     if shape is None or len(shape) != 4 or shape[3] not in (1, 3):
         raise ModelError(
-            f"{path}: its input has shape {shape}; wanted is (None, height, width, 1 or 3)"
+            f"{path}: its input has the shape {shape}; it must be (None, height, width, 1 or 3)"
         )
     _, height, width, channels = shape
     if overrides.input_size is not None:
         for own, asked, side in zip((width, height), overrides.input_size, ("width", "height")):
             if own not in (None, asked):
                 raise ModelError(
-                    f"{path}: --input-size says a {side} of {asked}, the model takes {own}; leave "
-                    "--input-size out"
+                    f"{path}: --input-size has a {side} of {asked}, but the model takes {own}; "
+                    "leave --input-size out"
                 )
         width, height = overrides.input_size
     if height is None or width is None:
         raise ModelError(
-            f"{path}: it takes pictures of any size; say which it was trained on, for example "
+            f"{path}: takes pictures of every size; give the size of its training, for example "
             "--input-size 224x224"
         )
     assert channels is not None

@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's C++ from talking over our own lines."""
+"""Silences the log output of TensorFlow's C++ code."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 def silence_tensorflow() -> Iterator[None]:
     """Drops Python's warnings and all output to file descriptors 1 and 2 inside the block.
 
-    The MLIR converter ignores every log level. Reasons reach the user in exceptions instead.
+    The MLIR converter ignores every log level. Errors reach the user as exceptions.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""A frozen graph as a .tflite file, by each quantization scheme."""
+"""Converts a frozen graph to a .tflite with each quantization scheme."""
 
 from converter.quantization.calibration import (
     CALIBRATION_PICTURES,

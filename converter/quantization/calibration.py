@@ -1,4 +1,4 @@
-"""The pictures that show the quantiser which values occur: stratified, from the train set only."""
+"""Calibration pictures: training pictures that set the value ranges of the quantiser."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ CALIBRATION_PICTURES = 200
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Samples and, in their order, the pictures: uint8, (n, height, width, channels)."""
+    """Samples and their pictures, uint8, (n, height, width, channels), in the same order."""
 
     samples: tuple[Sample, ...]
     pictures: NDArray[np.uint8]
@@ -22,10 +22,10 @@ class CalibrationSet:
 def choose_calibration(
     samples: Sequence[Sample], count: int = CALIBRATION_PICTURES, seed: int = 0
 ) -> tuple[Sample, ...]:
-    """At most `count` of `samples`, each class as often as every other while it has pictures.
+    """At most `count` of `samples`, equally many of each class while a class has pictures.
 
-    A rare defect is what the model exists for: drawn by frequency it would hardly be seen, and
-    its activations would be clipped. Seeded, without replacement, sorted by file.
+    Drawn by frequency, a rare defect would hardly appear, and its activations would be clipped.
+    Seeded, without replacement, sorted by file.
     """
     rng = np.random.default_rng(seed)
     shuffled: dict[str, list[Sample]] = {}
@@ -35,8 +35,8 @@ def choose_calibration(
     chosen: list[Sample] = []
     depth = 0
     while len(chosen) < min(count, len(samples)):
-        layer = [members[depth] for members in shuffled.values() if depth < len(members)]
-        chosen += layer[: count - len(chosen)]
+        row = [members[depth] for members in shuffled.values() if depth < len(members)]
+        chosen += row[: count - len(chosen)]
         depth += 1
     return tuple(sorted(chosen, key=lambda sample: sample.file))
 
@@ -44,9 +44,9 @@ def choose_calibration(
 def representative_batches(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     """One float32 batch (1, height, width, channels), 0 to 255, for each picture.
 
-    `pictures` is uint8, (n, height, width, channels), as preprocess leaves them. The first one
-    gets one black and one white pixel in opposite corners: else the input's scale would end at the
-    brightest value seen, and every raw pixel on the line would be read as darker than it is.
+    `pictures` is uint8, (n, height, width, channels), after preprocessing. The first picture gets
+    a black and a white pixel in opposite corners. Otherwise the input scale would end at the
+    brightest calibration value, and the model would read every pixel too dark.
     """
     for at, picture in enumerate(pictures):
         batch = picture[None].astype(np.float32)

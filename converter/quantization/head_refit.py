@@ -1,9 +1,8 @@
-"""A head fitted on the int8 features, so that it takes back what quantising did to them.
+"""Fits the head again, on int8 features, to compensate for the quantisation of the features.
 
-The float head was fitted on float features. Behind int8 ones it carries their errors, some of
-which are the same in every picture. The fitted head gives the float model's own logits as nearly
-as the int8 features allow: labels are not asked, since the model that was tested is the one to be
-kept.
+The training fitted the head on float features. int8 features have errors, and some are the same in
+every picture. The new head approximates the logits of the float model; it does not use labels,
+because the converted model must judge like the tested one.
 """
 
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from converter.tflite import Runner, with_joined_outputs
 from edge.core.errors import ModelError
 
 REGULARIZATIONS = (10.0, 1.0, 0.1, 0.01, 0.001)
-# A fitted head that is no better than this on parts it has not seen is not worth a difference.
-GAIN = 0.95
-MIN_ERROR = 1e-3  # RMS of logits: a head that is no farther off needs no other
+# The new head is taken only if it reduces the error on the validation set at least to this share.
+MAX_ERROR_RATIO = 0.95
+MIN_ERROR = 1e-3  # RMS of logits: a head with a smaller error stays
 
 Floats = NDArray[np.float64]
 
@@ -39,52 +38,52 @@ def refit_head(
     validation: FloatLogits,
     runner: Runner,
 ) -> BuiltModel:
-    """`built_model` with a head fitted on its features of `train`, or as it is.
+    """`built_model` with a head fitted on the int8 features of `train`, or unchanged.
 
-    The restraint towards the old head is chosen on `validation`, and the new head is taken only
-    when it comes nearer there to the float model. Raises ModelError when the body cannot be run.
+    `validation` chooses the regularization towards the old head, and decides whether the new head
+    is better. Raises ModelError when the body cannot be run.
     """
     if built_model.body is None:
-        raise ModelError(f"{built_model.scheme}: has no float head to be fitted")
+        raise ModelError(f"{built_model.scheme}: has no float head to fit")
     body = with_joined_outputs(built_model.body)
 
-    def features(seen: FloatLogits) -> Floats:
-        rows, _ = runner.rows(body, seen.pictures, built_model.scheme)
+    def features(scored: FloatLogits) -> Floats:
+        rows, _ = runner.rows(body, scored.pictures, built_model.scheme)
         return features_of(rows.astype(np.float64), built_model)
 
-    x, held_out = features(train), features(validation)
-    before = logit_error(head.logits(held_out), validation.logits)
+    x, validation_features = features(train), features(validation)
+    before = logit_error(head.logits(validation_features), validation.logits)
     if before < MIN_ERROR:
         return built_model
-    best, least = None, GAIN * before
+    best, best_error = None, MAX_ERROR_RATIO * before
     for regularization in REGULARIZATIONS:
         candidate = _fit(x, train.logits, head, regularization)
-        off = logit_error(candidate.logits(held_out), validation.logits)
-        if off < least:
-            best, least = candidate, off
+        error = logit_error(candidate.logits(validation_features), validation.logits)
+        if error < best_error:
+            best, best_error = candidate, error
     return built_model if best is None else with_head(built_model, best)
 
 
-def logit_error(logits: Floats, wanted: Floats) -> float:
-    """RMS difference of logits, (n, labels), in what matters: their differences among classes."""
-    apart = logits - wanted
-    apart = apart - apart.mean(axis=1, keepdims=True)
-    return float(np.sqrt(np.mean(apart**2)))
+def logit_error(logits: Floats, target: Floats) -> float:
+    """RMS difference of logits, (n, labels), without the part that all classes share."""
+    difference = logits - target
+    difference = difference - difference.mean(axis=1, keepdims=True)
+    return float(np.sqrt(np.mean(difference**2)))
 
 
-def _fit(x: Floats, wanted: Floats, head: DenseHead, regularization: float) -> DenseHead:
-    """Ridge regression of what the old head misses, on standardised features."""
+def _fit(x: Floats, target: Floats, head: DenseHead, regularization: float) -> DenseHead:
+    """Ridge regression of the old head's residual on standardised features."""
     mean = x.mean(axis=0)
     spread = np.maximum(x.std(axis=0), 1e-6)
     z = (x - mean) / spread
-    missed = wanted - head.logits(x)
-    offset = missed.mean(axis=0)
-    # As many unknowns as features or as pictures, whichever are fewer: both give the same.
+    residual = target - head.logits(x)
+    offset = residual.mean(axis=0)
+    # Solve for features or for pictures, whichever are fewer: the result is the same.
     strength = regularization * len(x)
     if z.shape[1] <= len(z):
-        step = np.linalg.solve(z.T @ z + strength * np.eye(z.shape[1]), z.T @ (missed - offset))
+        step = np.linalg.solve(z.T @ z + strength * np.eye(z.shape[1]), z.T @ (residual - offset))
     else:
-        step = z.T @ np.linalg.solve(z @ z.T + strength * np.eye(len(z)), missed - offset)
+        step = z.T @ np.linalg.solve(z @ z.T + strength * np.eye(len(z)), residual - offset)
     change = step / spread[:, None]
     return DenseHead(
         (head.weights + change).astype(np.float32),

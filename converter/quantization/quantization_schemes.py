@@ -1,4 +1,4 @@
-"""The ways to write a network as a .tflite: raw uint8 pixels in, float logits out, in each."""
+"""Builds a .tflite from a frozen graph in each scheme: uint8 pixels in, float logits out."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from edge.core.errors import ModelError
 from trainer.core import tensorflow
 
 FLOAT_HEAD = "int8-float-head"
-# From the first to the last that one would rather have on a box: int8 is quickest by far, and its
-# float head costs nothing; float16 is half of float32 at its speed; a runtime computes dynamic
-# ranges and 16-bit activations without its quick kernels. Fixed, so that the same input gives the
-# same file: times differ from run to run.
+# In order of preference. int8 is by far the fastest, and its float head costs nothing. float16 has
+# half the size of float32 at the same speed. Runtimes have no fast kernels for dynamic ranges and
+# 16-bit activations. The order is fixed, so that the same input gives the same file.
 SCHEMES = (FLOAT_HEAD, "int8", "float16", "float32", "dynamic", "int16x8")
 CALIBRATED = (FLOAT_HEAD, "int8", "int16x8")
 
-_EDGES = ("QUANTIZE", "DEQUANTIZE", "CAST")  # they change the type, and compute nothing
+_TYPE_CHANGES = ("QUANTIZE", "DEQUANTIZE", "CAST")  # they change the type only
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """A bare .tflite, without labels: uint8 pixels to float32 logits, (1, n).
+    """A bare .tflite without labels: uint8 pixels to float32 logits, (1, n).
 
-    `bands`: what each band of eight bits of its features counts, see multi_range_head. `body` is
-    the part before the float head, float32 features out, None for schemes without one.
+    - `bands`: the factor of each band of the features; see multi_range_head.
+    - `body`: the model before the float head, with float32 features; None without such a head.
+    - `fitted`: whether the head was fitted again on int8 features.
     """
 
     scheme: str
@@ -43,31 +43,31 @@ class BuiltModel:
     fitted: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """How it was made, for inspection.json."""
-        inner = [op for op in operators(self.tflite) if op.name not in _EDGES]
+        """The scheme and the operators, for inspection.json."""
+        inner = [op for op in operators(self.tflite) if op.name not in _TYPE_CHANGES]
         return {
             "scheme": self.scheme,
             "feature_bands": len(self.bands),
             "fitted_head": self.fitted,
-            "int8_operators": _counted(op for op in inner if not op.is_float),
-            "float_operators": _counted(op for op in inner if op.is_float),
+            "int8_operators": _operator_counts(op for op in inner if not op.is_float),
+            "float_operators": _operator_counts(op for op in inner if op.is_float),
         }
 
 
-def _counted(found: Any) -> dict[str, int]:
+def _operator_counts(found: Any) -> dict[str, int]:
     return dict(sorted(Counter(op.name for op in found).items()))
 
 
 def build_model(
     scheme: str, frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str
 ) -> BuiltModel:
-    """Converts by one of SCHEMES.
+    """Converts with one of SCHEMES.
 
-    `pictures` is uint8, (n, height, width, channels), n at least 1, and sets the ranges of the
-    CALIBRATED ones. Raises ModelError, naming the layer, when TFLite cannot do it.
+    `pictures` is uint8, (n, height, width, channels), n at least 1; it sets the value ranges of
+    the CALIBRATED schemes. Raises ModelError, with the layer, when TFLite cannot convert it.
     """
     if scheme == FLOAT_HEAD:
-        return _with_head(frozen, pictures, name)
+        return _build_float_head(frozen, pictures, name)
     tflite = _convert(scheme, frozen, frozen.whole(), pictures, name)
     if scheme == "int8":
         _check_int8(tflite, frozen, name)
@@ -80,15 +80,15 @@ def build_model(
 
 
 def with_head(built_model: BuiltModel, head: DenseHead) -> BuiltModel:
-    """The same body with another head, which takes its features. Raises ModelError without body."""
+    """The same body with another head. Raises ModelError without a body."""
     if built_model.body is None:
-        raise ModelError(f"{built_model.scheme}: has no float head to be changed")
-    whole = with_float_head(built_model.body, _of_bands(head, built_model.bands))
+        raise ModelError(f"{built_model.scheme}: has no float head to replace")
+    whole = with_float_head(built_model.body, _head_for_bands(head, built_model.bands))
     return BuiltModel(built_model.scheme, whole, built_model.bands, built_model.body, True)
 
 
 def features_of(rows: NDArray[np.float64], built_model: BuiltModel) -> NDArray[np.float64]:
-    """(pictures, features) from what the body gives, (pictures, bands × features)."""
+    """(pictures, features) from the output of the body, (pictures, bands × features)."""
     banded = rows.reshape(len(rows), len(built_model.bands), -1)
     return np.asarray(np.einsum("pbf,b->pf", banded, built_model.bands))
 
@@ -97,8 +97,8 @@ def head_of(frozen: FrozenGraph) -> DenseHead:
     """The last dense layer as two or more logits. Raises ModelError when there is none."""
     if frozen.head is None:
         raise ModelError(
-            f"its last layer {frozen.layer_of(frozen.logits.op.name)!r} is no Dense layer that "
-            "could be computed in float; end it in Dense(n, softmax)"
+            f"its last layer {frozen.layer_of(frozen.logits.op.name)!r} is no Dense layer, so it "
+            "cannot be computed in float; end it in Dense(n, softmax)"
         )
     weights, bias = frozen.head.weights, frozen.head.bias
     if frozen.outputs == 1:
@@ -107,7 +107,7 @@ def head_of(frozen: FrozenGraph) -> DenseHead:
     return DenseHead(weights, bias)
 
 
-def _with_head(frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str) -> BuiltModel:
+def _build_float_head(frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str) -> BuiltModel:
     head = head_of(frozen)
     body = _convert(FLOAT_HEAD, frozen, frozen.body(), pictures, name)
     _check_int8(body, frozen, name)
@@ -115,32 +115,34 @@ def _with_head(frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str) -> B
     bands: tuple[float, ...] = (1.0,)
     if len(frozen.features) == 1:
         body, bands = with_bands(body)
-    return BuiltModel(FLOAT_HEAD, with_float_head(body, _of_bands(head, bands)), bands, body)
+    return BuiltModel(FLOAT_HEAD, with_float_head(body, _head_for_bands(head, bands)), bands, body)
 
 
-def _of_bands(head: DenseHead, bands: tuple[float, ...]) -> DenseHead:
-    """The head that takes the features' bands one after the other."""
+def _head_for_bands(head: DenseHead, bands: tuple[float, ...]) -> DenseHead:
+    """The head with one copy of its weights per band, times the factor of the band."""
     return DenseHead(np.concatenate([head.weights * np.float32(one) for one in bands]), head.bias)
 
 
 def _check_int8(tflite: bytes, frozen: FrozenGraph, name: str) -> None:
-    """Raises ModelError unless pixels are taken as they are and every operator is int8."""
+    """Raises ModelError unless the input is raw pixels and every operator is int8."""
     scale, zero_point = input_scale(tflite)
     if abs(scale - 1.0) > 1e-6 or zero_point != 0:
         raise ModelError(
-            f"{name}: its input takes pixels as {scale} × (pixel − {zero_point}) and not as "
-            "they are; report this as a fault"
+            f"{name}: its input is {scale} × (pixel − {zero_point}) instead of the raw pixel; "
+            "report this as a fault"
         )
     check_operators(operators(tflite), frozen, name)
 
 
 def check_operators(found: tuple[Operator, ...], frozen: FrozenGraph, name: str) -> None:
-    """Raises ModelError, naming the layers, when an operator computes in float."""
-    stray = [op for op in found if op.is_float and op.name not in _EDGES]
-    if stray:
-        where = ", ".join(sorted({f"{op.name} in {frozen.layer_of(op.output)!r}" for op in stray}))
+    """Raises ModelError, with the layers, when an operator computes in float."""
+    float_operators = [op for op in found if op.is_float and op.name not in _TYPE_CHANGES]
+    if float_operators:
+        where = ", ".join(
+            sorted({f"{op.name} in {frozen.layer_of(op.output)!r}" for op in float_operators})
+        )
         raise ModelError(
-            f"{name}: {where} stays in float32, so it is no int8 model; "
+            f"{name}: {where} stays in float32, so the model is not int8; "
             "replace the layer by one that TFLite has in int8"
         )
 
@@ -155,7 +157,7 @@ def _convert(
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
             if scheme != "float32":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            # One scale for a dense layer's weights where runtimes of 2023 know no other.
+            # Runtimes of 2023 know only one scale for the weights of a dense layer.
             converter._experimental_disable_per_channel_quantization_for_dense_layers = (
                 scheme == "dynamic"
             )
@@ -166,7 +168,7 @@ def _convert(
             if scheme in (FLOAT_HEAD, "int8"):
                 converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
                 converter.inference_input_type = tf.uint8
-                # The converter ends the int8 graph with a DEQUANTIZE: what a float head takes.
+                # The int8 graph then ends with DEQUANTIZE, as a float head needs it.
                 converter.inference_output_type = tf.float32
             elif scheme == "int16x8":
                 converter.target_spec.supported_ops = [
@@ -175,7 +177,7 @@ def _convert(
             elif scheme == "float16":
                 converter.target_spec.supported_types = [tf.float16]
             tflite = bytes(converter.convert())
-    except Exception as error:  # TensorFlow raises anything; the reason is passed on
+    except Exception as error:  # TensorFlow raises any class; the reason is passed on
         raise ModelError(explain_failure(error, scheme, frozen, name)) from error
     if graph_count(tflite) != 1:
         raise ModelError(loop_error(frozen, name))

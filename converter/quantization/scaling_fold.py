@@ -1,7 +1,7 @@
-"""The network's own scaling of pixels, taken into what the int8 input's numbers mean.
+"""Folds the network's scaling of pixels into the quantisation of the int8 input.
 
-Scaling to −1…1 puts every int8 value exactly between two steps, and two runtimes break that tie
-differently: all that follows then differs, too. As a part of the input's scale nothing is rounded.
+Scaling to −1…1 puts every int8 value exactly between two steps. Two runtimes break that tie
+differently, and all later layers differ. As part of the input scale, nothing is rounded.
 """
 
 import copy
@@ -13,35 +13,35 @@ from converter.tflite import read_model, write_model
 from converter.tflite.tflite_graph import operator_name
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_EXACT = 1e-3  # of a step
+_TOLERANCE = 1e-3  # of a step
 
 
 def with_folded_scaling(tflite: bytes) -> bytes:
     """The model without MUL, ADD and SUB by constants between its uint8 input and convolutions.
 
-    Pixels go in as before. What is left of the offset, half a step at most, goes into the
-    convolutions' biases. Unchanged where the graph begins otherwise.
+    The input stays raw pixels. The remainder of the offset, at most half a step, goes into the
+    biases of the convolutions. A graph with another beginning stays unchanged.
     """
     schema, model = read_model(tflite)
     graph = model.subgraphs[0]
-    chain, factor, offset = _affine(schema, model)
+    chain, factor, offset = _scaling_operators(schema, model)
     if not chain or factor <= 0:
         return tflite
     scaled = int(chain[-1].outputs[0])
     exact = -128 - offset / factor
     zero = round(exact)
-    rest = exact - zero
+    remainder = exact - zero
     users = [op for op in graph.operators if scaled in op.inputs]
     names = {operator_name(schema, model.operatorCodes[op.opcodeIndex]) for op in users}
     biased = all(len(op.inputs) > 2 and int(op.inputs[2]) >= 0 for op in users)
     foldable = names <= set(_CONVOLUTIONS) and biased
     before = float(graph.tensors[scaled].quantization.scale[0])
-    nothing_to_fold = abs(rest) < _EXACT and abs(before / factor - 1) < _EXACT / 255
+    nothing_to_fold = abs(remainder) < _TOLERANCE and abs(before / factor - 1) < _TOLERANCE / 255
     if not -128 <= zero <= 127 or not (foldable or nothing_to_fold):
         return tflite
     for op in users if foldable else ():
         depthwise = "DEPTHWISE" in operator_name(schema, model.operatorCodes[op.opcodeIndex])
-        _shift_bias(schema, model, op, (before / factor, rest), depthwise)
+        _shift_bias(schema, model, op, (before / factor, remainder), depthwise=depthwise)
     for place, zero_point in ((int(graph.inputs[0]), zero + 128), (scaled, zero)):
         quantization = graph.tensors[place].quantization
         quantization.scale = np.array([factor], np.float32)
@@ -51,8 +51,8 @@ def with_folded_scaling(tflite: bytes) -> bytes:
     return write_model(model)
 
 
-def _affine(schema: Any, model: Any) -> tuple[list[Any], float, float]:
-    """The operators behind QUANTIZE that only scale, and what they do: × factor + offset."""
+def _scaling_operators(schema: Any, model: Any) -> tuple[list[Any], float, float]:
+    """The scaling operators after QUANTIZE, and their effect: × factor + offset."""
     graph = model.subgraphs[0]
     first = graph.operators[0]
     if operator_name(schema, model.operatorCodes[first.opcodeIndex]) != "QUANTIZE":
@@ -64,7 +64,7 @@ def _affine(schema: Any, model: Any) -> tuple[list[Any], float, float]:
         if len(users) != 1:
             return chain, factor, offset
         name = operator_name(schema, model.operatorCodes[users[0].opcodeIndex])
-        constant = _scalar(model, users[0], at) if name in ("MUL", "ADD", "SUB") else None
+        constant = _scalar_constant(model, users[0], at) if name in ("MUL", "ADD", "SUB") else None
         if constant is None or users[0].builtinOptions.fusedActivationFunction != 0:
             return chain, factor, offset
         if name == "MUL":
@@ -75,8 +75,8 @@ def _affine(schema: Any, model: Any) -> tuple[list[Any], float, float]:
         at = int(users[0].outputs[0])
 
 
-def _scalar(model: Any, op: Any, picture: int) -> float | None:
-    """The one number that an operator combines the picture with; None for anything else."""
+def _scalar_constant(model: Any, op: Any, picture: int) -> float | None:
+    """The single constant of an operator on the tensor `picture`, or None."""
     if int(op.inputs[0]) != picture:
         return None
     tensor = model.subgraphs[0].tensors[int(op.inputs[1])]
@@ -88,20 +88,22 @@ def _scalar(model: Any, op: Any, picture: int) -> float | None:
     return (value - float(zero)) * float(scale)
 
 
-def _shift_bias(schema: Any, model: Any, op: Any, by: tuple[float, float], depthwise: bool) -> None:
-    """Gives a convolution a bias of its own, in the new scale, less what the input's zero misses.
+def _shift_bias(
+    schema: Any, model: Any, op: Any, change: tuple[float, float], *, depthwise: bool
+) -> None:
+    """Gives a convolution a new bias: in the new scale, with the remainder of the zero point.
 
-    `by` is the old scale over the new one, and the rest of the zero point in steps. The old bias
-    stays: identical constants may be shared with other operators.
+    `change` is (old scale / new scale, remainder of the zero point in steps). The old bias stays,
+    because other operators may share it.
     """
-    ratio, rest = by
+    ratio, remainder = change
     tensors = model.subgraphs[0].tensors
     kernel, bias = tensors[int(op.inputs[1])], copy.deepcopy(tensors[int(op.inputs[2])])
     raw = np.asarray(model.buffers[kernel.buffer].data, np.uint8).tobytes()
     weights = np.frombuffer(raw, np.int8).reshape([int(n) for n in kernel.shape]).astype(np.int64)
     sums = weights.sum(axis=(0, 1, 2) if depthwise else (1, 2, 3))
     old = np.frombuffer(np.asarray(model.buffers[bias.buffer].data, np.uint8).tobytes(), "<i4")
-    new = np.rint(old.astype(np.float64) * ratio - rest * sums).clip(-(2**31), 2**31 - 1)
+    new = np.rint(old.astype(np.float64) * ratio - remainder * sums).clip(-(2**31), 2**31 - 1)
     model.buffers.append(schema.BufferT(data=np.frombuffer(new.astype("<i4").tobytes(), np.uint8)))
     bias.buffer = len(model.buffers) - 1
     bias.name = bytes(bias.name) + b"/shifted"

@@ -1,1 +1,1 @@
-"""The report of a conversion: one HTML file that needs nothing else."""
+"""The report of a conversion: one HTML file without external resources."""

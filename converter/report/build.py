@@ -1,4 +1,4 @@
-"""From a finished conversion to its report."""
+"""Renders the HTML report of a finished conversion."""
 
 import base64
 from html import escape
@@ -8,7 +8,7 @@ import numpy as np
 
 from converter.convert import Conversion
 from converter.evaluation import is_flip
-from converter.report.bar_chart import STYLE, bars
+from converter.report.bar_chart import STYLE, bar_chart
 from converter.report.latency_text import parity_text
 from converter.report.speed import speed_section
 from converter.report.text import SCHEME_WORDS, headings, scheme_rows
@@ -20,49 +20,49 @@ CARDS = 24
 SIDE = 160
 
 
-def render(done: Conversion) -> str:
-    """The page. Raises PictureError when a picture has gone since it was judged."""
-    spec = done.spec
+def render(conversion: Conversion) -> str:
+    """The page as HTML. Raises PictureError when a picture no longer exists."""
+    spec = conversion.spec
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
-        f"conversion to {done.path.name}, {SCHEME_WORDS[done.chosen.scheme]}",
+        f"conversion to {conversion.path.name}, {SCHEME_WORDS[conversion.chosen.scheme]}",
         [
-            _verdict(done),
-            _schemes(done),
-            _changed(done),
-            _layers(done),
-            _decoding(done),
-            speed_section(done),
-            _runs(done),
+            _verdict(conversion),
+            _schemes(conversion),
+            _score_changes(conversion),
+            _layers(conversion),
+            _decoding(conversion),
+            speed_section(conversion),
+            _runtimes(conversion),
         ],
         f"made with {tools}",
         extra_style=STYLE,
     )
 
 
-def _verdict(done: Conversion) -> str:
-    compared = done.chosen.compared
-    assert compared is not None
-    difference = done.chosen.runtime_difference
-    text = "only one runtime was asked" if difference is None else "largest between runtimes"
+def _verdict(conversion: Conversion) -> str:
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
+    difference = conversion.chosen.runtime_difference
+    text = "only one runtime was compared" if difference is None else "largest between runtimes"
     return section(
-        "The file judges like the model that was tested",
+        "The file judges like the tested model",
         paragraph(
-            f"{len(compared.flips)} of {compared.pictures} test verdicts flip between pass and "
-            f"fail, {compared.review_moves} move into or out of review.",
+            f"{len(score_diff.flips)} of {score_diff.pictures} test verdicts flip between pass and "
+            f"fail, {score_diff.review_moves} move into or out of review.",
             "answer",
         ),
         tiles(
             [
-                (f"{done.size / 1024:,.0f} KB", "size of the file"),
+                (f"{conversion.size / 1024:,.0f} KB", "size of the file"),
                 (
-                    f"{done.chosen.runtime_results[0].milliseconds:.2f} ms",
-                    "a picture, here, one thread",
+                    f"{conversion.chosen.runtime_results[0].milliseconds:.2f} ms",
+                    "per picture, here, one thread",
                 ),
-                (f"{compared.auroc_float:.4f}", "AUROC, float32"),
-                (f"{compared.auroc_int8:.4f}", "AUROC, in the file"),
-                (f"{compared.largest_change:.4f}", "largest change of a score"),
+                (f"{score_diff.auroc_float:.4f}", "AUROC, float32"),
+                (f"{score_diff.auroc_int8:.4f}", "AUROC, in the file"),
+                (f"{score_diff.largest_change:.4f}", "largest change of a score"),
                 ("–" if difference is None else f"{difference:.5f}", text),
             ]
         ),
@@ -70,8 +70,8 @@ def _verdict(done: Conversion) -> str:
     )
 
 
-def _schemes(done: Conversion) -> str:
-    selection = done.selection
+def _schemes(conversion: Conversion) -> str:
+    selection = conversion.selection
     reasons = [
         paragraph(f"{trial.label}: {reason}", "hint")
         for trial in selection.trials
@@ -79,19 +79,21 @@ def _schemes(done: Conversion) -> str:
     ]
     return section(
         "Schemes side by side",
-        table(headings(selection), scheme_rows(selection), selection.trials.index(done.chosen)),
+        table(
+            headings(selection), scheme_rows(selection), selection.trials.index(conversion.chosen)
+        ),
         paragraph(
-            "The first that passes the gate is taken; those after it are looked at on fewer "
-            "pictures. Loss is of AUROC against float32 on the same pictures; flips are verdicts "
-            "that change between pass and fail.",
+            "The first scheme that passes the gate is chosen; later schemes are evaluated on fewer "
+            "pictures. Loss is the loss of AUROC against float32 on the same pictures. Flips are "
+            "verdicts that change between pass and fail.",
             "hint",
         ),
         *reasons,
     )
 
 
-def _changed(done: Conversion) -> str:
-    trial, test = done.chosen, done.evaluation_set.test
+def _score_changes(conversion: Conversion) -> str:
+    trial, test = conversion.chosen, conversion.evaluation_set.test
     assert trial.scores is not None
     assert trial.thresholds is not None
     at = trial.thresholds
@@ -112,45 +114,45 @@ def _changed(done: Conversion) -> str:
         cards.append(
             f'<div class="card{" flip" if flips[place] else ""}">'
             f'<img alt="{escape(sample.file)}" src="data:image/jpeg;base64,{data}">'
-            f"<p>{escape(sample.file)}<br>truly {escape(sample.label)}<br>"
+            f"<p>{escape(sample.file)}<br>label {escape(sample.label)}<br>"
             f"float {old:.4f} {decide(old, at)}<br>file {new:.4f} {decide(new, at)}</p></div>"
         )
     return section(
         f"Verdicts that flip: {sum(flips)}",
         paragraph(
-            "Test pictures that pass by one and fail by the other, framed in red; then those whose "
-            "score changed most."
+            "In red: test pictures that one model passes and the other fails. Then the pictures "
+            "with the largest score change."
         ),
         f'<div class="gallery">{"".join(cards)}</div>',
     )
 
 
-def _layers(done: Conversion) -> str:
+def _layers(conversion: Conversion) -> str:
     rows = [
         (layer.layer, layer.error, f"{layer.error:.1%}")
-        for layer in done.chosen.layers
+        for layer in conversion.chosen.layers
         if layer.error > 0
     ]
-    clipped = max((layer.clipped for layer in done.chosen.layers), default=0.0)
+    clipped = max((layer.clipped for layer in conversion.chosen.layers), default=0.0)
     return section(
         "Error by layer",
-        bars(
+        bar_chart(
             "error by layer",
             rows,
-            "RMS of the difference to float32 over RMS in float32, in the order in which they run. "
-            f"At most {clipped:.2%} of a layer's values lie outside the range it can hold.",
+            "RMS of the difference to float32 over RMS of float32, in execution order. At most "
+            f"{clipped:.2%} of the values of a layer are outside its range.",
         )
         if rows
-        else paragraph("Every layer computes as in float32."),
+        else paragraph("No layer differs from float32."),
     )
 
 
-def _decoding(done: Conversion) -> str:
-    found = done.parity
+def _decoding(conversion: Conversion) -> str:
+    found = conversion.parity
     rows = [
         ["test pictures", f"{found.pictures}"],
         ["large enough to be reduced", f"{found.concerned}"],
-        ["of these made into JPEGs", f"{found.encoded}"],
+        ["of these, encoded as JPEG", f"{found.encoded}"],
         ["verdicts that change", f"{len(found.flips)}"],
         ["largest change of a score", f"{found.largest_change:.4f}"],
         ["mean change of a score", f"{found.mean_change:.5f}"],
@@ -160,29 +162,29 @@ def _decoding(done: Conversion) -> str:
     return section(
         "JPEGs decoded at reduced scale",
         paragraph(f"{parity_text(found.as_json())}."),
-        table(["each JPEG judged whole and reduced", ""], rows),
+        table(["each JPEG decoded whole and reduced", ""], rows),
         paragraph(f"Changed: {', '.join(found.flips)}.", "hint") if found.flips else "",
         paragraph(
-            "A box decodes a JPEG at half, a quarter or an eighth of its size, where the model "
-            "needs no more, only when the file allows it: at most 0.5 % of the verdicts may "
-            "change, and no golden picture's.",
+            "If the file allows it, a box decodes a JPEG at half, a quarter or an eighth of its "
+            "size when the model needs no more. The file allows it if at most 0.5 % of the "
+            "verdicts change and no golden picture changes.",
             "hint",
         ),
     )
 
 
-def _runs(done: Conversion) -> str:
+def _runtimes(conversion: Conversion) -> str:
     rows = [
-        [ran.runtime, f"{ran.difference:.5f}", f"{ran.milliseconds:.2f}"]
-        for ran in done.chosen.runtime_results
+        [result.runtime, f"{result.difference:.5f}", f"{result.milliseconds:.2f}"]
+        for result in conversion.chosen.runtime_results
     ]
-    thresholds = done.spec.thresholds
+    thresholds = conversion.spec.thresholds
     return section(
         "Runtimes, calibration, thresholds",
         table(["runtime", "largest score difference to the first", "ms"], rows),
         paragraph(
-            f"Calibrated on {done.calibrated_on} training pictures, each class as often while it "
-            f"has pictures. Fail from score {thresholds.reject_at:.4f}, review from "
+            f"Calibrated on {conversion.calibrated_on} training pictures, equally many of each "
+            f"class while it has pictures. Fail from score {thresholds.reject_at:.4f}, review from "
             f"{thresholds.review_from:.4f}, chosen {thresholds.chosen}."
         ),
     )

@@ -1,4 +1,4 @@
-"""The report's section on time: every operator, its work, its milliseconds here and on the box."""
+"""The report's section on time: the work and the milliseconds of every operator."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,43 +10,43 @@ from trainer.device_latency import Estimate, OperatorWork, format_ms, operator_w
 from trainer.report.page import paragraph, section
 
 
-def speed_section(done: Conversion) -> str:
-    """The profile of the model by operator, as HTML."""
-    assert done.chosen.built_model is not None
-    tflite = done.chosen.built_model.tflite
-    times = operator_times(tflite, done.source.frozen)
+def speed_section(conversion: Conversion) -> str:
+    """The profile by operator, as HTML: work, time on this machine, estimate for the box."""
+    assert conversion.chosen.built_model is not None
+    tflite = conversion.chosen.built_model.tflite
+    times = operator_times(tflite, conversion.source.frozen)
     works = operator_works(tflite)
-    estimated = done.chosen.estimate
+    estimated = conversion.chosen.estimate
     head = ["layer", "operator", "multiply-adds", "of all", "ms here"]
     if estimated is not None:
         head.append("ms on the box, estimated")
     return section(
         "Speed by layer",
-        *_box(done, estimated),
-        bar_table(head, _rows(times, works, estimated), bars=range(4, len(head))),
+        *_box_lines(conversion, estimated),
+        bar_table(head, _rows(times, works, estimated), bar_columns=range(4, len(head))),
         paragraph(
-            "Each operator run alone on this machine, one thread. Together "
-            f"{sum(timed.milliseconds for timed in times):.2f} ms; the whole model takes "
-            f"{done.chosen.runtime_results[0].milliseconds:.2f} ms, because the runtime "
-            "saves the ways between. "
-            f"{sum(work.multiply_adds for work in works) / 1e6:,.1f} million multiply-adds a "
+            "Each operator runs alone on this machine, on one thread. The sum is "
+            f"{sum(timed.milliseconds for timed in times):.2f} ms. The whole model takes "
+            f"{conversion.chosen.runtime_results[0].milliseconds:.2f} ms, because the runtime "
+            "saves copies between operators. It has "
+            f"{sum(work.multiply_adds for work in works) / 1e6:,.1f} million multiply-adds per "
             "picture.",
             "hint",
         ),
     )
 
 
-def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
-    budget = done.budget
+def _box_lines(conversion: Conversion, estimated: Estimate | None) -> list[str]:
+    budget = conversion.budget
     if estimated is None or budget is None:
         return []
     limit = "" if budget.target is None else f"; the limit is {budget.target:g} ms"
     lines = [paragraph(f"Estimated: {estimated}{limit}.", "answer")]
     if budget.measured_here:
-        timed = done.chosen.runtime_results[0].milliseconds
+        timed = conversion.chosen.runtime_results[0].milliseconds
         lines.append(
             paragraph(
-                f"Timed on the same machine: {format_ms(timed)} ms.",
+                f"Measured on this machine: {format_ms(timed)} ms.",
                 "hint",
             )
         )
@@ -62,17 +62,15 @@ def _box(done: Conversion, estimated: Estimate | None) -> list[str]:
 def _rows(
     times: Sequence[OperatorTime], works: Sequence[OperatorWork], estimated: Estimate | None
 ) -> list[list[tuple[str, float]]]:
-    """For each operator its cells: what is read, and a length for those that are bars."""
+    """The cells of each operator: (text, length of the bar or 0)."""
     total = sum(work.multiply_adds for work in works) or 1
-    there = (
-        [None] * len(works)
-        if estimated is None
-        else [operator.milliseconds for operator in estimated.operators]
-    )
-    by_output = {work.output: (work, chosen) for work, chosen in zip(works, there)}
+    on_box: list[float | None] = [None] * len(works)
+    if estimated is not None:
+        on_box = [operator.milliseconds for operator in estimated.operators]
+    by_output = {work.output: (work, box_ms) for work, box_ms in zip(works, on_box)}
     rows = []
     for timed in times:
-        work, chosen = by_output[timed.output]
+        work, box_ms = by_output[timed.output]
         count = work.multiply_adds
         row = [
             (timed.layer, 0.0),
@@ -82,6 +80,6 @@ def _rows(
             (f"{timed.milliseconds:.3f}", timed.milliseconds),
         ]
         if estimated is not None:
-            row.append(("no figure", 0.0) if chosen is None else (f"{chosen:.3f}", chosen))
+            row.append(("no figure", 0.0) if box_ms is None else (f"{box_ms:.3f}", box_ms))
         rows.append([(escape(text), length) for text, length in row])
     return rows

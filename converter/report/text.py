@@ -1,4 +1,4 @@
-"""What people read: the outcome of a conversion, and what a model file says of itself."""
+"""Texts for the terminal: the result of a conversion, a comparison, the content of a model file."""
 
 import json
 from typing import Any
@@ -21,27 +21,27 @@ SCHEME_WORDS = {
 }
 
 
-def conversion_text(done: Conversion) -> str:
-    """The figures of a conversion that passed the gate, and what to do next."""
-    compared = done.chosen.compared
-    assert compared is not None
-    int8, float32 = done.figures.converted.as_json(), done.figures.float32.as_json()
-    spec, at = done.spec, done.spec.thresholds
-    written = f"{done.path}: {spec.name} {spec.version}, {done.size / 1024:.0f} KB"
-    milliseconds = done.chosen.runtime_results[0].milliseconds
-    scheme = SCHEME_WORDS[done.chosen.scheme]
+def conversion_text(conversion: Conversion) -> str:
+    """The figures of a conversion that passed the gate, and the next command."""
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
+    int8, float32 = conversion.figures.converted.as_json(), conversion.figures.float32.as_json()
+    spec, at = conversion.spec, conversion.spec.thresholds
+    written = f"{conversion.path}: {spec.name} {spec.version}, {conversion.size / 1024:.0f} KB"
+    milliseconds = conversion.chosen.runtime_results[0].milliseconds
+    scheme = SCHEME_WORDS[conversion.chosen.scheme]
     moved = (
-        f"{len(compared.flips)} of {compared.pictures} verdicts flip between pass and fail, "
-        f"{compared.review_moves} move into or out of review, "
-        f"the largest change of a score is {compared.largest_change:.4f}"
+        f"{len(score_diff.flips)} of {score_diff.pictures} verdicts flip between pass and fail, "
+        f"{score_diff.review_moves} move into or out of review, "
+        f"the largest change of a score is {score_diff.largest_change:.4f}"
     )
     rates = [("escapes", "escapes"), ("false rejects", "false_rejects"), ("for review", "reviews")]
     lines = [
-        f"{written}, {scheme}, {milliseconds:.2f} ms a picture here",
-        *latency_lines(done),
+        f"{written}, {scheme}, {milliseconds:.2f} ms per picture here",
+        *latency_lines(conversion),
         "",
         f"{'test set':<16}{'float32':>26}{'in the file':>26}",
-        _row("AUROC", f"{compared.auroc_float:.4f}", f"{compared.auroc_int8:.4f}"),
+        _row("AUROC", f"{score_diff.auroc_float:.4f}", f"{score_diff.auroc_int8:.4f}"),
         *(
             _row(words, _rate(float32[key]), _rate(int8[key]))
             for words, key in rates
@@ -65,7 +65,7 @@ _MS = HEADINGS.index("ms")
 
 
 def headings(selection: SchemeSelection) -> list[str]:
-    """HEADINGS, with the estimated milliseconds on the box where one was named."""
+    """HEADINGS, with a column for the estimated milliseconds if a box was named."""
     found = list(HEADINGS)
     if any(trial.estimate is not None for trial in selection.trials):
         found.insert(_MS + 1, "on the box")
@@ -73,8 +73,8 @@ def headings(selection: SchemeSelection) -> list[str]:
 
 
 def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
-    """A row of words a scheme, under `headings`, in the order of preference."""
-    rows = [_scheme_row(trial, trial is selection.chosen) for trial in selection.trials]
+    """One row per trial, under `headings`, in the order of preference."""
+    rows = [_scheme_row(trial, chosen=trial is selection.chosen) for trial in selection.trials]
     if len(headings(selection)) > len(HEADINGS):
         for row, trial in zip(rows, selection.trials):
             row.insert(_MS + 1, _on_the_box(trial))
@@ -88,7 +88,7 @@ def _on_the_box(trial: SchemeTrial) -> str:
 
 
 def schemes_text(selection: SchemeSelection) -> str:
-    """The schemes' table, and below it why those that may not pass may not."""
+    """The table of schemes, and below it the objections to each."""
     rows = [headings(selection), *scheme_rows(selection)]
     count = len(rows[0])
     widths = [max(len(row[at]) for row in rows) for at in range(count)]
@@ -105,16 +105,16 @@ def schemes_text(selection: SchemeSelection) -> str:
         quick = next(t for t in selection.trials if t.scheme == selection.chosen.scheme)
         lines.append(
             f"  no box has tflite-runtime? --without-tflite-runtime takes {quick.scheme} with the "
-            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms a picture "
+            f"quickest kernels: {quick.runtime_results[0].milliseconds:.2f} ms per picture "
             "here instead of "
             f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
         )
     return "\n".join(lines)
 
 
-def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
-    built_model, compared, worst = trial.built_model, trial.compared, trial.worst_layer
-    if built_model is None or compared is None:
+def _scheme_row(trial: SchemeTrial, *, chosen: bool) -> list[str]:
+    built_model, score_diff, worst = trial.built_model, trial.score_diff, trial.worst_layer
+    if built_model is None or score_diff is None:
         return [trial.label, "not possible", *("–" for _ in HEADINGS[2:])]
     state = "taken" if chosen else "refused" if trial.objections else "would pass"
     return [
@@ -122,23 +122,23 @@ def _scheme_row(trial: SchemeTrial, chosen: bool) -> list[str]:
         state,
         f"{len(built_model.tflite) / 1024:,.0f}",
         f"{trial.runtime_results[0].milliseconds:.2f}",
-        f"{compared.auroc_int8:.4f}",
-        f"{compared.auroc_loss:+.4f}",
-        f"{len(compared.flips)}/{compared.pictures}",
-        f"{compared.review_moves}",
-        f"{compared.largest_change:.4f}",
+        f"{score_diff.auroc_int8:.4f}",
+        f"{score_diff.auroc_loss:+.4f}",
+        f"{len(score_diff.flips)}/{score_diff.pictures}",
+        f"{score_diff.review_moves}",
+        f"{score_diff.largest_change:.4f}",
         f"{worst.layer} {worst.error:.1%}" if worst is not None else "–",
     ]
 
 
 def model_text(file: ModelFile) -> str:
-    """What a model file says of itself; a plain .tflite says little."""
+    """The description in a model file."""
     lines = [f"{file.path}: {len(file.content) / 1024:.0f} KB, sha256 {file.sha256}"]
     if file.spec is None:
         labels = ", ".join(file.labels) if file.labels else "none"
         return (
             f"{lines[0]}\na plain .tflite (labels: {labels}): "
-            "it states neither preprocessing nor thresholds; config.yaml must"
+            "it states neither preprocessing nor thresholds; give them in config.yaml"
         )
     spec = file.spec
     lines += [
@@ -196,7 +196,7 @@ def _rate(rate: dict[str, Any]) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[str]:
-    # The dictionaries are free-form: a file may come from another version, or from other hands.
+    # The dictionaries have no schema: another version or another tool may have written the file.
     try:
         low, high = metrics["auroc_interval"]
         return [
@@ -212,12 +212,12 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
 
 def _quantisation(quantisation: dict[str, Any]) -> list[str]:
     try:
-        compared = quantisation["compared"]
+        score_diff = quantisation["compared"]
         moved = (
-            f"AUROC {compared['auroc_float']:.4f} to {compared['auroc_int8']:.4f}; "
-            f"{compared['pass_fail_flips']} of {compared['pictures']} verdicts flip between "
-            f"pass and fail, {compared['review_moves']} move into or out of review; "
-            f"largest change of a score {compared['largest_score_change']:.4f}"
+            f"AUROC {score_diff['auroc_float']:.4f} to {score_diff['auroc_int8']:.4f}; "
+            f"{score_diff['pass_fail_flips']} of {score_diff['pictures']} verdicts flip between "
+            f"pass and fail, {score_diff['review_moves']} move into or out of review; "
+            f"largest change of a score {score_diff['largest_score_change']:.4f}"
         )
         return [
             _line(
@@ -244,16 +244,16 @@ def _checked_with(quantisation: dict[str, Any]) -> str:
     if difference is not None:
         checked += f", which differ by {difference:.5f}"
     if quantisation.get("kernels", "quickest") != "quickest":
-        checked += f"; with {quantisation['kernels']} kernels, which both round alike"
+        checked += f"; with {quantisation['kernels']} kernels, which round alike in both"
     return checked
 
 
 def difference_text(found: ModelDiff) -> str:
-    """Which pictures two models judge differently."""
+    """The pictures that get different verdicts from two models."""
     flips = sum(each.flips for each in found.differing)
     text = (
-        f"{len(found.differing)} of {found.pictures} test pictures are judged differently, {flips} "
-        f"of them pass by one and fail by the other; the largest change of a score is "
+        f"{len(found.differing)} of {found.pictures} test pictures get different verdicts, {flips} "
+        f"of them pass with one model and fail with the other; the largest score change is "
         f"{found.largest_change:.4f}"
     )
     lines = [

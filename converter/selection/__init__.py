@@ -1,4 +1,4 @@
-"""Which scheme is taken: every scheme is tried, and the gates decide."""
+"""Tries every scheme and chooses the first that passes the gates."""
 
 from converter.selection.decode_parity import DecodeParity, ParityModel, measure_parity
 from converter.selection.latency_gate import refuse_slow

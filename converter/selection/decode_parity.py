@@ -1,6 +1,7 @@
-"""Whether JPEGs decoded at reduced scale get the same verdicts: the same bytes judged both ways.
+"""Checks whether JPEGs decoded at reduced scale get the same verdicts as whole ones.
 
-What the model file then allows, a box does; see edge/inspection/scaled_decode.py for the rule.
+The result decides whether the model file allows reduced decoding on the box. The rule is in
+edge/inspection/scaled_decode.py.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,17 +29,19 @@ from edge.inspection import (
 from trainer.data import Sample
 from trainer.data.pictures import BATCH
 
-MOST_FLIPS = 0.005  # of the verdicts concerned
-LEAST_CONCERNED = 100  # fewer pictures say nothing of half a percent
-QUALITY = 95  # of the JPEG that a picture becomes which is none
+MAX_FLIP_SHARE = 0.005  # share of the concerned pictures whose verdict may change
+MIN_CONCERNED = 100  # fewer pictures cannot show half a percent
+JPEG_QUALITY = 95  # for test pictures that are no JPEGs
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedPair:
-    """A test picture whose verdict depends on how it is decoded: prepared from the whole JPEG, and
-    from the JPEG at reduced scale; both uint8, `input.shape`."""
+    """The model input from a whole JPEG and from the same JPEG at reduced scale.
+
+    Both are uint8, `input.shape`.
+    """
 
     file: str
     whole: Pixels
@@ -47,9 +50,12 @@ class DecodedPair:
 
 @dataclass(frozen=True, slots=True)
 class DecodeParity:
-    """What reduced decoding changes. `concerned` of `pictures` are large enough to be reduced;
-    `encoded` of them were no JPEGs and became some. `flips` are moves between any of the three
-    verdicts; changes are of scores, 0 to 1. `golden_flips` names golden pictures that flip.
+    """The effect of reduced decoding on the test set.
+
+    - `concerned`: the number of pictures that are large enough to be reduced.
+    - `encoded`: of these, the number that were no JPEGs and were encoded as JPEG.
+    - `flips`, `golden_flips`: the pictures whose verdict changes.
+    - `largest_change`, `mean_change`: of scores, 0 to 1.
     """
 
     pictures: int
@@ -63,13 +69,13 @@ class DecodeParity:
 
     @property
     def decoding(self) -> Decoding:
-        """What the model file may say: reduced only where it was seen to change next to nothing."""
-        few = len(self.flips) <= MOST_FLIPS * self.concerned
-        many = self.concerned >= LEAST_CONCERNED
-        return "reduced" if many and few and not self.golden_flips else "whole"
+        """The decoding that the model file allows: reduced only if it changes almost no verdict."""
+        few_flips = len(self.flips) <= MAX_FLIP_SHARE * self.concerned
+        enough_pictures = self.concerned >= MIN_CONCERNED
+        return "reduced" if enough_pictures and few_flips and not self.golden_flips else "whole"
 
     def as_json(self) -> dict[str, Any]:
-        """For inspection.json."""
+        """The figures, for inspection.json."""
         return {
             "pictures": self.pictures,
             "concerned": self.concerned,
@@ -85,8 +91,10 @@ class DecodeParity:
 
 @dataclass(frozen=True, slots=True)
 class ParityModel:
-    """A finished model as its file describes it. `scores` gives P(defective), float64, (n,), of
-    pictures, uint8, (n, *input.shape)."""
+    """The finished model, as its file describes it.
+
+    `scores` maps pictures, uint8, (n, *input.shape), to P(defective), float64, (n,).
+    """
 
     input: InputSpec
     thresholds: Thresholds
@@ -94,19 +102,19 @@ class ParityModel:
 
 
 def measure_parity(
-    judge: ParityModel, samples: Sequence[Sample], golden: dict[str, bytes], progress: Progress
+    model: ParityModel, samples: Sequence[Sample], golden: dict[str, bytes], progress: Progress
 ) -> DecodeParity:
-    """Judges test pictures and golden pictures both ways; tells `progress` how many are done.
+    """Judges test and golden pictures from whole and from reduced JPEGs.
 
-    `golden` are encoded pictures by name. Raises DatasetError when a picture has gone since it was
-    read.
+    `golden` maps names to encoded pictures. `progress` gets the number of finished pictures and
+    the total. Raises DatasetError when a picture no longer exists.
     """
     test = _Tally()
     for at in range(0, len(samples), BATCH):
-        test.add(judge, _read(samples[at : at + BATCH]))
+        test.add(model, _read(samples[at : at + BATCH]))
         progress(min(at + BATCH, len(samples)), len(samples))
-    travelling = _Tally()
-    travelling.add(judge, [examine_picture(data, name) for name, data in golden.items()])
+    golden_tally = _Tally()
+    golden_tally.add(model, [examine_picture(data, name) for name, data in golden.items()])
     return DecodeParity(
         pictures=len(samples),
         concerned=len(test.changes),
@@ -114,36 +122,36 @@ def measure_parity(
         flips=tuple(test.flips),
         largest_change=max(test.changes, default=0.0),
         mean_change=sum(test.changes) / max(1, len(test.changes)),
-        golden_concerned=len(travelling.changes),
-        golden_flips=tuple(travelling.flips),
+        golden_concerned=len(golden_tally.changes),
+        golden_flips=tuple(golden_tally.flips),
     )
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What was found so far: of the pictures that are reduced, one change of score each."""
+    """The results so far: one score change for each picture that was reduced."""
 
     flips: list[str] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
     encoded: int = 0
 
-    def add(self, judge: ParityModel, pictures: Iterable[EncodedPicture]) -> None:
-        """Judges these both ways."""
-        ways, framing = [], ViewCrop(judge.input.view or ViewConfig())
+    def add(self, model: ParityModel, pictures: Iterable[EncodedPicture]) -> None:
+        """Judges `pictures` from whole and from reduced JPEGs."""
+        pairs, crop = [], ViewCrop(model.input.view or ViewConfig())
         for picture in pictures:
-            way = decode_both_ways(as_jpeg(picture), judge.input, framing)
-            if way is not None:
-                ways.append(way)
+            pair = decode_both_ways(as_jpeg(picture), model.input, crop)
+            if pair is not None:
+                pairs.append(pair)
                 self.encoded += picture.header.kind != "JPEG"
-        if not ways:
+        if not pairs:
             return
-        whole = judge.scores(np.stack([way.whole for way in ways]))
-        reduced = judge.scores(np.stack([way.reduced for way in ways]))
-        at = judge.thresholds
-        for way, old, new in zip(ways, whole.tolist(), reduced.tolist()):
+        whole = model.scores(np.stack([pair.whole for pair in pairs]))
+        reduced = model.scores(np.stack([pair.reduced for pair in pairs]))
+        at = model.thresholds
+        for pair, old, new in zip(pairs, whole.tolist(), reduced.tolist()):
             self.changes.append(abs(new - old))
             if decide(old, at) != decide(new, at):
-                self.flips.append(way.file)
+                self.flips.append(pair.file)
 
 
 def _read(samples: Sequence[Sample]) -> Iterator[EncodedPicture]:
@@ -151,26 +159,28 @@ def _read(samples: Sequence[Sample]) -> Iterator[EncodedPicture]:
         try:
             yield replace(open_picture(sample.path), name=sample.file)
         except PictureError as error:
-            raise DatasetError(f"{error}; it was there when it was judged first") from error
+            raise DatasetError(f"{error}; it existed at the start of the conversion") from error
 
 
 def decode_both_ways(
-    picture: EncodedPicture, spec: InputSpec, framing: ViewCrop
+    picture: EncodedPicture, spec: InputSpec, crop: ViewCrop
 ) -> DecodedPair | None:
-    """The two ways of one JPEG; None when it is not reduced for this model. `framing` is of the
-    recipe's view. Raises PictureError."""
-    divisor = reduction(picture.header.width, picture.header.height, framing, spec)
+    """The two inputs from one JPEG, or None when this model does not reduce it.
+
+    `crop` is the crop of the model's view. Raises PictureError.
+    """
+    divisor = reduction(picture.header.width, picture.header.height, crop, spec)
     pixels, reduced = picture.decode(divisor)
     if reduced == 1:
         return None
-    (cut,) = framing.cut(pixels, reduced).values()
+    (cut,) = crop.cut(pixels, reduced).values()
     quick = to_model_input(cut, spec, reduced=reduced)
     return DecodedPair(picture.name, preprocess(picture.decode()[0], spec), quick)
 
 
 def as_jpeg(picture: EncodedPicture) -> EncodedPicture:
-    """The picture itself when it is a JPEG, else one of its pixels, of quality 95."""
+    """The picture itself if it is a JPEG, else its pixels as a JPEG of quality 95."""
     if picture.header.kind == "JPEG":
         return picture
-    _, data = cv2.imencode(".jpg", picture.decode()[0], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    _, data = cv2.imencode(".jpg", picture.decode()[0], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return examine_picture(data.tobytes(), picture.name)

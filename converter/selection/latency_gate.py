@@ -1,4 +1,4 @@
-"""Whether a model is quick enough for the box that was named, before and after its conversion."""
+"""The latency gate: refuses a model that is too slow for the named box."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,17 +19,17 @@ from trainer.device_latency import (
 
 
 def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:
-    """What the model will take on the box in int8, the quickest scheme, in a sentence.
+    """A sentence with the estimated latency on the box in int8, the fastest scheme.
 
-    Raises RefusedError when that is too long: no scheme would make it quicker. On this machine
-    only when it is too long by more than an estimate may be wrong, for a finished model is timed.
+    Raises RefusedError when the estimate is over the limit. On this machine the lower end of the
+    estimate counts, because the finished model is measured.
     """
     estimated = budget.estimate(_as_int8(source))
     if budget.target is None:
         return f"in int8: {estimated} ({budget.costs.provenance})"
     if (estimated.low if budget.measured_here else estimated.milliseconds) > budget.target:
         raise RefusedError(
-            f"{source.file}: refused before it was converted, nothing was written: estimated "
+            f"{source.file}: refused before the conversion, nothing was written: estimated "
             f"{estimated} in int8, the limit is {budget.target:g} ms "
             f"({budget.costs.provenance}); "
             f"{fitting_text(budget, network_options(budget, len(source.spec.labels)))}"
@@ -38,14 +38,14 @@ def refuse_slow(source: SourceModel, budget: LatencyBudget) -> str:
 
 
 def too_slow(trial: SchemeTrial, budget: LatencyBudget | None) -> str | None:
-    """Why a trial that ran takes too long, None where it does not or nothing was asked."""
+    """The objection when a trial is too slow; None when it is not or there is no limit."""
     if budget is None or trial.estimate is None:
         return None
     return budget.objection(trial.estimate, trial.runtime_results[0].milliseconds)
 
 
 def suggest_networks(trials: Sequence[SchemeTrial], budget: LatencyBudget | None) -> str | None:
-    """Which of our networks would fit, when every scheme that could be made is too slow."""
+    """The networks that would fit, when every scheme that could be built is too slow."""
     built = [trial for trial in trials if trial.built_model is not None]
     if budget is None or not built or any(too_slow(trial, budget) is None for trial in built):
         return None
@@ -53,7 +53,7 @@ def suggest_networks(trials: Sequence[SchemeTrial], budget: LatencyBudget | None
 
 
 def _as_int8(source: SourceModel) -> tuple[OperatorWork, ...]:
-    """The work of the network as if all of it were in int8."""
+    """The work of the network if all operators were int8."""
     picture = np.zeros((1, *source.input.shape), np.uint8)
     works = operator_works(build_model("float32", source.frozen, picture, source.file).tflite)
     return tuple(replace(work, dtype="int8") if work.dtype == "float32" else work for work in works)

@@ -1,4 +1,4 @@
-"""The quality gate: reads the figures of a conversion and refuses too large a loss."""
+"""The quality gate: refuses a conversion that loses too much against the float model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,14 @@ from trainer.device_latency import LatencyBudget
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """What a conversion may cost; shares and differences from 0 to 1.
+    """The limits of the gate; shares and differences are 0 to 1.
 
-    All runtimes that were asked must agree. `allow_unlearned` lets a model through that tells
-    nothing apart: its file lets nothing pass.
+    - `max_flips`: share of test verdicts that may change between pass and fail.
+    - `max_auroc_loss`: loss of AUROC from float.
+    - `max_runtime_difference`: score difference between two runtimes.
+    - `max_mean_change`: mean change of a score from float.
+    - `max_clipped`: share of a layer's values outside its range.
+    - `allow_unlearned`: accept a model that has not learned; its file passes no part.
     """
 
     max_flips: float = 0.005
@@ -32,26 +36,26 @@ class GateLimits:
 
 
 def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
-    """Every reason against a trial that ran, with its numbers; empty when it may pass."""
-    compared = trial.compared
-    assert compared is not None
+    """All objections to a trial, with numbers; empty when it passes the gate."""
+    score_diff = trial.score_diff
+    assert score_diff is not None
     found: list[str] = []
-    if compared.flip_share > limits.max_flips:
+    if score_diff.flip_share > limits.max_flips:
         found.append(
-            f"{len(compared.flips)} of {compared.pictures} test verdicts "
-            f"({compared.flip_share:.1%}) flip between pass and fail from float to "
+            f"{len(score_diff.flips)} of {score_diff.pictures} test verdicts "
+            f"({score_diff.flip_share:.1%}) flip between pass and fail from float to "
             f"{trial.scheme}, the limit is {limits.max_flips:.1%}"
         )
-    # `not <=`, so that a figure that is no number counts against the model, never for it
-    if not compared.auroc_loss <= limits.max_auroc_loss:
+    # `not <=`: NaN is an objection
+    if not score_diff.auroc_loss <= limits.max_auroc_loss:
         found.append(
-            f"AUROC falls from {compared.auroc_float:.4f} to {compared.auroc_int8:.4f}, "
-            f"the limit is a fall of {limits.max_auroc_loss}"
+            f"AUROC falls from {score_diff.auroc_float:.4f} to {score_diff.auroc_int8:.4f}, "
+            f"the limit is a loss of {limits.max_auroc_loss}"
         )
-    # A wide review band hides scores that have nothing to do with float's any more.
-    if not compared.mean_change <= limits.max_mean_change:
+    # A wide review band would hide scores that differ completely from float.
+    if not score_diff.mean_change <= limits.max_mean_change:
         found.append(
-            f"scores change by {compared.mean_change:.4f} on average, "
+            f"scores change by {score_diff.mean_change:.4f} on average, "
             f"the limit is {limits.max_mean_change}"
         )
     for result in trial.runtime_results:
@@ -61,20 +65,21 @@ def objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
             found.append(
                 f"{result.runtime} differs by {result.difference:.4f} in score from "
                 f"{trial.runtime_results[0].runtime}, the limit is "
-                f"{limits.max_runtime_difference:.4f} (--without-tflite-runtime, if no box has it)"
+                f"{limits.max_runtime_difference:.4f} (give --without-tflite-runtime if no box "
+                "has it)"
             )
     clipped = max(trial.layers, key=lambda layer: layer.clipped, default=None)
     if clipped is not None and not clipped.clipped <= limits.max_clipped:
         found.append(
-            f"the layer {clipped.layer!r} cuts off {clipped.clipped:.1%} of its values, the limit "
-            f"is {limits.max_clipped:.1%}: the calibration pictures are unlike the others"
+            f"the layer {clipped.layer!r} clips {clipped.clipped:.1%} of its values, the limit "
+            f"is {limits.max_clipped:.1%}: the calibration pictures differ from the test pictures"
         )
-    return found + _of_verdicts(trial, limits)
+    return found + _verdict_objections(trial, limits)
 
 
-def _of_verdicts(trial: SchemeTrial, limits: GateLimits) -> list[str]:
-    figures, compared = trial.figures, trial.compared
-    if figures is None or compared is None:
+def _verdict_objections(trial: SchemeTrial, limits: GateLimits) -> list[str]:
+    figures, score_diff = trial.figures, trial.score_diff
+    if figures is None or score_diff is None:
         return []
     found = []
     if figures.golden_flips:
@@ -83,10 +88,10 @@ def _of_verdicts(trial: SchemeTrial, limits: GateLimits) -> list[str]:
     learned = figures.converted.learned
     if not learned and limits.allow_unlearned:
         return found
-    if not compared.auroc_int8 >= 0.5:
+    if not score_diff.auroc_int8 >= 0.5:
         found.append(
-            f"an AUROC of {compared.auroc_int8:.4f} is worse than chance, "
-            "as when labels or colours stand in another order"
+            f"an AUROC of {score_diff.auroc_int8:.4f} is worse than chance; "
+            "check the order of the labels and of the colours"
         )
     return found + figures.converted.refusals()
 
@@ -96,40 +101,38 @@ def check_calibration(
 ) -> None:
     """Raises RefusedError unless the calibration pictures are right.
 
-    They must come from the train set, cover every class, and equal the box's own preprocessing.
-
-    Ranges set on anything else hold on the bench and fail on the line. The check reads
-    the pictures again itself.
+    They must come from the train set, show every class, and equal the output of the box's
+    preprocessing: with other ranges, the model fails on the box. The check reads the pictures
+    again.
     """
     samples, found = calibration.samples, []
-    strange = [sample.file for sample in samples if sample.set_name != "train"]
-    if strange:
-        found.append(f"{strange[0]} is not of the train set")
+    foreign = [sample.file for sample in samples if sample.set_name != "train"]
+    if foreign:
+        found.append(f"{foreign[0]} is not in the train set")
     missing = sorted(set(labels) - {sample.label for sample in samples})
     if missing and len(samples) >= len(labels):
         found.append(f"no picture shows the class {', '.join(missing)}")
     if calibration.pictures.shape != (len(samples), *input_spec.shape):
         found.append(f"their shape is {calibration.pictures.shape[1:]}, not {input_spec.shape}")
     else:
-        for sample, given in zip(samples, calibration.pictures):
-            if not np.array_equal(given, preprocess(read_picture(sample.path), input_spec)):
-                found.append(f"{sample.file} is not as the box would see it")
+        for sample, picture in zip(samples, calibration.pictures):
+            if not np.array_equal(picture, preprocess(read_picture(sample.path), input_spec)):
+                found.append(f"{sample.file} differs from the preprocessing of the box")
                 break
     if found:
         raise RefusedError(
-            f"{name}: refused, nothing was written: the calibration pictures are not right: "
-            f"{'; '.join(found)}; take them from the train set, of every class, through the "
-            "model's own preprocessing"
+            f"{name}: refused, nothing was written: the calibration pictures are wrong: "
+            f"{'; '.join(found)}; take them from the train set, from every class, with the "
+            "model's preprocessing"
         )
 
 
 def refusal(
     name: str, trials: Sequence[SchemeTrial], budget: LatencyBudget | None = None
 ) -> RefusedError:
-    """The numbers against each trial, in one sentence: for when none may pass."""
+    """The error when no trial passes: the objections to each, in one sentence."""
     advice = suggest_networks(trials, budget) or (
-        "check that the data set is the one it was trained on and that labels and --scaling are "
-        "right"
+        "check that this is the data set of the training, and check the labels and --scaling"
     )
     reasons = [f"{trial.label}: {', '.join(trial.objections)}" for trial in trials]
     shared = set(trials[0].objections).intersection(*(trial.objections for trial in trials))
@@ -139,14 +142,13 @@ def refusal(
 
 
 def refuse_unlearned(name: str, metrics: dict[str, Any], limits: GateLimits) -> None:
-    """Raises RefusedError for a model whose own figures say that it learned nothing.
+    """Raises RefusedError for a model that, by its training figures, has not learned.
 
-    A file made of it would pass parts silently. Asked before any work; models that say nothing of
-    themselves are judged all the same.
+    Its file would pass defective parts. A model without figures is not refused here.
     """
     if metrics.get("learned") is False and not limits.allow_unlearned:
         raise RefusedError(
-            f"{name}: refused, nothing was written: its training called it not learned (AUROC "
-            f"{metrics.get('auroc', float('nan')):.3f}, its interval touches 0.5); train one that "
-            "tells good from defective"
+            f"{name}: refused, nothing was written: by its training figures it has not learned "
+            f"(AUROC {metrics.get('auroc', float('nan')):.3f}, its interval includes 0.5); train a "
+            "model that separates good from defective parts"
         )

@@ -1,4 +1,4 @@
-"""All schemes side by side: the first that passes the gate is taken, the rest is looked at."""
+"""Tries the schemes in order. The first that passes the gate is chosen; the rest is compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,18 +29,18 @@ from edge.core.terms import Kernels
 from trainer.data import Dataset, load_pictures
 from trainer.device_latency import LatencyBudget, operator_works
 
-# Pictures of a part to look at a scheme that no runtime has quick kernels for, a second for each,
-# and to calibrate it with, unless it may be taken.
+# Runtimes have no fast kernels for these schemes: a second per picture. The number of pictures for
+# evaluation and calibration, when another scheme has already been chosen.
 SLOW_SCHEMES = {"int16x8": (12,)}
 QUICK_CALIBRATION = 24
-# The second only where two runtimes round int8 otherwise than each other with the first. Slower,
-# and int8 all the same: a box has little memory, and the next scheme is of float.
+# The built-in kernels are tried only if the runtimes round int8 differently with the first. They
+# are slower, but still int8: a box has little memory, and the next scheme is float.
 KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
 
 
 @dataclass(frozen=True, slots=True)
 class SchemeSelection:
-    """Every scheme's trial, in the order of preference. `chosen` is None when nothing passes."""
+    """All trials, in the order of preference. `chosen` is None when none passes."""
 
     trials: tuple[SchemeTrial, ...]
     chosen: SchemeTrial | None
@@ -48,7 +48,7 @@ class SchemeSelection:
 
 @dataclass(frozen=True, slots=True)
 class SchemeSelector:
-    """What every scheme is made from and judged by."""
+    """Tries schemes with one model, one data set, and one set of limits."""
 
     source: SourceModel
     dataset: Dataset
@@ -60,9 +60,9 @@ class SchemeSelector:
     budget: LatencyBudget | None = None
 
     def select(self, schemes: Sequence[str] = SCHEMES) -> SchemeSelection:
-        """Tries `schemes` in the order given.
+        """Tries `schemes` in their order.
 
-        Raises ModelError when not even float32 can be made or run: then none can.
+        Raises ModelError when float32 cannot be built or run: then no scheme can.
         """
         source = self.source
         self.progress("converting to float32", 0, 1)
@@ -88,12 +88,12 @@ class SchemeSelector:
         return SchemeSelection(tuple(trials), chosen)
 
     def _runtimes_disagree(self, trial: SchemeTrial) -> bool:
-        """Whether runtimes round this scheme so differently that other kernels are worth a try."""
+        """Whether the runtimes differ by more than the limit, so that other kernels are tried."""
         difference = trial.runtime_difference
         return (
             difference is not None
             and not difference <= self.limits.max_runtime_difference
-            and not any(ran.failed for ran in trial.runtime_results)
+            and not any(result.failed for result in trial.runtime_results)
         )
 
     def _build(self, scheme: str, *, full: bool) -> BuiltModel:
@@ -144,19 +144,19 @@ class SchemeSelector:
     def _with_refit_head(
         self, built_model: BuiltModel, float32: BuiltModel, runner: Runner
     ) -> BuiltModel:
-        """With a head fitted on train pictures; validation says whether it is taken."""
+        """The model with a head fitted on training pictures, if it is better on validation."""
         source = self.source
         samples = choose_calibration(self.dataset.of("train"), HEAD_FIT_PICTURES)
         train = load_pictures(samples, source.input)
 
-        def seen(pictures: Pixels) -> FloatLogits:
+        def with_logits(pictures: Pixels) -> FloatLogits:
             rows, _ = runner.rows(float32.tflite, pictures, source.file)
             return FloatLogits(pictures, rows.astype(np.float64))
 
         return refit_head(
             built_model,
             head_of(source.frozen),
-            seen(train),
-            seen(self.evaluation_set.validation.pictures),
+            with_logits(train),
+            with_logits(self.evaluation_set.validation.pictures),
             runner,
         )

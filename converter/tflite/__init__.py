@@ -1,4 +1,4 @@
-"""Files and runtimes of TFLite."""
+"""TFLite files and runtimes."""
 
 from converter.tflite.operator_profile import OperatorTime, operator_times
 from converter.tflite.runtimes import Runner, find_runners

@@ -1,9 +1,10 @@
-"""Asked by another Python, by path: judges pictures with the tflite-runtime installed there.
+"""Runs a model with tflite-runtime in another Python interpreter, which starts this file by path.
 
-Stands alone: numpy and tflite-runtime are all it may import. Standard input is a line of JSON
-(`model`: bytes, `shape`: of the pictures, `built_in`: whether only TFLite's own kernels), the
-model, the pictures (uint8); standard output a line of JSON (`milliseconds`: the median of an
-inference), then the rows, float32.
+It may import only numpy and tflite-runtime.
+
+- Standard input: a line of JSON (`model`: length in bytes, `shape`: of the pictures, `built_in`:
+  whether to use only the built-in kernels), then the model, then the pictures (uint8).
+- Standard output: a line of JSON (`milliseconds`: median of an inference), then the rows (float32).
 """
 
 import json
@@ -15,11 +16,11 @@ import numpy as np
 
 
 def main() -> int:
-    """Answers one question and ends; returns 1 with a line on standard error when it cannot."""
+    """Handles one request. Returns 1, with a line on standard error, when the model fails."""
     from tflite_runtime.interpreter import Interpreter, OpResolverType
 
-    question = sys.stdin.buffer.read()
-    line, _, rest = question.partition(b"\n")
+    request = sys.stdin.buffer.read()
+    line, _, rest = request.partition(b"\n")
     head = json.loads(line)
     model, pixels = rest[: head["model"]], rest[head["model"] :]
     pictures = np.frombuffer(pixels, np.uint8).reshape(head["shape"])
@@ -42,8 +43,8 @@ def main() -> int:
     except (ValueError, RuntimeError) as error:
         sys.stderr.write(" ".join(str(error).split())[:300] + "\n")
         return 1
-    answer = json.dumps({"milliseconds": statistics.median(seconds) * 1000})
-    sys.stdout.buffer.write(answer.encode() + b"\n" + np.stack(rows).tobytes())
+    response = json.dumps({"milliseconds": statistics.median(seconds) * 1000})
+    sys.stdout.buffer.write(response.encode() + b"\n" + np.stack(rows).tobytes())
     return 0
 
 

@@ -1,6 +1,6 @@
-"""A .tflite as the boxes' runtimes run it: one in this process, the older one in its own Python.
+"""Runs a .tflite in the runtimes of the boxes: in this process or in another Python.
 
-tflite-runtime 2.14 needs an older numpy than TensorFlow does, so the two rarely live together.
+tflite-runtime 2.14 needs an older numpy than TensorFlow, so one environment rarely has both.
 """
 
 import json
@@ -21,35 +21,35 @@ from edge.core.errors import MissingPartError, ModelError
 from edge.core.terms import Kernels, Runtime
 from edge.inspection import TFLiteClassifier, runtime_module
 
-VARIABLE = "EDGE_CONVERT_TFLITE_PYTHON"
-_AT_A_TIME = 256 * 2**20  # bytes
+PYTHON_VARIABLE = "EDGE_CONVERT_TFLITE_PYTHON"
+_MAX_REQUEST_BYTES = 256 * 2**20  # of pictures
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 
 Rows = NDArray[np.float32]
 
 
 class Runner(Protocol):
-    """A runtime; exists so that two may be asked alike, wherever they are installed."""
+    """A TFLite runtime, in this process or in another."""
 
     @property
     def name(self) -> str: ...
 
     def with_kernels(self, kernels: Kernels) -> "Runner":
-        """The same runtime, with other code for the operators."""
+        """The same runtime with other kernels."""
         ...
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """Output rows, float32, (n, outputs), and the median milliseconds of an inference.
 
-        `pictures` is uint8, (n, height, width, channels). Raises ModelError, naming `model`, when
-        the runtime cannot load or run it.
+        `pictures` is uint8, (n, height, width, channels). Raises ModelError, with the name
+        `model`, when the runtime cannot load or run it.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRuntime:
-    """A runtime in this process, by the daemon's own interpreter code, on one thread."""
+    """A runtime in this process, through the daemon's interpreter code, on one thread."""
 
     runtime: Runtime
     version: str
@@ -66,14 +66,14 @@ class LocalRuntime:
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         """As `Runner.rows`."""
-        with silence_tensorflow():  # LiteRT tells about its delegate each time
+        with silence_tensorflow():  # LiteRT logs its delegate each time
             classify = TFLiteClassifier(tflite, model, self.runtime, 1, self.kernels)
         outputs, seconds = [], []
         for picture in pictures:
             start = time.perf_counter()
             try:
                 outputs.append(classify(picture))
-            except RuntimeError as error:  # TFLite's own, when an operator cannot run after all
+            except RuntimeError as error:  # TFLite raises it when an operator cannot run
                 reason = " ".join(str(error).split())[:200]
                 raise ModelError(
                     f"{model}: {self.name} cannot run it ({reason}); choose another --scheme"
@@ -84,12 +84,12 @@ class LocalRuntime:
 
 @dataclass(frozen=True, slots=True)
 class SubprocessRuntime:
-    """tflite-runtime in another Python, a process for each question; a crash there is an answer."""
+    """tflite-runtime in another Python: one process per request. A crash there is an error here."""
 
     python: Path
     version: str
     kernels: Kernels = "quickest"
-    timeout: float = field(default=1800.0, kw_only=True)
+    timeout_s: float = field(default=1800.0, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -101,69 +101,72 @@ class SubprocessRuntime:
         return replace(self, kernels=kernels)
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
-        """As `Runner.rows`. Some hundred megabytes of pictures go there at a time."""
-        step = max(1, _AT_A_TIME // pictures[0].nbytes)
+        """As `Runner.rows`, in requests of at most _MAX_REQUEST_BYTES of pictures."""
+        step = max(1, _MAX_REQUEST_BYTES // pictures[0].nbytes)
         outputs = [
-            self._asked(tflite, pictures[at : at + step], model)
+            self._run_chunk(tflite, pictures[at : at + step], model)
             for at in range(0, len(pictures), step)
         ]
         rows, milliseconds = zip(*outputs)
         return np.concatenate(rows), statistics.median(milliseconds)
 
-    def _asked(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
+    def _run_chunk(
+        self, tflite: bytes, pictures: NDArray[np.uint8], model: str
+    ) -> tuple[Rows, float]:
         head = {
             "model": len(tflite),
             "shape": list(pictures.shape),
             "built_in": self.kernels == "built-in",
         }
-        question = json.dumps(head).encode() + b"\n" + tflite + pictures.tobytes()
+        request = json.dumps(head).encode() + b"\n" + tflite + pictures.tobytes()
         try:
             done = subprocess.run(
                 [self.python, "-I", _SCRIPT],
-                input=question,
+                input=request,
                 capture_output=True,
-                timeout=self.timeout,
+                timeout=self.timeout_s,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ModelError(
-                f"{model}: {self.name} in {self.python} cannot be asked ({error}); "
+                f"{model}: {self.name} in {self.python} cannot be started ({error}); "
                 "check --tflite-python"
             ) from error
         if done.returncode != 0:
-            named = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise ModelError(
-                f"{model}: {self.name} cannot run it (exit {done.returncode}: {named[-1][:200]}); "
-                "choose another --scheme, or say --without-tflite-runtime if no box has it"
+                f"{model}: {self.name} cannot run it (exit {done.returncode}: {lines[-1][:200]}); "
+                "choose another --scheme, or give --without-tflite-runtime if no box has it"
             )
         line, _, raw = done.stdout.partition(b"\n")
-        answer = json.loads(line)
+        response = json.loads(line)
         rows = np.frombuffer(raw, np.float32).reshape(len(pictures), -1)
-        return rows, float(answer["milliseconds"])
+        return rows, float(response["milliseconds"])
 
 
 _SCRIPT = Path(__file__).with_name("runtime_subprocess.py")
 
 
 def find_runners(python: Path | None = None, *, older: bool = True) -> tuple[Runner, ...]:
-    """The runtimes that can be asked here, the default one first.
+    """The installed runtimes, the default one first.
 
-    The older one is looked for in this process, in `python`, in the Python that the environment
-    variable names, and beside this virtual environment, where `make test` puts it; not at all
-    when `older` is False. Raises MissingPartError when there is none, or not where it was said.
+    The older runtime is searched in this process, in `python`, in the Python of PYTHON_VARIABLE,
+    and beside this virtual environment, where `make test` installs it. `older=False` skips it.
+    Raises MissingPartError when there is no runtime, or when the named Python has none.
     """
-    outputs: list[Runner] = [runner for runner in (_local_runtime("litert"),) if runner is not None]
+    local = find_local_runtime("litert")
+    runners: list[Runner] = [] if local is None else [local]
     if older:
-        other = _local_runtime("tflite-runtime") if python is None else None
-        other = other or _subprocess_runtime(python)
+        other = find_local_runtime("tflite-runtime") if python is None else None
+        other = other or find_other_python(python)
         if other is not None:
-            outputs.append(other)
-    if not outputs:
+            runners.append(other)
+    if not runners:
         runtime_module("auto")  # raises, with the command that installs one
-    return tuple(outputs)
+    return tuple(runners)
 
 
-def _local_runtime(runtime: Runtime) -> Runner | None:
+def find_local_runtime(runtime: Runtime) -> Runner | None:
     from importlib.metadata import version
 
     try:
@@ -173,8 +176,10 @@ def _local_runtime(runtime: Runtime) -> Runner | None:
     return LocalRuntime(runtime, version(PACKAGES[runtime]))
 
 
-def _subprocess_runtime(python: Path | None) -> Runner | None:
-    named = python or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+def find_other_python(python: Path | None) -> Runner | None:
+    named = python or (
+        Path(os.environ[PYTHON_VARIABLE]) if os.environ.get(PYTHON_VARIABLE) else None
+    )
     beside = Path(sys.prefix).with_name(f"{Path(sys.prefix).name}-tflite-runtime") / "bin/python"
     place = named or beside
     code = "from importlib.metadata import version as v; print(v('tflite-runtime'))"

@@ -1,4 +1,4 @@
-"""The graph inside a .tflite: which operators it has, and what is set in front of it and on top."""
+"""Reads and edits the graph of a .tflite: lists operators, adds a uint8 input or a float head."""
 
 import importlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ UINT8 = 3
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: TFLite's name of it, its version, the tensor it makes, whether in float."""
+    """One operator: name, version, whether its output is float, and the name of its output."""
 
     name: str
     version: int
@@ -26,43 +26,43 @@ class Operator:
     output: str
 
 
-def _utils() -> Any:
-    # TensorFlow's own reader and writer: the converter's last step goes through them too
+def _flatbuffer_utils() -> Any:
+    # the reader and writer of TensorFlow's converter
     return importlib.import_module("tensorflow.lite.tools.flatbuffer_utils")
 
 
 def graph_count(tflite: bytes) -> int:
-    """How many graphs there are: one, and one more for each body and condition of a loop."""
-    return len(_utils().read_model_from_bytearray(bytearray(tflite)).subgraphs)
+    """The number of graphs: one, plus one for each body and condition of a loop."""
+    return len(_flatbuffer_utils().read_model_from_bytearray(bytearray(tflite)).subgraphs)
 
 
 def read_model(tflite: bytes) -> tuple[Any, Any]:
-    """TFLite's schema module and the model as its objects. Raises ModelError for many graphs."""
+    """TFLite's schema module and the model as objects. Raises ModelError for many graphs."""
     schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
-    model = _utils().read_model_from_bytearray(bytearray(tflite))
+    model = _flatbuffer_utils().read_model_from_bytearray(bytearray(tflite))
     if len(model.subgraphs) != 1:
         raise ModelError(
-            f"the converted model has {len(model.subgraphs)} graphs, wanted one; "
-            "take loops and branches out of the network"
+            f"the converted model has {len(model.subgraphs)} graphs instead of one; "
+            "remove loops and branches from the network"
         )
     return schema, model
 
 
 def write_model(model: Any) -> bytes:
-    """The bytes of a .tflite from its objects; the same objects give the same bytes."""
-    return bytes(_utils().convert_object_to_bytearray(model))
+    """The bytes of a .tflite. The same objects give the same bytes."""
+    return bytes(_flatbuffer_utils().convert_object_to_bytearray(model))
 
 
 def operator_name(schema: Any, code: Any) -> str:
     """TFLite's name of an operator code."""
-    # codes above 127 stand in the newer field, the older one holds 127 then
+    # codes above 127 are in the newer field; the older field is then 127
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
     return str(names[builtin])
 
 
 def operators(tflite: bytes) -> tuple[Operator, ...]:
-    """The operators of a .tflite in the order in which they run."""
+    """The operators of a .tflite in execution order."""
     schema, model = read_model(tflite)
     graph = model.subgraphs[0]
     names = [operator_name(schema, code) for code in model.operatorCodes]
@@ -91,7 +91,7 @@ def input_scale(tflite: bytes) -> tuple[float, int]:
 
 
 def with_byte_input(tflite: bytes) -> bytes:
-    """The model with a uint8 input, 0 to 255, in place of its float32 one."""
+    """The model with a uint8 input, 0 to 255, instead of float32."""
     edit = _ModelEditor(tflite)
     graph = edit.graph
     (old,) = (int(at) for at in graph.inputs)
@@ -106,7 +106,7 @@ def with_byte_input(tflite: bytes) -> bytes:
 
 
 def with_joined_outputs(tflite: bytes) -> bytes:
-    """The model with its outputs, float32, (1, n of each), joined into one, in their order."""
+    """The model with its outputs, float32, (1, n of each), concatenated in their order."""
     edit = _ModelEditor(tflite)
     if len(edit.outputs) > 1:
         edit.join(sum(shape[1] for shape in edit.flat_shapes()))
@@ -114,7 +114,7 @@ def with_joined_outputs(tflite: bytes) -> bytes:
 
 
 def with_float_head(tflite: bytes, head: DenseHead) -> bytes:
-    """The model with a dense layer in float32 after its outputs, which are joined first.
+    """The model with a float32 dense layer after its concatenated outputs.
 
     The outputs of `tflite` are float32, (1, features of each); the new one is float32, (1, n).
     Raises ModelError when they do not fit the head.
@@ -137,7 +137,7 @@ def with_float_head(tflite: bytes, head: DenseHead) -> bytes:
 
 
 class _ModelEditor:
-    """A model being changed. Added operators have version 1: the oldest runtimes know them."""
+    """Edits a model. New operators have version 1, which the oldest runtimes know."""
 
     def __init__(self, tflite: bytes) -> None:
         self.schema, self._model = read_model(tflite)
@@ -145,16 +145,16 @@ class _ModelEditor:
         self.outputs = [int(at) for at in self.graph.outputs]
 
     def flat_shapes(self) -> list[list[int]]:
-        """The shapes of the outputs. Raises ModelError when they are no rows of float32."""
+        """The shapes of the outputs. Raises ModelError unless they are rows of float32."""
         tensors = [self.graph.tensors[at] for at in self.outputs]
         shapes = [[int(n) for n in tensor.shape] for tensor in tensors]
         rows = all(len(shape) == 2 and shape[0] == 1 for shape in shapes)
         if not rows or any(tensor.type != FLOAT32 for tensor in tensors):
-            raise ModelError(f"the features have shape {shapes}, wanted rows of float32")
+            raise ModelError(f"the features have the shapes {shapes}, not rows of float32")
         return shapes
 
     def tensor(self, name: str, shape: Sequence[int], values: NDArray[Any] | None) -> int:
-        """Adds a float32 tensor, constant when it has values; returns its place."""
+        """Adds a float32 tensor, constant if `values` is not None. Returns its index."""
         data = None if values is None else np.frombuffer(values.tobytes(), np.uint8)
         self._model.buffers.append(self.schema.BufferT(data=data))
         tensor = self.schema.TensorT()
@@ -189,7 +189,7 @@ class _ModelEditor:
         self.outputs = [features]
 
     def done(self) -> bytes:
-        """The bytes. Signatures go: their tensors may be no inputs and outputs any more."""
+        """The bytes. Signatures are removed: their tensors may no longer be inputs or outputs."""
         self.graph.outputs = np.array(self.outputs, np.int32)
         self._model.signatureDefs = []
         return write_model(self._model)

@@ -59,7 +59,7 @@ def installs_again_and_changes_nothing(box: Box) -> str:
     """`make install` twice is as once: the same process goes on."""
     pid = plant.shown(box, "MainPID")
     _, said = _make(box, "first", "install")
-    assert "is installed and runs already" in said, said
+    assert "is already installed and running" in said, said
     assert plant.shown(box, "MainPID") == pid
     return said
 

@@ -1,5 +1,5 @@
-"""Campaigns: programs that try the whole system under chance for minutes to hours.
+"""Campaigns: programs that test the whole system with random faults for minutes to hours.
 
-Each is a command, `python -m tests.campaigns.NAME`, whose exit code says whether it passed.
-`make test-campaigns` runs a short form of each.
+Each is a command, `python -m tests.campaigns.NAME`; exit code 0 means that it passed. `make
+test-campaigns` runs a short form of each.
 """

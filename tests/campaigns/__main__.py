@@ -1,10 +1,10 @@
-"""Runs the campaigns one after the other, each in a short form.
+"""Runs a short form of each campaign, one after the other.
 
     python -m tests.campaigns [--only soak,reload_edits] [--list]
 
-A campaign passes when its exit code is 0. Those that take hours or need a data set are only started
-with `--help` (a dry run): this shows that the program still fits the code. Prints a line for each;
-exit code 1 when one fails.
+A campaign passes when its exit code is 0. Campaigns that take hours or need a data set only run
+with `--help` (a dry run), which checks their imports. Prints one line each. Exit code 1 when one
+fails.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LAST_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A module and its arguments for a short form. `dry`: it only prints its help."""
+    """A module and the arguments of its short form. A dry run only prints the help."""
 
     module: str
     arguments: str = "--help"
@@ -32,7 +32,7 @@ class Campaign:
 
     @property
     def dry(self) -> bool:
-        """Whether it does not run here."""
+        """Whether only its help is printed."""
         return self.arguments == "--help"
 
 
@@ -48,13 +48,13 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),
     Campaign("tests.campaigns.day_of_outage", "--count 2000 --full-only --limit-ms 1000"),
     Campaign("tests.campaigns.foreign_models", "--side 32 --only sigmoid"),
-    # hours, or a data set
+    # these take hours or need a data set
     Campaign("tests.campaigns.soak"),
     Campaign("tests.campaigns.bad_conversions"),
     Campaign("tests.campaigns.interval_coverage"),
     Campaign("tests.campaigns.killed_training"),
     Campaign("tests.campaigns.not_learned"),
-    # performance: the figures are not judged here
+    # benchmarks: their figures are not checked
     Campaign("benchmarks.against_flask"),
     Campaign("benchmarks.audit_scale"),
     Campaign("benchmarks.conversion_scale"),
@@ -65,7 +65,7 @@ CAMPAIGNS = (
     Campaign("benchmarks.memory_and_start"),
     Campaign("benchmarks.outbox_levels"),
 )
-# Programs without --help, which need root or other machines: they must at least be importable.
+# Programs without --help, which need root or other machines. They must be importable.
 IMPORTED = (
     "tests.box.__main__",
     "tests.box.emulated",
@@ -77,20 +77,22 @@ IMPORTED = (
 
 
 def main() -> int:
-    """Runs what is asked for. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", default="", help="names, with commas between")
+    """Runs the chosen campaigns. Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.campaigns", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument("--only", default="", help="comma-separated names")
     parser.add_argument("--list", action="store_true", help="print the names and arguments")
     arguments = parser.parse_args()
     if arguments.list:
         for campaign in CAMPAIGNS:
             print(f"{campaign.name:20} {campaign.arguments}")
         return 0
-    wanted = [name for name in arguments.only.split(",") if name]
-    if unknown := set(wanted) - {campaign.name for campaign in CAMPAIGNS}:
+    chosen = [name for name in arguments.only.split(",") if name]
+    if unknown := set(chosen) - {campaign.name for campaign in CAMPAIGNS}:
         parser.error(f"no such campaign: {', '.join(sorted(unknown))}; see --list")
-    failed = [c.name for c in CAMPAIGNS if (not wanted or c.name in wanted) and not passes(c)]
-    if not wanted:
+    failed = [c.name for c in CAMPAIGNS if (not chosen or c.name in chosen) and not passes(c)]
+    if not chosen:
         for module in IMPORTED:
             importlib.import_module(module)
             print(f"ok    {module} can be imported")
@@ -99,8 +101,8 @@ def main() -> int:
 
 
 def passes(campaign: Campaign) -> bool:
-    """Whether it ends with 0 in time. Prints its last lines when not."""
-    begun = time.monotonic()
+    """Whether it ends with 0 in time. Otherwise prints its last lines."""
+    started = time.monotonic()
     command = [sys.executable, "-m", campaign.module, *campaign.arguments.split()]
     try:
         done = subprocess.run(
@@ -114,13 +116,13 @@ def passes(campaign: Campaign) -> bool:
     except subprocess.TimeoutExpired as error:
         print(f"FAIL  {campaign.name}: takes longer than {LIMIT_S:g} s\n{error.output}", flush=True)
         return False
-    good = done.returncode == 0
+    passed = done.returncode == 0
     form = "dry run" if campaign.dry else campaign.arguments
-    took_s = time.monotonic() - begun
-    print(f"{'ok   ' if good else 'FAIL '} {campaign.name} ({form}), {took_s:.0f} s", flush=True)
-    if not good:
+    took_s = time.monotonic() - started
+    print(f"{'ok   ' if passed else 'FAIL '} {campaign.name} ({form}), {took_s:.0f} s", flush=True)
+    if not passed:
         print("\n".join(done.stdout.splitlines()[-LAST_LINES:]), flush=True)
-    return good
+    return passed
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Cameras that hang, crash, freeze, go dark, come late or change size, at random: is a verdict ever
-`pass` for a picture that was not fresh and real, and is every missing picture accounted for?
+"""Cameras that randomly hang, crash, freeze, go dark, come late or change size. Checks that no
+stale or damaged picture gets `pass`, and that every missing picture is counted.
 
     python -m tests.campaigns.camera_faults --count 10000 --seed 1
 
-Real processes, real shared memory, the real judge; only the driver inside each process is a fake
-that misbehaves as tests/edge/capture/faulty.py plans. Exit code 1 when a rule is broken.
+Processes, shared memory and judge are real. Only the driver in each process is a fake with the
+faults of tests/edge/capture/faulty.py. Exit code 1 when a rule is broken.
 """
 
 import argparse
@@ -35,54 +35,58 @@ _DRAIN_S = 60.0
 
 
 @dataclass
-class Ledger:
-    """What one camera's port brought, kept beside the reader's own counters."""
+class ReadRecord:
+    """The reads of one camera, recorded independently of the reader's counters."""
 
-    looks: int = 0
+    reads: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    counts: dict[int, int] = field(default_factory=dict)  # life -> pictures accounted for
-    ended: dict[int, str] = field(default_factory=dict)  # life -> the kind of its end
+    counts: dict[int, int] = field(default_factory=dict)  # process number -> counted pictures
+    ended: dict[int, str] = field(default_factory=dict)  # process number -> error kind at its end
     problems: list[str] = field(default_factory=list)
 
 
-class Watched:
-    """A camera port that writes every answer down before the reader sees it."""
+class RecordingCamera:
+    """Wraps a camera and records every read before the reader gets it."""
 
     live = True
 
-    def __init__(self, camera: IsolatedCamera, seed: int, life: int, ledger: Ledger) -> None:
-        self._camera, self._seed, self._life, self._ledger = camera, seed, life, ledger
-        ledger.counts[life] = 0
+    def __init__(self, camera: IsolatedCamera, seed: int, life: int, record: ReadRecord) -> None:
+        self._camera, self._seed, self._life, self._ledger = camera, seed, life, record
+        record.counts[life] = 0
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """Reads, and checks that no picture is missing without being counted."""
-        book = self._ledger
+        """Reads, and checks that every missing picture is counted."""
+        record = self._ledger
         try:
-            look = self._camera.read(stop)
+            frame_read = self._camera.read(stop)
         except CameraError as error:
-            book.errors[error.kind] += 1
-            book.ended[self._life] = error.kind
+            record.errors[error.kind] += 1
+            record.ended[self._life] = error.kind
             raise
-        if look is None:
+        if frame_read is None:
             return None
-        book.looks += 1
-        book.counts[self._life] += 1 + look.passed_over
-        known = book.counts[self._life]
+        record.reads += 1
+        record.counts[self._life] += 1 + frame_read.passed_over
+        known = record.counts[self._life]
         step = planned(self._seed, self._life, known)
-        found = (-1, -1) if look.pixels is None else life_and_count(number_of(look.pixels))
+        found = (
+            (-1, -1) if frame_read.pixels is None else life_and_count(number_of(frame_read.pixels))
+        )
         if step in ("good", "late") and found != (self._life, known):
-            book.problems.append(f"life {self._life}: {known} accounted for, but {found} came")
-        if (step == "damaged") != (look.pixels is None):
-            book.problems.append(f"life {self._life} picture {known}: {step}, but {look.fault}")
-        return look
+            record.problems.append(f"life {self._life}: {known} accounted for, but {found} came")
+        if (step == "damaged") != (frame_read.pixels is None):
+            record.problems.append(
+                f"life {self._life} picture {known}: {step}, but {frame_read.fault}"
+            )
+        return frame_read
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the camera process."""
         self._camera.close()
 
 
-class Line:
-    """One camera with its reader, as the daemon builds it."""
+class CameraUnderTest:
+    """One camera with its reader, as in the daemon."""
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class Line:
         stop: StopEvent,
         fork_server: ForkServerClient,
     ) -> None:
-        self.name, self.seed, self.ledger = name, seed, Ledger()
+        self.name, self.seed, self.record = name, seed, ReadRecord()
         self.lives = 0
         self._environment, self._fork_server = Clock(), fork_server
         config = self._config(0)
@@ -118,14 +122,14 @@ class Line:
         camera = IsolatedCamera(
             self._config(self.lives), self._environment, self._fork_server, FAULTY
         )
-        return Watched(camera, self.seed, self.lives, self.ledger)
+        return RecordingCamera(camera, self.seed, self.lives, self.record)
 
     def injected(self) -> Counter[str]:
-        """The faults that the plan has put into the lives so far."""
+        """The injected faults so far, by kind."""
         found: Counter[str] = Counter()
-        for life, known in list(self.ledger.counts.items()):
+        for life, known in list(self.record.counts.items()):
             count = 1
-            while count <= known or life in self.ledger.ended:
+            while count <= known or life in self.record.ended:
                 kind = planned(self.seed, life, count)
                 if kind != "good":
                     found[kind] += 1
@@ -137,7 +141,7 @@ class Line:
 
 @dataclass
 class Verdicts:
-    """What was judged."""
+    """The verdicts so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
     by_camera: Counter[str] = field(default_factory=Counter)
@@ -145,9 +149,8 @@ class Verdicts:
     wrong: list[str] = field(default_factory=list)
 
 
-def check_pass(frame: Frame, line: Line, verdicts: Verdicts) -> None:
-    """A picture that passed was taken by a good step, a moment ago, and is judged for the first
-    time."""
+def check_pass(frame: Frame, line: CameraUnderTest, verdicts: Verdicts) -> None:
+    """Records a wrong pass: the picture is faulty, old, or judged for the second time."""
     assert frame.pixels is not None
     number = number_of(frame.pixels)
     life, count = life_and_count(number)
@@ -158,25 +161,26 @@ def check_pass(frame: Frame, line: Line, verdicts: Verdicts) -> None:
     verdicts.seen.add((line.name, number))
 
 
-def run(count: int, seed: int, cameras: int, say: bool = True) -> list[str]:
-    """Injects `count` faults; returns every rule that was broken, as sentences."""
+def run(count: int, seed: int, cameras: int, *, say: bool = True) -> list[str]:
+    """Injects `count` faults. Returns the broken rules as sentences."""
     with ForkServerClient() as fork_server:
-        return _run(count, seed, cameras, say, fork_server)
+        return _run(count, seed, cameras, fork_server, say=say)
 
 
 def _run(
-    count: int, seed: int, cameras: int, say: bool, fork_server: ForkServerClient
+    count: int, seed: int, cameras: int, fork_server: ForkServerClient, *, say: bool
 ) -> list[str]:
     environment, stop, mailbox = Clock(), StopEvent(), Mailbox()
     inspector = load_inspector(MODEL, Overrides(), "auto", 1)
     judge = Judge(inspector, Provenance("bench", "0" * 12, "b"), environment, 2000)
     lines = {
-        f"c{n}": Line(f"c{n}", seed * 1000 + n, mailbox, stop, fork_server) for n in range(cameras)
+        f"c{n}": CameraUnderTest(f"c{n}", seed * 1000 + n, mailbox, stop, fork_server)
+        for n in range(cameras)
     }
-    verdicts, since, told = Verdicts(), time.monotonic(), 0.0
+    verdicts, since, last_report = Verdicts(), time.monotonic(), 0.0
     for line in lines.values():
         line.thread.start()
-    asked = False
+    stopping = False
     while not mailbox.drained:
         frame = mailbox.take(0.5)
         if isinstance(frame, Frame):
@@ -185,11 +189,11 @@ def _run(
             verdicts.by_camera[frame.camera] += 1
             if verdict.verdict == "pass":
                 check_pass(frame, lines[frame.camera], verdicts)
-        if time.monotonic() - told > 2 and not asked:
-            told = time.monotonic()
+        if time.monotonic() - last_report > 2 and not stopping:
+            last_report = time.monotonic()
             injected = sum(sum(line.injected().values()) for line in lines.values())
             if injected >= count:
-                asked = True
+                stopping = True
                 stop.set()
                 threading.Thread(target=finish, args=(lines, mailbox), name="finish").start()
     if say:
@@ -197,39 +201,39 @@ def _run(
     return broken(lines, verdicts, mailbox)
 
 
-def finish(lines: dict[str, Line], mailbox: Mailbox) -> None:
-    """When all cameras have ended, no frame comes any more."""
+def finish(lines: dict[str, CameraUnderTest], mailbox: Mailbox) -> None:
+    """Waits for the end of all cameras, then closes the mailbox."""
     for line in lines.values():
         line.thread.join(_DRAIN_S)
     mailbox.close()
 
 
-def broken(lines: dict[str, Line], verdicts: Verdicts, mailbox: Mailbox) -> list[str]:
-    """The rules that did not hold."""
-    found = [f"passed what it must not: {text}" for text in verdicts.wrong]
+def broken(lines: dict[str, CameraUnderTest], verdicts: Verdicts, mailbox: Mailbox) -> list[str]:
+    """The broken rules."""
+    found = [f"wrong pass: {text}" for text in verdicts.wrong]
     for name, line in lines.items():
-        book, reader = line.ledger, line.reader
-        found += [f"{name}: {text}" for text in book.problems]
-        port = sum(book.counts.values())
-        if reader.frames + reader.passed_over != port or reader.frames != book.looks:
+        record, reader = line.record, line.reader
+        found += [f"{name}: {text}" for text in record.problems]
+        port = sum(record.counts.values())
+        if reader.frames + reader.passed_over != port or reader.frames != record.reads:
             found.append(f"{name}: {port} pictures came, the reader counts {reader.frames}")
-        handed = reader.frames - reader.repeated + sum(book.errors.values())
+        handed = reader.frames - reader.repeated + sum(record.errors.values())
         kept = verdicts.by_camera[name] + mailbox.replaced(name)
         if handed != kept:
             found.append(f"{name}: {handed} frames handed over, {kept} judged or replaced")
-        if reader.reconnects < len(book.ended) - 1:
-            found.append(f"{name}: {len(book.ended)} ends, {reader.reconnects} reconnects")
-        for life, kind in book.ended.items():
+        if reader.reconnects < len(record.ended) - 1:
+            found.append(f"{name}: {len(record.ended)} ends, {reader.reconnects} reconnects")
+        for life, kind in record.ended.items():
             if kind == "wrong_size" and not may_end(line, life, "size"):
                 found.append(f"{name}: life {life} ended as wrong_size without reason")
     if not verdicts.counts["pass"]:
-        found.append("nothing passed at all: this shows nothing")
+        found.append("no picture passed, so the run proves nothing")
     return found
 
 
-def may_end(line: Line, life: int, kind: str) -> bool:
-    """Whether the plan holds an end of that kind after the last picture of a life."""
-    count = line.ledger.counts[life] + 1
+def may_end(line: CameraUnderTest, life: int, kind: str) -> bool:
+    """Whether the plan has a fault of this kind after the last picture of a process."""
+    count = line.record.counts[life] + 1
     while (step := planned(line.seed, life, count)) != kind:
         if step in ("hang", "crash"):
             return False
@@ -237,8 +241,10 @@ def may_end(line: Line, life: int, kind: str) -> bool:
     return True
 
 
-def report(lines: dict[str, Line], verdicts: Verdicts, mailbox: Mailbox, took_s: float) -> None:
-    """The figures, as a table."""
+def report(
+    lines: dict[str, CameraUnderTest], verdicts: Verdicts, mailbox: Mailbox, took_s: float
+) -> None:
+    """Prints the figures."""
     injected: Counter[str] = Counter()
     noticed: Counter[str] = Counter()
     for line in lines.values():
@@ -250,25 +256,25 @@ def report(lines: dict[str, Line], verdicts: Verdicts, mailbox: Mailbox, took_s:
     print("verdicts:", dict(verdicts.counts), f"- wrong passes: {len(verdicts.wrong)}")
     print(
         f"pictures: {sum(r.frames for r in readers)} read, "
-        f"{sum(r.passed_over for r in readers)} passed over by the camera's process, "
+        f"{sum(r.passed_over for r in readers)} skipped by the camera process, "
         f"{sum(mailbox.replaced(name) for name in lines)} replaced in the mailbox, "
         f"{sum(r.repeated for r in readers)} repeated; "
-        f"{sum(r.reconnects for r in readers)} times opened again"
+        f"{sum(r.reconnects for r in readers)} reconnects"
     )
 
 
 def main() -> int:
     """Exit code 1 when a rule was broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000, help="faults to inject")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cameras", type=int, default=4)
     arguments = parser.parse_args()
-    logging.getLogger("edge").setLevel(logging.CRITICAL)  # ten thousand faults are no news
+    logging.getLogger("edge").setLevel(logging.CRITICAL)  # do not log ten thousand faults
     problems = run(arguments.count, arguments.seed, arguments.cameras)
     for text in problems[:20]:
         print("BROKEN:", text)
-    print("every rule held" if not problems else f"{len(problems)} rules broken")
+    print("all rules held" if not problems else f"{len(problems)} rules broken")
     return 1 if problems else 0
 
 

@@ -1,9 +1,9 @@
-"""What is left behind when a camera's process is ended and started again, many times.
+"""Restarts a camera process many times, and checks for leaked resources.
 
     python -m tests.campaigns.camera_restarts --count 1000
 
-Each life reads a picture and then ends by a crash, a hang, an exit or in order. Exit code 1 when a
-process, a file descriptor, a mapping, a file in /dev/shm or more than 5 MB of memory is left.
+Each process reads a picture and then crashes, hangs, exits or is closed. Exit code 1 when a
+process, a file descriptor, a mapping, a file in /dev/shm or more than 5 MB of memory is leaked.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from edge.core.errors import CameraError
 
 FAULTY = "tests.edge.capture.faulty"
 ENDS = ("good,crash", "good,exit", "good", "good,good,crash", "good,size", "good,good,exit")
-_HANG_EVERY = 20  # a hang costs its time-out
-_MORE_MB = 5.0
+_HANG_EVERY = 20  # a hang takes its whole timeout
+_MAX_GROWTH_MB = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What this process and the fork server hold."""
+class Resources:
+    """The resources of this process and of the fork server."""
 
     processes: int
     descriptors: int
@@ -41,12 +41,12 @@ class Left:
     server_rss_mb: float
 
 
-def look(fork_server: ForkServerClient) -> Left:
-    """Now."""
+def read_resources(fork_server: ForkServerClient) -> Resources:
+    """The current resources."""
     gc.collect()
     me, server = psutil.Process(), psutil.Process(fork_server.pid)
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-    return Left(
+    return Resources(
         processes=len(me.children(recursive=True)),
         descriptors=me.num_fds(),
         mappings=maps.count("memfd:camera"),
@@ -57,8 +57,8 @@ def look(fork_server: ForkServerClient) -> Left:
     )
 
 
-def live_and_die(number: int, fork_server: ForkServerClient) -> None:
-    """One life."""
+def run_camera(number: int, fork_server: ForkServerClient) -> None:
+    """Starts one camera process, reads, and ends it."""
     script = "good,hang" if number % _HANG_EVERY == 0 else ENDS[number % len(ENDS)]
     config = CameraConfig(
         id="top", source=f"v4l2:{script}", timeout_s=0.3, open_timeout_s=60, fps=500
@@ -71,23 +71,23 @@ def live_and_die(number: int, fork_server: ForkServerClient) -> None:
 
 
 def main() -> int:
-    """Prints before and after; exit code 1 when something is left."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints the resources before and after. Exit code 1 when one is leaked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000)
     count = parser.parse_args().count
     with ForkServerClient() as fork_server:
-        for number in range(10):  # what Python itself grows at first is not ours
-            live_and_die(number, fork_server)
-        before, since = look(fork_server), time.monotonic()
+        for number in range(10):  # warm-up: Python allocates at first
+            run_camera(number, fork_server)
+        before, since = read_resources(fork_server), time.monotonic()
         print("before:", before, flush=True)
         for number in range(count):
-            live_and_die(number, fork_server)
-        after = look(fork_server)
+            run_camera(number, fork_server)
+        after = read_resources(fork_server)
     print("after: ", after)
     print(f"{count} restarts in {time.monotonic() - since:.0f} s")
-    more_mb = max(after.rss_mb - before.rss_mb, after.server_rss_mb - before.server_rss_mb)
+    growth_mb = max(after.rss_mb - before.rss_mb, after.server_rss_mb - before.server_rss_mb)
     same = replace(after, rss_mb=0, server_rss_mb=0) == replace(before, rss_mb=0, server_rss_mb=0)
-    return 0 if same and more_mb < _MORE_MB else 1
+    return 0 if same and growth_mb < _MAX_GROWTH_MB else 1
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""A day without a broker at 5 verdicts a second, and the day after: how large the outbox gets,
-how long it takes to drain, and how late live verdicts are meanwhile.
+"""A day without a broker at 5 verdicts/s, then the broker returns. Measures the size of the outbox,
+the time to drain it, and the delay of live verdicts.
 
     python -m tests.campaigns.day_of_outage --count 432000
 
-The real daemon stores the verdicts without a broker, at full speed: what counts is their number.
-Then a mosquitto comes, the daemon runs with a live camera at 5 pictures a second, and the backlog
-drains: at the default rate and as fast as it can. Exit code 1 when a verdict is missing, or live
-verdicts are later than `--limit-ms` at p99.
+The real daemon stores the verdicts at full speed without a broker. Then mosquitto starts, the
+daemon runs with a live camera at 5 frames/s, and the backlog drains: at the default rate and at
+full speed. Exit code 1 when a verdict is missing, or when live verdicts exceed `--limit-ms` at p99.
 """
 
 import argparse
@@ -21,19 +20,19 @@ import numpy as np
 
 from edge.config import MqttConfig
 from tests.loss import outboxfile
-from tests.support.counter import Counter
+from tests.support.counter import VerdictCounter
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.plant import Daemon, draw_many
 from tests.support.waiting import wait_until
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _PICTURES = 8
-_MOST_S = 4 * 3600.0
+_TIMEOUT_S = 4 * 3600.0
 _FPS = 5.0
 
 
 def box(folder: Path, port: int, camera: dict[str, Any], **mqtt: Any) -> Daemon:
-    """A daemon whose outbox holds all."""
+    """A daemon with a large outbox."""
     folder.mkdir(exist_ok=True)
     return Daemon(
         folder,
@@ -48,7 +47,7 @@ def box(folder: Path, port: int, camera: dict[str, Any], **mqtt: Any) -> Daemon:
 
 
 def store(folder: Path, count: int) -> Daemon:
-    """An outage: so many verdicts stored, none sent."""
+    """Runs an outage: `count` verdicts are stored, none is sent."""
     draw_many(folder / "pictures", _PICTURES)
     daemon = box(
         folder,
@@ -60,18 +59,18 @@ def store(folder: Path, count: int) -> Daemon:
         },
     )
     daemon.start()
-    wait_until(lambda: daemon.last_seq() >= count, f"{count} verdicts stored", _MOST_S)
+    wait_until(lambda: daemon.last_seq() >= count, f"{count} verdicts stored", _TIMEOUT_S)
     daemon.stop()
     return daemon
 
 
 def drain(folder: Path, state: Path, count: int, **mqtt: Any) -> dict[str, Any]:
-    """The broker is back; the row of the table."""
+    """Starts the broker and drains the backlog. Returns the row of the table."""
     folder.mkdir()
     shutil.copytree(state, folder / "state")
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
     broker.start()
-    counter = Counter(broker.port, live_camera="live")
+    counter = VerdictCounter(broker.port, live_camera="live")
     camera = {"id": "live", "source": "test:", "fps": _FPS, "width": 320, "height": 240}
     daemon = box(folder, broker.port, camera, **mqtt)
     try:
@@ -95,17 +94,19 @@ def drain(folder: Path, state: Path, count: int, **mqtt: Any) -> dict[str, Any]:
         "p50": p50,
         "p99": p99,
         "latest": max(delays, default=float("nan")),
-        "replayed": counter.late_flags,
+        "replayed": counter.replayed_count,
         "missing": counter.missing(),
         "after": after,
     }
 
 
 def main() -> int:
-    """Prints the sizes and the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints sizes and table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=24 * 3600 * 5, help="verdicts of the outage")
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to be used")
+    parser.add_argument(
+        "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"
+    )
     parser.add_argument(
         "--limit-ms",
         type=float,
@@ -115,7 +116,7 @@ def main() -> int:
     parser.add_argument("--full-only", action="store_true", help="leave out the default rate")
     arguments = parser.parse_args()
     rated = hasattr(MqttConfig(), "replay_per_s")
-    rates: dict[str, dict[str, Any]] = {"as fast as it can": {"replay_per_s": 0} if rated else {}}
+    rates: dict[str, dict[str, Any]] = {"full speed": {"replay_per_s": 0} if rated else {}}
     if rated and not arguments.full_only:
         default = MqttConfig().replay_per_s
         rates = {f"{default:g} a second (default)": {}, **rates}

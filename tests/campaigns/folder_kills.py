@@ -1,11 +1,11 @@
-"""Files that arrive in a `folder:` while the daemon is killed again and again: is each judged, and
-are two verdicts for one file only ever copies with the same id?
+"""Kills the daemon repeatedly while files arrive in a `folder:` source. Checks that each file is
+judged, and that two verdicts on one file have the same id.
 
     python -m tests.campaigns.folder_kills --files 5000 --kills 20
 
-The real daemon (`edge-inspect run`), a real mosquitto, `kill -9` at random moments. Half of the
-files are written in place, half renamed into the folder. Exit code 1 when a file has no verdict, or
-two verdicts with different ids.
+It uses the real daemon, a real mosquitto, and `kill -9` at random times. Half of the files are
+written in place, half are renamed into the folder. Exit code 1 when a file has no verdict, or two
+ids.
 """
 
 import argparse
@@ -24,8 +24,8 @@ MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _DEADLINE_S = 1800.0
 
 
-def drop(folder: Path, count: int, done: threading.Event, pause_s: float) -> None:
-    """Files arrive at an even pace, every second one written in place."""
+def write_files(folder: Path, count: int, done: threading.Event, pause_s: float) -> None:
+    """Writes files at a steady rate; every second file is written in place."""
     for number in range(count):
         name = f"part{number:05}.png"
         if number % 2:
@@ -38,13 +38,13 @@ def drop(folder: Path, count: int, done: threading.Event, pause_s: float) -> Non
 
 
 def main() -> int:
-    """Prints the count; exit code 1 when a rule is broken."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints the counts. Exit code 1 when a rule is broken."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
+    rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         folder = root / "drop"
@@ -63,7 +63,7 @@ def main() -> int:
         plant = Plant(broker.port)
         done = threading.Event()
         writer = threading.Thread(
-            target=drop, args=(folder, arguments.files, done, 0.01), name="camera"
+            target=write_files, args=(folder, arguments.files, done, 0.01), name="camera"
         )
         since = time.monotonic()
         writer.start()
@@ -71,9 +71,9 @@ def main() -> int:
         while kills < arguments.kills:
             daemon.start()
             before = daemon.last_seq()
-            goal = before + chance.randrange(1, max(2, arguments.files // arguments.kills))
+            goal = before + rng.randrange(1, max(2, arguments.files // arguments.kills))
             while daemon.last_seq() < min(goal, arguments.files) and not done.is_set():
-                time.sleep(chance.uniform(0.01, 0.1))
+                time.sleep(rng.uniform(0.01, 0.1))
             daemon.kill()
             kills += 1
         daemon.start()
@@ -88,12 +88,12 @@ def main() -> int:
         deliveries = len(plant.bodies("result"))
         plant.close()
         broker.close()
-    double = [part for part, ids in judged.items() if len(ids) > 1]
+    with_two_ids = [part for part, ids in judged.items() if len(ids) > 1]
     print(
         f"{arguments.files} files, {kills} kills, {time.monotonic() - since:.0f} s: "
-        f"{len(judged)} files judged, {deliveries} deliveries, {len(double)} files with two ids"
+        f"{len(judged)} files judged, {deliveries} deliveries, {len(with_two_ids)} with two ids"
     )
-    return 0 if len(judged) == arguments.files and not double else 1
+    return 0 if len(judged) == arguments.files and not with_two_ids else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sends twelve classifiers that this project did not train through edge-convert.
+"""Converts twelve classifiers from outside the project with edge-convert.
 
     python -m tests.campaigns.foreign_models --side 96
 
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from converter.cli.main import main as edge_convert
 from edge.inspection.model_file import load_model_file
-from tests.support.foreign_models import FOREIGN, Foreign, draw, options_for, save
+from tests.support.foreign_models import FOREIGN_MODELS, ForeignModel, draw, options_for, save
 
 
 def main() -> int:
     """Prints the table. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--side", type=int, default=96, help="of the input, pixels")
     parser.add_argument("--only", default="", help="a part of the name")
     arguments = parser.parse_args()
@@ -28,7 +28,7 @@ def main() -> int:
     print("| classifier | saved as | outcome |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for foreign in FOREIGN:
+        for foreign in FOREIGN_MODELS:
             if arguments.only in foreign.name:
                 code, outcome = _convert(foreign, root, arguments.side)
                 good = good and (code != 0) == bool(foreign.refused)
@@ -36,7 +36,7 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _convert(foreign: Foreign, root: Path, side: int) -> tuple[int, str]:
+def _convert(foreign: ForeignModel, root: Path, side: int) -> tuple[int, str]:
     """The exit code of edge-convert, and the cell of the table."""
     data = root / "-".join(foreign.labels)
     if not data.exists():

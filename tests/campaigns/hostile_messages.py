@@ -1,5 +1,6 @@
-"""What may arrive on `request/…` and should not: bad JSON, wrong types, huge and deep bodies,
-unknown names, retained messages, strange answer topics."""
+"""Malformed messages for `request/…`: bad JSON, wrong types, huge and deep bodies, unknown names,
+retained messages, invalid response topics.
+"""
 
 import json
 import random
@@ -23,8 +24,8 @@ _NAMES = ("trigger", "snapshot", "reload")
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One message. `name` is what follows `request/`."""
+class HostileMessage:
+    """One message. `name` is the topic after `request/`."""
 
     name: str
     body: bytes
@@ -32,86 +33,86 @@ class Shot:
     properties: Properties | None = None
 
 
-def _text(chance: random.Random, most: int) -> str:
-    return "".join(chance.choices(string.printable + "äß한\x00\u202e", k=chance.randint(0, most)))
+def _text(rng: random.Random, max_length: int) -> str:
+    return "".join(rng.choices(string.printable + "äß한\x00\u202e", k=rng.randint(0, max_length)))
 
 
-def _anything(chance: random.Random, depth: int = 0) -> Any:
-    kind = chance.randrange(8 if depth < 3 else 6)
+def _anything(rng: random.Random, depth: int = 0) -> Any:
+    kind = rng.randrange(8 if depth < 3 else 6)
     if kind < 6:
-        huge = 10 ** chance.randint(1, 400)
-        return (None, True, huge, -1.5e308, _text(chance, 200), "")[kind]
+        huge = 10 ** rng.randint(1, 400)
+        return (None, True, huge, -1.5e308, _text(rng, 200), "")[kind]
     if kind == 6:
-        return [_anything(chance, depth + 1) for _ in range(chance.randint(0, 5))]
-    return {_text(chance, 12): _anything(chance, depth + 1) for _ in range(chance.randint(0, 5))}
+        return [_anything(rng, depth + 1) for _ in range(rng.randint(0, 5))]
+    return {_text(rng, 12): _anything(rng, depth + 1) for _ in range(rng.randint(0, 5))}
 
 
-def _fields(chance: random.Random) -> dict[str, Any]:
-    """A request that is nearly right."""
-    body: dict[str, Any] = {"transaction": f"t{chance.getrandbits(40)}"}
+def _fields(rng: random.Random) -> dict[str, Any]:
+    """A request that is almost valid."""
+    body: dict[str, Any] = {"transaction": f"t{rng.getrandbits(40)}"}
     keys = ("camera", "part", "id", "transaction", "__class__", "path", "config", "constructor")
     values = ("top", "cam1", "../../etc/passwd", "$(reboot)", "'; DROP TABLE outbox; --", "%n%s")
-    for _ in range(chance.randint(1, 3)):
-        wrong = chance.random() < 0.5
-        body[chance.choice(keys)] = _anything(chance) if wrong else chance.choice(values)
+    for _ in range(rng.randint(1, 3)):
+        wrong = rng.random() < 0.5
+        body[rng.choice(keys)] = _anything(rng) if wrong else rng.choice(values)
     return body
 
 
-def _mutated(chance: random.Random) -> bytes:
+def _mutated(rng: random.Random) -> bytes:
     body = bytearray(json.dumps({"transaction": "1", "camera": "top", "part": "P-1"}).encode())
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(body))
-        cut = chance.randrange(3)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(body))
+        cut = rng.randrange(3)
         if cut == 0:
-            body[at] = chance.randrange(256)
+            body[at] = rng.randrange(256)
         elif cut == 1:
             del body[at:]
         else:
-            body[at:at] = chance.randbytes(3)
+            body[at:at] = rng.randbytes(3)
         if not body:
             break
     return bytes(body)
 
 
-def _strange_answer_topic(chance: random.Random) -> Properties:
+def _invalid_response_topic(rng: random.Random) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
     topics = ("$SYS/broker", f"{BASE}/status", f"{BASE}/result", "a/" * 100, f"{BASE}/response/x")
-    properties.ResponseTopic = chance.choice(topics)
-    properties.CorrelationData = chance.randbytes(chance.choice((0, 16, 4000)))
+    properties.ResponseTopic = rng.choice(topics)
+    properties.CorrelationData = rng.randbytes(rng.choice((0, 16, 4000)))
     return properties
 
 
 _BODIES: dict[str, Callable[[random.Random], bytes]] = {
     "nothing": lambda _: b"",
-    "binary": lambda chance: chance.randbytes(chance.randint(1, 300)),
-    "not JSON": lambda chance: _text(chance, 300).encode(),
-    "JSON, no object": lambda chance: json.dumps(chance.choice([1, [], "x", None, [{}]])).encode(),
+    "binary": lambda rng: rng.randbytes(rng.randint(1, 300)),
+    "not JSON": lambda rng: _text(rng, 300).encode(),
+    "JSON, no object": lambda rng: json.dumps(rng.choice([1, [], "x", None, [{}]])).encode(),
     "cut or changed JSON": _mutated,
-    "nested deep": lambda chance: chance.choice((b"[", b'{"a":')) * chance.randint(500, 8000),
-    "huge": lambda chance: b'{"transaction":"' + b"x" * chance.choice((20_000, 60_000)) + b'"}',
+    "nested deep": lambda rng: rng.choice((b"[", b'{"a":')) * rng.randint(500, 8000),
+    "huge": lambda rng: b'{"transaction":"' + b"x" * rng.choice((20_000, 60_000)) + b'"}',
     "numbers past all bounds": lambda _: b'{"transaction":"1","part":' + b"9" * 6000 + b"}",
     "NaN and Infinity": lambda _: b'{"transaction":"1","part":NaN,"camera":-Infinity}',
     "one key twice": lambda _: b'{"transaction":"1","transaction":[]}',
     "lone surrogates": lambda _: rb'{"transaction":"\ud800","camera":"\udfff"}',
-    "wrong transaction": lambda chance: json.dumps({"transaction": _anything(chance)}).encode(),
-    "nearly right": lambda chance: json.dumps(_fields(chance)).encode(),
+    "wrong transaction": lambda rng: json.dumps({"transaction": _anything(rng)}).encode(),
+    "nearly right": lambda rng: json.dumps(_fields(rng)).encode(),
 }
 
 
-def shot(chance: random.Random) -> tuple[str, Shot]:
+def hostile_message(rng: random.Random) -> tuple[str, HostileMessage]:
     """One hostile message and its kind."""
-    kind = chance.choice([*_BODIES, "unknown name", "retained", "strange answer topic"])
-    body = _BODIES.get(kind, _BODIES["nearly right"])(chance)
-    name = chance.choice(_NAMES)
+    kind = rng.choice([*_BODIES, "unknown name", "retained", "strange answer topic"])
+    body = _BODIES.get(kind, _BODIES["nearly right"])(rng)
+    name = rng.choice(_NAMES)
     if kind == "unknown name":
-        name = chance.choice(("nothing", "TRIGGER", "x" * 300, "한글", "trigger ", "-"))
+        name = rng.choice(("nothing", "TRIGGER", "x" * 300, "한글", "trigger ", "-"))
     if kind == "strange answer topic":
-        return kind, Shot(name, body, properties=_strange_answer_topic(chance))
-    return kind, Shot(name, body, kind == "retained" and bool(body))
+        return kind, HostileMessage(name, body, properties=_invalid_response_topic(rng))
+    return kind, HostileMessage(name, body, kind == "retained" and bool(body))
 
 
 class Attacker:
-    """Publishes, QoS 1, at a pace."""
+    """Publishes malformed messages with QoS 1 at a rate."""
 
     def __init__(self, port: int) -> None:
         self.kinds: Counter[str] = Counter()
@@ -124,15 +125,15 @@ class Attacker:
         self._client.loop_start()
         wait_until(self._client.is_connected, "the attacker's connection")
 
-    def fire(self, count: int, per_s: float, seed: int) -> float:
-        """`count` messages at `per_s`; the seconds that it took."""
-        chance, start = random.Random(seed), time.monotonic()
+    def send(self, count: int, per_s: float, seed: int) -> float:
+        """Sends `count` messages at `per_s` per second. Returns the seconds."""
+        rng, start = random.Random(seed), time.monotonic()
         info = None
         for number in range(count):
-            kind, one = shot(chance)
+            kind, one = hostile_message(rng)
             self.kinds[kind] += 1
             if info is not None and number % 100 == 0:
-                info.wait_for_publish(_WAIT_S)  # a broker that throws us out shall be seen here
+                info.wait_for_publish(_WAIT_S)  # notices a disconnect by the broker
             info = self._client.publish(
                 f"{BASE}/request/{one.name}", one.body, 1, one.retain, one.properties
             )
@@ -145,6 +146,6 @@ class Attacker:
         return time.monotonic() - start
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()

@@ -1,14 +1,14 @@
-"""Malformed and hostile requests against a box at work: a real mosquitto, the whole daemon with a
-camera of 10 frames a second, and `--count` bad messages on `request/…`.
+"""Sends malformed requests to a working box: a real mosquitto, the whole daemon with a camera at 10
+frames/s, and `--count` bad messages on `request/…`.
 
 `python -m tests.campaigns.hostile_requests --count 100000` takes about four minutes. It prints:
 
-- how many messages were answered, refused and counted,
-- the daemon's memory, threads and files before and after,
-- how late verdicts were without and with the flood.
+- the numbers of answered, refused and counted messages,
+- memory, threads and files of the daemon before and after,
+- the delay of verdicts without and with the flood.
 
-Exit code 1 when the daemon ended, lost count, left a right request without its answer, or grew by
-more than `--growth-mb`.
+Exit code 1 when the daemon ends, miscounts, leaves a valid request unanswered, or grows by more
+than `--growth-mb`.
 """
 
 import argparse
@@ -36,11 +36,11 @@ from tests.support.plant import BASE, Daemon
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-# the tests' broker saves to disk at each message: it would be the broker that is measured
-_FAST = ("persistence false", "set_tcp_nodelay true")
+# without these, the broker saves each message to disk and becomes the bottleneck
+_BROKER_OPTIONS = ("persistence false", "set_tcp_nodelay true")
 _WAIT_S = 120.0
 _PROBE = "still there?"
-_RIGHT: dict[str, dict[str, str]] = {
+_VALID_REQUESTS: dict[str, dict[str, str]] = {
     "trigger": {"camera": "parts"},
     "snapshot": {"camera": "top"},
     "reload": {},
@@ -48,18 +48,18 @@ _RIGHT: dict[str, dict[str, str]] = {
 
 
 class Listener:
-    """Hears verdicts, answers and health, each with the moment it came."""
+    """Receives verdicts, answers and health; verdicts with their arrival time."""
 
     def __init__(self, port: int) -> None:
         self.verdicts: list[tuple[float, dict[str, Any]]] = []
         self.answers: Counter[str] = Counter()
-        self.probed: set[str] = set()  # the right requests that were taken
+        self.accepted: set[str] = set()  # valid requests that were accepted
         self.health: dict[str, Any] = {}
         self.states: list[str] = []
         ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="listener")
-        self._client.on_message = self._take
-        self._client.on_socket_open = _at_once
+        self._client.on_message = self._on_message
+        self._client.on_socket_open = _set_nodelay
         self._client.on_subscribe = lambda *_: ready.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -67,20 +67,22 @@ class Listener:
             self._client.subscribe(f"{BASE}/{name}", qos=1)
         assert ready.wait(_WAIT_S)
 
-    def ask_rightly(self) -> None:
-        """One right request of each kind. Returns when all are answered with `ok`."""
-        self.probed.clear()
-        for name, fields in _RIGHT.items():
+    def send_valid_requests(self) -> None:
+        """Sends one valid request of each kind, and waits for the answers `ok`."""
+        self.accepted.clear()
+        for name, fields in _VALID_REQUESTS.items():
             body = json.dumps({"transaction": _PROBE + str(time.time()), **fields})
             self._client.publish(f"{BASE}/request/{name}", body, qos=1)
-        wait_until(lambda: self.probed == {*_RIGHT}, "answers to right requests", _WAIT_S)
+        wait_until(
+            lambda: self.accepted == {*_VALID_REQUESTS}, "answers to right requests", _WAIT_S
+        )
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _take(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         now = time.time()
         body = json.loads(message.payload)
         name = message.topic.removeprefix(f"{BASE}/")
@@ -90,13 +92,15 @@ class Listener:
             self.health = body
         elif name == "status":
             self.states.append(body["state"])
-        elif (kind := name.removeprefix("response/")) in _RIGHT:  # not a copy elsewhere
+        elif (
+            kind := name.removeprefix("response/")
+        ) in _VALID_REQUESTS:  # ignores copies on other topics
             self.answers[body["status"]] += 1
             if (body["transaction"] or "").startswith(_PROBE) and body["status"] == "ok":
-                self.probed.add(kind)
+                self.accepted.add(kind)
 
 
-def _at_once(_client: object, _data: object, sock: Any) -> None:
+def _set_nodelay(_client: object, _data: object, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -111,7 +115,7 @@ def _process(daemon: Daemon) -> dict[str, float]:
 
 
 def _late_ms(listener: Listener, since: float, until: float) -> list[float]:
-    """From the picture's moment to the arrival at the listener, for the camera of 10 a second."""
+    """Milliseconds from capture to arrival, for the camera with 10 frames/s."""
     found = []
     for at, body in list(listener.verdicts):
         taken = datetime.fromisoformat(body["captured_at"]).timestamp()
@@ -124,13 +128,13 @@ def _line(name: str, values: list[float]) -> str:
     if not values:
         return f"{name:22} no verdicts"
     p50, p99 = np.percentile(values, [50, 99])
-    times = f"p50 {p50:6.1f}  p99 {p99:6.1f}  most {max(values):6.1f}"
+    times = f"p50 {p50:6.1f}  p99 {p99:6.1f}  max {max(values):6.1f}"
     return f"{name:22} {len(values):5} verdicts  {times}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a flood did. `late_ms`: before, during and after it."""
+    """The result of a flood. `late_ms`: delays before, during and after it."""
 
     sent: int
     heard: int
@@ -145,17 +149,17 @@ class Outcome:
     log_lines: int
 
     def promises(self, growth_mb: float) -> dict[str, bool]:
-        """Each promise, and whether it was kept."""
+        """Each promise, and whether it holds."""
         grown = self.after["memory, MB"] - self.before["memory, MB"]
         return {
-            "the daemon lives": self.alive,
-            "every message was heard": self.heard == self.sent,
-            "each was taken, refused or dropped, and counted": self.refused
+            "the daemon still runs": self.alive,
+            "every message was received": self.heard == self.sent,
+            "each was accepted, refused or dropped, and counted": self.refused
             + self.answers["ok"]
             + self.dropped
             == self.sent,
             f"memory grew by less than {growth_mb:g} MB": grown < growth_mb,
-            "no thread and no file more": self.after["threads"] <= self.before["threads"]
+            "no more threads and files": self.after["threads"] <= self.before["threads"]
             and self.after["open files"] <= self.before["open files"] + 2,
         }
 
@@ -163,8 +167,8 @@ class Outcome:
 def run(
     folder: Path, *, count: int, per_s: float, allowed_per_s: float, quiet_s: float, seed: int
 ) -> Outcome:
-    """One daemon, one mosquitto, one flood."""
-    broker = Mosquitto(folder / "broker", "allow_anonymous true", *_FAST)
+    """Runs one flood against one daemon and one mosquitto."""
+    broker = Mosquitto(folder / "broker", "allow_anonymous true", *_BROKER_OPTIONS)
     broker.start()
     daemon = Daemon(folder, _config(broker.port, allowed_per_s))
     listener, attacker = Listener(broker.port), None
@@ -172,21 +176,21 @@ def run(
         daemon.start()
         wait_until(lambda: len(listener.verdicts) > 20, "twenty verdicts", _WAIT_S)
         attacker = Attacker(broker.port)
-        attacker.fire(min(2000, count), per_s, seed + 1)  # what is allocated once, before we look
+        attacker.send(min(2000, count), per_s, seed + 1)  # warm-up before the measurement
         wait_until(lambda: _counted(listener) >= attacker.sent, "the first ones counted", _WAIT_S)
-        listener.ask_rightly()  # the connection for pictures stands after that
+        listener.send_valid_requests()  # this opens the connection for pictures
         first, before = attacker.sent, _process(daemon)
         marks = [time.time()]
         time.sleep(quiet_s)
         marks.append(time.time())
-        took = attacker.fire(count, per_s, seed)
+        took = attacker.send(count, per_s, seed)
         wait_until(lambda: _counted(listener) >= first + count, "all of them counted", _WAIT_S)
         marks.append(time.time())
         time.sleep(quiet_s)
-        listener.ask_rightly()
+        listener.send_valid_requests()
         after = _process(daemon)
         marks.append(time.time())
-        total = attacker.sent + 2 * len(_RIGHT)
+        total = attacker.sent + 2 * len(_VALID_REQUESTS)
         wait_until(lambda: _counted(listener) >= total, "the last ones counted", _WAIT_S)
         requests = listener.health["requests"]
         assert daemon.process is not None
@@ -234,13 +238,17 @@ def _config(port: int, allowed_per_s: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    """Runs the flood. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="messages (default 10000)")
-    parser.add_argument("--per-s", type=float, default=1000.0, help="their pace (default 1000)")
-    parser.add_argument("--quiet-s", type=float, default=30.0, help="before and after it")
+    parser.add_argument(
+        "--per-s", type=float, default=1000.0, help="messages per second (default 1000)"
+    )
+    parser.add_argument(
+        "--quiet-s", type=float, default=30.0, help="seconds of quiet before and after the flood"
+    )
     parser.add_argument("--allowed-per-s", type=float, default=10_000.0,
-                        help="mqtt.max_requests_per_s (default 10000, the most)")  # fmt: skip
+                        help="mqtt.max_requests_per_s (default 10000, the maximum)")  # fmt: skip
     parser.add_argument("--growth-mb", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -258,18 +266,18 @@ def main() -> int:
 
 
 def _show(outcome: Outcome, growth_mb: float) -> int:
-    print(f"sent {outcome.sent}, with those before the measurement and the right ones: heard "
-          f"{outcome.heard}, refused {outcome.refused}, taken {outcome.answers['ok']}, "
-          f"too many a second {outcome.dropped}; answers received {outcome.answers.total()}; "
+    print(f"sent {outcome.sent}, with warm-up and valid requests: received "
+          f"{outcome.heard}, refused {outcome.refused}, accepted {outcome.answers['ok']}, "
+          f"over the rate limit {outcome.dropped}; answers received {outcome.answers.total()}; "
           f"lines in the log {outcome.log_lines}")  # fmt: skip
     for name, value in outcome.before.items():
         print(f"{name:22} before {value:7.1f}  after {outcome.after[name]:7.1f}")
-    print("picture taken → verdict received, ms")
+    print("capture → verdict received, ms")
     for name, values in zip(("without the flood", "with it", "after it"), outcome.late_ms):
         print("  " + _line(name, values))
     promises = outcome.promises(growth_mb)
-    for name, kept in promises.items():
-        print(f"{'kept  ' if kept else 'BROKEN'} {name}")
+    for name, holds in promises.items():
+        print(f"{'holds  ' if holds else 'BROKEN'} {name}")
     return 0 if all(promises.values()) else 1
 
 

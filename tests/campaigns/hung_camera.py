@@ -1,13 +1,12 @@
-"""One camera's driver hangs again and again: does any other camera lose a picture because of it?
+"""One camera driver hangs repeatedly. Checks that no other camera loses a picture because of it.
 
     python -m tests.campaigns.hung_camera --hangs 20
 
-Four cameras, each in its process, with one mailbox and one judge, as in the daemon. Three paint the
-number of each picture into it; the numbers that were judged are compared one by one with 2, 3, 4 …
-(the first picture only shows the size). The fourth hangs after each second of pictures and must be
-back by itself. The same time without hangs follows, to tell the machine's own losses
-from those of a hang. Exit code 1 when a number is missing or comes twice in either, or when the
-camera that hung is not back.
+Four cameras, each in a process, share one mailbox and one judge, as in the daemon. Three draw the
+number of each picture into it; the judged numbers must be 2, 3, 4 … (the first picture only gives
+the size). The fourth hangs after each second of pictures and must recover. The same time without
+hangs follows as a control. Exit code 1 when a number is missing or duplicated in either phase, or
+when the hung camera does not recover.
 """
 
 import argparse
@@ -34,22 +33,22 @@ MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 FAULTY = "tests.edge.capture.faulty"
 OTHERS = ("left", "right", "above")
 _FPS, _TIMEOUT_S = 10, 1.0
-_LIMIT_S = 60.0  # for one hang to be noticed and mended
+_LIMIT_S = 60.0  # for the recovery from one hang
 
 
 @dataclass
-class Seen:
-    """Each camera's painted numbers in the order in which they were judged, and its errors."""
+class Judged:
+    """The judged numbers of each camera in order, and its errors."""
 
     numbers: dict[str, list[int]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
 
 
-class Line:
-    """The cameras and the judge; `steps` is what the fourth camera does in each of its lives."""
+class CameraRig:
+    """The cameras and the judge. `steps` is the script of the fourth camera per process."""
 
     def __init__(self, steps: str) -> None:
-        self.seen, self.mailbox, self.stop = Seen(), Mailbox(), StopEvent()
+        self.judged, self.mailbox, self.stop = Judged(), Mailbox(), StopEvent()
         self._fork_server = ForkServerClient()
         sources = dict.fromkeys(OTHERS, "good") | {"hung": steps}
         self.readers = {name: self._reader(name, rest) for name, rest in sources.items()}
@@ -84,18 +83,18 @@ class Line:
             if not isinstance(frame, Frame):
                 continue
             if self._judge(frame).verdict == "error" or frame.pixels is None:
-                self.seen.errors[frame.camera] = self.seen.errors.get(frame.camera, 0) + 1
+                self.judged.errors[frame.camera] = self.judged.errors.get(frame.camera, 0) + 1
                 continue
             number = life_and_count(number_of(frame.pixels))[1]
-            self.seen.numbers.setdefault(frame.camera, []).append(number)
+            self.judged.numbers.setdefault(frame.camera, []).append(number)
 
     def hangs(self) -> int:
-        """How many hangs of the fourth camera were noticed and are over."""
+        """The number of hangs of the fourth camera that are over."""
         reader = self.readers["hung"]
-        return min(reader.reconnects, self.seen.numbers.get("hung", []).count(2) - 1)
+        return min(reader.reconnects, self.judged.numbers.get("hung", []).count(2) - 1)
 
     def close(self) -> None:
-        """Ends the cameras, then the judge."""
+        """Stops the cameras, then the judge."""
         self.stop.set()
         for thread in self._threads:
             thread.join(30)
@@ -105,37 +104,39 @@ class Line:
 
 
 def missing(numbers: list[int]) -> list[str]:
-    """Where the judged numbers differ from 2, 3, 4 …: lost, twice, or in another order."""
+    """The places where the judged numbers differ from 2, 3, 4 …"""
     found, expected = [], 2
     for number in numbers:
         if number != expected:
-            found.append(f"{expected} was due, {number} came")
+            found.append(f"expected {expected}, got {number}")
         expected = number + 1
     return found
 
 
-def phase(words: str, steps: str, hangs: int, seconds: float) -> tuple[int, float]:
-    """Runs the line until so many hangs are over, or for so long. Prints each other camera's
-    numbers; returns how many rules did not hold, and the seconds that it took."""
-    line, began = Line(steps), time.monotonic()
-    while time.monotonic() - began < (seconds or hangs * _LIMIT_S):
-        if hangs and line.hangs() >= hangs:
+def phase(title: str, steps: str, hangs: int, seconds: float) -> tuple[int, float]:
+    """Runs until `hangs` hangs are over, or for `seconds`. Prints the numbers of the other cameras.
+
+    Returns the number of broken rules and the seconds.
+    """
+    rig, started = CameraRig(steps), time.monotonic()
+    while time.monotonic() - started < (seconds or hangs * _LIMIT_S):
+        if hangs and rig.hangs() >= hangs:
             break
         time.sleep(0.05)
-    took = time.monotonic() - began
-    line.close()
-    broken = int(line.hangs() < hangs)
-    print(f"{words}: {line.hangs()} hangs mended in {took:.0f} s", flush=True)
+    took = time.monotonic() - started
+    rig.close()
+    broken = int(rig.hangs() < hangs)
+    print(f"{title}: {rig.hangs()} hangs recovered in {took:.0f} s", flush=True)
     for name in OTHERS:
-        numbers, reader = line.seen.numbers.get(name, []), line.readers[name]
+        numbers, reader = rig.judged.numbers.get(name, []), rig.readers[name]
         gaps = missing(numbers)
         lost = (numbers[-1] - 1 if numbers else 0) - len(numbers)
-        broken += bool(gaps) or len(numbers) < 2 or name in line.seen.errors
+        broken += bool(gaps) or len(numbers) < 2 or name in rig.judged.errors
         print(
             f"  {name}: pictures 2 to {numbers[-1] if numbers else '-'}, {len(numbers)} judged, "
-            f"{lost} missing, {line.seen.errors.get(name, 0)} errors "
-            f"(counters: {reader.passed_over - 1} passed over, "
-            f"{line.mailbox.replaced(name)} replaced)",
+            f"{lost} missing, {rig.judged.errors.get(name, 0)} errors "
+            f"(counters: {reader.passed_over - 1} skipped, "
+            f"{rig.mailbox.replaced(name)} replaced)",
             *gaps[:5],
             flush=True,
         )
@@ -143,16 +144,16 @@ def phase(words: str, steps: str, hangs: int, seconds: float) -> tuple[int, floa
 
 
 def main() -> int:
-    """Exit code 1 when a rule did not hold."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Exit code 1 when a rule is broken."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--hangs", type=int, default=20)
     hangs = parser.parse_args().hangs
     logging.getLogger("edge").setLevel(logging.CRITICAL)
     steps = ",".join(["good"] * _FPS) + ",hang"
     broken, took = phase("one camera hangs", steps, hangs, 0.0)
-    calm, _ = phase("the same time without hangs", "good", 0, took)
+    broken_without_hangs, _ = phase("the same time without hangs", "good", 0, took)
     print("every picture of the other cameras was judged" if not broken else f"{broken} broken")
-    return 1 if broken or calm else 0
+    return 1 if broken or broken_without_hangs else 0
 
 
 if __name__ == "__main__":

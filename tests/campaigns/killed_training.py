@@ -1,10 +1,10 @@
-"""Trainings killed at random moments and started again, against one that was left alone.
+"""Compares trainings that are killed at random times and resumed with an undisturbed one.
 
     python -m tests.campaigns.killed_training DATASET [--networks compact,pretrained] [--times 5]
 
-Each is killed twice (SIGKILL), at a moment drawn from the time that the one left alone took, audit
-and evaluation included. Exit code 1 when a weight or a line of the history differs. DATASET should
-be small: nothing here depends on how much is learned.
+Each is killed twice (SIGKILL), at random times within the duration of the undisturbed training,
+with audit and evaluation. Exit code 1 when a weight or a line of the history differs. DATASET
+should be small, because the result does not matter.
 """
 
 import argparse
@@ -26,16 +26,16 @@ WEIGHTS = "model.weights.h5"
 
 
 def command(data: Path, run: Path, network: str) -> list[str]:
-    """edge-train with a short recipe."""
+    """The command of edge-train with short settings."""
     argv = [sys.executable, "-m", "trainer", str(data), "-o", str(run), "--network", network]
     return [*argv, "--no-baseline", "--allow-leaks", *OPTIONS[network]]
 
 
-def train_killed(argv: list[str], rng: random.Random, whole: float) -> list[float]:
-    """Starts it until it ends by itself; returns after how many seconds it was killed."""
+def train_killed(argv: list[str], rng: random.Random, duration_s: float) -> list[float]:
+    """Kills and resumes the training until it ends. Returns the seconds before each kill."""
     kills: list[float] = []
     while True:
-        wait = rng.uniform(0.1, 1) * whole if len(kills) < KILLS else None
+        wait = rng.uniform(0.1, 1) * duration_s if len(kills) < KILLS else None
         process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(wait)
@@ -60,30 +60,30 @@ def same(one: Path, other: Path) -> bool:
 
 
 def main() -> int:
-    """Prints a line a training."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    """Prints one line per training. Returns 1 when one differs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("dataset", type=Path, metavar="DATASET")
     parser.add_argument("--networks", default=",".join(OPTIONS))
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rng, alike = random.Random(args.seed), True
+    rng, all_equal = random.Random(args.seed), True
     with tempfile.TemporaryDirectory() as folder:
         for network in args.networks.split(","):
-            alone = Path(folder) / f"{network}-alone"
+            undisturbed = Path(folder) / f"{network}-alone"
             started = time.monotonic()
-            argv = command(args.dataset, alone, network)
+            argv = command(args.dataset, undisturbed, network)
             subprocess.run(argv, stdout=subprocess.DEVNULL, check=False)
-            whole = time.monotonic() - started
-            print(f"{network}: left alone it took {whole:.0f} s", flush=True)
+            duration_s = time.monotonic() - started
+            print(f"{network}: undisturbed {duration_s:.0f} s", flush=True)
             for number in range(args.times):
                 run = Path(folder) / f"{network}-{number}"
-                kills = train_killed(command(args.dataset, run, network), rng, whole)
-                equal = same(alone, run)
-                alike = alike and equal
-                said = "the same" if equal else "NOT the same"
-                print(f"{network}: killed after {kills} s: {said}", flush=True)
-    return int(not alike)
+                kills = train_killed(command(args.dataset, run, network), rng, duration_s)
+                equal = same(undisturbed, run)
+                all_equal = all_equal and equal
+                outcome = "the same" if equal else "NOT the same"
+                print(f"{network}: killed after {kills} s: {outcome}", flush=True)
+    return int(not all_equal)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""A million verdicts through one daemon and one mosquitto: how many a second, what each costs,
-whether memory grows, and what the disk has to write; at each level of durability, and against a
-plain paho-mqtt loop without an outbox in the same run.
+"""Sends a million verdicts through one daemon and one mosquitto. Measures rate, CPU, memory growth
+and bytes written for each durability level, and compares with a plain paho-mqtt loop.
 
     python -m tests.campaigns.million_verdicts --count 1000000
 
-The daemon is the real one (`edge-inspect run`): it replays tiny pictures as fast as it can,
-judges them and delivers. `--folder` must be on a real disk for the bytes written to mean
-something. Exit code 1 when a verdict is missing.
+The real daemon replays tiny pictures at full speed. `--folder` must be on a real disk, so that the
+bytes written are valid. Exit code 1 when a verdict is missing.
 """
 
 import argparse
@@ -24,17 +22,17 @@ from typing import Any
 import numpy as np
 
 from edge.config.schema import OutboxConfig
-from tests.support.counter import Counter
+from tests.support.counter import VerdictCounter
 from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon, draw_many
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _PICTURES = 8
-_STEP = 100_000  # verdicts between two looks at the memory
+_STEP = 100_000  # verdicts between two memory samples
 _SILENCE_S = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-# The bare minimum, for comparison: the same bodies from memory, the same window, nothing kept.
+# The minimum, for comparison: the same bodies from memory, the same window, no storage.
 _PLAIN = """
 import sys, threading, time
 import paho.mqtt.client as paho
@@ -63,26 +61,30 @@ client.loop_stop()
 
 
 @dataclass(slots=True)
-class Looks:
-    """What the kernel says of a process, from time to time."""
+class ProcessSamples:
+    """Samples of /proc for one process."""
 
     pid: int
     counts: list[int] = field(default_factory=list)
-    own: list[int] = field(default_factory=list)
+    memory_bytes: list[int] = field(default_factory=list)
 
-    def look(self, count: int) -> None:
-        """Notes the memory after so many verdicts: what is no file's, since of a library's pages
-        the kernel takes some and gives them back."""
+    def sample(self, count: int) -> None:
+        """Samples anonymous and shared memory after `count` verdicts.
+
+        File pages are excluded, because the kernel drops and reloads them.
+        """
         text = Path(f"/proc/{self.pid}/status").read_text()
         self.counts.append(count)
-        self.own.append(1024 * sum(map(int, re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", text))))
+        self.memory_bytes.append(
+            1024 * sum(map(int, re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", text)))
+        )
 
     def slope(self) -> float:
-        """Bytes per 100,000 verdicts, without the first fifth, in which caches fill."""
+        """Growth in bytes per 100,000 verdicts, without the first fifth, when caches fill."""
         start = len(self.counts) // 5
         if len(self.counts) - start < 2:
             return float("nan")
-        line = np.polyfit(self.counts[start:], self.own[start:], 1)
+        line = np.polyfit(self.counts[start:], self.memory_bytes[start:], 1)
         return float(line[0]) * 100_000
 
     def cpu_s(self) -> float:
@@ -91,18 +93,18 @@ class Looks:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def written(self) -> int:
-        """Bytes that it caused to be written to disks so far."""
+        """Bytes written to disk so far."""
         text = Path(f"/proc/{self.pid}/io").read_text()
         return int(re.findall(r"^write_bytes: (\d+)", text, re.MULTILINE)[0])
 
 
 def through_the_daemon(folder: Path, count: int, level: str | None) -> dict[str, Any]:
-    """One run; the row of the table."""
+    """Runs one level. Returns the row of the table."""
     folder.mkdir()
     draw_many(folder / "pictures", _PICTURES)
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
     broker.start()
-    counter = Counter(broker.port)
+    counter = VerdictCounter(broker.port)
     outbox: dict[str, Any] = {"path": str(folder / "state" / "outbox.db"), "max_mb": 1024}
     if level is not None:
         outbox["durability"] = level
@@ -127,14 +129,14 @@ def through_the_daemon(folder: Path, count: int, level: str | None) -> dict[str,
         daemon.start()
         counter.wait_for(1, _SILENCE_S)
         assert daemon.process is not None
-        looks = Looks(daemon.process.pid)
+        samples = ProcessSamples(daemon.process.pid)
         first, since = counter.count, time.monotonic()
-        used, written = looks.cpu_s(), looks.written()
+        used, written = samples.cpu_s(), samples.written()
         for goal in [*range(_STEP, count, _STEP), count]:
             counter.wait_for(goal, _SILENCE_S)
-            looks.look(counter.count)
+            samples.sample(counter.count)
         seconds = time.monotonic() - since
-        used, written = looks.cpu_s() - used, looks.written() - written
+        used, written = samples.cpu_s() - used, samples.written() - written
         done = counter.count - first
         daemon.stop()
     finally:
@@ -144,21 +146,21 @@ def through_the_daemon(folder: Path, count: int, level: str | None) -> dict[str,
     return {
         "level": level or "strict",
         "missing": counter.missing(),
-        "twice": counter.twice,
+        "duplicates": counter.duplicates,
         "rate": done / seconds,
         "cpu_ms": used / done * 1000,
-        "slope": looks.slope(),
-        "memory_mb": looks.own[-1] / 2**20,
+        "slope": samples.slope(),
+        "memory_mb": samples.memory_bytes[-1] / 2**20,
         "written": written / done,
         "body": counter.last,
     }
 
 
 def through_plain_paho(folder: Path, count: int, body: bytes) -> tuple[float, float]:
-    """Verdicts a second, and CPU seconds a verdict."""
+    """Verdicts per second, and CPU seconds per verdict."""
     broker = Mosquitto(folder, "allow_anonymous true", "persistence false")
     broker.start()
-    counter = Counter(broker.port)
+    counter = VerdictCounter(broker.port)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PLAIN, str(broker.port), str(count)],
@@ -174,11 +176,13 @@ def through_plain_paho(folder: Path, count: int, body: bytes) -> tuple[float, fl
 
 
 def main() -> int:
-    """Prints the table; exit code 1 when a verdict is missing."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints the table. Exit code 1 when a verdict is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1_000_000, help="verdicts at each level")
     parser.add_argument("--plain", type=int, default=100_000, help="messages of the plain loop")
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to be used")
+    parser.add_argument(
+        "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"
+    )
     parser.add_argument("--levels", default="strict,balanced")
     arguments = parser.parse_args()
     known = hasattr(OutboxConfig(), "durability")
@@ -192,14 +196,14 @@ def main() -> int:
         body = rows[-1]["body"]
         rate, cpu = through_plain_paho(Path(name) / "plain", arguments.plain, body)
     print(
-        "\n| | verdicts/s | CPU ms a verdict | memory MB | slope, bytes per 100,000 | "
-        "bytes written a verdict | missing | twice |\n" + "|---" * 8 + "|"
+        "\n| | verdicts/s | CPU ms per verdict | memory MB | slope, bytes per 100,000 | "
+        "bytes written per verdict | missing | duplicates |\n" + "|---" * 8 + "|"
     )
     for row in rows:
         print(
             f"| {row['level']} | {row['rate']:.0f} | {row['cpu_ms']:.3f} | "
             f"{row['memory_mb']:.0f} | {row['slope']:+.0f} | {row['written']:.0f} | "
-            f"{row['missing']} | {row['twice']} |"
+            f"{row['missing']} | {row['duplicates']} |"
         )
     print(f"| plain paho loop, no camera, no outbox | {rate:.0f} | {cpu * 1000:.3f} | | | 0 | | |")
     print(f"\n{arguments.count} verdicts at each level, {len(body)} bytes each")

@@ -1,11 +1,11 @@
-"""Sets that must be called not learned, made of a real one, trained and asked for in vain.
+"""Trains on data sets that cannot be learned, and checks that training and conversion refuse them.
 
     python -m tests.campaigns.not_learned DATASET [--epochs 12] [--network compact]
 
-DATASET is {train,test}/{ok,<defect>…}/ with manifest.csv. Made of it, by links: one with labels
-shuffled among parts, one with 5 % defects that are good parts (so none can be found), and one
-with 20 defects in test of which --max-escape 0.1 % is asked. Each must exit with 1, write no
-thresholds, and be refused by edge-convert. Exit code 1 when one does not.
+DATASET is {train,test}/{ok,<defect>…}/ with manifest.csv. Three sets are derived by links: labels
+shuffled among parts; 5 % good parts labelled as defects; and 20 defects in the test set with
+--max-escape 0.1 %. Each training must exit with 1 without thresholds, and edge-convert must refuse
+it. Exit code 1 when one does not.
 """
 
 import argparse
@@ -40,21 +40,21 @@ def rows_of(root: Path) -> list[Row]:
 
 
 def shuffled(rows: list[Row]) -> list[Row]:
-    """Labels dealt out anew among the parts of each side: nothing is left to learn."""
+    """Labels shuffled among the parts of each side, so that nothing can be learned."""
     parts: dict[tuple[str, str], list[str]] = defaultdict(list)
     for _, side, label, group in rows:
         parts[side, group].append(label)
-    dealt: dict[tuple[str, str], str] = {}
+    new_labels: dict[tuple[str, str], str] = {}
     for side in ("train", "test"):
         keys = [key for key in parts if key[0] == side]
         labels = [max(parts[key], key=parts[key].count) for key in keys]
         random.Random(1).shuffle(labels)
-        dealt.update(zip(keys, labels))
-    return [(path, side, dealt[side, group], group) for path, side, _, group in rows]
+        new_labels.update(zip(keys, labels))
+    return [(path, side, new_labels[side, group], group) for path, side, _, group in rows]
 
 
 def hidden(rows: list[Row]) -> list[Row]:
-    """Good pictures only, of which 5 % are called defects: 95 % accuracy for finding none."""
+    """Only good pictures; 5 % are labelled as defects, so that finding none gives 95 % accuracy."""
     good = [row for row in rows if row[2] == "ok"]
     random.Random(2).shuffle(good)
     return [
@@ -64,7 +64,7 @@ def hidden(rows: list[Row]) -> list[Row]:
 
 
 def few(rows: list[Row]) -> list[Row]:
-    """All good pictures and training defects, 20 defects in test."""
+    """All good pictures and training defects, and 20 test defects."""
     tested = [row for row in rows if row[1:3] == ("test", "defect")]
     return [row for row in rows if row not in tested] + tested[:20]
 
@@ -84,8 +84,8 @@ def write(rows: list[Row], root: Path) -> Path:
 
 
 def main() -> int:
-    """Makes, trains, asks; prints a line a set."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints one line per set. Returns 1 when one is not refused."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--epochs", default="12")
     parser.add_argument("--network", default="compact")
@@ -93,16 +93,16 @@ def main() -> int:
     rows, wrong = rows_of(args.dataset), 0
     found: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, made, options in (
+        for name, rows_of_set, options in (
             ("shuffled labels", shuffled(rows), []),
             ("5 % defects that cannot be seen", hidden(rows), []),
             ("20 defects, --max-escape 0.1%", few(rows), ["--max-escape", "0.1%"]),
         ):
             place = Path(folder) / str(len(found))
-            data, run = write(made, place / "data"), place / "run"
+            data, run = write(rows_of_set, place / "data"), place / "run"
             start = time.monotonic()
-            recipe = ["--network", args.network, "--epochs", args.epochs, "--no-baseline"]
-            code = train([str(data), "-o", str(run), *recipe, *options])
+            settings = ["--network", args.network, "--epochs", args.epochs, "--no-baseline"]
+            code = train([str(data), "-o", str(run), *settings, *options])
             spec = read_spec(run / MODEL) if (run / MODEL).exists() else None
             passes = spec is not None and spec.thresholds.review_from > 0
             output = place / "model.tflite"
@@ -110,8 +110,8 @@ def main() -> int:
                 convert([str(run / MODEL), "--data", str(data), "-o", str(output)]) == 1
                 and not output.exists()
             )
-            held = code == 1 and not passes and refused
-            wrong += not held
+            is_refused = code == 1 and not passes and refused
+            wrong += not is_refused
             found.append(
                 f"{name}: exit {code}, {'a threshold' if passes else 'no threshold'}, "
                 f"{'no model file' if refused else 'A MODEL FILE'}, "

@@ -1,5 +1,6 @@
-"""Random edits of config.yaml, good and bad, while the daemon judges: what is lost, what is mixed,
-and whether each mistake is named with its line.
+"""Random valid and invalid edits of config.yaml while the daemon judges.
+
+It counts lost verdicts, verdicts that mix two configurations, and mistakes without a line number.
 
     python -m tests.campaigns.reload_edits --count 500 --seed 7
 """
@@ -9,6 +10,7 @@ import json
 import random
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -30,26 +32,26 @@ Values = dict[str, Any]
 Edit = tuple[str, Callable[[random.Random, Values], None]]
 
 
-def _camera(chance: random.Random, values: Values) -> Values:
-    found: Values = chance.choice(values["cameras"][1:])
+def _camera(rng: random.Random, values: Values) -> Values:
+    found: Values = rng.choice(values["cameras"][1:])
     return found
 
 
-def _thresholds(chance: random.Random, values: Values) -> None:
-    low, high = sorted(round(chance.uniform(0.05, 0.95), 3) for _ in range(2))
+def _thresholds(rng: random.Random, values: Values) -> None:
+    low, high = sorted(round(rng.uniform(0.05, 0.95), 3) for _ in range(2))
     values["decision"].update(review_from=low, reject_at=high)
 
 
-def _model(chance: random.Random, values: Values) -> None:
+def _model(rng: random.Random, values: Values) -> None:
     folder = Path(values["model"]["path"]).parent
-    values["model"]["path"] = str(folder / chance.choice(["a.tflite", "b.tflite"]))
+    values["model"]["path"] = str(folder / rng.choice(["a.tflite", "b.tflite"]))
 
 
-def _rate(chance: random.Random, values: Values) -> None:
-    _camera(chance, values)["rate"] = chance.choice([50, 100, 200])
+def _rate(rng: random.Random, values: Values) -> None:
+    _camera(rng, values)["rate"] = rng.choice([50, 100, 200])
 
 
-def _come_or_go(_chance: random.Random, values: Values) -> None:
+def _add_or_remove_camera(_chance: random.Random, values: Values) -> None:
     cameras = values["cameras"]
     if len(cameras) > 2:
         cameras.pop()
@@ -57,36 +59,36 @@ def _come_or_go(_chance: random.Random, values: Values) -> None:
         cameras.append({**deepcopy(cameras[1]), "id": "third"})
 
 
-def _view(chance: random.Random, values: Values) -> None:
-    _camera(chance, values)["view"] = {"rotate": chance.choice([0, 90, 180, 270])}
+def _view(rng: random.Random, values: Values) -> None:
+    _camera(rng, values)["view"] = {"rotate": rng.choice([0, 90, 180, 270])}
 
 
-def _trigger(chance: random.Random, values: Values) -> None:
-    values["cameras"][0]["trigger"] = chance.choice(
+def _trigger(rng: random.Random, values: Values) -> None:
+    values["cameras"][0]["trigger"] = rng.choice(
         [
-            {"kind": "interval", "every_s": 0.1, "frames": chance.choice([2, 3]), "rule": "mean"},
+            {"kind": "interval", "every_s": 0.1, "frames": rng.choice([2, 3]), "rule": "mean"},
             {"kind": "continuous"},
         ]
     )
 
 
-def _archive(chance: random.Random, values: Values) -> None:
-    values["archive"]["enabled"] = chance.random() < 0.5
+def _archive(rng: random.Random, values: Values) -> None:
+    values["archive"]["enabled"] = rng.random() < 0.5
 
 
-def _broker(chance: random.Random, values: Values) -> None:
-    values["mqtt"]["keepalive_s"] = chance.randint(5, 60)
+def _broker(rng: random.Random, values: Values) -> None:
+    values["mqtt"]["keepalive_s"] = rng.randint(5, 60)
 
 
-def _log(chance: random.Random, values: Values) -> None:
-    values["log"] = {"level": chance.choice(["info", "warning"])}
+def _log(rng: random.Random, values: Values) -> None:
+    values["log"] = {"level": rng.choice(["info", "warning"])}
 
 
 GOOD: tuple[Edit, ...] = (
     ("thresholds", _thresholds),
     ("model", _model),
     ("rate of a camera", _rate),
-    ("a camera comes or goes", _come_or_go),
+    ("a camera comes or goes", _add_or_remove_camera),
     ("view of a camera", _view),
     ("trigger", _trigger),
     ("archive", _archive),
@@ -94,7 +96,7 @@ GOOD: tuple[Edit, ...] = (
     ("log level", _log),
 )
 
-# what is written wrong, and the text whose line must be named
+# the mistake, the text to replace, and the wrong text, whose line the error must name
 BAD: tuple[tuple[str, str, str], ...] = (
     ("unknown key", "decision:", "decision:\n  reject_att: 0.5"),
     ("out of range", "  deadline_ms:", "  hysteresis: 7\n  deadline_ms:"),
@@ -127,34 +129,34 @@ def _first(folder: Path, port: int) -> Values:
 
 
 class Session:
-    """A daemon under load, and everything that was said."""
+    """A daemon under load, with all its messages."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         draw_many(folder / "parts", 40)
         shutil.copy(MODELS / "redness.tflite", folder / "a.tflite")
         shutil.copy(MODELS / "plain.tflite", folder / "b.tflite")
         (folder / "broken.tflite").write_bytes(b"no model")
-        # its own disk would be the bottleneck: it would save all it holds at every message
+        # with persistence, the disk of the broker would be the bottleneck
         self.broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
         self.broker.start()
         self.values = _first(folder, self.broker.port)
         self.daemon = Daemon(folder, self.values)
         self.values = yaml.safe_load(self.daemon.config.read_text(encoding="utf-8"))
         self.plant = Plant(self.broker.port)
-        self.meant: dict[str, Values] = {}
-        self.turns: list[str] = []
-        self.ms: list[float] = []
-        self.begun_before = 0
+        self.expected_configs: dict[str, Values] = {}
+        self.config_order: list[str] = []
+        self.reload_ms: list[float] = []
+        self.finished_with_old_config = 0
         self.daemon.start()
         self.plant.wait_for_results(5)
         first = self.plant.bodies("info")[-1]["config"]
-        self.meant[first] = deepcopy(self.values)
-        self.turns.append(first)
+        self.expected_configs[first] = deepcopy(self.values)
+        self.config_order.append(first)
 
     def reload(self, number: int) -> Values:
-        """One reload by request, and its answer."""
-        began = time.monotonic()
+        """Requests one reload. Returns the answer."""
+        started = time.monotonic()
         self.plant.publish(
             f"{BASE}/request/reload", json.dumps({"transaction": str(number)}).encode()
         )
@@ -167,27 +169,27 @@ class Session:
             return bool(found)
 
         wait_until(answered, f"an answer to reload {number}", DEADLINE_S)
-        self.ms.append((time.monotonic() - began) * 1000)
+        self.reload_ms.append((time.monotonic() - started) * 1000)
         return found[0]
 
     def good(self, number: int) -> tuple[str, str]:
-        """One good edit; its name, and what is wrong with its answer, if anything."""
-        name, edit = self.chance.choice(GOOD)
-        edit(self.chance, self.values)
+        """Makes one valid edit. Returns its name and the problem of the answer, or ""."""
+        name, edit = self.rng.choice(GOOD)
+        edit(self.rng, self.values)
         self._write(yaml.safe_dump(self.values))
         answer = self.reload(number)
         if answer["status"] != "ok":
             return name, f"refused: {answer['error']}"
         config = answer["data"]["config"]
-        self.meant[config] = deepcopy(self.values)
-        self.turns.append(config)
+        self.expected_configs[config] = deepcopy(self.values)
+        self.config_order.append(config)
         return name, ""
 
     def bad(self, number: int) -> tuple[str, str]:
-        """One bad edit; its name, and what is wrong with its answer, if anything."""
+        """Makes one invalid edit. Returns its name and the problem of the answer, or ""."""
         text = yaml.safe_dump(self.values)
         fitting = [bad for bad in BAD if bad[1] in text]
-        name, old, new = self.chance.choice(fitting)
+        name, old, new = self.rng.choice(fitting)
         broken = text.replace(old, new, 1)
         self._write(broken)
         changed = [
@@ -200,7 +202,7 @@ class Session:
         answer = self.reload(number)
         self._write(text)
         if answer["status"] == "ok":
-            return name, "was taken"
+            return name, "was accepted"
         lines = [f"config.yaml:{n}:" for n in range(changed[0], changed[0] + 2)]
         if not any(line in answer["error"] for line in lines):
             return name, f"no line {changed[0]} in: {answer['error']}"
@@ -212,33 +214,38 @@ class Session:
         part.rename(self.daemon.config)
 
     def mixtures(self, results: dict[int, Values]) -> list[str]:
-        """Verdicts that are not wholly of one configuration, or out of turn."""
+        """Verdicts that mix configurations or come from an earlier one."""
         found = []
-        turn = 0
+        position = 0
         for seq in sorted(results):
             body = results[seq]
-            meant = self.meant.get(body["config"])
-            if meant is None:
+            expected_configs = self.expected_configs.get(body["config"])
+            if expected_configs is None:
                 found.append(f"{seq}: of no configuration ({body['config']})")
                 continue
-            found += [f"{seq}: {why}" for why in _unlike(body, meant)]
-            if len(body["rule"]["scores"]) > 1 and body["config"] in self.turns[turn - 1 : turn]:
-                self.begun_before += 1  # a part of several frames is finished by who began it
-            elif body["config"] in self.turns[turn:]:
-                turn = self.turns.index(body["config"], turn)
+            found += [f"{seq}: {difference}" for difference in _differences(body, expected_configs)]
+            if (
+                len(body["rule"]["scores"]) > 1
+                and body["config"] in self.config_order[position - 1 : position]
+            ):
+                self.finished_with_old_config += (
+                    1  # a part of several frames keeps its configuration
+                )
+            elif body["config"] in self.config_order[position:]:
+                position = self.config_order.index(body["config"], position)
             else:
                 found.append(f"{seq}: of an earlier configuration ({body['config']})")
         return found
 
 
-def _unlike(body: Values, meant: Values) -> list[str]:
-    decision = meant["decision"]
+def _differences(body: Values, expected_configs: Values) -> list[str]:
+    decision = expected_configs["decision"]
     at = {key: decision[key] for key in ("reject_at", "review_from")}
     wrong = []
     if body["thresholds"] != at:
         wrong.append(f"thresholds {body['thresholds']}, not {at}")
-    if body["camera"] not in [camera["id"] for camera in meant["cameras"]]:
-        wrong.append(f"of camera {body['camera']}, which is not there")
+    if body["camera"] not in [camera["id"] for camera in expected_configs["cameras"]]:
+        wrong.append(f"of camera {body['camera']}, which does not exist")
     if body["score"] is not None:
         expected = (
             "fail"
@@ -253,15 +260,15 @@ def _unlike(body: Values, meant: Values) -> list[str]:
 
 
 def main() -> int:
-    """Prints the table; exit code 1 when a verdict is lost or mixed, or a mistake not named."""
+    """Prints the table. Exit code 1 for a lost or mixed verdict, or a mistake without its line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=7)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        session = Session(Path(folder), asked.seed)
+        session = Session(Path(folder), arguments.seed)
         try:
-            return _run(session, asked.count)
+            return _run(session, arguments.count)
         finally:
             session.daemon.close()
             session.plant.close()
@@ -269,20 +276,20 @@ def main() -> int:
 
 
 def _run(session: Session, count: int) -> int:
-    made: Counter[tuple[str, str]] = Counter()
+    edit_counts: Counter[tuple[str, str]] = Counter()
     wrong: list[str] = []
     assert session.daemon.process is not None
-    box = psutil.Process(session.daemon.process.pid)
-    memory = box.memory_info().rss
+    process = psutil.Process(session.daemon.process.pid)
+    memory = process.memory_info().rss
     for number in range(count):
-        kind, edit = session.chance.choice([("good", session.good), ("bad", session.bad)])
-        time.sleep(session.chance.uniform(0.0, 0.3))  # not to wait for anything: at any moment
-        name, trouble = edit(number)
-        made[kind, name] += 1
-        if trouble:
-            wrong.append(f"edit {number}, {name}: {trouble}")
-    grown = (box.memory_info().rss - memory) / 2**20
-    threads = box.num_threads()
+        kind, edit = session.rng.choice([("good", session.good), ("bad", session.bad)])
+        time.sleep(session.rng.uniform(0.0, 0.3))  # a random time
+        name, problem = edit(number)
+        edit_counts[kind, name] += 1
+        if problem:
+            wrong.append(f"edit {number}, {name}: {problem}")
+    grown = (process.memory_info().rss - memory) / 2**20
+    threads = process.num_threads()
     session.daemon.process.send_signal(signal.SIGTERM)
     code = session.daemon.exit_code()
     stored = session.daemon.last_seq()
@@ -290,18 +297,18 @@ def _run(session: Session, count: int) -> int:
     missing = set(range(1, stored + 1)) - set(results)
     mixed = session.mixtures(results)
     sys.stdout.write("edit | times\n---|---\n")
-    for (kind, name), times in sorted(made.items()):
+    for (kind, name), times in sorted(edit_counts.items()):
         sys.stdout.write(f"{kind}: {name} | {times}\n")
     errors = Counter(r["reason"] for r in results.values() if r["verdict"] == "error")
     sys.stdout.write(
         f"\n{stored} verdicts, {len(missing)} missing, {len(mixed)} mixed, "
-        f"{len(wrong)} edits answered wrongly, exit code {code}\n"
+        f"{len(wrong)} edits with a wrong answer, exit code {code}\n"
         f"memory +{grown:.1f} MB, {threads} threads at the end; reload p50 "
-        f"{sorted(session.ms)[len(session.ms) // 2]:.0f} ms, longest {max(session.ms):.0f} ms\n"
+        f"{statistics.median(session.reload_ms):.0f} ms, longest {max(session.reload_ms):.0f} ms\n"
     )
     sys.stdout.write(
-        f"{session.begun_before} parts of several frames were finished by the configuration that "
-        "began them\n"
+        f"{session.finished_with_old_config} parts of several frames kept their initial "
+        "configuration\n"
     )
     for reason, times in errors.most_common(5):
         sys.stdout.write(f"error verdicts: {times} × {reason}\n")

@@ -1,12 +1,11 @@
-"""A year in an hour: a million frames through the real daemon, with all that wears a box down:
-connections cut, reloads, a full archive that turns over, HTTP and snapshots asked for. Does memory
-grow, or files, threads, the disk?
+"""A soak test: a million frames through the real daemon with connection cuts, reloads, a full
+archive, HTTP requests and snapshots. Checks for growth of memory, files, threads and disk usage.
 
     python -m tests.campaigns.soak --frames 1000000 --chart docs/pictures/soak.svg
 
-Two replays of small pictures as fast as they can, one live camera, a folder camera that files are
-dropped into. Memory is that of the daemon and its children which is no file's. Exit code 1 when a
-verdict is missing, when a resource keeps growing, or when something outgrew its cap.
+Two cameras replay small pictures at full speed, one is live, one reads a folder. Memory is
+anonymous and shared memory of the daemon and its children. Exit code 1 when a verdict is missing, a
+resource grows, or a limit is exceeded.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from tests.support.counter import Counter
+from tests.support.counter import VerdictCounter
 from tests.support.line_chart import Panel, chart
 from tests.support.models import MODELS
 from tests.support.mosquitto import Mosquitto, free_port
@@ -36,18 +35,18 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
 MB = 2**20
-_LOOK_S, _CUT_S, _RELOAD_S, _DROP_S = 5.0, 37.0, 23.0, 1.0
-_AWAY_S = 3.0  # after a cut, so that there is a backlog
+_SAMPLE_S, _CUT_S, _RELOAD_S, _DROP_S = 5.0, 37.0, 23.0, 1.0
+_AWAY_S = 3.0  # without a connection, so that a backlog forms
 _ARCHIVE_MB, _OUTBOX_MB = 8, 64
-_WARM = 0.2  # of the frames: caches and pools fill
+_WARM_UP = 0.2  # share of the frames in which caches fill
 _SILENCE_S = 300.0
-# Past these it is growth: memory in bytes per 100,000 frames, others per run.
+# Limits of growth: memory in bytes per 100,000 frames, files and threads per run.
 _MEMORY_SLOPE, _FILES, _THREADS = 256 * 1024, 4, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the kernel and the daemon say at one moment. Memory and disk in bytes."""
+class ResourceSample:
+    """A sample of resources. Memory and disk in bytes."""
 
     seconds: float
     frames: int
@@ -61,20 +60,20 @@ class Look:
     cpu_s: float
 
 
-class Wear:
-    """The daemon, and everything that happens to it."""
+class SoakLoad:
+    """The daemon and its load."""
 
     def __init__(self, folder: Path, frames: int) -> None:
-        """Not started."""
+        """Does not start the daemon."""
         self.folder = folder
-        self.cuts = self.reloads = self.dropped = self.asked = 0
+        self.cuts = self.reloads = self.dropped = self.http_answers = 0
         draw_many(folder / "parts", 40)
         self.drop = folder / "drop"
         self.drop.mkdir()
         self.broker = Mosquitto(folder / "broker", "allow_anonymous true", "persistence false")
         self.broker.start()
         self.proxy, self.web = Proxy(self.broker.port), free_port()
-        self.counter = Counter(self.broker.port)
+        self.counter = VerdictCounter(self.broker.port)
         self._stop = threading.Event()
         replay = {"source": f"replay:{folder / 'parts'}", "rate": "max", "loop": -(-frames // 80)}
         values = {
@@ -101,26 +100,26 @@ class Wear:
         self.daemon = Daemon(folder, values)
 
     def start(self) -> psutil.Process:
-        """The daemon, and its wear. Returns when verdicts arrive."""
+        """Starts the daemon and the load. Returns when verdicts arrive."""
         self.daemon.start()
         self.counter.wait_for(1, _SILENCE_S)
         for every_s, what in (
             (_CUT_S, self._cut),
             (_RELOAD_S, self._reload),
             (_DROP_S, self._drop),
-            (_LOOK_S, self._ask),
+            (_SAMPLE_S, self._request_http),
         ):
             threading.Thread(target=self._repeat, args=(every_s, what), daemon=True).start()
         assert self.daemon.process is not None
         return psutil.Process(self.daemon.process.pid)
 
     def stop(self) -> None:
-        """Ends the wear, lets the daemon deliver what it has, and stops it."""
+        """Ends the load and stops the daemon, which first delivers its verdicts."""
         self._stop.set()
         self.daemon.stop()
 
     def close(self) -> None:
-        """Away with everything."""
+        """Stops all programs."""
         self._stop.set()
         self.daemon.close()
         self.proxy.close()
@@ -135,7 +134,7 @@ class Wear:
         self.proxy.behave(closed=True)
         self.proxy.cut()
         self._stop.wait(_AWAY_S)
-        self.proxy.pass_on()
+        self.proxy.reset_behaviour()
         self.cuts += 1
 
     def _reload(self) -> None:
@@ -153,38 +152,37 @@ class Wear:
         draw(self.drop / f"part-{self.dropped}.png", self.dropped * 37)
         self.dropped += 1
 
-    def _ask(self) -> None:
+    def _request_http(self) -> None:
         for name in ("metrics", "healthz"):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/{name}", timeout=10) as a:
                     a.read()
-                self.asked += 1
+                self.http_answers += 1
             except OSError:
                 pass  # /healthz answers 503 while the connection is cut
 
 
-def look(process: psutil.Process, wear: Wear, since: float) -> Look:
-    """How things stand now."""
+def sample_resources(process: psutil.Process, load: SoakLoad, since: float) -> ResourceSample:
+    """The current resources."""
     children = process.children(recursive=True)
-    everybody = [process, *children]
+    processes = [process, *children]
     cpu = process.cpu_times()
-    return Look(
+    return ResourceSample(
         seconds=time.monotonic() - since,
-        frames=wear.counter.count,
-        memory=sum(_own_memory(one.pid) for one in everybody),
+        frames=load.counter.count,
+        memory=sum(_private_memory(one.pid) for one in processes),
         children=len(children),
         files=process.num_fds(),
         threads=process.num_threads(),
-        outbox=_size(wear.folder / "state"),
-        archive=_size(wear.folder / "kept"),
-        log=(wear.folder / "daemon.log").stat().st_size,
+        outbox=_size(load.folder / "state"),
+        archive=_size(load.folder / "kept"),
+        log=(load.folder / "daemon.log").stat().st_size,
         cpu_s=cpu.user + cpu.system,
     )
 
 
-def _own_memory(pid: int) -> int:
-    """Bytes that are no file's: of files, libraries among them, other processes on this machine
-    have their share, and it comes and goes with these."""
+def _private_memory(pid: int) -> int:
+    """Bytes of anonymous and shared memory. File pages depend on other processes."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     return 1024 * sum(int(kb) for kb in re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", text))
 
@@ -195,16 +193,18 @@ def _size(folder: Path) -> int:
         try:
             total += path.stat().st_blocks * 512 if path.is_file() else 0
         except OSError:
-            continue  # deleted this moment
+            continue  # just deleted
     return total
 
 
-def trend(looks: Sequence[Look], name: str) -> tuple[float, float]:
-    """Growth of a field per 100,000 frames after the warm-up, and half its 95 % interval (of a
-    straight line by least squares; looks that hang together make it too narrow)."""
-    warm = [one for one in looks if one.frames >= _WARM * looks[-1].frames]
-    x = np.array([one.frames for one in warm]) / 1e5
-    y = np.array([getattr(one, name) for one in warm], float)
+def trend(samples: Sequence[ResourceSample], name: str) -> tuple[float, float]:
+    """Growth of a field per 100,000 frames after the warm-up, and half its 95 % interval.
+
+    By least squares; correlated samples make the interval too narrow.
+    """
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
+    x = np.array([one.frames for one in after_warm_up]) / 1e5
+    y = np.array([getattr(one, name) for one in after_warm_up], float)
     if len(x) < 4 or np.ptp(x) == 0:
         return float("nan"), float("nan")
     line, residue = np.polyfit(x, y, 1), 0.0
@@ -212,19 +212,27 @@ def trend(looks: Sequence[Look], name: str) -> tuple[float, float]:
     return float(line[0]), 1.96 * float(np.sqrt(residue / np.sum((x - x.mean()) ** 2)))
 
 
-def floor_growth(looks: Sequence[Look], name: str) -> float:
-    """By how much the lowest value of the last third is above that of the first, per 100,000 frames
-    between them: what comes and goes is no growth, what never comes back is."""
-    warm = [one for one in looks if one.frames >= _WARM * looks[-1].frames]
-    third = (warm[-1].frames - warm[0].frames) / 3
-    first = min(getattr(one, name) for one in warm if one.frames <= warm[0].frames + third)
-    last = min(getattr(one, name) for one in warm if one.frames >= warm[-1].frames - third)
+def floor_growth(samples: Sequence[ResourceSample], name: str) -> float:
+    """Growth from the lowest value of the first third to that of the last, per 100,000 frames.
+
+    The minimum ignores memory that is freed again.
+    """
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
+    third = (after_warm_up[-1].frames - after_warm_up[0].frames) / 3
+    first = min(
+        getattr(one, name) for one in after_warm_up if one.frames <= after_warm_up[0].frames + third
+    )
+    last = min(
+        getattr(one, name)
+        for one in after_warm_up
+        if one.frames >= after_warm_up[-1].frames - third
+    )
     return float((last - first) / (2 * third) * 1e5) if third else float("nan")
 
 
-def report(looks: Sequence[Look], wear: Wear) -> list[str]:
-    """Prints the table; returns what is wrong."""
-    warm = [one for one in looks if one.frames >= _WARM * looks[-1].frames]
+def report(samples: Sequence[ResourceSample], load: SoakLoad) -> list[str]:
+    """Prints the table. Returns the problems."""
+    after_warm_up = [one for one in samples if one.frames >= _WARM_UP * samples[-1].frames]
     wrong = []
     print("\n| | at the end of the warm-up | lowest | highest | at the end |\n" + "|---" * 5 + "|")
     for name, unit, scale in (
@@ -236,50 +244,51 @@ def report(looks: Sequence[Look], wear: Wear) -> list[str]:
         ("archive", "MB", MB),
         ("log", "KB", 1024),
     ):
-        all_of_it = [getattr(one, name) / scale for one in warm]
+        all_of_it = [getattr(one, name) / scale for one in after_warm_up]
         low, high = min(all_of_it), max(all_of_it)
         print(
             f"| {name}, {unit} | {all_of_it[0]:.1f} | {low:.1f} | {high:.1f} | "
             f"{all_of_it[-1]:.1f} |"
         )
-    slope, half = trend(looks, "memory")
-    floor = floor_growth(looks, "memory")
-    last = looks[-1]
+    slope, half_interval = trend(samples, "memory")
+    floor = floor_growth(samples, "memory")
+    last = samples[-1]
     print(
-        f"\n{last.frames} frames in {last.seconds:.0f} s, {last.frames / last.seconds:.0f} a "
-        f"second, {1000 * last.cpu_s / last.frames:.2f} ms CPU each; memory's "
-        f"floor grows by {floor / 1024:+.0f} KB per 100,000 frames (a straight line through all "
-        f"looks: {slope / 1024:+.0f} ± {half / 1024:.0f}); {wear.cuts} cuts, "
-        f"{wear.reloads} reloads, {wear.dropped} files, {wear.asked} answers over HTTP"
+        f"\n{last.frames} frames in {last.seconds:.0f} s, {last.frames / last.seconds:.0f} per "
+        f"second, {1000 * last.cpu_s / last.frames:.2f} ms CPU each; the memory "
+        f"floor grows by {floor / 1024:+.0f} KB per 100,000 frames (linear fit: "
+        f"{slope / 1024:+.0f} ± {half_interval / 1024:.0f}); "
+        f"{load.cuts} cuts, {load.reloads} reloads, {load.dropped} files, "
+        f"{load.http_answers} HTTP answers"
     )
     if floor > _MEMORY_SLOPE:
         wrong.append(f"memory grows by {floor / 1024:.0f} KB per 100,000 frames")
-    for name, most in (("files", _FILES), ("threads", _THREADS)):
-        first, end = getattr(warm[0], name), getattr(last, name)
-        if end - first > most:
+    for name, limit in (("files", _FILES), ("threads", _THREADS)):
+        first, end = getattr(after_warm_up[0], name), getattr(last, name)
+        if end - first > limit:
             wrong.append(f"{name}: {first} became {end}")
-    if max(one.archive for one in looks) > (_ARCHIVE_MB + 1) * MB:
-        wrong.append("the archive is over its cap")
-    if max(one.outbox for one in looks) > (_OUTBOX_MB + 2) * MB:
-        wrong.append("the outbox is over its cap")
-    if wear.counter.missing():
-        wrong.append(f"{wear.counter.missing()} verdicts are missing")
+    if max(one.archive for one in samples) > (_ARCHIVE_MB + 1) * MB:
+        wrong.append("the archive exceeds its limit")
+    if max(one.outbox for one in samples) > (_OUTBOX_MB + 2) * MB:
+        wrong.append("the outbox exceeds its limit")
+    if load.counter.missing():
+        wrong.append(f"{load.counter.missing()} verdicts are missing")
     return wrong
 
 
-def draw_chart(path: Path, looks: Sequence[Look]) -> None:
-    """Memory, files, threads and disk over the frames."""
-    x = [one.frames for one in looks]
+def draw_chart(path: Path, samples: Sequence[ResourceSample]) -> None:
+    """Draws memory, files, threads and disk over the frames."""
+    x = [one.frames for one in samples]
     panels = [
-        Panel("memory, MB", {"daemon and children": [one.memory / MB for one in looks]}),
+        Panel("memory, MB", {"daemon and children": [one.memory / MB for one in samples]}),
         Panel("open files, threads", {
-            "files": [float(one.files) for one in looks],
-            "threads": [float(one.threads) for one in looks],
+            "files": [float(one.files) for one in samples],
+            "threads": [float(one.threads) for one in samples],
         }),
         Panel("disk, MB", {
-            "archive": [one.archive / MB for one in looks],
-            "outbox": [one.outbox / MB for one in looks],
-            "log": [one.log / MB for one in looks],
+            "archive": [one.archive / MB for one in samples],
+            "outbox": [one.outbox / MB for one in samples],
+            "log": [one.log / MB for one in samples],
         }),
     ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -287,40 +296,44 @@ def draw_chart(path: Path, looks: Sequence[Look]) -> None:
 
 
 def main() -> int:
-    """Prints the table and the verdict on it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Prints the table. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--frames", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="on the disk to be used")
-    parser.add_argument("--chart", type=Path, help="an SVG file to be written")
-    parser.add_argument("--looks", type=Path, help="a file for every look, a line of JSON each")
+    parser.add_argument(
+        "--folder", type=Path, default=Path.cwd(), help="a folder on the measured disk"
+    )
+    parser.add_argument("--chart", type=Path, help="the SVG file to write")
+    parser.add_argument(
+        "--samples", type=Path, help="a file for all samples, one line of JSON each"
+    )
     arguments = parser.parse_args()
-    looks: list[Look] = []
+    samples: list[ResourceSample] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="soak-") as name:
-        wear = Wear(Path(name), arguments.frames)
+        load = SoakLoad(Path(name), arguments.frames)
         try:
-            process, since = wear.start(), time.monotonic()
-            while wear.counter.count < arguments.frames:
-                heard = wear.counter.count
-                time.sleep(_LOOK_S)
-                if wear.counter.count == heard:  # the connection is cut, perhaps
-                    wear.counter.wait_for(heard + 1, _SILENCE_S)
-                looks.append(look(process, wear, since))
-                if arguments.looks is not None:
-                    with arguments.looks.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(looks[-1])) + "\n")
-            wear.stop()
-            last = wear.daemon.last_seq()
-            left = wear.daemon.waiting()
-            wait_until(lambda: wear.counter.count >= last - left, "the last verdicts")
-            wrong = report(looks, wear)
+            process, since = load.start(), time.monotonic()
+            while load.counter.count < arguments.frames:
+                count_before = load.counter.count
+                time.sleep(_SAMPLE_S)
+                if load.counter.count == count_before:  # the connection may be cut
+                    load.counter.wait_for(count_before + 1, _SILENCE_S)
+                samples.append(sample_resources(process, load, since))
+                if arguments.samples is not None:
+                    with arguments.samples.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(samples[-1])) + "\n")
+            load.stop()
+            last = load.daemon.last_seq()
+            left = load.daemon.waiting()
+            wait_until(lambda: load.counter.count >= last - left, "the last verdicts")
+            wrong = report(samples, load)
         except (subprocess.TimeoutExpired, TimeoutError, psutil.Error) as error:
-            print(f"{error}\n{wear.daemon.log[-2000:]}", file=sys.stderr)
+            print(f"{error}\n{load.daemon.log[-2000:]}", file=sys.stderr)
             return 1
         finally:
-            wear.close()
+            load.close()
     if arguments.chart is not None:
-        draw_chart(arguments.chart, looks)
-    print("\n".join(wrong) or "nothing grows, nothing is missing")
+        draw_chart(arguments.chart, samples)
+    print("\n".join(wrong) or "no growth, no missing verdicts")
     return 1 if wrong else 0
 
 

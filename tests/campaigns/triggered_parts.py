@@ -1,11 +1,11 @@
-"""One verdict a part, in real time: the whole daemon with a real mosquitto, triggered over MQTT at
-20 parts a second on average, in bursts, while its camera is late, hangs, is lost and shows faults.
+"""One verdict per part in real time: the whole daemon with a real mosquitto, triggered over MQTT at
+20 parts/s on average, in bursts, while its camera is late, hangs, disconnects and has faults.
 
-`python -m tests.campaigns.triggered_parts --count 10000` takes about nine minutes. It prints what
-became of the parts and how long they waited, and ends with 1 when a part got no verdict, or two, or
-when one that missed its deadline got another verdict than `error`.
+`python -m tests.campaigns.triggered_parts --count 10000` takes about nine minutes. It prints
+outcome and delay of the parts. Exit code 1 when a part has no verdict or two, or when a part after
+its deadline has another verdict than `error`.
 
-The daemon is the real one but for its camera, whose faults come by chance from `--seed`.
+Only the camera of the daemon is a fake, with random faults from `--seed`.
 """
 
 import argparse
@@ -40,49 +40,49 @@ _ASK_AGAIN_S = 5.0
 
 
 class FaultyCamera:
-    """60 frames a second of 640×480, bad ones red; late, stuck, lost and damaged by chance."""
+    """A fake camera: 640×480 at 60 frames/s, bad parts red, with random faults."""
 
     live = True
 
-    def __init__(self, chance: random.Random, environment: Clock) -> None:
-        self._chance, self._environment = chance, environment
+    def __init__(self, rng: random.Random, environment: Clock) -> None:
+        self._rng, self._environment = rng, environment
         self._noise = np.random.default_rng(1).integers(0, 60, (8, 480, 640, 3)).astype(np.uint8)
         self._count = 0
 
     def read(self, stop: StopEvent) -> CameraRead | None:
-        """A frame after 16 ms, or what chance has instead."""
-        dice = self._chance.random()
+        """A frame after 16 ms, or a random fault."""
+        draw = self._rng.random()
         wait = 1 / 60
-        if dice < 0.002:
-            wait = self._chance.uniform(0.1, 0.6)  # late
-        elif dice < 0.0022:
+        if draw < 0.002:
+            wait = self._rng.uniform(0.1, 0.6)  # late
+        elif draw < 0.0022:
             wait = 1.5  # stuck
         if stop.wait(wait):
             return None
-        if 0.01 < dice < 0.0104:
+        if 0.01 < draw < 0.0104:
             raise CameraError("bench: the camera is lost")
-        if 0.02 < dice < 0.025:
+        if 0.02 < draw < 0.025:
             return CameraRead(None, fault="bench: a damaged picture")
         self._count += 1
         pixels = self._noise[self._count % 8].copy()
-        if self._chance.random() < 0.1:
+        if self._rng.random() < 0.1:
             pixels[..., 2] = 230
         return CameraRead(pixels)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing."""
 
 
 def daemon(config: Path, seed: int) -> int:
-    """The daemon's own process."""
+    """Runs the daemon in this process."""
     from edge.config import load_config
     from edge.core.logs import set_up_logging
     from edge.daemon import Daemon
 
-    chance = random.Random(seed)
+    rng = random.Random(seed)
 
     def open_camera(_config: CameraConfig, environment: Clock, *_more: object) -> Camera:
-        return FaultyCamera(chance, environment)
+        return FaultyCamera(rng, environment)
 
     loaded = load_config(config)
     set_up_logging("error")
@@ -90,7 +90,7 @@ def daemon(config: Path, seed: int) -> int:
 
 
 class Gateway:
-    """Triggers parts and hears answers and verdicts, each with the moment it came."""
+    """Triggers parts, and receives answers and verdicts with their arrival time."""
 
     def __init__(self, port: int) -> None:
         self.sent: dict[str, float] = {}
@@ -102,8 +102,8 @@ class Gateway:
         self._ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="gateway")
         self._client.max_inflight_messages_set(2000)
-        self._client.on_message = self._take
-        self._client.on_socket_open = _at_once
+        self._client.on_message = self._on_message
+        self._client.on_socket_open = _set_nodelay
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -112,17 +112,17 @@ class Gateway:
         assert self._ready.wait(10)
 
     def trigger(self, part: str) -> None:
-        """One part."""
+        """Triggers one part."""
         body = json.dumps({"transaction": part, "camera": "cam1", "part": part})
         self.sent[part], self.sent_at[part] = time.monotonic(), time.time()
         self._client.publish(f"{BASE}/request/trigger", body, qos=1)
 
     def close(self) -> None:
-        """Leaves."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _take(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         now, body = time.monotonic(), json.loads(message.payload)
         if message.topic.endswith("/result"):
             self.results.append((now, body))
@@ -134,25 +134,25 @@ class Gateway:
             self.stopped.set()
 
 
-def _at_once(_client: object, _data: object, sock: Any) -> None:
+def _set_nodelay(_client: object, _data: object, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def send(gateway: Gateway, count: int, rate: float, chance: random.Random) -> None:
-    """`count` triggers at `rate` a second on average: mostly one by one, now and then a burst."""
+def send(gateway: Gateway, count: int, rate: float, rng: random.Random) -> None:
+    """Sends `count` triggers at `rate` per second on average, sometimes in bursts."""
     due = time.monotonic()
     number = 0
     while number < count:
-        burst = min(count - number, chance.choice([1] * 16 + [2, 3, 5, 8]))
+        burst = min(count - number, rng.choice([1] * 16 + [2, 3, 5, 8]))
         for _ in range(burst):
             gateway.trigger(f"P-{number:06}")
             number += 1
-        due += burst * chance.uniform(0.4, 1.6) / rate
+        due += burst * rng.uniform(0.4, 1.6) / rate
         time.sleep(max(0.0, due - time.monotonic()))
 
 
 def wait(condition: Any, seconds: float, what: str) -> None:
-    """Until it holds. Raises SystemExit."""
+    """Waits until the condition is true. Raises SystemExit after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -161,14 +161,14 @@ def wait(condition: Any, seconds: float, what: str) -> None:
 
 
 def report(gateway: Gateway, deadline_ms: float) -> bool:
-    """Prints the figures; whether every promise held."""
+    """Prints the figures. Returns whether every promise holds."""
     accepted = {p for p, a in gateway.answers.items() if a["status"] == "ok"}
     refused = {p for p, a in gateway.answers.items() if a["status"] == "error"}
     by_id = {body["id"]: (at, body) for at, body in reversed(gateway.results)}
     verdicts = list(by_id.values())
     parts = Counter(body["part"] for _, body in verdicts)
     missing = accepted - set(parts)
-    double = [part for part, n in parts.items() if n > 1]
+    duplicates = [part for part, n in parts.items() if n > 1]
     foreign = set(parts) - accepted
     late = [b for _, b in verdicts if b["trigger"]["to_verdict_ms"] > deadline_ms]
     late_not_error = [b for b in late if b["verdict"] != "error"]
@@ -184,31 +184,34 @@ def report(gateway: Gateway, deadline_ms: float) -> bool:
     inside = [b["trigger"]["to_verdict_ms"] for _, b in verdicts if b["verdict"] != "error"]
     print(
         f"triggers sent {len(gateway.sent)}, answered {len(gateway.answers)}: "
-        f"{len(accepted)} taken, {len(refused)} refused (busy)"
+        f"{len(accepted)} accepted, {len(refused)} refused (busy)"
     )
     print(f"verdicts {dict(Counter(b['verdict'] for _, b in verdicts))}")
     reasons = Counter(_kind(b["reason"]) for _, b in verdicts if b["verdict"] == "error")
     for reason, n in reasons.most_common():
         print(f"  error {n:6}  {reason}")
     print(
-        f"missing {len(missing)}, double {len(double)}, of no accepted part {len(foreign)}, "
+        f"missing {len(missing)}, duplicate {len(duplicates)}, without an accepted part "
+        f"{len(foreign)}, "
         f"frames used twice {len(twice)}, captured before the trigger {len(early)}"
     )
     print(
         f"past the deadline of {deadline_ms:g} ms: {len(late)}, of these not `error` "
         f"{len(late_not_error)}"
     )
-    there = [(_epoch(b["trigger"]["at"]) - gateway.sent_at[b["part"]]) * 1000 for _, b in verdicts]
+    transport_ms = [
+        (_epoch(b["trigger"]["at"]) - gateway.sent_at[b["part"]]) * 1000 for _, b in verdicts
+    ]
     for name, values in (
-        ("trigger sent → trigger in the box", there),
+        ("trigger sent → trigger in the box", transport_ms),
         ("trigger sent → verdict received, all", waited),
         ("trigger sent → verdict received, judged", judged),
         ("trigger → verdict inside the box, judged", inside),
     ):
         p50, p99 = np.percentile(values or [float("nan")], [50, 99])
-        print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {max(values, default=0):.1f} ms")
+        print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {max(values, default=0):.1f} ms")
     whole = len(gateway.answers) == len(gateway.sent)
-    return whole and not (missing or double or foreign or twice or early or late_not_error)
+    return whole and not (missing or duplicates or foreign or twice or early or late_not_error)
 
 
 def _epoch(text: str) -> float:
@@ -221,8 +224,8 @@ def _kind(reason: str) -> str:
 
 
 def main() -> int:
-    """Runs it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    """Runs the campaign. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--count", type=int, default=1000, help="parts (default 1000)")
     parser.add_argument("--rate", type=float, default=20.0, help="parts a second (default 20)")
     parser.add_argument("--deadline-ms", type=float, default=500.0)
@@ -235,7 +238,7 @@ def main() -> int:
     from tests.support.mosquitto import Mosquitto
 
     folder = Path(tempfile.mkdtemp(prefix="triggered-parts-"))
-    # as docs/triggers.md advises: small packets are not held back
+    # as docs/triggers.md recommends, for low latency
     broker = Mosquitto(folder / "broker", "allow_anonymous true", "set_tcp_nodelay true")
     broker.start()
     gateway = Gateway(broker.port)
@@ -257,7 +260,7 @@ def main() -> int:
         wait(lambda: len(gateway.answers) >= arguments.count, 30, "an answer to every trigger")
         process.terminate()
         process.wait(60)
-        wait(gateway.stopped.is_set, 10, "the daemon's last word")
+        wait(gateway.stopped.is_set, 10, "the final status of the daemon")
     finally:
         process.kill()
         process.wait()
@@ -265,9 +268,9 @@ def main() -> int:
         broker.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{arguments.count} parts in {took:.0f} s, {arguments.count / took:.1f} a second")
-    kept = report(gateway, arguments.deadline_ms)
-    print("every promise kept" if kept else "NOT every promise kept")
-    return 0 if kept else 1
+    passed = report(gateway, arguments.deadline_ms)
+    print("all promises hold" if passed else "NOT all promises hold")
+    return 0 if passed else 1
 
 
 def _config(folder: Path, port: int, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A small trained classifier and its conversion, made once for all tests of the converter."""
+"""Fixtures: a small trained classifier and its conversion, once per session."""
 
 import os
 from pathlib import Path
@@ -23,18 +23,18 @@ SIDE = 24
 
 @pytest.fixture(scope="session")
 def tensorflow() -> Any:
-    """TensorFlow; without it a skip here and a failure under CI."""
+    """TensorFlow. Without it, the test is skipped, or fails under CI."""
     try:
         return pytest.importorskip("tensorflow", reason="pip install '.[train]'")
     except pytest.skip.Exception:
         if os.environ.get("CI"):
-            pytest.fail("TensorFlow is not installed, and under CI nothing may be skipped")
+            pytest.fail("TensorFlow is not installed, and CI may skip no test")
         raise
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Grey noise with a spot: a red one is rust, a blue one is dirt and ok. Colours matter."""
+    """Grey noise with a red spot (rust) or a blue spot (ok): the colour order matters."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for label in LABELS:
@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def keras_model(data: Path, tensorflow: Any) -> Any:
     """A CNN on raw pixels that ends in a softmax, trained for a few seconds.
 
-    Layers that tests look for have names: those Keras gives count what was built before.
+    Layers that tests look for have names, because Keras counts its default names per process.
     """
     keras = tensorflow.keras
     keras.utils.set_random_seed(3)
@@ -80,7 +80,7 @@ def keras_model(data: Path, tensorflow: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def trained(keras_model: Any, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classifier as edge-train would have saved it."""
+    """The classifier as a .keras file of edge-train."""
     path = tmp_path_factory.mktemp("trained") / "model.keras"
     spec = TrainedSpec(
         name="rust finder",
@@ -108,6 +108,6 @@ def source(trained: Path) -> SourceModel:
 
 @pytest.fixture(scope="session")
 def conversion(trained: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
-    """One good conversion; tests read it and leave it as it is."""
+    """One valid conversion. Tests must not change it."""
     output = tmp_path_factory.mktemp("converted") / "rust.tflite"
     return convert(ConversionRequest(trained, data, output))

@@ -1,8 +1,8 @@
-"""MQTT packets as bytes, to be sent through what is tested."""
+"""MQTT packets as bytes."""
 
 
 def packet(first: int, rest: bytes) -> bytes:
-    """A whole packet: first byte, length, the rest."""
+    """A whole packet from its first byte and its body."""
     length, coded = len(rest), bytearray()
     while True:
         length, byte = divmod(length, 128)
@@ -17,12 +17,12 @@ def text(value: str) -> bytes:
 
 
 def connect(level: int) -> bytes:
-    """CONNECT of that protocol level."""
+    """A CONNECT packet of a protocol level."""
     return packet(0x10, text("MQTT") + bytes([level, 2, 0, 30]) + text("bench"))
 
 
 def publish(topic: str, body: bytes, level: int, qos: int = 1, properties: bytes = b"") -> bytes:
-    """PUBLISH as a client of that level sends it."""
-    number = b"\x00\x07" if qos else b""
+    """A PUBLISH packet of a protocol level."""
+    packet_id = b"\x00\x07" if qos else b""
     more = bytes([len(properties)]) + properties if level >= 5 else b""
-    return packet(0x30 | qos << 1, text(topic) + number + more + body)
+    return packet(0x30 | qos << 1, text(topic) + packet_id + more + body)

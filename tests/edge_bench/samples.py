@@ -1,4 +1,4 @@
-"""A report as a run makes it, with figures that are easy to recognise."""
+"""A report and health messages with figures that are easy to recognise."""
 
 import json
 from pathlib import Path
@@ -17,15 +17,18 @@ def bench_validator() -> Draft202012Validator:
 
 
 def spread(p50: float) -> dict[str, float]:
-    """Percentiles around a middle."""
+    """Percentiles from a median."""
     return {"p50": p50, "p95": 2 * p50, "p99": 3 * p50}
 
 
-def hearing(
+def health_sample(
     second: float, acked: int, *, cpu_s: float = 0.0, state: str = "live", **changed: Any
 ) -> HealthSample:
-    """`health` of a daemon with one camera, `second` seconds after its start, that has read, judged
-    and sent `acked` pictures; `changed`: `frames`, `error`, `skipped`, `distrusted`, `reduced`."""
+    """The health message of a daemon with one camera, `second` seconds after its start.
+
+    The daemon has read, judged and sent `acked` pictures. `changed` may have `frames`, `error`,
+    `skipped`, `distrusted`, `reduced` and `faults`.
+    """
     body = {
         "cameras": {
             "bench-1": {
@@ -50,10 +53,10 @@ def hearing(
 
 
 def report(problems: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A whole report: one size in both formats, all parts."""
+    """A whole report: all measurements, one size in both formats."""
     bare = {"fps": 250.0, "cpu_ms": 4.0, "stages_ms": _stages(2.5, 1.0, 0.5, "invoke")}
     daemon = {"fps": 240.0, "cpu_ms": 4.4, "stages_ms": _stages(2.5, 1.0, 0.5, "inference")}
-    hand = {"fps": 60.0, "cpu_ms": 16.0, "stages_ms": _stages(10.0, 5.0, 0.5, "invoke")}
+    baseline = {"fps": 60.0, "cpu_ms": 16.0, "stages_ms": _stages(10.0, 5.0, 0.5, "invoke")}
     return {
         "schema": "edge-inspect/bench/1",
         "time": "2026-11-28T12:56:18+00:00",
@@ -92,7 +95,7 @@ def report(problems: tuple[str, ...] = ()) -> dict[str, Any]:
                 }
             ],
         },
-        "throughput": [_cell("jpeg", bare, daemon, hand), _cell("yuyv", bare, daemon, None)],
+        "throughput": [_cell("jpeg", bare, daemon, baseline), _cell("yuyv", bare, daemon, None)],
         "latency": [
             {
                 "source": "http",
@@ -142,13 +145,13 @@ def _run(rates: dict[str, Any]) -> dict[str, Any]:
     return {**rates, "frames": 700, "seconds": 3.0}
 
 
-def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
+def _cell(form: str, bare: Any, daemon: Any, baseline: Any) -> dict[str, Any]:
     ratios = {
         "frames": 700,
         "skipped": 0,
         "fps_to_bare": 0.96,
         "cpu_to_bare": 1.1,
-        "fps_to_by_hand": 4.0 if hand else None,
+        "fps_to_by_hand": 4.0 if baseline else None,
     }
     return {
         "size": "1080p",
@@ -158,8 +161,8 @@ def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
         "interpreter": "litert",
         "reduced": 8 if form == "jpeg" else 1,
         "bare": bare,
-        "by_hand": hand,
-        "side_by_side": [{**bare, "loops": 2, "fps_to_bare": 1.95}] if hand else [],
+        "by_hand": baseline,
+        "side_by_side": [{**bare, "loops": 2, "fps_to_bare": 1.95}] if baseline else [],
         "daemon": [
             {**daemon, **ratios, "workers": 1, "fps_to_first": 1.0},
             {**daemon, **ratios, "workers": 2, "fps_to_first": 1.85},
@@ -167,8 +170,8 @@ def _cell(form: str, bare: Any, daemon: Any, hand: Any) -> dict[str, Any]:
         "rounds": [
             {
                 "bare": _run(bare),
-                "by_hand": _run(hand) if hand else None,
-                "side_by_side": [_run(bare)] if hand else [],
+                "by_hand": _run(baseline) if baseline else None,
+                "side_by_side": [_run(bare)] if baseline else [],
                 "daemon": [_run(daemon) | {"skipped": 0}, _run(daemon) | {"skipped": 0}],
             }
         ],

@@ -1,4 +1,4 @@
-"""Ratios and rounds."""
+"""Median ratios, and rounds with invalid runs."""
 
 import pytest
 
@@ -6,34 +6,34 @@ from edge_bench.aggregate import median_ratio
 from edge_bench.rounds import InvalidRunError, Rounds
 
 
-def test_a_ratio_is_that_of_each_round() -> None:
+def test_ratios_are_taken_per_round() -> None:
     """A round in which the whole machine was slow does not change the ratio."""
     assert median_ratio([90, 9, 80], [100, 10, 100]) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize("wrong", [0, 1, 2])
-def test_an_invalid_round_is_told_and_left_out(wrong: int) -> None:
-    """Of three rounds the invalid one is a problem with its name, the others are what is found."""
+@pytest.mark.parametrize("invalid", [0, 1, 2])
+def test_an_invalid_round_is_reported_and_left_out(invalid: int) -> None:
+    """The invalid one of three rounds becomes a problem; the others are returned."""
 
     def measure(number: int) -> int:
-        if number == wrong:
+        if number == invalid:
             raise InvalidRunError("2 verdicts were errors")
         return number
 
     rounds = Rounds()
-    assert rounds.repeat("throughput vga", 3, measure) == [n for n in range(3) if n != wrong]
-    assert rounds.problems == [f"throughput vga, round {wrong + 1}: 2 verdicts were errors"]
+    assert rounds.repeat("throughput vga", 3, measure) == [n for n in range(3) if n != invalid]
+    assert rounds.problems == [f"throughput vga, round {invalid + 1}: 2 verdicts were errors"]
 
 
-def test_what_fails_twice_at_once_is_not_tried_again() -> None:
-    """When the first two rounds are invalid the others are spared."""
-    asked = []
+def test_two_invalid_rounds_at_the_start_end_the_measurement() -> None:
+    """When the first two rounds are invalid, no further round runs."""
+    calls = []
 
     def measure(number: int) -> None:
-        asked.append(number)
+        calls.append(number)
         raise InvalidRunError("the daemon ended")
 
     rounds = Rounds()
     assert rounds.repeat("start", 5, measure) == []
-    assert asked == [0, 1]
+    assert calls == [0, 1]
     assert len(rounds.problems) == 2

@@ -1,4 +1,4 @@
-"""The broker that the bench starts for itself."""
+"""The broker of the bench, and the facts of the machine."""
 
 import importlib.util
 import socket
@@ -15,16 +15,16 @@ from tests.conftest import Require
 
 @pytest.fixture
 def no_mosquitto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine on which no mosquitto is installed."""
+    """A machine without mosquitto."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(broker, "_MORE_PLACES", ())
+    monkeypatch.setattr(broker, "_EXTRA_PATHS", ())
 
 
 @pytest.mark.usefixtures("no_mosquitto")
-def test_without_any_broker_it_says_what_to_install(
+def test_without_a_broker_the_error_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither mosquitto nor the embedded one: a sentence with the command."""
+    """Without mosquitto and amqtt, the error names the command that installs a broker."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with (
         pytest.raises(MissingPartError, match="sudo apt-get install mosquitto"),
@@ -34,8 +34,8 @@ def test_without_any_broker_it_says_what_to_install(
 
 
 @pytest.mark.usefixtures("no_mosquitto")
-def test_the_embedded_broker_stands_in(tmp_path: Path, require: Require) -> None:
-    """In a process apart, which takes subscriptions and is gone afterwards."""
+def test_the_embedded_broker_is_the_fallback(tmp_path: Path, require: Require) -> None:
+    """The embedded broker runs in a separate process, accepts subscriptions, and ends."""
     require("amqtt", "pip install '.[broker]'")
     with broker.running_broker(tmp_path) as running:
         assert running.name.startswith("embedded")
@@ -45,7 +45,7 @@ def test_the_embedded_broker_stands_in(tmp_path: Path, require: Require) -> None
 
 
 def test_the_machine_is_named(tmp_path: Path) -> None:
-    """Processor and memory as the kernel says; a Pi names its board; what is not said is null."""
+    """Processor or board, and memory, from the kernel; an unknown value is None."""
     proc = tmp_path / "proc"
     proc.mkdir()
     (proc / "cpuinfo").write_text("processor : 0\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n")

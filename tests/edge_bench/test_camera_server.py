@@ -1,4 +1,4 @@
-"""The bench's network camera, read by the daemon's own source."""
+"""The network camera of the bench, read by the daemon's MJPEG driver."""
 
 import itertools
 
@@ -12,26 +12,29 @@ from edge_bench.camera_server import CameraServer
 
 
 def jpeg(grey: int) -> bytes:
-    """A small picture of one grey."""
+    """A small picture with one grey level."""
     _, data = cv2.imencode(".jpg", np.full((16, 24, 3), grey, np.uint8))
     return bytes(data)
 
 
-def test_pictures_come_in_turn_and_are_noted() -> None:
-    """`http:` reads the pictures over and over, and each one sent has both its clocks."""
+def test_pictures_come_in_turn_and_are_recorded() -> None:
+    """The driver reads the pictures repeatedly; each sent picture has both times."""
     server = CameraServer([jpeg(50), jpeg(200)], rate=200)
     try:
         camera = MJPEGCamera(CameraConfig(id="one", source=server.source))
-        seen = []
+        brightness = []
         for _ in range(4):
-            look = camera.read(StopEvent())
-            assert look is not None
-            assert look.pixels is not None
-            seen.append(int(look.pixels.mean()) > 128)
+            frame = camera.read(StopEvent())
+            assert frame is not None
+            assert frame.pixels is not None
+            brightness.append(int(frame.pixels.mean()) > 128)
         camera.close()
     finally:
         server.close()
-    assert seen == [False, True, False, True]
+    assert brightness == [False, True, False, True]
     sent = server.sent
-    assert len(sent) >= 3  # the last one's note may come after the last look
-    assert all(a.tick <= b.tick and a.now <= b.now for a, b in itertools.pairwise(sent))
+    assert len(sent) >= 3  # the last picture may be recorded after the last read
+    assert all(
+        a.monotonic_s <= b.monotonic_s and a.epoch_s <= b.epoch_s
+        for a, b in itertools.pairwise(sent)
+    )

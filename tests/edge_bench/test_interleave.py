@@ -1,4 +1,4 @@
-"""Turns: who works when, what a rate is of, and the runs that are no measurement."""
+"""Interleaved turns: their order, the rates, and invalid runs."""
 
 from contextlib import closing
 from pathlib import Path
@@ -9,76 +9,79 @@ from edge.core.errors import EXIT_USAGE, EdgeInspectError
 from edge_bench.interleave import (
     TURN_S,
     Candidate,
-    Loops,
+    LoopCandidate,
     Run,
     interleave,
     rates,
     refuse_faults,
     refuse_losses,
-    warmed,
+    warmed_up,
 )
 from edge_bench.rounds import InvalidRunError
 from edge_bench.worker_pipe import WorkerPipe
-from tests.edge_bench.samples import hearing
+from tests.edge_bench.samples import health_sample
 
-BEGUN = 1000.0  # second 0 of `hearing`
+START = 1000.0  # second 0 of `health_sample`
 
 
-class Noted(Candidate):
-    """Writes down what is asked of it."""
+class RecordingCandidate(Candidate):
+    """Records its calls."""
 
-    def __init__(self, name: str, notes: list[str]) -> None:
-        self._name, self._notes = name, notes
+    def __init__(self, name: str, calls: list[str]) -> None:
+        self._name, self._calls = name, calls
 
-    def warm(self) -> None:
+    def warm_up(self) -> None:
         """Notes it."""
-        self._notes.append(f"{self._name} warm")
+        self._calls.append(f"{self._name} warm")
 
     def turn(self, seconds: float) -> None:
         """Notes it."""
-        self._notes.append(f"{self._name} {seconds}")
+        self._calls.append(f"{self._name} {seconds}")
 
     def run(self) -> Run:
         """Notes it."""
-        self._notes.append(f"{self._name} ends")
-        return {"fps": float(len(self._notes))}
+        self._calls.append(f"{self._name} ends")
+        return {"fps": float(len(self._calls))}
 
 
 @pytest.mark.parametrize(("seconds", "turns"), [(2.0, 5), (0.1, 3)])
-def test_each_works_when_the_others_rest(seconds: float, turns: int) -> None:
-    """Warm first; then so many turns as the seconds have, three at least; the end last."""
-    notes: list[str] = []
-    both = [warmed(Noted("a", notes)), warmed(Noted("b", notes))]
-    found = interleave(both, seconds)
-    assert notes[:2] == ["a warm", "b warm"]
-    pairs = list(zip(notes[2:-2:2], notes[3:-2:2], strict=True))
+def test_candidates_take_turns(seconds: float, turns: int) -> None:
+    """Warm-up comes first, then the turns that fit in the seconds, at least three, then the end."""
+    calls: list[str] = []
+    candidates = [
+        warmed_up(RecordingCandidate("a", calls)),
+        warmed_up(RecordingCandidate("b", calls)),
+    ]
+    found = interleave(candidates, seconds)
+    assert calls[:2] == ["a warm", "b warm"]
+    pairs = list(zip(calls[2:-2:2], calls[3:-2:2], strict=True))
     assert len(pairs) == turns
     assert all(set(pair) == {f"a {TURN_S}", f"b {TURN_S}"} for pair in pairs)
-    assert notes[-2:] == ["a ends", "b ends"]
+    assert calls[-2:] == ["a ends", "b ends"]
     assert len(found) == 2
 
 
-def test_chance_says_who_comes_first() -> None:
-    """Nobody is always after the same other one."""
-    notes: list[str] = []
-    interleave([Noted("a", notes), Noted("b", notes)], 40.0)
-    assert {tuple(notes[at : at + 2]) for at in range(0, 200, 2)} == {
+def test_the_order_of_turns_is_random() -> None:
+    """Both orders occur."""
+    calls: list[str] = []
+    interleave([RecordingCandidate("a", calls), RecordingCandidate("b", calls)], 40.0)
+    assert {tuple(calls[at : at + 2]) for at in range(0, 200, 2)} == {
         (f"a {TURN_S}", f"b {TURN_S}"),
         (f"b {TURN_S}", f"a {TURN_S}"),
     }
 
 
-def test_rates_are_of_the_time_in_which_it_worked() -> None:
-    """Between the first and the last health of its turns; resting counts for nothing."""
-    turns = [(BEGUN + at, BEGUN + at + 0.5, 0.25) for at in (10, 20, 30)]
-    heard = [
-        hearing(9, 10),  # before: it was warmed
-        hearing(10.1, 100, skipped=1),
-        hearing(20.1, 200, skipped=1),
-        hearing(30.1, 300, skipped=4),
-        hearing(31, 900),  # after: it was ended
+def test_rates_count_only_the_time_of_turns() -> None:
+    """Rates count between the first and the last health message of the turns, without rests."""
+    turns = [(START + at, START + at + 0.5, 0.25) for at in (10, 20, 30)]
+    health_samples = [
+        health_sample(9, 10),  # before the turns
+        health_sample(10.1, 100, skipped=1),
+        health_sample(20.1, 200, skipped=1),
+        health_sample(30.1, 300, skipped=4),
+        health_sample(31, 900),  # after the turns
     ]
-    run = rates(heard, turns)
+    run = rates(health_samples, turns)
     assert run["seconds"] == pytest.approx(1.0)  # 0.4 + 0.5 + 0.1
     assert run["fps"] == pytest.approx(200.0)
     assert run["cpu_ms"] == pytest.approx(2.5)  # half a core at 200 frames/s
@@ -86,49 +89,49 @@ def test_rates_are_of_the_time_in_which_it_worked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "why"), [((10.1,), "two health messages"), ((10.1, 10.2), "nothing was ack")]
+    ("seconds", "why"), [((10.1,), "two health messages"), ((10.1, 10.2), "no verdict was ack")]
 )
-def test_without_two_different_looks_there_is_no_rate(seconds: tuple[float, ...], why: str) -> None:
-    """One health, or two with the same count."""
-    heard = [hearing(at, 100) for at in seconds]
+def test_one_health_message_gives_no_rate(seconds: tuple[float, ...], why: str) -> None:
+    """One health message, or two with the same count, give no rate."""
+    health_samples = [health_sample(at, 100) for at in seconds]
     with pytest.raises(InvalidRunError, match=why):
-        rates(heard, [(BEGUN + 10, BEGUN + 11, 0.5)])
+        rates(health_samples, [(START + 10, START + 11, 0.5)])
 
 
-@pytest.mark.parametrize("ended", [(20, 19, 0), (20, 20, 1)])
-def test_a_verdict_that_was_not_acknowledged_is_no_measurement(ended: tuple[int, int, int]) -> None:
-    """What was stored must all have come to the broker when the daemon has ended."""
+@pytest.mark.parametrize("counts", [(20, 19, 0), (20, 20, 1)])
+def test_a_missing_acknowledgement_makes_a_run_invalid(counts: tuple[int, int, int]) -> None:
+    """All stored verdicts must be acknowledged when the daemon has ended."""
     refuse_losses(20, 20, 0)
     with pytest.raises(InvalidRunError, match="20 verdicts were stored"):
-        refuse_losses(*ended)
+        refuse_losses(*counts)
 
 
-def test_frames_that_were_not_judged_are_no_measurement() -> None:
-    """Some wait their turn; more than may wait are missed. What a newer one replaced is not."""
-    refuse_faults(hearing(2, 1000, frames=1040))
-    refuse_faults(hearing(2, 1000, frames=1140, skipped=100))
+def test_frames_without_a_verdict_make_a_run_invalid() -> None:
+    """A limited number of frames may be pending. A replaced frame is not missing."""
+    refuse_faults(health_sample(2, 1000, frames=1040))
+    refuse_faults(health_sample(2, 1000, frames=1140, skipped=100))
     with pytest.raises(InvalidRunError, match="of 1041 pictures 41 were not judged"):
-        refuse_faults(hearing(2, 1000, frames=1041))
+        refuse_faults(health_sample(2, 1000, frames=1041))
 
 
-def test_a_daemon_that_decoded_whole_is_no_measurement() -> None:
-    """When reduced scale changed verdicts the bare loop did less than the daemon."""
+def test_whole_decoding_makes_a_run_invalid() -> None:
+    """A daemon that decodes whole does more work than the bare loop."""
     with pytest.raises(InvalidRunError, match="--pictures"):
-        refuse_faults(hearing(2, 20, reduced=False))
+        refuse_faults(health_sample(2, 20, reduced=False))
 
 
-def test_an_error_is_no_measurement() -> None:
-    """With what the daemon said of it."""
+def test_an_error_verdict_makes_a_run_invalid() -> None:
+    """The sentence has the number of errors."""
     with pytest.raises(InvalidRunError, match="1 verdicts were errors"):
-        refuse_faults(hearing(2, 20, error=1))
+        refuse_faults(health_sample(2, 20, error=1))
 
 
-TALKER = """
+WORKER = """
 import sys
-from edge_bench.worker_pipe import converse
+from edge_bench.worker_pipe import serve_turns
 from edge.core.errors import EdgeInspectError
 
-def begin(request):
+def start_work(request):
     if request.get("refuse"):
         raise EdgeInspectError("model.path: no such file")
     turns = []
@@ -136,31 +139,31 @@ def begin(request):
         if word is None:
             return {"turns": len(turns), "stages_ms": {}}
         if word > 9:
-            sys.exit("a fault of ours")
+            sys.exit("internal fault")
         turns.append(word)
         return {"frames": request["frames"], "seconds": word, "cpu_s": word / 2}
     return reply
 
-sys.exit(converse(begin))
+sys.exit(serve_turns(start_work))
 """
 
 
 @pytest.fixture
-def talker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module that talks."""
-    (tmp_path / "talker.py").write_text(TALKER)
+def worker_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a worker module."""
+    (tmp_path / "worker_module.py").write_text(WORKER)
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{root}")
-    return "talker"
+    return "worker_module"
 
 
-def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
-    """Frames/s of all together, CPU of all, the first one's summary."""
+def test_loops_side_by_side_are_added_up(worker_module: str) -> None:
+    """Frames/s and CPU are those of all workers; the summary is that of the first."""
     with (
-        closing(WorkerPipe(talker, {"frames": 10})) as one,
-        closing(WorkerPipe(talker, {"frames": 30})) as other,
+        closing(WorkerPipe(worker_module, {"frames": 10})) as one,
+        closing(WorkerPipe(worker_module, {"frames": 30})) as other,
     ):
-        loops = warmed(Loops([one, other]))
+        loops = warmed_up(LoopCandidate([one, other]))
         loops.turn(0.5)
         loops.turn(0.5)
         run = loops.run()
@@ -169,20 +172,22 @@ def test_loops_side_by_side_are_told_and_heard(talker: str) -> None:
     assert (run["frames"], run["seconds"], run["turns"]) == (80, 1.0, 2)
 
 
-def test_what_a_user_can_mend_is_told(talker: str) -> None:
-    """The sentence, and the exit code, come through."""
-    with closing(WorkerPipe(talker, {"refuse": True})) as pipe:
+def test_a_user_error_of_a_worker_is_raised(worker_module: str) -> None:
+    """The error has the sentence and the exit code of the worker."""
+    with closing(WorkerPipe(worker_module, {"refuse": True})) as pipe:
         with pytest.raises(EdgeInspectError, match=r"model.path: no such file") as caught:
-            pipe.hear()
+            pipe.receive()
         assert caught.value.exit_code == EdgeInspectError("").exit_code == EXIT_USAGE
 
 
-def test_one_that_ends_is_a_fault_with_its_last_words(talker: str) -> None:
-    """Also when it is only noticed with the next word."""
-    with closing(WorkerPipe(talker, {"frames": 1})) as pipe:
-        pipe.hear()
-        pipe.say(10.0)
-        with pytest.raises(RuntimeError, match=r"(?s)talker ended with code 1: .*a fault of ours"):
-            pipe.hear()
+def test_a_worker_that_ends_is_an_error_with_its_stderr(worker_module: str) -> None:
+    """The error also comes at the next message."""
+    with closing(WorkerPipe(worker_module, {"frames": 1})) as pipe:
+        pipe.receive()
+        pipe.send(10.0)
+        with pytest.raises(
+            RuntimeError, match=r"(?s)worker_module ended with code 1: .*internal fault"
+        ):
+            pipe.receive()
         with pytest.raises(RuntimeError, match="ended with code 1"):
-            pipe.say(0.5)
+            pipe.send(0.5)

@@ -1,17 +1,17 @@
-"""What processes use, read from a fixture tree in place of /proc."""
+"""CPU, memory and context switches of processes, read from a fixture tree instead of /proc."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from edge_bench.process_tree import ProcessTree, woken
+from edge_bench.process_tree import ProcessTree, wakeups_between
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def put(proc: Path, pid: int, parent: int, ticks: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Path:
-    """A process of that parent; `ticks` are user and system, its own and its ended children's."""
+    """Writes a process. `ticks`: user and system time of itself and of its ended children."""
     folder = proc / str(pid)
     folder.mkdir(parents=True)
     numbers = " ".join(map(str, ticks))
@@ -21,7 +21,7 @@ def put(proc: Path, pid: int, parent: int, ticks: tuple[int, int, int, int] = (0
 
 
 def thread(folder: Path, number: int, voluntary: int, other: int) -> None:
-    """A thread with its context switches."""
+    """Writes a thread with its context switches."""
     task = folder / "task" / str(number)
     task.mkdir(parents=True, exist_ok=True)
     (task / "status").write_text(
@@ -29,8 +29,8 @@ def thread(folder: Path, number: int, voluntary: int, other: int) -> None:
     )
 
 
-def test_the_tree_is_all_descendants_and_nobody_else(tmp_path: Path) -> None:
-    """Children and grandchildren belong to it, strangers and what is no process do not."""
+def test_the_tree_has_all_descendants_only(tmp_path: Path) -> None:
+    """Children and grandchildren belong to the tree; other processes and files do not."""
     for pid, parent in ((10, 1), (11, 10), (12, 11), (13, 1), (20, 13)):
         put(tmp_path, pid, parent)
     (tmp_path / "meminfo").write_text("MemTotal: 1 kB\n")
@@ -38,14 +38,14 @@ def test_the_tree_is_all_descendants_and_nobody_else(tmp_path: Path) -> None:
 
 
 def test_cpu_counts_children_that_have_ended(tmp_path: Path) -> None:
-    """User and system time of all that live, and of those that were waited for."""
+    """CPU time includes living processes and ended children."""
     put(tmp_path, 10, 1, (_TICKS, 2 * _TICKS, 3 * _TICKS, 0))
     put(tmp_path, 11, 10, (0, 4 * _TICKS, 0, 0))
     assert ProcessTree(10, tmp_path).cpu_s() == pytest.approx(10.0)
 
 
 def test_pss_is_the_sum_of_all(tmp_path: Path) -> None:
-    """MB of 2^20 bytes over the whole tree; a process that went meanwhile counts as nothing."""
+    """PSS is in MB of 2^20 bytes over the tree; an ended process counts as nothing."""
     put(tmp_path, 10, 1)
     for pid, kb in ((10, 2048), (11, 1024)):
         if pid != 10:
@@ -55,9 +55,8 @@ def test_pss_is_the_sum_of_all(tmp_path: Path) -> None:
     assert ProcessTree(10, tmp_path).pss_mb() == pytest.approx(3.0)
 
 
-def test_alone_counts_files_whole_and_once(tmp_path: Path) -> None:
-    """Pages of a file that two of the tree and strangers share count whole, once; memory of no
-    file and pages that were written count as PSS."""
+def test_standalone_counts_files_whole_and_once(tmp_path: Path) -> None:
+    """A shared file page counts whole, once. Anonymous memory and written pages count as PSS."""
     library = (
         "7f00-7f01 r-xp 00001000 08:01 77 /usr/lib/libx.so\n"
         "Rss: {rss} kB\nPss: 10 kB\nAnonymous: {own} kB\n"
@@ -69,13 +68,13 @@ def test_alone_counts_files_whole_and_once(tmp_path: Path) -> None:
         (folder / "smaps_rollup").write_text("Pss: 1024 kB\n")
         (folder / "smaps").write_text(library.format(rss=rss, own=own) + heap + shared)
     use = ProcessTree(10, tmp_path).memory()
-    # the library's 3072 kB that nobody wrote to, 1024 written, twice heap and ring
-    assert use.alone == pytest.approx((3072 + 1024 + 2 * (1024 + 512)) / 1024)
+    # 3072 kB of unwritten library pages, 1024 written, heap and ring twice
+    assert use.standalone == pytest.approx((3072 + 1024 + 2 * (1024 + 512)) / 1024)
     assert use.pss == pytest.approx(2.0)
 
 
-def test_wake_ups_are_of_each_thread(tmp_path: Path) -> None:
-    """Switches since the look before, of old and of new threads; one that went is not seen."""
+def test_wake_ups_are_counted_per_thread(tmp_path: Path) -> None:
+    """The switches since the last sample count, also of new threads; ended threads do not."""
     folder = put(tmp_path, 10, 1)
     thread(folder, 10, 5, 1)
     thread(folder, 11, 7, 0)
@@ -85,13 +84,13 @@ def test_wake_ups_are_of_each_thread(tmp_path: Path) -> None:
     thread(folder, 12, 3, 0)
     (folder / "task" / "11" / "status").unlink()
     assert before == {(10, 10): 6, (10, 11): 7}
-    assert woken(before, tree.switches()) == 4 + 3
+    assert wakeups_between(before, tree.switches()) == 4 + 3
 
 
 def test_a_real_process_has_figures() -> None:
-    """The kernel's own /proc is read the same way: this process has used CPU, memory, a core."""
+    """The real /proc gives CPU, memory and switches of this process."""
     tree = ProcessTree(os.getpid())
     assert os.getpid() in tree.pids()
     assert tree.cpu_s() > 0
-    assert tree.memory().alone >= tree.pss_mb() * 0.5 > 0
+    assert tree.memory().standalone >= tree.pss_mb() * 0.5 > 0
     assert sum(tree.switches().values()) > 0

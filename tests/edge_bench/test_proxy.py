@@ -3,14 +3,14 @@
 import socket
 import time
 
-from edge_bench.proxy import Proxy, came_at
+from edge_bench.proxy import Proxy, arrival_time
 from tests.edge_bench.packet_samples import connect, publish
 from tests.support.waiting import wait_until
 
 
-def test_all_bytes_go_both_ways_and_verdicts_are_stamped() -> None:
-    """What a client sends arrives as it is, the answer too, and each verdict, and nothing else,
-    has the moment between sending and now."""
+def test_all_bytes_are_forwarded_and_verdicts_are_stamped() -> None:
+    """Bytes arrive unchanged in both directions. Only verdicts get a time stamp, between
+    sending and now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         proxy = Proxy(server.getsockname()[1], "inspection/bench/result")
         client = socket.create_connection(("127.0.0.1", proxy.port))
@@ -24,10 +24,10 @@ def test_all_bytes_go_both_ways_and_verdicts_are_stamped() -> None:
         )
         before = time.monotonic()
         client.sendall(stream)
-        came = b""
-        while len(came) < len(stream):
-            came += broker.recv(4096)
-        assert came == stream
+        received = b""
+        while len(received) < len(stream):
+            received += broker.recv(4096)
+        assert received == stream
         broker.sendall(b"\x40\x02\x00\x07")
         assert client.recv(4096) == b"\x40\x02\x00\x07"
         wait_until(lambda: not proxy.stamps.empty())
@@ -41,8 +41,8 @@ def test_all_bytes_go_both_ways_and_verdicts_are_stamped() -> None:
         broker.close()
 
 
-def test_time_before_anybody_looked_is_not_counted() -> None:
-    """What lies in the socket for a while was handed over when it came."""
+def test_time_in_the_socket_buffer_is_not_counted() -> None:
+    """Data that waits in the socket counts from its arrival."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         reader, _ = server.accept()
@@ -53,11 +53,11 @@ def test_time_before_anybody_looked_is_not_counted() -> None:
             sent = time.monotonic()
             while time.monotonic() < sent + 0.05:
                 pass
-            _, told, _, _ = reader.recvmsg(10, 256)
-            assert came_at([]) >= sent + 0.05
-            return came_at(told) - sent
+            _, ancillary, _, _ = reader.recvmsg(10, 256)
+            assert arrival_time([]) >= sent + 0.05
+            return arrival_time(ancillary) - sent
 
-        wait_until(lambda: counted_s() < 0.01)  # the kernel begins to stamp some time after
+        wait_until(lambda: counted_s() < 0.01)  # the kernel starts to stamp with a delay
         assert -0.001 < counted_s() < 0.01
         client.close()
         reader.close()

@@ -1,4 +1,4 @@
-"""The raw camera that stands in for the kernel's driver, behind the daemon's own V4L2 source."""
+"""The simulated raw camera behind the daemon's V4L2 driver."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
-from edge_bench.images import drawn, yuyv
+from edge_bench.images import draw_part, yuyv
 from edge_bench.lower_bound import decode_yuyv
 from edge_bench.raw_camera import open_raw
 
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 64, 48
 def device(tmp_path: Path) -> CameraConfig:
     """A camera whose device is a file of two pictures."""
     path = tmp_path / "raw.yuyv"
-    path.write_bytes(b"".join(yuyv(drawn(n, WIDTH, HEIGHT)) for n in range(2)))
+    path.write_bytes(b"".join(yuyv(draw_part(n, WIDTH, HEIGHT)) for n in range(2)))
     return CameraConfig(
         id="raw",
         source=f"v4l2:{path}",
@@ -33,27 +33,28 @@ def device(tmp_path: Path) -> CameraConfig:
     )
 
 
-def test_the_v4l2_source_reads_it(device: CameraConfig) -> None:
-    """Pictures in turn, converted as OpenCV does, into the memory that is handed in, stamped."""
+def test_the_v4l2_driver_reads_it(device: CameraConfig) -> None:
+    """Pictures come in turn, converted as in OpenCV, into the target, with a time."""
     camera = open_raw(device)
     target = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    expected = [decode_yuyv(yuyv(drawn(n, WIDTH, HEIGHT)), WIDTH, HEIGHT) for n in range(2)]
+    expected = [decode_yuyv(yuyv(draw_part(n, WIDTH, HEIGHT)), WIDTH, HEIGHT) for n in range(2)]
     for number in (0, 1, 0):
         assert camera.grab(StopEvent())
-        look = camera.retrieve(target)
-        assert look.pixels is target
-        assert look.captured_tick is not None
+        frame = camera.retrieve(target)
+        assert frame.pixels is target
+        assert frame.captured_tick is not None
         assert np.array_equal(target, expected[number])
     camera.close()
 
 
-def test_the_cameras_process_reads_it(device: CameraConfig, fork_server: ForkServerClient) -> None:
-    """As the daemon starts it, in a process of its own, through shared memory."""
-    camera = IsolatedCamera(device, Clock(), fork_server, "edge_bench.raw_camera")
-    try:
-        look = camera.read(StopEvent())
-        assert look is not None
-        assert look.pixels is not None
-        assert look.pixels.shape == (HEIGHT, WIDTH, 3)
-    finally:
-        camera.close()
+def test_the_camera_process_reads_it(device: CameraConfig) -> None:
+    """The isolated camera process delivers its pictures through shared memory."""
+    with ForkServerClient() as fork_server:
+        camera = IsolatedCamera(device, Clock(), fork_server, "edge_bench.raw_camera")
+        try:
+            frame = camera.read(StopEvent())
+            assert frame is not None
+            assert frame.pixels is not None
+            assert frame.pixels.shape == (HEIGHT, WIDTH, 3)
+        finally:
+            camera.close()

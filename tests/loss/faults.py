@@ -149,7 +149,7 @@ class Mischief:
                 self._later(event, self._pass_or_cut(amount))
             case "net_throttle":
                 proxy.behave(bytes_per_s=500 + amount * 20_000)
-                self._later(event, proxy.pass_on)
+                self._later(event, proxy.reset_behaviour)
             case "net_deaf" | "cap":
                 proxy.behave(silent=True)
                 proxy.cut()
@@ -157,14 +157,14 @@ class Mischief:
             case "connack_refused":
                 proxy.behave(refuse=_REFUSALS[int(amount * len(_REFUSALS))])
                 proxy.cut()
-                self._later(event, proxy.pass_on)
+                self._later(event, proxy.reset_behaviour)
             case _:
                 reason = 0x97 if event.kind == "puback_quota" else 0x87
                 proxy.behave(answers=[reason] * (1 + int(amount * 30)))
 
     def _pass_or_cut(self, amount: float) -> Callable[[], None]:
         def heal() -> None:
-            self._world.proxy.pass_on()
+            self._world.proxy.reset_behaviour()
             if amount * 10 % 1 < 0.5:
                 self._world.proxy.cut()
 

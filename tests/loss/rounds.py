@@ -63,7 +63,7 @@ class Round:
     def _finish(self) -> None:
         """All is well again: what is stored must come out."""
         self._mischief.heal()
-        self._world.proxy.pass_on()
+        self._world.proxy.reset_behaviour()
         self._world.ensure_alive()
         self._world.stop()
         # None: perhaps damaged in the end, and stopped before the box could look; reading it here

@@ -1,1 +1,1 @@
-"""What tests, campaigns and benchmarks share: brokers, the daemon, samples, waiting."""
+"""Shared parts of tests, campaigns and benchmarks: brokers, the daemon, samples, waiting."""

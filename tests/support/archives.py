@@ -1,4 +1,4 @@
-"""A picture archive, and how to fill it on one thread."""
+"""An image archive for tests, filled on one thread."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from edge.storage.archive import Archive
 
 
 def archive(folder: Path, **options: object) -> Archive:
-    """An archive that keeps fail and review."""
+    """An archive that keeps the verdicts fail and review."""
     return Archive(ArchiveConfig.read({"enabled": True, "path": str(folder), **options}))
 
 
-def keep(kept: Archive, frames: list[tuple[Frame, Verdict]]) -> None:
-    """Keeps frame by frame, as a thread that is never behind would."""
-    for shown, judged in frames:
-        kept.keep(shown, judged)
-    kept.close()
-    kept.run()
+def keep(target: Archive, frames: list[tuple[Frame, Verdict]]) -> None:
+    """Archives the frames one after the other and waits for the end."""
+    for frame, verdict in frames:
+        target.keep(frame, verdict)
+    target.close()
+    target.run()

@@ -1,7 +1,7 @@
-"""Makes a data set that leaks: altered copies of test pictures in train, and flipped labels.
+"""Creates a data set with leaks: altered copies of test pictures in train, and flipped labels.
 
-What was done is known, so that an audit can be judged. The alterations are those of a person, an
-editor or an export tool, alone and together.
+The leaks are known, so that an audit can be evaluated. The alterations are typical of people,
+editors and export tools, single and combined.
 """
 
 import csv
@@ -31,7 +31,7 @@ BORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """The made set: what each copy was made from and how, the part of each file, the flips."""
+    """The leaks: source and alteration of each copy, part of each file, flipped files."""
 
     copies: dict[str, tuple[str, str]]
     part: dict[str, str]
@@ -39,7 +39,7 @@ class Planted:
 
 
 def alter(pixels: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
-    """A copy as a person or an export tool would make it: uint8, (height, width, 3), BGR."""
+    """An altered copy: uint8, (height, width, 3), BGR."""
     if kind == "quarter":
         return np.ascontiguousarray(np.rot90(pixels, int(rng.integers(1, 4))))
     if kind == "mirrored" or (kind == "mixed" and rng.random() < 0.3):
@@ -55,9 +55,9 @@ def alter(pixels: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
     if kind == "cropped" or (kind == "mixed" and rng.random() < 0.3):
         height, width = pixels.shape[:2]
         top, left = (int(side * rng.uniform(0, 0.1)) for side in (height, width))
-        low, right = (int(side * rng.uniform(0.9, 1)) for side in (height, width))
+        bottom, right = (int(side * rng.uniform(0.9, 1)) for side in (height, width))
         scale = float(rng.uniform(0.7, 1.3))
-        cut = pixels[top:low, left:right]
+        cut = pixels[top:bottom, left:right]
         pixels = np.asarray(cv2.resize(cut, None, fx=scale, fy=scale), np.uint8)
     if kind in ("compressed", "mixed"):
         quality = int(rng.integers(30, 91))
@@ -69,23 +69,27 @@ def alter(pixels: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
 def warp(
     pixels: Pixels, angle: float, shear: float, border: int = cv2.BORDER_REFLECT, grey: int = 0
 ) -> Pixels:
-    """Turned by `angle` degrees about its middle and sheared, on the same canvas.
+    """The picture rotated by `angle` degrees about its centre and sheared, on the same canvas.
 
-    `border` is OpenCV's rule for what the picture does not cover; `grey` fills it, if constant.
+    `border` is OpenCV's rule for uncovered pixels; `grey` fills them if the border is constant.
     """
     height, width = pixels.shape[:2]
-    turn = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0), [0, 0, 1]])
-    push = np.array([[1, shear, -shear * height / 2], [0, 1, 0], [0, 0, 1]])
-    moved = cv2.warpAffine(
-        pixels, (push @ turn)[:2], (width, height), borderMode=border, borderValue=(grey,) * 3
+    rotation = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0), [0, 0, 1]])
+    shearing = np.array([[1, shear, -shear * height / 2], [0, 1, 0], [0, 0, 1]])
+    warped = cv2.warpAffine(
+        pixels,
+        (shearing @ rotation)[:2],
+        (width, height),
+        borderMode=border,
+        borderValue=(grey,) * 3,
     )
-    return np.asarray(moved, np.uint8)
+    return np.asarray(warped, np.uint8)
 
 
 def expose(pixels: Pixels, gain: float, gamma: float, offset: float) -> Pixels:
-    """As another exposure would have given it: gain · 255 · (p/255)^gamma + offset, clipped."""
-    bent = gain * 255 * (pixels / np.float32(255)) ** gamma + offset
-    return np.asarray(np.clip(bent, 0, 255), np.uint8)
+    """Another exposure: gain · 255 · (p/255)^gamma + offset, clipped."""
+    exposed = gain * 255 * (pixels / np.float32(255)) ** gamma + offset
+    return np.asarray(np.clip(exposed, 0, 255), np.uint8)
 
 
 def plant(
@@ -97,10 +101,10 @@ def plant(
     manifest: bool = False,
     share: float = SHARE_COPIED,
 ) -> Planted:
-    """Writes DATASET with leaks and flips to `target`; the test pictures themselves stay.
+    """Writes the data set with leaks and flips to `target`. The test pictures stay unchanged.
 
-    With `manifest` the set keeps its manifest, in which each copy is a group of its own, as it
-    stands there for one who does not know. Exits with a sentence for a set without a split.
+    With `manifest`, the set has a manifest in which each copy is a separate group. Exits with a
+    sentence for a data set without a split.
     """
     split, labels = find_pictures(source)
     if not split:
@@ -120,11 +124,11 @@ def plant(
         if flip and file in flips:
             label = str(rng.choice([name for name in names if name != label]))
         new_name[file] = "/".join([part, label, *rest])
-        _place(target / new_name[file], (source / file).read_bytes())
+        _write_file(target / new_name[file], (source / file).read_bytes())
         planted.part[new_name[file]] = groups[file]
         if flip and file in flips:
             planted.flipped.add(new_name[file])
-    own = dict(planted.part)
+    manifest_groups = dict(planted.part)
     for at, file in enumerate(chosen):
         kind = KINDS[at % len(KINDS)]
         pixels = alter(read_picture(source / file), kind, rng)
@@ -132,21 +136,21 @@ def plant(
         quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 90]
         code = rng.bytes(6).hex()
         new = f"train/{labels[file]}/{code}{suffix}"
-        _place(target / new, cv2.imencode(suffix, pixels, quality)[1].tobytes())
+        _write_file(target / new, cv2.imencode(suffix, pixels, quality)[1].tobytes())
         planted.copies[new] = (new_name[file], kind)
         planted.part[new] = groups[file]
-        own[new] = code
+        manifest_groups[new] = code
     if manifest:
-        _list(target / "manifest.csv", own)
+        _write_manifest(target / "manifest.csv", manifest_groups)
     return planted
 
 
-def _place(path: Path, data: bytes) -> None:
+def _write_file(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
-def _list(path: Path, groups: dict[str, str]) -> None:
+def _write_manifest(path: Path, groups: dict[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("file", "label", "group"))

@@ -11,7 +11,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 
 def make_authority(folder: Path, name: str) -> None:
-    """NAME.pem and NAME.key."""
+    """Writes NAME.pem and NAME.key of a certificate authority."""
     subject = f"/CN={name}"
     _openssl(
         folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", subject,
@@ -22,7 +22,7 @@ def make_authority(folder: Path, name: str) -> None:
 def make_certificate(
     folder: Path, name: str, ca: str, host: str, validity: tuple[str, str] = VALID_TODAY
 ) -> None:
-    """NAME.pem and NAME.key for `host`, signed by `ca`, valid from and to these times."""
+    """Writes NAME.pem and NAME.key for `host`, signed by `ca`. `validity` is (from, to)."""
     config = folder / "ca.conf"
     (folder / "index").touch()
     if not (folder / "serial").exists():

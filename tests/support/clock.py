@@ -1,4 +1,4 @@
-"""A clock that stands until a test turns it, and a stop event whose waiting turns it."""
+"""A fake clock that tests advance, and a fake stop event that advances it instead of waiting."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ class FakeClock:
 
 
 class Patience(StopEvent):
-    """A stop whose waiting turns the clock instead of sleeping; it stops after `most` waits."""
+    """A stop event that advances the clock instead of sleeping. It stops after `most` waits."""
 
     def __init__(self, clock: FakeClock, most: int = 1000) -> None:
         super().__init__()

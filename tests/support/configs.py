@@ -1,4 +1,4 @@
-"""Configurations to compare."""
+"""A configuration for tests."""
 
 from typing import Any
 

@@ -13,37 +13,37 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(slots=True)
-class ProxyFaults:
-    """The present faults of the proxy. `to_broker`, `to_box`: the direction of the packets."""
+class ProxyBehaviour:
+    """The current behaviour of the proxy. `to_broker` and `to_box` are the two directions."""
 
     stall_to_broker: bool = False
     stall_to_box: bool = False
     bytes_per_s: float | None = None
     refuse: tuple[int, int] | None = None  # CONNACK reasons for versions 3.1.1 and 5
-    closed: bool = False  # resets each new connection
-    silent: bool = False  # accepts connections and sends nothing
+    closed: bool = False  # resets new connections
+    silent: bool = False  # accepts connections and never answers
     answers: list[int] = field(default_factory=list)  # PUBACK reasons for the next verdicts
 
 
 @dataclass(slots=True)
 class Side:
-    """One socket, with the bytes that wait to be sent to it."""
+    """One socket and the bytes to send to it."""
 
     sock: socket.socket
     framer: packets.Framer = field(default_factory=packets.Framer)
-    pending: bytearray = field(default_factory=bytearray)
-    ended: bool = False  # it has closed its writing side
-    shut: bool = False  # our writing side is closed
+    outgoing: bytearray = field(default_factory=bytearray)
+    ended: bool = False  # sent its FIN
+    shut: bool = False  # was sent a FIN
 
-    def close_write(self) -> None:
-        """FIN: nothing more is sent to this side."""
+    def close_output(self) -> None:
+        """Sends FIN to this side."""
         self.shut = True
-        self.pending.clear()
+        self.outgoing.clear()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """RST."""
+        """Sends RST."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.sock.close()
@@ -51,53 +51,55 @@ class Side:
 
 @dataclass(slots=True)
 class PacketRecorder:
-    """The verdicts that left the box, in order, and those that the proxy refused."""
+    """Records the verdicts that left the box, in order, and those that the proxy refused."""
 
     sent: list[str] = field(default_factory=list)  # ids
-    refused: dict[str, int] = field(default_factory=dict)  # id -> the PUBACK's reason
+    refused: dict[str, int] = field(default_factory=dict)  # id -> reason of the PUBACK
 
 
 @dataclass(slots=True)
 class Pair:
-    """A box and its broker."""
+    """A connection between box and broker. Methods get the current behaviour of the proxy."""
 
     box: Side
     broker: Side
     recorder: PacketRecorder
     level: int = 4
-    # PUBACKs, also forged ones, are sent in the order of the PUBLISHes, as the standard says.
+    # PUBACKs, also forged ones, follow the order of the PUBLISHes, as the standard requires.
     acks: "OrderedDict[int, bytes | None]" = field(default_factory=OrderedDict)
-    sent_at: float = 0.0  # last write while throttled, monotonic seconds
-    closing: bool = False  # close when all pending bytes are sent
-    without_broker: bool = False
+    throttled_until: float = 0.0  # the time up to which throttling has been applied
+    close_when_sent: bool = False  # close when all bytes are sent
+    without_broker: bool = False  # the box has no broker behind the proxy
 
-    def from_box(self, packet: bytes, faults: ProxyFaults) -> None:
-        """Queues a packet of the box for the broker, or an answer for the box. Raises
-        MalformedError."""
+    def from_box(self, packet: bytes, behaviour: ProxyBehaviour) -> None:
+        """Queues a packet of the box for the broker, or an answer for the box.
+
+        Raises MalformedError.
+        """
         kind = packets.kind(packet)
         if kind == packets.CONNECT:
             self.level = packets.level_of(packet)
-            if faults.refuse is not None:
-                self.box.pending += packets.connack(self.level, faults.refuse[self.level >= 5])
-                self.closing = True
+            if behaviour.refuse is not None:
+                self.box.outgoing += packets.connack(self.level, behaviour.refuse[self.level >= 5])
+                self.close_when_sent = True
                 return
-        if kind == packets.PUBLISH and self._is_swallowed(packet, faults):
+        if kind == packets.PUBLISH and self._answered_here(packet, behaviour):
             return
-        self.broker.pending += packet
+        self.broker.outgoing += packet
 
-    def _is_swallowed(self, packet: bytes, faults: ProxyFaults) -> bool:
+    def _answered_here(self, packet: bytes, behaviour: ProxyBehaviour) -> bool:
         message = packets.open_publish(packet, self.level)
         forged = None
         if message.topic.endswith("/result"):
             name = str(json.loads(message.payload)["id"])
             self.recorder.sent.append(name)
-            if faults.answers and self.level >= 5:
-                reason = faults.answers.pop(0)
+            if behaviour.answers and self.level >= 5:
+                reason = behaviour.answers.pop(0)
                 self.recorder.refused[name] = reason
                 forged = packets.puback(message.mid, self.level, reason)
         if message.qos:
             self.acks[message.mid] = forged
-            self._queue_acks()
+            self._send_acks()
         return forged is not None
 
     def from_broker(self, packet: bytes) -> None:
@@ -106,11 +108,11 @@ class Pair:
             mid = packets.mid_of_puback(packet)
             if mid in self.acks:
                 self.acks[mid] = packet
-                self._queue_acks()
+                self._send_acks()
                 return
-        self.box.pending += packet
+        self.box.outgoing += packet
 
-    def _queue_acks(self) -> None:
+    def _send_acks(self) -> None:
         while self.acks and (first := next(iter(self.acks.items())))[1] is not None:
-            self.box.pending += first[1]
+            self.box.outgoing += first[1]
             del self.acks[first[0]]

@@ -1,5 +1,5 @@
-"""A subscriber for a million verdicts: it counts numbers instead of keeping bodies, and measures
-the delays of one camera."""
+"""A subscriber for a million verdicts: counts instead of storing bodies, and measures the
+delays of one camera."""
 
 import contextlib
 import json
@@ -14,23 +14,22 @@ from tests.support import packets
 
 _SEQ = re.compile(rb'"seq":(\d+),"boot_id"')
 _KEEPALIVE_S = 60
-EVERY = "*"  # as a live camera: the delays of all are kept
+ALL_CAMERAS = "*"  # the delays of all cameras are measured
 
 
-class Counter:
+class VerdictCounter:
     """One thread, one connection, QoS 1."""
 
     def __init__(self, port: int, live_camera: str = "") -> None:
-        """`live_camera`: the camera whose delays are kept, or `EVERY`. Returns when it has
-        subscribed."""
-        self.count = self.twice = 0  # different verdicts; copies
+        """Subscribes. `live_camera`: the camera whose delays are measured, or `ALL_CAMERAS`."""
+        self.count = self.duplicates = 0  # different verdicts; copies
         self.last = b""
         self.delays_ms: list[float] = []  # capture to arrival, of the live camera
-        self.late_flags = 0  # of these, marked `replayed`
-        self._seen = bytearray(1 << 20)  # a byte a number
+        self.replayed_count = 0  # of these, with `replayed`
+        self._seen = bytearray(1 << 20)  # one byte per number
         self._highest = 0
-        name = "" if live_camera == EVERY else f'{live_camera}"'
-        self._mark = f'"camera":"{name}'.encode() if live_camera else b""
+        name = "" if live_camera == ALL_CAMERAS else f'{live_camera}"'
+        self._camera_pattern = f'"camera":"{name}'.encode() if live_camera else b""
         self._sock = socket.create_connection(("127.0.0.1", port), 20)
         self._sock.sendall(packets.connect("counter", _KEEPALIVE_S))
         self._sock.sendall(packets.subscribe(1, "inspection/line1/result"))
@@ -43,15 +42,15 @@ class Counter:
             raise TimeoutError("no subscription")
 
     def wait_for(self, count: int, silence_s: float) -> None:
-        """Waits for `count` verdicts. Raises TimeoutError after `silence_s` without one."""
+        """Waits for `count` verdicts. Raises TimeoutError when none comes for `silence_s`."""
         with self._changed:
             while self.count < count:
                 before = self.count
                 if not self._changed.wait(silence_s) and self.count == before:
-                    raise TimeoutError(f"{self.count} of {count} verdicts, and no more come")
+                    raise TimeoutError(f"{self.count} of {count} verdicts, then silence")
 
     def missing(self) -> int:
-        """The missing numbers below the highest."""
+        """The number of missing numbers below the highest."""
         return self._highest - sum(self._seen)
 
     def close(self) -> None:
@@ -72,12 +71,12 @@ class Counter:
                 data = self._sock.recv(1 << 18)
                 if not data:
                     return
-                answers = b"".join(self._hear(packet) for packet in framer.feed(data))
+                answers = b"".join(self._handle(packet) for packet in framer.feed(data))
                 self._sock.sendall(answers)
                 with self._changed:
                     self._changed.notify_all()
 
-    def _hear(self, packet: bytes) -> bytes:
+    def _handle(self, packet: bytes) -> bytes:
         if packets.kind(packet) == packets.SUBACK:
             self._ready.set()
         if packets.kind(packet) != packets.PUBLISH:
@@ -89,15 +88,15 @@ class Counter:
         while seq >= len(self._seen):
             self._seen += bytes(len(self._seen))
         if self._seen[seq]:
-            self.twice += 1
+            self.duplicates += 1
         else:
             self._seen[seq] = 1
             self._highest = max(self._highest, seq)
             self.count += 1
             self.last = message.payload
-            if self._mark and self._mark in message.payload:
+            if self._camera_pattern and self._camera_pattern in message.payload:
                 body = json.loads(message.payload)
                 captured = datetime.fromisoformat(body["captured_at"]).timestamp()
                 self.delays_ms.append((now - captured) * 1000)
-                self.late_flags += bool(body["replayed"])
+                self.replayed_count += bool(body["replayed"])
         return packets.puback(message.mid, level=4) if message.mid else b""

@@ -30,7 +30,7 @@ ACCEPT: Greeting = "accept"
 
 @dataclass
 class Arrived:
-    """A PUBLISH as the broker saw it."""
+    """A PUBLISH that the broker received."""
 
     topic: str
     body: dict[str, Any]
@@ -50,7 +50,7 @@ class FakeBroker:
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
     cuts: dict[int, Literal["before", "after", "raise"]] = field(default_factory=dict)
     receive_maximum: int = 65535
-    largest: int = 2**30  # bytes of a body
+    largest: int = 2**30
     keepalive_s: int = 30
     reverse: bool = False
     answers_per_step: int = 1000
@@ -168,7 +168,7 @@ class FakeConnection:
             self._on_event(Received(topic, body, retained))
 
     def alive(self) -> bool:
-        """Whether it was not lost."""
+        """Whether the connection exists."""
         return self._alive
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Twelve classifiers that this project did not train, for tests of edge-convert.
+"""Twelve classifiers from outside the project, for tests of edge-convert.
 
-Networks of keras.applications have random weights and a last layer that is fitted on images drawn
-here, so that they judge. The others are small and made by hand.
+Networks of keras.applications have random weights and a last layer that is fitted on synthetic
+images. The others are small and built here.
 """
 
 import contextlib
@@ -35,13 +35,15 @@ Body = Callable[[Any, int], tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """A classifier of other hands.
+class ForeignModel:
+    """A classifier that edge-train did not make.
 
-    `body` gives Keras's input and features for a side in pixels; `ending` is the last activation;
-    `saved` the file it is saved as. `refused` are words of the refusal, empty for one that must
-    be right. `random` ones are deep and have random weights: they tell little apart and magnify
-    what int8 changes, so that the gate is right to refuse int8 and to take a wider scheme.
+    - `body`: gives Keras's input and features for a side in pixels.
+    - `saved`: the name of its file.
+    - `ending`: the last activation.
+    - `refused`: words of the refusal; empty for a model that must convert.
+    - `random`: deep networks with random weights separate the classes badly and amplify the error
+      of int8, so the gate may refuse int8 for a wider scheme.
     """
 
     name: str
@@ -65,10 +67,10 @@ def _application(name: str, **settings: Any) -> Body:
     return body
 
 
-def _small(k: Any, entered: Any, change: Callable[[Any], Any] = lambda x: x) -> Any:
+def _small(k: Any, pixels_in: Any, change: Callable[[Any], Any] = lambda x: x) -> Any:
     """A small residual network with depthwise convolution and batch norm."""
     layers = k.layers
-    x = layers.Conv2D(8, 3, strides=2, padding="same", name="stem")(entered)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", name="stem")(pixels_in)
     x = change(layers.ReLU()(layers.BatchNormalization(name="stem_norm")(x)))
     y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
     y = layers.Conv2D(8, 1, name="pointwise")(layers.BatchNormalization()(y))
@@ -80,61 +82,63 @@ def _small(k: Any, entered: Any, change: Callable[[Any], Any] = lambda x: x) -> 
 
 def _plain(channels: int = 3) -> Body:
     def body(k: Any, side: int) -> tuple[Any, Any]:
-        entered = k.Input((side, side, channels))
-        return entered, _small(k, entered)
+        pixels_in = k.Input((side, side, channels))
+        return pixels_in, _small(k, pixels_in)
 
     return body
 
 
 def _any_size(k: Any, _side: int) -> tuple[Any, Any]:
-    entered = k.Input((None, None, 3))
-    return entered, _small(k, k.layers.Rescaling(1 / 255, name="rescaling")(entered))
+    pixels_in = k.Input((None, None, 3))
+    return pixels_in, _small(k, k.layers.Rescaling(1 / 255, name="rescaling")(pixels_in))
 
 
 def _nested(k: Any, side: int) -> tuple[Any, Any]:
     inside = k.Input((side, side, 3))
     inner = k.Model(inside, _small(k, inside), name="inner")
     middle = k.Sequential([k.Input((side, side, 3)), inner], name="middle")
-    entered = k.Input((side, side, 3))
-    return entered, middle(entered)
+    pixels_in = k.Input((side, side, 3))
+    return pixels_in, middle(pixels_in)
 
 
 def _lambda(k: Any, side: int) -> tuple[Any, Any]:
-    entered = k.Input((side, side, 3))
-    halved = k.layers.Lambda(lambda pixels: pixels / 255.0 - 0.5, name="to_half")(entered)
-    return entered, _small(k, halved)
+    pixels_in = k.Input((side, side, 3))
+    halved = k.layers.Lambda(lambda pixels: pixels / 255.0 - 0.5, name="to_half")(pixels_in)
+    return pixels_in, _small(k, halved)
 
 
 def _unsupported(k: Any, side: int) -> tuple[Any, Any]:
-    entered = k.Input((side, side, 3))
-    return entered, _small(k, entered, k.ops.erf)
+    pixels_in = k.Input((side, side, 3))
+    return pixels_in, _small(k, pixels_in, k.ops.erf)
 
 
-FOREIGN = (
-    Foreign("MobileNetV2", _application("MobileNetV2", alpha=0.35), scaling="signed", random=True),
-    Foreign("MobileNetV3Small", _application("MobileNetV3Small"), random=True),
-    Foreign("EfficientNetB0", _application("EfficientNetB0"), random=True),
-    Foreign("ResNet50", _application("ResNet50"), scaling="caffe", random=True),
-    Foreign(
+FOREIGN_MODELS = (
+    ForeignModel(
+        "MobileNetV2", _application("MobileNetV2", alpha=0.35), scaling="signed", random=True
+    ),
+    ForeignModel("MobileNetV3Small", _application("MobileNetV3Small"), random=True),
+    ForeignModel("EfficientNetB0", _application("EfficientNetB0"), random=True),
+    ForeignModel("ResNet50", _application("ResNet50"), scaling="caffe", random=True),
+    ForeignModel(
         "DenseNet121", _application("DenseNet121"), saved="saved", scaling="torch", random=True
     ),
-    Foreign("sigmoid", _plain(), saved="model.h5", scaling="0-1", ending="sigmoid"),
-    Foreign("grey", _plain(1), saved="saved", scaling="signed", labels=("ok", "dark")),
-    Foreign("five classes", _plain(), scaling="0-1", labels=FIVE),
-    Foreign("nested models", _nested, scaling="0-1"),
-    Foreign(
+    ForeignModel("sigmoid", _plain(), saved="model.h5", scaling="0-1", ending="sigmoid"),
+    ForeignModel("grey", _plain(1), saved="saved", scaling="signed", labels=("ok", "dark")),
+    ForeignModel("five classes", _plain(), scaling="0-1", labels=FIVE),
+    ForeignModel("nested models", _nested, scaling="0-1"),
+    ForeignModel(
         "built-in rescaling, any size, logits",
         _any_size,
         ending="linear",
         options=("--output-kind", "logits", "--input-size", "32x32"),
     ),
-    Foreign("lambda layer", _lambda, refused=("'to_half'", "--allow-code")),
-    Foreign("unsupported operator", _unsupported, scaling="0-1", refused=("'erf'", "gelu")),
+    ForeignModel("lambda layer", _lambda, refused=("'to_half'", "--allow-code")),
+    ForeignModel("unsupported operator", _unsupported, scaling="0-1", refused=("'erf'", "gelu")),
 )
 
 
 def draw(root: Path, labels: tuple[str, ...], each: int, side: int = 40) -> Path:
-    """A data set of grey noise with a spot of the class's own colour; returns `root`."""
+    """Writes a data set of grey noise with a spot in the colour of the class. Returns `root`."""
     rng = np.random.default_rng(0)
     for label in labels:
         (root / label).mkdir(parents=True)
@@ -147,21 +151,21 @@ def draw(root: Path, labels: tuple[str, ...], each: int, side: int = 40) -> Path
     return root
 
 
-def save(foreign: Foreign, data: Path, folder: Path, side: int) -> Path:
-    """Builds it, fits its last layer on the train part of `data`, and saves it in `folder`."""
+def save(foreign: ForeignModel, data: Path, folder: Path, side: int) -> Path:
+    """Builds the model, fits its last layer on the train set of `data`, saves it in `folder`."""
     k = keras()
     k.utils.set_random_seed(5)
-    entered, features = foreign.body(k, side)
-    body = k.Model(entered, features)
+    pixels_in, features = foreign.body(k, side)
+    body = k.Model(pixels_in, features)
     dataset = load_dataset(data)
     samples = dataset.of("train")
-    channels = entered.shape[-1]
-    recipe = InputSpec(
+    channels = pixels_in.shape[-1]
+    input_spec = InputSpec(
         width=side, height=side, channels=channels, colour="grey" if channels == 1 else "rgb"
     )
-    pixels = load_pictures(samples, recipe).astype(np.float32)
+    pixels = load_pictures(samples, input_spec).astype(np.float32)
     scaled = SCALINGS[foreign.scaling](pixels)
-    _settle(k, body, np.asarray(scaled[:64]))
+    _fit_batch_norm(k, body, np.asarray(scaled[:64]))
     rows = [
         np.asarray(body(scaled[at : at + 16], training=False)) for at in range(0, len(pixels), 16)
     ]
@@ -173,14 +177,14 @@ def save(foreign: Foreign, data: Path, folder: Path, side: int) -> Path:
         len(foreign.labels),
         0,
     )
-    # Fitted on easy pictures it is unsure of all; sharp scores are what quantising can spoil.
+    # The fit gives flat scores. Sharp scores are more sensitive to quantisation.
     gain = 3 / max(float(found.logits(np.concatenate(rows).astype(np.float64)).std()), 1e-9)
     kernel = gain * found.kernel / found.deviation[:, None]
     bias = gain * found.bias - found.mean @ kernel
     if foreign.ending == "sigmoid":
         kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
     last = k.layers.Dense(len(bias), activation=foreign.ending, name="answer")
-    model = k.Model(entered, last(features))
+    model = k.Model(pixels_in, last(features))
     last.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
     path = folder / foreign.saved
     with contextlib.redirect_stdout(io.StringIO()):
@@ -188,16 +192,16 @@ def save(foreign: Foreign, data: Path, folder: Path, side: int) -> Path:
     return path
 
 
-def _settle(k: Any, body: Any, pixels: NDArray[np.float32]) -> None:
-    """Sets batch norm to what it sees: with random weights a deep network is else near zero."""
+def _fit_batch_norm(k: Any, body: Any, pixels: NDArray[np.float32]) -> None:
+    """Sets batch norm to the data. Otherwise the output of a deep random network is near zero."""
     norms = [layer for layer in body.layers if isinstance(layer, k.layers.BatchNormalization)]
     for layer in norms:
         layer.momentum = 0.0
     body(pixels, training=True)
 
 
-def options_for(foreign: Foreign, side: int) -> list[str]:
-    """What edge-convert must be told of it."""
-    told = [option.replace("32x32", f"{side}x{side}") for option in foreign.options]
-    told += ["--allow-unlearned"] if foreign.random else []
-    return ["--labels", ",".join(foreign.labels), "--scaling", foreign.scaling, *told]
+def options_for(foreign: ForeignModel, side: int) -> list[str]:
+    """The options of edge-convert for the model."""
+    options = [option.replace("32x32", f"{side}x{side}") for option in foreign.options]
+    options += ["--allow-unlearned"] if foreign.random else []
+    return ["--labels", ",".join(foreign.labels), "--scaling", foreign.scaling, *options]

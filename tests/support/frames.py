@@ -24,6 +24,6 @@ def frame(
 
 
 def noise_frame(seq: int, side: int) -> Frame:
-    """A frame of noise, which no encoder makes small."""
+    """A frame of noise, which does not compress."""
     pixels = np.random.default_rng(seq).integers(0, 256, (side, side, 3)).astype(np.uint8)
     return Frame("top", seq, pixels, 1_700_000_000.0, 1000.0)

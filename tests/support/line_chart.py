@@ -1,4 +1,4 @@
-"""Charts of benchmarks as plain SVG: lines over one axis, panel below panel."""
+"""Line charts of benchmarks as SVG: panels over one common axis."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,10 @@ _COLOURS = ("#0b6e99", "#c2571a", "#3f7d20")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture of the chart: its title, with the unit, and its lines by name. A line has a value
-    for each place on the axis."""
+    """One panel: its title, with the unit, and its lines by name.
+
+    A line has one value per position on the axis.
+    """
 
     title: str
     lines: Mapping[str, Sequence[float]]
@@ -20,8 +22,10 @@ class Panel:
 def chart(
     axis: str, x: Sequence[float], panels: Sequence[Panel], places: Sequence[str] = ()
 ) -> str:
-    """The SVG text. `x` rises; all panels share it. Every value axis begins at 0. `places` names
-    each `x`, in place of figures along the axis."""
+    """The SVG text. All panels share the rising `x`; value axes begin at 0.
+
+    `places` are names for each `x`, instead of numbers along the axis.
+    """
     height = _TOP + len(panels) * (_HEIGHT + _GAP)
     parts = [
         (
@@ -39,7 +43,9 @@ def chart(
 
 
 def _panel(panel: Panel, x: Sequence[float], top: float, places: Sequence[str]) -> list[str]:
-    most = max((value for line in panel.lines.values() for value in line), default=1.0) * 1.1 or 1.0
+    highest = (
+        max((value for line in panel.lines.values() for value in line), default=1.0) * 1.1 or 1.0
+    )
     first, span = x[0], (x[-1] - x[0]) or 1.0
     parts = [
         f'<text x="{_LEFT}" y="{top - 8}" font-weight="bold">{html.escape(panel.title)}</text>'
@@ -48,7 +54,8 @@ def _panel(panel: Panel, x: Sequence[float], top: float, places: Sequence[str]) 
         y = top + _HEIGHT - step * _HEIGHT / 4
         parts.append(
             f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * step / 4:.3g}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{highest * step / 4:.3g}</text>"
         )
     quarters = [(first + span * step / 4) for step in range(5)]
     marks = zip(x, places) if places else ((at, f"{at:,.0f}") for at in quarters)
@@ -60,7 +67,8 @@ def _panel(panel: Panel, x: Sequence[float], top: float, places: Sequence[str]) 
     for number, (name, line) in enumerate(panel.lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         points = " ".join(
-            f"{_LEFT + (at - first) / span * _WIDTH:.1f},{top + _HEIGHT * (1 - value / most):.1f}"
+            f"{_LEFT + (at - first) / span * _WIDTH:.1f},"
+            f"{top + _HEIGHT * (1 - value / highest):.1f}"
             for at, value in zip(x, line, strict=True)
         )
         parts.append(

@@ -1,4 +1,4 @@
-"""Where the two small models of the tests are; tests/models/make.py makes them."""
+"""The folder of the small test models, which tests/models/make.py writes."""
 
 from pathlib import Path
 

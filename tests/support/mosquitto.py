@@ -22,14 +22,14 @@ def free_port() -> int:
 
 
 def mosquitto_program() -> str:
-    """The program. Skips when it is not installed; under CI fails."""
+    """The program. Skips the test when it is not installed; fails under CI."""
     found = shutil.which(
         "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
     )
     if found is None:
         reason = "mosquitto is not installed; run: sudo apt-get install mosquitto"
         if os.environ.get("CI"):
-            pytest.fail(f"{reason} (under CI nothing may be skipped)")
+            pytest.fail(f"{reason} (CI may skip no test)")
         pytest.skip(reason)
     return found
 
@@ -39,7 +39,7 @@ class Mosquitto:
     messages for a subscriber that is away."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        """`lines` are added to its configuration. Not started yet."""
+        """Does not start it. `lines` are added to its configuration."""
         self._program = mosquitto_program()
         self._folder = folder
         self._lines = lines
@@ -47,7 +47,7 @@ class Mosquitto:
         self.port = free_port()
 
     def start(self) -> None:
-        """Returns when it accepts connections; at a restart on the same port as before."""
+        """Starts it, and waits until it accepts connections. A restart uses the same port."""
         first = self._process is None
         for _ in range(_TRIES):
             if self._try_to_start():

@@ -1,7 +1,7 @@
-"""A network camera on a loopback port: a few different noisy JPEGs, over and over, at a rate.
+"""A network camera on a loopback port that repeats a few noisy JPEGs at a rate.
 
-The JPEGs are made in a process that ends: whoever measures memory must not share OpenCV with what
-is measured.
+A separate process encodes the JPEGs, so that a memory measurement does not share OpenCV with the
+measured process.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ _QUALITY = 85
 
 
 def noisy_jpegs(width: int, height: int, count: int = PICTURES) -> list[bytes]:
-    """JPEGs of quality 85, as a sensor with noise gives them, no two alike; 200 KB at 1080p."""
+    """Different JPEGs of quality 85 with sensor noise; 200 KB at 1080p."""
     import cv2
     import numpy as np
 
-    chance = np.random.default_rng(2026)
+    rng = np.random.default_rng(2026)
     ground = cv2.resize(
-        chance.integers(60, 180, (max(2, height // 60), max(2, width // 60), 3), np.uint8),
+        rng.integers(60, 180, (max(2, height // 60), max(2, width // 60), 3), np.uint8),
         (width, height),
         interpolation=cv2.INTER_CUBIC,
     )
-    made = []
+    jpegs = []
     for number in range(count):
-        noise = chance.normal(0, 2.5, (height, width, 1)).astype(np.int16)
+        noise = rng.normal(0, 2.5, (height, width, 1)).astype(np.int16)
         pixels = np.clip(ground + noise, 0, 255).astype(np.uint8)
         cv2.circle(
             pixels,
@@ -39,16 +39,16 @@ def noisy_jpegs(width: int, height: int, count: int = PICTURES) -> list[bytes]:
             -1,
         )
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-        made.append(encoded.tobytes())
-    return made
+        jpegs.append(encoded.tobytes())
+    return jpegs
 
 
 @contextlib.contextmanager
 def noisy_camera(width: int, height: int, frames_per_s: float) -> Iterator[str]:
-    """What `cameras[].source` says to read it."""
+    """Yields the value of `cameras[].source` for the camera."""
     command = [sys.executable, "-m", "tests.support.noisy_camera", str(width), str(height)]
-    made = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    server = CameraServer(pickle.loads(made), frames_per_s)
+    jpegs = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    server = CameraServer(pickle.loads(jpegs), frames_per_s)
     try:
         yield server.source
     finally:

@@ -1,4 +1,4 @@
-"""Outbox rows for tests, and what an outbox file holds."""
+"""Outbox rows for tests, and the rows of an outbox file."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ MB = 2**20
 
 
 def rows_from(first: int, count: int, at: float = 1.0, part: str = "p") -> list[OutboxRow]:
-    """Rows with the numbers from `first`."""
+    """`count` rows with numbers from `first`."""
     numbers = range(first, first + count)
     return [OutboxRow(seq, at, stored_body(a_verdict(part=part), seq)) for seq in numbers]
 
 
 def numbers_in(path: Path) -> list[int]:
-    """What may be sent, in order."""
+    """The numbers of the rows that may be sent, in order."""
     view = OutboxReader(path)
     found = [row.seq for row in view.batch(0, 1_000_000)]
     view.close()

@@ -7,5 +7,5 @@ from edge.storage.outbox.store import OutboxStore
 
 
 def opened(path: Path) -> OutboxStore:
-    """The store of a file."""
+    """The open store of a file."""
     return OutboxStore(path, 64 * 2**20, 86400.0, Clock())

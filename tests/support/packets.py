@@ -1,5 +1,7 @@
-"""A part of MQTT 3.1.1 and 5: it reads packets in transit and makes a few answers. It is written
-from the standard, so that it shares no mistake with the daemon's client."""
+"""A small MQTT codec (3.1.1 and 5) for tests, to read packets and to answer some.
+
+It is written from the standard, so that it shares no mistake with the client of the daemon.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A PUBLISH, opened. `mid` is 0 for QoS 0."""
+    """A parsed PUBLISH. `mid` is 0 for QoS 0."""
 
     topic: str
     qos: int
@@ -23,7 +25,7 @@ class Publish:
 
 
 class Framer:
-    """Cuts a stream of bytes into whole packets, header included."""
+    """Splits a stream of bytes into packets with their headers."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -48,7 +50,7 @@ def level_of(connect: bytes) -> int:
 
 
 def open_publish(packet: bytes, level: int) -> Publish:
-    """Looks into a PUBLISH. Raises MalformedError."""
+    """Parses a PUBLISH. Raises MalformedError."""
     body, qos = _body(packet), packet[0] >> 1 & 3
     try:
         end = 2 + int.from_bytes(body[:2], "big")
@@ -60,28 +62,28 @@ def open_publish(packet: bytes, level: int) -> Publish:
             length, size = _varint(body, end)
             end += size + length
     except (IndexError, UnicodeDecodeError) as error:
-        raise MalformedError(f"a PUBLISH that cannot be read: {error}") from error
+        raise MalformedError(f"an unreadable PUBLISH: {error}") from error
     return Publish(topic, qos, mid, body[end:])
 
 
 def mid_of_puback(packet: bytes) -> int:
-    """Which message a PUBACK answers."""
+    """The packet id in a PUBACK."""
     return int.from_bytes(_body(packet)[:2], "big")
 
 
 def puback(mid: int, level: int, reason: int = 0) -> bytes:
-    """Reasons exist in version 5 only."""
+    """A PUBACK. Reasons exist only in version 5."""
     tail = bytes([reason, 0]) if level >= 5 and reason else b""
     return _packet(PUBACK << 4, mid.to_bytes(2, "big") + tail)
 
 
 def connack(level: int, reason: int) -> bytes:
-    """`reason` as in the version that the client speaks; 0 accepts."""
+    """A CONNACK. `reason` is that of the client's version; 0 accepts."""
     return _packet(CONNACK << 4, bytes([0, reason]) + (b"\0" if level >= 5 else b""))
 
 
 def connect(client: str, keepalive_s: int) -> bytes:
-    """A CONNECT of version 3.1.1 for a session that lasts."""
+    """A CONNECT of version 3.1.1 for a persistent session."""
     return _packet(
         CONNECT << 4, _text("MQTT") + b"\x04\x00" + keepalive_s.to_bytes(2, "big") + _text(client)
     )
@@ -117,7 +119,7 @@ def _body(packet: bytes) -> bytes:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The value, and how many bytes it takes. Raises IndexError when it is cut off."""
+    """The value and its length in bytes. Raises IndexError when it is incomplete."""
     value = 0
     for digit in range(4):
         byte = data[at + digit]

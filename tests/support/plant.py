@@ -1,4 +1,4 @@
-"""The daemon as a process, and a subscriber of the plant."""
+"""The daemon as a process, and a plant system that subscribes to it."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ BASE = "inspection/line1"
 
 
 def faults(web: int) -> list[str]:
-    """The faults of a daemon, by HTTP at this port; empty while it does not answer."""
+    """The faults of a daemon from /healthz at this port; empty while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web}/healthz", timeout=5) as answer:
             body = json.load(answer)
@@ -42,7 +42,7 @@ def faults(web: int) -> list[str]:
 
 
 def draw(path: Path, red: int) -> Path:
-    """Writes a picture whose score rises with `red`; renames it when it is complete."""
+    """Writes a picture whose score rises with `red`, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", np.full((24, 32, 3), (90, 60, red % 256), np.uint8))
     assert done
@@ -53,15 +53,15 @@ def draw(path: Path, red: int) -> Path:
 
 
 def draw_many(folder: Path, count: int) -> list[str]:
-    """Draws `count` pictures from good to bad; returns their names in the order of replay:."""
+    """Writes `count` pictures from good to bad. Returns their names in the order of replay:."""
     return [draw(folder / f"{n:04}.png", n * 255 // max(1, count - 1)).name for n in range(count)]
 
 
 class Daemon:
-    """`edge-inspect run` as a process that may be killed and started again."""
+    """`edge-inspect run` as a process, which may be killed and started again."""
 
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
-        """`values`: content of config.yaml; the outbox stands in `folder`."""
+        """Writes `values` as config.yaml. The outbox is in `folder`."""
         self.folder = folder
         self.outbox = folder / "state" / "outbox.db"
         self.config = folder / "config.yaml"
@@ -70,7 +70,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str, **environ: str) -> None:
-        """Starts it; `options` go to the interpreter. Does not wait."""
+        """Starts the daemon without waiting. `options` are for the interpreter."""
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *options, "-m", "edge", "run", "-c", str(self.config)],
@@ -80,35 +80,35 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """Its stderr, over all starts."""
+        """Its stderr of all starts."""
         path = self.folder / "daemon.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
-        """Waits until its log holds a text `times` times."""
+        """Waits until its log has a text `times` times."""
         with self._with_log():
-            wait_until(lambda: self.log.count(text) >= times or self._dead(), f"log: {text}")
+            wait_until(lambda: self.log.count(text) >= times or self._has_ended(), f"log: {text}")
             assert self.log.count(text) >= times
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
+        """Sends SIGTERM without waiting."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """`kill -9`, and waits for the end."""
+        """Sends SIGKILL and waits for the end."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(DEADLINE_S)
 
     def exit_code(self) -> int:
-        """Waits for its end; returns the exit code."""
+        """Waits for its end. Returns the exit code."""
         assert self.process is not None
         with self._with_log():
             return self.process.wait(DEADLINE_S)
 
     def stop(self) -> int:
-        """Sends SIGTERM; returns the exit code."""
+        """Sends SIGTERM. Returns the exit code."""
         self.terminate()
         return self.exit_code()
 
@@ -118,36 +118,36 @@ class Daemon:
             self.kill()
 
     def last_seq(self) -> int:
-        """The highest number that its outbox has issued; 0 before the first."""
-        return self._ask("SELECT last FROM state")
+        """The highest number of its outbox; 0 before the first verdict."""
+        return self._query("SELECT last FROM state")
 
     def waiting(self) -> int:
-        """How many verdicts wait in its outbox."""
-        return self._ask("SELECT count(*) FROM outbox")
+        """The number of verdicts in its outbox."""
+        return self._query("SELECT count(*) FROM outbox")
 
     def acknowledged(self) -> int:
-        """The number of acknowledged verdicts in its log, at the last stop."""
+        """The number of acknowledged verdicts in the log line of the last stop."""
         found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)
         return int(found[-1][1])
 
     def wait_for_stored(self, count: int) -> None:
-        """Waits until `count` verdicts were stored."""
+        """Waits until `count` verdicts have been stored."""
         wait_until(lambda: self.last_seq() >= count, f"{count} verdicts stored")
 
     def wait_for_waiting(self, count: int) -> None:
-        """Waits until exactly `count` verdicts wait in the outbox."""
+        """Waits until the outbox has exactly `count` verdicts."""
         wait_until(lambda: self.waiting() == count, f"{count} verdicts in the outbox")
 
-    def _ask(self, query: str) -> int:
+    def _query(self, query: str) -> int:
         if not self.outbox.exists():
             return 0
         with contextlib.closing(sqlite3.connect(self.outbox, timeout=30)) as db:
             try:
                 return int(db.execute(query).fetchone()[0] or 0)
             except sqlite3.OperationalError:
-                return 0  # the tables are not there yet
+                return 0  # the tables do not exist yet
 
-    def _dead(self) -> bool:
+    def _has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
     @contextlib.contextmanager
@@ -155,14 +155,14 @@ class Daemon:
         try:
             yield
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            raise AssertionError(f"{error}\nthe daemon's log:\n{self.log}") from error
+            raise AssertionError(f"{error}\nlog of the daemon:\n{self.log}") from error
 
 
 class Plant:
     """An independent subscriber with a persistent session and QoS 1, which reconnects."""
 
     def __init__(self, port: int, *credentials: str, version: str = "3.1.1") -> None:
-        """Subscribes to all topics of the box, and records the messages in order."""
+        """Subscribes to all topics of the box, and stores the messages in order."""
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
         self._bodies: dict[str, list[dict[str, Any]]] = defaultdict(list)  # by topic
         self.pictures: dict[str, bytes] = {}  # by id
@@ -176,15 +176,15 @@ class Plant:
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(f"{BASE}/#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = self._take
+        self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._subscribed.wait(DEADLINE_S)
 
-    def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         with self._lock:
             if message.topic.startswith(f"{BASE}/request/"):
-                return  # its own request
+                return  # sent by the plant
             if message.topic.startswith(f"{BASE}/snapshot/"):
                 self.pictures[message.topic.rpartition("/")[2]] = bytes(message.payload)
                 return
@@ -202,7 +202,7 @@ class Plant:
             return list(self._bodies[f"{BASE}/{name}"])
 
     def results(self) -> dict[int, dict[str, Any]]:
-        """The verdicts by seq. Asserts that copies are equal and ids unique."""
+        """The verdicts by seq. Checks that duplicates are equal and ids are unique."""
         found: dict[int, dict[str, Any]] = {}
         ids: dict[str, int] = {}
         valid = validator("result")
@@ -222,12 +222,12 @@ class Plant:
         return self.results()
 
     def wait_for_state(self, *states: str) -> None:
-        """Waits until these states, in this order, are the last on `status`."""
+        """Waits until the last states of the box are these."""
 
-        def published() -> bool:
+        def reached() -> bool:
             return [b["state"] for b in self.bodies("status")][-len(states) :] == list(states)
 
-        wait_until(published, f"status {states}")
+        wait_until(reached, f"status {states}")
 
     def close(self) -> None:
         """Disconnects."""

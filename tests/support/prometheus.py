@@ -1,4 +1,4 @@
-"""Reads /metrics with Prometheus' own parser, and the queries of docs/monitoring."""
+"""Reads /metrics with the parser of Prometheus, and the queries of docs/monitoring."""
 
 import json
 from pathlib import Path
@@ -23,6 +23,6 @@ def expressions() -> list[str]:
     """All queries of the dashboard and the alerts."""
     board = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))
     rules = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))
-    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    asked += [variable["query"] for variable in board["templating"]["list"]]
-    return asked + [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    queries += [variable["query"] for variable in board["templating"]["list"]]
+    return queries + [rule["expr"] for group in rules["groups"] for rule in group["rules"]]

@@ -1,6 +1,8 @@
-"""A TCP proxy between box and broker with faults on command: it cuts, half-closes, stalls,
-throttles, refuses CONNECT, or answers a PUBLISH instead of the broker. It records which verdicts
-left the box, and which of them it did not pass to the broker."""
+"""A TCP proxy between box and broker for fault injection.
+
+It forwards, cuts, half-closes, stalls, throttles, refuses the CONNECT, or answers a PUBLISH instead
+of the broker. It records the verdicts that left the box, and those that it did not forward.
+"""
 
 import contextlib
 import queue
@@ -11,14 +13,14 @@ import time
 from collections.abc import Callable
 
 from tests.support import packets
-from tests.support.connection import PacketRecorder, Pair, ProxyFaults, Side
+from tests.support.connection import PacketRecorder, Pair, ProxyBehaviour, Side
 
 _CHUNK = 65536
-_MAX_PENDING = 1 << 20  # bytes that may wait for one side before the other is not read
+_BACKLOG = 1 << 20  # bytes queued for one side; above it, the other side is not read
 
 
 class Proxy:
-    """Has one thread; any other thread may call its methods."""
+    """One thread. The methods may be called from other threads."""
 
     def __init__(self, upstream: int) -> None:
         """`upstream`: the broker's loopback port."""
@@ -29,7 +31,7 @@ class Proxy:
         self._server.setblocking(False)
         self.port: int = self._server.getsockname()[1]
         self._pairs: list[Pair] = []
-        self._faults = ProxyFaults()
+        self._behaviour = ProxyBehaviour()
         self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -38,39 +40,39 @@ class Proxy:
 
     # Commands -----------------------------------------------------------------
 
-    def pass_on(self) -> None:
-        """Ends all faults; held packets are sent."""
-        self._do(self._clear_faults)
+    def reset_behaviour(self) -> None:
+        """Forwards normally from now on, and sends all held bytes."""
+        self._do(self._reset_behaviour)
 
-    def behave(self, **faults: object) -> None:
-        """Changes some attributes of its `ProxyFaults`."""
-        self._do(lambda: self._set_faults(faults))
+    def behave(self, **behaviour: object) -> None:
+        """Changes some of its `ProxyBehaviour`."""
+        self._do(lambda: self._set_behaviour(behaviour))
 
     def cut(self) -> None:
         """RST to both sides of every connection."""
         self._do(self._cut_all)
 
     def half_close(self, *, to_box: bool) -> None:
-        """FIN to one side only; the other direction goes on."""
+        """Sends FIN to one side; the other direction stays open."""
 
-        def close_one_side() -> None:
+        def shut() -> None:
             for pair in self._pairs:
-                (pair.box if to_box else pair.broker).close_write()
+                (pair.box if to_box else pair.broker).close_output()
 
-        self._do(close_one_side)
+        self._do(shut)
 
     def close(self) -> None:
-        """Ends everything."""
+        """Closes all connections and ends the thread."""
         self._commands.put(None)
         self._wake_out.send(b"x")
         self._thread.join(20)
 
-    def _clear_faults(self) -> None:
-        self._faults = ProxyFaults()
+    def _reset_behaviour(self) -> None:
+        self._behaviour = ProxyBehaviour()
 
-    def _set_faults(self, faults: dict[str, object]) -> None:
-        for name, value in faults.items():
-            setattr(self._faults, name, value)
+    def _set_behaviour(self, behaviour: dict[str, object]) -> None:
+        for name, value in behaviour.items():
+            setattr(self._behaviour, name, value)
 
     def _cut_all(self) -> None:
         for pair in list(self._pairs):
@@ -100,28 +102,28 @@ class Proxy:
                     return
                 command()
             for pair in list(self._pairs):
-                self._write(pair)
-            self._turn()
+                self._send_outgoing(pair)
+            self._select_once()
 
-    def _turn(self) -> None:
-        faults = self._faults
-        with selectors.DefaultSelector() as chosen:
-            chosen.register(self._wake_in, selectors.EVENT_READ)
-            chosen.register(self._server, selectors.EVENT_READ, self._accept)
+    def _select_once(self) -> None:
+        behaviour = self._behaviour
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_in, selectors.EVENT_READ)
+            selector.register(self._server, selectors.EVENT_READ, self._accept)
             for pair in self._pairs:
                 for side, other, stalled in (
-                    (pair.box, pair.broker, faults.stall_to_broker),
-                    (pair.broker, pair.box, faults.stall_to_box),
+                    (pair.box, pair.broker, behaviour.stall_to_broker),
+                    (pair.broker, pair.box, behaviour.stall_to_box),
                 ):
                     wanted = 0
-                    if not stalled and not side.ended and len(other.pending) < _MAX_PENDING:
+                    if not stalled and not side.ended and len(other.outgoing) < _BACKLOG:
                         wanted |= selectors.EVENT_READ
-                    if side.pending and not side.shut and faults.bytes_per_s is None:
+                    if side.outgoing and not side.shut and behaviour.bytes_per_s is None:
                         wanted |= selectors.EVENT_WRITE
                     if wanted:
-                        chosen.register(side.sock, wanted, (pair, side))
-            throttled = faults.bytes_per_s is not None
-            for key, events in chosen.select(0.02 if throttled else None):
+                        selector.register(side.sock, wanted, (pair, side))
+            throttled = behaviour.bytes_per_s is not None
+            for key, events in selector.select(0.02 if throttled else None):
                 if key.data == self._accept:
                     self._accept()
                 elif key.data is not None and events & selectors.EVENT_READ:
@@ -133,11 +135,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             box, _ = self._server.accept()
             self.connects += 1
-            if self._faults.closed:
+            if self._behaviour.closed:
                 Side(box).reset()
                 return
             broker = socket.socket()
-            without_broker = self._faults.refuse is not None or self._faults.silent
+            without_broker = self._behaviour.refuse is not None or self._behaviour.silent
             if not without_broker:
                 try:
                     broker.connect(("127.0.0.1", self._upstream))
@@ -158,7 +160,7 @@ class Proxy:
             )
 
     def _read(self, pair: Pair, side: Side) -> None:
-        """Reads from one side and queues the packets for the other."""
+        """Reads from one side and queues the bytes for the other."""
         try:
             data = side.sock.recv(_CHUNK)
         except BlockingIOError:
@@ -169,50 +171,53 @@ class Proxy:
         other = pair.broker if side is pair.box else pair.box
         if not data:
             side.ended = True
-            if not other.pending and not pair.without_broker:
-                other.close_write()
+            if not other.outgoing and not pair.without_broker:
+                other.close_output()
             if pair.box.ended and pair.broker.ended:
                 self._end(pair, reset=False)
             return
-        if self._faults.silent or (pair.without_broker and self._faults.refuse is None):
+        if self._behaviour.silent or (pair.without_broker and self._behaviour.refuse is None):
             return
         try:
             for packet in side.framer.feed(data):
                 if side is pair.box:
-                    pair.from_box(packet, self._faults)
+                    pair.from_box(packet, self._behaviour)
                 else:
                     pair.from_broker(packet)
         except packets.MalformedError:
             self._end(pair, reset=True)
 
-    def _write(self, pair: Pair) -> None:
-        faults = self._faults
+    def _send_outgoing(self, pair: Pair) -> None:
+        behaviour = self._behaviour
         for side, stalled in (
-            (pair.box, faults.stall_to_box),
-            (pair.broker, faults.stall_to_broker),
+            (pair.box, behaviour.stall_to_box),
+            (pair.broker, behaviour.stall_to_broker),
         ):
-            if not side.pending or side.shut or stalled:
+            if not side.outgoing or side.shut or stalled:
                 continue
-            allowance = len(side.pending)
-            if faults.bytes_per_s is not None:
-                since, pair.sent_at = pair.sent_at, time.monotonic()
-                allowance = int(min(0.1, max(0.0, pair.sent_at - since)) * faults.bytes_per_s) + 1
+            allowance = len(side.outgoing)
+            if behaviour.bytes_per_s is not None:
+                since, pair.throttled_until = pair.throttled_until, time.monotonic()
+                allowance = (
+                    int(min(0.1, max(0.0, pair.throttled_until - since)) * behaviour.bytes_per_s)
+                    + 1
+                )
             try:
-                sent = side.sock.send(side.pending[:allowance])
-                del side.pending[:sent]
+                sent = side.sock.send(side.outgoing[:allowance])
+                del side.outgoing[:sent]
             except BlockingIOError:
                 continue
             except OSError:
                 self._end(pair, reset=True)
                 return
-        if pair.closing and not pair.box.pending:
+        if pair.close_when_sent and not pair.box.outgoing:
             self._end(pair, reset=False)
             return
         for side, other in ((pair.box, pair.broker), (pair.broker, pair.box)):
             if pair.without_broker:
                 break
-            if other.ended and not side.pending and not side.shut:
-                side.close_write()
+            if other.ended and not side.outgoing and not side.shut:
+                side.close_output()
 
     def _end(self, pair: Pair, *, reset: bool) -> None:
         if pair in self._pairs:

@@ -1,4 +1,4 @@
-"""An outbox store whose disk refuses on demand."""
+"""An outbox store with injected disk faults."""
 
 import threading
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ DEADLINE_S = 20.0
 
 
 class BalkingStore(OutboxStore):
-    """A real outbox on a disk that refuses the next `refusals` commits, or answers late."""
+    """A real outbox that refuses the next `refusals` commits, or waits for `gate`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, 2**26, 3600.0, Clock())
@@ -35,7 +35,7 @@ class BalkingStore(OutboxStore):
         stale: Sequence[tuple[str, str]] = (),
         hooks: RebuildHooks | None = None,
     ) -> CommitResult:
-        """As the real one, when the disk lets it."""
+        """As `OutboxStore.apply`, unless a fault is injected."""
         if self.rebuilds and hooks is not None:
             hooks.on_progress()
         assert self.gate.wait(DEADLINE_S)

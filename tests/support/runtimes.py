@@ -1,4 +1,4 @@
-"""Which TFLite runtimes are installed."""
+"""The installed TFLite runtimes."""
 
 import importlib.util
 
@@ -11,5 +11,5 @@ _RUNTIMES: dict[Runtime, str] = {
 
 
 def installed_runtimes() -> list[Runtime]:
-    """The TFLite runtimes that this machine has."""
+    """The names of the installed TFLite runtimes."""
     return [name for name, module in _RUNTIMES.items() if importlib.util.find_spec(module)]

@@ -1,4 +1,4 @@
-"""The published JSON Schemas, as validators for what the box says."""
+"""Validators of the published JSON Schemas."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The faults of the proxy, seen from two plain sockets."""
+"""The fault-injecting proxy, seen from two plain sockets."""
 
 import json
 import socket
@@ -21,12 +21,12 @@ class ProxiedConnection:
     def __init__(self) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
         self.proxy = Proxy(self.server.getsockname()[1])
-        self.made: list[socket.socket] = []
+        self.sockets: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
         """The box's end."""
         box = socket.create_connection(("127.0.0.1", self.proxy.port), _DEADLINE_S)
-        self.made.append(box)
+        self.sockets.append(box)
         return box
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
@@ -35,24 +35,24 @@ class ProxiedConnection:
         self.server.settimeout(_DEADLINE_S)
         broker, _ = self.server.accept()
         broker.settimeout(_DEADLINE_S)
-        self.made.append(broker)
-        hello = packets.connect("box", 5).replace(b"MQTT\x04", b"MQTT\x05")
-        box.sendall(hello)
-        assert take(broker, len(hello)) == hello
+        self.sockets.append(broker)
+        connect_packet = packets.connect("box", 5).replace(b"MQTT\x04", b"MQTT\x05")
+        box.sendall(connect_packet)
+        assert take(broker, len(connect_packet)) == connect_packet
         return box, broker
 
 
 @pytest.fixture
 def proxied() -> Iterator[ProxiedConnection]:
-    made = ProxiedConnection()
-    yield made
-    made.proxy.close()
-    for sock in (*made.made, made.server):
+    sockets = ProxiedConnection()
+    yield sockets
+    sockets.proxy.close()
+    for sock in (*sockets.sockets, sockets.server):
         sock.close()
 
 
 def take(sock: socket.socket, count: int) -> bytes:
-    """Receives exactly `count` bytes."""
+    """Reads exactly `count` bytes."""
     data = b""
     while len(data) < count:
         more = sock.recv(count - len(data))
@@ -69,19 +69,19 @@ def result(name: str, mid: int) -> bytes:
     return bytes([0x32, len(body)]) + body
 
 
-def test_it_passes_both_ways_and_records(proxied: ProxiedConnection) -> None:
+def test_it_forwards_both_ways_and_records_verdicts(proxied: ProxiedConnection) -> None:
     """Every byte arrives, and the ids of verdicts are recorded in order."""
     box, broker = proxied.pair()
-    sent = result("one", 1) + result("two", 2)
-    box.sendall(sent)
-    assert take(broker, len(sent)) == sent
+    data = result("one", 1) + result("two", 2)
+    box.sendall(data)
+    assert take(broker, len(data)) == data
     broker.sendall(packets.puback(1, 5) + packets.puback(2, 5))
     assert take(box, 8) == packets.puback(1, 5) + packets.puback(2, 5)
     assert proxied.proxy.recorder.sent == ["one", "two"]
 
 
 def test_a_cut_is_a_reset(proxied: ProxiedConnection) -> None:
-    """Both sides see a connection that was reset."""
+    """Both sides see a reset."""
     for sock in (pair := proxied.pair()):
         assert sock in pair
     proxied.proxy.cut()
@@ -90,8 +90,8 @@ def test_a_cut_is_a_reset(proxied: ProxiedConnection) -> None:
             sock.recv(1)
 
 
-def test_half_closed_to_the_box_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
-    """The box reads the end, and its bytes still arrive."""
+def test_a_half_close_to_the_box_keeps_the_other_direction(proxied: ProxiedConnection) -> None:
+    """The box reads EOF, and its bytes still arrive."""
     box, broker = proxied.pair()
     proxied.proxy.half_close(to_box=True)
     assert box.recv(1) == b""
@@ -99,8 +99,8 @@ def test_half_closed_to_the_box_the_other_direction_goes_on(proxied: ProxiedConn
     assert take(broker, 2) == packets.pingreq()
 
 
-def test_half_closed_to_the_broker_the_other_direction_goes_on(proxied: ProxiedConnection) -> None:
-    """The broker reads the end, and its bytes still arrive."""
+def test_a_half_close_to_the_broker_keeps_the_other_direction(proxied: ProxiedConnection) -> None:
+    """The broker reads EOF, and its bytes still arrive."""
     box, broker = proxied.pair()
     proxied.proxy.half_close(to_box=False)
     assert broker.recv(1) == b""
@@ -112,23 +112,23 @@ def test_half_closed_to_the_broker_the_other_direction_goes_on(proxied: ProxiedC
 def test_a_stall_holds_one_direction_and_loses_nothing(
     proxied: ProxiedConnection, direction: str
 ) -> None:
-    """While it lasts nothing arrives and the other direction works; afterwards all arrives."""
+    """A stalled direction delivers nothing; the other works; later all bytes arrive."""
     box, broker = proxied.pair()
     proxied.proxy.behave(**{direction: True})
-    held, free = (box, broker) if direction == "stall_to_broker" else (broker, box)
+    held, open_side = (box, broker) if direction == "stall_to_broker" else (broker, box)
     held.sendall(packets.pingreq() * 3)
-    free.sendall(packets.pingreq())
+    open_side.sendall(packets.pingreq())
     assert take(held, 2) == packets.pingreq()
-    free.settimeout(0.2)
+    open_side.settimeout(0.2)
     with pytest.raises(TimeoutError):
-        free.recv(1)
-    free.settimeout(_DEADLINE_S)
-    proxied.proxy.pass_on()
-    assert take(free, 6) == packets.pingreq() * 3
+        open_side.recv(1)
+    open_side.settimeout(_DEADLINE_S)
+    proxied.proxy.reset_behaviour()
+    assert take(open_side, 6) == packets.pingreq() * 3
 
 
-def test_throttled_it_is_slow_and_complete(proxied: ProxiedConnection) -> None:
-    """5,000 bytes at 10,000 bytes a second take about half a second, and all arrive."""
+def test_throttling_is_slow_and_complete(proxied: ProxiedConnection) -> None:
+    """5,000 bytes at 10,000 bytes/s take about half a second, and all arrive."""
     box, broker = proxied.pair()
     proxied.proxy.behave(bytes_per_s=10_000.0)
     since = time.monotonic()
@@ -141,8 +141,8 @@ def test_throttled_it_is_slow_and_complete(proxied: ProxiedConnection) -> None:
     ("level", "answer"), [(4, b"\x20\x02\x00\x05"), (5, b"\x20\x03\x00\x87\x00")]
 )
 def test_a_refused_connect(proxied: ProxiedConnection, level: int, answer: bytes) -> None:
-    """The CONNACK has the reason of the client's version, then the connection ends. The broker gets
-    nothing."""
+    """The CONNACK has the reason of the client's version, then the connection closes. The broker
+    receives nothing."""
     proxied.proxy.behave(refuse=(5, 0x87))
     box = proxied.connect()
     box.sendall(packets.connect("box", 5).replace(b"MQTT\x04", b"MQTT" + bytes([level])))
@@ -153,10 +153,10 @@ def test_a_refused_connect(proxied: ProxiedConnection, level: int, answer: bytes
         proxied.server.accept()
 
 
-def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict(
+def test_a_forged_puback_keeps_the_order_and_hides_the_verdict(
     proxied: ProxiedConnection,
 ) -> None:
-    """The second of three is refused: its PUBACK waits for the first one, and it is recorded."""
+    """The PUBACK of the refused second verdict waits for the first, and the refusal is recorded."""
     box, broker = proxied.pair()
     box.sendall(result("one", 1))
     take(broker, len(result("one", 1)))
@@ -169,14 +169,14 @@ def test_a_forged_answer_comes_in_its_turn_and_the_broker_never_sees_the_verdict
         box.recv(1)
     box.settimeout(_DEADLINE_S)
     broker.sendall(packets.puback(1, 5))
-    wanted = packets.puback(1, 5) + packets.puback(2, 5, 0x97) + packets.puback(3, 5)
-    assert take(box, len(wanted)) == wanted
+    expected = packets.puback(1, 5) + packets.puback(2, 5, 0x97) + packets.puback(3, 5)
+    assert take(box, len(expected)) == expected
     assert proxied.proxy.recorder.refused == {"two": 0x97}
     assert proxied.proxy.recorder.sent == ["one", "two", "six"]
 
 
-def test_silent_it_accepts_and_does_not_answer(proxied: ProxiedConnection) -> None:
-    """A connection is accepted, and no answer comes."""
+def test_a_silent_proxy_accepts_and_never_answers(proxied: ProxiedConnection) -> None:
+    """The connection is accepted, and no answer arrives."""
     proxied.proxy.behave(silent=True)
     box = proxied.connect()
     box.sendall(packets.connect("box", 5))
@@ -185,15 +185,15 @@ def test_silent_it_accepts_and_does_not_answer(proxied: ProxiedConnection) -> No
         box.recv(1)
 
 
-def test_closed_it_resets_connections(proxied: ProxiedConnection) -> None:
+def test_a_closed_proxy_resets_connections(proxied: ProxiedConnection) -> None:
     """A new connection is reset at once."""
     proxied.proxy.behave(closed=True)
     with pytest.raises(ConnectionResetError):
         proxied.connect().recv(1)
 
 
-def test_without_a_broker_connections_are_reset(proxied: ProxiedConnection) -> None:
-    """As on a port without a listener."""
+def test_without_a_broker_the_box_is_reset(proxied: ProxiedConnection) -> None:
+    """Without a broker, the connection is reset."""
     proxied.server.close()
     with pytest.raises(ConnectionResetError):
         proxied.connect().recv(1)
@@ -201,12 +201,12 @@ def test_without_a_broker_connections_are_reset(proxied: ProxiedConnection) -> N
 
 @pytest.mark.slow
 def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -> None:
-    """It holds back a bounded amount, as a network does."""
+    """The proxy buffers a bounded amount."""
     box, broker = proxied.pair()
     block = result("x" * 80, 1)
     sent = [0]
 
-    def pour() -> None:
+    def send_until_blocked() -> None:
         box.settimeout(1.0)
         try:
             while True:
@@ -214,7 +214,7 @@ def test_a_side_that_does_not_read_stops_the_other(proxied: ProxiedConnection) -
         except (TimeoutError, OSError):
             return
 
-    thread = threading.Thread(target=pour)
+    thread = threading.Thread(target=send_until_blocked)
     thread.start()
     thread.join(_DEADLINE_S * 3)
     assert not thread.is_alive()

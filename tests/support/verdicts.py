@@ -1,4 +1,4 @@
-"""Verdicts and parts for tests: complete, and changed field by field."""
+"""Complete verdicts and parts for tests, with optional changes."""
 
 from dataclasses import replace
 from typing import Any
@@ -34,19 +34,19 @@ _PLAIN = Verdict(
 
 
 def a_verdict(**changes: Any) -> Verdict:
-    """A good verdict with an id of its own, but for `changes`."""
+    """A valid verdict with a new id and `changes`."""
     return replace(_PLAIN, **{"id": uuid7(), **changes})
 
 
 def an_error(**changes: Any) -> Verdict:
-    """An `error` verdict, as a lost camera gives it."""
+    """An `error` verdict of a lost camera."""
     fault: dict[str, Any] = {"verdict": "error", "label": None, "score": None, "probabilities": {}}
     none = {"frame_width": 0, "frame_height": 0, "inference_ms": None, "reason": "camera lost"}
     return a_verdict(**{**fault, **none, **changes})
 
 
 def a_part(**changes: Any) -> Part:
-    """A part that a request triggered at NOON, but for `changes`."""
+    """A part that a request triggered at NOON, with `changes`."""
     part = Part(
         camera="top",
         number=4,
@@ -64,7 +64,7 @@ def a_part(**changes: Any) -> Part:
 
 
 def verdict(outcome: Outcome, number: int = 0, camera: str = "top") -> Verdict:
-    """A verdict of that outcome; `number` tells one from another."""
+    """A verdict with this outcome. `number` is part of its id."""
     score = {"pass": 0.1, "review": 0.5, "fail": 0.9}.get(outcome)
     return Verdict(
         id=f"018bcfe5-6800-7000-8000-{number:012d}",

@@ -1,4 +1,4 @@
-"""Waits in real time until other threads or processes have done something."""
+"""Waits in real time for other threads or processes."""
 
 import time
 from collections.abc import Callable
@@ -14,15 +14,14 @@ def wait_until(
     *,
     poll_s: float = _POLL_S,
 ) -> float:
-    """Returns as soon as `condition` gives something true: after how many seconds. Raises
-    AssertionError after the timeout.
+    """Waits until `condition` is true. Returns the seconds. Raises AssertionError on timeout.
 
-    what: completes the sentence "after 60 s still not: …".
-    poll_s: pause between two checks; longer for conditions that cost much.
+    - `what`: completes the sentence "after 60 s still not: …".
+    - `poll_s`: pause between two checks; longer for expensive conditions.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() - begun > timeout_s:
+        if time.monotonic() - started > timeout_s:
             raise AssertionError(f"after {timeout_s:g} s still not: {what}")
         time.sleep(poll_s)
-    return time.monotonic() - begun
+    return time.monotonic() - started

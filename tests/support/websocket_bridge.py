@@ -16,10 +16,10 @@ _START_S = 20.0
 
 
 class WebSocketBridge:
-    """Listens on a loopback `port` under any path; `broker_port` is plain MQTT over TCP."""
+    """Accepts WebSockets on a loopback `port` and any path; `broker_port` is MQTT over TCP."""
 
     def __init__(self, broker_port: int, context: ssl.SSLContext | None = None) -> None:
-        """`context`: speaks TLS. Returns when it accepts connections."""
+        """Waits until it accepts connections. `context` adds TLS."""
         self.port = free_port()
         self.paths: list[str] = []
         self._broker_port, self._context = broker_port, context

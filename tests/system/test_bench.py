@@ -1,4 +1,4 @@
-"""`edge-inspect bench` as a person runs it: real daemon, real broker, real model."""
+"""`edge-inspect bench` from the command line: real daemon, real broker, real model."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_throughput_of_the_real_daemon(config: Path, tmp_path: Path) -> None:
         "--workers", "1", "--json", str(report), "--picture", str(picture),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (EXIT_DONE, ""), done.stdout
-    assert "no error, and nothing missing" in done.stdout
+    assert "no errors, no missing verdicts" in done.stdout
     said = json.loads(report.read_text())
     bench_validator().validate(said)
     (cell, *_) = said["throughput"]
@@ -131,7 +131,7 @@ def test_a_model_that_cannot_be_loaded(write_config: WriteConfig, tmp_path: Path
         ("throughput", signal.SIGINT, 4),  # broker, bare loop, script and daemon: most stand still
     ],
 )
-def test_it_cleans_up_when_it_is_ended(
+def test_an_interrupted_bench_cleans_up(
     config: Path, tmp_path: Path, part: str, number: signal.Signals, processes: int
 ) -> None:
     """Ctrl-C or SIGTERM in the middle leaves no process and no folder."""
@@ -142,7 +142,7 @@ def test_it_cleans_up_when_it_is_ended(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(temporary)},
-        # a suite that runs in the background hands its deafness to Ctrl-C down
+        # a test run in the background passes its ignored SIGINT to child processes
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  one thread here
     )
     try:

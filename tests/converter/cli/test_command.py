@@ -1,4 +1,4 @@
-"""edge-convert as a user meets it: what it prints, what it refuses, and its exit codes."""
+"""edge-convert from the command line: output, refusals and exit codes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from converter.cli.main import main
 from converter.convert import Conversion
 from converter.packaging import write_atomically
-from converter.selection import scheme_selection as contest_module
+from converter.selection import scheme_selection as selection_module
 from converter.selection.quality_gate import GateLimits
 from converter.selection.scheme_trial import SchemeTrial
 from edge.core.errors import EdgeInspectError
@@ -29,10 +29,10 @@ def _run(*arguments: str | Path) -> int:
 
 def _sentence(capsys: Captured) -> str:
     """The one line on stderr."""
-    said = capsys.readouterr().err.strip()
-    assert "Traceback" not in said
-    assert len(said.splitlines()) == 1, said
-    return said
+    message = capsys.readouterr().err.strip()
+    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1, message
+    return message
 
 
 def _plain_model(path: Path, spec: InspectionSpec | None) -> Path:
@@ -42,29 +42,29 @@ def _plain_model(path: Path, spec: InspectionSpec | None) -> Path:
 
 
 def test_show_reads_a_file_without_figures(tmp_path: Path, capsys: Captured) -> None:
-    """A file of other hands, with empty dictionaries, is shown without a stumble."""
+    """`show` reads a file with empty dictionaries from another tool."""
     spec = InspectionSpec(
         schema_="edge-inspect/model/1",
         name="cap",
         version="7",
         input=InputSpec(width=64, height=48),
         output=OutputSpec(kind="logits", temperature=1.5),
-        thresholds=Thresholds(reject_at=0.75, review_from=0.25, chosen="by hand"),
+        thresholds=Thresholds(reject_at=0.75, review_from=0.25, chosen="manually"),
     )
     assert _run("show", _plain_model(tmp_path / "cap.tflite", spec)) == 0
     shown = capsys.readouterr().out
-    for words in ("cap", "7", "ok, dent", "64×48", "0.7500", "0.2500", "by hand", "1.5"):
+    for words in ("cap", "7", "ok, dent", "64×48", "0.7500", "0.2500", "manually", "1.5"):
         assert words in shown
 
 
 def test_show_of_a_plain_tflite(tmp_path: Path, capsys: Captured) -> None:
-    """A plain .tflite is told as such."""
+    """`show` names a plain .tflite as such."""
     assert _run("show", _plain_model(tmp_path / "cap.tflite", None)) == 0
     assert "plain .tflite" in capsys.readouterr().out
 
 
 def test_show_needs_no_tensorflow(tmp_path: Path) -> None:
-    """A box without TensorFlow can read what a model file says."""
+    """`show` works without TensorFlow, as on a box."""
     path = _plain_model(tmp_path / "cap.tflite", None)
     code = (
         "import sys; from converter.cli.main import main; "
@@ -77,7 +77,7 @@ def test_show_needs_no_tensorflow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])
 def test_show_of_no_model(content: bytes | None, tmp_path: Path, capsys: Captured) -> None:
-    """What is no model file is named, with exit code 2."""
+    """A file that is no model is named, with exit code 2."""
     path = tmp_path / "cap.tflite"
     if content is not None:
         path.write_bytes(content)
@@ -94,15 +94,15 @@ def test_show_of_no_model(content: bytes | None, tmp_path: Path, capsys: Capture
         ("locked/model.tflite", "cannot be written to"),
     ],
 )
-def test_a_bad_output_is_told_at_once(
+def test_a_bad_output_is_refused_before_any_work(
     output: str, words: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The output is checked before minutes of work, and before TensorFlow is even wanted."""
+    """The output path is checked before the conversion and before TensorFlow is imported."""
     (tmp_path / "folder.tflite").mkdir()
     (tmp_path / "locked").mkdir()
-    may = os.access
+    access = os.access
     monkeypatch.setattr(
-        os, "access", lambda path, mode: Path(path).name != "locked" and may(path, mode)
+        os, "access", lambda path, mode: Path(path).name != "locked" and access(path, mode)
     )
     assert _run("no.keras", "--data", tmp_path, "-o", tmp_path / output) == 2
     assert words in _sentence(capsys)
@@ -122,7 +122,7 @@ def test_a_bad_output_is_told_at_once(
 def test_bad_options_are_usage_errors(
     option: str, value: str, words: str, capsys: Captured
 ) -> None:
-    """Exit code 2, and the sentence holds the value."""
+    """A bad option gives exit code 2 and a sentence with the value."""
     assert _run("m.keras", "--data", "d", "-o", "m.tflite", option, value) == 2
     assert words in capsys.readouterr().err
 
@@ -140,20 +140,20 @@ def test_bad_options_are_usage_errors(
 def test_a_bad_model_is_named(
     name: str, content: bytes | None, words: str, tmp_path: Path, capsys: Captured
 ) -> None:
-    """What is no .keras file is told in one sentence, exit code 2."""
+    """A file that is no Keras model gives one sentence and exit code 2."""
     if content is not None:
         (tmp_path / name).write_bytes(content)
     assert _run(tmp_path / name, "--data", tmp_path, "-o", tmp_path / "m.tflite") == 2
-    said = _sentence(capsys)
-    assert name in said
-    assert words in said
+    message = _sentence(capsys)
+    assert name in message
+    assert words in message
 
 
 @pytest.mark.train
 def test_a_truncated_model_is_named(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Half a .keras file is no .keras file."""
+    """A truncated .keras file is refused with its name."""
     half = tmp_path / "half.keras"
     half.write_bytes(trained.read_bytes()[: trained.stat().st_size // 2])
     assert _run(half, "--data", data, "-o", tmp_path / "m.tflite") == 2
@@ -164,7 +164,7 @@ def test_a_truncated_model_is_named(
 def test_data_sets_that_do_not_fit(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Missing, with other classes, or without a test set: each is named, nothing is written."""
+    """A data set that is missing, has other classes or no test set is refused."""
     output = tmp_path / "m.tflite"
     assert _run(trained, "--data", tmp_path / "none", "-o", output) == 2
     assert "none: no such folder" in _sentence(capsys)
@@ -174,9 +174,9 @@ def test_data_sets_that_do_not_fit(
     (other / "ok").symlink_to(data / "ok")
     (other / "scratch").symlink_to(data / "rust")
     assert _run(trained, "--data", other, "-o", output) == 2
-    said = _sentence(capsys)
-    assert "ok, scratch" in said
-    assert "ok, rust" in said
+    message = _sentence(capsys)
+    assert "ok, scratch" in message
+    assert "ok, rust" in message
 
     untested = tmp_path / "untested"
     (untested / "train").mkdir(parents=True)
@@ -188,10 +188,10 @@ def test_data_sets_that_do_not_fit(
 
 
 @pytest.mark.train
-def test_a_foreign_model_is_asked_never_guessed(
+def test_a_foreign_model_needs_its_description_from_options(
     keras_model: Any, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Labels and scaling must be said; labels in the wrong order are refused; then it converts."""
+    """Labels and scaling are required, and labels in the wrong order are refused."""
     foreign, output = tmp_path / "theirs.keras", tmp_path / "theirs.tflite"
     keras_model.save(foreign)
     call = (foreign, "--data", data, "-o", output)
@@ -207,28 +207,36 @@ def test_a_foreign_model_is_asked_never_guessed(
     assert "worse than chance" in _sentence(capsys)
     assert not output.exists()
     assert _run(*call, "--labels", "ok,rust", "--scaling", "inside") == 0
-    assert "split again" in capsys.readouterr().out
+    assert "split now" in capsys.readouterr().out
 
 
 @pytest.mark.train
 def test_the_outcome_is_readable(
     trained: Path, data: Path, tmp_path: Path, capfd: Captured, conversion: Conversion
 ) -> None:
-    """Figures and the next step on stdout, nothing of TensorFlow's chatter on either stream."""
+    """Figures and the next command are on stdout; TensorFlow logs nothing on either stream."""
     output = tmp_path / "rust.tflite"
     options = ("--name", "line 3", "--model-version", "2026-11")
     assert _run(trained, "--data", data, "-o", output, *options) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    said = ("line 3 2026-11", "AUROC", "escapes", "gate passed: 0 of", "edge-inspect check")
-    for words in (*said, "int8-float-head", "taken", "would pass", "worst layer"):
+    expected = ("line 3 2026-11", "AUROC", "escapes", "gate passed: 0 of", "edge-inspect check")
+    for words in (*expected, "int8-float-head", "taken", "would pass", "worst layer"):
         assert words in out
     assert "INFO" not in out
 
     assert _run("show", output) == 0
     shown = capfd.readouterr().out
-    shows = ("line 3", "2026-11", "24×24", "golden/01-ok.png", "tensorflow", "from float", "oldest")
-    for words in shows:
+    shown_words = (
+        "line 3",
+        "2026-11",
+        "24×24",
+        "golden/01-ok.png",
+        "tensorflow",
+        "from float",
+        "oldest",
+    )
+    for words in shown_words:
         assert words in shown
 
 
@@ -236,14 +244,14 @@ def test_the_outcome_is_readable(
 def test_the_limit_on_flips_reaches_the_gate(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--max-flips is in per cent, and a refusal exits with 1 and leaves nothing behind."""
+    """--max-flips is in per cent. A refusal exits with 1 and writes no file."""
     seen: list[GateLimits] = []
 
     def object_to_all(_trial: SchemeTrial, limits: GateLimits) -> list[str]:
         seen.append(limits)
         return ["too bad"]
 
-    monkeypatch.setattr(contest_module, "objections", object_to_all)
+    monkeypatch.setattr(selection_module, "objections", object_to_all)
     output = tmp_path / "rust.tflite"
     options = ("--max-flips", "0.4", "--scheme", "float32")
     assert _run(trained, "--data", data, "-o", output, *options) == 1
@@ -253,7 +261,7 @@ def test_the_limit_on_flips_reaches_the_gate(
 
 
 def test_a_full_disk_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the bytes cannot be made durable, the older file stays and no half one is left."""
+    """When fsync fails, the older file stays and no partial file is left."""
     path = tmp_path / "m.tflite"
     write_atomically(path, b"first")
 

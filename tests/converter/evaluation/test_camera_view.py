@@ -1,4 +1,4 @@
-"""A model that was trained on pictures as the camera takes them: its view goes along to the box."""
+"""A model trained on full camera pictures: the model file carries its view to the box."""
 
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,15 @@ VIEW = ViewConfig.read({"rotate": 90, "region": [0.25, 0.25, 0.5, 0.5]})
 
 @pytest.fixture(scope="session")
 def raw(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data set as a camera that hangs on its side would have taken it, parts small in it."""
+    """The data set as full pictures of a rotated camera; the view crops the part out."""
     root = tmp_path_factory.mktemp("raw")
     rng = np.random.default_rng(5)
     for path in sorted(data.rglob("*.png")):
         pixels = read_picture(path)
-        high, wide = pixels.shape[:2]
-        around = rng.integers(0, 256, (2 * high, 2 * wide, 3)).astype(np.uint8)
-        around[high // 2 : high // 2 + high, wide // 2 : wide // 2 + wide] = pixels
+        height, width = pixels.shape[:2]
+        around = rng.integers(0, 256, (2 * height, 2 * width, 3)).astype(np.uint8)
+        top, left = height // 2, width // 2
+        around[top : top + height, left : left + width] = pixels
         target = root / path.relative_to(data)
         target.parent.mkdir(exist_ok=True)
         turned = cv2.rotate(around, cv2.ROTATE_90_COUNTERCLOCKWISE)
@@ -49,7 +50,7 @@ def raw(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def from_raw(
     keras_model: Any, trained: Path, raw: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Conversion:
-    """The classifier with that view in its recipe, converted with the camera's pictures."""
+    """The classifier with that view in its preprocessing, converted with the camera's pictures."""
     spec = read_spec(trained)
     assert spec is not None
     changed = {"input": _spec(view=VIEW), "data": _data(spec.data, raw)}
@@ -62,12 +63,12 @@ def _spec(**options: Any) -> InputSpec:
     return InputSpec(width=SIDE, height=SIDE, **options)
 
 
-def _data(said: dict[str, Any], root: Path) -> dict[str, Any]:
-    return {**said, "fingerprint": load_dataset(root).fingerprint()}
+def _data(data: dict[str, Any], root: Path) -> dict[str, Any]:
+    return {**data, "fingerprint": load_dataset(root).fingerprint()}
 
 
 def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
-    """The file carries it, says it, and its golden pictures are as the camera took them."""
+    """The file contains and shows the view; its golden pictures are full camera pictures."""
     file = load_model_file(from_raw.path)
     assert file.spec is not None
     assert file.spec.input.view is not None
@@ -80,13 +81,13 @@ def test_the_view_travels_with_the_model(from_raw: Conversion) -> None:
     assert load_inspector(from_raw.path).check_golden() == 8
 
 
-@pytest.mark.parametrize("said", [{}, {"view": VIEW.to_dict(brief=True)}])
-def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
-    said: dict[str, Any], from_raw: Conversion, conversion: Conversion, data: Path, raw: Path
+@pytest.mark.parametrize("camera_keys", [{}, {"view": VIEW.to_dict(brief=True)}])
+def test_scores_on_camera_pictures_equal_scores_on_cropped_ones(
+    camera_keys: dict[str, Any], from_raw: Conversion, conversion: Conversion, data: Path, raw: Path
 ) -> None:
-    """Whether config.yaml says the view too or not: the same scores as for pictures that were cut
-    by hand, judged by the model without a view."""
-    camera = CameraConfig.read({"id": "top", "source": "test:", **said})
+    """With or without the view in config.yaml, the scores equal those of the model without a view
+    on cropped pictures."""
+    camera = CameraConfig.read({"id": "top", "source": "test:", **camera_keys})
     inspector, plain = load_inspector(from_raw.path), load_inspector(conversion.path)
     manners = manners_by_hand([camera], inspector)
     judge = Judge(inspector, Provenance("s", "c", "b"), Clock(), None, manners=manners)
@@ -107,8 +108,8 @@ def test_the_box_judges_the_cameras_picture_as_the_trainer_the_part(
 def test_a_large_golden_picture_shrinks_before_its_view(
     view: dict[str, Any], tmp_path: Path
 ) -> None:
-    """It stays what a camera could have taken: small, and cut by the same view to no less than the
-    model's input, with the same content."""
+    """A large golden picture shrinks, and its view still covers the model's input with the same
+    content."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
     pixels = cv2.resize(coarse, (1600, 1200), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Which pictures calibrate and which travel along: pure choices, the same every time."""
+"""The choice of calibration and golden pictures: pure functions, always the same result."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.evaluation.golden_images import MARGIN, MAX_BYTES, choose_golden, golden_files
+from converter.evaluation.golden_images import (
+    MAX_BYTES,
+    THRESHOLD_MARGIN,
+    choose_golden,
+    golden_files,
+)
 from converter.quantization.calibration import choose_calibration, representative_batches
 from edge.core.errors import DatasetError
 from edge.core.image import decode_picture
@@ -17,7 +22,7 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.preprocessing import InputSpec, preprocess
 from trainer.data.dataset import Sample
 
-AT = Thresholds(reject_at=0.6, review_from=0.4)
+THRESHOLDS = Thresholds(reject_at=0.6, review_from=0.4)
 
 
 def _samples(**counts: int) -> list[Sample]:
@@ -32,18 +37,18 @@ def _samples(**counts: int) -> list[Sample]:
     ok=st.integers(1, 60), dent=st.integers(0, 60), rust=st.integers(0, 60), n=st.integers(1, 90)
 )
 def test_calibration_takes_each_class_as_often(ok: int, dent: int, rust: int, n: int) -> None:
-    """Classes differ by one picture at most while the smaller one still has some."""
+    """Classes differ by at most one picture while the smaller class has pictures."""
     samples = _samples(ok=ok, dent=dent, rust=rust)
     chosen = choose_calibration(samples, n)
     assert len(set(chosen)) == len(chosen) == min(n, len(samples))
     found = Counter(sample.label for sample in chosen)
-    most = max(found.values())
-    for label, there in (("ok", ok), ("dent", dent), ("rust", rust)):
-        assert found[label] >= min(there, most - 1)
+    largest = max(found.values())
+    for label, available in (("ok", ok), ("dent", dent), ("rust", rust)):
+        assert found[label] >= min(available, largest - 1)
 
 
 def test_calibration_does_not_take_the_first_files() -> None:
-    """The choice is drawn, not the head of the folder, and is drawn alike whatever the order."""
+    """The choice is random, seeded, and independent of the order of the files."""
     samples = _samples(ok=100, dent=100)
     chosen = choose_calibration(samples, 20)
     assert chosen == choose_calibration(samples[::-1], 20)
@@ -52,7 +57,7 @@ def test_calibration_does_not_take_the_first_files() -> None:
 
 
 def test_the_representative_set_spans_all_pixel_values() -> None:
-    """The quantiser sees 0 and 255 even if no picture has them, and the rest as it is."""
+    """The quantiser sees 0 and 255 even if no picture has them; other pixels stay."""
     pictures = np.full((3, 8, 8, 3), 100, np.uint8)
     batches = list(representative_batches(pictures))
     assert [batch.shape for batch in batches] == [(1, 8, 8, 3)] * 3
@@ -69,28 +74,28 @@ def test_the_representative_set_spans_all_pixel_values() -> None:
 def test_golden_pictures_keep_away_from_thresholds(
     scores: list[float], seed: int, count: int
 ) -> None:
-    """As many as asked for; one near a threshold only when every clear one is taken."""
+    """`count` pictures; one near a threshold only after all others."""
     values = np.array(scores)
     labels = np.random.default_rng(seed).choice(["ok", "dent", "rust"], len(values)).tolist()
-    chosen = choose_golden(values, labels, AT, count)
+    chosen = choose_golden(values, labels, THRESHOLDS, count)
     assert len(set(chosen)) == len(chosen) == min(count, len(values))
     distance = np.minimum(np.abs(values - 0.6), np.abs(values - 0.4))
-    clear = set(np.flatnonzero(distance > MARGIN).tolist())
+    clear = set(np.flatnonzero(distance > THRESHOLD_MARGIN).tolist())
     near = set(chosen) - clear
     assert not near or clear <= set(chosen)
 
 
 def test_golden_pictures_are_spread() -> None:
-    """Every class is there, and of each the surest on both ends."""
+    """Every class is there, with its lowest and highest scores."""
     scores = np.linspace(0, 1, 101)
     labels = ["rust" if at % 5 == 0 else "ok" for at in range(101)]
-    chosen = choose_golden(scores, labels, AT)
+    chosen = choose_golden(scores, labels, THRESHOLDS)
     assert Counter(labels[at] for at in chosen) == {"ok": 4, "rust": 4}
     assert {0, 1, 99, 100} <= set(chosen)
 
 
 def test_golden_pictures_travel_as_they_are(tmp_path: Path) -> None:
-    """A small file goes in byte for byte; a large one as a PNG of which the model sees the same."""
+    """A small file stays byte for byte. A large one becomes a PNG with the same model input."""
     rng = np.random.default_rng(0)
     small, large = tmp_path / "small.jpg", tmp_path / "large.bmp"
     cv2.imwrite(str(small), rng.integers(0, 256, (60, 80, 3), np.uint8))
@@ -109,8 +114,8 @@ def test_golden_pictures_travel_as_they_are(tmp_path: Path) -> None:
     assert (again == preprocess(pixels, spec)).all()
 
 
-def test_a_golden_picture_that_went_away_is_named(tmp_path: Path) -> None:
-    """A picture removed meanwhile is an error that names it."""
+def test_a_missing_golden_picture_is_named(tmp_path: Path) -> None:
+    """The error names a picture that no longer exists."""
     gone = Sample(tmp_path / "gone.png", "gone.png", "ok", "g", "test")
     with pytest.raises(DatasetError, match=r"gone\.png: cannot be read"):
         golden_files([gone], InputSpec(width=32, height=32))

@@ -1,4 +1,4 @@
-"""Classifiers that this project did not train: each is right, or refused with a way out."""
+"""Classifiers that edge-train did not make: converted correctly, or refused with the fix."""
 
 from pathlib import Path
 
@@ -9,7 +9,15 @@ from converter.cli.main import main
 from converter.loading.source_model import SourceOverrides, load_source_model
 from converter.quantization.quantization_schemes import build_model
 from edge.inspection.inspector import load_inspector
-from tests.support.foreign_models import FIVE, FOREIGN, TWO, Foreign, draw, options_for, save
+from tests.support.foreign_models import (
+    FIVE,
+    FOREIGN_MODELS,
+    TWO,
+    ForeignModel,
+    draw,
+    options_for,
+    save,
+)
 from trainer.data.dataset import load_dataset
 from trainer.data.pictures import load_pictures
 
@@ -33,29 +41,29 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path
     "foreign",
     [
         pytest.param(f, id=f.name, marks=pytest.mark.campaign if f.name in LARGE else ())
-        for f in FOREIGN
+        for f in FOREIGN_MODELS
     ],
 )
-def test_each_is_right_or_refused_with_a_way_out(
-    foreign: Foreign, sets: dict[tuple[str, ...], Path], tmp_path: Path, capsys: Captured
+def test_each_is_converted_correctly_or_refused_with_the_fix(
+    foreign: ForeignModel, sets: dict[tuple[str, ...], Path], tmp_path: Path, capsys: Captured
 ) -> None:
-    """The file scores every test picture as the model that was given does, or there is no file
-    and the sentence names the layer and what to do."""
+    """The file gives the scores of the source model on every test picture. Otherwise there is no
+    file, and the sentence names the layer and the fix."""
     data, output = sets[foreign.labels], tmp_path / "out.tflite"
     path = save(foreign, data, tmp_path, SIDE)
     options = options_for(foreign, SIDE)
     call = [str(path), "--data", str(data), "-o", str(output), *options]
-    # one flip among some thirty pictures is over the usual limit already; scores are compared below
+    # one flip among about thirty pictures is over the default limit; scores are compared below
     forced = ["--max-flips", "20", "--without-tflite-runtime", "--scheme"]
     forced.append("float16" if foreign.random else "int8-float-head")
     code = main([*call, *forced])
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     if foreign.refused:
         assert code == 2
         assert not output.exists()
-        assert all(words in said for words in foreign.refused), said
+        assert all(words in message for words in foreign.refused), message
         return
-    assert code == 0, said
+    assert code == 0, message
     inspector = load_inspector(output)
     inspector.check_golden()
     source = load_source_model(
@@ -80,8 +88,8 @@ def test_each_is_right_or_refused_with_a_way_out(
 def test_a_lambda_runs_only_when_it_is_allowed(
     sets: dict[tuple[str, ...], Path], tmp_path: Path
 ) -> None:
-    """With --allow-code the model of the lambda layer converts like any other."""
-    (foreign,) = (each for each in FOREIGN if each.name == "lambda layer")
+    """With --allow-code, a model with a Lambda layer converts."""
+    (foreign,) = (each for each in FOREIGN_MODELS if each.name == "lambda layer")
     path, output = save(foreign, sets[TWO], tmp_path, SIDE), tmp_path / "out.tflite"
     call = [str(path), "--data", str(sets[TWO]), "-o", str(output), *options_for(foreign, SIDE)]
     forced = ("--scheme", "float32", "--without-tflite-runtime")

@@ -1,4 +1,4 @@
-"""Models that are broken or mean harm: refused in a sentence, nothing run and nothing written."""
+"""Damaged and malicious model files: refused in one sentence; no code runs, no file is written."""
 
 import json
 import pickle
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.train, pytest.mark.usefixtures("tensorflow")]
 Captured = pytest.CaptureFixture[str]
 
 
-class _Planted:
-    """Unpickling it would write a file."""
+class _WritesFile:
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,7 +68,7 @@ def _truncated(trained: Path, folder: Path) -> Path:
 
 def _pickle_in_h5(_trained: Path, folder: Path) -> Path:
     path = folder / "model.h5"
-    path.write_bytes(pickle.dumps(_Planted(folder / "was-run")))
+    path.write_bytes(pickle.dumps(_WritesFile(folder / "was-run")))
     return path
 
 
@@ -89,7 +89,7 @@ def _hdf5_bomb(_trained: Path, folder: Path) -> Path:
     return _h5(folder / "bomb.h5", fill)
 
 
-def _pointing_elsewhere(_trained: Path, folder: Path) -> Path:
+def _external_link(_trained: Path, folder: Path) -> Path:
     def fill(file: Any) -> None:
         file.attrs["model_config"] = "{}"
         file["w"] = optional_import("h5py").ExternalLink("/etc/passwd", "/w")
@@ -129,7 +129,7 @@ def _cut_saved_model(_trained: Path, folder: Path) -> Path:
     return folder / "cut"
 
 
-def _reaching_out(_trained: Path, folder: Path) -> Path:
+def _file_operator(_trained: Path, folder: Path) -> Path:
     message = optional_import("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
     node = message.meta_graphs.add().graph_def.node.add()
     node.op, node.name = "WriteFile", "sly"
@@ -138,7 +138,7 @@ def _reaching_out(_trained: Path, folder: Path) -> Path:
     return folder / "sly"
 
 
-def _already(trained: Path, folder: Path) -> Path:
+def _tflite_file(trained: Path, folder: Path) -> Path:
     (folder / "m.keras").write_bytes(b"\x1c\0\0\0TFL3" + bytes(40))
     return folder / "m.keras"
 
@@ -148,36 +148,36 @@ HOSTILE: dict[Callable[[Path, Path], Path], str] = {
     _pickle_in_h5: "a Python pickle",
     _zip_bomb: "would inflate to 104,857,600 bytes",
     _hdf5_bomb: "34,359,738,368 bytes of memory",
-    _pointing_elsewhere: "points to another file",
-    _weights_only: "holds weights without the network",
+    _external_link: "points to another file",
+    _weights_only: "contains weights without a network",
     _other_class: "whose code is not in the file",
-    _lambda_code: "the layer 'sly' is a Lambda that carries Python code",
+    _lambda_code: "the layer 'sly' is a Lambda with Python code",
     _no_saved_model: "a folder without saved_model.pb",
     _cut_saved_model: "damaged or truncated",
-    _reaching_out: "the operator WriteFile at 'sly'",
-    _already: "already a TFLite file",
+    _file_operator: "the operator WriteFile at 'sly'",
+    _tflite_file: "already a TFLite file",
 }
 
 
 @pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__.strip("_"))
-def test_what_is_broken_or_means_harm_is_refused(
+def test_damaged_and_malicious_files_are_refused(
     make: Callable[[Path, Path], Path], trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Exit code 2, one sentence with the file and a mend, nothing run, nothing written."""
+    """Exit code 2 and one sentence with the file and the fix; no code runs, no file is written."""
     path = make(trained, tmp_path)
     before = sorted(tmp_path.rglob("*"))
     options = ("--labels", "ok,rust", "--scaling", "inside")
     code = main([str(path), "--data", str(data), "-o", str(tmp_path / "out.tflite"), *options])
-    said = capsys.readouterr().err.strip()
+    message = capsys.readouterr().err.strip()
     assert code == 2
-    assert len(said.splitlines()) == 1
-    assert path.name in said
-    assert HOSTILE[make] in said
+    assert len(message.splitlines()) == 1
+    assert path.name in message
+    assert HOSTILE[make] in message
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_file_cut_anywhere_is_no_internal_fault(trained: Path, tmp_path: Path) -> None:
-    """Wherever a .keras file breaks off, it is refused before Keras sees it."""
+    """A .keras file that is cut at any byte is refused before Keras opens it."""
     whole = trained.read_bytes()
     path = tmp_path / "cut.keras"
     for end in np.linspace(0, len(whole) - 1, 40).astype(int):
@@ -186,10 +186,10 @@ def test_a_file_cut_anywhere_is_no_internal_fault(trained: Path, tmp_path: Path)
             scan_model_file(path, allow_code=True)
 
 
-def test_a_data_set_of_other_sizes_is_reduced_as_on_the_box(
+def test_a_broken_picture_of_the_data_set_is_named(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Pictures of any size go through the model's recipe; one that is no picture is named."""
+    """The conversion stops at a file that is no picture, and names it."""
     other = tmp_path / "other"
     shutil.copytree(data, other)
     broken = other / "ok" / "000.png"
@@ -201,7 +201,7 @@ def test_a_data_set_of_other_sizes_is_reduced_as_on_the_box(
 
 
 def test_a_killed_conversion_leaves_nothing(trained: Path, data: Path, tmp_path: Path) -> None:
-    """Killed in the middle of its work, it leaves the older file and no part of a new one."""
+    """A killed conversion leaves the older file and no partial file."""
     output = tmp_path / "out.tflite"
     output.write_bytes(b"yesterday's")
     arguments = [str(trained), "--data", str(data), "-o", str(output)]
@@ -222,13 +222,14 @@ def test_a_killed_conversion_leaves_nothing(trained: Path, data: Path, tmp_path:
 
 
 def test_a_write_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
-    """Killed between the first byte and the last, there is no half file under the model's name;
-    what a file system without nameless files keeps is hidden and says that it is a part."""
+    """A killed write leaves no file under the model's name. Without O_TMPFILE, a hidden .part file
+    may stay."""
     output = tmp_path / "out.tflite"
     code = (
-        "import os, signal; from pathlib import Path; from converter.packaging import write_whole; "
+        "import os, signal; from pathlib import Path; "
+        "from converter.packaging import write_atomically; "
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); "
-        f"write_whole(Path({str(output)!r}), b'x' * 1000)"
+        f"write_atomically(Path({str(output)!r}), b'x' * 1000)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL

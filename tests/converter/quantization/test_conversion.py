@@ -1,4 +1,4 @@
-"""What a good conversion promises: int8 inside, fine scores, the same judgement, the same bytes."""
+"""A valid conversion: int8 operators, fine scores, unchanged verdicts, reproducible bytes."""
 
 import dataclasses
 import json
@@ -37,8 +37,8 @@ def test_only_the_head_computes_in_float(conversion: Conversion) -> None:
 
 
 def test_the_bands_of_a_feature_add_up_to_it(source: SourceModel, data: Path) -> None:
-    """The sum of its bands is the feature, within a step of int8; where most features are, in the
-    lowest band, the grid is as many times finer as that is narrower than the range."""
+    """The sum of the bands is the feature, within a step of int8. The lowest band, where most
+    features are, has a finer grid in proportion to its width."""
     pictures = load_pictures(load_dataset(data).of("train"), source.input)
     without_head = dataclasses.replace(source.frozen, logits=source.frozen.features[0], head=None)
     coarse = build_model("int8", without_head, pictures, "rust").tflite
@@ -54,22 +54,22 @@ def test_the_bands_of_a_feature_add_up_to_it(source: SourceModel, data: Path) ->
     assert bands == tuple(width / WIDTHS[0] for width in WIDTHS)
     assert step > 0
     assert finest == pytest.approx(step / sum(WIDTHS))
-    # each rounds by half a step of its own
+    # each band rounds by half of its step
     assert np.abs(summed - rows[0]).max() < (0.51 + 0.51 * WIDTHS[-1] / sum(WIDTHS)) * step
     assert np.unique(np.round(summed / finest)).size > 2 * np.unique(rows[0]).size
     assert len(fine) < len(coarse) + 10_000
 
 
 def test_other_features_keep_one_band(conversion: Conversion) -> None:
-    """Where the graph does not end in a dense layer with ReLU it stays as it is."""
+    """A graph that does not end in a dense layer with ReLU stays unchanged."""
     assert conversion.chosen.built_model is not None
     tflite = conversion.chosen.built_model.tflite
     assert with_bands(tflite) == (tflite, (1.0,))
 
 
 def test_the_input_takes_raw_pixels(conversion: Conversion, source: SourceModel) -> None:
-    """Pixels go in as uint8, 0 to 255 as they are, though no calibration picture has them all; the
-    network's own scaling by 1/255 is in the first convolution, and no operator."""
+    """The input is uint8, 0 to 255, though no calibration picture has all values. The scaling by
+    1/255 is folded into the first convolution and is no operator."""
     scale, zero_point = input_scale(conversion.path.read_bytes())
     assert scale == pytest.approx(1)
     assert zero_point == 0
@@ -81,7 +81,7 @@ def test_the_input_takes_raw_pixels(conversion: Conversion, source: SourceModel)
 
 
 def test_scores_are_finer_than_an_int8_softmax(conversion: Conversion) -> None:
-    """Different pictures get different scores, off the grid of 1/256 that an int8 softmax has."""
+    """Scores are distinct and not on the 1/256 grid of an int8 softmax."""
     scores = conversion.chosen.scores
     assert scores is not None
     assert len(np.unique(scores)) > 0.95 * len(scores)
@@ -89,26 +89,26 @@ def test_scores_are_finer_than_an_int8_softmax(conversion: Conversion) -> None:
 
 
 def test_scores_stay_close_to_float(conversion: Conversion) -> None:
-    """int8 costs next to nothing on a healthy network, and the gate's figures say so."""
-    compared = conversion.chosen.compared
-    assert compared is not None
-    assert compared.auroc_float > 0.9, "the test's own network must be worth converting"
-    assert abs(compared.auroc_loss) < 0.005
-    assert compared.largest_change < 0.1
+    """int8 changes almost nothing on a good network, and the gate's figures show it."""
+    score_diff = conversion.chosen.score_diff
+    assert score_diff is not None
+    assert score_diff.auroc_float > 0.9, "the network of the test must have learned"
+    assert abs(score_diff.auroc_loss) < 0.005
+    assert score_diff.largest_change < 0.1
 
 
 def test_runtimes_agree(conversion: Conversion) -> None:
-    """Every runtime that is installed gives the same scores within 1/255, and is named."""
-    assert all(ran.difference <= 1 / 255 for ran in conversion.chosen.runtime_results)
-    assert [ran.runtime for ran in conversion.chosen.runtime_results] == [
+    """All installed runtimes agree within 1/255, and the file names them."""
+    assert all(result.difference <= 1 / 255 for result in conversion.chosen.runtime_results)
+    assert [result.runtime for result in conversion.chosen.runtime_results] == [
         r.name for r in find_runners()
     ]
-    said = conversion.spec.quantisation
-    assert said["oldest_runtime"] == said["runtimes"][-1]
+    recorded = conversion.spec.quantisation
+    assert recorded["oldest_runtime"] == recorded["runtimes"][-1]
 
 
 def test_golden_pictures_check_out_in_the_daemon(conversion: Conversion) -> None:
-    """The daemon's own inspector loads the file and its golden pictures score as recorded."""
+    """The daemon's inspector gives the recorded scores on the golden pictures."""
     inspector = load_inspector(conversion.path)
     assert inspector.check_golden() == 8
     assert {picture.label for picture in conversion.spec.golden} == {"ok", "rust"}
@@ -117,25 +117,25 @@ def test_golden_pictures_check_out_in_the_daemon(conversion: Conversion) -> None
 
 
 def test_the_file_says_what_it_is(conversion: Conversion, source: SourceModel) -> None:
-    """labels.txt and inspection.json carry the recipe, the figures and the tools' versions."""
+    """labels.txt and inspection.json contain labels, figures and tool versions."""
     with zipfile.ZipFile(conversion.path) as archive:
         assert archive.read("labels.txt") == b"ok\nrust\n"
-        said = json.loads(archive.read("inspection.json"))
-    assert said["schema"] == "edge-inspect/model/1"
-    assert said["name"] == "rust finder"
-    assert len(said["version"]) == 12
-    assert said["metrics"]["auroc_interval"][0] <= said["metrics"]["auroc"]
-    assert said["metrics"] == json.loads(json.dumps(conversion.figures.converted.as_json()))
-    assert said["quantisation"]["float_operators"] == {"FULLY_CONNECTED": 1}
-    assert said["quantisation"]["compared"]["pass_fail_flips"] == 0
-    assert said["data"]["fingerprint"] == source.spec.data["fingerprint"]
-    assert {"tensorflow", "keras", "numpy", "opencv", "edge-inspect"} <= set(said["tools"])
+        recorded = json.loads(archive.read("inspection.json"))
+    assert recorded["schema"] == "edge-inspect/model/1"
+    assert recorded["name"] == "rust finder"
+    assert len(recorded["version"]) == 12
+    assert recorded["metrics"]["auroc_interval"][0] <= recorded["metrics"]["auroc"]
+    assert recorded["metrics"] == json.loads(json.dumps(conversion.figures.converted.as_json()))
+    assert recorded["quantisation"]["float_operators"] == {"FULLY_CONNECTED": 1}
+    assert recorded["quantisation"]["compared"]["pass_fail_flips"] == 0
+    assert recorded["data"]["fingerprint"] == source.spec.data["fingerprint"]
+    assert {"tensorflow", "keras", "numpy", "opencv", "edge-inspect"} <= set(recorded["tools"])
 
 
 def test_same_input_same_bytes(
     conversion: Conversion, trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Converting the same model with the same pictures again gives the same file, wherever."""
+    """The same model and pictures give the same file, at every path."""
     again = convert(ConversionRequest(trained, data, tmp_path / "elsewhere.tflite"))
     assert again.path.read_bytes() == conversion.path.read_bytes()
     assert b"elsewhere" not in again.path.read_bytes()
@@ -143,8 +143,8 @@ def test_same_input_same_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere.tflite"]
 
 
-def test_a_given_name_and_version_are_kept(conversion: Conversion) -> None:
-    """The version is the network's own hash, so that two networks never share one."""
+def test_the_file_keeps_name_and_version(conversion: Conversion) -> None:
+    """The default version is the hash of the network, so two networks never share it."""
     file = load_model_file(conversion.path)
     assert file.spec is not None
     assert (file.spec.name, file.spec.version) == ("rust finder", conversion.spec.version)

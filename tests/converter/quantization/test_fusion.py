@@ -1,4 +1,4 @@
-"""Features of different range keep a scale each: the small ones still say something in int8."""
+"""Features of different ranges keep their own scale, so small features stay precise in int8."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ SIDE = 16
 
 
 def _model(k: Any) -> Any:
-    """The brightness alone decides, by a mean a thousand times smaller than what stands beside."""
-    entered = k.Input((SIDE, SIDE, 1))
-    scaled = k.layers.Rescaling(1 / 255)(entered)
+    """Only the mean brightness decides; the other feature is a thousand times larger."""
+    pixels = k.Input((SIDE, SIDE, 1))
+    scaled = k.layers.Rescaling(1 / 255)(pixels)
     small = k.layers.Conv2D(1, 1, kernel_initializer="ones", name="small")(scaled)
     large = k.layers.Conv2D(1, 1, name="large")(scaled)
     pooled = [
@@ -30,7 +30,7 @@ def _model(k: Any) -> Any:
         k.layers.GlobalMaxPooling2D()(large),
     ]
     features = k.layers.Concatenate()(pooled)
-    model = k.Model(entered, k.layers.Dense(2, activation="softmax")(features))
+    model = k.Model(pixels, k.layers.Dense(2, activation="softmax")(features))
     model.get_layer("large").set_weights([np.full((1, 1, 1, 1), 1000.0), np.zeros(1)])
     kernel = np.array([[-6.0, 6.0], [0.0, 0.0]])
     model.layers[-1].set_weights([kernel, np.array([3.0, -3.0])])
@@ -38,8 +38,8 @@ def _model(k: Any) -> Any:
 
 
 def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> None:
-    """Scores of int8 follow those of float although the other feature is a thousand times larger;
-    only the join and the head are float."""
+    """int8 scores follow the float scores next to a feature a thousand times larger. Only the
+    concatenation and the head are float."""
     model = _model(tensorflow.keras)
     frozen = freeze(model, (SIDE, SIDE, 1), frozenset(), "model")
     assert len(frozen.features) == 2
@@ -60,6 +60,6 @@ def test_a_small_feature_beside_a_large_one_keeps_its_steps(tensorflow: Any) -> 
     assert "CONCATENATION" not in [name for name, is_float in found if not is_float]
     score_rule = ScoreRule(spec.labels, "ok", OutputSpec(kind="logits"))
     rows, _ = find_runners(older=False)[0].rows(built_model.tflite, pictures, "model")
-    wanted = 1 - probabilities(model, spec, pictures)[:, 0]
-    assert np.abs(score_rule.of_rows(rows) - wanted).max() < 0.02
-    assert wanted.max() - wanted.min() > 0.2
+    expected = 1 - probabilities(model, spec, pictures)[:, 0]
+    assert np.abs(score_rule.from_rows(rows) - expected).max() < 0.02
+    assert expected.max() - expected.min() > 0.2

@@ -1,4 +1,4 @@
-"""Schemes side by side: what each gives, which is taken, and what is in the way of one."""
+"""The quantization schemes: results of each, the choice among them, and conversion errors."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from converter.quantization.quantization_schemes import (
     build_model,
     head_of,
 )
-from converter.selection import scheme_selection as contest_module
+from converter.selection import scheme_selection as selection_module
 from converter.selection.quality_gate import GateLimits, objections
 from converter.selection.scheme_trial import SchemeTrial
 from converter.tflite.operator_profile import operator_times
@@ -34,23 +34,23 @@ pytestmark = pytest.mark.train
 SIDE = 16
 
 
-def test_every_scheme_stands_in_the_table(conversion: Conversion) -> None:
-    """Each was made, run and compared, and the first that passes is the file."""
+def test_every_scheme_is_in_the_table(conversion: Conversion) -> None:
+    """Every scheme is built, run and compared; the first that passes becomes the file."""
     trials = conversion.selection.trials
     assert [trial.scheme for trial in trials] == list(SCHEMES)
-    assert all(trial.built_model is not None and trial.compared is not None for trial in trials)
+    assert all(trial.built_model is not None and trial.score_diff is not None for trial in trials)
     assert conversion.chosen is next(trial for trial in trials if not trial.objections)
     rows = conversion.spec.quantisation["schemes"]
     assert [row["scheme"] for row in rows] == list(SCHEMES)
     by_name = dict(zip(SCHEMES, trials))
-    assert by_name["float32"].compared is not None
-    assert by_name["float32"].compared.largest_change < 1e-4
+    assert by_name["float32"].score_diff is not None
+    assert by_name["float32"].score_diff.largest_change < 1e-4
     sizes = {row["scheme"]: row["bytes"] for row in rows}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
 
 
 def test_every_layer_of_every_scheme_is_measured(conversion: Conversion) -> None:
-    """Convolutions and dense layers have an error each, least in float and most in int8."""
+    """Every layer has an error, smallest in float and largest in int8."""
     errors = {
         trial.scheme: {layer.layer: layer.error for layer in trial.layers}
         for trial in conversion.selection.trials
@@ -66,10 +66,12 @@ def test_every_layer_of_every_scheme_is_measured(conversion: Conversion) -> None
 def test_a_forced_scheme_is_the_only_one(
     scheme: str, trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    """Each scheme alone gives a file that takes raw pixels and that the daemon judges with."""
+    """Each scheme alone gives a file that the daemon loads and that takes raw pixels."""
     output = tmp_path / "m.tflite"
-    done = convert(ConversionRequest(trained, data, output, scheme=scheme, older_runtime=False))
-    assert [trial.scheme for trial in done.selection.trials] == [scheme]
+    conversion = convert(
+        ConversionRequest(trained, data, output, scheme=scheme, older_runtime=False)
+    )
+    assert [trial.scheme for trial in conversion.selection.trials] == [scheme]
     inspector = load_inspector(output)
     assert inspector.check_golden() == 8
     assert inspector.file.spec is not None
@@ -79,15 +81,17 @@ def test_a_forced_scheme_is_the_only_one(
 def test_the_next_scheme_is_taken_when_the_first_loses_too_much(
     trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the gate refuses is passed over, with its reason in the file."""
+    """A refused scheme is skipped, and the file records the reason."""
 
     def against_int8(trial: SchemeTrial, limits: GateLimits) -> list[str]:
         return ["too bad"] if "int8" in trial.scheme else objections(trial, limits)
 
-    monkeypatch.setattr(contest_module, "objections", against_int8)
-    done = convert(ConversionRequest(trained, data, tmp_path / "m.tflite", older_runtime=False))
-    assert done.chosen.scheme == "float16"
-    assert done.spec.quantisation["schemes"][0]["objections"] == ["too bad"]
+    monkeypatch.setattr(selection_module, "objections", against_int8)
+    conversion = convert(
+        ConversionRequest(trained, data, tmp_path / "m.tflite", older_runtime=False)
+    )
+    assert conversion.chosen.scheme == "float16"
+    assert conversion.spec.quantisation["schemes"][0]["objections"] == ["too bad"]
 
 
 def _frozen(k: Any, *layers: Any) -> FrozenGraph:
@@ -101,7 +105,7 @@ def _pictures(count: int = 12) -> NDArray[np.uint8]:
 
 
 def test_a_layer_that_overflows_is_named(tensorflow: Any) -> None:
-    """Numbers that are none are found in float32, where quantising would end the process."""
+    """Overflow is found in float32, because quantising would end the process."""
     layers = tensorflow.keras.layers
     body = [layers.Conv2D(2, 3, activation="exponential", name="boom"), layers.Flatten()]
     frozen = _frozen(tensorflow.keras, *body, layers.Dense(2, activation="softmax"))
@@ -111,7 +115,7 @@ def test_a_layer_that_overflows_is_named(tensorflow: Any) -> None:
 
 
 def test_an_operator_that_tflite_lacks_is_named_with_its_layer(tensorflow: Any) -> None:
-    """The sentence says which layer needs which operator, and what to take instead."""
+    """The sentence names the layer, the operator and a replacement."""
     k = tensorflow.keras
     body = [
         k.layers.Conv2D(2, 3),
@@ -124,7 +128,7 @@ def test_an_operator_that_tflite_lacks_is_named_with_its_layer(tensorflow: Any) 
 
 
 def test_a_loop_is_named_with_its_layer(tensorflow: Any) -> None:
-    """A recurrent layer becomes graphs of their own; unrolled it can be converted."""
+    """A recurrent layer becomes separate graphs and is refused; unrolled, it converts."""
     k = tensorflow.keras
 
     def frozen(*, unroll: bool) -> FrozenGraph:
@@ -132,15 +136,13 @@ def test_a_loop_is_named_with_its_layer(tensorflow: Any) -> None:
         memory = k.layers.LSTM(4, unroll=unroll, name="memory")
         return _frozen(k, rows, memory, k.layers.Dense(2, activation="softmax"))
 
-    with pytest.raises(
-        ModelError, match=r"m\.keras: the layer 'memory' computes in a loop.*unroll"
-    ):
+    with pytest.raises(ModelError, match=r"m\.keras: the layer 'memory' has a loop.*unroll"):
         build_model("float32", frozen(unroll=False), _pictures(), "m.keras")
     assert build_model("float32", frozen(unroll=True), _pictures(), "m.keras").tflite
 
 
-def test_a_layer_that_does_not_say_how_many_rows_it_gives(tensorflow: Any) -> None:
-    """Keras loses the count of pictures in a grouped and dilated convolution; it is one."""
+def test_a_layer_with_an_unknown_number_of_rows_converts(tensorflow: Any) -> None:
+    """Keras loses the batch size in a grouped and dilated convolution; it is one."""
     k = tensorflow.keras
     body = [
         k.layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=3),
@@ -152,7 +154,7 @@ def test_a_layer_that_does_not_say_how_many_rows_it_gives(tensorflow: Any) -> No
 
 
 def test_a_network_without_a_dense_layer_has_no_float_head(tensorflow: Any) -> None:
-    """It cannot have the first scheme, and the sentence says why; int8 it can have."""
+    """A float head is refused with the reason; int8 is possible."""
     k = tensorflow.keras
     body = [k.layers.Conv2D(2, 3, name="answers"), k.layers.GlobalAveragePooling2D()]
     frozen = _frozen(k, *body, k.layers.Softmax())
@@ -174,36 +176,39 @@ def test_a_network_without_a_dense_layer_has_no_float_head(tensorflow: Any) -> N
     ],
 )
 def test_the_innermost_layer_is_named(node: str, layer: str) -> None:
-    """Of the layers on a node's path the innermost counts, without the number of its use."""
+    """The innermost layer on a node's path counts, without the number of its use."""
     assert layer_of(node, frozenset({"block", "conv", "conv_1", "conv_2", "erf"})) == layer
 
 
-def test_a_fitted_head_takes_back_what_quantising_did(source: SourceModel, data: Path) -> None:
-    """Behind a head that is off, the fitted one is nearer to the float model on parts not seen."""
+def test_a_fitted_head_compensates_for_quantisation(source: SourceModel, data: Path) -> None:
+    """Starting from a wrong head, the fitted head is nearer to the float model on the test set."""
     dataset = load_dataset(data)
     runner = find_runners(older=False)[0]
-    train, test = (load_pictures(dataset.of(part), source.input) for part in ("train", "test"))
+    train, test = (load_pictures(dataset.of(name), source.input) for name in ("train", "test"))
     float32 = build_model("float32", source.frozen, train, "m").tflite
 
-    def seen(pictures: NDArray[np.uint8]) -> FloatLogits:
+    def with_logits(pictures: NDArray[np.uint8]) -> FloatLogits:
         return FloatLogits(pictures, runner.rows(float32, pictures, "m")[0].astype(np.float64))
 
-    def off(built_model: BuiltModel) -> float:
+    def error_of(built_model: BuiltModel) -> float:
         return logit_error(
-            runner.rows(built_model.tflite, test, "m")[0].astype(np.float64), seen(test).logits
+            runner.rows(built_model.tflite, test, "m")[0].astype(np.float64),
+            with_logits(test).logits,
         )
 
-    true = head_of(source.frozen)
+    float_head = head_of(source.frozen)
     built_model = build_model(FLOAT_HEAD, source.frozen, train, "m")
-    validation = seen(load_pictures(dataset.of("validation"), source.input))
-    wrong = DenseHead(true.weights * 1.3, true.bias + np.array([0.5, -0.5], np.float32))
-    found = refit_head(built_model, wrong, seen(train), validation, runner)
+    validation = with_logits(load_pictures(dataset.of("validation"), source.input))
+    wrong_head = DenseHead(
+        float_head.weights * 1.3, float_head.bias + np.array([0.5, -0.5], np.float32)
+    )
+    found = refit_head(built_model, wrong_head, with_logits(train), validation, runner)
     assert found.fitted
-    assert off(found) < 1.2 * off(built_model)
+    assert error_of(found) < 1.2 * error_of(built_model)
 
 
-def test_a_head_that_gains_nothing_is_left_alone(source: SourceModel, data: Path) -> None:
-    """Where validation says that the old head is as near, it stays."""
+def test_a_head_without_gain_stays(source: SourceModel, data: Path) -> None:
+    """The old head stays when the new one is not better on the validation set."""
     runner = find_runners(older=False)[0]
     dataset = load_dataset(data)
     train = load_pictures(dataset.of("train"), source.input)
@@ -215,7 +220,7 @@ def test_a_head_that_gains_nothing_is_left_alone(source: SourceModel, data: Path
 
 @pytest.mark.parametrize("place", range(len(SCHEMES)), ids=SCHEMES)
 def test_operators_are_timed_one_by_one(conversion: Conversion, place: int) -> None:
-    """In every scheme each operator that sees the picture has a time, and its layer a name."""
+    """In every scheme, each operator on picture data has a time and a layer name."""
     built_model = conversion.selection.trials[place].built_model
     assert built_model is not None
     times = operator_times(built_model.tflite, conversion.source.frozen)
@@ -224,7 +229,7 @@ def test_operators_are_timed_one_by_one(conversion: Conversion, place: int) -> N
 
 
 def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversion) -> None:
-    """Compared with itself a model has no error, whatever the pictures."""
+    """A model compared with itself has no error."""
     (float32,) = (t.built_model for t in conversion.selection.trials if t.scheme == "float32")
     assert float32 is not None
     pictures = conversion.evaluation_set.test.pictures[:3]
@@ -235,8 +240,8 @@ def test_layers_of_one_model_differ_from_itself_by_nothing(conversion: Conversio
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_scaling_of_pixels_is_no_operator(tensorflow: Any, padding: str) -> None:
-    """Scaled to −1…1, where every pixel falls between two steps of int8, the file still takes each
-    pixel apart and follows float32: no rounding is left for runtimes to do differently."""
+    """Scaling to −1…1 puts every pixel between two int8 steps. The file still separates all pixels
+    and follows float32, because no rounding is left."""
     k = tensorflow.keras
     body = [
         k.layers.Rescaling(1 / 127.5, offset=-1),
@@ -251,6 +256,6 @@ def test_scaling_of_pixels_is_no_operator(tensorflow: Any, padding: str) -> None
     assert "ADD" not in names
     runner = find_runners(older=False)[0]
     float32 = build_model("float32", frozen, pictures, "m.keras").tflite
-    wanted = runner.rows(float32, pictures, "m")[0].astype(np.float64)
+    expected = runner.rows(float32, pictures, "m")[0].astype(np.float64)
     found = runner.rows(built_model.tflite, pictures, "m")[0].astype(np.float64)
-    assert logit_error(found, wanted) < 0.05 * float(wanted.std())
+    assert logit_error(found, expected) < 0.05 * float(expected.std())

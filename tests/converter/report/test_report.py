@@ -1,4 +1,4 @@
-"""The report of a conversion: one file that says what the gate saw and needs nothing else."""
+"""The conversion report: one HTML file with the gate's figures and no external resources."""
 
 import re
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ import pytest
 from converter.cli.main import main
 from converter.convert import Conversion
 from converter.quantization.quantization_schemes import SCHEMES
-from converter.report.bar_chart import bars
+from converter.report.bar_chart import bar_chart
 from converter.report.build import render
 from trainer.report.page import table
 
@@ -18,7 +18,7 @@ VOID = {"meta", "br", "img", "rect"}
 
 
 class _Balanced(HTMLParser):
-    """Collects what is opened and not closed, and every address."""
+    """Collects open tags and the addresses of all resources."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class _Balanced(HTMLParser):
 
 @pytest.fixture(scope="module")
 def text(conversion: Conversion) -> str:
-    """The page."""
+    """The page as HTML."""
     return render(conversion)
 
 
-def test_it_is_whole_and_asks_nobody(text: str) -> None:
-    """Every tag is closed, every picture is inside, and nothing is fetched."""
+def test_it_is_complete_and_loads_no_resource(text: str) -> None:
+    """Every tag is closed, every picture is embedded, and no resource is loaded."""
     parser = _Balanced()
     parser.feed(text)
     assert parser.open == []
@@ -50,26 +50,26 @@ def test_it_is_whole_and_asks_nobody(text: str) -> None:
     assert "default-src 'none'" in text
 
 
-def test_it_says_what_the_gate_saw(text: str, conversion: Conversion) -> None:
-    """Every scheme, the runtimes, error and speed of the layers, the thresholds."""
+def test_it_shows_the_figures_of_the_gate(text: str, conversion: Conversion) -> None:
+    """It shows schemes, runtimes, layer errors, layer speed and thresholds."""
     assert all(scheme in text for scheme in SCHEMES)
     for heading in ("Schemes side by side", "Verdicts that flip: 0", "Error by layer", "Speed"):
         assert heading in text
-    assert all(ran.runtime in text for ran in conversion.chosen.runtime_results)
+    assert all(result.runtime in text for result in conversion.chosen.runtime_results)
     assert text.count('aria-label="error by layer"') == 1
     assert re.search(r"<th>shapes</th><td>conv_2d</td>", text)
     assert f"{conversion.spec.thresholds.reject_at:.4f}" in text
 
 
-def test_names_cannot_break_out(text: str) -> None:
-    """What files and layers are called is text on the page, whatever it holds."""
+def test_names_are_escaped(text: str) -> None:
+    """Names of files and layers are escaped."""
     evil = "<script>alert(1)</script>"
-    assert evil not in table(["a"], [[evil]]) + bars("t", [(evil, 1.0, evil)], evil)
+    assert evil not in table(["a"], [[evil]]) + bar_chart("t", [(evil, 1.0, evil)], evil)
     assert not re.search(r"<script", text)
 
 
 def test_it_stands_beside_the_model_file(trained: Path, data: Path, tmp_path: Path) -> None:
-    """NAME.html unless another place is named; a refusal leaves none."""
+    """The default path is NAME.html; --report names another."""
     output = tmp_path / "rust.tflite"
     call = [str(trained), "--data", str(data), "-o", str(output), "--scheme", "float32"]
     call += ["--without-tflite-runtime"]

@@ -1,4 +1,4 @@
-"""Whether a box may decode JPEGs at reduced scale is measured on test pictures, and recorded."""
+"""The test set decides whether a box may decode JPEGs at reduced scale; the file records it."""
 
 import json
 import zipfile
@@ -50,30 +50,30 @@ def _picture(side: int, suffix: str = ".jpg") -> EncodedPicture:
 
 @pytest.mark.parametrize(("side", "divisor"), [(24, 1), (40, 1), (48, 2), (96, 4), (192, 8)])
 def test_both_ways_come_from_the_same_bytes(side: int, divisor: int) -> None:
-    """The reference is the whole JPEG reduced by area, the other the JPEG at the scale that the
-    rule allows, by the daemon's own code; too small a picture is not concerned."""
+    """The reference is the whole JPEG reduced by area. The other is the JPEG at the scale of the
+    rule, with the daemon's code. A small picture is not concerned."""
     picture = _picture(side)
-    way = decode_both_ways(picture, SPEC, WHOLE_VIEW)
+    pair = decode_both_ways(picture, SPEC, WHOLE_VIEW)
     if divisor == 1:
-        assert way is None
+        assert pair is None
         return
-    assert way is not None
-    assert np.array_equal(way.whole, preprocess(decode_picture(bytes(picture.data), "a"), SPEC))
+    assert pair is not None
+    assert np.array_equal(pair.whole, preprocess(decode_picture(bytes(picture.data), "a"), SPEC))
     quick, reduced = picture.decode(divisor)
     assert reduced == divisor
-    assert np.array_equal(way.reduced, preprocess(quick, SPEC))
-    assert not np.array_equal(way.reduced, way.whole)
+    assert np.array_equal(pair.reduced, preprocess(quick, SPEC))
+    assert not np.array_equal(pair.reduced, pair.whole)
 
 
-def test_what_is_no_jpeg_becomes_one_and_a_jpeg_stays() -> None:
-    """Both ways of a PNG start from one JPEG of it, so that only the decoding differs."""
+def test_a_png_is_encoded_as_jpeg_and_a_jpeg_stays() -> None:
+    """A PNG is encoded as JPEG once, so that only the decoding differs."""
     jpeg, png = _picture(48), _picture(48, ".png")
     assert as_jpeg(jpeg) is jpeg
-    built_model = as_jpeg(png)
-    assert built_model.header.kind == "JPEG"
-    assert (built_model.header.width, built_model.header.height) == (48, 48)
+    encoded = as_jpeg(png)
+    assert encoded.header.kind == "JPEG"
+    assert (encoded.header.width, encoded.header.height) == (48, 48)
     assert decode_both_ways(png, SPEC, WHOLE_VIEW) is None
-    assert decode_both_ways(built_model, SPEC, WHOLE_VIEW) is not None
+    assert decode_both_ways(encoded, SPEC, WHOLE_VIEW) is not None
 
 
 def _parity(**changed: Any) -> DecodeParity:
@@ -99,23 +99,23 @@ def _parity(**changed: Any) -> DecodeParity:
         ({"concerned": 199, "flips": ("a",)}, "whole", "not allowed: 1 of 199"),
         ({"golden_flips": ("golden/01-ok.jpg",)}, "whole", "golden pictures change: golden/01-ok"),
         ({"concerned": 100}, "reduced", "allowed: 0 of 100"),
-        ({"concerned": 99}, "whole", "; 100 that are large enough are needed to know"),
+        ({"concerned": 99}, "whole", "; at least 100 large enough pictures are needed"),
         ({"concerned": 0}, "whole", "not allowed: none of 500 test pictures is large enough"),
-        ({"encoded": 7}, "reduced", "7 are no JPEGs and were made into some of quality 95"),
+        ({"encoded": 7}, "reduced", "7 are no JPEGs and were encoded with quality 95"),
     ],
 )
 def test_half_a_percent_may_change_and_no_golden_picture(
     changed: dict[str, Any], decoding: str, words: str
 ) -> None:
-    """At most 0.5 % of the verdicts concerned, none on golden pictures; where fewer than 100 are
-    concerned nothing is allowed. The sentence says which, with the numbers."""
+    """Reduced decoding needs at least 100 concerned pictures, at most 0.5 % changed verdicts and no
+    changed golden picture. The sentence gives the numbers."""
     found = _parity(**changed)
     assert found.decoding == decoding
     assert words in parity_text(found.as_json())
 
 
 def _corner(pictures: Any) -> Any:
-    """Scores by the first pixel, as a model would that looks at nothing else."""
+    """Scores that depend only on the first pixel."""
     return pictures[:, 0, 0, 0].astype(np.float64) / 255
 
 
@@ -130,8 +130,8 @@ def tested(tmp_path: Path) -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def _ways(tested: tuple[Sample, ...]) -> list[tuple[float, float]]:
-    """The score of each picture concerned, whole and reduced, reckoned apart from the code."""
+def _expected_scores(tested: tuple[Sample, ...]) -> list[tuple[float, float]]:
+    """The whole and the reduced score of each concerned picture, computed independently."""
     found = []
     for sample in tested[:3]:
         data = sample.path.read_bytes()
@@ -148,20 +148,20 @@ def _ways(tested: tuple[Sample, ...]) -> list[tuple[float, float]]:
 
 
 def test_changes_and_flips_are_counted(tested: tuple[Sample, ...]) -> None:
-    """Of the three concerned: the largest and mean change, and a flip where a threshold lies
-    between the two scores; review counts as a verdict of its own."""
-    ways = _ways(tested)
-    changes = [abs(new - old) for old, new in ways]
-    at = Thresholds(reject_at=1.0, review_from=sum(ways[1]) / 2)
+    """Largest and mean change of the three concerned pictures, and a flip where a threshold is
+    between the two scores. Review counts as a verdict."""
+    pairs = _expected_scores(tested)
+    changes = [abs(new - old) for old, new in pairs]
+    at = Thresholds(reject_at=1.0, review_from=sum(pairs[1]) / 2)
     flipped = [
         sample.file
-        for sample, (old, new) in zip(tested, ways)
+        for sample, (old, new) in zip(tested, pairs)
         if (old < at.review_from) != (new < at.review_from)
     ]
     seen: list[tuple[int, int]] = []
     golden = {"golden/01-ok.jpg": tested[1].path.read_bytes(), "golden/02-ok.png": _small_png()}
-    judge = ParityModel(SPEC, at, _corner)
-    found = measure_parity(judge, tested, golden, lambda done, total: seen.append((done, total)))
+    model = ParityModel(SPEC, at, _corner)
+    found = measure_parity(model, tested, golden, lambda done, total: seen.append((done, total)))
     assert (found.pictures, found.concerned, found.encoded) == (4, 3, 1)
     assert found.largest_change == pytest.approx(max(changes))
     assert found.mean_change == pytest.approx(sum(changes) / 3)
@@ -176,32 +176,32 @@ def _small_png() -> bytes:
     return _encoded(_noise(24), ".png")
 
 
-def test_a_picture_that_has_gone_is_named(tested: tuple[Sample, ...]) -> None:
-    """A test picture that is removed meanwhile is a sentence, not a traceback."""
+def test_a_missing_picture_is_named(tested: tuple[Sample, ...]) -> None:
+    """A test picture that no longer exists gives a sentence with its name."""
     tested[1].path.unlink()
-    judge = ParityModel(SPEC, Thresholds(reject_at=0.5, review_from=0.5), _corner)
-    with pytest.raises(DatasetError, match=r"b\.jpg.*it was there when it was judged first"):
-        measure_parity(judge, tested, {}, lambda _done, _total: None)
+    model = ParityModel(SPEC, Thresholds(reject_at=0.5, review_from=0.5), _corner)
+    with pytest.raises(DatasetError, match=r"b\.jpg.*it existed at the start of the conversion"):
+        measure_parity(model, tested, {}, lambda _done, _total: None)
 
 
 @pytest.mark.train
 def test_pictures_too_small_allow_nothing(conversion: Conversion) -> None:
-    """The file of a set whose pictures no rule reduces says nothing that an older box would refuse,
-    and the report says why."""
+    """Pictures that are too small give a file without the key `decoding`, which older boxes would
+    refuse. The report gives the reason."""
     assert conversion.parity.concerned == 0
     assert conversion.spec.decoding == "whole"
     with zipfile.ZipFile(conversion.path) as archive:
-        said = json.loads(archive.read("inspection.json"))
-    assert "decoding" not in said
-    assert said["quantisation"]["parity"]["pictures"] == conversion.parity.pictures
+        recorded = json.loads(archive.read("inspection.json"))
+    assert "decoding" not in recorded
+    assert recorded["quantisation"]["parity"]["pictures"] == conversion.parity.pictures
     page = render(replace(conversion))
     assert "JPEGs decoded at reduced scale" in page
-    assert "is large enough to be reduced, so nothing is known" in page
+    assert "is large enough to be reduced, so the effect is unknown" in page
 
 
 @pytest.fixture(scope="module")
 def large(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same data set, every picture four times as large: each can be reduced."""
+    """The data set with pictures four times as large, so that each can be reduced."""
     root = tmp_path_factory.mktemp("large")
     for path in sorted(data.glob("*/*.png")):
         (root / path.parent.name).mkdir(exist_ok=True)
@@ -218,12 +218,12 @@ def _convert(trained: Path, data: Path, output: Path) -> int:
 
 
 @pytest.mark.train
-def test_what_changes_nothing_is_allowed_and_shown(
+def test_reduced_decoding_without_effect_is_allowed_and_shown(
     trained: Path, large: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key is in inspection.json, edge-convert prints it, show reads it back."""
+    """inspection.json has the key; edge-convert and `show` print it."""
     for module in (parity_module, latency_text):  # the data set is small
-        monkeypatch.setattr(module, "LEAST_CONCERNED", 60)
+        monkeypatch.setattr(module, "MIN_CONCERNED", 60)
     output = tmp_path / "m.tflite"
     assert _convert(trained, large, output) == 0
     assert "JPEGs at reduced scale: allowed: 0 of 60 verdicts change" in capsys.readouterr().out
@@ -235,16 +235,16 @@ def test_what_changes_nothing_is_allowed_and_shown(
 
 
 @pytest.mark.train
-def test_what_flips_verdicts_is_not_allowed(
+def test_reduced_decoding_that_flips_verdicts_is_not_allowed(
     trained: Path, large: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A decoder that shows something else at reduced scale is caught by its verdicts, and the file
-    is written all the same, for whole pictures."""
-    honest = parity_module.decode_both_ways
+    """A decoder with wrong reduced pictures changes verdicts. The file is written, for whole
+    decoding."""
+    original = parity_module.decode_both_ways
 
     def dark(*arguments: Any) -> Any:
-        way = honest(*arguments)
-        return way and replace(way, reduced=np.zeros_like(way.whole))
+        pair = original(*arguments)
+        return pair and replace(pair, reduced=np.zeros_like(pair.whole))
 
     monkeypatch.setattr(parity_module, "decode_both_ways", dark)
     output = tmp_path / "m.tflite"

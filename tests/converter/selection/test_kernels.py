@@ -1,4 +1,4 @@
-"""Where two runtimes round int8 otherwise than each other, the kernels that both have judge."""
+"""When two runtimes round int8 differently, the built-in kernels of both are used."""
 
 import dataclasses
 import json
@@ -24,66 +24,66 @@ pytestmark = pytest.mark.train
 
 
 @dataclass(frozen=True, slots=True)
-class Rounding:
-    """A runtime that rounds otherwise than the one it wraps, but with built-in kernels."""
+class RoundingRuntime:
+    """Wraps a runtime and rounds differently, except with built-in kernels."""
 
     inner: Runner
-    always: bool
+    with_all_kernels: bool
     kernels: Kernels = "quickest"
 
     @property
     def name(self) -> str:
         return "older-runtime 1.0"
 
-    def with_kernels(self, kernels: Kernels) -> "Rounding":
-        return Rounding(self.inner.with_kernels(kernels), self.always, kernels)
+    def with_kernels(self, kernels: Kernels) -> "RoundingRuntime":
+        return RoundingRuntime(self.inner.with_kernels(kernels), self.with_all_kernels, kernels)
 
     def rows(self, tflite: bytes, pictures: NDArray[np.uint8], model: str) -> tuple[Rows, float]:
         rows, milliseconds = self.inner.rows(tflite, pictures, model)
-        if self.always or self.kernels == "quickest":
+        if self.with_all_kernels or self.kernels == "quickest":
             rows = rows + np.array([0.0, 0.1], np.float32)
         return rows, milliseconds
 
 
-def _with_older(monkeypatch: pytest.MonkeyPatch, *, always: bool) -> None:
+def _with_older(monkeypatch: pytest.MonkeyPatch, *, with_all_kernels: bool) -> None:
     here = find_runners(older=False)[0]
-    runners = (here, Rounding(here, always))
+    runners = (here, RoundingRuntime(here, with_all_kernels))
     monkeypatch.setattr(convert_module, "find_runners", lambda *_, **__: runners)
 
 
 def test_int8_is_taken_with_the_kernels_that_both_runtimes_have(
     trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file says with which kernels it was tested, and the daemon uses those."""
-    _with_older(monkeypatch, always=False)
+    """The file names the tested kernels, and the daemon uses them."""
+    _with_older(monkeypatch, with_all_kernels=False)
     output = tmp_path / "m.tflite"
-    done = convert(ConversionRequest(trained, data, output))
-    assert [trial.label for trial in done.selection.trials[:3]] == [
+    conversion = convert(ConversionRequest(trained, data, output))
+    assert [trial.label for trial in conversion.selection.trials[:3]] == [
         "int8-float-head",
         "int8-float-head, built-in",
         "int8",
     ]
-    assert done.chosen is done.selection.trials[1]
-    assert done.chosen.runtime_difference == 0
-    assert done.spec.kernels == "built-in"
+    assert conversion.chosen is conversion.selection.trials[1]
+    assert conversion.chosen.runtime_difference == 0
+    assert conversion.spec.kernels == "built-in"
     assert load_inspector(output).check_golden() == 8
-    said = model_text(load_model_file(output))
-    assert "with built-in kernels, which both round alike" in said
-    assert "--without-tflite-runtime takes int8-float-head" in schemes_text(done.selection)
+    text = model_text(load_model_file(output))
+    assert "with built-in kernels, which round alike in both" in text
+    assert "--without-tflite-runtime takes int8-float-head" in schemes_text(conversion.selection)
 
 
-def test_what_no_kernels_bring_together_is_refused(
+def test_runtimes_that_never_agree_are_refused(
     trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A runtime that judges otherwise with any scheme and any kernels: nothing is written."""
-    _with_older(monkeypatch, always=True)
+    """A runtime that differs with every scheme and all kernels: no file is written."""
+    _with_older(monkeypatch, with_all_kernels=True)
     with pytest.raises(RefusedError, match=r"older-runtime 1\.0 differs by"):
         convert(ConversionRequest(trained, data, tmp_path / "m.tflite"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_usual_kernels_are_not_written_down(conversion: Conversion) -> None:
-    """A file with the quickest kernels has no such key: boxes from before know none."""
+def test_the_default_kernels_are_not_recorded(conversion: Conversion) -> None:
+    """A file with the quickest kernels has no key `kernels`, which older boxes do not know."""
     with zipfile.ZipFile(conversion.path) as archive:
         assert "kernels" not in json.loads(archive.read("inspection.json"))
     spec = load_model_file(conversion.path).spec
@@ -91,8 +91,8 @@ def test_the_usual_kernels_are_not_written_down(conversion: Conversion) -> None:
     assert spec.kernels == "quickest"
 
 
-def test_kernels_are_another_code_for_the_same_network(conversion: Conversion) -> None:
-    """Both sorts run the file and come to nearly the same numbers."""
+def test_both_kernels_give_nearly_the_same_rows(conversion: Conversion) -> None:
+    """The quickest and the built-in kernels give nearly the same rows."""
     assert conversion.chosen.built_model is not None
     tflite, pictures = (
         conversion.chosen.built_model.tflite,

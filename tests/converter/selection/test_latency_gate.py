@@ -1,4 +1,4 @@
-"""--target-ms and --on: what is too slow for a box is refused, and what fits is named."""
+"""--target-ms and --on: a model that is too slow for the box is refused, with networks that fit."""
 
 import json
 import subprocess
@@ -13,11 +13,11 @@ from converter.cli.main import main
 from converter.convert import Conversion
 from converter.report.speed import speed_section
 from converter.selection import latency_gate
-from converter.selection import scheme_selection as contest_module
+from converter.selection import scheme_selection as selection_module
 from converter.selection.latency_gate import suggest_networks, too_slow
 from converter.tflite.runtimes import LocalRuntime
 from edge.inspection.preprocessing import InputSpec
-from trainer.device_latency import latency_budget as bound_module
+from trainer.device_latency import latency_budget as budget_module
 from trainer.device_latency import measure
 from trainer.device_latency.cost_table import CostTable, OperatorPrice, find_cost_table
 from trainer.device_latency.estimate import estimate
@@ -29,7 +29,7 @@ from trainer.networks import NETWORKS, input_of
 Captured = pytest.CaptureFixture[str]
 
 
-def _figures(multiply_add_ps: float, spread: float = 0.25) -> CostTable:
+def _cost_table(multiply_add_ps: float, spread: float = 0.25) -> CostTable:
     price = OperatorPrice(call_us=1.0, multiply_add_ps=multiply_add_ps, value_ns=0.1)
     return CostTable(
         schema_="edge-inspect/figures/1",
@@ -46,7 +46,7 @@ def _figures(multiply_add_ps: float, spread: float = 0.25) -> CostTable:
     )
 
 
-def _written(tmp_path: Path, figures: CostTable) -> Path:
+def _write_table(tmp_path: Path, figures: CostTable) -> Path:
     path = tmp_path / "box.json"
     path.write_text(figures.as_json(), "utf-8")
     return path
@@ -65,8 +65,8 @@ def _convert(trained: Path, data: Path, output: Path, *options: str | Path) -> i
 def test_a_model_that_is_quick_enough_is_converted(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Said before and after: the estimate with its range, the box, and where figures come from."""
-    box = _written(tmp_path, _figures(10.0))
+    """The output has the estimate with its range, the box, and the source of its figures."""
+    box = _write_table(tmp_path, _cost_table(10.0))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--on", box, "--target-ms", "50") == 0
     out = capsys.readouterr().out
@@ -82,48 +82,48 @@ def test_a_model_that_is_quick_enough_is_converted(
 def test_a_model_that_is_too_slow_is_refused_before_it_is_converted(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1 and one sentence: estimate, range, box, limit, and what would fit; no picture is
-    read for it and nothing is written."""
-    monkeypatch.setattr(contest_module, "build_model", _never)
-    box = _written(tmp_path, _figures(1000.0))
+    """Exit code 1 and one sentence with estimate, range, box, limit and networks that fit. No
+    conversion runs and no file is written."""
+    monkeypatch.setattr(selection_module, "build_model", _must_not_run)
+    box = _write_table(tmp_path, _cost_table(1000.0))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--on", box, "--target-ms", "0.01") == 1
-    said = capsys.readouterr().err.strip()
-    assert len(said.splitlines()) == 1
-    assert "refused before it was converted, nothing was written: estimated" in said
-    assert "on the box at line 3 in int8, the limit is 0.01 ms" in said
-    assert "none of our networks does: the quickest, compact at 64 pixels" in said
+    message = capsys.readouterr().err.strip()
+    assert len(message.splitlines()) == 1
+    assert "refused before the conversion, nothing was written: estimated" in message
+    assert "on the box at line 3 in int8, the limit is 0.01 ms" in message
+    assert "none of our networks does: the quickest, compact at 64 pixels" in message
     assert list(tmp_path.iterdir()) == [box]
 
 
-def _never(*_arguments: Any) -> None:
-    raise AssertionError("nothing may be converted here")
+def _must_not_run(*_arguments: Any) -> None:
+    raise AssertionError("no conversion may run here")
 
 
 @pytest.mark.train
 def test_a_scheme_that_is_too_slow_gives_way_to_the_next(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Of two schemes the slower is refused, with its estimate, and the quicker taken."""
-    figures = _figures(10.0)
-    dear = {"float32": dict.fromkeys(KINDS, OperatorPrice(call_us=900.0))}
-    prices = {kernels: {**of_type, **dear} for kernels, of_type in figures.prices.items()}
+    """The slower of two schemes is refused with its estimate, and the faster is chosen."""
+    figures = _cost_table(10.0)
+    slow_prices = {"float32": dict.fromkeys(KINDS, OperatorPrice(call_us=900.0))}
+    prices = {kernels: {**of_type, **slow_prices} for kernels, of_type in figures.prices.items()}
     output = tmp_path / "rust.tflite"
-    box = _written(tmp_path, figures.replace(prices=prices))
+    box = _write_table(tmp_path, figures.replace(prices=prices))
     called = ("--on", box, "--target-ms", "0.5", "--without-tflite-runtime")
     assert _run(trained, "--data", data, "-o", output, *called) == 0
     out = capsys.readouterr().out
     assert "int8-float-head: estimated" in out
-    said = dict(line.split()[:2] for line in out.splitlines() if len(line.split()) > 8)
-    assert said["int8-float-head"] == "refused"
-    assert said["int8"] == "taken"
+    states = dict(line.split()[:2] for line in out.splitlines() if len(line.split()) > 8)
+    assert states["int8-float-head"] == "refused"
+    assert states["int8"] == "taken"
 
 
 @pytest.mark.train
 def test_a_refusal_for_time_alone_names_what_fits(conversion: Conversion) -> None:
-    """When every scheme is too slow the mend is another network, not another data set."""
+    """When every scheme is too slow, the fix is another network, not another data set."""
     trials = [trial for trial in conversion.selection.trials if trial.scheme == "int8-float-head"]
-    budget = LatencyBudget(_figures(100.0), 5.0, measured_here=False)
+    budget = LatencyBudget(_cost_table(100.0), 5.0, measured_here=False)
     assert trials[0].built_model is not None
     slow = [
         replace(t, estimate=budget.estimate(operator_works(t.built_model.tflite) * 400))
@@ -141,36 +141,36 @@ def test_a_refusal_for_time_alone_names_what_fits(conversion: Conversion) -> Non
 def test_on_this_machine_the_model_is_timed(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The figures are measured, and how far the estimate is from the timed truth is said."""
-    monkeypatch.setattr(measure, "measure_cost_table", lambda: _figures(10.0))
+    """The cost table is measured here; the output compares estimate and measurement."""
+    monkeypatch.setattr(measure, "measure_cost_table", lambda: _cost_table(10.0))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--target-ms", "500") == 0
     out = capsys.readouterr().out
     assert "timing operators on this machine" in out
     assert "on this machine from its operators, " in out
-    assert " ms timed: " in out
+    assert " ms measured: " in out
 
 
 @pytest.mark.train
 def test_on_this_machine_the_clock_refuses(
     trained: Path, data: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An estimate of nothing saves no model that is seen to take longer than it may."""
-    monkeypatch.setattr(measure, "measure_cost_table", lambda: _figures(0.0))
-    monkeypatch.setattr(latency_gate, "network_options", lambda *_: offers_of_nothing())
-    monkeypatch.setattr(LocalRuntime, "rows", _slowly(LocalRuntime.rows))
+    """A model whose measured time is over the limit is refused, whatever the estimate."""
+    monkeypatch.setattr(measure, "measure_cost_table", lambda: _cost_table(0.0))
+    monkeypatch.setattr(latency_gate, "network_options", lambda *_: _free_network())
+    monkeypatch.setattr(LocalRuntime, "rows", _with_1000_ms(LocalRuntime.rows))
     output = tmp_path / "rust.tflite"
     assert _convert(trained, data, output, "--target-ms", "20") == 1
     assert "it takes 1000 ms here, the limit is 20 ms" in capsys.readouterr().err
     assert not output.exists()
 
 
-def offers_of_nothing() -> Any:
-    """One network that takes nothing."""
-    return (bound_module.NetworkOption("compact", 64, estimate((), _figures(0.0))),)
+def _free_network() -> Any:
+    """One network with an estimate of zero."""
+    return (budget_module.NetworkOption("compact", 64, estimate((), _cost_table(0.0))),)
 
 
-def _slowly(rows: Any) -> Any:
+def _with_1000_ms(rows: Any) -> Any:
     def slow(self: LocalRuntime, tflite: bytes, pictures: Any, model: str) -> Any:
         return rows(self, tflite, pictures, model)[0], 1000.0
 
@@ -188,7 +188,7 @@ def _slowly(rows: Any) -> Any:
 def test_a_bad_box_is_a_usage_error(
     options: tuple[str, ...], code: int, words: str, tmp_path: Path, capsys: Captured
 ) -> None:
-    """Exit code 2 and the value, before TensorFlow is even wanted."""
+    """A bad option gives exit code 2 and the value, before TensorFlow is imported."""
     assert _run("m.keras", "--data", tmp_path, "-o", tmp_path / "m.tflite", *options) == code
     assert words in capsys.readouterr().err
 
@@ -196,11 +196,11 @@ def test_a_bad_box_is_a_usage_error(
 def test_figures_are_written_by_a_command(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One file, which --on reads, and the next step."""
-    monkeypatch.setattr(measure, "measure_cost_table", lambda _progress: _figures(10.0))
+    """The command writes a file for --on and prints the next command."""
+    monkeypatch.setattr(measure, "measure_cost_table", lambda _progress: _cost_table(10.0))
     output = tmp_path / "line3.json"
     assert _run("figures", "-o", output) == 0
-    assert find_cost_table(str(output)) == _figures(10.0)
+    assert find_cost_table(str(output)) == _cost_table(10.0)
     out = capsys.readouterr().out
     assert "the box at line 3" in out
     assert "--on line3.json" in out
@@ -209,8 +209,7 @@ def test_figures_are_written_by_a_command(
 
 
 def test_figures_are_measured_here(tmp_path: Path) -> None:
-    """The command as it stands, with few rounds: a file of this machine with prices of every kind,
-    without TensorFlow."""
+    """The command with few rounds measures prices of every kind, without TensorFlow."""
     pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
     output = tmp_path / "this.json"
     code = (
@@ -237,8 +236,8 @@ def test_figures_are_measured_here(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("name", ["baseline", "compact"])
 def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_path: Path) -> None:
-    """Counted from Keras layers and from the converted operators: the same multiply-adds and
-    estimate, within 2 %; so a refusal before training is the one that the converter would give."""
+    """Multiply-adds and estimate from Keras layers and from converted operators agree within 2 %.
+    So the trainer refuses the same networks as the converter."""
     from converter.loading.source_model import SourceOverrides, load_source_model
     from converter.quantization.quantization_schemes import FLOAT_HEAD, build_model
     from edge.inspection.decision import Thresholds
@@ -248,7 +247,7 @@ def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_pat
     spec: InputSpec = input_of(name, 64)
     model = NETWORKS[name].build(spec, 2)
     path = tmp_path / "m.keras"
-    said = TrainedSpec(
+    trained_spec = TrainedSpec(
         name=name,
         version="1",
         labels=("ok", "bad"),
@@ -256,7 +255,7 @@ def test_a_network_costs_before_conversion_what_its_file_does(name: str, tmp_pat
         output=OutputSpec(kind="probabilities"),
         thresholds=Thresholds(reject_at=0.5, review_from=0.5),
     )
-    save_trained(model, said, path)
+    save_trained(model, trained_spec, path)
     noise = _noise((8, *spec.shape))
     built_model = build_model(
         FLOAT_HEAD, load_source_model(path, SourceOverrides()).frozen, noise, name
@@ -278,25 +277,27 @@ def _noise(shape: tuple[int, ...]) -> Any:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("tensorflow")
-def test_every_network_of_ours_is_offered() -> None:
-    """Each at every size, the larger ones never quicker."""
-    offered = network_options(LatencyBudget(find_cost_table("pi5"), None, measured_here=False))
-    assert {one.network for one in offered} == set(NETWORKS)
+def test_every_network_is_an_option() -> None:
+    """Each network is an option at every size; a larger size is never faster."""
+    options_found = network_options(
+        LatencyBudget(find_cost_table("pi5"), None, measured_here=False)
+    )
+    assert {one.network for one in options_found} == set(NETWORKS)
     for name in NETWORKS:
-        chosen = [one.estimate.milliseconds for one in offered if one.network == name]
+        chosen = [one.estimate.milliseconds for one in options_found if one.network == name]
         assert chosen == sorted(chosen, reverse=True)
-        assert not any(one.estimate.unknown for one in offered)
+        assert not any(one.estimate.unknown for one in options_found)
 
 
 @pytest.mark.train
 def test_the_report_has_a_line_for_each_operator(conversion: Conversion) -> None:
-    """Layer, operator, multiply-adds, share, milliseconds here and on the box that is named."""
+    """A row has layer, operator, multiply-adds, share, and milliseconds here and on the box."""
     budget = LatencyBudget(find_cost_table("pi4"), None, measured_here=False)
     assert conversion.chosen.built_model is not None
     works = operator_works(conversion.chosen.built_model.tflite)
-    said = budget.estimate(works)
+    estimated = budget.estimate(works)
     page = speed_section(
-        replace(conversion, budget=budget, chosen=replace(conversion.chosen, estimate=said))
+        replace(conversion, budget=budget, chosen=replace(conversion.chosen, estimate=estimated))
     )
     body = page.partition("</table>")[0]
     assert body.count("<tr>") == len(works) + 1

@@ -1,4 +1,4 @@
-"""The gate lets no loss through: its rules, and bad conversions on purpose."""
+"""The quality gate: its limits, and conversions that are bad on purpose."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from converter import convert as conversion_module
 from converter.convert import ConversionRequest, convert
-from converter.evaluation.layer_errors import LayerError
+from converter.evaluation.layer_errors import LayerDeviation
 from converter.evaluation.score_diff import ScoreDiff, compare_scores
 from converter.loading.frozen_graph import DenseHead, FrozenGraph
 from converter.quantization.calibration import CalibrationSet, choose_calibration
 from converter.quantization.quantization_schemes import BuiltModel, build_model
-from converter.selection import scheme_selection as contest_module
+from converter.selection import scheme_selection as selection_module
 from converter.selection.quality_gate import GateLimits, check_calibration, objections
 from converter.selection.scheme_trial import RuntimeResult, SchemeTrial
 from edge.core.errors import RefusedError
@@ -33,21 +33,21 @@ COMPARED = ScoreDiff(1000, (), 3, 0.95, 0.949, 0.02)
 GOOD = SchemeTrial(
     "int8",
     (),
-    compared=COMPARED,
+    score_diff=COMPARED,
     runtime_results=(RuntimeResult("a", 0, 1), RuntimeResult("b", 0.001, 1)),
 )
 
 
 def test_a_good_trial_passes() -> None:
-    """Figures within the limits raise no objection."""
+    """Figures within the limits give no objection."""
     assert objections(GOOD, GateLimits()) == []
 
 
 @given(flips=st.integers(0, 1000), limit=st.floats(0, 1))
 def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
-    """Refused exactly when the share of flips is above the limit."""
-    compared = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
-    trial = dataclasses.replace(GOOD, compared=compared)
+    """A trial is refused exactly when the share of flips is above the limit."""
+    score_diff = dataclasses.replace(COMPARED, flips=tuple(map(str, range(flips))))
+    trial = dataclasses.replace(GOOD, score_diff=score_diff)
     assert bool(objections(trial, GateLimits(max_flips=limit))) == (flips / 1000 > limit)
 
 
@@ -61,31 +61,31 @@ def test_flips_are_counted_against_the_limit(flips: int, limit: float) -> None:
     ],
 )
 def test_every_loss_is_named_with_its_numbers(changed: dict[str, Any], words: str) -> None:
-    """Each kind of loss alone is enough, and the sentence carries its figures."""
-    compared = dataclasses.replace(COMPARED, **changed)
-    (said,) = objections(dataclasses.replace(GOOD, compared=compared), GateLimits())
-    assert words in said
+    """Each loss alone is an objection, and the sentence has its figures."""
+    score_diff = dataclasses.replace(COMPARED, **changed)
+    (objection,) = objections(dataclasses.replace(GOOD, score_diff=score_diff), GateLimits())
+    assert words in objection
 
 
 @pytest.mark.parametrize("difference", [0.005, float("nan")])
 def test_runtimes_must_agree(difference: float) -> None:
-    """More than 1/255 between two runtimes, or what is no number, is refused."""
+    """A difference of more than 1/255 between two runtimes, or NaN, is refused."""
     trial = dataclasses.replace(
         GOOD, runtime_results=(RuntimeResult("a", 0, 1), RuntimeResult("b", difference, 1))
     )
-    (said,) = objections(trial, GateLimits())
-    assert "b differs by" in said
+    (objection,) = objections(trial, GateLimits())
+    assert "b differs by" in objection
 
 
-def test_a_layer_that_is_cut_off_is_named() -> None:
-    """A range too small for what the layer computes is refused, whatever the scores say."""
-    layers = (LayerError("conv1", 0.1, 0.0), LayerError("conv2", 0.2, 0.1))
-    (said,) = objections(dataclasses.replace(GOOD, layers=layers), GateLimits())
-    assert "'conv2' cuts off 10.0%" in said
+def test_a_clipped_layer_is_named() -> None:
+    """A range that is too small for a layer is refused, whatever the scores."""
+    layers = (LayerDeviation("conv1", 0.1, 0.0), LayerDeviation("conv2", 0.2, 0.1))
+    (objection,) = objections(dataclasses.replace(GOOD, layers=layers), GateLimits())
+    assert "'conv2' clips 10.0%" in objection
 
 
 def test_moves_through_review_are_no_flips() -> None:
-    """Only pass against fail counts as a flip; into and out of review is counted beside it."""
+    """Only pass against fail is a flip. Moves into and out of review are counted separately."""
     before = np.array([0.1, 0.1, 0.9, 0.5, 0.9])
     after = np.array([0.9, 0.5, 0.5, 0.1, 0.9])
     found = compare_scores(
@@ -105,20 +105,20 @@ def test_moves_through_review_are_no_flips() -> None:
 Spoil = Callable[[tuple[Sample, ...], InputSpec], CalibrationSet]
 
 
-def _of_one_class(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+def _of_one_class(samples: tuple[Sample, ...], input_spec: InputSpec) -> CalibrationSet:
     chosen = tuple(sample for sample in samples if sample.label == "ok")
-    return CalibrationSet(chosen, load_pictures(chosen, score_rule))
+    return CalibrationSet(chosen, load_pictures(chosen, input_spec))
 
 
-def _as(change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Spoil:
-    def spoil(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
-        return CalibrationSet(samples, change(load_pictures(samples, score_rule)))
+def _changed(change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Spoil:
+    def spoil(samples: tuple[Sample, ...], input_spec: InputSpec) -> CalibrationSet:
+        return CalibrationSet(samples, change(load_pictures(samples, input_spec)))
 
     return spoil
 
 
-def _resized_otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
-    size = score_rule.width, score_rule.height
+def _nearest_resize(samples: tuple[Sample, ...], input_spec: InputSpec) -> CalibrationSet:
+    size = input_spec.width, input_spec.height
     small = [
         cv2.resize(read_picture(sample.path), size, interpolation=cv2.INTER_NEAREST)[:, :, ::-1]
         for sample in samples
@@ -126,47 +126,48 @@ def _resized_otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> Ca
     return CalibrationSet(samples, np.stack(small).astype(np.uint8))
 
 
-def _of_the_test_part(samples: tuple[Sample, ...], score_rule: InputSpec) -> CalibrationSet:
+def _of_the_test_set(samples: tuple[Sample, ...], input_spec: InputSpec) -> CalibrationSet:
     moved = tuple(dataclasses.replace(sample, set_name="test") for sample in samples)
-    return CalibrationSet(moved, load_pictures(moved, score_rule))
+    return CalibrationSet(moved, load_pictures(moved, input_spec))
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (_of_one_class, "no picture shows the class rust"),
-        (_of_the_test_part, "is not of the train set"),
-        (_resized_otherwise, "is not as the box would see it"),
-        (_as(lambda p: p[..., ::-1].copy()), "is not as the box would see it"),
-        (_as(lambda p: p.clip(60, 120)), "is not as the box would see it"),
-        (_as(lambda p: (p // 255).astype(np.uint8)), "is not as the box would see it"),
+        (_of_the_test_set, "is not in the train set"),
+        (_nearest_resize, "differs from the preprocessing of the box"),
+        (_changed(lambda p: p[..., ::-1].copy()), "differs from the preprocessing of the box"),
+        (_changed(lambda p: p.clip(60, 120)), "differs from the preprocessing of the box"),
         (
-            _as(lambda p: np.random.default_rng(0).integers(0, 255, p.shape, np.uint8)),
-            "is not as the box would see it",
+            _changed(lambda p: (p // 255).astype(np.uint8)),
+            "differs from the preprocessing of the box",
         ),
-        (_as(lambda p: p[:, ::2, ::2]), "their shape is"),
+        (
+            _changed(lambda p: np.random.default_rng(0).integers(0, 255, p.shape, np.uint8)),
+            "differs from the preprocessing of the box",
+        ),
+        (_changed(lambda p: p[:, ::2, ::2]), "their shape is"),
     ],
 )
-def test_calibration_on_anything_but_the_train_part_is_refused(
-    spoil: Spoil, words: str, data: Path
-) -> None:
-    """Noise, one class, another resizer, swapped channels, a clipped range: none gets through."""
-    score_rule = InputSpec(width=24, height=24)
+def test_wrong_calibration_pictures_are_refused(spoil: Spoil, words: str, data: Path) -> None:
+    """Noise, one class, another resizer, swapped channels and a clipped range are refused."""
+    input_spec = InputSpec(width=24, height=24)
     samples = choose_calibration(load_dataset(data).of("train"), 20)
-    good = CalibrationSet(samples, load_pictures(samples, score_rule))
-    check_calibration("m.keras", good, ("ok", "rust"), score_rule)
+    good = CalibrationSet(samples, load_pictures(samples, input_spec))
+    check_calibration("m.keras", good, ("ok", "rust"), input_spec)
     with pytest.raises(RefusedError, match="nothing was written") as refused:
-        check_calibration("m.keras", spoil(samples, score_rule), ("ok", "rust"), score_rule)
+        check_calibration("m.keras", spoil(samples, input_spec), ("ok", "rust"), input_spec)
     assert words in str(refused.value)
 
 
 def test_the_check_reads_the_pictures_itself(data: Path) -> None:
-    """What the chooser says of a picture is not believed: the file is."""
-    score_rule = InputSpec(width=24, height=24)
+    """The check compares with the files, not with the caller's pictures."""
+    input_spec = InputSpec(width=24, height=24)
     first, second = load_dataset(data).of("train")[:2]
-    pictures = np.stack([preprocess(read_picture(s.path), score_rule) for s in (second, first)])
-    with pytest.raises(RefusedError, match="is not as the box would see it"):
-        check_calibration("m", CalibrationSet((first, second), pictures), ("ok",), score_rule)
+    pictures = np.stack([preprocess(read_picture(s.path), input_spec) for s in (second, first)])
+    with pytest.raises(RefusedError, match="differs from the preprocessing of the box"):
+        check_calibration("m", CalibrationSet((first, second), pictures), ("ok",), input_spec)
 
 
 def _dark(
@@ -199,7 +200,7 @@ def test_bad_conversions_are_refused_and_an_older_file_stays(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A conversion that judges differently writes nothing and spoils nothing."""
+    """A conversion with other verdicts writes no file, and the older file stays."""
 
     def spoiled(
         scheme: str, frozen: FrozenGraph, pictures: NDArray[np.uint8], name: str
@@ -207,8 +208,8 @@ def test_bad_conversions_are_refused_and_an_older_file_stays(
         frozen, pictures = bad(frozen, pictures)
         return build_model(scheme, frozen, pictures, name)
 
-    monkeypatch.setattr(contest_module, "build_model", spoiled)
-    monkeypatch.setattr(contest_module, "refit_head", lambda built_model, *_: built_model)
+    monkeypatch.setattr(selection_module, "build_model", spoiled)
+    monkeypatch.setattr(selection_module, "refit_head", lambda built_model, *_: built_model)
     output = tmp_path / "line3.tflite"
     output.write_bytes(b"the good one of yesterday")
     request = ConversionRequest(
@@ -224,12 +225,14 @@ def test_bad_conversions_are_refused_and_an_older_file_stays(
 def test_a_calibration_through_another_resizer_stops_the_conversion(
     trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check stands in the way of every conversion, before any work."""
+    """Every conversion runs the calibration check before any work."""
 
-    def otherwise(samples: tuple[Sample, ...], score_rule: InputSpec) -> NDArray[np.uint8]:
-        return _resized_otherwise(samples, score_rule).pictures
+    def with_nearest_resize(
+        samples: tuple[Sample, ...], input_spec: InputSpec
+    ) -> NDArray[np.uint8]:
+        return _nearest_resize(samples, input_spec).pictures
 
-    monkeypatch.setattr(conversion_module, "load_pictures", otherwise)
-    with pytest.raises(RefusedError, match="is not as the box would see it"):
+    monkeypatch.setattr(conversion_module, "load_pictures", with_nearest_resize)
+    with pytest.raises(RefusedError, match="differs from the preprocessing of the box"):
         convert(ConversionRequest(trained, data, tmp_path / "m.tflite", older_runtime=False))
     assert not list(tmp_path.iterdir())

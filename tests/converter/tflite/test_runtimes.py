@@ -1,4 +1,4 @@
-"""Runtimes: one here, the older one in a Python of its own, and what is said without it."""
+"""Runtimes: one in this process, the older one in another Python, and errors without it."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from converter.tflite import runtime_subprocess
-from converter.tflite.runtimes import VARIABLE, SubprocessRuntime, find_runners
+from converter.tflite.runtimes import PYTHON_VARIABLE, SubprocessRuntime, find_runners
 from edge.core.errors import MissingPartError, ModelError
 
-# Stands in for the other Python's tflite-runtime: the output is the picture's mean times ten,
-# or times twenty with TFLite's built-in kernels.
+# A fake tflite-runtime for the other Python: the output is the picture's mean times ten, or times
+# twenty with the built-in kernels.
 FAKE = """
 import enum
 import numpy as np
@@ -32,7 +32,7 @@ class Interpreter:
 
 @pytest.fixture
 def other_python(tmp_path: Path) -> Path:
-    """A Python that has the stand-in, as a program."""
+    """A Python program with the fake tflite-runtime."""
     package = tmp_path / "there" / "tflite_runtime"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -55,7 +55,7 @@ def other_python(tmp_path: Path) -> Path:
 
 
 def test_the_older_runtime_answers_from_its_own_python(other_python: Path) -> None:
-    """Pictures go there and rows come back, in their order, with the package's version."""
+    """The rows come back in the order of the pictures, with the package version."""
     (*_, runner) = find_runners(other_python)
     assert runner.name == "tflite-runtime 2.14.0"
     pictures = np.stack([np.full((4, 5, 3), value, np.uint8) for value in (0, 7, 200)])
@@ -66,8 +66,8 @@ def test_the_older_runtime_answers_from_its_own_python(other_python: Path) -> No
     assert rows.tolist() == [[0, 1], [140, 1], [4000, 1]]
 
 
-def test_what_it_cannot_load_is_an_error_that_names_both(other_python: Path) -> None:
-    """A model that the other runtime refuses is told with its reason, and a way out."""
+def test_a_model_that_it_cannot_load_is_an_error(other_python: Path) -> None:
+    """The error names the model, the runtime, the reason and the fix."""
     runner = find_runners(other_python)[-1]
     with pytest.raises(
         ModelError, match=r"m\.tflite: tflite-runtime 2\.14\.0 .*not a model.*--scheme"
@@ -76,7 +76,7 @@ def test_what_it_cannot_load_is_an_error_that_names_both(other_python: Path) -> 
 
 
 def test_a_crash_there_is_no_crash_here(tmp_path: Path) -> None:
-    """When the other process dies of a signal, it is an error with the signal's number."""
+    """A signal in the other process is an error with the number of the signal."""
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nkill -SEGV $$\n")
     python.chmod(0o755)
@@ -86,22 +86,22 @@ def test_a_crash_there_is_no_crash_here(tmp_path: Path) -> None:
 
 
 def test_a_python_without_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where it was said and is not, that is an error; where nobody said, it is not asked."""
+    """A named Python without tflite-runtime is an error, by option or by variable."""
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners(tmp_path / "nowhere")
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
-    monkeypatch.setattr("converter.tflite.runtimes._local_runtime", lambda _runtime: None)
+    monkeypatch.setenv(PYTHON_VARIABLE, str(tmp_path / "nowhere"))
+    monkeypatch.setattr("converter.tflite.runtimes.find_local_runtime", lambda _runtime: None)
     with pytest.raises(MissingPartError, match="nowhere: has no tflite-runtime"):
         find_runners()
 
 
-def test_it_is_not_asked_when_no_box_has_it(other_python: Path) -> None:
-    """One runtime is left when the older one is not wanted."""
+def test_the_older_runtime_can_be_skipped(other_python: Path) -> None:
+    """With `older=False` only one runtime is left."""
     assert len(find_runners(other_python, older=False)) == 1
 
 
 def test_the_script_stands_alone() -> None:
-    """The other Python has nothing of ours: the script imports none of it."""
+    """The script imports nothing of this project, which the other Python lacks."""
     text = Path(runtime_subprocess.__file__).read_text(encoding="utf-8")
     assert "import edge" not in text
     assert "from edge" not in text
