@@ -28,12 +28,10 @@ from edge.monitoring.station_status import StationStatus
 from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService
 from edge.mqtt.request_router import RequestRouter, TokenBucket
-from edge.pipeline.build import inspector_from, judge_from
-from edge.pipeline.part_recovery import place_of as place_of_parts
-from edge.pipeline.part_recovery import verdicts_for_unjudged
+from edge.pipeline.build import build_inspector, build_judge
+from edge.pipeline.part_recovery import journal_path, verdicts_for_open_parts
 from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_cameras import RunningCameras
-from edge.pipeline.running_model import RunningModel
+from edge.pipeline.running_state import RunningCameras, RunningModel
 from edge.pipeline.view_selection import check_views
 from edge.plant.plant import PlantInterface
 from edge.plant.reload_requests import Reloader, ReloadQueue
@@ -41,7 +39,7 @@ from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 from edge.plant.verdict_delivery import VerdictDelivery
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
-from edge.storage.evidence import Evidence
+from edge.storage.archive import Evidence
 from edge.storage.part_journal import PartJournal
 
 log = logging.getLogger(__name__)
@@ -121,8 +119,8 @@ class Daemon:
         return EXIT_DONE
 
     def _build_open_parts(self, config: Config) -> PartJournal:
-        place = place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return PartJournal(place, self._cameras.verdicts_of_part)
+        place = journal_path(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
+        return PartJournal(place, self._cameras.verdicts_per_part.__getitem__)
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(
@@ -136,10 +134,10 @@ class Daemon:
     def _recover_parts(self, config: Config) -> list[Verdict]:
         """The verdicts of parts that a killed process left. Before the line is built: its pins may
         announce new parts at once."""
-        judge = judge_from(
+        judge = build_judge(
             config, self._model.inspector, self._environment, None, latencies=self._latencies
         )
-        return verdicts_for_unjudged(
+        return verdicts_for_open_parts(
             self._open_parts, self._delivery.rows, judge, self._environment
         )
 
@@ -174,9 +172,9 @@ class Daemon:
             self._environment,
             cameras=self._cameras,
             sink=sink,
-            journal=self._open_parts,
+            note_part=self._open_parts.note,
             parts_changed=self._parts_changed,
-            receipts=delivery.receipts,
+            processed_items=delivery.receipts,
             open_camera=open_camera,
             latencies=self._latencies,
         )
@@ -254,7 +252,7 @@ class Daemon:
         self._notifier.stopping()
         self._reload_queue.close()
         threads["reload"].join(_JOIN_S)
-        self._line.shut()
+        self._line.stop_accepting()
         hung = self._line.stop()
         hung += self._line.workers.join(_JOIN_S)
         hung += self._delivery.drain()
@@ -283,7 +281,7 @@ class Daemon:
 
 def _tested_inspector(config: Config) -> Inspector:
     """The model, after its golden pictures scored as tested and all views fit it."""
-    inspector = inspector_from(config)
+    inspector = build_inspector(config)
     check_views(config.cameras, inspector.input)
     log.info(
         "model %s %s on %s: %d golden pictures score as tested",

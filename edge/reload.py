@@ -15,13 +15,13 @@ from edge.inspection.inspector import Inspector
 from edge.monitoring.station_status import StationStatus
 from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService
-from edge.pipeline.build import inspector_from, judge_from
+from edge.pipeline.build import build_inspector, build_judge
 from edge.pipeline.judge import Judge
 from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_model import RunningModel
-from edge.pipeline.view_selection import camera_by_hand, check_views, manners_by_hand
+from edge.pipeline.running_state import RunningModel
+from edge.pipeline.view_selection import check_views, choose_camera, image_profiles
 from edge.plant.plant import PlantInterface
-from edge.storage.evidence import Evidence
+from edge.storage.archive import Evidence
 
 CameraByName = Callable[[str | None], str]
 
@@ -113,7 +113,7 @@ class Reconfiguration:
         inspector = self._model.inspector
         if changes.model or changes.decision:
             try:
-                inspector = inspector_from(config)
+                inspector = build_inspector(config)
             except EdgeInspectError as error:
                 raise ConfigError([f"{place_of(self._path, 'model', 'path')}: {error}"]) from error
         problems = []
@@ -133,7 +133,7 @@ def judge_for_web(config: Config, environment: Clock) -> tuple[Judge, CameraByNa
 
     It has an interpreter of its own: a request must never make a camera's frame wait.
     """
-    inspector = inspector_from(config)
-    manners = manners_by_hand(config.cameras, inspector, one_verdict=True)
-    judge = judge_from(config, inspector, environment, None, manners=manners)
-    return judge, partial(camera_by_hand, manners)
+    inspector = build_inspector(config)
+    profiles = image_profiles(config.cameras, inspector, one_verdict=True)
+    judge = build_judge(config, inspector, environment, None, profiles=profiles)
+    return judge, partial(choose_camera, profiles)

@@ -24,7 +24,7 @@ from edge.core.percentiles import spread
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
 from edge.inspection.view_crop import ViewCrop
-from edge.pipeline.build import inspector_from
+from edge.pipeline.build import build_inspector
 from edge_bench.worker_pipe import Answer, answer, converse
 
 Pixels = NDArray[np.uint8]
@@ -47,7 +47,7 @@ def decode_yuyv(data: bytes, width: int, height: int) -> Pixels:
 def work(request: dict[str, Any]) -> Answer:
     """Answers frames, seconds, CPU seconds and the percentiles of each stage in ms. `rate` null:
     as fast as it goes. With no files it only loads the model. Raises EdgeInspectError."""
-    inspector = inspector_from(load_config(Path(request["config"])))
+    inspector = build_inspector(load_config(Path(request["config"])))
     said: Answer = {
         "runtime": inspector.runtime,
         "model": f"{inspector.identity.name} {inspector.identity.version}",
@@ -61,7 +61,7 @@ def work(request: dict[str, Any]) -> Answer:
 
 def begin(request: dict[str, Any]) -> Callable[[float | None], Answer]:
     """For `converse`: works for these seconds; None: sums up."""
-    loop = Loop(request, inspector_from(load_config(Path(request["config"]))))
+    loop = Loop(request, build_inspector(load_config(Path(request["config"]))))
     return lambda seconds: loop.summary() if seconds is None else loop.turn(seconds)
 
 

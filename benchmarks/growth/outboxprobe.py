@@ -29,7 +29,7 @@ def fill(path: Path, rows: int) -> None:
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
         numbers = range(begin, min(last, begin + _FILL))
-        some = [OutboxRow(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
+        some = [OutboxRow(seq, store.operating_time(), stored_body(a_verdict(), seq)) for seq in numbers]
         store.apply(some, [], [], [])
     store.numbers.settle()
     store.close()
@@ -40,12 +40,12 @@ class Commits:
 
     def __init__(self, store: OutboxStore, writer: OutboxWriter) -> None:
         self._store = store
-        oldest = writer.waiting.batch(0, 1)
+        oldest = writer.send_queue.batch(0, 1)
         self._next, self._oldest = store.first, [oldest[0].seq] if oldest else []
 
     def one(self) -> None:
         """One commit."""
-        row = OutboxRow(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
+        row = OutboxRow(self._next, self._store.operating_time(), stored_body(a_verdict(), self._next))
         self._next += 1
         self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
 
@@ -72,7 +72,7 @@ def measure(path: Path) -> dict[str, float]:
 
     def batch() -> None:
         nonlocal at
-        rows = writer.waiting.batch(at, _BATCH)
+        rows = writer.send_queue.batch(at, _BATCH)
         at = rows[-1].seq if rows else 0
 
     batch()
@@ -82,7 +82,7 @@ def measure(path: Path) -> dict[str, float]:
     assert holding is not None
     found["bytes"] = holding.bytes / max(1, holding.rows)
     commits.leave()
-    writer.waiting.close()
+    writer.send_queue.close()
     store.numbers.settle()
     store.close()
     return found

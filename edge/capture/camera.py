@@ -172,5 +172,5 @@ class FrameSink(Protocol):
     def put(self, frame: Frame, stop: StopEvent) -> bool:
         """Takes a file's frame and waits for room. False: `stop` came first."""
 
-    def passed_by(self, camera: str, why: str) -> None:
+    def note_rejected(self, camera: str, why: str) -> None:
         """Notes why a picture of the camera is not judged."""

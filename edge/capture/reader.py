@@ -257,7 +257,7 @@ class Reader:
                 )
                 if doubt is not None and doubt.repeated:
                     # the camera may be frozen or not; a part waits for the next frame
-                    self._mailbox.passed_by(self.id, doubt.why)
+                    self._mailbox.note_rejected(self.id, doubt.why)
                     return
                 if doubt is not None:
                     fault, kind = doubt.why, doubt.kind

@@ -26,7 +26,7 @@ from edge.inspection.view_crop import ViewCrop
 from edge.mqtt.connection import PahoConnection, await_connack
 from edge.mqtt.diagnostics import LinkError, NotAcceptedError
 from edge.mqtt.events import Event, Protocol_
-from edge.pipeline.build import inspector_from
+from edge.pipeline.build import build_inspector
 from edge.pipeline.view_selection import disagreement, view_of
 from edge.storage.outbox.reader import OutboxReader
 
@@ -100,7 +100,7 @@ def _camera(config: CameraConfig, recipe: InputSpec | None, cameras: CameraFacto
 
 
 def _model(config: Config) -> str:
-    inspector = inspector_from(config)
+    inspector = build_inspector(config)
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
     tried = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"

@@ -69,12 +69,12 @@ class DeliveryService:
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
         self.receipts = ProcessedItems(
-            self._store.new_view(), self.writer.forget, max_bytes, folders
+            self._store.new_reader(), self.writer.forget, max_bytes, folders
         )
         self.publisher = Publisher(
             config=config,
             session=session,
-            view=self.writer.waiting,
+            view=self.writer.send_queue,
             acknowledge=self.writer,
             environment=environment,
             link_factory=self._link,
@@ -101,7 +101,7 @@ class DeliveryService:
     @property
     def rows(self) -> SendQueue:
         """The rows that wait for the broker; for the main thread, before `start`."""
-        return self.writer.waiting
+        return self.writer.send_queue
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
         """Applies a changed config.yaml; `broker` and `snapshots` say which part has changed."""
@@ -134,7 +134,7 @@ class DeliveryService:
         """Closes the files and stops the embedded broker."""
         if self.broker is not None:
             self.broker.stop()
-        self.writer.waiting.close()
+        self.writer.send_queue.close()
         self.receipts.close()
         self._store.close()
 

@@ -1,8 +1,8 @@
-"""The journal of parts that were accepted and have no stored verdict yet. It survives `kill -9`.
+"""The write-ahead journal of accepted parts without a stored verdict. It survives `kill -9`.
 
-One line is written for each part, and one for each of its verdicts: the kernel keeps them when the
-process dies. The file is never flushed to a disk, because a trigger must not wait for one; a power
-cut loses it. It is in memory where systemd provides a runtime directory.
+It has one line for each part, and one for each of its verdicts. The kernel keeps them when the
+process dies. The file is never flushed, because a trigger must not wait for a disk; a power cut
+loses it. It is in memory where systemd provides a runtime directory.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ Key = tuple[str, int, str]  # camera, number, time of the trigger: unique for a 
 
 @dataclass(slots=True)
 class OpenPart:
-    """What is known of a part.
+    """A part and its progress.
 
-    since: a number of the outbox; verdicts on this part have higher ones.
-    verdicts: how many it gets.
+    since: a number of the outbox; verdicts on this part have higher numbers.
+    verdicts: the number of verdicts that it gets.
     stored_regions: the regions whose verdicts are stored.
     """
 
@@ -41,17 +41,17 @@ class OpenPart:
 
 
 class PartJournal:
-    """Safe between threads. Never raises when the file system refuses: the part is judged all the
-    same, and `fault` has the reason."""
+    """Safe between threads. Never raises when the file system refuses: the part is still judged,
+    and `fault` has the reason."""
 
     def __init__(
         self, path: Path, verdicts_of: Callable[[str], int], *, compact_bytes: int = 1 << 20
     ) -> None:
-        """Reads what the last process has left.
+        """Reads the file of the last process.
 
         path: created with the first part.
-        verdicts_of: how many verdicts a part gets that this camera accepts now.
-        compact_bytes: past this size the file is written again, with open parts only.
+        verdicts_of: returns how many verdicts a new part of a camera gets.
+        compact_bytes: past this size the file is rewritten with open parts only.
         """
         self.fault = ""
         self._path, self._verdicts_of, self._compact_bytes = path, verdicts_of, compact_bytes
@@ -62,7 +62,7 @@ class PartJournal:
         self._size = 0
 
     def still_open(self) -> list[OpenPart]:
-        """The open parts; before the first `note`, those that the last process left."""
+        """The open parts; before the first `note`, those of the last process."""
         with self._lock:
             return [
                 OpenPart(one.part, one.since, one.verdicts, set(one.stored_regions))
@@ -74,7 +74,7 @@ class PartJournal:
         with self._lock:
             one = OpenPart(part, self._last, self._verdicts_of(part.camera))
             self._open[_key(part)] = one
-            self._append([_opened(one)])
+            self._append([_opened_line(one)])
 
     def stored(self, verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:
         """Verdicts were committed under these numbers of the outbox."""
@@ -85,7 +85,7 @@ class PartJournal:
             )
 
     def mark_stored(self, bodies: Iterable[bytes]) -> None:
-        """These bodies are in the outbox. The last process may have died before it noted that."""
+        """These bodies are in the outbox. The last process may have died before it noted them."""
         with self._lock:
             if self._open:
                 self._close_regions(
@@ -109,7 +109,7 @@ class PartJournal:
             if one is None:
                 continue
             one.stored_regions.add(region)
-            lines.append(_line({"told": key, "region": region}))
+            lines.append(_stored_line(key, region))
             if self._is_done(one):
                 del self._open[key]
         if lines:
@@ -130,14 +130,12 @@ class PartJournal:
             self._refused(error)
 
     def _rewrite(self) -> None:
-        """Writes a new file with all open parts, whole or not at all, and keeps it open."""
+        """Replaces the file by one with all open parts, atomically, and keeps it open."""
         new = self._path.with_name(f"{self._path.name}.new")
         lines = []
         for one in self._open.values():
-            lines.append(_opened(one))
-            lines += [
-                _line({"told": _key(one.part), "region": name}) for name in one.stored_regions
-            ]
+            lines.append(_opened_line(one))
+            lines += [_stored_line(_key(one.part), region) for region in one.stored_regions]
         data = b"".join(lines)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -161,7 +159,7 @@ class PartJournal:
                 error.strerror or error,
             )
         self.fault = error.strerror or str(error)
-        if self._file is not None:  # it may end in half a line: the next line starts a new file
+        if self._file is not None:  # it may end in a torn line: the next line starts a new file
             os.close(self._file)
             self._file = None
 
@@ -180,7 +178,11 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def _opened(one: OpenPart) -> bytes:
+def _stored_line(key: Key, region: str | None) -> bytes:
+    return _line({"told": key, "region": region})  # `told`: a key of the file format
+
+
+def _opened_line(one: OpenPart) -> bytes:
     part = one.part
     return _line(
         {
@@ -207,8 +209,8 @@ def _of_body(body: bytes) -> tuple[Key, str | None] | None:
 
 
 def _read(path: Path) -> list[OpenPart]:
-    """What a killed process has left. A torn line is skipped: its trigger was never answered, or
-    its part gets a second verdict, which states the reason."""
+    """The parts of a killed process. A torn line is skipped: its trigger was never answered, or its
+    part gets a second verdict, which states the reason."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

@@ -1,5 +1,6 @@
 """A clock that tests turn, a stop that does not sleep, and the TFLite runtimes of this machine."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -13,8 +13,8 @@ class OutboxRow:
     """A verdict on its way to the broker.
 
     seq: its number.
-    stored_at: seconds on the outbox's own clock. That clock runs only while the daemon runs, and
-        it never jumps.
+    stored_at: operating time of the outbox, seconds. It advances only while the daemon runs, and
+        never jumps.
     body: its JSON.
     """
 
@@ -31,14 +31,14 @@ class CommitResult:
     over_cap: numbers of rows deleted because the file was at its cap.
     over_age: numbers of rows deleted because they were too old.
     oldest: the lowest number left in the file; 0: none.
-    unlike: rows not stored, because another verdict already has their number.
+    conflicts: rows not stored, because another verdict already has their number.
     """
 
     acked: int
     over_cap: Sequence[int]
     over_age: Sequence[int]
     oldest: int
-    unlike: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class FileStats:
     """What the file holds.
 
     bytes: its size on disk, SQLite's write-ahead log included.
-    oldest: when the oldest row was stored, on the outbox's own clock; None: no row.
+    oldest: the operating time of the oldest row, seconds; None: no row.
     """
 
     rows: int

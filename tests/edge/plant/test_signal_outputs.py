@@ -10,9 +10,9 @@ import pytest
 
 from edge.config import Config
 from edge.config.trigger import LampsConfig, StationOutputsConfig
-from edge.core.clock import Clock, StopEvent
+from edge.core.clock import Clock
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import TriggerSources
+from edge.pipeline.trigger_sources import PinTrigger
 from edge.plant.plant import PlantInterface, outputs_from
 from edge.plant.signal_outputs import SignalOutputs
 from edge.plant.verdict_delivery import VerdictDelivery
@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 from tests.support.verdicts import verdict
 from tests.support.waiting import wait_until
 
-MakeTracker = Callable[..., tuple[PartTracker, TriggerSources, Callable[[bool], None]]]
+MakeTracker = Callable[..., tuple[PartTracker, PinTrigger, Callable[[bool], None]]]
 
 
 @pytest.fixture
@@ -170,7 +170,6 @@ def test_no_pins_no_outputs(environment: Clock) -> None:
         {"station": "s", "model": {"path": "m"}, "cameras": [{"id": "a", "source": "test:"}]}
     )
     assert outputs_from(config, {}, environment, alive=lambda: True, wake=threading.Event()) is None
-    TriggerSources({}, environment).start(StopEvent())
 
 
 def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: FakeClock) -> None:
@@ -208,7 +207,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
         parts_changed=threading.Event(),
         factory=board,
     )
-    triggers = TriggerSources(trackers, environment, board)
+    triggers = PinTrigger(trackers["top"], environment.tick, board)
     assert plant.outputs is not None
     clock.at += 1
     board.pin(4).drive_high()

@@ -71,7 +71,7 @@ def test_a_refused_request_may_come_again(environment: Clock) -> None:
     one.ask("a", {"part": "A"})
     with pytest.raises(TriggerError, match="busy"):
         one.ask("b", {"part": "B"})
-    tracker.close(tracker.shut()[0])
+    tracker.close(tracker.stop_accepting()[0])
 
 
 @pytest.mark.parametrize(

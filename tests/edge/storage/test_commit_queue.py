@@ -5,7 +5,7 @@ import math
 import pytest
 
 from edge.storage.outbox.commit_queue import CommitQueue, WriterLimits
-from edge.storage.outbox.group_commit import GroupCommitPolicy
+from edge.storage.outbox.commit_queue import GroupCommitPolicy
 from edge.storage.outbox.records import OutboxRow
 from tests.support.verdicts import a_verdict
 

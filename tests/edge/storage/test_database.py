@@ -65,9 +65,9 @@ def test_the_same_row_twice_is_one_and_another_is_told(outbox: OutboxDatabase, p
     written over, and said."""
     rows = rows_from(1, 2)
     outbox.apply(rows, [], [], [], 1.0)
-    assert outbox.apply(rows, [], [], [], 1.0).unlike == 0
+    assert outbox.apply(rows, [], [], [], 1.0).conflicts == 0
     assert outbox.file_stats().rows == 2
-    assert outbox.apply(rows_from(2, 1, part="other"), [], [], [], 1.0).unlike == 1
+    assert outbox.apply(rows_from(2, 1, part="other"), [], [], [], 1.0).conflicts == 1
     view = OutboxReader(path)
     assert view.batch(0, 9) == rows
     view.close()
@@ -132,7 +132,7 @@ def test_the_cap_on_age_drops_the_old(outbox: OutboxDatabase, path: Path) -> Non
     assert outbox.apply([], [], [], [], 11.0 + HOUR).over_age == [1]
     assert numbers_in(path) == [2]
     assert outbox.file_stats().oldest == 11.0
-    assert outbox.clock == 11.0
+    assert outbox.newest_time == 11.0
 
 
 def test_a_failed_commit_changes_nothing(outbox: OutboxDatabase, path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_newer_file_is_a_sentence(path: Path) -> None:
     sentence = r"schema 9.*install the newer version, or name a new"
     with pytest.raises(OutboxError, match=sentence) as caught:
         OutboxDatabase(path, 8 * MB, HOUR)
-    assert caught.value.kind == "hopeless"
+    assert caught.value.kind == "permanent"
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, 130, 16777218])
@@ -211,7 +211,7 @@ def test_a_place_where_no_file_can_be_is_hopeless(tmp_path: Path) -> None:
     for bad in (tmp_path / "file" / "outbox.db", tmp_path / "folder"):
         with pytest.raises(OutboxError, match=f"{bad}: the outbox") as caught:
             OutboxDatabase(bad, 8 * MB, HOUR)
-        assert caught.value.kind == "hopeless"
+        assert caught.value.kind == "permanent"
 
 
 def test_a_row_with_a_wrong_checksum_is_never_handed_out(

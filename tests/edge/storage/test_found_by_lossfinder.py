@@ -13,7 +13,7 @@ from edge.core.messages import stored_body
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.recovery.carve import carved
+from edge.storage.outbox.recovery.carve import carve
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.sqlite import OutboxError
@@ -39,12 +39,12 @@ def test_a_number_sent_from_memory_is_not_given_after_a_stop_in_order(tmp_path: 
     wait_until(lambda: writer.stats().stored == 1)
     store.refusals = 10**6
     writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 2)
+    wait_until(lambda: writer.send_queue.newest() == 2)
     writer.accept(2)
     writer.close()
     thread.join(20)
     assert not thread.is_alive()
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     again = OutboxStore(path, 64 * MB, HOUR, Clock())
     assert again.first > 2
@@ -61,7 +61,7 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
     thread.start()
     store.refusals = 10**6
     writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 1 and bool(writer.fault))
+    wait_until(lambda: writer.send_queue.newest() == 1 and bool(writer.fault))
     wait_until(lambda: _accepted(writer, 1))
     store.refusals = 0
     wait_until(lambda: not writer.fault)
@@ -69,7 +69,7 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
         assert db.execute("SELECT last, rows FROM state").fetchone() == (1, 0)
     writer.close()
     thread.join(20)
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
 
 
@@ -94,7 +94,7 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     assert not store.commits
     writer.close()
     thread.join(20)
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     again = OutboxStore(path, 64 * MB, HOUR, Clock())
     assert (again.last, again.first, again.skipped) == (5, 6, 0)
@@ -131,10 +131,10 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     outbox.apply(rows, [], [], [], 1.0)
     outbox.close()
     raw = path.read_bytes()
-    assert {row.seq: row.body for row in carved(raw)} == {row.seq: row.body for row in rows}
+    assert {row.seq: row.body for row in carve(raw)} == {row.seq: row.body for row in rows}
     at = raw.index(b'"verdict":"', raw.index(b'"seq":7,')) + len(b'"verdict":"') + 1
     hurt = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
-    assert {row.seq for row in carved(hurt)} == set(range(1, 301)) - {7}
+    assert {row.seq for row in carve(hurt)} == set(range(1, 301)) - {7}
 
 
 def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     store.apply([], [], [*range(1, 7), 9, 10], [])
     store.rebuild(OutboxError("malformed", "damaged"), RebuildHooks())
     assert store.last == 10
-    view = store.new_view()
+    view = store.new_reader()
     assert [row.seq for row in view.batch(0, 100)] == [7, 8]
     view.close()
     store.close()  # as a kill leaves it: nothing is stored after the damage

@@ -125,7 +125,7 @@ def test_the_writer_forgets_beside_its_verdicts(path: Path) -> None:
         writer.submit(replace(a_verdict(), receipt=one))
     writer.flush(DEADLINE_S)
     writer.forget([("top", one) for one in judged[:2_400]])
-    view = store.new_view()
+    view = store.new_reader()
     seen = threading.Event()
     while len(view.receipts("top")) > 100:
         assert not seen.wait(0.01)

@@ -13,10 +13,10 @@ import pytest
 from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.recovery import carve as carving
-from edge.storage.outbox.recovery.carve import carved, stored_checksum
+from edge.storage.outbox.recovery.carve import carve, stored_checksum
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.recovery.staging import StagingTable
-from edge.storage.outbox.sqlite import naming
+from edge.storage.outbox.sqlite import translate_errors
 from edge.storage.outbox.store import OutboxStore
 from tests.support.outbox_rows import HOUR, MB, numbers_in, rows_from
 from tests.support.outbox_store import opened
@@ -60,7 +60,7 @@ def test_a_verdict_is_not_read_with_the_megabyte_behind_it(tmp_path: Path) -> No
     box.apply(rows, [], [], [], 1.0)
     box.close()
     raw = Told((tmp_path / "outbox.db").read_bytes() + bytes(4 * MB))
-    assert {row.seq: row.body for row in carved(raw)} == {row.seq: row.body for row in rows}
+    assert {row.seq: row.body for row in carve(raw)} == {row.seq: row.body for row in rows}
     assert raw.read < COUNT * 20_000
 
 
@@ -68,7 +68,7 @@ def test_a_long_verdict_is_found(tmp_path: Path) -> None:
     """One that is longer than most is read a second time, whole."""
     (short, long, last) = [*rows_from(1, 1), *rows_from(2, 1, part="é" * 9000), *rows_from(3, 1)]
     raw = b"".join(_as_stored(row.body) for row in (short, long, last))
-    assert [row.seq for row in carved(raw)] == [1, 2, 3]
+    assert [row.seq for row in carve(raw)] == [1, 2, 3]
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
         raise sqlite3.OperationalError("database or disk is full")
 
     def insert(self: StagingTable, how: str, rows: object) -> None:
-        with naming(self._path, "written"):
+        with translate_errors(self._path, "written"):
             full(how, rows)
 
     with monkeypatch.context() as patched:

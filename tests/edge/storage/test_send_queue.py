@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_read_holds_the_newer_back(tmp_path: Path) -> None
 def test_another_file_is_read_from_then_on(
     waiting: SendQueue, outbox: OutboxDatabase, tmp_path: Path
 ) -> None:
-    """After the file was renewed the reader sees the new one, and memory above it."""
+    """After the file was rebuilt the reader sees the new one, and memory above it."""
     assert seqs(waiting) == list(range(1, 21))
     waiting.show(rows_from(21, 2), stored=False)
     outbox.close()

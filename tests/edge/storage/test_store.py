@@ -57,7 +57,7 @@ def test_a_second_daemon_is_refused(path: Path) -> None:
     store = opened(path)
     with pytest.raises(OutboxError, match="another edge-inspect uses this outbox") as caught:
         opened(path)
-    assert caught.value.kind == "hopeless"
+    assert caught.value.kind == "permanent"
     store.close()
 
 
@@ -93,7 +93,7 @@ def test_a_file_deleted_in_use_is_written_anew(path: Path) -> None:
             file.unlink()
     store.apply(rows_from(6, 1), [], [], [])
     assert numbers_in(path) == [1, 2, 3, 4, 5, 6]
-    view = store.new_view()
+    view = store.new_reader()
     assert view.is_judged("top", "r")
     view.close()
     store.close()
@@ -136,15 +136,15 @@ def test_a_flipped_bit_in_the_numbers_is_survived(path: Path) -> None:
 def test_the_clock_goes_on_behind_what_was_saved(path: Path) -> None:
     """A salvaged row is never from the future, and its age goes on."""
     store = opened(path)
-    at = store.clock() + 1e6
+    at = store.operating_time() + 1e6
     store.apply([OutboxRow(1, at, stored_body(a_verdict(), 1))], [], [], [])
     store.close()
     raw = bytearray(path.read_bytes())
     raw[:16] = b"x" * 16
     path.write_bytes(raw)
     again = opened(path)
-    (row,) = again.new_view().batch(0, 9)
-    assert again.clock() >= row.stored_at
+    (row,) = again.new_reader().batch(0, 9)
+    assert again.operating_time() >= row.stored_at
     again.close()
 
 
@@ -230,12 +230,12 @@ def test_whatever_is_damaged_it_opens_and_counts(
         del raw[cut % len(raw) :]
     target.write_bytes(raw)
     store = opened(path)
-    view = store.new_view()
+    view = store.new_reader()
     try:
         found = view.batch(0, 1000)
     except OutboxError as error:  # found while running: the publisher tells the writer
         store.rebuild(error, RebuildHooks())
-        view.reopen()
+        view.close()
         found = view.batch(0, 1000)
     assert all(json.loads(row.body)["seq"] == row.seq for row in found)
     assert len(found) + store.lost_at_most >= COUNT
@@ -257,12 +257,12 @@ def test_whatever_byte_of_the_header_is_hurt_it_opens(path: Path, flip: int) -> 
         raw[at] ^= flip
         hurt.write_bytes(raw)
         store = opened(hurt)
-        view = store.new_view()
+        view = store.new_reader()
         try:
             found = view.batch(0, 1000)
         except OutboxError as error:
             store.rebuild(error, RebuildHooks())
-            view.reopen()
+            view.close()
             found = view.batch(0, 1000)
         assert len(found) + store.lost_at_most >= COUNT, at
         store.apply(rows_from(store.first, 1), [], [], [])

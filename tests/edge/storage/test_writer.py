@@ -57,12 +57,12 @@ def start(store: BalkingStore) -> Iterator[Start]:
         writer.close()
         thread.join(DEADLINE_S)
         assert not thread.is_alive()
-        writer.waiting.close()
+        writer.send_queue.close()
 
 
 def shown(writer: OutboxWriter) -> list[int]:
     """The numbers that the publisher may send."""
-    return [row.seq for row in writer.waiting.batch(0, 1_000_000)]
+    return [row.seq for row in writer.send_queue.batch(0, 1_000_000)]
 
 
 BOTH = pytest.mark.parametrize("durability", ["strict", "balanced"])
@@ -76,7 +76,7 @@ def test_everything_submitted_is_stored_in_order(start: Start, path: Path, durab
         writer.submit(a_verdict(part=f"<{n}>"))
     writer.flush(DEADLINE_S)
     assert numbers_in(path) == list(range(1, 301))
-    rows = writer.waiting.batch(0, 999)
+    rows = writer.send_queue.batch(0, 999)
     assert len(rows) == 300
     assert all(f'"<{n}>"'.encode() in row.body for n, row in enumerate(rows))
     assert writer.stats().stored == 300
@@ -226,8 +226,8 @@ def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(start: Start, store: Bal
     assert writer.status.state is WriterState.RECOVERING
     for _ in range(1000):  # more than may wait for a disk
         writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 1001)
-    assert len(writer.waiting.batch(0, 2000)) == 1001
+    wait_until(lambda: writer.send_queue.newest() == 1001)
+    assert len(writer.send_queue.batch(0, 2000)) == 1001
     assert writer.beat > began
     store.rebuilds = False
     store.gate.set()

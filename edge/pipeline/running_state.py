@@ -1,0 +1,60 @@
+"""The cameras and the model that run now. The pipeline changes them; other components read them."""
+
+from edge.capture.camera import FaultKind
+from edge.capture.reader import Reader
+from edge.core.threads import CopyOnWriteDict
+from edge.inspection.inspector import Inspector
+from edge.inspection.view_crop import ViewCrop
+from edge.pipeline.decode_parity import DecodeParity
+from edge.pipeline.part_tracker import PartTracker
+
+
+class RunningCameras:
+    """Mappings by camera. Safe between threads: readers never wait.
+
+    trackers: of cameras that have a trigger.
+    verdicts_per_part: how many verdicts each part of a camera gets: one, or one per region.
+    """
+
+    def __init__(self) -> None:
+        self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
+        self.trackers: CopyOnWriteDict[PartTracker] = CopyOnWriteDict()
+        self.verdicts_per_part: CopyOnWriteDict[int] = CopyOnWriteDict()
+
+    def add(self, reader: Reader, tracker: PartTracker | None) -> None:
+        """A camera runs from now on."""
+        if tracker is None:
+            self.trackers.pop(reader.id, None)
+        else:
+            self.trackers[reader.id] = tracker
+        self.readers[reader.id] = reader
+
+    def drop(self, camera: str) -> None:
+        """A camera runs no longer."""
+        self.trackers.pop(camera, None)
+        self.readers.pop(camera, None)
+
+    def picture_rejected(self, camera: str, why: str, kind: FaultKind) -> None:
+        """A picture that its reader had accepted could not be decoded, or does not fit its view."""
+        reader = self.readers.get(camera)
+        if reader is not None:
+            reader.not_judged(why, kind)
+
+
+class RunningModel:
+    """Safe between threads. `parity`: the decode comparison of this model."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        self.inspector = inspector
+        self.parity = DecodeParity()
+
+    def adopt(self, inspector: Inspector, parity: DecodeParity) -> None:
+        """Another model judges from now on, or the same one again."""
+        self.inspector, self.parity = inspector, parity
+
+    def reduction(self, width: int, height: int, crop: ViewCrop) -> int:
+        """The divisor for both sides of a JPEG while a camera decodes it.
+
+        width, height: size of the JPEG, pixels.
+        """
+        return self.inspector.reduction(width, height, crop) if self.parity.holds else 1
