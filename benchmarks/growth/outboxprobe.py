@@ -11,7 +11,7 @@ from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.core.clock import Clock
 from edge.core.messages import stored_body
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
 from tests.support.verdicts import a_verdict
@@ -29,8 +29,10 @@ def fill(path: Path, rows: int) -> None:
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
         numbers = range(begin, min(last, begin + _FILL))
-        some = [OutboxRow(seq, store.operating_time(), stored_body(a_verdict(), seq)) for seq in numbers]
-        store.apply(some, [], [], [])
+        some = [
+            OutboxRow(seq, store.operating_time(), stored_body(a_verdict(), seq)) for seq in numbers
+        ]
+        store.apply(OutboxChanges(rows=some))
     store.numbers.settle()
     store.close()
 
@@ -45,15 +47,17 @@ class Commits:
 
     def one(self) -> None:
         """One commit."""
-        row = OutboxRow(self._next, self._store.operating_time(), stored_body(a_verdict(), self._next))
+        row = OutboxRow(
+            self._next, self._store.operating_time(), stored_body(a_verdict(), self._next)
+        )
         self._next += 1
-        self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
+        self._oldest = [self._store.apply(OutboxChanges(rows=[row], accepted=self._oldest)).oldest]
 
     def leave(self) -> None:
         """Forgets the one row too many that an empty outbox was given."""
         holding = self._store.file_stats()
         if holding is not None and holding.rows == 1:
-            self._store.apply([], [], self._oldest, [])
+            self._store.apply(OutboxChanges(accepted=self._oldest))
 
 
 def measure(path: Path) -> dict[str, float]:

@@ -130,14 +130,14 @@ class CommitQueue:
         self._committing = {one.row.seq for one in held}
         return self.pending.take(held, lambda n: n not in self.held or n in self._committing)
 
-    def written(self, work: CommitBatch) -> None:
+    def written(self, batch: CommitBatch) -> None:
         """The commit succeeded."""
-        if work.held:
-            self.held.written(work.held[-1].row.seq)
+        if batch.held:
+            self.held.written(batch.held[-1].row.seq)
         self._committing = set()
 
-    def put_back(self, work: CommitBatch) -> None:
+    def put_back(self, batch: CommitBatch) -> None:
         """The commit failed. It is repeated after a pause."""
-        self.pending.put_back(work)
+        self.pending.put_back(batch)
         self._committing = set()
         self._retry_at = self._tick() + self._limits.retry_s

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow
+from edge.storage.outbox.records import CommitResult, FileStats, OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.schema import SCHEMA, schema_of, upgrade
 from edge.storage.outbox.sqlite import (
@@ -70,42 +70,27 @@ class OutboxDatabase:
             found = self._db.execute(newest).fetchone()
         return float(found[0]) if found else 0.0
 
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        operating_time: float,
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-    ) -> CommitResult:
-        """One commit: stores rows and receipts, deletes accepted rows and `stale` receipts, marks
-        parked rows, and drops the oldest rows past the caps.
-
-        operating_time: now, seconds.
-        used_up_to: the highest number in use, including verdicts that never needed a row.
-
-        Raises OutboxError; then nothing has changed.
-        """
+    def apply(self, changes: OutboxChanges, operating_time: float) -> CommitResult:
+        """One commit, which also drops the oldest rows past the caps. `operating_time`: now,
+        seconds. Raises OutboxError; then nothing has changed."""
+        rows, receipts = changes.rows, changes.receipts
         with translate_errors(self._path, "written"), self._commit() as db:
             added, conflicts = _insert(db, rows)
-            if stale:
-                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
+            if changes.stale:
+                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", changes.stale)
             if receipts:
                 db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked = self._delete(db, accepted)
-            self._park(db, parked)
+            acked = self._delete(db, changes.accepted)
+            self._park(db, changes.parked)
             sizes = [len(row.body) for row in rows]
-            sizes += [len(text) for _, text in (*receipts, *parked)]
+            sizes += [len(text) for _, text in (*receipts, *changes.parked)]
             first = _oldest(db) if acked or self._oldest is None else self._oldest
             over_age = self._drop_old(db, operating_time, first)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
             gone = acked + len(over_age) + len(over_cap)
             if over_age or over_cap:
                 first = _oldest(db)
-            last = max([self._last, used_up_to, *(row.seq for row in rows)])
+            last = max([self._last, changes.used_up_to, *(row.seq for row in rows)])
             count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
         self._last, self._rows, self._oldest = last, count, first

@@ -24,6 +24,31 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxChanges:
+    """The content of one commit.
+
+    rows: verdicts to store.
+    receipts: pairs of camera and receipt to store.
+    accepted: numbers of rows to delete, because the broker acknowledged them.
+    parked: numbers of rows that the broker refused permanently, each with its reason.
+    stale: pairs of camera and receipt to delete.
+    used_up_to: the highest number in use, including verdicts that never needed a row.
+    """
+
+    rows: Sequence[OutboxRow] = ()
+    receipts: Sequence[tuple[str, str]] = ()
+    accepted: Sequence[int] = ()
+    parked: Sequence[tuple[int, str]] = ()
+    stale: Sequence[tuple[str, str]] = ()
+    used_up_to: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file has nothing to store or delete."""
+        return not (self.rows or self.receipts or self.accepted or self.parked or self.stale)
+
+
+@dataclass(frozen=True, slots=True)
 class CommitResult:
     """What one commit did.
 

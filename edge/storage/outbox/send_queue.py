@@ -3,7 +3,7 @@
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow
@@ -92,7 +92,7 @@ class SendQueue:
         """Seconds of operating time that a row has waited."""
         return max(0.0, self._operating_time() - row.stored_at)
 
-    def show(self, rows: list[OutboxRow], *, stored: bool) -> None:
+    def show(self, rows: Sequence[OutboxRow], *, stored: bool) -> None:
         """These rows may be sent from now on; their numbers are higher than all before.
 
         stored: whether they are on disk.

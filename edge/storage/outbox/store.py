@@ -5,13 +5,20 @@ The writer above sees only a disk that takes a commit or refuses it.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow, OutboxStats
+from edge.storage.outbox.records import (
+    CommitResult,
+    FileStats,
+    OutboxChanges,
+    OutboxRow,
+    OutboxStats,
+)
 from edge.storage.outbox.recovery.carve import rows_behind_damage
 from edge.storage.outbox.recovery.quarantine import (
     RebuildHooks,
@@ -101,44 +108,26 @@ class OutboxStore:
             raise
         self.fault = ""
 
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-        hooks: RebuildHooks | None = None,
-    ) -> CommitResult:
-        """One commit; the arguments are those of `OutboxDatabase.apply`.
-
-        A file that turns out to be damaged is rebuilt first, with `hooks`; a deleted one is written
-        again. Raises OutboxError when the disk refuses.
-        """
+    def apply(self, changes: OutboxChanges, hooks: RebuildHooks | None = None) -> CommitResult:
+        """One commit. First rebuilds a file that proves damaged, with `hooks`, and rewrites a
+        deleted one. Raises OutboxError when the disk refuses."""
         hooks = hooks or RebuildHooks()
         if self._outbox is None:
             self.open(hooks)
         assert self._outbox is not None
-        if rows:
-            self.numbers.reserve(rows[-1].seq, unstored=False)
-        work = rows, receipts, accepted, parked
+        if changes.rows:
+            self.numbers.reserve(changes.rows[-1].seq, unstored=False)
         try:
             if not self._outbox.is_there():
                 self._restore_deleted(self._outbox, hooks)
-            result = self._outbox.apply(
-                *work, self.operating_time(), used_up_to=used_up_to, stale=stale
-            )
+            result = self._outbox.apply(changes, self.operating_time())
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
                 self._close()  # after an error of the disk nothing is certain
                 raise
             self._rebuild(str(error), hooks)
-            result = self._outbox.apply(
-                *work, self.operating_time(), used_up_to=used_up_to, stale=stale
-            )
+            result = self._outbox.apply(changes, self.operating_time())
         self.numbers.committed(Progress(self._outbox.last, result.oldest))
         if result.conflicts:
             self.lost_at_most += result.conflicts
@@ -257,7 +246,7 @@ class OutboxStore:
             aside = quarantine_and_rebuild(
                 self._path,
                 self._limits,
-                ([_timed(row, operating_time) for row in rows] for rows in staging.batches()),
+                (_timed(rows, operating_time) for rows in staging.batches()),
                 found.receipts,
                 now=now,
                 operating_time=operating_time,
@@ -293,18 +282,16 @@ class OutboxStore:
         )
 
     def _store_rows(
-        self, rows: Sequence[OutboxRow], receipts: Iterable[tuple[str, str]] = ()
+        self, rows: Sequence[OutboxRow], receipts: Sequence[tuple[str, str]] = ()
     ) -> None:
         assert self._outbox is not None
-        operating_time = self.operating_time()
-        self._outbox.apply(
-            [_timed(row, operating_time) for row in rows], list(receipts), [], [], operating_time
-        )
+        now = self.operating_time()
+        self._outbox.apply(OutboxChanges(rows=_timed(rows, now), receipts=receipts), now)
 
 
-def _timed(row: OutboxRow, operating_time: float) -> OutboxRow:
-    """The row, with this time if it has none."""
-    return row if row.stored_at else OutboxRow(row.seq, operating_time, row.body)
+def _timed(rows: Sequence[OutboxRow], operating_time: float) -> list[OutboxRow]:
+    """The rows; those without a time get this one."""
+    return [replace(row, stored_at=row.stored_at or operating_time) for row in rows]
 
 
 def _size(path: Path) -> int:

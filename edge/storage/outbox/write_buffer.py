@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from edge.core.verdict import Verdict
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 
 _STALE_LIMIT = 1000  # receipts deleted in one commit
 
@@ -27,38 +27,18 @@ class CommitBatch:
     held: verdicts to write.
     safe: verdicts that the broker acknowledged before they were written; only their receipts are
         stored.
-    accepted: numbers of stored rows to delete, because the broker acknowledged them.
-    parked: numbers of rows that the broker refused permanently, each with its reason.
-    stale: pairs of camera and receipt to delete.
+    changes: what the file changes.
     """
 
     held: list[BufferedVerdict]
     safe: list[BufferedVerdict]
-    accepted: list[int]
-    parked: list[tuple[int, str]]
-    stale: list[tuple[str, str]]
-
-    @property
-    def rows(self) -> list[OutboxRow]:
-        """The rows to write."""
-        return [one.row for one in self.held]
-
-    @property
-    def receipts(self) -> list[tuple[str, str]]:
-        """Pairs of camera and receipt to store; not every verdict has a receipt."""
-        pairs = [(one.verdict.camera, one.verdict.receipt) for one in (*self.safe, *self.held)]
-        return [(camera, receipt) for camera, receipt in pairs if receipt is not None]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the file has nothing to store or delete."""
-        return not (self.held or self.receipts or self.accepted or self.parked or self.stale)
+    changes: OutboxChanges
 
 
 @dataclass(slots=True)
 class PendingAcks:
-    """The work of the next commit besides writing; fields as in `CommitBatch`. Not safe between
-    threads.
+    """The work of the next commit besides writing; fields as in `CommitBatch` and `OutboxChanges`.
+    Not safe between threads.
 
     accepted_since: when the first of `accepted` came, monotonic seconds.
     """
@@ -85,16 +65,24 @@ class PendingAcks:
         later commit. A commit deletes a limited number of stale receipts."""
         parked = [one for one in self.parked if on_disk(one[0])]
         self.parked = [one for one in self.parked if not on_disk(one[0])]
-        work = CommitBatch(held, self.safe, self.accepted, parked, self.stale[:_STALE_LIMIT])
+        pairs = [(one.verdict.camera, one.verdict.receipt) for one in (*self.safe, *held)]
+        changes = OutboxChanges(
+            rows=[one.row for one in held],
+            receipts=[(camera, receipt) for camera, receipt in pairs if receipt is not None],
+            accepted=self.accepted,
+            parked=parked,
+            stale=self.stale[:_STALE_LIMIT],
+        )
+        batch = CommitBatch(held, self.safe, changes)
         self.safe, self.accepted, self.stale = [], [], self.stale[_STALE_LIMIT:]
-        return work
+        return batch
 
-    def put_back(self, work: CommitBatch) -> None:
+    def put_back(self, batch: CommitBatch) -> None:
         """Adds the work of a failed commit again."""
-        self.safe = work.safe + self.safe
-        self.accepted = work.accepted + self.accepted
-        self.parked = work.parked + self.parked
-        self.stale = work.stale + self.stale
+        self.safe = [*batch.safe, *self.safe]
+        self.accepted = [*batch.changes.accepted, *self.accepted]
+        self.parked = [*batch.changes.parked, *self.parked]
+        self.stale = [*batch.changes.stale, *self.stale]
 
 
 class WriteBuffer:

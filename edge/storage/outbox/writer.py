@@ -165,13 +165,13 @@ class OutboxWriter:
         """Commits what is due. True: closed, and nothing more can be done."""
         with self._changed:
             closing = self.status.closing
-            work = self._queue.take(degraded=self.status.degraded, closing=closing)
+            batch = self._queue.take(degraded=self.status.degraded, closing=closing)
             damage, self._damage = self._damage, None
-        done = self._commit(work, damage, closing=closing)
+        done = self._commit(batch, damage, closing=closing)
         with self._changed:
             return closing and not (done and (len(self._queue) or self._queue.pending))
 
-    def _show_unstored(self, rows: list[OutboxRow]) -> None:
+    def _show_unstored(self, rows: Sequence[OutboxRow]) -> None:
         """Makes rows sendable. Their numbers are reserved first: no restart may reuse them."""
         if rows:
             self._store.numbers.reserve(rows[-1].seq, unstored=True)
@@ -186,51 +186,43 @@ class OutboxWriter:
         return self._queue.due_in(degraded=degraded)
 
     def _commit(
-        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+        self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
     ) -> bool:
         """Writes and reports. False: nothing was stored, and the work is pending again."""
         try:
-            acked = self._apply(work, damage, closing=closing)
+            acked = self._apply(batch, damage, closing=closing)
         except OutboxError as error:
-            self._commit_failed(work, str(error))
+            self._commit_failed(batch, str(error))
             return False
         except Exception as error:  # outermost: `run` is only the loop around this
             log.exception("outbox: unexpected fault")
-            self._commit_failed(work, f"outbox: internal fault ({error!r})")
+            self._commit_failed(batch, f"outbox: internal fault ({error!r})")
             return False
         if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
             self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
         file_stats = self._store.file_stats()
-        if safe := [*work.safe, *work.held]:
+        if safe := [*batch.safe, *batch.held]:
             self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
-        self._commit_done(work, acked, file_stats)
-        if work.held and self._strict:
+        self._commit_done(batch, acked, file_stats)
+        if batch.held and self._strict:
             self._on_sendable()
         return True
 
     def _apply(
-        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+        self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
     ) -> int:
         """Returns how many rows the file has deleted because they were acknowledged. Raises
         OutboxError."""
         store = self._store
         if damage is not None and damage[1] == store.generation:
             store.rebuild(damage[0], self._hooks)
-        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in work.safe)])
+        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in batch.safe)])
         # at the end the file learns the numbers that never needed a row
         must_note_numbers = closing and self._highest_acked > store.last
         # while degraded, an empty commit shows whether the disk works again
-        if work.is_empty and not self.status.degraded and not must_note_numbers:
+        if batch.changes.is_empty and not self.status.degraded and not must_note_numbers:
             return 0
-        result = store.apply(
-            work.rows,
-            work.receipts,
-            work.accepted,
-            work.parked,
-            used_up_to=self._highest_acked,
-            stale=work.stale,
-            hooks=self._hooks,
-        )
+        result = store.apply(replace(batch.changes, used_up_to=self._highest_acked), self._hooks)
         self._dropped["cap"] += len(result.over_cap)
         self._dropped["age"] += len(result.over_age)
         for number in (*result.over_cap, *result.over_age):
@@ -251,12 +243,12 @@ class OutboxWriter:
                 self._show_unstored([one.row for one in self._queue.held.first()])
             self._changed.notify_all()
 
-    def _commit_done(self, work: CommitBatch, acked: int, file_stats: FileStats | None) -> None:
-        rows = work.rows
+    def _commit_done(self, batch: CommitBatch, acked: int, file_stats: FileStats | None) -> None:
+        rows = batch.changes.rows
         with self._changed:
             if self.send_queue.generation != self._store.generation:
                 self.send_queue.file_changed(self._store.last, self._store.generation)
-            self._queue.written(work)
+            self._queue.written(batch)
             if self._strict and not self.status.degraded:
                 self.send_queue.show(rows, stored=True)
             else:
@@ -273,9 +265,9 @@ class OutboxWriter:
             self.beat = self._clock.tick()
             self._changed.notify_all()
 
-    def _commit_failed(self, work: CommitBatch, why: str) -> None:
+    def _commit_failed(self, batch: CommitBatch, why: str) -> None:
         with self._changed:
-            self._queue.put_back(work)
+            self._queue.put_back(batch)
             self._degrade(WriterEvent.COMMIT_FAILED, why)
             self.beat = self._clock.tick()
             self._changed.notify_all()

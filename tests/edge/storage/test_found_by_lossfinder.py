@@ -12,7 +12,7 @@ from edge.core.clock import Clock
 from edge.core.messages import stored_body
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.carve import carve
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.send_queue import SendQueue
@@ -128,7 +128,7 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
     outbox = OutboxDatabase(path, 64 * MB, HOUR)
-    outbox.apply(rows, [], [], [], 1.0)
+    outbox.apply(OutboxChanges(rows=rows), 1.0)
     outbox.close()
     raw = path.read_bytes()
     assert {row.seq: row.body for row in carve(raw)} == {row.seq: row.body for row in rows}
@@ -137,20 +137,20 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     assert {row.seq for row in carve(hurt)} == set(range(1, 301)) - {7}
 
 
-def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) -> None:
+def test_rows_that_leave_memory_during_a_batch_are_not_skipped(tmp_path: Path) -> None:
     """Between the look into the file and the look into memory, rows go from the one to the
     other: the batch has them, or ends before them."""
     path = tmp_path / "outbox.db"
     outbox = OutboxDatabase(path, 64 * MB, HOUR)
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
-    outbox.apply(rows, [], [], [], 1.0)
+    outbox.apply(OutboxChanges(rows=rows), 1.0)
 
     class Slow(OutboxReader):
-        meanwhile: Callable[[], None] | None = None
+        between: Callable[[], None] | None = None
 
         def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
             found = super().batch(after, limit, before)
-            act, self.meanwhile = self.meanwhile, None
+            act, self.between = self.between, None
             if act is not None:
                 act()
             return found
@@ -158,7 +158,7 @@ def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) ->
     view = Slow(path)
     waiting = SendQueue(view, 10, lambda: 1.0)
     waiting.show(rows[10:500], stored=True)
-    view.meanwhile = lambda: waiting.show(rows[500:], stored=True)
+    view.between = lambda: waiting.show(rows[500:], stored=True)
     at = 0
     seen: list[int] = []
     while batch := waiting.batch(at, 20):
@@ -181,8 +181,8 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     path = tmp_path / "outbox.db"
     store = OutboxStore(path, 64 * MB, HOUR, Clock())
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
-    store.apply(rows, [], [], [])
-    store.apply([], [], [*range(1, 7), 9, 10], [])
+    store.apply(OutboxChanges(rows=rows))
+    store.apply(OutboxChanges(accepted=[*range(1, 7), 9, 10]))
     store.rebuild(OutboxError("malformed", "damaged"), RebuildHooks())
     assert store.last == 10
     view = store.new_reader()

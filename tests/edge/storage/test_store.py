@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.core.messages import stored_body
 from edge.storage.outbox.database import OutboxDatabase
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery import quarantine as renewal
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.sqlite import OutboxError, wal_of
@@ -25,9 +25,9 @@ COUNT = 60
 
 
 def filled(path: Path, count: int = COUNT, *, killed: bool = False) -> None:
-    """Stores so many more verdicts, and ends in order or as `kill -9` does."""
+    """Stores `count` more verdicts, and ends in order or as `kill -9` does."""
     store = opened(path)
-    store.apply(rows_from(store.first, count), [], [], [])
+    store.apply(OutboxChanges(rows=rows_from(store.first, count)))
     if killed:
         shutil.copytree(path.parent, path.parent.with_name("killed"))
     store.close()
@@ -74,7 +74,7 @@ def test_numbers_from_memory_are_not_given_again(path: Path) -> None:
 
 
 def test_a_deleted_file_gives_no_number_again(path: Path) -> None:
-    """The database was deleted while nobody looked: its loss is counted, its numbers are not
+    """The database was deleted between two runs: its loss is counted, its numbers are not
     used."""
     filled(path)
     path.unlink()
@@ -84,14 +84,14 @@ def test_a_deleted_file_gives_no_number_again(path: Path) -> None:
     store.close()
 
 
-def test_a_file_deleted_in_use_is_written_anew(path: Path) -> None:
+def test_a_file_deleted_in_use_is_written_again(path: Path) -> None:
     """What the open file still shows is on disk again after the next commit."""
     store = opened(path)
-    store.apply(rows_from(1, 5), [("top", "r")], [], [])
+    store.apply(OutboxChanges(rows=rows_from(1, 5), receipts=[("top", "r")]))
     for file in path.parent.glob("outbox.db*"):
         if not file.name.endswith("numbers"):
             file.unlink()
-    store.apply(rows_from(6, 1), [], [], [])
+    store.apply(OutboxChanges(rows=rows_from(6, 1)))
     assert numbers_in(path) == [1, 2, 3, 4, 5, 6]
     view = store.new_reader()
     assert view.is_judged("top", "r")
@@ -105,7 +105,7 @@ def test_a_log_cut_at_a_frame_is_noticed(path: Path, frames: int) -> None:
     was given comes again."""
     store = opened(path)
     for seq in range(1, 11):
-        store.apply(rows_from(seq, 1), [], [], [])
+        store.apply(OutboxChanges(rows=rows_from(seq, 1)))
     copy = path.parent.with_name("copy")
     shutil.copytree(path.parent, copy)
     store.close()
@@ -137,7 +137,7 @@ def test_the_clock_goes_on_behind_what_was_saved(path: Path) -> None:
     """A salvaged row is never from the future, and its age goes on."""
     store = opened(path)
     at = store.operating_time() + 1e6
-    store.apply([OutboxRow(1, at, stored_body(a_verdict(), 1))], [], [], [])
+    store.apply(OutboxChanges(rows=[OutboxRow(1, at, stored_body(a_verdict(), 1))]))
     store.close()
     raw = bytearray(path.read_bytes())
     raw[:16] = b"x" * 16
@@ -180,7 +180,7 @@ def test_a_salvage_killed_anywhere_is_ended_by_the_next_start(
         patched.setattr(
             "edge.storage.outbox.recovery.quarantine.OutboxDatabase", counted(OutboxDatabase)
         )
-        patched.setattr(renewal, "_sync_folder", counted(renewal._sync_folder))
+        patched.setattr(renewal, "sync_folder", counted(renewal.sync_folder))
         try:
             opened(path).close()
         except _Killed as killed:
@@ -265,7 +265,7 @@ def test_whatever_byte_of_the_header_is_hurt_it_opens(path: Path, flip: int) -> 
             view.close()
             found = view.batch(0, 1000)
         assert len(found) + store.lost_at_most >= COUNT, at
-        store.apply(rows_from(store.first, 1), [], [], [])
+        store.apply(OutboxChanges(rows=rows_from(store.first, 1)))
         view.close()
         store.close()
         shutil.rmtree(hurt.parent)

@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[BalkingStore]:
-    """An empty outbox on a disk that works until told otherwise."""
+    """An empty outbox on a disk that works until the test makes it refuse."""
     made = BalkingStore(path)
     yield made
     made.gate.set()
@@ -114,7 +114,7 @@ def test_balanced_shows_at_once_and_spares_the_disk(
 
 @BOTH
 def test_on_commit_once_a_verdict(start: Start, store: BalkingStore, durability: str) -> None:
-    """Whatever the disk does meanwhile, each verdict is said to be safe exactly once."""
+    """Whatever the disk does, each verdict is reported as safe exactly once."""
     safe: list[tuple[str, int]] = []
 
     def note(verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.storage.outbox.database import OutboxDatabase
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.staging import staging_path
 from edge.storage.outbox.sqlite import translate_errors, wal_of
 
@@ -56,9 +56,9 @@ def quarantine_and_rebuild(
         _delete_database(new)
         fresh = OutboxDatabase(new, *limits)
         try:
-            fresh.apply([], receipts, [], [], operating_time, used_up_to=used_up_to)
+            fresh.apply(OutboxChanges(receipts=receipts, used_up_to=used_up_to), operating_time)
             for batch in rows:
-                fresh.apply(batch, [], [], [], operating_time)
+                fresh.apply(OutboxChanges(rows=batch), operating_time)
         finally:
             fresh.close()
         aside = _unused_name(path, now)
@@ -66,7 +66,7 @@ def quarantine_and_rebuild(
             path.rename(aside)
         _set_log_aside(path, aside)
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return aside.name
 
 
@@ -90,7 +90,7 @@ def finish_rebuild(path: Path) -> None:
         if aside:
             _set_log_aside(path, aside[-1])
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _delete_database(path: Path) -> None:
@@ -122,7 +122,7 @@ def _new(path: Path) -> Path:
     return _beside(path, ".new")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
