@@ -120,7 +120,7 @@ class Daemon:
 
     def _build_open_parts(self, config: Config) -> PartJournal:
         place = journal_path(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return PartJournal(place, self._cameras.verdicts_per_part.__getitem__)
+        return PartJournal(place)
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(

@@ -36,7 +36,7 @@ class CameraUnit:
         input_spec: InputSpec,
         *,
         open_camera: OpenCamera,
-        note_part: Callable[[Part], None],
+        note_part: Callable[[Part, int], None],
         parts_changed: threading.Event,
         model: RunningModel,
         predecessor: "CameraUnit | None" = None,
@@ -47,7 +47,8 @@ class CameraUnit:
 
         - `input_spec`: the preprocessing that the model was trained with.
         - `open_camera`: opens the source of a camera.
-        - `note_part`: writes an accepted part to the journal, before its trigger is answered.
+        - `note_part`: writes an accepted part, and the number of its verdicts, to the journal. Called
+          before the trigger is answered.
         - `parts_changed`: set whenever a part is accepted, refused or closed.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.
         - `predecessor`: the stopped camera of this name; its numbers go on.
@@ -69,7 +70,7 @@ class CameraUnit:
                 config.id,
                 config.trigger,
                 clock,
-                on_accepted=note_part,
+                on_accepted=lambda part: note_part(part, self._crop.verdicts),
                 on_change=self._on_parts_changed,
                 triggered_before=before.triggered if before else 0,
             )

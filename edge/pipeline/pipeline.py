@@ -20,7 +20,6 @@ from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.inspection.inspector import Inspector
-from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.build import build_judge
 from edge.pipeline.camera_unit import CameraUnit
 from edge.pipeline.decode_parity import DecodeParity
@@ -61,7 +60,7 @@ class Pipeline:
         *,
         cameras: RunningCameras,
         sink: VerdictSink,
-        note_part: Callable[[Part], None],
+        note_part: Callable[[Part, int], None],
         parts_changed: threading.Event,
         processed_items: ItemLedger,
         open_camera: OpenCamera,
@@ -238,16 +237,13 @@ class Pipeline:
         units: list[CameraUnit] = []
         try:
             for camera in cameras:
-                # before its pin is opened: the first part may come at once
-                crop = ViewCrop(view_of(camera, inspector.input))
-                self._cameras.verdicts_per_part[camera.id] = crop.verdicts
-                unit = self._new_unit(
-                    camera,
+                mailbox, before = (
                     self.workers.assign(camera.id).mailbox,
-                    input_spec=inspector.input,
-                    predecessor=predecessors.get(camera.id),
+                    predecessors.get(camera.id),
                 )
-                units.append(unit)
+                units.append(
+                    self._new_unit(camera, mailbox, input_spec=inspector.input, predecessor=before)
+                )
         except EdgeInspectError:
             for unit in units:
                 unit.stop_accepting()

@@ -10,16 +10,12 @@ from edge.pipeline.part_tracker import PartTracker
 
 
 class RunningCameras:
-    """Mappings by camera. Safe between threads: readers never wait.
-
-    trackers: of cameras that have a trigger.
-    verdicts_per_part: how many verdicts each part of a camera gets: one, or one per region.
-    """
+    """Mappings by camera; `trackers` of cameras with a trigger. Safe between threads: readers never
+    wait."""
 
     def __init__(self) -> None:
         self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
         self.trackers: CopyOnWriteDict[PartTracker] = CopyOnWriteDict()
-        self.verdicts_per_part: CopyOnWriteDict[int] = CopyOnWriteDict()
 
     def add(self, reader: Reader, tracker: PartTracker | None) -> None:
         """A camera runs from now on."""

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,24 +39,26 @@ class OpenPart:
     verdicts: int = 1
     stored_regions: set[str | None] = field(default_factory=set)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all its verdicts are stored."""
+        return len(self.stored_regions) >= self.verdicts
+
 
 class PartJournal:
     """Safe between threads. Never raises when the file system refuses: the part is still judged,
     and `fault` has the reason."""
 
-    def __init__(
-        self, path: Path, verdicts_of: Callable[[str], int], *, compact_bytes: int = 1 << 20
-    ) -> None:
+    def __init__(self, path: Path, *, compact_bytes: int = 1 << 20) -> None:
         """Reads the file of the last process.
 
         path: created with the first part.
-        verdicts_of: returns how many verdicts a new part of a camera gets.
         compact_bytes: past this size the file is rewritten with open parts only.
         """
         self.fault = ""
-        self._path, self._verdicts_of, self._compact_bytes = path, verdicts_of, compact_bytes
+        self._path, self._compact_bytes = path, compact_bytes
         self._lock = threading.Lock()
-        self._open = {_key(one.part): one for one in _read(path) if not self._is_done(one)}
+        self._open = {_key(one.part): one for one in _read(path) if not one.is_done}
         self._last = max((one.since for one in self._open.values()), default=0)
         self._file: int | None = None
         self._size = 0
@@ -69,10 +71,11 @@ class PartJournal:
                 for one in self._open.values()
             ]
 
-    def note(self, part: Part) -> None:
-        """A part was accepted. The kernel has the line when this returns."""
+    def note(self, part: Part, verdicts: int) -> None:
+        """A part was accepted, which gets this number of verdicts. The kernel has the line when
+        this returns."""
         with self._lock:
-            one = OpenPart(part, self._last, self._verdicts_of(part.camera))
+            one = OpenPart(part, self._last, verdicts)
             self._open[_key(part)] = one
             self._append([_opened_line(one)])
 
@@ -110,13 +113,10 @@ class PartJournal:
                 continue
             one.stored_regions.add(region)
             lines.append(_stored_line(key, region))
-            if self._is_done(one):
+            if one.is_done:
                 del self._open[key]
         if lines:
             self._append(lines)
-
-    def _is_done(self, one: OpenPart) -> bool:
-        return len(one.stored_regions) >= one.verdicts
 
     def _append(self, lines: list[bytes]) -> None:
         try:

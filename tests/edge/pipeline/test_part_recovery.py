@@ -71,12 +71,12 @@ class KilledProcess:
         """The journal as the next process opens it."""
         before = self.open()
         for part in parts:
-            before.note(part)
+            before.note(part, 2 if part.camera == "pair" else 1)
         return self.open()
 
     def open(self) -> PartJournal:
         """As the daemon opens it."""
-        return PartJournal(self.path, {"top": 1, "pair": len(REGIONS)}.__getitem__)
+        return PartJournal(self.path)
 
 
 def test_each_gets_an_error_with_all_that_names_it(

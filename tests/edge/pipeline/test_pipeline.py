@@ -77,7 +77,7 @@ class StagedPipeline:
             Clock(),
             cameras=self.cameras,
             sink=Sink(self.verdicts.append),
-            note_part=self.noted.append,
+            note_part=lambda part, _verdicts: self.noted.append(part),
             parts_changed=threading.Event(),
             processed_items=NothingJudged(),
             factory=self.factory,
