@@ -63,7 +63,7 @@ def disk_read_only(folder: Path) -> Row:
             stage.more()
             stage.daemon.stop()
             log = stage.logged("verdicts are sent from memory")
-            disk.mend()
+            disk.repair()
             stage.start()
             meanwhile = "verdicts go on from memory; a mended disk and a restart heal it"
             return Row("disk read-only", log, health, meanwhile, stage.lost())
