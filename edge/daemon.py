@@ -29,7 +29,7 @@ from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService
 from edge.mqtt.request_router import RequestRouter, TokenBucket
 from edge.pipeline.build import build_inspector, build_judge
-from edge.pipeline.part_recovery import journal_path, verdicts_for_open_parts
+from edge.pipeline.part_recovery import verdicts_for_open_parts
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.running_state import RunningCameras, RunningModel
 from edge.pipeline.view_selection import check_views
@@ -119,8 +119,7 @@ class Daemon:
         return EXIT_DONE
 
     def _build_open_parts(self, config: Config) -> PartJournal:
-        place = journal_path(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return PartJournal(place)
+        return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(

@@ -4,7 +4,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from edge.core.clock import Clock
 from edge.core.verdict import Verdict
@@ -16,15 +15,6 @@ log = logging.getLogger(__name__)
 
 REASON = "the daemon was restarted before it was judged"
 _PAGE = 500
-
-
-def journal_path(outbox: Path, runtime_directory: str | None) -> Path:
-    """The file of the part journal: in systemd's runtime directory, else beside the outbox. That
-    directory is in memory and outlives a restart of the service."""
-    name = f"{outbox.name}.parts"
-    if runtime_directory:
-        return Path(runtime_directory.split(":")[0]) / name
-    return outbox.with_name(name)
 
 
 def verdicts_for_open_parts(

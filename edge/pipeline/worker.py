@@ -19,7 +19,6 @@ from edge.pipeline.part_assembler import Emitted, PartAssembler
 log = logging.getLogger(__name__)
 
 _TAKE_S = 5.0  # an idle worker shows progress at this interval
-_FAULT = "inspection: unexpected fault after judging"
 # Files of one folder are judged in batches: switching between inspection and delivery for each
 # picture would empty the processor's cache. The first verdict of a batch waits for its last
 # picture, so a batch ends after _BATCH_S seconds.
@@ -96,7 +95,9 @@ class InspectionWorker:
             self._emit(self._assembler.add(work))
         elif work is not None:
             for result in self._inspect_batch(work):
-                self._conclude(result)
+                with self._guarded():  # the other frames of the batch still get their verdicts
+                    verdicts = self.judge.conclude(work.camera, [result])
+                    self._emit([(result.frame, verdict) for verdict in verdicts])
 
     def _inspect_batch(self, frame: Frame) -> list[FrameResult]:
         self.beat = begun = self._clock.tick()
@@ -112,15 +113,6 @@ class InspectionWorker:
                 break
             results.append(self.judge.inspect(more))
         return results
-
-    def _conclude(self, result: FrameResult) -> None:
-        frame = result.frame
-        try:
-            verdicts = self.judge.conclude(frame.camera, [result])
-            self._emit([(frame, verdict) for verdict in verdicts])
-        except Exception:  # the other frames of the batch still get their verdicts
-            self.faults += 1
-            log.exception(_FAULT)
 
     def _pause(self) -> None:
         while not self._pauses.empty():
@@ -143,4 +135,4 @@ class InspectionWorker:
             yield
         except Exception:  # outermost loop: one frame's fault must not end all judging
             self.faults += 1
-            log.exception(_FAULT)
+            log.exception("inspection: unexpected fault after judging")

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from edge.core.messages import rfc3339
 from edge.core.part import Part
@@ -56,12 +56,21 @@ class PartJournal:
         compact_bytes: past this size the file is rewritten with open parts only.
         """
         self.fault = ""
-        self._path, self._compact_bytes = path, compact_bytes
+        self.path, self._compact_bytes = path, compact_bytes
         self._lock = threading.Lock()
         self._open = {_key(one.part): one for one in _read(path) if not one.is_done}
         self._last = max((one.since for one in self._open.values()), default=0)
         self._file: int | None = None
         self._size = 0
+
+    @classmethod
+    def beside(cls, outbox: Path, runtime_directory: str | None) -> Self:
+        """The journal of an outbox: in systemd's runtime directory, else beside the outbox. That
+        directory is in memory and outlives a restart of the service."""
+        name = f"{outbox.name}.parts"
+        if runtime_directory:
+            return cls(Path(runtime_directory.split(":")[0]) / name)
+        return cls(outbox.with_name(name))
 
     def still_open(self) -> list[OpenPart]:
         """The open parts; before the first `note`, those of the last process."""
@@ -103,7 +112,7 @@ class PartJournal:
                 self._file = None
             if not self._open:
                 with contextlib.suppress(OSError):
-                    self._path.unlink(missing_ok=True)
+                    self.path.unlink(missing_ok=True)
 
     def _close_regions(self, found: Iterable[tuple[Key, str | None]]) -> None:
         lines = []
@@ -131,17 +140,17 @@ class PartJournal:
 
     def _rewrite(self) -> None:
         """Replaces the file by one with all open parts, atomically, and keeps it open."""
-        new = self._path.with_name(f"{self._path.name}.new")
+        new = self.path.with_name(f"{self.path.name}.new")
         lines = []
         for one in self._open.values():
             lines.append(_opened_line(one))
             lines += [_stored_line(_key(one.part), region) for region in one.stored_regions]
         data = b"".join(lines)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             _write(file, data)
-            new.replace(self._path)
+            new.replace(self.path)
         except OSError:
             os.close(file)
             raise
@@ -155,7 +164,7 @@ class PartJournal:
             log.error(
                 "%s: open parts cannot be noted (%s); should the daemon be killed they get no "
                 "verdict; make room, or check the folder's owner",
-                self._path,
+                self.path,
                 error.strerror or error,
             )
         self.fault = error.strerror or str(error)

@@ -14,7 +14,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 from edge.pipeline.judge import Judge, Provenance
-from edge.pipeline.part_recovery import REASON, journal_path, verdicts_for_open_parts
+from edge.pipeline.part_recovery import REASON, verdicts_for_open_parts
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow
 from edge.storage.outbox.send_queue import SendQueue
@@ -121,10 +121,3 @@ def test_only_regions_without_a_verdict_get_one(
     before.stored([first], [1])
     found = verdicts_for_open_parts(left.open(), waiting(), judge, environment)
     assert [v.region for v in found] == ["r"]
-
-
-def test_where_it_is_kept(tmp_path: Path) -> None:
-    """In systemd's runtime directory, else beside the outbox."""
-    outbox = tmp_path / "outbox.db"
-    assert journal_path(outbox, None) == tmp_path / "outbox.db.parts"
-    assert journal_path(outbox, "/run/a:/run/b") == Path("/run/a/outbox.db.parts")

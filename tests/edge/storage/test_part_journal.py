@@ -148,3 +148,10 @@ def test_a_killed_process_has_noted_all(path: Path) -> None:
         os.kill(os.getpid(), 9)
     os.waitpid(child, 0)
     assert numbers(PartJournal(path)) == list(range(50))
+
+
+def test_where_it_is_kept(tmp_path: Path) -> None:
+    """In systemd's runtime directory, else beside the outbox."""
+    outbox = tmp_path / "outbox.db"
+    assert PartJournal.beside(outbox, None).path == tmp_path / "outbox.db.parts"
+    assert PartJournal.beside(outbox, "/run/a:/run/b").path == Path("/run/a/outbox.db.parts")
