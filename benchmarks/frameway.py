@@ -26,9 +26,8 @@ from edge.core.verdict import Verdict
 from edge.inspection.inspector import Inspector, load_inspector
 from edge.inspection.view_crop import ViewCrop
 from edge.mqtt.delivery import DeliveryService
-from edge.pipeline.build import build_judge
+from edge.pipeline import build_judge, view_of
 from edge.pipeline.mailbox import Mailbox
-from edge.pipeline.view_selection import view_of
 from edge.pipeline.worker import InspectionWorker
 
 Stage = Literal["bare", "judge", "message", "outbox"]

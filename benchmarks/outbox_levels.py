@@ -18,8 +18,7 @@ import numpy as np
 from edge.core.clock import Clock
 from edge.core.terms import Durability
 from edge.core.verdict import Verdict
-from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OutboxWriter
+from edge.storage import OutboxStore, OutboxWriter
 from tests.support.verdicts import a_verdict
 
 SECONDS = 3.0

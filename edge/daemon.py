@@ -28,19 +28,22 @@ from edge.monitoring.station_status import StationStatus
 from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService
 from edge.mqtt.request_router import RequestRouter, TokenBucket
-from edge.pipeline.build import build_inspector, build_judge
-from edge.pipeline.part_recovery import verdicts_for_open_parts
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_state import RunningCameras, RunningModel
-from edge.pipeline.view_selection import check_views
+from edge.pipeline import (
+    Pipeline,
+    RunningCameras,
+    RunningModel,
+    build_inspector,
+    build_judge,
+    check_views,
+    verdicts_for_open_parts,
+)
 from edge.plant.plant import PlantInterface
 from edge.plant.reload_requests import Reloader, ReloadQueue
 from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 from edge.plant.verdict_delivery import VerdictDelivery
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
-from edge.storage.archive import Evidence
-from edge.storage.part_journal import PartJournal
+from edge.storage import Evidence, PartJournal
 
 log = logging.getLogger(__name__)
 

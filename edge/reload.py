@@ -15,13 +15,18 @@ from edge.inspection.inspector import Inspector
 from edge.monitoring.station_status import StationStatus
 from edge.monitoring.supervisor import Supervisor
 from edge.mqtt.delivery import DeliveryService
-from edge.pipeline.build import build_inspector, build_judge
-from edge.pipeline.judge import Judge
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_state import RunningModel
-from edge.pipeline.view_selection import check_views, choose_camera, image_profiles
+from edge.pipeline import (
+    Judge,
+    Pipeline,
+    RunningModel,
+    build_inspector,
+    build_judge,
+    check_views,
+    choose_camera,
+    image_profiles,
+)
 from edge.plant.plant import PlantInterface
-from edge.storage.archive import Evidence
+from edge.storage import Evidence
 
 CameraByName = Callable[[str | None], str]
 

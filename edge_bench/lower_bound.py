@@ -24,7 +24,7 @@ from edge.core.percentiles import spread
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
 from edge.inspection.view_crop import ViewCrop
-from edge.pipeline.build import build_inspector
+from edge.pipeline import build_inspector
 from edge_bench.worker_pipe import Answer, answer, converse
 
 Pixels = NDArray[np.uint8]

@@ -86,7 +86,7 @@ class ItemLedger(Protocol):
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether the item has its verdict."""
 
-    def lying(self, camera: str, present: Collection[str]) -> None:
+    def prune(self, camera: str, present: Collection[str]) -> None:
         """`present` are the receipts of all items in the source; others may be forgotten."""
 
 

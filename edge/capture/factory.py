@@ -68,5 +68,5 @@ def _open_folder(config: CameraConfig, environment: Clock, receipts: ItemLedger 
         environment,
         watch=watch,
         move_to=config.move_to,
-        lying=partial(receipts.lying, config.id),
+        lying=partial(receipts.prune, config.id),
     )

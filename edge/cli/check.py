@@ -26,9 +26,8 @@ from edge.inspection.view_crop import ViewCrop
 from edge.mqtt.connection import PahoConnection, await_connack
 from edge.mqtt.diagnostics import LinkError, NotAcceptedError
 from edge.mqtt.events import Event, Protocol_
-from edge.pipeline.build import build_inspector
-from edge.pipeline.view_selection import disagreement, view_of
-from edge.storage.outbox.reader import OutboxReader
+from edge.pipeline import build_inspector, disagreement, view_of
+from edge.storage import OutboxReader
 
 _DISK_FREE_MB = 50.0
 

@@ -9,8 +9,7 @@ from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, Refu
 from edge.core.frame import Frame
 from edge.core.image import open_picture
 from edge.core.messages import sent_body, stored_body
-from edge.pipeline.build import build_inspector, build_judge
-from edge.pipeline.view_selection import choose_camera, image_profiles
+from edge.pipeline import build_inspector, build_judge, choose_camera, image_profiles
 
 
 def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:

@@ -15,7 +15,7 @@ from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectErr
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocess import InputSpec
 from edge.inspection.view_crop import ViewCrop
-from edge.pipeline.view_selection import view_of
+from edge.pipeline import view_of
 
 Region = tuple[float, float, float, float]
 

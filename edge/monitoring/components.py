@@ -9,8 +9,8 @@ from edge.core.percentiles import Latencies
 from edge.core.terms import TriggerKind
 from edge.core.verdict import Outcome
 from edge.mqtt.puback import Cause
-from edge.pipeline.decode_parity import DecodeParity
-from edge.storage.outbox.records import OutboxStats
+from edge.pipeline import DecodeParity
+from edge.storage import OutboxStats
 
 
 class CameraReader(Protocol):

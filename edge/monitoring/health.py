@@ -18,7 +18,7 @@ from edge.monitoring.faults import (
 )
 from edge.monitoring.health_body import CameraSample, HealthBody, health_body
 from edge.monitoring.host import HostMetrics, HostState
-from edge.storage.outbox.records import OutboxStats
+from edge.storage import OutboxStats
 
 _SHOWN = 3  # faults in systemd's line
 _MACHINE_S = 1.9  # some twenty files of /proc and /sys are read at every second sample

@@ -12,8 +12,8 @@ from edge.monitoring.components import (
 )
 from edge.monitoring.host import HostState
 from edge.mqtt.snapshots import SKIPS
-from edge.pipeline.decode_parity import DecodeParity
-from edge.storage.outbox.records import OutboxStats
+from edge.pipeline import DecodeParity
+from edge.storage import OutboxStats
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 

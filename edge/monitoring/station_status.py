@@ -7,7 +7,7 @@ from edge.core.systemd import SystemdNotifier
 from edge.monitoring.components import Broker
 from edge.monitoring.health import Health
 from edge.monitoring.station_info import info_body
-from edge.pipeline.running_state import RunningModel
+from edge.pipeline import RunningModel
 
 
 class StationStatus:

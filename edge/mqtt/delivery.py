@@ -15,11 +15,14 @@ from edge.mqtt.event_queue import EventQueue, Wake
 from edge.mqtt.events import Connection, Event, OnRequest, Protocol_
 from edge.mqtt.publisher import Publisher
 from edge.mqtt.snapshots import SnapshotSender
-from edge.storage.outbox.recovery.quarantine import RebuildHooks
-from edge.storage.outbox.send_queue import SendQueue
-from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OnCommit, OutboxWriter
-from edge.storage.processed_items import ProcessedItems
+from edge.storage import (
+    OnCommit,
+    OutboxStore,
+    OutboxWriter,
+    ProcessedItems,
+    RebuildHooks,
+    SendQueue,
+)
 
 log = logging.getLogger(__name__)
 

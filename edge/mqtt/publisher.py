@@ -33,7 +33,7 @@ from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import WINDOW, Acknowledge, RowSource, SendScheduler
 from edge.mqtt.sender import Sender
 from edge.mqtt.status import BirthAndWill
-from edge.storage.outbox.sqlite import OutboxError
+from edge.storage import OutboxError
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.core.clock import Clock
 from edge.mqtt.backoff import Backoff
 from edge.mqtt.puback import CAUSES, Cause, in_words, meaning
-from edge.storage.outbox.records import OutboxRow
+from edge.storage import OutboxRow
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from edge.mqtt.events import Connection
 from edge.mqtt.inflight_window import InFlightWindow
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import RowSource, SendScheduler
-from edge.storage.outbox.records import OutboxRow
+from edge.storage import OutboxRow
 
 log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ class CameraUnit:
 
         - `input_spec`: the preprocessing that the model was trained with.
         - `open_camera`: opens the source of a camera.
-        - `note_part`: writes an accepted part, and the number of its verdicts, to the journal. Called
+        - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
         - `parts_changed`: set whenever a part is accepted, refused or closed.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.

@@ -8,8 +8,7 @@ from dataclasses import replace
 from edge.core.clock import Clock
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
-from edge.storage.outbox.send_queue import SendQueue
-from edge.storage.part_journal import PartJournal
+from edge.storage import PartJournal, SendQueue
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.gpio import PinFactory
 from edge.core.verdict import Verdict
-from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline import PartTracker
 from edge.plant.alarm import Alarm
 from edge.plant.signal_outputs import OutputWire, SignalOutputs
 

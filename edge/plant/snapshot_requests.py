@@ -20,7 +20,7 @@ from edge.core.record import Model, Pattern
 from edge.mqtt.request_router import Data, settle
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.trigger_requests import checked
-from edge.storage.archive import Evidence
+from edge.storage import Evidence
 
 _WAIT_S = 5.0
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

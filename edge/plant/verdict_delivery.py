@@ -5,8 +5,7 @@ from edge.core.frame import Frame
 from edge.core.verdict import Verdict
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.plant import PlantInterface
-from edge.storage.archive import Evidence
-from edge.storage.outbox.writer import OutboxWriter
+from edge.storage import Evidence, OutboxWriter
 
 
 class VerdictDelivery:

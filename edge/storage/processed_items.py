@@ -36,7 +36,7 @@ class ProcessedItems:
         """Whether a verdict with this receipt was stored. Raises OutboxError."""
         return self._reader.is_judged(camera, receipt)
 
-    def lying(self, camera: str, present: Collection[str]) -> None:
+    def prune(self, camera: str, present: Collection[str]) -> None:
         """Deletes old receipts of files that are not `present` in the folder. Raises OutboxError.
 
         The newest `keep` of them stay, by the time of the file. So a folder that was out of reach,

@@ -22,7 +22,7 @@ from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body
 from edge.monitoring.health import Health
 from edge.mqtt.request_router import TokenBucket, parse
-from edge.pipeline.judge import Judge
+from edge.pipeline import Judge
 from edge.plant.trigger_requests import TriggerRequests
 
 try:

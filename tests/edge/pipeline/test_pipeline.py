@@ -33,7 +33,7 @@ class NothingJudged:
         del camera, receipt
         return False
 
-    def lying(self, camera: str, present: Collection[str]) -> None:
+    def prune(self, camera: str, present: Collection[str]) -> None:
         """Remembers nothing."""
 
 

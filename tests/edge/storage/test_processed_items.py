@@ -81,7 +81,7 @@ def test_years_of_judged_files_leave_room_for_verdicts(outbox: OutboxDatabase, p
     for hundred in range(200):
         pairs = [("top", receipt(hundred * 100 + one)) for one in range(100)]
         dropped += outbox.apply(OutboxChanges(receipts=pairs), 1.0).over_cap
-        receipts.lying("top", {pairs[-1][1]})
+        receipts.prune("top", {pairs[-1][1]})
     assert not dropped
     assert outbox.file_stats().rows == 20
     known = view.receipts("top")
@@ -109,7 +109,7 @@ def test_only_the_oldest_of_what_is_gone_is_forgotten(
     forgotten: list[tuple[str, str]] = []
     receipts = ProcessedItems(View(Path("none")), forgotten.extend, 8 * 128 * keep, 1)
     assert receipts.keep == keep
-    receipts.lying("top", [receipt(one) for one in present])
+    receipts.prune("top", [receipt(one) for one in present])
     gone = sorted(known - present)
     stale = [receipt(one) for one in gone[: len(forgotten)]]
     assert forgotten == [("top", one) for one in stale]
@@ -148,6 +148,6 @@ def test_a_folder_says_what_lies_in_it(path: Path) -> None:
     forgotten: list[tuple[str, str]] = []
     receipts = ProcessedItems(view, forgotten.extend, 512 * MB, 2)
     assert receipts.keep == 50_000
-    receipts.lying("top", set())
+    receipts.prune("top", set())
     assert not forgotten
     receipts.close()
