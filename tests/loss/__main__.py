@@ -122,7 +122,7 @@ def _table(results: list[dict[str, Any]]) -> str:
             rows[kind].append(result)
     head = (
         "| fault | rounds | given | stored | twice | dropped | parked | gone with a damaged file, "
-        "said so | not written by a lying disk | in memory, disk refused | "
+        "reported | not written by a lying disk | in memory, disk refused | "
         "not yet stored at a kill | oldest of these, ms | lost | broken rules |"
     )
     lines = [head, "|---" * 14 + "|"]

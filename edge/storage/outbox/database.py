@@ -227,8 +227,8 @@ class PageBudget:
         return -self._room
 
     def shrink(self, db: sqlite3.Connection, deleted: int) -> None:
-        """Returns some free pages to the file system after a commit that deleted `deleted` rows,
-        so that the file becomes small again after an outage."""
+        """Returns some free pages to the file system, so that the file shrinks after an outage.
+        `deleted`: the number of rows that the commit deleted."""
         self._deleted += deleted
         if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
             return

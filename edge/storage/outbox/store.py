@@ -152,13 +152,11 @@ class OutboxStore:
 
     def stats(self, file: FileStats | None) -> OutboxStats:
         """The statistics, without those of the writer. `file`: the last known `file_stats`."""
-        file = file or FileStats(0, 0, None, 0)
+        file, now = file or FileStats(0, 0, None, 0), self.operating_time()
         return OutboxStats(
             rows=file.rows,
             bytes=file.bytes,
-            oldest_age_s=0.0
-            if file.oldest is None
-            else max(0.0, self.operating_time() - file.oldest),
+            oldest_age_s=0.0 if file.oldest is None else max(0.0, now - file.oldest),
             parked=file.parked,
             damaged=self.damaged,
             salvaged=self.salvaged,
@@ -290,7 +288,7 @@ class OutboxStore:
 
 
 def _timed(rows: Sequence[OutboxRow], operating_time: float) -> list[OutboxRow]:
-    """The rows; those without a time get this one."""
+    """The rows, with this operating time where they have none."""
     return [replace(row, stored_at=row.stored_at or operating_time) for row in rows]
 
 

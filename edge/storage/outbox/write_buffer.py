@@ -135,7 +135,7 @@ class WriteBuffer:
         return list(islice(waiting, limit))
 
     def written(self, upto: int) -> None:
-        """Removes every number up to this one: all are on disk."""
+        """Removes all numbers up to `upto`, which are on disk."""
         while self._queue and self._queue[0].row.seq <= upto:
             one = self._queue.popleft()
             if one.row.seq in self._removed:

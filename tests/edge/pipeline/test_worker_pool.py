@@ -99,9 +99,9 @@ def test_each_camera_is_judged_in_order_by_one_thread(pools: Any) -> None:
             pool.show(name, seq)
     wait_until(lambda: len(pool.delivered) == 40, "all pictures are judged")
     for name in ("a", "b"):
-        said = [(seq, thread) for camera, seq, thread in pool.delivered if camera == name]
-        assert [seq for seq, _ in said] == list(range(1, 21))
-        assert len({thread for _, thread in said}) == 1
+        verdicts = [(seq, thread) for camera, seq, thread in pool.delivered if camera == name]
+        assert [seq for seq, _ in verdicts] == list(range(1, 21))
+        assert len({thread for _, thread in verdicts}) == 1
     assert {thread for _, _, thread in pool.delivered} == {"inspection", "inspection-2"}
     assert pool.workers.counts["pass"] == 40
 

@@ -74,7 +74,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_picture_past_the_budget_does_not_read_the_folder(
     tmp_path: Path, looks: list[str]
 ) -> None:
-    """At the budget each new picture deletes the eldest; the folder is read once for many."""
+    """At the budget each new picture deletes the oldest; the folder is read once for many."""
     folder = filled(tmp_path / "kept", A_MB)
     index = counted(folder)
     looks.clear()
