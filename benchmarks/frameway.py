@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge.capture.camera import Camera, CameraRead
+from edge.capture import Camera, CameraRead
 from edge.capture.reader import Reader
 from edge.capture.sources.replay import ReplayCamera
 from edge.config import Config, load_config
@@ -25,9 +25,9 @@ from edge.core.image import EncodedPicture, open_picture
 from edge.core.verdict import Verdict
 from edge.inspection import Inspector, ViewCrop, load_inspector
 from edge.mqtt import DeliveryService
-from edge.pipeline.build import judge_from
-from edge.pipeline.view_selection import view_of
-from edge.pipeline.worker_pool import PoolWorker
+from edge.pipeline import build_judge, view_of
+from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.worker import InspectionWorker
 
 Stage = Literal["bare", "judge", "message", "outbox"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -85,8 +85,8 @@ class FrameWay:
         self._left = self._uncommitted = 0
         environment = Clock(tick=self._clock.tick)
         self._writer = DeliveryService(config, "session", environment).writer
-        judge = judge_from(config, inspector, environment, config.decision.deadline_ms)
-        self._worker = PoolWorker(judge, self, environment)
+        judge = build_judge(config, inspector, environment, config.decision.deadline_ms)
+        self._worker = InspectionWorker(Mailbox(), judge, self, environment)
         self._camera: Camera = ReplayCamera(
             Path(camera.rest), camera.rate, camera.loop, environment
         )
@@ -96,14 +96,14 @@ class FrameWay:
         """Takes `frames` frames to the end of the course. Raises RuntimeError when one fails."""
         self._left = frames
         self._reader.run()
-        counts = self._worker.judging.counts
+        counts = self._worker.counts
         if self._reader.faults or counts["error"] or sum(counts.values()) != frames:
             raise RuntimeError(f"{frames} frames: {self._reader.why or counts}")
 
     def read(self, stop: StopEvent) -> CameraRead | None:
         """The next picture, after the worker and the writer have finished the one before."""
         if (frame := self._worker.mailbox.take(0)) is not None:
-            self._worker.judging.run_once(frame)
+            self._worker.run_once(frame)
         if self._course.last == "outbox" and self._uncommitted == self._course.batch:
             self._commit()
         if not self._left:
@@ -128,10 +128,10 @@ class FrameWay:
         """No picture is archived."""
 
     def _commit(self) -> None:
-        before = self._writer.waiting.newest()
+        before = self._writer.send_queue.newest()
         self._writer.flush(0.0)  # the commit is due now
         self._writer.run_once()
-        for seq in range(before + 1, self._writer.waiting.newest() + 1):
+        for seq in range(before + 1, self._writer.send_queue.newest() + 1):
             self._writer.accept(seq)  # so the next commit deletes it, as in the daemon
         self._uncommitted = 0
 

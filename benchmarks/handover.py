@@ -18,9 +18,8 @@ import cv2
 import numpy as np
 import psutil
 
-from edge.capture.camera import Camera
+from edge.capture import Camera, ForkServerClient
 from edge.capture.drivers.mjpeg import MJPEGCamera
-from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent

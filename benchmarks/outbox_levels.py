@@ -18,8 +18,7 @@ import numpy as np
 from edge.core.clock import Clock
 from edge.core.terms import Durability
 from edge.core.verdict import Verdict
-from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OutboxWriter
+from edge.storage import OutboxStore, OutboxWriter
 from tests.support.verdicts import a_verdict
 
 SECONDS = 3.0
@@ -51,7 +50,7 @@ class Broker(threading.Thread):
         while not self._end:
             self._news.wait(0.01)
             self._news.clear()
-            rows = self._writer.waiting.batch(cursor, 1000)
+            rows = self._writer.send_queue.batch(cursor, 1000)
             now = time.monotonic()
             for row in rows:
                 cursor = row.seq
@@ -103,7 +102,7 @@ def measure(folder: Path, level: Durability, rate: float | None, delay: float | 
     thread.join()
     size = written() - before
     waits = np.array([broker.seen[n] - at[n] for n in at]) * 1000
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     p50, p99 = np.percentile(waits, [50, 99])
     return f"{size / count:.0f} | {commits} | {count / took:.0f} | {p50:.2f} | {p99:.2f} |"

@@ -28,13 +28,15 @@ from edge.monitoring import (
     Supervisor,
 )
 from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
-from edge.pipeline.build import inspector_from, judge_from
-from edge.pipeline.part_recovery import place_of as place_of_parts
-from edge.pipeline.part_recovery import verdicts_for_unjudged
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_cameras import RunningCameras
-from edge.pipeline.running_model import RunningModel
-from edge.pipeline.view_selection import check_views
+from edge.pipeline import (
+    Pipeline,
+    RunningCameras,
+    RunningModel,
+    build_inspector,
+    build_judge,
+    check_views,
+    verdicts_for_open_parts,
+)
 from edge.plant import (
     PlantInterface,
     Reloader,
@@ -44,8 +46,7 @@ from edge.plant import (
     VerdictDelivery,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
-from edge.storage.evidence import Evidence
-from edge.storage.part_journal import PartJournal
+from edge.storage import Evidence, PartJournal
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +128,7 @@ class Daemon:
         return EXIT_DONE
 
     def _build_part_journal(self, config: Config) -> PartJournal:
-        path = place_of_parts(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return PartJournal(path, self._cameras.verdicts_of_part)
+        return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(
@@ -142,10 +142,10 @@ class Daemon:
     def _recover_parts(self, config: Config) -> list[Verdict]:
         """The verdicts of parts that a killed process left open. Runs before the pipeline exists,
         because its pins may announce new parts at once."""
-        judge = judge_from(
+        judge = build_judge(
             config, self._model.inspector, self._clock, None, latencies=self._latencies
         )
-        return verdicts_for_unjudged(self._part_journal, self._delivery.rows, judge, self._clock)
+        return verdicts_for_open_parts(self._part_journal, self._delivery.rows, judge, self._clock)
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
@@ -178,9 +178,9 @@ class Daemon:
             self._clock,
             cameras=self._cameras,
             sink=sink,
-            journal=self._part_journal,
+            note_part=self._part_journal.note,
             parts_changed=self._parts_changed,
-            receipts=delivery.receipts,
+            processed_items=delivery.receipts,
             open_camera=open_camera,
             latencies=self._latencies,
         )
@@ -263,7 +263,7 @@ class Daemon:
         self._notifier.stopping()
         self._reload_queue.close()
         threads["reload"].join(_JOIN_S)
-        self._pipeline.shut()
+        self._pipeline.stop_accepting()
         hung = self._pipeline.stop()
         hung += self._pipeline.workers.join(_JOIN_S)
         hung += self._delivery.drain()
@@ -292,7 +292,7 @@ class Daemon:
 
 def _tested_inspector(config: Config) -> Inspector:
     """Loads the model, and checks its golden pictures and the cameras' views."""
-    inspector = inspector_from(config)
+    inspector = build_inspector(config)
     check_views(config.cameras, inspector.input)
     log.info(
         "model %s %s on %s: %d golden pictures score as tested",

@@ -14,13 +14,18 @@ from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection import Inspector
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
-from edge.pipeline.build import inspector_from, judge_from
-from edge.pipeline.judge import Judge
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.running_model import RunningModel
-from edge.pipeline.view_selection import camera_by_hand, check_views, manners_by_hand
+from edge.pipeline import (
+    Judge,
+    Pipeline,
+    RunningModel,
+    build_inspector,
+    build_judge,
+    check_views,
+    choose_camera,
+    image_profiles,
+)
 from edge.plant import PlantInterface
-from edge.storage.evidence import Evidence
+from edge.storage import Evidence
 
 CameraByName = Callable[[str | None], str]
 
@@ -107,7 +112,7 @@ class Reconfiguration:
         inspector = self.model.inspector
         if changes.model or changes.decision:
             try:
-                inspector = inspector_from(config)
+                inspector = build_inspector(config)
             except EdgeInspectError as error:
                 place = key_position(self.path, "model", "path")
                 raise ConfigError([f"{place}: {error}"]) from error
@@ -128,7 +133,7 @@ def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
 
     Its interpreter is separate, so that a request never delays a camera's frame.
     """
-    inspector = inspector_from(config)
-    manners = manners_by_hand(config.cameras, inspector, one_verdict=True)
-    judge = judge_from(config, inspector, clock, None, manners=manners)
-    return judge, partial(camera_by_hand, manners)
+    inspector = build_inspector(config)
+    profiles = image_profiles(config.cameras, inspector, one_verdict=True)
+    judge = build_judge(config, inspector, clock, None, profiles=profiles)
+    return judge, partial(choose_camera, profiles)

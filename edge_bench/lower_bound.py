@@ -23,7 +23,7 @@ from edge.core.image import examine_picture
 from edge.core.percentiles import spread
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, ViewCrop
-from edge.pipeline.build import inspector_from
+from edge.pipeline import build_inspector
 from edge_bench.worker_pipe import Answer, serve_request, serve_turns
 
 Pixels = NDArray[np.uint8]
@@ -47,7 +47,7 @@ def work(request: dict[str, Any]) -> Answer:
 
     `rate` null means full speed. Without files it only loads the model. Raises EdgeInspectError.
     """
-    inspector = inspector_from(load_config(Path(request["config"])))
+    inspector = build_inspector(load_config(Path(request["config"])))
     found: Answer = {
         "runtime": inspector.runtime,
         "model": f"{inspector.identity.name} {inspector.identity.version}",
@@ -61,7 +61,7 @@ def work(request: dict[str, Any]) -> Answer:
 
 def start_work(request: dict[str, Any]) -> Callable[[float | None], Answer]:
     """For `serve_turns`: a number is the seconds to work, None asks for the summary."""
-    loop = Loop(request, inspector_from(load_config(Path(request["config"]))))
+    loop = Loop(request, build_inspector(load_config(Path(request["config"]))))
     return lambda seconds: loop.summary() if seconds is None else loop.turn(seconds)
 
 

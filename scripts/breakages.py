@@ -99,7 +99,7 @@ BREAKAGES = [
     Breakage(
         "a frame from before the trigger is taken",
         Edit(
-            "edge.pipeline.part_tracker:PartTracker._give",
+            "edge.pipeline.part_tracker:PartTracker._assign",
             "frame.captured_tick >= part.due",
             "True",
         ),
@@ -108,9 +108,9 @@ BREAKAGES = [
     Breakage(
         "a frame serves two parts",
         Edit(
-            "edge.pipeline.part_tracker:PartTracker._give",
-            "return [*shots, PartFrame(part, _owned(frame))]",
-            "shots.append(PartFrame(part, _owned(frame)))",
+            "edge.pipeline.part_tracker:PartTracker._assign",
+            "return [*part_frames, PartFrame(part, _owned(frame))]",
+            "part_frames.append(PartFrame(part, _owned(frame)))",
         ),
         "tests/edge/pipeline/test_part_tracker.py",
     ),
@@ -135,9 +135,9 @@ BREAKAGES = [
     Breakage(
         "open parts are forgotten at the stop",
         Edit(
-            "edge.pipeline.part_assembler:PartAssembler.finish",
-            "tracker.shut()",
-            "tracker.shut()[:0]",
+            "edge.pipeline.part_assembler:PartAssembler.end_parts",
+            "tracker.stop_accepting()",
+            "tracker.stop_accepting()[:0]",
         ),
         "tests/edge/pipeline",
     ),
@@ -235,7 +235,7 @@ BREAKAGES = [
         "an open part is noted too late for a kill",
         Edit(
             "edge.pipeline.part_tracker:PartTracker._announce",
-            "self._listener.part_opened(part)",
+            "self._on_accepted(part)",
             "",
         ),
         "tests/edge/pipeline/test_part_tracker.py",
@@ -280,7 +280,7 @@ BREAKAGES = [
         "verdicts that the disk refused are dropped",
         Edit(
             "edge.storage.outbox.writer:OutboxWriter._degrade",
-            "self._show_unstored([one.row for one in self._queue.held.all()])",
+            "self._show_unstored([one.row for one in self._queue.held.first()])",
             "",
         ),
         "tests/edge/storage tests/edge/mqtt",

@@ -11,9 +11,8 @@ from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.core.clock import Clock
 from edge.core.messages import stored_body
-from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OutboxWriter
+from edge.storage import OutboxStore, OutboxWriter
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 2**33, 1e9
@@ -29,8 +28,10 @@ def fill(path: Path, rows: int) -> None:
     last = first + max(0, rows - holding.rows)
     for begin in range(first, last, _FILL):
         numbers = range(begin, min(last, begin + _FILL))
-        some = [OutboxRow(seq, store.clock(), stored_body(a_verdict(), seq)) for seq in numbers]
-        store.apply(some, [], [], [])
+        some = [
+            OutboxRow(seq, store.operating_time(), stored_body(a_verdict(), seq)) for seq in numbers
+        ]
+        store.apply(OutboxChanges(rows=some))
     store.numbers.settle()
     store.close()
 
@@ -40,20 +41,22 @@ class Commits:
 
     def __init__(self, store: OutboxStore, writer: OutboxWriter) -> None:
         self._store = store
-        oldest = writer.waiting.batch(0, 1)
+        oldest = writer.send_queue.batch(0, 1)
         self._next, self._oldest = store.first, [oldest[0].seq] if oldest else []
 
     def one(self) -> None:
         """One commit."""
-        row = OutboxRow(self._next, self._store.clock(), stored_body(a_verdict(), self._next))
+        row = OutboxRow(
+            self._next, self._store.operating_time(), stored_body(a_verdict(), self._next)
+        )
         self._next += 1
-        self._oldest = [self._store.apply([row], [], self._oldest, []).oldest]
+        self._oldest = [self._store.apply(OutboxChanges(rows=[row], accepted=self._oldest)).oldest]
 
     def leave(self) -> None:
         """Forgets the one row too many that an empty outbox was given."""
         holding = self._store.file_stats()
         if holding is not None and holding.rows == 1:
-            self._store.apply([], [], self._oldest, [])
+            self._store.apply(OutboxChanges(accepted=self._oldest))
 
 
 def measure(path: Path) -> dict[str, float]:
@@ -72,7 +75,7 @@ def measure(path: Path) -> dict[str, float]:
 
     def batch() -> None:
         nonlocal at
-        rows = writer.waiting.batch(at, _BATCH)
+        rows = writer.send_queue.batch(at, _BATCH)
         at = rows[-1].seq if rows else 0
 
     batch()
@@ -82,7 +85,7 @@ def measure(path: Path) -> dict[str, float]:
     assert holding is not None
     found["bytes"] = holding.bytes / max(1, holding.rows)
     commits.leave()
-    writer.waiting.close()
+    writer.send_queue.close()
     store.numbers.settle()
     store.close()
     return found

@@ -19,9 +19,8 @@ from edge.core.errors import (
 )
 from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.mqtt import check_broker
-from edge.pipeline.build import inspector_from
-from edge.pipeline.view_selection import disagreement, view_of
-from edge.storage.outbox.reader import OutboxReader
+from edge.pipeline import build_inspector, disagreement, view_of
+from edge.storage import OutboxReader
 
 _DISK_FREE_MB = 50.0
 
@@ -87,7 +86,7 @@ def _camera(config: CameraConfig, spec: InputSpec | None, cameras: CameraFactory
 
 
 def _model(config: Config) -> str:
-    inspector = inspector_from(config)
+    inspector = build_inspector(config)
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
     tested = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"

@@ -9,8 +9,7 @@ from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, Refu
 from edge.core.frame import Frame
 from edge.core.image import open_picture
 from edge.core.messages import sent_body, stored_body
-from edge.pipeline.build import inspector_from, judge_from
-from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
+from edge.pipeline import build_inspector, build_judge, choose_camera, image_profiles
 
 
 def predict(pictures: list[Path], config_path: Path, camera: str | None = None) -> int:
@@ -22,13 +21,13 @@ def predict(pictures: list[Path], config_path: Path, camera: str | None = None) 
     """
     config = load_config(config_path)
     clock = Clock()
-    inspector = inspector_from(config)
-    manners = manners_by_hand(config.cameras, inspector)
+    inspector = build_inspector(config)
+    profiles = image_profiles(config.cameras, inspector)
     try:
-        name = camera_by_hand(manners, camera)
+        name = choose_camera(profiles, camera)
     except RefusedError as error:
         raise ConfigError([f"{config_path}: --camera: {error}"]) from error
-    judge = judge_from(config, inspector, clock, None, manners=manners)
+    judge = build_judge(config, inspector, clock, None, profiles=profiles)
     code = EXIT_DONE
     for number, path in enumerate(pictures, start=1):
         picture, fault = None, None

@@ -12,7 +12,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
 from edge.core.frame import Pixels
 from edge.inspection import InputSpec, ViewCrop, load_model_file
-from edge.pipeline.view_selection import view_of
+from edge.pipeline import view_of
 
 Region = tuple[float, float, float, float]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from edge.capture import FAULT_KINDS
 from edge.monitoring.host import HostState
-from edge.storage.outbox.records import OutboxStats
+from edge.storage import OutboxStats
 
 Severity = Literal["unhealthy", "warning"]
 

@@ -17,7 +17,7 @@ from edge.monitoring.faults import (
 )
 from edge.monitoring.health_body import CameraSample, Components, HealthBody, health_body
 from edge.monitoring.host import HostMetrics, HostState
-from edge.storage.outbox.records import OutboxStats
+from edge.storage import OutboxStats
 
 _SHOWN_FAULTS = 3  # in systemd's line
 _MIN_SAMPLE_S = 0.5

@@ -10,12 +10,8 @@ from edge.config import ReloadState
 from edge.core.percentiles import Latencies
 from edge.monitoring.host import HostState
 from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
-from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.running_model import RunningModel
-from edge.pipeline.worker_pool import WorkerPool
-from edge.storage.outbox.records import OutboxStats
-from edge.storage.outbox.writer import OutboxWriter
-from edge.storage.part_journal import PartJournal
+from edge.pipeline import PartTracker, RunningModel, WorkerPool
+from edge.storage import OutboxStats, OutboxWriter, PartJournal
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 

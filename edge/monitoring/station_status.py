@@ -11,7 +11,7 @@ from edge.core.systemd import SystemdNotifier
 from edge.inspection import Inspector
 from edge.monitoring.health import Health
 from edge.mqtt import Publisher
-from edge.pipeline.running_model import RunningModel
+from edge.pipeline import RunningModel
 
 INFO_SCHEMA = "edge-inspect/info/1"
 

@@ -15,11 +15,14 @@ from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.events import Connection, Event, MqttVersion, OnRequest
 from edge.mqtt.publisher import Publisher
 from edge.mqtt.snapshots import SnapshotSender
-from edge.storage.outbox.recovery.quarantine import RebuildHooks
-from edge.storage.outbox.send_queue import SendQueue
-from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OnCommit, OutboxWriter
-from edge.storage.processed_items import ProcessedItems
+from edge.storage import (
+    OnCommit,
+    OutboxStore,
+    OutboxWriter,
+    ProcessedItems,
+    RebuildHooks,
+    SendQueue,
+)
 
 if TYPE_CHECKING:
     from edge.mqtt.embedded_broker import EmbeddedBroker
@@ -72,13 +75,13 @@ class DeliveryService:
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
         self.receipts = ProcessedItems(
-            self._store.new_view(), self.writer.forget, max_bytes, folders
+            self._store.new_reader(), self.writer.forget, max_bytes, folders
         )
         self.publisher = Publisher(
             config=config,
             session=session,
             events=events,
-            rows=self.writer.waiting,
+            rows=self.writer.send_queue,
             acks=self.writer,
             clock=clock,
             connect=self._connect,
@@ -104,7 +107,7 @@ class DeliveryService:
     @property
     def rows(self) -> SendQueue:
         """The rows that wait for the broker; for the main thread, before `start`."""
-        return self.writer.waiting
+        return self.writer.send_queue
 
     def adopt(self, config: Config, *, broker: bool, snapshots: bool) -> None:
         """Applies a changed config.yaml; `broker` and `snapshots` say what has changed."""
@@ -137,7 +140,7 @@ class DeliveryService:
         """Closes the files and stops the embedded broker."""
         if self._broker is not None:
             self._broker.stop()
-        self.writer.waiting.close()
+        self.writer.send_queue.close()
         self.receipts.close()
         self._store.close()
 

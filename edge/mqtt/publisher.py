@@ -30,8 +30,7 @@ from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import WINDOW, AckSink, Cause, SendScheduler
 from edge.mqtt.sender import InFlightWindow, Sender
 from edge.mqtt.status import BirthAndWill
-from edge.storage.outbox.send_queue import SendQueue
-from edge.storage.outbox.sqlite import OutboxError
+from edge.storage import OutboxError, SendQueue
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from typing import Literal, Protocol, get_args
 
 from edge.core.clock import Clock
 from edge.mqtt.failover import Backoff
-from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.send_queue import SendQueue
+from edge.storage import OutboxRow, SendQueue
 
 log = logging.getLogger(__name__)
 

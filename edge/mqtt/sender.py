@@ -10,8 +10,7 @@ from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import Connection
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import SendScheduler
-from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.send_queue import SendQueue
+from edge.storage import OutboxRow, SendQueue
 
 log = logging.getLogger(__name__)
 

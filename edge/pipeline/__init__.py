@@ -1,1 +1,33 @@
 """Frames and parts to verdicts: mailbox, part tracker, worker pool, judge."""
+
+from edge.pipeline.build import build_inspector, build_judge
+from edge.pipeline.judge import Judge
+from edge.pipeline.part_recovery import verdicts_for_open_parts
+from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.running_state import RunningCameras, RunningModel
+from edge.pipeline.view_selection import (
+    check_views,
+    choose_camera,
+    disagreement,
+    image_profiles,
+    view_of,
+)
+from edge.pipeline.worker_pool import WorkerPool
+
+__all__ = [
+    "Judge",
+    "PartTracker",
+    "Pipeline",
+    "RunningCameras",
+    "RunningModel",
+    "WorkerPool",
+    "build_inspector",
+    "build_judge",
+    "check_views",
+    "choose_camera",
+    "disagreement",
+    "image_profiles",
+    "verdicts_for_open_parts",
+    "view_of",
+]

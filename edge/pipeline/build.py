@@ -1,4 +1,4 @@
-"""The side of the model: what config.yaml says of model and decision, as a judge that is ready."""
+"""Builds the inspector and the judge that config.yaml describes."""
 
 import logging
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from edge.pipeline.view_selection import view_of
 log = logging.getLogger(__name__)
 
 
-def inspector_from(config: Config) -> Inspector:
-    """The model that config.yaml names, ready to judge, its golden pictures judged.
+def build_inspector(config: Config) -> Inspector:
+    """Loads the model of config.yaml and checks it with its golden pictures.
 
     Raises ModelError, or RefusedError when the model judges differently on this box.
     """
     model, decision = config.model, config.decision
-    said = Overrides(
+    overrides = Overrides(
         labels=model.labels,
         ok_label=model.ok_label,
         output=model.output,
         reject_at=decision.reject_at,
         review_from=decision.review_from,
     )
-    inspector = load_inspector(model.path, said, model.interpreter, model.threads)
+    inspector = load_inspector(model.path, overrides, model.interpreter, model.threads)
     inspector.check_golden()
     if model.decoding == "whole":
         return replace(inspector, decoding="whole")
@@ -39,31 +39,34 @@ def inspector_from(config: Config) -> Inspector:
     return inspector
 
 
-def judge_from(
+def build_judge(
     config: Config,
     inspector: Inspector,
-    environment: Clock,
+    clock: Clock,
     deadline_ms: float | None,
     *,
     latencies: Latencies | None = None,
-    manners: Mapping[str, CameraProfile] | None = None,
+    profiles: Mapping[str, CameraProfile] | None = None,
     on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
     parity: DecodeParity | None = None,
 ) -> Judge:
-    """A judge whose verdicts say where they come from. `manners`: other than the cameras' own.
-    `latencies`, `on_bad_picture` and `parity` as `Judge` takes them."""
-    provenance = Provenance(config.station, config.hash, environment.boot_id())
-    if manners is None:
-        manners = {
+    """A judge with the provenance and decision settings of config.yaml.
+
+    profiles: by camera; None: those of the cameras in config.yaml.
+
+    The other parameters are those of `Judge`.
+    """
+    if profiles is None:
+        profiles = {
             c.id: CameraProfile(ViewCrop(view_of(c, inspector.input)), c.trigger)
             for c in config.cameras
         }
     return Judge(
         inspector,
-        provenance,
-        environment,
+        Provenance(config.station, config.hash, clock.boot_id()),
+        clock,
         deadline_ms,
-        manners=manners,
+        profiles=profiles,
         hysteresis=config.decision.hysteresis,
         latencies=latencies,
         on_bad_picture=on_bad_picture,

@@ -1,8 +1,8 @@
-"""One camera with all that belongs to it: its reader, its part tracker and its trigger sources."""
+"""One camera with its reader, its part tracker and its trigger source."""
 
 import logging
 import threading
-from typing import Protocol
+from collections.abc import Callable
 
 from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
@@ -14,96 +14,89 @@ from edge.core.threads import NamedThread
 from edge.inspection import InputSpec, ViewCrop
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import TriggerSources
+from edge.pipeline.running_state import RunningModel
+from edge.pipeline.trigger_sources import trigger_source
 from edge.pipeline.view_selection import disagreement, view_of
 
 log = logging.getLogger(__name__)
 
 
-class PartJournal(Protocol):
-    """Remembers accepted parts beyond a crash of the process."""
-
-    def note(self, part: Part) -> None:
-        """A part was accepted."""
-        ...
-
-
-class ScaledDecoding(Protocol):
-    """Says how far JPEGs may be reduced while they are decoded."""
-
-    def reduction(self, width: int, height: int, framing: ViewCrop) -> int:
-        """By what both sides of a JPEG of this size, in pixels, may be divided now."""
-        ...
-
-
 class CameraUnit:
-    """Starts and stops as a whole, while other cameras go on. Listens to its own part tracker."""
+    """Starts and stops as a whole, while other cameras keep running."""
 
     def __init__(
         self,
         config: CameraConfig,
         mailbox: Mailbox,
-        environment: Clock,
-        receipts: ItemLedger,
-        recipe: InputSpec,
+        clock: Clock,
+        processed_items: ItemLedger,
+        input_spec: InputSpec,
         *,
         open_camera: OpenCamera,
-        journal: PartJournal,
+        note_part: Callable[[Part, int], None],
         parts_changed: threading.Event,
-        decoding: ScaledDecoding,
-        after: "CameraUnit | None" = None,
+        model: RunningModel,
+        predecessor: "CameraUnit | None" = None,
         factory: PinFactory | None = None,
     ) -> None:
-        """Opens its pins; its thread opens the camera. Raises EdgeInspectError when a pin cannot be
+        """Opens its pin; its thread opens the camera. Raises EdgeInspectError when a pin cannot be
         used.
 
-        - `recipe`: the preprocessing that the model was trained with.
+        - `input_spec`: the preprocessing that the model was trained with.
         - `open_camera`: opens the source of a camera.
-        - `journal`: notes each accepted part before its trigger is answered.
+        - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
+          before the trigger is answered.
         - `parts_changed`: set whenever a part is accepted, refused or closed.
-        - `after`: the camera of this name that was stopped; its numbers go on.
+        - `model`: says how far a camera may reduce its JPEGs while it decodes them.
+        - `predecessor`: the stopped camera of this name; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
         """
         self.config = config
-        if (why := disagreement(config, recipe)) is not None:
+        if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._environment, self._receipts = mailbox, environment, receipts
-        self._open = open_camera
-        self._journal, self._parts_changed, self._decoding = journal, parts_changed, decoding
+        self._mailbox, self._clock, self._processed_items = mailbox, clock, processed_items
+        self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._stop = StopEvent()
-        self._framing = ViewCrop(view_of(config, recipe))
+        self._crop = ViewCrop(view_of(config, input_spec))
         self.tracker: PartTracker | None = None
-        self._idle: DemandGate | None = None
+        self._demand: DemandGate | None = None
+        self._source = None
         if config.trigger.announces:
-            before = after.tracker.triggered if after and after.tracker else 0
+            before = predecessor.tracker if predecessor else None
             self.tracker = PartTracker(
-                config.id, config.trigger, environment, listener=self, before=before
+                config.id,
+                config.trigger,
+                clock,
+                on_accepted=lambda part: note_part(part, self._crop.verdicts),
+                on_change=self._on_parts_changed,
+                triggered_before=before.triggered if before else 0,
             )
-            self._idle = DemandGate(self._wants_pictures)
-        last_seq: int = after.reader.seq if after else 0
+            self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(
             config,
             self._open_camera,
             mailbox,
-            environment,
+            clock,
             self._stop,
-            size_error=self._framing.mismatch,
-            last_seq=last_seq,
+            size_error=self._crop.mismatch,
+            last_seq=predecessor.reader.seq if predecessor else 0,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
-        trackers = {} if self.tracker is None else {config.id: self.tracker}
-        self._triggers = TriggerSources(trackers, environment, factory)
+        if self.tracker is not None:
+            self._source = trigger_source(self.tracker, clock, factory)
 
     def start(self) -> None:
-        """Reads the camera, and starts its clocks."""
+        """Starts the camera's thread and its trigger source."""
         self._thread.start()
-        self._triggers.start(self._stop)
+        if self._source is not None:
+            self._source.start(self._stop)
 
-    def shut(self) -> None:
-        """Accepts no part any more; gives its pins back."""
-        self._triggers.close()
+    def stop_accepting(self) -> None:
+        """Refuses all further parts; releases the pin."""
+        if self._source is not None:
+            self._source.close()
         if self.tracker is not None:
-            self.tracker.shut()
+            self.tracker.stop_accepting()
 
     def stop(self) -> None:
         """Asks the camera's thread to end. Returns at once."""
@@ -115,15 +108,11 @@ class CameraUnit:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def part_opened(self, part: Part) -> None:
-        """As `PartsListener`."""
-        self._journal.note(part)
-
-    def parts_changed(self) -> None:
-        """As `PartsListener`. The camera may have to decode again, the worker has another deadline,
-        and the output `busy` may have to change."""
-        if self._idle is not None and self._wants_pictures():
-            self._idle.expedite()
+    def _on_parts_changed(self) -> None:
+        """The camera may have to decode again, the worker has another deadline, and the output
+        `busy` may have to change."""
+        if self._demand is not None and self._wants_pictures():
+            self._demand.expedite()
         self._mailbox.wake()
         self._parts_changed.set()
 
@@ -134,11 +123,11 @@ class CameraUnit:
 
     def _open_camera(self) -> Camera:
         return self._open(
-            self.config, self._environment, self._receipts, self._reduction, self._idle
+            self.config, self._clock, self._processed_items, self._reduction, self._demand
         )
 
     def _reduction(self, width: int, height: int) -> int:
-        # sharpness is measured, and its limit was chosen, on whole pictures
+        # sharpness is measured on whole pictures, and `min_focus` was chosen on them
         if self.config.trust.min_focus is not None:
             return 1
-        return self._decoding.reduction(width, height, self._framing)
+        return self._model.reduction(width, height, self._crop)

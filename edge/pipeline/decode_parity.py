@@ -1,5 +1,7 @@
-"""The quick way against the reference, on the line's own pictures: now and then a picture that was
-decoded at reduced scale is judged whole too. When verdicts differ the slow way is taken for good.
+"""Compares reduced decoding with whole decoding on the pictures of the running cameras.
+
+One of `EVERY` pictures that were decoded at reduced scale is also judged whole. When too many
+verdicts differ, all pictures are decoded whole from then on.
 """
 
 import logging
@@ -10,7 +12,7 @@ from edge.inspection import Judgement
 log = logging.getLogger(__name__)
 
 EVERY = 500
-LIMIT = 0.005  # of the verdicts compared may differ, and one may while there are few
+LIMIT = 0.005  # share of the compared verdicts that may differ; one difference is always allowed
 
 
 class DecodeParity:
@@ -24,13 +26,13 @@ class DecodeParity:
         self._lock = threading.Lock()
 
     def due(self) -> bool:
-        """Whether this reduced picture is to be judged whole too."""
+        """Whether to judge this reduced picture whole, too."""
         with self._lock:
             self._seen += 1
             return self._seen % self._every == 1 % self._every
 
     def note(self, camera: str, reduced: Judgement, whole: Judgement) -> None:
-        """Both judgements of one region of a picture."""
+        """Counts the two judgements of one region of a picture."""
         with self._lock:
             self.compared += 1
             if reduced.outcome == whole.outcome:
@@ -51,7 +53,7 @@ class DecodeParity:
 
     @property
     def trouble(self) -> str:
-        """What is wrong and what to do; empty while it holds."""
+        """The fault and its fix; empty while `holds`."""
         if self.holds:
             return ""
         return (

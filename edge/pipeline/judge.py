@@ -1,5 +1,5 @@
-"""From frames to verdicts, by one model. Whatever goes wrong becomes an `error` verdict with its
-reason: a fault never becomes `pass`."""
+"""Turns frames into verdicts with one model. A fault becomes an `error` verdict with its reason,
+never a `pass`."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What every verdict of this process says of where it comes from."""
+    """The origin that every verdict of this process states."""
 
     station: str
     config_hash: str
@@ -30,34 +30,39 @@ class Provenance:
 
 
 class Judge:
-    """Frames → verdicts. Not for use by two threads at once."""
+    """Not for use by two threads at once."""
 
     def __init__(
         self,
         inspector: Inspector,
         provenance: Provenance,
-        environment: Clock,
+        clock: Clock,
         deadline_ms: float | None,
         *,
-        manners: Mapping[str, CameraProfile] | None = None,
+        profiles: Mapping[str, CameraProfile] | None = None,
         hysteresis: float = 0.0,
         latencies: Latencies | None = None,
         on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
         parity: DecodeParity | None = None,
     ) -> None:
-        """`deadline_ms`: a judgement later than this after its capture is an error; None: never.
-        `manners` by camera; a camera that is not there is seen as the model was
-        trained, and judged frame by frame. `hysteresis` is in units of score, see `lowered`.
-        `latencies`, `on_bad_picture` and `parity` as `FrameInspector` takes them."""
+        """Parameters:
+
+        deadline_ms: a later judgement is an error, counted from the capture; None: no deadline.
+        profiles: by camera; a camera without one gets the view that the model was trained with,
+            and is judged frame by frame.
+        hysteresis: in units of score, see `with_hysteresis`.
+
+        The others are those of `FrameInspector`.
+        """
         self.inspector = inspector
         self.latencies = latencies or Latencies()
         self._provenance = provenance
-        self._environment = environment
+        self._clock = clock
         self._deadline_ms = deadline_ms
-        self._examiner = FrameInspector(
+        self._frame_inspector = FrameInspector(
             inspector,
-            environment,
-            manners or {},
+            clock,
+            profiles or {},
             latencies=self.latencies,
             on_bad_picture=on_bad_picture,
             parity=parity or DecodeParity(),
@@ -66,71 +71,68 @@ class Judge:
         self._before: dict[tuple[str, str | None], Outcome] = {}
 
     def __call__(self, frame: Frame) -> Verdict:
-        """The verdict on a frame of a camera whose view is one picture, or shares one verdict."""
+        """The one verdict on a frame; for a view without regions, or with one verdict for all."""
         (verdict,) = self.judge(frame)
         return verdict
 
     def judge(self, frame: Frame) -> list[Verdict]:
-        """The verdicts on one frame that no trigger asked for: one, or one a region."""
-        return self.conclude(frame.camera, [self.look(frame)])
-
-    def verdicts_a_part(self, camera: str) -> int:
-        """How many verdicts each part of a camera gets: one, or one a region."""
-        return self._examiner.manner(camera).framing.verdicts
+        """The verdicts on one frame without a trigger: one, or one per region."""
+        return self.conclude(frame.camera, [self.inspect(frame)])
 
     def decode(self, camera: str, picture: EncodedPicture) -> tuple[Pixels, int]:
         """As `FrameInspector.decode`."""
-        return self._examiner.decode(camera, picture)
+        return self._frame_inspector.decode(camera, picture)
 
-    def look(self, frame: Frame) -> FrameResult:
+    def inspect(self, frame: Frame) -> FrameResult:
         """Judges one frame, every region of it. Raises nothing."""
-        return self._examiner.look(frame)
+        return self._frame_inspector.inspect(frame)
 
     def conclude(
         self,
         camera: str,
-        findings: Sequence[FrameResult],
+        results: Sequence[FrameResult],
         part: Part | None = None,
         fault: str | None = None,
     ) -> list[Verdict]:
-        """The verdicts from all frames of a part, or from one frame without: one, or one a region.
+        """The verdicts from all frames of a part, or from one frame without a part: one, or one per
+        region.
 
-        `fault` ends a part, however its frames were judged. Without one there is a finding at
-        least.
+        results: at least one, unless there is a `fault`.
+        fault: ends the part, whatever its frames show.
         """
-        fault = fault or next((f.fault for f in findings if f.fault is not None), None)
-        fault = fault or self._late(findings, part)
-        manner = self._examiner.manner(camera)
-        regions = manner.framing.regions
+        fault = fault or next((r.fault for r in results if r.fault is not None), None)
+        fault = fault or self._late(results, part)
+        profile = self._frame_inspector.profile(camera)
+        regions = profile.crop.regions
         try:
             if fault is None:
-                return self._by_rule(camera, findings, part, manner)
+                return self._by_rule(camera, results, part, profile)
         except EdgeInspectError as error:
             fault = str(error)
-        except Exception as error:  # as above: whoever waits for this verdict must get one
+        except Exception as error:  # the part must get a verdict whatever happens
             log.exception("inspection: unexpected fault in the decision")
             fault = f"fault in the decision ({error!r})"
-        if manner.framing.worst_decides:
+        if profile.crop.worst_decides:
             regions = (None,)
-        rules = {name: self._rule(manner, findings, name) for name in regions}
+        rules = {name: self._rule(profile, results, name) for name in regions}
         verdicts = [
-            self._verdict(camera, findings, part, region=name, rule=rules[name], fault=fault)
+            self._verdict(camera, results, part, region=name, rule=rules[name], fault=fault)
             for name in regions
         ]
         return _receipt_on_last(verdicts)
 
     def _by_rule(
-        self, camera: str, findings: Sequence[FrameResult], part: Part | None, manner: CameraProfile
+        self, camera: str, results: Sequence[FrameResult], part: Part | None, profile: CameraProfile
     ) -> list[Verdict]:
-        trigger, framing = manner.trigger, manner.framing
-        # Between parts there is no before: hysteresis is for one thing watched over time.
-        steady = part is None and findings[0].frame.item is None
+        trigger, crop = profile.trigger, profile.crop
+        # hysteresis is for one thing watched over time, not for a series of parts
+        steady = part is None and results[0].frame.item is None
         found: dict[str | None, tuple[Judgement, Thresholds]] = {}
-        for name in framing.regions:
-            key = camera, None if framing.worst_decides else name
+        for name in crop.regions:
+            key = camera, None if crop.worst_decides else name
             before = self._before.get(key) if steady else None
             at = with_hysteresis(self.inspector.thresholds, before, self._hysteresis)
-            judgements = [finding.judgements[name] for finding in findings]
+            judgements = [result.judgements[name] for result in results]
             rule_name = trigger.rule_name if part is not None else "single"
             if rule_name == "single" and at is self.inspector.thresholds:
                 (one,) = judgements  # the usual case: judged by these thresholds already
@@ -138,27 +140,27 @@ class Judge:
                 one = combine(judgements, rule_name, trigger.k, self.inspector.ok_label, at)
             found[name] = one, at
         of_regions: dict[str, float] = {}
-        if framing.worst_decides:
+        if crop.worst_decides:
             of_regions = {str(name): j.score for name, (j, _) in found.items()}
             worst = max(found, key=lambda name: found[name][0].score)
             found = {worst: found[worst]}
         verdicts = []
         for name, (judgement, at) in found.items():
-            rule = self._rule(manner, findings, name, part)
+            rule = self._rule(profile, results, name, part)
             if of_regions or at is not self.inspector.thresholds:
                 by = round(self.inspector.thresholds.review_from - at.review_from, 9)
                 rule = replace(rule, regions=of_regions, hysteresis=by)
             verdicts.append(
                 self._verdict(
-                    camera, findings, part, region=name, rule=rule, judgement=judgement, at=at
+                    camera, results, part, region=name, rule=rule, judgement=judgement, at=at
                 )
             )
             if steady:
-                self._before[camera, None if framing.worst_decides else name] = judgement.outcome
+                self._before[camera, None if crop.worst_decides else name] = judgement.outcome
         return _receipt_on_last(verdicts)
 
-    def _late(self, findings: Sequence[FrameResult], part: Part | None) -> str | None:
-        tick = self._environment.tick()
+    def _late(self, results: Sequence[FrameResult], part: Part | None) -> str | None:
+        tick = self._clock.tick()
         if part is not None:
             if tick <= part.until:
                 return None
@@ -166,8 +168,8 @@ class Judge:
                 f"judged {(tick - part.tick) * 1000:.0f} ms after the trigger, later than "
                 "trigger.deadline_ms"
             )
-        frame = findings[0].frame
-        # an item waits for its turn as long as it takes: nobody stands at a gate for it
+        frame = results[0].frame
+        # a file may wait: no gate is waiting for its verdict
         if self._deadline_ms is None or frame.item is not None:
             return None
         age_ms = (tick - frame.captured_tick) * 1000
@@ -177,13 +179,13 @@ class Judge:
 
     def _rule(
         self,
-        manner: CameraProfile,
-        findings: Sequence[FrameResult],
+        profile: CameraProfile,
+        results: Sequence[FrameResult],
         region: str | None,
         part: Part | None = None,
     ) -> Rule:
-        trigger = manner.trigger
-        scores = tuple(f.judgements[region].score for f in findings if region in f.judgements)
+        trigger = profile.trigger
+        scores = tuple(r.judgements[region].score for r in results if region in r.judgements)
         if part is None and not trigger.announces:
             return Rule(scores=scores)
         return Rule(trigger.rule_name, trigger.frames, scores, trigger.k)
@@ -191,7 +193,7 @@ class Judge:
     def _verdict(
         self,
         camera: str,
-        findings: Sequence[FrameResult],
+        results: Sequence[FrameResult],
         part: Part | None,
         *,
         region: str | None,
@@ -200,8 +202,8 @@ class Judge:
         at: Thresholds | None = None,
         fault: str | None = None,
     ) -> Verdict:
-        tick = self._environment.tick()
-        shown = max(findings, key=lambda f: f.score, default=None)
+        tick = self._clock.tick()
+        shown = max(results, key=lambda r: r.score, default=None)
         captured = shown.frame.captured_tick if shown else part.tick if part else tick
         total_ms = max(0.0, (tick - captured) * 1000)
         since_trigger_ms = None if part is None else max(0.0, (tick - part.tick) * 1000)
@@ -210,7 +212,7 @@ class Judge:
             took["trigger_to_verdict"] = since_trigger_ms
         self.latencies.add(took)
         at = at or self.inspector.thresholds
-        times = [f.inference_ms for f in findings if f.inference_ms is not None]
+        times = [r.inference_ms for r in results if r.inference_ms is not None]
         return Verdict(
             id=uuid7(),
             boot_id=self._provenance.boot_id,
@@ -241,6 +243,6 @@ class Judge:
 
 
 def _receipt_on_last(verdicts: list[Verdict]) -> list[Verdict]:
-    """Only the last verdict of a picture says that the picture is done: the outbox may commit
-    between two of them, and a picture half told must be judged again."""
+    """Only the last verdict of a picture marks it as processed. The outbox may commit between two
+    of them, and then the picture must be judged again."""
     return [replace(v, receipt=None) for v in verdicts[:-1]] + verdicts[-1:]

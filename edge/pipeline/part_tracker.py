@@ -1,14 +1,13 @@
-"""Follows the parts of one camera from their triggers to their verdicts: which frame belongs to
-which part, and which part has waited long enough.
+"""Follows the parts of one camera from their triggers to their verdicts.
 
-A frame serves one part only, and only one that was announced before the frame was taken: a picture
-from before the trigger, or of the part ahead, never becomes a verdict.
+A frame serves one part only, and it must be younger than the part's trigger. So a picture of the
+part before never becomes a verdict.
 """
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
@@ -23,31 +22,10 @@ _WITHOUT_ANSWER: frozenset[TriggerKind] = frozenset({"gpio", "presence"})
 
 @dataclass(slots=True)
 class _OpenPart:
-    """A part without a verdict: how many frames it still wants."""
+    """A part without a verdict. `missing`: the number of frames that it still needs."""
 
     part: Part
-    wanted: int
-
-
-class PartsListener(Protocol):
-    """Follows the parts of one camera. Called on the thread that changes them."""
-
-    def part_opened(self, part: Part) -> None:
-        """A trigger was accepted. Called before the trigger is answered, with the tracker locked:
-        must not call it."""
-        ...
-
-    def parts_changed(self) -> None:
-        """A part was accepted, refused or closed."""
-        ...
-
-
-class _NoListener:
-    def part_opened(self, part: Part) -> None:
-        pass
-
-    def parts_changed(self) -> None:
-        pass
+    missing: int
 
 
 class PartTracker:
@@ -58,21 +36,28 @@ class PartTracker:
         self,
         camera: str,
         config: TriggerConfig,
-        environment: Clock,
+        clock: Clock,
         *,
-        listener: PartsListener | None = None,
-        before: int = 0,
+        on_accepted: Callable[[Part], None] = lambda _part: None,
+        on_change: Callable[[], None] = lambda: None,
+        triggered_before: int = 0,
     ) -> None:
-        """`before`: how many parts of this camera were announced to earlier trackers."""
+        """Callbacks run on the thread that changes the parts.
+
+        on_accepted: called before a trigger is answered, with the tracker locked; it must not call
+            the tracker.
+        on_change: called after a part was accepted, refused or closed.
+        triggered_before: the number of parts that earlier trackers of this camera announced.
+        """
         self.camera, self.config = camera, config
-        self.triggered = before
+        self.triggered = triggered_before
         self.refused = self.unused = 0
-        self.fault: str | None = None  # why the camera's last look is not judged
-        self._listener: PartsListener = listener or _NoListener()
-        self._environment = environment
+        self.fault: str | None = None  # why the camera's last frame is not judged
+        self._on_accepted, self._on_change = on_accepted, on_change
+        self._clock = clock
         self._presence = PresenceDetector(config) if config.kind == "presence" else None
         self._open: deque[_OpenPart] = deque()
-        # bounded, should inspection hang: `refused` counts them all
+        # bounded, in case inspection hangs; `refused` counts them all
         self._refusals: deque[PartFrame] = deque(maxlen=config.queue + 100)
         self._lock = threading.Lock()
         self._shut = False
@@ -80,29 +65,29 @@ class PartTracker:
     def trigger(
         self, kind: TriggerKind, name: str | None = None, transaction: str | None = None
     ) -> Part:
-        """Announces a part, now. Raises TriggerError when it cannot be accepted. A trigger that
-        gets no answer (gpio, presence) then also gets an `error` verdict."""
+        """Announces a part now. Raises TriggerError when it is refused. A refused trigger without
+        an answer (gpio, presence) also gets an `error` verdict."""
         try:
             with self._lock:
-                now, tick = self._environment.now(), self._environment.tick()
-                return self._announce(kind, name, transaction, at=now, tick=tick)
+                now, tick = self._clock.now(), self._clock.tick()
+                return self._announce(kind, name, transaction, now, tick)
         finally:
-            self._listener.parts_changed()
+            self._on_change()
 
     def match(self, frame: Frame) -> list[PartFrame]:
-        """What becomes of a frame: shots for the parts it belongs to, or ends with a fault."""
+        """Assigns a frame to a part. Also returns the parts that end now, each with its fault."""
         if self._presence is not None and frame.pixels is not None:
             self._watch(self._presence, frame)
         with self._lock:
-            shots = list(self._refusals)
+            part_frames = list(self._refusals)
             self._refusals.clear()
             self.fault = frame.fault
             if frame.fault is not None:
-                shots += [PartFrame(o.part, None, frame.fault) for o in self._waiting()]
+                part_frames += [PartFrame(o.part, None, frame.fault) for o in self._waiting()]
                 for each in self._open:
-                    each.wanted = 0
-                return shots
-            return shots + self._give(frame)
+                    each.missing = 0
+                return part_frames
+            return part_frames + self._assign(frame)
 
     def is_open(self, part: Part) -> bool:
         """Whether the part still has no verdict."""
@@ -113,11 +98,11 @@ class PartTracker:
         """The part has its verdict."""
         with self._lock:
             self._open = deque(o for o in self._open if o.part is not part)
-        self._listener.parts_changed()
+        self._on_change()
 
     def overdue(self, tick: float) -> list[PartFrame]:
-        """Parts whose deadline is past at `tick` (monotonic seconds), each with the reason, and
-        those that were refused without an answer."""
+        """The parts that end now, each with its fault: their deadline is past at `tick` (monotonic
+        seconds), or they were refused without an answer."""
         with self._lock:
             ends = list(self._refusals)
             self._refusals.clear()
@@ -127,11 +112,11 @@ class PartTracker:
             return ends
 
     def next_deadline(self) -> float | None:
-        """Monotonic seconds of the first deadline; None when no part is open."""
+        """The first deadline, monotonic seconds; None: no part is open."""
         with self._lock:
             return min((o.part.until for o in self._open), default=None)
 
-    def shut(self) -> list[Part]:
+    def stop_accepting(self) -> list[Part]:
         """Refuses all further triggers. Returns the parts that are open."""
         with self._lock:
             self._shut = True
@@ -144,13 +129,7 @@ class PartTracker:
             return len(self._open)
 
     def _announce(
-        self,
-        kind: TriggerKind,
-        name: str | None = None,
-        transaction: str | None = None,
-        *,
-        at: float,
-        tick: float,
+        self, kind: TriggerKind, name: str | None, transaction: str | None, at: float, tick: float
     ) -> Part:
         config = self.config
         due = tick + config.delay_ms / 1000
@@ -177,7 +156,7 @@ class PartTracker:
                 self._refusals.append(PartFrame(part, None, why, refused=True))
             raise TriggerError(why, "stopping" if self._shut else "busy")
         self._open.append(_OpenPart(part, config.frames))
-        self._listener.part_opened(part)
+        self._on_accepted(part)
         return part
 
     def _refusal(self, name: str | None) -> str | None:
@@ -193,30 +172,30 @@ class PartTracker:
         return None
 
     def _waiting(self) -> list[_OpenPart]:
-        return [o for o in self._open if o.wanted > 0]
+        return [o for o in self._open if o.missing > 0]
 
-    def _give(self, frame: Frame) -> list[PartFrame]:
-        shots = []
+    def _assign(self, frame: Frame) -> list[PartFrame]:
+        part_frames = []
         for each in self._waiting():
             part = each.part
             if frame.captured_tick > part.latest:
-                shots.append(PartFrame(part, None, self._why_late(each, missed=True)))
-                each.wanted = 0
+                part_frames.append(PartFrame(part, None, self._why_late(each, missed=True)))
+                each.missing = 0
             elif frame.captured_tick >= part.due:
-                each.wanted -= 1
-                return [*shots, PartFrame(part, _owned(frame))]
+                each.missing -= 1
+                return [*part_frames, PartFrame(part, _owned(frame))]
             else:
-                break  # those behind it are due later still
+                break  # later parts are due even later
         self.unused += 1
-        return shots
+        return part_frames
 
-    def _why_late(self, each: _OpenPart, missed: bool = False) -> str:
+    def _why_late(self, each: _OpenPart, *, missed: bool = False) -> str:
         part = each.part
-        came = part.frames - each.wanted
+        came = part.frames - each.missing
         limit = "window_ms" if missed and part.latest < part.until else "deadline_ms"
         seconds = (part.latest if missed else part.until) - part.tick
         because = f" (camera: {self.fault})" if self.fault else ""
-        if each.wanted == 0 and not missed:
+        if each.missing == 0 and not missed:
             return f"not judged within {seconds:.3g} s of the trigger (trigger.{limit})"
         return (
             f"{came} of {part.frames} frames came within {seconds:.3g} s of the trigger "
@@ -230,14 +209,14 @@ class PartTracker:
         try:
             # The frame that shows the part is the trigger: without a delay it is judged.
             with self._lock:
-                self._announce("presence", at=frame.captured_at, tick=frame.captured_tick)
+                self._announce("presence", None, None, frame.captured_at, frame.captured_tick)
         except TriggerError:
-            return  # counted, and told as an `error` verdict
-        self._listener.parts_changed()
+            return  # counted, and reported as an `error` verdict
+        self._on_change()
 
 
 def _owned(frame: Frame) -> Frame:
-    """A frame that may wait: pixels in a camera's ring of buffers would be written over."""
+    """A frame that may wait: the camera overwrites pixels in its frame ring."""
     if frame.pixels is None or frame.pixels.flags.owndata:
         return frame
     return replace(frame, pixels=frame.pixels.copy())

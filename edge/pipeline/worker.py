@@ -4,7 +4,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Protocol
 
 from edge.core.clock import Clock
@@ -14,21 +14,19 @@ from edge.core.verdict import OUTCOMES, Outcome, Verdict
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
 from edge.pipeline.mailbox import Mailbox
-from edge.pipeline.part_assembler import PartAssembler, Spoken
-from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.part_assembler import Emitted, PartAssembler
 
 log = logging.getLogger(__name__)
 
 _TAKE_S = 5.0  # an idle worker shows progress at this interval
-_FAULT = "inspection: unexpected fault after judging"
-# Files of one folder are judged in batches, since each picture pushes the program out of the
-# processor's cache. A batch ends after _TOGETHER_S seconds, since its first verdict waits for the
-# last picture.
-_TOGETHER, _TOGETHER_S = 16, 0.03
+# Files of one folder are judged in batches: switching between inspection and delivery for each
+# picture would empty the processor's cache. The first verdict of a batch waits for its last
+# picture, so a batch ends after _BATCH_S seconds.
+_BATCH, _BATCH_S = 16, 0.03
 
 
 class VerdictSink(Protocol):
-    """Where a worker delivers what it judged."""
+    """Receives the verdicts of the workers."""
 
     def deliver(self, verdict: Verdict) -> None:
         """Stores a verdict for the plant."""
@@ -40,100 +38,92 @@ class VerdictSink(Protocol):
 
 
 class InspectionWorker:
-    """The work of one thread. Public attributes are for `health` and the watchdog."""
+    """The work of one thread, with its own mailbox and judge.
 
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        judge: Judge,
-        sink: VerdictSink,
-        environment: Clock,
-        *,
-        trackers: Mapping[str, PartTracker] | None = None,
-    ) -> None:
-        """`trackers`: of the cameras that have a trigger."""
+    counts: verdicts by outcome.
+    faults: unexpected errors in our own code.
+    beat: when it last made progress, monotonic seconds.
+    thread: set by the pool that starts it.
+    """
+
+    def __init__(self, mailbox: Mailbox, judge: Judge, sink: VerdictSink, clock: Clock) -> None:
+        self.mailbox, self.judge = mailbox, judge
+        self.thread: threading.Thread | None = None
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self.faults = 0
-        self.beat = environment.tick()
-        self._mailbox, self._judge, self._sink = mailbox, judge, sink
-        self._environment = environment
-        self._trackers = trackers if trackers is not None else {}
-        self._assembly = PartAssembler(self._trackers, judge, environment)
+        self.beat = clock.tick()
+        self._sink, self._clock = sink, clock
+        self._assembler = PartAssembler(mailbox.trackers, judge, clock)
         self._pauses: queue.SimpleQueue[threading.Barrier] = queue.SimpleQueue()
 
     def pause_at(self, barrier: threading.Barrier) -> None:
-        """Makes the thread wait at a barrier before its next frame: until all parties have come,
-        and then until the barrier is aborted."""
+        """Makes the thread wait before its next frame, until all parties have reached the barrier
+        and it is then aborted."""
         self._pauses.put(barrier)
-        self._mailbox.wake()
+        self.mailbox.wake()
 
     def adopt(self, judge: Judge) -> None:
-        """Judges by another judge from the next frame on; a part that was begun is finished by the
-        one that began it. To be called while the thread is paused."""
-        self._judge = judge
-        self._assembly.adopt(judge)
+        """Replaces the judge from the next frame on; a part that was begun keeps its judge. To be
+        called while the thread is paused."""
+        self.judge = judge
+        self._assembler.adopt(judge)
 
-    def retire(self, camera: str, reason: str) -> None:
+    def end_parts(self, camera: str, reason: str) -> None:
         """Ends the camera's open parts with `error`. To be called while the thread is paused."""
-        self._say(self._assembly.retire(camera, reason))
+        self._emit(self._assembler.end_parts(camera, reason))
 
     def run(self) -> None:
-        """Until the mailbox is closed and empty. Then every part that is open gets its `error`."""
-        while not self._mailbox.drained:
-            self.beat = self._environment.tick()
+        """Until the mailbox is closed and empty. Then every open part gets its `error`."""
+        while not self.mailbox.drained:
+            self.beat = self._clock.tick()
             self._pause()
-            work = self._mailbox.take(self._assembly.patience(_TAKE_S))
+            work = self.mailbox.take(self._assembler.seconds_to_deadline(_TAKE_S))
             with self._guarded():
                 self.run_once(work)
-            del work  # while the next is waited for, its picture's memory is free
+            del work  # frees its picture's memory while the thread waits for the next
         with self._guarded():
-            self._say(self._assembly.finish("the daemon was stopped"))
+            self._emit(self._assembler.finish("the daemon was stopped"))
 
     def run_once(self, work: Frame | PartFrame | None) -> None:
         """Ends parts that are past their deadline, then judges one frame and delivers its verdicts.
-        Files are judged in batches while nothing else waits: first all models run, then all
-        verdicts are delivered."""
-        self._say(self._assembly.overdue())
+
+        While nothing else waits, files are judged in batches: first the model runs for all of them,
+        then all verdicts are delivered.
+        """
+        self._emit(self._assembler.overdue())
         if isinstance(work, PartFrame):
-            self._say(self._assembly.add(work))
+            self._emit(self._assembler.add(work))
         elif work is not None:
-            for finding in self._looks(work):
-                self._conclude(finding)
+            for result in self._inspect_batch(work):
+                with self._guarded():  # the other frames of the batch still get their verdicts
+                    verdicts = self.judge.conclude(work.camera, [result])
+                    self._emit([(result.frame, verdict) for verdict in verdicts])
 
-    def _looks(self, frame: Frame) -> list[FrameResult]:
-        self.beat = begun = self._environment.tick()
-        findings = [self._judge.look(frame)]
+    def _inspect_batch(self, frame: Frame) -> list[FrameResult]:
+        self.beat = begun = self._clock.tick()
+        results = [self.judge.inspect(frame)]
         # deadlines of parts are checked between two calls of `run_once`
-        if frame.item is None or self._trackers:
-            return findings
-        while len(findings) < _TOGETHER:
-            self.beat = self._environment.tick()
-            if self.beat - begun >= _TOGETHER_S:
+        if frame.item is None or self.mailbox.trackers:
+            return results
+        while len(results) < _BATCH:
+            self.beat = self._clock.tick()
+            if self.beat - begun >= _BATCH_S:
                 break
-            if (more := self._mailbox.another(frame.camera)) is None:
+            if (more := self.mailbox.take_more(frame.camera)) is None:
                 break
-            findings.append(self._judge.look(more))
-        return findings
-
-    def _conclude(self, finding: FrameResult) -> None:
-        frame = finding.frame
-        try:
-            verdicts = self._judge.conclude(frame.camera, [finding])
-            self._say([(frame, verdict) for verdict in verdicts])
-        except Exception:  # as in `_guarded`: the other frames of the batch get their verdicts
-            self.faults += 1
-            log.exception(_FAULT)
+            results.append(self.judge.inspect(more))
+        return results
 
     def _pause(self) -> None:
         while not self._pauses.empty():
             barrier = self._pauses.get()
-            with contextlib.suppress(threading.BrokenBarrierError):  # aborted: work goes on
+            with contextlib.suppress(threading.BrokenBarrierError):  # aborted: judging resumes
                 barrier.wait()
                 barrier.wait()
-            self.beat = self._environment.tick()
+            self.beat = self._clock.tick()
 
-    def _say(self, spoken: Spoken) -> None:
-        for frame, verdict in spoken:
+    def _emit(self, emitted: list[Emitted]) -> None:
+        for frame, verdict in emitted:
             self._sink.deliver(verdict)
             self.counts[verdict.verdict] += 1
             if frame is not None:
@@ -145,4 +135,4 @@ class InspectionWorker:
             yield
         except Exception:  # outermost loop: one frame's fault must not end all judging
             self.faults += 1
-            log.exception(_FAULT)
+            log.exception("inspection: unexpected fault after judging")

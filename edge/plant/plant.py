@@ -8,12 +8,11 @@ from edge.core.clock import Clock
 from edge.core.frame import Frame
 from edge.core.gpio import PinFactory
 from edge.core.verdict import Verdict
-from edge.mqtt.snapshots import SnapshotSender
-from edge.pipeline.part_tracker import PartTracker
+from edge.mqtt import SnapshotSender
+from edge.pipeline import PartTracker
 from edge.plant.alarm import Alarm
 from edge.plant.signal_outputs import SignalOutputs, open_outputs
-from edge.storage.evidence import Evidence
-from edge.storage.outbox.writer import OutboxWriter
+from edge.storage import Evidence, OutboxWriter
 
 
 class PlantInterface:

@@ -13,7 +13,7 @@ from edge.core.clock import Clock
 from edge.core.gpio import OutputPin, PinFactory
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
-from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline import PartTracker
 
 log = logging.getLogger(__name__)
 

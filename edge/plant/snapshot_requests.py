@@ -19,7 +19,7 @@ from edge.core.image import EncodedPicture
 from edge.core.record import Model, Pattern
 from edge.mqtt import Data, SnapshotSender, settle
 from edge.plant.trigger_requests import validate_fields
-from edge.storage.evidence import Evidence
+from edge.storage import Evidence
 
 _WAIT_S = 5.0
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

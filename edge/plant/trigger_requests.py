@@ -11,7 +11,7 @@ from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.record import Model
 from edge.core.validation import ValidationError
-from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline import PartTracker
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 30.0  # QoS 1 may repeat a request after a reconnect, hardly later

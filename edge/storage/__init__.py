@@ -1,1 +1,27 @@
-"""What must outlive a power cut: outbox, evidence archive, part journal, processed items."""
+"""What must outlive a power cut: outbox, picture archive, part journal, processed items."""
+
+from edge.storage.archive import Evidence
+from edge.storage.outbox.reader import OutboxReader
+from edge.storage.outbox.records import OutboxRow, OutboxStats
+from edge.storage.outbox.recovery.quarantine import RebuildHooks
+from edge.storage.outbox.send_queue import SendQueue
+from edge.storage.outbox.sqlite import OutboxError
+from edge.storage.outbox.store import OutboxStore
+from edge.storage.outbox.writer import OnCommit, OutboxWriter
+from edge.storage.part_journal import PartJournal
+from edge.storage.processed_items import ProcessedItems
+
+__all__ = [
+    "Evidence",
+    "OnCommit",
+    "OutboxError",
+    "OutboxReader",
+    "OutboxRow",
+    "OutboxStats",
+    "OutboxStore",
+    "OutboxWriter",
+    "PartJournal",
+    "ProcessedItems",
+    "RebuildHooks",
+    "SendQueue",
+]

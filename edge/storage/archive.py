@@ -1,4 +1,4 @@
-"""Keeps the pictures of chosen verdicts within a budget. Never delays a verdict."""
+"""The archive: keeps pictures of chosen verdicts within a budget. Never delays a verdict."""
 
 import contextlib
 import logging
@@ -12,6 +12,7 @@ import cv2
 from edge.config import ArchiveConfig
 from edge.core.errors import PictureError, RefusedError
 from edge.core.frame import Frame
+from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.storage.archive_index import ArchiveIndex
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _QUEUE = 4  # whole frames: a queue of 4 at 1080p is 25 MB
 _QUALITY = 90
-_PAUSE_S = 0.002  # between steps of counting, so that inspection gets the interpreter's lock
+_PAUSE_S = 0.002  # between steps of counting, so that inspection gets Python's lock
 
 
 class Archive:
@@ -34,16 +35,16 @@ class Archive:
         self._queue: queue.Queue[tuple[Frame, Verdict] | None] = queue.Queue(_QUEUE)
         self._closing = False
         self._ended = threading.Event()
-        self._shelves = ArchiveIndex(config.path, config.max_mb * 2**20)
+        self._index = ArchiveIndex(config.path, config.max_mb * 2**20)
         self._faulty = False
 
     @property
     def counted(self) -> bool:
-        """Whether the files found at the start are counted. The budget is enforced from then on."""
-        return self._shelves.counted
+        """Whether the files of earlier runs are counted; then the budget is enforced."""
+        return self._index.counted
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
-        """Queues the picture if config.yaml keeps its verdict. A full queue skips and counts it."""
+        """Queues the picture if `archive.keep` has its verdict; a full queue skips it."""
         if verdict.verdict not in self._config.keep or not frame.has_picture:
             return
         try:
@@ -58,7 +59,7 @@ class Archive:
         with contextlib.suppress(OSError, ValueError, OverflowError):
             times = [datetime.fromtimestamp(made + hour, UTC) for hour in (0, -3600, 3600)]
             for day in dict.fromkeys(time.date().isoformat() for time in times):
-                for path in self._shelves.find(day, name):
+                for path in self._index.find(day, name):
                     with contextlib.suppress(FileNotFoundError):
                         return path.read_bytes()
         raise RefusedError(
@@ -68,9 +69,7 @@ class Archive:
     def close(self) -> None:
         """Ends the thread after the queued pictures."""
         self._closing = True
-        with contextlib.suppress(
-            queue.Full
-        ):  # then the thread is busy and sees `_closing` by itself
+        with contextlib.suppress(queue.Full):  # then the thread is busy, and checks `_closing`
             self._queue.put_nowait(None)
 
     def join(self, timeout: float) -> bool:
@@ -85,12 +84,10 @@ class Archive:
             self._ended.set()
 
     def _write_all(self) -> None:
-        counting = self._shelves.count()
+        counting = self._index.count()
         while not (self._closing and self._queue.empty()):
             try:
-                next(
-                    counting, None
-                )  # a step between pictures: counting a large archive delays none
+                next(counting, None)  # in steps: counting a large archive delays no picture
                 work = self._queue.get(timeout=None if self.counted else _PAUSE_S)
                 if work is not None:  # None: closed
                     self._write(*work)
@@ -119,16 +116,55 @@ class Archive:
         try:
             path.write_bytes(data)
         except OSError:
-            path.unlink(missing_ok=True)  # half a picture is useless
+            path.unlink(missing_ok=True)  # an incomplete picture is useless
             raise
         self.kept += 1
         self._faulty = False
-        self._shelves.added(path, len(data))
+        self._index.added(path, len(data))
+
+
+class Evidence:
+    """The archive that runs now, or none. A reload of config.yaml replaces it."""
+
+    def __init__(self, config: ArchiveConfig) -> None:
+        """Writes nothing before `start`."""
+        self._archive = Archive(config) if config.enabled else None
+
+    def start(self) -> None:
+        """Starts the thread that writes."""
+        if self._archive is not None:
+            start_thread("archive", self._archive.run)
+
+    def adopt(self, config: ArchiveConfig) -> None:
+        """Replaces the archive; the old one writes its queued pictures and ends."""
+        self.close()
+        self._archive = Archive(config) if config.enabled else None
+        self.start()
+
+    def keep(self, frame: Frame, verdict: Verdict) -> None:
+        """Keeps the picture if `archive.keep` has this verdict. Never waits."""
+        archive = self._archive
+        if archive is not None:
+            archive.keep(frame, verdict)
+
+    @property
+    def archive(self) -> Archive | None:
+        """The kept pictures; None: `archive.enabled` is false."""
+        return self._archive
+
+    def close(self) -> None:
+        """Asks the thread to end."""
+        if self._archive is not None:
+            self._archive.close()
+
+    def join(self, timeout: float) -> None:
+        """Waits up to `timeout` seconds for the thread."""
+        if self._archive is not None:
+            self._archive.join(timeout)
 
 
 def _jpeg(frame: Frame) -> bytes:
-    """The camera's own JPEG if there is one, unchanged; otherwise an encoded one. Raises OSError
-    and PictureError."""
+    """The camera's own JPEG if it has one, else a new one. Raises OSError and PictureError."""
     shown = frame.shown()
     if isinstance(shown, bytes):
         return shown

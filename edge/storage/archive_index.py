@@ -1,4 +1,4 @@
-"""The index of the archive, which has one folder a day: bytes in each folder, the oldest picture,
+"""The index of the archive, which has one folder per day: bytes in each folder, the oldest picture,
 and the path of a verdict's picture. Its memory does not grow with the number of pictures."""
 
 import contextlib
@@ -27,7 +27,7 @@ class ArchiveIndex:
     """For one thread, except `find`. Files: `<path>/<day>/<verdict>-<camera>-<id>.jpg`."""
 
     def __init__(self, path: Path, max_bytes: float) -> None:
-        """`max_bytes`: the budget. Nothing is counted yet."""
+        """`max_bytes`: the budget."""
         self.counted = False
         self._path, self._max_bytes = path, max_bytes
         self._days: dict[str, _DayFolder] = {}
@@ -37,8 +37,8 @@ class ArchiveIndex:
         self._oldest: deque[Path] = deque()
 
     def count(self) -> Iterator[None]:
-        """Counts the files that are there, in steps, so that pictures can be kept meanwhile. The
-        budget is enforced at its end. Raises OSError."""
+        """Counts the existing files, in steps, between which pictures can be kept. Then enforces
+        the budget. Raises OSError."""
         seen = 0
         for day in _folders(self._path):
             for file in _pictures(self._path / day):
@@ -53,10 +53,10 @@ class ArchiveIndex:
             self._keep_budget()
 
     def added(self, path: Path, size: int) -> None:
-        """A picture of `size` bytes was written. Past the budget the oldest pictures are deleted,
+        """A picture of `size` bytes was written. Past the budget, deletes the oldest pictures, but
         never the newest. Raises OSError."""
         day = path.parent.name
-        self._learn(path.name)
+        self._note_kind(path.name)
         self._add(day, _blocks(size))
         if self.counted:
             self._keep_budget()
@@ -64,7 +64,7 @@ class ArchiveIndex:
             self._new.add(path.name)
 
     def find(self, day: str, name: str) -> Iterator[Path]:
-        """Possible paths of the picture of the verdict with this id, if it is of this day."""
+        """Possible paths of the picture of the verdict with this id, in the folder of this day."""
         folder = self._path / day
         if not self.counted:
             yield from folder.glob(f"*-{name}.jpg")
@@ -73,14 +73,14 @@ class ArchiveIndex:
             yield folder / f"{kind}-{name}.jpg"
 
     def _keep_budget(self) -> None:
-        # listing may show that enough was deleted by somebody else
+        # the listing may show that another program has deleted enough
         while self._is_over() and self._list_oldest() and self._is_over():
             self._delete(self._oldest.popleft())
 
     def _note(self, day: str, file: os.DirEntry[str]) -> None:
-        with contextlib.suppress(OSError):  # deleted meanwhile, or a dangling link
+        with contextlib.suppress(OSError):  # deleted since the listing, or a dangling link
             self._add(day, _blocks(file.stat().st_size))
-            self._learn(file.name)
+            self._note_kind(file.name)
 
     def _add(self, day: str, size: int) -> None:
         known = self._days.setdefault(day, _DayFolder())
@@ -89,7 +89,7 @@ class ArchiveIndex:
         self._files += 1
         self._bytes += size
 
-    def _learn(self, name: str) -> None:
+    def _note_kind(self, name: str) -> None:
         if found := _NAME.fullmatch(name):
             self._kinds.add(found[1])
 
@@ -109,11 +109,10 @@ class ArchiveIndex:
         self._files -= 1
         self._bytes -= size
         if known.files <= 0:
-            self._leave(day)
+            self._remove_folder(day)
 
     def _list_oldest(self) -> bool:
-        """Whether there is a picture to delete. A folder is listed once for many pictures, not for
-        each."""
+        """Whether there is a picture to delete. Lists a folder once for many pictures."""
         while not self._oldest and self._days:
             day = min(self._days)
             folder = self._path / day
@@ -123,10 +122,10 @@ class ArchiveIndex:
             first = heapq.nsmallest(_LIST, names, key=lambda name: name[-_ID:])
             self._oldest.extend(folder / name for name in first)
             if not first:
-                self._leave(day)
+                self._remove_folder(day)
         return bool(self._oldest)
 
-    def _leave(self, day: str) -> None:
+    def _remove_folder(self, day: str) -> None:
         self._forget(day)
         with contextlib.suppress(OSError):  # it is not empty
             (self._path / day).rmdir()
@@ -148,7 +147,7 @@ def _blocks(size: int) -> int:
 
 
 def _folders(path: Path) -> list[str]:
-    """Names of its entries, the oldest day first. Empty when it cannot be read."""
+    """Names of the day folders, the oldest first; none when it cannot be read."""
     try:
         return sorted(folder.name for folder in path.iterdir())
     except OSError:

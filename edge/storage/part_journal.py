@@ -1,8 +1,8 @@
-"""The journal of parts that were accepted and have no stored verdict yet. It survives `kill -9`.
+"""The write-ahead journal of accepted parts without a stored verdict. It survives `kill -9`.
 
-One line is written for each part, and one for each of its verdicts: the kernel keeps them when the
-process dies. The file is never flushed to a disk, because a trigger must not wait for one; a power
-cut loses it. It is in memory where systemd provides a runtime directory.
+It has one line for each part, and one for each of its verdicts. The kernel keeps them when the
+process dies. The file is never flushed, because a trigger must not wait for a disk; a power cut
+loses it. It is in memory where systemd provides a runtime directory.
 """
 
 import contextlib
@@ -11,10 +11,10 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from edge.core.messages import rfc3339
 from edge.core.part import Part
@@ -27,10 +27,10 @@ Key = tuple[str, int, str]  # camera, number, time of the trigger: unique for a 
 
 @dataclass(slots=True)
 class OpenPart:
-    """What is known of a part.
+    """A part and its progress.
 
-    since: a number of the outbox; verdicts on this part have higher ones.
-    verdicts: how many it gets.
+    since: a number of the outbox; verdicts on this part have higher numbers.
+    verdicts: the number of verdicts that it gets.
     stored_regions: the regions whose verdicts are stored.
     """
 
@@ -39,42 +39,54 @@ class OpenPart:
     verdicts: int = 1
     stored_regions: set[str | None] = field(default_factory=set)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all its verdicts are stored."""
+        return len(self.stored_regions) >= self.verdicts
+
 
 class PartJournal:
-    """Safe between threads. Never raises when the file system refuses: the part is judged all the
-    same, and `fault` has the reason."""
+    """Safe between threads. Never raises when the file system refuses: the part is still judged,
+    and `fault` has the reason."""
 
-    def __init__(
-        self, path: Path, verdicts_of: Callable[[str], int], *, compact_bytes: int = 1 << 20
-    ) -> None:
-        """Reads what the last process has left.
+    def __init__(self, path: Path, *, compact_bytes: int = 1 << 20) -> None:
+        """Reads the file of the last process.
 
         path: created with the first part.
-        verdicts_of: how many verdicts a part gets that this camera accepts now.
-        compact_bytes: past this size the file is written again, with open parts only.
+        compact_bytes: past this size the file is rewritten with open parts only.
         """
         self.fault = ""
-        self._path, self._verdicts_of, self._compact_bytes = path, verdicts_of, compact_bytes
+        self.path, self._compact_bytes = path, compact_bytes
         self._lock = threading.Lock()
-        self._open = {_key(one.part): one for one in _read(path) if not self._is_done(one)}
+        self._open = {_key(one.part): one for one in _read(path) if not one.is_done}
         self._last = max((one.since for one in self._open.values()), default=0)
         self._file: int | None = None
         self._size = 0
 
+    @classmethod
+    def beside(cls, outbox: Path, runtime_directory: str | None) -> Self:
+        """The journal of an outbox: in systemd's runtime directory, else beside the outbox. That
+        directory is in memory and outlives a restart of the service."""
+        name = f"{outbox.name}.parts"
+        if runtime_directory:
+            return cls(Path(runtime_directory.split(":")[0]) / name)
+        return cls(outbox.with_name(name))
+
     def still_open(self) -> list[OpenPart]:
-        """The open parts; before the first `note`, those that the last process left."""
+        """The open parts; before the first `note`, those of the last process."""
         with self._lock:
             return [
                 OpenPart(one.part, one.since, one.verdicts, set(one.stored_regions))
                 for one in self._open.values()
             ]
 
-    def note(self, part: Part) -> None:
-        """A part was accepted. The kernel has the line when this returns."""
+    def note(self, part: Part, verdicts: int) -> None:
+        """A part was accepted, which gets this number of verdicts. The kernel has the line when
+        this returns."""
         with self._lock:
-            one = OpenPart(part, self._last, self._verdicts_of(part.camera))
+            one = OpenPart(part, self._last, verdicts)
             self._open[_key(part)] = one
-            self._append([_opened(one)])
+            self._append([_opened_line(one)])
 
     def stored(self, verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:
         """Verdicts were committed under these numbers of the outbox."""
@@ -85,7 +97,7 @@ class PartJournal:
             )
 
     def mark_stored(self, bodies: Iterable[bytes]) -> None:
-        """These bodies are in the outbox. The last process may have died before it noted that."""
+        """These bodies are in the outbox. The last process may have died before it noted them."""
         with self._lock:
             if self._open:
                 self._close_regions(
@@ -100,7 +112,7 @@ class PartJournal:
                 self._file = None
             if not self._open:
                 with contextlib.suppress(OSError):
-                    self._path.unlink(missing_ok=True)
+                    self.path.unlink(missing_ok=True)
 
     def _close_regions(self, found: Iterable[tuple[Key, str | None]]) -> None:
         lines = []
@@ -109,14 +121,11 @@ class PartJournal:
             if one is None:
                 continue
             one.stored_regions.add(region)
-            lines.append(_line({"told": key, "region": region}))
-            if self._is_done(one):
+            lines.append(_stored_line(key, region))
+            if one.is_done:
                 del self._open[key]
         if lines:
             self._append(lines)
-
-    def _is_done(self, one: OpenPart) -> bool:
-        return len(one.stored_regions) >= one.verdicts
 
     def _append(self, lines: list[bytes]) -> None:
         try:
@@ -130,20 +139,18 @@ class PartJournal:
             self._refused(error)
 
     def _rewrite(self) -> None:
-        """Writes a new file with all open parts, whole or not at all, and keeps it open."""
-        new = self._path.with_name(f"{self._path.name}.new")
+        """Replaces the file by one with all open parts, atomically, and keeps it open."""
+        new = self.path.with_name(f"{self.path.name}.new")
         lines = []
         for one in self._open.values():
-            lines.append(_opened(one))
-            lines += [
-                _line({"told": _key(one.part), "region": name}) for name in one.stored_regions
-            ]
+            lines.append(_opened_line(one))
+            lines += [_stored_line(_key(one.part), region) for region in one.stored_regions]
         data = b"".join(lines)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             _write(file, data)
-            new.replace(self._path)
+            new.replace(self.path)
         except OSError:
             os.close(file)
             raise
@@ -157,11 +164,11 @@ class PartJournal:
             log.error(
                 "%s: open parts cannot be noted (%s); should the daemon be killed they get no "
                 "verdict; make room, or check the folder's owner",
-                self._path,
+                self.path,
                 error.strerror or error,
             )
         self.fault = error.strerror or str(error)
-        if self._file is not None:  # it may end in half a line: the next line starts a new file
+        if self._file is not None:  # it may end in a torn line: the next line starts a new file
             os.close(self._file)
             self._file = None
 
@@ -180,7 +187,11 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def _opened(one: OpenPart) -> bytes:
+def _stored_line(key: Key, region: str | None) -> bytes:
+    return _line({"told": key, "region": region})  # `told`: a key of the file format
+
+
+def _opened_line(one: OpenPart) -> bytes:
     part = one.part
     return _line(
         {
@@ -207,8 +218,8 @@ def _of_body(body: bytes) -> tuple[Key, str | None] | None:
 
 
 def _read(path: Path) -> list[OpenPart]:
-    """What a killed process has left. A torn line is skipped: its trigger was never answered, or
-    its part gets a second verdict, which states the reason."""
+    """The parts of a killed process. A torn line is skipped: its trigger was never answered, or its
+    part gets a second verdict, which states the reason."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

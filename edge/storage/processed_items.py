@@ -1,5 +1,8 @@
-"""The pictures of `folder:` cameras that have a verdict. The outbox stores a receipt for each, and
-old receipts of deleted files are removed: they would fill it within a year."""
+"""The ledger of processed items: the files of `folder:` cameras that have a verdict.
+
+The outbox stores a receipt for each. Old receipts of deleted files are removed; otherwise they
+would fill the outbox within a year.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -7,7 +10,7 @@ from edge.storage.outbox.reader import OutboxReader
 
 _RECEIPT_BYTES = 128  # in the file, about
 _SHARE = 8  # an eighth of the file's cap may be receipts of deleted files
-_MOST = 100_000
+_LIMIT = 100_000  # receipts
 
 
 class ProcessedItems:
@@ -15,23 +18,23 @@ class ProcessedItems:
 
     def __init__(
         self,
-        view: OutboxReader,
+        reader: OutboxReader,
         forget: Callable[[Sequence[tuple[str, str]]], None],
         max_bytes: int,
         cameras: int,
     ) -> None:
-        """Reads through `view`.
+        """Parameters:
 
         forget: deletes pairs of camera and receipt.
         max_bytes: the cap of the outbox's file.
-        cameras: how many `folder:` cameras share it.
+        cameras: the number of `folder:` cameras that share it.
         """
-        self._view, self._forget = view, forget
-        self.keep = min(_MOST, max_bytes // _SHARE // _RECEIPT_BYTES) // max(1, cameras)
+        self._reader, self._forget = reader, forget
+        self.keep = min(_LIMIT, max_bytes // _SHARE // _RECEIPT_BYTES) // max(1, cameras)
 
     def judged(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was stored. Raises OutboxError."""
-        return self._view.is_judged(camera, receipt)
+        return self._reader.is_judged(camera, receipt)
 
     def prune(self, camera: str, present: Collection[str]) -> None:
         """Deletes old receipts of files that are not `present` in the folder. Raises OutboxError.
@@ -39,7 +42,7 @@ class ProcessedItems:
         The newest `keep` of them stay, by the time of the file. So a folder that was out of reach,
         or a file that was put back, is not judged again.
         """
-        known = self._view.receipts(camera)
+        known = self._reader.receipts(camera)
         if len(known) <= self.keep:
             return
         gone = sorted(set(known).difference(present), key=_time_of)
@@ -48,7 +51,7 @@ class ProcessedItems:
 
     def close(self) -> None:
         """Closes the file."""
-        self._view.close()
+        self._reader.close()
 
 
 def _time_of(receipt: str) -> int:

@@ -22,7 +22,7 @@ from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body
 from edge.monitoring import Health, prometheus_text
 from edge.mqtt import TokenBucket, parse_request
-from edge.pipeline.judge import Judge
+from edge.pipeline import Judge
 from edge.plant import TriggerRequests
 
 try:

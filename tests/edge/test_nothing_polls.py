@@ -107,7 +107,7 @@ def test_the_outbox_writer_sleeps_until_something_is_due(tmp_path: Path) -> None
     wait_until(lambda: writer.stats().acked == 1)
     writer.close()
     assert ended(thread)
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     sleeps = [seconds for seconds in recorded if seconds is not None]
     assert len(sleeps) <= 3

@@ -1,2 +1,2 @@
-"""The lossfinder: the real daemon and a real broker under a random schedule of faults, and an
-oracle that knows what may be missing. `make lossfinder`; how to read it: docs/testing.md."""
+"""The lossfinder: the real daemon and a real broker under a random schedule of faults. An oracle
+knows what may be missing. Run it with `make lossfinder`; see docs/testing.md."""

@@ -1,5 +1,5 @@
-"""`python -m tests.loss` (make lossfinder): plays rounds, prints a table, exit code 1 when a rule
-was broken; then the folder of the round is kept, with its schedule."""
+"""`python -m tests.loss` (make lossfinder): plays rounds and prints a table. When a rule was
+broken, the exit code is 1 and the folder of the round is kept with its schedule."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ _LEVELS = ("strict", "balanced")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Plays all rounds in `--jobs` processes and prints what they found."""
+    """Plays all rounds in `--jobs` processes and prints their results."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if unknown := set(filter(None, arguments.kinds.split(","))) - KINDS.keys():
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     keep.mkdir(parents=True, exist_ok=True)
     print(
         f"lossfinder: {arguments.rounds} rounds from seed {seed}, {arguments.level}, "
-        f"{'with' if mounts else 'without'} file systems of its own",
+        f"{'with' if mounts else 'without'} its own file systems",
         flush=True,
     )
     since = time.monotonic()
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _results(arguments: argparse.Namespace, seed: int, keep: Path, *, mounts: bool) -> Any:
-    """Runs the workers and yields what they find, as it comes."""
+    """Runs the workers and yields their results as they come."""
     command = [*(PRIVATE_MOUNTS if mounts else []), sys.executable, "-m", "tests.loss"]
     reader, writer = os.pipe()
     workers = [
@@ -104,7 +104,7 @@ def _progress(count: int, rounds: int, result: dict[str, Any]) -> None:
 
 
 def _table(results: list[dict[str, Any]]) -> str:
-    """A row for each kind of fault (a round stands in each of its kinds' rows) and one for all."""
+    """A row for each kind of fault, and one for all; a round counts in each of its kinds."""
     columns = (
         "given",
         "stored",
@@ -122,7 +122,7 @@ def _table(results: list[dict[str, Any]]) -> str:
             rows[kind].append(result)
     head = (
         "| fault | rounds | given | stored | twice | dropped | parked | gone with a damaged file, "
-        "said so | not written by a lying disk | in memory, disk refused | "
+        "reported | not written by a lying disk | in memory, disk refused | "
         "not yet stored at a kill | oldest of these, ms | lost | broken rules |"
     )
     lines = [head, "|---" * 14 + "|"]

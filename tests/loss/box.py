@@ -1,7 +1,7 @@
-"""The box: the real daemon, started by fork from a process that has imported it already, so that
-a thousand starts cost no thousand imports. It differs from `edge-inspect run` in three things,
-all here: it writes down what it was given and what it says it has stored (the witness), it reads
-the wall clock with an offset that a schedule may change, and its pauses between connections are
+"""The box: the real daemon, forked from a process that has already imported it, so that a start
+costs no import. It differs from `edge-inspect run` in three things, all in this module: it journals
+the verdicts that it receives and reports as stored (the witness), it reads the wall clock with an
+offset that a schedule may change, and its pauses between connections are
 short.
 
 Run by `tests.loss.boxes`; speaks JSON lines on stdin and stdout.
@@ -21,14 +21,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-_IDS = 64  # in one line of the journal: a pipe takes so much at once, or nothing
+_IDS = 64  # in one line of the journal: a pipe writes a line of this size atomically
 _PAUSE_S = (0.02, 0.3)  # between two connections: a round must not wait out a minute's backoff
 Journal = Callable[[str], None]
 
 
 def shift_the_clock(file: Path) -> None:
-    """The wall clock is off by the number (a double, seconds) in `file`, which another process may
-    change at any time. Must come before the daemon is imported, which keeps `time.time`."""
+    """Shifts the wall clock by the number (a double, seconds) in `file`, which another process may
+    change at any time. To be called before the daemon is imported, which keeps `time.time`."""
     with file.open("rb") as opened:
         shared = mmap.mmap(opened.fileno(), 8, access=mmap.ACCESS_READ)
     real, real_ns = time.time, time.time_ns
@@ -41,20 +41,20 @@ def shift_the_clock(file: Path) -> None:
     time.time_ns = lambda: real_ns() + int(offset() * 1e9)
 
 
-def bear_witness(journal: Journal) -> None:
-    """Journals every verdict before it is handed to the outbox (`G`), every one that the outbox
-    says is safe (`C`), the outbox's own counts whenever there is something to send (`S`), and when
-    each commit begins and ends (`B`, `E`)."""
+def record_events(journal: Journal) -> None:
+    """Journals each verdict before the outbox gets it (`G`), each one that it reports as safe
+    (`C`), the outbox's counts when there is something to send (`S`), and the begin and end of
+    each commit (`B`, `E`)."""
     from edge.storage.outbox.writer import OutboxWriter
 
     begin, submit = OutboxWriter.__init__, OutboxWriter.submit
     run, run_once = OutboxWriter.run, OutboxWriter.run_once
 
-    def telling_submit(self: Any, verdict: Any) -> None:
+    def noted_submit(self: Any, verdict: Any) -> None:
         journal(f"G {verdict.id} {verdict.camera} {time.monotonic():.6f}")
         submit(self, verdict)
 
-    def telling_begin(
+    def noted_begin(
         self: Any, *parts: Any, on_sendable: Any, on_commit: Any, **options: Any
     ) -> None:
         def safe(verdicts: Sequence[Any], numbers: Sequence[int]) -> None:
@@ -64,34 +64,34 @@ def bear_witness(journal: Journal) -> None:
             on_commit(verdicts, numbers)
 
         def sendable() -> None:
-            journal(f"S {said(self.stats())}")
+            journal(f"S {stats_json(self.stats())}")
             on_sendable()
 
         begin(self, *parts, on_sendable=sendable, on_commit=safe, **options)
 
-    def telling_run(self: Any) -> None:
-        journal(f"S {said(self.stats())}")
+    def noted_run(self: Any) -> None:
+        journal(f"S {stats_json(self.stats())}")
         run(self)
-        journal(f"S {said(self.stats())}")
+        journal(f"S {stats_json(self.stats())}")
 
-    def telling_run_once(self: Any) -> bool:
+    def noted_run_once(self: Any) -> bool:
         journal(f"B {time.monotonic():.6f}")
         ended: bool = run_once(self)
         journal(f"E {time.monotonic():.6f}")
         return ended
 
-    OutboxWriter.__init__ = telling_begin  # type: ignore[method-assign,assignment]
-    OutboxWriter.submit, OutboxWriter.run = telling_submit, telling_run  # type: ignore[method-assign]
-    OutboxWriter.run_once = telling_run_once  # type: ignore[method-assign]
+    OutboxWriter.__init__ = noted_begin  # type: ignore[method-assign,assignment]
+    OutboxWriter.submit, OutboxWriter.run = noted_submit, noted_run  # type: ignore[method-assign]
+    OutboxWriter.run_once = noted_run_once  # type: ignore[method-assign]
 
 
-def said(stats: Any) -> str:
+def stats_json(stats: Any) -> str:
     """The outbox's counts as JSON."""
     return json.dumps({**asdict(stats), "dropped": stats.dropped})
 
 
-def hurry() -> None:
-    """Pauses between connections become short."""
+def shorten_pauses() -> None:
+    """Shortens the pauses between connections."""
     from edge.mqtt.failover import Backoff
 
     slow = Backoff.__init__
@@ -103,19 +103,19 @@ def hurry() -> None:
 
 
 def live(order: dict[str, Any], journal_fd: int) -> int:
-    """One life of the daemon, in a process of its own. Returns its exit code."""
+    """One life of the daemon, in its own process. Returns its exit code."""
     life = order["life"]
 
     def journal(text: str) -> None:
         os.write(journal_fd, f"{life} {text}\n".encode())
 
     random.seed()
-    hurry()
+    shorten_pauses()
     if order.get("broken"):
         from tests.loss.broken import BREAKAGES
 
         BREAKAGES[order["broken"]](Path(order["outbox"]))
-    bear_witness(journal)
+    record_events(journal)
     from edge.__main__ import main
 
     return main(["run", "-c", order["config"]])
@@ -157,7 +157,7 @@ def _fork(order: dict[str, Any], journal_fd: int) -> int:
 
 
 def serve(journal_fd: int) -> None:
-    """Forks a life for each line on stdin; tells each pid, and each end."""
+    """Forks a life for each line on stdin; reports each pid and each end."""
     wake_in, wake_out = os.pipe()
     os.set_blocking(wake_in, False)
     os.set_blocking(wake_out, False)

@@ -1,4 +1,4 @@
-"""Starts, stops, freezes and kills the box from outside, and reads what its witness writes."""
+"""Starts, stops, freezes and kills the box from outside, and reads its journal."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ NO_LIMIT = resource.RLIM_INFINITY
 
 @dataclass(slots=True)
 class Life:
-    """What one process said and did."""
+    """The journal of one process."""
 
     number: int
     given: list[tuple[str, str, float]] = field(default_factory=list)  # id, camera, monotonic s
     counts: dict[str, Any] = field(default_factory=dict)  # the outbox's own, newest
-    safe: list[str] = field(default_factory=list)  # ids that it said are stored, or acknowledged
+    safe: list[str] = field(default_factory=list)  # ids that it reported as stored or acknowledged
     commit: float | None = None  # since when it makes one, monotonic s
     longest: float = 0.0  # commit, seconds
     frozen: float = 0.0  # seconds that it was stopped from outside
@@ -37,15 +37,15 @@ class Life:
 
 
 class Boxes:
-    """One mother process, from which lives are forked; at most one lives at a time."""
+    """A process from which lives are forked; at most one life at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: for the clock's offset; not on the disk that is made to fail."""
+        """`folder`: for the clock's offset; not on the failing disk."""
         self._clock = folder / "clock"
         self.shift_clock(0.0)
-        self._heard = threading.Condition()
+        self._changed = threading.Condition()
         self.lives: list[Life] = []
-        self.given = self.said = 0  # over all lives of the round
+        self.given = self.reports = 0  # over all lives of the round
         reader, writer = os.pipe()
         self._mother = subprocess.Popen(
             [sys.executable, "-m", "tests.loss.box", str(writer), str(self._clock)],
@@ -63,18 +63,18 @@ class Boxes:
         self.pid = 0
 
     def shift_clock(self, seconds: float) -> None:
-        """The box's wall clock is off by so much from now on."""
+        """Shifts the box's wall clock."""
         with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
             file.write(struct.pack("d", seconds))
 
     def new_round(self) -> None:
-        """Forgets the lives before."""
-        with self._heard:
-            self.lives, self.given, self.said = [], 0, 0
+        """Forgets earlier lives."""
+        with self._changed:
+            self.lives, self.given, self.reports = [], 0, 0
 
     def start(self, order: dict[str, Any]) -> Life:
-        """A life. Returns when its process is there."""
-        with self._heard:
+        """Starts a life. Returns when its process exists."""
+        with self._changed:
             life = Life(len(self.lives), started=time.monotonic())
             self.lives.append(life)
         assert self._mother.stdin is not None
@@ -89,13 +89,13 @@ class Boxes:
 
     @property
     def alive(self) -> bool:
-        """Whether a life goes on."""
+        """Whether a life is running."""
         while not self._news.empty():
             self._note(self._news.get())
         return bool(self.pid) and self.pid not in self._ends
 
     def signal(self, number: signal.Signals) -> None:
-        """To the living one; nothing when there is none."""
+        """Sends a signal to the running life, if any."""
         if self.alive:
             os.kill(self.pid, number)
 
@@ -105,7 +105,7 @@ class Boxes:
             resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, NO_LIMIT))
 
     def wait_end(self, deadline_s: float = _DEADLINE_S) -> int | None:
-        """Its exit code, negative for a signal; None when it still lives after `deadline_s`."""
+        """Its exit code, negative for a signal; None when it still runs after `deadline_s`."""
         until = time.monotonic() + deadline_s
         while self.pid not in self._ends and (left := until - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
@@ -122,17 +122,17 @@ class Boxes:
         self.wait_end()
 
     def wait_until(self, condition: Callable[[], bool], deadline_s: float = _DEADLINE_S) -> bool:
-        """Until the journal makes the condition true, or the life ends, or the deadline."""
+        """Waits until the condition is true, the life ends, or the deadline is past."""
         until = time.monotonic() + deadline_s
-        with self._heard:
+        with self._changed:
             while not condition():
                 if time.monotonic() > until or not self.alive:
                     return False
-                self._heard.wait(0.05)
+                self._changed.wait(0.05)
         return True
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends all processes."""
         if self.alive:
             self.kill()
         assert self._mother.stdin is not None
@@ -153,10 +153,10 @@ class Boxes:
         rest = b""
         while data := os.read(fd, 65536):
             *lines, rest = (rest + data).split(b"\n")
-            with self._heard:
+            with self._changed:
                 for line in lines:
                     self._hear(line.decode())
-                self._heard.notify_all()
+                self._changed.notify_all()
         os.close(fd)
 
     def _hear(self, line: str) -> None:
@@ -181,10 +181,10 @@ class Boxes:
             life.commit = None
         else:
             life.counts = json.loads(rest)
-            self.said += 1
+            self.reports += 1
 
     def _let_journal_settle(self) -> None:
-        """What the dead one wrote is in the pipe; it is read in order, so a marker comes last."""
+        """Reads the rest of a dead life's journal from the pipe, up to a marker."""
         self._journal_end.clear()
         assert self._mother.stdin is not None
         self._mother.stdin.write(b'{"mark": 1}\n')

@@ -1,6 +1,7 @@
-"""Boxes that are broken on purpose, so that the lossfinder is seen to find what it is there for.
-Each function changes the daemon's real classes before it runs; `outbox` is the path of its
-database."""
+"""Boxes that are broken on purpose, to check that the lossfinder finds each fault.
+
+Each function patches the daemon's classes before it runs. `outbox`: the path of its database.
+"""
 
 import contextlib
 import json
@@ -13,11 +14,11 @@ from edge.core.ids import uuid7
 from edge.mqtt.connection import PahoConnection
 from edge.mqtt.events import PubAck
 
-_LAZY = 6  # so many commits become one
+_LAZY = 6  # commits that become one
 
 
 def forgets_at_publish(outbox: Path) -> None:
-    """What was handed to TCP counts as delivered: nobody waits for the PUBACK."""
+    """A verdict counts as delivered when it is passed to TCP, without a PUBACK."""
 
     publish = PahoConnection.publish
 
@@ -30,7 +31,7 @@ def forgets_at_publish(outbox: Path) -> None:
 
 
 def reports_before_the_commit(outbox: Path) -> None:
-    """Says that a verdict is stored, and commits later, some commits in one."""
+    """Reports a verdict as stored, and commits later, several commits in one."""
 
     class Lazy(sqlite3.Connection):
         commits = 0
@@ -54,7 +55,7 @@ def reports_before_the_commit(outbox: Path) -> None:
 
 
 def gives_a_new_id_on_resend(outbox: Path) -> None:
-    """A verdict that is sent again gets another id, as if its message were made anew."""
+    """A verdict that is sent again gets another id, as if its message were rebuilt."""
     from edge.mqtt.connection import PahoConnection
 
     publish = PahoConnection.publish
@@ -62,18 +63,17 @@ def gives_a_new_id_on_resend(outbox: Path) -> None:
 
     def renaming(self: Any, topic: str, body: bytes, **kwargs: Any) -> int:
         if topic.endswith("/result"):
-            said = json.loads(body)
-            if said["seq"] in sent:
-                body = json.dumps({**said, "id": uuid7()}).encode()
-            sent.add(said["seq"])
+            fields = json.loads(body)
+            if fields["seq"] in sent:
+                body = json.dumps({**fields, "id": uuid7()}).encode()
+            sent.add(fields["seq"])
         return publish(self, topic, body, **kwargs)
 
     PahoConnection.publish = renaming  # type: ignore[method-assign]
 
 
 def reuses_numbers(outbox: Path) -> None:
-    """At a start it counts on from the newest verdict that waits: the numbers of those that were
-    delivered are given again."""
+    """A start continues from the newest waiting verdict, so it reuses numbers of delivered ones."""
     for beside in outbox.parent.glob(f"{outbox.name}.numbers*"):
         beside.unlink()
     if not outbox.exists():

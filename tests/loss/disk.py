@@ -1,6 +1,5 @@
-"""The disk under the outbox: a small file system of its own that can be full or read-only, where
-the operating system lets us mount one; otherwise a plain folder, and only the limits of a
-process."""
+"""The disk of the outbox: a small file system that can be full or read-only, where the operating
+system allows to mount one; otherwise a plain folder, with the limits of a process only."""
 
 import os
 import subprocess
@@ -11,8 +10,8 @@ PRIVATE_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
 
 
 def can_mount() -> bool:
-    """Whether this user may mount file systems of its own. They are made in a name space of their
-    own, so that none is left when the process has gone."""
+    """Whether this user may mount file systems. They are mounted in a separate name space, which
+    ends with the process."""
     if os.geteuid() != 0:
         return False
     probe = "mount -t tmpfs -o size=64k none /mnt"
@@ -26,29 +25,29 @@ def can_mount() -> bool:
 
 
 class Disk:
-    """A plain folder. Nothing can be done to it."""
+    """A plain folder, which cannot be made to fail."""
 
     def __init__(self, folder: Path) -> None:
-        """Makes it, empty."""
+        """Creates it, empty."""
         self.folder = folder
         folder.mkdir(parents=True)
 
     def fill(self) -> None:
-        """Not one block is free afterwards."""
+        """Fills every block."""
         raise NotImplementedError
 
     def free(self) -> None:
-        """There is room again."""
+        """Makes room again."""
 
     def break_down(self) -> None:
-        """Every write is refused from now on, also to files that are open (EROFS)."""
+        """Refuses every write from now on, also to open files (EROFS)."""
         raise NotImplementedError
 
-    def mend(self) -> None:
-        """As after a technician: whoever uses it must have ended before."""
+    def repair(self) -> None:
+        """Makes it writable again. No process may use it."""
 
     def close(self) -> None:
-        """Away with it; what is to be kept was copied."""
+        """Removes it."""
 
 
 class Memory(Disk):
@@ -60,11 +59,11 @@ class Memory(Disk):
         _run("mount", "-t", "tmpfs", "-o", f"size={_MB}m", "none", str(folder))
 
     def fill(self) -> None:
-        """A filler takes what is left."""
+        """A filler takes the free blocks."""
         _fill(self.folder / "filler")
 
     def free(self) -> None:
-        """The filler goes."""
+        """Deletes the filler."""
         (self.folder / "filler").unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -86,21 +85,21 @@ class Card(Disk):
         self._mount()
 
     def fill(self) -> None:
-        """A filler takes what is left."""
+        """A filler takes the free blocks."""
         self._full = True
         _fill(self.folder / "filler")
 
     def free(self) -> None:
-        """The filler goes."""
+        """Deletes the filler."""
         self._full = False
         (self.folder / "filler").unlink(missing_ok=True)
 
     def break_down(self) -> None:
-        """ext4's own way to try out a fault of the device: an emergency remount, read-only."""
+        """As ext4 does on a fault of the device: an emergency remount, read-only."""
         _run("mount", "-o", "remount,abort", str(self.folder))
 
-    def mend(self) -> None:
-        """Unmounted, checked, mounted again."""
+    def repair(self) -> None:
+        """Unmounts, checks and mounts it again."""
         _run("umount", str(self.folder))
         subprocess.run(
             ["e2fsck", "-p", str(self._image)], check=False, capture_output=True, timeout=60
@@ -133,5 +132,5 @@ def _fill(path: Path) -> None:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise OSError(f"{' '.join(command)}: {said}")
+        errors = done.stderr.decode(errors="replace").strip()
+        raise OSError(f"{' '.join(command)}: {errors}")

@@ -1,5 +1,4 @@
-"""What is done to the box, its disk, its file, its clock, its network and its broker, and how it
-is made well again."""
+"""Injects faults into the box, its disk, file, clock, network and broker, and repairs them."""
 
 import random
 import signal
@@ -20,21 +19,21 @@ _DAMAGES = {
 _REFUSALS = ((3, 0x88), (4, 0x86), (5, 0x87), (2, 0x85), (3, 0x89), (5, 0x97))
 
 
-class Mischief:
-    """Knows what is still to be healed."""
+class FaultInjector:
+    """Applies the events of a schedule, and keeps the repairs that are due."""
 
     def __init__(self, rig: Rig, seed: int) -> None:
-        self._world = rig
+        self._rig = rig
         self._chance = random.Random(f"round {seed}")
         self._open: list[Callable[[], None]] = []
 
     @property
     def lasting(self) -> bool:
-        """Whether something done earlier is not healed yet."""
+        """Whether an earlier fault is not repaired yet."""
         return bool(self._open)
 
     def apply(self, event: Event) -> None:
-        """Does it now. The box lives afterwards."""
+        """Applies a fault now. The box runs afterwards."""
         kind = event.kind
         if kind.startswith("box_"):
             self._upset_box(event)
@@ -48,96 +47,96 @@ class Mischief:
             self._jump(event)
         else:
             self._upset_network(event)
-        self._world.ensure_alive()
+        self._rig.ensure_alive()
 
     def _upset_box(self, event: Event) -> None:
         if event.kind == "box_stop":
             self.heal()
-            self._world.stop()
-            self._world.start()
+            self._rig.stop()
+            self._rig.start()
         elif event.kind == "box_freeze":
-            self._world.boxes.signal(signal.SIGSTOP)
+            self._rig.boxes.signal(signal.SIGSTOP)
             wait(event.hold_s)
-            self._world.boxes.signal(signal.SIGCONT)
-            self._world.boxes.lives[-1].frozen += event.hold_s
+            self._rig.boxes.signal(signal.SIGCONT)
+            self._rig.boxes.lives[-1].frozen += event.hold_s
         else:
-            self._world.kill()
+            self._rig.kill()
             wait(event.hold_s * event.amount)
-            self._world.start()
+            self._rig.start()
 
     def _upset_broker(self, event: Event) -> None:
         if event.kind == "broker_freeze":
-            self._world.broker.freeze()
-            self._later(event, self._world.broker.thaw)
+            self._rig.broker.freeze()
+            self._later(event, self._rig.broker.thaw)
             return
         self.heal()
-        self._world.broker.kill()
-        self._world.subscriber.lost()
+        self._rig.broker.kill()
+        self._rig.subscriber.lost()
         wait(event.hold_s)
         # What the broker takes before the plant is back would hang on the broker's disk, which is
         # not under test.
-        self._world.proxy.behave(closed=True)
-        self._world.broker.start()
-        self._world.subscriber.wait()
-        self._world.proxy.behave(closed=False)
+        self._rig.proxy.behave(closed=True)
+        self._rig.broker.start()
+        self._rig.subscriber.wait()
+        self._rig.proxy.behave(closed=False)
 
     def _upset_disk(self, event: Event) -> None:
-        self._world.facts.held.add(self._world.boxes.lives[-1].number)
+        self._rig.facts.held.add(self._rig.boxes.lives[-1].number)
         if event.kind == "disk_limit":
-            self._world.boxes.limit_files(
-                outboxfile.largest(self._world.outbox) + int(event.amount * 20_000)
+            self._rig.boxes.limit_files(
+                outboxfile.largest(self._rig.outbox) + int(event.amount * 20_000)
             )
-            self._later(event, lambda: self._world.boxes.limit_files(NO_LIMIT))
+            self._later(event, lambda: self._rig.boxes.limit_files(NO_LIMIT))
         elif event.kind == "disk_full":
-            self._world.disk.fill()
-            self._later(event, self._world.disk.free)
+            self._rig.disk.fill()
+            self._later(event, self._rig.disk.free)
         else:
-            self.heal()  # a read-only disk takes no mend but its own
-            self._world.disk.break_down()
+            self.heal()  # a read-only disk allows no other repair first
+            self._rig.disk.break_down()
             wait(event.hold_s)
             if event.amount < 0.5:
-                self._world.boxes.signal(signal.SIGTERM)
-                if self._world.boxes.wait_end() is None:
-                    self._world.fault("the box does not end after SIGTERM on a read-only disk")
-            self._world.boxes.kill()
-            self._world.disk.mend()
-            self._world.after_death()
-            self._world.start()
+                self._rig.boxes.signal(signal.SIGTERM)
+                if self._rig.boxes.wait_end() is None:
+                    self._rig.fault("the box does not end after SIGTERM on a read-only disk")
+            self._rig.boxes.kill()
+            self._rig.disk.repair()
+            self._rig.after_death()
+            self._rig.start()
 
     def _damage(self, event: Event) -> None:
         self.heal()
         if event.amount * 10 % 1 < 0.7:  # an outage, so that there is something to damage
-            self._world.proxy.behave(closed=True)
-            self._world.proxy.cut()
-            goal = self._world.boxes.given + 5 * event.after
-            self._world.boxes.wait_until(lambda: self._world.boxes.given >= goal, 3.0)
-            self._open.append(lambda: self._world.proxy.behave(closed=False))
+            self._rig.proxy.behave(closed=True)
+            self._rig.proxy.cut()
+            goal = self._rig.boxes.given + 5 * event.after
+            self._rig.boxes.wait_until(lambda: self._rig.boxes.given >= goal, 3.0)
+            self._open.append(lambda: self._rig.proxy.behave(closed=False))
         if event.amount < 0.3:
-            self._world.stop()
+            self._rig.stop()
         else:
-            self._world.kill()
-        rows = self._world.after_death()
+            self._rig.kill()
+        rows = self._rig.after_death()
         before = {row.id: row.seq for row in rows}
-        done = _DAMAGES[event.kind](self._world.outbox, self._chance)
+        done = _DAMAGES[event.kind](self._rig.outbox, self._chance)
         if event.kind == "lost_tail":
-            for row in outboxfile.read(self._world.outbox) or []:
+            for row in outboxfile.read(self._rig.outbox) or []:
                 before.pop(row.id, None)
-            self._world.facts.unwritten.update(before)
+            self._rig.facts.unwritten.update(before)
         else:
-            self._world.facts.exposed.update(before)
-            if self._world.facts.damaged_in is None:
-                self._world.facts.damaged_in = len(self._world.boxes.lives)
-        with (self._world.folder / "damage.txt").open("a") as file:
+            self._rig.facts.exposed.update(before)
+            if self._rig.facts.damaged_in is None:
+                self._rig.facts.damaged_in = len(self._rig.boxes.lives)
+        with (self._rig.folder / "damage.txt").open("a") as file:
             file.write(f"{event.kind}: {done}, {len(rows)} verdicts in it\n")
-        self._world.start()
+        self._rig.start()
 
     def _jump(self, event: Event) -> None:
-        self._world.boxes.shift_clock(_YEAR_S if event.amount < 0.5 else -_YEAR_S)
+        self._rig.boxes.shift_clock(_YEAR_S if event.amount < 0.5 else -_YEAR_S)
         if event.amount * 10 % 1 < 0.5:
-            self._later(event, lambda: self._world.boxes.shift_clock(0.0))
+            self._later(event, lambda: self._rig.boxes.shift_clock(0.0))
 
     def _upset_network(self, event: Event) -> None:
-        proxy, amount = self._world.proxy, event.amount
+        proxy, amount = self._rig.proxy, event.amount
         match event.kind:
             case "net_cut":
                 proxy.cut()
@@ -164,14 +163,14 @@ class Mischief:
 
     def _pass_or_cut(self, amount: float) -> Callable[[], None]:
         def heal() -> None:
-            self._world.proxy.reset_behaviour()
+            self._rig.proxy.reset_behaviour()
             if amount * 10 % 1 < 0.5:
-                self._world.proxy.cut()
+                self._rig.proxy.cut()
 
         return heal
 
     def _later(self, event: Event, heal: Callable[[], None]) -> None:
-        """Heals after the time the fault lasts, or leaves it so that the next one falls into it."""
+        """Repairs after the duration of the fault, or leaves it to overlap with the next fault."""
         if event.amount * 100 % 1 < 0.5:
             wait(event.hold_s)
             heal()
@@ -179,14 +178,13 @@ class Mischief:
             self._open.append(heal)
 
     def heal(self) -> None:
-        """All is well again."""
+        """Repairs all faults."""
         while self._open:
             self._open.pop()()
 
 
 def wait(seconds: float) -> None:
-    """Exactly so long, down to microseconds: a schedule's times are its own, not a wait for
-    something to happen."""
+    """Waits for exactly this time, down to microseconds: the schedule sets it, no event does."""
     until = time.perf_counter() + seconds
     if seconds > 0.002:
         time.sleep(seconds - 0.001)

@@ -1,5 +1,5 @@
-"""What may be missing, and what must never be: the rules by which a round is judged. The reasons
-are in docs/decisions/0025-the-oracle.md."""
+"""The rules by which a round is judged: what may be missing, and what must not. The reasons are in
+docs/decisions/0025-the-oracle.md."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -14,7 +14,7 @@ _WAKING_S = 0.25  # a thread that is due, on a machine with other work; and the 
 
 @dataclass(slots=True)
 class Facts:
-    """What was seen in a round, from outside."""
+    """The observations of a round, from outside."""
 
     lives: list[Life] = field(default_factory=list)
     on_disk: dict[str, int] = field(default_factory=dict)  # id -> seq: seen in the file, box dead
@@ -25,7 +25,7 @@ class Facts:
     exposed: dict[str, int] = field(default_factory=dict)  # in the file when it was damaged
     unwritten: dict[str, int] = field(default_factory=dict)  # what a lying disk did not write
     damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
-    said_lost: int = 0  # how many of these the box said that it could not save
+    reported_lost: int = 0  # how many of these the box reported as lost
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
@@ -47,13 +47,13 @@ class Judgement:
     unwritten: int = 0
     lost: list[str] = field(default_factory=list)
     window_ms: float = 0.0  # age at the kill of the oldest verdict that was given and is nowhere
-    unstored: int = 0  # given, and nowhere, and never said to be stored
+    unstored: int = 0  # received, found nowhere, and never reported as stored
     unheld: int = 0  # the same, of lives whose disk refused: gone with the memory
     broken: list[str] = field(default_factory=list)
 
 
 def judge(facts: Facts) -> Judgement:
-    """Weighs the facts of a round."""
+    """Judges the facts of a round."""
     stored = reported(facts.lives) | set(facts.on_disk)
     received = {arrival.id for arrival in facts.arrivals}
     waiting = {row.id for row in facts.waiting if row.parked is not None}
@@ -72,7 +72,7 @@ def judge(facts: Facts) -> Judgement:
     exposed = missing & facts.exposed.keys()
     if facts.damaged_in is not None:
         exposed |= missing & reported(facts.lives[facts.damaged_in :])
-    result.salvage_lost = min(len(exposed), facts.said_lost)
+    result.salvage_lost = min(len(exposed), facts.reported_lost)
     missing -= set(sorted(exposed)[: result.salvage_lost])
     counted = sum(int(life.counts.get("dropped", 0)) for life in facts.lives)
     if missing and len(missing) <= counted:
@@ -82,7 +82,7 @@ def judge(facts: Facts) -> Judgement:
     if missing:
         result.broken.append(
             f"{len(missing)} verdicts were stored and are nowhere, {counted} counted as dropped, "
-            f"{len(exposed)} of them in a file that was damaged, {facts.said_lost} said to be lost "
+            f"{len(exposed)} of them in a damaged file, {facts.reported_lost} reported as lost "
             f"with it: {sorted(missing)[:3]}"
         )
     if stuck:
@@ -98,13 +98,13 @@ def judge(facts: Facts) -> Judgement:
 
 
 def reported(lives: Iterable[Life]) -> set[str]:
-    """The ids that the box said it had stored, or had acknowledged by the broker."""
+    """The ids that the box reported as stored, or as acknowledged by the broker."""
     return {name for life in lives for name in life.safe}
 
 
 def _numbers(facts: Facts) -> list[str]:
-    """No number for two ids, no id with two numbers; on disk, on the wire, over all lives. What a
-    lying disk did not write, nobody can know."""
+    """No number has two ids, and no id two numbers: on disk, on the wire, over all lives. Left out
+    are rows that a lying disk did not write."""
     ids: dict[int, set[str]] = defaultdict(set)
     numbers: dict[str, set[int]] = defaultdict(set)
     pairs = [(a.seq, a.id) for a in facts.arrivals]
@@ -126,16 +126,18 @@ def _numbers(facts: Facts) -> list[str]:
 
 
 def _copies(arrivals: Sequence[Arrival]) -> list[str]:
-    """Copies are equal but for `replayed`."""
+    """Copies differ in `replayed` only."""
     first: dict[str, str] = {}
     odd = {a.id for a in arrivals if first.setdefault(a.id, a.body) != a.body}
     return [f"{len(odd)} verdicts came twice and differ: {sorted(odd)[:3]}"] if odd else []
 
 
 def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
-    """First arrivals rise, for each camera, within the live and within the replayed stream. A row
-    that was refused on its way comes when it is tried again, so it is left out, as is what a lying
-    disk forgot, whose numbers come again."""
+    """For each camera, numbers of first arrivals rise within the live and the replayed stream.
+
+    Left out are rows that were refused on the way, which arrive later, and rows that a lying disk
+    forgot, whose numbers are issued again.
+    """
     seen: set[str] = set()
     newest: dict[tuple[str, bool], int] = {}
     back: list[str] = []
@@ -152,7 +154,7 @@ def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
 
 
 def _measure_window(facts: Facts, somewhere: set[str], result: Judgement) -> None:
-    """How old was the oldest verdict that a kill took before it was stored?"""
+    """The age of the oldest verdict that a kill took before it was stored."""
     claimed = reported(facts.lives)
     for life in facts.lives:
         if life.ended is None:

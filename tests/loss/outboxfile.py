@@ -1,5 +1,4 @@
-"""The outbox's file seen from outside, while nobody has it open: what stands in it, and how it is
-damaged on purpose."""
+"""Reads and damages the outbox's file from outside, while no process has it open."""
 
 import contextlib
 import json
@@ -24,7 +23,7 @@ class Waiting:
 
 
 def read(path: Path) -> list[Waiting] | None:
-    """The verdicts in the file, read from a copy so that nothing in it is changed; None when SQLite
+    """The verdicts in the file, read from a copy so that the file stays unchanged; None when SQLite
     cannot read it."""
     if not path.is_file():
         return []
@@ -43,8 +42,7 @@ def read(path: Path) -> list[Waiting] | None:
 
 
 def count(path: Path) -> int | None:
-    """How many verdicts wait, read while a box has the file open; None when it cannot be read just
-    now."""
+    """The number of waiting verdicts, read while a box has the file open; None: unreadable."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
@@ -73,7 +71,7 @@ def size(path: Path) -> int:
 
 
 def largest(path: Path) -> int:
-    """Bytes of the larger of the two."""
+    """Bytes of the larger of the two files."""
     sizes = [0]
     for file in (path, _wal(path)):
         with contextlib.suppress(FileNotFoundError):
@@ -82,7 +80,7 @@ def largest(path: Path) -> int:
 
 
 def flip_bytes(path: Path, chance: random.Random) -> str:
-    """Some bytes change, in one of the two files. Returns what was done."""
+    """Changes some bytes in one of the two files. Returns a description."""
     file = _victim(path, chance)
     if file is None:
         return "nothing to flip"
@@ -97,9 +95,8 @@ def flip_bytes(path: Path, chance: random.Random) -> str:
 
 
 def tear_tail(path: Path, chance: random.Random) -> str:
-    """What a power cut leaves in a log behind what was committed: garbage, zeros, a part of a
-    frame. Without a log, the database is cut off, as a file system check may leave it. Returns what
-    was done."""
+    """Appends to the log what a power cut may leave there: garbage, zeros, a part of a frame.
+    Without a log, truncates the database, as a file system check may. Returns a description."""
     file = _wal(path)
     if not file.is_file() or not file.stat().st_size or chance.random() < 0.2:
         return _cut_off(path, chance)
@@ -113,8 +110,8 @@ def tear_tail(path: Path, chance: random.Random) -> str:
 
 
 def lose_tail(path: Path, chance: random.Random) -> str:
-    """The log is cut off where it was committed: what a disk does that said it had written and had
-    not. Returns what was done."""
+    """Truncates the committed log, as a disk does that reported a write without doing it. Returns a
+    description."""
     return _cut_off(_wal(path), chance)
 
 

@@ -22,7 +22,7 @@ from tests.support.proxy import Proxy
 
 _LOSSES = re.compile(
     r"saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
-    r": (\d+) verdicts not stored: their numbers were taken"
+    r": (\d+) verdicts not stored: other verdicts have their numbers"
 )
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 
@@ -128,7 +128,7 @@ class Rig:
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return lines[-1] if lines else "no word"
 
-    def _said_lost(self) -> int:
+    def _reported_lost(self) -> int:
         """How many verdicts the box says, in its log, that a damaged file has perhaps cost."""
         log = self.folder / "box.log"
         text = log.read_text(errors="replace") if log.exists() else ""
@@ -163,7 +163,7 @@ class Rig:
         with contextlib.suppress(OSError, TimeoutError):  # then what is missing is judged as lost
             self.subscriber.catch_up()  # its thread may be behind what the broker has written
         self.facts.lives = list(self.boxes.lives)
-        self.facts.said_lost = self._said_lost()
+        self.facts.reported_lost = self._reported_lost()
         self.facts.arrivals = list(self.subscriber.arrivals)
         self.facts.refused = dict(self.proxy.recorder.refused)
         if self.boxes.alive:

@@ -97,9 +97,9 @@ class Subscriber:
                 if not data:
                     return
                 for packet in framer.feed(data):
-                    self.hear(sock, packet)
+                    self.receive(sock, packet)
 
-    def hear(self, sock: socket.socket, packet: bytes) -> None:
+    def receive(self, sock: socket.socket, packet: bytes) -> None:
         if packets.kind(packet) == packets.SUBACK:
             self._listening.set()
         if packets.kind(packet) == packets.PINGRESP:
@@ -116,6 +116,6 @@ class Subscriber:
         else:
             self.last[message.topic] = body
         if message.mid:
-            # a broker that is gone takes no answer, but what it had said is still to be read
+            # a broker that is gone takes no answer, but its last packets must still be read
             with contextlib.suppress(OSError), self._writing:
                 sock.sendall(packets.puback(message.mid, level=4))

@@ -52,9 +52,9 @@ def lossfinder(keep: Path, rounds: int, *options: str) -> tuple[int, str]:
 )
 def test_each_broken_box_is_found(tmp_path: Path, broken: str, sentences: list[str]) -> None:
     """Exit code 1, the broken rule in words, and a folder with the schedule and the box's log."""
-    code, said = lossfinder(tmp_path / "kept", SEARCH, "--broken", broken, "--first")
-    assert code == 1, said
-    assert any(sentence in said for sentence in sentences), said
+    code, output = lossfinder(tmp_path / "kept", SEARCH, "--broken", broken, "--first")
+    assert code == 1, output
+    assert any(sentence in output for sentence in sentences), output
     kept = next((tmp_path / "kept").iterdir())
     assert json.loads((kept / "schedule.json").read_text())["events"]
     assert (kept / "box.log").stat().st_size
@@ -62,8 +62,8 @@ def test_each_broken_box_is_found(tmp_path: Path, broken: str, sentences: list[s
 
 def test_the_real_box_passes_the_same_rounds(tmp_path: Path) -> None:
     """Exit code 0, nothing lost, nothing kept."""
-    code, said = lossfinder(tmp_path / "kept", ROUNDS)
-    assert code == 0, said
-    assert f"{ROUNDS} rounds" in said
-    assert "0 verdicts lost" in said
+    code, output = lossfinder(tmp_path / "kept", ROUNDS)
+    assert code == 0, output
+    assert f"{ROUNDS} rounds" in output
+    assert "0 verdicts lost" in output
     assert not list((tmp_path / "kept").iterdir())

@@ -43,7 +43,7 @@ def test_nothing_is_lost_whatever_happens(tmp_path: Path, level: str) -> None:
 
 
 def test_a_fault_that_there_is_not_is_named(tmp_path: Path) -> None:
-    """A mistyped kind is said in one sentence, and what there is."""
+    """A mistyped kind gets one sentence, which lists the kinds."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.loss", "--rounds", "1", "--kinds", "net_cutt"],
         capture_output=True,

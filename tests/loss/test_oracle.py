@@ -12,7 +12,7 @@ from tests.loss.subscriber import Arrival
 
 
 def arrival(seq: int, **but: Any) -> Arrival:
-    """A verdict of cam0 as it arrives; its id is its number, unless said otherwise."""
+    """A verdict of cam0 as it arrives; its id is its number by default."""
     return replace(Arrival(f"id{seq}", seq, "cam0", False, f"body{seq}"), **but)
 
 
@@ -40,7 +40,7 @@ def test_all_delivered_is_all_well() -> None:
 
 
 def test_stored_and_nowhere_is_lost() -> None:
-    """What the box said it had stored must arrive, wait parked, or be counted."""
+    """What the box reported as stored must arrive, wait parked, or be counted."""
     result = judge(facts(arrivals=[arrival(1), arrival(3)]))
     assert result.lost == ["id2"]
     assert "nowhere" in result.broken[0]
@@ -85,20 +85,20 @@ def test_dropped_must_be_counted_one_by_one() -> None:
 
 
 def test_damage_excuses_only_what_the_box_says() -> None:
-    """Rows that were in a damaged file may be missing as far as the box said that it lost them."""
-    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, said_lost=2)
+    """Rows that were in a damaged file may be missing as far as the box reported their loss."""
+    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, reported_lost=2)
     assert judge(made).salvage_lost == 2
     assert not judge(made).broken
-    made.said_lost = 1
+    made.reported_lost = 1
     assert len(judge(made).lost) == 1
-    made.exposed, made.said_lost = {"id2": 2}, 5
+    made.exposed, made.reported_lost = {"id2": 2}, 5
     assert judge(made).lost == ["id3"]
 
 
 def test_what_went_by_damage_and_what_went_at_the_cap_add_up() -> None:
     """Two missing are excused by one that was lost with a file and one that was dropped later, not
     by fewer; and what the file never held is not excused by what it lost."""
-    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, said_lost=1)
+    made = facts(arrivals=[arrival(1)], exposed={"id2": 2, "id3": 3}, reported_lost=1)
     made.lives[0].counts["dropped"] = 1
     found = judge(made)
     assert (found.salvage_lost, found.dropped, found.lost) == (1, 1, [])
@@ -108,7 +108,7 @@ def test_what_went_by_damage_and_what_went_at_the_cap_add_up() -> None:
 
 def test_what_is_stored_into_a_damaged_file_is_exposed_too() -> None:
     """Until the box notices; it must be in what it says then."""
-    made = facts(arrivals=[arrival(1), arrival(2)], damaged_in=0, said_lost=1)
+    made = facts(arrivals=[arrival(1), arrival(2)], damaged_in=0, reported_lost=1)
     assert judge(made).salvage_lost == 1
     assert not judge(made).broken
     made.damaged_in = 1
@@ -116,7 +116,7 @@ def test_what_is_stored_into_a_damaged_file_is_exposed_too() -> None:
 
 
 def test_what_a_lying_disk_did_not_write_is_counted_apart() -> None:
-    """It may be missing, and its number may come again: nobody can know it."""
+    """It may be missing, and its number may be issued again."""
     again = arrival(3, id="other")
     made = facts(arrivals=[arrival(1), arrival(2), again], unwritten={"id3": 3}, on_disk={"id3": 3})
     assert judge(made).unwritten == 1

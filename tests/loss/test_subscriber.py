@@ -1,4 +1,4 @@
-"""The plant's own ear: what the broker has said to it counts, also when its thread is behind."""
+"""The subscriber counts every packet that the broker sent, even when its thread is behind."""
 
 import json
 import time
@@ -28,9 +28,9 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 class Slow(Subscriber):
     """Its thread is behind, as on a busy machine."""
 
-    def hear(self, *arguments: object) -> None:
+    def receive(self, *arguments: object) -> None:
         time.sleep(0.004)
-        super().hear(*arguments)  # type: ignore[arg-type]  # as they come
+        super().receive(*arguments)  # type: ignore[arg-type]  # as they come
 
 
 def test_it_catches_up_with_what_was_acknowledged(broker: Mosquitto) -> None:

@@ -1,11 +1,10 @@
 """An outbox store with injected disk faults."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 from edge.core.clock import Clock
-from edge.storage.outbox.records import CommitResult, OutboxRow
+from edge.storage.outbox.records import CommitResult, OutboxChanges
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.sqlite import OutboxError
 from edge.storage.outbox.store import OutboxStore
@@ -24,26 +23,14 @@ class BalkingStore(OutboxStore):
         self.gate = threading.Event()
         self.gate.set()
 
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-        hooks: RebuildHooks | None = None,
-    ) -> CommitResult:
-        """As `OutboxStore.apply`, unless a fault is injected."""
+    def apply(self, changes: OutboxChanges, hooks: RebuildHooks | None = None) -> CommitResult:
+        """As the real one, when the disk lets it."""
         if self.rebuilds and hooks is not None:
             hooks.on_progress()
         assert self.gate.wait(DEADLINE_S)
         if self.refusals > 0:
             self.refusals -= 1
             raise OutboxError("the disk is full", "refused")
-        applied = super().apply(
-            rows, receipts, accepted, parked, used_up_to=used_up_to, stale=stale, hooks=hooks
-        )
-        self.commits.append((len(rows), len(accepted)))
+        applied = super().apply(changes, hooks)
+        self.commits.append((len(changes.rows), len(changes.accepted)))
         return applied

@@ -65,7 +65,7 @@ def disk_read_only(folder: Path) -> Row:
             box.more()
             box.daemon.stop()
             log = box.logged("verdicts are sent from memory")
-            disk.mend()
+            disk.repair()
             box.start()
             effect = "verdicts go on from memory; a repaired disk and a restart end the fault"
             return Row("disk read-only", log, health, effect, box.lost())

@@ -18,7 +18,9 @@ from edge.monitoring.health_body import Components
 from edge.monitoring.supervisor import Supervisor
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
-from edge.pipeline.worker_pool import PoolWorker, WorkerPool
+from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.worker import InspectionWorker
+from edge.pipeline.worker_pool import WorkerPool
 from tests.support.plant import DEADLINE_S, Plant, draw_many
 from tests.support.scripted_model import Sink
 from tests.support.verdicts import a_verdict
@@ -127,13 +129,13 @@ def test_a_stuck_inspection_stops_the_watchdog(systemd: Systemd) -> None:
     clock = Clock(tick=lambda: now)
     stuck, entered = threading.Event(), threading.Event()
 
-    def hanging_look(frame: Frame) -> FrameResult:
+    def hanging_inspect(frame: Frame) -> FrameResult:
         entered.set()
         assert stuck.wait(DEADLINE_S)
         return FrameResult(frame, 2, 2)
 
-    judge = cast(Judge, SimpleNamespace(look=hanging_look, conclude=lambda *_: [a_verdict()]))
-    worker = PoolWorker(judge, Sink(), clock)
+    judge = cast(Judge, SimpleNamespace(inspect=hanging_inspect, conclude=lambda *_: [a_verdict()]))
+    worker = InspectionWorker(Mailbox(), judge, Sink(), clock)
     workers, mailbox = WorkerPool(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, AlwaysProgressing(clock.tick))
     components = cast(

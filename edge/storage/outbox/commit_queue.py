@@ -1,26 +1,37 @@
-"""What waits for the next commit, and when that commit is due."""
+"""The commit queue: what waits for the next commit, and when that commit is due.
+
+`strict`: a commit begins at once, and takes all verdicts that came during the commit before it.
+While verdicts come very fast, a verdict waits up to 40 ms, so that one commit stores several. A
+commit costs about 0.5 ms of processor time; on a fast disk, at 670 verdicts/s, this wait reduces
+the CPU time per verdict from 590 to 160 µs. At 160 verdicts/s it also flushes the SD card once for
+six verdicts, instead of once for each.
+
+`balanced`: a verdict is written when its window has passed without an acknowledgement.
+"""
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.core.verdict import Verdict
-from edge.storage.outbox.group_commit import GroupCommitPolicy
 from edge.storage.outbox.records import OutboxRow
 from edge.storage.outbox.write_buffer import BufferedVerdict, CommitBatch, PendingAcks, WriteBuffer
 
-_BATCH = 256  # rows in one commit, which may stand in the log and in the file at once
-_ACK_DELAY_S = 1.0  # acknowledgements wait for company: losing one costs a duplicate, no verdict
+_BATCH = 256  # rows in one commit
+_ACK_DELAY_S = 1.0  # one commit takes several acknowledgements; a lost one costs a duplicate
+BUSY_COUNT, BUSY_WITHIN_S = 16, 0.1  # 160 verdicts a second; eight cameras at 10/s stay below
+GATHER_S = 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class WriterLimits:
     """Bounds of the writer.
 
-    queue: `strict`: verdicts that may wait for a slow disk before inspection waits too.
+    queue: in `strict`, verdicts that may wait for a slow disk before inspection waits too.
     held: verdicts in memory while the disk refuses; past that the oldest are dropped.
     held_bytes: bytes of their bodies.
-    retry_s: pause before a refusing disk is tried again, seconds.
+    retry_s: pause before the next try on a refusing disk, seconds.
     """
 
     queue: int = 256
@@ -29,31 +40,53 @@ class WriterLimits:
     retry_s: float = 1.0
 
 
+class GroupCommitPolicy:
+    """Not safe between threads."""
+
+    def __init__(self, window_s: float) -> None:
+        """`window_s`: seconds that a verdict may wait for its acknowledgement (`balanced`); 0: it
+        does not wait (`strict`)."""
+        self._window_s = window_s
+        self._arrivals: deque[float] = deque(maxlen=BUSY_COUNT)
+        self._next_commit = 0.0
+
+    def due(self, now: float) -> float:
+        """When to write a verdict that arrives now; both in monotonic seconds. Never before an
+        earlier verdict."""
+        if self._window_s:
+            return now + self._window_s
+        self._arrivals.append(now)
+        busy = len(self._arrivals) == BUSY_COUNT and now - self._arrivals[0] <= BUSY_WITHIN_S
+        if busy and self._next_commit < now:
+            self._next_commit = now + GATHER_S
+        return max(now, self._next_commit)
+
+
 class CommitQueue:
-    """Verdicts that are not on disk, and answers of the broker that are not noted on disk. Not safe
-    between threads: the writer's lock protects it. `degraded`: the disk refuses commits."""
+    """Verdicts and acknowledgements that are not on disk. Not safe between threads: the writer's
+    lock protects it. `degraded`: the disk refuses commits."""
 
     def __init__(
-        self, pace: GroupCommitPolicy, tick: Callable[[], float], limits: WriterLimits
+        self, policy: GroupCommitPolicy, tick: Callable[[], float], limits: WriterLimits
     ) -> None:
         """`tick`: monotonic seconds."""
         self.held = WriteBuffer()
         self.pending = PendingAcks()
-        self._pace, self._tick, self._limits = pace, tick, limits
-        self._committing: set[int] = set()  # numbers in the commit that runs now
+        self._policy, self._tick, self._limits = policy, tick, limits
+        self._committing: set[int] = set()  # numbers in the running commit
         self._retry_at = 0.0  # monotonic seconds
 
     def __len__(self) -> int:
         return len(self.held)
 
-    def is_full(self, most: int) -> bool:
-        """Whether `most` verdicts wait, or half of the bytes that may."""
-        return len(self.held) >= most or self.held.bytes > self._limits.held_bytes // 2
+    def is_full(self, capacity: int) -> bool:
+        """Whether `capacity` verdicts wait, or half of the allowed bytes."""
+        return len(self.held) >= capacity or self.held.bytes > self._limits.held_bytes // 2
 
     def add(self, row: OutboxRow, verdict: Verdict) -> bool:
-        """Adds the next number. True: the writer has to be woken."""
+        """Adds the next number. True: the writer must be woken."""
         now = self._tick()
-        due = self._pace.due(now)
+        due = self._policy.due(now)
         self.held.add(BufferedVerdict(row, verdict, due))
         return len(self.held) == 1 or due <= now
 
@@ -68,8 +101,8 @@ class CommitQueue:
         return dropped
 
     def settle(self, seq: int) -> bool:
-        """Takes a verdict out that was acknowledged before it was written. False: it is in the
-        commit that runs now, or on disk."""
+        """Removes a verdict that was acknowledged before its commit. False: it is in the running
+        commit, or on disk."""
         if seq in self._committing or (held := self.held.settle(seq)) is None:
             return False
         self.pending.safe.append(held)
@@ -88,23 +121,23 @@ class CommitQueue:
         return max(0.0, min(times) - now) if times else math.inf
 
     def take(self, *, degraded: bool, closing: bool) -> CommitBatch:
-        """The work of the commit that begins now. Rows stay in `held` until they are written."""
+        """The work of a new commit. Rows stay in `held` until they are written."""
         due = self.held.due
         # a row must be on disk before it can be marked as parked
         forced = degraded or closing or bool(self.pending.parked)
         write = due is not None and (forced or due <= self._tick())
         held = self.held.first(_BATCH) if write else []
         self._committing = {one.row.seq for one in held}
-        return self.pending.take(held, lambda n: n in self.held and n not in self._committing)
+        return self.pending.take(held, lambda n: n not in self.held or n in self._committing)
 
-    def written(self, work: CommitBatch) -> None:
-        """That commit succeeded."""
-        if work.held:
-            self.held.written(work.held[-1].row.seq)
+    def written(self, batch: CommitBatch) -> None:
+        """The commit succeeded."""
+        if batch.held:
+            self.held.written(batch.held[-1].row.seq)
         self._committing = set()
 
-    def put_back(self, work: CommitBatch) -> None:
-        """That commit failed. It is tried again after a pause."""
-        self.pending.put_back(work)
+    def put_back(self, batch: CommitBatch) -> None:
+        """The commit failed. It is repeated after a pause."""
+        self.pending.put_back(batch)
         self._committing = set()
         self._retry_at = self._tick() + self._limits.retry_s

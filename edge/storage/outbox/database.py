@@ -1,9 +1,8 @@
 """The outbox's file: verdicts wait here, on disk, until the broker has acknowledged them.
 
 One SQLite database in WAL mode with synchronous=FULL: a commit survives `kill -9` and a power cut.
-Every row has a checksum of its own, because SQLite has none for its pages. The writer assigns the
-numbers; this file remembers only the highest. At its cap the file drops the oldest rows and counts
-them.
+Every row has its own checksum, because SQLite has none for its pages. The writer assigns the
+numbers; this file remembers only the highest. At its cap it drops the oldest rows and counts them.
 """
 
 import contextlib
@@ -13,17 +12,23 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow
+from edge.storage.outbox.records import CommitResult, FileStats, OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.schema import SCHEMA, schema_of, upgrade
-from edge.storage.outbox.sqlite import connect, naming, refuse_strangers, used_pages, wal_of
+from edge.storage.outbox.sqlite import (
+    connect,
+    require_regular_file,
+    translate_errors,
+    used_pages,
+    wal_of,
+)
 
 PAGE = 4096  # bytes
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read, not at start
 _WAL_PAGES = 256
 _ROWS_A_STATEMENT = 16
 _SHRINK_PAGES = 64  # pages returned to the file system in one commit
-_SHRINK_AFTER_ROWS = 64  # fewer deleted rows are not worth a question to SQLite
+_SHRINK_AFTER_ROWS = 64  # below that, the question to SQLite costs more than it saves
 _PAGES_A_ROW = 8  # upper bound of pages that a row takes beside its body: a leaf, and a path to it
 _BODY_BYTES_A_PAGE = 4000
 
@@ -42,8 +47,8 @@ class OutboxDatabase:
         self._pages = PageBudget(max(8, cap - self._wal_pages - 2))  # the log takes the rest
         self._wal = wal_of(path)
         self._oldest: tuple[int, float] | None = None
-        with naming(path, "opened"):
-            refuse_strangers(path)
+        with translate_errors(path, "opened"):
+            require_regular_file(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = connect(path)
             try:
@@ -58,54 +63,39 @@ class OutboxDatabase:
         return self._last
 
     @property
-    def clock(self) -> float:
-        """The newest row's time on the outbox's own clock, seconds; 0 when there is none."""
-        with naming(self._path, "read"):
+    def newest_time(self) -> float:
+        """The operating time of the newest row, seconds; 0: no row."""
+        with translate_errors(self._path, "read"):
             newest = "SELECT stored_at FROM outbox ORDER BY seq DESC LIMIT 1"
             found = self._db.execute(newest).fetchone()
         return float(found[0]) if found else 0.0
 
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        clock: float,
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-    ) -> CommitResult:
-        """One commit: stores rows and receipts, deletes accepted rows and `stale` receipts, marks
-        parked rows, and drops the oldest rows past the caps.
-
-        clock: the outbox's own clock now, seconds.
-        used_up_to: numbers up to this one are used, also by verdicts that never needed a row.
-
-        Raises OutboxError; then nothing has changed.
-        """
-        with naming(self._path, "written"), self._commit() as db:
-            added, unlike = _insert(db, rows)
-            if stale:
-                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", stale)
+    def apply(self, changes: OutboxChanges, operating_time: float) -> CommitResult:
+        """One commit, which also drops the oldest rows past the caps. `operating_time`: now,
+        seconds. Raises OutboxError; then nothing has changed."""
+        rows, receipts = changes.rows, changes.receipts
+        with translate_errors(self._path, "written"), self._commit() as db:
+            added, conflicts = _insert(db, rows)
+            if changes.stale:
+                db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", changes.stale)
             if receipts:
                 db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked = self._delete(db, accepted)
-            self._park(db, parked)
+            acked = self._delete(db, changes.accepted)
+            self._park(db, changes.parked)
             sizes = [len(row.body) for row in rows]
-            sizes += [len(text) for _, text in (*receipts, *parked)]
+            sizes += [len(text) for _, text in (*receipts, *changes.parked)]
             first = _oldest(db) if acked or self._oldest is None else self._oldest
-            over_age = self._drop_old(db, clock, first)
+            over_age = self._drop_old(db, operating_time, first)
             over_cap = self._drop_past_cap(db, pages_at_most(sizes))
             gone = acked + len(over_age) + len(over_cap)
             if over_age or over_cap:
                 first = _oldest(db)
-            last = max([self._last, used_up_to, *(row.seq for row in rows)])
+            last = max([self._last, changes.used_up_to, *(row.seq for row in rows)])
             count = self._rows + added - gone
             db.execute("UPDATE state SET last=?, rows=? WHERE one=1", (last, count))
         self._last, self._rows, self._oldest = last, count, first
         self._pages.shrink(self._db, gone)
-        return CommitResult(acked, over_cap, over_age, 0 if first is None else first[0], unlike)
+        return CommitResult(acked, over_cap, over_age, 0 if first is None else first[0], conflicts)
 
     def is_there(self) -> bool:
         """Whether the open file is still the one under its name."""
@@ -115,17 +105,17 @@ class OutboxDatabase:
             return False
         return (found.st_dev, found.st_ino) == self._file
 
-    def copy_into(self, spool: StagingTable) -> list[tuple[str, str]]:
-        """Copies all rows into `spool`; returns all receipts. Raises OutboxError."""
-        with naming(self._path, "read"):
+    def copy_into(self, staging: StagingTable) -> list[tuple[str, str]]:
+        """Copies all rows into `staging`; returns all receipts. Raises OutboxError."""
+        with translate_errors(self._path, "read"):
             for row in self._db.execute("SELECT seq, stored_at, body FROM outbox ORDER BY seq"):
-                spool.add(OutboxRow(*row))
+                staging.add(OutboxRow(*row))
             receipts = self._db.execute("SELECT camera, receipt FROM judged")
             return [(str(c), str(r)) for c, r in receipts]
 
     def file_stats(self) -> FileStats:
         """What the file holds. Raises OutboxError."""
-        with naming(self._path, "read"):
+        with translate_errors(self._path, "read"):
             size = self._path.stat().st_size
             with contextlib.suppress(FileNotFoundError):
                 size += self._wal.stat().st_size
@@ -188,10 +178,10 @@ class OutboxDatabase:
         return gone
 
     def _drop_old(
-        self, db: sqlite3.Connection, clock: float, first: tuple[int, float] | None
+        self, db: sqlite3.Connection, operating_time: float, first: tuple[int, float] | None
     ) -> list[int]:
         """Drops rows from the oldest to the first that is young enough: later rows are younger."""
-        latest = clock - self._max_age_s
+        latest = operating_time - self._max_age_s
         if first is None or first[1] >= latest:
             return []
         oldest = db.execute("SELECT seq, stored_at FROM outbox ORDER BY seq LIMIT 1000")
@@ -217,8 +207,10 @@ class OutboxDatabase:
 
 
 class PageBudget:
-    """How many pages of the file are in use. Asks SQLite only when the answer may matter, because
-    a commit of one row must not pay for two questions each time. For the writing connection."""
+    """How many pages of the file are in use. For the writing connection.
+
+    It asks SQLite only when the answer may matter: two questions per commit would be expensive.
+    """
 
     def __init__(self, budget: int) -> None:
         """`budget`: pages that may be in use."""
@@ -227,7 +219,7 @@ class PageBudget:
         self._deleted, self._shrinking = 0, True
 
     def excess(self, db: sqlite3.Connection, new: int) -> int:
-        """Pages in use above the budget; 0 or less: none. `new`: at most so many pages were added
+        """Pages in use above the budget; 0 or less: none. `new`: an upper bound of the pages added
         since the last call."""
         self._room -= new
         if self._room < 0:
@@ -235,8 +227,8 @@ class PageBudget:
         return -self._room
 
     def shrink(self, db: sqlite3.Connection, deleted: int) -> None:
-        """Returns some free pages to the file system after a commit that deleted `deleted` rows,
-        so that the file becomes small again after an outage."""
+        """Returns some free pages to the file system, so that the file shrinks after an outage.
+        `deleted`: the number of rows that the commit deleted."""
         self._deleted += deleted
         if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
             return
@@ -273,19 +265,19 @@ def _oldest(db: sqlite3.Connection) -> tuple[int, float] | None:
 
 
 def _insert(db: sqlite3.Connection, rows: Sequence[OutboxRow]) -> tuple[int, int]:
-    """How many rows were added, and how many were not: another verdict has their number."""
+    """Number of rows added, and number of conflicts: another verdict has the row's number."""
     added = 0
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        some = rows[start : start + _ROWS_A_STATEMENT]
-        values = [v for r in some for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
-        places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(some))
+        chunk = rows[start : start + _ROWS_A_STATEMENT]
+        values = [v for r in chunk for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
+        places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(chunk))
         # each statement releases Python's lock and must get it back: few statements are cheaper
         sql = f"INSERT OR IGNORE INTO outbox VALUES {places}"  # noqa: S608  question marks only
         added += db.execute(sql, values).rowcount
     if added == len(rows):
         return added, 0
-    unlike = 0
-    for row in rows:  # a commit that reported an error may have stored them all the same
+    conflicts = 0
+    for row in rows:  # a commit that reported an error may have stored it nevertheless
         found = db.execute("SELECT body FROM outbox WHERE seq=?", (row.seq,)).fetchone()
-        unlike += found is None or found[0] != row.body
-    return added, unlike
+        conflicts += found is None or found[0] != row.body
+    return added, conflicts

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.sqlite import connect, naming
+from edge.storage.outbox.sqlite import connect, translate_errors
 
 _CACHE_KB = 256  # rows are read once, in order: SQLite's usual 2 MB would be wasted
 
 
 class OutboxReader:
-    """Reads the file, for one thread. Opens it at the first read, and again after each error."""
+    """For one thread. Opens the file at the first read, and again after `close` or an error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,19 +49,15 @@ class OutboxReader:
             found = db.execute("SELECT receipt FROM judged WHERE camera=?", (camera,))
             return [str(receipt) for (receipt,) in found]
 
-    def reopen(self) -> None:
-        """The store has opened another file. For the reading thread."""
+    def close(self) -> None:
+        """Closes the file; the next read opens the file that is there then."""
         db, self._db = self._db, None
         if db is not None:
             db.close()
 
-    def close(self) -> None:
-        """Closes the file."""
-        self.reopen()
-
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with naming(self._path, "read"):
+        with translate_errors(self._path, "read"):
             try:
                 if self._db is None:
                     self._path.stat()  # SQLite would create a missing file
@@ -70,5 +66,5 @@ class OutboxReader:
                     self._db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
                 yield self._db
             except BaseException:
-                self.reopen()
+                self.close()
                 raise

@@ -13,14 +13,39 @@ class OutboxRow:
     """A verdict on its way to the broker.
 
     seq: its number.
-    stored_at: seconds on the outbox's own clock. That clock runs only while the daemon runs, and
-        it never jumps.
+    stored_at: operating time of the outbox, seconds. It advances only while the daemon runs, and
+        never jumps.
     body: its JSON.
     """
 
     seq: int
     stored_at: float
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChanges:
+    """The content of one commit.
+
+    rows: verdicts to store.
+    receipts: pairs of camera and receipt to store.
+    accepted: numbers of rows to delete, because the broker acknowledged them.
+    parked: numbers of rows that the broker refused permanently, each with its reason.
+    stale: pairs of camera and receipt to delete.
+    used_up_to: the highest number in use, including verdicts that never needed a row.
+    """
+
+    rows: Sequence[OutboxRow] = ()
+    receipts: Sequence[tuple[str, str]] = ()
+    accepted: Sequence[int] = ()
+    parked: Sequence[tuple[int, str]] = ()
+    stale: Sequence[tuple[str, str]] = ()
+    used_up_to: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file has nothing to store or delete."""
+        return not (self.rows or self.receipts or self.accepted or self.parked or self.stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +56,14 @@ class CommitResult:
     over_cap: numbers of rows deleted because the file was at its cap.
     over_age: numbers of rows deleted because they were too old.
     oldest: the lowest number left in the file; 0: none.
-    unlike: rows not stored, because another verdict already has their number.
+    conflicts: rows not stored, because another verdict already has their number.
     """
 
     acked: int
     over_cap: Sequence[int]
     over_age: Sequence[int]
     oldest: int
-    unlike: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,7 @@ class FileStats:
     """What the file holds.
 
     bytes: its size on disk, SQLite's write-ahead log included.
-    oldest: when the oldest row was stored, on the outbox's own clock; None: no row.
+    oldest: the operating time of the oldest row, seconds; None: no row.
     """
 
     rows: int

@@ -65,7 +65,7 @@ def upgrade(db: sqlite3.Connection, version: int) -> None:
     count = 0
     if version == 1:
         for seq, body in db.execute("SELECT seq, body FROM former"):
-            row = (seq, 0.0, zlib.crc32(body), body)  # schema 1 had another clock: age restarts
+            row = (seq, 0.0, zlib.crc32(body), body)  # schema 1 had no operating time: ages restart
             db.execute("INSERT INTO outbox VALUES (?, ?, NULL, ?, ?)", row)
             count, last = count + 1, max(last, seq)
         db.execute("DROP TABLE former")

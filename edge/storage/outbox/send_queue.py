@@ -1,9 +1,9 @@
-"""The rows that wait for the broker: the newest from memory, older ones from the outbox's file."""
+"""The send queue: rows that wait for the broker, the newest in memory, older ones in the file."""
 
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow
@@ -15,18 +15,18 @@ _CACHED = 512  # stored rows that stay in memory, so that a row just written is 
 
 
 class SendQueue:
-    """All waiting rows above `floor` are in memory; those up to it are in the file. Safe between
-    threads, except `batch`, which is for one thread.
+    """A read-through cache: waiting rows above `floor` are in memory, the others in the file. Safe
+    between threads, except `batch`, which is for one thread.
 
     unsure: the last `batch` may lack rows, because the file could not be read.
-    generation: which file is read; it rises when the store opens another one.
+    generation: identifies the file; it rises when the store opens another one.
     """
 
     def __init__(
         self,
-        view: OutboxReader,
+        reader: OutboxReader,
         floor: int,
-        clock: Callable[[], float],
+        operating_time: Callable[[], float],
         *,
         generation: int = 1,
         on_damage: Callable[[OutboxError, int], None] = lambda _error, _generation: None,
@@ -34,19 +34,19 @@ class SendQueue:
         """Starts with nothing in memory.
 
         floor: the highest number in the file.
-        clock: the outbox's own clock, seconds.
+        operating_time: returns that of the outbox, seconds.
         on_damage: called on the thread of `batch` with the error and the generation of the file.
         """
         self.unsure = False
         self.generation = generation
         self._on_damage = on_damage
-        self._view, self._clock = view, clock
+        self._reader, self._operating_time = reader, operating_time
         self._lock = threading.Lock()
         self._floor = self._newest = floor
         self._rows: dict[int, OutboxRow] = {}
         self._stored: set[int] = set()
         self._order: list[int] = []  # numbers in memory, ascending; some are no longer there
-        self._fresh_view = False
+        self._file_is_new = False
 
     def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
         """The oldest rows with `seq` above `after` and below `before` that may be sent, in order.
@@ -58,15 +58,15 @@ class SendQueue:
     def _batch(self, after: int, limit: int, before: int | None) -> list[OutboxRow] | None:
         with self._lock:
             floor, generation = self._floor, self.generation
-            if self._fresh_view:
-                self._fresh_view = False
-                self._view.reopen()
+            if self._file_is_new:
+                self._file_is_new = False
+                self._reader.close()
         self.unsure = False
         found: list[OutboxRow] = []
         if after < floor:
             top = floor + 1 if before is None else min(before, floor + 1)
             try:
-                found = self._view.batch(after, limit, top)
+                found = self._reader.batch(after, limit, top)
             except OutboxError as error:
                 self.unsure = True
                 self._on_damage(error, generation)
@@ -79,7 +79,7 @@ class SendQueue:
         return found
 
     def fresh(self, after: int, limit: int) -> list[OutboxRow]:
-        """The same from memory; empty when an older one is only in the file. Never waits for a
+        """The same from memory; empty when an older row is only in the file. Never waits for a
         disk."""
         return self._from_memory(after, limit, None) or []
 
@@ -89,11 +89,11 @@ class SendQueue:
             return self._newest
 
     def age_s(self, row: OutboxRow) -> float:
-        """Seconds that a row has waited. Only time in which a daemon ran counts."""
-        return max(0.0, self._clock() - row.stored_at)
+        """Seconds of operating time that a row has waited."""
+        return max(0.0, self._operating_time() - row.stored_at)
 
-    def show(self, rows: list[OutboxRow], *, stored: bool) -> None:
-        """These rows may be sent from now on. Numbers rise from call to call.
+    def show(self, rows: Sequence[OutboxRow], *, stored: bool) -> None:
+        """These rows may be sent from now on; their numbers are higher than all before.
 
         stored: whether they are on disk.
         """
@@ -114,7 +114,7 @@ class SendQueue:
             self._forget_old()
 
     def done(self, number: int) -> None:
-        """The broker has it or refuses it for good, or it was dropped."""
+        """The broker has the row or refuses it permanently, or the row was dropped."""
         with self._lock:
             self._rows.pop(number, None)
             self._stored.discard(number)
@@ -128,17 +128,17 @@ class SendQueue:
         """The store has opened another file, which holds numbers up to `last`."""
         with self._lock:
             self.generation = generation
-            self._fresh_view = True
+            self._file_is_new = True
             self._newest = max(self._newest, last)
             # every waiting row that is not in memory is in the file
             self._floor = min(self._rows) - 1 if self._rows else self._newest
 
     def close(self) -> None:
         """Closes the file."""
-        self._view.close()
+        self._reader.close()
 
     def _from_memory(self, after: int, limit: int, before: int | None) -> list[OutboxRow] | None:
-        """None: some waiting rows above `after` are only in the file by now."""
+        """None: some waiting rows above `after` are only in the file."""
         with self._lock:
             if self._floor > after:
                 return None

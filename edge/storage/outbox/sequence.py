@@ -1,13 +1,13 @@
-"""Allocates the numbers of verdicts: a small file beside the outbox, so that no number is issued
-twice, whatever happens to the outbox.
+"""Allocates the numbers of verdicts in blocks (hi-lo). A small file beside the outbox ensures that
+no number is issued twice, whatever happens to the outbox.
 
 The file has three records of fixed size. They are overwritten in place, which works on a full disk.
-- Two records are written in turn. They hold the end of the reserved block of numbers, and whether
-  numbers of verdicts that are on no disk may have been issued (`issued_unstored`). After a crash
-  the next start skips the rest of the block.
+- Two records are written in turn. They hold the end of the reserved block, and whether verdicts
+  that are on no disk may have numbers (`issued_unstored`). After a crash the next start skips the
+  rest of the block.
 - The third is written at each commit, but the kernel decides when it reaches the disk. It holds
-  what the outbox should contain. It survives kill -9, so that an outbox that was cut, or replaced
-  by an older copy, is noticed.
+  what the outbox should contain. It survives kill -9, so the start detects an outbox that was cut
+  or replaced by an older copy.
 The file is also the lock: one outbox, one daemon.
 """
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 1000  # numbers reserved by one write
-_SAFE_GAP = 20 * BLOCK  # more numbers than one process issues without a record of them
+_SAFE_GAP = 20 * BLOCK  # more numbers than one process can issue without a record
 _SLOT = 512  # bytes between records: a sector is written whole or not at all
 _RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
 
@@ -91,7 +91,7 @@ class SequenceAllocator:
         return last
 
     def reserve(self, number: int, *, unstored: bool) -> None:
-        """To be called before `number` is issued. Writes once in a block.
+        """To be called before `number` is issued. Writes once per block.
 
         unstored: the verdict may be sent before it is on disk.
 

@@ -9,17 +9,17 @@ from typing import Literal
 
 from edge.core.errors import EdgeInspectError
 
-Kind = Literal["refused", "damaged", "hopeless"]
+Kind = Literal["refused", "damaged", "permanent"]
 
 
 class OutboxError(EdgeInspectError):
     """The outbox cannot be opened, read or written; the sentence names the file.
 
-    kind: `refused`: the disk does not take it now, a retry may succeed; `damaged`: the file's
-        content is wrong; `hopeless`: only a person can fix it.
+    kind: `refused`: a retry may succeed; `damaged`: the file's content is wrong; `permanent`: only
+        a person can fix it.
     """
 
-    def __init__(self, text: str, kind: Kind = "hopeless") -> None:
+    def __init__(self, text: str, kind: Kind = "permanent") -> None:
         super().__init__(text)
         self.kind: Kind = kind
 
@@ -34,10 +34,10 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def refuse_strangers(path: Path) -> None:
-    """Raises OutboxError when the path is a folder, a device or another non-file."""
+def require_regular_file(path: Path) -> None:
+    """Raises OutboxError when the path is a folder, a device or another special file."""
     if path.exists() and not path.is_file():
-        raise OutboxError(f"{path}: the outbox must be a file, and this is none; see outbox.path")
+        raise OutboxError(f"{path}: the outbox must be a regular file; choose another outbox.path")
 
 
 def used_pages(db: sqlite3.Connection) -> int:
@@ -48,7 +48,7 @@ def used_pages(db: sqlite3.Connection) -> int:
 
 
 @contextlib.contextmanager
-def naming(path: Path, what: str) -> Iterator[None]:
+def translate_errors(path: Path, what: str) -> Iterator[None]:
     """Turns errors of SQLite and the system into an OutboxError: a sentence that names the file."""
     try:
         yield
@@ -58,12 +58,12 @@ def naming(path: Path, what: str) -> Iterator[None]:
         remedy = {
             "damaged": "it is set aside, and what can be read is saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
-            "hopeless": "check outbox.path and its owner",
+            "permanent": "check outbox.path and its owner",
         }[kind]
         raise OutboxError(f"{path}: the outbox cannot be {what} ({why}); {remedy}", kind) from error
 
 
-_HOPELESS = frozenset(
+_PERMANENT = frozenset(
     {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.EPERM}
 )
 
@@ -74,7 +74,7 @@ _WRITE_VERSION_AT = 18  # byte of the header: 1, or 2 with a log, lets SQLite wr
 
 def _kind(error: Exception, path: Path) -> Kind:
     if isinstance(error, OSError):
-        return "hopeless" if error.errno in _HOPELESS else "refused"
+        return "permanent" if error.errno in _PERMANENT else "refused"
     if isinstance(error, sqlite3.OperationalError):
         text = str(error)
         if any(word in text for word in _DAMAGED):

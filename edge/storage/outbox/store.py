@@ -1,19 +1,30 @@
-"""The outbox's file as something that may break: opens it, rebuilds it, and opens it again.
+"""Opens the outbox's file, and rebuilds it when it is damaged or deleted.
 
-The writer above sees a disk that takes a commit or refuses it. SQLite is below.
+The writer above sees only a disk that takes a commit or refuses it.
 """
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import CommitResult, FileStats, OutboxRow, OutboxStats
-from edge.storage.outbox.recovery.carve import behind_the_break
-from edge.storage.outbox.recovery.quarantine import RebuildHooks, finish_renewal, renewed
+from edge.storage.outbox.records import (
+    CommitResult,
+    FileStats,
+    OutboxChanges,
+    OutboxRow,
+    OutboxStats,
+)
+from edge.storage.outbox.recovery.carve import rows_behind_damage
+from edge.storage.outbox.recovery.quarantine import (
+    RebuildHooks,
+    finish_rebuild,
+    quarantine_and_rebuild,
+)
 from edge.storage.outbox.recovery.salvage import salvage
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.sequence import InUseError, Progress, SequenceAllocator
@@ -23,32 +34,35 @@ log = logging.getLogger(__name__)
 
 
 class OutboxStore:
-    """For one thread after its construction. `damaged`, `salvaged`, `lost_at_most` and `skipped`
-    are counters for health. `generation` rises when a file is opened. `fault`: why there is no
-    open file."""
+    """For one thread after its construction.
+
+    fault: why no file is open; empty: one is open.
+    generation: rises when a file is opened.
+    damaged, salvaged, lost_at_most, skipped: see `OutboxStats`.
+    """
 
     def __init__(
         self,
         path: Path,
         max_bytes: int,
         max_age_s: float,
-        environment: Clock,
+        clock: Clock,
         *,
         hooks: RebuildHooks | None = None,
     ) -> None:
-        """Opens the file, creates it, or rebuilds a damaged one; `hooks` are for that rebuild.
+        """Opens the file, creates it, or rebuilds a damaged one with `hooks`.
 
         A disk that refuses is no error here: `fault` has the reason, and `open` tries again.
-        Raises OutboxError for what only a person can fix: another daemon on this file, a file of a
-        newer version, no permission.
+        Raises OutboxError when only a person can fix it: another daemon uses the file, a newer
+        version wrote it, or a permission is missing.
         """
         self.fault = ""
         self.generation = 0
         self.damaged = self.salvaged = self.lost_at_most = self.skipped = 0
         self._path, self._limits = path, (max_bytes, max_age_s)
-        self._environment = environment
+        self._clock = clock
         self._outbox: OutboxDatabase | None = None
-        self._base = 0.0 - environment.tick()
+        self._base = 0.0 - clock.tick()
         try:
             self.numbers = SequenceAllocator(path)
         except InUseError:
@@ -56,12 +70,12 @@ class OutboxStore:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
-        # an earlier run has left a file, and without the records only that file has the last number
+        # without the records of an earlier run, only its file has the last number
         unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
         try:
             self.open(hooks or RebuildHooks())
         except OutboxError as error:
-            if error.kind == "hopeless" or unknown:
+            if error.kind == "permanent" or unknown:
                 self.numbers.close()
                 raise
         self.first = self._first_number()
@@ -71,11 +85,11 @@ class OutboxStore:
         """The highest number in the file; 0 without it."""
         return self._outbox.last if self._outbox is not None else 0
 
-    def clock(self) -> float:
-        """The outbox's own clock: seconds that it has been in use. Safe between threads."""
-        return self._base + self._environment.tick()
+    def operating_time(self) -> float:
+        """Seconds that the outbox has been in use, over all runs. Safe between threads."""
+        return self._base + self._clock.tick()
 
-    def new_view(self) -> OutboxReader:
+    def new_reader(self) -> OutboxReader:
         """A reader for another thread."""
         return OutboxReader(self._path)
 
@@ -94,45 +108,33 @@ class OutboxStore:
             raise
         self.fault = ""
 
-    def apply(
-        self,
-        rows: Sequence[OutboxRow],
-        receipts: Sequence[tuple[str, str]],
-        accepted: Sequence[int],
-        parked: Sequence[tuple[int, str]],
-        *,
-        used_up_to: int = 0,
-        stale: Sequence[tuple[str, str]] = (),
-        hooks: RebuildHooks | None = None,
-    ) -> CommitResult:
-        """One commit; the arguments are those of `OutboxDatabase.apply`.
-
-        A file that turns out to be damaged is rebuilt first, with `hooks`; a deleted one is written
-        again. Raises OutboxError when the disk refuses.
-        """
+    def apply(self, changes: OutboxChanges, hooks: RebuildHooks | None = None) -> CommitResult:
+        """One commit. First rebuilds a file that proves damaged, with `hooks`, and rewrites a
+        deleted one. Raises OutboxError when the disk refuses."""
         hooks = hooks or RebuildHooks()
         if self._outbox is None:
             self.open(hooks)
         assert self._outbox is not None
-        if rows:
-            self.numbers.reserve(rows[-1].seq, unstored=False)
-        work = rows, receipts, accepted, parked
+        if changes.rows:
+            self.numbers.reserve(changes.rows[-1].seq, unstored=False)
         try:
             if not self._outbox.is_there():
                 self._restore_deleted(self._outbox, hooks)
-            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
+            result = self._outbox.apply(changes, self.operating_time())
         except OutboxError as error:
             if error.kind != "damaged":
                 self.fault = str(error)
                 self._close()  # after an error of the disk nothing is certain
                 raise
             self._rebuild(str(error), hooks)
-            result = self._outbox.apply(*work, self.clock(), used_up_to=used_up_to, stale=stale)
+            result = self._outbox.apply(changes, self.operating_time())
         self.numbers.committed(Progress(self._outbox.last, result.oldest))
-        if result.unlike:
-            self.lost_at_most += result.unlike
+        if result.conflicts:
+            self.lost_at_most += result.conflicts
             log.error(
-                "%s: %d verdicts not stored: their numbers were taken", self._path, result.unlike
+                "%s: %d verdicts not stored: other verdicts have their numbers",
+                self._path,
+                result.conflicts,
             )
         return result
 
@@ -142,19 +144,19 @@ class OutboxStore:
             self._rebuild(str(error), hooks)
 
     def file_stats(self) -> FileStats | None:
-        """What the file holds; None: unknown."""
+        """What the file holds; None: no file is open, or it cannot be read."""
         try:
             return self._outbox.file_stats() if self._outbox is not None else None
         except OutboxError:
             return None
 
     def stats(self, file: FileStats | None) -> OutboxStats:
-        """Statistics of a file that holds this, without those of the writer. None: unknown."""
-        file = file or FileStats(0, 0, None, 0)
+        """The statistics, without those of the writer. `file`: the last known `file_stats`."""
+        file, now = file or FileStats(0, 0, None, 0), self.operating_time()
         return OutboxStats(
             rows=file.rows,
             bytes=file.bytes,
-            oldest_age_s=0.0 if file.oldest is None else max(0.0, self.clock() - file.oldest),
+            oldest_age_s=0.0 if file.oldest is None else max(0.0, now - file.oldest),
             parked=file.parked,
             damaged=self.damaged,
             salvaged=self.salvaged,
@@ -201,8 +203,8 @@ class OutboxStore:
                 outbox.close()
 
     def _open(self) -> None:
-        finish_renewal(self._path)
-        broken = behind_the_break(self._path)
+        finish_rebuild(self._path)
+        broken = rows_behind_damage(self._path)
         self._use(OutboxDatabase(self._path, *self._limits))
         assert self._outbox is not None
         if broken:
@@ -226,26 +228,26 @@ class OutboxStore:
 
     def _use(self, outbox: OutboxDatabase) -> None:
         self._outbox = outbox
-        self._base = max(self._base, outbox.clock - self._environment.tick())
+        self._base = max(self._base, outbox.newest_time - self._clock.tick())
         self.generation += 1
 
     def _rebuild(self, why: str, hooks: RebuildHooks) -> None:
-        """Sets the file aside; a new one with all saved rows takes its place. See renewal.py."""
+        """Replaces the file by a new one with all saved rows. See quarantine.py."""
         self._close()
-        with StagingTable(self._path, hooks.on_progress) as spool:
-            found = salvage(self._path, self.numbers.progress, spool)
-            salvaged = len(spool)
-            spool.replace(hooks.cached_rows())
-            count = len(spool)
-            self._base = max(self._base, spool.latest - self._environment.tick())
-            now, clock = self._environment.now(), self.clock()
-            aside = renewed(
+        with contextlib.closing(StagingTable(self._path, hooks.on_progress)) as staging:
+            found = salvage(self._path, self.numbers.progress, staging)
+            salvaged = len(staging)
+            staging.replace(hooks.cached_rows())
+            count = len(staging)
+            self._base = max(self._base, staging.latest - self._clock.tick())
+            now, operating_time = self._clock.now(), self.operating_time()
+            aside = quarantine_and_rebuild(
                 self._path,
                 self._limits,
-                ([_timed(row, clock) for row in rows] for rows in spool.batches()),
+                (_timed(rows, operating_time) for rows in staging.batches()),
                 found.receipts,
                 now=now,
-                clock=clock,
+                operating_time=operating_time,
                 used_up_to=self.numbers.recorded_last,
             )
         missing = max(0, found.lost_at_most - (count - salvaged))
@@ -262,14 +264,14 @@ class OutboxStore:
         )
 
     def _restore_deleted(self, deleted: OutboxDatabase, hooks: RebuildHooks) -> None:
-        """The file was deleted in use: writes what the open file still shows into a new one."""
-        with StagingTable(self._path, hooks.on_progress) as spool:
-            receipts = deleted.copy_into(spool)
+        """The file was deleted in use: copies the rows of the still open file into a new one."""
+        with contextlib.closing(StagingTable(self._path, hooks.on_progress)) as staging:
+            receipts = deleted.copy_into(staging)
             self._close()
             self._use(OutboxDatabase(self._path, *self._limits))
-            count = len(spool)
+            count = len(staging)
             self._store_rows([], receipts)
-            for rows in spool.batches():
+            for rows in staging.batches():
                 self._store_rows(rows)
         log.error(
             "%s: the file was deleted or replaced in use; its %d verdicts were written again",
@@ -278,16 +280,16 @@ class OutboxStore:
         )
 
     def _store_rows(
-        self, rows: Sequence[OutboxRow], receipts: Iterable[tuple[str, str]] = ()
+        self, rows: Sequence[OutboxRow], receipts: Sequence[tuple[str, str]] = ()
     ) -> None:
         assert self._outbox is not None
-        clock = self.clock()
-        self._outbox.apply([_timed(row, clock) for row in rows], list(receipts), [], [], clock)
+        now = self.operating_time()
+        self._outbox.apply(OutboxChanges(rows=_timed(rows, now), receipts=receipts), now)
 
 
-def _timed(row: OutboxRow, clock: float) -> OutboxRow:
-    """A row without a time gets this one."""
-    return row if row.stored_at else OutboxRow(row.seq, clock, row.body)
+def _timed(rows: Sequence[OutboxRow], operating_time: float) -> list[OutboxRow]:
+    """The rows, with this operating time where they have none."""
+    return [replace(row, stored_at=row.stored_at or operating_time) for row in rows]
 
 
 def _size(path: Path) -> int:

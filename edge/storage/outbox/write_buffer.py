@@ -1,14 +1,14 @@
-"""The write buffer: verdicts that are not on disk, and the other work of the next commit."""
+"""The write buffer: verdicts that are not on disk, and the other work of a commit."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from edge.core.verdict import Verdict
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 
-_STALE = 1000  # receipts deleted in one commit
+_STALE_LIMIT = 1000  # receipts deleted in one commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +25,23 @@ class CommitBatch:
     """The work of one commit.
 
     held: verdicts to write.
-    safe: verdicts that the broker acknowledged before they were written. Their receipts are stored.
-    accepted: numbers of stored rows that the broker acknowledged. They are deleted.
-    parked: numbers of rows that the broker refused for good, each with its reason.
-    stale: pairs of camera and receipt to delete.
+    safe: verdicts that the broker acknowledged before they were written; only their receipts are
+        stored.
+    changes: what the file changes.
     """
 
     held: list[BufferedVerdict]
     safe: list[BufferedVerdict]
-    accepted: list[int]
-    parked: list[tuple[int, str]]
-    stale: list[tuple[str, str]]
-
-    @property
-    def rows(self) -> list[OutboxRow]:
-        """The rows to write."""
-        return [one.row for one in self.held]
-
-    @property
-    def receipts(self) -> list[tuple[str, str]]:
-        """Pairs of camera and receipt to store; not every verdict has a receipt."""
-        pairs = [(one.verdict.camera, one.verdict.receipt) for one in (*self.safe, *self.held)]
-        return [(camera, receipt) for camera, receipt in pairs if receipt is not None]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the file has nothing to store or delete."""
-        return not (self.held or self.receipts or self.accepted or self.parked or self.stale)
+    changes: OutboxChanges
 
 
 @dataclass(slots=True)
 class PendingAcks:
-    """What the next commit does besides writing; fields as in `CommitBatch`. `accepted_since`:
-    when the
-    first of `accepted` came, monotonic seconds. Not safe between threads."""
+    """The work of the next commit besides writing; fields as in `CommitBatch` and `OutboxChanges`.
+    Not safe between threads.
+
+    accepted_since: when the first of `accepted` came, monotonic seconds.
+    """
 
     safe: list[BufferedVerdict] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
@@ -70,33 +53,41 @@ class PendingAcks:
         return bool(self.safe or self.accepted or self.parked or self.stale)
 
     def accept(self, seq: int, now: float) -> bool:
-        """Adds an acknowledged row. True: it is the first one that waits."""
+        """Adds an acknowledged row. True: no other one was waiting."""
         first = not self.accepted
         if first:
             self.accepted_since = now
         self.accepted.append(seq)
         return first
 
-    def take(self, held: list[BufferedVerdict], not_on_disk: Callable[[int], bool]) -> CommitBatch:
+    def take(self, held: list[BufferedVerdict], on_disk: Callable[[int], bool]) -> CommitBatch:
         """The work of a commit that writes `held`. A parked row that is not on disk waits for a
-        later commit. Stale receipts are deleted a part at a time."""
-        parked = [one for one in self.parked if not not_on_disk(one[0])]
-        self.parked = [one for one in self.parked if not_on_disk(one[0])]
-        work = CommitBatch(held, self.safe, self.accepted, parked, self.stale[:_STALE])
-        self.safe, self.accepted, self.stale = [], [], self.stale[_STALE:]
-        return work
+        later commit. A commit deletes a limited number of stale receipts."""
+        parked = [one for one in self.parked if on_disk(one[0])]
+        self.parked = [one for one in self.parked if not on_disk(one[0])]
+        pairs = [(one.verdict.camera, one.verdict.receipt) for one in (*self.safe, *held)]
+        changes = OutboxChanges(
+            rows=[one.row for one in held],
+            receipts=[(camera, receipt) for camera, receipt in pairs if receipt is not None],
+            accepted=self.accepted,
+            parked=parked,
+            stale=self.stale[:_STALE_LIMIT],
+        )
+        batch = CommitBatch(held, self.safe, changes)
+        self.safe, self.accepted, self.stale = [], [], self.stale[_STALE_LIMIT:]
+        return batch
 
-    def put_back(self, work: CommitBatch) -> None:
-        """Takes the work of a failed commit back."""
-        self.safe = work.safe + self.safe
-        self.accepted = work.accepted + self.accepted
-        self.parked = work.parked + self.parked
-        self.stale = work.stale + self.stale
+    def put_back(self, batch: CommitBatch) -> None:
+        """Adds the work of a failed commit again."""
+        self.safe = [*batch.safe, *self.safe]
+        self.accepted = [*batch.changes.accepted, *self.accepted]
+        self.parked = [*batch.changes.parked, *self.parked]
+        self.stale = [*batch.changes.stale, *self.stale]
 
 
 class WriteBuffer:
-    """A queue in the order of the numbers, from which any element may be taken out. Its numbers
-    have no gaps. `bytes`: of all bodies. Not safe between threads."""
+    """A queue without gaps in its numbers, from which any element can be removed. `bytes`: of all
+    bodies. Not safe between threads."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -122,7 +113,7 @@ class WriteBuffer:
         self.bytes += len(one.row.body)
 
     def settle(self, seq: int) -> BufferedVerdict | None:
-        """Takes a number out; None when it is not there."""
+        """Removes a number that needs no writing; None: it is not here."""
         if seq not in self:
             return None
         one = self._queue[seq - self._queue[0].row.seq]
@@ -132,22 +123,19 @@ class WriteBuffer:
         return one
 
     def drop_first(self) -> BufferedVerdict:
-        """Takes the oldest out."""
+        """Removes the oldest."""
         one = self._queue.popleft()
         self.bytes -= len(one.row.body)
         self._trim()
         return one
 
-    def first(self, most: int) -> list[BufferedVerdict]:
-        """The oldest, at most `most`. They stay in the queue."""
-        return list(islice(self._waiting(), most))
-
-    def all(self) -> list[BufferedVerdict]:
-        """Every verdict. They stay in the queue."""
-        return list(self._waiting())
+    def first(self, limit: int | None = None) -> list[BufferedVerdict]:
+        """The oldest, at most `limit` of them; None: all. They stay in the queue."""
+        waiting = (one for one in self._queue if one.row.seq not in self._removed)
+        return list(islice(waiting, limit))
 
     def written(self, upto: int) -> None:
-        """Removes every number up to this one: all are on disk."""
+        """Removes all numbers up to `upto`, which are on disk."""
         while self._queue and self._queue[0].row.seq <= upto:
             one = self._queue.popleft()
             if one.row.seq in self._removed:
@@ -159,9 +147,6 @@ class WriteBuffer:
     def make_all_due(self) -> None:
         """Every verdict is to be written now."""
         self._queue = deque(BufferedVerdict(one.row, one.verdict, 0.0) for one in self._queue)
-
-    def _waiting(self) -> Iterator[BufferedVerdict]:
-        return (one for one in self._queue if one.row.seq not in self._removed)
 
     def _trim(self) -> None:
         while self._queue and self._queue[0].row.seq in self._removed:

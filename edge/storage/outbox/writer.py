@@ -15,8 +15,7 @@ from edge.core.clock import Clock
 from edge.core.messages import stored_body
 from edge.core.terms import Durability
 from edge.core.verdict import Verdict
-from edge.storage.outbox.commit_queue import CommitQueue, WriterLimits
-from edge.storage.outbox.group_commit import GroupCommitPolicy
+from edge.storage.outbox.commit_queue import CommitQueue, GroupCommitPolicy, WriterLimits
 from edge.storage.outbox.records import DROP_CAUSES, DropCause, FileStats, OutboxRow, OutboxStats
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.send_queue import SendQueue
@@ -29,19 +28,17 @@ from edge.storage.outbox.writer_state import WriterEvent, WriterStatus
 log = logging.getLogger(__name__)
 
 OnCommit = Callable[[Sequence[Verdict], Sequence[int]], None]
-_FROM_MEMORY = "%s; verdicts are sent from memory meanwhile"
-_BEAT_S = 5.0  # the idle thread shows progress this often
+_FROM_MEMORY = "%s; verdicts are sent from memory"
+_BEAT_S = 5.0  # the idle thread shows progress at this interval
 
 
 class OutboxWriter:
-    """Owns the `OutboxStore`. Inspection calls `submit`; the publisher reads `waiting` and calls
-    `accept`
-    and `park`."""
+    """Inspection calls `submit`; the publisher reads `send_queue` and calls `accept` and `park`."""
 
     def __init__(
         self,
         store: OutboxStore,
-        environment: Clock,
+        clock: Clock,
         *,
         durability: Durability = "strict",
         window_s: float = 0.5,
@@ -49,31 +46,29 @@ class OutboxWriter:
         on_commit: OnCommit = lambda _verdicts, _numbers: None,
         limits: WriterLimits | None = None,
     ) -> None:
-        """Nothing runs yet; `run` is the thread.
+        """`run` is the thread.
 
-        window_s: `balanced`: seconds that a verdict may wait for its acknowledgement instead of
-            being written.
+        window_s: in `balanced`, seconds that a verdict may wait for its acknowledgement before it
+            is written.
         on_sendable: called on any thread when there are new rows to send; must return quickly.
-        on_commit: called on the writer's thread with verdicts that are safe, because they are
-            stored or acknowledged, and with their numbers.
+        on_commit: called on the writer's thread with the verdicts, and their numbers, that are
+            stored or acknowledged.
         """
-        self._store, self._environment = store, environment
+        self._store, self._clock = store, clock
         self._on_sendable, self._on_commit = on_sendable, on_commit
         self._strict = durability == "strict"
-        self.waiting = SendQueue(
-            store.new_view(),
+        self.send_queue = SendQueue(
+            store.new_reader(),
             store.last,
-            store.clock,
+            store.operating_time,
             generation=store.generation,
             on_damage=self.report_damage,
         )
-        self._hooks = RebuildHooks(self._rebuild_progress, self.waiting.cached_rows)
-        pace, limits = (
-            GroupCommitPolicy(0.0 if self._strict else window_s),
-            limits or WriterLimits(),
-        )
-        self._queue = CommitQueue(pace, environment.tick, limits)
-        self._most_queued = limits.queue if self._strict else limits.held // 2
+        self._hooks = RebuildHooks(self._rebuild_progress, self.send_queue.cached_rows)
+        limits = limits or WriterLimits()
+        policy = GroupCommitPolicy(0.0 if self._strict else window_s)
+        self._queue = CommitQueue(policy, clock.tick, limits)
+        self._capacity = limits.queue if self._strict else limits.held // 2
         self._next = store.first
         # the highest numbers that were sendable, or acknowledged, before they were on disk
         self._highest_shown = self._highest_acked = 0
@@ -82,7 +77,7 @@ class OutboxWriter:
         self._stored = self._acked = 0
         self._dropped: Counter[DropCause] = Counter()
         self.status, self._file_stats = WriterStatus(store.fault), store.file_stats()
-        self.beat = environment.tick()
+        self.beat = clock.tick()
         if self.fault:
             log.error(_FROM_MEMORY, self.fault)
 
@@ -92,16 +87,16 @@ class OutboxWriter:
         return self.status.fault
 
     def submit(self, verdict: Verdict) -> None:
-        """Takes a verdict over and assigns its number. Waits while the disk is slow. While the
-        disk refuses, it never waits; past the bound it drops the oldest verdict."""
+        """Accepts a verdict and assigns its number. Waits while the disk is slow. While the disk
+        refuses, it never waits, and past the bound it drops the oldest verdict."""
         with self._changed:
-            while not self.status.degraded and self._queue.is_full(self._most_queued):
+            while not self.status.degraded and self._queue.is_full(self._capacity):
                 self._changed.wait(1.0)
             number, self._next = self._next, self._next + 1
-            row = OutboxRow(number, self._store.clock(), stored_body(verdict, number))
+            row = OutboxRow(number, self._store.operating_time(), stored_body(verdict, number))
             wakes_writer = self._queue.add(row, verdict)
             for dropped in self._queue.drop_past_bounds():
-                self.waiting.done(dropped)
+                self.send_queue.done(dropped)
                 self._dropped["memory"] += 1
             sendable = not self._strict or self.status.degraded
             if sendable:
@@ -114,22 +109,22 @@ class OutboxWriter:
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
-        self.waiting.done(seq)
+        self.send_queue.done(seq)
         with self._changed:
             if self._queue.settle(seq):
                 self._acked += 1
-            elif self._queue.pending.accept(seq, self._environment.tick()):
+            elif self._queue.pending.accept(seq, self._clock.tick()):
                 self._changed.notify_all()
 
     def park(self, seq: int, reason: str) -> None:
-        """The broker refuses a row for good. It is kept."""
-        self.waiting.done(seq)
+        """The broker refuses a row permanently. It is kept."""
+        self.send_queue.done(seq)
         with self._changed:
             self._queue.pending.parked.append((seq, reason))
             self._changed.notify_all()
 
     def forget(self, receipts: Sequence[tuple[str, str]]) -> None:
-        """These pairs of camera and receipt are not needed any more."""
+        """Deletes these pairs of camera and receipt."""
         with self._changed:
             self._queue.pending.stale += receipts
             self._changed.notify_all()
@@ -150,7 +145,7 @@ class OutboxWriter:
             self._changed.wait_for(lambda: self.status.degraded or not len(self._queue), timeout)
 
     def close(self) -> None:
-        """Asks the thread to write what is held, and to end."""
+        """Asks the thread to write all buffered verdicts, and to end."""
         with self._changed:
             self.status.handle(WriterEvent.CLOSE)
             self._changed.notify_all()
@@ -162,90 +157,82 @@ class OutboxWriter:
             with self._changed:
                 while (wait_s := self._due_in()) > 0:
                     self._changed.wait(max(0.001, min(_BEAT_S, wait_s)))
-                    self.beat = self._environment.tick()
+                    self.beat = self._clock.tick()
             ended = self.run_once()
         self._end()
 
     def run_once(self) -> bool:
-        """One commit of what is due. True: closed, and nothing more can be done."""
+        """Commits what is due. True: closed, and nothing more can be done."""
         with self._changed:
             closing = self.status.closing
-            work = self._queue.take(degraded=self.status.degraded, closing=closing)
+            batch = self._queue.take(degraded=self.status.degraded, closing=closing)
             damage, self._damage = self._damage, None
-        done = self._commit(work, damage, closing=closing)
+        done = self._commit(batch, damage, closing=closing)
         with self._changed:
             return closing and not (done and (len(self._queue) or self._queue.pending))
 
-    def _show_unstored(self, rows: list[OutboxRow]) -> None:
+    def _show_unstored(self, rows: Sequence[OutboxRow]) -> None:
         """Makes rows sendable. Their numbers are reserved first: no restart may reuse them."""
         if rows:
             self._store.numbers.reserve(rows[-1].seq, unstored=True)
             self._highest_shown = rows[-1].seq
-            self.waiting.show(rows, stored=False)
+            self.send_queue.show(rows, stored=False)
 
     def _due_in(self) -> float:
-        """Seconds until the next commit. Whatever makes work due earlier notifies the thread."""
+        """Seconds until the next commit. Events that make work due earlier notify the thread."""
         degraded = self.status.degraded
         if self.status.closing or (self._damage is not None and not degraded):
             return 0.0
         return self._queue.due_in(degraded=degraded)
 
     def _commit(
-        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+        self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
     ) -> bool:
         """Writes and reports. False: nothing was stored, and the work is pending again."""
         try:
-            acked = self._apply(work, damage, closing=closing)
+            acked = self._apply(batch, damage, closing=closing)
         except OutboxError as error:
-            self._commit_failed(work, str(error))
+            self._commit_failed(batch, str(error))
             return False
         except Exception as error:  # outermost: `run` is only the loop around this
             log.exception("outbox: unexpected fault")
-            self._commit_failed(work, f"outbox: internal fault ({error!r})")
+            self._commit_failed(batch, f"outbox: internal fault ({error!r})")
             return False
         if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
             self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
         file_stats = self._store.file_stats()
-        if safe := [*work.safe, *work.held]:
+        if safe := [*batch.safe, *batch.held]:
             self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
-        self._commit_done(work, acked, file_stats)
-        if work.held and self._strict:
+        self._commit_done(batch, acked, file_stats)
+        if batch.held and self._strict:
             self._on_sendable()
         return True
 
     def _apply(
-        self, work: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
+        self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
     ) -> int:
         """Returns how many rows the file has deleted because they were acknowledged. Raises
         OutboxError."""
         store = self._store
         if damage is not None and damage[1] == store.generation:
             store.rebuild(damage[0], self._hooks)
-        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in work.safe)])
+        self._highest_acked = max([self._highest_acked, *(one.row.seq for one in batch.safe)])
         # at the end the file learns the numbers that never needed a row
         must_note_numbers = closing and self._highest_acked > store.last
         # while degraded, an empty commit shows whether the disk works again
-        if work.is_empty and not self.status.degraded and not must_note_numbers:
+        if batch.changes.is_empty and not self.status.degraded and not must_note_numbers:
             return 0
-        result = store.apply(
-            work.rows,
-            work.receipts,
-            work.accepted,
-            work.parked,
-            used_up_to=self._highest_acked,
-            stale=work.stale,
-            hooks=self._hooks,
-        )
+        result = store.apply(replace(batch.changes, used_up_to=self._highest_acked), self._hooks)
         self._dropped["cap"] += len(result.over_cap)
         self._dropped["age"] += len(result.over_age)
         for number in (*result.over_cap, *result.over_age):
-            self.waiting.done(number)
+            self.send_queue.done(number)
         return result.acked
 
     def _rebuild_progress(self) -> None:
         """Called by the store in the middle of a commit. A rebuild may take minutes."""
         with self._changed:
-            self.beat = self._environment.tick()
+            self.beat = self._clock.tick()
             self._degrade(WriterEvent.REBUILD_STARTED, "outbox: a damaged file is being rebuilt")
         self._on_sendable()
 
@@ -253,19 +240,19 @@ class OutboxWriter:
         if self.status.handle(event, reason):
             log.error(_FROM_MEMORY, reason)
             if self._strict:
-                self._show_unstored([one.row for one in self._queue.held.all()])
+                self._show_unstored([one.row for one in self._queue.held.first()])
             self._changed.notify_all()
 
-    def _commit_done(self, work: CommitBatch, acked: int, file_stats: FileStats | None) -> None:
-        rows = work.rows
+    def _commit_done(self, batch: CommitBatch, acked: int, file_stats: FileStats | None) -> None:
+        rows = batch.changes.rows
         with self._changed:
-            if self.waiting.generation != self._store.generation:
-                self.waiting.file_changed(self._store.last, self._store.generation)
-            self._queue.written(work)
+            if self.send_queue.generation != self._store.generation:
+                self.send_queue.file_changed(self._store.last, self._store.generation)
+            self._queue.written(batch)
             if self._strict and not self.status.degraded:
-                self.waiting.show(rows, stored=True)
+                self.send_queue.show(rows, stored=True)
             else:
-                self.waiting.stored([row.seq for row in rows])
+                self.send_queue.stored([row.seq for row in rows])
             self._stored += len(rows)
             self._acked += acked
             self._file_stats = file_stats
@@ -275,19 +262,19 @@ class OutboxWriter:
                 log.warning("outbox: the disk takes verdicts again; %d were dropped", dropped)
                 if self._strict:
                     self._settle_numbers()
-            self.beat = self._environment.tick()
+            self.beat = self._clock.tick()
             self._changed.notify_all()
 
-    def _commit_failed(self, work: CommitBatch, why: str) -> None:
+    def _commit_failed(self, batch: CommitBatch, why: str) -> None:
         with self._changed:
-            self._queue.put_back(work)
+            self._queue.put_back(batch)
             self._degrade(WriterEvent.COMMIT_FAILED, why)
-            self.beat = self._environment.tick()
+            self.beat = self._clock.tick()
             self._changed.notify_all()
         self._on_sendable()
 
     def report_damage(self, error: OutboxError, generation: int) -> None:
-        """Called on the publisher's thread, which has read something wrong in that file."""
+        """The publisher's thread has read wrong data in the file of this generation."""
         if error.kind == "damaged":
             with self._changed:
                 self._damage = error, generation

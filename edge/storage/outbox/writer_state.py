@@ -1,4 +1,4 @@
-"""The states of the outbox's writer, and every legal transition between them.
+"""The states of the outbox's writer. `TRANSITIONS` has every legal transition between them.
 
 State               The disk                               A `strict` verdict may be sent
 NORMAL              takes commits                          after its commit
@@ -8,38 +8,14 @@ CLOSING             takes the last commits                 after its commit
 CLOSING_DEGRADED    as DEGRADED or RECOVERING, at the end  at once, from memory
 CLOSED              the thread has ended                   no verdict comes any more
 
-State               Event             Next state
-NORMAL              COMMIT_FAILED     DEGRADED
-NORMAL              REBUILD_STARTED   RECOVERING
-NORMAL              CLOSE             CLOSING
-DEGRADED            COMMIT_FAILED     DEGRADED          `fault` is the newer reason
-DEGRADED            REBUILD_STARTED   DEGRADED          `fault` stays: the disk is the reason
-DEGRADED            CAUGHT_UP         NORMAL
-DEGRADED            CLOSE             CLOSING_DEGRADED
-RECOVERING          COMMIT_FAILED     DEGRADED
-RECOVERING          REBUILD_STARTED   RECOVERING        reported repeatedly while it lasts
-RECOVERING          CAUGHT_UP         NORMAL
-RECOVERING          CLOSE             CLOSING_DEGRADED
-CLOSING             COMMIT_FAILED     CLOSING_DEGRADED
-CLOSING             REBUILD_STARTED   CLOSING_DEGRADED
-CLOSING             CLOSE             CLOSING
-CLOSING             END               CLOSED
-CLOSING_DEGRADED    COMMIT_FAILED     CLOSING_DEGRADED
-CLOSING_DEGRADED    REBUILD_STARTED   CLOSING_DEGRADED
-CLOSING_DEGRADED    CAUGHT_UP         CLOSING
-CLOSING_DEGRADED    CLOSE             CLOSING_DEGRADED
-CLOSING_DEGRADED    END               CLOSED
-CLOSED              CLOSE             CLOSED
-
-A `balanced` verdict may be sent at once in every state. Any other pair of state and event is a
-programming error.
+A `balanced` verdict may be sent at once in every state.
 """
 
 from enum import Enum, auto
 
 
 class WriterState(Enum):
-    """See the first table of this module."""
+    """See the table of this module."""
 
     NORMAL = auto()
     DEGRADED = auto()
@@ -54,9 +30,9 @@ class WriterEvent(Enum):
 
     COMMIT_FAILED: the disk refused a commit, or our own code failed in it.
     REBUILD_STARTED: the store has begun to rebuild a damaged file.
-    CAUGHT_UP: a commit succeeded, and memory holds no verdict that is not on disk.
-    CLOSE: the daemon stops; what is held is written.
-    END: the thread has nothing more to do.
+    CAUGHT_UP: a commit succeeded, and every verdict is on disk.
+    CLOSE: the daemon stops; the buffered verdicts are written.
+    END: the thread has no more work.
     """
 
     COMMIT_FAILED = auto()
@@ -72,12 +48,12 @@ TRANSITIONS: dict[tuple[WriterState, WriterEvent], WriterState] = {
     (_S.NORMAL, _E.COMMIT_FAILED): _S.DEGRADED,
     (_S.NORMAL, _E.REBUILD_STARTED): _S.RECOVERING,
     (_S.NORMAL, _E.CLOSE): _S.CLOSING,
-    (_S.DEGRADED, _E.COMMIT_FAILED): _S.DEGRADED,
-    (_S.DEGRADED, _E.REBUILD_STARTED): _S.DEGRADED,
+    (_S.DEGRADED, _E.COMMIT_FAILED): _S.DEGRADED,  # `fault` becomes the newer reason
+    (_S.DEGRADED, _E.REBUILD_STARTED): _S.DEGRADED,  # `fault` stays: the disk is the reason
     (_S.DEGRADED, _E.CAUGHT_UP): _S.NORMAL,
     (_S.DEGRADED, _E.CLOSE): _S.CLOSING_DEGRADED,
     (_S.RECOVERING, _E.COMMIT_FAILED): _S.DEGRADED,
-    (_S.RECOVERING, _E.REBUILD_STARTED): _S.RECOVERING,
+    (_S.RECOVERING, _E.REBUILD_STARTED): _S.RECOVERING,  # reported repeatedly while it lasts
     (_S.RECOVERING, _E.CAUGHT_UP): _S.NORMAL,
     (_S.RECOVERING, _E.CLOSE): _S.CLOSING_DEGRADED,
     (_S.CLOSING, _E.COMMIT_FAILED): _S.CLOSING_DEGRADED,
@@ -115,11 +91,11 @@ class WriterStatus:
         return self.state in _CLOSING
 
     def handle(self, event: WriterEvent, reason: str = "") -> bool:
-        """Makes the only legal transition. True: the writer has just become degraded.
+        """Makes the transition. True: the writer has just become degraded.
 
         reason: why the writer is degraded; for COMMIT_FAILED and REBUILD_STARTED.
 
-        Raises RuntimeError for a pair that the table does not have.
+        Raises RuntimeError for an illegal pair of state and event: a programming error.
         """
         after = TRANSITIONS.get((self.state, event))
         if after is None:

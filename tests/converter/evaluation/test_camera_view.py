@@ -19,7 +19,7 @@ from edge.inspection.inspector import load_inspector
 from edge.inspection.model_file import load_model_file
 from edge.inspection.preprocessing import InputSpec, apply_view, preprocess
 from edge.pipeline.judge import Judge, Provenance
-from edge.pipeline.view_selection import manners_by_hand
+from edge.pipeline.view_selection import image_profiles
 from tests.converter.conftest import SIDE
 from trainer.data.dataset import Sample, load_dataset
 from trainer.networks.trained_model import read_spec, save_trained
@@ -89,8 +89,8 @@ def test_scores_on_camera_pictures_equal_scores_on_cropped_ones(
     on cropped pictures."""
     camera = CameraConfig.read({"id": "top", "source": "test:", **camera_keys})
     inspector, plain = load_inspector(from_raw.path), load_inspector(conversion.path)
-    manners = manners_by_hand([camera], inspector)
-    judge = Judge(inspector, Provenance("s", "c", "b"), Clock(), None, manners=manners)
+    profiles = image_profiles([camera], inspector)
+    judge = Judge(inspector, Provenance("s", "c", "b"), Clock(), None, profiles=profiles)
     for number, path in enumerate(sorted(data.rglob("00?.png"))):
         frame = Frame("top", number, read_picture(raw / path.relative_to(data)), 0.0, 0.0)
         wanted = plain.judge(plain.prepare(read_picture(path))).score

@@ -14,7 +14,7 @@ from edge.mqtt.failover import Backoff
 from edge.mqtt.publisher import Publisher
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.send_queue import SendQueue
 from tests.support.fake_broker import FakeBroker
 from tests.support.verdicts import NOON, a_verdict
@@ -39,14 +39,14 @@ class AckRecorder:
         self._view.done(seq)
         self._waiting.append(seq)
         if len(self._waiting) > self._delay:
-            self._outbox.apply([], [], self._waiting, [], NOON)
+            self._outbox.apply(OutboxChanges(accepted=self._waiting), NOON)
             self._waiting = []
 
     def park(self, seq: int, reason: str) -> None:
         """The broker will never take it."""
         self.parked[seq] = reason
         self._view.done(seq)
-        self._outbox.apply([], [], [], [(seq, reason)], NOON)
+        self._outbox.apply(OutboxChanges(parked=[(seq, reason)]), NOON)
 
 
 class VirtualEventQueue(EventQueue):
@@ -125,7 +125,7 @@ class PublisherSimulation:
     def _store(self, count: int, at: float) -> list[OutboxRow]:
         numbers = range(self.outbox.last + 1, self.outbox.last + count + 1)
         rows = [OutboxRow(number, at, stored_body(a_verdict(), number)) for number in numbers]
-        self.outbox.apply(rows, [], [], [], at)
+        self.outbox.apply(OutboxChanges(rows=rows), at)
         self.total += count
         return rows
 

@@ -20,7 +20,7 @@ from tests.support.scripted_model import ScriptedModel, inspector_with
 SIDE = 128  # an eighth of it is the scripted model's input
 
 
-def said(outcome: Outcome) -> Judgement:
+def judgement(outcome: Outcome) -> Judgement:
     """A judgement of that outcome."""
     score = {"pass": 0.1, "review": 0.5, "fail": 0.9}[outcome]
     at = Thresholds(reject_at=0.6, review_from=0.4)
@@ -35,10 +35,10 @@ def test_the_first_of_every_so_many_is_compared() -> None:
 
 
 def test_equal_verdicts_hold_whatever_the_scores() -> None:
-    """A score may differ; the verdict is what a part hears."""
+    """A score may differ; only the verdict counts."""
     parity = DecodeParity()
     for _ in range(10_000):
-        parity.note("top", said("pass"), said("pass"))
+        parity.note("top", judgement("pass"), judgement("pass"))
     assert (parity.holds, parity.compared, parity.flips) == (True, 10_000, 0)
 
 
@@ -47,9 +47,9 @@ def test_more_than_the_limit_ends_it(same_before: int, allowed: int) -> None:
     """One flip may be chance; more than half a per cent of those compared is not."""
     parity = DecodeParity()
     for _ in range(same_before):
-        parity.note("top", said("fail"), said("fail"))
+        parity.note("top", judgement("fail"), judgement("fail"))
     for flips in range(1, allowed + 2):
-        parity.note("top", said("pass"), said("fail"))
+        parity.note("top", judgement("pass"), judgement("fail"))
         assert parity.holds == (flips <= max(1, LIMIT * parity.compared))
     assert not parity.holds
     assert f"{allowed + 1} of {parity.compared} pictures" in parity.trouble

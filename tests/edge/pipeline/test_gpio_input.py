@@ -9,23 +9,22 @@ import pytest
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
-from edge.pipeline.gpio_input import Debounce, InputPin
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import IntervalTrigger, TriggerSources
+from edge.pipeline.trigger_sources import Debounce, IntervalTrigger, PinTrigger, trigger_source
 from tests.conftest import Require
 from tests.support.clock import FakeClock, Patience
 
-MakeTracker = Callable[..., tuple[PartTracker, TriggerSources, Callable[[bool], None]]]
+MakeTracker = Callable[..., tuple[PartTracker, PinTrigger, Callable[[bool], None]]]
 
 
 @pytest.fixture
 def tracker_on_pin(board: Any, environment: Clock, clock: FakeClock) -> MakeTracker:
     """`tracker_on_pin(pull=…, edge=…)`: a tracker, its triggers, and what moves the pin's level."""
 
-    def make(**options: str) -> tuple[PartTracker, TriggerSources, Callable[[bool], None]]:
+    def make(**options: str) -> tuple[PartTracker, PinTrigger, Callable[[bool], None]]:
         config = TriggerConfig.read({"kind": "gpio", "pin": 4, **options})
         tracker = PartTracker("top", config, environment)
-        triggers = TriggerSources({"top": tracker}, environment, board)
+        triggers = PinTrigger(tracker, environment.tick, board)
 
         def move(level: bool) -> None:
             clock.at += 1
@@ -93,7 +92,7 @@ def test_a_refusal_does_not_end_gpiozeros_thread(board: Any, clock: FakeClock) -
 
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
     tracker = cast(PartTracker, SimpleNamespace(config=config, trigger=refuse))
-    pin = InputPin(tracker, clock.tick, board)
+    pin = PinTrigger(tracker, clock.tick, board)
     for level in (True, False, True):
         clock.at += 1
         (board.pin(4).drive_high if level else board.pin(4).drive_low)()
@@ -107,7 +106,7 @@ def test_a_machine_without_pins_says_so(require: Require, environment: Clock) ->
     require("gpiozero", "pip install '.[test]'")
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
     with pytest.raises(EdgeInspectError, match=r"trigger\.pin 4: .*remove the pin|choose another"):
-        TriggerSources({"top": PartTracker("top", config, environment)}, environment)
+        trigger_source(PartTracker("top", config, environment), environment)
 
 
 def test_intervals_keep_their_grid(environment: Clock, clock: FakeClock) -> None:
@@ -115,14 +114,14 @@ def test_intervals_keep_their_grid(environment: Clock, clock: FakeClock) -> None
     by a burst."""
     config = TriggerConfig.read({"kind": "interval", "every_s": 2, "queue": 2})
     tracker = PartTracker("top", config, environment)
-    patience = Patience(clock, most=5)
-    IntervalTrigger(tracker, environment).run(patience)
-    assert patience.waits == [2, 2, 2, 2, 2]
+    stop = Patience(clock, most=5)
+    IntervalTrigger(tracker, environment).run(stop)
+    assert stop.waits == [2, 2, 2, 2, 2]
     assert (tracker.triggered, tracker.refused) == (4, 1)
 
     tracker = PartTracker("top", config, environment)
-    patience = Patience(clock, most=4)
-    patience.on_wait = lambda n: setattr(clock, "at", clock.at + (9.5 if n == 1 else 0))
-    IntervalTrigger(tracker, environment).run(patience)
-    assert patience.waits[1] == pytest.approx(0.5)
+    stop = Patience(clock, most=4)
+    stop.on_wait = lambda n: setattr(clock, "at", clock.at + (9.5 if n == 1 else 0))
+    IntervalTrigger(tracker, environment).run(stop)
+    assert stop.waits[1] == pytest.approx(0.5)
     assert tracker.triggered == 3

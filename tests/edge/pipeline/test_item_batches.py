@@ -1,4 +1,4 @@
-"""Several items of one source are judged in a bunch, and nobody pays for it."""
+"""Files of one source are judged in batches, without a cost for anything else."""
 
 import threading
 
@@ -19,7 +19,7 @@ GOOD = [0.95, 0.05]
 
 
 def filled(count: int = 4) -> Mailbox:
-    """With so many items of one source."""
+    """A mailbox with `count` files of one source."""
     mailbox = Mailbox()
     for number in range(1, count + 1):
         mailbox.put(
@@ -41,14 +41,14 @@ def test_items_are_judged_in_bunches_each_for_itself(
         if verdict.part == "2":
             raise RuntimeError("no room")
 
-    judging = InspectionWorker(mailbox, judge, Sink(deliver), environment)
+    worker = InspectionWorker(mailbox, judge, Sink(deliver), environment)
     mailbox.close()
-    thread = threading.Thread(target=judging.run, name="inspection")
+    thread = threading.Thread(target=worker.run, name="inspection")
     thread.start()
     thread.join(5)
     assert order == ["look"] * 4 + ["1", "2", "3", "4"]
-    assert judging.faults == 1
-    assert judging.counts["pass"] == 3
+    assert worker.faults == 1
+    assert worker.counts["pass"] == 3
 
 
 def test_who_comes_meanwhile_waits_for_one_item_only(
@@ -62,13 +62,13 @@ def test_who_comes_meanwhile_waits_for_one_item_only(
         if len(order) == 2:
             mailbox.offer(frame(9, camera="live"))
 
-    judging = InspectionWorker(
+    worker = InspectionWorker(
         mailbox,
         make_judge(GOOD, work=work),
         Sink(lambda verdict: order.append(verdict.camera)),
         environment,
     )
-    judging.run_once(mailbox.take(0))
+    worker.run_once(mailbox.take(0))
     assert order == ["look", "look", "files", "files"]
     assert {one.camera for one in (mailbox.take(0), mailbox.take(0)) if isinstance(one, Frame)} == {
         "files",
@@ -79,17 +79,16 @@ def test_who_comes_meanwhile_waits_for_one_item_only(
 def test_beside_parts_with_deadlines_items_come_one_by_one(
     make_judge: MakeJudge, environment: Clock
 ) -> None:
-    """A worker that has a camera with a trigger looks at deadlines after each item."""
+    """A worker of a camera with a trigger checks deadlines after each file."""
     mailbox, order = filled(), []
-    tracker = PartTracker("top", TriggerConfig(kind="request"), environment)
-    judging = InspectionWorker(
+    mailbox.trackers["top"] = PartTracker("top", TriggerConfig(kind="request"), environment)
+    worker = InspectionWorker(
         mailbox,
         make_judge(GOOD),
         Sink(lambda verdict: order.append(verdict.part)),
         environment,
-        trackers={"top": tracker},
     )
-    judging.run_once(mailbox.take(0))
+    worker.run_once(mailbox.take(0))
     assert order == ["1"]
 
 
@@ -104,13 +103,15 @@ def test_a_bunch_takes_no_longer_than_a_moment(
     """The first of a bunch waits for the last, so few slow items make one; the watchdog sees each
     look, not the bunch."""
     mailbox, beats = filled(16), []
-    told: list[Verdict] = []
+    delivered: list[Verdict] = []
 
     def work() -> None:
-        beats.append(clock.at - judging.beat)
+        beats.append(clock.at - worker.beat)
         clock.at += took_s
 
-    judging = InspectionWorker(mailbox, make_judge(GOOD, work=work), Sink(told.append), environment)
-    judging.run_once(mailbox.take(0))
-    assert len(told) == together
+    worker = InspectionWorker(
+        mailbox, make_judge(GOOD, work=work), Sink(delivered.append), environment
+    )
+    worker.run_once(mailbox.take(0))
+    assert len(delivered) == together
     assert beats == [0.0] * together

@@ -1,6 +1,7 @@
 """The first hand-over: one frame a camera, newest wins, nothing lost in silence."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def took(mailbox: Mailbox, timeout: float) -> Frame | None:
 
 
 def test_newest_frame_wins_and_the_others_are_counted() -> None:
-    """Of three frames that nobody took, the last is taken and two are counted."""
+    """Of three frames that were not taken, the last stays and two are counted as replaced."""
     mailbox = Mailbox()
     for seq in (1, 2, 3):
         mailbox.offer(frame(seq))
@@ -40,16 +41,16 @@ def test_another_of_one_source_is_taken_unless_somebody_waits() -> None:
     for seq in range(1, 5):
         mailbox.put(frame(seq, camera="files"), stop)
     assert took(mailbox, 0) is not None
-    seqs = [one.seq for one in (mailbox.another("files") for _ in range(2)) if one]
+    seqs = [one.seq for one in (mailbox.take_more("files") for _ in range(2)) if one]
     assert seqs == [2, 3]
     for seq in (5, 6, 7):
         assert mailbox.put(frame(seq, camera="files"), stop)
     mailbox.offer(frame(1, camera="top"))
-    assert mailbox.another("files") is None
+    assert mailbox.take_more("files") is None
     assert {took(mailbox, 0).camera for _ in range(2)} == {"files", "top"}  # type: ignore[union-attr]
-    seqs = [one.seq for one in (mailbox.another("files") for _ in range(9)) if one]
+    seqs = [one.seq for one in (mailbox.take_more("files") for _ in range(9)) if one]
     assert seqs == [5, 6, 7]
-    assert mailbox.another("nobody") is None
+    assert mailbox.take_more("unknown") is None
 
 
 def test_fault_is_never_replaced_by_a_picture() -> None:
@@ -64,7 +65,7 @@ def test_fault_is_never_replaced_by_a_picture() -> None:
 
 
 def test_fault_replaces_a_picture_and_an_older_fault() -> None:
-    """The newest fault is the one that is told; what it replaced is counted."""
+    """The newest fault stays; what it replaced is counted."""
     mailbox = Mailbox()
     for seq, fault in ((1, None), (2, "lost"), (3, "lost again")):
         mailbox.offer(frame(seq, fault=fault))
@@ -75,7 +76,7 @@ def test_fault_replaces_a_picture_and_an_older_fault() -> None:
 
 
 def test_cameras_do_not_replace_each_other() -> None:
-    """Each camera has a slot of its own, and the oldest slot is served first."""
+    """Each camera has its own slot, and the oldest slot is served first."""
     mailbox = Mailbox()
     mailbox.offer(frame(1, camera="slow"))
     for seq in range(1, 6):
@@ -101,7 +102,7 @@ def test_fast_camera_does_not_starve_a_slow_one() -> None:
 
 def test_put_waits_until_the_item_before_is_taken() -> None:
     """An item waits for room; nothing is replaced and the order is kept."""
-    mailbox, stop = Mailbox(items=1), StopEvent()
+    mailbox, stop = Mailbox(capacity=1), StopEvent()
     put: list[int] = []
 
     def run() -> None:
@@ -124,7 +125,7 @@ def test_put_waits_until_the_item_before_is_taken() -> None:
 
 def test_put_gives_up_when_the_daemon_stops() -> None:
     """An item that finds no room before the stop is not put, and the one before stays."""
-    mailbox, stop = Mailbox(items=1), StopEvent()
+    mailbox, stop = Mailbox(capacity=1), StopEvent()
     assert mailbox.put(frame(1), stop)
     threading.Timer(0.02, stop.set).start()
     assert mailbox.put(frame(2), stop) is False
@@ -183,7 +184,7 @@ def test_every_frame_is_taken_counted_or_waiting(steps: list[str]) -> None:
 
 def test_waiting_put_ends_under_a_turned_clock(clock: FakeClock) -> None:
     """`put` asks the stop it is given, whatever clock that runs on."""
-    mailbox, patience = Mailbox(items=1), Patience(clock)
+    mailbox, patience = Mailbox(capacity=1), Patience(clock)
     assert mailbox.put(frame(1), patience)
     patience.set()
     assert mailbox.put(frame(2), patience) is False
@@ -191,7 +192,7 @@ def test_waiting_put_ends_under_a_turned_clock(clock: FakeClock) -> None:
 
 def test_a_few_items_may_wait_and_sources_are_taken_in_turn() -> None:
     """Two sources put what there is room for; each is taken from in turn and in its own order."""
-    mailbox, stop = Mailbox(items=3), StopEvent()
+    mailbox, stop = Mailbox(capacity=3), StopEvent()
     for seq in (1, 2, 3):
         assert mailbox.put(frame(seq, camera="a"), stop)
     for seq in (1, 2):
@@ -202,9 +203,31 @@ def test_a_few_items_may_wait_and_sources_are_taken_in_turn() -> None:
     assert taken == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)]
 
 
+class ObservedCondition(threading.Condition):
+    """Calls the test at each notification, and instead of each wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_notify: Callable[[], None] = lambda: None
+        self.on_wait: Callable[[], None] | None = None
+
+    def notify_all(self) -> None:
+        self.on_notify()
+        super().notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self.on_wait is None:
+            return super().wait(timeout)
+        self.on_wait()
+        return True
+
+
 def test_a_source_is_woken_for_several_items_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for room is not woken before half of it is free, and then puts more than one."""
-    mailbox, stop = Mailbox(items=4), StopEvent()
+    """A waiting source is woken when half of its queue is free, and then puts several files."""
+    condition, stop = ObservedCondition(), StopEvent()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Condition", lambda: condition)
+        mailbox = Mailbox(capacity=4)
     put: list[int] = []
 
     def run() -> None:
@@ -216,44 +239,35 @@ def test_a_source_is_woken_for_several_items_at_once(monkeypatch: pytest.MonkeyP
     thread.start()
     wait_until(lambda: len(put) == 4)
     woken: list[int] = []
-    wake = mailbox._changed.notify_all
-
-    def noticed() -> None:
-        woken.append(len(put))
-        wake()
-
-    monkeypatch.setattr(mailbox._changed, "notify_all", noticed)
+    condition.on_notify = lambda: woken.append(len(put))
     assert took(mailbox, 0) is not None
     assert woken == []
     assert took(mailbox, 0) is not None
     assert woken
     wait_until(lambda: len(put) == 6)
-    while len(put) < 8 or mailbox.waiting("top"):
+    while len(put) < 8 or mailbox.has_frame("top"):
         took(mailbox, 0.01)
     thread.join(5)
     assert put == list(range(1, 9))
 
 
 def test_large_pictures_wait_by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Items wait by their bytes too: of pictures of 3 MB a second one is taken in, then the source
-    waits, and is woken as soon as one was taken, so that it reads beside the judging."""
-    mailbox, stop = Mailbox(), StopEvent()
+    """The queue is also limited by bytes: of pictures of 3 MB it takes two. The source is woken as
+    soon as one was taken, so that it reads while the worker judges."""
+    condition, stop = ObservedCondition(), StopEvent()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Condition", lambda: condition)
+        mailbox = Mailbox()
     taken: list[int] = []
     woken: list[int] = []
 
-    def while_it_waits(_seconds: float) -> None:
-        got = mailbox.another("top") if len(taken) % 2 else took(mailbox, 0)
+    def while_it_waits() -> None:
+        got = mailbox.take_more("top") if len(taken) % 2 else took(mailbox, 0)
         assert got is not None
         taken.append(got.seq)
 
-    monkeypatch.setattr(mailbox._changed, "wait", while_it_waits)
-    wake = mailbox._changed.notify_all
-
-    def noticed() -> None:
-        woken.append(len(taken))
-        wake()
-
-    monkeypatch.setattr(mailbox._changed, "notify_all", noticed)
+    condition.on_wait = while_it_waits
+    condition.on_notify = lambda: woken.append(len(taken))
     for seq, before in ((1, 0), (2, 0), (3, 1), (4, 2), (5, 3)):
         assert mailbox.put(noise_frame(seq, 1024), stop)
         assert taken == list(range(1, before + 1))

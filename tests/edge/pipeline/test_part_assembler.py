@@ -1,110 +1,110 @@
-"""One verdict a part: never none, never two, never a good one that nobody may trust."""
+"""Each part gets exactly one verdict, and never a `pass` after a fault."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.edge.pipeline.triggered_camera import Line
+from tests.edge.pipeline.triggered_camera import TriggeredCamera
 from tests.support.frames import solid
 
 
 def test_a_part_is_judged_by_its_rule() -> None:
     """Three frames, two of which must be bad: the numbers behind the verdict travel in it."""
-    line = Line({"frames": 3, "rule": "k_of_n", "k": 2})
-    line.trigger("P-7")
+    camera = TriggeredCamera({"frames": 3, "rule": "k_of_n", "k": 2})
+    camera.trigger("P-7")
     for red in (10, 240, 200):
-        line.clock.at += 0.05
-        line.show(red)
-        line.judge()
-    (verdict,) = line.verdicts
+        camera.clock.at += 0.05
+        camera.show(red)
+        camera.judge()
+    (verdict,) = camera.verdicts
     assert (verdict.part, verdict.verdict, verdict.frame_seq) == ("P-7", "fail", 2)
     assert verdict.score == pytest.approx(200 / 255)
     assert (verdict.rule.name, verdict.rule.frames, verdict.rule.k) == ("k_of_n", 3, 2)
     assert verdict.rule.scores == pytest.approx([10 / 255, 240 / 255, 200 / 255])
     assert verdict.trigger is not None
     assert verdict.trigger_to_verdict_ms == pytest.approx(150)
-    assert [frame.seq for frame in line.kept] == [2]
+    assert [frame.seq for frame in camera.kept] == [2]
 
 
 def test_only_the_worst_frame_of_a_part_is_held() -> None:
     """Evidence is the frame with the highest score; the pixels of the others are let go."""
-    line = Line({"frames": 4, "rule": "mean"})
-    line.trigger("a")
+    camera = TriggeredCamera({"frames": 4, "rule": "mean"})
+    camera.trigger("a")
     for red in (50, 200, 100, 199):
-        line.show(red)
-    line.judge()
-    (kept,) = line.kept
+        camera.show(red)
+    camera.judge()
+    (kept,) = camera.kept
     assert kept.pixels is not None
     assert kept.pixels[0, 0, 2] == 200
 
 
 def test_a_missing_frame_is_an_error() -> None:
     """Two of three frames within the deadline are no verdict, however good they were."""
-    line = Line({"frames": 3, "rule": "mean", "deadline_ms": 300})
-    line.trigger("a")
+    camera = TriggeredCamera({"frames": 3, "rule": "mean", "deadline_ms": 300})
+    camera.trigger("a")
     for _ in range(2):
-        line.show(0)
-        line.judge()
-    line.clock.at += 0.3
-    line.judge()
-    (verdict,) = line.verdicts
+        camera.show(0)
+        camera.judge()
+    camera.clock.at += 0.3
+    camera.judge()
+    (verdict,) = camera.verdicts
     assert verdict.verdict == "error"
     assert verdict.reason is not None
     assert "2 of 3 frames came" in verdict.reason
     assert verdict.rule.scores == pytest.approx([0, 0])
-    line.show(0)
-    line.judge()
-    assert len(line.verdicts) == 1
+    camera.show(0)
+    camera.judge()
+    assert len(camera.verdicts) == 1
 
 
 def test_a_late_judgement_is_an_error() -> None:
     """A model that needs longer than the deadline leaves gives an `error`, not its judgement."""
-    line = Line({"deadline_ms": 100})
-    line.model.takes_s = 0.2
-    line.trigger("a")
-    line.show(0)
-    line.judge()
-    (verdict,) = line.verdicts
+    camera = TriggeredCamera({"deadline_ms": 100})
+    camera.model.takes_s = 0.2
+    camera.trigger("a")
+    camera.show(0)
+    camera.judge()
+    (verdict,) = camera.verdicts
     assert verdict.verdict == "error"
     assert "later than trigger.deadline_ms" in str(verdict.reason)
 
 
 def test_one_bad_frame_is_enough_for_an_error() -> None:
     """A model that fails at one of the frames ends the part; the next part is judged again."""
-    line = Line({"frames": 2, "rule": "mean"})
-    line.trigger("a")
-    line.show(0)
-    line.judge()
-    line.model.fails = True
-    line.show(0)
-    line.judge()
-    line.model.fails = False
-    line.trigger("b")
+    camera = TriggeredCamera({"frames": 2, "rule": "mean"})
+    camera.trigger("a")
+    camera.show(0)
+    camera.judge()
+    camera.model.fails = True
+    camera.show(0)
+    camera.judge()
+    camera.model.fails = False
+    camera.trigger("b")
     for _ in range(2):
-        line.show(0)
-        line.judge()
-    assert line.said() == [("a", "error"), ("b", "pass")]
+        camera.show(0)
+        camera.judge()
+    assert camera.outcomes() == [("a", "error"), ("b", "pass")]
 
 
 def test_a_stop_leaves_no_part_open() -> None:
     """Each open part gets its `error` when the daemon stops, and says so; none is taken after."""
-    line = Line({"frames": 2, "queue": 3})
+    camera = TriggeredCamera({"frames": 2, "queue": 3})
     for name in "abc":
-        line.trigger(name)
-    line.show(0)
-    line.stop()
-    assert line.said() == [("a", "error"), ("b", "error"), ("c", "error")]
-    assert {v.reason for v in line.verdicts} == {"the daemon was stopped"}
-    assert not line.trigger("d")
+        camera.trigger(name)
+    camera.show(0)
+    camera.stop()
+    assert camera.outcomes() == [("a", "error"), ("b", "error"), ("c", "error")]
+    assert {v.reason for v in camera.verdicts} == {"the daemon was stopped"}
+    assert not camera.trigger("d")
 
 
 def test_what_was_taken_before_the_stop_is_judged() -> None:
     """A part whose frame waits in the mailbox at the stop still gets its judgement."""
-    line = Line({})
-    line.trigger("a")
-    line.show(250)
-    line.stop()
-    assert line.said() == [("a", "fail")]
+    camera = TriggeredCamera({})
+    camera.trigger("a")
+    camera.show(250)
+    camera.stop()
+    assert camera.outcomes() == [("a", "fail")]
 
 
 REGIONS = [{"id": "left", "region": [0, 0, 0.5, 1]}, {"id": "right", "region": [0.5, 0, 0.5, 1]}]
@@ -119,15 +119,15 @@ def half_red() -> NDArray[np.uint8]:
 
 def test_each_region_has_its_verdict() -> None:
     """A part seen in two regions gets exactly one verdict for each."""
-    line = Line({}, {"regions": REGIONS})
-    line.trigger("a")
-    line.show(half_red())
-    line.judge()
-    assert [(v.region, v.verdict) for v in line.verdicts] == [("left", "pass"), ("right", "fail")]
-    line.trigger("b")
-    line.show(fault="lost")
-    line.judge()
-    assert [(v.region, v.verdict) for v in line.verdicts[2:]] == [
+    camera = TriggeredCamera({}, {"regions": REGIONS})
+    camera.trigger("a")
+    camera.show(half_red())
+    camera.judge()
+    assert [(v.region, v.verdict) for v in camera.verdicts] == [("left", "pass"), ("right", "fail")]
+    camera.trigger("b")
+    camera.show(fault="lost")
+    camera.judge()
+    assert [(v.region, v.verdict) for v in camera.verdicts[2:]] == [
         ("left", "error"),
         ("right", "error"),
     ]
@@ -135,14 +135,14 @@ def test_each_region_has_its_verdict() -> None:
 
 def test_the_worst_region_decides() -> None:
     """With `verdict: worst` a part has one verdict, of its worst region, with the scores of all."""
-    line = Line({}, {"regions": REGIONS, "verdict": "worst"})
-    line.trigger("a")
-    line.show(half_red())
-    line.judge()
-    (verdict,) = line.verdicts
+    camera = TriggeredCamera({}, {"regions": REGIONS, "verdict": "worst"})
+    camera.trigger("a")
+    camera.show(half_red())
+    camera.judge()
+    (verdict,) = camera.verdicts
     assert (verdict.region, verdict.verdict) == ("right", "fail")
     assert verdict.rule.regions == pytest.approx({"left": 0.0, "right": 250 / 255})
-    line.trigger("b")
-    line.show(fault="lost")
-    line.judge()
-    assert line.said()[1:] == [("b", "error")]
+    camera.trigger("b")
+    camera.show(fault="lost")
+    camera.judge()
+    assert camera.outcomes()[1:] == [("b", "error")]

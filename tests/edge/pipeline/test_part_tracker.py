@@ -44,18 +44,12 @@ def test_only_frames_from_after_the_trigger_count(track: Any, clock: FakeClock) 
 
 
 def test_a_part_is_noted_before_its_trigger_is_answered(environment: Clock) -> None:
-    """Whoever is told that a part was taken may rely on it; a refused one is not noted."""
+    """An accepted part is noted before the trigger is answered; a refused part is not noted."""
     noted: list[str | None] = []
-
-    class Journal:
-        def part_opened(self, part: Part) -> None:
-            noted.append(part.name)
-
-        def parts_changed(self) -> None:
-            pass
-
     config = TriggerConfig.read({"kind": "request", "queue": 0})
-    tracker = PartTracker("top", config, environment, listener=Journal())
+    tracker = PartTracker(
+        "top", config, environment, on_accepted=lambda part: noted.append(part.name)
+    )
     assert tracker.trigger("request", "a").name in noted
     with pytest.raises(TriggerError):
         tracker.trigger("request", "b")
@@ -89,7 +83,7 @@ def test_several_frames_go_to_the_part_ahead_first(track: Any, clock: FakeClock)
 
 @pytest.mark.parametrize("queue", [0, 1, 3])
 def test_the_queue_is_bounded_and_refusals_are_told(track: Any, queue: int) -> None:
-    """One part is handled and `queue` wait; one more is refused, counted, and told why."""
+    """One part is handled and `queue` wait; one more is refused with the reason, and counted."""
     tracker = track(queue=queue)
     for number in range(queue + 1):
         tracker.trigger("request", f"p{number}")
@@ -102,7 +96,7 @@ def test_the_queue_is_bounded_and_refusals_are_told(track: Any, queue: int) -> N
 
 @pytest.mark.parametrize("kind", ["gpio", "presence"])
 def test_a_refused_wire_gets_an_error(track: Any, kind: Any) -> None:
-    """A gpio or presence trigger has nobody to tell no: its part ends in an `error` at once."""
+    """A gpio or presence trigger gets no answer: its refused part gets an `error` at once."""
     options = {"pin": 4} if kind == "gpio" else {}
     tracker = track(kind, queue=0, **options)
     tracker.trigger(kind)
@@ -174,7 +168,7 @@ def test_overdue_parts_say_what_was_missing(track: Any, clock: FakeClock) -> Non
 
 
 def test_a_dead_camera_is_named(track: Any, clock: FakeClock) -> None:
-    """A part triggered while the camera is lost hears at its deadline why no frame came."""
+    """A part triggered while the camera is lost ends at its deadline with the reason."""
     tracker = track()
     tracker.match(frame(1, fault="v4l2: no such device"))
     tracker.trigger("request", "a")
@@ -186,7 +180,7 @@ def test_nothing_is_taken_after_the_door_is_shut(track: Any) -> None:
     """A trigger while the daemon stops is refused; what was open is handed out."""
     tracker = track()
     part = tracker.trigger("request", "a")
-    assert tracker.shut() == [part]
+    assert tracker.stop_accepting() == [part]
     with pytest.raises(TriggerError, match="the daemon stops") as caught:
         tracker.trigger("request", "b")
     assert caught.value.kind == "stopping"

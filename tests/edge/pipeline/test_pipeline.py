@@ -1,4 +1,4 @@
-"""The line changes while it runs: whole or not at all, and nothing old is judged by the new."""
+"""A running pipeline changes as a whole or not at all, and never mixes configurations."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -18,10 +18,9 @@ from edge.core.errors import EdgeInspectError
 from edge.core.part import Part
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
-from edge.pipeline.build import inspector_from
-from edge.pipeline.pipeline import LineTimeouts, Pipeline
-from edge.pipeline.running_cameras import RunningCameras
-from edge.pipeline.running_model import RunningModel
+from edge.pipeline import build_inspector
+from edge.pipeline.pipeline import Pipeline, PipelineTimeouts
+from edge.pipeline.running_state import RunningCameras, RunningModel
 from tests.support.scripted_model import Sink
 from tests.support.waiting import wait_until
 
@@ -39,8 +38,8 @@ class NothingJudged:
 
 
 class Staged:
-    """A camera whose every picture the test releases; closed or not, a read that waits goes on
-    waiting, as in a driver that hangs."""
+    """A camera that gives a picture when the test releases one. Closing it does not end a waiting
+    read, as in a driver that hangs."""
 
     live = True
 
@@ -59,8 +58,8 @@ class Staged:
         pass
 
 
-class Hall:
-    """A running line of staged cameras."""
+class StagedPipeline:
+    """A running pipeline of staged cameras."""
 
     def __init__(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._model = model
@@ -69,23 +68,23 @@ class Hall:
         self.verdicts: list[Verdict] = []
         self.factory = MockFactory()
         self.config = self.make([{"id": "a", "source": "test:"}, {"id": "b", "source": "test:"}])
-        self.inspector = inspector_from(self.config)
+        self.inspector = build_inspector(self.config)
         self.cameras = RunningCameras()
         self.noted: list[Part] = []
-        self.line = Pipeline(
+        self.pipeline = Pipeline(
             self.config,
             RunningModel(self.inspector),
             Clock(),
             cameras=self.cameras,
             sink=Sink(self.verdicts.append),
-            journal=self,
+            note_part=lambda part, _verdicts: self.noted.append(part),
             parts_changed=threading.Event(),
-            receipts=NothingJudged(),
+            processed_items=NothingJudged(),
             factory=self.factory,
             open_camera=self._open,
-            timeouts=LineTimeouts(join_s=0.2, finish_s=0.2),  # as long as a test may wait
+            timeouts=PipelineTimeouts(join_s=0.2, finish_s=0.2),  # as long as a test may wait
         )
-        self.line.start()
+        self.pipeline.start()
 
     def make(self, cameras: list[dict[str, Any]], **decision: Any) -> Config:
         """A configuration of the one model."""
@@ -98,31 +97,27 @@ class Hall:
             }
         )
 
-    def note(self, part: Part) -> None:
-        """As `PartJournal`."""
-        self.noted.append(part)
-
     def show(self, camera: str) -> None:
         """The camera has one more picture."""
         self.pictures[camera].release()
 
     def adopt(self, config: Config) -> None:
-        """Takes a configuration over."""
-        self.line.adopt(self.config, diff_configs(self.config, config), self.inspector)
+        """Applies a configuration."""
+        self.pipeline.adopt(self.config, diff_configs(self.config, config), self.inspector)
         self.config = config
 
     def of(self, camera: str) -> list[Verdict]:
-        """The verdicts on a camera, without those that say it is silent."""
+        """The verdicts on a camera."""
         return [v for v in self.verdicts if v.camera == camera]
 
     def close(self) -> None:
-        """Ends it; cameras that wait get a picture to wake up by."""
-        stopping = start_thread("stop", self.line.stop)
+        """Stops it; a picture ends each waiting read."""
+        stopping = start_thread("stop", self.pipeline.stop)
         while stopping.is_alive():
             for pictures in self.pictures.values():
                 pictures.release()
             stopping.join(0.01)
-        assert self.line.workers.join(30) == []
+        assert self.pipeline.workers.join(30) == []
         self.factory.close()
 
     def _open(self, config: Any, _environment: Clock, *_more: object) -> Staged:
@@ -132,55 +127,55 @@ class Hall:
 
 
 @pytest.fixture
-def hall(redness_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hall]:
+def staged(redness_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StagedPipeline]:
     """Two cameras, a and b, both open."""
-    made = Hall(redness_model, monkeypatch)
+    made = StagedPipeline(redness_model, monkeypatch)
     yield made
     made.close()
 
 
-def test_a_camera_that_hangs_is_left_behind(hall: Hall) -> None:
-    """Camera a hangs in its driver when it is changed: its successor judges, and what the driver
-    brings in the end is never judged. Camera b is not opened again."""
-    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
-    hung = hall.pictures["a"]
-    hall.adopt(
-        hall.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
+def test_a_camera_that_hangs_is_left_behind(staged: StagedPipeline) -> None:
+    """Camera a hangs in its driver when it is changed. Its successor is judged; a picture that the
+    driver returns later is not. Camera b is not opened again."""
+    wait_until(lambda: sorted(staged.opened) == ["a", "b"])
+    hung = staged.pictures["a"]
+    staged.adopt(
+        staged.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
     )
-    wait_until(lambda: hall.opened.count("a") == 2)
+    wait_until(lambda: staged.opened.count("a") == 2)
     hung.release()
-    hall.show("b")
-    wait_until(lambda: hall.of("b"))
-    assert hall.of("a") == []
-    hall.show("a")
-    wait_until(lambda: hall.of("a"))
-    assert [v.config for v in hall.of("a")] == [hall.config.hash]
-    assert hall.opened.count("b") == 1
+    staged.show("b")
+    wait_until(lambda: staged.of("b"))
+    assert staged.of("a") == []
+    staged.show("a")
+    wait_until(lambda: staged.of("a"))
+    assert [v.config for v in staged.of("a")] == [staged.config.hash]
+    assert staged.opened.count("b") == 1
 
 
-def test_numbers_go_on(hall: Hall) -> None:
-    """A camera's frame numbers do not begin anew with its successor."""
-    wait_until(lambda: "a" in hall.pictures)
-    hall.show("a")
-    wait_until(lambda: hall.of("a"))
-    hall.adopt(
-        hall.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
+def test_frame_numbers_continue(staged: StagedPipeline) -> None:
+    """A camera's frame numbers continue with its successor."""
+    wait_until(lambda: "a" in staged.pictures)
+    staged.show("a")
+    wait_until(lambda: staged.of("a"))
+    staged.adopt(
+        staged.make([{"id": "a", "source": "test:", "fps": 9}, {"id": "b", "source": "test:"}])
     )
-    wait_until(lambda: hall.opened.count("a") == 2)
-    hall.show("a")
-    wait_until(lambda: len(hall.of("a")) == 2)
-    assert [v.frame_seq for v in hall.of("a")] == [1, 2]
+    wait_until(lambda: staged.opened.count("a") == 2)
+    staged.show("a")
+    wait_until(lambda: len(staged.of("a")) == 2)
+    assert [v.frame_seq for v in staged.of("a")] == [1, 2]
 
 
-def test_a_pin_that_is_taken_changes_nothing(hall: Hall) -> None:
-    """The new cannot be: the old cameras are there again, with their old configuration."""
-    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
-    old = hall.config
-    taken = gpiozero.LED(17, pin_factory=hall.factory)
+def test_a_pin_that_is_taken_changes_nothing(staged: StagedPipeline) -> None:
+    """The new configuration cannot run: the old cameras start again as they were."""
+    wait_until(lambda: sorted(staged.opened) == ["a", "b"])
+    old = staged.config
+    taken = gpiozero.LED(17, pin_factory=staged.factory)
     trigger = {"kind": "gpio", "pin": 17}
     with pytest.raises(EdgeInspectError, match="17"):
-        hall.adopt(
-            hall.make(
+        staged.adopt(
+            staged.make(
                 [
                     {"id": "a", "source": "test:", "fps": 9},
                     {"id": "b", "source": "test:", "trigger": trigger},
@@ -189,25 +184,25 @@ def test_a_pin_that_is_taken_changes_nothing(hall: Hall) -> None:
             )
         )
     taken.close()
-    assert sorted(hall.cameras.readers) == ["a", "b"]
-    assert not hall.cameras.trackers
-    wait_until(lambda: hall.opened.count("b") == 2)
-    hall.show("b")
-    wait_until(lambda: hall.of("b"))
-    assert [v.config for v in hall.of("b")] == [old.hash]
+    assert sorted(staged.cameras.readers) == ["a", "b"]
+    assert not staged.cameras.trackers
+    wait_until(lambda: staged.opened.count("b") == 2)
+    staged.show("b")
+    wait_until(lambda: staged.of("b"))
+    assert [v.config for v in staged.of("b")] == [old.hash]
 
 
-def test_open_parts_of_a_camera_that_goes_are_answered(hall: Hall) -> None:
-    """A part that was announced to a camera that is taken away gets its `error`, once."""
-    wait_until(lambda: sorted(hall.opened) == ["a", "b"])
+def test_open_parts_of_a_camera_that_goes_are_answered(staged: StagedPipeline) -> None:
+    """An open part of a removed camera gets one `error` verdict."""
+    wait_until(lambda: sorted(staged.opened) == ["a", "b"])
     asked = {"kind": "request", "deadline_ms": 60_000}
-    hall.adopt(hall.make([{"id": "a", "source": "test:", "trigger": asked}]))
-    assert sorted(hall.cameras.readers) == ["a"]
-    tracker = hall.cameras.trackers["a"]
+    staged.adopt(staged.make([{"id": "a", "source": "test:", "trigger": asked}]))
+    assert sorted(staged.cameras.readers) == ["a"]
+    tracker = staged.cameras.trackers["a"]
     tracker.trigger("request", "P1")
-    assert [part.name for part in hall.noted] == ["P1"]
-    hall.adopt(hall.make([{"id": "b", "source": "test:"}]))
-    (verdict,) = hall.of("a")
+    assert [part.name for part in staged.noted] == ["P1"]
+    staged.adopt(staged.make([{"id": "b", "source": "test:"}]))
+    (verdict,) = staged.of("a")
     assert (verdict.verdict, verdict.part) == ("error", "P1")
     assert "configuration was changed" in str(verdict.reason)
     with pytest.raises(EdgeInspectError):

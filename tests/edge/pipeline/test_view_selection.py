@@ -11,11 +11,11 @@ from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocessing import InputSpec
 from edge.pipeline.view_selection import (
-    BY_HAND,
-    camera_by_hand,
+    UNNAMED_CAMERA,
     check_views,
+    choose_camera,
     disagreement,
-    manners_by_hand,
+    image_profiles,
     view_of,
 )
 from tests.support.scripted_model import ScriptedModel, inspector_with
@@ -31,7 +31,7 @@ def camera(name: str = "top", **options: Any) -> CameraConfig:
     return CameraConfig.read({"id": name, "source": "test:", **options})
 
 
-def recipe(view: dict[str, Any] | None = None) -> InputSpec:
+def input_spec(view: dict[str, Any] | None = None) -> InputSpec:
     """A model's recipe."""
     return InputSpec.read({"width": 16, "height": 16, "view": view})
 
@@ -39,11 +39,11 @@ def recipe(view: dict[str, Any] | None = None) -> InputSpec:
 def inspector(view: dict[str, Any] | None = None) -> Inspector:
     """An inspector of a model that was trained with a view, or without."""
     made = inspector_with(ScriptedModel([1.0, 0.0], lambda: None))
-    return replace(made, input=recipe(view))
+    return replace(made, input=input_spec(view))
 
 
 @pytest.mark.parametrize(
-    ("said", "model", "rotate"),
+    ("problem", "model", "rotate"),
     [
         ({}, None, 0),
         ({}, TURNED, 90),
@@ -55,24 +55,24 @@ def inspector(view: dict[str, Any] | None = None) -> Inspector:
     ],
 )
 def test_the_cameras_view_else_the_models(
-    said: dict[str, Any], model: dict[str, Any] | None, rotate: int
+    problem: dict[str, Any], model: dict[str, Any] | None, rotate: int
 ) -> None:
     """What config.yaml says counts, `view: {}` too; where it is silent, what the model says."""
-    assert view_of(camera(**said), recipe(model)).rotate == rotate
+    assert view_of(camera(**problem), input_spec(model)).rotate == rotate
 
 
 def test_another_view_than_the_models_is_said() -> None:
     """Only where both speak and differ; the words say when that is right."""
-    assert disagreement(camera(), recipe(TURNED)) is None
-    assert disagreement(camera(view=TURNED), recipe()) is None
-    assert disagreement(camera(view={**TURNED, "mirror": "none"}), recipe(TURNED)) is None
-    said = disagreement(camera(view={"rotate": 270}), recipe(TURNED))
-    assert said is not None
-    assert said.startswith("camera top: its view is not the one that the model was trained with")
+    assert disagreement(camera(), input_spec(TURNED)) is None
+    assert disagreement(camera(view=TURNED), input_spec()) is None
+    assert disagreement(camera(view={**TURNED, "mirror": "none"}), input_spec(TURNED)) is None
+    problem = disagreement(camera(view={"rotate": 270}), input_spec(TURNED))
+    assert problem is not None
+    assert problem.startswith("camera top: its view is not the one that the model was trained with")
 
 
 def test_views_are_checked_against_the_size_at_the_start() -> None:
-    """Every view that the asked-for size does not hold is told before a camera is opened."""
+    """Every view that exceeds its camera's size is an error before a camera is opened."""
     outside = {"region": [0, 0, 641, 480]}
     cameras = [
         camera("a", view=outside, width=640, height=480),
@@ -81,38 +81,38 @@ def test_views_are_checked_against_the_size_at_the_start() -> None:
         camera("d", view=outside),
     ]
     with pytest.raises(ConfigError) as error:
-        check_views(cameras, recipe({"region": [0, 0, 0.1, 1]}))
-    said = error.value.problems
-    assert len(said) == 2
-    assert said[0].startswith("camera a: view.region reaches to 641,480, outside the picture")
-    assert said[1].startswith("camera c: view.region is only 2×20 pixels")
-    check_views(cameras[1:2], recipe())
+        check_views(cameras, input_spec({"region": [0, 0, 0.1, 1]}))
+    problem = error.value.problems
+    assert len(problem) == 2
+    assert problem[0].startswith("camera a: view.region reaches to 641,480, outside the picture")
+    assert problem[1].startswith("camera c: view.region is only 2×20 pixels")
+    check_views(cameras[1:2], input_spec())
 
 
 def test_without_a_name_it_is_the_only_camera() -> None:
     """One camera needs no name; several with the same view need none either."""
-    one = manners_by_hand([camera()], inspector())
-    assert camera_by_hand(one, None) == "top"
-    two = manners_by_hand([camera(), camera("side", view=TURNED)], inspector(TURNED))
-    assert camera_by_hand(two, None) == BY_HAND
-    assert camera_by_hand(two, "side") == "side"
+    one = image_profiles([camera()], inspector())
+    assert choose_camera(one, None) == "top"
+    two = image_profiles([camera(), camera("side", view=TURNED)], inspector(TURNED))
+    assert choose_camera(two, None) == UNNAMED_CAMERA
+    assert choose_camera(two, "side") == "side"
 
 
 @pytest.mark.parametrize(
     ("name", "words"), [(None, "top, side have different views"), ("x", "no camera 'x'")]
 )
 def test_a_camera_that_must_be_named(name: str | None, words: str) -> None:
-    """Where views differ nobody guesses, and a wrong name is told the right ones."""
-    two = manners_by_hand([camera(), camera("side", view=TURNED)], inspector())
+    """Where views differ a camera must be named; the error lists the right names."""
+    two = image_profiles([camera(), camera("side", view=TURNED)], inspector())
     with pytest.raises(RefusedError, match=words):
-        camera_by_hand(two, name)
+        choose_camera(two, name)
 
 
-def test_by_hand_one_verdict_is_the_worst_region() -> None:
-    """Who can take one verdict only gets the worst; a trigger does not count by hand."""
+def test_one_verdict_is_that_of_the_worst_region() -> None:
+    """With `one_verdict` the worst region decides; the camera's trigger does not count."""
     cameras = [camera(view=REGIONS, trigger={"kind": "request", "frames": 3})]
-    each = manners_by_hand(cameras, inspector())["top"]
-    worst = manners_by_hand(cameras, inspector(), one_verdict=True)["top"]
-    assert (each.framing.worst_decides, worst.framing.worst_decides) == (False, True)
+    each = image_profiles(cameras, inspector())["top"]
+    worst = image_profiles(cameras, inspector(), one_verdict=True)["top"]
+    assert (each.crop.worst_decides, worst.crop.worst_decides) == (False, True)
     assert worst.trigger.frames == 1
     assert view_of(cameras[0], None) == ViewConfig.read(REGIONS)

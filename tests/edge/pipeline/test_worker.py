@@ -170,9 +170,9 @@ def test_percentiles_of_known_values() -> None:
     )
 
 
-def run(judging: InspectionWorker) -> threading.Thread:
+def run(worker: InspectionWorker) -> threading.Thread:
     """Starts it as the daemon does."""
-    thread = threading.Thread(target=judging.run, name="inspection")
+    thread = threading.Thread(target=worker.run, name="inspection")
     thread.start()
     return thread
 
@@ -182,7 +182,7 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
 ) -> None:
     """Each frame gives one verdict, delivered before it may be kept, and is counted."""
     mailbox, order = Mailbox(), []
-    judging = InspectionWorker(
+    worker = InspectionWorker(
         mailbox,
         make_judge(GOOD),
         Sink(
@@ -193,9 +193,9 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
     )
     mailbox.offer(frame(1))
     mailbox.close()
-    run(judging).join(5)
+    run(worker).join(5)
     assert order == ["deliver 1", "keep 1"]
-    assert judging.counts == {**dict.fromkeys(OUTCOMES, 0), "pass": 1}
+    assert worker.counts == {**dict.fromkeys(OUTCOMES, 0), "pass": 1}
 
 
 def test_one_frames_fault_does_not_end_judging(
@@ -212,10 +212,10 @@ def test_one_frames_fault_does_not_end_judging(
             raise RuntimeError("no room")
         delivered.append(verdict)
 
-    judging = InspectionWorker(mailbox, make_judge(GOOD), Sink(deliver), environment)
-    thread = run(judging)
+    worker = InspectionWorker(mailbox, make_judge(GOOD), Sink(deliver), environment)
+    thread = run(worker)
     mailbox.offer(frame(1))
-    wait_until(lambda: judging.faults == 1)
+    wait_until(lambda: worker.faults == 1)
     mailbox.offer(frame(2))
     mailbox.close()
     thread.join(5)
@@ -253,7 +253,7 @@ def test_a_view_that_does_not_fit_is_an_error(environment: Clock) -> None:
         Provenance("line1", "0123456789ab", "b-1"),
         environment,
         None,
-        manners={"top": CameraProfile(ViewCrop(view), TriggerConfig())},
+        profiles={"top": CameraProfile(ViewCrop(view), TriggerConfig())},
     )
     verdict = judge(frame())
     assert verdict.verdict == "error"
@@ -262,7 +262,7 @@ def test_a_view_that_does_not_fit_is_an_error(environment: Clock) -> None:
 
 
 def test_an_item_of_regions_is_done_with_its_last_verdict(environment: Clock) -> None:
-    """The receipt goes with the last region's verdict: half a picture told is told again."""
+    """Only the last region's verdict has the receipt: an incomplete picture is judged again."""
     regions = [{"id": n, "region": [0, 0, 1, 1]} for n in ("a", "b", "c")]
     view = ViewConfig.read({"regions": regions})
     judge = Judge(
@@ -270,7 +270,7 @@ def test_an_item_of_regions_is_done_with_its_last_verdict(environment: Clock) ->
         Provenance("line1", "0123456789ab", "b-1"),
         environment,
         None,
-        manners={"top": CameraProfile(ViewCrop(view), TriggerConfig())},
+        profiles={"top": CameraProfile(ViewCrop(view), TriggerConfig())},
     )
     item = Frame("top", 1, frame().pixels, 0.0, 1000.0, item="a.png", receipt="r")
     assert [v.receipt for v in judge.judge(item)] == [None, None, "r"]

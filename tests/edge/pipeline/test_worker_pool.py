@@ -1,4 +1,4 @@
-"""The threads that judge: who judges which camera, and what is done while all stand still."""
+"""The worker pool: which worker judges which camera, and what runs while all workers pause."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,9 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
-from edge.pipeline.worker_pool import PoolWorker, WorkerPool
+from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.worker import InspectionWorker
+from edge.pipeline.worker_pool import WorkerPool
 from tests.support.frames import frame
 from tests.support.scripted_model import MakeJudge, Sink
 from tests.support.waiting import wait_until
@@ -19,16 +21,16 @@ GOOD = [0.95, 0.05]
 DEADLINE_S = 30
 
 
-class Crew:
-    """Workers, what they have said, and on which thread."""
+class PoolUnderTest:
+    """A worker pool. `delivered`: camera, frame number and thread of each verdict."""
 
-    def __init__(self, most: int, make_judge: MakeJudge, environment: Clock) -> None:
-        self.said: list[tuple[str, int, str]] = []
+    def __init__(self, limit: int, make_judge: MakeJudge, environment: Clock) -> None:
+        self.delivered: list[tuple[str, int, str]] = []
         self.gates: dict[int, threading.Event] = {}
         self._make, self._environment = make_judge, environment
-        self.workers = WorkerPool(most, self._hire)
+        self.workers = WorkerPool(limit, self._create)
 
-    def _hire(self, others: int) -> PoolWorker:
+    def _create(self, others: int) -> InspectionWorker:
         gate = self.gates[others] = threading.Event()
         gate.set()
 
@@ -36,186 +38,190 @@ class Crew:
             assert gate.wait(DEADLINE_S)
 
         judge: Judge = self._make(GOOD, deadline_ms=None, work=work)
-        return PoolWorker(judge, Sink(self._deliver), self._environment)
+        return InspectionWorker(Mailbox(), judge, Sink(self._deliver), self._environment)
 
     def _deliver(self, verdict: Verdict) -> None:
         name = threading.current_thread().name
-        self.said.append((verdict.camera, verdict.frame_seq, name))
+        self.delivered.append((verdict.camera, verdict.frame_seq, name))
 
     def show(self, camera: str, seq: int) -> None:
         """A picture of a camera, which waits for its turn."""
         one = frame(seq, camera=camera)
-        assert self.workers.of(camera).mailbox.put(one, StopEvent())
+        assert self.workers.worker_for(camera).mailbox.put(one, StopEvent())
 
 
 @pytest.fixture
-def crews(make_judge: MakeJudge, environment: Clock) -> Iterator[Any]:
-    """`crews(2)`: two workers at most, whose threads end with the test."""
-    made: list[Crew] = []
+def pools(make_judge: MakeJudge, environment: Clock) -> Iterator[Any]:
+    """`pools(2)`: two workers at most, whose threads end with the test."""
+    made: list[PoolUnderTest] = []
 
-    def make(most: int) -> Crew:
-        made.append(Crew(most, make_judge, environment))
+    def make(limit: int) -> PoolUnderTest:
+        made.append(PoolUnderTest(limit, make_judge, environment))
         return made[-1]
 
     yield make
-    for crew in made:
-        for gate in crew.gates.values():
+    for pool in made:
+        for gate in pool.gates.values():
             gate.set()
-        crew.workers.close()
-        assert crew.workers.join(DEADLINE_S) == []
+        pool.workers.close()
+        assert pool.workers.join(DEADLINE_S) == []
 
 
-def test_cameras_are_spread_and_keep_their_worker(crews: Any) -> None:
+def test_cameras_are_spread_and_keep_their_worker(pools: Any) -> None:
     """A new camera goes to the worker with the fewest; one that went and comes back has its own."""
-    workers = crews(2).workers
-    first, second = workers.employ("a"), workers.employ("b")
+    workers = pools(2).workers
+    first, second = workers.assign("a"), workers.assign("b")
     assert first is not second
-    assert workers.employ("c") in (first, second)
+    assert workers.assign("c") in (first, second)
     assert len(workers.all) == 2
-    workers.release("a")
-    workers.release("b")
-    assert workers.employ("b") is second
-    assert workers.employ("a") is first
-    assert workers.employ("a") is first
+    workers.unassign("a")
+    workers.unassign("b")
+    assert workers.assign("b") is second
+    assert workers.assign("a") is first
+    assert workers.assign("a") is first
 
 
-def test_one_camera_needs_one_worker(crews: Any) -> None:
-    """Nobody is hired for nothing."""
-    workers = crews(16).workers
-    workers.employ("a")
+def test_one_camera_needs_one_worker(pools: Any) -> None:
+    """No worker is created for a camera that does not need it."""
+    workers = pools(16).workers
+    workers.assign("a")
     assert len(workers.all) == 1
 
 
-def test_each_camera_is_judged_in_order_by_one_thread(crews: Any) -> None:
+def test_each_camera_is_judged_in_order_by_one_thread(pools: Any) -> None:
     """Two cameras, two threads; every picture once and in its order, all counted."""
-    crew = crews(2)
+    pool = pools(2)
     for name in ("a", "b"):
-        crew.workers.employ(name)
-    crew.workers.start()
+        pool.workers.assign(name)
+    pool.workers.start()
     for seq in range(1, 21):
         for name in ("a", "b"):
-            crew.show(name, seq)
-    wait_until(lambda: len(crew.said) == 40, "all pictures are judged")
+            pool.show(name, seq)
+    wait_until(lambda: len(pool.delivered) == 40, "all pictures are judged")
     for name in ("a", "b"):
-        said = [(seq, thread) for camera, seq, thread in crew.said if camera == name]
-        assert [seq for seq, _ in said] == list(range(1, 21))
-        assert len({thread for _, thread in said}) == 1
-    assert {thread for _, _, thread in crew.said} == {"inspection", "inspection-2"}
-    assert crew.workers.counts["pass"] == 40
+        verdicts = [(seq, thread) for camera, seq, thread in pool.delivered if camera == name]
+        assert [seq for seq, _ in verdicts] == list(range(1, 21))
+        assert len({thread for _, thread in verdicts}) == 1
+    assert {thread for _, _, thread in pool.delivered} == {"inspection", "inspection-2"}
+    assert pool.workers.counts["pass"] == 40
 
 
-def test_one_that_hangs_does_not_hold_the_other_up(crews: Any, clock: Any) -> None:
-    """The other camera goes on; the watchdog sees the one that stands."""
-    crew = crews(2)
-    hanging, other = crew.workers.employ("a"), crew.workers.employ("b")
-    crew.gates[0].clear()
-    crew.workers.start()
-    crew.show("a", 1)
-    wait_until(lambda: not hanging.mailbox.waiting("a"), "the first is at work")
-    before = hanging.judging.beat
+def test_one_that_hangs_does_not_hold_the_other_up(pools: Any, clock: Any) -> None:
+    """The other camera is judged; the watchdog sees the worker that hangs."""
+    pool = pools(2)
+    hanging, other = pool.workers.assign("a"), pool.workers.assign("b")
+    pool.gates[0].clear()
+    pool.workers.start()
+    pool.show("a", 1)
+    wait_until(lambda: not hanging.mailbox.has_frame("a"), "the first is at work")
+    before = hanging.beat
     clock.at += 100
     for seq in range(1, 6):
-        crew.show("b", seq)
-    wait_until(lambda: len(crew.said) == 5, "the other judges")
-    assert crew.workers.beat == before
-    assert other.judging.beat > before
+        pool.show("b", seq)
+    wait_until(lambda: len(pool.delivered) == 5, "the other judges")
+    assert pool.workers.beat == before
+    assert other.beat > before
 
 
-def test_a_change_is_made_while_all_are_paused(crews: Any) -> None:
+def test_a_change_is_made_while_all_are_paused(pools: Any) -> None:
     """The free worker waits for the busy one, and judges nothing before the change is made."""
-    crew = crews(2)
+    pool = pools(2)
     for name in ("a", "b"):
-        crew.workers.employ(name)
-    crew.workers.start()
-    crew.gates[0].clear()
-    crew.show("a", 1)
-    wait_until(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
+        pool.workers.assign(name)
+    pool.workers.start()
+    pool.gates[0].clear()
+    pool.show("a", 1)
+    wait_until(
+        lambda: not pool.workers.worker_for("a").mailbox.has_frame("a"), "the first is at work"
+    )
     seen: list[int] = []
     asked = start_thread(
         "asks",
-        lambda: crew.workers.between(lambda: seen.append(len(crew.said)), DEADLINE_S),
+        lambda: pool.workers.run_paused(lambda: seen.append(len(pool.delivered)), DEADLINE_S),
     )
-    crew.show("b", 1)
+    pool.show("b", 1)
     assert seen == []
-    crew.gates[0].set()
+    pool.gates[0].set()
     asked.join(DEADLINE_S)
     assert seen
-    wait_until(lambda: len(crew.said) == 2, "both go on")
+    wait_until(lambda: len(pool.delivered) == 2, "both go on")
     assert 1 <= seen[0] <= 2
-    wait_until(lambda: len(crew.said) == 2, "both go on")
+    wait_until(lambda: len(pool.delivered) == 2, "both go on")
 
 
-def test_a_change_that_is_given_up_is_never_made(crews: Any) -> None:
-    """After the time-out the change never runs, not even when the slow worker comes at last; the
-    other workers go on at once, and the next change is made."""
-    crew = crews(2)
+def test_a_change_that_is_given_up_is_never_made(pools: Any) -> None:
+    """After the time-out the change never runs, even when the slow worker pauses later.
+    The other workers resume at once, and the next change is made."""
+    pool = pools(2)
     for name in ("a", "b"):
-        crew.workers.employ(name)
-    crew.workers.start()
-    crew.gates[0].clear()
-    crew.show("a", 1)
-    wait_until(lambda: not crew.workers.of("a").mailbox.waiting("a"), "the first is at work")
+        pool.workers.assign(name)
+    pool.workers.start()
+    pool.gates[0].clear()
+    pool.show("a", 1)
+    wait_until(
+        lambda: not pool.workers.worker_for("a").mailbox.has_frame("a"), "the first is at work"
+    )
     done: list[str] = []
-    assert not crew.workers.between(lambda: done.append("x"), 0.05)
-    crew.show("b", 1)
-    wait_until(lambda: ("b", 1, "inspection-2") in crew.said, "the other goes on")
-    crew.gates[0].set()
-    wait_until(lambda: len(crew.said) == 2, "the first too")
-    assert crew.workers.between(lambda: done.append("y"), DEADLINE_S)
+    assert not pool.workers.run_paused(lambda: done.append("x"), 0.05)
+    pool.show("b", 1)
+    wait_until(lambda: ("b", 1, "inspection-2") in pool.delivered, "the other goes on")
+    pool.gates[0].set()
+    wait_until(lambda: len(pool.delivered) == 2, "the first too")
+    assert pool.workers.run_paused(lambda: done.append("y"), DEADLINE_S)
     assert done == ["y"]
 
 
-def test_what_a_change_raises_reaches_the_one_who_asked(crews: Any) -> None:
-    """The workers go on; the one who asked hears of it."""
-    crew = crews(2)
-    crew.workers.employ("a")
-    crew.workers.start()
+def test_an_error_in_a_change_reaches_the_caller(pools: Any) -> None:
+    """The workers resume, and the caller gets the error."""
+    pool = pools(2)
+    pool.workers.assign("a")
+    pool.workers.start()
 
     def fails() -> None:
         raise LookupError("no such camera")
 
     with pytest.raises(LookupError):
-        crew.workers.between(fails, DEADLINE_S)
-    crew.show("a", 1)
-    wait_until(lambda: len(crew.said) == 1, "the worker goes on")
+        pool.workers.run_paused(fails, DEADLINE_S)
+    pool.show("a", 1)
+    wait_until(lambda: len(pool.delivered) == 1, "the worker goes on")
 
 
-def test_a_paused_worker_judges_nothing(crews: Any) -> None:
+def test_a_paused_worker_judges_nothing(pools: Any) -> None:
     """It comes to the barrier after the frame that it has begun, and takes the next one when the
     barrier is aborted."""
-    crew = crews(1)
-    worker = crew.workers.employ("a")
-    crew.workers.start()
-    crew.gates[0].clear()
-    crew.show("a", 1)
-    wait_until(lambda: not worker.mailbox.waiting("a"))
+    pool = pools(1)
+    worker = pool.workers.assign("a")
+    pool.workers.start()
+    pool.gates[0].clear()
+    pool.show("a", 1)
+    wait_until(lambda: not worker.mailbox.has_frame("a"))
     barrier = threading.Barrier(2)
-    worker.judging.pause_at(barrier)
-    crew.show("a", 2)
-    crew.gates[0].set()
+    worker.pause_at(barrier)
+    pool.show("a", 2)
+    pool.gates[0].set()
     barrier.wait(DEADLINE_S)
-    assert [seq for _, seq, _ in crew.said] == [1]
+    assert [seq for _, seq, _ in pool.delivered] == [1]
     barrier.abort()
-    wait_until(lambda: len(crew.said) == 2)
+    wait_until(lambda: len(pool.delivered) == 2)
 
 
-def test_a_worker_that_comes_after_the_time_out_goes_on(crews: Any) -> None:
+def test_a_worker_that_comes_after_the_time_out_goes_on(pools: Any) -> None:
     """A barrier that was aborted before the worker came does not hold it."""
-    crew = crews(1)
-    worker = crew.workers.employ("a")
+    pool = pools(1)
+    worker = pool.workers.assign("a")
     barrier = threading.Barrier(2)
     barrier.abort()
-    worker.judging.pause_at(barrier)
-    crew.show("a", 1)
-    crew.workers.start()
-    wait_until(lambda: len(crew.said) == 1)
+    worker.pause_at(barrier)
+    pool.show("a", 1)
+    pool.workers.start()
+    wait_until(lambda: len(pool.delivered) == 1)
 
 
-def test_frames_that_were_replaced_are_counted_by_camera(crews: Any) -> None:
-    """Whoever judges a camera knows how many of its frames nobody took."""
-    crew = crews(2)
+def test_frames_that_were_replaced_are_counted_by_camera(pools: Any) -> None:
+    """The pool knows how many frames of a camera were replaced."""
+    pool = pools(2)
     for name in ("a", "b"):
-        mailbox = crew.workers.employ(name).mailbox
+        mailbox = pool.workers.assign(name).mailbox
         for seq in range(3 if name == "a" else 1):
             mailbox.offer(frame(seq + 1, camera=name))
-    assert [crew.workers.replaced(name) for name in ("a", "b", "c")] == [2, 0, 0]
+    assert [pool.workers.replaced(name) for name in ("a", "b", "c")] == [2, 0, 0]

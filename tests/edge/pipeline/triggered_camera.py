@@ -1,4 +1,4 @@
-"""A camera with a trigger, and all between it and the outbox, under a clock that a test turns."""
+"""A camera with a trigger, with its tracker, mailbox and worker, on a clock that a test sets."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.support.scripted_model import ScriptedModel, Sink, inspector_with
 
 
 class RedIsBad(ScriptedModel):
-    """P(red) is how red the picture is; it may take its time, or fail."""
+    """P(red) is how red the picture is. `takes_s`: seconds for one picture."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__([], lambda: None)
@@ -39,38 +39,36 @@ class RedIsBad(ScriptedModel):
         return np.array([1 - red, red], np.float32)
 
 
-class Line:
-    """A camera with a trigger, and all between it and the outbox, under a clock that a test
-    turns. `verdicts` is what the plant would get."""
+class TriggeredCamera:
+    """A camera with a trigger, from its tracker to its verdicts, on a clock that a test sets."""
 
     def __init__(self, trigger: dict[str, Any], view: dict[str, Any] | None = None) -> None:
         self.clock = FakeClock()
         environment = Clock(self.clock.now, self.clock.tick)
         config = TriggerConfig.read({"kind": "request", **trigger})
-        framing = ViewCrop(ViewConfig.read(view or {}))
+        crop = ViewCrop(ViewConfig.read(view or {}))
         self.model = RedIsBad(self.clock)
         judge = Judge(
             inspector_with(self.model),
             Provenance("line1", "0123456789ab", "b-1"),
             environment,
             2000,
-            manners={"top": CameraProfile(framing, config)},
+            profiles={"top": CameraProfile(crop, config)},
         )
         self.tracker = PartTracker("top", config, environment)
         self.mailbox = Mailbox({"top": self.tracker})
         self.verdicts: list[Verdict] = []
         self.kept: list[Frame] = []
-        self.judging = InspectionWorker(
+        self.worker = InspectionWorker(
             self.mailbox,
             judge,
             Sink(self.verdicts.append, lambda frame, _verdict: self.kept.append(frame)),
             environment,
-            trackers={"top": self.tracker},
         )
         self.seq = 0
 
     def trigger(self, name: str | None = None) -> bool:
-        """Whether it was taken."""
+        """Announces a part. Whether it was accepted."""
         try:
             self.tracker.trigger("request", name)
         except TriggerError:
@@ -78,23 +76,23 @@ class Line:
         return True
 
     def show(self, red: int | NDArray[np.uint8] = 0, fault: str | None = None) -> None:
-        """The camera delivers a frame of now."""
+        """The camera delivers a frame."""
         self.seq += 1
         pixels = solid(red) if isinstance(red, int) else red
         at = self.clock.at
         self.mailbox.offer(Frame("top", self.seq, None if fault else pixels, at, at, fault=fault))
 
     def judge(self) -> None:
-        """The thread of inspection does all it can do now."""
+        """Runs the worker until the mailbox is empty."""
         while (work := self.mailbox.take(0)) is not None:
-            self.judging.run_once(work)
-        self.judging.run_once(None)
+            self.worker.run_once(work)
+        self.worker.run_once(None)
 
     def stop(self) -> None:
-        """The daemon stops: the thread of inspection ends in the test's own."""
+        """Stops as the daemon does; the worker ends on the test's thread."""
         self.mailbox.close()
-        self.judging.run()
+        self.worker.run()
 
-    def said(self) -> list[tuple[str | None, str]]:
+    def outcomes(self) -> list[tuple[str | None, str]]:
         """Part and verdict, in order."""
         return [(v.part, v.verdict) for v in self.verdicts]

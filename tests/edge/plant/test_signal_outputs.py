@@ -10,16 +10,16 @@ import pytest
 
 from edge.config import Config
 from edge.config.trigger import GpioOutputsConfig, StationOutputsConfig
-from edge.core.clock import Clock, StopEvent
+from edge.core.clock import Clock
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import TriggerSources
+from edge.pipeline.trigger_sources import PinTrigger
 from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.signal_outputs import SignalOutputs, open_outputs
 from tests.support.clock import FakeClock
 from tests.support.verdicts import verdict
 from tests.support.waiting import wait_until
 
-MakeTracker = Callable[..., tuple[PartTracker, TriggerSources, Callable[[bool], None]]]
+MakeTracker = Callable[..., tuple[PartTracker, PinTrigger, Callable[[bool], None]]]
 
 
 @pytest.fixture
@@ -172,7 +172,6 @@ def test_no_pins_no_outputs(environment: Clock) -> None:
     )
     wake = threading.Event()
     assert open_outputs(config, environment, trackers={}, alive=lambda: True, wake=wake) is None
-    TriggerSources({}, environment).start(StopEvent())
 
 
 def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: FakeClock) -> None:
@@ -211,7 +210,7 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
         parts_changed=threading.Event(),
         factory=board,
     )
-    triggers = TriggerSources(trackers, environment, board)
+    triggers = PinTrigger(trackers["top"], environment.tick, board)
     assert plant.outputs is not None
     clock.at += 1
     board.pin(4).drive_high()

@@ -73,7 +73,7 @@ def test_a_refused_request_may_come_again(environment: Clock) -> None:
     one.handle("a", {"part": "A"})
     with pytest.raises(TriggerError, match="busy"):
         one.handle("b", {"part": "B"})
-    tracker.close(tracker.shut()[0])
+    tracker.close(tracker.stop_accepting()[0])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def name_of(number: int) -> str:
 
 
 def filled(folder: Path, count: int, day: str = DAY) -> Path:
-    """A folder with so many pictures of one block, the numbers from 0."""
+    """A folder with `count` pictures of one block each, numbered from 0."""
     (folder / day).mkdir(parents=True)
     for number in range(count):
         (folder / day / name_of(number)).write_bytes(b"x")
@@ -35,22 +35,22 @@ def filled(folder: Path, count: int, day: str = DAY) -> Path:
 
 def counted(folder: Path, max_bytes: float = MB) -> ArchiveIndex:
     """Shelves that know what is there."""
-    shelves = ArchiveIndex(folder, max_bytes)
-    for _ in shelves.count():
+    index = ArchiveIndex(folder, max_bytes)
+    for _ in index.count():
         pass
-    return shelves
+    return index
 
 
-def add(shelves: ArchiveIndex, folder: Path, number: int, day: str = DAY) -> None:
+def add(index: ArchiveIndex, folder: Path, number: int, day: str = DAY) -> None:
     """One more picture of one block."""
     path = folder / day / name_of(number)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"x")
-    shelves.added(path, 1)
+    index.added(path, 1)
 
 
 def names(folder: Path, day: str = DAY) -> list[str]:
-    """What is there, from the eldest."""
+    """Names of the pictures, the oldest first."""
     return sorted(path.name for path in (folder / day).iterdir())
 
 
@@ -59,7 +59,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How often a folder was read."""
     found: list[str] = []
 
-    def told(real: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(real: Callable[..., Any]) -> Callable[..., Any]:
         def look(*arguments: Any) -> Any:
             found.append(str(arguments))
             return real(*arguments)
@@ -67,19 +67,19 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return look
 
     for name in ("scandir", "listdir"):
-        monkeypatch.setattr(os, name, told(getattr(os, name)))
+        monkeypatch.setattr(os, name, noted(getattr(os, name)))
     return found
 
 
 def test_a_picture_past_the_budget_does_not_read_the_folder(
     tmp_path: Path, looks: list[str]
 ) -> None:
-    """At the budget each new picture deletes the eldest; the folder is read once for many."""
+    """At the budget each new picture deletes the oldest; the folder is read once for many."""
     folder = filled(tmp_path / "kept", A_MB)
-    shelves = counted(folder)
+    index = counted(folder)
     looks.clear()
     for number in range(A_MB, A_MB + 100):
-        add(shelves, folder, number)
+        add(index, folder, number)
     assert len(looks) <= 2
     assert names(folder) == [name_of(number) for number in range(100, A_MB + 100)]
 
@@ -87,10 +87,10 @@ def test_a_picture_past_the_budget_does_not_read_the_folder(
 def test_a_search_does_not_read_the_folder(tmp_path: Path, looks: list[str]) -> None:
     """By its id a picture is found, or known to be missing, without a look at all the others."""
     folder = filled(tmp_path / "kept", 300)
-    shelves = counted(folder)
+    index = counted(folder)
     looks.clear()
     for number, there in ((0, True), (299, True), (300, False)):
-        found = [path for path in shelves.find(DAY, verdict("fail", number).id) if path.exists()]
+        found = [path for path in index.find(DAY, verdict("fail", number).id) if path.exists()]
         assert [path.name for path in found] == ([name_of(number)] if there else [])
     assert looks == []
 
@@ -99,13 +99,13 @@ def test_a_picture_of_another_camera_is_found_too(tmp_path: Path) -> None:
     """Cameras that were there before a start, or came after it, whatever they are called."""
     folder = filled(tmp_path / "kept", 1)
     (folder / DAY / name_of(7).replace("fail-top", "review-side-2")).write_bytes(b"x")
-    shelves = counted(folder)
+    index = counted(folder)
     later = folder / DAY / name_of(8).replace("fail-top", "pass-new")
     later.write_bytes(b"x")
-    shelves.added(later, 1)
+    index.added(later, 1)
     for number in (0, 7, 8):
         wanted = verdict("fail", number).id
-        assert sum(path.exists() for path in shelves.find(DAY, wanted)) == 1
+        assert sum(path.exists() for path in index.find(DAY, wanted)) == 1
 
 
 @pytest.mark.slow
@@ -114,11 +114,11 @@ def test_what_is_remembered_does_not_grow_with_the_pictures(tmp_path: Path) -> N
     folder = filled(tmp_path / "kept", 3000)
     tracemalloc.start()
     try:
-        shelves = counted(folder)
+        index = counted(folder)
         remembered, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert shelves.counted
+    assert index.counted
     assert remembered < 3000 * 10
 
 
@@ -126,16 +126,16 @@ def test_the_first_picture_waits_for_no_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In front of a large archive the first picture is written while the old ones are still being
-    counted; and when all are counted the budget holds."""
+    counted. When all are counted the budget holds."""
     folder = filled(tmp_path / "kept", 4 * A_MB)
     at_first: list[bool] = []
 
-    class Told(ArchiveIndex):
+    class NotingIndex(ArchiveIndex):
         def added(self, path: Path, size: int) -> None:
             at_first.append(self.counted)
             super().added(path, size)
 
-    monkeypatch.setattr(archive_module, "ArchiveIndex", Told)
+    monkeypatch.setattr(archive_module, "ArchiveIndex", NotingIndex)
     kept = archive(folder, max_mb=1)
     keep(kept, [(frame(red=200), verdict("fail", 4 * A_MB))])
     assert at_first == [False]
@@ -148,27 +148,27 @@ def test_a_picture_is_counted_once(tmp_path: Path) -> None:
     """One that is written while the count goes on is not counted a second time: nothing is deleted
     below the budget."""
     folder = filled(tmp_path / "kept", A_MB - 10, "2023-11-13")
-    shelves = ArchiveIndex(folder, MB)
+    index = ArchiveIndex(folder, MB)
     for number in range(900, 910):  # exactly the budget
-        add(shelves, folder, number)
-    for _ in shelves.count():
+        add(index, folder, number)
+    for _ in index.count():
         pass
     assert len(names(folder, "2023-11-13")) == A_MB - 10
-    add(shelves, folder, 910)
+    add(index, folder, 910)
     assert names(folder, "2023-11-13")[0] == name_of(1)
     assert len(names(folder, "2023-11-13")) == A_MB - 11
 
 
 def test_what_a_person_deletes_makes_room(tmp_path: Path) -> None:
-    """When somebody deletes pictures, no more are deleted until the budget is reached again."""
+    """After another program deletes pictures, none are deleted until the budget is full again."""
     folder = filled(tmp_path / "kept", A_MB)
-    shelves = counted(folder)
+    index = counted(folder)
     for number in range(50, 150):
         (folder / DAY / name_of(number)).unlink()
     for number in range(A_MB, A_MB + 100):
-        add(shelves, folder, number)
+        add(index, folder, number)
     assert len(names(folder)) == A_MB
-    add(shelves, folder, A_MB + 100)
+    add(index, folder, A_MB + 100)
     assert len(names(folder)) == A_MB
     assert names(folder)[0] == name_of(1)
 
@@ -181,8 +181,8 @@ def test_days_go_from_the_eldest_and_what_is_no_picture_stays(tmp_path: Path) ->
     (folder / "2023-11-13" / "note.txt").touch()
     (folder / "2023-11-13" / name_of(9)).symlink_to(tmp_path / "nowhere")
     (folder / "2023-11-13" / "0.jpg").mkdir()
-    shelves = counted(folder, 4096)
-    add(shelves, folder, 5)
+    index = counted(folder, 4096)
+    add(index, folder, 5)
     assert sorted(path.name for path in folder.iterdir()) == ["2023-11-13", DAY]
     assert names(folder, "2023-11-13") == ["0.jpg", name_of(9), "note.txt"]
     assert names(folder) == [name_of(5)]

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from edge.storage.outbox.commit_queue import CommitQueue, WriterLimits
-from edge.storage.outbox.group_commit import GroupCommitPolicy
+from edge.storage.outbox.commit_queue import CommitQueue, GroupCommitPolicy, WriterLimits
 from edge.storage.outbox.records import OutboxRow
 from tests.support.verdicts import a_verdict
 
@@ -57,9 +56,9 @@ def test_verdicts_are_due_after_their_window_and_acks_after_a_second(
     clock.now += 0.4
     assert queue.due_in(degraded=False) == 0.0
     work = queue.take(degraded=False, closing=False)
-    assert (work.rows, work.accepted) == ([], [1])  # verdict 2 stays in its window
+    assert (work.changes.rows, work.changes.accepted) == ([], [1])  # verdict 2 stays in its window
     clock.now += 0.1
-    assert len(queue.take(degraded=False, closing=False).rows) == 1
+    assert len(queue.take(degraded=False, closing=False).changes.rows) == 1
 
 
 @pytest.mark.parametrize(("degraded", "closing"), [(True, False), (False, True)])
@@ -68,7 +67,7 @@ def test_a_refusing_disk_and_the_end_wait_for_no_window(
 ) -> None:
     """Every verdict is written as soon as it can be."""
     add(queue, 1, 2)
-    assert len(queue.take(degraded=degraded, closing=closing).rows) == 2
+    assert len(queue.take(degraded=degraded, closing=closing).changes.rows) == 2
 
 
 def test_a_failed_commit_is_tried_again_after_a_pause(queue: CommitQueue, clock: Clock) -> None:
@@ -81,7 +80,7 @@ def test_a_failed_commit_is_tried_again_after_a_pause(queue: CommitQueue, clock:
     clock.now += 2.0
     assert queue.due_in(degraded=True) == 0.0
     again = queue.take(degraded=True, closing=False)
-    assert (again.rows, again.parked) == (work.rows, work.parked)
+    assert (again.changes.rows, again.changes.parked) == (work.changes.rows, work.changes.parked)
 
 
 def test_the_bound_holds_but_not_during_a_commit(queue: CommitQueue) -> None:
@@ -103,5 +102,5 @@ def test_what_was_acknowledged_first_needs_no_row(queue: CommitQueue) -> None:
     queue.add(OutboxRow(1, 1.0, b"body"), verdict)
     assert queue.settle(1)
     work = queue.take(degraded=False, closing=True)
-    assert (work.rows, work.receipts) == ([], [(verdict.camera, "a.png|1")])
-    assert not work.is_empty
+    assert (work.changes.rows, work.changes.receipts) == ([], [(verdict.camera, "a.png|1")])
+    assert not work.changes.is_empty

@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from edge.core.messages import stored_body
 from edge.storage.outbox.database import PAGE, OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.sqlite import OutboxError
 from tests.support.verdicts import a_verdict
 
@@ -74,7 +75,13 @@ class OutboxMachine(RuleBasedStateMachine):
         accepted = {self.last - behind for behind in accept}
         parked = {self.last - behind for behind in park}
         applied = self.outbox.apply(
-            rows, receipts, sorted(accepted), [(seq, "refused") for seq in parked], self.clock
+            OutboxChanges(
+                rows=rows,
+                receipts=receipts,
+                accepted=sorted(accepted),
+                parked=[(seq, "refused") for seq in parked],
+            ),
+            self.clock,
         )
         everything = [*self.kept, *(Kept(row) for row in rows)]
         left = [one for one in everything if one.row.seq not in accepted]
@@ -97,9 +104,12 @@ class OutboxMachine(RuleBasedStateMachine):
     def fail(self, accept: list[int]) -> None:
         """A commit that fails in its middle changes nothing, which the invariants see."""
         rows = [OutboxRow(self.last + 1, self.clock, stored_body(a_verdict(), self.last + 1))]
-        bad = [("top", "never"), ("top", ["no text"])]
+        bad: list[Any] = [("top", "never"), ("top", ["no text"])]
         try:
-            self.outbox.apply(rows, bad, [self.last - n for n in accept], [], self.clock)  # type: ignore[arg-type]
+            self.outbox.apply(
+                OutboxChanges(rows=rows, receipts=bad, accepted=[self.last - n for n in accept]),
+                self.clock,
+            )
         except OutboxError:
             return
         raise AssertionError("stored")

@@ -12,8 +12,8 @@ from edge.core.clock import Clock
 from edge.core.messages import stored_body
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.recovery.carve import carved
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
+from edge.storage.outbox.recovery.carve import carve
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.sqlite import OutboxError
@@ -39,12 +39,12 @@ def test_a_number_sent_from_memory_is_not_given_after_a_stop_in_order(tmp_path: 
     wait_until(lambda: writer.stats().stored == 1)
     store.refusals = 10**6
     writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 2)
+    wait_until(lambda: writer.send_queue.newest() == 2)
     writer.accept(2)
     writer.close()
     thread.join(20)
     assert not thread.is_alive()
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     again = OutboxStore(path, 64 * MB, HOUR, Clock())
     assert again.first > 2
@@ -61,7 +61,7 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
     thread.start()
     store.refusals = 10**6
     writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 1 and bool(writer.fault))
+    wait_until(lambda: writer.send_queue.newest() == 1 and bool(writer.fault))
     wait_until(lambda: _accepted(writer, 1))
     store.refusals = 0
     wait_until(lambda: not writer.fault)
@@ -69,7 +69,7 @@ def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> 
         assert db.execute("SELECT last, rows FROM state").fetchone() == (1, 0)
     writer.close()
     thread.join(20)
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
 
 
@@ -94,7 +94,7 @@ def test_what_is_acknowledged_at_once_costs_no_write(tmp_path: Path) -> None:
     assert not store.commits
     writer.close()
     thread.join(20)
-    writer.waiting.close()
+    writer.send_queue.close()
     store.close()
     again = OutboxStore(path, 64 * MB, HOUR, Clock())
     assert (again.last, again.first, again.skipped) == (5, 6, 0)
@@ -128,29 +128,29 @@ def test_a_verdict_with_a_wrong_bit_is_not_carved(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 301)]
     outbox = OutboxDatabase(path, 64 * MB, HOUR)
-    outbox.apply(rows, [], [], [], 1.0)
+    outbox.apply(OutboxChanges(rows=rows), 1.0)
     outbox.close()
     raw = path.read_bytes()
-    assert {row.seq: row.body for row in carved(raw)} == {row.seq: row.body for row in rows}
+    assert {row.seq: row.body for row in carve(raw)} == {row.seq: row.body for row in rows}
     at = raw.index(b'"verdict":"', raw.index(b'"seq":7,')) + len(b'"verdict":"') + 1
     hurt = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
-    assert {row.seq for row in carved(hurt)} == set(range(1, 301)) - {7}
+    assert {row.seq for row in carve(hurt)} == set(range(1, 301)) - {7}
 
 
-def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) -> None:
+def test_rows_that_leave_memory_during_a_batch_are_not_skipped(tmp_path: Path) -> None:
     """Between the look into the file and the look into memory, rows go from the one to the
     other: the batch has them, or ends before them."""
     path = tmp_path / "outbox.db"
     outbox = OutboxDatabase(path, 64 * MB, HOUR)
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 1501)]
-    outbox.apply(rows, [], [], [], 1.0)
+    outbox.apply(OutboxChanges(rows=rows), 1.0)
 
     class Slow(OutboxReader):
-        meanwhile: Callable[[], None] | None = None
+        between: Callable[[], None] | None = None
 
         def batch(self, after: int, limit: int, before: int | None = None) -> list[OutboxRow]:
             found = super().batch(after, limit, before)
-            act, self.meanwhile = self.meanwhile, None
+            act, self.between = self.between, None
             if act is not None:
                 act()
             return found
@@ -158,7 +158,7 @@ def test_rows_that_leave_memory_meanwhile_are_not_passed_over(tmp_path: Path) ->
     view = Slow(path)
     waiting = SendQueue(view, 10, lambda: 1.0)
     waiting.show(rows[10:500], stored=True)
-    view.meanwhile = lambda: waiting.show(rows[500:], stored=True)
+    view.between = lambda: waiting.show(rows[500:], stored=True)
     at = 0
     seen: list[int] = []
     while batch := waiting.batch(at, 20):
@@ -181,11 +181,11 @@ def test_damage_seen_while_running_gives_no_number_again(tmp_path: Path) -> None
     path = tmp_path / "outbox.db"
     store = OutboxStore(path, 64 * MB, HOUR, Clock())
     rows = [OutboxRow(seq, 1.0, stored_body(a_verdict(), seq)) for seq in range(1, 11)]
-    store.apply(rows, [], [], [])
-    store.apply([], [], [*range(1, 7), 9, 10], [])
+    store.apply(OutboxChanges(rows=rows))
+    store.apply(OutboxChanges(accepted=[*range(1, 7), 9, 10]))
     store.rebuild(OutboxError("malformed", "damaged"), RebuildHooks())
     assert store.last == 10
-    view = store.new_view()
+    view = store.new_reader()
     assert [row.seq for row in view.batch(0, 100)] == [7, 8]
     view.close()
     store.close()  # as a kill leaves it: nothing is stored after the damage

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.storage.outbox.group_commit import BUSY_COUNT, GATHER_S, GroupCommitPolicy
+from edge.storage.outbox.commit_queue import BUSY_COUNT, GATHER_S, GroupCommitPolicy
 
 
 def delays(

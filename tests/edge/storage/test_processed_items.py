@@ -13,6 +13,7 @@ from edge.core.clock import Clock
 from edge.core.threads import start_thread
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
+from edge.storage.outbox.records import OutboxChanges
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
 from edge.storage.processed_items import ProcessedItems
@@ -46,8 +47,8 @@ def test_a_receipt_is_stored_with_its_verdict(outbox: OutboxDatabase, path: Path
     """The receipt is there with the verdict, per camera, and stays when the row has gone."""
     view = OutboxReader(path)
     assert not view.is_judged("top", "a.png|1")
-    outbox.apply(rows_from(1, 1), [("top", "a.png|1")], [], [], 1.0)
-    outbox.apply([], [], [1], [], 1.0)
+    outbox.apply(OutboxChanges(rows=rows_from(1, 1), receipts=[("top", "a.png|1")]), 1.0)
+    outbox.apply(OutboxChanges(accepted=[1]), 1.0)
     assert view.is_judged("top", "a.png|1")
     assert not view.is_judged("side", "a.png|1")
     view.close()
@@ -58,8 +59,10 @@ def test_a_forgotten_receipt_is_gone_and_the_others_stay(
 ) -> None:
     """One camera's receipt is struck out in a commit that stores others."""
     view = OutboxReader(path)
-    outbox.apply([], [("top", "a"), ("top", "b"), ("side", "a")], [], [], 1.0)
-    outbox.apply([], [("top", "c")], [], [], 1.0, stale=[("top", "a"), ("top", "never")])
+    outbox.apply(OutboxChanges(receipts=[("top", "a"), ("top", "b"), ("side", "a")]), 1.0)
+    outbox.apply(
+        OutboxChanges(receipts=[("top", "c")], stale=[("top", "a"), ("top", "never")]), 1.0
+    )
     assert sorted(view.receipts("top")) == ["b", "c"]
     assert view.receipts("side") == ["a"]
     view.close()
@@ -71,13 +74,13 @@ def test_years_of_judged_files_leave_room_for_verdicts(outbox: OutboxDatabase, p
     view = OutboxReader(path)
 
     def forget(stale: Sequence[tuple[str, str]]) -> None:
-        outbox.apply([], [], [], [], 1.0, stale=stale)
+        outbox.apply(OutboxChanges(stale=stale), 1.0)
 
     receipts = ProcessedItems(view, forget, MB, 1)
-    dropped = list(outbox.apply(rows_from(1, 20), [], [], [], 1.0).over_cap)
+    dropped = list(outbox.apply(OutboxChanges(rows=rows_from(1, 20)), 1.0).over_cap)
     for hundred in range(200):
         pairs = [("top", receipt(hundred * 100 + one)) for one in range(100)]
-        dropped += outbox.apply([], pairs, [], [], 1.0).over_cap
+        dropped += outbox.apply(OutboxChanges(receipts=pairs), 1.0).over_cap
         receipts.prune("top", {pairs[-1][1]})
     assert not dropped
     assert outbox.file_stats().rows == 20
@@ -125,7 +128,7 @@ def test_the_writer_forgets_beside_its_verdicts(path: Path) -> None:
         writer.submit(replace(a_verdict(), receipt=one))
     writer.flush(DEADLINE_S)
     writer.forget([("top", one) for one in judged[:2_400]])
-    view = store.new_view()
+    view = store.new_reader()
     seen = threading.Event()
     while len(view.receipts("top")) > 100:
         assert not seen.wait(0.01)

@@ -12,11 +12,12 @@ import pytest
 
 from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
+from edge.storage.outbox.records import OutboxChanges
 from edge.storage.outbox.recovery import carve as carving
-from edge.storage.outbox.recovery.carve import carved, stored_checksum
+from edge.storage.outbox.recovery.carve import carve, stored_checksum
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.recovery.staging import StagingTable
-from edge.storage.outbox.sqlite import naming
+from edge.storage.outbox.sqlite import translate_errors
 from edge.storage.outbox.store import OutboxStore
 from tests.support.outbox_rows import HOUR, MB, numbers_in, rows_from
 from tests.support.outbox_store import opened
@@ -31,10 +32,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def unreadable(path: Path, count: int) -> bytes:
-    """Stores so many verdicts and breaks the head, by which SQLite knows its file. Its bytes."""
+    """Stores `count` verdicts and breaks the header of the file. Returns its bytes."""
     store = opened(path)
     for start in range(1, count + 1, 1000):
-        store.apply(rows_from(start, min(1000, count + 1 - start)), [], [], [])
+        store.apply(OutboxChanges(rows=rows_from(start, min(1000, count + 1 - start))))
     store.close()
     hurt = b"x" * 16 + path.read_bytes()[16:]
     path.write_bytes(hurt)
@@ -57,10 +58,10 @@ def test_a_verdict_is_not_read_with_the_megabyte_behind_it(tmp_path: Path) -> No
     """For each verdict some kilobytes are read, however large the file."""
     box = OutboxDatabase(tmp_path / "outbox.db", 8 * MB, HOUR)
     rows = rows_from(1, COUNT)
-    box.apply(rows, [], [], [], 1.0)
+    box.apply(OutboxChanges(rows=rows), 1.0)
     box.close()
     raw = Told((tmp_path / "outbox.db").read_bytes() + bytes(4 * MB))
-    assert {row.seq: row.body for row in carved(raw)} == {row.seq: row.body for row in rows}
+    assert {row.seq: row.body for row in carve(raw)} == {row.seq: row.body for row in rows}
     assert raw.read < COUNT * 20_000
 
 
@@ -68,7 +69,7 @@ def test_a_long_verdict_is_found(tmp_path: Path) -> None:
     """One that is longer than most is read a second time, whole."""
     (short, long, last) = [*rows_from(1, 1), *rows_from(2, 1, part="é" * 9000), *rows_from(3, 1)]
     raw = b"".join(_as_stored(row.body) for row in (short, long, last))
-    assert [row.seq for row in carved(raw)] == [1, 2, 3]
+    assert [row.seq for row in carve(raw)] == [1, 2, 3]
 
 
 @pytest.mark.slow
@@ -80,13 +81,15 @@ def test_a_salvage_needs_no_memory_for_what_it_saves(
     monkeypatch.setattr(carving, "_PIECE", 1 << 18)
     many = 20_000
     size = len(unreadable(path, many))
-    told: list[int] = []
+    reported: list[int] = []
     tracemalloc.start()
-    again = OutboxStore(path, 64 * MB, HOUR, Clock(), hooks=RebuildHooks(lambda: told.append(1)))
+    again = OutboxStore(
+        path, 64 * MB, HOUR, Clock(), hooks=RebuildHooks(lambda: reported.append(1))
+    )
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert again.salvaged == many
-    assert len(told) >= 30  # systemd would else lose its patience with a larger one
+    assert len(reported) >= 30  # each one extends the start timeout of systemd
     assert numbers_in(path) == list(range(1, many + 1))
     assert most < size / 3
     assert not list(path.parent.glob("*.salvage"))
@@ -108,7 +111,7 @@ def test_verdicts_are_found_across_the_pieces_of_a_large_file(
 def test_sectors_that_cannot_be_read_cost_what_lies_in_them(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that refuses one page: the verdicts of all others are saved, and the loss is told."""
+    """A disk that refuses one page: the verdicts of all others are saved; the loss is reported."""
     unreadable(path, COUNT)
     real, bad = os.pread, 20 * 4096
 
@@ -136,7 +139,7 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
         raise sqlite3.OperationalError("database or disk is full")
 
     def insert(self: StagingTable, how: str, rows: object) -> None:
-        with naming(self._path, "written"):
+        with translate_errors(self._path, "written"):
             full(how, rows)
 
     with monkeypatch.context() as patched:

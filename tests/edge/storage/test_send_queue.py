@@ -7,6 +7,7 @@ import pytest
 
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
+from edge.storage.outbox.records import OutboxChanges
 from edge.storage.outbox.send_queue import _CACHED, SendQueue
 from tests.support.outbox_rows import rows_from
 
@@ -15,7 +16,7 @@ from tests.support.outbox_rows import rows_from
 def outbox(tmp_path: Path) -> Iterator[OutboxDatabase]:
     """With the rows 1 to 20 in the file."""
     box = OutboxDatabase(tmp_path / "outbox.db", 2**24, 3600.0)
-    box.apply(rows_from(1, 20), [], [], [], 1.0)
+    box.apply(OutboxChanges(rows=rows_from(1, 20)), 1.0)
     yield box
     box.close()
 
@@ -56,7 +57,7 @@ def test_memory_is_bounded_and_loses_nothing(waiting: SendQueue, outbox: OutboxD
     """Rows that are stored leave memory past a bound, and are read from the file then."""
     for first in range(21, 2021, 50):
         rows = rows_from(first, 50)
-        outbox.apply(rows, [], [], [], 1.0)
+        outbox.apply(OutboxChanges(rows=rows), 1.0)
         waiting.show(rows, stored=True)
     assert len(waiting.cached_rows()) <= _CACHED
     assert seqs(waiting) == list(range(1, 2021))
@@ -97,14 +98,14 @@ def test_a_file_that_cannot_be_read_holds_the_newer_back(tmp_path: Path) -> None
 def test_another_file_is_read_from_then_on(
     waiting: SendQueue, outbox: OutboxDatabase, tmp_path: Path
 ) -> None:
-    """After the file was renewed the reader sees the new one, and memory above it."""
+    """After the file was rebuilt the reader sees the new one, and memory above it."""
     assert seqs(waiting) == list(range(1, 21))
     waiting.show(rows_from(21, 2), stored=False)
     outbox.close()
     for file in tmp_path.glob("outbox.db*"):
         file.unlink()
     fresh = OutboxDatabase(tmp_path / "outbox.db", 2**24, 3600.0)
-    fresh.apply(rows_from(15, 6), [], [], [], 1.0)
+    fresh.apply(OutboxChanges(rows=rows_from(15, 6)), 1.0)
     waiting.file_changed(fresh.last, 2)
     assert seqs(waiting) == list(range(15, 23))
     fresh.close()

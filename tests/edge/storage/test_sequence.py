@@ -10,7 +10,7 @@ from edge.storage.outbox.sequence import BLOCK, InUseError, Progress, SequenceAl
 
 
 def opened(folder: Path) -> SequenceAllocator:
-    """The numbers of an outbox in a folder, with a memory of its own."""
+    """The allocator of an outbox in a folder, with its own memory folder."""
     (folder / "memory").mkdir(exist_ok=True)
     return SequenceAllocator(folder / "state" / "outbox.db", folder / "memory")
 
@@ -126,14 +126,14 @@ def test_a_flipped_byte_never_takes_numbers_back(
 
 def test_the_newest_of_two_records_torn_is_known(tmp_path: Path) -> None:
     """After several reservations, a torn newest record leaves numbers that may have been given
-    behind the older one: the progress record must be ahead, or the start be told."""
+    behind the older one: the next start must detect it, or the progress record must be higher."""
     numbers = opened(tmp_path)
     numbers.reserve(1, unstored=True)
     numbers.reserve(numbers.reserved + 1, unstored=True)
     highest = numbers.reserved
-    slot = numbers._turn % 2 * 512
     numbers.close()
     raw = bytearray(numbers.path.read_bytes())
+    slot = max((0, 512), key=lambda at: raw[at : at + 60])  # the record with the higher turn
     raw[slot + 30] ^= 1
     numbers.path.write_bytes(raw)
     again = opened(tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.core.messages import stored_body
 from edge.storage.outbox.database import OutboxDatabase
-from edge.storage.outbox.records import OutboxRow
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery import quarantine as renewal
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.sqlite import OutboxError, wal_of
@@ -25,9 +25,9 @@ COUNT = 60
 
 
 def filled(path: Path, count: int = COUNT, *, killed: bool = False) -> None:
-    """Stores so many more verdicts, and ends in order or as `kill -9` does."""
+    """Stores `count` more verdicts, and ends in order or as `kill -9` does."""
     store = opened(path)
-    store.apply(rows_from(store.first, count), [], [], [])
+    store.apply(OutboxChanges(rows=rows_from(store.first, count)))
     if killed:
         shutil.copytree(path.parent, path.parent.with_name("killed"))
     store.close()
@@ -57,7 +57,7 @@ def test_a_second_daemon_is_refused(path: Path) -> None:
     store = opened(path)
     with pytest.raises(OutboxError, match="another edge-inspect uses this outbox") as caught:
         opened(path)
-    assert caught.value.kind == "hopeless"
+    assert caught.value.kind == "permanent"
     store.close()
 
 
@@ -74,7 +74,7 @@ def test_numbers_from_memory_are_not_given_again(path: Path) -> None:
 
 
 def test_a_deleted_file_gives_no_number_again(path: Path) -> None:
-    """The database was deleted while nobody looked: its loss is counted, its numbers are not
+    """The database was deleted between two runs: its loss is counted, its numbers are not
     used."""
     filled(path)
     path.unlink()
@@ -84,16 +84,16 @@ def test_a_deleted_file_gives_no_number_again(path: Path) -> None:
     store.close()
 
 
-def test_a_file_deleted_in_use_is_written_anew(path: Path) -> None:
+def test_a_file_deleted_in_use_is_written_again(path: Path) -> None:
     """What the open file still shows is on disk again after the next commit."""
     store = opened(path)
-    store.apply(rows_from(1, 5), [("top", "r")], [], [])
+    store.apply(OutboxChanges(rows=rows_from(1, 5), receipts=[("top", "r")]))
     for file in path.parent.glob("outbox.db*"):
         if not file.name.endswith("numbers"):
             file.unlink()
-    store.apply(rows_from(6, 1), [], [], [])
+    store.apply(OutboxChanges(rows=rows_from(6, 1)))
     assert numbers_in(path) == [1, 2, 3, 4, 5, 6]
-    view = store.new_view()
+    view = store.new_reader()
     assert view.is_judged("top", "r")
     view.close()
     store.close()
@@ -105,7 +105,7 @@ def test_a_log_cut_at_a_frame_is_noticed(path: Path, frames: int) -> None:
     was given comes again."""
     store = opened(path)
     for seq in range(1, 11):
-        store.apply(rows_from(seq, 1), [], [], [])
+        store.apply(OutboxChanges(rows=rows_from(seq, 1)))
     copy = path.parent.with_name("copy")
     shutil.copytree(path.parent, copy)
     store.close()
@@ -136,15 +136,15 @@ def test_a_flipped_bit_in_the_numbers_is_survived(path: Path) -> None:
 def test_the_clock_goes_on_behind_what_was_saved(path: Path) -> None:
     """A salvaged row is never from the future, and its age goes on."""
     store = opened(path)
-    at = store.clock() + 1e6
-    store.apply([OutboxRow(1, at, stored_body(a_verdict(), 1))], [], [], [])
+    at = store.operating_time() + 1e6
+    store.apply(OutboxChanges(rows=[OutboxRow(1, at, stored_body(a_verdict(), 1))]))
     store.close()
     raw = bytearray(path.read_bytes())
     raw[:16] = b"x" * 16
     path.write_bytes(raw)
     again = opened(path)
-    (row,) = again.new_view().batch(0, 9)
-    assert again.clock() >= row.stored_at
+    (row,) = again.new_reader().batch(0, 9)
+    assert again.operating_time() >= row.stored_at
     again.close()
 
 
@@ -180,7 +180,7 @@ def test_a_salvage_killed_anywhere_is_ended_by_the_next_start(
         patched.setattr(
             "edge.storage.outbox.recovery.quarantine.OutboxDatabase", counted(OutboxDatabase)
         )
-        patched.setattr(renewal, "_sync_folder", counted(renewal._sync_folder))
+        patched.setattr(renewal, "sync_folder", counted(renewal.sync_folder))
         try:
             opened(path).close()
         except _Killed as killed:
@@ -230,12 +230,12 @@ def test_whatever_is_damaged_it_opens_and_counts(
         del raw[cut % len(raw) :]
     target.write_bytes(raw)
     store = opened(path)
-    view = store.new_view()
+    view = store.new_reader()
     try:
         found = view.batch(0, 1000)
     except OutboxError as error:  # found while running: the publisher tells the writer
         store.rebuild(error, RebuildHooks())
-        view.reopen()
+        view.close()
         found = view.batch(0, 1000)
     assert all(json.loads(row.body)["seq"] == row.seq for row in found)
     assert len(found) + store.lost_at_most >= COUNT
@@ -257,15 +257,15 @@ def test_whatever_byte_of_the_header_is_hurt_it_opens(path: Path, flip: int) -> 
         raw[at] ^= flip
         hurt.write_bytes(raw)
         store = opened(hurt)
-        view = store.new_view()
+        view = store.new_reader()
         try:
             found = view.batch(0, 1000)
         except OutboxError as error:
             store.rebuild(error, RebuildHooks())
-            view.reopen()
+            view.close()
             found = view.batch(0, 1000)
         assert len(found) + store.lost_at_most >= COUNT, at
-        store.apply(rows_from(store.first, 1), [], [], [])
+        store.apply(OutboxChanges(rows=rows_from(store.first, 1)))
         view.close()
         store.close()
         shutil.rmtree(hurt.parent)

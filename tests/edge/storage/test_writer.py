@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[BalkingStore]:
-    """An empty outbox on a disk that works until told otherwise."""
+    """An empty outbox on a disk that works until the test makes it refuse."""
     made = BalkingStore(path)
     yield made
     made.gate.set()
@@ -57,12 +57,12 @@ def start(store: BalkingStore) -> Iterator[Start]:
         writer.close()
         thread.join(DEADLINE_S)
         assert not thread.is_alive()
-        writer.waiting.close()
+        writer.send_queue.close()
 
 
 def shown(writer: OutboxWriter) -> list[int]:
     """The numbers that the publisher may send."""
-    return [row.seq for row in writer.waiting.batch(0, 1_000_000)]
+    return [row.seq for row in writer.send_queue.batch(0, 1_000_000)]
 
 
 BOTH = pytest.mark.parametrize("durability", ["strict", "balanced"])
@@ -76,7 +76,7 @@ def test_everything_submitted_is_stored_in_order(start: Start, path: Path, durab
         writer.submit(a_verdict(part=f"<{n}>"))
     writer.flush(DEADLINE_S)
     assert numbers_in(path) == list(range(1, 301))
-    rows = writer.waiting.batch(0, 999)
+    rows = writer.send_queue.batch(0, 999)
     assert len(rows) == 300
     assert all(f'"<{n}>"'.encode() in row.body for n, row in enumerate(rows))
     assert writer.stats().stored == 300
@@ -114,7 +114,7 @@ def test_balanced_shows_at_once_and_spares_the_disk(
 
 @BOTH
 def test_on_commit_once_a_verdict(start: Start, store: BalkingStore, durability: str) -> None:
-    """Whatever the disk does meanwhile, each verdict is said to be safe exactly once."""
+    """Whatever the disk does, each verdict is reported as safe exactly once."""
     safe: list[tuple[str, int]] = []
 
     def note(verdicts: Sequence[Verdict], numbers: Sequence[int]) -> None:
@@ -226,8 +226,8 @@ def test_verdicts_go_on_while_a_damaged_file_is_rebuilt(start: Start, store: Bal
     assert writer.status.state is WriterState.RECOVERING
     for _ in range(1000):  # more than may wait for a disk
         writer.submit(a_verdict())
-    wait_until(lambda: writer.waiting.newest() == 1001)
-    assert len(writer.waiting.batch(0, 2000)) == 1001
+    wait_until(lambda: writer.send_queue.newest() == 1001)
+    assert len(writer.send_queue.batch(0, 2000)) == 1001
     assert writer.beat > began
     store.rebuilds = False
     store.gate.set()

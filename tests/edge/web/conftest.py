@@ -16,7 +16,7 @@ from edge.config.schema import WebConfig
 from edge.core.clock import Clock
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.view_selection import camera_by_hand, manners_by_hand
+from edge.pipeline.view_selection import choose_camera, image_profiles
 from edge.plant.trigger_requests import TriggerRequests
 from tests.conftest import Require
 from tests.support.healthy_components import HealthyComponents
@@ -90,9 +90,9 @@ def serve(
         config = WebConfig.read({"enabled": True, "port": free_port(), **options})
         answer = model if isinstance(model, BaseException) else list(model)
         inspector = inspector_with(ScriptedModel(answer, lambda: None))
-        manners = manners_by_hand(cameras, inspector, one_verdict=True)
+        profiles = image_profiles(cameras, inspector, one_verdict=True)
         judge = Judge(
-            inspector, Provenance("line1", "c", "b-1"), environment, None, manners=manners
+            inspector, Provenance("line1", "c", "b-1"), environment, None, profiles=profiles
         )
         server = WebServer(
             config,
@@ -100,7 +100,7 @@ def serve(
             house.health,
             environment,
             TriggerRequests(trackers or {}, environment),
-            camera_for=partial(camera_by_hand, manners),
+            camera_for=partial(choose_camera, profiles),
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()

@@ -209,7 +209,7 @@ def test_a_trigger_is_taken_or_refused_with_its_status(serve: Serve, environment
         post({"camera": "unknown"}),
         post({"part": 7}),
     ]
-    trackers["top"].shut()
+    trackers["top"].stop_accepting()
     refusals.append(post({"part": "P-9"}))
     assert [status for status, _ in refusals] == [409, 400, 404, 400, 503]
     assert all(answer["error"] for _, answer in refusals)

@@ -17,7 +17,7 @@ from edge.storage.outbox.records import OutboxRow
 from edge.storage.outbox.sqlite import wal_of
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
-# bytes of a verdict: tried first, and at most; trying the maximum each time would take hours
+# bytes of a verdict, tried one after the other: the larger size alone would take hours
 _USUAL, _LONGEST = 1 << 13, 1 << 20
 _WAL_HEAD = struct.Struct(">8I")
 _FRAME_HEAD = struct.Struct(">6I")
@@ -26,11 +26,11 @@ _HIGHEST = 2**62
 _PIECE, _PAGE = 8 << 20, 4096  # bytes
 
 
-def carved(raw: bytes) -> Iterator[OutboxRow]:
-    """Verdicts in raw bytes, in their order there.
+def carve(raw: bytes) -> Iterator[OutboxRow]:
+    """The verdicts in raw bytes, in their order there; numbers may repeat.
 
-    Two verdicts with the same number both come. A verdict with a wrong checksum does not: a flipped
-    bit may have changed its meaning. `stored_at` is 0, because it is not part of the text.
+    A verdict with a wrong checksum is left out: a flipped bit may have changed its meaning.
+    `stored_at` is 0, because it is not part of the text.
     """
     for match in re.finditer(re.escape(_START), raw):
         start = match.start()
@@ -44,14 +44,14 @@ def carved(raw: bytes) -> Iterator[OutboxRow]:
             yield OutboxRow(seq, 0.0, encoded)
 
 
-def carved_of(file: Path) -> Iterator[OutboxRow]:
-    """Verdicts in a file of any size, as far as the disk can read it. A verdict on the border of
-    two pieces comes twice."""
+def carve_file(file: Path) -> Iterator[OutboxRow]:
+    """The verdicts in a file of any size, as far as the disk can read it. A verdict on the border
+    of two pieces is returned twice."""
     for raw in _pieces(file):
-        yield from carved(raw)
+        yield from carve(raw)
 
 
-def behind_the_break(path: Path) -> list[OutboxRow]:
+def rows_behind_damage(path: Path) -> list[OutboxRow]:
     """Verdicts in SQLite's log behind the first frame with a wrong checksum. SQLite would skip them
     silently. Empty when the log is whole, or ends in an incomplete write."""
     raw = _bytes_of(wal_of(path))
@@ -61,10 +61,10 @@ def behind_the_break(path: Path) -> list[OutboxRow]:
     order = "<" if head[0] == 0x377F0682 else ">"
     page, salts = head[2], head[4:6]
     if head[0] not in (0x377F0682, 0x377F0683) or not 512 <= page <= 65536:
-        return list(carved(raw))
+        return list(carve(raw))
     sums = _checksum(raw[:24], (0, 0), order)
     if sums != head[6:8]:
-        return list(carved(raw))
+        return list(carve(raw))
     at, size = _WAL_HEAD.size, _FRAME_HEAD.size + page
     while at + size <= len(raw):
         frame = _FRAME_HEAD.unpack_from(raw, at)
@@ -73,7 +73,7 @@ def behind_the_break(path: Path) -> list[OutboxRow]:
         sums = _checksum(raw[at : at + 8], sums, order)
         sums = _checksum(raw[at + _FRAME_HEAD.size : at + size], sums, order)
         if sums != frame[4:6]:
-            return list(carved(raw[at:]))
+            return list(carve(raw[at:]))
         at += size
     return []
 

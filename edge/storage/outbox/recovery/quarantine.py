@@ -1,5 +1,4 @@
-"""Quarantine and rebuild: a new outbox takes the place of a damaged one, which is set aside under
-another name and never deleted.
+"""Quarantine and rebuild: a new outbox replaces a damaged one, which is renamed, never deleted.
 
 The order of the renames is a guard. The new file is complete before the old one is renamed, so an
 interruption at any point leaves a whole file to the next start.
@@ -13,52 +12,53 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.storage.outbox.database import OutboxDatabase
-from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.recovery.staging import place_of as spool_of
-from edge.storage.outbox.sqlite import naming, wal_of
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
+from edge.storage.outbox.recovery.staging import staging_path
+from edge.storage.outbox.sqlite import translate_errors, wal_of
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildHooks:
-    """What the caller adds to a rebuild of a damaged file, which may take minutes.
+    """Callbacks of a rebuild, which may take minutes.
 
-    on_progress: called for every thousand verdicts that are saved.
-    cached_rows: stored rows that memory still has. They replace what is read from the damaged file.
+    on_progress: called for every thousand saved verdicts.
+    cached_rows: returns stored rows that are still in memory. They replace what the damaged file
+        has.
     """
 
     on_progress: Callable[[], None] = lambda: None
     cached_rows: Callable[[], Sequence[OutboxRow]] = tuple
 
 
-def renewed(
+def quarantine_and_rebuild(
     path: Path,
     limits: tuple[int, float],
     rows: Iterable[Sequence[OutboxRow]],
     receipts: Sequence[tuple[str, str]],
     *,
     now: float,
-    clock: float,
+    operating_time: float,
     used_up_to: int = 0,
 ) -> str:
-    """Puts a new file into the place of a damaged one, which is renamed together with its log.
+    """Renames a damaged file together with its log, and puts a new file into its place.
 
     limits: of the new file, bytes and seconds.
-    rows, receipts: what it holds; rows come in batches.
+    rows, receipts: its content; rows in batches.
     now: epoch seconds, for the new name of the damaged file.
-    clock: the outbox's own clock, seconds.
-    used_up_to: numbers up to this one are used.
+    operating_time: now, seconds.
+    used_up_to: the highest number in use.
 
-    Returns the damaged file's new name. Raises OutboxError. `finish_renewal` completes what was
-    interrupted.
+    Returns the damaged file's new name. Raises OutboxError. `finish_rebuild` completes an
+    interrupted call.
     """
-    with naming(path, "renewed"):
+    with translate_errors(path, "rebuilt"):
         new = _new(path)
         _delete_database(new)
         fresh = OutboxDatabase(new, *limits)
         try:
-            fresh.apply([], receipts, [], [], clock, used_up_to=used_up_to)
+            fresh.apply(OutboxChanges(receipts=receipts, used_up_to=used_up_to), operating_time)
             for batch in rows:
-                fresh.apply(batch, [], [], [], clock)
+                fresh.apply(OutboxChanges(rows=batch), operating_time)
         finally:
             fresh.close()
         aside = _unused_name(path, now)
@@ -66,19 +66,19 @@ def renewed(
             path.rename(aside)
         _set_log_aside(path, aside)
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return aside.name
 
 
-def finish_renewal(path: Path) -> None:
-    """Completes an interrupted renewal. Raises OutboxError.
+def finish_rebuild(path: Path) -> None:
+    """Completes an interrupted rebuild. Raises OutboxError.
 
     Without the old file the new one is complete, and takes its place. Beside the old file the new
     one may be half written, and is deleted.
     """
     new = _new(path)
-    with naming(path, "opened"):
-        spool_of(path).unlink(missing_ok=True)
+    with translate_errors(path, "opened"):
+        staging_path(path).unlink(missing_ok=True)
         if not new.exists():
             return
         if path.exists():
@@ -90,7 +90,7 @@ def finish_renewal(path: Path) -> None:
         if aside:
             _set_log_aside(path, aside[-1])
         new.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _delete_database(path: Path) -> None:
@@ -99,7 +99,6 @@ def _delete_database(path: Path) -> None:
 
 
 def _unused_name(path: Path, now: float) -> Path:
-    """A name for the damaged file."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
@@ -123,7 +122,7 @@ def _new(path: Path) -> Path:
     return _beside(path, ".new")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -1,5 +1,5 @@
-"""Reads what a damaged outbox still holds: through SQLite as far as possible, then by carving the
-raw bytes. Changes nothing in it."""
+"""Reads the rows of a damaged outbox: through SQLite as far as possible, then by carving the raw
+bytes. Changes nothing in the file."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.recovery.carve import carved_of
+from edge.storage.outbox.recovery.carve import carve_file
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.sequence import Progress
 from edge.storage.outbox.sqlite import wal_of
@@ -17,11 +17,7 @@ from edge.storage.outbox.sqlite import wal_of
 
 @dataclass(slots=True)
 class RecoveredRows:
-    """What was saved.
-
-    last: the highest number seen.
-    lost_at_most: waiting verdicts that may be missing.
-    """
+    """`last`: the highest number seen. `lost_at_most`: waiting verdicts that may be missing."""
 
     rows: StagingTable
     receipts: list[tuple[str, str]] = field(default_factory=list)
@@ -29,27 +25,27 @@ class RecoveredRows:
     lost_at_most: int = 0
 
 
-def salvage(path: Path, progress: Progress | None, spool: StagingTable) -> RecoveredRows:
+def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> RecoveredRows:
     """Saves everything readable in a damaged file and its log.
 
     progress: what the file should hold; None: unknown.
-    spool: takes the rows; it is empty.
+    staging: receives the rows; empty at the call.
 
-    Raises OutboxError when the disk does not take the spool, and nothing else.
+    Raises OutboxError when the disk refuses the staging table, and nothing else.
     """
-    found = RecoveredRows(spool)
+    found = RecoveredRows(staging)
     whole, expected = _read_all(path, found)
     floor = progress.oldest if progress is not None and progress.oldest else None
     # rows before the first waiting one were delivered and deleted
-    least = floor if floor is not None else spool.lowest if whole else 0
+    least = floor if floor is not None else staging.lowest if whole else 0
     _carve_into(found, wal_of(path), least)
-    if not whole or expected != len(spool):
+    if not whole or expected != len(staging):
         _carve_into(found, path, least)
     recorded = progress.last if progress is not None else 0
-    found.last = max(found.last, recorded, spool.highest)
+    found.last = max(found.last, recorded, staging.highest)
     if expected is None or not whole:  # how many waited is unknown
         expected = found.last - (floor or 1) + 1
-    found.lost_at_most = max(0, expected - len(spool))
+    found.lost_at_most = max(0, expected - len(staging))
     return found
 
 
@@ -75,14 +71,14 @@ def _read_all(path: Path, found: RecoveredRows) -> tuple[bool, int | None]:
 
 
 def _carve_into(found: RecoveredRows, file: Path, least: int) -> None:
-    for row in carved_of(file):
+    for row in carve_file(file):
         if row.seq >= least:  # earlier rows were delivered
             found.rows.add(row)
 
 
 def _walk(db: sqlite3.Connection, found: RecoveredRows, *, descending: bool) -> bool:
-    """Reads rows from one end of the table as far as possible, without wrong ones. Returns whether
-    all were right."""
+    """Reads rows from one end of the table as far as possible, and skips wrong ones. Returns
+    whether all were right."""
     order = "DESC" if descending else "ASC"
     right = True
     reached = found.rows.highest if descending else 0  # by the pass from the other end

@@ -1,32 +1,29 @@
-"""The staging table of a salvage: a temporary file, because an outbox may hold more verdicts than
-the box has memory."""
+"""The staging table of a salvage: a temporary file, because an outbox may be larger than memory."""
 
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from edge.storage.outbox.records import OutboxRow
-from edge.storage.outbox.sqlite import connect, naming
+from edge.storage.outbox.sqlite import connect, translate_errors
 
 _BATCH = 1000  # rows
 
 
 class StagingTable:
-    """Rows by number, one each. A context manager, which deletes the file at its end."""
+    """Rows by number. `close` deletes the file."""
 
     def __init__(self, outbox: Path, on_progress: Callable[[], None] = lambda: None) -> None:
-        """Creates the file beside `outbox`, and deletes what a killed salvage has left.
+        """Creates the file beside `outbox`, and deletes the one of a killed salvage.
 
         on_progress: called for every thousand rows that are added or read.
 
-        Raises OutboxError when the disk refuses, like every method here.
+        Like every other method, raises OutboxError when the disk refuses.
         """
-        self._path, self._on_progress = place_of(outbox), on_progress
+        self._path, self._on_progress = staging_path(outbox), on_progress
         self._waiting: list[OutboxRow] = []
-        with naming(self._path, "written"):
+        with translate_errors(self._path, "written"):
             self._path.unlink(missing_ok=True)
             self._db = connect(self._path)
             # the file need not survive a crash
@@ -36,21 +33,14 @@ class StagingTable:
                 "CREATE TABLE rows (seq INTEGER PRIMARY KEY, stored_at REAL, body BLOB)"
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Deletes the file."""
         with contextlib.suppress(OSError, sqlite3.Error):
             self._db.close()
             self._path.unlink(missing_ok=True)
 
     def add(self, row: OutboxRow) -> None:
-        """Adds a row, unless its number is there already."""
+        """Adds a row, unless its number exists."""
         self._waiting.append(row)
         if len(self._waiting) >= _BATCH:
             self._flush()
@@ -76,7 +66,7 @@ class StagingTable:
 
     @property
     def latest(self) -> float:
-        """The newest time, on the outbox's own clock; 0: no row."""
+        """The operating time of the newest row, seconds; 0: no row."""
         return self._ask("SELECT max(stored_at) FROM rows") or 0.0
 
     def batches(self) -> Iterator[list[OutboxRow]]:
@@ -85,7 +75,7 @@ class StagingTable:
         after = 0
         some = "SELECT seq, stored_at, body FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
         while True:
-            with naming(self._path, "read"):
+            with translate_errors(self._path, "read"):
                 rows = [OutboxRow(*row) for row in self._db.execute(some, (after, _BATCH))]
             if not rows:
                 return
@@ -96,7 +86,7 @@ class StagingTable:
 
     def _ask(self, question: str) -> float | None:
         self._flush()
-        with naming(self._path, "read"):
+        with translate_errors(self._path, "read"):
             (found,) = self._db.execute(question).fetchone()
         return None if found is None else float(found)
 
@@ -107,7 +97,7 @@ class StagingTable:
     def _insert(self, how: str, rows: Sequence[OutboxRow]) -> None:
         if not rows:
             return
-        with naming(self._path, "written"):
+        with translate_errors(self._path, "written"):
             self._db.execute("BEGIN")
             self._db.executemany(
                 f"{how} INTO rows VALUES (?, ?, ?)",
@@ -116,6 +106,6 @@ class StagingTable:
             self._db.execute("COMMIT")
 
 
-def place_of(outbox: Path) -> Path:
+def staging_path(outbox: Path) -> Path:
     """The staging file of an outbox."""
     return outbox.with_name(f"{outbox.name}.salvage")

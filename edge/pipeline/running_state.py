@@ -1,20 +1,20 @@
-"""The cameras that run now, by name: filled by the pipeline, read by all others."""
+"""The cameras and the model that run now. The pipeline changes them; other components read them."""
 
 from edge.capture import FaultKind
 from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
+from edge.inspection import Inspector, ViewCrop
+from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.part_tracker import PartTracker
 
 
 class RunningCameras:
-    """Safe between threads: a reader of one of the mappings never waits, and never sees half a
-    change. `trackers` are of cameras that have a trigger; `verdicts_per_part` is how many verdicts
-    a part of a camera gets: one, or one per region."""
+    """Mappings by camera; `trackers` of cameras with a trigger. Safe between threads: readers never
+    wait."""
 
     def __init__(self) -> None:
         self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
         self.trackers: CopyOnWriteDict[PartTracker] = CopyOnWriteDict()
-        self.verdicts_per_part: CopyOnWriteDict[int] = CopyOnWriteDict()
 
     def add(self, reader: Reader, tracker: PartTracker | None) -> None:
         """A camera runs from now on."""
@@ -29,12 +29,27 @@ class RunningCameras:
         self.trackers.pop(camera, None)
         self.readers.pop(camera, None)
 
-    def verdicts_of_part(self, camera: str) -> int:
-        """How many verdicts a part of a camera gets. Raises KeyError for an unknown camera."""
-        return self.verdicts_per_part[camera]
-
     def picture_rejected(self, camera: str, why: str, kind: FaultKind) -> None:
         """A picture that its reader had accepted could not be decoded, or does not fit its view."""
         reader = self.readers.get(camera)
         if reader is not None:
             reader.note_unusable(why, kind)
+
+
+class RunningModel:
+    """Safe between threads. `parity`: the decode comparison of this model."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        self.inspector = inspector
+        self.parity = DecodeParity()
+
+    def adopt(self, inspector: Inspector, parity: DecodeParity) -> None:
+        """Another model judges from now on, or the same one again."""
+        self.inspector, self.parity = inspector, parity
+
+    def reduction(self, width: int, height: int, crop: ViewCrop) -> int:
+        """The divisor for both sides of a JPEG while a camera decodes it.
+
+        width, height: size of the JPEG, pixels.
+        """
+        return self.inspector.reduction(width, height, crop) if self.parity.holds else 1
