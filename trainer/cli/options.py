@@ -120,7 +120,9 @@ def training_request(args: argparse.Namespace) -> TrainingRequest:
         view=args.view,
         region=args.region,
         tune=False if args.frozen else None,
-        variations=settings.variations.chosen(set(args.without), args.quarter_turns, args.turn),
+        variations=settings.variations.chosen(
+            set(args.without), quarter_turn=args.quarter_turns, turn=args.turn
+        ),
     )
     return TrainingRequest(
         settings,

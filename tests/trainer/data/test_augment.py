@@ -90,7 +90,7 @@ def test_small_turns_are_within_their_limit_and_leave_no_corner_empty() -> None:
 
 def test_turns_are_chosen_by_name_and_number() -> None:
     """What is switched off is off, what is asked for is on, the rest stays."""
-    chosen = Variations().chosen({"flip", "noise"}, True, 7.5)
+    chosen = Variations().chosen({"flip", "noise"}, quarter_turn=True, turn=7.5)
     assert chosen == Variations(flip=False, noise=False, quarter_turn=True, turn=7.5)
-    assert Variations().chosen(set(), False) == Variations()
+    assert Variations().chosen(set(), quarter_turn=False) == Variations()
     assert not any(vars_ for vars_ in (NONE.flip, NONE.blur, NONE.turn))
