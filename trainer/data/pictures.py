@@ -68,7 +68,7 @@ def map_pictures(
             with half.open("wb") as stream:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-                # Written, not mapped: a full disk then raises an error instead of killing the process.
+                # Written, not mapped: a full disk then raises an error and the process survives.
                 for picture in _each(samples, spec, progress):
                     stream.write(picture.tobytes())
             half.replace(file)

@@ -80,7 +80,7 @@ def train(
     with Display() as display:
         display.say(describe_dataset(data))
         constraint = latency_constraint(request, len(data.labels), display.say)
-        audited = audit_training(data, allow_leaks, display)
+        audited = audit_training(data, display, allow_leaks=allow_leaks)
         data = data.without(audited.get("set_aside", ()))
         context = RunContext(data, data.fingerprint(), unfinished)
         candidates = _run_candidates(request, context, requirements, display, constraint)

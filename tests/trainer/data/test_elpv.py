@@ -120,10 +120,10 @@ def test_without_the_package_the_command_to_install_it_is_named(
 def test_the_real_package_splits_as_said(tmp_path: Path) -> None:
     """All 2,223 certain cells of the real package are used, a quarter to test, of both types."""
     cells = elpv.read_cells(elpv.package_data())
-    labels = Counter(elpv.LABEL.get(cell.probability) for cell in cells)
+    labels = Counter(elpv.LABEL_OF.get(cell.probability) for cell in cells)
     assert (labels["ok"], labels["defect"], labels[None]) == (1508, 715, 401)
     test = elpv.choose_test(cells)
-    taken = [cell for cell in cells if cell.group in test and cell.probability in elpv.LABEL]
+    taken = [cell for cell in cells if cell.group in test and cell.probability in elpv.LABEL_OF]
     share = Counter(elpv.LABEL[cell.probability] for cell in taken)
     assert 0.2 < share["ok"] / 1508 < 0.3
     assert 0.2 < share["defect"] / 715 < 0.3
