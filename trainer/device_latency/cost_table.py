@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edge.core.errors import EdgeInspectError
-from edge.core.record import Length2, Model, Pattern
+from edge.core.record import Items, Length2, Model, Pattern
 from edge.core.terms import Kernels
 from edge.core.validation import ValidationError
 from trainer.device_latency.operator_work import CONVOLVING, OperatorWork
@@ -75,7 +75,7 @@ class CostTable(Model):
     spread: dict[Kernels, dict[Dtype, Spread]]
     invoke_us: Cost
     prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]]
-    sources: tuple[Publication, ...] = ()
+    sources: Items[Publication] = ()
 
     def price(self, kernels: Kernels, work: OperatorWork) -> OperatorPrice | None:
         """What such an operator costs; None where there is no figure of it."""

@@ -20,7 +20,7 @@ from trainer.training.model_selection import (
     plan_from_json,
     recommend,
 )
-from trainer.training.settings import TrainingSettings, default_settings
+from trainer.training.settings import DEFAULTS, TrainingSettings, default_settings
 
 
 def _trial(network: str, auroc: float, recall: float, milliseconds: float | None) -> CandidateRun:
@@ -105,11 +105,7 @@ def test_auto_trains_candidates_and_the_baseline(
     monkeypatch.setattr(
         "trainer.training.run.candidate_settings", lambda *_: (tiny, replace(tiny, epochs=3))
     )
-    monkeypatch.setitem(
-        __import__("trainer.training.settings").settings.USUAL,
-        "baseline",
-        TrainingSettings(epochs=1, batch=8),
-    )
+    monkeypatch.setitem(DEFAULTS, "baseline", TrainingSettings(epochs=1, batch=8))
     run = tmp_path / "run"
     assert main([str(draw_dataset(16)), "-o", str(run), "--network", "auto"]) in (0, 1)
     tried = json.loads((run / "candidates.json").read_text())["candidates"]
