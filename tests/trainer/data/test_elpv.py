@@ -124,7 +124,7 @@ def test_the_real_package_splits_as_said(tmp_path: Path) -> None:
     assert (labels["ok"], labels["defect"], labels[None]) == (1508, 715, 401)
     test = elpv.choose_test(cells)
     taken = [cell for cell in cells if cell.group in test and cell.probability in elpv.LABEL_OF]
-    share = Counter(elpv.LABEL[cell.probability] for cell in taken)
+    share = Counter(elpv.LABEL_OF[cell.probability] for cell in taken)
     assert 0.2 < share["ok"] / 1508 < 0.3
     assert 0.2 < share["defect"] / 715 < 0.3
     assert {cell.kind for cell in taken} == {"mono", "poly"}

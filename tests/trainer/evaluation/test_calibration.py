@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.inspection.decision import to_probabilities
-from trainer.evaluation.calibration import COOLEST, HOTTEST, fit_temperature, reliability
+from trainer.evaluation.calibration import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    fit_temperature,
+    reliability,
+)
 
 pytestmark = pytest.mark.usefixtures("require_train")
 
@@ -26,7 +31,7 @@ def test_a_part_without_mistakes_does_not_prove_certainty() -> None:
     """Perfect separation of a few pictures keeps scores below certainty; one class changes none."""
     given_ = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
     temperature = fit_temperature(given_, [0] * 10 + [1] * 10)
-    assert temperature > COOLEST
+    assert temperature > MIN_TEMPERATURE
     assert to_probabilities(given_, "probabilities", temperature).max() < 0.95
     assert fit_temperature(given_, [0] * 20) == 1.0
 
@@ -38,7 +43,7 @@ def test_any_probabilities_give_a_usable_temperature(seed: int, labels: int, n: 
     rng = np.random.default_rng(seed)
     p = rng.dirichlet([0.05] * labels, n)
     temperature = fit_temperature(p, rng.integers(0, labels, n))
-    assert COOLEST * 0.99 <= temperature <= HOTTEST * 1.01
+    assert MIN_TEMPERATURE * 0.99 <= temperature <= MAX_TEMPERATURE * 1.01
     warm = to_probabilities(p, "probabilities", temperature)
     order = np.argsort(p[0])
     assert (np.diff(warm[0][order]) >= -1e-12).all()

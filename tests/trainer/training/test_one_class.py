@@ -20,7 +20,7 @@ from trainer.evaluation.requirements import Requirements
 from trainer.evaluation.thresholds import thresholds_for, thresholds_from_good
 from trainer.networks import HEAD
 from trainer.training.logistic import fit_logistic
-from trainer.training.one_class import odds_of, scale_of, set_head
+from trainer.training.one_class import log_odds, scale_of, set_head
 
 
 def _good(count: int, seed: int, shape: tuple[int, int, int] = (48, 64, 3)) -> np.ndarray:
@@ -137,10 +137,10 @@ def test_the_last_layer_is_the_fit(require_tensorflow: None, require_train: None
     k = keras()
     entered = k.Input((12,))
     model = k.Model(entered, k.layers.Dense(2, activation="softmax", name=HEAD)(entered))
-    held_out = odds_of(linear, features[classes == 0])
+    held_out = log_odds(linear, features[classes == 0])
     set_head(model, linear, held_out)
     factor, offset = scale_of(held_out)
-    wanted = 1 / (1 + np.exp(-(factor * odds_of(linear, features) + offset)))
+    wanted = 1 / (1 + np.exp(-(factor * log_odds(linear, features) + offset)))
     assert np.asarray(model(features.astype(np.float32)))[:, 1] == pytest.approx(wanted, abs=1e-4)
 
 
