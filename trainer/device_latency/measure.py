@@ -124,7 +124,7 @@ def _round_median(invoke: Callable[[], None]) -> float:
     invoke()
     began = time.perf_counter()
     while len(taken) < MIN_CALLS or time.perf_counter() - began < MIN_SECONDS:
-        start = time.thread_time()  # one thread does all the work, this one
+        start = time.thread_time()  # this thread does all the work
         invoke()
         taken.append(time.thread_time() - start)
     return statistics.median(taken)

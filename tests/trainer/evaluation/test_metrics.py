@@ -94,7 +94,7 @@ class TestBinomial:
 
     @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.93])
     def test_covers_the_truth(self, rate: float) -> None:
-        """Over all outcomes, 95 % intervals hold the true rate with a probability of at least 95 %."""
+        """Over all outcomes, 95 % intervals hold the true rate in at least 95 % of cases."""
         from scipy.stats import binom
 
         n = 80
