@@ -45,7 +45,7 @@ class Lighting:
     """Brightness (mean) and contrast (standard deviation), 0 to 255, and focus.
 
     Focus is the variance of the Laplacian of the picture at 256 px, divided by the variance of
-    the picture, so that it does not depend on the light.
+    the picture. So it does not depend on the light.
     """
 
     brightness: float

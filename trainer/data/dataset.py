@@ -111,7 +111,7 @@ def load_dataset(
         table.cut("validation", validation_fraction, seed)
         table.check_good_parts()
         return Dataset(root, classes, ok_label, table.samples())
-    table.check_present(split)
+    table.check_present(split=split)
     table.cut("validation", validation_fraction, seed)
     table.check_validation()
     return Dataset(root, classes, ok_label, table.samples())
@@ -178,7 +178,7 @@ class _Splitter:
         chosen = choose_groups(counts, fraction, seed)
         self.sets.update({file: to for file in files if chosen[row[self.groups[file]]]})
 
-    def check_present(self, split: bool) -> None:
+    def check_present(self, *, split: bool) -> None:
         sets: tuple[SetName, ...] = ("train", "test")
         for set_name in sets:
             present = self.labels_in(set_name)

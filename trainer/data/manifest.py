@@ -14,9 +14,11 @@ def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     """The group of each picture. Columns besides file, label and group are allowed.
 
     `labels` maps each picture found in the folders (posix path relative to the root) to the name
-    of its class folder. Raises DatasetError with the line for an unreadable file, a missing
-    column, an empty cell, a picture that does not exist or stands on two lines, a label that
-    differs from the folder's, and pictures without a row.
+    of its class folder. Raises DatasetError, with the line, for:
+
+    - an unreadable file, a missing column, an empty cell;
+    - a picture that does not exist, stands on two lines or has no row;
+    - a label that differs from the folder's.
     """
     groups: dict[str, str] = {}
     lines: dict[str, int] = {}

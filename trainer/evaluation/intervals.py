@@ -26,8 +26,8 @@ Interval = tuple[float, float]
 def binomial_interval(k: float, n: float, confidence: float = CONFIDENCE) -> Interval:
     """The exact two-sided interval of a rate with `k` cases in `n` (Clopper and Pearson, 1934).
 
-    Its ends are quantiles of the beta distribution. The lower end is 0 when k is 0, the upper end
-    is 1 when k is n, and the interval is 0 to 1 when n is 0. 0 in 100 gives at most 3.6 %. `k`
+    Its ends are quantiles of the beta distribution. The lower end is 0 when k is 0; the upper end
+    is 1 when k is n. The interval is 0 to 1 when n is 0. 0 in 100 gives at most 3.6 %. `k`
     and `n` may be effective, non-integer numbers (Korn and Graubard 1998). Raises ValueError for
     impossible numbers, MissingPartError without scipy.
     """

@@ -42,7 +42,7 @@ def build_report(
     def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         return scores(model, spec, pictures)
 
-    say("report         drawing, with heat maps of the pictures worth a look")
+    say("report         drawing, with heat maps of the most informative pictures")
     text = render(run_data, root, judge, tflite)
     target = run / REPORT
     half = target.with_name(f".{REPORT}.{os.getpid()}")
@@ -124,7 +124,7 @@ def _gallery(run_data: RunData, root: Path, judge: ScoreFunction) -> str:
         )
     ]
     return section(
-        "Pictures worth a look",
+        "Pictures to check",
         paragraph(
             "Each picture twice, the second time with a heat map: covering a red region lowers the "
             "score more than covering other regions; covering a blue one raises it. A red region "

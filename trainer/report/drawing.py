@@ -79,7 +79,7 @@ class Plot:
             frame.append(f'<line class="grid" x1="{x:g}" y1="{TOP}" x2="{x:g}" y2="{y:g}"/>')
             frame.append(
                 f'<text class="tick" x="{x:g}" y="{y + 14:g}" text-anchor="middle">'
-                f"{_number(tick, percent)}</text>"
+                f"{_number(tick, percent=percent)}</text>"
             )
         for tick in y_ticks:
             x, y = self.at(self._x[0], tick)
@@ -88,7 +88,7 @@ class Plot:
             )
             frame.append(
                 f'<text class="tick" x="{x - 6:g}" y="{y + 3.5:g}" text-anchor="end">'
-                f"{_number(tick, percent)}</text>"
+                f"{_number(tick, percent=percent)}</text>"
             )
         middle = (TOP + height - BOTTOM) / 2
         frame.append(
@@ -104,5 +104,5 @@ class Plot:
         )
 
 
-def _number(value: float, percent: bool) -> str:
+def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:g} %" if percent else f"{value:g}"
