@@ -1,1 +1,1 @@
-"""From labelled pictures to a judged network: data set, training and honest figures."""
+"""Trains a network on labelled pictures and measures it on a test set."""

@@ -1,4 +1,4 @@
-"""Is the data what it seems? Copies, leaks, doubtful labels and giveaways, before any training."""
+"""Checks a data set before training: copies, leaks, doubtful labels and shortcut features."""
 
 from trainer.audit.examine import AuditOptions, audit_dataset, audit_items
 from trainer.audit.findings import Audit

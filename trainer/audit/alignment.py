@@ -1,9 +1,8 @@
-"""Whether two pictures show the same: laid on each other exactly, then compared without what all
-pictures of the set have in common.
+"""Aligns two thumbnails and compares them without the structure that all pictures share.
 
 All parts of one product look alike: the bus bars of two solar cells correlate at 0.99. So the
-common structure (principal components of the set) is regressed out of both first; what remains
-correlates only in copies. Also the fine detail alone must agree, and it must agree all over.
+shared structure (principal components of the set) is regressed out of both. The residuals
+correlate only in copies. The fine detail must agree too, and it must agree everywhere.
 """
 
 from dataclasses import dataclass
@@ -14,40 +13,42 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pixel_match import NO_MATCH, SPARSE, PixelMatch
+from trainer.audit.pixel_match import NO_MATCH, SPARSE_WINDOWS, PixelMatch
 from trainer.audit.pose import Pose, plausible, rescaled
 
-COARSE = 48
+COARSE_SIDE = 48  # pixels
 COMPONENTS = 12
-SAMPLED = 300  # pictures from which the common structure is learned
-LEAST_OVERLAP = 0.35
-FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+SAMPLE_SIZE = 300  # pictures from which the shared structure is learned
+MIN_OVERLAP = 0.35
+WARP_FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
-# Where copies begin, on solar cells, circuit boards and magnetic tiles (docs/audit.md): planted
-# copies that were aligned lie at 0.78 / 0.7 / 0.86, pairs of different parts below.
-LEAST_OWN = 0.75
-LEAST_FINE = 0.5
-LEAST_LOCAL = 0.7
-LEAST_SUPPORT = 5
-STRUCTURE = 0.2  # of the usual variance: below it a place is flat
-PLAIN_OWN = 0.9
-WORTH_REFINING = 0.25
-WORTH_FINE = 0.45
+# The limits of copies, from solar cells, circuit boards and magnetic tiles (docs/audit.md):
+# planted copies reach 0.78 / 0.7 / 0.86 once aligned, pairs of different parts stay below.
+MIN_RESIDUAL = 0.75
+MIN_DETAIL = 0.5
+MIN_LOCAL = 0.7
+MIN_SUPPORT = 5
+FLAT_SHARE = 0.2  # of the median variance: a window below it is flat
+MIN_RESIDUAL_UNSUPPORTED = 0.9
+MIN_START_CORRELATION = 0.25
+MIN_COARSE_CORRELATION = 0.45
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Two pictures laid on each other.
+    """Two aligned pictures.
 
-    `pose` maps pixels of the first thumbnail to the second. Correlations, -1 to 1: `own` of what
-    is not common to the set, `fine` of the fine detail, `local` of the place that is at the lower
-    quarter, `worst` at the lower twentieth. `overlap` is the shared area, 0 to 1; `support` how
-    many key points of both lie on each other; `pixel_match` what the pictures themselves say.
+    - `pose` maps pixels of the first thumbnail to the second.
+    - Correlations, -1 to 1: `residual` without the shared structure, `detail` of the fine detail,
+      `local` the lower quartile over windows, `worst` the lower twentieth over windows.
+    - `overlap`: the shared area, 0 to 1.
+    - `support`: the number of key points that coincide.
+    - `pixel_match`: the comparison of the pictures at full scale.
     """
 
     pose: Pose
-    own: float
-    fine: float
+    residual: float
+    detail: float
     local: float
     worst: float
     overlap: float
@@ -56,55 +57,63 @@ class Alignment:
 
     @property
     def certain(self) -> bool:
-        """Whether they show one part and nothing else could: the grain agrees.
+        """Whether both must show one part: their texture agrees.
 
-        Where less than half of the picture shows anything to compare, the thumbnails must agree as
-        well: a few straight lines are found in many a drawing, turned and stretched.
+        Where less than half of the picture has content, the thumbnails must agree as well: many
+        drawings contain the same few straight lines, turned and stretched.
         """
-        little = self.pixel_match.windows < SPARSE and self.own < LEAST_OWN
-        return self.pixel_match.certain(self.support) and not little
+        doubtful = self.pixel_match.windows < SPARSE_WINDOWS and self.residual < MIN_RESIDUAL
+        return self.pixel_match.certain(self.support) and not doubtful
 
     @property
     def copy(self) -> bool:
         """Whether their thumbnails are alike enough to be copies, or parts of one design."""
-        alike = self.own >= LEAST_OWN and self.fine >= LEAST_FINE and self.local >= LEAST_LOCAL
-        # Turning a soft picture blurs it: what is its own is then little, but many points agree.
-        borne = self.own >= 0.55 and self.fine >= 0.8 and self.local >= 0.9 and self.support >= 25
-        if not (alike or borne):
+        alike = (
+            self.residual >= MIN_RESIDUAL and self.detail >= MIN_DETAIL and self.local >= MIN_LOCAL
+        )
+        # Turning a soft picture blurs it: the residual is then weak, but many key points agree.
+        supported = (
+            self.residual >= 0.55 and self.detail >= 0.8 and self.local >= 0.9
+        ) and self.support >= 25
+        if not (alike or supported):
             return False
-        # A few straight lines can be laid on any others by some affine map: such a map must be
-        # borne by key points, the more the less is in common, or be none to speak of.
-        least = LEAST_SUPPORT if self.overlap >= 0.65 else 2 * LEAST_SUPPORT
-        return self.support >= least or (self.plain and self.own >= PLAIN_OWN)
+        # Some affine map lays a few straight lines on any others. So key points must support the
+        # map, more of them where the overlap is small, unless it is only a quarter turn.
+        min_support = MIN_SUPPORT if self.overlap >= 0.65 else 2 * MIN_SUPPORT
+        return self.support >= min_support or (
+            self.quarter_turn_only and self.residual >= MIN_RESIDUAL_UNSUPPORTED
+        )
 
     @property
-    def plain(self) -> bool:
-        """Whether nothing but quarter turns and mirroring lies between the two."""
+    def quarter_turn_only(self) -> bool:
+        """Whether the pose has only quarter turns and mirroring."""
         long, short = np.linalg.svd(self.pose[:, :2], compute_uv=False)
         return bool(self.overlap > 0.9 and long < 1.04 * short and 0.96 < long < 1.04)
 
 
 @dataclass(frozen=True, slots=True)
 class SharedStructure:
-    """What the pictures of a set have in common: float32, (k, 96, 96), and reduced, (k, 48, 48)."""
+    """The structure shared by all pictures: float32, (k, 96, 96), and coarse, (k, 48, 48)."""
 
     planes: Plane
     coarse: Plane
 
 
 def shared_structure(
-    store: FingerprintStore, members: NDArray[np.int64], most: int = COMPONENTS
+    store: FingerprintStore, members: NDArray[np.int64], max_components: int = COMPONENTS
 ) -> SharedStructure:
-    """The first principal components of a sample of the rows `members`; fewer of a small set, which
-    they would explain wholly."""
+    """The first principal components of a sample of the rows `members`.
+
+    A small set gets fewer components, because more would explain its pictures completely.
+    """
     n = len(members)
-    count = min(most, n // 12)
+    count = min(max_components, n // 12)
     if count == 0:
         return SharedStructure(
             np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.float32),
-            np.empty((0, 48, 48), np.float32),
+            np.empty((0, COARSE_SIDE, COARSE_SIDE), np.float32),
         )
-    rows = np.random.default_rng(0).choice(np.sort(members), min(n, SAMPLED), replace=False)
+    rows = np.random.default_rng(0).choice(np.sort(members), min(n, SAMPLE_SIZE), replace=False)
     sample = store.planes(rows).reshape(len(rows), -1)
     _, axes = np.linalg.eigh((sample @ sample.T).astype(np.float64))
     planes = axes[:, ::-1][:, :count].T.astype(np.float32) @ sample
@@ -114,21 +123,24 @@ def shared_structure(
 
 
 def half_size(plane: Plane) -> Plane:
-    """Half the side: float32, (48, 48)."""
-    return np.asarray(cv2.resize(plane, (COARSE, COARSE), interpolation=cv2.INTER_AREA), np.float32)
+    """The thumbnail at half the side: float32, (48, 48)."""
+    size = (COARSE_SIDE, COARSE_SIDE)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def align(
     first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
 ) -> Alignment | None:
-    """Lays `second` on `first`, both float32, (96, 96), beginning with `start`; None if they do not
-    agree well enough to be worth an exact look. `aspects` are width / height of each."""
+    """Aligns `second` to `first`, both float32, (96, 96), from the pose `start`.
+
+    None when they agree too little for an exact comparison. `aspects` are width / height of each.
+    """
     small = half_size(first), half_size(second)
     pose = rescaled(start, 0.5)
-    if _agree(*small, pose, None) < WORTH_REFINING:
+    if _agree(*small, pose, None) < MIN_START_CORRELATION:
         return None
     pose = _refined(*small, pose, 25)
-    if not plausible(pose, aspects) or _agree(*small, pose, common.coarse) < WORTH_FINE:
+    if not plausible(pose, aspects) or _agree(*small, pose, common.coarse) < MIN_COARSE_CORRELATION:
         return None
     pose = _refined(first, second, rescaled(pose, 2.0), 25)
     if not plausible(pose, aspects):
@@ -137,69 +149,70 @@ def align(
 
 
 def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
-    """The pose that maximises their correlation (ECC: Evangelidis and Psarakis, 2008)."""
-    everywhere = np.ones(first.shape, np.uint8)
+    """The pose of maximal correlation (ECC: Evangelidis and Psarakis, 2008)."""
+    whole = np.ones(first.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3)
     try:
         _, found = cv2.findTransformECC(
-            first, second, pose.astype(np.float32), cv2.MOTION_AFFINE, criteria, everywhere, 3
+            first, second, pose.astype(np.float32), cv2.MOTION_AFFINE, criteria, whole, 3
         )
-    except cv2.error:  # it did not converge: the start stands
+    except cv2.error:  # no convergence: keep the start
         return pose
     return np.asarray(found, np.float64)
 
 
 def _compared(first: Plane, second: Plane, pose: Pose, common: SharedStructure) -> Alignment:
-    aligned, mask = _through(second, pose), _seen_where(second, pose)
+    aligned, mask = _warped(second, pose), _overlap_mask(second, pose)
     overlap = float(mask.mean())
-    if overlap < LEAST_OVERLAP:
+    if overlap < MIN_OVERLAP:
         return Alignment(pose, 0, 0, 0, 0, overlap)
-    # Neighbouring pixels say the same: every third is enough, and three times as fast.
-    some = mask.copy()
-    some.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
-    own = _correlation(first[some], aligned[some], _bases(common.planes, pose, some))
-    fine_seen = _through(_detail(second), pose)
-    fine = _correlation(_detail(first)[mask], fine_seen[mask], None)
+    # Neighbouring pixels are redundant: every third pixel is enough and three times as fast.
+    sampled = mask.copy()
+    sampled.reshape(-1)[np.flatnonzero(mask)] = np.arange(np.count_nonzero(mask)) % 3 == 0
+    bases = _bases(common.planes, pose, sampled)
+    residual = _correlation(first[sampled], aligned[sampled], bases)
+    second_detail = _warped(_detail(second), pose)
+    detail = _correlation(_detail(first)[mask], second_detail[mask], None)
     local, worst = _local(first, aligned, mask)
-    return Alignment(pose, own, fine, local, worst, overlap)
+    return Alignment(pose, residual, detail, local, worst, overlap)
 
 
 def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
-    mask = _seen_where(second, pose)
-    if mask.mean() < LEAST_OVERLAP:
+    mask = _overlap_mask(second, pose)
+    if mask.mean() < MIN_OVERLAP:
         return 0.0
     bases = None if common is None else _bases(common, pose, mask)
-    return _correlation(first[mask], _through(second, pose)[mask], bases)
+    return _correlation(first[mask], _warped(second, pose)[mask], bases)
 
 
-def _through(plane: Plane, pose: Pose) -> Plane:
-    """`plane` as seen from the first picture."""
+def _warped(plane: Plane, pose: Pose) -> Plane:
+    """`plane`, of the second picture, on the grid of the first."""
     size = (plane.shape[1], plane.shape[0])
-    return np.asarray(cv2.warpAffine(plane, pose, size, flags=FLAGS), np.float32)
+    return np.asarray(cv2.warpAffine(plane, pose, size, flags=WARP_FLAGS), np.float32)
 
 
-def _seen_where(plane: Plane, pose: Pose) -> NDArray[np.bool_]:
-    """Where it is seen; 2 px of the edge are not."""
-    there = cv2.erode(_through(np.ones_like(plane), pose), np.ones((5, 5), np.uint8))
-    return np.asarray(there) > 0.99
+def _overlap_mask(plane: Plane, pose: Pose) -> NDArray[np.bool_]:
+    """Where the warped plane has content, without a border of 2 px."""
+    covered = cv2.erode(_warped(np.ones_like(plane), pose), np.ones((5, 5), np.uint8))
+    return np.asarray(covered) > 0.99
 
 
 def _bases(planes: Plane, pose: Pose, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-    """The common structure as it lies in both pictures: float32, (k, pixels), or None."""
+    """The shared structure at its place in both pictures: float32, (k, pixels), or None."""
     if not len(planes):
         return None
     rows = [plane[mask] for plane in planes]
     if np.abs(pose - np.eye(2, 3)).max() > 0.02:
-        rows += [_through(plane, pose)[mask] for plane in planes]
+        rows += [_warped(plane, pose)[mask] for plane in planes]
     return np.stack(rows)
 
 
 def _correlation(
     first: NDArray[np.float32], second: NDArray[np.float32], bases: NDArray[np.float32] | None
 ) -> float:
-    """Of two rows of pixels, without the part that `bases` explain; 0 where nothing varies.
+    """The correlation of two rows of pixels after `bases` are regressed out; 0 for flat rows.
 
-    einsum and not @: BLAS would start threads of its own in each of ours, which is ten times
+    Uses einsum, because @ would start BLAS threads in each worker thread, which is ten times
     slower on a busy machine.
     """
     both = np.stack([first - first.mean(), second - second.mean()])
@@ -220,24 +233,24 @@ def _detail(plane: Plane) -> Plane:
 
 
 def _local(first: Plane, aligned: Plane, mask: NDArray[np.bool_]) -> tuple[float, float]:
-    """Correlations in windows of a quarter of the side: their lower quarter and twentieth."""
-    there = mask.astype(np.float32)
-    share = _window(there)
+    """Correlations in windows of a quarter side: the lower quartile and the lower twentieth."""
+    weights = mask.astype(np.float32)
+    share = _window(weights)
     whole = share > 0.8
     if not whole.any():
         return 0.0, 0.0
     weight = share + 1e-6
 
     def mean(plane: Plane) -> Plane:
-        return _window(plane * there) / weight
+        return _window(plane * weights) / weight
 
     left, right = mean(first), mean(aligned)
     joint = mean(first * aligned) - left * right
     spread = [mean(p * p) - m * m for p, m in ((first, left), (aligned, right))]
-    # Only places where something is: both flat agree in nothing but noise.
-    more = np.maximum(spread[0], spread[1])
-    whole &= more > STRUCTURE * float(np.median(more[whole]))
-    floor = np.float32(0.1) * more
+    # Only windows with content count: two flat windows share nothing but noise.
+    larger = np.maximum(spread[0], spread[1])
+    whole &= larger > FLAT_SHARE * float(np.median(larger[whole]))
+    floor = np.float32(0.1) * larger
     sizes = np.maximum(spread[0], floor) * np.maximum(spread[1], floor)
     found = (joint / np.sqrt(sizes + np.float32(1e-6)))[whole]
     quarter, twentieth = np.quantile(found, [0.25, 0.05])

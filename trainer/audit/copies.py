@@ -1,6 +1,6 @@
-"""Which pictures are copies of each other: candidates laid on each other, and looked at closer.
+"""Finds copies: aligns candidate pairs, then compares the aligned pairs pixel by pixel.
 
-Pixels that are equal need no search; what is left is compared by one picture of each such set.
+The store has one row for each set of pixel-identical pictures, so equal pictures need no search.
 """
 
 from collections import defaultdict
@@ -11,32 +11,45 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from trainer.audit.alignment import LEAST_OWN, Alignment, SharedStructure, align, shared_structure
+from trainer.audit.alignment import (
+    MIN_RESIDUAL,
+    Alignment,
+    SharedStructure,
+    align,
+    shared_structure,
+)
 from trainer.audit.candidates import Candidates, Pair, candidates
-from trainer.audit.fingerprint import THUMBNAIL_SIDE
+from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pose import Pose, plausible
-from trainer.audit.second_pass import FAINT, ReadPicture, compare_pixels
+from trainer.audit.pose import (
+    MIN_DESCRIPTOR_PRODUCT,
+    Pose,
+    is_mirrored,
+    plausible,
+    pose_from_points,
+)
+from trainer.audit.second_pass import MIN_RESIDUAL_FAINT, ReadPicture, compare_pixels
 
 Progress = Callable[[str, int, int], None]
 
-LIKE_POINTS = 0.8  # product of two RootSIFT descriptors: the same corner under another light
-NEAR = 2.0  # pixels of the thumbnail
-SURELY_LAID = 0.93
-FAMILY = 24  # more alike than this are no copies but one design: they are compared once more
+MAX_POINT_DISTANCE = 2.0  # pixels of the thumbnail
+CONCLUSIVE_RESIDUAL = 0.93
+MAX_COPIES = 24  # a larger group of look-alikes is one design: its pairs are compared again
 FAMILY_COMPONENTS = 32
-CHUNK = 64
+CHUNK_PAIRS = 64
 
 
 def find_copies(
     store: FingerprintStore, read: ReadPicture, workers: int, progress: Progress
 ) -> dict[Pair, Alignment]:
-    """All pairs of rows that are copies or look like it, as (low, high), with how they lie on each
-    other; `read` gives the picture of a row again."""
+    """All pairs of rows (low, high) that are copies or look-alikes, with their alignment.
+
+    `read` reads the picture of a row again.
+    """
     if len(store) < 2:
         return {}
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a pair a thread, as in reading
+    cv2.setNumThreads(1)  # each thread aligns one pair: OpenCV's own threads would only compete
     try:
         return _found(store, read, workers, progress)
     finally:
@@ -49,30 +62,30 @@ def _found(
     n = len(store)
     whole = shared_structure(store, np.arange(n))
     todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
-    laid = _verified(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
-    sure = compare_pixels(laid, read, workers, lambda *at: progress("looking closer", *at))
-    alike = {pair: match for pair, match in laid.items() if match.copy and pair not in sure}
-    # Parts of one design agree in what the set as a whole does not have in common. Which of them
-    # are still alike without what their family has in common?
+    aligned = _aligned(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
+    certain = compare_pixels(aligned, read, workers, lambda *at: progress("looking closer", *at))
+    alike = {pair: match for pair, match in aligned.items() if match.copy and pair not in certain}
+    # Parts of one design share structure that the set as a whole does not have. So the pairs of
+    # such a family are compared again, without the structure that the family shares.
     for family in _families(n, alike):
         members = set(family)
         inside = {pair: match for pair, match in alike.items() if pair[0] in members}
         common = shared_structure(store, np.array(family), FAMILY_COMPONENTS)
         again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
-        kept = _verified(
+        kept = _aligned(
             store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
         )
         for pair in inside:
-            # Strictly: what bears a soft copy elsewhere bears every look-alike here.
-            if pair in kept and kept[pair].copy and kept[pair].own >= LEAST_OWN:
+            # Key points alone do not count here: they support every look-alike of one design.
+            if pair in kept and kept[pair].copy and kept[pair].residual >= MIN_RESIDUAL:
                 alike[pair] = kept[pair]
             else:
                 del alike[pair]
-    return alike | sure
+    return alike | certain
 
 
 def linked_groups(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
-    """What is linked by pairs, directly or through others; single rows are groups too."""
+    """Groups of rows linked by pairs, directly or through others; a single row is a group too."""
     parent = list(range(n))
 
     def root(row: int) -> int:
@@ -90,40 +103,40 @@ def linked_groups(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
 
 
 def _families(n: int, found: dict[Pair, Alignment]) -> list[list[int]]:
-    return [group for group in linked_groups(n, found) if len(group) > FAMILY]
+    return [group for group in linked_groups(n, found) if len(group) > MAX_COPIES]
 
 
-def _verified(
+def _aligned(
     store: FingerprintStore,
     todo: Candidates,
     common: SharedStructure,
     workers: int,
     progress: Callable[[int, int], None],
 ) -> dict[Pair, Alignment]:
-    """Those of the candidates that agree well enough to be worth a closer look."""
+    """The candidates that agree well enough for the pixel comparison, with their alignment."""
     pairs = sorted(todo)
-    chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
+    chunks = [pairs[at : at + CHUNK_PAIRS] for at in range(0, len(pairs), CHUNK_PAIRS)]
     found: dict[Pair, Alignment] = {}
 
     def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Alignment]]:
         matches = []
         for pair in chunk:
             match = _best_match(store, pair, todo[pair], common)
-            if match is not None and (match.copy or match.own >= FAINT):
+            if match is not None and (match.copy or match.residual >= MIN_RESIDUAL_FAINT):
                 matches.append((pair, match))
         return matches
 
     with ThreadPoolExecutor(workers, "audit") as pool:
         for at, matches in enumerate(pool.map(work, chunks)):
             found.update(matches)
-            progress(min(len(pairs), (at + 1) * CHUNK), len(pairs))
+            progress(min(len(pairs), (at + 1) * CHUNK_PAIRS), len(pairs))
     return found
 
 
 def _best_match(
     store: FingerprintStore, pair: Pair, known: list[Pose], common: SharedStructure
 ) -> Alignment | None:
-    """In order of cost: known poses, key points, key points mirrored."""
+    """The best alignment. Start poses are tried by cost: known poses, key points, mirrored ones."""
     first, second = (store.plane(row) for row in pair)
     aspects = _aspects(store, pair)
     best: Alignment | None = None
@@ -132,10 +145,10 @@ def _best_match(
         if match is None:
             continue
         match = replace(match, support=_support(store, pair, match.pose))
-        if best is None or (match.copy, match.own) > (best.copy, best.own):
+        if best is None or (match.copy, match.residual) > (best.copy, best.residual):
             best = match
-        # A part that is nearly its own mirror image agrees well that way too, but not so well.
-        if best.copy and best.own >= SURELY_LAID:
+        # A nearly symmetric part also agrees with its mirror image, but below this limit.
+        if best.copy and best.residual >= CONCLUSIVE_RESIDUAL:
             break
     return best
 
@@ -143,31 +156,24 @@ def _best_match(
 def _starts(store: FingerprintStore, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
     yield from known[:4]
     for mirrored in (False, True):
-        pose = _by_points(store, pair, mirrored)
+        pose = _pose_by_points(store, pair, mirrored=mirrored)
         if pose is not None:
             yield pose
 
 
-def _by_points(store: FingerprintStore, pair: Pair, mirrored: bool) -> Pose | None:
-    """The pose that most of the key points that look alike agree on (RANSAC)."""
+def _pose_by_points(store: FingerprintStore, pair: Pair, *, mirrored: bool) -> Pose | None:
+    """The pose that most pairs of similar key points agree on (RANSAC)."""
     low, high = pair
-    if min(store.counts[low], store.counts[high]) < 4:
+    products = store.descriptors(low) @ store.descriptors(high, mirrored=mirrored).T
+    pose = pose_from_points(_pixels(store, low), _pixels(store, high), products, 300)
+    if pose is None or is_mirrored(pose) != mirrored:
         return None
-    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
-    forth, back = alike.argmax(axis=1), alike.argmax(axis=0)
-    rows = np.flatnonzero(
-        (back[forth] == np.arange(len(forth))) & (alike.max(axis=1) > LIKE_POINTS)
-    )
-    if len(rows) < 4:
-        return None
-    source = store.points(low)[rows] * THUMBNAIL_SIDE - 0.5
-    target = store.points(high)[forth[rows]] * THUMBNAIL_SIDE - 0.5
-    estimate, _ = cv2.estimateAffine2D(source, target, ransacReprojThreshold=3.0, maxIters=300)
-    if estimate is None:
-        return None
-    pose: Pose = np.asarray(estimate, np.float64)
-    flipped = bool(np.linalg.det(pose[:, :2]) < 0)
-    return pose if plausible(pose, _aspects(store, pair)) and flipped == mirrored else None
+    return pose if plausible(pose, _aspects(store, pair)) else None
+
+
+def _pixels(store: FingerprintStore, row: int) -> Plane:
+    """The key points of a row, in pixels of the thumbnail: float32, (k, 2)."""
+    return store.points(row) * THUMBNAIL_SIDE - np.float32(0.5)
 
 
 def _aspects(store: FingerprintStore, pair: Pair) -> tuple[float, float]:
@@ -176,13 +182,13 @@ def _aspects(store: FingerprintStore, pair: Pair) -> tuple[float, float]:
 
 
 def _support(store: FingerprintStore, pair: Pair, pose: Pose) -> int:
-    """How many key points of the first lie, in the second, on one that looks alike."""
+    """The number of key points that coincide with a similar key point of the other picture."""
     low, high = pair
     if not store.counts[low] or not store.counts[high]:
         return 0
-    mirrored = bool(np.linalg.det(pose[:, :2]) < 0)
-    there = (store.points(low) * THUMBNAIL_SIDE - 0.5) @ pose[:, :2].T + pose[:, 2]
-    away = there[:, None] - (store.points(high) * THUMBNAIL_SIDE - 0.5)[None]
-    alike = store.descriptors(low) @ store.descriptors(high, mirrored).T
-    on = (np.hypot(away[..., 0], away[..., 1]) < NEAR) & (alike > LIKE_POINTS)
-    return int(min(on.any(axis=1).sum(), on.any(axis=0).sum()))
+    mapped = _pixels(store, low) @ pose[:, :2].T + pose[:, 2]
+    offsets = mapped[:, None] - _pixels(store, high)[None]
+    near = np.hypot(offsets[..., 0], offsets[..., 1]) < MAX_POINT_DISTANCE
+    products = store.descriptors(low) @ store.descriptors(high, mirrored=is_mirrored(pose)).T
+    coincide = near & (products > MIN_DESCRIPTOR_PRODUCT)
+    return int(min(coincide.any(axis=1).sum(), coincide.any(axis=0).sum()))

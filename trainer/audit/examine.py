@@ -1,4 +1,4 @@
-"""One audit from a folder to its findings."""
+"""Runs one audit: reads the pictures of a folder and collects the findings."""
 
 import os
 import time
@@ -35,13 +35,13 @@ from trainer.data.manifest import read_manifest
 
 Progress = Callable[[str, int, int], None]
 
-FEW_OF_A_CLASS = 50
-UNEVEN = 20  # times as many of one class as of another
+MIN_CLASS_PICTURES = 50
+MAX_CLASS_RATIO = 20  # of the largest class to the smallest
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """How an audit is done. `workers` are threads; by default one a processor."""
+    """Options of an audit. `workers` is the number of threads, by default one a processor."""
 
     ok_label: str = "ok"
     workers: int | None = None
@@ -59,7 +59,7 @@ def audit_items(root: Path) -> list[AuditItem]:
 
 
 def items_as_split(data: Dataset) -> list[AuditItem]:
-    """The pictures as a training will use them: sides are train, validation and test."""
+    """The pictures of a training: sides are train, validation and test."""
     listed = (data.root / MANIFEST).exists()
     return [
         AuditItem(one.path, one.file, one.label, one.set_name, one.group if listed else None)
@@ -74,10 +74,10 @@ def audit_dataset(
     items: Sequence[AuditItem] | None = None,
     features: Features | None = None,
 ) -> Audit:
-    """Reads every picture once and says what is wrong with the set.
+    """Reads every picture of a data set and collects the findings.
 
-    `progress` is called with what is done, how many are, of how many. Raises DatasetError for a
-    folder that is no data set; pictures that cannot be read are findings.
+    `progress` receives the step's name, the number done and the total. Raises DatasetError for a
+    folder that is no data set; unreadable pictures are findings.
     """
     started = time.monotonic()
     options = options or AuditOptions()
@@ -86,7 +86,7 @@ def audit_dataset(
     workers = options.workers or os.cpu_count() or 1
     audit = Audit(str(root), pictures=len(items))
     scanned: list[ScannedPicture] = []
-    rows: list[int] = []  # of the store, those that are not pixel for pixel another
+    rows: list[int] = []  # row of the store → first picture with these pixels
     with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
         for one in scan_pictures(items, features or CheapFeatures(), workers, report):
@@ -103,23 +103,23 @@ def audit_dataset(
         matches = find_copies(
             store, lambda row: read_for_comparison(scanned[rows[row]]), workers, report
         )
-        own = residual_features(store, shared_structure(store, np.arange(len(store))))
+        residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
-    of = {one.pixel_hash: own[at] for at, one in enumerate(map(scanned.__getitem__, rows))}
-    table = [np.concatenate([one.features, of[one.pixel_hash]]) for one in scanned]
-    _judge(audit, scanned, table, near, options)
+    residual_of = {scanned[row].pixel_hash: residuals[at] for at, row in enumerate(rows)}
+    table = [np.concatenate([one.features, residual_of[one.pixel_hash]]) for one in scanned]
+    _add_findings(audit, scanned, table, near, options)
     audit.seconds = time.monotonic() - started
     return audit
 
 
-def _judge(
+def _add_findings(
     audit: Audit,
     scanned: list[ScannedPicture],
     table: list[NDArray[np.float32]],
     near: dict[tuple[int, int], Alignment],
     options: AuditOptions,
 ) -> None:
-    """All findings that need no pixels; `table` has the numbers of each picture that was seen."""
+    """Adds the findings that need no pixels; `table` has the features of each scanned picture."""
     alike = exact_duplicates(scanned) + near_duplicates(scanned, near)
     pairs = [(rows, duplicate) for rows, duplicate in alike if duplicate.certain]
     audit.look_alikes = [duplicate for _, duplicate in alike if not duplicate.certain]
@@ -129,7 +129,7 @@ def _judge(
     audit.lighting = lighting_by_label(scanned)
     audit.imbalance = _imbalance(audit.counts)
     given = {one.item.file: one.item.group for one in scanned if one.item.group is not None}
-    # A copy that was changed in one place still shows the same part.
+    # A copy with one changed place still shows the same part.
     group, audit.parts = infer_groups(
         [one.item.file for one in scanned],
         [(duplicate.file, duplicate.other) for duplicate in duplicates],
@@ -139,14 +139,14 @@ def _judge(
     _sort_duplicates(audit, scanned, pairs, given)
     audit.possible_leaks = _possible_leaks(scanned, audit)
     audit.shortcuts = find_shortcuts(scanned, groups, options.ok_label)
-    friends: list[list[int]] = [[] for _ in scanned]
+    copies: list[list[int]] = [[] for _ in scanned]
     for (low, high), duplicate in pairs:
         if not duplicate.changed:
-            friends[low].append(high)
-            friends[high].append(low)
+            copies[low].append(high)
+            copies[high].append(low)
     if scanned:
         labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
-        audit.label_ranking = rank_labels(np.stack(table), labels, groups, friends, files)
+        audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)
         audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 
@@ -182,7 +182,7 @@ def _sort_duplicates(
 
 
 def _possible_leaks(scanned: list[ScannedPicture], audit: Audit) -> list[dict[str, object]]:
-    """Parts that only file names suggest, on both sides of the split."""
+    """Parts on both sides of the split, inferred from file names only."""
     side = {one.item.file: one.item.side for one in scanned}
     known = {file for duplicate in audit.leaks for file in (duplicate.file, duplicate.other)}
     found: list[dict[str, object]] = []
@@ -209,9 +209,9 @@ def _imbalance(counts: dict[str, dict[str, int]]) -> list[str]:
     sentences = [
         f"only {count} pictures of {label!r}"
         for label, count in sorted(total.items())
-        if count < FEW_OF_A_CLASS
+        if count < MIN_CLASS_PICTURES
     ]
-    (most, many), (least, few) = total.most_common()[0], total.most_common()[-1]
-    if many > UNEVEN * max(1, few):
-        sentences.append(f"{many} pictures of {most!r} against {few} of {least!r}")
+    (largest, many), (smallest, few) = total.most_common()[0], total.most_common()[-1]
+    if many > MAX_CLASS_RATIO * max(1, few):
+        sentences.append(f"{many} pictures of {largest!r} against {few} of {smallest!r}")
     return sentences

@@ -1,4 +1,4 @@
-"""What the mislabel check knows of a picture: a port, and the cheap numbers that always work."""
+"""Features for the label check: the port, and cheap features that need no network."""
 
 from itertools import pairwise
 from typing import Protocol
@@ -12,16 +12,16 @@ from trainer.audit.fingerprint import blurred, resized, standard_light
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
-SIDE = 128
-BANDS = (1.0, 2.0, 4.0, 8.0, 16.0)
-TAILS = (0.001, 0.01, 0.1, 0.9, 0.99, 0.999)
+WORK_SIDE = 128  # square root of the area, pixels
+BLUR_WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+QUANTILES = (0.001, 0.01, 0.1, 0.9, 0.99, 0.999)
 
 
 class Features(Protocol):
-    """Numbers that tell defects from good parts.
+    """Numbers that separate defects from good parts.
 
-    A port, because ImageNet features are far better but need TensorFlow and 19 MB of weights:
-    the audit must also run without.
+    This is a port, because ImageNet features are far better but need TensorFlow and 19 MB of
+    weights. The audit must run without them.
     """
 
     name: str
@@ -34,38 +34,40 @@ class Features(Protocol):
 
 
 class CheapFeatures:
-    """Extremes and spread of five band-passes, of whole picture and halves, plus shape of the grey
-    values. A defect is mostly a place that is unlike its surroundings: extremes tell it."""
+    """Spread and extremes of five band-passes, plus quantiles of the grey values and gradients.
+
+    A defect mostly differs from its surroundings, so the extremes reveal it.
+    """
 
     name = "band-pass extremes"
 
     def of(self, pixels: Pixels) -> Vector:
         """float32, (d,)."""
-        grey = resized(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8), SIDE)
+        grey = resized(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8), WORK_SIDE)
         plane = grey.astype(np.float32)
         mean, spread = float(plane.mean()), float(plane.std())
         numbers = [mean / 255, spread / 64]
         plane = (plane - mean) / (spread + 4)
-        blurs = [plane, *(blurred(plane, width) for width in BANDS)]
+        blurs = [plane, *(blurred(plane, width) for width in BLUR_WIDTHS)]
         for fine, coarse in pairwise(blurs):
             numbers += _shape(fine - coarse)
-        even = standard_light(grey, np.full_like(grey, 255)).astype(np.float32) / np.float32(128)
-        numbers += _shape(blurred(even, 1.5))
+        levelled = standard_light(grey, np.full_like(grey, 255)).astype(np.float32)
+        numbers += _shape(blurred(levelled / np.float32(128), 1.5))
         across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
         strength = np.hypot(across, down)
         numbers += [float(value) for value in np.quantile(strength, [0.5, 0.9, 0.99, 0.999])]
         turn = (np.arctan2(down, across) % np.pi * 8 / np.pi).astype(np.int64) % 8
         share = np.bincount(turn.ravel(), strength.ravel().astype(np.float64), minlength=8)
         numbers += (share / (share.sum() + 1e-6)).tolist()
-        numbers += np.quantile(plane, TAILS).tolist()
+        numbers += np.quantile(plane, QUANTILES).tolist()
         return np.asarray(numbers, np.float32)
 
 
 def _shape(band: Vector) -> list[float]:
-    """Spread, extremes in units of it, and peakedness of one band."""
+    """Spread, extremes in units of the spread, and peakedness of one band."""
     spread = float(band.std()) + 1e-3
-    tails = np.quantile(band, TAILS) / spread
+    extremes = np.quantile(band, QUANTILES) / spread
     square = np.square(band / spread)
     peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
     halves = [float(np.log(half.std() + 1e-3)) for half in np.array_split(band, 2)]
-    return [float(np.log(spread)), *tails.tolist(), np.log1p(peaked), abs(halves[0] - halves[1])]
+    return [float(np.log(spread)), *extremes.tolist(), np.log1p(peaked), abs(halves[0] - halves[1])]

@@ -1,4 +1,4 @@
-"""What an audit found, as values: the same for the text, the JSON file and the report."""
+"""The findings of an audit as values, for the text, the JSON file and the report."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +8,12 @@ SCHEMA = "edge-inspect/audit/1"
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Two pictures of one thing. `likeness` is 0 to 1; `exact` when every pixel is equal.
+    """Two pictures that show, or may show, one part.
 
-    `certain` when they cannot be two parts that only look alike.
-    `changed` when they agree nearly everywhere, but one place differs.
+    - `likeness`: 0 to 1.
+    - `exact`: every pixel is equal.
+    - `certain`: the pictures cannot show two parts that only look alike.
+    - `changed`: they agree nearly everywhere, but one place differs.
     """
 
     file: str
@@ -39,7 +41,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class SuspectedMislabel:
-    """A label that the other pictures speak against. `probability` is that of the given label."""
+    """A label that the other pictures contradict. `probability` is that of the given label."""
 
     file: str
     label: str
@@ -60,7 +62,10 @@ class SuspectedMislabel:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """One number of the whole picture that tells a class from the good ones: 0.5 tells nothing."""
+    """One number of the whole picture that separates a class from the good ones.
+
+    `auroc` is 0 to 1; 0.5 means no separation.
+    """
 
     what: str
     label: str
@@ -80,11 +85,13 @@ class Shortcut:
 
 @dataclass(slots=True)
 class Audit:
-    """Everything found. Lists of dicts are as the JSON file has them, sorted by file.
+    """All findings. Lists of dicts have the form of the JSON file and are sorted by file.
 
-    `counts` is by side, then by label; `lighting` by label, then by number: median, lower and upper
-    quarter. `look_alikes` may be copies, or different parts of one design: no other finding rests
-    on them. `parts` are inferred: `files` and `why`. `label_ranking` has the most doubtful first.
+    - `counts`: pictures by side, then by label.
+    - `lighting`: by label, then by number: lower quartile, median, upper quartile.
+    - `look_alikes`: copies or different parts of one design; no other finding uses them.
+    - `parts`: inferred parts, each with `files` and `why`.
+    - `label_ranking`: the most doubtful label first.
     """
 
     root: str
@@ -109,11 +116,11 @@ class Audit:
 
     @property
     def refused(self) -> bool:
-        """Whether a training on it would not be honest or not be possible."""
+        """Whether a leak or an unreadable picture forbids a training."""
         return bool(self.leaks or self.unreadable)
 
-    def as_json(self, ranking: bool = False) -> dict[str, Any]:
-        """For the JSON file; `ranking` adds every picture's label probability."""
+    def as_json(self, *, ranking: bool = False) -> dict[str, Any]:
+        """For the JSON file; `ranking` adds the label probability of every picture."""
         found: dict[str, Any] = {
             "schema": SCHEMA,
             "dataset": self.root,

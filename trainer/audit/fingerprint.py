@@ -1,7 +1,6 @@
-"""What is kept of a picture so that its copies are found: a small thumbnail and a few key points.
+"""The fingerprint of a picture, by which copies are found: a thumbnail and a few key points.
 
-Both are taken from the picture as it would look under one standard light, so that another
-exposure, gamma or offset leaves them nearly as they were.
+Both come from the picture under standard light, so exposure, gamma and offset hardly change them.
 """
 
 from dataclasses import dataclass
@@ -14,25 +13,27 @@ Grey = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 THUMBNAIL_SIDE = 96  # pixels a side: 9 KB a picture
-SIDE = 192  # square root of the area at which key points are sought
-KEPT = 64  # key points kept: 8 KB a picture
-FILL = 8  # grey levels that compression makes of one
-LEAST_FILL = 0.003
-MOST_FILL = 0.4
-_TOO_FLAT = 1e-3
+KEYPOINT_SIDE = 192  # square root of the area that is searched for key points, pixels
+MAX_POINTS = 64  # key points kept: 8 KB a picture
+FILL_TOLERANCE = 8  # grey levels by which compression changes a uniform corner
+MIN_FILL_SHARE = 0.003
+MAX_FILL_SHARE = 0.4
+_MIN_SPREAD = 1e-3
 
 # A SIFT descriptor is 4 rows × 4 columns × 8 directions, in the frame of its key point (Lowe,
-# 2004). In a mirrored picture the rows run the other way and the directions turn the other way.
+# 2004). Mirroring the picture reverses the rows and the sense of the directions.
 _CELLS = np.arange(128).reshape(4, 4, 8)
 MIRRORED = _CELLS[::-1][:, :, (-np.arange(8)) % 8].reshape(128)
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """`thumbnail`: uint8, (96, 96), the whole picture squeezed to a square, under standard light.
+    """The fingerprint of a picture.
 
-    `points`: float32, (k, 2), x and y from 0 to 1 across and down the picture; `descriptors`:
-    uint8, (k, 128), SIFT; k is at most 64, the strongest first. `aspect` is width / height.
+    - `thumbnail`: uint8, (96, 96), the whole picture scaled to a square, under standard light.
+    - `points`: float32, (k, 2), x and y from 0 to 1; k is at most 64, the strongest first.
+    - `descriptors`: uint8, (k, 128), SIFT.
+    - `aspect`: width / height.
     """
 
     thumbnail: Grey
@@ -47,53 +48,54 @@ EMPTY_FINGERPRINT = Fingerprint(
 
 
 def fingerprint(grey: Grey) -> Fingerprint:
-    """The fingerprint of a picture, uint8, (height, width)."""
-    small = resized(grey, SIDE)
-    real = unfilled_mask(small)
-    even = standard_light(small, real)
-    height, width = even.shape
-    inside = np.asarray(cv2.erode(real, np.ones((9, 9), np.uint8), borderValue=255), np.uint8)
-    finder = cv2.SIFT.create(nfeatures=KEPT, contrastThreshold=0.01)
-    found, described = finder.detectAndCompute(even, inside)
+    """The fingerprint of a grey picture, uint8, (height, width)."""
+    small = resized(grey, KEYPOINT_SIDE)
+    valid = unfilled_mask(small)
+    levelled = standard_light(small, valid)
+    height, width = levelled.shape
+    inside = np.asarray(cv2.erode(valid, np.ones((9, 9), np.uint8), borderValue=255), np.uint8)
+    finder = cv2.SIFT.create(nfeatures=MAX_POINTS, contrastThreshold=0.01)
+    keypoints, descriptors = finder.detectAndCompute(levelled, inside)
     square = np.asarray(
         cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA), np.uint8
     )
-    shape = cv2.resize(real, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_NEAREST)
+    shape = cv2.resize(valid, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_NEAREST)
     thumbnail = standard_light(square, np.asarray(shape, np.uint8))
-    if described is None or not len(found):
+    if descriptors is None or not len(keypoints):
         return Fingerprint(
             thumbnail, EMPTY_FINGERPRINT.points, EMPTY_FINGERPRINT.descriptors, width / height
         )
-    places = np.array([point.pt for point in found], np.float64) / (width, height)
+    places = np.array([point.pt for point in keypoints], np.float64) / (width, height)
     return Fingerprint(
         thumbnail,
-        places[:KEPT].astype(np.float32),
-        np.asarray(described[:KEPT], np.uint8),
+        places[:MAX_POINTS].astype(np.float32),
+        np.asarray(descriptors[:MAX_POINTS], np.uint8),
         width / height,
     )
 
 
 def unfilled_mask(grey: Grey) -> Grey:
-    """255 where the picture shows something, 0 in corners that an editor filled when it turned or
-    sheared the picture: uint8, (height, width).
+    """0 in corners that an editor filled when it turned or sheared the picture, else 255.
 
-    Such a corner is of one grey and convex, with few vertices; one alone may be part of the scene.
+    The mask is uint8, (height, width). A filled corner is uniform and convex, with few vertices.
+    A single such corner may be part of the scene and does not count.
     """
     height, width = grey.shape
-    real = np.full((height, width), 255, np.uint8)
+    valid = np.full((height, width), 255, np.uint8)
     corners = 0
     for corner in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
-        if real[corner[1], corner[0]] == 0:  # a strip along one side covers two corners
+        if valid[corner[1], corner[0]] == 0:  # a strip along one side covers two corners
             corners += 1
             continue
         mask = np.zeros((height + 2, width + 2), np.uint8)
         flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
-        cv2.floodFill(grey, mask, corner, 0, FILL, FILL, flags)
+        cv2.floodFill(grey, mask, corner, 0, FILL_TOLERANCE, FILL_TOLERANCE, flags)
         region = np.ascontiguousarray(mask[1:-1, 1:-1])
-        if LEAST_FILL < np.count_nonzero(region) / region.size < MOST_FILL and _convex(region):
-            real[region > 0] = 0
+        share = np.count_nonzero(region) / region.size
+        if MIN_FILL_SHARE < share < MAX_FILL_SHARE and _convex(region):
+            valid[region > 0] = 0
             corners += 1
-    return real if corners > 1 else np.full((height, width), 255, np.uint8)
+    return valid if corners > 1 else np.full((height, width), 255, np.uint8)
 
 
 def _convex(region: Grey) -> bool:
@@ -106,7 +108,7 @@ def _convex(region: Grey) -> bool:
 
 
 def resized(grey: Grey, side: int) -> Grey:
-    """The picture with an area of about `side`², its proportions kept: uint8, (height, width)."""
+    """The picture scaled to an area of about `side`², uint8; the aspect ratio stays."""
     height, width = grey.shape
     scale = min(4.0, side / float(np.sqrt(height * width)))
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
@@ -114,30 +116,42 @@ def resized(grey: Grey, side: int) -> Grey:
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
 
 
-def standard_light(grey: Grey, real: Grey) -> Grey:
-    """Local contrast brought to one standard: uint8, (height, width), middle grey 128.
+def standard_light(grey: Grey, valid: Grey) -> Grey:
+    """Normalises the local contrast: uint8, (height, width), middle grey 128.
 
-    The mean and the spread of each neighbourhood (a sixth of the side) are divided out, which
-    takes away gain, offset, shading and, to first order, gamma. `real` is 255 where the picture
-    shows something: only that counts.
+    Subtracts the mean of each neighbourhood (a sixth of the side) and divides by its spread. This
+    removes gain, offset, shading and, to first order, gamma. Only pixels where `valid` is 255
+    count.
     """
     plane = grey.astype(np.float32)
-    there = (real > 0).astype(np.float32)
+    weights = (valid > 0).astype(np.float32)
     reach = max(2.0, min(plane.shape) / 6)
-    weight = blurred(there, reach) + 1e-3
+    blurred_weights = blurred(weights, reach) + 1e-3
     plane = blurred(plane, 0.8)
-    off = (plane - blurred(plane * there, reach) / weight) * there
-    spread = np.sqrt(blurred(off * off, reach) / weight)
-    floor = 0.25 * float(spread[real > 0].mean()) + _TOO_FLAT
-    return np.asarray(np.clip(128 + 42 * off / (spread + floor), 0, 255), np.uint8)
+    offset = (plane - blurred(plane * weights, reach) / blurred_weights) * weights
+    spread = np.sqrt(blurred(offset * offset, reach) / blurred_weights)
+    floor = 0.25 * float(spread[valid > 0].mean()) + _MIN_SPREAD
+    return np.asarray(np.clip(128 + 42 * offset / (spread + floor), 0, 255), np.uint8)
 
 
 def blurred(plane: Plane, width: float) -> Plane:
-    """Gaussian blur of `width` pixels. A wide one is done on a picture of a quarter of the side:
-    it has nothing finer to lose, and costs a twentieth."""
+    """Gaussian blur of `width` pixels (sigma).
+
+    A wide blur runs at a quarter of the side: it loses no detail and costs a twentieth.
+    """
     if width < 6 or min(plane.shape) < 32:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), width), np.float32)
     size = (plane.shape[1], plane.shape[0])
     small = cv2.resize(plane, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), width / 4)
     return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def root_sift(descriptors: Grey, *, mirrored: bool = False) -> Plane:
+    """RootSIFT (Arandjelović and Zisserman, 2012): float32, (k, 128), length 1.
+
+    Its products compare key points better than SIFT's. `descriptors` are SIFT, uint8, (k, 128);
+    with `mirrored` the result is that of the mirrored picture.
+    """
+    rows = (descriptors[:, MIRRORED] if mirrored else descriptors).astype(np.float32)
+    return np.asarray(np.sqrt(rows / (rows.sum(axis=1, keepdims=True) + 1e-6)), np.float32)

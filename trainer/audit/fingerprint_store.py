@@ -1,4 +1,4 @@
-"""The fingerprints of all pictures, in a temporary file: memory does not grow with the data set."""
+"""Stores fingerprints in temporary files, so that memory does not grow with the data set."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.fingerprint import KEPT, MIRRORED, THUMBNAIL_SIDE, Fingerprint, Plane
+from trainer.audit.fingerprint import MAX_POINTS, THUMBNAIL_SIDE, Fingerprint, Plane, root_sift
 
 Thumbs = NDArray[np.uint8]
 _MIDDLE = 128.0
@@ -16,9 +16,9 @@ _UNIT = 42.0  # grey levels that standard_light gives to one local spread
 
 
 class FingerprintStore:
-    """Rows of fingerprints by number, as a context: the file is gone afterwards.
+    """Fingerprints by row number; a context manager that removes the files at its end.
 
-    17 KB a picture on disk, of which the system keeps in memory what it can spare.
+    A picture takes 17 KB on disk. The system caches as much of it as memory allows.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -28,8 +28,10 @@ class FingerprintStore:
         self._thumbs = np.memmap(
             root / "thumbs", np.uint8, "w+", shape=(rows, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         )
-        self._words = np.memmap(root / "words", np.uint8, "w+", shape=(rows, KEPT, 128))
-        self._points = np.zeros((rows, KEPT, 2), np.float16)
+        self._descriptors = np.memmap(
+            root / "descriptors", np.uint8, "w+", shape=(rows, MAX_POINTS, 128)
+        )
+        self._points = np.zeros((rows, MAX_POINTS, 2), np.float16)
         self._counts = np.zeros(rows, np.int64)
         self._aspects = np.ones(rows)
         self._rows = 0
@@ -46,14 +48,14 @@ class FingerprintStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        del self._thumbs, self._words  # unmapped, else Windows would not let the file go
+        del self._thumbs, self._descriptors  # unmap: Windows does not remove mapped files
         self._folder.cleanup()
 
     def add(self, fingerprint: Fingerprint) -> int:
-        """Keeps a fingerprint and returns its row."""
+        """Adds a fingerprint and returns its row number."""
         row, count = self._rows, len(fingerprint.points)
         self._thumbs[row] = fingerprint.thumbnail
-        self._words[row, :count] = fingerprint.descriptors
+        self._descriptors[row, :count] = fingerprint.descriptors
         self._points[row, :count] = fingerprint.points
         self._counts[row] = count
         self._aspects[row] = fingerprint.aspect
@@ -62,7 +64,7 @@ class FingerprintStore:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How many key points each row has, (n,)."""
+        """The number of key points of each row, (n,)."""
         return self._counts[: self._rows]
 
     @property
@@ -71,31 +73,25 @@ class FingerprintStore:
         return self._aspects[: self._rows]
 
     def plane(self, row: int) -> Plane:
-        """The thumbnail in units of local spread: float32, (96, 96), 0 in the middle."""
-        taken = np.asarray(self._thumbs[row], np.float32)
-        return np.asarray((taken - _MIDDLE) / _UNIT, np.float32)
+        """The thumbnail in units of local spread: float32, (96, 96); middle grey is 0."""
+        thumbnail = np.asarray(self._thumbs[row], np.float32)
+        return np.asarray((thumbnail - _MIDDLE) / _UNIT, np.float32)
 
     def planes(self, rows: slice | NDArray[np.int64]) -> Plane:
-        """Several of them: float32, (k, 96, 96)."""
-        taken = np.asarray(self._thumbs[: self._rows][rows], np.float32)
-        return np.asarray((taken - _MIDDLE) / _UNIT, np.float32)
+        """As `plane`, for several rows: float32, (k, 96, 96)."""
+        thumbnails = np.asarray(self._thumbs[: self._rows][rows], np.float32)
+        return np.asarray((thumbnails - _MIDDLE) / _UNIT, np.float32)
 
     def points(self, row: int) -> Plane:
         """Key points: float32, (k, 2), x and y from 0 to 1."""
         return self._points[row, : self._counts[row]].astype(np.float32)
 
-    def words(self, rows: slice, mirrored: bool = False) -> Plane:
-        """Descriptors of several rows, one under the other: float32, (sum of k, 128), length 1."""
-        taken = self._words[: self._rows][rows]
-        there = np.arange(KEPT)[None, :] < self._counts[: self._rows][rows][:, None]
-        return _rooted(taken[there], mirrored)
+    def descriptor_rows(self, rows: slice, *, mirrored: bool = False) -> Plane:
+        """The descriptors of several rows, concatenated: float32, (sum of k, 128), length 1."""
+        descriptors = self._descriptors[: self._rows][rows]
+        present = np.arange(MAX_POINTS)[None, :] < self._counts[: self._rows][rows][:, None]
+        return root_sift(descriptors[present], mirrored=mirrored)
 
-    def descriptors(self, row: int, mirrored: bool = False) -> Plane:
-        """Descriptors of one row: float32, (k, 128), length 1."""
-        return _rooted(self._words[row, : self._counts[row]], mirrored)
-
-
-def _rooted(described: Thumbs, mirrored: bool) -> Plane:
-    """RootSIFT (Arandjelović and Zisserman, 2012): their products compare better than SIFT's."""
-    plane = (described[:, MIRRORED] if mirrored else described).astype(np.float32)
-    return np.asarray(np.sqrt(plane / (plane.sum(axis=1, keepdims=True) + 1e-6)), np.float32)
+    def descriptors(self, row: int, *, mirrored: bool = False) -> Plane:
+        """The descriptors of one row: float32, (k, 128), length 1."""
+        return root_sift(self._descriptors[row, : self._counts[row]], mirrored=mirrored)

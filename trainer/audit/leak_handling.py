@@ -1,19 +1,19 @@
-"""What a leak costs a training: a few test pictures set aside, or the training."""
+"""Handles leaks before a training: sets a few test pictures aside, or refuses the training."""
 
 from edge.core.errors import RefusedError
 from trainer.audit.findings import Audit
 from trainer.data import Dataset
 
-MAX_EXCLUDED_SHARE = 0.01  # of the test pictures; what they weigh is far below every interval
+MAX_EXCLUDED_SHARE = 0.01  # of the test pictures: their effect is far below every interval
 MAX_NAMES = 3
 
 
 def excluded_test_pictures(data: Dataset, audit: Audit) -> tuple[str, ...]:
-    """The test pictures to leave out, so that no part of train is judged; none without leaks.
+    """The test pictures to leave out, so that no part of train is in the test set.
 
-    One in a hundred at most, and only parts that were photographed again: an identical file in
-    train and test is a mistake in the data, and there may be more. Raises RefusedError
-    for that, for more, and where a class would lose its last test picture.
+    At most one in a hundred, and only parts that were photographed again: an identical file in
+    train and test is a mistake in the data, and there may be more. Raises RefusedError for an
+    identical file, for too many leaks, and where a class would lose its last test picture.
     """
     if not audit.leaks:
         return ()

@@ -1,4 +1,4 @@
-"""Pairs of pictures of one thing, with how one became the other in plain words."""
+"""Pairs of pictures of one part, with a description of what differs between the two."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from trainer.audit.scan import ScannedPicture
 
 Rows = tuple[int, int]
 
-CHANGED_BELOW = 0.3  # correlation of the worst place, where all the others agree
-CHANGED_FROM = 0.85
-SAME_LIGHT = 6.0  # grey levels
-SAME_CONTRAST = 1.12
-SAME_DETAIL = 0.97
+MAX_CHANGED_WORST = 0.3  # correlation of the worst place of a picture changed in one place
+MAX_CHANGED_RESIDUAL = 0.98
+MAX_BRIGHTNESS_DIFFERENCE = 6.0  # grey levels
+MAX_CONTRAST_RATIO = 1.12
+MIN_SAME_DETAIL = 0.97
 
 
 def exact_duplicates(scanned: Sequence[ScannedPicture]) -> list[tuple[Rows, Duplicate]]:
-    """Each picture whose pixels are another's, with the first of them."""
+    """Pairs of pictures with equal pixels."""
     by_pixels: dict[bytes, list[int]] = defaultdict(list)
     for row, one in enumerate(scanned):
         by_pixels[one.pixel_hash].append(row)
@@ -35,22 +35,26 @@ def exact_duplicates(scanned: Sequence[ScannedPicture]) -> list[tuple[Rows, Dupl
 def near_duplicates(
     scanned: Sequence[ScannedPicture], near: Mapping[Rows, Alignment]
 ) -> list[tuple[Rows, Duplicate]]:
-    """Each pair that was laid on each other and agrees."""
+    """Pairs of aligned pictures that agree."""
     found = []
     for pair, match in sorted(near.items()):
         one, other = (scanned[row] for row in pair)
-        changed = match.worst < CHANGED_BELOW and match.own < CHANGED_FROM + 0.13
+        changed = match.worst < MAX_CHANGED_WORST and match.residual < MAX_CHANGED_RESIDUAL
         how = _how(one, other, match)
         if changed:
             how += ", but one place differs"
-        duplicate = _duplicate(one, other, how, match.own, certain=match.certain, changed=changed)
+        duplicate = _duplicate(
+            one, other, how, match.residual, certain=match.certain, changed=changed
+        )
         found.append((pair, duplicate))
     return found
 
 
 def _pairs(scanned: Sequence[ScannedPicture], rows: list[int]) -> list[Rows]:
-    """The first with each other; and across sides and labels the first of each with the first of
-    each: a thousand equal pictures are a thousand pairs, not half a million."""
+    """The first row with every other one, plus the first rows of each side and label in pairs.
+
+    A thousand equal pictures thus give a thousand pairs, not half a million.
+    """
     pairs = {(rows[0], row) for row in rows[1:]}
     heads: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -72,7 +76,7 @@ def _duplicate(
     exact: bool = False,
     changed: bool = False,
 ) -> Duplicate:
-    # The copy is what stands in train: it is what a person will take out.
+    # `file` names the picture in train: people remove that one.
     if one.item.side == "test" and other.item.side != "test":
         one, other = other, one
     same = one.item.label == other.item.label
@@ -84,9 +88,9 @@ def _how(one: ScannedPicture, other: ScannedPicture, match: Alignment) -> str:
     if match.overlap < 0.85 and not any(word.startswith("rotated") for word in changes):
         changes.append("shifted or cropped")
     low, high = sorted((one.lighting.contrast, other.lighting.contrast))
-    brighter = abs(one.lighting.brightness - other.lighting.brightness)
-    if brighter > SAME_LIGHT or high > SAME_CONTRAST * (low + 1):
+    difference = abs(one.lighting.brightness - other.lighting.brightness)
+    if difference > MAX_BRIGHTNESS_DIFFERENCE or high > MAX_CONTRAST_RATIO * (low + 1):
         changes.append("re-exposed")
-    elif match.fine < SAME_DETAIL and not changes:
+    elif match.detail < MIN_SAME_DETAIL and not changes:
         changes.append("the same scene again")
     return ", ".join(changes) or "the same picture saved again (re-compressed)"

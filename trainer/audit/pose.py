@@ -1,4 +1,4 @@
-"""How one picture lies in another: an affine map, what is plausible, and how to say it."""
+"""The pose of one picture in another: an affine map, its fit, its limits and its description."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,14 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import THUMBNAIL_SIDE
 
+Points = NDArray[np.float32]
 Pose = NDArray[np.float64]  # (2, 3): pixel of the first thumbnail to pixel of the second
 
-MOST_SCALE = 1.9
-MOST_STRETCH = 1.7  # of one direction against the other: strong shear; a thing seen aslant is more
+MAX_SCALE = 1.9
+MAX_STRETCH = 1.7  # of one direction against the other, as in strong shear
+# Product of two RootSIFT descriptors above which they show one corner, also under another light.
+MIN_DESCRIPTOR_PRODUCT = 0.8
+MIN_POINTS = 4
 
 
 def quarter_turns() -> list[Pose]:
@@ -23,40 +27,66 @@ def quarter_turns() -> list[Pose]:
 
 
 def about_middle(linear: NDArray[np.float64], side: int) -> Pose:
-    """The map that keeps the middle pixel where it is; `linear` is (2, 2)."""
+    """The map with `linear`, (2, 2), that keeps the middle pixel in place."""
     middle = np.full(2, (side - 1) / 2)
     return np.hstack([linear, (middle - linear @ middle)[:, None]])
 
 
 def rescaled(pose: Pose, factor: float) -> Pose:
-    """The same map for thumbnails `factor` times as large; pixel middles stay pixel middles."""
+    """The same map for thumbnails `factor` times as large; pixel centres map to pixel centres."""
     shift = pose[:, 2] * factor + (factor - 1) / 2 * (1 - pose[:, :2].sum(axis=1))
     return np.hstack([pose[:, :2], shift[:, None]])
 
 
 def inverted(pose: Pose) -> Pose:
-    """The way back."""
+    """The inverse map."""
     return np.asarray(cv2.invertAffineTransform(pose), np.float64)
 
 
-def plausible(pose: Pose, aspects: tuple[float, float]) -> bool:
-    """Whether a copy may lie so: not shrunk to a point, not squeezed to a line.
+def pose_from_points(
+    first: Points, second: Points, products: Points, max_iterations: int
+) -> Pose | None:
+    """The affine map that most pairs of similar key points agree on (RANSAC); None without one.
 
-    `aspects` are width / height of the two pictures: thumbnails are squeezed to squares, so that a
-    turn of an oblong picture looks like a strong shear in them.
+    `first`, (k, 2), and `second`, (m, 2), are key points in pixels; `products`, (k, m), are the
+    products of their RootSIFT descriptors. Pairs are mutual best matches.
+    """
+    if min(len(first), len(second)) < MIN_POINTS:
+        return None
+    best_second, best_first = products.argmax(axis=1), products.argmax(axis=0)
+    mutual = best_first[best_second] == np.arange(len(best_second))
+    rows = np.flatnonzero(mutual & (products.max(axis=1) > MIN_DESCRIPTOR_PRODUCT))
+    if len(rows) < MIN_POINTS:
+        return None
+    estimate, _ = cv2.estimateAffine2D(
+        first[rows], second[best_second[rows]], ransacReprojThreshold=3.0, maxIters=max_iterations
+    )
+    return None if estimate is None else np.asarray(estimate, np.float64)
+
+
+def is_mirrored(pose: Pose) -> bool:
+    """Whether the map mirrors the picture."""
+    return bool(np.linalg.det(pose[:, :2]) < 0)
+
+
+def plausible(pose: Pose, aspects: tuple[float, float] = (1.0, 1.0)) -> bool:
+    """Whether the scale and the stretch of the map are within the limits of a copy.
+
+    `aspects` are width / height of the two pictures when `pose` maps thumbnails. Thumbnails are
+    scaled to squares, so a turned oblong picture looks strongly sheared in them.
     """
     if not np.isfinite(pose).all():
         return False
     first, second = (np.diag([np.sqrt(aspect), 1 / np.sqrt(aspect)]) for aspect in aspects)
     linear = second @ pose[:, :2] @ np.linalg.inv(first)
     long, short = np.linalg.svd(linear, compute_uv=False)
-    return bool(long < MOST_SCALE and short > 1 / MOST_SCALE and long < MOST_STRETCH * short)
+    return bool(long < MAX_SCALE and short > 1 / MAX_SCALE and long < MAX_STRETCH * short)
 
 
 def in_words(pose: Pose, first: tuple[int, int], second: tuple[int, int]) -> list[str]:
-    """What was done to the first picture to get the second; sizes are (width, height) in pixels.
+    """The changes that turn the first picture into the second, in words; none gives an empty list.
 
-    An empty list when it lies as it lay.
+    `first` and `second` are (width, height) in pixels.
     """
     linear = np.diag(second) @ pose[:, :2] @ np.linalg.inv(np.diag(first))
     linear = linear / np.sqrt(abs(np.linalg.det(linear)))

@@ -1,6 +1,6 @@
-"""Numbers of what is a picture's own: its thumbnail without what all pictures have in common.
+"""Features of a picture's residual: its thumbnail without the structure that all pictures share.
 
-The design explains most of a good part. A defect is left over, and its extremes tell.
+The shared structure explains most of a good part. A defect stays in the residual, as extremes.
 """
 
 import cv2
@@ -11,32 +11,33 @@ from trainer.audit.alignment import SharedStructure, half_size
 from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 
-WIDTHS = (0.0, 1.5, 3.0, 6.0)  # of blur, pixels of 48
-TAILS = (0.001, 0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
+BLUR_WIDTHS = (0.0, 1.5, 3.0, 6.0)  # pixels of the coarse thumbnail, 48 a side
+QUANTILES = (0.001, 0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
 
 
 def residual_features(store: FingerprintStore, common: SharedStructure) -> NDArray[np.float32]:
-    """A row of numbers for each row of the store: float32, (n, 54)."""
+    """Features of each row of the store: float32, (n, 54)."""
     axes = common.coarse.reshape(len(common.coarse), -1)
     if len(axes):
         axes = np.linalg.svd(axes, full_matrices=False)[2]
     rows = []
     for row in range(len(store)):
-        own = half_size(store.plane(row))
-        flat = own.ravel()
-        rows.append(_numbers((flat - axes.T @ (axes @ flat)).reshape(own.shape)))
+        thumbnail = half_size(store.plane(row))
+        flat = thumbnail.ravel()
+        rows.append(_features((flat - axes.T @ (axes @ flat)).reshape(thumbnail.shape)))
     return np.asarray(rows, np.float32)
 
 
-def _numbers(own: Plane) -> list[float]:
+def _features(residual: Plane) -> list[float]:
     found: list[float] = []
-    for width in WIDTHS:
-        found += _tails(np.asarray(cv2.GaussianBlur(own, (0, 0), width)) if width else own)
-    # A defect may be as long as the part: means of columns and of rows.
-    return found + _tails(own.mean(axis=0)) + _tails(own.mean(axis=1))
+    for width in BLUR_WIDTHS:
+        blurred = cv2.GaussianBlur(residual, (0, 0), width) if width else residual
+        found += _statistics(np.asarray(blurred, np.float32))
+    # A defect may be as long as the part: means of columns and of rows show it.
+    return found + _statistics(residual.mean(axis=0)) + _statistics(residual.mean(axis=1))
 
 
-def _tails(plane: NDArray[np.floating]) -> list[float]:
+def _statistics(plane: NDArray[np.floating]) -> list[float]:
     spread = float(plane.std()) + 1e-3
     peaked = float(np.mean((plane / spread) ** 4))
-    return [float(np.log(spread)), *np.quantile(plane, TAILS).tolist(), float(np.log1p(peaked))]
+    return [float(np.log(spread)), *np.quantile(plane, QUANTILES).tolist(), float(np.log1p(peaked))]

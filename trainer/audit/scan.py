@@ -1,4 +1,4 @@
-"""One reading of every picture: what is kept of it is a few kilobytes, whatever its size."""
+"""Reads every picture once and keeps a few kilobytes of each."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +19,18 @@ from trainer.audit.pixel_match import ComparedPicture, compared_picture
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
 
-AHEAD = 4  # pictures a thread may be ahead: bounds what is decoded at once
-LIGHT_SIDE = 256  # focus is measured at one scale, else a larger picture of the same looks blurred
-COLOURED = 8  # grey levels between channels that JPEG's colour rounding does not make
+MAX_AHEAD = 4  # pictures queued a thread: bounds the memory for decoded pictures
+LIGHTING_SIDE = 256  # focus is measured at one scale: a larger picture would look blurred
+MIN_COLOUR_DIFFERENCE = 8  # grey levels between channels, above JPEG's colour rounding
 
 
 @dataclass(frozen=True, slots=True)
 class AuditItem:
-    """A picture to be read. `side` is "train", "test", or "" in a set that is not yet split.
+    """A picture to read.
 
-    `group` is the manifest's; None without a manifest. `file` is posix, relative to the root.
+    - `file`: the posix path relative to the root.
+    - `side`: "train", "validation", "test", or "" in a set that is not split.
+    - `group`: the manifest's group; None without a manifest.
     """
 
     path: Path
@@ -40,8 +42,10 @@ class AuditItem:
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
-    """Brightness (mean) and contrast (standard deviation), 0 to 255; focus: variance of the
-    Laplacian of the picture reduced to 256 px, divided by its variance so that light is out of it.
+    """Brightness (mean) and contrast (standard deviation), 0 to 255, and focus.
+
+    Focus is the variance of the Laplacian of the picture at 256 px, divided by the variance of
+    the picture. So it does not depend on the light.
     """
 
     brightness: float
@@ -51,7 +55,7 @@ class Lighting:
 
 @dataclass(frozen=True, slots=True)
 class ScannedPicture:
-    """What is kept of a picture that could be read. `features`: float32, (d,)."""
+    """The data kept of a readable picture. `features`: float32, (d,)."""
 
     item: AuditItem
     width: int
@@ -65,13 +69,13 @@ class ScannedPicture:
     features: NDArray[np.float32]
 
     def without_fingerprint(self) -> "ScannedPicture":
-        """A few hundred bytes: the fingerprint is 15 KB, and kept elsewhere."""
+        """A copy of a few hundred bytes: the store keeps the fingerprint of 15 KB."""
         return replace(self, fingerprint=EMPTY_FINGERPRINT)
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePicture:
-    """A picture that cannot be judged, and why."""
+    """A picture that cannot be read, and the reason."""
 
     item: AuditItem
     kind: str
@@ -81,20 +85,20 @@ class UnreadablePicture:
 def scan_pictures(
     items: Sequence[AuditItem], features: Features, workers: int, progress: Progress
 ) -> Iterator[ScannedPicture | UnreadablePicture]:
-    """Reads in `workers` threads, in the order of `items`; OpenCV works outside Python's lock."""
+    """Reads pictures in `workers` threads, in the order of `items`; OpenCV releases the GIL."""
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one picture a thread: OpenCV's own threads would only be in the way
+    cv2.setNumThreads(1)  # each thread reads one picture: OpenCV's own threads would only compete
     try:
         with ThreadPoolExecutor(workers, "audit") as pool:
-            waiting: list[Future[ScannedPicture | UnreadablePicture]] = []
+            pending: list[Future[ScannedPicture | UnreadablePicture]] = []
             done = 0
             for item in items:
-                waiting.append(pool.submit(scan_picture, item, features))
-                if len(waiting) >= AHEAD * workers:
-                    yield waiting.pop(0).result()
+                pending.append(pool.submit(scan_picture, item, features))
+                if len(pending) >= MAX_AHEAD * workers:
+                    yield pending.pop(0).result()
                     done += 1
                     progress("reading pictures", done, len(items))
-            for future in waiting:
+            for future in pending:
                 yield future.result()
                 done += 1
                 progress("reading pictures", done, len(items))
@@ -132,17 +136,21 @@ def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | Unread
 
 
 def read_for_comparison(scanned: ScannedPicture) -> ComparedPicture | None:
-    """What a closer look compares of a picture; None if it cannot be read any more."""
+    """Reads a picture again for the pixel comparison; None when it is no longer readable."""
     try:
         pixels = decode_picture(scanned.item.path.read_bytes(), scanned.item.file)
-    except (OSError, PictureError, cv2.error):  # it could be read a minute ago: it is gone
+    except (
+        OSError,
+        PictureError,
+        cv2.error,
+    ):  # removed since the first pass
         return None
     return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
 
 
 def lighting_of(grey: Grey) -> Lighting:
     """Brightness, contrast and focus of a picture, uint8, (height, width)."""
-    scale = min(1.0, LIGHT_SIDE / max(grey.shape))
+    scale = min(1.0, LIGHTING_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     plane = np.asarray(small, np.float32)
     spread = float(plane.var())
@@ -153,12 +161,12 @@ def lighting_of(grey: Grey) -> Lighting:
 
 
 def _mode(kind: str, data: bytes, pixels: Pixels) -> str:
-    """ "grey", "colour", or either "with alpha": by what the pixels show, not how they are stored.
+    """ "grey" or "colour", with or without "with alpha", by pixel values and not by storage format.
 
-    A camera that stores grey as three equal channels gives grey pictures.
+    A picture of three equal channels is grey.
     """
     small = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA).astype(np.int16)
-    apart = np.quantile(small.max(axis=2) - small.min(axis=2), 0.99)
-    colours = "colour" if apart > COLOURED else "grey"
+    difference = np.quantile(small.max(axis=2) - small.min(axis=2), 0.99)
+    colours = "colour" if difference > MIN_COLOUR_DIFFERENCE else "grey"
     alpha = kind == "PNG" and (data[25] in (4, 6) or b"tRNS" in data[:4096])
     return f"{colours} with alpha" if alpha else colours

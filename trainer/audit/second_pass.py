@@ -1,4 +1,4 @@
-"""Which pairs deserve a closer look, and the look: their pictures are read again, few at a time."""
+"""The second pass: reads the pictures of likely pairs again and compares them pixel by pixel."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +12,12 @@ from trainer.audit.pixel_match import ComparedPicture, match_pixels
 Rows = tuple[int, int]
 ReadPicture = Callable[[int], ComparedPicture | None]
 
-KEPT = 512  # pictures in memory, 0.1 MB each: pairs come sorted, so that they are asked for again
-MOST = 6  # pairs a picture: those of a part agree best, and a design would be there always
-WORTH = 0.5  # of what is their own: most copies lie at 0.56 and more
-FAINT = 0.3  # copies that lost much in clipping: each picture's best pairs only
-MOST_FAINT = 2
-CHUNK = 32
+CACHED_PICTURES = 512  # 0.1 MB each; pairs are sorted, so the next pairs need the same pictures
+MAX_PAIRS = 6  # a picture: the pairs of one part agree best, and one design has many pairs
+MIN_RESIDUAL_LIKELY = 0.5  # most copies reach 0.56
+MIN_RESIDUAL_FAINT = 0.3  # copies that lost much by clipping: only the best pairs of a picture
+MAX_FAINT_PAIRS = 2
+CHUNK_PAIRS = 32
 
 
 def compare_pixels(
@@ -26,42 +26,42 @@ def compare_pixels(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> dict[Rows, Alignment]:
-    """Those of `found` whose grain makes it certain that they show one part, with what was seen.
+    """The pairs of `found` whose texture proves that they show one part, with the pixel match.
 
-    `read` gives what is compared of a row, or None if it cannot be read any more; it is called
-    from `workers` threads.
+    `read` reads the picture of a row, None when it is no longer readable; `workers` threads call
+    it.
     """
     pairs = worth_comparing(found)
-    chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
-    kept = lru_cache(KEPT)(read)
+    chunks = [pairs[at : at + CHUNK_PAIRS] for at in range(0, len(pairs), CHUNK_PAIRS)]
+    cached_read = lru_cache(CACHED_PICTURES)(read)
 
     def work(chunk: Sequence[Rows]) -> list[tuple[Rows, Alignment]]:
-        sure = []
+        matches = []
         for pair in chunk:
-            first, second = (kept(row) for row in pair)
+            first, second = (cached_read(row) for row in pair)
             if first is None or second is None:
                 continue
             match = found[pair]
             match = replace(match, pixel_match=match_pixels(first, second, match.pose))
             if match.certain:
-                sure.append((pair, match))
-        return sure
+                matches.append((pair, match))
+        return matches
 
     certain: dict[Rows, Alignment] = {}
     with ThreadPoolExecutor(workers, "audit") as pool:
-        for at, sure in enumerate(pool.map(work, chunks)):
-            certain.update(sure)
-            progress(min(len(pairs), (at + 1) * CHUNK), len(pairs))
+        for at, matches in enumerate(pool.map(work, chunks)):
+            certain.update(matches)
+            progress(min(len(pairs), (at + 1) * CHUNK_PAIRS), len(pairs))
     return certain
 
 
 def worth_comparing(found: Mapping[Rows, Alignment]) -> list[Rows]:
-    """The pairs that agree best, in order of rows: at most 6 a picture, 2 where little agrees."""
+    """The pairs with the best residual, sorted by row: at most 6 a picture, 2 of faint ones."""
     taken: Counter[int] = Counter()
     chosen = []
-    for pair, match in sorted(found.items(), key=lambda one: (-one[1].own, one[0])):
-        most = MOST if match.own >= WORTH else MOST_FAINT
-        if match.own >= FAINT and min(taken[row] for row in pair) < most:
+    for pair, match in sorted(found.items(), key=lambda one: (-one[1].residual, one[0])):
+        max_pairs = MAX_PAIRS if match.residual >= MIN_RESIDUAL_LIKELY else MAX_FAINT_PAIRS
+        if match.residual >= MIN_RESIDUAL_FAINT and min(taken[row] for row in pair) < max_pairs:
             chosen.append(pair)
             taken.update(pair)
     return sorted(chosen)

@@ -1,7 +1,7 @@
-"""Could a classifier cheat? Numbers of the whole picture that tell the classes apart on their own.
+"""Finds shortcut features: numbers of the whole picture that alone separate the classes.
 
-A network recognises defective parts by another day, lamp or export of their pictures. That works on
-the test set, and fails on the line.
+When defective parts were photographed on another day, under another lamp or exported differently, a
+network learns that difference. It then works on the test set and fails on the line.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from trainer.audit.findings import Shortcut
 from trainer.audit.scan import ScannedPicture
 from trainer.evaluation import auroc, auroc_interval
 
-NAMED_FROM = 0.75
-SURE_FROM = 0.65  # the interval's nearer end: few pictures separate by chance
-FEW = 8
+MIN_AUROC = 0.75
+MIN_AUROC_BOUND = 0.65  # of the interval's nearer end: few pictures separate by chance
+MIN_PICTURES = 8
 
-NUMBERS: dict[str, Callable[[ScannedPicture], float]] = {
+MEASUREMENTS: dict[str, Callable[[ScannedPicture], float]] = {
     "brightness": lambda one: one.lighting.brightness,
     "contrast": lambda one: one.lighting.contrast,
     "focus": lambda one: one.lighting.focus,
@@ -27,16 +27,16 @@ NUMBERS: dict[str, Callable[[ScannedPicture], float]] = {
 
 
 def lighting_by_label(scanned: Sequence[ScannedPicture]) -> dict[str, dict[str, list[float]]]:
-    """By label, then by number: lower quarter, median, upper quarter."""
+    """By label, then by measurement: lower quartile, median, upper quartile."""
     table: dict[str, dict[str, list[float]]] = {}
     for label in sorted({one.item.label for one in scanned}):
-        its = [one for one in scanned if one.item.label == label]
+        members = [one for one in scanned if one.item.label == label]
         table[label] = {
             name: [
                 round(float(value), 4)
-                for value in np.quantile([number(one) for one in its], [0.25, 0.5, 0.75])
+                for value in np.quantile([measure(one) for one in members], [0.25, 0.5, 0.75])
             ]
-            for name, number in NUMBERS.items()
+            for name, measure in MEASUREMENTS.items()
         }
     return table
 
@@ -44,24 +44,26 @@ def lighting_by_label(scanned: Sequence[ScannedPicture]) -> dict[str, dict[str, 
 def find_shortcuts(
     scanned: Sequence[ScannedPicture], groups: Sequence[str], ok_label: str
 ) -> list[Shortcut]:
-    """Numbers that tell a class, or all defects together, from the good ones; strongest first.
+    """Measurements that separate a class, or all defects, from good parts; strongest first.
 
     `groups` names the part of each picture: pictures of one part are not independent.
     """
     labels = np.array([one.item.label for one in scanned])
     parts = np.array(groups)
     classes = sorted(set(labels.tolist()) - {ok_label})
-    wholes = [("every defect", labels != ok_label)] if len(classes) > 1 else []
+    sides = [(label, labels == label) for label in classes]
+    if len(classes) > 1:
+        sides.append(("every defect", labels != ok_label))
     found = []
-    for name, members in [*((label, labels == label) for label in classes), *wholes]:
+    for name, members in sides:
         kept = members | (labels == ok_label)
-        if min(members.sum(), (kept & ~members).sum()) < FEW:
+        if min(members.sum(), (kept & ~members).sum()) < MIN_PICTURES:
             continue
-        for what, number in NUMBERS.items():
-            values = np.array([number(one) for one in scanned], np.float64)[kept]
-            giveaway = _shortcut(what, name, values, members[kept], parts[kept].tolist())
-            if giveaway is not None:
-                found.append(giveaway)
+        for what, measure in MEASUREMENTS.items():
+            values = np.array([measure(one) for one in scanned], np.float64)[kept]
+            shortcut = _shortcut(what, name, values, members[kept], parts[kept].tolist())
+            if shortcut is not None:
+                found.append(shortcut)
     return sorted(found, key=lambda one: -abs(one.auroc - 0.5))
 
 
@@ -69,9 +71,9 @@ def _shortcut(
     what: str, label: str, values: NDArray[np.float64], bad: NDArray[np.bool_], parts: list[str]
 ) -> Shortcut | None:
     area = auroc(values, bad)
-    if max(area, 1 - area) < NAMED_FROM:
+    if max(area, 1 - area) < MIN_AUROC:
         return None
     interval = auroc_interval(values, bad, parts)
     nearer = min(max(end, 1 - end) for end in interval)
     crosses = interval[0] <= 0.5 <= interval[1]
-    return None if crosses or nearer < SURE_FROM else Shortcut(what, label, area, interval)
+    return None if crosses or nearer < MIN_AUROC_BOUND else Shortcut(what, label, area, interval)

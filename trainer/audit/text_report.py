@@ -1,14 +1,14 @@
-"""An audit as a person reads it: what was found, five examples, and what to do about each kind."""
+"""The text report of an audit: for each kind of finding five examples and the advice."""
 
 from collections.abc import Iterable, Sequence
 
 from trainer.audit.findings import Audit, Duplicate
 
-SHOWN = 5
+MAX_SHOWN = 5
 
 
 def audit_text(audit: Audit) -> str:
-    """Lines for a terminal or a log; the JSON file has everything."""
+    """The report for a terminal or a log; the JSON file has all findings."""
     blocks = [_head(audit), *_pair_blocks(audit), *_picture_blocks(audit)]
     shown = [block for block in blocks if block]
     if len(shown) == 1:
@@ -36,12 +36,12 @@ def _pair_blocks(audit: Audit) -> list[str]:
             (f"{one['file']}  ~  {one['twin']}: {one['how']}" for one in audit.possible_leaks),
         ),
         _block(
-            f"two labels on what cannot be told apart: {len(audit.two_labels)} pairs",
+            f"two labels on indistinguishable pictures: {len(audit.two_labels)} pairs",
             "one of the labels may be wrong: look at them, and decide",
             map(_duplicate, audit.two_labels),
         ),
         _block(
-            f"copies, or parts that cannot be told apart: {len(audit.duplicates)} pairs, "
+            f"copies, or indistinguishable parts: {len(audit.duplicates)} pairs, "
             f"{sum(one.exact for one in audit.duplicates)} of them equal in every pixel",
             "remove equal ones; give the others one group in manifest.csv",
             map(_duplicate, audit.duplicates),
@@ -95,12 +95,12 @@ def _picture_blocks(audit: Audit) -> list[str]:
 
 
 def audit_summary(audit: Audit) -> str:
-    """What a training says of its data: a line for each kind of finding."""
+    """Two lines for the log of a training: the number of findings by kind."""
     counted: dict[str, Sequence[object]] = {
         "unreadable": audit.unreadable,
         "leaks": audit.leaks,
         "possible leaks by name": audit.possible_leaks,
-        "cannot be told apart": audit.duplicates,
+        "indistinguishable pairs": audit.duplicates,
         "of these, two labels": audit.two_labels,
         "look-alikes": audit.look_alikes,
         "doubtful labels": audit.suspected_mislabels,
@@ -135,9 +135,9 @@ def _block(title: str, advice: str, lines: Iterable[str] | Sequence[str]) -> str
     every = list(lines)
     if not every:
         return ""
-    rest = len(every) - SHOWN
+    rest = len(every) - MAX_SHOWN
     more = [f"  … and {rest} more"] if rest > 0 else []
-    return "\n".join([title, *(f"  {line}" for line in every[:SHOWN]), *more, f"  → {advice}"])
+    return "\n".join([title, *(f"  {line}" for line in every[:MAX_SHOWN]), *more, f"  → {advice}"])
 
 
 def _duplicate(duplicate: Duplicate) -> str:

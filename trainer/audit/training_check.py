@@ -1,4 +1,4 @@
-"""The audit of a data set before a training, and what the model file records of it."""
+"""Audits a data set before a training and summarises the audit for the model file."""
 
 from typing import Any
 
@@ -12,25 +12,24 @@ from trainer.data import Dataset
 _AUDIT_CACHE: dict[tuple[object, ...], Audit] = {}
 
 
-def audit_training(data: Dataset, allow_leaks: bool, display: Display) -> dict[str, Any]:
-    """The audit of a set as it will be trained on; what the model file records of it.
+def audit_training(data: Dataset, display: Display, *, allow_leaks: bool) -> dict[str, Any]:
+    """Audits the split data set; returns the summary for the model file.
 
-    `set_aside` in it names test pictures that must not be judged: see trainer.audit.leak_handling.
-    Raises RefusedError for more copies between test and the rest than that, unless allowed;
-    look-alikes are reported and counted. Unreadable pictures pass here: the training reads them
-    and raises an error for each.
+    Its `set_aside` names test pictures to leave out: see trainer.audit.leak_handling. Raises
+    RefusedError when more pictures leak between test and the rest, unless `allow_leaks`.
+    Look-alikes are only reported. Unreadable pictures pass: the training raises the error.
     """
     audit = _audited(data, display)
-    aside = () if allow_leaks else excluded_test_pictures(data, audit)
-    if aside:
+    set_aside = () if allow_leaks else excluded_test_pictures(data, audit)
+    if set_aside:
         display.say(
-            f"               set aside, for their part stands in train too: {', '.join(aside)}"
+            f"               set aside, because train has the same parts: {', '.join(set_aside)}"
         )
-    return summary_for_model(audit, allow_leaks) | {"set_aside": list(aside)}
+    return summary_for_model(audit, allow_leaks=allow_leaks) | {"set_aside": list(set_aside)}
 
 
 def _audited(data: Dataset, display: Display) -> Audit:
-    """Once in a process for the same pictures and split: several seeds train on one audit."""
+    """The audit, cached for the same pictures and split: several seeds share one."""
     key = (data.fingerprint(), tuple((one.file, one.set_name, one.group) for one in data.samples))
     if key not in _AUDIT_CACHE:
         _AUDIT_CACHE.clear()
@@ -40,8 +39,8 @@ def _audited(data: Dataset, display: Display) -> Audit:
     return _AUDIT_CACHE[key]
 
 
-def summary_for_model(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
-    """What a model card says of the data."""
+def summary_for_model(audit: Audit, *, allow_leaks: bool) -> dict[str, Any]:
+    """The audit in numbers, for the model file."""
     return {
         "leaks": len(audit.leaks),
         "look_alikes": len(audit.look_alikes),
@@ -51,5 +50,5 @@ def summary_for_model(audit: Audit, allow_leaks: bool) -> dict[str, Any]:
         "duplicates": len(audit.duplicates),
         "two_labels": len(audit.two_labels),
         "suspected_mislabels": len(audit.suspected_mislabels),
-        "giveaways": [giveaway.as_json() for giveaway in audit.shortcuts],
+        "giveaways": [shortcut.as_json() for shortcut in audit.shortcuts],
     }

@@ -1,8 +1,8 @@
-"""Visual words: rare key points that two pictures share, whatever way they are turned.
+"""Visual words: scores pairs of pictures by the rare key points they share, at any rotation.
 
-As text search does it (Sivic and Zisserman, 2003): a key point is the word whose sample it is
-nearest to, a picture is the words it has, rare ones weigh more. Products of sparse tables compare
-all pictures at once; mirrored descriptors find mirror images.
+The method is text search (Sivic and Zisserman, 2003). A key point stands for the nearest sampled
+descriptors, its words; a picture is a bag of words, and rare words weigh more. Products of sparse
+tables compare all pictures at once. Mirrored descriptors find mirror images.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.core import optional_import
 
-WORDS = 8192
-MEANINGS = 3  # words a key point stands for: the nearest alone is too often another in a copy
-LEARNED_FROM = 1500  # pictures
-AXES = 48  # of 128: the rest of a descriptor is mostly noise
-BLOCK = 1024
+MAX_WORDS = 8192
+WORDS_PER_POINT = 3  # the nearest word alone often differs in a copy
+SAMPLE_SIZE = 1500  # pictures from which the vocabulary is learned
+DESCRIPTOR_AXES = 48  # of 128: the rest of a descriptor is mostly noise
+BLOCK_POINTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,70 +31,77 @@ class Vocabulary:
     axes: Plane
     centres: Plane
 
-    def meanings(self, described: Plane) -> NDArray[np.int64]:
-        """The words each key point stands for: int, (k, 3), from float32, (k, 128)."""
-        points = (described - self.middle) @ self.axes
+    def words_of(self, descriptors: Plane) -> NDArray[np.int64]:
+        """The words of each key point: int, (k, 3), from descriptors, float32, (k, 128)."""
+        points = (descriptors - self.middle) @ self.axes
         length = (self.centres**2).sum(axis=1)
-        words = np.empty((len(points), MEANINGS), np.int64)
-        for start in range(0, len(points), BLOCK):
-            far = length - 2 * points[start : start + BLOCK] @ self.centres.T
-            words[start : start + BLOCK] = np.argpartition(far, MEANINGS, axis=1)[:, :MEANINGS]
+        words = np.empty((len(points), WORDS_PER_POINT), np.int64)
+        for start in range(0, len(points), BLOCK_POINTS):
+            block = slice(start, start + BLOCK_POINTS)
+            distances = length - 2 * points[block] @ self.centres.T
+            nearest = np.argpartition(distances, WORDS_PER_POINT, axis=1)
+            words[block] = nearest[:, :WORDS_PER_POINT]
         return words
 
 
 def shared_word_scores(
     store: FingerprintStore, blocks: list[slice]
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """For each block of rows how alike they are to all: float32, (rows, n), 0 to 1."""
-    vocabulary = _learned(store)
+    """For each block of rows the similarity to all rows: float32, (rows, n), 0 to 1."""
+    vocabulary = _learn_vocabulary(store)
     if vocabulary is None:
         return
     sparse = optional_import("scipy.sparse")
-    plain, mirror = (
-        sparse.vstack([_table(store, rows, vocabulary, flip) for rows in blocks], format="csr")
-        for flip in (False, True)
+    upright, mirror = (
+        sparse.vstack(
+            [_word_counts(store, rows, vocabulary, mirrored=mirrored) for rows in blocks],
+            format="csr",
+        )
+        for mirrored in (False, True)
     )
     n = len(store)
-    used = np.asarray((plain > 0).sum(axis=0)).ravel()
+    used = np.asarray((upright > 0).sum(axis=0)).ravel()
     rarity = sparse.diags(np.maximum(np.log((n + 1) / (used + 0.5)), 0).astype(np.float32))
-    plain, mirror = _unit(plain @ rarity), _unit(mirror @ rarity)
-    columns = plain.T.tocsc()
+    upright, mirror = _normalised(upright @ rarity), _normalised(mirror @ rarity)
+    columns = upright.T.tocsc()
     for rows in blocks:
-        either = [(table[rows] @ columns).toarray() for table in (plain, mirror)]
+        either = [(table[rows] @ columns).toarray() for table in (upright, mirror)]
         yield rows, np.maximum(*either)
 
 
-def _learned(store: FingerprintStore) -> Vocabulary | None:
-    """Random key points serve as words as well as cluster centres do, and cost nothing."""
+def _learn_vocabulary(store: FingerprintStore) -> Vocabulary | None:
+    """Samples random key points as words: they work as well as cluster centres and cost nothing."""
     n = len(store)
     rng = np.random.default_rng(0)
-    chosen = np.sort(rng.choice(n, min(n, LEARNED_FROM), replace=False))
+    chosen = np.sort(rng.choice(n, min(n, SAMPLE_SIZE), replace=False))
     sample = np.concatenate([store.descriptors(int(row)) for row in chosen])
     if len(sample) < 64:
         return None
     middle = sample.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(sample.T))
-    axes = np.asarray(axes[:, ::-1][:, :AXES], np.float32)
-    count = min(WORDS, max(16, len(sample) // 8))
+    axes = np.asarray(axes[:, ::-1][:, :DESCRIPTOR_AXES], np.float32)
+    count = min(MAX_WORDS, max(16, len(sample) // 8))
     centres = (sample[rng.choice(len(sample), count, replace=False)] - middle) @ axes
     return Vocabulary(middle, axes, centres)
 
 
-def _table(store: FingerprintStore, rows: slice, vocabulary: Vocabulary, mirrored: bool) -> Any:
-    """Which words each picture of a block has: sparse, (rows, words)."""
-    words = vocabulary.meanings(store.words(rows, mirrored))
+def _word_counts(
+    store: FingerprintStore, rows: slice, vocabulary: Vocabulary, *, mirrored: bool
+) -> Any:
+    """How often each picture of a block has each word: sparse, (rows, words)."""
+    words = vocabulary.words_of(store.descriptor_rows(rows, mirrored=mirrored))
     counts = store.counts[rows]
-    owner = np.repeat(np.arange(len(counts)), counts * MEANINGS)
+    owner = np.repeat(np.arange(len(counts)), counts * WORDS_PER_POINT)
     table = optional_import("scipy.sparse").csr_matrix(
         (np.ones(words.size, np.float32), (owner, words.ravel())),
         shape=(len(counts), len(vocabulary.centres)),
     )
     table.sum_duplicates()
-    table.data = np.minimum(table.data, 2)  # a texture repeats its word: that says little
+    table.data = np.minimum(table.data, 2)  # a texture repeats its words: more says little
     return table
 
 
-def _unit(table: Any) -> Any:
-    """Rows of a sparse table at length 1."""
+def _normalised(table: Any) -> Any:
+    """The rows of a sparse table, scaled to length 1."""
     length = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel()) + 1e-6
     return optional_import("scipy.sparse").diags((1 / length).astype(np.float32)).tocsr() @ table

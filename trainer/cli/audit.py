@@ -1,4 +1,4 @@
-"""`edge-train audit`: the parser and the command."""
+"""`edge-train audit`: its parser and its command."""
 
 import argparse
 import csv
@@ -29,32 +29,32 @@ def audit_parser() -> argparse.ArgumentParser:
 
 
 def run_audit(args: argparse.Namespace) -> int:
-    """Audits, prints and writes. Returns the exit code; raises EdgeInspectError."""
+    """Runs the audit and writes the files. Returns the exit code; raises EdgeInspectError."""
     with Display() as display:
         audit = audit_dataset(args.dataset, AuditOptions(ok_label=args.ok_label), display.working)
         display.say(audit_text(audit))
     if args.json_file is not None:
-        write(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
+        write_text(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
     if args.suggest is not None:
-        write(args.suggest, suggested_manifest(args.dataset, audit))
+        write_text(args.suggest, suggested_manifest(args.dataset, audit))
     return EXIT_NO if audit.refused else EXIT_DONE
 
 
 def suggested_manifest(root: Path, audit: Audit) -> str:
-    """manifest.csv with a group for every readable picture: its own, or that of its part."""
+    """A manifest.csv that gives every readable picture a group, the pictures of a part the same."""
     group = {file: part["files"][0] for part in audit.parts for file in part["files"]}
-    lost = {one["file"] for one in audit.unreadable}
+    unreadable = {one["file"] for one in audit.unreadable}
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(("file", "label", "group"))
     for item in audit_items(root):
-        if item.file not in lost:
+        if item.file not in unreadable:
             table.writerow((item.file, item.label, group.get(item.file, item.file)))
     return out.getvalue()
 
 
-def write(path: Path, text: str) -> None:
-    """Raises DatasetError when the file cannot be written."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a file. Raises DatasetError when it cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

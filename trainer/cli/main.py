@@ -1,4 +1,4 @@
-"""edge-train: argv to command to exit code."""
+"""edge-train: parses the command line, runs the command and returns the exit code."""
 
 import argparse
 import sys
@@ -10,32 +10,32 @@ from pathlib import Path
 from edge import __version__
 from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
 
-EXIT_INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+EXIT_INTERRUPTED = 130  # the exit code of a shell for a program that Ctrl-C ended
 EPILOG = """\
 commands other than training:
   edge-train audit DATASET            copies, leaks, wrong labels in a data set
   edge-train elpv -o DIR              solar-cell pictures to try it with
-  edge-train paint DATASET -o DIR     a set with painted defects, where there is no real one
+  edge-train paint DATASET -o DIR     a set with painted defects, for a start without real ones
   edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
   edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
-(`edge-train COMMAND --help` says more; a data set named like a command is given as ./NAME)
+(see `edge-train COMMAND --help`; write ./NAME for a data set with the name of a command)
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns the exit code: 0, 1, 2, or 70 for a fault of ours."""
+    """Runs the command and returns the exit code: 0, 1, 2, or 70 for an internal error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(_parse(arguments))
+        return run_command(_parse(arguments))
     except EdgeInspectError as error:
         sys.stderr.write(f"edge-train: {error}\n")
         return error.exit_code
     except SystemExit as error:  # argparse: 0 after --help, 2 after a usage error
         return int(error.code or 0)
     except KeyboardInterrupt:
-        sys.stderr.write("edge-train: stopped; the same command goes on from there\n")
+        sys.stderr.write("edge-train: stopped; run the same command again to resume\n")
         return EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - the outermost loop: whatever is left is a fault of ours
+    except Exception:  # noqa: BLE001 - the outermost level: any other error is internal
         traceback.print_exc()
         sys.stderr.write("edge-train: this is a fault of edge-train; please report it\n")
         return EXIT_INTERNAL
@@ -56,13 +56,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         return commands[arguments[0]]().parse_args(arguments[1:])
     from trainer.cli.options import check_training_options
 
-    parser = _train_parser()
+    parser = train_parser()
     args = parser.parse_args(arguments)
     check_training_options(parser, args)
     return args
 
 
-def _train_parser() -> argparse.ArgumentParser:
+def train_parser() -> argparse.ArgumentParser:
+    """The command line of a training. Imports nothing heavy."""
     from trainer.cli.options import add_training_options
     from trainer.cli.requirement_options import add_requirement_options
     from trainer.device_latency.latency_budget import add_latency_options
@@ -89,7 +90,7 @@ def _train_parser() -> argparse.ArgumentParser:
         "--seeds", type=_seed_count, default=1, help="trainings, for the spread (%(default)s)"
     )
     parser.add_argument(
-        "--allow-leaks", action="store_true", help="train although test shows parts of train"
+        "--allow-leaks", action="store_true", help="train although test has parts of train"
     )
     add_requirement_options(parser)
     add_latency_options(parser)
@@ -144,7 +145,8 @@ def _report_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> int:
+def run_command(args: argparse.Namespace) -> int:
+    """Runs the parsed command and returns the exit code. Raises EdgeInspectError."""
     if args.command == "elpv":
         from trainer.data.elpv import make_elpv
 
@@ -217,7 +219,7 @@ def _seed_count(text: str) -> int:
 
 
 def _refuse_or_done(refusals: Sequence[str]) -> int:
-    """Done, or no: raises RefusedError with every reason why the model must not judge parts."""
+    """The exit code of success; raises RefusedError with the reasons not to use the model."""
     if refusals:
         raise RefusedError("; ".join(refusals))
     return EXIT_DONE

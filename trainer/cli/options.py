@@ -1,4 +1,4 @@
-"""The command line options that decide how a network is trained."""
+"""The command line options of the training."""
 
 import argparse
 from collections.abc import Callable
@@ -13,7 +13,7 @@ NETWORKS = ("baseline", "compact", "pretrained", "pretrained-small", "auto", "on
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the group of options to a parser. Imports nothing heavy."""
+    """Adds the options to a parser. Imports nothing heavy."""
     add = parser.add_argument_group("training", "The defaults suit the network.").add_argument
     add(
         "--network",
@@ -21,7 +21,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         metavar="NAME",
         help=f"{', '.join(NETWORKS)}, or keras:NAME for one of keras.applications, whose weights "
-        "are fetched; auto trains the suitable ones and takes the best on the "
+        "are downloaded; auto trains the suitable ones and chooses the best on the "
         "validation set (%(default)s)",
     )
     add(
@@ -83,7 +83,7 @@ def _add_augmentation_options(add: Callable[..., Any]) -> None:
 
 
 def check_training_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Ends with a usage error where an option belongs to one network and none was named."""
+    """Exits with a usage error for an option of one network when --network names none."""
     if args.on is not None and args.target_ms is None:
         parser.error("--on names the box; give --target-ms with it, the longest inference there")
     if args.network != "auto":
@@ -97,9 +97,9 @@ def check_training_options(parser: argparse.ArgumentParser, args: argparse.Names
 
 
 def training_request(args: argparse.Namespace) -> TrainingRequest:
-    """What to train: the network's default settings with the options applied.
+    """The request: the network's default settings with the options applied.
 
-    With auto only the seed, the view, the region and the variations of the pictures are for all.
+    With auto only seed, view, region and variations apply, to all candidates.
     """
     auto = args.network == "auto"
     latency_target = None if args.target_ms is None else (args.target_ms, args.on)
@@ -120,7 +120,9 @@ def training_request(args: argparse.Namespace) -> TrainingRequest:
         view=args.view,
         region=args.region,
         tune=False if args.frozen else None,
-        variations=settings.variations.chosen(set(args.without), args.quarter_turns, args.turn),
+        variations=settings.variations.chosen(
+            set(args.without), quarter_turn=args.quarter_turns, turn=args.turn
+        ),
     )
     return TrainingRequest(
         settings,

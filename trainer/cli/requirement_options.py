@@ -1,4 +1,4 @@
-"""The command line options with which a plant states what it needs."""
+"""The command line options for the requirements of a plant."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from trainer.evaluation.requirements import parse_share
 
 
 def add_requirement_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the group of options to a parser."""
+    """Adds the options to a parser."""
     add = parser.add_argument_group(
         "what the plant needs",
         "The test set must show each limit at 95 % confidence, else exit code 1.",
@@ -20,7 +20,7 @@ def add_requirement_options(parser: argparse.ArgumentParser) -> None:
 
 
 def requirements_from(args: argparse.Namespace) -> Requirements:
-    """The requirements in the options. Raises EdgeInspectError for a contradiction."""
+    """The requirements from the options. Raises EdgeInspectError for a contradiction."""
     return Requirements(
         max_escape=args.max_escape,
         max_false_reject=args.max_false_reject,

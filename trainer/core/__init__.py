@@ -1,4 +1,4 @@
-"""What every other package of the trainer uses: optional libraries, whole files, progress."""
+"""Basics of the trainer: optional libraries, atomic writes, progress."""
 
 from trainer.core.atomic_write import check_free, write_folder, write_json
 from trainer.core.optional_imports import keras, optional_import, silence_stderr, tensorflow

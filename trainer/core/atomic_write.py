@@ -1,4 +1,4 @@
-"""Folders and JSON files that appear whole or not at all: an interrupted write leaves neither."""
+"""Writes folders and JSON files atomically: an interrupted write leaves nothing behind."""
 
 import json
 import os
@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 
 
 def check_free(target: Path, why: str) -> None:
-    """Raises DatasetError unless `target` is free: not there, or an empty folder.
+    """Raises DatasetError unless `target` is absent or an empty folder.
 
-    `why` ends the sentence "TARGET: is there already", with what to do about it. Also raised when
-    the disk does not even say.
+    `why` ends the sentence "TARGET: is there already" and names the fix. A disk error also raises
+    DatasetError.
     """
     try:
         taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
@@ -28,10 +28,10 @@ def check_free(target: Path, why: str) -> None:
 
 
 def write_folder(target: Path, fill: Callable[[Path], Result]) -> Result:
-    """Lets `fill` write into a hidden folder beside `target`, which then takes its name.
+    """Lets `fill` write into a hidden folder beside `target`, then renames it to `target`.
 
-    `target` must be free (`check_free`). Returns what `fill` returned. Raises DatasetError when
-    the disk refuses; that, and whatever else `fill` raises, leaves nothing behind.
+    `target` must be free (`check_free`). Returns the result of `fill`. Raises DatasetError when
+    the disk refuses. After any error nothing is left behind.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def write_folder(target: Path, fill: Callable[[Path], Result]) -> Result:
         try:
             result = fill(half)
             half.chmod(0o755)
-            half.replace(target)  # an empty folder in its place is taken over
+            half.replace(target)  # replaces an empty folder
         finally:
             shutil.rmtree(half, ignore_errors=True)
     except OSError as error:
@@ -55,7 +55,7 @@ def _refused(target: Path, error: OSError) -> DatasetError:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole or not at all. Raises EdgeInspectError."""
+    """Writes JSON atomically. Raises EdgeInspectError when the disk refuses."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with half.open("w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The libraries of the extra `train`, imported when first used: each is slow or may be missing."""
+"""Imports the libraries of the extra `train` on first use: each is slow or may be missing."""
 
 import contextlib
 import importlib
@@ -12,7 +12,7 @@ from edge.core.errors import MissingPartError
 
 
 def optional_import(module: str) -> Any:
-    """The module of that name. Raises MissingPartError with the command that installs it."""
+    """Imports `module`. Raises MissingPartError with the command that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -40,7 +40,7 @@ def keras() -> Any:
 
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Nothing on file descriptor 2: TensorFlow's C++ writes there before it reads its own level."""
+    """Discards file descriptor 2: TensorFlow's C++ writes there before it reads its log level."""
     try:
         kept = os.dup(2)
     except OSError:  # a service without standard error

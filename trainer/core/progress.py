@@ -1,4 +1,4 @@
-"""What a person sees while it works: bars on a terminal, one line an epoch in a log file."""
+"""Progress on standard output: bars on a terminal, one line an epoch in a log file."""
 
 import sys
 from dataclasses import dataclass
@@ -10,10 +10,9 @@ from trainer.core.optional_imports import optional_import
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the train set gave. Losses are weighted means.
+    """The figures of one pass over the train set. Losses are weighted means.
 
-    `number` counts from 1; 0 is a network that brought weights, with a head fitted to it, before
-    any pass.
+    `number` counts from 1. Epoch 0 is a pretrained network with a fitted head, before any pass.
     """
 
     number: int
@@ -34,7 +33,7 @@ class TrainingObserver(Protocol):
 
 
 class Display:
-    """Shows progress on standard output, as a context. Raises MissingPartError without rich."""
+    """A context manager that shows progress. Raises MissingPartError without rich."""
 
     def __init__(self) -> None:
         rich = optional_import("rich.progress")
@@ -66,7 +65,7 @@ class Display:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Writes lines above the bar, as they are."""
+        """Writes `text` above the bar, without markup."""
         if self._live:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
@@ -74,27 +73,27 @@ class Display:
             sys.stdout.flush()
 
     def start(self, parameters: int, epochs: int) -> None:
-        """Training begins, of so many parameters, for at most so many epochs."""
+        """Announces a training: the number of parameters and the largest number of epochs."""
         self._epochs = epochs
         self.say(f"training       {parameters:,} parameters, at most {epochs} epochs")
 
     def reading(self, done: int, total: int) -> None:
-        """So many pictures of so many are read."""
+        """Shows how many of `total` pictures are read."""
         self._show("reading pictures", done, total)
 
     def working(self, what: str, done: int, total: int) -> None:
-        """So many of so many are done of `what`; in a log file one line when it begins."""
+        """Shows `done` of `total` for the step `what`; a log file gets one line at its start."""
         if not self._live and what != self._title:
             self._title = what
             self.say(f"{what} …")
         self._show(what, done, total)
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        """So many batches of this epoch are done."""
+        """Shows how many of the `total` batches of this epoch are done."""
         self._show(f"epoch {epoch}/{self._epochs}", done, total)
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is over: one line that stays."""
+        """Writes one permanent line about a finished epoch."""
         self.say(
             f"epoch {epoch.number:>3}/{self._epochs}  loss {epoch.loss:.4f}  "
             f"validation loss {epoch.validation_loss:.4f}  "

@@ -1,4 +1,4 @@
-"""The parts of a data set as a network takes them: pictures in files, class and group numbers."""
+"""The sets of a data set as a network takes them: pictures in files, class and group numbers."""
 
 import hashlib
 import json
@@ -16,10 +16,13 @@ from trainer.data.pictures import map_pictures
 
 @dataclass(frozen=True, slots=True)
 class LabelledArrays:
-    """Pictures, uint8, (n, height, width, channels), and class numbers, int, (n,); 0 is `ok`.
+    """Pictures with their class and group numbers.
 
-    `pictures` may be a file mapped into memory: only batches of it are ever copied. `groups` is
-    int, (n,): equal for pictures of one physical part; None when each picture is its own.
+    - `pictures`: uint8, (n, height, width, channels); may be a memory-mapped file, of which only
+      batches are copied.
+    - `classes`: int, (n,); 0 is `ok`.
+    - `groups`: int, (n,), equal for pictures of one physical part; None when no two pictures
+      show one part.
     """
 
     pictures: NDArray[np.uint8]
@@ -34,20 +37,21 @@ def load_sets(
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[SetName, LabelledArrays]:
-    """Train, validation and test, their pictures mapped from files in `folder`.
+    """The train, validation and test set, their pictures mapped from files in `folder`.
 
-    `fingerprint` is the data set's: files of other pictures or of another input are never taken.
+    `fingerprint` is the data set's. A file name holds a hash of it and of `spec`, so files of
+    other pictures or of another input are never used.
     Raises DatasetError for unreadable pictures, EdgeInspectError when the disk is full.
     """
-    numbers = {group: at for at, group in enumerate(sorted({s.group for s in data.samples}))}
+    group_numbers = {g: at for at, g in enumerate(sorted({s.group for s in data.samples}))}
     found: dict[SetName, LabelledArrays] = {}
     for set_name in SET_NAMES:
         samples = data.of(set_name)
-        decided = "\n".join([fingerprint, json.dumps(spec.to_dict()), *(s.file for s in samples)])
-        key = hashlib.sha256(decided.encode()).hexdigest()[:16]
+        content = "\n".join([fingerprint, json.dumps(spec.to_dict()), *(s.file for s in samples)])
+        key = hashlib.sha256(content.encode()).hexdigest()[:16]
         found[set_name] = LabelledArrays(
             pictures=map_pictures(samples, spec, folder / f"{set_name}-{key}.npy", progress),
             classes=np.array([data.labels.index(s.label) for s in samples], np.int64),
-            groups=np.array([numbers[s.group] for s in samples], np.int64),
+            groups=np.array([group_numbers[s.group] for s in samples], np.int64),
         )
     return found

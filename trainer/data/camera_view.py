@@ -1,6 +1,6 @@
-"""The view of a camera out of the box's own config.yaml, to train on what the box will judge.
+"""Reads a camera's view from the box's config.yaml, to train on the pictures the box will judge.
 
-Only the view is read: the rest of the file is the box's, and need not hold where one trains.
+Only the view is read. The rest of the file concerns the box and may be invalid here.
 """
 
 from pathlib import Path
@@ -14,8 +14,11 @@ from edge.core.view import ViewConfig
 
 
 def read_view(argument: str) -> ViewConfig:
-    """The view that `FILE` or `FILE:CAMERA` says. Raises DatasetError: one sentence with the file
-    and the fix, also for a view that no model can be trained for."""
+    """The view of the camera in `FILE` or `FILE:CAMERA`.
+
+    Raises DatasetError with the file and the fix, also for a view that no model can be trained
+    for.
+    """
     path, name = _file_and_camera(argument)
     camera = _chosen(path, _cameras(path), name)
     view = camera.get("view")

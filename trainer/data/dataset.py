@@ -1,4 +1,4 @@
-"""A folder of labelled pictures as parts for training, validation and test, split by group."""
+"""A folder of labelled pictures as train, validation and test sets, split by group."""
 
 import hashlib
 from collections import Counter
@@ -17,7 +17,7 @@ from trainer.data.split import choose_groups
 SetName = Literal["train", "validation", "test"]
 SET_NAMES: tuple[SetName, ...] = ("train", "validation", "test")
 MANIFEST = "manifest.csv"
-ANOMALY = "anomaly"  # whatever is not good, for a model that learns from good parts only
+ANOMALY = "anomaly"  # the one defect class of a model that learns from good parts only
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,17 @@ class Dataset:
     samples: tuple[Sample, ...]
 
     def without(self, files: Iterable[str]) -> "Dataset":
-        """The same without the pictures named so; names that it does not have are passed over."""
+        """A copy without the pictures named in `files`; unknown names are ignored."""
         left_out = set(files)
         kept = tuple(sample for sample in self.samples if sample.file not in left_out)
         return replace(self, samples=kept)
 
     def of(self, set_name: SetName) -> tuple[Sample, ...]:
-        """The samples of one part, sorted by file."""
+        """The samples of one set, sorted by file."""
         return tuple(sample for sample in self.samples if sample.set_name == set_name)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many pictures each part holds of each label."""
+        """The number of pictures by set, then by label."""
         found = Counter((sample.set_name, sample.label) for sample in self.samples)
         return {
             set_name: {label: found[set_name, label] for label in self.labels}
@@ -87,11 +87,11 @@ def load_dataset(
     """Finds, labels and splits the pictures under `root`, without decoding any.
 
     The layout is `{train,test}/{ok,<defect>…}/` or `{ok,<defect>…}/`, which is then split by
-    group. Validation is always cut from train. Groups come from manifest.csv; without one each
-    picture is a group of its own. The same folder and arguments give the same split. With
-    `one_class` all defects are one class, `anomaly`, and stand in test with the whole parts that
-    show them: nothing is learned from them.
-    Raises DatasetError for anything that cannot be trained on or would give untrue figures.
+    group. Validation is always cut from train. Groups come from manifest.csv; without one every
+    picture is a separate group. The same folder and arguments give the same split. With
+    `one_class` all defects form one class, `anomaly`. Every part that shows one goes to test
+    whole, so nothing is learned from it.
+    Raises DatasetError for a folder that cannot be trained on or would give untrue figures.
     """
     split, labels = find_pictures(root)
     classes = _classes(root, set(labels.values()), ok_label)
@@ -107,20 +107,20 @@ def load_dataset(
     else:
         table.cut("test", test_fraction, seed)
     if one_class:
-        table.spare_defects()
+        table.move_defects_to_test()
         table.cut("validation", validation_fraction, seed)
-        table.check_good()
+        table.check_good_parts()
         return Dataset(root, classes, ok_label, table.samples())
-    table.check_present(split)
+    table.check_present(split=split)
     table.cut("validation", validation_fraction, seed)
     table.check_validation()
     return Dataset(root, classes, ok_label, table.samples())
 
 
 def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dataset:
-    """The set split as a training recorded it, without the test pictures that it set aside.
+    """Loads a data set with the split of a training, without the test pictures it set aside.
 
-    `recorded` is `data` in a model's spec; what it does not say is as `load_dataset` has it.
+    `recorded` is `data` in a model's spec; missing keys take the defaults of `load_dataset`.
     Raises DatasetError.
     """
     arguments = {
@@ -134,13 +134,13 @@ def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dat
         if recorded.get(key) is not None
     }
     audited = recorded.get("audit")
-    aside = audited.get("set_aside", ()) if isinstance(audited, Mapping) else ()
-    return load_dataset(root, ok_label, **arguments).without(aside)
+    set_aside = audited.get("set_aside", ()) if isinstance(audited, Mapping) else ()
+    return load_dataset(root, ok_label, **arguments).without(set_aside)
 
 
 @dataclass(frozen=True, slots=True)
 class _Splitter:
-    """The split while it is being made: label, group and part of each file."""
+    """A split in progress: label, group and set of each file."""
 
     root: Path
     classes: tuple[str, ...]
@@ -149,11 +149,11 @@ class _Splitter:
     sets: dict[str, SetName]
 
     def labels_in(self, set_name: SetName) -> set[str]:
-        return {self.labels[file] for file, its in self.sets.items() if its == set_name}
+        return {self.labels[file] for file, own in self.sets.items() if own == set_name}
 
     def check_leaks(self) -> None:
         train, test = (
-            {self.groups[file] for file, its in self.sets.items() if its == set_name}
+            {self.groups[file] for file, own in self.sets.items() if own == set_name}
             for set_name in ("train", "test")
         )
         both = sorted(train & test)
@@ -161,16 +161,15 @@ class _Splitter:
             raise DatasetError(
                 f"{self.root / MANIFEST}: {len(both)} groups stand in both train/ and test/ "
                 f"({shortened_list(both)}); move each to one side: "
-                "a part that was trained on proves "
-                "nothing"
+                "a part that was trained on proves nothing"
             )
 
     def cut(self, to: SetName, fraction: float, seed: int) -> None:
-        """Moves whole groups from train to the part `to`."""
+        """Moves whole groups from train to the set `to`."""
         files = sorted(file for file, set_name in self.sets.items() if set_name == "train")
         names = sorted({self.groups[file] for file in files})
         row = {name: at for at, name in enumerate(names)}
-        # The last column is all defects: the whole stays balanced where single classes are rare.
+        # The last column counts all defects: it balances the split where single classes are rare.
         counts = np.zeros((len(names), len(self.classes) + 1), np.int64)
         for file in files:
             column = self.classes.index(self.labels[file])
@@ -179,11 +178,11 @@ class _Splitter:
         chosen = choose_groups(counts, fraction, seed)
         self.sets.update({file: to for file in files if chosen[row[self.groups[file]]]})
 
-    def check_present(self, split: bool) -> None:
+    def check_present(self, *, split: bool) -> None:
         sets: tuple[SetName, ...] = ("train", "test")
         for set_name in sets:
-            there = self.labels_in(set_name)
-            missing = ", ".join(repr(label) for label in self.classes if label not in there)
+            present = self.labels_in(set_name)
+            missing = ", ".join(repr(label) for label in self.classes if label not in present)
             if missing and split:
                 raise DatasetError(
                     f"{self.root / set_name}: no picture of the class {missing}; "
@@ -196,20 +195,20 @@ class _Splitter:
                 )
 
     def check_validation(self) -> None:
-        there = self.labels_in("validation")
-        whole = self.labels_in("train") == set(self.classes)
-        if not whole or self.classes[0] not in there or len(there) < 2:
+        present = self.labels_in("validation")
+        train_complete = self.labels_in("train") == set(self.classes)
+        if not train_complete or self.classes[0] not in present or len(present) < 2:
             raise DatasetError(
                 f"{self.root}: too few groups in train to cut off a validation set with good and "
                 "defective pictures; add pictures of other parts (at least two groups a class)"
             )
 
-    def spare_defects(self) -> None:
+    def move_defects_to_test(self) -> None:
         """Moves every group that shows a defect to test."""
-        shown = {self.groups[file] for file, label in self.labels.items() if label == ANOMALY}
-        self.sets.update({file: "test" for file in self.sets if self.groups[file] in shown})
+        defective = {self.groups[file] for file, label in self.labels.items() if label == ANOMALY}
+        self.sets.update({file: "test" for file in self.sets if self.groups[file] in defective})
 
-    def check_good(self) -> None:
+    def check_good_parts(self) -> None:
         for set_name in SET_NAMES:
             if self.classes[0] not in self.labels_in(set_name):
                 raise DatasetError(

@@ -1,10 +1,13 @@
-"""The solar cells of the package elpv-dataset as a data set in our layout, split by module.
+"""Writes the solar cells of the package elpv-dataset as a data set, split by module.
 
-2,624 cells of 44 modules (Deitsch et al. 2019; pictures CC BY-NC-SA 4.0), listed module by module;
-the package does not say where one ends. Certain is: a change of type is a boundary, and modules
-have 60 cells where a run of one type is a whole multiple of 60. Elsewhere cells were left out by
-the authors and a boundary inside the run would be a guess, so the whole run is one group. (Counting
-agrees: rounding such runs gives the paper's 44 modules, 18 mono and 26 poly.)
+The package lists 2,624 cells of 44 modules (Deitsch et al. 2019; pictures CC BY-NC-SA 4.0), module
+by module, without the boundaries between modules. Two boundaries are certain:
+
+- a change of type (mono, poly);
+- every 60 cells, where a run of one type is a whole multiple of 60.
+
+In other runs the authors left cells out, so a boundary would be a guess: the whole run is one
+group. (Rounding such runs gives the paper's 44 modules, 18 mono and 26 poly.)
 """
 
 import csv
@@ -24,7 +27,7 @@ from trainer.data.split import choose_groups
 
 MODULE_CELLS = 60
 TEST_FRACTION = 0.25
-LABEL = {0.0: "ok", 1.0: "defect"}  # 1/3 and 2/3 mean that the expert was not sure
+LABEL_OF = {0.0: "ok", 1.0: "defect"}  # 1/3 and 2/3 mean that the expert was not sure
 KINDS = ("mono", "poly")
 COMPLETE_MARK = ".elpv-complete"
 
@@ -40,10 +43,10 @@ class SolarCell:
 
 
 def make_elpv(target: Path, data: Path | None = None) -> bool:
-    """Writes `target`/{train,test}/{ok,defect}/cellNNNN.png and manifest.csv, whole or not at all.
+    """Writes `target`/{train,test}/{ok,defect}/cellNNNN.png and manifest.csv, atomically.
 
     `data` is the folder with labels.csv, by default the installed package's. Returns False when
-    `target` was there already, complete. Raises MissingPartError without the package, DatasetError
+    a complete `target` exists already. Raises MissingPartError without the package, DatasetError
     when its labels are not as expected or `target` holds something else or cannot be written.
     """
     if (target / COMPLETE_MARK).exists():
@@ -64,7 +67,7 @@ def package_data() -> Path:
 
 
 def read_cells(data: Path) -> list[SolarCell]:
-    """All cells of `data`/labels.csv, in its order, grouped by module as far as is certain."""
+    """All cells of `data`/labels.csv, in file order, grouped by module where that is certain."""
     path = data / "labels.csv"
     rows: list[tuple[str, float, str]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -98,16 +101,16 @@ def module_groups(kinds: Sequence[str]) -> list[str]:
 
 
 def choose_test(cells: Sequence[SolarCell], seed: int = 0) -> set[str]:
-    """The groups of the test set: a quarter of good and of defective cells, of either type."""
+    """The groups of the test set: a quarter of the good and of the defective cells of each type."""
     names = sorted({cell.group for cell in cells})
-    strata = [*itertools.product(LABEL, KINDS)]
-    # First good and defective, of which a quarter matters most, then the same by type.
-    counts = np.zeros((len(names), len(LABEL) + len(strata)), np.int64)
+    strata = [*itertools.product(LABEL_OF, KINDS)]
+    # The first columns count good and defective cells, the others the same by type.
+    counts = np.zeros((len(names), len(LABEL_OF) + len(strata)), np.int64)
     for cell in cells:
-        if cell.probability in LABEL:
+        if cell.probability in LABEL_OF:
             row = counts[names.index(cell.group)]
-            row[list(LABEL).index(cell.probability)] += 1
-            row[len(LABEL) + strata.index((cell.probability, cell.kind))] += 1
+            row[list(LABEL_OF).index(cell.probability)] += 1
+            row[len(LABEL_OF) + strata.index((cell.probability, cell.kind))] += 1
     chosen = choose_groups(counts, TEST_FRACTION, seed)
     return {name for name, taken in zip(names, chosen) if taken}
 
@@ -118,9 +121,9 @@ def _write(folder: Path, cells: list[SolarCell]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "label", "group"])
         for cell in cells:
-            if cell.probability not in LABEL:
+            if cell.probability not in LABEL_OF:
                 continue
-            label = LABEL[cell.probability]
+            label = LABEL_OF[cell.probability]
             name = f"{'test' if cell.group in in_test else 'train'}/{label}/{cell.file.name}"
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(cell.file, folder / name)

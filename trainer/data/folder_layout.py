@@ -1,4 +1,4 @@
-"""Where the pictures of a data set lie, and which class their folder says."""
+"""Finds the pictures of a data set and their labels, which are folder names."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from edge.core.image import SUFFIXES, is_picture_name
 
 
 def find_pictures(root: Path) -> tuple[bool, dict[str, str]]:
-    """Whether `root` comes split into train/ and test/, and the label of each picture's file.
+    """Whether `root` is split into train/ and test/, and the label of each picture file.
 
-    Files are posix paths relative to `root`; the label is the name of the class folder, below
-    which pictures may lie at any depth. Other files, and hidden ones, are passed over.
+    Files are posix paths relative to `root`. The label is the name of the class folder; pictures
+    may lie at any depth below it. Hidden files and files of other types are ignored.
     Raises DatasetError for a folder that is missing, unreadable, half split, or has no pictures.
     """
     if not root.is_dir():
@@ -28,18 +28,18 @@ def find_pictures(root: Path) -> tuple[bool, dict[str, str]]:
 
 
 def _is_split(root: Path) -> bool:
-    there = [name for name in ("train", "test") if (root / name).is_dir()]
-    if len(there) == 1:
-        other = "test" if there == ["train"] else "train"
+    present = [name for name in ("train", "test") if (root / name).is_dir()]
+    if len(present) == 1:
+        other = "test" if present == ["train"] else "train"
         raise DatasetError(
-            f"{root}: has {there[0]}/ but no {other}/; add it, or move the class folders of "
-            f"{there[0]}/ up to be split by group"
+            f"{root}: has {present[0]}/ but no {other}/; add it, or move the class folders of "
+            f"{present[0]}/ up to be split by group"
         )
-    return bool(there)
+    return bool(present)
 
 
 def _pictures(root: Path, folder: Path) -> dict[str, str]:
-    """Label by file of every picture in the class folders of `folder`."""
+    """The label of every picture in the class folders of `folder`, by file."""
     found: dict[str, str] = {}
     for entry in _entries(folder):
         if not entry.is_dir() or entry.name.startswith("."):

@@ -1,4 +1,4 @@
-"""manifest.csv: which picture shows which part, so that no part stands on both sides of a split."""
+"""Reads manifest.csv, the group of each picture: it keeps a part on one side of the split."""
 
 import csv
 from collections.abc import Mapping
@@ -13,10 +13,12 @@ MAX_NAMES = 10
 def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     """The group of each picture. Columns besides file, label and group are allowed.
 
-    `labels` gives, for each picture found in the folders (posix path relative to the root), the
-    label its folder says. Raises DatasetError with the line, for: unreadable, columns missing,
-    a cell empty, a picture that is not there or named twice, a label other than the folder's,
-    and pictures without a row.
+    `labels` maps each picture found in the folders (posix path relative to the root) to the name
+    of its class folder. Raises DatasetError, with the line, for:
+
+    - an unreadable file, a missing column, an empty cell;
+    - a picture that does not exist, stands on two lines or has no row;
+    - a label that differs from the folder's.
     """
     groups: dict[str, str] = {}
     lines: dict[str, int] = {}
@@ -47,8 +49,8 @@ def read_manifest(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     if missing:
         raise DatasetError(
             f"{path}: {len(missing)} pictures have no row ({shortened_list(missing)}); "
-            "add a row for "
-            "each, or remove the pictures: one without a group could stand on both sides"
+            "add a row for each, or remove the pictures: one without a group could stand on "
+            "both sides"
         )
     return groups
 

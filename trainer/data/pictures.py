@@ -1,4 +1,4 @@
-"""Pictures as the network sees them, decoded and reduced by the daemon's own path."""
+"""Decodes and scales pictures to the network's input with the code that the daemon uses."""
 
 import mmap
 import os
@@ -24,8 +24,8 @@ def load_pictures(
 ) -> NDArray[np.uint8]:
     """The model's input for each sample: uint8, (n, *spec.shape), RGB or grey, 0 to 255.
 
-    One original is in memory at a time. `progress` is called with how many are done, and of how
-    many. Raises DatasetError that names the unreadable pictures: the first ten, and the count.
+    One original is in memory at a time. `progress` receives the number done and the total.
+    Raises DatasetError that names the first ten unreadable pictures and their number.
     """
     pictures = np.empty((len(samples), *spec.shape), np.uint8)
     for at, picture in enumerate(_each(samples, spec, progress)):
@@ -36,9 +36,9 @@ def load_pictures(
 def batches_of(
     samples: Sequence[Sample], spec: InputSpec, progress: Progress | None = None
 ) -> Iterator[NDArray[np.uint8]]:
-    """The same, at most 64 pictures at a time and never more in memory.
+    """As `load_pictures`, in batches of at most 64; one batch is in memory at a time.
 
-    The error about unreadable pictures comes after the last batch.
+    DatasetError about unreadable pictures follows the last batch.
     """
     batch = np.empty((BATCH, *spec.shape), np.uint8)
     filled = 0
@@ -55,12 +55,11 @@ def batches_of(
 def map_pictures(
     samples: Sequence[Sample], spec: InputSpec, file: Path, progress: Progress | None = None
 ) -> NDArray[np.uint8]:
-    """The same as `load_pictures`, kept in `file`, so that any number fits.
+    """As `load_pictures`, but mapped from `file`, so that the number of pictures has no limit.
 
-    What comes back is read-only; its rows are read from the file when they are asked for, as
-    copies, and only those are in memory. A file that is there already is taken as it is: name it
-    by what decides its content. It appears whole or not at all. Raises DatasetError, and
-    EdgeInspectError when it cannot be written.
+    The result is read-only. Indexing copies the rows from the file; only these are in memory. An
+    existing file is used unchecked, so its name must identify its content. The file is written
+    atomically. Raises DatasetError, and EdgeInspectError when the file cannot be written.
     """
     shape = (len(samples), *spec.shape)
     if not file.exists():
@@ -69,7 +68,7 @@ def map_pictures(
             with half.open("wb") as stream:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
-                # written, not mapped: a full disk is then an error and not the end of the process
+                # Written, not mapped: a full disk then raises an error and the process survives.
                 for picture in _each(samples, spec, progress):
                     stream.write(picture.tobytes())
             half.replace(file)
@@ -83,18 +82,18 @@ def map_pictures(
             half.unlink(missing_ok=True)
     with file.open("rb") as stream:
         np.lib.format.read_magic(stream)
-        there, _order, kind = np.lib.format.read_array_header_1_0(stream)
+        found, _order, kind = np.lib.format.read_array_header_1_0(stream)
         begin = stream.tell()
-    if there != shape or kind != np.uint8:
-        raise EdgeInspectError(f"{file}: holds {there}, not {shape}; remove it")
+    if found != shape or kind != np.uint8:
+        raise EdgeInspectError(f"{file}: holds {found}, not {shape}; remove it")
     return _MappedPictures(file, np.uint8, "r", begin, shape)
 
 
 class _MappedPictures(np.memmap[Any, np.dtype[np.uint8]]):
-    """Pictures in a file of which only the rows in use are in memory.
+    """A memory-mapped file of pictures that gives its pages back after each read.
 
-    A plain mapping would keep every page that was ever looked at until the system is short of
-    memory: that loses nothing, but hides how little memory a training needs.
+    A plain mapping keeps every page it has read until the system is short of memory. That loses
+    nothing, but it hides how little memory a training needs.
     """
 
     def __getitem__(self, index: Any) -> Any:
@@ -107,7 +106,7 @@ class _MappedPictures(np.memmap[Any, np.dtype[np.uint8]]):
 def _each(
     samples: Sequence[Sample], spec: InputSpec, progress: Progress | None
 ) -> Iterator[NDArray[np.uint8]]:
-    """The pictures, one at a time; a black one for each that cannot be read, and the error last."""
+    """Yields one picture at a time, a black one for each unreadable file; raises at the end."""
     broken: list[str] = []
     for at, sample in enumerate(samples):
         try:

@@ -1,4 +1,4 @@
-"""Which groups go to the other side of a split: as balanced as whole groups allow."""
+"""Chooses the groups to cut off in a split, as balanced as whole groups allow."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,46 +6,48 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 Choice = NDArray[np.bool_]
 
-EXHAUSTIVE = 14  # 16,384 subsets: all of them are tried
-FEW = 200  # up to here groups are large shares: one search gets stuck, so it starts many times
+MAX_GROUPS_EXHAUSTIVE = 14  # 16,384 subsets: the search tries all of them
+# Up to this number each group is a large share: one local search gets stuck, so it restarts.
+MAX_GROUPS_RESTARTS = 200
 RESTARTS = 50
-SWAP_PAIRS = 250_000  # above this, single groups are so small a share that swaps gain nothing
+MAX_SWAP_PAIRS = 250_000  # above this, each group is too small a share for swaps to gain anything
 MAX_STEPS = 200
 
-# A stratum that is absent from a side outweighs any imbalance; absent from what is left to train
-# on it is worse than absent from what is cut off.
-MISSING_LEFT = 1e6
-MISSING_CUT = 1e3
+# A stratum that is absent from one side outweighs any imbalance. Absence from the rest, which
+# trains the network, is worse than absence from the cut.
+ABSENT_FROM_REST = 1e6
+ABSENT_FROM_CUT = 1e3
 
 
 def choose_groups(counts: Counts, fraction: float, seed: int) -> Choice:
-    """The groups to cut off, so that each stratum comes as near to `fraction` as it can.
+    """The groups to cut off, so that each stratum comes as near to `fraction` as possible.
 
-    `counts` is int, (groups, strata): how many pictures of each stratum each group holds. Returns
-    bool, (groups,). The same arguments give the same choice; `seed` decides among equals.
-    With up to 14 groups the choice is the best there is, above that a local optimum.
+    `counts` is int, (groups, strata): the number of pictures of each stratum in each group.
+    Returns bool, (groups,). The same arguments give the same choice; `seed` breaks ties.
+    With up to 14 groups the choice is the optimum, above that a local optimum.
     """
     counts = np.asarray(counts, np.int64)
     groups = len(counts)
     rng = np.random.default_rng(seed)
     order = rng.permutation(groups)
     shuffled = counts[order]
-    if groups <= EXHAUSTIVE:
+    if groups <= MAX_GROUPS_EXHAUSTIVE:
         chosen = _best_subset(shuffled, fraction)
     else:
-        chosen = _best_found(shuffled, fraction, rng)
+        chosen = _local_optimum(shuffled, fraction, rng)
     result = np.zeros(groups, np.bool_)
     result[order] = chosen
     return result
 
 
 def imbalance(cut: Counts, total: Counts, fraction: float) -> NDArray[np.float64]:
-    """How far cuts are from the wanted share. `cut` is (..., strata), `total` (strata,)."""
+    """How far cuts are from `fraction`. `cut` is (..., strata), `total` (strata,)."""
     present = total > 0
     cut, total = cut[..., present], total[present]
-    off = ((cut / total - fraction) ** 2).sum(axis=-1)
-    missing = MISSING_LEFT * (cut == total).sum(axis=-1) + MISSING_CUT * (cut == 0).sum(axis=-1)
-    return np.asarray(off + missing, np.float64)
+    deviation = ((cut / total - fraction) ** 2).sum(axis=-1)
+    absent_from_rest, absent_from_cut = (cut == total).sum(axis=-1), (cut == 0).sum(axis=-1)
+    penalty = ABSENT_FROM_REST * absent_from_rest + ABSENT_FROM_CUT * absent_from_cut
+    return np.asarray(deviation + penalty, np.float64)
 
 
 def _best_subset(counts: Counts, fraction: float) -> Choice:
@@ -56,9 +58,9 @@ def _best_subset(counts: Counts, fraction: float) -> Choice:
     return np.asarray(subsets[int(badness.argmin())], np.bool_)
 
 
-def _best_found(counts: Counts, fraction: float, rng: np.random.Generator) -> Choice:
+def _local_optimum(counts: Counts, fraction: float, rng: np.random.Generator) -> Choice:
     starts = [_greedy(counts, fraction)]
-    if len(counts) <= FEW:
+    if len(counts) <= MAX_GROUPS_RESTARTS:
         starts += [rng.random(len(counts)) < fraction for _ in range(RESTARTS)]
     ends = [_improved(counts, start, fraction) for start in starts]
     total = counts.sum(axis=0)
@@ -67,7 +69,7 @@ def _best_found(counts: Counts, fraction: float, rng: np.random.Generator) -> Ch
 
 
 def _greedy(counts: Counts, fraction: float) -> Choice:
-    # Largest first: the small groups that come later can still fill what is missing.
+    # Largest first: small groups that come later can still fill gaps.
     total = counts.sum(axis=0)
     chosen = np.zeros(len(counts), np.bool_)
     cut = np.zeros_like(total)
@@ -91,7 +93,7 @@ def _improved(counts: Counts, chosen: Choice, fraction: float) -> Choice:
         flip = [int(moves.argmin())]
         found = float(moves.min())
         inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
-        if 0 < len(inside) * len(outside) <= SWAP_PAIRS:
+        if 0 < len(inside) * len(outside) <= MAX_SWAP_PAIRS:
             pairs = cut - counts[inside][:, None] + counts[outside][None]
             swaps = imbalance(pairs, total, fraction)
             if swaps.min() < found:

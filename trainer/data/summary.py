@@ -1,20 +1,20 @@
-"""A data set in a few lines: how many pictures each set holds, and whether its defects are real."""
+"""Describes a data set in a few lines: its pictures by set and class, and synthetic defects."""
 
 from trainer.data.dataset import SET_NAMES, Dataset
 from trainer.data.synthetic_set import SYNTHETIC_NOTE, only_synthetic
 
 
 def is_synthetic(data: Dataset) -> bool:
-    """Whether every defect of the data set is a synthetic one."""
+    """Whether every defect of the data set is synthetic."""
     return only_synthetic((sample.file for sample in data.samples), data.ok_label)
 
 
 def describe_dataset(data: Dataset) -> str:
-    """How many pictures and groups each part holds, as a table."""
+    """A table of the pictures and groups in each set."""
     width = max(len("validation"), *map(len, SET_NAMES))
     columns = [max(8, len(label) + 2) for label in data.labels]
     head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
-    lines = [f"data           {data.root}", f"{'part':<{width}} {head}  groups"]
+    lines = [f"data           {data.root}", f"{'set':<{width}} {head}  groups"]
     for set_name, counts in data.counts().items():
         row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
         groups = len({sample.group for sample in data.samples if sample.set_name == set_name})

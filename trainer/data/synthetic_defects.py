@@ -1,8 +1,7 @@
-"""Defects painted on pictures of good parts, for plants that have no real ones to learn from.
+"""Paints defects on pictures of good parts, for plants that have no real defects yet.
 
-A piece of another place or another part, laid on turned (CutPaste: Li et al. 2021), a scratch, a
-spot, a blurred patch. What they have in common with real defects is that something is where it
-does not belong.
+The kinds are a turned piece of another place or part (CutPaste: Li et al. 2021), a scratch, a
+spot and a blurred patch. Like a real defect, each puts something where it does not belong.
 """
 
 from collections.abc import Callable
@@ -15,15 +14,16 @@ Pictures = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Random = np.random.Generator
 
-MIN_CONTRAST = 12.0  # grey levels: a defect on an even picture must show all the same
+MIN_CONTRAST = 12.0  # grey levels: a defect must show on an even picture too
 EDGE_SIGMA = (0.5, 2.5)  # sigma in pixels of a painted edge
 
 
 def paint(pictures: Pictures, others: Pictures, rng: Random) -> Pictures:
-    """Each picture with one defect, of a random kind, at a random place.
+    """Paints one defect of a random kind at a random place on each picture.
 
-    `pictures` and `others`, of which pieces are taken, are uint8, (n, height, width, channels), 0
-    to 255; so is what comes back, always a copy. The same state of `rng` gives the same defects.
+    `pictures`, `others` (the source of pasted pieces) and the result are uint8,
+    (n, height, width, channels), 0 to 255; the result is a copy. The same state of `rng` gives
+    the same defects.
     """
     painted = np.empty_like(pictures)
     for at, (picture, other) in enumerate(zip(pictures, others)):
@@ -49,21 +49,25 @@ def _pasted(
     rng: Random,
     shares: tuple[tuple[float, float], tuple[float, float]],
 ) -> Floats:
-    """A piece of such shares of height and width, under another light, turned by any angle."""
+    """Pastes a piece at another brightness and a random angle.
+
+    `shares` are the ranges of its height and width, as fractions of the picture's.
+    """
     height, width, _channels = values.shape
     h, w = (2 + int(rng.uniform(*share) * side) for share, side in zip(shares, (height, width)))
     source = other.astype(np.float32) if rng.random() < 0.5 else values
     (y, x), (top, left) = ((rng.integers(height - h), rng.integers(width - w)) for _ in range(2))
     piece = source[y : y + h, x : x + w] * rng.uniform(0.6, 1.4) + 0.7 * rng.uniform(-1, 1) * spread
-    laid, mask = np.zeros_like(values), np.zeros((height, width), np.float32)
-    laid[top : top + h, left : left + w] = piece
+    layer, mask = np.zeros_like(values), np.zeros((height, width), np.float32)
+    layer[top : top + h, left : left + w] = piece
     mask[top : top + h, left : left + w] = 1
     middle = (left + w / 2, top + h / 2)
     around = cv2.getRotationMatrix2D(middle, float(rng.uniform(0, 360)), 1.0)
-    laid, mask = (
-        np.asarray(cv2.warpAffine(one, around, (width, height)), np.float32) for one in (laid, mask)
+    layer, mask = (
+        np.asarray(cv2.warpAffine(plane, around, (width, height)), np.float32)
+        for plane in (layer, mask)
     )
-    return _mixed(values, laid.reshape(values.shape), mask)
+    return _mixed(values, layer.reshape(values.shape), mask)
 
 
 def _scratch(values: Floats, _other: Pictures, spread: float, rng: Random) -> Floats:
@@ -100,18 +104,21 @@ KINDS: tuple[Callable[[Floats, Pictures, float, Random], Floats], ...] = (
 )
 
 
-def _ellipse(values: Floats, half: tuple[float, float], rng: Random) -> Floats:
-    """1 inside, 0 outside; its half axes are such shares of the width."""
+def _ellipse(values: Floats, half_axes: tuple[float, float], rng: Random) -> Floats:
+    """A random ellipse: 1 inside, 0 outside.
+
+    `half_axes` is the range of its half axes, as fractions of the width.
+    """
     height, width, _channels = values.shape
     mask = np.zeros((height, width), np.float32)
     x, y = (rng.uniform(0.1, 0.9, 2) * (width, height)).astype(int).tolist()
-    axes = (1 + rng.uniform(*half, 2) * width).astype(int).tolist()
+    axes = (1 + rng.uniform(*half_axes, 2) * width).astype(int).tolist()
     cv2.ellipse(mask, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1, cv2.LINE_AA)
     return mask
 
 
 def _shaded(values: Floats, mask: Floats, spread: float, rng: Random) -> Floats:
-    """Darker or brighter where the mask is."""
+    """Makes the masked place darker or brighter."""
     strength = rng.choice([-1, 1]) * rng.uniform(0.7, 3.0) * spread
     return np.asarray(values + np.float32(strength) * _soft(mask, rng)[..., None])
 
@@ -123,5 +130,5 @@ def _soft(mask: Floats, rng: Random) -> Floats:
     return blurred / max(float(blurred.max()), 1e-6)
 
 
-def _mixed(values: Floats, laid: Floats, mask: Floats) -> Floats:
-    return np.asarray(values * (1 - mask[..., None]) + laid * mask[..., None])
+def _mixed(values: Floats, layer: Floats, mask: Floats) -> Floats:
+    return np.asarray(values * (1 - mask[..., None]) + layer * mask[..., None])

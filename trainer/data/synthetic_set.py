@@ -1,7 +1,7 @@
-"""`edge-train paint`: a data set for plants that have no defect at all yet.
+"""`edge-train paint`: makes a data set for plants that have no defect at all yet.
 
-Half of the good parts that are held out for test get a painted defect. The figures that come of it
-say how well painted defects are found, and whatever shows them says so.
+Half of the good test parts get a painted defect. Figures from such a set say how well the model
+finds painted defects; every output that shows them says so.
 """
 
 import csv
@@ -26,12 +26,12 @@ SYNTHETIC_NOTE = (
     "there was no real defect: all figures of defects are of painted ones, and what escapes on the "
     "line is not known; collect real defects, and train again with them"
 )
-TEST_FRACTION = 0.4  # of the pictures; half of these stay as they are
-MIN_GROUPS = 8  # groups: two of each kind in test, and some to learn from
+TEST_FRACTION = 0.4  # of the pictures; half of these stay unpainted
+MIN_GROUPS = 8  # two good and two painted groups in test, and some to learn from
 
 
 def only_synthetic(files: Iterable[str], ok_label: str) -> bool:
-    """Whether no class beside the good one is real: `files` are relative to the data set."""
+    """Whether the only defect class is the painted one; `files` are relative to the data set."""
     paths = [Path(file).parts for file in files]
     classes = {parts[1] if parts[0] in ("train", "test") else parts[0] for parts in paths}
     return classes - {ok_label} == {SYNTHETIC_LABEL}
@@ -40,19 +40,19 @@ def only_synthetic(files: Iterable[str], ok_label: str) -> bool:
 def make_synthetic_set(
     root: Path, target: Path, ok_label: str = "ok", seed: int = 0
 ) -> dict[str, int]:
-    """Writes `target`/{train/ok,test/ok,test/painted}/… and manifest.csv, whole or not at all.
+    """Writes `target`/{train/ok,test/ok,test/painted}/… and manifest.csv, atomically.
 
-    `root` has good pictures only, split or not; its manifest's groups are kept whole. The same
-    arguments give the same pictures. Returns how many pictures stand in each folder. Raises
-    DatasetError for a set that has defects or too few parts, for pictures that cannot be read and
-    for a `target` that is there or cannot be written.
+    `root` has good pictures only, split or not; the manifest's groups stay whole. The same
+    arguments give the same pictures. Returns the number of pictures by folder. Raises
+    DatasetError for a set with defects or too few parts, for unreadable pictures, and for a
+    `target` that exists or cannot be written.
     """
     _split, labels = find_pictures(root)
     others = sorted(set(labels.values()) - {ok_label})
     if others:
         raise DatasetError(
-            f"{root}: has pictures of {', '.join(others)}, so nothing need be painted; train on "
-            "it with --network one-class, or name the good class with --ok-label"
+            f"{root}: has pictures of {', '.join(others)}, so it needs no painted ones; train "
+            "on it with --network one-class, or name the good class with --ok-label"
         )
     manifest = root / "manifest.csv"
     groups = read_manifest(manifest, labels) if manifest.exists() else {f: f for f in labels}
@@ -68,7 +68,7 @@ def make_synthetic_set(
 
 
 def _folders(names: list[str], groups: dict[str, str], ok_label: str, seed: int) -> dict[str, str]:
-    """The folder that each group's pictures go to."""
+    """The target folder of each group."""
     found = dict.fromkeys(names, f"train/{ok_label}")
     pictures = list(groups.values())
     left = names

@@ -1,4 +1,4 @@
-"""What a box can do: how long a network takes there, from figures measured operator by operator."""
+"""Estimates the latency of a network on a box from measured costs of its operators."""
 
 from trainer.device_latency.cost_table import CostTable
 from trainer.device_latency.estimate import Estimate, format_ms

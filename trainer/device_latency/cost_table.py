@@ -1,4 +1,4 @@
-"""The figures of a box: what each kind of operator costs there, and the file that keeps them."""
+"""The cost table of a box: the cost of each kind of operator, and its file format."""
 
 import json
 from importlib import resources
@@ -23,10 +23,13 @@ Dtype = Literal["int8", "float32"]
 
 
 class OperatorPrice(Model):
-    """What one operator of a kind costs: so much a call, a multiply-add and a value.
+    """The cost of one kind of operator.
 
-    Multiply-adds are counted with channels rounded up to `tile` (out, in): processors compute
-    several at once. Values are outputs where there are multiply-adds, else all read and written.
+    - `call_us`: microseconds a call.
+    - `multiply_add_ps`: picoseconds a multiply-add. Channels are rounded up to `tile` (out, in),
+      because a processor computes several at once.
+    - `value_ns`: nanoseconds a value. Values are the outputs of an operator with multiply-adds,
+      else all numbers read and written.
     """
 
     call_us: Cost
@@ -35,7 +38,7 @@ class OperatorPrice(Model):
     tile: Annotated[tuple[Tile, Tile], Length2] = (1, 1)
 
     def microseconds(self, work: OperatorWork) -> float:
-        """The time of one operator."""
+        """The time of one operator, in microseconds."""
         outer, inner = self.tile
         values = work.values
         if work.kind in CONVOLVING:
@@ -44,7 +47,7 @@ class OperatorPrice(Model):
         return self.call_us + multiplying + values * self.value_ns / 1e3
 
     def times(self, factor: float) -> "OperatorPrice":
-        """The prices multiplied by `factor`."""
+        """A copy with all costs multiplied by `factor`."""
         return self.replace(
             call_us=round(self.call_us * factor, 4),
             multiply_add_ps=round(self.multiply_add_ps * factor, 4),
@@ -53,7 +56,7 @@ class OperatorPrice(Model):
 
 
 class Publication(Model):
-    """Where published figures come from: title, year, and what of it was used."""
+    """A source of published figures: title, year, and the part of it that was used."""
 
     title: str
     year: int
@@ -61,10 +64,10 @@ class Publication(Model):
 
 
 class CostTable(Model):
-    """The figures of one box, one thread, for each sort of kernels, type and kind of operator.
+    """The costs on one box, one thread, by kernels, number type and kind of operator.
 
-    `spread` is by what share whole networks were found to differ from their estimates: 0.2 means
-    that one may take 1.2 times as long, or be 1.2 times as quick.
+    `spread` is the share by which whole networks differed from their estimates. 0.2 means that a
+    network may take 1.2 times as long, or be faster by the same factor.
     """
 
     schema_: Annotated[Literal["edge-inspect/figures/1"], Field(alias="schema")] = SCHEMA
@@ -78,32 +81,32 @@ class CostTable(Model):
     sources: Items[Publication] = ()
 
     def price(self, kernels: Kernels, work: OperatorWork) -> OperatorPrice | None:
-        """What such an operator costs; None where there is no figure of it."""
+        """The price of an operator; None when the table has none."""
         if work.kind == "free":
             return OperatorPrice(call_us=0.0)
         of_type: dict[Any, dict[str, OperatorPrice]] = dict(self.prices.get(kernels, {}))
         return of_type.get(work.dtype, {}).get(work.kind)
 
     def spread_of(self, kernels: Kernels, dtype: str) -> float:
-        """The spread of networks of such operators; the largest where there is none of these."""
+        """The spread for these kernels and this type; the largest of the table when it has none."""
         of_type: dict[str, float] = dict(self.spread.get(kernels, {}))  # type: ignore[arg-type]
         every = [share for known in self.spread.values() for share in known.values()]
         return of_type.get(dtype, max(every, default=0.0))
 
     @property
     def provenance(self) -> str:
-        """In a few words: measured where and when, or published."""
+        """Where the figures come from, in a few words."""
         if self.origin == "measured":
             return f"measured there on {self.made}"
         return "from published measurements, not from a box of ours"
 
     def as_json(self) -> str:
-        """The file's content."""
+        """The content of the file."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
 
 def find_cost_table(name: str) -> CostTable:
-    """Those of `pi4` or `pi5`, else of the file of that name. Raises EdgeInspectError."""
+    """The table of `pi4` or `pi5`, else of the file `name`. Raises EdgeInspectError."""
     if name in PUBLISHED:
         text = (resources.files("trainer.device_latency") / f"{name}.json").read_text("utf-8")
         return parse_cost_table(text, f"{name}.json")
@@ -120,7 +123,7 @@ def find_cost_table(name: str) -> CostTable:
 
 
 def parse_cost_table(text: str, name: str) -> CostTable:
-    """Figures from their file's text. Raises EdgeInspectError: place, value and fix."""
+    """Parses a cost table. Raises EdgeInspectError with place, value and fix."""
     try:
         return CostTable.read(json.loads(text))
     except json.JSONDecodeError as error:

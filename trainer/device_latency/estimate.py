@@ -1,4 +1,4 @@
-"""Milliseconds of one inference on a box, from what the operators do and what they cost there."""
+"""Estimates the milliseconds of one inference on a box from the costs of its operators."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from trainer.device_latency.operator_work import OperatorWork
 
 @dataclass(frozen=True, slots=True)
 class OperatorCost:
-    """One operator and its milliseconds, one thread; None where the box has no figure of it."""
+    """One operator and its milliseconds on one thread; None when the table has no price for it."""
 
     work: OperatorWork
     milliseconds: float | None
@@ -19,8 +19,11 @@ class OperatorCost:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a network takes on `box`. `milliseconds` is the sum of what there are figures of, and
-    so only the least that it takes when `unknown` names operators that there are none of."""
+    """The latency of a network on `box`.
+
+    `milliseconds` is the sum over the operators with a price. It is a lower bound when `unknown`
+    names operators without one.
+    """
 
     box: str
     provenance: str
@@ -31,7 +34,7 @@ class Estimate:
 
     @property
     def open(self) -> bool:
-        """Whether multiply-adds are among what there is no figure of: then nearly all is open."""
+        """Whether an operator with multiply-adds has no price: then the estimate says little."""
         return any(
             operator.milliseconds is None and operator.work.multiply_adds
             for operator in self.operators
@@ -39,12 +42,12 @@ class Estimate:
 
     @property
     def low(self) -> float:
-        """Quicker than this it is hardly."""
+        """The lower end of the range, in milliseconds."""
         return self.milliseconds / (1 + self.spread)
 
     @property
     def high(self) -> float:
-        """Slower than this it is hardly, if all its operators are known."""
+        """The upper end of the range, in milliseconds, when all operators have a price."""
         return self.milliseconds * (1 + self.spread)
 
     def __str__(self) -> str:
@@ -61,9 +64,9 @@ class Estimate:
 def estimate(
     works: Iterable[OperatorWork], costs: CostTable, kernels: Kernels = "quickest"
 ) -> Estimate:
-    """Sums what the operators cost. It never falls when one has more to do."""
+    """Sums the costs of the operators. More work never lowers the sum."""
     operators, total, missing = [], costs.invoke_us / 1000, Counter[str]()
-    away = 0.0  # milliseconds by which the sum may be wrong
+    error_ms = 0.0  # by which the sum may be wrong
     for work in works:
         price = costs.price(kernels, work)
         if price is None:
@@ -72,7 +75,7 @@ def estimate(
             continue
         taken = price.microseconds(work) / 1000
         total += taken
-        away += taken * costs.spread_of(kernels, work.dtype)
+        error_ms += taken * costs.spread_of(kernels, work.dtype)
         operators.append(OperatorCost(work, taken))
     unknown = tuple(
         name if count == 1 else f"{count} × {name}" for name, count in sorted(missing.items())
@@ -82,12 +85,12 @@ def estimate(
         costs.provenance,
         tuple(operators),
         total,
-        away / total if total else 0.0,
+        error_ms / total if total else 0.0,
         unknown,
     )
 
 
 def format_ms(value: float) -> str:
-    """Milliseconds with three figures: 0.123, 1.23, 12.3, 123."""
+    """Milliseconds with three digits: 0.123, 1.23, 12.3, 123."""
     digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"

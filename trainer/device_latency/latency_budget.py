@@ -1,4 +1,4 @@
-"""How long a network may take, on which box; which of our networks keep within it."""
+"""The latency budget: the longest inference on a box, and the networks that meet it."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from trainer.device_latency.estimate import Estimate, estimate, format_ms
 from trainer.device_latency.operator_work import OperatorWork
 
 THIS_MACHINE = "this"
-SIDES = (64, 96, 128, 160, 192, 224)  # pixels, of those that edge-train --side takes
-# From the one that finds most to the one that finds least: docs/training.md.
-ORDER = ("pretrained", "compact", "pretrained-small", "baseline")
+SIDES = (64, 96, 128, 160, 192, 224)  # input sizes to list, pixels
+# From the highest accuracy to the lowest: docs/training.md.
+BY_ACCURACY = ("pretrained", "compact", "pretrained-small", "baseline")
 
 Say = Callable[[str], None]
 
@@ -21,8 +21,8 @@ Say = Callable[[str], None]
 class LatencyBudget:
     """The longest inference, and the costs of the box that runs it.
 
-    `target` is in milliseconds, None when the user asks for the estimate only. With
-    `measured_here` the box is this machine, and finished models are timed.
+    `target` is in milliseconds; None when the user asks for the estimate only. With
+    `measured_here` the box is this machine, which times finished models.
     """
 
     costs: CostTable
@@ -30,11 +30,11 @@ class LatencyBudget:
     measured_here: bool
 
     def estimate(self, works: Sequence[OperatorWork], kernels: Kernels = "quickest") -> Estimate:
-        """What it takes on the box."""
+        """The latency on the box."""
         return estimate(works, self.costs, kernels)
 
     def objection(self, estimated: Estimate, measured: float | None = None) -> str | None:
-        """Why the model is too slow, None when it is not. `measured`: milliseconds on this box."""
+        """Why the model is too slow; None when it is not. `measured`: milliseconds on this box."""
         if self.target is None:
             return None
         if self.measured_here and measured is not None:
@@ -50,7 +50,7 @@ class LatencyBudget:
 
 @dataclass(frozen=True, slots=True)
 class NetworkOption:
-    """One of our networks at one size of input, in int8, and what it takes on the box."""
+    """One of our networks at one input size, in int8, and its latency on the box."""
 
     network: str
     side: int
@@ -58,7 +58,7 @@ class NetworkOption:
 
 
 def add_latency_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options with which a box and its time are stated. Imports nothing heavy."""
+    """Adds the options for the box and its longest inference. Imports nothing heavy."""
     add = parser.add_argument_group(
         "the box", "An inference on one thread; without decoding and resizing."
     ).add_argument
@@ -77,8 +77,11 @@ def add_latency_options(parser: argparse.ArgumentParser) -> None:
 
 
 def latency_budget(target: float | None, on: str | None, say: Say) -> LatencyBudget | None:
-    """What was stated, None when nothing was. Raises EdgeInspectError for figures that cannot be
-    had; those of this machine are measured, which takes some seconds."""
+    """The budget from --target-ms and --on; None without either.
+
+    Measuring this machine takes some seconds. Raises EdgeInspectError when the costs of the box
+    are not available.
+    """
     if target is None and on is None:
         return None
     if on not in (None, THIS_MACHINE):
@@ -91,16 +94,17 @@ def latency_budget(target: float | None, on: str | None, say: Say) -> LatencyBud
 
 
 def network_options(budget: LatencyBudget, classes: int = 2) -> tuple[NetworkOption, ...]:
-    """Every network of ours at every size, the one that finds most first. Needs TensorFlow.
+    """All our networks at all sizes, the most accurate first. Needs TensorFlow.
 
-    They are built for a moment, to be counted; no weights are loaded.
+    Builds each network without weights, to count its work.
     """
     from trainer.device_latency.network_work import network_work
     from trainer.networks import NETWORKS, input_of
 
-    known = [name for name in ORDER if name in NETWORKS]
+    names = [name for name in BY_ACCURACY if name in NETWORKS]
+    names += [name for name in NETWORKS if name not in BY_ACCURACY]
     found = []
-    for name in (*known, *(other for other in NETWORKS if other not in ORDER)):
+    for name in names:
         for side in reversed(SIDES):
             works = network_work(NETWORKS[name].untrained(input_of(name, side), classes))
             found.append(NetworkOption(name, side, budget.estimate(works)))
@@ -110,12 +114,12 @@ def network_options(budget: LatencyBudget, classes: int = 2) -> tuple[NetworkOpt
 def within_budget(
     budget: LatencyBudget, options: Sequence[NetworkOption]
 ) -> tuple[NetworkOption, ...]:
-    """Those that keep within the time; all, where none is stated."""
+    """The options that meet the budget; all of them without a target."""
     return tuple(one for one in options if budget.objection(one.estimate) is None)
 
 
 def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str:
-    """Networks by size of input, milliseconds in int8, those that are too slow in brackets."""
+    """A table of milliseconds in int8 by network and input size; brackets mark too slow ones."""
     sides = sorted({one.side for one in options})
     names = list(dict.fromkeys(one.network for one in options))
     width = max(map(len, names))
@@ -141,15 +145,15 @@ def network_table(budget: LatencyBudget, options: Sequence[NetworkOption]) -> st
 
 
 def fitting_text(budget: LatencyBudget, options: Sequence[NetworkOption]) -> str:
-    """In a few words, for the end of a refusal."""
+    """The networks that meet the budget, for the end of a refusal."""
     sides: dict[str, list[int]] = {}
     for one in within_budget(budget, options):
         sides.setdefault(one.network, []).append(one.side)
     if not sides:
-        least = min(options, key=lambda one: one.estimate.milliseconds)
+        fastest = min(options, key=lambda one: one.estimate.milliseconds)
         return (
-            f"none of our networks does: the quickest, {least.network} at {least.side} pixels, "
-            f"takes {least.estimate}"
+            f"none of our networks does: the quickest, {fastest.network} at {fastest.side} pixels, "
+            f"takes {fastest.estimate}"
         )
     names = [f"{name} at up to {max(found)} pixels" for name, found in sides.items()]
     return f"there {', '.join(names)} would fit (edge-train --network NAME --side PIXELS)"

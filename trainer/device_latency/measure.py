@@ -1,4 +1,4 @@
-"""Measures the figures of the machine that this runs on: times samples, fits what things cost."""
+"""Measures the cost table of this machine: times sample operators and fits their prices."""
 
 import itertools
 import platform
@@ -22,9 +22,9 @@ from trainer.device_latency.probe_set import empty_model, operator_samples, prob
 KERNELS: tuple[Kernels, ...] = ("quickest", "built-in")
 DTYPES: tuple[Dtype, ...] = ("int8", "float32")
 ROUNDS = 4
-SMALL = 2.0  # microseconds
-LEAST_CALLS, LEAST_SECONDS = 3, 0.004  # of a round
-# Out and in: what XNNPACK's kernels for NEON, AVX2, AVX-512 and AMX compute at once.
+ABSOLUTE_ERROR_US = 2.0  # below it an error counts absolutely, above it relatively
+MIN_CALLS, MIN_SECONDS = 3, 0.004  # of a round
+# Channels (out, in) that XNNPACK's kernels for NEON, AVX2, AVX-512 and AMX compute at once.
 TILES = ((1, 1), (8, 1), (8, 8), (16, 4), (16, 8), (16, 16), (32, 4), (64, 16), (64, 64))
 
 Progress = Callable[[str, int, int], None]
@@ -32,7 +32,7 @@ Timed = tuple[OperatorWork, float]
 
 
 def measure_cost_table(progress: Progress = lambda _what, _done, _total: None) -> CostTable:
-    """Some seconds of timing, one thread. Raises MissingPartError without a runtime."""
+    """Times operators on one thread for some seconds. Raises MissingPartError without a runtime."""
     runtime, _ = runtime_module("auto")
     prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]] = {}
     total = len(KERNELS) * len(DTYPES)
@@ -59,29 +59,29 @@ def measure_cost_table(progress: Progress = lambda _what, _done, _total: None) -
         invoke_us=round(invoke, 3),
         prices=prices,
     )
-    progress("timing little networks, to check the figures by", total, total)
+    progress("timing small networks, to check the figures", total, total)
     return calibrated(costs)
 
 
 def calibrated(costs: CostTable) -> CostTable:
-    """The figures, held against little networks that are timed whole.
+    """Corrects the costs by the measured time of whole small networks.
 
-    An operator alone has all it needs in the processor's cache; in a network it has not. So all
-    prices are raised, or lowered, by what the middle one of the networks takes more; by how much
-    the others still differ is the spread.
+    An operator alone has all its data in the processor's cache; in a network it has not. So all
+    prices are multiplied by the median ratio of measured to estimated time. The largest
+    deviation of the other ratios is the spread.
     """
     prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]] = {}
     spread: dict[Kernels, dict[Dtype, float]] = {}
     for kernels, dtype in itertools.product(KERNELS, DTYPES):
         networks = [network for _, network in probe_networks(dtype)]
         taken = np.array(fastest_times(networks, kernels)) / 1000
-        said = [estimate(operator_works(one), costs, kernels).milliseconds for one in networks]
-        ratios = taken / np.array(said)
-        middle = float(np.median(ratios))
-        off = np.maximum(ratios / middle, middle / ratios) - 1
-        spread.setdefault(kernels, {})[dtype] = round(float(off.max()), 3)
+        estimated = [estimate(operator_works(one), costs, kernels).milliseconds for one in networks]
+        ratios = taken / np.array(estimated)
+        median = float(np.median(ratios))
+        deviations = np.maximum(ratios / median, median / ratios) - 1
+        spread.setdefault(kernels, {})[dtype] = round(float(deviations.max()), 3)
         prices.setdefault(kernels, {})[dtype] = {
-            kind: price.times(middle) for kind, price in costs.prices[kernels][dtype].items()
+            kind: price.times(median) for kind, price in costs.prices[kernels][dtype].items()
         }
     return costs.replace(prices=prices, spread=spread)
 
@@ -89,26 +89,26 @@ def calibrated(costs: CostTable) -> CostTable:
 def fastest_times(
     models: Sequence[bytes], kernels: Kernels, rounds: int = ROUNDS
 ) -> tuple[float, ...]:
-    """Microseconds of an inference of each, one thread: the quickest of its rounds' medians.
+    """Microseconds of processor time of an inference of each model, on one thread.
 
-    Of processor time, and in rounds over all models, so that what else runs here counts less.
-    Raises MissingPartError without a runtime, and RuntimeError or ValueError, TFLite's own, when
-    it cannot run a model.
+    The result is the fastest of the medians of the rounds. Rounds go over all models, so that
+    other load on the machine counts less. Raises MissingPartError without a runtime, and TFLite's
+    RuntimeError or ValueError when it cannot run a model.
     """
     invokes = [_prepared(model, kernels) for model in models]
-    times = [[_round(invoke) for invoke in invokes] for _ in range(rounds)]
+    times = [[_round_median(invoke) for invoke in invokes] for _ in range(rounds)]
     return tuple(min(taken) * 1e6 for taken in zip(*times))
 
 
 def _prepared(tflite: bytes, kernels: Kernels) -> Callable[[], None]:
-    """What runs one inference of it, on noise."""
+    """A function that runs one inference of the model, on noise."""
     _, module = runtime_module("auto")
-    chosen = {}
+    options = {}
     if kernels == "built-in":
         resolvers = module.OpResolverType
-        chosen["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        options["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with silence_stderr():
-        interpreter = module.Interpreter(model_content=tflite, num_threads=1, **chosen)
+        interpreter = module.Interpreter(model_content=tflite, num_threads=1, **options)
         interpreter.allocate_tensors()
     rng = np.random.default_rng(0)
     for entry in interpreter.get_input_details():
@@ -119,25 +119,25 @@ def _prepared(tflite: bytes, kernels: Kernels) -> Callable[[], None]:
     return invoke
 
 
-def _round(invoke: Callable[[], None]) -> float:
+def _round_median(invoke: Callable[[], None]) -> float:
     taken: list[float] = []
     invoke()
     began = time.perf_counter()
-    while len(taken) < LEAST_CALLS or time.perf_counter() - began < LEAST_SECONDS:
-        start = time.thread_time()  # with one thread all of it is done in this one
+    while len(taken) < MIN_CALLS or time.perf_counter() - began < MIN_SECONDS:
+        start = time.thread_time()  # this thread does all the work
         invoke()
         taken.append(time.thread_time() - start)
     return statistics.median(taken)
 
 
 def fit_price(points: Sequence[Timed], *, tiled: bool) -> OperatorPrice:
-    """What an operator costs, from several that were timed: works and microseconds.
+    """Fits the price of a kind of operator to timed operators: works and microseconds.
 
-    The least relative error, by squares, without negative costs: an estimate never falls when
-    there is more to do. Below SMALL an error counts as it is, not as a share.
+    Minimises the squared relative error without negative costs, so that more work never lowers
+    an estimate.
     """
     truth = np.array([taken for _, taken in points])
-    scale = truth + SMALL
+    scale = truth + ABSOLUTE_ERROR_US
     best: tuple[float, OperatorPrice] | None = None
     for tile in TILES if tiled else ((1, 1),):
         columns = np.array([_units(work, tile) for work, _ in points])
@@ -156,7 +156,7 @@ def fit_price(points: Sequence[Timed], *, tiled: bool) -> OperatorPrice:
 
 
 def _units(work: OperatorWork, tile: tuple[int, int]) -> tuple[float, float, float]:
-    """How many calls, multiply-adds and values a price is paid for."""
+    """The calls, multiply-adds and values of an operator, as a price counts them."""
     calls = OperatorPrice(call_us=1).microseconds(work)
     multiply_adds = OperatorPrice(call_us=0, multiply_add_ps=1e6, tile=tile).microseconds(work)
     values = OperatorPrice(call_us=0, value_ns=1e3, tile=tile).microseconds(work)
@@ -164,25 +164,27 @@ def _units(work: OperatorWork, tile: tuple[int, int]) -> tuple[float, float, flo
 
 
 def non_negative_least_squares(
-    rows: NDArray[np.float64], wanted: NDArray[np.float64]
+    rows: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Costs, none below 0, with which rows come nearest to what is wanted: the best of all choices
-    of columns, which are few."""
+    """The non-negative costs of the least squared error of `rows` @ costs against `targets`.
+
+    Tries all subsets of the columns, which are few.
+    """
     count = rows.shape[1]
-    best, least = np.zeros(count), float(np.sum(wanted**2))
+    best, min_error = np.zeros(count), float(np.sum(targets**2))
     for size in range(1, count + 1):
         for chosen in itertools.combinations(range(count), size):
-            part = rows[:, chosen]
-            costs = np.linalg.lstsq(part, wanted, rcond=None)[0]
-            error = float(np.sum((part @ costs - wanted) ** 2))
-            if (costs >= 0).all() and error < least:
-                best, least = np.zeros(count), error
+            columns = rows[:, chosen]
+            costs = np.linalg.lstsq(columns, targets, rcond=None)[0]
+            error = float(np.sum((columns @ costs - targets) ** 2))
+            if (costs >= 0).all() and error < min_error:
+                best, min_error = np.zeros(count), error
                 best[list(chosen)] = costs
     return best
 
 
 def machine_name() -> str:
-    """What this machine calls itself: a board's model, or its processor."""
+    """The name of this machine: the model of the board, else the processor."""
     board = Path("/proc/device-tree/model")
     if board.exists():
         return board.read_text("utf-8", errors="replace").strip("\0 \n")[:200]

@@ -1,4 +1,4 @@
-"""What each operator of a .tflite has to do: the numbers that its time depends on."""
+"""Counts the work of each operator of a .tflite: the numbers that its time depends on."""
 
 import importlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.core.errors import MissingPartError
 
-# TFLite's operators by what they cost like. What is in none of these has no figure anywhere.
+# TFLite's operators, grouped by cost. An operator outside these groups has no price.
 CONVOLVING = ("conv", "pointwise", "depthwise", "dense")
 _KINDS = {
     "DEPTHWISE_CONV_2D": "depthwise",
@@ -54,14 +54,14 @@ class OperatorWork:
 
     @property
     def multiply_adds(self) -> int:
-        """Multiplications with additions of a picture."""
+        """The multiply-adds of one picture."""
         return self.padded(1, 1)
 
     def padded(self, tile_out: int, tile_in: int) -> int:
-        """Multiply-adds with channels rounded up to what the processor computes at once."""
+        """Multiply-adds with channels rounded up to the tile of the processor's kernels."""
         channels_out = -(-self.channels_out // tile_out) * tile_out
-        alone = self.channels_in <= 1 and self.kind == "depthwise"
-        channels_in = self.channels_in if alone else -(-self.channels_in // tile_in) * tile_in
+        depthwise = self.channels_in <= 1 and self.kind == "depthwise"
+        channels_in = self.channels_in if depthwise else -(-self.channels_in // tile_in) * tile_in
         return self.output_pixels * self.kernel_pixels * channels_in * channels_out
 
 
@@ -77,77 +77,78 @@ def tflite_schema() -> Any:
 
 
 def operator_works(tflite: bytes) -> tuple[OperatorWork, ...]:
-    """The work of a model of one graph, in the order in which it runs.
+    """The work of a model of one graph, in the order of execution.
 
-    Operators that unpack constants run once, when the model is loaded, and are left out.
+    Operators on constants run once, when the model is loaded, and are left out.
     Raises MissingPartError without ai-edge-litert.
     """
     file = tflite_schema()
     model = file.ModelT.InitFromPackedBuf(bytearray(tflite), 0)
     graph = model.subgraphs[0]
     names = {v: k for k, v in vars(file.BuiltinOperator).items() if isinstance(v, int)}
-    constant = {at for at, one in enumerate(graph.tensors) if _filled(model, one)}
+    constant = {at for at, one in enumerate(graph.tensors) if _is_constant(model, one)}
     found = []
     for operator in graph.operators:
         code = model.operatorCodes[operator.opcodeIndex]
         name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        read = [int(at) for at in operator.inputs if at >= 0]
-        made = [int(at) for at in operator.outputs]
-        if all(at in constant for at in read):
-            constant.update(made)
+        input_numbers = [int(at) for at in operator.inputs if at >= 0]
+        output_numbers = [int(at) for at in operator.outputs]
+        if all(at in constant for at in input_numbers):
+            constant.update(output_numbers)
             continue
-        channels_in = [graph.tensors[at] for at in read]
-        moving = [graph.tensors[at] for at in read if at not in constant]
-        channels_out = [graph.tensors[at] for at in made]
-        found.append(_work(file, name, channels_in, moving, channels_out))
+        inputs = [graph.tensors[at] for at in input_numbers]
+        variable = [graph.tensors[at] for at in input_numbers if at not in constant]
+        outputs = [graph.tensors[at] for at in output_numbers]
+        found.append(_work(file, name, inputs, variable, outputs))
     return tuple(found)
 
 
 def _work(
     file: Any,
     name: str,
-    channels_in: Sequence[Any],
-    moving: Sequence[Any],
-    channels_out: Sequence[Any],
+    inputs: Sequence[Any],
+    variable: Sequence[Any],
+    outputs: Sequence[Any],
 ) -> OperatorWork:
-    out = channels_out[0]
-    values = sum(map(_size, moving)) + sum(map(_size, channels_out))
-    shape = _shape(out)
-    channels = shape[-1] if shape else 1
-    output_pixels = _size(out) // max(1, channels)
-    kind, kernel_pixels, inner = _KINDS.get(name, name.lower()), 0, 0
+    """The work of one operator; `variable` are the inputs that are not constants."""
+    output = outputs[0]
+    values = sum(map(_size, variable)) + sum(map(_size, outputs))
+    shape = _shape(output)
+    channels_out = shape[-1] if shape else 1
+    output_pixels = _size(output) // max(1, channels_out)
+    kind, kernel_pixels, channels_in = _KINDS.get(name, name.lower()), 0, 0
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        kernel = _shape(channels_in[1])
+        kernel = _shape(inputs[1])
         kernel_pixels = 1 if name == "FULLY_CONNECTED" else kernel[1] * kernel[2]
-        inner = 1 if name == "DEPTHWISE_CONV_2D" else kernel[-1]
+        channels_in = 1 if name == "DEPTHWISE_CONV_2D" else kernel[-1]
         if name == "CONV_2D":
             kind = "pointwise" if kernel_pixels == 1 else "conv"
     return OperatorWork(
         kind=kind,
-        dtype=_dtype(file, kind, channels_in, channels_out),
+        dtype=_dtype(file, kind, inputs, outputs),
         output_pixels=output_pixels,
         kernel_pixels=kernel_pixels,
-        channels_in=inner,
-        channels_out=channels,
+        channels_in=channels_in,
+        channels_out=channels_out,
         values=values,
-        output=bytes(out.name or b"").decode(errors="replace"),
+        output=bytes(output.name or b"").decode(errors="replace"),
         operator=name,
     )
 
 
-def _dtype(file: Any, kind: str, channels_in: Sequence[Any], channels_out: Sequence[Any]) -> str:
+def _dtype(file: Any, kind: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
     types = file.TensorType
-    read, made = {one.type for one in channels_in}, {one.type for one in channels_out}
-    if types.INT16 in read | made:
+    read, written = {one.type for one in inputs}, {one.type for one in outputs}
+    if types.INT16 in read | written:
         return "int16"
-    if made <= {types.INT8, types.UINT8} or (kind == "cast" and types.INT8 in read):
+    if written <= {types.INT8, types.UINT8} or (kind == "cast" and types.INT8 in read):
         return "int8"
     if kind in CONVOLVING and types.INT8 in read:
-        return "dynamic"  # weights of 8 bits, values of 32: ranges are taken at each picture
-    return "float32" if types.FLOAT32 in made else "other"
+        return "dynamic"  # weights of 8 bits, values of 32: each picture sets the ranges
+    return "float32" if types.FLOAT32 in written else "other"
 
 
-def _filled(model: Any, tensor: Any) -> bool:
+def _is_constant(model: Any, tensor: Any) -> bool:
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 

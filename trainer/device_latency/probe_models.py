@@ -1,6 +1,6 @@
-"""Small .tflite models of single operators, and of whole little networks, to be timed on a box.
+"""Writes small .tflite models, of single operators and small networks, to time on a box.
 
-Written with the classes that ai-edge-litert brings: a box has no TensorFlow. Weights are noise.
+It uses the classes of ai-edge-litert, because a box has no TensorFlow. Weights are noise.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trainer.device_latency.operator_work import tflite_schema
 
 Dtype = Literal["int8", "float32"]
-# The first version of each operator that takes int8; float32 was always there.
+# The first version of each operator that takes int8; version 1 takes float32.
 _INT8_VERSIONS = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
@@ -22,19 +22,19 @@ _INT8_VERSIONS = {
     "HARD_SWISH": 1,
     "RESHAPE": 1,
 }
-STEP = 0.05  # of int8 values
+INT8_SCALE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
-    """A tensor of the model being written."""
+    """A tensor of the model; `number` is its index."""
 
-    place: int
+    number: int
     shape: tuple[int, ...]
 
 
 class ModelWriter:
-    """A model being written, of one type of numbers. Every map is (1, height, width, channels)."""
+    """Builds a model of one number type. Every map is (1, height, width, channels)."""
 
     def __init__(self, dtype: Dtype) -> None:
         self._file = tflite_schema()
@@ -47,21 +47,24 @@ class ModelWriter:
         self._inputs: list[int] = []
 
     def input(self, shape: Sequence[int]) -> TensorRef:
-        """What is given to the model."""
-        entered = self._tensor(shape)
-        self._inputs.append(entered.place)
-        return entered
+        """Adds an input of the model."""
+        tensor = self._tensor(shape)
+        self._inputs.append(tensor.number)
+        return tensor
 
     def conv(self, x: TensorRef, channels: int, kernel: int, stride: int = 1) -> TensorRef:
-        """A convolution with ReLU, padded."""
+        """Adds a padded convolution with ReLU."""
         weights = self._weights((channels, kernel, kernel, x.shape[3]), 0)
         options = self._window("Conv2DOptions", stride)
         return self._apply(
-            "CONV_2D", [x, weights, self._bias(channels)], _over(x, stride, channels), options
+            "CONV_2D",
+            [x, weights, self._bias(channels)],
+            _output_shape(x, stride, channels),
+            options,
         )
 
     def depthwise(self, x: TensorRef, kernel: int, stride: int = 1) -> TensorRef:
-        """A convolution of each channel alone, with ReLU, padded."""
+        """Adds a padded depthwise convolution with ReLU."""
         channels = x.shape[3]
         weights = self._weights((1, kernel, kernel, channels), 3)
         options = self._window("DepthwiseConv2DOptions", stride)
@@ -69,73 +72,74 @@ class ModelWriter:
         return self._apply(
             "DEPTHWISE_CONV_2D",
             [x, weights, self._bias(channels)],
-            _over(x, stride, channels),
+            _output_shape(x, stride, channels),
             options,
         )
 
     def dense(self, x: TensorRef, channels: int) -> TensorRef:
-        """A dense layer on (1, n)."""
+        """Adds a dense layer on (1, n)."""
         weights = self._weights((channels, x.shape[-1]), None)
         options = self._file.FullyConnectedOptionsT()
         bias = self._bias(channels, one_scale=True)
         return self._apply("FULLY_CONNECTED", [x, weights, bias], (1, channels), options)
 
     def pool(self, x: TensorRef) -> TensorRef:
-        """The maximum of each 2 × 2."""
+        """Adds max pooling of 2 × 2."""
         options = self._file.Pool2DOptionsT()
         options.strideH = options.strideW = options.filterHeight = options.filterWidth = 2
         options.padding = self._file.Padding.VALID
         shape = (1, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
         return self._apply("MAX_POOL_2D", [x], shape, options)
 
-    def over_map(self, x: TensorRef, name: Literal["MEAN", "REDUCE_MAX"]) -> TensorRef:
-        """The mean or the maximum of a whole map: (1, channels)."""
+    def reduce(self, x: TensorRef, name: Literal["MEAN", "REDUCE_MAX"]) -> TensorRef:
+        """Adds the mean or the maximum of a whole map: (1, channels)."""
         axes = self._constant(np.array([1, 2], np.int32))
         return self._apply(name, [x, axes], (1, x.shape[3]), self._file.ReducerOptionsT())
 
     def add(self, x: TensorRef, y: TensorRef) -> TensorRef:
-        """The sum of two maps."""
+        """Adds the sum of two maps."""
         return self._apply("ADD", [x, y], x.shape, self._file.AddOptionsT())
 
-    def alike(
+    def elementwise(
         self, x: TensorRef, name: Literal["RELU", "HARD_SWISH", "LOGISTIC", "SOFTMAX"]
     ) -> TensorRef:
-        """What leaves the shape as it is."""
+        """Adds an operator that keeps the shape."""
         options = None
         if name == "SOFTMAX":
             options = self._file.SoftmaxOptionsT()
             options.beta = 1.0
         fixed = name in ("LOGISTIC", "SOFTMAX")  # int8 has these at 1/256 and -128 only
-        return self._apply(name, [x], x.shape, options, scale=1 / 256 if fixed else STEP)
+        return self._apply(name, [x], x.shape, options, scale=1 / 256 if fixed else INT8_SCALE)
 
     def cast(self, x: TensorRef) -> TensorRef:
-        """int8 to float32, or pixels of 8 bits to float32."""
+        """Adds a cast of int8, or of 8-bit pixels, to float32."""
         types = self._file.TensorType
-        made = self._tensor(x.shape, types.FLOAT32)
+        output = self._tensor(x.shape, types.FLOAT32)
         if self._dtype == "float32":
-            self._tensors[x.place].type = types.UINT8
-            return self._apply("CAST", [x], made.shape, self._file.CastOptionsT(), made=made)
-        return self._apply("DEQUANTIZE", [x], made.shape, made=made)
+            self._tensors[x.number].type = types.UINT8
+            options = self._file.CastOptionsT()
+            return self._apply("CAST", [x], output.shape, options, output=output)
+        return self._apply("DEQUANTIZE", [x], output.shape, output=output)
 
     def join(self, x: TensorRef, y: TensorRef) -> TensorRef:
-        """Two maps side by side, along the channels."""
+        """Adds the concatenation of two maps along the channels."""
         options = self._file.ConcatenationOptionsT()
         options.axis = len(x.shape) - 1
         shape = (*x.shape[:-1], x.shape[-1] + y.shape[-1])
         return self._apply("CONCATENATION", [x, y], shape, options)
 
-    def flat(self, x: TensorRef) -> TensorRef:
-        """The same numbers as (1, n)."""
+    def flatten(self, x: TensorRef) -> TensorRef:
+        """Adds a reshape to (1, n)."""
         shape = (1, int(np.prod(x.shape)))
         target = self._constant(np.array(shape, np.int32))
         return self._apply("RESHAPE", [x, target], shape, self._file.ReshapeOptionsT())
 
-    def done(self, outputs: Sequence[TensorRef]) -> bytes:
-        """The bytes of the model."""
+    def finish(self, outputs: Sequence[TensorRef]) -> bytes:
+        """The bytes of the finished model."""
         graph = self._file.SubGraphT()
         graph.tensors, graph.operators = self._tensors, self._operators
         graph.inputs = np.array(self._inputs, np.int32)
-        graph.outputs = np.array([one.place for one in outputs], np.int32)
+        graph.outputs = np.array([one.number for one in outputs], np.int32)
         model = self._file.ModelT()
         model.version, model.description = 3, b""
         model.operatorCodes = list(self._codes.values())
@@ -159,8 +163,8 @@ class ModelWriter:
         shape: Sequence[int],
         options: Any = None,
         *,
-        made: TensorRef | None = None,
-        scale: float = STEP,
+        output: TensorRef | None = None,
+        scale: float = INT8_SCALE,
     ) -> TensorRef:
         if name not in self._codes:
             number = getattr(self._file.BuiltinOperator, name)
@@ -168,70 +172,70 @@ class ModelWriter:
             code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
             code.version = _INT8_VERSIONS.get(name, 2) if self._dtype == "int8" else 1
             self._codes[name] = code
-        made = made or self._tensor(shape, scale=scale)
+        output = output or self._tensor(shape, scale=scale)
         operator = self._file.OperatorT()
         operator.opcodeIndex = list(self._codes).index(name)
-        operator.inputs = np.array([one.place for one in inputs], np.int32)
-        operator.outputs = np.array([made.place], np.int32)
+        operator.inputs = np.array([one.number for one in inputs], np.int32)
+        operator.outputs = np.array([output.number], np.int32)
         if options is not None:
             kind = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(self._file.BuiltinOptions, kind)
             operator.builtinOptions = options
         self._operators.append(operator)
-        return made
+        return output
 
     def _tensor(
-        self, shape: Sequence[int], kind: int | None = None, scale: float = STEP
+        self, shape: Sequence[int], kind: int | None = None, scale: float = INT8_SCALE
     ) -> TensorRef:
         types = self._file.TensorType
-        usual = types.INT8 if self._dtype == "int8" else types.FLOAT32
+        default = types.INT8 if self._dtype == "int8" else types.FLOAT32
         tensor = self._file.TensorT()
         tensor.name = f"t{len(self._tensors)}".encode()
         tensor.shape = np.array(shape, np.int32)
-        tensor.type = usual if kind is None else kind
+        tensor.type = default if kind is None else kind
         tensor.buffer = 0
         if tensor.type == types.INT8:
-            zero = -128 if scale != STEP else 0
-            tensor.quantization = self._steps(np.array([scale], np.float32), 0, zero)
+            zero = -128 if scale != INT8_SCALE else 0
+            tensor.quantization = self._quantization(np.array([scale], np.float32), 0, zero)
         self._tensors.append(tensor)
         return TensorRef(len(self._tensors) - 1, tuple(shape))
 
-    def _steps(self, scales: NDArray[np.float32], dimension: int, zero: int = 0) -> Any:
-        steps = self._file.QuantizationParametersT()
-        steps.scale = scales
-        steps.zeroPoint = np.full(len(scales), zero, np.int64)
-        steps.quantizedDimension = dimension
-        return steps
+    def _quantization(self, scales: NDArray[np.float32], dimension: int, zero: int = 0) -> Any:
+        parameters = self._file.QuantizationParametersT()
+        parameters.scale = scales
+        parameters.zeroPoint = np.full(len(scales), zero, np.int64)
+        parameters.quantizedDimension = dimension
+        return parameters
 
     def _constant(self, values: NDArray[Any]) -> TensorRef:
         types = self._file.TensorType
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self._buffers.append(self._file.BufferT(data=data))
         kinds = {"int8": types.INT8, "int32": types.INT32, "float32": types.FLOAT32}
-        made = self._tensor(values.shape, kinds[values.dtype.name])
-        self._tensors[made.place].buffer = len(self._buffers) - 1
-        return made
+        tensor = self._tensor(values.shape, kinds[values.dtype.name])
+        self._tensors[tensor.number].buffer = len(self._buffers) - 1
+        return tensor
 
     def _weights(self, shape: Sequence[int], dimension: int | None) -> TensorRef:
         if self._dtype == "float32":
             return self._constant(self._rng.normal(size=shape).astype(np.float32))
-        made = self._constant(self._rng.integers(-127, 128, shape).astype(np.int8))
+        tensor = self._constant(self._rng.integers(-127, 128, shape).astype(np.int8))
         scales = 1 if dimension is None else shape[dimension]
-        self._tensors[made.place].quantization = self._steps(
+        self._tensors[tensor.number].quantization = self._quantization(
             np.full(scales, 0.01, np.float32), dimension or 0
         )
-        return made
+        return tensor
 
     def _bias(self, channels: int, *, one_scale: bool = False) -> TensorRef:
         if self._dtype == "float32":
             return self._constant(np.zeros(channels, np.float32))
-        made = self._constant(np.zeros(channels, np.int32))
+        tensor = self._constant(np.zeros(channels, np.int32))
         count = 1 if one_scale else channels
-        self._tensors[made.place].quantization = self._steps(
-            np.full(count, 0.01 * STEP, np.float32), 0
+        self._tensors[tensor.number].quantization = self._quantization(
+            np.full(count, 0.01 * INT8_SCALE, np.float32), 0
         )
-        return made
+        return tensor
 
 
-def _over(x: TensorRef, stride: int, channels: int) -> tuple[int, ...]:
+def _output_shape(x: TensorRef, stride: int, channels: int) -> tuple[int, ...]:
     return (1, -(-x.shape[1] // stride), -(-x.shape[2] // stride), channels)

@@ -1,4 +1,4 @@
-"""Figures of a trained model: rates, intervals, calibration, thresholds, claims."""
+"""Evaluates a trained model: rates, intervals, calibration, thresholds, claims."""
 
 from trainer.evaluation.claims import check_demonstrable
 from trainer.evaluation.curves import auroc

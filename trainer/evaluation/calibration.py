@@ -1,4 +1,4 @@
-"""Whether a score of 0.8 means 80 %: the temperature, the reliability table, the mean gap."""
+"""Calibration, so that a score of 0.8 means 80 %: temperature and reliability table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,24 +10,25 @@ from trainer.core import optional_import
 from trainer.evaluation.intervals import Interval, binomial_interval
 
 BINS = 10
-COOLEST, HOTTEST = 0.2, 20.0
-_TINY = 1e-12
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 20.0
+_MIN_PROBABILITY = 1e-12
 
 
 def fit_temperature(probabilities: ArrayLike, classes: ArrayLike) -> float:
-    """The temperature that makes probabilities mean what they say (Guo et al. 2017, section 4.2).
+    """The temperature that calibrates probabilities (Guo et al. 2017, section 4.2).
 
-    `probabilities` is float, (n, labels), rows sum to 1, from parts not trained on; `classes` is
-    int, (n,), the true column. Minimises the negative log-likelihood over one number between 0.2
-    and 20; above 1 the model was too sure. Targets are softened as by Platt (1999): (k + 1) /
-    (k + 2) for a class seen k times, so that a part without a mistake does not prove certainty.
-    Ranks stay as they are (with two labels); 1.0 when only one class is there.
+    `probabilities` is float, (n, labels), from parts outside the train set; rows sum to 1.
+    `classes` is int, (n,), the true column. The temperature minimises the negative log-likelihood
+    between 0.2 and 20; above 1 the model was overconfident. Targets are softened as by Platt
+    (1999): (k + 1) / (k + 2) for a class seen k times, so that a set without a mistake does not
+    prove certainty. With two labels ranks do not change. The result is 1.0 when only one class
+    is present.
     """
-    given, truth = np.asarray(probabilities, np.float64), np.asarray(classes, np.int64)
-    seen = np.bincount(truth, minlength=given.shape[1])
+    predicted, truth = np.asarray(probabilities, np.float64), np.asarray(classes, np.int64)
+    seen = np.bincount(truth, minlength=predicted.shape[1])
     if np.count_nonzero(seen) < 2:
         return 1.0
-    logs = np.log(np.maximum(given, _TINY))
+    logs = np.log(np.maximum(predicted, _MIN_PROBABILITY))
     targets = _soft_targets(truth, seen)
 
     def loss(log_temperature: float) -> float:
@@ -36,7 +37,7 @@ def fit_temperature(probabilities: ArrayLike, classes: ArrayLike) -> float:
         return float(-(targets * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum())
 
     found = optional_import("scipy.optimize").minimize_scalar(
-        loss, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded"
+        loss, bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)), method="bounded"
     )
     return round(float(np.exp(found.x)), 4)
 
@@ -51,7 +52,7 @@ def _soft_targets(truth: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Pictures whose score lies in [low, high): how many, their mean score, how many defective."""
+    """The pictures with a score in [low, high): number, mean score, number of defects."""
 
     low: float
     high: float
@@ -85,21 +86,21 @@ class Reliability:
 
 
 def reliability(scores: ArrayLike, defective: ArrayLike) -> Reliability:
-    """Ten equal bins of P(defective); empty ones are left out.
+    """The reliability table of P(defective) in ten equal bins, without empty ones.
 
-    `scores` is float, (n,), 0 to 1; `defective` is bool, (n,). The error is the mean over pictures
-    of the gap between a bin's mean score and its share of defects (Naeini et al. 2015).
+    `scores` is float, (n,), 0 to 1; `defective` is bool, (n,). The error is the mean over
+    pictures of the gap between a bin's mean score and its share of defects (Naeini et al. 2015).
     """
     values, bad = np.asarray(scores, np.float64), np.asarray(defective, np.bool_)
-    member = np.minimum((values * BINS).astype(np.int64), BINS - 1)
+    bin_of = np.minimum((values * BINS).astype(np.int64), BINS - 1)
     bins = []
     gap = 0.0
     for at in range(BINS):
-        here = member == at
-        n, defects = int(here.sum()), int(bad[here].sum())
+        inside = bin_of == at
+        n, defects = int(inside.sum()), int(bad[inside].sum())
         if not n:
             continue
-        mean = float(values[here].mean())
+        mean = float(values[inside].mean())
         gap += abs(mean * n - defects)
         interval = binomial_interval(defects, n)
         bins.append(Bin(at / BINS, (at + 1) / BINS, n, defects, mean, interval))

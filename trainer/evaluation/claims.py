@@ -1,4 +1,4 @@
-"""What may be claimed of a model towards a plant, and when it is refused."""
+"""The claims about a model that the test set supports, and the refusal of a model without them."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _REJECT = ("--max-false-reject", "false rejects", "good pictures")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A rate on the test set, said one-sided at 95 %, against the limit that was asked for."""
+    """The one-sided 95 % bound of a rate on the test set, against the plant's limit."""
 
     option: str
     event: str
@@ -24,7 +24,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether the test set shows the limit; nothing asked is nothing broken."""
+        """Whether the test set shows the limit; true without a limit."""
         return self.limit is None or self.observed.at_most <= self.limit
 
     def as_text(self) -> str:
@@ -39,7 +39,7 @@ class Claim:
         )
 
     def refusal(self) -> str | None:
-        """Why the limit is not shown, and how many pictures would show it; None when it holds."""
+        """Why the test set does not show the limit, with the fix; None when it does."""
         if self.limit is None or self.holds:
             return None
         return (
@@ -72,13 +72,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Both sides of the bargain."""
+    """The claims about escapes and about false rejects."""
 
     escape: Claim
     false_reject: Claim
 
     def refusals(self) -> list[str]:
-        """Every limit that the test set does not show, as sentences; empty when all hold."""
+        """A sentence for each limit that the test set does not show."""
         found = (self.escape.refusal(), self.false_reject.refusal())
         return [reason for reason in found if reason is not None]
 
@@ -88,7 +88,7 @@ class Claims:
 
 
 def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) -> Claims:
-    """What the two rates on the test set show of the requirements."""
+    """Compares the two rates of the test set with the requirements."""
     return Claims(
         Claim(*_ESCAPE, escapes, requirements.max_escape),
         Claim(*_REJECT, false_rejects, requirements.max_false_reject),
@@ -98,8 +98,8 @@ def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) 
 def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> None:
     """Raises RefusedError when no model could show the requirements on this test set.
 
-    `n_ok` and `n_defect` are the pictures of the test set; not one of them failing is the best
-    that can happen.
+    `n_ok` and `n_defect` are the numbers of test pictures. The best case is that none of them
+    fails.
     """
     reasons = []
     for (option, event, population), limit, n in (

@@ -1,4 +1,4 @@
-"""Ranking quality from scores alone: AUROC, average precision, and the curves behind them."""
+"""Ranking quality from scores: AUROC, average precision and their curves."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Bools = NDArray[np.bool_]
 
 
 def checked_arrays(scores: ArrayLike, defective: ArrayLike) -> tuple[Floats, Bools]:
-    """Both as arrays of one length, float64 and bool, (n,).
+    """Scores and labels as arrays of one length, float64 and bool, (n,).
 
     Raises DatasetError when good or defective pictures are missing.
     """
@@ -23,13 +23,13 @@ def checked_arrays(scores: ArrayLike, defective: ArrayLike) -> tuple[Floats, Boo
     if not bad.any() or bad.all():
         raise DatasetError(
             f"{int(bad.sum())} defective pictures in {len(bad)}: figures need good and defective "
-            "ones; add the missing kind to this part"
+            "ones; add the missing kind to this set"
         )
     return values, bad
 
 
 def auroc(scores: ArrayLike, defective: ArrayLike) -> float:
-    """The chance that a defective picture scores above a good one, ties counting half.
+    """The probability that a defective picture scores above a good one; ties count half.
 
     `scores` is float, (n,), higher for worse; `defective` is bool, (n,).
     Raises DatasetError when either kind is missing.
@@ -39,10 +39,10 @@ def auroc(scores: ArrayLike, defective: ArrayLike) -> float:
 
 
 def average_precision(scores: ArrayLike, defective: ArrayLike) -> float:
-    """The mean, over defects, of the share of defects among all that score at least as high.
+    """The mean precision at the score of each defect.
 
-    The step-wise area under the precision-recall curve (no interpolation); it depends on the
-    share of defects in the set. Arguments and errors as `auroc`.
+    This is the step-wise area under the precision-recall curve, without interpolation. It depends
+    on the share of defects in the set. Arguments and errors as `auroc`.
     """
     values, bad = checked_arrays(scores, defective)
     caught, called = _at_or_above(values, bad)
@@ -50,11 +50,11 @@ def average_precision(scores: ArrayLike, defective: ArrayLike) -> float:
 
 
 def false_rejects_at(scores: ArrayLike, defective: ArrayLike, recall: float) -> float:
-    """The share of good pictures, 0 to 1, that score at or above the line which catches `recall`.
+    """The share of good pictures, 0 to 1, at or above the line that catches `recall`.
 
-    `recall` is above 0, at most 1; the line is the highest one that catches at least that share of
-    the defects. It is drawn on these very scores: a figure to compare networks by, which no
-    threshold chosen on other parts can promise. Arguments and errors as `auroc`.
+    `recall` is above 0, at most 1. The line is the highest one that catches at least that share
+    of the defects. It is fitted to these scores, so the figure compares networks; a threshold
+    from other parts cannot promise it. Arguments and errors as `auroc`.
     """
     values, bad = checked_arrays(scores, defective)
     defects = np.sort(values[bad])[::-1]
@@ -63,9 +63,10 @@ def false_rejects_at(scores: ArrayLike, defective: ArrayLike, recall: float) -> 
 
 
 def placements(values: Floats, bad: Bools) -> Floats:
-    """For each picture the share of the other kind on its right side, ties for a half; (n,).
+    """For each picture the share of the other kind that it ranks correctly, (n,).
 
-    Their mean over either kind is the AUROC (DeLong, DeLong and Clarke-Pearson 1988, eq. 4-5).
+    Ties count half. The mean over either kind is the AUROC (DeLong, DeLong and Clarke-Pearson
+    1988, eq. 4-5).
     """
     defects, good = np.sort(values[bad]), np.sort(values[~bad])
     found = np.empty(len(values))
@@ -78,17 +79,17 @@ def placements(values: Floats, bad: Bools) -> Floats:
 
 
 def precision_influence(values: Floats, bad: Bools) -> Floats:
-    """How much one more copy of each picture would move average precision, (n,), first order.
+    """The first-order change of average precision by one more copy of each picture, (n,).
 
-    The derivative of the weighted AP by each picture's weight: its own term, and what it changes
-    in the precision of every defect that scores no higher.
+    This is the derivative of the weighted AP by the picture's weight. It has the picture's own
+    term and its effect on the precision of every defect that scores no higher.
     """
     caught, called = _at_or_above(values, bad)
     precision = caught / called
     mean, count = precision[bad].mean(), int(bad.sum())
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    last = np.searchsorted(ordered, values, "right")  # defects that score no higher than it
+    last = np.searchsorted(ordered, values, "right")  # pictures that score no higher
     share = np.concatenate([[0.0], np.cumsum((bad / called)[order])])[last]
     lost = np.concatenate([[0.0], np.cumsum((bad * precision / called)[order])])[last]
     return np.asarray((bad * (precision - mean) + bad * share - lost) / count, np.float64)
@@ -96,10 +97,10 @@ def precision_influence(values: Floats, bad: Bools) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Each array is (k,): what holds when everything from `line` up is called defective.
+    """ROC and precision-recall values; each array is (k,).
 
-    `line` falls, so `recall` (defects caught) and `false_rejects` (good parts called defective)
-    rise from the first entry, where nothing is called defective, to 1.
+    Scores from `line` up count as defective. `line` falls, so `recall` (defects caught) and
+    `false_rejects` (good parts called defective) rise from the first entry, without any, to 1.
     """
 
     line: Floats
@@ -125,8 +126,8 @@ def curves(scores: ArrayLike, defective: ArrayLike) -> Curves:
 
 
 def _at_or_above(values: Floats, bad: Bools) -> tuple[Floats, Floats]:
-    """For each picture: how many defects, and how many pictures, score at least as high."""
-    defects, everyone = np.sort(values[bad]), np.sort(values)
+    """For each picture the number of defects, and of pictures, that score at least as high."""
+    defects, ordered = np.sort(values[bad]), np.sort(values)
     caught = len(defects) - np.searchsorted(defects, values, "left")
-    called = len(values) - np.searchsorted(everyone, values, "left")
+    called = len(values) - np.searchsorted(ordered, values, "left")
     return caught.astype(np.float64), called.astype(np.float64)

@@ -9,26 +9,27 @@ from trainer.core import optional_import
 
 
 def effective_sample_size(scores: ArrayLike, groups: Sequence[str]) -> float:
-    """As how many independent pictures these count: between the groups and the pictures.
+    """The number of independent pictures with the same information.
 
-    `scores` is float, (n,), of one kind (good or defective); `groups` names the part of each.
-    n / (1 + (m - 1) r), Kish's design effect (1965): r is how alike pictures of one part are,
-    m the mean group size as a picture meets it, so that one large group weighs as it should.
+    It lies between the number of groups and the number of pictures. `scores` is float, (n,), of
+    one kind (good or defective); `groups` names the part of each picture. The formula is
+    n / (1 + (m - 1) r), Kish's design effect (1965): r is the intraclass correlation, m the mean
+    group size over pictures, so that a large group has its full weight.
     """
     _names, sizes = np.unique(np.asarray(groups), return_counts=True)
     n = len(groups)
     if n == 0:
         return 0.0
-    met = float((sizes**2).sum()) / n
-    return n / (1 + (met - 1) * intraclass_correlation(scores, groups))
+    mean_size = float((sizes**2).sum()) / n
+    return n / (1 + (mean_size - 1) * intraclass_correlation(scores, groups))
 
 
 def intraclass_correlation(scores: ArrayLike, groups: Sequence[str]) -> float:
-    """How alike the scores within a group are: 0 as strangers, 1 as copies.
+    """The similarity of the scores within a group, from 0 (unrelated) to 1 (equal).
 
-    The intraclass correlation by analysis of variance (Donner and Koval 1980) on normal scores of
-    the ranks: scores pile up near 0 and 1, ranks do not. Taken from scores, not from escapes, it
-    is known even when nothing escaped. 1, the cautious answer, when all come from one group.
+    This is the intraclass correlation by analysis of variance (Donner and Koval 1980) on normal
+    scores of the ranks, because scores pile up near 0 and 1. It uses scores and not escapes, so
+    it exists when nothing escaped. A single group gives 1, the conservative value.
     """
     values = np.asarray(scores, np.float64)
     _names, member = np.unique(np.asarray(groups), return_inverse=True)
@@ -44,7 +45,7 @@ def intraclass_correlation(scores: ArrayLike, groups: Sequence[str]) -> float:
     within = float(((z - means[member]) ** 2).sum()) / (n - k)
     size = (n - float((sizes**2).sum()) / n) / (k - 1)
     spread = between + (size - 1) * within
-    # All scores equal: nothing tells copies from strangers.
+    # Equal scores do not show whether groups matter: 1 is conservative.
     return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 1.0
 
 

@@ -1,4 +1,4 @@
-"""From a trained network to what may be said of it: temperature, thresholds, figures, claims."""
+"""Finalises a trained network: temperature, thresholds, figures of the test set, claims."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class ScoredPicture:
 
     @classmethod
     def from_json(cls, row: Any) -> Self:
-        """Back from `as_json`. Raises TypeError or ValueError for anything else."""
+        """The inverse of `as_json`. Raises TypeError or ValueError for other values."""
         values = dict(row)
         values["set_name"] = values.pop("part", None)
         return cls(**values)
@@ -61,18 +61,18 @@ def finalize(
 ) -> tuple[TrainedSpec, Evaluation]:
     """The spec with temperature, thresholds and figures, and the figures of the test set.
 
-    `validation` and `test` are float64, (n, labels): what the network says of the pictures of
-    `data.of(part)`, in that order, with the temperature of `spec` (1 in a new one). Temperature
-    and thresholds come from validation alone. Writes scores.json into `run`. A network that is
-    not learned gets thresholds that let nothing pass.
+    `validation` and `test` are float64, (n, labels): the network's probabilities for the pictures
+    of each set, in order, with the temperature of `spec` (1 in a new one). Temperature and
+    thresholds come from validation only. Writes scores.json into `run`. A network that has not
+    learned gets thresholds that let no part pass.
     """
     requirements = requirements or Requirements()
     classes = [spec.labels.index(sample.label) for sample in data.of("validation")]
     temperature = fit_temperature(validation, classes)
     ok = spec.labels.index(spec.ok_label)
     held_out, tested = (
-        _scores(to_probabilities(given, "probabilities", temperature), ok)
-        for given in (validation, test)
+        _scores(to_probabilities(predicted, "probabilities", temperature), ok)
+        for predicted in (validation, test)
     )
     defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
     chosen = thresholds_for(held_out, defective, requirements)
@@ -81,13 +81,13 @@ def finalize(
         data.of("test"), tested
     )
     write_json(run / SCORES, [row.as_json() for row in rows])
-    settled = spec.replace(
+    finalized = spec.replace(
         output=spec.output.replace(temperature=round(spec.output.temperature * temperature, 6)),
         thresholds=chosen if evaluation.learned else NOTHING_PASSES,
         metrics=evaluation.as_json(),
         training=spec.training | {"wish": requirements.as_json()},
     )
-    return settled, evaluation
+    return finalized, evaluation
 
 
 def evaluate_test_set(
@@ -107,14 +107,14 @@ def scored_pictures(samples: Sequence[Sample], found: Floats) -> list[ScoredPict
     ]
 
 
-def _scores(given: Floats, ok: int) -> Floats:
-    return np.clip(1.0 - given[:, ok], 0.0, 1.0)
+def _scores(predicted: Floats, ok: int) -> Floats:
+    return np.clip(1.0 - predicted[:, ok], 0.0, 1.0)
 
 
 def evaluation_file(
     evaluation: Evaluation, name: str, version: str, fingerprint: str
 ) -> dict[str, Any]:
-    """evaluation.json: which model, which pictures, which figures."""
+    """The content of evaluation.json: model, pictures and figures."""
     return {
         "schema": EVALUATION_SCHEMA,
         "model": {"name": name, "version": version},

@@ -1,6 +1,6 @@
 """95 % intervals that hold with few parts, several pictures a part, and near-perfect models.
 
-Chosen by simulation, not by habit: docs/decisions/0012-intervals.md has the figures.
+Simulations selected the methods: docs/decisions/0012-intervals.md has the figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer.core import optional_import
-from trainer.evaluation.curves import Bools, Floats, checked_arrays, placements, precision_influence
+from trainer.evaluation.curves import (
+    Bools,
+    Floats,
+    average_precision,
+    checked_arrays,
+    placements,
+    precision_influence,
+)
 from trainer.evaluation.effective_sample_size import effective_sample_size
 
 CONFIDENCE = 0.95
@@ -17,12 +24,12 @@ Interval = tuple[float, float]
 
 
 def binomial_interval(k: float, n: float, confidence: float = CONFIDENCE) -> Interval:
-    """The exact interval for a rate of which `k` in `n` were seen (Clopper and Pearson, 1934).
+    """The exact two-sided interval of a rate with `k` cases in `n` (Clopper and Pearson, 1934).
 
-    Quantiles of the beta distribution; the lower end is 0 when k is 0, the upper end 1 when k
-    is n, and all is possible when n is 0. 0 in 100 gives at most 3.6 %: the interval is
-    two-sided. `k` and `n` may be effective numbers, which are no whole ones (Korn and Graubard
-    1998). Raises ValueError for impossible numbers, MissingPartError without scipy.
+    Its ends are quantiles of the beta distribution. The lower end is 0 when k is 0; the upper end
+    is 1 when k is n. The interval is 0 to 1 when n is 0. 0 in 100 gives at most 3.6 %. `k`
+    and `n` may be effective, non-integer numbers (Korn and Graubard 1998). Raises ValueError for
+    impossible numbers, MissingPartError without scipy.
     """
     if not 0 <= k <= n or not 0 < confidence < 1:
         raise ValueError(f"{k} of {n} at confidence {confidence}")
@@ -34,7 +41,7 @@ def binomial_interval(k: float, n: float, confidence: float = CONFIDENCE) -> Int
 
 
 def upper_bound(k: float, n: float, confidence: float = CONFIDENCE) -> float:
-    """The largest rate that `k` in `n` leave possible: one-sided and exact.
+    """The exact one-sided upper bound of a rate with `k` cases in `n`.
 
     0 in 81 gives 3.6 %, 0 in 2,995 gives 0.1 %. Arguments and errors as `binomial_interval`.
     """
@@ -44,39 +51,43 @@ def upper_bound(k: float, n: float, confidence: float = CONFIDENCE) -> float:
 def auroc_interval(scores: ArrayLike, defective: ArrayLike, groups: Sequence[str]) -> Interval:
     """The 95 % interval of the AUROC over groups, (low, high).
 
-    Groups are parts: pictures of one part are not independent. `groups` names the part
-    of each of the n pictures. The wider of two at each end: the parts' own spread (DeLong 1988,
-    by cluster as in Obuchowski 1997) on the logit scale with Student's t, and Newcombe's score
-    interval (2006, method 5) at the effective numbers of pictures, which alone knows that 1.000
-    seen on ten parts is not 1.000. Raises DatasetError when good or defective pictures are missing.
+    `groups` names the part of each of the n pictures: pictures of one part are not independent.
+    Each end is the wider one of two intervals:
+
+    - the spread between parts (DeLong 1988, by cluster as in Obuchowski 1997), on the logit scale
+      with Student's t;
+    - Newcombe's score interval (2006, method 5) at the effective numbers of pictures, because an
+      AUROC of 1.000 on ten parts does not prove 1.000.
+
+    Raises DatasetError when good or defective pictures are missing.
     """
     values, bad = checked_arrays(scores, defective)
     names = np.asarray(groups)
-    place = placements(values, bad)
-    area = float(place[bad].mean())
-    pull = (place - area) / np.where(bad, bad.sum(), (~bad).sum())
+    placed = placements(values, bad)
+    area = float(placed[bad].mean())
+    influence = (placed - area) / np.where(bad, bad.sum(), (~bad).sum())
     defects, good = _effective(values, bad, names)
-    own = _logit_interval(area, pull, bad, names)
-    return _wider(area, own, _newcombe(area, defects, good))
+    between_parts = _logit_interval(area, influence, bad, names)
+    return _wider(area, between_parts, _newcombe(area, defects, good))
 
 
 def auroc_gain(
     scores: ArrayLike, others: ArrayLike, defective: ArrayLike, groups: Sequence[str]
 ) -> tuple[float, Interval]:
-    """By how much the AUROC of `scores` is above that of `others` on the same pictures.
+    """The difference of the AUROC of `scores` to that of `others` on the same pictures.
 
     Returns the difference and its 95 % interval over groups (paired: DeLong 1988, by cluster as
     in Obuchowski 1997), -1 to 1. Arguments, each (n,), and errors as `auroc_interval`.
     """
     values, bad = checked_arrays(scores, defective)
-    rivals, _bad = checked_arrays(others, defective)
+    other_values, _bad = checked_arrays(others, defective)
     names = np.asarray(groups)
-    ahead = placements(values, bad) - placements(rivals, bad)
-    gain = float(ahead[bad].mean())
-    pull = (ahead - gain) / np.where(bad, bad.sum(), (~bad).sum())
-    variance, freedom = _spread(pull, bad, names)
-    reach = _student(freedom) * float(np.sqrt(variance))
-    return gain, (max(-1.0, gain - reach), min(1.0, gain + reach))
+    difference = placements(values, bad) - placements(other_values, bad)
+    gain = float(difference[bad].mean())
+    influence = (difference - gain) / np.where(bad, bad.sum(), (~bad).sum())
+    variance, freedom = _variance(influence, bad, names)
+    half_width = _student(freedom) * float(np.sqrt(variance))
+    return gain, (max(-1.0, gain - half_width), min(1.0, gain + half_width))
 
 
 def average_precision_interval(
@@ -84,24 +95,18 @@ def average_precision_interval(
 ) -> Interval:
     """The 95 % interval of average precision over groups, at this set's share of defects.
 
-    As `auroc_interval`, with the first-order influence of each picture; at the rim Wilson's score
-    interval for a share among as many independent pictures as the rarer kind has (after Boyd,
-    Eng and Page 2013, who count the defects).
+    As `auroc_interval`, with the first-order influence of each picture. The second interval is
+    Wilson's score interval at the effective number of the rarer kind (after Boyd, Eng and Page
+    2013, who count the defects).
     """
     values, bad = checked_arrays(scores, defective)
     names = np.asarray(groups)
-    caught = precision_influence(values, bad)
-    # Within its kind: how many defects the set has is given, not drawn.
-    pull = caught - np.where(bad, caught[bad].mean(), caught[~bad].mean())
-    area = _precision(values, bad)
-    own = _logit_interval(area, pull, bad, names)
-    return _wider(area, own, _wilson(area, min(_effective(values, bad, names))))
-
-
-def _precision(values: Floats, bad: Bools) -> float:
-    from trainer.evaluation.curves import average_precision
-
-    return average_precision(values, bad)
+    influence = precision_influence(values, bad)
+    # Centred within each kind: the number of defects in the set is fixed, not random.
+    influence = influence - np.where(bad, influence[bad].mean(), influence[~bad].mean())
+    area = average_precision(values, bad)
+    between_parts = _logit_interval(area, influence, bad, names)
+    return _wider(area, between_parts, _wilson(area, min(_effective(values, bad, names))))
 
 
 def _effective(values: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
@@ -111,28 +116,29 @@ def _effective(values: Floats, bad: Bools, names: np.ndarray) -> tuple[float, fl
     )
 
 
-def _logit_interval(estimate: float, pull: Floats, bad: Bools, names: np.ndarray) -> Interval:
-    """From each picture's pull on the estimate, (n,), summed by group."""
+def _logit_interval(estimate: float, influence: Floats, bad: Bools, names: np.ndarray) -> Interval:
+    """The interval on the logit scale from each picture's influence, (n,), summed by group."""
     if not 0 < estimate < 1:
         return estimate, estimate
-    variance, freedom = _spread(pull, bad, names)
+    variance, freedom = _variance(influence, bad, names)
     if variance <= 0:
         return estimate, estimate
     centre = np.log(estimate / (1 - estimate))
-    reach = _student(freedom) * np.sqrt(variance) / (estimate * (1 - estimate))
-    low, high = 1 / (1 + np.exp(-(centre - np.array([reach, -reach])).clip(-700, 700)))
+    half_width = _student(freedom) * np.sqrt(variance) / (estimate * (1 - estimate))
+    ends = centre + np.array([-half_width, half_width])
+    low, high = 1 / (1 + np.exp(-ends.clip(-700, 700)))
     return float(low), float(high)
 
 
-def _spread(pull: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
-    """Variance of the sum of pulls over groups, and Welch's degrees of freedom, at least 1."""
+def _variance(influence: Floats, bad: Bools, names: np.ndarray) -> tuple[float, float]:
+    """The variance of the summed influence, and Welch's degrees of freedom, at least 1."""
     _names, member = np.unique(names, return_inverse=True)
-    by_kind = [np.bincount(member, pull * kind) for kind in (bad, ~bad)]
+    by_kind = [np.bincount(member, influence * kind) for kind in (bad, ~bad)]
     parts = [len(np.unique(names[kind])) for kind in (bad, ~bad)]
     spread = [
         float((sums**2).sum()) * count / max(count - 1, 1) for sums, count in zip(by_kind, parts)
     ]
-    # Parts that show both kinds tie the two together.
+    # A part that shows both kinds makes the two sums dependent.
     variance = max(sum(spread) + 2 * float((by_kind[0] * by_kind[1]).sum()), 0.0)
     loss = sum(one**2 / max(count - 1, 1) for one, count in zip(spread, parts))
     return variance, max(sum(spread) ** 2 / loss, 1.0) if loss > 0 else 1.0
@@ -143,8 +149,11 @@ def _student(freedom: float) -> float:
 
 
 def _newcombe(area: float, defects: float, good: float) -> Interval:
-    """All AUROCs t with |area - t| <= 1.96 sd(t), sd as for exponential scores (Hanley and McNeil
-    1982) with both kinds' number replaced by their mean in the cross terms."""
+    """All AUROCs t with |area - t| <= 1.96 sd(t).
+
+    sd is that of exponential scores (Hanley and McNeil 1982), with the mean of both numbers in the
+    cross terms.
+    """
     mean = (defects + good) / 2
 
     def variance(t: float) -> float:
@@ -164,14 +173,14 @@ def _score_interval(estimate: float, variance: Callable[[float], float]) -> Inte
     def excess(t: float) -> float:
         return abs(estimate - t) - z * float(np.sqrt(max(variance(t), 0.0)))
 
-    return _edge(excess, estimate, 0.0), _edge(excess, estimate, 1.0)
+    return _root(excess, estimate, 0.0), _root(excess, estimate, 1.0)
 
 
-def _edge(excess: Callable[[float], float], inside: float, outside: float) -> float:
-    """Where `excess` turns positive on the way out; by bisection, to 1e-9."""
+def _root(excess: Callable[[float], float], inside: float, outside: float) -> float:
+    """Where `excess` turns positive between `inside` and `outside`, by bisection to 1e-9."""
     if inside == outside:
         return outside
-    # At the very end the variance vanishes, so the end itself never belongs.
+    # The variance is 0 at the very end, so the interval never includes it.
     for _ in range(40):
         middle = (inside + outside) / 2
         if excess(middle) <= 0:

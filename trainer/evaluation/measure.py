@@ -1,4 +1,4 @@
-"""The figures of a finished model on a data set's test set, the same for .keras and .tflite."""
+"""Evaluates a model file on the test set of a data set, the same for .keras and .tflite."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from trainer.networks import load_trained, scores
 
 
 def evaluate_model_file(model: Path, root: Path, json_file: Path | None = None) -> Evaluation:
-    """Judges the test set of `root` with `model`, and writes the figures to `json_file` if given.
+    """Evaluates `model` on the test set of `root`; writes the figures to `json_file` if given.
 
-    TensorFlow is imported only for a .keras file. A data set without its own test set is split
-    as it was for training. Raises EdgeInspectError for an error that the user can fix.
+    Only a .keras file imports TensorFlow. A data set without a test set is split as for the
+    training. Raises EdgeInspectError for an error that the user can fix.
     """
     if model.suffix == ".tflite":
         return _measure_tflite(model, root, json_file)

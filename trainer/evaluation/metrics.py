@@ -1,4 +1,4 @@
-"""How good a judge is, with what can be claimed of it."""
+"""The evaluation of a model: figures of the test set, and the claims they support."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,20 +32,22 @@ __all__ = [
 ]
 
 OUTCOMES = ("pass", "review", "fail")
-CHANCE = 0.5
+AUROC_OF_CHANCE = 0.5
 RECALLS = (0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model did on pictures whose truth is known.
+    """The results of a model on labelled pictures.
 
-    `escapes` are defects that pass, of all defects; `false_rejects` good parts that fail, of all
-    good; `reviews` all that a person must look at, of all. `at_recall` has the share of good parts
-    that fail where the line catches 95 % and 99 % of the defects of these very pictures: for
-    comparing networks, not a promise. `by_class` has the escapes of each
-    defect class; `confusion` is by true label, then by outcome. `n_groups` is how many
-    independent parts the pictures show.
+    - `n_groups`: the number of parts that the pictures show.
+    - `escapes`: defects that pass, of all defects.
+    - `false_rejects`: good parts that fail, of all good parts.
+    - `reviews`: pictures for review, of all pictures.
+    - `at_recall`: the share of good parts that fail where the line catches 95 % and 99 % of the
+      defects of these pictures; it compares networks and promises nothing.
+    - `by_class`: the escapes of each defect class.
+    - `confusion`: by true label, then by outcome.
     """
 
     n_ok: int
@@ -67,14 +69,14 @@ class Evaluation:
 
     @property
     def learned(self) -> bool:
-        """Whether the model surely tells good from defective better than a coin.
+        """Whether the model separates good from defective better than chance, at 95 %.
 
-        Accuracy cannot say that: calling everything good is 95 % accurate where 5 % are defective.
+        Accuracy cannot show that: where 5 % are defective, "always good" is 95 % accurate.
         """
-        return self.auroc_interval[0] > CHANCE
+        return self.auroc_interval[0] > AUROC_OF_CHANCE
 
     def refusals(self) -> list[str]:
-        """Why this model must not judge parts; empty when it may."""
+        """The reasons why this model must not judge parts; empty when it may."""
         if not self.learned:
             low, high = self.auroc_interval
             reason = (
@@ -88,7 +90,7 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """For evaluation.json and `metrics` in inspection.json; rates and intervals are 0 to 1.
 
-        What a model that is not learned did at some threshold means nothing, and is left out.
+        Figures at thresholds mean nothing for a model that has not learned, and are left out.
         """
         ranking = {
             "n_ok": self.n_ok,
@@ -115,7 +117,7 @@ class Evaluation:
         }
 
     def as_text(self) -> str:
-        """A table for the people at the line."""
+        """The figures as a table for a terminal."""
         counts = f"{self.n_ok} good, {self.n_defect} defective, of {self.n_groups} groups"
         guessing = self.n_defect / (self.n_ok + self.n_defect)
         precise = _spread(self.average_precision, self.average_precision_interval, guessing)
@@ -153,20 +155,20 @@ def evaluate(
     *,
     requirements: Requirements | None = None,
 ) -> Evaluation:
-    """Judges the scores as the daemon would and compares with the truth.
+    """Decides on the scores as the daemon does and compares the outcomes with the labels.
 
-    `scores` is float, (n,), P(defective), 0 to 1; `labels` and `groups` are the truth and the
-    part of each picture; the test set must show `requirements`. Raises
+    `scores` is float, (n,), P(defective), 0 to 1. `labels` and `groups` are the true class and
+    the part of each picture. The claims compare the rates with `requirements`. Raises
     DatasetError when good or defective pictures are missing.
     """
     values, parts = np.asarray(scores, np.float64), np.asarray(groups)
     truth = np.asarray(labels)
     defective = truth != ok_label
     area = auroc(values, defective)
-    found = [decide(float(score), thresholds) for score in values]
+    outcomes = [decide(float(score), thresholds) for score in values]
     names = [ok_label, *sorted(set(labels) - {ok_label})]
     confusion = {name: dict.fromkeys(OUTCOMES, 0) for name in names}
-    for label, outcome in zip(labels, found):
+    for label, outcome in zip(labels, outcomes):
         confusion[label][outcome] += 1
 
     def rate(k: int, kind: NDArray[np.bool_]) -> Rate:
@@ -176,7 +178,7 @@ def evaluate(
     escapes = rate(sum(one.k for one in by_class.values()), defective)
     false_rejects = rate(confusion[ok_label]["fail"], ~defective)
     reviewed = sum(row["review"] for row in confusion.values())
-    both = escapes.independent + false_rejects.independent
+    independent = escapes.independent + false_rejects.independent
     return Evaluation(
         n_ok=false_rejects.n,
         n_defect=escapes.n,
@@ -188,7 +190,7 @@ def evaluate(
         thresholds=thresholds,
         escapes=escapes,
         false_rejects=false_rejects,
-        reviews=rate_of(reviewed, len(values), both),
+        reviews=rate_of(reviewed, len(values), independent),
         at_recall={recall: false_rejects_at(values, defective, recall) for recall in RECALLS},
         by_class=by_class,
         confusion=confusion,

@@ -1,4 +1,4 @@
-"""Rates that were counted on pictures, with what they show about parts."""
+"""Rates counted on pictures, with the intervals that they support for parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from trainer.evaluation.intervals import Interval, binomial_interval, upper_boun
 class Rate:
     """`k` of `n` pictures, with the exact 95 % interval of the rate.
 
-    `independent` is as how many pictures of different parts the n count; the interval is as wide
-    as that number makes it, which is wider than k of n alone would say.
+    `independent` is the effective number of pictures of different parts. The interval uses it, so
+    it is wider than that of k in n.
     """
 
     k: int
@@ -22,12 +22,12 @@ class Rate:
 
     @property
     def rate(self) -> float | None:
-        """k / n, 0 to 1; None when there was nothing to count."""
+        """k / n, 0 to 1; None when n is 0."""
         return self.k / self.n if self.n else None
 
     @property
     def at_most(self) -> float:
-        """The largest rate that can be excluded by no more than 5 %: one-sided, 0 to 1."""
+        """The one-sided 95 % upper bound of the rate, 0 to 1."""
         return upper_bound(*_as_independent(self.k, self.n, self.independent))
 
     def as_json(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Rate:
         }
 
     def as_text(self, name: str, meaning: str) -> str:
-        """One line for the people at the line."""
+        """One line for a terminal."""
         low, high = self.interval
         share = f"{self.rate:6.1%}" if self.rate is not None else "     –"
         fewer = f"; they count as {self.independent:.0f}" if self.n - self.independent >= 1 else ""
@@ -53,15 +53,15 @@ class Rate:
 
 
 def rate_of(k: int, n: int, independent: float | None = None) -> Rate:
-    """`k` of `n` pictures that count as `independent` ones; as n of them when not given."""
+    """The rate of `k` in `n` pictures, which count as `independent` ones, by default all n."""
     count = float(n) if independent is None else min(independent, float(n))
     return Rate(k, n, binomial_interval(*_as_independent(k, n, count)), count)
 
 
 def pictures_needed(limit: float, k: int = 0) -> int:
-    """The fewest independent pictures among which `k` cases bound the rate (95 %) by `limit`.
+    """The smallest number of independent pictures whose `k` cases bound the rate by `limit` (95 %).
 
-    `limit` is above 0, below 1. needed(0.001) is 2,995.
+    `limit` is above 0, below 1. pictures_needed(0.001) is 2,995.
     """
     low, high = k, max(k, 1)
     while upper_bound(k, high) > limit:
@@ -73,7 +73,7 @@ def pictures_needed(limit: float, k: int = 0) -> int:
 
 
 def cases_allowed(limit: float, n: float) -> int | None:
-    """The most cases among `n` that still bound the rate by `limit`; None when even 0 do not."""
+    """The largest number of cases in `n` that bounds the rate by `limit`; None when 0 do not."""
     if n <= 0 or upper_bound(0, n) > limit:
         return None
     low, high = 0, int(n)
@@ -84,7 +84,7 @@ def cases_allowed(limit: float, n: float) -> int | None:
 
 
 def percent(share: float) -> str:
-    """A share as people write it: two significant digits, at most 100 %."""
+    """A share in per cent with two significant digits."""
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
@@ -97,5 +97,5 @@ def count_text(pictures: int, what: str, groups: Sequence[str], independent: flo
 
 
 def _as_independent(k: int, n: int, independent: float) -> tuple[float, float]:
-    # the share first: k · independent / n may round to more than all of them
+    # The division comes first: k · independent / n may round to more than `independent`.
     return (k / n * independent if n else 0.0), independent

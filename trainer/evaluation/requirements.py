@@ -1,4 +1,4 @@
-"""What a plant states: how much may escape, how much may fail in vain, or what each costs."""
+"""The requirements of a plant: limits of escapes and false rejects, or their costs."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -9,12 +9,16 @@ from edge.core.errors import EdgeInspectError
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """Shares are above 0 and below 1; costs are above 0, in any currency, per part.
+    """The limits or the costs that a plant states.
 
-    `max_escape`: of the defective parts, how many may pass. `max_false_reject`: of the good parts,
-    how many may fail. The costs are given both or not at all, and not beside a limit.
-    `defect_share` is the share of defective parts on the line, which costs need: without it, the
-    data set's. Raises EdgeInspectError for what contradicts itself.
+    - `max_escape`: the share of defective parts that may pass, above 0 and below 1.
+    - `max_false_reject`: the share of good parts that may fail, above 0 and below 1.
+    - `escape_cost`, `reject_cost`: above 0, in any currency, per part; both or none, and none
+      together with a limit.
+    - `defect_share`: the share of defective parts on the line, which weighs the costs; by default
+      that of the data set.
+
+    Raises EdgeInspectError for a contradiction.
     """
 
     max_escape: float | None = None
@@ -50,21 +54,21 @@ class Requirements:
 
     @property
     def has_limits(self) -> bool:
-        """Whether a limit was stated that the test set must show."""
+        """Whether there is a limit that the test set must show."""
         return self.max_escape is not None or self.max_false_reject is not None
 
     def as_json(self) -> dict[str, float]:
-        """What was stated, and only that; for `training` in the model's spec."""
+        """The stated values, for `training` in the model's spec."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, recorded: Any) -> Self:
-        """Back from `as_json`; anything else means nothing was stated."""
+        """The inverse of `as_json`; other values give no requirements."""
         return cls(**recorded) if isinstance(recorded, dict) else cls()
 
 
 def parse_share(text: str) -> float:
-    """ "0.5%" and "0.005" are the same share. Raises ValueError saying what is wanted."""
+    """Parses "0.5%" or "0.005", the same share. Raises ValueError with the fix."""
     cleaned = text.strip().replace("%", "").strip()
     try:
         value = float(cleaned)

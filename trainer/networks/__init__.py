@@ -1,4 +1,4 @@
-"""Networks that edge-train can train, and the file that keeps a trained one."""
+"""The networks that edge-train trains, and the file of a trained one."""
 
 from trainer.networks.registry import NETWORKS, Network, build_network, input_of, network
 from trainer.networks.terms import HEAD

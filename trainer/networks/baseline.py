@@ -1,4 +1,4 @@
-"""The plain CNN that everything else is compared with."""
+"""The baseline: a plain CNN with which reports compare other networks."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ INPUT = InputSpec(width=64, height=64)
 
 
 def baseline(input_spec: InputSpec, classes: int) -> Any:
-    """The mission's network, on raw RGB pixels, 0 to 255. Ends in a softmax over `classes`."""
+    """A CNN on raw RGB pixels, 0 to 255, that ends in a softmax over `classes`."""
     library = keras()
     layers = library.layers
     return library.Sequential(

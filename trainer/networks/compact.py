@@ -1,7 +1,7 @@
-"""A small CNN, trained from scratch: as quick as the baseline on a box, and a quarter of its size.
+"""A small CNN, trained from scratch: as fast as the baseline on a box and a quarter of its size.
 
-It looks at the whole picture by the mean of each feature and by its maximum: a scratch of a few
-pixels hardly moves a mean.
+It pools each feature over the picture by mean and by maximum, because a scratch of a few pixels
+hardly moves a mean.
 """
 
 from typing import Any
@@ -10,20 +10,20 @@ from edge.inspection import InputSpec
 from trainer.core import keras
 from trainer.networks.terms import HEAD
 
-# Without the standardisation of each picture it stayed at chance where exposure varies.
+# Without per-picture standardisation it did not learn where exposure varies.
 INPUT = InputSpec(width=128, height=128, channels=1, colour="grey", standardisation="per_picture")
 STAGES = (((16, 2), (24, 2), (32, 1), (40, 1)), ((64, 1), (80, 1)), ((128, 1),))
 
 
 def compact(input_spec: InputSpec, classes: int) -> Any:
-    """Raw pixels, standardised to 8 bits, 0 to 255; ends in a softmax over `classes`.
+    """Takes pixels standardised to 8 bits, 0 to 255; ends in a softmax over `classes`.
 
     At 128×128 grey and two classes it has 185 k parameters and 47 M multiply-adds.
     """
     library = keras()
     layers = library.layers
-    entered = library.Input(input_spec.shape, name="picture")
-    x = layers.Rescaling(1 / 25.5, -5.0, name="scale")(entered)  # 0 to 255 stand for -5 to 5 sigma
+    picture = library.Input(input_spec.shape, name="picture")
+    x = layers.Rescaling(1 / 25.5, -5.0, name="scale")(picture)  # 0 to 255 mean -5 to 5 sigma
     number = 0
     for stage, convolutions in enumerate(STAGES):
         if stage:
@@ -38,5 +38,5 @@ def compact(input_spec: InputSpec, classes: int) -> Any:
         layers.GlobalMaxPooling2D(name="max")(x),
     ]
     features = layers.Concatenate(name="features")(pooled)
-    answer = layers.Dense(classes, activation="softmax", name=HEAD)(features)
-    return library.Model(entered, answer, name="compact")
+    output = layers.Dense(classes, activation="softmax", name=HEAD)(features)
+    return library.Model(picture, output, name="compact")

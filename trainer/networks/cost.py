@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds a picture."""
+"""Counts the multiply-adds of a network."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def multiply_adds(model: Any) -> int:
-    """Multiplications with additions for one picture, of convolutions and dense layers.
+    """The multiply-adds of one picture in convolutions and dense layers.
 
-    What else there is (normalisation, which conversion folds into them, and pooling) is little.
+    Other layers add little: conversion folds normalisation, and pooling is cheap.
     """
     total = 0
     for layer in model.layers:
@@ -16,6 +16,6 @@ def multiply_adds(model: Any) -> int:
         if kind not in ("Conv2D", "DepthwiseConv2D", "Dense"):
             continue
         kernel = np.prod(layer.kernel.shape)
-        places = 1 if kind == "Dense" else np.prod(layer.output.shape[1:3])
-        total += int(kernel * places)
+        positions = 1 if kind == "Dense" else np.prod(layer.output.shape[1:3])
+        total += int(kernel * positions)
     return total

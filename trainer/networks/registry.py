@@ -1,4 +1,4 @@
-"""The networks that can be trained, by name. Each takes raw pixels, 0 to 255: scaling is inside."""
+"""The networks by name. Each takes raw pixels, 0 to 255, and scales them itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from trainer.networks import baseline, compact, hub, pretrained, small
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The usual input of a network, and a function that builds it for a number of classes.
+    """A network: its default input and the functions that build it for a number of classes.
 
-    With `pretrained_weights` the head is fitted first, and batch normalisation keeps its
-    statistics. With `any_colour` the network takes grey or RGB, as the pictures are.
-    `build_untrained` builds the network with random weights when `build` loads weights.
+    - `pretrained_weights`: the head is fitted first, and batch normalisation keeps its statistics.
+    - `any_colour`: the network takes grey or RGB, whichever the pictures have.
+    - `build_untrained`: builds the network with random weights when `build` loads weights.
     """
 
     input: InputSpec
@@ -27,7 +27,7 @@ class Network:
 
     @property
     def untrained(self) -> Callable[[InputSpec, int], Any]:
-        """What builds it with random weights: to be counted or timed, not to be trained."""
+        """Builds the network with random weights, to count or time it."""
         return self.build_untrained or self.build
 
 
@@ -51,9 +51,9 @@ NETWORKS: dict[str, Network] = {
 
 
 def input_of(name: str, side: int | None = None) -> InputSpec:
-    """What the network takes, at `side` pixels where given. Raises EdgeInspectError."""
-    usual = network(name).input
-    return usual if side is None else usual.replace(width=side, height=side)
+    """The input of a network, at `side` pixels unless None. Raises EdgeInspectError."""
+    default = network(name).input
+    return default if side is None else default.replace(width=side, height=side)
 
 
 def build_network(name: str, classes: int, input_spec: InputSpec | None = None) -> Any:
@@ -63,9 +63,9 @@ def build_network(name: str, classes: int, input_spec: InputSpec | None = None) 
 
 
 def network(name: str) -> Network:
-    """The network of that name. Raises EdgeInspectError for one that does not exist.
+    """The network `name`. Raises EdgeInspectError for an unknown name.
 
-    `keras:NAME` is a network of keras.applications; whether there is one shows when it is built.
+    `keras:NAME` is a network of keras.applications; its name is checked when it is built.
     """
     if name.startswith(hub.PREFIX):
         return Network(

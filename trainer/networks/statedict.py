@@ -1,7 +1,7 @@
-"""The arrays in a .pth file of PyTorch's older format, read without PyTorch and without running it.
+"""Reads the arrays in a .pth file of PyTorch's older format, without PyTorch.
 
-A .pth is a pickle, and a pickle can call anything. This reader allows the four names that a state
-dict of plain tensors needs, each standing for a class of ours, and refuses all others.
+A .pth is a pickle, and a pickle can call any function. This reader allows the four names that a
+state dict of plain tensors needs, maps them to classes of ours, and refuses all others.
 """
 
 import collections
@@ -23,7 +23,7 @@ _DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 @dataclass(frozen=True, slots=True)
 class _PendingTensor:
-    """A tensor whose numbers come later in the file. Offset and strides count elements."""
+    """A tensor whose numbers follow later in the file. Offset and strides count elements."""
 
     key: str
     offset: int
@@ -32,7 +32,7 @@ class _PendingTensor:
 
 
 def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name: float32 or int64, in the shapes that PyTorch gives them.
+    """Arrays by name: float32 or int64, in PyTorch's shapes.
 
     Raises ModelError for a file that is missing, damaged, or holds anything but plain tensors.
     """
@@ -45,7 +45,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
         tensors = reader.load()
         keys = _plain(stream)
         storages = {str(key): _storage(stream, reader.storages[str(key)]) for key in keys}
-        return {str(name): _array(storages, lazy) for name, lazy in tensors.items()}
+        return {str(name): _array(storages, pending) for name, pending in tensors.items()}
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); install it again") from error
     except (
@@ -63,7 +63,7 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Unpickles a dict of tensors; `storages` says each storage's type and length afterwards."""
+    """Unpickles a dict of tensors; `storages` then has the type and length of each storage."""
 
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream, encoding="utf-8")
@@ -112,10 +112,10 @@ def _storage(stream: io.BytesIO, kind_and_count: tuple[str, int]) -> NDArray[Any
     return np.frombuffer(stream.read(count * dtype.itemsize), dtype, count)
 
 
-def _array(storages: dict[str, NDArray[Any]], lazy: _PendingTensor) -> NDArray[Any]:
-    flat = storages[lazy.key]
-    last = lazy.offset + sum((n - 1) * s for n, s in zip(lazy.shape, lazy.strides))
-    if min((lazy.offset, *lazy.strides, *lazy.shape), default=0) < 0 or last >= len(flat):
+def _array(storages: dict[str, NDArray[Any]], pending: _PendingTensor) -> NDArray[Any]:
+    flat = storages[pending.key]
+    last = pending.offset + sum((n - 1) * s for n, s in zip(pending.shape, pending.strides))
+    if min((pending.offset, *pending.strides, *pending.shape)) < 0 or last >= len(flat):
         raise ValueError("a tensor reaches beyond its storage")
-    steps = tuple(s * flat.itemsize for s in lazy.strides)
-    return np.lib.stride_tricks.as_strided(flat[lazy.offset :], lazy.shape, steps).copy()
+    steps = tuple(s * flat.itemsize for s in pending.strides)
+    return np.lib.stride_tricks.as_strided(flat[pending.offset :], pending.shape, steps).copy()

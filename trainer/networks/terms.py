@@ -1,3 +1,3 @@
-"""Names that the networks, their training and their conversion share."""
+"""Names shared by the networks, their training and their conversion."""
 
 HEAD = "head"  # the layer whose softmax gives the probabilities; the converter looks for it

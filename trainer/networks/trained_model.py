@@ -1,4 +1,4 @@
-"""A trained model on disk: a .keras file that also says what it was trained for, and on what."""
+"""A trained model on disk: a .keras file with a spec of the model and its training."""
 
 import json
 import os
@@ -22,7 +22,7 @@ MEMBER = "edge-inspect.json"
 
 
 class TrainedSpec(Model):
-    """edge-inspect.json inside a .keras file. The dictionaries are for people and reports."""
+    """The spec, edge-inspect.json inside a .keras file. Its dictionaries are for reports."""
 
     schema_: Annotated[Literal["edge-inspect/trained/1"], Field(alias="schema")] = SCHEMA
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -39,11 +39,11 @@ class TrainedSpec(Model):
 
 
 def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
-    """Writes the Keras model and its spec as one .keras file, whole or not at all.
+    """Writes the Keras model and its spec as one .keras file, atomically.
 
-    Keras passes over the extra member. Raises EdgeInspectError when the file cannot be written.
+    Keras ignores the extra member. Raises EdgeInspectError when the file cannot be written.
     """
-    half = path.with_name(f".{path.stem}.{os.getpid()}.keras")  # Keras insists on the suffix
+    half = path.with_name(f".{path.stem}.{os.getpid()}.keras")  # Keras requires the suffix
     text = json.dumps(spec.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     try:
         model.save(half)
@@ -62,9 +62,9 @@ def save_trained(model: Any, spec: TrainedSpec, path: Path) -> None:
 
 
 def read_spec(path: Path) -> TrainedSpec | None:
-    """The spec in a .keras file, without loading Keras; None for one made by other means.
+    """The spec in a .keras file, read without Keras; None when edge-train did not make the file.
 
-    Raises ModelError when the file is missing, damaged or says what this version cannot read.
+    Raises ModelError when the file is missing or damaged, or its spec is invalid.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,7 +91,7 @@ def read_spec(path: Path) -> TrainedSpec | None:
 
 
 def load_trained(path: Path) -> tuple[Any, TrainedSpec | None]:
-    """The Keras model and its spec; the spec is None for a .keras file made by other means.
+    """The Keras model and its spec; the spec is None when edge-train did not make the file.
 
     Raises ModelError when it cannot be loaded, MissingPartError without TensorFlow.
     """
@@ -117,11 +117,11 @@ def load_trained(path: Path) -> tuple[Any, TrainedSpec | None]:
 def probabilities(
     model: Any, spec: TrainedSpec | None, pictures: NDArray[np.uint8], batch: int = 16
 ) -> NDArray[np.float64]:
-    """What the model says of each picture: float64, (n, labels), 0 to 1, rows sum to 1.
+    """The probabilities of each picture: float64, (n, labels), 0 to 1; rows sum to 1.
 
-    `pictures` is uint8, (n, height, width, channels), as `load_pictures` gives them; few at a
-    time, because Keras keeps every layer's output of a batch until its end. Without a spec,
-    outputs that are no probabilities are taken for logits. Raises ModelError for nonsense.
+    `pictures` is uint8, (n, height, width, channels), as from `load_pictures`. Batches are small,
+    because Keras keeps the outputs of all layers until a batch ends. Without a spec, outputs
+    that are no probabilities count as logits. Raises ModelError for invalid outputs.
     """
     rows = [
         np.asarray(model(pictures[at : at + batch].astype(np.float32), training=False))
@@ -144,7 +144,7 @@ def scores(
 ) -> NDArray[np.float64]:
     """P(defective) of each picture: float64, (n,), 0 to 1; 1 - P(ok).
 
-    `ok_index` is where `ok` stands among the outputs of a model without a spec.
+    `ok_index` is the index of `ok` among the outputs of a model without a spec.
     """
     if spec is not None:
         ok_index = spec.labels.index(spec.ok_label)

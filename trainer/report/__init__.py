@@ -1,1 +1,1 @@
-"""report.html: one file that tells a quality engineer what a model can do, offline and on paper."""
+"""Makes report.html: one file that shows a quality engineer what a model can do, also offline."""

@@ -1,9 +1,9 @@
-"""What the audit found in the pictures, from the whole audit or from its summary in the model."""
+"""The section about the audit, from the complete audit or from its summary in the model."""
 
 from trainer.report.page import paragraph, section, table
 from trainer.report.run_data import RunData
 
-NAMED = 10
+MAX_NAMED = 10
 KINDS = {
     "unreadable": "pictures that cannot be read",
     "leaks": "pairs that show one part in train and in test",
@@ -15,7 +15,7 @@ KINDS = {
 
 
 def audit_section(run_data: RunData) -> str:
-    """Counts, the first few by name, and giveaways; empty when there was no audit."""
+    """Counts, the first names of each kind, and giveaways; empty without an audit."""
     found = run_data.audit
     rows, details = [], []
     for key, meaning in KINDS.items():
@@ -31,14 +31,15 @@ def audit_section(run_data: RunData) -> str:
     if found.get("leaks_allowed"):
         details.append(
             paragraph(
-                "Parts stand on both sides, and that was allowed: every figure here flatters."
+                "The same parts are in train and test, which was allowed: every figure here "
+                "flatters."
             )
         )
     if found.get("set_aside"):
         details.append(
             paragraph(
-                "Their part stands in train too, so these test pictures were set aside and are "
-                f"in no figure: {', '.join(map(str, found['set_aside']))}"
+                "Train has pictures of the same parts, so these test pictures were set aside and "
+                f"are in no figure: {', '.join(map(str, found['set_aside']))}"
             )
         )
     for one in found.get("giveaways", []):
@@ -54,8 +55,8 @@ def audit_section(run_data: RunData) -> str:
 def _named(meaning: str, entries: object) -> list[str]:
     if not isinstance(entries, list) or not entries:
         return []
-    more = f" … and {len(entries) - NAMED} more" if len(entries) > NAMED else ""
-    named = "; ".join(_entry(entry) for entry in entries[:NAMED])
+    more = f" … and {len(entries) - MAX_NAMED} more" if len(entries) > MAX_NAMED else ""
+    named = "; ".join(_entry(entry) for entry in entries[:MAX_NAMED])
     return [paragraph(f"{meaning}: {named}{more}", "hint")]
 
 

@@ -1,4 +1,4 @@
-"""From the folder of a run to report.html."""
+"""Builds report.html from the folder of a run."""
 
 import os
 from collections.abc import Callable
@@ -31,10 +31,10 @@ def build_report(
     tflite: Path | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Path:
-    """Writes report.html into `run` from what stands there, and returns its path.
+    """Writes report.html into `run` from the files there, and returns its path.
 
-    `root` is the data set, for the gallery; `tflite` the converted model, if there is one. Needs
-    TensorFlow for the heat maps. Raises EdgeInspectError for an error that the user can fix.
+    `root` is the data set, for the gallery; `tflite` is the converted model, if any. The heat maps
+    need TensorFlow. Raises EdgeInspectError for an error that the user can fix.
     """
     run_data = read_run_data(run)
     model, spec = load_trained(run / MODEL)
@@ -42,7 +42,7 @@ def build_report(
     def judge(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         return scores(model, spec, pictures)
 
-    say("report         drawing, with heat maps of the pictures worth a look")
+    say("report         drawing, with heat maps of the most informative pictures")
     text = render(run_data, root, judge, tflite)
     target = run / REPORT
     half = target.with_name(f".{REPORT}.{os.getpid()}")
@@ -60,7 +60,7 @@ def build_report(
 
 
 def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | None = None) -> str:
-    """The page. `judge` gives P(defective), (n,), of pictures as the model takes them."""
+    """The page as HTML. `judge` gives P(defective), (n,), of preprocessed pictures."""
     spec, evaluation = run_data.spec, run_data.evaluation
     found = [sections.verdict_section(run_data)]
     if evaluation.learned:
@@ -68,10 +68,10 @@ def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | N
             section(
                 "When a threshold moves",
                 paragraph(
-                    "What these test pictures would have got with other thresholds. Choose by what "
-                    "an escape and a false reject cost you, then set decision.review_from and "
-                    "decision.reject_at in config.yaml; what was seen while choosing proves less "
-                    "than what was chosen before."
+                    "The verdicts on these test pictures with other thresholds. Choose by the "
+                    "costs of an escape and of a false reject, then set decision.review_from and "
+                    "decision.reject_at in config.yaml. Figures of thresholds chosen here prove "
+                    "less than those of thresholds chosen before."
                 ),
                 threshold_slider(evaluation, run_data.scores, run_data.defective),
             )
@@ -86,8 +86,10 @@ def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | N
         sections.training_section(run_data),
     ]
     if tflite is not None:
-        some = [preprocess(read_picture(root / row.file), spec.input) for row in run_data.test[:8]]
-        found.append(conversion_section(tflite, np.stack(some)))
+        pictures = [
+            preprocess(read_picture(root / row.file), spec.input) for row in run_data.test[:8]
+        ]
+        found.append(conversion_section(tflite, np.stack(pictures)))
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))
     return page(
         f"{spec.name}, version {spec.version}",
@@ -122,11 +124,11 @@ def _gallery(run_data: RunData, root: Path, judge: ScoreFunction) -> str:
         )
     ]
     return section(
-        "Pictures worth a look",
+        "Pictures to check",
         paragraph(
-            "Each picture twice, the second time with what the network looked at: covering a red "
-            "region lowers the score more than covering others does, covering a blue one raises "
-            "it. A red region beside the part means that it judges by something else than the part."
+            "Each picture twice, the second time with a heat map: covering a red region lowers the "
+            "score more than covering other regions; covering a blue one raises it. A red region "
+            "beside the part means that the network does not judge by the part."
         ),
         *shown,
     )

@@ -1,4 +1,4 @@
-"""The network beside the plain CNN on the same test pictures, and beside those that were tried."""
+"""The section that compares the network with the baseline, other candidates and other seeds."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trainer.report.run_data import RunData
 
 
 def comparison_section(run_data: RunData) -> str:
-    """Empty when there is nothing to compare with."""
+    """The comparisons; empty without any."""
     content = [*_baseline(run_data), *_candidates(run_data.candidates), *_seeds(run_data.seeds)]
     return section("Compared with other networks", *content) if content else ""
 
@@ -18,7 +18,7 @@ def _baseline(run_data: RunData) -> list[str]:
     if plain is None:
         return []
     rows = []
-    for name, run in (("this one", run_data), ("plain CNN", plain)):
+    for name, run in (("this network", run_data), ("plain CNN", plain)):
         evaluation = run.evaluation
         low, high = evaluation.auroc_interval
         network = str(run.spec.training.get("network", "network"))
@@ -61,20 +61,20 @@ def _candidates(found: dict[str, Any]) -> list[str]:
         return []
     rows = []
     for entry in entries:
-        seen = entry.get("validation", {})
+        validation = entry.get("validation", {})
         rows.append(
             [
-                str(entry.get("title", "?")) + (" – taken" if entry.get("recommended") else ""),
-                _number(seen.get("auroc"), ".3f"),
-                _number(seen.get("recall"), ".0%"),
+                str(entry.get("title", "?")) + (" – chosen" if entry.get("recommended") else ""),
+                _number(validation.get("auroc"), ".3f"),
+                _number(validation.get("recall"), ".0%"),
                 _number(entry.get("milliseconds"), ".2f"),
                 _number(entry.get("parameters"), ",d"),
             ]
         )
-    wanted = entries[0].get("validation", {}).get("at_false_reject")
-    recall = "recall" if wanted is None else f"recall at {100 * wanted:g} % false rejects"
+    limit = entries[0].get("validation", {}).get("at_false_reject")
+    recall = "recall" if limit is None else f"recall at {100 * limit:g} % false rejects"
     return [
-        "<h3>What was tried</h3>",
+        "<h3>Candidates</h3>",
         table(["on the validation set", "AUROC", recall, "ms, int8, here", "parameters"], rows),
         paragraph(str(found.get("why", "")), "hint"),
     ]
@@ -91,9 +91,9 @@ def _seeds(found: dict[str, Any]) -> list[str]:
     for row in ("mean", "deviation"):
         rows.append([row, *(f"{spread[name][row]:.3f}" for name in ("auroc", "average_precision"))])
     return [
-        "<h3>The same again, from other seeds</h3>",
+        "<h3>The same settings from other seeds</h3>",
         table(["on the test set", "AUROC", "avg. precision"], rows),
-        paragraph("What seeds alone change. The model to use is the first.", "hint"),
+        paragraph("The seed alone changes these figures. The model to use is the first.", "hint"),
     ]
 
 

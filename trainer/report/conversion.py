@@ -1,4 +1,4 @@
-"""What became of the network in the model file: its figures, and its speed."""
+"""The section about the converted model file: its figures and its speed."""
 
 import statistics
 import time
@@ -7,38 +7,40 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inspection import load_inspector
+from edge.inspection import Inspector, load_inspector
 from trainer.report.page import paragraph, section, table
 
-WARM, TIMED = 3, 30
+WARM_UP_CALLS, TIMED_CALLS = 3, 30
 
 
 def conversion_section(tflite: Path, pictures: NDArray[np.uint8]) -> str:
-    """Figures that the file carries, and the time a picture takes here.
+    """The figures in the file, and the time of a picture on this machine.
 
-    `pictures` is uint8, (n, height, width, channels), as the model takes them. Raises ModelError
-    when the file cannot be read.
+    `pictures` is uint8, (n, height, width, channels), preprocessed. Raises ModelError when the
+    file cannot be read.
     """
     inspector = load_inspector(tflite)
     spec = inspector.file.spec
     rows = [["size", f"{len(inspector.file.content) / 1024:,.0f} KB"]]
     rows.append(["one picture, here", f"{_milliseconds(inspector, pictures):.2f} ms (median)"])
     if spec is not None:
-        rows += _said(spec.quantisation, spec.metrics)
+        rows += _recorded_figures(spec.quantisation, spec.metrics)
         rows.append(["version", spec.version])
     return section(
         "The model file",
         table(["", ""], rows),
         paragraph(
-            f"{tflite.name}; times are of this machine, one thread. edge-inspect bench says what "
-            "the box does.",
+            f"{tflite.name}; times are of this machine, one thread. edge-inspect bench measures "
+            "the box.",
             "hint",
         ),
     )
 
 
-def _said(quantisation: dict[str, object], metrics: dict[str, object]) -> list[list[str]]:
-    # Free-form dictionaries: a file of another version may say less.
+def _recorded_figures(
+    quantisation: dict[str, object], metrics: dict[str, object]
+) -> list[list[str]]:
+    # Free-form dictionaries: a file of another version may lack keys.
     rows = []
     compared = quantisation.get("compared")
     if isinstance(compared, dict):
@@ -54,13 +56,12 @@ def _said(quantisation: dict[str, object], metrics: dict[str, object]) -> list[l
     return rows
 
 
-def _milliseconds(inspector: object, pictures: NDArray[np.uint8]) -> float:
-    judge = inspector.judge  # type: ignore[attr-defined]
-    for at in range(WARM):
-        judge(pictures[at % len(pictures)])
+def _milliseconds(inspector: Inspector, pictures: NDArray[np.uint8]) -> float:
+    for at in range(WARM_UP_CALLS):
+        inspector.judge(pictures[at % len(pictures)])
     taken = []
-    for at in range(TIMED):
+    for at in range(TIMED_CALLS):
         start = time.perf_counter()
-        judge(pictures[at % len(pictures)])
+        inspector.judge(pictures[at % len(pictures)])
         taken.append(time.perf_counter() - start)
     return statistics.median(taken) * 1000

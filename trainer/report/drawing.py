@@ -1,4 +1,4 @@
-"""A small plotting surface that gives SVG: axes, lines, bands and bars, in the page's own fonts."""
+"""Draws a chart as SVG: axes, lines, bands and bars, in the fonts of the page."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,8 +11,8 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 22, 12, 40
 class Plot:
     """A chart of data ranges `x` and `y` in a box of `width` by `height` CSS pixels.
 
-    Everything it draws is clipped to the axes by the caller's data. Colours are CSS classes, so
-    that print and screen may differ.
+    It does not clip: the caller's data stay inside the axes. Colours are CSS classes, so print and
+    screen may differ.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Plot:
         self._parts: list[str] = []
 
     def at(self, x: float, y: float) -> Point:
-        """Data to pixels."""
+        """The pixel position of a data point."""
         across = (x - self._x[0]) / ((self._x[1] - self._x[0]) or 1)
         up = (y - self._y[0]) / ((self._y[1] - self._y[0]) or 1)
         return (
@@ -37,18 +37,18 @@ class Plot:
         )
 
     def line(self, points: Iterable[Point], kind: str) -> None:
-        """A line through data points, of CSS class `kind`."""
+        """Draws a line through data points; `kind` is its CSS class."""
         path = " ".join(f"{x:g},{y:g}" for x, y in (self.at(*point) for point in points))
         self._parts.append(f'<polyline class="{kind}" points="{path}"/>')
 
     def band(self, lower: Sequence[Point], upper: Sequence[Point], kind: str) -> None:
-        """The area between two lines."""
+        """Fills the area between two lines."""
         corners = [self.at(*point) for point in (*lower, *reversed(upper))]
         path = " ".join(f"{x:g},{y:g}" for x, y in corners)
         self._parts.append(f'<polygon class="{kind}" points="{path}"/>')
 
     def bar(self, low: Point, high: Point, kind: str, title: str = "") -> None:
-        """A filled box between two corners; `title` shows when pointed at."""
+        """Draws a filled box between two corners; `title` is its tooltip."""
         (x0, y1), (x1, y0) = self.at(*low), self.at(*high)
         tip = f"<title>{escape(title)}</title>" if title else ""
         self._parts.append(
@@ -57,19 +57,21 @@ class Plot:
         )
 
     def dot(self, point: Point, kind: str, title: str = "") -> None:
-        """A dot; `title` shows when pointed at."""
+        """Draws a dot; `title` is its tooltip."""
         x, y = self.at(*point)
         tip = f"<title>{escape(title)}</title>" if title else ""
         self._parts.append(f'<circle class="{kind}" cx="{x:g}" cy="{y:g}" r="4">{tip}</circle>')
 
     def text(self, point: Point, words: str, kind: str = "note", anchor: str = "start") -> None:
-        """Words at a data point."""
+        """Writes words at a data point."""
         x, y = self.at(*point)
         place = f'x="{x:g}" y="{y:g}" text-anchor="{anchor}"'
         self._parts.append(f'<text class="{kind}" {place}>{escape(words)}</text>')
 
-    def svg(self, x_ticks: Sequence[float], y_ticks: Sequence[float], percent: bool = False) -> str:
-        """The chart. Ticks are data values; `percent` writes shares of 0 to 1 as 0 to 100 %."""
+    def svg(
+        self, x_ticks: Sequence[float], y_ticks: Sequence[float], *, percent: bool = False
+    ) -> str:
+        """The chart as SVG. Ticks are data values; `percent` writes 0 to 1 as 0 to 100 %."""
         width, height = self._width, self._height
         frame = []
         for tick in x_ticks:
@@ -77,7 +79,7 @@ class Plot:
             frame.append(f'<line class="grid" x1="{x:g}" y1="{TOP}" x2="{x:g}" y2="{y:g}"/>')
             frame.append(
                 f'<text class="tick" x="{x:g}" y="{y + 14:g}" text-anchor="middle">'
-                f"{_number(tick, percent)}</text>"
+                f"{_number(tick, percent=percent)}</text>"
             )
         for tick in y_ticks:
             x, y = self.at(self._x[0], tick)
@@ -86,7 +88,7 @@ class Plot:
             )
             frame.append(
                 f'<text class="tick" x="{x - 6:g}" y="{y + 3.5:g}" text-anchor="end">'
-                f"{_number(tick, percent)}</text>"
+                f"{_number(tick, percent=percent)}</text>"
             )
         middle = (TOP + height - BOTTOM) / 2
         frame.append(
@@ -102,5 +104,5 @@ class Plot:
         )
 
 
-def _number(value: float, percent: bool) -> str:
+def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:g} %" if percent else f"{value:g}"

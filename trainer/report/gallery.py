@@ -1,4 +1,4 @@
-"""The pictures worth a look: escapes, false rejects, closest calls, with what the network saw."""
+"""The gallery: escapes, false rejects and closest calls, each with a heat map."""
 
 import base64
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from edge.inspection import InputSpec, Thresholds, apply_view, to_model_input
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 
-MOST = 8
-SIDE = 176
-QUALITY = 82
+MAX_PICTURES = 8  # of each kind
+SIDE = 176  # pixels, the longer side of a picture
+JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class GalleryCard:
 
 @dataclass(frozen=True, slots=True)
 class GalleryChoice:
-    """Which pictures to show, worst first, and how many there are of each kind in all."""
+    """The pictures to show, worst first, and the total number of each kind."""
 
     escapes: tuple[ScoredPicture, ...]
     false_rejects: tuple[ScoredPicture, ...]
@@ -41,7 +41,7 @@ class GalleryChoice:
 
 
 def choose_pictures(test: Sequence[ScoredPicture], at: Thresholds, ok_label: str) -> GalleryChoice:
-    """At most eight of each kind. Closest calls are not wrong, but nearest to a line."""
+    """Chooses at most eight of each kind. Closest calls are right, but nearest to a threshold."""
     escapes = [row for row in test if row.label != ok_label and row.score < at.review_from]
     rejects = [row for row in test if row.label == ok_label and row.score >= at.reject_at]
     wrong = {row.file for row in (*escapes, *rejects)}
@@ -52,9 +52,9 @@ def choose_pictures(test: Sequence[ScoredPicture], at: Thresholds, ok_label: str
 
     closest = sorted((row for row in test if row.file not in wrong), key=margin)
     return GalleryChoice(
-        escapes=tuple(sorted(escapes, key=lambda row: (row.score, row.file))[:MOST]),
-        false_rejects=tuple(sorted(rejects, key=lambda row: (-row.score, row.file))[:MOST]),
-        closest=tuple(closest[:MOST]),
+        escapes=tuple(sorted(escapes, key=lambda row: (row.score, row.file))[:MAX_PICTURES]),
+        false_rejects=tuple(sorted(rejects, key=lambda row: (-row.score, row.file))[:MAX_PICTURES]),
+        closest=tuple(closest[:MAX_PICTURES]),
         all_escapes=len(escapes),
         all_false_rejects=len(rejects),
     )
@@ -63,9 +63,9 @@ def choose_pictures(test: Sequence[ScoredPicture], at: Thresholds, ok_label: str
 def cards(
     rows: Sequence[ScoredPicture], root: Path, spec: InputSpec, judge: ScoreFunction
 ) -> list[GalleryCard]:
-    """The pictures of `rows` under the data set's `root`; those that are gone are left out.
+    """The cards of `rows`, read under the data set's `root`, without missing pictures.
 
-    `judge` gives P(defective), (n,), of pictures as the model takes them.
+    `judge` gives P(defective), (n,), of preprocessed pictures.
     """
     found = []
     for row in rows:
@@ -73,18 +73,19 @@ def cards(
             pixels = apply_view(read_picture(root / row.file), spec)
         except PictureError:
             continue
-        seen = to_model_input(pixels, spec)
-        heat = overlaid(seen, occlusion_map(seen, judge))
-        found.append(GalleryCard(row, _uri(pixels), _uri(_in_shape(heat[..., ::-1], pixels, spec))))
+        model_input = to_model_input(pixels, spec)
+        heat = overlaid(model_input, occlusion_map(model_input, judge))
+        unstretched = _unstretched(heat[..., ::-1], pixels, spec)
+        found.append(GalleryCard(row, _uri(pixels), _uri(unstretched)))
     return found
 
 
-def _in_shape(
+def _unstretched(
     heat: NDArray[np.uint8], picture: NDArray[np.uint8], spec: InputSpec
 ) -> NDArray[np.uint8]:
-    """The heat map as large as the gallery shows it, in the shape of what the model was shown.
+    """The heat map at the size of the gallery, with the aspect ratio of the region.
 
-    The model takes every picture in one shape; a stretched picture hides where the place lies.
+    The model stretches every picture to one shape, which hides where a place lies.
     """
     _x, _y, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
     width, height = picture.shape[1] * w, picture.shape[0] * h
@@ -99,8 +100,8 @@ def _uri(pixels: NDArray[np.uint8]) -> str:
     if scale < 1:
         size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done
+    encoded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert encoded
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 

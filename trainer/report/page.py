@@ -1,4 +1,4 @@
-"""The HTML page of a report, of a training or a conversion: one file that fetches nothing."""
+"""The HTML page of a training or a conversion report: one file that loads nothing."""
 
 from collections.abc import Sequence
 from html import escape
@@ -15,7 +15,7 @@ def page(
     extra_style: str = "",
     scripts: bool = False,
 ) -> str:
-    """The whole file. `sections` are HTML; the rest is plain text.
+    """The page. `sections` are HTML; the other arguments are plain text.
 
     `extra_style` is CSS that follows the common style. `scripts` allows the scripts inside
     `sections` to run.
@@ -24,7 +24,7 @@ def page(
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        # Even if a picture's name were an address, nothing may leave the file.
+        # The policy blocks all requests, even if the name of a picture is an address.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f"img-src data:; style-src 'unsafe-inline'{script_policy}\">"
         f"<title>{escape(title)}</title><style>{STYLE}{extra_style}</style></head><body><main>"
@@ -52,7 +52,7 @@ def figure(chart: str, caption: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
-    """A table of plain text, one row marked; it scrolls sideways where the page is narrow."""
+    """A table of plain text; row `marked` is highlighted. It scrolls on a narrow page."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     chosen = ' class="chosen"'
     body = "".join(
@@ -61,16 +61,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None
         + "</tr>"
         for at, row in enumerate(rows)
     )
-    whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll">{whole}</div>'
+    html = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{html}</div>'
 
 
 def tile(value: str, meaning: str) -> str:
-    """A figure in large type with what it means below."""
+    """A figure in large type with its meaning below."""
     return f'<div class="tile"><b>{escape(value)}</b><span>{escape(meaning)}</span></div>'
 
 
 def tiles(pairs: Sequence[tuple[str, str]]) -> str:
-    """Figures in large type, each with what it means below."""
+    """Figures in large type, each with its meaning below."""
     inner = "".join(tile(value, meaning) for value, meaning in pairs)
     return f'<div class="tiles">{inner}</div>'

@@ -1,4 +1,4 @@
-"""What a report is made of, read from the folder of a run; nothing is drawn here."""
+"""Reads the data of a report from the folder of a run."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,10 +20,11 @@ AUDIT = "audit.json"
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """A run in memory. `history` is the epochs; `audit` and `candidates` are empty when missing.
+    """The data of a run.
 
-    `baseline` is the run of the plain CNN on the same pictures; None when it is the network itself
-    or was left out.
+    - `history`: the epochs.
+    - `audit`, `candidates`, `seeds`: empty when their files are missing.
+    - `baseline`: the run of the baseline on the same pictures; None without one.
     """
 
     run: Path
@@ -44,12 +45,12 @@ class RunData:
 
     @property
     def defective(self) -> NDArray[np.bool_]:
-        """The truth of the test set, bool, (n,)."""
+        """The true classes of the test set, bool, (n,)."""
         return np.array([row.label != self.spec.ok_label for row in self.test])
 
 
 def read_run_data(run: Path) -> RunData:
-    """All that a run left behind. Raises EdgeInspectError naming the file that is missing."""
+    """Reads the files of a run. Raises EdgeInspectError that names a missing file."""
     spec = read_spec(run / MODEL)
     if spec is None:
         raise EdgeInspectError(

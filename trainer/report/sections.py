@@ -1,4 +1,4 @@
-"""The report in words and tables, section by section, for a reader who makes parts, not models."""
+"""The sections of the report, for readers who know parts and not models."""
 
 from html import escape
 from typing import Any
@@ -21,7 +21,7 @@ from trainer.report.run_data import RunData
 
 
 def verdict_section(run_data: RunData) -> str:
-    """What it comes to, first."""
+    """The first section: the verdict on the model."""
     evaluation = run_data.evaluation
     low, high = evaluation.auroc_interval
     refused = evaluation.refusals()
@@ -30,9 +30,9 @@ def verdict_section(run_data: RunData) -> str:
             "What it comes to",
             paragraph("Not learned: do not use this model.", "answer"),
             paragraph(
-                f"On parts it had never seen it ranks a defect above a good part in "
-                f"{_share(evaluation.auroc, 0)} of pairs. By this test set the truth lies between "
-                f"{_share(low, 0)} and {_share(high, 0)}, and 50 % is what a coin does. So no "
+                f"On unknown parts it ranks a defect above a good part in "
+                f"{_share(evaluation.auroc, 0)} of pairs. By this test set the true share lies "
+                f"between {_share(low, 0)} and {_share(high, 0)}; chance gives 50 %. So no "
                 "threshold is given, and edge-convert refuses this model."
             ),
             paragraph(
@@ -48,7 +48,7 @@ def verdict_section(run_data: RunData) -> str:
         _rate_tile(evaluation.reviews, "of these pictures go to a person"),
     ]
     answer = (
-        "The wanted limits are not shown: do not use this model yet."
+        "The test set does not show the limits: do not use this model yet."
         if refused
         else "Learned: it tells defects from good parts."
     )
@@ -56,7 +56,7 @@ def verdict_section(run_data: RunData) -> str:
     return section(
         "What it comes to",
         paragraph(answer, "answer"),
-        *([paragraph(f"Mind: {SYNTHETIC_NOTE}.")] if run_data.spec.data.get("painted") else []),
+        *([paragraph(f"Note: {SYNTHETIC_NOTE}.")] if run_data.spec.data.get("painted") else []),
         *(paragraph(reason) for reason in refused),
         '<div class="tiles">' + "".join(tiles) + "</div>",
         paragraph(f"What may be claimed: {evaluation.claims.escape.as_text()}."),
@@ -71,22 +71,22 @@ def verdict_section(run_data: RunData) -> str:
 
 
 def data_section(run_data: RunData) -> str:
-    """Pictures by part and label."""
+    """Pictures by set and label."""
     counts = run_data.spec.data.get("counts", {})
     labels = list(run_data.spec.labels)
     rows = []
-    for part in SET_NAMES:
-        row = counts.get(part, {})
-        rows.append([part, *(f"{row.get(label, 0):,}" for label in labels)])
+    for set_name in SET_NAMES:
+        row = counts.get(set_name, {})
+        rows.append([set_name, *(f"{row.get(label, 0):,}" for label in labels)])
     fingerprint = str(run_data.spec.data.get("fingerprint", "not recorded"))
     return section(
         "Data",
         paragraph(
             "The network learned from train. Thresholds and temperature come from validation. "
-            "Every figure on this page is of test: parts that took no part in either. "
+            "Every figure on this page is of test: other parts than those of train and validation. "
             f"Its {len(run_data.test)} pictures show {run_data.evaluation.n_groups} parts."
         ),
-        table(["part", *labels], rows),
+        table(["set", *labels], rows),
         paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
     )
 
@@ -96,7 +96,7 @@ def _plain(value: Any) -> str:
 
 
 def training_section(run_data: RunData) -> str:
-    """How the network learned, with which settings; empty without epochs."""
+    """The training and its settings; empty without epochs."""
     if not run_data.history:
         return ""
     training = run_data.spec.training
@@ -140,12 +140,12 @@ def ranking_section(run_data: RunData) -> str:
         ),
     ]
     compared = paragraph(
-        "Were the threshold drawn on these very pictures, "
+        "With a threshold chosen on these test pictures, "
         + ", ".join(
             f"{share:.1%} of the good parts would fail to catch {recall:.0%} of the defects"
             for recall, share in evaluation.at_recall.items()
         )
-        + ": figures to compare networks by, not to promise.",
+        + ": these figures compare networks and promise nothing.",
         "hint",
     )
     pair = '<div class="pair">' + "".join(charts) + "</div>"
@@ -159,7 +159,7 @@ def scores_section(run_data: RunData) -> str:
     chart = figure(
         histogram(run_data.scores, run_data.defective, at),
         "How often each score occurs; heights are square roots of shares, so that the few doubtful "
-        "pictures are seen." + (" Shaded: scores for review." if at is not None else ""),
+        "pictures are visible." + (" Shaded: scores for review." if at is not None else ""),
     )
     chart = f'<div class="scroll wide">{chart}</div>'
     if not evaluation.learned:
@@ -181,20 +181,20 @@ def scores_section(run_data: RunData) -> str:
     return section(
         "Scores and verdicts",
         chart,
-        "<h3>Verdicts by what the part truly was</h3>",
+        "<h3>Verdicts by true class</h3>",
         table(["truly", *OUTCOMES], rows),
         "<h3>By defect class</h3>",
         table(["class", "caught", "escaped", "escape rate, 95 %", "counts as"], by_class),
         paragraph(
-            "“Counts as”: pictures of one part resemble each other, so they are fewer independent "
-            "witnesses than there are pictures. The intervals use this number.",
+            "“Counts as”: pictures of one part resemble each other, so they count as fewer "
+            "independent pictures. The intervals use this number.",
             "hint",
         ),
     )
 
 
 def calibration_section(run_data: RunData) -> str:
-    """The reliability plot and its table."""
+    """The reliability chart and its table."""
     evaluation = run_data.evaluation
     rows = [
         [
@@ -206,7 +206,7 @@ def calibration_section(run_data: RunData) -> str:
         for one in evaluation.calibration.bins
     ]
     caption = (
-        f"On the diagonal a score means what it says. "
+        f"Calibrated scores lie on the diagonal. "
         f"Mean gap {_share(evaluation.calibration.error)}; "
         f"temperature {run_data.spec.output.temperature:g}, fitted on validation."
     )
@@ -216,12 +216,12 @@ def calibration_section(run_data: RunData) -> str:
         figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
         "</div>",
-        paragraph("At this test set's share of defects; a line has fewer.", "hint"),
+        paragraph("At this test set's share of defects; a production line has fewer.", "hint"),
     )
 
 
 def gallery_section(title: str, meaning: str, found: list[GalleryCard]) -> str:
-    """Pictures with their heat maps; says so when there are none."""
+    """Pictures with their heat maps, or "none"."""
     if not found:
         return f"<h3>{escape(title)}</h3>" + paragraph("none", "hint")
     shown = "".join(

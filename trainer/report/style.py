@@ -1,4 +1,4 @@
-"""How a report looks: on a desk, on a phone, on paper."""
+"""The CSS of a report for screens, phones and paper."""
 
 STYLE = """
 :root{--ink:#1c2430;--soft:#5b6675;--rule:#d9dee5;--paper:#fff;--back:#f3f5f8;--good:#2b6ca3;

@@ -1,4 +1,4 @@
-"""What changes when a threshold moves: counts for every line, and the script that shows them."""
+"""The threshold slider: counts for every threshold, and the script that shows them."""
 
 import json
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from trainer.evaluation import Evaluation
 from trainer.evaluation.rates import rate_of
 
-LINES = 400  # positions of a slider; more than a hand can tell apart
+MAX_POSITIONS = 400  # of a slider: finer steps are not usable
 
 
 def threshold_slider(
     evaluation: Evaluation, scores: NDArray[np.float64], defective: NDArray[np.bool_]
 ) -> str:
-    """The section's HTML with its figures and its script inside.
+    """The HTML of the slider with its figures and its script.
 
-    Positions are scores that occur on the test set, so each step changes something. What may be
-    claimed at each position is computed here, exactly, not in the browser.
+    Positions are scores of the test set, so each step changes a count. The bound at each position
+    is computed here, exactly, not in the browser.
     """
     lines = _lines(scores, evaluation)
     defects, good = np.sort(scores[defective]), np.sort(scores[~defective])
@@ -28,29 +28,31 @@ def threshold_slider(
         "line": [round(float(line), 6) for line in lines],
         "missed": missed.tolist(),
         "failed": failed.tolist(),
-        "missedMost": [_most(int(k), len(defects), n_bad) for k in missed],
-        "failedMost": [_most(int(k), len(good), n_good) for k in failed],
+        "missedMost": [_bound(int(k), len(defects), n_bad) for k in missed],
+        "failedMost": [_bound(int(k), len(good), n_good) for k in failed],
         "defects": len(defects),
         "good": len(good),
         "reject": int(np.abs(lines - evaluation.thresholds.reject_at).argmin()),
         "review": int(np.abs(lines - evaluation.thresholds.review_from).argmin()),
     }
-    # "<" never stands raw in a script: a closing tag in the data would end it.
+    # "<" is escaped: a closing tag in the data would end the script.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return _HTML.replace("{last}", str(len(lines) - 1)).replace("{data}", text)
 
 
-def _most(k: int, n: int, independent: float) -> float:
+def _bound(k: int, n: int, independent: float) -> float:
     """The one-sided 95 % bound of k in n, in per cent, two decimals."""
     return round(100 * rate_of(k, n, independent).at_most, 2)
 
 
 def _lines(scores: NDArray[np.float64], evaluation: Evaluation) -> NDArray[np.float64]:
     distinct = np.unique(scores)
-    if len(distinct) > LINES:
-        distinct = distinct[np.unique(np.linspace(0, len(distinct) - 1, LINES).astype(np.int64))]
-    own = [evaluation.thresholds.review_from, evaluation.thresholds.reject_at]
-    return np.unique(np.concatenate([distinct, own, [1.0]]))
+    if len(distinct) > MAX_POSITIONS:
+        distinct = distinct[
+            np.unique(np.linspace(0, len(distinct) - 1, MAX_POSITIONS).astype(np.int64))
+        ]
+    current = [evaluation.thresholds.review_from, evaluation.thresholds.reject_at]
+    return np.unique(np.concatenate([distinct, current, [1.0]]))
 
 
 _HTML = """

@@ -1,4 +1,4 @@
-"""Training of one or several networks, from a data set to a run's folder."""
+"""Trains one or several networks, from a data set to the folder of a run."""
 
 from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 

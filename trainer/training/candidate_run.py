@@ -1,4 +1,4 @@
-"""One network trained on a data set, judged on its validation set only."""
+"""Trains one candidate network and evaluates it on the validation set only."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ from trainer.training.settings import TrainingSettings
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all trials of a run share. `folder` is for files that a stopped run goes on from."""
+    """The data that all candidates of a run share. `folder` is for the files of a stopped run."""
 
     data: Dataset
     fingerprint: str
@@ -33,12 +33,13 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRun:
-    """A trained network. `auroc` and `recall` are of the validation set: never of the test set.
+    """A trained network.
 
-    `reasons` say why the input is as it is; `preview` is a sheet of training pictures as the
-    network saw them.
-    `recall` is the share of defects above the score that `false_reject`, 0 to 1, of the good
-    parts reach. `milliseconds` are of one picture in int8 on this machine; None if not measured.
+    - `reasons`: why the input has its size, colour and region.
+    - `auroc`, `recall`: of the validation set, never of the test set. `recall` is the share of
+      defects above the score that `false_reject`, 0 to 1, of the good parts reach.
+    - `milliseconds`: of one picture in int8 on this machine; None if not measured.
+    - `preview`: a sheet of training pictures as the network saw them.
     """
 
     settings: TrainingSettings
@@ -56,7 +57,7 @@ class CandidateRun:
 
     @property
     def title(self) -> str:
-        """Which network it is, in a few words."""
+        """The network in a few words."""
         frozen = " frozen" if not self.settings.tune else ""
         return f"{self.settings.network}{frozen} {self.input.width} px"
 
@@ -91,33 +92,33 @@ def run_candidate(
     `version` names settings and pictures: files of another version are not used.
     """
     started = time.monotonic()
-    settings, why = choose_input(settings, survey_pictures(context.data, input_for(settings)))
-    wanted = input_for(settings)
+    settings, reasons = choose_input(settings, survey_pictures(context.data, input_for(settings)))
+    input_spec = input_for(settings)
     display.say(
-        f"network        {settings.network}, {describe_input(wanted)}, seed {settings.seed}"
+        f"network        {settings.network}, {describe_input(input_spec)}, seed {settings.seed}"
     )
-    for reason in why:
+    for reason in reasons:
         display.say(f"               {reason}")
-    sets = load_sets(context.data, context.fingerprint, wanted, context.folder, display.reading)
+    sets = load_sets(context.data, context.fingerprint, input_spec, context.folder, display.reading)
     preview = context.folder / f"{version}.png"
     write_preview(preview, sets["train"], context.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
-    kept = Checkpoint(context.folder / f"{version}.npz", version)
+    checkpoint = Checkpoint(context.folder / f"{version}.npz", version)
     model, history = fit(
         settings,
         sets["train"],
         sets["validation"],
         len(context.data.labels),
         display,
-        checkpoint=kept,
+        checkpoint=checkpoint,
     )
     held_out = sets["validation"]
     scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]
     bad = held_out.classes > 0
     return CandidateRun(
         settings=settings,
-        input=wanted,
-        reasons=why,
+        input=input_spec,
+        reasons=reasons,
         model=model,
         history=tuple(history),
         sets=sets,
@@ -131,7 +132,7 @@ def run_candidate(
 
 
 def recall_at(good: Any, defective: Any, false_reject: float) -> float:
-    """The share of `defective` scores above all but a share of `false_reject` of the good ones."""
+    """The share of defective scores above all good scores but a share of `false_reject`."""
     ordered = np.sort(np.asarray(good, np.float64))
     allowed = int(false_reject * len(ordered))
     line = ordered[len(ordered) - 1 - allowed]

@@ -1,4 +1,4 @@
-"""What a stopped training needs to go on as if it had never stopped: one file, whole or absent."""
+"""The checkpoint from which a stopped training resumes without any difference."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from edge.core.errors import EdgeInspectError
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Training after an epoch. `metadata` is JSON: epochs so far, state of the rng, best so far."""
+    """A training after an epoch. `metadata` is JSON: epochs, state of the rng, best epoch."""
 
     metadata: dict[str, Any]
     state: list[NDArray[Any]]
@@ -23,9 +23,9 @@ class TrainingState:
 
 
 class Checkpoint:
-    """A file that holds the last snapshot of one training; `key` says of which.
+    """A file with the last state of the training that `key` identifies.
 
-    A file of another key belongs to other settings or pictures, and is ignored.
+    A file with another key belongs to other settings or pictures and is ignored.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -33,7 +33,7 @@ class Checkpoint:
         self._key = key
 
     def save(self, snapshot: TrainingState) -> None:
-        """Replaces the file, whole or not at all. Raises EdgeInspectError when it cannot."""
+        """Replaces the file atomically. Raises EdgeInspectError when it cannot be written."""
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         arrays: dict[str, Any] = {f"state{at:05}": a for at, a in enumerate(snapshot.state)}
         arrays |= {f"best{at:05}": a for at, a in enumerate(snapshot.best)}
@@ -47,13 +47,13 @@ class Checkpoint:
         except OSError as error:
             raise EdgeInspectError(
                 f"{self._path}: cannot be written ({error.strerror}); check the disk and the "
-                "folder's permissions, then give the same command again: it goes on from here"
+                "folder's permissions, then run the same command again: it resumes here"
             ) from error
         finally:
             half.unlink(missing_ok=True)
 
     def load(self) -> TrainingState | None:
-        """The last snapshot of this training, or None where there is none."""
+        """The last state of this training, or None."""
         try:
             with np.load(self._path, allow_pickle=False) as file:
                 metadata = json.loads(bytes(file["facts"]))
@@ -63,5 +63,5 @@ class Checkpoint:
                 state = [file[name] for name in names if name.startswith("state")]
                 best = [file[name] for name in names if name.startswith("best")]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None  # none yet, or damaged from outside: then from the start
+            return None  # absent or damaged: start again
         return TrainingState(metadata, state, best)

@@ -1,4 +1,4 @@
-"""Candidates whose networks keep the latency budget on the named box."""
+"""The candidates whose networks meet the latency budget of a box."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from trainer.training.settings import TrainingRequest, TrainingSettings, default
 
 @dataclass(frozen=True, slots=True)
 class LatencyConstraint:
-    """The bound that was stated, and what networks of ours take there for so many classes."""
+    """The latency budget, and our networks with their estimates for `classes` classes."""
 
     budget: LatencyBudget
     options: tuple[NetworkOption, ...]
@@ -32,19 +32,19 @@ class LatencyConstraint:
     def within_budget(
         self, all_settings: Sequence[TrainingSettings], say: Say
     ) -> tuple[TrainingSettings, ...]:
-        """Those of `all_settings` whose networks keep within the time, in their order.
+        """The settings whose networks meet the budget, in order.
 
-        When none does, the network of ours that finds most, at the largest size that does.
+        When none does, the result is our most accurate network that does, at its largest size.
         """
-        quick_enough = []
+        fast_enough = []
         for settings in all_settings:
             objection = self.objection(settings)
             if objection is None:
-                quick_enough.append(settings)
+                fast_enough.append(settings)
             else:
                 say(f"{_title(settings)} is not tried: {objection}")
-        if quick_enough:
-            return tuple(quick_enough)
+        if fast_enough:
+            return tuple(fast_enough)
         best, first = within_budget(self.budget, self.options)[0], all_settings[0]
         say(f"{best.network} at {best.side} pixels fits, and is tried instead")
         changed = default_settings(best.network).replace(
@@ -58,17 +58,17 @@ class LatencyConstraint:
         return (changed,)
 
     def objection(self, settings: TrainingSettings) -> str | None:
-        """Why a network takes too long, None when it does not."""
-        return self.budget.objection(self.budget.estimate(_network_work(settings, self.classes)))
+        """Why a network is too slow; None when it is not."""
+        return self.budget.objection(self.budget.estimate(settings_work(settings, self.classes)))
 
 
 def latency_constraint(
     request: TrainingRequest, classes: int, say: Say
 ) -> LatencyConstraint | None:
-    """What the order says of time, None when nothing; prints what all networks take there.
+    """The constraint of a request, None without one; prints the estimates of all networks.
 
-    Raises RefusedError when none keeps within the time, or the one that was asked for does not,
-    and EdgeInspectError for a box without figures.
+    Raises RefusedError when no network meets the budget, or the requested one does not, and
+    EdgeInspectError for a box without figures.
     """
     budget = (
         None if request.latency_target is None else latency_budget(*request.latency_target, say)
@@ -89,16 +89,17 @@ def latency_constraint(
 
 
 def _title(settings: TrainingSettings) -> str:
-    return f"{settings.network} at {_network_and_input(settings)[1].width} pixels"
+    return f"{settings.network} at {network_and_input(settings)[1].width} pixels"
 
 
-def _network_work(settings: TrainingSettings, classes: int) -> tuple[OperatorWork, ...]:
-    name, spec = _network_and_input(settings)
-    # the weights do not matter here, and may not even be installed
+def settings_work(settings: TrainingSettings, classes: int) -> tuple[OperatorWork, ...]:
+    """The work of the network of `settings`."""
+    name, spec = network_and_input(settings)
+    # Built without weights: they do not matter here and may not be installed.
     return network_work(network(name).untrained(spec, classes))
 
 
-def _network_and_input(settings: TrainingSettings) -> tuple[str, InputSpec]:
-    """The network whose layers it has, and its input."""
+def network_and_input(settings: TrainingSettings) -> tuple[str, InputSpec]:
+    """The name of the network that has the layers, and its input."""
     name = "pretrained" if settings.network == ONE_CLASS else settings.network
     return name, input_for(settings.replace(network=name))

@@ -1,4 +1,4 @@
-"""What of a picture a network gets to see, and why: region of interest, size, colour or grey."""
+"""Chooses the input of a network, with reasons: region of interest, size, colour or grey."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,12 @@ from trainer.data import Dataset
 from trainer.networks import input_of, network
 from trainer.training.settings import TrainingSettings
 
-SURVEYED_PICTURES = 200  # training pictures, spread over all; more would say the same
-GREY_LEVELS = 12  # between channels: what JPEG leaves between them in a grey picture
-COLOURED = 0.02  # of a picture's pixels; a coloured label or lamp is more
-THUMBNAIL = 50  # pixels, so that one row or column is 2 % of the picture
-STILL_DEVIATION = 3.0  # grey levels of standard deviation, within and across pictures
-MAX_REDUCTION = (
-    4.0  # picture pixels in one input pixel; a mark one pixel wide keeps a quarter of itself
-)
+SURVEYED_PICTURES = 200  # training pictures, spread over all; more add nothing
+MIN_COLOUR_DIFFERENCE = 12  # grey levels between channels, above the JPEG noise of grey pictures
+MIN_COLOURED_SHARE = 0.02  # of a picture's pixels; a coloured label or lamp covers more
+THUMBNAIL_SIDE = 50  # pixels, so that one row or column is 2 % of the picture
+STILL_DEVIATION = 3.0  # standard deviation in grey levels, within and across pictures
+MAX_REDUCTION = 4.0  # picture pixels an input pixel: a mark one pixel wide keeps a quarter
 
 Colour = Literal["rgb", "grey"]
 Region = tuple[float, float, float, float]
@@ -30,11 +28,13 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class PictureSurvey:
-    """What some training pictures have in common.
+    """Properties of a sample of the training pictures.
 
-    `width` and `height` are medians in pixels of what the region leaves; `coloured` is the share
-    of pictures with colour, 0 to 1; `still` is the region, x, y, width, height as fractions of the
-    picture, outside of which nothing ever changes: the whole picture when something does.
+    - `pictures`: the number of pictures in the sample.
+    - `width`, `height`: medians of the region of interest, in pixels.
+    - `coloured`: the share of pictures with colour, 0 to 1.
+    - `still`: the smallest region, x, y, width, height as fractions of the picture, outside of
+      which no pixel changes.
     """
 
     pictures: int
@@ -45,9 +45,9 @@ class PictureSurvey:
 
 
 def input_for(settings: TrainingSettings) -> InputSpec:
-    """The input of the network. Raises EdgeInspectError for an input that it does not support."""
-    usual = input_of(settings.network, settings.side)
-    if settings.colour not in (None, usual.colour):
+    """The input of the network. Raises EdgeInspectError for an unsupported colour."""
+    spec = input_of(settings.network, settings.side)
+    if settings.colour not in (None, spec.colour):
         chosen = network(settings.network)
         if chosen.pretrained_weights and not chosen.any_colour:
             raise EdgeInspectError(
@@ -56,31 +56,32 @@ def input_for(settings: TrainingSettings) -> InputSpec:
                 "or take --network pretrained-small or compact"
             )
         channels = 1 if settings.colour == "grey" else 3
-        usual = usual.replace(colour=settings.colour, channels=channels)
-    return usual.replace(view=settings.view, region=settings.region)
+        spec = spec.replace(colour=settings.colour, channels=channels)
+    return spec.replace(view=settings.view, region=settings.region)
 
 
-def survey_pictures(data: Dataset, wanted: InputSpec) -> PictureSurvey:
-    """Looks at training pictures, as the view leaves them; those that cannot be read are passed
-    over."""
+def survey_pictures(data: Dataset, spec: InputSpec) -> PictureSurvey:
+    """Surveys training pictures after the view is applied, without unreadable ones."""
     samples = data.of("train")
     rows = np.linspace(0, len(samples) - 1, min(SURVEYED_PICTURES, len(samples))).astype(int)
     sizes, coloured, thumbnails = [], [], []
     for row in rows:
         try:
-            pixels = apply_view(read_picture(samples[row].path), wanted)
+            pixels = apply_view(read_picture(samples[row].path), spec)
         except PictureError:
-            continue  # the audit has said so
+            continue  # the audit reports it
         height, width = pixels.shape[:2]
-        small = cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
         spread = np.ptp(small.astype(np.int16), axis=2)
-        _, _, w, h = wanted.region or (0, 0, 1, 1)
+        _, _, w, h = spec.region or (0, 0, 1, 1)
         sizes.append((round(w * width), round(h * height)))
-        coloured.append(float(np.mean(spread > GREY_LEVELS)) > COLOURED)
+        coloured.append(float(np.mean(spread > MIN_COLOUR_DIFFERENCE)) > MIN_COLOURED_SHARE)
         thumbnails.append(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32))
-    middle = np.median(np.array(sizes), axis=0) if sizes else np.zeros(2)
+    median = np.median(np.array(sizes), axis=0) if sizes else np.zeros(2)
     share = float(np.mean(coloured)) if coloured else 0.0
-    return PictureSurvey(len(sizes), int(middle[0]), int(middle[1]), share, _moving(thumbnails))
+    return PictureSurvey(
+        len(sizes), int(median[0]), int(median[1]), share, _changing_region(thumbnails)
+    )
 
 
 def choose_input(
@@ -102,24 +103,24 @@ def choose_input(
         reasons.append("RGB: the weights that it brings expect three channels")
     else:
         reasons.append("RGB: as the plain CNN is defined")
-    wanted = input_for(settings)
-    return settings, (*reasons, _size(wanted, survey), _place(wanted, survey))
+    spec = input_for(settings)
+    return settings, (*reasons, _size_reason(spec, survey), _region_reason(spec, survey))
 
 
 def describe_input(spec: InputSpec) -> str:
-    """In a few words, for a terminal."""
+    """The input in a few words, for a terminal."""
     colour = "RGB" if spec.colour == "rgb" else "grey"
     return f"{spec.width} × {spec.height} pixels, {colour}"
 
 
-def _size(spec: InputSpec, survey: PictureSurvey) -> str:
+def _size_reason(spec: InputSpec, survey: PictureSurvey) -> str:
     if not survey.width:
         return "no training picture could be read"
     scale = min(survey.width / spec.width, survey.height / spec.height)
-    what = f"pictures are {survey.width} × {survey.height}"
+    size = f"pictures are {survey.width} × {survey.height}"
     if scale < 1:
-        return f"{what}: enlarged {1 / scale:.1f}-fold, all that they show is kept"
-    reason = f"{what}: one input pixel is the mean of {scale:.1f} × {scale:.1f} of theirs"
+        return f"{size}: enlarged {1 / scale:.1f}-fold, all that they show is kept"
+    reason = f"{size}: one input pixel is the mean of {scale:.1f} × {scale:.1f} of theirs"
     if scale >= MAX_REDUCTION:
         reason += (
             "; marks thinner than that fade: cut out what matters with --region X,Y,W,H, or try a "
@@ -128,17 +129,17 @@ def _size(spec: InputSpec, survey: PictureSurvey) -> str:
     return reason
 
 
-def _place(spec: InputSpec, survey: PictureSurvey) -> str:
+def _region_reason(spec: InputSpec, survey: PictureSurvey) -> str:
     if spec.region is not None:
-        return "region as asked: " + ",".join(f"{part:g}" for part in spec.region)
+        return "region as asked: " + ",".join(f"{value:g}" for value in spec.region)
     if survey.still == (0.0, 0.0, 1.0, 1.0):
         return "the whole picture: no border of it is always the same"
-    place = ",".join(f"{part:g}" for part in survey.still)
-    return f"the whole picture; its border never changes, --region {place} would leave it out"
+    region = ",".join(f"{value:g}" for value in survey.still)
+    return f"the whole picture; its border never changes, --region {region} would leave it out"
 
 
-def _moving(thumbnails: Sequence[NDArray[np.float32]]) -> Region:
-    """The smallest region, in steps of one thumbnail row, that holds all that ever changes."""
+def _changing_region(thumbnails: Sequence[NDArray[np.float32]]) -> Region:
+    """The smallest region with all changing pixels, in steps of one thumbnail pixel."""
     if len(thumbnails) < 2:
         return 0.0, 0.0, 1.0, 1.0
     stack = np.stack(thumbnails)
@@ -148,6 +149,7 @@ def _moving(thumbnails: Sequence[NDArray[np.float32]]) -> Region:
     if not across.any() or not down.any():
         return 0.0, 0.0, 1.0, 1.0
     x, y = int(across.argmax()), int(down.argmax())
-    w, h = THUMBNAIL - int(across[::-1].argmax()) - x, THUMBNAIL - int(down[::-1].argmax()) - y
-    left, top, wide, high = (round(part / THUMBNAIL, 4) for part in (x, y, w, h))
-    return left, top, wide, high
+    w = THUMBNAIL_SIDE - int(across[::-1].argmax()) - x
+    h = THUMBNAIL_SIDE - int(down[::-1].argmax()) - y
+    left, top, width, height = (round(value / THUMBNAIL_SIDE, 4) for value in (x, y, w, h))
+    return left, top, width, height

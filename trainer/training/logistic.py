@@ -1,4 +1,4 @@
-"""Logistic regression on features: the head of a network whose weights are taken as they are."""
+"""Logistic regression on features: fits the head of a network with fixed weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,23 +29,23 @@ class LinearHead:
     bias: Floats
 
     def logits(self, features: Floats) -> Floats:
-        """(n, classes) from (n, features)."""
+        """Logits, (n, classes), of features, (n, features)."""
         return np.asarray(((features - self.mean) / self.deviation) @ self.kernel + self.bias)
 
 
 def fit_logistic(
     features: Floats, classes: Ints, groups: Ints, count: int, seed: int
 ) -> tuple[LinearHead, float, float]:
-    """The head, the strength C that cross-validation chose for it, and its AUROC there.
+    """The head, its strength C from cross-validation, and its AUROC there.
 
     `features` is float, (n, features); `classes` is int, (n,), below `count`, 0 is `ok`; `groups`
-    is int, (n,): pictures of one group are never on both sides of a fold. Classes weigh the same.
+    is int, (n,): a group is never on both sides of a fold. Classes have equal weight.
     """
     features = np.asarray(features, np.float64)
     folds = _folds(classes, groups, seed)
     found = []
     for strength in STRENGTHS:
-        scores, kept = np.zeros(len(classes)), np.zeros(len(classes), np.bool_)
+        scores, scored = np.zeros(len(classes)), np.zeros(len(classes), np.bool_)
         for fold in np.unique(folds):
             inside, outside = folds != fold, folds == fold
             if len(np.unique(classes[inside])) < count:
@@ -53,13 +53,13 @@ def fit_logistic(
             logits = _fit(features[inside], classes[inside], count, strength).logits(
                 features[outside]
             )
-            # ranks within a fold: folds are models of their own, whose scores do not compare
+            # Ranks within a fold: the scores of different models do not compare.
             scores[outside] = _defective(logits).argsort().argsort() / max(1, outside.sum())
-            kept |= outside
+            scored |= outside
         bad = classes > 0
-        usable = kept.any() and bad[kept].any() and not bad[kept].all()
-        found.append(auroc(scores[kept], bad[kept]) if usable else 0.5)
-    best = int(np.argmax(np.round(found, 4)))  # of equals the stronger restraint
+        usable = scored.any() and bad[scored].any() and not bad[scored].all()
+        found.append(auroc(scores[scored], bad[scored]) if usable else 0.5)
+    best = int(np.argmax(np.round(found, 4)))  # of equals the stronger regularisation
     return _fit(features, classes, count, STRENGTHS[best]), STRENGTHS[best], float(found[best])
 
 
@@ -91,25 +91,25 @@ def _fit(features: Floats, classes: Ints, count: int, strength: float) -> Linear
     mean = features.mean(axis=0)
     deviation = np.maximum(features.std(axis=0), 1e-3)
     x = (features - mean) / deviation
-    wide = x.shape[1]
+    width = x.shape[1]
     present = np.maximum(np.bincount(classes, minlength=count), 1)
     weight = (len(classes) / (count * present))[classes]
     truth = np.eye(count)[classes]
 
     def loss(flat: Any) -> tuple[float, Any]:
-        kernel, bias = flat[: wide * count].reshape(wide, count), flat[wide * count :]
+        kernel, bias = flat[: width * count].reshape(width, count), flat[width * count :]
         logits = x @ kernel + bias
         logits -= logits.max(axis=1, keepdims=True)
         total = np.exp(logits).sum(axis=1)
-        miss = np.log(total) - logits[np.arange(len(classes)), classes]
-        slope = (np.exp(logits) / total[:, None] - truth) * weight[:, None]
-        value = float((weight * miss).sum() * strength + 0.5 * (kernel**2).sum())
+        cross_entropy = np.log(total) - logits[np.arange(len(classes)), classes]
+        gradient = (np.exp(logits) / total[:, None] - truth) * weight[:, None]
+        value = float((weight * cross_entropy).sum() * strength + 0.5 * (kernel**2).sum())
         return value, np.concatenate(
-            [(strength * (x.T @ slope) + kernel).ravel(), strength * slope.sum(axis=0)]
+            [(strength * (x.T @ gradient) + kernel).ravel(), strength * gradient.sum(axis=0)]
         )
 
-    start = np.zeros(wide * count + count)
+    start = np.zeros(width * count + count)
     flat = minimise(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
     return LinearHead(
-        mean, deviation, flat[: wide * count].reshape(wide, count), flat[wide * count :]
+        mean, deviation, flat[: width * count].reshape(width, count), flat[width * count :]
     )

@@ -1,7 +1,7 @@
-"""`--network one-class`: a model from good parts only, for plants that have hardly any defects.
+"""`--network one-class`: trains a model on good parts only, for plants with hardly any defects.
 
-It learns to tell good parts from the same with painted defects. The few real defects there are all
-stand in test: they show what it finds, and are never learned from.
+The model learns to separate good parts from the same parts with painted defects. All real defects
+are in the test set: they show what the model finds, and it never learns from them.
 """
 
 import time
@@ -25,12 +25,12 @@ from trainer.training.preview import write_preview
 from trainer.training.settings import TrainingSettings
 
 NETWORK = "one-class"
-SIDE = 224
+DEFAULT_SIDE = 224  # pixels
 BATCH = 32
-PAINTED_COPIES = 2  # times each good picture is painted on
-MIN_GOOD_PICTURES = 20  # good pictures to learn from
-USUAL_SCORE = 0.05  # what half of the good parts score less than
-DOUBTFUL_SHARE = 0.99  # of the good parts score below 0.5
+PAINTED_COPIES = 2  # of each good picture
+MIN_GOOD_PICTURES = 20  # in the train set
+MEDIAN_SCORE = 0.05  # of the good parts
+SHARE_BELOW_HALF = 0.99  # of the good parts score below 0.5
 
 Floats = NDArray[np.float64]
 
@@ -41,12 +41,12 @@ def one_class_settings(
     region: tuple[float, float, float, float] | None = None,
     view: ViewConfig | None = None,
 ) -> TrainingSettings:
-    """Nothing is tuned: the features are ImageNet's, only the last layer is fitted."""
+    """Settings without tuning: only the last layer is fitted to ImageNet's features."""
     return TrainingSettings(
         network=NETWORK,
         epochs=0,
         seed=seed,
-        side=side or SIDE,
+        side=side or DEFAULT_SIDE,
         tune=False,
         variations=NONE,
         view=view,
@@ -57,16 +57,14 @@ def one_class_settings(
 def run_one_class(
     context: RunContext, settings: TrainingSettings, version: str, display: Display
 ) -> CandidateRun:
-    """Learns from the good parts of train; its scale comes from those of validation.
+    """Trains on the good parts of train; those of validation set the scale of the scores.
 
     Raises MissingPartError without the package of the weights, DatasetError for too few pictures.
     """
     started = time.monotonic()
-    wanted = input_of("pretrained", settings.side).replace(
-        view=settings.view, region=settings.region
-    )
-    display.say(f"network        {settings.network}, {wanted.width} px, from good parts only")
-    sets = load_sets(context.data, context.fingerprint, wanted, context.folder, display.reading)
+    spec = input_of("pretrained", settings.side).replace(view=settings.view, region=settings.region)
+    display.say(f"network        {settings.network}, {spec.width} px, from good parts only")
+    sets = load_sets(context.data, context.fingerprint, spec, context.folder, display.reading)
     good = sets["train"]
     if len(good.classes) < MIN_GOOD_PICTURES:
         raise DatasetError(
@@ -80,22 +78,22 @@ def run_one_class(
         context.data.labels,
         settings.variations,
         settings.seed,
-        vary=_painted_on(good),
+        vary=_painter(good),
     )
     keras().utils.set_random_seed(settings.seed)
     tensorflow().config.experimental.enable_op_determinism()
-    model = build_network("pretrained", 2, wanted)
-    seen = _Features(model)
-    linear = _fit_head(seen, good, settings.seed)
-    set_head(model, linear, odds_of(linear, seen.of(sets["validation"].pictures)))
+    model = build_network("pretrained", 2, spec)
+    features = _Features(model)
+    linear = _fit_head(features, good, settings.seed)
+    set_head(model, linear, log_odds(linear, features.of(sets["validation"].pictures)))
     return CandidateRun(
         settings=settings,
-        input=wanted,
+        input=spec,
         reasons=(),
         model=model,
         history=(),
         sets=sets,
-        auroc=0.0,  # validation has no defects; only test can tell
+        auroc=0.0,  # validation has no defects
         recall=0.0,
         false_reject=0.0,
         milliseconds=None,
@@ -104,26 +102,26 @@ def run_one_class(
     )
 
 
-def odds_of(linear: LinearHead, features: Floats) -> Floats:
+def log_odds(linear: LinearHead, features: Floats) -> Floats:
     """Log-odds of a defect, (n,), of features, (n, d)."""
     logits = linear.logits(features)
     return np.asarray(logits[:, 1] - logits[:, 0])
 
 
 def scale_of(odds: Floats) -> tuple[float, float]:
-    """Factor and offset that bring log-odds, (n,), of good parts not learned from to a scale.
+    """Factor and offset that scale the log-odds, (n,), of good parts outside the train set.
 
-    Half of them then score below 0.05, 99 % below 0.5: how sure the fit was of painted defects
-    says nothing about real ones.
+    Half of them then score below 0.05, and 99 % below 0.5. The scale of the fit itself is about
+    painted defects and means nothing for real ones.
     """
-    usual, doubtful = np.quantile(odds, [0.5, DOUBTFUL_SHARE])
-    low = float(np.log(USUAL_SCORE / (1 - USUAL_SCORE)))
-    factor = -low / max(float(doubtful - usual), 1e-6)
-    return factor, -factor * float(doubtful)
+    median, high = np.quantile(odds, [0.5, SHARE_BELOW_HALF])
+    median_logit = float(np.log(MEDIAN_SCORE / (1 - MEDIAN_SCORE)))
+    factor = -median_logit / max(float(high - median), 1e-6)
+    return factor, -factor * float(high)
 
 
 def set_head(model: Any, linear: LinearHead, held_out: Floats) -> None:
-    """Writes the fit into the last layer, on the scale of good parts' log-odds, (n,)."""
+    """Writes the fit into the last layer, scaled by `held_out`, log-odds of good parts, (n,)."""
     factor, offset = scale_of(held_out)
     slope = (linear.kernel[:, 1] - linear.kernel[:, 0]) / linear.deviation
     bias = linear.bias[1] - linear.bias[0] - linear.mean @ slope
@@ -131,8 +129,8 @@ def set_head(model: Any, linear: LinearHead, held_out: Floats) -> None:
     model.get_layer(HEAD).set_weights([kernel, np.array([0.0, factor * bias + offset])])
 
 
-def _painted_on(good: LabelledArrays) -> Callable[[NDArray[np.uint8], np.random.Generator], Any]:
-    """What paints on pictures with pieces of random good ones."""
+def _painter(good: LabelledArrays) -> Callable[[NDArray[np.uint8], np.random.Generator], Any]:
+    """A function that paints defects on pictures, with pieces of random good ones."""
 
     def painted(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         rows = np.sort(rng.integers(len(good.classes), size=len(pictures)))
@@ -141,12 +139,13 @@ def _painted_on(good: LabelledArrays) -> Callable[[NDArray[np.uint8], np.random.
     return painted
 
 
-def _fit_head(seen: "_Features", good: LabelledArrays, seed: int) -> LinearHead:
-    """Logistic regression of good pictures against painted ones, its strength by other parts."""
-    rng, painted = np.random.default_rng(seed), _painted_on(good)
-    found = [seen.of(good.pictures)]
+def _fit_head(features: "_Features", good: LabelledArrays, seed: int) -> LinearHead:
+    """Logistic regression of good pictures against painted ones."""
+    rng, painted = np.random.default_rng(seed), _painter(good)
+    found = [features.of(good.pictures)]
     found += [
-        seen.of(good.pictures, lambda some: painted(some, rng)) for _ in range(PAINTED_COPIES)
+        features.of(good.pictures, lambda pictures: painted(pictures, rng))
+        for _ in range(PAINTED_COPIES)
     ]
     n = len(good.classes)
     groups = good.groups if good.groups is not None else np.arange(n)
@@ -158,20 +157,23 @@ def _fit_head(seen: "_Features", good: LabelledArrays, seed: int) -> LinearHead:
 
 
 class _Features:
-    """What the head of a model sees of pictures, a few at a time."""
+    """Computes the features before the head of a model, in batches."""
 
     def __init__(self, model: Any) -> None:
         body = keras().Model(model.input, model.get_layer(HEAD).input)
-        self._look = tensorflow().function(lambda pixels: body(pixels, training=False))
+        self._infer = tensorflow().function(lambda pixels: body(pixels, training=False))
 
     def of(
         self,
         pictures: NDArray[np.uint8],
-        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda some: some,
+        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda batch: batch,
     ) -> Floats:
-        """float64, (n, d), of pictures uint8, (n, height, width, channels), changed before."""
+        """Features, float64, (n, d), of pictures, uint8, (n, height, width, channels).
+
+        `change` varies the pictures of a batch first.
+        """
         rows = [
-            np.asarray(self._look(change(pictures[at : at + BATCH]).astype(np.float32)))
+            np.asarray(self._infer(change(pictures[at : at + BATCH]).astype(np.float32)))
             for at in range(0, len(pictures), BATCH)
         ]
         return np.concatenate(rows).astype(np.float64)

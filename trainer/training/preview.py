@@ -1,4 +1,4 @@
-"""A sheet of training pictures as the network will see them, so that a person can object."""
+"""Draws a sheet of training pictures as the network sees them, for a person to check."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +13,9 @@ from trainer.data import LabelledArrays, Variations
 from trainer.data.augment import augment
 
 ROWS = 6  # pictures
-COLUMNS = 8  # the first as it is, the others varied
+COLUMNS = 8  # the input, then its variations
 GAP = 4  # pixels
-CELL = 128  # pixels, the width and height at which each is shown
+CELL = 128  # pixels, width and height of each picture
 
 
 Vary = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
@@ -28,10 +28,10 @@ def preview_sheet(
     seed: int,
     vary: Vary | None = None,
 ) -> NDArray[np.uint8]:
-    """A picture of pictures, uint8, (height, width, 3), BGR: a row each, its class on the left.
+    """The sheet, uint8, (height, width, 3), BGR: a row a picture, with its class on the left.
 
-    The classes take turns. The first column is the input as preprocessing leaves it, the others
-    are what one epoch each would make of it: by `variations`, or by `vary` where given.
+    The classes alternate. The first column is the preprocessed input. The others are its
+    variations in one epoch each, by `vary` if given, else by `variations`.
     """
     vary = vary or partial(augment, variations=variations)
     rng = np.random.default_rng(seed)
@@ -40,12 +40,12 @@ def preview_sheet(
     width = left + COLUMNS * (CELL + GAP)
     sheet = np.full((GAP + len(rows) * (CELL + GAP), width, 3), 255, np.uint8)
     for number, row in enumerate(rows):
-        own = arrays.pictures[row : row + 1]
-        seen = [own[0], *(vary(own, rng)[0] for _ in range(COLUMNS - 1))]
+        original = arrays.pictures[row : row + 1]
+        shown = [original[0], *(vary(original, rng)[0] for _ in range(COLUMNS - 1))]
         top = GAP + number * (CELL + GAP)
-        for column, picture in enumerate(seen):
+        for column, picture in enumerate(shown):
             at = left + column * (CELL + GAP)
-            sheet[top : top + CELL, at : at + CELL] = _shown(picture)
+            sheet[top : top + CELL, at : at + CELL] = _cell(picture)
         label = labels[int(arrays.classes[row])].encode("ascii", "replace").decode()[:14]
         place = (6, top + CELL // 2)
         cv2.putText(sheet, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)
@@ -62,8 +62,8 @@ def write_preview(
     vary: Vary | None = None,
 ) -> None:
     """Writes the sheet as PNG. Raises EdgeInspectError when it cannot be written."""
-    made, content = cv2.imencode(".png", preview_sheet(arrays, labels, variations, seed, vary))
-    assert made
+    encoded, content = cv2.imencode(".png", preview_sheet(arrays, labels, variations, seed, vary))
+    assert encoded
     try:
         path.write_bytes(content.tobytes())
     except OSError as error:
@@ -76,11 +76,11 @@ def write_preview(
 def _chosen(arrays: LabelledArrays, count: int, rng: np.random.Generator) -> list[int]:
     by_class = [rng.permutation(np.flatnonzero(arrays.classes == c)) for c in range(count)]
     depth = max(map(len, by_class))
-    turns = [int(own[at]) for at in range(depth) for own in by_class if at < len(own)]
-    return turns[:ROWS]
+    alternating = [int(rows[at]) for at in range(depth) for rows in by_class if at < len(rows)]
+    return alternating[:ROWS]
 
 
-def _shown(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _cell(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     kind = cv2.COLOR_GRAY2BGR if picture.shape[2] == 1 else cv2.COLOR_RGB2BGR
     pixels = cv2.cvtColor(np.ascontiguousarray(picture), kind)
     return np.asarray(cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""One training run from a folder of pictures to a judged model on disk."""
+"""Runs one training, from a folder of pictures to an evaluated model on disk."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ from trainer.training.run_folder import (
 from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 
 SPLIT = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.25}
-DEFAULT_FALSE_REJECT = 0.05  # at which candidates are compared where the plant states none
+DEFAULT_FALSE_REJECT = 0.05  # the comparison of candidates uses it without a limit of the plant
 
 
 def train(
@@ -58,10 +58,10 @@ def train(
     requirements: Requirements | None = None,
     allow_leaks: bool = False,
 ) -> Evaluation:
-    """Trains on `root`, writes `run` and says on standard output how it goes.
+    """Trains on `root`, writes `run` and prints the progress.
 
-    Stopped at any moment and given again, it goes on where it was. Returns the figures of the
-    test set. Raises EdgeInspectError for an error that the user can fix.
+    The same call resumes a stopped run. Returns the figures of the test set. Raises
+    EdgeInspectError for an error that the user can fix.
     """
     requirements = requirements or Requirements()
     data = load_dataset(
@@ -79,7 +79,7 @@ def train(
     with Display() as display:
         display.say(describe_dataset(data))
         constraint = latency_constraint(request, len(data.labels), display.say)
-        audited = audit_training(data, allow_leaks, display)
+        audited = audit_training(data, display, allow_leaks=allow_leaks)
         data = data.without(audited.get("set_aside", ()))
         context = RunContext(data, data.fingerprint(), unfinished)
         candidates = _run_candidates(request, context, requirements, display, constraint)
@@ -98,7 +98,7 @@ def train(
 
 
 def _check_weights(network: str, side: int | None, classes: int) -> None:
-    """Builds a network of Keras once, so that a failing download ends the run at once."""
+    """Builds a network of Keras once, so that a failed download ends the run early."""
     if network.startswith(HUB):
         build_network(network, classes, input_of(network, side))
 
@@ -113,7 +113,7 @@ def _write_candidates(
 def _run_baseline(
     settings: TrainingSettings, context: RunContext, display: Display
 ) -> CandidateRun:
-    """The plain CNN on the same pictures, for the report to compare with."""
+    """The baseline on the same pictures, for the comparison in the report."""
     plain = default_settings("baseline").replace(
         seed=settings.seed, view=settings.view, region=settings.region
     )
@@ -153,16 +153,16 @@ def _planned_settings(
     if not request.auto:
         return (request.settings,)
     pictures, classes = len(context.data.of("train")), len(context.data.labels)
-    wanted = candidate_settings(request.settings, pictures)
+    candidates = candidate_settings(request.settings, pictures)
     if constraint is not None:
-        wanted = constraint.within_budget(wanted, display.say)
-    kept = context.folder / f"plan-{_version(context.fingerprint, *wanted)}.json"
-    if kept.exists():
-        plan = plan_from_json(json.loads(kept.read_text("utf-8")), wanted)
+        candidates = constraint.within_budget(candidates, display.say)
+    plan_file = context.folder / f"plan-{_version(context.fingerprint, *candidates)}.json"
+    if plan_file.exists():
+        plan = plan_from_json(json.loads(plan_file.read_text("utf-8")), candidates)
     else:
         display.say("timing         a few steps of each candidate")
-        plan = plan_candidates(wanted, pictures, classes, request.minutes)
-        write_json(kept, plan_as_json(plan))
+        plan = plan_candidates(candidates, pictures, classes, request.minutes)
+        write_json(plan_file, plan_as_json(plan))
     for line in plan.left_out:
         display.say(line)
     return plan.all_settings
@@ -177,7 +177,7 @@ def _finish(
     *,
     audited: dict[str, Any],
 ) -> Evaluation:
-    """Thresholds, figures of the test set and the files of one trained network."""
+    """Evaluates one trained network and writes its files."""
     data, settings = context.data, candidate.settings
     best = max((epoch.number for epoch in candidate.history if epoch.best), default=0)
     spec = TrainedSpec(
@@ -206,14 +206,13 @@ def _finish(
         evaluation_file(evaluation, spec.name, spec.version, context.fingerprint),
     )
     candidate.preview.replace(folder / PREVIEW)
-    save_trained(
-        candidate.model, spec, folder / MODEL
-    )  # last: a run counts once its model is there
+    # The model comes last: a folder with a model is a complete run.
+    save_trained(candidate.model, spec, folder / MODEL)
     return evaluation
 
 
 def _version(fingerprint: str, *all_settings: TrainingSettings) -> str:
-    """The same pictures and settings give the same version."""
+    """The version: a hash of pictures, settings and split."""
     recorded = json.dumps(
         [fingerprint, *(settings.as_json() for settings in all_settings), SPLIT, __version__],
         sort_keys=True,

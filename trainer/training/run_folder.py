@@ -1,4 +1,4 @@
-"""The folder of one training run: model.keras, evaluation.json, history.json, each whole."""
+"""The folder of one training run: the names of its files, its start and its end."""
 
 import os
 import shutil
@@ -9,18 +9,18 @@ from edge.core.errors import EdgeInspectError
 MODEL = "model.keras"
 EVALUATION = "evaluation.json"
 HISTORY = "history.json"
-CANDIDATES = "candidates.json"  # with --network auto: what was tried, and what was taken
-BASELINE = "baseline"  # folder of the plain CNN that the report compares with
+CANDIDATES = "candidates.json"  # with --network auto: the candidates and the chosen one
+BASELINE = "baseline"  # folder of the baseline for the comparison in the report
 PREVIEW = "preview.png"  # training pictures as the network saw them
-UNFINISHED = ".unfinished"  # what a stopped run goes on from: pictures, and the last epoch
+UNFINISHED = ".unfinished"  # state of a stopped run: pictures and the last epoch
 
 
 def prepare_run(run: Path, dataset: Path) -> Path:
-    """Makes the folder, or finds an earlier run in it, before time is spent on training.
+    """Makes the folder of a run, or finds an earlier run in it, before the training.
 
-    Returns the folder for what a stopped run goes on from; `finish_run` removes it. An earlier
-    run stays as it is until a new one is complete. Raises EdgeInspectError when the
-    folder holds something else, cannot be written, or lies in the data set.
+    Returns the folder for the state of a stopped run; `finish_run` removes it. An earlier run
+    stays unchanged until the new one is complete. Raises EdgeInspectError when the folder holds
+    other files, cannot be written, or lies in the data set.
     """
     if run.resolve().is_relative_to(dataset.resolve()):
         raise EdgeInspectError(
@@ -48,5 +48,5 @@ def prepare_run(run: Path, dataset: Path) -> Path:
 
 
 def finish_run(run: Path) -> None:
-    """Removes what only a stopped run needs."""
+    """Removes the state of a stopped run."""
     shutil.rmtree(run / UNFINISHED, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How far figures vary with the seed: the same settings trained from several seeds."""
+"""Trains the same settings from several seeds, to show how the figures vary."""
 
 import json
 import statistics
@@ -23,11 +23,11 @@ Train = Callable[[Path, TrainingRequest], Evaluation]
 
 
 def train_seeds(run: Path, count: int, train: Train) -> dict[str, Any]:
-    """Trains the settings of the finished `run` with the next seeds, 2 or more in all.
+    """Trains the settings of the finished `run` with further seeds, `count` in all, at least 2.
 
-    Each goes into RUN/seeds/SEED; `train` trains an order into a folder. Returns and writes
-    seeds.json: by figure of the test set its value by seed, mean and standard deviation. The
-    model of `run` stays the one to use: choosing the luckiest seed by test would be cheating.
+    Each run goes into RUN/seeds/SEED; `train` trains a request into a folder. Returns and writes
+    seeds.json: the figures of the test set by seed, with mean and standard deviation. The model
+    of `run` stays the one to use, because a choice of seed by test figures would flatter.
     """
     spec = read_spec(run / MODEL)
     assert spec is not None, "train wrote it"
@@ -63,7 +63,7 @@ def settings_from_spec(training: dict[str, Any]) -> TrainingSettings:
 
 
 def spread_text(spread: dict[str, Any]) -> str:
-    """One line for the people who trained it."""
+    """One line for a terminal."""
     figures = ", ".join(
         f"{name.replace('_', ' ')} {one['mean']:.3f} ± {one['deviation']:.3f}"
         for name, one in spread["spread"].items()

@@ -1,4 +1,4 @@
-"""How a network is trained: every number that decides the weights, and what suits each network."""
+"""The training settings: every number that affects the weights, with defaults by network."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -9,16 +9,22 @@ from trainer.data import Variations
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How to train. `patience` is how many epochs without a better one end it.
+    """The settings of one training.
 
-    The rate of learning rises over `warm_up` epochs and falls to zero along a cosine, or stays as
-    it is without `cosine`. `decay` draws weights to zero. `head_rate` is the last layer's rate.
-    `average` is the share of the past in the running mean of the weights, which is what is judged
-    and kept; 0 is no mean. `clip` limits the norm of a step's gradient; 0 is no limit. `side` is
-    the input's width and height in pixels, None as the network usually has it; so is `colour`.
-    `view` is how the camera's pictures are straightened, None for pictures as they are. `region` is
-    x, y, width, height as fractions of what that leaves, None for all of it. `tune` is for
-    networks that bring weights: without it only the head is fitted.
+    - `epochs`, `patience`: the largest number of epochs; `patience` epochs without a better one
+      end the training.
+    - `rate`, `head_rate`: learning rates of the body and of the last layer. They rise over
+      `warm_up` epochs; with `cosine` they then fall to 0 along a cosine.
+    - `decay`: weight decay.
+    - `clip`: the largest norm of a gradient; 0 is no limit.
+    - `dropout`: the share of features that a step drops.
+    - `average`: the share of the past in the running mean of the weights, which is evaluated and
+      kept; 0 is no mean.
+    - `side`: width and height of the input in pixels; None is the network's default.
+    - `colour`: of the input; None is the network's default.
+    - `view`: how the box crops and straightens a camera frame; None for no change.
+    - `region`: x, y, width, height as fractions of the view; None for all of it.
+    - `tune`: for pretrained networks; without it only the head is fitted.
     """
 
     network: str = "baseline"
@@ -50,17 +56,17 @@ class TrainingSettings:
         return values
 
     def replace(self, **fields: Any) -> "TrainingSettings":
-        """The settings with some fields replaced; None leaves a field as it is."""
+        """A copy with some fields replaced; None leaves a field unchanged."""
         return replace(self, **{name: value for name, value in fields.items() if value is not None})
 
 
 _LITE0 = TrainingSettings(
     network="pretrained",
-    epochs=16,  # with 8 and with 12, parts held out were still judged better each epoch
+    epochs=16,  # with 8 and 12 the validation figures still improved in each epoch
     batch=16,
     patience=8,
     rate=4e-4,
-    head_rate=4e-4,  # the head is fitted already: more would throw that away
+    head_rate=4e-4,  # the head is already fitted: a higher rate would undo that
     decay=1e-2,
     warm_up=1,
     cosine=True,
@@ -88,17 +94,20 @@ DEFAULTS: dict[str, TrainingSettings] = {
 
 
 def default_settings(network: str) -> TrainingSettings:
-    """The default settings of a network; an unknown one gets the plain defaults."""
+    """The default settings of a network; an unknown network gets the plain defaults."""
     return DEFAULTS.get(network, TrainingSettings(network=network))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train: these settings, or with `auto` every suitable candidate within `minutes`.
+    """A request for a training.
 
-    With `baseline` the plain CNN is trained too, for the report to compare with. With `one_class`
-    the model learns from good parts only. `latency_target` is the longest inference in
-    milliseconds and the name of the box, the arguments of `latency_budget`.
+    - `settings`: what to train without `auto`.
+    - `auto`: trains every suitable candidate within `minutes`.
+    - `baseline`: trains the baseline too, for the comparison in the report.
+    - `one_class`: trains on good parts only.
+    - `latency_target`: the longest inference in milliseconds and the name of the box, the
+      arguments of `latency_budget`.
     """
 
     settings: TrainingSettings

@@ -215,7 +215,7 @@ def test_figures_are_measured_here(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from trainer.device_latency import measure\n"
-        "measure.ROUNDS, measure.LEAST_SECONDS = 1, 0.0\n"
+        "measure.ROUNDS, measure.MIN_SECONDS = 1, 0.0\n"
         "from converter.cli.main import main\n"
         f"assert main(['figures', '-o', {str(output)!r}]) == 0\n"
         "assert not {'tensorflow', 'keras', 'scipy', 'rich'} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""Generated parts with a texture of their own, and sets made of them."""
+"""Generated parts with individual texture, and data sets of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +13,14 @@ Draw = Callable[[Path, Pixels], Path]
 
 
 def draw_part(seed: int, width: int = 200, height: int = 150) -> Pixels:
-    """A part as a camera sees it: a plate that all share, and marks and grain of its own."""
+    """A camera picture of a part: the common plate with individual marks and texture."""
     rng = np.random.default_rng(seed)
     picture = np.full((height, width), 120, np.float32)
-    for x in range(0, width, 40):  # what all parts have in common
+    for x in range(0, width, 40):  # the structure that all parts share
         picture[:, x : x + 3] = 190
-    for wide, strong in ((2.0, 60.0), (6.0, 120.0), (15.0, 200.0)):
-        grain = rng.standard_normal((height, width)).astype(np.float32)
-        picture += strong * cv2.GaussianBlur(grain, (0, 0), wide)
+    for sigma, strength in ((2.0, 60.0), (6.0, 120.0), (15.0, 200.0)):
+        noise = rng.standard_normal((height, width)).astype(np.float32)
+        picture += strength * cv2.GaussianBlur(noise, (0, 0), sigma)
     for _ in range(14):
         at = (int(rng.integers(10, width - 10)), int(rng.integers(10, height - 10)))
         size = (int(rng.integers(3, 14)), int(rng.integers(2, 8)))
@@ -32,7 +32,7 @@ def draw_part(seed: int, width: int = 200, height: int = 150) -> Pixels:
 
 
 def write(path: Path, pixels: Pixels, quality: int = 92) -> Path:
-    """Writes a picture by its suffix."""
+    """Writes a picture in the format of its suffix; `quality` is that of JPEG, 0 to 100."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
     assert cv2.imwrite(str(path), pixels, options)
@@ -41,7 +41,7 @@ def write(path: Path, pixels: Pixels, quality: int = 92) -> Path:
 
 @pytest.fixture
 def parts_set(tmp_path: Path) -> Path:
-    """Twelve different parts in train and test, ok and scratch, without a copy."""
+    """A data set of twelve different parts in train and test, ok and scratch, without copies."""
     root = tmp_path / "plates"
     for number in range(12):
         side = "train" if number < 8 else "test"

@@ -1,4 +1,4 @@
-"""`edge-train audit` as a user meets it: exit codes, sentences and the JSON file."""
+"""`edge-train audit` for its users: exit codes, messages and the JSON file."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_clean_set_exits_0(parts_set: Path, capsys: pytest.CaptureFixture[str]
     assert "12 pictures" in capsys.readouterr().out
 
 
-def test_a_leak_exits_1_and_is_said_in_plain_words(
+def test_a_leak_exits_1_and_is_described(
     parts_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A turned copy of a test picture in train is a leak with file, twin and how."""
@@ -54,7 +54,7 @@ def test_a_leak_exits_1_and_is_said_in_plain_words(
 
 
 def test_equal_bytes_and_equal_pixels_are_exact(parts_set: Path) -> None:
-    """The same bytes and the same pixels in another format are told apart, and both found."""
+    """Equal bytes and equal pixels in another format are both found, with different reasons."""
     first = parts_set / "train/ok/bbb.png"
     (parts_set / "train/ok/same.png").write_bytes(first.read_bytes())
     pixels = np.asarray(cv2.imread(str(first)), np.uint8)
@@ -130,7 +130,7 @@ def test_names_across_the_split_are_only_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_suggested_manifest_can_be_used(tmp_path: Path) -> None:
-    """A flat set with copies gets a manifest whose groups hold the copies together."""
+    """The manifest for a flat set gives copies one group."""
     root = tmp_path / "plates"
     for number in range(12):
         label = "ok" if number % 2 else "scratch"
@@ -162,8 +162,10 @@ def test_a_training_on_a_leaking_set_is_refused_unless_allowed(parts_set: Path) 
 def test_a_few_parts_photographed_again_are_set_aside(
     tested: int, again: int, exact: bool, refused: bool
 ) -> None:
-    """One test picture in a hundred at most is left out of all figures; more, or an identical
-    file, refuses the training."""
+    """At most one test picture in a hundred is left out of all figures.
+
+    More, or an identical file, refuses the training.
+    """
     sizes: dict[tuple[SetName, str], int] = {
         ("train", "ok"): 20,
         ("train", "dent"): 20,
@@ -171,9 +173,9 @@ def test_a_few_parts_photographed_again_are_set_aside(
         ("test", "dent"): 20,
     }
     samples = [
-        Sample(Path(name), name, label, name, part)
-        for (part, label), count in sizes.items()
-        for name in (f"{part}/{label}/{number}.png" for number in range(count))
+        Sample(Path(name), name, label, name, set_name)
+        for (set_name, label), count in sizes.items()
+        for name in (f"{set_name}/{label}/{number}.png" for number in range(count))
     ]
     data = Dataset(Path("plates"), ("ok", "dent"), "ok", tuple(samples))
     pairs = [(f"train/ok/{n}.png", f"test/ok/{n}.png") for n in range(again)]
@@ -183,14 +185,14 @@ def test_a_few_parts_photographed_again_are_set_aside(
         with pytest.raises(RefusedError, match="--allow-leaks"):
             excluded_test_pictures(data, audit)
         return
-    aside = excluded_test_pictures(data, audit)
-    assert aside == tuple(test for _, test in pairs)
-    assert len(data.without(aside).of("test")) == tested - again
-    assert data.without(aside).of("train") == data.of("train")
+    set_aside = excluded_test_pictures(data, audit)
+    assert set_aside == tuple(test for _, test in pairs)
+    assert len(data.without(set_aside).of("test")) == tested - again
+    assert data.without(set_aside).of("train") == data.of("train")
 
 
-def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that is no data set is exit code 2 and a sentence."""
+def test_a_mistake_gives_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is no data set gives exit code 2 and one sentence."""
     assert main(["audit", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["audit"]) == 2

@@ -1,4 +1,4 @@
-"""Copies are found whatever was done to them; different parts of one product are not copies."""
+"""Edited copies are found; different parts of one product are not copies."""
 
 import json
 
@@ -25,14 +25,14 @@ def grey(pixels: Pixels) -> Pixels:
 
 
 OTHERS = [grey(draw_part(seed)) for seed in range(8)]
-SKETCHES = [fingerprint(one) for one in OTHERS]
+FINGERPRINTS = [fingerprint(one) for one in OTHERS]
 
 
 def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
-    """What is certain when `altered`, of part 0, is the ninth picture beside eight parts."""
+    """The certain pairs when `altered`, of part 0, is the ninth picture beside eight parts."""
     pictures = [*OTHERS, grey(altered)]
     with FingerprintStore(9) as store:
-        for one in (*SKETCHES, fingerprint(pictures[8])):
+        for one in (*FINGERPRINTS, fingerprint(pictures[8])):
             store.add(one)
         found = find_copies(store, lambda row: compared_picture(pictures[row]), 1, lambda *_: None)
     return {pair: match for pair, match in found.items() if match.certain}
@@ -56,15 +56,15 @@ def test_turned_sheared_and_re_exposed_copies_are_found(
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_quarter_turns_and_mirror_images_are_said_in_words(turns: int, mirrored: bool) -> None:
-    """Each of the eight ways to lay a picture is found and named."""
+def test_quarter_turns_and_mirror_images_are_described(turns: int, mirrored: bool) -> None:
+    """Each of the eight orientations of a picture is found and named."""
     part = draw_part(0)
-    laid = np.rot90(part[:, ::-1] if mirrored else part, turns)
-    found = copies_of(np.ascontiguousarray(laid))
+    turned = np.rot90(part[:, ::-1] if mirrored else part, turns)
+    found = copies_of(np.ascontiguousarray(turned))
     assert set(found) == {(0, 8)}
     size = (200, 150)
-    said = in_words(found[0, 8].pose, size, size if turns % 2 == 0 else size[::-1])
-    text = ", ".join(said)
+    changes = in_words(found[0, 8].pose, size, size if turns % 2 == 0 else size[::-1])
+    text = ", ".join(changes)
     assert ("mirrored" in text) == mirrored
     if not mirrored:
         # OpenCV's y runs down: a turn to the left is 270° here
@@ -73,7 +73,7 @@ def test_quarter_turns_and_mirror_images_are_said_in_words(turns: int, mirrored:
 
 @pytest.mark.parametrize("quality", [30, 60, 90])
 def test_re_compressed_and_cropped_copies_are_found(quality: int) -> None:
-    """Another compression, a crop of 10 % and another size hide no copy."""
+    """Copies with another compression, a crop of 10 % and another size are found."""
     data = cv2.imencode(".jpg", draw_part(0), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     again = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     assert set(copies_of(again)) == {(0, 8)}
@@ -82,17 +82,17 @@ def test_re_compressed_and_cropped_copies_are_found(quality: int) -> None:
 
 
 def test_different_parts_of_one_product_are_no_copies() -> None:
-    """Parts that share their design and differ in grain and marks are not called copies."""
+    """Parts of one design with different texture and marks are not copies."""
     assert copies_of(draw_part(99)) == {}
 
 
 def test_flat_pictures_are_no_copies_and_do_no_harm() -> None:
-    """A picture of nothing has no twin but one of equal pixels, which is found elsewhere."""
+    """A flat picture has no copy except one of equal pixels, which another search finds."""
     assert copies_of(np.full((150, 200, 3), 90, np.uint8)) == {}
 
 
-def test_filled_corners_are_told_from_the_picture() -> None:
-    """What an editor filled when it turned the picture is not looked at; a whole picture is."""
+def test_filled_corners_are_masked() -> None:
+    """The mask excludes corners that an editor filled; a whole picture has no excluded pixel."""
     part = grey(draw_part(0))
     turned = grey(warp(draw_part(0), 20, 0, cv2.BORDER_CONSTANT))
     assert unfilled_mask(part).all()
@@ -100,7 +100,7 @@ def test_filled_corners_are_told_from_the_picture() -> None:
 
 
 def test_the_same_design_on_another_plate_is_no_copy() -> None:
-    """Where a drawing agrees wholly and the grain does not, the pair is not certain."""
+    """A pair with the same drawing and different texture is not certain."""
     rng = np.random.default_rng(3)
     drawing = np.full((150, 150), 110, np.float32)
     for _ in range(12):
@@ -116,8 +116,8 @@ def test_the_same_design_on_another_plate_is_no_copy() -> None:
     assert not match_pixels(first, second, still).certain(support=40)
 
 
-def test_what_is_certain_can_be_written_as_json() -> None:
-    """The answer is a truth of Python's: numpy's own cannot be written into the JSON file."""
+def test_certainty_is_serialisable_as_json() -> None:
+    """The values are Python types: numpy's are not JSON serialisable."""
     one = compared_picture(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
     found = match_pixels(one, one, about_middle(np.eye(2), 96))
     assert [type(value) for value in (found.texture, found.sharpness, found.windows)] == [float] * 3
@@ -125,31 +125,31 @@ def test_what_is_certain_can_be_written_as_json() -> None:
 
 
 def test_few_key_points_ask_for_more_agreement() -> None:
-    """What many key points bear is certain; the same grain with few of them is not."""
+    """A texture match with many key points is certain; the same with few of them is not."""
     found = PixelMatch(texture=0.7, sharpness=0.5, windows=40)
     assert found.certain(support=30)
     assert not found.certain(support=8)
 
 
-def test_lines_that_slide_along_themselves_prove_nothing() -> None:
-    """Parallel stripes agree with themselves and with a shift of themselves: not certain."""
+def test_parallel_stripes_are_not_certain() -> None:
+    """Parallel stripes also agree with a shifted copy, so they are no proof."""
     stripes = np.tile(np.where(np.arange(150) % 11 < 4, 200, 60).astype(np.uint8), (150, 1))
     one = compared_picture(stripes)
     assert not match_pixels(one, one, about_middle(np.eye(2), 96)).certain(support=60)
 
 
 @pytest.mark.parametrize(
-    ("own", "windows", "certain"), [(0.6, 12, False), (0.9, 12, True), (0.6, 50, True)]
+    ("residual", "windows", "certain"), [(0.6, 12, False), (0.9, 12, True), (0.6, 50, True)]
 )
-def test_where_little_can_be_compared_the_thumbnails_must_agree_too(
-    own: float, windows: float, certain: bool
+def test_sparse_pictures_also_need_matching_thumbnails(
+    residual: float, windows: float, certain: bool
 ) -> None:
-    """A few straight lines are found in many a drawing: their grain alone makes no copy."""
+    """Many drawings contain the same few straight lines: their texture alone is no proof."""
     pixel_match = PixelMatch(texture=0.97, sharpness=0.6, windows=windows)
-    match = Alignment(about_middle(np.eye(2), 96), own, 0.5, 0.5, 0.1, 0.8, 8, pixel_match)
+    match = Alignment(about_middle(np.eye(2), 96), residual, 0.5, 0.5, 0.1, 0.8, 8, pixel_match)
     assert match.certain is certain
 
 
 def test_groups_follow_links() -> None:
-    """What is linked through others is one group; what is not linked is alone."""
+    """Rows linked through others form one group; an unlinked row is a group."""
     assert sorted(map(sorted, linked_groups(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]

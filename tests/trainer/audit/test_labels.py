@@ -1,4 +1,4 @@
-"""Wrong labels rise to the top, giveaways are named, parts are read from names with care."""
+"""Wrong labels, shortcut features and parts inferred from file names."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from trainer.audit.scan import AuditItem, Lighting, ScannedPicture
 from trainer.audit.shortcut_features import find_shortcuts
 
 
-def make_seen(label: str, number: int, brightness: float) -> ScannedPicture:
+def scanned_picture(label: str, number: int, brightness: float) -> ScannedPicture:
     from pathlib import Path
 
     item = AuditItem(Path("x"), f"{label}/{number}.png", label, "", None)
@@ -27,7 +27,7 @@ def make_seen(label: str, number: int, brightness: float) -> ScannedPicture:
 
 
 def test_flipped_labels_are_ranked_first() -> None:
-    """Of 200 pictures with 6 labels flipped, at least 5 are among the first 20."""
+    """Of 6 flipped labels among 200 pictures, at least 5 are in the first 20."""
     rng = np.random.default_rng(5)
     truth = np.arange(200) % 2
     features = rng.normal(0, 1, (200, 10)).astype(np.float32)
@@ -42,14 +42,14 @@ def test_flipped_labels_are_ranked_first() -> None:
     assert {one.file for one in suspected_mislabels(ranking)} <= {one.file for one in ranking[:20]}
 
 
-def test_a_lot_is_judged_by_its_own_pictures() -> None:
-    """Two lots with two looks: what is usual in the one is unusual in the other, and is known."""
+def test_lots_of_different_appearance_are_ranked_correctly() -> None:
+    """Two lots look different; a wrong label is found within each lot."""
     rng = np.random.default_rng(4)
     lot = np.arange(240) // 120
     truth = np.arange(240) % 2
     features = rng.normal(0, 0.5, (240, 4)).astype(np.float32)
     features[:, 0] += 4 * lot
-    features[:, 1] += np.where(lot == 0, 3, -3) * truth  # the other way round in the other lot
+    features[:, 1] += np.where(lot == 0, 3, -3) * truth  # the opposite sign in the other lot
     given = truth.copy()
     flipped = [7, 60, 130, 200]
     given[flipped] = 1 - given[flipped]
@@ -62,7 +62,7 @@ def test_a_lot_is_judged_by_its_own_pictures() -> None:
 
 
 def test_copies_speak_against_a_label() -> None:
-    """A picture whose copies all have the other label is first, whatever it looks like."""
+    """A picture whose copies all have the other label is ranked first."""
     rng = np.random.default_rng(6)
     labels = ["ok"] * 30 + ["dent"] * 30
     labels[0] = "dent"
@@ -77,21 +77,23 @@ def test_copies_speak_against_a_label() -> None:
     assert ranking[0].why == "3 copies of the same part have another label"
 
 
-def test_lighting_that_tells_the_class_is_named() -> None:
-    """Defects that are all brighter are a giveaway; the same light for both is none."""
+def test_lighting_that_separates_the_classes_is_reported() -> None:
+    """Brighter pictures of all defects are a shortcut; equal light for both classes is none."""
     rng = np.random.default_rng(7)
     values = rng.normal(100, 5, 80)
     bright = [
-        make_seen("ok" if at < 40 else "dent", at, value + (30 if at >= 40 else 0))
+        scanned_picture("ok" if at < 40 else "dent", at, value + (30 if at >= 40 else 0))
         for at, value in enumerate(values)
     ]
-    even = [make_seen("ok" if at < 40 else "dent", at, value) for at, value in enumerate(values)]
+    equal = [
+        scanned_picture("ok" if at < 40 else "dent", at, value) for at, value in enumerate(values)
+    ]
     groups = [str(at) for at in range(80)]
     assert [one.what for one in find_shortcuts(bright, groups, "ok")] == ["brightness"]
-    assert find_shortcuts(even, groups, "ok") == []
+    assert find_shortcuts(equal, groups, "ok") == []
 
 
-def test_stems_that_name_parts_are_told_from_counters() -> None:
+def test_stems_that_name_parts_differ_from_counters() -> None:
     """`tile001_exp1` names a part; `cell0001` and one stem for all name none."""
     tiles = [f"ok/tile{at:03}_free_exp{shot}.jpg" for at in range(20) for shot in range(3)]
     named = file_stems(tiles)
@@ -100,8 +102,8 @@ def test_stems_that_name_parts_are_told_from_counters() -> None:
     assert file_stems([f"ok/line1_{at:04}.png" for at in range(60)]) == {}
 
 
-def test_parts_join_copies_and_names_but_not_over_a_manifest() -> None:
-    """With a manifest names are not guessed from, and copies join its groups."""
+def test_groups_come_from_copies_and_from_names_without_a_manifest() -> None:
+    """File names count only without a manifest; copies join groups in both cases."""
     files = [f"ok/t{at:02}_{shot}.png" for at in range(10) for shot in range(2)]
     group, _ = infer_groups(files, [("ok/t00_0.png", "ok/t05_1.png")], {})
     assert group["ok/t00_1.png"] == group["ok/t05_0.png"]
@@ -111,8 +113,8 @@ def test_parts_join_copies_and_names_but_not_over_a_manifest() -> None:
     assert [part["files"] for part in parts] == [["ok/t00_0.png", "ok/t05_1.png"]]
 
 
-def test_a_defect_is_left_when_the_design_is_taken_out() -> None:
-    """Among pictures of one drawing the one with a scratch has the widest residue."""
+def test_a_defect_stays_in_the_residual() -> None:
+    """Among pictures of one drawing the one with a scratch has the largest residual."""
     pictures = [cv2.cvtColor(draw_part(1), cv2.COLOR_BGR2GRAY).astype(np.int16) for _ in range(40)]
     rng = np.random.default_rng(2)
     with FingerprintStore(40) as store:
@@ -121,13 +123,13 @@ def test_a_defect_is_left_when_the_design_is_taken_out() -> None:
             if at == 23:
                 noisy[40:110, 90:94] -= 90
             store.add(fingerprint(np.clip(noisy, 0, 255).astype(np.uint8)))
-        numbers = residual_features(store, shared_structure(store, np.arange(40), most=1))
+        numbers = residual_features(store, shared_structure(store, np.arange(40), max_components=1))
     assert np.isfinite(numbers).all()
     assert int(numbers[:, 0].argmax()) == 23
 
 
 def test_cheap_features_are_finite_and_of_one_length() -> None:
-    """Any picture gives the same number of finite numbers: a flat and a tiny one too."""
+    """Every picture gives the same number of finite features, also a flat and a tiny one."""
     rng = np.random.default_rng(8)
     sizes = [(40, 60), (300, 200), (1, 1), (9, 300)]
     rows = [CheapFeatures().of(rng.integers(0, 255, (*size, 3)).astype(np.uint8)) for size in sizes]

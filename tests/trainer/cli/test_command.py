@@ -1,4 +1,4 @@
-"""edge-train as a user meets it: exit codes, sentences, and what a run leaves behind."""
+"""edge-train for its users: exit codes, messages and the files of a run."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.conftest import Draw
 from trainer.cli.main import main
 
-QUIET_HELP = """
+HELP_WITHOUT_HEAVY_IMPORTS = """
 import sys
 from trainer.cli.main import main
 codes = [main([*words, "--help"]) for words in ([], ["elpv"], ["evaluate"])]
@@ -21,9 +21,12 @@ assert not {"tensorflow", "keras", "scipy", "rich"} & set(sys.modules)
 
 
 def test_help_is_light() -> None:
-    """Every --help answers with 0 and imports nothing heavy."""
+    """Every --help exits with 0 and imports nothing heavy."""
     done = subprocess.run(
-        [sys.executable, "-c", QUIET_HELP], capture_output=True, text=True, check=False
+        [sys.executable, "-c", HELP_WITHOUT_HEAVY_IMPORTS],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "edge-train evaluate MODEL DATASET" in done.stdout
@@ -44,16 +47,16 @@ def test_help_is_light() -> None:
     ],
 )
 def test_usage_errors_exit_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong command line is exit code 2 with the usage."""
+    """A wrong command line gives exit code 2 and the usage."""
     assert main(argv) == 2
     assert "usage: edge-train" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("require_train")
-def test_mistakes_are_one_sentence(
+def test_a_mistake_gives_one_sentence(
     tmp_path: Path, draw_dataset: Draw, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each mistake of a user is exit code 2 and a sentence, never a traceback."""
+    """A user's mistake gives exit code 2 and one sentence, no traceback."""
     data = str(draw_dataset(4))
     (tmp_path / "file").write_text("x")
     (tmp_path / "full").mkdir()
@@ -77,21 +80,21 @@ def test_mistakes_are_one_sentence(
         assert "Traceback" not in err
 
 
-def test_a_fault_of_ours_exits_70(
+def test_an_internal_error_exits_70(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What we did not foresee is exit code 70, with the traceback that a report needs."""
+    """An unexpected exception gives exit code 70 and a traceback for the report."""
 
     def fail(args: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("trainer.cli.main._run", fail)
+    monkeypatch.setattr("trainer.cli.main.run_command", fail)
     assert main(["elpv", "-o", "x"]) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_missing_tensorflow_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without TensorFlow the sentence says what to install."""
+def test_missing_tensorflow_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TensorFlow the error names the command that installs it."""
     from edge.core.errors import MissingPartError
     from trainer.core.optional_imports import tensorflow
 
@@ -100,11 +103,10 @@ def test_missing_tensorflow_is_named_with_its_mend(monkeypatch: pytest.MonkeyPat
         tensorflow()
 
 
-def flat(document: Any) -> tuple[dict[str, Any], dict[str, float]]:
-    """Each value of a JSON document by its place: words and such, and numbers that are no whole
-    ones."""
-    words: dict[str, Any] = {}
-    numbers: dict[str, float] = {}
+def flatten(document: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """The values of a JSON document by place: floats, and all other values."""
+    others: dict[str, Any] = {}
+    floats: dict[str, float] = {}
 
     def walk(value: Any, at: str) -> None:
         if isinstance(value, dict | list):
@@ -112,24 +114,26 @@ def flat(document: Any) -> tuple[dict[str, Any], dict[str, float]]:
             for key, one in items:
                 walk(one, f"{at}/{key}")
         elif isinstance(value, float):
-            numbers[at] = value
+            floats[at] = value
         else:
-            words[at] = value
+            others[at] = value
 
     walk(document, "")
-    return words, numbers
+    return others, floats
 
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow", "require_train")
-def test_trains_evaluates_and_replaces_only_when_whole(
+def test_a_run_is_complete_repeatable_and_replaced_atomically(
     tmp_path: Path,
     draw_dataset: Draw,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A run leaves model, figures and history; `evaluate` gives the same figures again; a run that
-    fails over it leaves the earlier one as it was."""
+    """A run writes model, figures and history, and `evaluate` repeats the figures.
+
+    A later run that fails leaves the earlier one unchanged.
+    """
     data, run = draw_dataset(12), tmp_path / "run"
     argv = [str(data), "-o", str(run), "--network", "baseline", "--epochs", "2"]
     argv += ["--name", "tiles", "--seed", "3"]
@@ -150,9 +154,9 @@ def test_trains_evaluates_and_replaces_only_when_whole(
 
     again = tmp_path / "again.json"
     assert main(["evaluate", str(run / "model.keras"), str(data), "--json", str(again)]) == 0
-    (words, numbers), same = flat(json.loads(again.read_text())), flat(written)
-    assert words == same[0]
-    assert numbers == pytest.approx(same[1], rel=1e-12)  # a processor's sums, to the last bit
+    (others, floats), expected = flatten(json.loads(again.read_text())), flatten(written)
+    assert others == expected[0]
+    assert floats == pytest.approx(expected[1], rel=1e-12)  # sums differ in the last bit
     assert capsys.readouterr().out.split("\n\n", 1)[1].strip() in out
 
     def full_disk(*_: object) -> None:

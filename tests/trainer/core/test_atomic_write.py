@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""Folders are written atomically."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from edge.core.errors import DatasetError
 from trainer.core.atomic_write import check_free, write_folder
 
 
-def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
-    """While it is filled nobody sees it under its name; an empty folder in its place gives way."""
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    """The target has no file until it is complete; it replaces an empty folder."""
     target = tmp_path / "deep" / "set"
     target.mkdir(parents=True)
 
@@ -25,8 +25,8 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_what_stops_halfway_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
-    """A full disk is a sentence for the user; it and Ctrl-C leave no half folder behind."""
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    """A full disk and Ctrl-C leave no folder behind; a full disk gives one sentence."""
     target = tmp_path / "set"
 
     def fill(half: Path) -> None:
@@ -40,9 +40,8 @@ def test_what_stops_halfway_leaves_nothing(tmp_path: Path, error: BaseException)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
-    """A file or a folder with something in it is in the way; nothing and an empty folder are
-    not."""
+def test_existing_files_are_never_overwritten(tmp_path: Path) -> None:
+    """A file and a non-empty folder are refused; an absent and an empty folder are free."""
     check_free(tmp_path / "new", "")
     (tmp_path / "empty").mkdir()
     check_free(tmp_path / "empty", "")

@@ -1,4 +1,4 @@
-"""Augmented pictures are still pictures of the same thing."""
+"""Augmentation varies pictures within its limits."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ UNBLURRED = Variations(blur=False, noise=False)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(8, 8, 3), (12, 9, 1), (7, 16, 3)]))
 @settings(max_examples=30, deadline=None)
 def test_shape_and_type_stay_and_the_seed_decides(seed: int, shape: tuple[int, int, int]) -> None:
-    """Pictures keep shape and type, originals are untouched, the same seed gives the same."""
+    """Pictures keep shape and type, originals do not change, and the seed decides the result."""
     pictures = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
     before = pictures.copy()
     varied = augment(pictures, np.random.default_rng(seed))
@@ -26,7 +26,7 @@ def test_shape_and_type_stay_and_the_seed_decides(seed: int, shape: tuple[int, i
 
 
 def test_light_changes_within_a_fifth_and_never_wraps() -> None:
-    """An even picture stays even, within a fifth of its light, and white never becomes black."""
+    """Brightness changes by at most a fifth, and white never wraps to black."""
     grey = np.full((200, 8, 8, 3), 100, np.uint8)
     white = np.full((200, 8, 8, 3), 255, np.uint8)
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def test_light_changes_within_a_fifth_and_never_wraps() -> None:
 
 
 def test_every_turn_and_flip_happens() -> None:
-    """A bright corner is found in all four corners."""
+    """A bright corner comes to all four corners."""
     pictures = np.zeros((300, 16, 16, 1), np.uint8)
     pictures[:, :6, :6] = 200
     varied = augment(pictures, np.random.default_rng(0), UNBLURRED)
@@ -49,7 +49,7 @@ def test_every_turn_and_flip_happens() -> None:
 
 
 def test_quarter_turns_only_where_wanted() -> None:
-    """A bar that always runs one way still does, unless quarter turns are asked for."""
+    """The direction of a bar changes only with quarter turns."""
     pictures = np.zeros((50, 32, 32, 1), np.uint8)
     pictures[:, 14:18] = 200
 
@@ -57,15 +57,17 @@ def test_quarter_turns_only_where_wanted() -> None:
         return np.asarray((varied[:, :, 0] > 0).sum(axis=(1, 2)) == 4)
 
     assert lies_across(augment(pictures, np.random.default_rng(0), UNBLURRED)).all()
-    wanted = replace(UNBLURRED, quarter_turn=True)
-    turned = lies_across(augment(pictures, np.random.default_rng(0), wanted))
+    quarter_turns = replace(UNBLURRED, quarter_turn=True)
+    turned = lies_across(augment(pictures, np.random.default_rng(0), quarter_turns))
     assert turned.any()
     assert not turned.all()
 
 
 def test_small_turns_are_within_their_limit_and_leave_no_corner_empty() -> None:
-    """A bar through the middle leans by at most the limit, by another angle in each picture, to
-    both sides; no pixel is darker than any was, and the other variations happen as without."""
+    """A bar turns by random angles up to the limit, to both sides, without dark corners.
+
+    The other variations do not change.
+    """
     bar = np.full((24, 65, 65, 1), 60, np.uint8)
     bar[:, :, 30:35] = 200
     varied = augment(bar, np.random.default_rng(1), replace(NONE, turn=12.0))
@@ -81,16 +83,17 @@ def test_small_turns_are_within_their_limit_and_leave_no_corner_empty() -> None:
     assert max(leans) > 4
     assert len(set(np.round(leans, 2))) > 20
     lit = replace(NONE, light=True)
-    even = np.full((6, 16, 16, 3), 100, np.uint8)
+    uniform = np.full((6, 16, 16, 3), 100, np.uint8)
     rngs = [np.random.default_rng(3) for _ in range(2)]
     for _ in range(2):
-        plain, turned = augment(even, rngs[0], lit), augment(even, rngs[1], replace(lit, turn=9.0))
+        plain = augment(uniform, rngs[0], lit)
+        turned = augment(uniform, rngs[1], replace(lit, turn=9.0))
         assert (plain == turned).all()
 
 
 def test_turns_are_chosen_by_name_and_number() -> None:
-    """What is switched off is off, what is asked for is on, the rest stays."""
-    chosen = Variations().chosen({"flip", "noise"}, True, 7.5)
+    """Named variations are off, requested turns are on, the others do not change."""
+    chosen = Variations().chosen({"flip", "noise"}, quarter_turn=True, turn=7.5)
     assert chosen == Variations(flip=False, noise=False, quarter_turn=True, turn=7.5)
-    assert Variations().chosen(set(), False) == Variations()
+    assert Variations().chosen(set(), quarter_turn=False) == Variations()
     assert not any(vars_ for vars_ in (NONE.flip, NONE.blur, NONE.turn))

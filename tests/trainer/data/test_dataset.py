@@ -1,6 +1,7 @@
-"""What a folder must be to be trained on, and that no part stands on both sides."""
+"""The requirements of a data set folder, and its split without leaks."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,11 @@ from trainer.data.pictures import load_pictures
     st.integers(0, 5),
 )
 @settings(max_examples=40, deadline=None)
-def test_no_group_straddles_and_no_sample_is_lost(drawn: list[tuple[str, int]], seed: int) -> None:
-    """Each sample is in exactly one part, and all samples of a group are in the same."""
-    # Two groups of each class at least three times, so that most draws can be split at all.
+def test_each_group_is_in_one_set_and_no_sample_is_lost(
+    drawn: list[tuple[str, int]], seed: int
+) -> None:
+    """Each sample is in exactly one set, and all samples of a group are in the same set."""
+    # Six groups more of two classes, so that most draws can be split.
     drawn = drawn + [(label, 20 + at) for label in ("ok", "scratch") for at in range(6)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -43,16 +46,16 @@ def test_no_group_straddles_and_no_sample_is_lost(drawn: list[tuple[str, int]], 
             return
         again = load_dataset(root, seed=seed)
     assert sorted(sample.file for sample in data.samples) == sorted(row[0] for row in rows)
-    assert sum(len(data.of(part)) for part in SET_NAMES) == len(rows)
-    parts: dict[str, set[str]] = {}
+    assert sum(len(data.of(set_name)) for set_name in SET_NAMES) == len(rows)
+    sets: dict[str, set[str]] = {}
     for sample in data.samples:
-        parts.setdefault(sample.group, set()).add(sample.set_name)
-    assert all(len(found) == 1 for found in parts.values())
+        sets.setdefault(sample.group, set()).add(sample.set_name)
+    assert all(len(found) == 1 for found in sets.values())
     assert data == again
 
 
 def test_labels_begin_with_ok_and_samples_are_sorted(draw_dataset: Draw) -> None:
-    """`ok` is output 0, the others follow by name; pictures are in the order of their files."""
+    """`ok` is output 0, the others follow by name; samples are sorted by file."""
     data = load_dataset(draw_dataset(4, labels=("ok", "scratch", "dent")))
     assert data.labels == ("ok", "dent", "scratch")
     files = [sample.file for sample in data.samples]
@@ -61,7 +64,7 @@ def test_labels_begin_with_ok_and_samples_are_sorted(draw_dataset: Draw) -> None
 
 
 def test_validation_is_cut_from_train_only(draw_dataset: Draw) -> None:
-    """The test set of a split data set is what lies in test/, all of it."""
+    """The test set of a split data set is the folder test/."""
     data = load_dataset(draw_dataset(10))
     assert {sample.file.split("/")[0] for sample in data.of("test")} == {"test"}
     assert data.counts() == {
@@ -74,12 +77,12 @@ def test_validation_is_cut_from_train_only(draw_dataset: Draw) -> None:
 def test_flat_folder_is_split_by_the_fractions(draw_dataset: Draw) -> None:
     """A flat folder gives a quarter to test and a fifth of the rest to validation."""
     counts = load_dataset(draw_dataset(40, split=False)).counts()
-    assert [counts[part]["ok"] for part in SET_NAMES] == [24, 6, 10]
-    assert [counts[part]["scratch"] for part in SET_NAMES] == [24, 6, 10]
+    assert [counts[name]["ok"] for name in SET_NAMES] == [24, 6, 10]
+    assert [counts[name]["scratch"] for name in SET_NAMES] == [24, 6, 10]
 
 
 def test_fingerprint_changes_with_any_picture(draw_dataset: Draw) -> None:
-    """The fingerprint is of names and contents, and of nothing else."""
+    """The fingerprint depends on names and contents only."""
     root = draw_dataset(4)
     before = load_dataset(root).fingerprint()
     assert before == load_dataset(root, seed=9).fingerprint()
@@ -89,7 +92,7 @@ def test_fingerprint_changes_with_any_picture(draw_dataset: Draw) -> None:
 
 
 def test_manifest_may_have_more_columns_and_a_byte_order_mark(draw_dataset: Draw) -> None:
-    """Columns that we do not know, and the mark that spreadsheets write, do no harm."""
+    """Unknown columns and a byte order mark are ignored."""
     root = draw_dataset(4, split=False)
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
     lines = ["note,group,file,label", *(f"x,{f[-7:]},{f},{f.split('/')[0]}" for f in files)]
@@ -99,66 +102,68 @@ def test_manifest_may_have_more_columns_and_a_byte_order_mark(draw_dataset: Draw
     }
 
 
-def _wreck_no_ok(root: Path) -> None:
-    for part in ("train", "test"):
-        (root / part / "ok").rename(root / part / "fine")
+def _damage_no_ok(root: Path) -> None:
+    for set_name in ("train", "test"):
+        (root / set_name / "ok").rename(root / set_name / "fine")
 
 
-def _wreck_one_class(root: Path) -> None:
+def _damage_one_class(root: Path) -> None:
     for path in root.glob("*/scratch/*"):
         path.unlink()
     for folder in root.glob("*/scratch"):
         folder.rmdir()
 
 
-def _wreck_empty_class(root: Path) -> None:
+def _damage_empty_class(root: Path) -> None:
     (root / "train/dent").mkdir()
 
 
-def _wreck_no_test(root: Path) -> None:
+def _damage_no_test(root: Path) -> None:
     (root / "test").rename(root.parent / "elsewhere")
 
 
-def _wreck_class_only_in_train(root: Path) -> None:
+def _damage_class_only_in_train(root: Path) -> None:
     (root / "train/dent").mkdir()
     (root / "train/dent/a.png").touch()
 
 
-def _wreck_class_only_in_test(root: Path) -> None:
+def _damage_class_only_in_test(root: Path) -> None:
     (root / "test/dent").mkdir()
     (root / "test/dent/a.png").touch()
 
 
-def _wreck_one_picture_a_class(root: Path) -> None:
+def _damage_one_picture_a_class(root: Path) -> None:
     for folder in root.glob("train/*"):
         for path in sorted(folder.iterdir())[1:]:
             path.unlink()
 
 
 @pytest.mark.parametrize(
-    ("wreck", "says"),
+    ("damage", "text"),
     [
-        (_wreck_no_ok, "no class 'ok' for good parts (found fine, scratch)"),
-        (_wreck_one_class, "only one class, 'ok'"),
-        (_wreck_empty_class, "train/dent: the class folder holds no picture"),
-        (_wreck_no_test, "has train/ but no test/"),
-        (_wreck_class_only_in_train, "test: no picture of the class 'dent'"),
-        (_wreck_class_only_in_test, "train: no picture of the class 'dent'"),
-        (_wreck_one_picture_a_class, "too few groups in train to cut off a validation set"),
+        (_damage_no_ok, "no class 'ok' for good parts (found fine, scratch)"),
+        (_damage_one_class, "only one class, 'ok'"),
+        (_damage_empty_class, "train/dent: the class folder holds no picture"),
+        (_damage_no_test, "has train/ but no test/"),
+        (_damage_class_only_in_train, "test: no picture of the class 'dent'"),
+        (_damage_class_only_in_test, "train: no picture of the class 'dent'"),
+        (_damage_one_picture_a_class, "too few groups in train to cut off a validation set"),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(draw_dataset: Draw, wreck: Draw, says: str) -> None:
-    """Each flaw of the folders is refused with the place and the mend."""
+def test_an_unsuitable_data_set_is_refused(
+    draw_dataset: Draw, damage: Callable[[Path], None], text: str
+) -> None:
+    """Each defect of the folders is refused with place and fix."""
     root = draw_dataset(4)
-    wreck(root)
+    damage(root)
     with pytest.raises(DatasetError) as caught:
         load_dataset(root)
     assert str(caught.value).startswith(str(root))
-    assert says in str(caught.value)
+    assert text in str(caught.value)
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
-    """A folder that is not there, and one without pictures, are two different mistakes."""
+    """A missing folder and a folder without pictures give different errors."""
     with pytest.raises(DatasetError, match="no such folder"):
         load_dataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="no pictures in"):
@@ -166,7 +171,7 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_class_with_one_group_cannot_be_tested(draw_dataset: Draw) -> None:
-    """A defect that only one part shows cannot be both trained on and tested."""
+    """A class with one part cannot be in train and in test."""
     root = draw_dataset(8, split=False)
     (root / "dent").mkdir()
     (root / "dent/only.png").touch()
@@ -175,7 +180,7 @@ def test_a_class_with_one_group_cannot_be_tested(draw_dataset: Draw) -> None:
 
 
 def test_a_group_in_train_and_test_is_a_leak(draw_dataset: Draw) -> None:
-    """The same part in train/ and test/ is refused, and named."""
+    """A part in train/ and test/ is refused by name."""
     root = draw_dataset(4)
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
     write_manifest(root, [(f, f.split("/")[1], f[-7:-4]) for f in files])
@@ -187,7 +192,7 @@ GOOD_ROWS = ["train/ok/ok000.png,ok,a", "train/ok/ok001.png,ok,b"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("content", "text"),
     [
         ("file,label\n", ":1: no column group"),
         ("", ":1: no column file and no column label and no column group"),
@@ -205,14 +210,14 @@ GOOD_ROWS = ["train/ok/ok000.png,ok,a", "train/ok/ok001.png,ok,b"]
     ],
 )
 def test_a_flawed_manifest_is_refused_with_its_line(
-    draw_dataset: Draw, text: str, says: str
+    draw_dataset: Draw, content: str, text: str
 ) -> None:
-    """Each flaw of manifest.csv is refused with the line it stands on."""
+    """Each mistake in manifest.csv is refused with its line."""
     root = draw_dataset(4)
-    (root / "manifest.csv").write_text(text)
+    (root / "manifest.csv").write_text(content)
     with pytest.raises(DatasetError) as caught:
         load_dataset(root)
-    assert f"{root / 'manifest.csv'}{says}" in str(caught.value)
+    assert f"{root / 'manifest.csv'}{text}" in str(caught.value)
 
 
 def test_a_manifest_that_is_no_text_is_refused(draw_dataset: Draw) -> None:
@@ -224,21 +229,21 @@ def test_a_manifest_that_is_no_text_is_refused(draw_dataset: Draw) -> None:
 
 
 def test_all_unreadable_pictures_are_named_at_once(draw_dataset: Draw) -> None:
-    """Whoever repairs a data set learns of ten broken pictures and the count, not of one."""
+    """The error names ten broken pictures and the number of the others."""
     root = draw_dataset(8)
     broken = sorted((root / "train").rglob("*.png"))[:12]
     for path in broken:
         path.write_text("not a picture")
     with pytest.raises(DatasetError) as caught:
         load_pictures(load_dataset(root).samples, InputSpec(width=8, height=8))
-    said = str(caught.value)
-    assert said.startswith("12 of 32 pictures cannot be used")
-    assert all(str(path) in said for path in broken[:10])
-    assert "and 2 more" in said
+    error = str(caught.value)
+    assert error.startswith("12 of 32 pictures cannot be used")
+    assert all(str(path) in error for path in broken[:10])
+    assert "and 2 more" in error
 
 
-def test_pictures_are_as_the_recipe_says(draw_dataset: Draw) -> None:
-    """Loaded pictures have the recipe's shape and the samples' order."""
+def test_pictures_have_the_shape_of_the_input(draw_dataset: Draw) -> None:
+    """Loaded pictures have the shape of the input and the order of the samples."""
     data = load_dataset(draw_dataset(4))
     seen: list[tuple[int, int]] = []
     pictures = load_pictures(

@@ -1,4 +1,4 @@
-"""The solar cells: what is certain of their modules, and a folder that is whole or not there."""
+"""The solar cells: their modules, as far as certain, and the atomic data set."""
 
 import itertools
 from collections import Counter
@@ -29,22 +29,20 @@ RUNS = [
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A small package folder: four runs of cells, of which every third is not certain."""
+    """A small package folder with four runs of cells; every third cell is uncertain."""
     data = tmp_path / "package"
     lines = []
     kinds = ["mono"] * 60 + ["poly"] * 120 + ["mono"] * 30 + ["poly"] * 40
     for at, kind in enumerate(kinds, 1):
-        draw_picture(data / f"images/cell{at:04}.png", at % 3 == 1, at)
+        draw_picture(data / f"images/cell{at:04}.png", at, defective=at % 3 == 1)
         probability = ("0.0", "1.0", "0.6666666666666666")[at % 3]
         lines.append(f"images/cell{at:04}.png  {probability}   {kind}")
     (data / "labels.csv").write_text("\n".join(lines) + "\n")
     return data
 
 
-def test_real_runs_give_fifteen_blocks_before_cell_900_and_whole_runs_where_cells_are_missing() -> (
-    None
-):
-    """Groups are blocks of 60 where a run is a multiple of 60, and the run elsewhere."""
+def test_groups_are_blocks_of_60_or_whole_runs() -> None:
+    """A run of a multiple of 60 cells gives groups of 60; any other run is one group."""
     groups = elpv.module_groups([kind for kind, length in RUNS for _ in range(length)])
     sizes = Counter(groups)
     assert len(groups) == 2624
@@ -59,8 +57,8 @@ def test_real_runs_give_fifteen_blocks_before_cell_900_and_whole_runs_where_cell
 
 
 @given(st.lists(st.tuples(st.sampled_from(["mono", "poly"]), st.integers(1, 200)), max_size=8))
-def test_a_group_never_holds_both_types_and_never_resumes(runs: list[tuple[str, int]]) -> None:
-    """A change of type ends a group, and a group is one stretch of the list."""
+def test_a_group_is_one_stretch_of_one_type(runs: list[tuple[str, int]]) -> None:
+    """A change of type ends a group; the cells of a group are consecutive."""
     kinds = [kind for kind, length in runs for _ in range(length)]
     groups = elpv.module_groups(kinds)
     assert len(groups) == len(kinds)
@@ -76,22 +74,22 @@ def test_makes_a_data_set_once(package: Path, tmp_path: Path) -> None:
     data = load_dataset(target)
     assert len(data.samples) == 167  # 250 cells, less the 83 that are not certain
     assert set(data.labels) == {"ok", "defect"}
-    made = (target / "manifest.csv").stat().st_mtime_ns
+    modified = (target / "manifest.csv").stat().st_mtime_ns
     assert not elpv.make_elpv(target, package)
-    assert (target / "manifest.csv").stat().st_mtime_ns == made
+    assert (target / "manifest.csv").stat().st_mtime_ns == modified
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_half_made_folder_is_never_left(package: Path, tmp_path: Path) -> None:
-    """When a picture is missing, the sentence names it and nothing stands in the target's place."""
+def test_a_failed_run_leaves_no_folder(package: Path, tmp_path: Path) -> None:
+    """The error names a missing picture, and the target does not exist."""
     (package / "images/cell0250.png").unlink()
     with pytest.raises(DatasetError, match=r"cell0250\.png: No such file"):
         elpv.make_elpv(tmp_path / "cells", package)
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
-def test_a_folder_of_somebody_else_is_left_alone(package: Path, tmp_path: Path) -> None:
-    """A folder with other things in it is refused, and kept."""
+def test_a_foreign_folder_is_refused(package: Path, tmp_path: Path) -> None:
+    """A folder with other files is refused and does not change."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("keep")
     with pytest.raises(DatasetError, match="was not made by"):
@@ -100,8 +98,8 @@ def test_a_folder_of_somebody_else_is_left_alone(package: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("line", ["images/a.png 1.0", "images/a.png high mono", "a.png 1.0 thin"])
-def test_labels_of_another_form_are_refused(package: Path, tmp_path: Path, line: str) -> None:
-    """A labels file that we do not understand is refused with its line."""
+def test_labels_in_another_format_are_refused(package: Path, tmp_path: Path, line: str) -> None:
+    """An invalid labels file is refused with its line."""
     (package / "labels.csv").write_text(f"images/cell0001.png 0.0 mono\n{line}\n")
     with pytest.raises(DatasetError, match=r"labels\.csv:2: "):
         elpv.make_elpv(tmp_path / "cells", package)
@@ -110,21 +108,21 @@ def test_labels_of_another_form_are_refused(package: Path, tmp_path: Path, line:
 def test_without_the_package_the_command_to_install_it_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A missing package is no traceback but the command that installs it."""
+    """The error for a missing package names the command that installs it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPartError, match="pip install"):
         elpv.package_data()
 
 
 @pytest.mark.usefixtures("require_elpv")
-def test_the_real_package_splits_as_said(tmp_path: Path) -> None:
-    """All 2,223 certain cells of the real package are used, a quarter to test, of both types."""
+def test_the_real_package_is_split_by_type(tmp_path: Path) -> None:
+    """All 2,223 certain cells are used; a quarter of them, of both types, is in test."""
     cells = elpv.read_cells(elpv.package_data())
-    labels = Counter(elpv.LABEL.get(cell.probability) for cell in cells)
+    labels = Counter(elpv.LABEL_OF.get(cell.probability) for cell in cells)
     assert (labels["ok"], labels["defect"], labels[None]) == (1508, 715, 401)
     test = elpv.choose_test(cells)
-    taken = [cell for cell in cells if cell.group in test and cell.probability in elpv.LABEL]
-    share = Counter(elpv.LABEL[cell.probability] for cell in taken)
+    taken = [cell for cell in cells if cell.group in test and cell.probability in elpv.LABEL_OF]
+    share = Counter(elpv.LABEL_OF[cell.probability] for cell in taken)
     assert 0.2 < share["ok"] / 1508 < 0.3
     assert 0.2 < share["defect"] / 715 < 0.3
     assert {cell.kind for cell in taken} == {"mono", "poly"}

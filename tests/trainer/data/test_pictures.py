@@ -1,4 +1,4 @@
-"""Pictures in a file mapped into memory are the same as those in memory."""
+"""Memory-mapped pictures equal those in memory."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ GREY = InputSpec(width=16, height=16, channels=1, colour="grey", standardisation
 
 
 def test_mapped_pictures_are_the_same(tmp_path: Path, draw_dataset: Draw) -> None:
-    """The file holds what preprocessing gives, is mapped read-only, and is made only once."""
+    """The file holds the preprocessed pictures, is read-only, and is written once."""
     samples = load_dataset(draw_dataset(6)).of("train")
     file = tmp_path / "train.npy"
     mapped = map_pictures(samples, GREY, file)
@@ -32,7 +32,7 @@ def test_mapped_pictures_are_the_same(tmp_path: Path, draw_dataset: Draw) -> Non
 
 
 def test_unreadable_pictures_leave_no_file(tmp_path: Path, draw_dataset: Draw) -> None:
-    """Broken pictures are named, all of them, and no half file is taken for a whole one later."""
+    """All broken pictures are named, and no incomplete file stays."""
     root = draw_dataset(6)
     samples = load_dataset(root).of("train")
     for sample in samples[:2]:
@@ -44,26 +44,23 @@ def test_unreadable_pictures_leave_no_file(tmp_path: Path, draw_dataset: Draw) -
     assert [path.name for path in tmp_path.glob("*.npy")] == []
 
 
-def test_parts_never_take_the_pictures_of_other_inputs(tmp_path: Path, draw_dataset: Draw) -> None:
-    """Each input and each state of the data set has files of its own; groups are numbered."""
+def test_each_input_has_separate_files(tmp_path: Path, draw_dataset: Draw) -> None:
+    """Each input and each fingerprint has separate files; groups are numbered."""
     data = load_dataset(draw_dataset(6))
     small = load_sets(data, "f", GREY, tmp_path)
     large = load_sets(data, "f", GREY.replace(width=32, height=32), tmp_path)
     load_sets(data, "another", GREY, tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 9
-    for part in SET_NAMES:
-        assert small[part].pictures.shape[1:] == (16, 16, 1)
-        assert large[part].pictures.shape[1:] == (32, 32, 1)
-        groups = small[part].groups
+    for name in SET_NAMES:
+        assert small[name].pictures.shape[1:] == (16, 16, 1)
+        assert large[name].pictures.shape[1:] == (32, 32, 1)
+        groups = small[name].groups
         assert groups is not None
-        assert len(groups) == len(data.of(part))
+        assert len(groups) == len(data.of(name))
 
 
-def test_rows_of_a_file_are_copies_however_they_are_asked_for(
-    tmp_path: Path, draw_dataset: Draw
-) -> None:
-    """One row, a slice, a choice and a second look give the pictures; changing what came back
-    changes nothing in the file."""
+def test_indexing_gives_copies(tmp_path: Path, draw_dataset: Draw) -> None:
+    """A row, a slice and an index array give copies: changing them does not change the file."""
     samples = load_dataset(draw_dataset(6)).of("train")
     whole = load_pictures(samples, GREY)
     mapped = map_pictures(samples, GREY, tmp_path / "train.npy")
@@ -75,8 +72,8 @@ def test_rows_of_a_file_are_copies_however_they_are_asked_for(
         assert (mapped[index] == whole[index]).all()
 
 
-def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path: Path) -> None:
-    """After looking at every row of a large file, few of its pages are left in the process."""
+def test_read_pages_do_not_stay_in_memory(tmp_path: Path) -> None:
+    """After reading all rows of a large file, few of its pages stay in the process."""
     file = tmp_path / "large.npy"
     np.save(file, np.ones((4000, 64, 64, 1), np.uint8))
     spec = GREY.replace(width=64, height=64)
@@ -89,8 +86,7 @@ def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("count", [0, 3, BATCH // 2 + 1])
 def test_batches_are_the_pictures_in_order(draw_dataset: Draw, count: int) -> None:
-    """Batch after batch they are what `load_pictures` gives, none larger than its size, and a
-    batch stays as it is when the next one comes."""
+    """All batches together equal `load_pictures`; the next batch does not change the last one."""
     samples = (load_dataset(draw_dataset(6)).of("train") * BATCH)[: 3 * count]
     batches = list(batches_of(samples, GREY))
     assert sum(map(len, batches)) == 3 * count

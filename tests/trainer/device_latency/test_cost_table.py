@@ -1,4 +1,4 @@
-"""A figures file is read whole or refused with place, value and mend."""
+"""A cost table file is read completely or refused with place, value and fix."""
 
 import json
 import math
@@ -32,17 +32,16 @@ def _refusal(tmp_path: Path, content: str) -> str:
     return str(caught.value)
 
 
-def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
-    """A figure that came out as none is refused where it is worked out, not on the next machine."""
+def test_a_cost_that_is_no_number_is_refused_where_it_is_computed(tmp_path: Path) -> None:
+    """A NaN is refused on the machine that measures, not on the machine that reads the file."""
     path = tmp_path / "pi.json"
     path.write_text(json.dumps(GOOD), "utf-8")
-    figures = find_cost_table(str(path)).replace(invoke_us=math.nan)
-    with pytest.raises(ValueError, match="invoke_us: must be a finite number"):
-        figures.as_json()
+    with pytest.raises(ValueError, match=r"invoke_us\n.*finite number"):
+        find_cost_table(str(path)).replace(invoke_us=math.nan)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """A file and its figures are the same thing."""
+def test_a_written_table_is_read_back(tmp_path: Path) -> None:
+    """A table survives the way through its file."""
     path = tmp_path / "pi.json"
     path.write_text(json.dumps(GOOD), "utf-8")
     figures = find_cost_table(str(path))
@@ -65,32 +64,32 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, place: Any, value: Any, words: str) -> None:
-    """Place, value and mend stand in one sentence."""
-    said = json.loads(json.dumps(GOOD))
-    at = said
+    """One sentence holds place, value and fix."""
+    content = json.loads(json.dumps(GOOD))
+    at = content
     for key in place[:-1]:
         at = at[key]
     at[place[-1]] = value
-    refusal = _refusal(tmp_path, json.dumps(said))
+    refusal = _refusal(tmp_path, json.dumps(content))
     assert "pi.json: " in refusal
     assert words in refusal
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
-    """What a file does not say is told by its key."""
-    said = {key: value for key, value in GOOD.items() if key != "invoke_us"}
-    assert "pi.json: invoke_us: is missing; add it" in _refusal(tmp_path, json.dumps(said))
+    """The error names the missing key."""
+    content = {key: value for key, value in GOOD.items() if key != "invoke_us"}
+    assert "pi.json: invoke_us: is missing; add it" in _refusal(tmp_path, json.dumps(content))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1,\n 2"])
-def test_what_is_no_json_is_named_with_its_line(tmp_path: Path, content: str) -> None:
-    """A file that broke off is no fault of ours."""
+def test_invalid_json_is_named_with_its_line(tmp_path: Path, content: str) -> None:
+    """The error for a truncated file names the line."""
     assert f"pi.json:{content.count(chr(10)) + 1}:" in _refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("name", ["pi6", "folder", "noise"])
-def test_a_box_that_is_not_known_is_named(tmp_path: Path, name: str) -> None:
-    """No such file, a folder, or bytes that are no text: the choices and the command are told."""
+def test_an_unknown_box_is_named(tmp_path: Path, name: str) -> None:
+    """For a missing file, a folder or bytes that are no text the error names the choices."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "noise").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EdgeInspectError, match=r"is none of pi4, pi5 and this") as caught:

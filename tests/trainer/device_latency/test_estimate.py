@@ -1,10 +1,10 @@
-"""An estimate is a sum that never falls with the work, and says what it does not know."""
+"""An estimate is a sum that never falls with the work; it names operators without a price."""
 
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from trainer.device_latency.cost_table import CostTable, OperatorPrice, find_cost_table
 from trainer.device_latency.estimate import Estimate, estimate, format_ms
@@ -39,39 +39,39 @@ DYNAMIC = replace(CONV, dtype="dynamic")
 
 
 def test_an_estimate_is_the_sum_of_its_operators() -> None:
-    """Calls, multiply-adds and values, each at its price, and what an inference costs by itself."""
-    said = estimate((CONV, POOL), FIGURES)
+    """The sum has calls, multiply-adds and values at their prices, plus the inference itself."""
+    estimated = estimate((CONV, POOL), FIGURES)
     conv = 2 + 100 * 9 * 8 * 16 * 10 / 1e6 + 1600 * 1 / 1e3
     pool = 0.5 + 2000 * 0.25 / 1e3
-    assert [operator.milliseconds for operator in said.operators] == pytest.approx(
+    assert [operator.milliseconds for operator in estimated.operators] == pytest.approx(
         [conv / 1e3, pool / 1e3]
     )
-    assert said.milliseconds == pytest.approx((10 + conv + pool) / 1e3)
-    assert said.unknown == ()
+    assert estimated.milliseconds == pytest.approx((10 + conv + pool) / 1e3)
+    assert estimated.unknown == ()
 
 
 @given(
-    shape=some.tuples(*(some.integers(1, most) for most in (500, 25, 200, 200))),
-    name=some.sampled_from(["output_pixels", "kernel_pixels", "channels_in", "channels_out"]),
-    more=some.integers(1, 50),
+    shape=st.tuples(*(st.integers(1, limit) for limit in (500, 25, 200, 200))),
+    name=st.sampled_from(["output_pixels", "kernel_pixels", "channels_in", "channels_out"]),
+    more=st.integers(1, 50),
 )
 def test_more_work_never_takes_less(shape: tuple[int, int, int, int], name: str, more: int) -> None:
-    """Whatever number of an operator grows, its estimate does not fall."""
+    """When any number of an operator grows, its estimate does not fall."""
     work = OperatorWork("conv", "int8", *shape, values=0)
     larger = replace(work, **{name: getattr(work, name) + more})
     assert estimate((larger,), FIGURES).milliseconds >= estimate((work,), FIGURES).milliseconds
 
 
 def test_one_more_operator_never_takes_less() -> None:
-    """Each operator of a network adds to it or is free."""
+    """Each operator adds to the estimate or is free."""
     free = OperatorWork("free", "int8", 1, 0, 0, 16, 32, operator="RESHAPE")
     taken = [estimate((CONV,) * n, FIGURES).milliseconds for n in range(4)]
     assert taken == sorted(taken)
     assert estimate((CONV, free), FIGURES).milliseconds == taken[1]
 
 
-def test_channels_are_rounded_up_to_what_is_computed_at_once() -> None:
-    """One channel more than fills the processor's width costs as much as a whole width more."""
+def test_channels_are_rounded_up_to_the_tile() -> None:
+    """One channel above a full tile costs as much as a whole further tile."""
     narrow, wide = replace(CONV, channels_out=17), replace(CONV, channels_out=32)
     assert (
         estimate((narrow,), FIGURES).milliseconds
@@ -80,38 +80,42 @@ def test_channels_are_rounded_up_to_what_is_computed_at_once() -> None:
     )
 
 
-def test_a_filter_of_each_channel_is_not_rounded_inside() -> None:
-    """A depthwise convolution takes one channel in, whatever the width inside is."""
+def test_the_input_of_a_depthwise_filter_is_not_rounded() -> None:
+    """A depthwise filter has one input channel for every tile."""
     work = OperatorWork("depthwise", "int8", 10, 9, 1, 20, 400)
     assert work.padded(8, 64) == 10 * 9 * 24
     assert work.multiply_adds == 10 * 9 * 20
 
 
 def test_an_unknown_operator_gives_a_bound_and_not_a_number() -> None:
-    """The sentence says at least how long, on which box, and what there is no figure of."""
-    said = estimate((CONV, STRANGE, STRANGE), FIGURES)
+    """The sentence has the lower bound, the box and the operators without a price."""
+    estimated = estimate((CONV, STRANGE, STRANGE), FIGURES)
     known = estimate((CONV,), FIGURES)
-    assert said.milliseconds == known.milliseconds
-    assert [operator.milliseconds is None for operator in said.operators] == [False, True, True]
-    assert str(said) == (
+    assert estimated.milliseconds == known.milliseconds
+    assert [operator.milliseconds is None for operator in estimated.operators] == [
+        False,
+        True,
+        True,
+    ]
+    assert str(estimated) == (
         f"at least {format_ms(known.low)} ms on a box, how much more is not known: "
         "there is no figure of "
         "2 × fft (int8)"
     )
 
 
-def test_the_range_is_the_share_by_which_others_were_off() -> None:
-    """The spread of the box makes the range, upwards and downwards, and stands in the sentence."""
-    said = Estimate("a box", "", (), 10.0, 0.25, ())
-    assert (said.low, said.high) == (8.0, 12.5)
-    assert str(said) == "10.0 ms (8.00 to 12.5) on a box"
+def test_the_spread_gives_the_range() -> None:
+    """The spread gives the upper and the lower end of the range in the sentence."""
+    estimated = Estimate("a box", "", (), 10.0, 0.25, ())
+    assert (estimated.low, estimated.high) == (8.0, 12.5)
+    assert str(estimated) == "10.0 ms (8.00 to 12.5) on a box"
 
 
 @pytest.mark.parametrize(
     ("value", "read"), [(0.0123, "0.012"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123")]
 )
 def test_milliseconds_have_three_figures(value: float, read: str) -> None:
-    """No more digits than an estimate is good for."""
+    """Milliseconds have three digits at every magnitude."""
     assert format_ms(value) == read
 
 
@@ -119,35 +123,34 @@ def _budget(target: float | None, *, measured_here: bool = False) -> LatencyBudg
     return LatencyBudget(FIGURES, target, measured_here)
 
 
-def test_what_is_slower_than_asked_is_objected_to() -> None:
-    """The objection names estimate, range, box, limit and where the figures come from."""
-    said = estimate((CONV,) * 100, FIGURES)
-    assert _budget(said.milliseconds).objection(said) is None
-    assert _budget(None).objection(said) is None
-    found = _budget(0.25).objection(said)
-    assert found == f"estimated {said}, the limit is 0.25 ms (measured there on 2026-11-28)"
+def test_an_estimate_above_the_limit_is_an_objection() -> None:
+    """The objection names estimate, range, box, limit and the origin of the figures."""
+    estimated = estimate((CONV,) * 100, FIGURES)
+    assert _budget(estimated.milliseconds).objection(estimated) is None
+    assert _budget(None).objection(estimated) is None
+    found = _budget(0.25).objection(estimated)
+    assert found == f"estimated {estimated}, the limit is 0.25 ms (measured there on 2026-11-28)"
 
 
-def test_on_this_machine_the_clock_decides() -> None:
-    """Where the finished model was timed, its estimate neither refuses nor saves it."""
-    said = estimate((CONV,) * 100, FIGURES)
-    assert _budget(1.0, measured_here=True).objection(said, 0.9) is None
+def test_on_this_machine_the_measured_time_decides() -> None:
+    """When the finished model was timed, its estimate has no effect."""
+    estimated = estimate((CONV,) * 100, FIGURES)
+    assert _budget(1.0, measured_here=True).objection(estimated, 0.9) is None
     assert (
-        _budget(1.0, measured_here=True).objection(said, 1.1)
+        _budget(1.0, measured_here=True).objection(estimated, 1.1)
         == "it takes 1.10 ms here, the limit is 1 ms"
     )
 
 
-def test_convolutions_without_a_figure_keep_no_budget() -> None:
-    """A scheme whose multiply-adds have no price is not taken for quick; a small unknown
-    operator refuses nothing."""
+def test_convolutions_without_a_price_exceed_every_budget() -> None:
+    """Multiply-adds without a price are an objection; a small unknown operator is none."""
     found = _budget(1000.0).objection(estimate((DYNAMIC,), FIGURES))
     assert found is not None
     assert found.startswith("how long it takes is not known: at least")
     assert _budget(1000.0).objection(estimate((CONV, STRANGE), FIGURES)) is None
 
 
-def _offers() -> list[NetworkOption]:
+def _options() -> list[NetworkOption]:
     return [
         NetworkOption(name, side, Estimate("a box", "", (), taken, 0.2, ()))
         for name, side, taken in (
@@ -157,21 +160,21 @@ def _offers() -> list[NetworkOption]:
     ]  # fmt: skip
 
 
-def test_what_fits_is_named_with_its_largest_size() -> None:
-    """A refusal ends with the networks that would fit, or with the quickest when none does."""
-    assert fitting_text(_budget(4.0), _offers()) == (
+def test_networks_that_fit_are_named_with_their_largest_size() -> None:
+    """A refusal ends with the networks that would fit, or else with the fastest one."""
+    assert fitting_text(_budget(4.0), _options()) == (
         "there pretrained at up to 64 pixels, compact at up to 128 pixels would fit "
         "(edge-train --network NAME --side PIXELS)"
     )
     assert "none of our networks does: the quickest, compact at 64 pixels, takes 0.500 ms" in (
-        fitting_text(_budget(0.1), _offers())
+        fitting_text(_budget(0.1), _options())
     )
-    assert [one.side for one in within_budget(_budget(2.0), _offers())] == [128, 64]
+    assert [one.side for one in within_budget(_budget(2.0), _options())] == [128, 64]
 
 
-def test_the_table_puts_what_is_too_slow_in_brackets() -> None:
-    """A line a network, a column a size, with the share by which it may be off."""
-    lines = network_table(_budget(2.5), _offers()).splitlines()
+def test_the_table_has_slow_networks_in_brackets() -> None:
+    """The table has a line a network, a column a size, and the spread."""
+    lines = network_table(_budget(2.5), _options()).splitlines()
     assert lines[1].split() == ["pretrained", "(3.00)", "(9.00)"]
     assert lines[2].split() == ["compact", "0.500", "2.00"]
     assert "1.20 times as long" in lines[-1]
@@ -179,8 +182,8 @@ def test_the_table_puts_what_is_too_slow_in_brackets() -> None:
 
 
 @pytest.mark.parametrize("name", ["pi4", "pi5"])
-def test_published_figures_say_that_they_are(name: str) -> None:
-    """Not measured by us, with sources of a year each, and a spread that is no boast."""
+def test_published_figures_name_their_origin(name: str) -> None:
+    """Published figures have sources with a year and a realistic spread."""
     figures = find_cost_table(name)
     assert figures.origin == "published"
     assert figures.provenance == "from published measurements, not from a box of ours"
@@ -194,7 +197,7 @@ def test_published_figures_say_that_they_are(name: str) -> None:
 
 
 def test_a_pi_5_is_quicker_than_a_pi_4_and_int8_than_float32() -> None:
-    """In every published price of a multiply-add."""
+    """This holds for every published price of a multiply-add."""
     four, five = (find_cost_table(name).prices["quickest"] for name in ("pi4", "pi5"))
     for kind in ("conv", "pointwise", "depthwise", "dense"):
         for dtype in ("int8", "float32"):

@@ -1,4 +1,4 @@
-"""Figures are measured with the daemon's install only, and fit what was timed."""
+"""The cost table is measured with the daemon's install only, and it fits the timings."""
 
 import subprocess
 import sys
@@ -19,9 +19,8 @@ pytest.importorskip("ai_edge_litert", reason="pip install ai-edge-litert")
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_a_sample_is_of_the_kind_that_it_is_timed_for(dtype: Dtype) -> None:
-    """Every kind has a sample, every sample is one operator, or several alike, of its kind and
-    type, and a few hundred kilobytes at most."""
+def test_each_sample_has_the_kind_it_is_timed_for(dtype: Dtype) -> None:
+    """Every kind has a sample. A sample has one or several equal operators of its kind and type."""
     seen = set()
     for kind, sample in operator_samples(dtype):
         works = operator_works(sample)
@@ -33,8 +32,8 @@ def test_a_sample_is_of_the_kind_that_it_is_timed_for(dtype: Dtype) -> None:
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 @pytest.mark.parametrize("kernels", ["quickest", "built-in"])
-def test_every_sample_and_little_network_runs(dtype: Dtype, kernels: str) -> None:
-    """The runtime takes what we write, with both sorts of kernels, and needs time for it."""
+def test_every_sample_and_small_network_runs(dtype: Dtype, kernels: str) -> None:
+    """The runtime runs the models that we write with both kinds of kernels."""
     models = [empty_model(dtype)]
     models += [sample for _, sample in operator_samples(dtype)]
     models += [network for _, network in probe_networks(dtype)]
@@ -43,12 +42,12 @@ def test_every_sample_and_little_network_runs(dtype: Dtype, kernels: str) -> Non
     assert all(microseconds > 0 for microseconds in taken)
 
 
-def test_a_networks_work_is_counted_as_one_would_by_hand() -> None:
-    """Places, taps, channels, multiply-adds and types of each operator, in the order they run."""
+def test_the_work_of_a_network_is_counted_exactly() -> None:
+    """Pixels, channels, multiply-adds and types of each operator are those computed manually."""
     writer = ModelWriter("int8")
     x = writer.conv(writer.input((1, 32, 32, 3)), 16, 3, 2)
     x = writer.conv(writer.depthwise(writer.pool(x), 5), 24, 1)
-    works = operator_works(writer.done([writer.dense(writer.flat(x), 2)]))
+    works = operator_works(writer.finish([writer.dense(writer.flatten(x), 2)]))
     assert [work.kind for work in works] == [
         "conv", "pool", "depthwise", "pointwise", "free", "dense",
     ]  # fmt: skip
@@ -60,8 +59,8 @@ def test_a_networks_work_is_counted_as_one_would_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", ["conv", "pool"])
-def test_the_fit_finds_the_price_that_times_were_made_with(kind: str) -> None:
-    """Times made of calls, multiply-adds, values and a tile give these back."""
+def test_the_fit_finds_the_true_price(kind: str) -> None:
+    """The fit recovers calls, multiply-adds, values and tile from exact times."""
     tile = (16, 4) if kind in CONVOLVING else (1, 1)
     multiplying = 12.5 if kind in CONVOLVING else 0.0
     true = OperatorPrice(call_us=3.0, multiply_add_ps=multiplying, value_ns=0.7, tile=tile)
@@ -77,7 +76,7 @@ def test_the_fit_finds_the_price_that_times_were_made_with(kind: str) -> None:
 
 
 def test_no_cost_is_negative() -> None:
-    """Where the nearest fit would pay for work, the cost is nothing instead."""
+    """Where the best fit has a negative cost, the cost is 0 instead."""
     rows = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
     costs = non_negative_least_squares(rows, np.array([3.0, 2.0, 1.0]))
     assert costs == pytest.approx([2.0, 0.0])
@@ -85,13 +84,13 @@ def test_no_cost_is_negative() -> None:
 
 
 def test_figures_are_measured_without_tensorflow() -> None:
-    """A box has neither TensorFlow nor scipy nor rich: nothing of them is imported to measure."""
+    """A box has no TensorFlow, scipy or rich: the measurement imports none of them."""
     code = (
         "import sys\n"
         "from converter.cli.main import main\n"
         "from trainer.device_latency import measure\n"
         "measure.KERNELS, measure.DTYPES, measure.ROUNDS = ('quickest',), ('int8',), 1\n"
-        "measure.LEAST_SECONDS = 0.0\n"
+        "measure.MIN_SECONDS = 0.0\n"
         "measure.measure_cost_table()\n"
         "heavy = {'tensorflow', 'keras', 'scipy', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -100,17 +99,19 @@ def test_figures_are_measured_without_tensorflow() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_figures_are_held_against_whole_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where whole networks take half as long again as their operators, every price rises by that,
-    and the spread is what the farthest one is still off."""
+def test_prices_are_corrected_by_whole_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When whole networks take 1.5 times the estimate, every price rises by that factor.
+
+    The spread is the largest remaining deviation.
+    """
     figures = find_cost_table("pi4")
     names = [name for name, _ in probe_networks("int8")]
     longer = np.full(len(names), 1.5)
     longer[-1] = 3.0
 
     def timed(models: list[bytes], kernels: Kernels, _rounds: int = 1) -> tuple[float, ...]:
-        said = [estimate(operator_works(one), figures, kernels).milliseconds for one in models]
-        return tuple(np.array(said) * longer * 1000)
+        estimated = [estimate(operator_works(one), figures, kernels).milliseconds for one in models]
+        return tuple(np.array(estimated) * longer * 1000)
 
     monkeypatch.setattr(measure, "fastest_times", timed)
     found = measure.calibrated(figures)

@@ -1,4 +1,4 @@
-"""Scores mean what they say after the temperature, and the table says how far they are off."""
+"""The temperature calibrates scores, and the reliability table shows their error."""
 
 import numpy as np
 import pytest
@@ -6,46 +6,51 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.inspection.decision import to_probabilities
-from trainer.evaluation.calibration import COOLEST, HOTTEST, fit_temperature, reliability
+from trainer.evaluation.calibration import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    fit_temperature,
+    reliability,
+)
 
 pytestmark = pytest.mark.usefixtures("require_train")
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
 def test_the_temperature_is_found(true: float) -> None:
-    """Logits that are too large by a factor come back by that factor."""
+    """The fit recovers the factor by which logits are too large."""
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 2, (6000, 3))
-    honest = to_probabilities(logits, "logits")
-    classes = (honest.cumsum(1) < rng.random((6000, 1))).sum(1)
-    sure = to_probabilities(logits * true, "logits")
-    assert fit_temperature(sure, classes) == pytest.approx(true, rel=0.1)
+    calibrated = to_probabilities(logits, "logits")
+    classes = (calibrated.cumsum(1) < rng.random((6000, 1))).sum(1)
+    overconfident = to_probabilities(logits * true, "logits")
+    assert fit_temperature(overconfident, classes) == pytest.approx(true, rel=0.1)
 
 
-def test_a_part_without_mistakes_does_not_prove_certainty() -> None:
-    """Perfect separation of a few pictures keeps scores below certainty; one class changes none."""
-    given_ = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
-    temperature = fit_temperature(given_, [0] * 10 + [1] * 10)
-    assert temperature > COOLEST
-    assert to_probabilities(given_, "probabilities", temperature).max() < 0.95
-    assert fit_temperature(given_, [0] * 20) == 1.0
+def test_a_set_without_mistakes_does_not_prove_certainty() -> None:
+    """Scores of a perfect separation stay below certainty; a single class gives 1."""
+    predicted = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
+    temperature = fit_temperature(predicted, [0] * 10 + [1] * 10)
+    assert temperature > MIN_TEMPERATURE
+    assert to_probabilities(predicted, "probabilities", temperature).max() < 0.95
+    assert fit_temperature(predicted, [0] * 20) == 1.0
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.integers(3, 30))
 @settings(max_examples=40, deadline=None)
 def test_any_probabilities_give_a_usable_temperature(seed: int, labels: int, n: int) -> None:
-    """Zeros, ones and nonsense labels give a number within bounds, and ranks stay as they are."""
+    """Zeros, ones and random labels give a temperature within bounds; ranks do not change."""
     rng = np.random.default_rng(seed)
     p = rng.dirichlet([0.05] * labels, n)
     temperature = fit_temperature(p, rng.integers(0, labels, n))
-    assert COOLEST * 0.99 <= temperature <= HOTTEST * 1.01
-    warm = to_probabilities(p, "probabilities", temperature)
+    assert MIN_TEMPERATURE * 0.99 <= temperature <= MAX_TEMPERATURE * 1.01
+    scaled = to_probabilities(p, "probabilities", temperature)
     order = np.argsort(p[0])
-    assert (np.diff(warm[0][order]) >= -1e-12).all()
+    assert (np.diff(scaled[0][order]) >= -1e-12).all()
 
 
 def test_temperature_on_probabilities_is_temperature_on_logits() -> None:
-    """Raising probabilities to 1/T is dividing their logits by T: one meaning on desk and box."""
+    """Probabilities to the power of 1/T equal logits divided by T, in training and on the box."""
     logits = np.random.default_rng(0).normal(0, 3, (20, 4))
     p = to_probabilities(logits, "logits")
     assert to_probabilities(p, "probabilities", 2.5) == pytest.approx(
@@ -54,7 +59,7 @@ def test_temperature_on_probabilities_is_temperature_on_logits() -> None:
 
 
 def test_the_table_counts_every_picture_once() -> None:
-    """Bins hold all pictures; honest scores are off by little, boasting ones by much."""
+    """Bins hold all pictures; calibrated scores have a small error, overconfident ones a large."""
     rng = np.random.default_rng(0)
     scores = rng.random(5000)
     bad = rng.random(5000) < scores

@@ -1,4 +1,4 @@
-"""What a plant states becomes thresholds and claims, or a refusal that says what is missing."""
+"""A plant's requirements give thresholds and claims, or a refusal with the fix."""
 
 import argparse
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("require_train")
 
 @example(80, 12.852969570517788)
 @given(st.integers(1, 5000), st.floats(0.5, 5000))
-def test_all_or_none_of_any_effective_number_is_a_rate(n: int, independent: float) -> None:
-    """Rounding never makes more cases of pictures that count as fewer than there are of those."""
+def test_rates_of_0_and_1_are_valid_at_any_effective_number(n: int, independent: float) -> None:
+    """Rounding never gives more cases than independent pictures."""
     every, none = rate_of(n, n, independent), rate_of(0, n, independent)
     assert every.interval[1] == every.at_most == 1
     assert none.interval[0] == 0
@@ -31,7 +31,7 @@ def test_all_or_none_of_any_effective_number_is_a_rate(n: int, independent: floa
 
 
 def test_too_few_defects_are_refused_with_the_number_needed() -> None:
-    """20 defects cannot show 0.1 %: refused before any training, and 2,995 are asked for."""
+    """20 defects cannot show 0.1 %: the refusal precedes the training and names 2,995."""
     with pytest.raises(RefusedError, match="2,995 defects with 0 escapes") as caught:
         check_demonstrable(Requirements(max_escape=0.001), n_ok=500, n_defect=20)
     assert "even 0 escapes in the 20 defects" in str(caught.value)
@@ -42,8 +42,8 @@ def test_too_few_defects_are_refused_with_the_number_needed() -> None:
     check_demonstrable(Requirements(), n_ok=0, n_defect=0)
 
 
-def test_the_claim_is_said_as_a_plant_says_it() -> None:
-    """0 escapes in 81 defects: at most 3.6 % at 95 %; fewer when parts were seen twice."""
+def test_the_claim_is_a_sentence() -> None:
+    """0 escapes in 81 defects give at most 3.6 % at 95 %; several pictures a part give more."""
     found = make_claims(rate_of(0, 81), rate_of(2, 100), Requirements())
     assert found.escape.as_text() == "0 escapes in 81 defects: at most 3.6 % at 95 %"
     assert (
@@ -58,47 +58,47 @@ def test_the_claim_is_said_as_a_plant_says_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("escaped", "n", "limit", "says"),
+    ("escaped", "n", "limit", "text"),
     [
         (0, 299, 0.01, None),
         (0, 298, 0.01, "it needs 299 defects of different parts"),
         (3, 400, 0.01, "with 3 escapes it needs 773"),
     ],
 )
-def test_a_limit_holds_or_says_what_it_needs(
-    escaped: int, n: int, limit: float, says: str | None
+def test_a_limit_holds_or_names_the_pictures_needed(
+    escaped: int, n: int, limit: float, text: str | None
 ) -> None:
-    """A limit that the test set does not show is refused with the number that would."""
+    """The refusal of a limit names the number of pictures that would show it."""
     found = make_claims(
         rate_of(escaped, n), rate_of(0, 10), Requirements(max_escape=limit)
     ).refusals()
-    assert (not found) if says is None else (says in found[0])
+    assert (not found) if text is None else (text in found[0])
 
 
 @given(st.floats(0.001, 0.5), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_the_number_needed_is_the_least(limit: float, k: int) -> None:
-    """With that many it is shown, with one fewer it is not; `cases_allowed` is its inverse."""
+def test_the_number_needed_is_the_smallest(limit: float, k: int) -> None:
+    """That number shows the limit, and one fewer does not; `cases_allowed` is the inverse."""
     n = pictures_needed(limit, k)
     assert upper_bound(k, n) <= limit
     assert n - 1 <= k or upper_bound(k, n - 1) > limit
-    spare = cases_allowed(limit, n)
-    assert spare is not None
-    assert spare >= k
-    assert upper_bound(spare, n) <= limit < upper_bound(spare + 1, n)
+    allowed = cases_allowed(limit, n)
+    assert allowed is not None
+    assert allowed >= k
+    assert upper_bound(allowed, n) <= limit < upper_bound(allowed + 1, n)
 
 
 class TestThresholds:
-    """Lines drawn by what was stated."""
+    """Thresholds from requirements."""
 
-    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(3)
         bad = np.arange(1600) % 2 == 1
         return 1 / (1 + np.exp(-rng.normal(np.where(bad, 2.0, -2.0), 1.2))), bad
 
     def test_an_escape_limit_sets_the_review_line(self) -> None:
-        """Fewer escapes than the limit allows on validation, and the sentence names the limit."""
-        scores, bad = self._parts()
+        """Validation has fewer escapes than the limit allows; the sentence names the limit."""
+        scores, bad = self._scores()
         at = choose_thresholds(scores, bad, Requirements(max_escape=0.01))
         assert upper_bound(int((scores[bad] < at.review_from).sum()), int(bad.sum())) <= 0.01
         assert "at most 1 % escapes" in at.chosen
@@ -108,8 +108,8 @@ class TestThresholds:
         )
 
     def test_both_limits_make_a_band_or_one_line(self) -> None:
-        """Hard limits leave a band for people; soft ones are held by a single line."""
-        scores, bad = self._parts()
+        """Hard limits leave a review band; a single line meets soft ones."""
+        scores, bad = self._scores()
         hard = choose_thresholds(scores, bad, Requirements(max_escape=0.01, max_false_reject=0.01))
         assert hard.review_from < hard.reject_at
         assert upper_bound(int((scores[~bad] >= hard.reject_at).sum()), 800) <= 0.01
@@ -118,9 +118,9 @@ class TestThresholds:
         assert (scores[bad] < soft.review_from).mean() < 0.2
         assert (scores[~bad] >= soft.reject_at).mean() < 0.2
 
-    def test_a_dear_escape_lowers_the_line(self) -> None:
-        """The dearer an escape, the lower the line; rarer defects raise it."""
-        scores, bad = self._parts()
+    def test_a_higher_escape_cost_lowers_the_line(self) -> None:
+        """A higher cost of an escape lowers the line; rarer defects raise it."""
+        scores, bad = self._scores()
 
         def line(escape: float, share: float) -> float:
             requirements = Requirements(escape_cost=escape, reject_cost=1, defect_share=share)
@@ -147,29 +147,29 @@ class TestThresholds:
     def test_any_scores_give_lines_in_order(
         self, rows: list[tuple[int, bool]], requirements: Requirements
     ) -> None:
-        """Whatever is asked of whatever scores: 0 <= review_from <= reject_at <= 1."""
+        """For all scores and requirements 0 <= review_from <= reject_at <= 1."""
         at = choose_thresholds(
             [score / 12 for score, _ in rows], [bad for _, bad in rows], requirements
         )
         assert 0 <= at.review_from <= at.reject_at <= 1
 
 
-class TestWish:
-    """The options of the command line."""
+class TestRequirements:
+    """Requirements from the command line."""
 
     @pytest.mark.parametrize("text", ["0.5%", "0.5 %", " 0.005 ", "5e-3"])
     def test_shares_are_read_either_way(self, text: str) -> None:
-        """0.5% and 0.005 are the same."""
+        """0.5% and 0.005 are the same share."""
         assert parse_share(text) == pytest.approx(0.005)
 
     @pytest.mark.parametrize("text", ["0", "100%", "2", "-1%", "few", "nan", "%"])
-    def test_what_is_no_share_is_said(self, text: str) -> None:
-        """Anything not above 0 % and below 100 % is refused, with an example."""
+    def test_an_invalid_share_is_refused(self, text: str) -> None:
+        """A value outside 0 % to 100 % is refused with an example."""
         with pytest.raises(ValueError, match=r"write 0\.5% or 0\.005"):
             parse_share(text)
 
     @pytest.mark.parametrize(
-        ("requirements", "says"),
+        ("requirements", "text"),
         [
             ({"escape_cost": 5.0}, "give both"),
             ({"escape_cost": 5.0, "reject_cost": 0.0}, "must be above 0"),
@@ -178,13 +178,13 @@ class TestWish:
             ({"max_escape": 1.5}, "below 100 %"),
         ],
     )
-    def test_contradictions_are_named(self, requirements: dict[str, float], says: str) -> None:
-        """What cannot be meant together is an error with its mend."""
-        with pytest.raises(EdgeInspectError, match=says):
+    def test_contradictions_are_named(self, requirements: dict[str, float], text: str) -> None:
+        """A contradiction is an error with its fix."""
+        with pytest.raises(EdgeInspectError, match=text):
             Requirements(**requirements)
 
     def test_the_command_line_and_back(self) -> None:
-        """Options become a wish, and a wish survives the model file."""
+        """Options become requirements, which survive the model file."""
         parser = argparse.ArgumentParser()
         add_requirement_options(parser)
         requirements = requirements_from(
@@ -196,17 +196,17 @@ class TestWish:
         assert "0.5%" in parser.format_help()
 
 
-def test_rates_are_written_for_people() -> None:
-    """Two digits, and never a rounded 100 %."""
+def test_percentages_have_two_digits() -> None:
+    """Percentages have two digits; 99.6 % is 100 %."""
     assert [percent(x) for x in (0.0363, 0.001, 0.5, 0.996)] == ["3.6 %", "0.1 %", "50 %", "100 %"]
 
 
 class TestNotLearned:
-    """A model that may be a coin is never given a line."""
+    """A model that may be no better than chance gets no thresholds."""
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_a_coin_on_few_defects_is_not_learned(self, seed: int) -> None:
-        """95 % accurate on 5 % defects of which it finds none: not learned, and nothing claimed."""
+    def test_chance_on_few_defects_is_not_learned(self, seed: int) -> None:
+        """A model with 95 % accuracy that finds no defect has not learned and claims nothing."""
         rng = np.random.default_rng(seed)
         scores = rng.uniform(0, 0.1, 400)
         labels = ["dent"] * 20 + ["ok"] * 380
@@ -220,7 +220,7 @@ class TestNotLearned:
         assert "NOT LEARNED" in judged.as_text()
 
     def test_shuffled_labels_are_rarely_learned(self) -> None:
-        """Of 200 shuffles at most 5 % look learned: the interval is honest about nothing, too."""
+        """At most 5 % of 200 shuffles look learned: the interval holds without skill too."""
         rng = np.random.default_rng(0)
         at = Thresholds(reject_at=0.5, review_from=0.5)
         scores, labels = rng.random(120), np.array(["dent"] * 40 + ["ok"] * 80)
@@ -232,7 +232,7 @@ class TestNotLearned:
         assert learned <= 10
 
     def test_a_good_model_is_learned(self) -> None:
-        """Clear separation is called learned and says its figures."""
+        """A model with clear separation has learned and gets its figures."""
         labels = ["dent"] * 20 + ["ok"] * 20
         scores = np.linspace(0.9, 0.1, 40)
         at = Thresholds(reject_at=0.5, review_from=0.4)

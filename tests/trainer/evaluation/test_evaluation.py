@@ -1,4 +1,4 @@
-"""What counts as an escape and what as a false reject."""
+"""The definitions of escape and false reject."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from trainer.evaluation.metrics import evaluate
 
 
 def test_escapes_are_defects_that_pass_and_false_rejects_good_parts_that_fail() -> None:
-    """Each verdict is counted where a plant would feel it; a review is neither."""
+    """Escapes and false rejects are counted by true class; a review is neither."""
     judged = [
         ("ok", 0.1, 4),  # passes
         ("ok", 0.5, 3),  # for review

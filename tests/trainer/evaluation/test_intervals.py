@@ -1,4 +1,4 @@
-"""Intervals cover the truth, and pictures of one part are one witness."""
+"""Intervals cover the truth, and pictures of one part are not independent."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def _separate(parts: int, pictures: int = 1) -> tuple[np.ndarray, np.ndarray, li
 
 
 def test_copies_of_a_picture_do_not_narrow_an_interval() -> None:
-    """Ten pictures of each part claim no more than one: the interval is over parts."""
+    """Ten equal pictures a part give the interval of one: the interval is over parts."""
     rng = np.random.default_rng(5)
     bad = np.arange(60) % 2 == 1
     scores = rng.normal(bad * 1.0, 1)
@@ -37,7 +37,7 @@ def test_copies_of_a_picture_do_not_narrow_an_interval() -> None:
 
 
 def test_a_perfect_figure_on_few_parts_is_not_certain() -> None:
-    """1.000 seen on ten parts leaves far more open than on a hundred."""
+    """The interval of an AUROC of 1.000 is far wider with ten parts than with a hundred."""
     for interval in (auroc_interval, average_precision_interval):
         few, many = interval(*_separate(10)), interval(*_separate(100))
         assert few[1] == many[1] == 1
@@ -57,15 +57,15 @@ def test_intervals_hold(case: tuple[int, int, int, float, float, str]) -> None:
 def test_the_effective_number_lies_between_parts_and_pictures(
     parts: int, pictures: int, seed: int
 ) -> None:
-    """Equal groups count as at least their number and at most their pictures."""
+    """The effective number lies between the number of groups and of pictures."""
     scores = np.random.default_rng(seed).normal(size=parts * pictures)
     groups = [f"p{at // pictures}" for at in range(parts * pictures)]
     assert parts <= effective_sample_size(scores, groups) + 1e-9
     assert effective_sample_size(scores, groups) <= parts * pictures + 1e-9
 
 
-def test_likeness_of_copies_and_strangers() -> None:
-    """Copies are alike by 1, pictures of different parts by 0, and one part proves nothing."""
+def test_intraclass_correlation_of_copies_and_of_unrelated_pictures() -> None:
+    """Copies give 1, unrelated pictures 0, and a single part 1."""
     assert intraclass_correlation([0.1, 0.1, 0.5, 0.5, 0.9, 0.9], list("aabbcc")) == pytest.approx(
         1
     )
@@ -74,7 +74,7 @@ def test_likeness_of_copies_and_strangers() -> None:
     assert effective_sample_size([], []) == 0
 
 
-def test_average_precision_by_hand() -> None:
+def test_average_precision_of_small_examples() -> None:
     """Two defects at ranks 1 and 3 give (1 + 2/3) / 2; ties share the worse precision."""
     assert average_precision([0.9, 0.8, 0.7], [True, False, True]) == pytest.approx(5 / 6)
     assert average_precision([0.5, 0.5], [True, False]) == 0.5
@@ -83,7 +83,7 @@ def test_average_precision_by_hand() -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=25))
 @settings(max_examples=40, deadline=None)
 def test_the_influence_is_the_derivative(rows: list[tuple[int, bool]]) -> None:
-    """Adding a little of one picture moves the weighted average precision as said."""
+    """The influence equals the change of weighted average precision by a small weight."""
     values = np.array([value for value, _bad in rows], np.float64)
     bad = np.array([bad for _value, bad in rows])
     if not bad.any() or bad.all():
@@ -104,7 +104,7 @@ def test_the_influence_is_the_derivative(rows: list[tuple[int, bool]]) -> None:
 
 
 def test_the_curve_encloses_the_auroc() -> None:
-    """The area under the ROC curve by trapezia is the AUROC, ties included."""
+    """The trapezoid area under the ROC curve equals the AUROC, with ties."""
     rng = np.random.default_rng(1)
     scores, bad = rng.integers(0, 9, 80), rng.random(80) < 0.4
     found = curves(scores, bad)
@@ -113,14 +113,14 @@ def test_the_curve_encloses_the_auroc() -> None:
     assert (found.recall[-1], found.false_rejects[-1]) == (1, 1)
 
 
-def test_what_nothing_seen_leaves_possible() -> None:
-    """0 in 81 shows at most 3.6 %, 0 in 2,995 at most 0.1 %: one-sided and exact."""
+def test_the_upper_bound_without_a_case() -> None:
+    """The exact one-sided bound of 0 in 81 is 3.6 %, of 0 in 2,995 it is 0.1 %."""
     assert upper_bound(0, 81) == pytest.approx(0.0363, abs=5e-5)
     assert upper_bound(0, 2995) <= 0.001 < upper_bound(0, 2994)
 
 
 def test_a_gain_is_paired() -> None:
-    """On the same pictures a small but steady gain is sure; a model against itself gains 0."""
+    """A small, consistent gain on the same pictures is significant; a model gains 0 over itself."""
     rng = np.random.default_rng(4)
     bad = np.arange(200) % 2 == 1
     weak = rng.normal(bad * 1.0, 1)

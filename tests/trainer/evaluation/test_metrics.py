@@ -1,4 +1,4 @@
-"""The figures are right, and their intervals hold."""
+"""The figures of an evaluation, their intervals, and the thresholds."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def _columns(rows: list[tuple[float, bool]]) -> tuple[list[float], list[bool]]:
 
 @given(judged)
 def test_auroc_is_the_share_of_pairs_in_the_right_order(rows: list[tuple[float, bool]]) -> None:
-    """AUROC equals the count over all pairs, ties for a half."""
+    """AUROC equals the count over all pairs; ties count half."""
     pairs = [
         1.0 if bad > good else 0.5 if bad == good else 0.0
         for bad, is_bad in rows
@@ -59,7 +59,7 @@ def test_the_auroc_interval_holds_the_estimate(rows: list[tuple[float, bool]], p
 def test_false_rejects_at_a_recall_are_the_fewest_that_reach_it(
     rows: list[tuple[float, bool]], recall: float
 ) -> None:
-    """No line that catches this share of the defects rejects fewer good parts."""
+    """No line with this recall rejects fewer good parts."""
     scores, bad = (np.array(column) for column in _columns(rows))
     reach = [line for line in scores if np.mean(scores[bad] >= line) >= recall - 1e-9]
     fewest = min(np.mean(scores[~bad] >= line) for line in reach)
@@ -67,7 +67,7 @@ def test_false_rejects_at_a_recall_are_the_fewest_that_reach_it(
 
 
 def test_figures_need_both_kinds() -> None:
-    """Without defects, or without good parts, there is no AUROC, and that is said."""
+    """AUROC without defects or without good parts is an error."""
     with pytest.raises(DatasetError, match="0 defective pictures in 2"):
         auroc([0.1, 0.2], [False, False])
 
@@ -86,7 +86,7 @@ class TestBinomial:
         assert n == 0 or low <= k / n <= high
 
     def test_known_values(self) -> None:
-        """Published Clopper-Pearson limits come out."""
+        """The intervals equal published Clopper-Pearson limits."""
         assert binomial_interval(0, 100) == pytest.approx((0, 0.03622), abs=1e-5)
         assert binomial_interval(81, 81) == pytest.approx((0.95548, 1), abs=1e-4)
         assert binomial_interval(10, 100) == pytest.approx((0.04900, 0.17622), abs=1e-5)
@@ -94,7 +94,7 @@ class TestBinomial:
 
     @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.93])
     def test_covers_the_truth(self, rate: float) -> None:
-        """Summed over all outcomes, 95 % intervals hold the true rate at least 95 % of the time."""
+        """Over all outcomes, 95 % intervals hold the true rate in at least 95 % of cases."""
         from scipy.stats import binom
 
         n = 80
@@ -105,15 +105,15 @@ class TestBinomial:
         )
         assert covered >= 0.95
 
-    def test_impossible_counts_are_a_fault(self) -> None:
-        """More successes than tries is a programming mistake."""
+    def test_impossible_counts_are_an_error(self) -> None:
+        """More cases than pictures are a programming error."""
         with pytest.raises(ValueError, match="3 of 2"):
             binomial_interval(3, 2)
 
 
 @pytest.mark.usefixtures("require_train")
-def test_evaluation_counts_as_the_daemon_judges() -> None:
-    """A score exactly at a threshold is on the strict side, and every picture is counted once."""
+def test_evaluation_decides_like_the_daemon() -> None:
+    """A score equal to a threshold gets the stricter verdict; every picture counts once."""
     judged = evaluate(
         [0.1, 0.3, 0.7, 0.2, 0.69, 0.71, 0.3],
         ["ok", "ok", "ok", "dent", "dent", "crack", "crack"],
@@ -139,7 +139,7 @@ def test_evaluation_counts_as_the_daemon_judges() -> None:
 
 @given(judged)
 def test_thresholds_catch_95_percent_and_stay_in_range(rows: list[tuple[float, bool]]) -> None:
-    """Review begins where 95 % of the validation defects are caught, never above reject_at."""
+    """At least 95 % of the validation defects reach `review_from`, which is at most `reject_at`."""
     scores, bad = _columns(rows)
     at = choose_thresholds(scores, bad)
     defects = [score for score, is_bad in rows if is_bad]
@@ -150,7 +150,7 @@ def test_thresholds_catch_95_percent_and_stay_in_range(rows: list[tuple[float, b
 
 @given(judged)
 def test_no_other_line_has_a_larger_youden_index(rows: list[tuple[float, bool]]) -> None:
-    """reject_at maximises defects caught less good parts rejected, over all lines there are."""
+    """reject_at maximises Youden's J over all lines."""
     scores, bad = map(np.array, _columns(rows))
 
     def index(line: float) -> float:
@@ -161,8 +161,8 @@ def test_no_other_line_has_a_larger_youden_index(rows: list[tuple[float, bool]])
     assert index(choose_thresholds(scores, bad).reject_at) == pytest.approx(best)
 
 
-def test_reject_at_lies_midway_and_says_how() -> None:
-    """Between separated classes the line lies in the middle, and the sentence gives the counts."""
+def test_reject_at_lies_midway() -> None:
+    """The line lies midway between separated classes; the sentence has the counts."""
     at = choose_thresholds([0.1, 0.2, 0.6, 0.9], [False, False, True, True])
     assert at.reject_at == pytest.approx(0.4)
     assert at.review_from == at.reject_at
@@ -170,12 +170,12 @@ def test_reject_at_lies_midway_and_says_how() -> None:
 
 
 def test_scores_that_are_all_equal_let_nothing_pass() -> None:
-    """A model that tells nothing apart passes nothing."""
+    """A model with equal scores passes no part."""
     at = choose_thresholds([0.5, 0.5, 0.5], [False, True, True])
     assert (at.review_from, at.reject_at) == (0.5, 0.5)
 
 
 def test_thresholds_need_both_kinds() -> None:
-    """Thresholds cannot be chosen without defects."""
+    """Thresholds without defects are an error."""
     with pytest.raises(DatasetError, match="got 1 and 0"):
         choose_thresholds([0.5], [False])

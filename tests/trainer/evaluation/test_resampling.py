@@ -1,4 +1,4 @@
-"""The population that real scores are drawn from: its figures, and what is drawn."""
+"""Resampling from a population of real scores: its figures and the drawn sets."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def _pool(seed: int = 0) -> Pool:
 
 
 def test_the_truth_of_the_whole_pool_is_its_own_figure() -> None:
-    """With each part as often as it is there, every figure is that of the pool itself."""
+    """The figures of the population equal those of the whole pool."""
     pool = _pool()
     truth = truth_of(pool, (20, 40))
     assert truth.auroc() == pytest.approx(auroc(pool.scores, pool.bad))
@@ -31,19 +31,22 @@ def test_the_truth_of_the_whole_pool_is_its_own_figure() -> None:
 
 
 def test_whole_parts_are_drawn() -> None:
-    """So many parts of either kind, each with all its pictures, and twice drawn is two parts."""
+    """A draw has the requested number of parts of each kind, each with all its pictures.
+
+    A part that is drawn twice counts as two parts.
+    """
     pool = _pool()
     scores, bad, groups = draw_again(pool, (30, 12), np.random.default_rng(1))
     assert len(set(groups)) == 42
-    own = [sorted(pool.scores[pool.part == part]) for part in range(60)]
+    scores_by_part = [sorted(pool.scores[pool.part == part]) for part in range(60)]
     for group in set(groups):
         rows = [at for at, name in enumerate(groups) if name == group]
-        assert sorted(scores[rows]) in own
+        assert sorted(scores[rows]) in scores_by_part
         assert len(set(bad[rows])) == 1
 
 
 def test_drawn_sets_have_the_truth_as_their_mean() -> None:
-    """Over many draws the AUROC and the rates lie around what the population says."""
+    """Over many draws the mean AUROC and the mean rate equal those of the population."""
     pool, rng = _pool(), np.random.default_rng(2)
     truth = truth_of(pool, (40, 80))
     areas, rates = [], []
@@ -56,8 +59,10 @@ def test_drawn_sets_have_the_truth_as_their_mean() -> None:
 
 
 def test_a_pool_is_read_from_a_run(tmp_path: Path) -> None:
-    """Only held-out parts count; by picture each is its own part; lots of both kinds are one
-    kind."""
+    """Only the requested sets count; a lot with both classes counts as defective.
+
+    By picture, every picture is a separate part.
+    """
     rows = [
         {"file": f"{at}", "label": label, "group": f"lot{at % 5}", "part": part, "score": at / 40}
         for at in range(40)

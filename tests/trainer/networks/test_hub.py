@@ -1,4 +1,4 @@
-"""Networks of keras.applications: what they want of their pixels, and what is said without them."""
+"""Networks of keras.applications: the scale of their pixels, and the errors without weights."""
 
 import importlib
 import json
@@ -20,18 +20,18 @@ SMALL = input_of("keras:MobileNetV2", 32)
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121", "MobileNetV3Small"])
-def test_pixels_are_prepared_inside(name: str) -> None:
-    """The layer behind the input does to raw RGB pixels what the network's own preparation does."""
+def test_pixels_are_scaled_inside(name: str) -> None:
+    """The first layer scales raw RGB pixels as the network's `preprocess_input` does."""
     pixels = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3)).astype(np.float64)
     builder = getattr(keras().applications, name)
     wanted = importlib.import_module(builder.__module__).preprocess_input(pixels.copy())
-    entered = keras().Input((9, 9, 3))
-    model = keras().Model(entered, hub._prepared(builder, entered))
+    picture = keras().Input((9, 9, 3))
+    model = keras().Model(picture, hub.scaled_pixels(builder, picture))
     assert np.asarray(model(pixels.astype(np.float32))) == pytest.approx(wanted, abs=1e-3)
 
 
-def test_every_network_tells_its_preparation() -> None:
-    """None of keras.applications prepares its pixels in a way that is not understood."""
+def test_the_scale_of_every_network_is_affine() -> None:
+    """Every network of keras.applications scales its pixels by an affine function."""
     assert len(hub.names()) > 20
     for name in hub.names():
         module = importlib.import_module(getattr(keras().applications, name).__module__)
@@ -41,19 +41,19 @@ def test_every_network_tells_its_preparation() -> None:
         hub.affine(np.sqrt)
 
 
-def test_a_name_that_is_none_is_a_sentence() -> None:
-    """A misspelt name names the near ones; a side that does not suit is said too."""
+def test_an_unknown_name_gives_one_sentence() -> None:
+    """The error suggests similar names; an unsupported side is an error too."""
     with pytest.raises(EdgeInspectError, match="did you mean MobileNetV2"):
         build_network("keras:MobilNet2", 2)
     with pytest.raises(EdgeInspectError, match="Keras cannot build it"):
         hub.from_hub("InceptionV3", SMALL, 2, weights=None)
 
 
-KEPT = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-WITHOUT_A_NET = """
+WEIGHTS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+WITHOUT_NETWORK = """
 import socket, sys
 def refuse(*_args, **_options):
-    raise socket.gaierror(-2, "no net in this test")
+    raise socket.gaierror(-2, "no network in this test")
 socket.getaddrinfo = refuse
 from trainer.cli.main import main
 sys.exit(main(sys.argv[1:]))
@@ -61,7 +61,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def _write_weights(path: Path) -> None:
-    """Random ones, in the format in which Keras publishes them."""
+    """Writes random weights in the format in which Keras publishes them."""
     keras().utils.set_random_seed(1)
     body = keras().applications.MobileNetV2(include_top=False, weights=None)
     with importlib.import_module("h5py").File(path, "w") as file:
@@ -75,10 +75,10 @@ def _write_weights(path: Path) -> None:
 
 
 def _train(data: Path, run: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """edge-train with MobileNetV2 in a process without a net, and `home` for Keras' weights."""
+    """Runs edge-train with MobileNetV2 without a network; `home` holds Keras' weights."""
     argv = [str(data), "-o", str(run), "--network", "keras:MobileNetV2", "--side", "32"]
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_A_NET, *argv, "--frozen", "--no-baseline"],
+        [sys.executable, "-c", WITHOUT_NETWORK, *argv, "--frozen", "--no-baseline"],
         capture_output=True,
         text=True,
         check=False,
@@ -86,11 +86,13 @@ def _train(data: Path, run: Path, home: Path) -> subprocess.CompletedProcess[str
     )
 
 
-def test_weights_that_keras_has_are_used_and_others_are_missed(
+def test_cached_weights_are_used_and_missing_ones_are_an_error(
     tmp_path: Path, draw_dataset: Draw
 ) -> None:
-    """Without a net and without weights the answer is a sentence and exit code 2, before any
-    training; with the weights in Keras' folder the network is trained and says what it is."""
+    """Without network and weights edge-train prints one sentence and exits with 2 at once.
+
+    With the weights in Keras' folder it trains the network.
+    """
     data = draw_dataset(16)
     home = tmp_path / "home"
     missed = _train(data, tmp_path / "missed", home)
@@ -101,7 +103,7 @@ def test_weights_that_keras_has_are_used_and_others_are_missed(
     assert "audit" not in missed.stdout
 
     (home / "models").mkdir(parents=True, exist_ok=True)
-    _write_weights(home / "models" / KEPT)
+    _write_weights(home / "models" / WEIGHTS_FILE)
     done = _train(data, tmp_path / "run", home)
     assert done.returncode in (0, 1), done.stderr
     test = json.loads((tmp_path / "run/evaluation.json").read_text())["test"]

@@ -1,4 +1,4 @@
-"""The networks: what they cost, and that EfficientNet-Lite0 is the original, number for number."""
+"""The networks: their costs, their head, and EfficientNet-Lite0 compared with the original."""
 
 import io
 import pickle
@@ -45,9 +45,9 @@ def _weights() -> Path:
 def test_lite0_is_the_original() -> None:
     """Every tapped map and the logits agree with the original's to 1e-4 of their range."""
     state = read_lite0(_weights())
-    k = keras()
-    entered = k.Input((128, 128, 3))
-    model = k.Model(entered, lite0_maps(entered, 16))
+    library = keras()
+    picture = library.Input((128, 128, 3))
+    model = library.Model(picture, lite0_maps(picture, 16))
     set_lite0(model, state)
     maps = {n: np.asarray(m) for n, m in model(_pictures().astype(np.float32)).items()}
     found = {f"mean{n}": maps[n].mean((1, 2)) for n in (2, 4, 7, 10)}
@@ -61,8 +61,8 @@ def test_lite0_is_the_original() -> None:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
-def test_compact_is_small_and_quick() -> None:
-    """At most 300 k parameters and 60 M multiply-adds at 128×128, grey, standardised."""
+def test_compact_is_small_and_fast() -> None:
+    """It has at most 300 k parameters and 60 M multiply-adds at 128×128, grey, standardised."""
     model = build_network("compact", 2)
     assert model.input_shape == (None, 128, 128, 1)
     assert input_of("compact").standardisation == "per_picture"
@@ -72,8 +72,8 @@ def test_compact_is_small_and_quick() -> None:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
-def test_the_small_pretrained_one_costs_what_the_plain_one_does() -> None:
-    """Fewer multiply-adds and fewer parameters than the baseline, at its size of picture."""
+def test_pretrained_small_costs_no_more_than_the_baseline() -> None:
+    """It has fewer multiply-adds and parameters than the baseline at the same input size."""
     small, plain = untrained_small(input_of("pretrained-small"), 2), build_network("baseline", 2)
     assert small.input_shape == plain.input_shape == (None, 64, 64, 3)
     assert 10_000_000 < multiply_adds(small) <= multiply_adds(plain)
@@ -82,8 +82,8 @@ def test_the_small_pretrained_one_costs_what_the_plain_one_does() -> None:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
-def test_a_grey_picture_is_seen_as_three_equal_channels() -> None:
-    """With the weights of ImageNet the features of one channel are those of RGB, to 1e-4."""
+def test_a_grey_picture_equals_three_equal_channels() -> None:
+    """With ImageNet weights the features of one channel equal those of RGB to 1e-4."""
     _weights()
     colour, grey = (
         input_of("pretrained-small"),
@@ -103,16 +103,16 @@ def test_a_grey_picture_is_seen_as_three_equal_channels() -> None:
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
-def test_multiply_adds_are_counted_by_hand() -> None:
-    """A convolution costs its kernel at each place, a depthwise one likewise, a dense one once."""
-    k = keras()
-    model = k.Sequential(
+def test_multiply_adds_are_exact() -> None:
+    """A convolution costs its kernel at each position; a dense layer costs its kernel once."""
+    layers = keras().layers
+    model = keras().Sequential(
         [
-            k.Input((8, 8, 3)),
-            k.layers.Conv2D(4, 3, 2, "same"),
-            k.layers.DepthwiseConv2D(3, 1, "same"),
-            k.layers.Flatten(),
-            k.layers.Dense(5),
+            keras().Input((8, 8, 3)),
+            layers.Conv2D(4, 3, 2, "same"),
+            layers.DepthwiseConv2D(3, 1, "same"),
+            layers.Flatten(),
+            layers.Dense(5),
         ]
     )
     assert multiply_adds(model) == 16 * 9 * 3 * 4 + 16 * 9 * 4 + 64 * 5
@@ -121,25 +121,25 @@ def test_multiply_adds_are_counted_by_hand() -> None:
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
 def test_every_network_ends_in_the_head() -> None:
-    """Each ends in a dense softmax named `head`: what training and conversion rely on."""
-    made: list[Any] = [build_network(name, 3) for name in ("baseline", "compact")]
-    made.append(untrained_lite0(input_of("pretrained", 64), 3))
-    made.append(untrained_small(input_of("pretrained-small"), 3))
-    assert len(made) == len(NETWORKS)
-    for model in made:
+    """Each ends in a dense softmax named `head`, on which training and conversion rely."""
+    models: list[Any] = [build_network(name, 3) for name in ("baseline", "compact")]
+    models.append(untrained_lite0(input_of("pretrained", 64), 3))
+    models.append(untrained_small(input_of("pretrained-small"), 3))
+    assert len(models) == len(NETWORKS)
+    for model in models:
         head = model.layers[-1]
         assert (head.name, head.units) == (HEAD, 3)
         assert head.activation is keras().activations.softmax
 
 
 def test_an_unknown_network_is_named() -> None:
-    """A name that does not exist is refused with those that do."""
+    """The error for an unknown name lists the known ones."""
     with pytest.raises(EdgeInspectError, match=r"--network huge: .* baseline, compact, pretrained"):
         input_of("huge")
 
 
-class _Evil:
-    """Unpickles into a call."""
+class _CallOnUnpickle:
+    """Calls a function when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("code ran",))
@@ -155,13 +155,20 @@ def _pth(state: Any) -> bytes:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\x80", _pth({"a": _Evil()}), _pth({"a": 1})[:-30], pickle.dumps(5), _pth({"a": 1})],
+    [
+        b"",
+        b"\x80",
+        _pth({"a": _CallOnUnpickle()}),
+        _pth({"a": 1})[:-30],
+        pickle.dumps(5),
+        _pth({"a": 1}),
+    ],
     ids=["empty", "one byte", "code", "truncated", "another number", "no tensor"],
 )
-def test_a_hostile_file_of_weights_is_refused_and_never_run(
+def test_a_hostile_weights_file_is_refused_and_not_executed(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Anything but plain tensors is refused in a sentence, and no code of the file runs."""
+    """Content other than plain tensors is refused in one sentence; no code of the file runs."""
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(ModelError, match="install it again"):
@@ -169,8 +176,8 @@ def test_a_hostile_file_of_weights_is_refused_and_never_run(
     assert capsys.readouterr().out == ""
 
 
-def test_other_weights_are_not_taken(tmp_path: Path) -> None:
-    """A file of another SHA-256, or none at all, is refused before it is read."""
+def test_unknown_weights_are_refused(tmp_path: Path) -> None:
+    """A missing file and a file with another SHA-256 are refused before they are parsed."""
     path = tmp_path / "weights.pth"
     with pytest.raises(ModelError, match="cannot be read"):
         read_lite0(path)

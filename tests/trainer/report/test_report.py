@@ -1,4 +1,4 @@
-"""report.html says what the figures say, stays inside its file, and its slider counts right."""
+"""report.html has the right figures, loads nothing, and its slider counts correctly."""
 
 import html
 import json
@@ -33,7 +33,7 @@ SPEC = TrainedSpec(
     labels=("ok", "scratch"),
     input=InputSpec(width=24, height=24),
     output=OutputSpec(kind="probabilities", temperature=1.3),
-    thresholds=Thresholds(reject_at=0.6, review_from=0.3, chosen="by hand"),
+    thresholds=Thresholds(reject_at=0.6, review_from=0.3, chosen="manually"),
     training={"network": "baseline", "seed": 0},
     data={"counts": {"test": {"ok": 30, "scratch": 30}}, "fingerprint": "f00"},
 )
@@ -50,11 +50,11 @@ HISTORY = [
 
 
 def _brightness(pictures: np.ndarray) -> np.ndarray:
-    """A judge that calls bright spots defects: P(defective), (n,)."""
+    """A model that finds bright spots: P(defective), (n,)."""
     return np.asarray(1 / (1 + np.exp(-(pictures.max(axis=(1, 2, 3)).astype(float) - 160) / 10)))
 
 
-def _facts(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC) -> RunData:
+def _run_data(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC) -> RunData:
     evaluation = evaluate(
         [row.score for row in test],
         [row.label for row in test],
@@ -67,16 +67,16 @@ def _facts(run: Path, test: tuple[ScoredPicture, ...], spec: TrainedSpec = SPEC)
 
 @pytest.fixture
 def run_data(draw_dataset: Draw) -> RunData:
-    """A run on drawn tiles with scores that overlap a little."""
+    """The data of a run with slightly overlapping scores."""
     root = draw_dataset(30)
     samples = load_dataset(root).of("test")
     rng = np.random.default_rng(2)
     odds = rng.normal([3.0 if sample.label != "ok" else -3.0 for sample in samples], 2.0)
-    return _facts(root, tuple(scored_pictures(samples, 1 / (1 + np.exp(-odds)))))
+    return _run_data(root, tuple(scored_pictures(samples, 1 / (1 + np.exp(-odds)))))
 
 
-def test_nothing_leaves_the_file(run_data: RunData) -> None:
-    """No address, no fetched resource: the page is whole without a network, and says so to it."""
+def test_the_page_loads_nothing(run_data: RunData) -> None:
+    """The page has no address and no external resource, and its policy forbids requests."""
     page = render(run_data, run_data.run, _brightness)
     assert "http:" not in page
     assert "https:" not in page
@@ -85,8 +85,8 @@ def test_nothing_leaves_the_file(run_data: RunData) -> None:
     assert "default-src 'none'" in page
 
 
-def test_it_says_what_the_figures_say(run_data: RunData) -> None:
-    """Counts, claim, thresholds and classes on the page are those of the evaluation."""
+def test_the_page_has_the_figures_of_the_evaluation(run_data: RunData) -> None:
+    """The page has the counts, the claim, the thresholds and the classes of the evaluation."""
     text = html.unescape(render(run_data, run_data.run, _brightness))
     evaluation = run_data.evaluation
     assert f"{evaluation.auroc:.3f}" in text
@@ -94,23 +94,23 @@ def test_it_says_what_the_figures_say(run_data: RunData) -> None:
     assert f"Escapes: {evaluation.escapes.k}" in text
     assert f"False rejects: {evaluation.false_rejects.k}" in text
     assert "0.6000" in text
-    assert "by hand" in text
+    assert "manually" in text
     assert "tiles <b>, version 1" in text
     assert "tiles &lt;b&gt;" in render(run_data, run_data.run, _brightness)
 
 
 def test_a_model_that_is_not_learned_gets_no_figures(run_data: RunData) -> None:
-    """No slider, no verdict table, no gallery: only the answer and why."""
+    """The page has no slider, no verdict table and no gallery: only the verdict and the reason."""
     shuffled = tuple(replace(row, score=0.5) for row in run_data.test)
-    page = render(_facts(run_data.run, shuffled), run_data.run, _brightness)
+    page = render(_run_data(run_data.run, shuffled), run_data.run, _brightness)
     assert "Not learned: do not use this model." in page
     assert 'id="slider"' not in page
     assert "Escapes" not in page
     assert "at most" not in page
 
 
-def test_audit_and_comparison_are_shown_when_there(run_data: RunData) -> None:
-    """What the audit and the network search wrote stands on the page, escaped."""
+def test_audit_and_comparison_are_shown(run_data: RunData) -> None:
+    """The page shows the findings of the audit and the candidates, escaped."""
     audit = {
         "leaks": [{"file": "test/a<.png", "twin": "train/b.png", "how": "rotated"}],
         "unreadable": [],
@@ -125,7 +125,7 @@ def test_audit_and_comparison_are_shown_when_there(run_data: RunData) -> None:
         "recommended": True,
     }
     found = {"candidates": [one, {"title": "odd"}], "why": "compact: because"}
-    plain = _facts(
+    plain = _run_data(
         run_data.run, tuple(replace(row, score=0.9 * row.score) for row in run_data.test)
     )
     page = render(
@@ -134,15 +134,15 @@ def test_audit_and_comparison_are_shown_when_there(run_data: RunData) -> None:
     assert "test/a&lt;.png = train/b.png (rotated)" in page
     assert "compact: because" in page
     short = {"leaks": 3, "leaks_allowed": True, "giveaways": [{"what": "brightness", "auroc": 1}]}
-    told = render(replace(run_data, audit=short), run_data.run, _brightness)
-    assert "every figure here flatters" in told
-    assert "brightness alone tells" in told
+    text = render(replace(run_data, audit=short), run_data.run, _brightness)
+    assert "every figure here flatters" in text
+    assert "brightness alone tells" in text
     assert "185,362" in page
     assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 
 
-def test_the_gallery_is_of_the_worst(run_data: RunData) -> None:
-    """Escapes come surest first, at most eight; nothing stands in two places."""
+def test_the_gallery_shows_the_worst_pictures(run_data: RunData) -> None:
+    """Escapes are sorted by score, at most eight; no picture is shown twice."""
     chosen = choose_pictures(run_data.test, SPEC.thresholds, "ok")
     assert chosen.all_escapes == run_data.evaluation.escapes.k
     assert chosen.all_false_rejects == run_data.evaluation.false_rejects.k
@@ -152,8 +152,8 @@ def test_the_gallery_is_of_the_worst(run_data: RunData) -> None:
     assert len(chosen.closest) <= 8
 
 
-def test_the_heat_lies_on_the_spot() -> None:
-    """Covering the only bright spot takes the score away, covering anything else does not."""
+def test_the_heat_map_marks_the_defect() -> None:
+    """Only covering the bright spot lowers the score."""
     picture = np.full((45, 45, 3), 60, np.uint8)
     picture[30:36, 5:11] = 250
     heat = occlusion_map(picture, _brightness)
@@ -168,13 +168,13 @@ def test_the_heat_lies_on_the_spot() -> None:
 
 
 def test_a_run_without_scores_is_named(tmp_path: Path) -> None:
-    """A folder that is no run is an error with its path, not a traceback."""
+    """A folder that is no run gives an error with its path."""
     with pytest.raises(EdgeInspectError, match=re.escape(str(tmp_path))):
         read_run_data(tmp_path)
 
 
-def _dumped(page: str, folder: Path, act: str) -> str:
-    """The page after `act` ran in it, as headless chromium sees it."""
+def _dom_after(page: str, folder: Path, act: str) -> str:
+    """The DOM of the page in headless Chromium after the script `act` ran."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no chromium; run: apt-get install chromium")
@@ -203,8 +203,8 @@ def _dumped(page: str, folder: Path, act: str) -> str:
     return done.stdout
 
 
-def test_the_slider_counts_as_python_does(run_data: RunData, tmp_path: Path) -> None:
-    """Moved to another pair of lines, the page shows what judging again at them gives."""
+def test_the_slider_shows_the_counts_of_the_evaluation(run_data: RunData, tmp_path: Path) -> None:
+    """At other thresholds the page shows the counts of an evaluation with these thresholds."""
     page = render(run_data, run_data.run, _brightness)
     data = json.loads(re.search(r"var d = (\{.*?\});", page)[1])  # type: ignore[index]
     review, reject = len(data["line"]) // 4, 3 * len(data["line"]) // 4
@@ -213,9 +213,9 @@ def test_the_slider_counts_as_python_does(run_data: RunData, tmp_path: Path) -> 
         f"b.value={reject};b.dispatchEvent(new Event('input'));"
         f"a.value={review};a.dispatchEvent(new Event('input'));"
     )
-    dumped = _dumped(page, tmp_path, act)
+    dumped = _dom_after(page, tmp_path, act)
     at = Thresholds(reject_at=data["line"][reject], review_from=data["line"][review])
-    again = _facts(run_data.run, run_data.test, SPEC.replace(thresholds=at)).evaluation
+    again = _run_data(run_data.run, run_data.test, SPEC.replace(thresholds=at)).evaluation
     for name, rate in (
         ("s-escapes", again.escapes),
         ("s-failed", again.false_rejects),
@@ -229,10 +229,10 @@ def test_the_slider_counts_as_python_does(run_data: RunData, tmp_path: Path) -> 
 
 @pytest.mark.train
 @pytest.mark.usefixtures("require_tensorflow")
-def test_a_training_leaves_a_report_and_says_no(
+def test_a_training_on_noise_is_refused_with_a_report(
     tmp_path: Path, draw_dataset: Draw, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Noise: exit 1, the report says not learned, nothing passes, the converter refuses."""
+    """Noise gives exit code 1 and a report; nothing passes, and the converter refuses."""
     import cv2
 
     from converter.cli.main import main as convert_main

@@ -1,4 +1,4 @@
-"""edge-train --target-ms: what is too slow for the box is not trained, and what fits is taken."""
+"""edge-train --target-ms: only networks that meet the budget of the box are trained."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from trainer.training.fitting_networks import LatencyConstraint, latency_constra
 from trainer.training.settings import TrainingRequest, TrainingSettings, default_settings
 
 Captured = pytest.CaptureFixture[str]
-# An operator takes a millisecond on this box.
+# Each operator takes a millisecond on this box.
 FIGURES = CostTable(
     schema_="edge-inspect/figures/1",
     box="a box",
@@ -27,7 +27,12 @@ FIGURES = CostTable(
     invoke_us=0,
     prices={"quickest": {"int8": {"pool": OperatorPrice(call_us=1000)}}},
 )
-TAKES = {("pretrained", 192): 9, ("pretrained", 128): 4, ("compact", 128): 2, ("compact", 64): 1}
+MILLISECONDS = {
+    ("pretrained", 192): 9,
+    ("pretrained", 128): 4,
+    ("compact", 128): 2,
+    ("compact", 64): 1,
+}
 
 
 def _works(milliseconds: int) -> tuple[OperatorWork, ...]:
@@ -36,25 +41,25 @@ def _works(milliseconds: int) -> tuple[OperatorWork, ...]:
 
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks that take as long as TAKES says, without building them."""
+    """Networks with the times of MILLISECONDS, which are not built."""
 
-    def context(settings: TrainingSettings, _classes: int) -> tuple[OperatorWork, ...]:
-        name, spec = fitting_networks._network_and_input(settings)
-        return _works(TAKES[name, spec.width])
+    def work(settings: TrainingSettings, _classes: int) -> tuple[OperatorWork, ...]:
+        name, spec = fitting_networks.network_and_input(settings)
+        return _works(MILLISECONDS[name, spec.width])
 
-    monkeypatch.setattr(fitting_networks, "_network_work", context)
-    monkeypatch.setattr(fitting_networks, "network_options", lambda _bound, _classes: _offers())
+    monkeypatch.setattr(fitting_networks, "settings_work", work)
+    monkeypatch.setattr(fitting_networks, "network_options", lambda _budget, _classes: _options())
 
 
-def _offers() -> tuple[NetworkOption, ...]:
+def _options() -> tuple[NetworkOption, ...]:
     return tuple(
         NetworkOption(name, side, estimate(_works(taken), FIGURES))
-        for (name, side), taken in TAKES.items()
+        for (name, side), taken in MILLISECONDS.items()
     )
 
 
 def _constraint(target: float) -> LatencyConstraint:
-    return LatencyConstraint(LatencyBudget(FIGURES, target, measured_here=False), _offers(), 2)
+    return LatencyConstraint(LatencyBudget(FIGURES, target, measured_here=False), _options(), 2)
 
 
 CANDIDATES = (
@@ -74,33 +79,33 @@ CANDIDATES = (
     ],
 )
 def test_candidates_that_fit_are_tried(target: float, kept: list[tuple[str, int | None]]) -> None:
-    """In their order; where none fits, what finds most at the largest size that does."""
-    said: list[str] = []
-    found = _constraint(target).within_budget(CANDIDATES, said.append)
+    """Candidates keep their order; where none fits, another network that fits is tried."""
+    lines: list[str] = []
+    found = _constraint(target).within_budget(CANDIDATES, lines.append)
     assert [(settings.network, settings.side) for settings in found] == kept
-    left_out = [line for line in said if "is not tried: estimated" in line]
+    left_out = [line for line in lines if "is not tried: estimated" in line]
     assert len(left_out) == 3 - sum(settings in CANDIDATES for settings in found)
-    assert ("compact at 64 pixels fits, and is tried instead" in said) == (target == 1)
+    assert ("compact at 64 pixels fits, and is tried instead" in lines) == (target == 1)
 
 
-def test_what_is_tried_instead_keeps_what_was_asked() -> None:
-    """Seed, region and variations stay; frozen features stay frozen only where there are some."""
-    asked = tuple(
+def test_the_replacement_keeps_the_requested_settings() -> None:
+    """Seed, region and variations stay; only pretrained features stay frozen."""
+    requested = tuple(
         settings.replace(seed=7, region=(0.1, 0.0, 0.8, 1.0), tune=False)
         for settings in CANDIDATES[:1]
     )
-    (compact,) = _constraint(1).within_budget(asked, lambda _line: None)
+    (compact,) = _constraint(1).within_budget(requested, lambda _line: None)
     assert (compact.seed, compact.region, compact.tune) == (7, (0.1, 0.0, 0.8, 1.0), True)
-    (smaller,) = _constraint(5).within_budget(asked, lambda _line: None)
+    (smaller,) = _constraint(5).within_budget(requested, lambda _line: None)
     assert (smaller.network, smaller.side, smaller.tune) == ("pretrained", 128, False)
 
 
-def test_nothing_stated_asks_for_nothing() -> None:
-    """Without --target-ms no figure is read and no line printed."""
+def test_without_a_target_there_is_no_constraint() -> None:
+    """Without --target-ms no cost table is read and no line printed."""
     assert latency_constraint(TrainingRequest(default_settings("compact")), 2, pytest.fail) is None
 
 
-def _stated(monkeypatch: pytest.MonkeyPatch) -> None:
+def _set_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fitting_networks,
         "latency_budget",
@@ -109,26 +114,26 @@ def _stated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_named_network_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its estimate, the range, and what would fit; the table is printed before."""
-    _stated(monkeypatch)
-    said: list[str] = []
+    """The refusal names the estimate, the range and the networks that fit, after the table."""
+    _set_budget(monkeypatch)
+    lines: list[str] = []
     with pytest.raises(RefusedError) as caught:
         latency_constraint(
             TrainingRequest(default_settings("pretrained"), latency_target=(5.0, "pi4")),
             2,
-            said.append,
+            lines.append,
         )
     assert str(caught.value) == (
         "--network pretrained at 192 pixels: estimated 9.00 ms (7.20 to 11.2) on a box, the "
         "limit is 5 ms (measured there on 2026-11-28); there pretrained at up to 128 pixels, "
         "compact at up to 128 pixels would fit (edge-train --network NAME --side PIXELS)"
     )
-    assert "(9.00)" in said[0]
+    assert "(9.00)" in lines[0]
 
 
-def test_where_nothing_fits_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the audit, naming the quickest that there is."""
-    _stated(monkeypatch)
+def test_a_budget_that_no_network_meets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal comes before the audit and names the fastest network."""
+    _set_budget(monkeypatch)
     with pytest.raises(
         RefusedError, match=r"--target-ms 0\.5: none of our networks does"
     ) as caught:
@@ -141,7 +146,7 @@ def test_where_nothing_fits_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_box_without_a_time_is_a_usage_error(tmp_path: Path, capsys: Captured) -> None:
-    """--on alone decides nothing in a training."""
+    """--on without --target-ms is a usage error of a training."""
     assert main([str(tmp_path), "-o", str(tmp_path / "run"), "--on", "pi4"]) == 2
     assert "give --target-ms with it" in capsys.readouterr().err
 
@@ -151,11 +156,11 @@ def test_a_box_without_a_time_is_a_usage_error(tmp_path: Path, capsys: Captured)
 def test_the_command_refuses_with_exit_code_1(
     draw_dataset: Draw, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real network, a real box, one sentence on stderr; nothing is trained."""
+    """A real network and a published box: one sentence on stderr, and no training."""
     monkeypatch.undo()
     data, run = draw_dataset(), tmp_path / "run"
-    stated = ["--network", "compact", "--on", "pi5", "--target-ms", "0.5"]
-    assert main([str(data), "-o", str(run), *stated]) == 1
+    options = ["--network", "compact", "--on", "pi5", "--target-ms", "0.5"]
+    assert main([str(data), "-o", str(run), *options]) == 1
     out, err = capsys.readouterr()
     assert "int8, ms" in out
     assert len(err.strip().splitlines()) == 1

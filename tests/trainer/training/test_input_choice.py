@@ -1,4 +1,4 @@
-"""What the network gets to see is decided by the pictures, and said."""
+"""The pictures decide the input of a network, with reasons."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ COMPACT, LITE, SMALL = (
 
 
 def _repaint(root: Path, picture: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    """Every picture of the set becomes `picture` with a noisy middle."""
+    """Replaces every picture of the set by `picture` with a noisy middle."""
     for path in root.rglob("*.png"):
-        own = picture.copy()
-        height, width = own.shape[:2]
-        middle = own[height // 5 : -height // 5, width // 5 : -width // 5]
+        copy = picture.copy()
+        height, width = copy.shape[:2]
+        middle = copy[height // 5 : -height // 5, width // 5 : -width // 5]
         middle[:] = rng.integers(40, 200, (*middle.shape[:2], 1))
-        assert cv2.imwrite(str(path), own)
+        assert cv2.imwrite(str(path), copy)
 
 
 def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
-    """Networks that suit both look at grey where all pictures are grey, at RGB where one is not."""
+    """Networks for any colour take grey when all pictures are grey, and RGB when one is not."""
     root = draw_dataset(6)
     rng = np.random.default_rng(0)
     _repaint(root, np.full((50, 50, 3), 90, np.uint8), rng)
@@ -54,7 +54,7 @@ def test_colour_follows_the_pictures(draw_dataset: Draw) -> None:
 
 
 def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
-    """The region outside of which nothing changes is proposed, not taken."""
+    """The region of changing pixels is proposed and not applied."""
     root = draw_dataset(6)
     _repaint(root, np.full((100, 100, 3), 90, np.uint8), np.random.default_rng(0))
     survey = survey_pictures(load_dataset(root), input_for(COMPACT))
@@ -64,8 +64,8 @@ def test_a_border_that_never_changes_is_named(draw_dataset: Draw) -> None:
     assert "its border never changes, --region 0.2,0.2,0.6,0.6" in why[-1]
 
 
-def test_the_size_says_what_is_lost() -> None:
-    """Pictures that are made much smaller are named with the mend; small ones are enlarged."""
+def test_the_reason_for_the_size_names_the_loss() -> None:
+    """A strong reduction is named with the fix; small pictures are enlarged."""
     _, why = choose_input(LITE, PictureSurvey(10, 1920, 1080, 0.0, WHOLE))
     assert "mean of 5.6 × 5.6" in why[1]
     assert "--region" in why[1]
@@ -73,23 +73,23 @@ def test_the_size_says_what_is_lost() -> None:
     assert "enlarged 2.0-fold" in why[1]
 
 
-def test_weights_that_were_brought_take_three_channels() -> None:
-    """Grey for a network with ImageNet's weights is refused with the mend."""
+def test_pretrained_weights_take_three_channels() -> None:
+    """Grey for a network with ImageNet weights is refused with the fix."""
     with pytest.raises(EdgeInspectError, match="--network pretrained-small or compact"):
         input_for(LITE.replace(colour="grey"))
     assert input_for(COMPACT.replace(colour="rgb")).shape == (128, 128, 3)
 
 
 def test_the_region_reaches_every_network() -> None:
-    """--region stands in the recipe and in the input of whatever is trained."""
-    from trainer.cli.main import _train_parser
+    """--region reaches the settings and the input of every network."""
+    from trainer.cli.main import train_parser
     from trainer.training.model_selection import candidate_settings
 
-    given = ["data", "-o", "run", "--region", "0.1,0,0.8,1"]
-    order = training_request(_train_parser().parse_args(given))
-    for settings in candidate_settings(order.settings, 1000):
+    arguments = ["data", "-o", "run", "--region", "0.1,0,0.8,1"]
+    auto = training_request(train_parser().parse_args(arguments))
+    for settings in candidate_settings(auto.settings, 1000):
         assert input_for(settings).region == (0.1, 0.0, 0.8, 1.0)
-    one = training_request(_train_parser().parse_args([*given, "--network", "one-class"]))
+    one = training_request(train_parser().parse_args([*arguments, "--network", "one-class"]))
     assert one.settings.region == (0.1, 0.0, 0.8, 1.0)
 
 
@@ -97,7 +97,7 @@ def test_the_region_reaches_every_network() -> None:
 def test_a_region_outside_the_picture_is_a_usage_error(
     text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2 and a sentence."""
+    """The command exits with 2 and prints one sentence."""
     from trainer.cli.main import main
 
     assert main(["data", "-o", "run", "--region", text]) == 2

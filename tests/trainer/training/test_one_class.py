@@ -1,4 +1,4 @@
-"""A model from good parts only: what is painted, its thresholds, and what it never learns from."""
+"""A model from good parts only: painted defects, thresholds, and defects kept out of training."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainer.evaluation.requirements import Requirements
 from trainer.evaluation.thresholds import thresholds_for, thresholds_from_good
 from trainer.networks import HEAD
 from trainer.training.logistic import fit_logistic
-from trainer.training.one_class import odds_of, scale_of, set_head
+from trainer.training.one_class import log_odds, scale_of, set_head
 
 
 def _good(count: int, seed: int, shape: tuple[int, int, int] = (48, 64, 3)) -> np.ndarray:
@@ -32,8 +32,10 @@ def _good(count: int, seed: int, shape: tuple[int, int, int] = (48, 64, 3)) -> n
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(48, 64, 3), (32, 32, 1), (90, 40, 3)]))
 @settings(max_examples=20, deadline=None)
 def test_each_painting_shows_one_defect(seed: int, shape: tuple[int, int, int]) -> None:
-    """Every picture is changed somewhere, few in most places, originals stay as they are, and the
-    same seed paints the same."""
+    """Every picture changes, in less than half of its pixels; originals stay unchanged.
+
+    The same seed paints the same defects.
+    """
     good = _good(8, 1, shape)
     before = good.copy()
     painted = paint(good, good[::-1], np.random.default_rng(seed))
@@ -47,14 +49,14 @@ def test_each_painting_shows_one_defect(seed: int, shape: tuple[int, int, int]) 
 
 
 def test_every_kind_of_defect_is_painted() -> None:
-    """Each kind changes a picture by more than its noise, and none covers it."""
+    """Each kind changes a picture by more than its noise and covers only a part of it."""
     rng = np.random.default_rng(0)
     for kind in KINDS:
         for picture in _good(6, 2):
             values = picture.astype(np.float32)
-            away = np.abs(kind(values, picture[::-1], 20.0, rng) - values).max(axis=2)
-            assert away.max() > 4
-            assert (away > 8).mean() < 0.4
+            change = np.abs(kind(values, picture[::-1], 20.0, rng) - values).max(axis=2)
+            assert change.max() > 4
+            assert (change > 8).mean() < 0.4
 
 
 def test_the_scale_puts_good_parts_low() -> None:
@@ -70,7 +72,7 @@ def test_the_scale_puts_good_parts_low() -> None:
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.sampled_from([None, 0.05, 0.3]))
 @settings(max_examples=60, deadline=None)
 def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None) -> None:
-    """In order, and at most 2 % of the good parts fail, 10 % do not pass, where scores differ."""
+    """Thresholds are in order; at most 2 % of the good parts fail and 10 % do not pass."""
     scores = np.array(steps) / 21
     at = thresholds_from_good(scores, Requirements(max_false_reject=limit))
     assert 0 <= at.review_from <= at.reject_at <= 1
@@ -81,7 +83,7 @@ def test_thresholds_from_good_parts_alone(steps: list[int], limit: float | None)
 
 
 def test_costs_need_defects() -> None:
-    """Where validation has no defects costs are refused, not guessed."""
+    """Costs are refused when validation has no defects."""
     with pytest.raises(DatasetError, match="--max-false-reject instead"):
         thresholds_from_good(np.array([0.1]), Requirements(escape_cost=1, reject_cost=1))
     with pytest.raises(DatasetError, match="got 0"):
@@ -89,36 +91,35 @@ def test_costs_need_defects() -> None:
 
 
 def test_no_defect_is_learned_from(draw_dataset: Draw) -> None:
-    """Every defect of train and test stands in test, under one name, with its part's good pictures;
-    the rest is as always."""
+    """All defects are in test, as one class, together with the good pictures of their parts."""
     root = draw_dataset(12, labels=("ok", "dent", "scratch"))
     rows = []
     for path in sorted(root.rglob("*.png")):
         file = path.relative_to(root).as_posix()
-        # the first training pictures of both kinds show the same part
+        # The first training pictures of both classes show the same part.
         same = file in ("train/ok/ok000.png", "train/dent/dent000.png")
         rows.append((file, path.parent.name, "same" if same else file))
     write_manifest(root, rows)
     data = load_dataset(root, one_class=True)
     assert data.labels == ("ok", ANOMALY)
-    parts = {sample.file: sample.set_name for sample in data.samples}
-    assert all(parts[file] == "test" for file, label, _ in rows if label != "ok")
-    assert parts["train/ok/ok000.png"] == "test"
-    assert parts["test/ok/ok000.png"] == "test"
+    sets = {sample.file: sample.set_name for sample in data.samples}
+    assert all(sets[file] == "test" for file, label, _ in rows if label != "ok")
+    assert sets["train/ok/ok000.png"] == "test"
+    assert sets["test/ok/ok000.png"] == "test"
     assert {sample.label for sample in data.of("train")} == {"ok"}
     assert {sample.label for sample in data.of("validation")} == {"ok"}
 
 
-def test_a_flat_set_too(draw_dataset: Draw) -> None:
-    """Without train/ and test/ the good parts are split as always, defects all tested."""
+def test_defects_of_a_flat_set_are_in_test(draw_dataset: Draw) -> None:
+    """Without train/ and test/ the good parts are split by fraction; all defects go to test."""
     data = load_dataset(draw_dataset(12, split=False), one_class=True)
     counts = data.counts()
     assert counts["test"][ANOMALY] == 12
-    assert all(counts[part]["ok"] > 0 for part in counts)
+    assert all(row["ok"] > 0 for row in counts.values())
 
 
-def test_good_parts_that_are_none_are_missed(draw_dataset: Draw) -> None:
-    """When every training part showed a defect too, that is said."""
+def test_a_set_without_good_parts_to_learn_from_is_refused(draw_dataset: Draw) -> None:
+    """A set whose training parts all show a defect is refused."""
     root = draw_dataset(3)
     files = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.png"))]
     write_manifest(root, [(f, f.split("/")[1], f.split("/")[0]) for f in files])
@@ -128,24 +129,25 @@ def test_good_parts_that_are_none_are_missed(draw_dataset: Draw) -> None:
 
 @pytest.mark.train
 def test_the_last_layer_is_the_fit(require_tensorflow: None, require_train: None) -> None:
-    """The network gives the score that the fit gives by hand, on the scale of good parts."""
+    """The network gives the scores of the fit, on the scale of good parts."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(90, 12)) * np.arange(1, 13) + 5
     classes = (features[:, 0] + rng.normal(size=90) > 5).astype(np.int64)
     linear, _strength, area = fit_logistic(features, classes, np.arange(90), 2, 0)
     assert area > 0.6
-    k = keras()
-    entered = k.Input((12,))
-    model = k.Model(entered, k.layers.Dense(2, activation="softmax", name=HEAD)(entered))
-    held_out = odds_of(linear, features[classes == 0])
+    library = keras()
+    features_in = library.Input((12,))
+    head = library.layers.Dense(2, activation="softmax", name=HEAD)
+    model = library.Model(features_in, head(features_in))
+    held_out = log_odds(linear, features[classes == 0])
     set_head(model, linear, held_out)
     factor, offset = scale_of(held_out)
-    wanted = 1 / (1 + np.exp(-(factor * odds_of(linear, features) + offset)))
-    assert np.asarray(model(features.astype(np.float32)))[:, 1] == pytest.approx(wanted, abs=1e-4)
+    expected = 1 / (1 + np.exp(-(factor * log_odds(linear, features) + offset)))
+    assert np.asarray(model(features.astype(np.float32)))[:, 1] == pytest.approx(expected, abs=1e-4)
 
 
-def _tile(path: Path, seed: int, dented: bool) -> None:
-    """A grey part with grain, under a light that changes; a dent is a dark spot."""
+def _draw_tile(path: Path, seed: int, *, dented: bool) -> None:
+    """Writes a grey part with texture under random light; a dent is a dark spot."""
     rng = np.random.default_rng(seed)
     light = rng.uniform(100, 160) + rng.uniform(-25, 25) * np.linspace(-1, 1, 64)[:, None, None]
     pixels = light + rng.uniform(5, 16) * rng.standard_normal((64, 64, 3)).astype(np.float32)
@@ -160,18 +162,18 @@ def _tile(path: Path, seed: int, dented: bool) -> None:
 def test_from_good_parts_to_a_model_file(
     require_tensorflow: None, require_train: None, tmp_path: Path
 ) -> None:
-    """Trained on good parts only it finds dents that it never saw, and becomes a model file that
-    gives the same verdicts."""
+    """A model of good parts only finds unknown dents; its model file gives the same verdicts."""
     from converter.cli.main import main as edge_convert
 
     data = tmp_path / "tiles"
-    for part, count in (("train", 80), ("test", 20)):
+    for set_name, count in (("train", 80), ("test", 20)):
         for at in range(count):
-            _tile(data / part / "ok" / f"{part}{at}.png", at + 1000 * (part == "test"), False)
+            path = data / set_name / "ok" / f"{set_name}{at}.png"
+            _draw_tile(path, at + 1000 * (set_name == "test"), dented=False)
     for at in range(20):
-        _tile(data / "test/dent" / f"{at}.png", at + 5000, True)
+        _draw_tile(data / "test/dent" / f"{at}.png", at + 5000, dented=True)
     (data / "train/dent").mkdir()
-    _tile(data / "train/dent/one.png", 9000, True)
+    _draw_tile(data / "train/dent/one.png", 9000, dented=True)
     run = tmp_path / "run"
     options = ["--network", "one-class", "--side", "64", "--no-baseline", "--allow-leaks"]
     assert edge_train([str(data), "-o", str(run), *options]) == 0
@@ -184,27 +186,29 @@ def test_from_good_parts_to_a_model_file(
 
 def _paint(root: Path, target: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     code = edge_train(["paint", str(root), "-o", str(target)])
-    said = capsys.readouterr()
-    return code, said.out + said.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_without_any_defect_a_set_is_painted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Good parts are painted on in test alone, no part stands twice, the same every time, and
-    what is said of the set names the paint."""
+    """Only test pictures are painted; no part is in two sets; the result is repeatable.
+
+    The description of the set names the painted defects.
+    """
     good = tmp_path / "good"
     for at in range(30):
         draw_picture(good / "ok" / f"{at}.png", defective=False, seed=at)
     write_manifest(good, [(f"ok/{at}.png", "ok", f"part{at // 3}") for at in range(30)])
-    code, said = _paint(good, tmp_path / "set", capsys)
-    assert code == 0, said
-    assert "there was no real defect" in said
+    code, text = _paint(good, tmp_path / "set", capsys)
+    assert code == 0, text
+    assert "there was no real defect" in text
     data = load_dataset(tmp_path / "set", one_class=True)
     counts = data.counts()
     assert counts["test"]["ok"] >= 3
     assert counts["test"][ANOMALY] >= 3
-    assert sum(sum(part.values()) for part in counts.values()) == 30
+    assert sum(sum(row.values()) for row in counts.values()) == 30
     by_group: dict[str, set[str]] = {}
     for sample in data.samples:
         by_group.setdefault(sample.group, set()).add(f"{sample.set_name} {sample.label}")
@@ -215,25 +219,25 @@ def test_without_any_defect_a_set_is_painted(
     assert load_dataset(tmp_path / "again", one_class=True).fingerprint() == data.fingerprint()
 
 
-def test_what_cannot_be_painted_on_is_said(
+def test_sets_that_cannot_be_painted_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A set with defects, one of two parts, a folder that is there already: nothing is written."""
+    """A set with defects, one of two parts and an existing folder are refused and not written."""
     for at in range(2):
         draw_picture(tmp_path / "few" / "ok" / f"{at}.png", defective=False, seed=at)
-    code, said = _paint(tmp_path / "few", tmp_path / "set", capsys)
+    code, text = _paint(tmp_path / "few", tmp_path / "set", capsys)
     assert code == 2
-    assert "2 parts, at least 8" in said
+    assert "2 parts, at least 8" in text
     draw_picture(tmp_path / "few" / "dent" / "0.png", defective=True, seed=9)
-    code, said = _paint(tmp_path / "few", tmp_path / "set", capsys)
+    code, text = _paint(tmp_path / "few", tmp_path / "set", capsys)
     assert code == 2
-    assert "has pictures of dent" in said
+    assert "has pictures of dent" in text
     assert not (tmp_path / "set").exists()
     for at in range(9):
         draw_picture(tmp_path / "good" / "ok" / f"{at}.png", defective=False, seed=at)
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine").touch()
-    code, said = _paint(tmp_path / "good", tmp_path / "set", capsys)
+    code, text = _paint(tmp_path / "good", tmp_path / "set", capsys)
     assert code == 2
-    assert "is there already" in said
+    assert "is there already" in text
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["mine"]

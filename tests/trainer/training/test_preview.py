@@ -1,4 +1,4 @@
-"""The preview sheet shows what the network will see."""
+"""The preview sheet shows the pictures that the network sees."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from trainer.data.augment import NONE, Variations
 from trainer.training.preview import CELL, COLUMNS, GAP, preview_sheet, write_preview
 
 
-def _part(channels: int) -> LabelledArrays:
+def _arrays(channels: int) -> LabelledArrays:
     pictures = np.random.default_rng(0).integers(0, 256, (9, 32, 32, channels)).astype(np.uint8)
     return LabelledArrays(pictures, np.array([0] * 7 + [1] * 2))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_without_variations_all_columns_are_the_input(channels: int) -> None:
-    """Each row repeats its picture when nothing may vary, and does not when something may."""
-    arrays = _part(channels)
+    """Each row repeats its picture without variations, and varies it with them."""
+    arrays = _arrays(channels)
     plain = preview_sheet(arrays, ("ok", "Riß"), NONE, 0)
     cells = plain[GAP : GAP + CELL, -COLUMNS * (CELL + GAP) :].reshape(CELL, COLUMNS, -1, 3)
     assert (cells[:, 0] == cells[:, 5]).all()
@@ -28,8 +28,8 @@ def test_without_variations_all_columns_are_the_input(channels: int) -> None:
 
 
 def test_the_sheet_is_a_png_or_an_error(tmp_path: Path) -> None:
-    """It is written as a picture; where it cannot be, the sentence names the file."""
-    write_preview(tmp_path / "preview.png", _part(3), ("ok", "dent"), Variations(), 0)
+    """The sheet is a PNG; a write error names the file."""
+    write_preview(tmp_path / "preview.png", _arrays(3), ("ok", "dent"), Variations(), 0)
     assert cv2.imread(str(tmp_path / "preview.png")) is not None
     with pytest.raises(EdgeInspectError, match="cannot be written"):
-        write_preview(tmp_path / "none/preview.png", _part(3), ("ok", "dent"), Variations(), 0)
+        write_preview(tmp_path / "none/preview.png", _arrays(3), ("ok", "dent"), Variations(), 0)

@@ -1,4 +1,4 @@
-"""Training that is stopped at any moment goes on as if it had not been."""
+"""A stopped training resumes with the same result."""
 
 import os
 import signal
@@ -20,15 +20,15 @@ from trainer.training.fit import fit, learning_rate_factor
 from trainer.training.settings import TrainingSettings, default_settings
 
 needs_tensorflow = pytest.mark.usefixtures("require_tensorflow", "require_train")
-RECIPE = replace(default_settings("compact"), epochs=3, batch=8, side=32, seed=5)
+SETTINGS = replace(default_settings("compact"), epochs=3, batch=8, side=32, seed=5)
 
 
-class Stop(BaseException):
-    """The training is killed."""
+class TrainingKilled(BaseException):
+    """Ends a training at once."""
 
 
-class Killer:
-    """Watches, and kills in the middle of one epoch, or never."""
+class KillingObserver:
+    """Kills the training in the middle of epoch `in_epoch`; never for 0."""
 
     def __init__(self, in_epoch: int = 0) -> None:
         self._in_epoch = in_epoch
@@ -40,12 +40,12 @@ class Killer:
         if epoch not in self.trained:
             self.trained.append(epoch)
         if epoch == self._in_epoch and done == 2:
-            raise Stop
+            raise TrainingKilled
 
     def epoch(self, epoch: Epoch) -> None: ...
 
 
-def _part(seed: int, count: int = 24) -> LabelledArrays:
+def _arrays(seed: int, count: int = 24) -> LabelledArrays:
     """Noise; every second picture has a bright square."""
     rng = np.random.default_rng(seed)
     pictures = rng.integers(90, 160, (count, 32, 32, 1)).astype(np.uint8)
@@ -60,25 +60,27 @@ def _weights(model: Any) -> bytes:
 @pytest.mark.train
 @needs_tensorflow
 def test_killed_and_resumed_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    """Killed amid an epoch, twice, and started again: same weights, same history, no epoch that
-    was whole is done again."""
-    parts = _part(0), _part(1)
-    straight, history = fit(RECIPE, *parts, 2, Killer())
+    """A training that is killed twice in an epoch resumes to the same weights and history.
+
+    It repeats no completed epoch.
+    """
+    sets = _arrays(0), _arrays(1)
+    straight, history = fit(SETTINGS, *sets, 2, KillingObserver())
     kept = Checkpoint(tmp_path / "kept.npz", "recipe")
-    with pytest.raises(Stop):
-        fit(RECIPE, *parts, 2, Killer(2), checkpoint=kept)
-    second = Killer(3)
-    with pytest.raises(Stop):
-        fit(RECIPE, *parts, 2, second, checkpoint=kept)
-    third = Killer()
-    resumed, told = fit(RECIPE, *parts, 2, third, checkpoint=kept)
+    with pytest.raises(TrainingKilled):
+        fit(SETTINGS, *sets, 2, KillingObserver(2), checkpoint=kept)
+    second = KillingObserver(3)
+    with pytest.raises(TrainingKilled):
+        fit(SETTINGS, *sets, 2, second, checkpoint=kept)
+    third = KillingObserver()
+    resumed, resumed_history = fit(SETTINGS, *sets, 2, third, checkpoint=kept)
     assert (second.trained, third.trained) == ([2, 3], [3])
-    assert told == history
+    assert resumed_history == history
     assert _weights(resumed) == _weights(straight)
 
 
-def test_a_checkpoint_of_another_training_is_passed_over(tmp_path: Path) -> None:
-    """Another key, a damaged file and no file are all no checkpoint."""
+def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
+    """A checkpoint with another key, a damaged file and a missing file are ignored."""
     path = tmp_path / "kept.npz"
     mine = Checkpoint(path, "mine")
     assert mine.load() is None
@@ -94,8 +96,7 @@ def test_a_checkpoint_of_another_training_is_passed_over(tmp_path: Path) -> None
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
-    """It rises to 1 over the warm-up, never rises after it, and ends near 0; without cosine it
-    stays."""
+    """The factor rises to 1 over the warm-up and falls to 0; without cosine it stays 1."""
     factors = [learning_rate_factor(step, 100, 10, cosine=True) for step in range(100)]
     assert factors[9] == factors[10] == 1
     assert all(a < b for a, b in pairwise(factors[:10]))
@@ -109,9 +110,11 @@ COMMAND = [sys.executable, "-m", "trainer"]
 
 @pytest.mark.train
 @needs_tensorflow
-def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, draw_dataset: Draw) -> None:
-    """SIGKILL after the first epoch and the same command again give the same model file's weights
-    as a run that was left alone, and nothing unfinished stays."""
+def test_the_same_command_resumes_after_a_kill(tmp_path: Path, draw_dataset: Draw) -> None:
+    """After SIGKILL in epoch 2 the same command gives the weights of an undisturbed run.
+
+    It leaves no unfinished files.
+    """
     data = draw_dataset(16)
     options = [
         "--network",
@@ -152,8 +155,8 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, draw_dataset: Dra
     assert _weights(models[0]) == _weights(models[1])
 
 
-def test_a_recipe_changes_only_what_is_given() -> None:
-    """None leaves a field as it suits the network."""
+def test_replace_ignores_none() -> None:
+    """None leaves a field at the default of the network."""
     settings = default_settings("compact").replace(epochs=None, batch=7)
     assert (settings.epochs, settings.batch) == (default_settings("compact").epochs, 7)
     assert default_settings("another") == TrainingSettings(network="another")

@@ -1,4 +1,4 @@
-"""The spread of seeds is told as it is."""
+"""Training with several seeds, and the spread of its figures."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from trainer.training.settings import TrainingRequest, default_settings
 def test_other_seeds_are_trained_into_their_own_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three seeds: the first is the run's own, the others differ in nothing but the seed."""
+    """Of three seeds the first is that of the run; the other runs differ only in the seed."""
     settings = default_settings("compact").replace(seed=4)
     evaluation = evaluate(
         [0.1, 0.2, 0.8, 0.9],
@@ -32,21 +32,21 @@ def test_other_seeds_are_trained_into_their_own_folders(
         training = asdict(settings) | {"ran": 3, "wish": {}}
 
     monkeypatch.setattr(seeds, "read_spec", lambda _path: Spec())
-    orders: dict[Path, TrainingRequest] = {}
+    requests: dict[Path, TrainingRequest] = {}
 
-    def train(run: Path, order: TrainingRequest) -> Evaluation:
-        orders[run] = order
-        return replace(evaluation, auroc=1 - order.settings.seed / 100)
+    def train(run: Path, request: TrainingRequest) -> Evaluation:
+        requests[run] = request
+        return replace(evaluation, auroc=1 - request.settings.seed / 100)
 
     found = train_seeds(tmp_path, 3, train)
-    assert sorted(orders) == [tmp_path / "seeds" / "5", tmp_path / "seeds" / "6"]
-    assert orders[tmp_path / "seeds" / "5"].settings == settings.replace(seed=5)
+    assert sorted(requests) == [tmp_path / "seeds" / "5", tmp_path / "seeds" / "6"]
+    assert requests[tmp_path / "seeds" / "5"].settings == settings.replace(seed=5)
     assert found["spread"]["auroc"]["mean"] == pytest.approx((1 + 0.95 + 0.94) / 3)
     assert "auroc 0.963 ± 0.032" in spread_text(found)
     assert (tmp_path / "seeds.json").is_file()
 
 
-def test_a_recipe_comes_back_from_the_file() -> None:
-    """What a model recorded of its recipe is the recipe, variations included."""
+def test_settings_are_read_back_from_the_model_file() -> None:
+    """The settings survive the model file, variations included."""
     settings = default_settings("pretrained").replace(seed=3, side=224)
     assert settings_from_spec(settings.as_json() | {"best_epoch": 2}) == settings

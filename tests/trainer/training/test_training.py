@@ -1,4 +1,4 @@
-"""Training with the real TensorFlow: repeatable, and saved so that nothing is lost."""
+"""Training with TensorFlow: it is repeatable, and a saved model is complete."""
 
 import subprocess
 import sys
@@ -45,8 +45,8 @@ SPEC = TrainedSpec(
 )
 
 
-class Silence:
-    """Watches and says nothing."""
+class SilentObserver:
+    """Checks the progress and prints nothing."""
 
     def start(self, parameters: int, epochs: int) -> None:
         assert parameters > 0
@@ -58,15 +58,13 @@ class Silence:
         assert np.isfinite(epoch.loss)
 
 
-def _parts(root: Path) -> tuple[LabelledArrays, LabelledArrays]:
+def _train_and_validation(root: Path) -> tuple[LabelledArrays, LabelledArrays]:
     data = load_dataset(root)
-    made = []
-    for part in (data.of("train"), data.of("validation")):
-        pictures = load_pictures(part, SPEC.input)
-        made.append(
-            LabelledArrays(pictures, np.array([sample.label != "ok" for sample in part], np.int64))
-        )
-    return made[0], made[1]
+    arrays = []
+    for samples in (data.of("train"), data.of("validation")):
+        classes = np.array([sample.label != "ok" for sample in samples], np.int64)
+        arrays.append(LabelledArrays(load_pictures(samples, SPEC.input), classes))
+    return arrays[0], arrays[1]
 
 
 def _weights(model: Any) -> bytes:
@@ -74,42 +72,46 @@ def _weights(model: Any) -> bytes:
 
 
 def test_the_same_seed_gives_the_same_weights(draw_dataset: Draw) -> None:
-    """Same seed and pictures give the same weights bit for bit; another seed does not."""
-    train, validation = _parts(draw_dataset(10))
+    """The same seed and pictures give the same weights bit for bit; another seed does not."""
+    train, validation = _train_and_validation(draw_dataset(10))
     settings = TrainingSettings(epochs=2, batch=8, seed=1)
-    first, history = fit(settings, train, validation, 2, Silence())
-    second, again = fit(settings, train, validation, 2, Silence())
-    other, _ = fit(TrainingSettings(epochs=2, batch=8, seed=2), train, validation, 2, Silence())
+    first, history = fit(settings, train, validation, 2, SilentObserver())
+    second, again = fit(settings, train, validation, 2, SilentObserver())
+    other, _ = fit(
+        TrainingSettings(epochs=2, batch=8, seed=2), train, validation, 2, SilentObserver()
+    )
     assert _weights(first) == _weights(second) != _weights(other)
     assert history == again
 
 
 def test_the_best_weights_are_kept(draw_dataset: Draw) -> None:
-    """The model has the weights of the epoch of highest validation AUROC, of equals that of lowest
-    loss, and training stops after patience; what can be learned is learned."""
-    train, validation = _parts(draw_dataset(30))
+    """The model has the weights of the epoch of highest validation AUROC, then of lowest loss.
+
+    Training stops after `patience` epochs, and it learns a simple task.
+    """
+    train, validation = _train_and_validation(draw_dataset(30))
     model, history = fit(
-        TrainingSettings(epochs=8, batch=8, patience=2), train, validation, 2, Silence()
+        TrainingSettings(epochs=8, batch=8, patience=2), train, validation, 2, SilentObserver()
     )
     best = max(history, key=lambda epoch: (epoch.validation_auroc, -epoch.validation_loss))
     found = probabilities(model, SPEC, validation.pictures)
-    own = -np.log(found[np.arange(len(found)), validation.classes] + 1e-9).mean()
-    assert own == pytest.approx(best.validation_loss, rel=1e-3)
+    loss = -np.log(found[np.arange(len(found)), validation.classes] + 1e-9).mean()
+    assert loss == pytest.approx(best.validation_loss, rel=1e-3)
     assert [epoch.number for epoch in history if epoch.best][-1] == best.number
     assert len(history) in (8, best.number + 2)
     assert auroc(scores(model, SPEC, validation.pictures), validation.classes > 0) > 0.9
 
 
-def test_class_weights_give_each_class_the_same_say() -> None:
-    """Weights sum to the same for each class and are 1 on average."""
+def test_class_weights_balance_the_classes() -> None:
+    """Each class has the same sum of weights; the mean weight is 1."""
     classes = np.array([0] * 90 + [1] * 10)
     weights = class_weights(classes, 2)
     assert weights[classes].mean() == pytest.approx(1)
     assert weights[0] * 90 == pytest.approx(weights[1] * 10)
 
 
-def test_the_baseline_is_the_missions_network() -> None:
-    """Layer by layer, the baseline is what was asked for."""
+def test_the_baseline_has_the_specified_layers() -> None:
+    """Types, filters and units of the baseline are as specified."""
     layers = build_network("baseline", 3).layers
     assert [type(layer).__name__ for layer in layers] == [
         "Rescaling",
@@ -127,7 +129,7 @@ def test_the_baseline_is_the_missions_network() -> None:
 
 
 def test_a_saved_model_comes_back_with_its_spec(tmp_path: Path) -> None:
-    """What was saved gives the same probabilities, and its spec is read without Keras."""
+    """A saved model gives the same probabilities; its spec is read without Keras."""
     path = tmp_path / "model.keras"
     model = build_network("baseline", 2)
     pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3)).astype(np.uint8)
@@ -142,7 +144,7 @@ def test_a_saved_model_comes_back_with_its_spec(tmp_path: Path) -> None:
 
 
 def test_a_foreign_model_has_no_spec(tmp_path: Path) -> None:
-    """A .keras file made by other means loads, without a spec."""
+    """A .keras file that edge-train did not make loads without a spec."""
     path = tmp_path / "foreign.keras"
     build_network("baseline", 2).save(path)
     model, spec = load_trained(path)
@@ -151,7 +153,7 @@ def test_a_foreign_model_has_no_spec(tmp_path: Path) -> None:
 
 
 def test_a_model_of_other_labels_is_refused(tmp_path: Path) -> None:
-    """A model whose outputs are not its labels is not loaded."""
+    """A model with another number of outputs than labels is refused."""
     path = tmp_path / "model.keras"
     save_trained(build_network("baseline", 3), SPEC, path)
     with pytest.raises(ModelError, match="3 outputs but 2 labels"):
@@ -159,7 +161,7 @@ def test_a_model_of_other_labels_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
-    """Half a file is refused with the mend."""
+    """A truncated file is refused with the fix."""
     path = tmp_path / "model.keras"
     save_trained(build_network("baseline", 2), SPEC, path)
     path.write_bytes(path.read_bytes()[:10_000])
@@ -178,7 +180,7 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 def test_a_tflite_file_has_the_same_figures_without_tensorflow(
     tmp_path: Path, draw_dataset: Draw
 ) -> None:
-    """A .tflite and its .keras give the same figures, and TensorFlow stays out for the former."""
+    """A .tflite and its .keras give the same figures; the .tflite does not import TensorFlow."""
     import tensorflow as tf
 
     from trainer.cli.main import main

@@ -1,6 +1,7 @@
-"""The networks whose times on Raspberry Pis are published, as what their operators have to do.
+"""The operators of the networks whose times on Raspberry Pis are published.
 
-Counted from their papers and reference code: nothing is fetched, and weights do not matter.
+They are counted from the papers and the reference code. Nothing is downloaded; weights do not
+matter.
 """
 
 import math
@@ -39,8 +40,8 @@ DETECTORS = {
 ANCHORS, CLASSES = 9, 90
 
 
-class Count:
-    """The operators of a network, added one after the other. Maps are (side, channels)."""
+class OperatorCounter:
+    """Collects the operators of a network in order. Maps are (side, channels)."""
 
     def __init__(self, dtype: str) -> None:
         self.works: list[OperatorWork] = []
@@ -49,7 +50,7 @@ class Count:
     def conv(
         self, side: int, channels_in: int, channels_out: int, kernel: int, stride: int = 1
     ) -> int:
-        """A convolution; returns the side of what it leaves."""
+        """Adds a convolution; returns the side of its output."""
         out = -(-side // stride)
         kind = "pointwise" if kernel == 1 else "conv"
         values = side * side * channels_in + out * out * channels_out
@@ -57,38 +58,38 @@ class Count:
         return out
 
     def depthwise(self, side: int, channels: int, kernel: int, stride: int = 1) -> int:
-        """A convolution of each channel alone."""
+        """Adds a depthwise convolution; returns the side of its output."""
         out = -(-side // stride)
         values = (side * side + out * out) * channels
         self._add("depthwise", out * out, (kernel**2, 1, channels), values)
         return out
 
     def separable(self, side: int, channels_in: int, channels_out: int) -> None:
-        """Depthwise 3 × 3, then pointwise."""
+        """Adds a depthwise 3 × 3, then a pointwise convolution."""
         self.depthwise(side, channels_in, 3)
         self.conv(side, channels_in, channels_out, 1)
 
-    def over(self, kind: str, output_pixels: int, channels: int, values: int) -> None:
-        """An operator without multiply-adds."""
+    def plain(self, kind: str, output_pixels: int, channels: int, values: int) -> None:
+        """Adds an operator without multiply-adds."""
         self._add(kind, output_pixels, (0, 0, channels), values)
 
-    def inverted(
+    def inverted_residuals(
         self, side: int, blocks: Sequence[tuple[int, int, int, int, int]], channels_in: int
     ) -> list[tuple[int, int]]:
-        """Blocks that widen, filter each channel and narrow; the maps before each halving."""
+        """Adds inverted residual blocks; returns the map before each halving and the last one."""
         maps = []
         for expand, channels, repeats, stride, kernel in blocks:
             for at in range(repeats):
                 step = stride if at == 0 else 1
-                wide = expand * channels_in
+                expanded = expand * channels_in
                 if step == 2:
                     maps.append((side, channels_in))
                 if expand > 1:
-                    self.conv(side, channels_in, wide, 1)
-                side = self.depthwise(side, wide, kernel, step)
-                self.conv(side, wide, channels, 1)
+                    self.conv(side, channels_in, expanded, 1)
+                side = self.depthwise(side, expanded, kernel, step)
+                self.conv(side, expanded, channels, 1)
                 if step == 1 and channels_in == channels:
-                    self.over("binary", side * side, channels, 3 * side * side * channels)
+                    self.plain("binary", side * side, channels, 3 * side * side * channels)
                 channels_in = channels
         return [*maps, (side, channels_in)]
 
@@ -105,62 +106,62 @@ class Count:
 
 def mobilenet_v1(dtype: str) -> tuple[OperatorWork, ...]:
     """MobileNetV1 1.0, 224 pixels."""
-    count = Count(dtype)
-    side, channels_in = count.conv(224, 3, 32, 3, 2), 32
+    counter = OperatorCounter(dtype)
+    side, channels_in = counter.conv(224, 3, 32, 3, 2), 32
     for channels, stride in (
         (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
         *((512, 1),) * 5, (1024, 2), (1024, 1),
     ):  # fmt: skip
-        side = count.depthwise(side, channels_in, 3, stride)
-        count.conv(side, channels_in, channels, 1)
+        side = counter.depthwise(side, channels_in, 3, stride)
+        counter.conv(side, channels_in, channels, 1)
         channels_in = channels
-    count.over("mean", 1, 1024, side * side * 1024)
-    count.conv(1, 1024, 1001, 1)
-    return tuple(count.works)
+    counter.plain("mean", 1, 1024, side * side * 1024)
+    counter.conv(1, 1024, 1001, 1)
+    return tuple(counter.works)
 
 
 def mobilenet_v2(dtype: str) -> tuple[OperatorWork, ...]:
     """MobileNetV2 1.0, 224 pixels."""
-    count = Count(dtype)
-    side = count.conv(224, 3, 32, 3, 2)
-    side, channels = count.inverted(side, _MOBILE2, 32)[-1]
-    count.conv(side, channels, 1280, 1)
-    count.over("mean", 1, 1280, side * side * 1280)
-    count.conv(1, 1280, 1001, 1)
-    return tuple(count.works)
+    counter = OperatorCounter(dtype)
+    side = counter.conv(224, 3, 32, 3, 2)
+    side, channels = counter.inverted_residuals(side, _MOBILE2, 32)[-1]
+    counter.conv(side, channels, 1280, 1)
+    counter.plain("mean", 1, 1280, side * side * 1280)
+    counter.conv(1, 1280, 1001, 1)
+    return tuple(counter.works)
 
 
 def resnet(dtype: str, depth: int) -> tuple[OperatorWork, ...]:
     """ResNet-18 or ResNet-50, 224 pixels."""
-    count = Count(dtype)
-    side = count.conv(224, 3, 64, 7, 2)
-    count.over("pool", 56 * 56, 64, (side * side + 56 * 56) * 64)
+    counter = OperatorCounter(dtype)
+    side = counter.conv(224, 3, 64, 7, 2)
+    counter.plain("pool", 56 * 56, 64, (side * side + 56 * 56) * 64)
     side, channels_in, repeats = 56, 64, (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
     for stage, times in enumerate(repeats):
-        wide = 64 * 2**stage
-        channels_out = wide if depth == 18 else 4 * wide
+        width = 64 * 2**stage
+        channels_out = width if depth == 18 else 4 * width
         for at in range(times):
             stride = 2 if stage and at == 0 else 1
             if channels_in != channels_out:
-                count.conv(side, channels_in, channels_out, 1, stride)
+                counter.conv(side, channels_in, channels_out, 1, stride)
             if depth == 18:
-                side = count.conv(side, channels_in, wide, 3, stride)
-                count.conv(side, wide, wide, 3)
+                side = counter.conv(side, channels_in, width, 3, stride)
+                counter.conv(side, width, width, 3)
             else:
-                count.conv(side, channels_in, wide, 1)
-                side = count.conv(side, wide, wide, 3, stride)
-                count.conv(side, wide, channels_out, 1)
-            count.over("binary", side * side, channels_out, 3 * side * side * channels_out)
+                counter.conv(side, channels_in, width, 1)
+                side = counter.conv(side, width, width, 3, stride)
+                counter.conv(side, width, channels_out, 1)
+            counter.plain("binary", side * side, channels_out, 3 * side * side * channels_out)
             channels_in = channels_out
-    count.over("mean", 1, channels_in, side * side * channels_in)
-    count.conv(1, channels_in, 1000, 1)
-    return tuple(count.works)
+    counter.plain("mean", 1, channels_in, side * side * channels_in)
+    counter.conv(1, channels_in, 1000, 1)
+    return tuple(counter.works)
 
 
 def detector(name: str, dtype: str) -> tuple[OperatorWork, ...]:
-    """EfficientDet-Lite as google/automl defines it, with the sorting of boxes behind it."""
+    """EfficientDet-Lite as google/automl defines it, with the sorting of boxes at its end."""
     width, depth, side, filters, cells, layers = DETECTORS[name]
-    count = Count(dtype)
+    counter = OperatorCounter(dtype)
     blocks = [
         (
             expand,
@@ -171,44 +172,47 @@ def detector(name: str, dtype: str) -> tuple[OperatorWork, ...]:
         )
         for at, (expand, channels, repeats, stride, kernel) in enumerate(_LITE)
     ]
-    maps = count.inverted(count.conv(side, 3, 32, 3, 2), blocks, 32)
-    levels = _pyramid(count, maps, filters, cells)
+    maps = counter.inverted_residuals(counter.conv(side, 3, 32, 3, 2), blocks, 32)
+    levels = _pyramid(counter, maps, filters, cells)
     for channels_out in (ANCHORS * CLASSES, ANCHORS * 4):
         for level in levels:
             for _ in range(layers):
-                count.separable(level, filters, filters)
-            count.separable(level, filters, channels_out)
+                counter.separable(level, filters, filters)
+            counter.separable(level, filters, channels_out)
     boxes = sum(level * level for level in levels)
     scores = boxes * ANCHORS * CLASSES
     for kind in ("sigmoid", "cast", "move"):  # of the scores; the last stands for their sorting
-        count.over(kind, boxes * ANCHORS, CLASSES, 2 * scores)
-    return tuple(count.works)
+        counter.plain(kind, boxes * ANCHORS, CLASSES, 2 * scores)
+    return tuple(counter.works)
 
 
-def _pyramid(count: Count, maps: Sequence[tuple[int, int]], filters: int, cells: int) -> list[int]:
+def _pyramid(
+    counter: OperatorCounter, maps: Sequence[tuple[int, int]], filters: int, cells: int
+) -> list[int]:
     """The BiFPN on the maps at 1/8, 1/16 and 1/32; returns the sides of its five levels."""
-    # the first map is the one before 1/4, and that of 1/32 is the last
+    # maps[0] is the one before 1/4; the map at 1/32 is the last.
     (eighth, sixteenth, last) = maps[2], maps[3], maps[-1]
     levels = [eighth[0], sixteenth[0], last[0]]
     levels += [-(-levels[-1] // 2)]
     levels += [-(-levels[-1] // 2)]
-    count.conv(last[0], last[1], filters, 1)  # to the level below it
+    counter.conv(last[0], last[1], filters, 1)  # to the next coarser level
     for place, (side, channels) in enumerate((eighth, sixteenth, last)):
         for _ in range(1 if place == 0 else 2):
-            count.conv(side, channels, filters, 1)
-    # from which level each node takes, beside its own: downwards, then upwards
+            counter.conv(side, channels, filters, 1)
+    # The level of each node and its number of inputs: top-down, then bottom-up.
     nodes = ((3, 2), (2, 2), (1, 2), (0, 2), (1, 3), (2, 3), (3, 3), (4, 2))
     for _ in range(cells):
         for level, channels_in in nodes:
             side = levels[level]
             values = side * side * filters
-            count.over("move", side * side, filters, 2 * values)  # resized to this level
+            counter.plain("move", side * side, filters, 2 * values)  # resized to this level
             for _ in range(channels_in - 1):
-                count.over("binary", side * side, filters, 3 * values)
-            count.separable(side, filters, filters)
+                counter.plain("binary", side * side, filters, 3 * values)
+            counter.separable(side, filters, filters)
     return levels
 
 
 def _rounded(channels: float) -> int:
-    to = max(8, int(channels + 4) // 8 * 8)
-    return to + 8 if to < 0.9 * channels else to
+    """The number of channels as a multiple of 8, at least 90 % of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
