@@ -25,7 +25,9 @@ from edge.core.image import EncodedPicture, open_picture
 from edge.core.verdict import Verdict
 from edge.inspection import Inspector, ViewCrop, load_inspector
 from edge.mqtt import DeliveryService
-from edge.pipeline import InspectionWorker, Mailbox, build_judge, view_of
+from edge.pipeline import build_judge, view_of
+from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.worker import InspectionWorker
 
 Stage = Literal["bare", "judge", "message", "outbox"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -16,7 +16,7 @@ from edge.config import ArchiveConfig
 from edge.core.errors import RefusedError
 from edge.core.frame import Frame
 from edge.core.ids import uuid7
-from edge.storage import Archive
+from edge.storage.archive import Archive
 from tests.support.verdicts import NOON, a_verdict
 
 A_MB = 256  # pictures of one block each

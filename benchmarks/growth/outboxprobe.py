@@ -11,7 +11,8 @@ from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.core.clock import Clock
 from edge.core.messages import stored_body
-from edge.storage import OutboxChanges, OutboxRow, OutboxStore, OutboxWriter
+from edge.storage import OutboxStore, OutboxWriter
+from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from tests.support.verdicts import a_verdict
 
 MAX_BYTES, MAX_AGE_S = 2**33, 1e9

@@ -1,6 +1,6 @@
 """Frames and parts to verdicts: mailbox, part tracker, worker pool, judge."""
 
-from edge.pipeline import build_inspector, build_judge
+from edge.pipeline.build import build_inspector, build_judge
 from edge.pipeline.judge import Judge
 from edge.pipeline.part_recovery import verdicts_for_open_parts
 from edge.pipeline.part_tracker import PartTracker

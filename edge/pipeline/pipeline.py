@@ -18,7 +18,7 @@ from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.inspection import Inspector
-from edge.pipeline import build_judge
+from edge.pipeline.build import build_judge
 from edge.pipeline.camera_unit import CameraUnit
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.judge import Judge
