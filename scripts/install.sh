@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs edge-inspect on a box as a service, upgrades and removes it. `make install` and the Debian
-# package run this script. docs/install.md describes it; docs/decisions/0027 has the reasons.
+# package run this script. docs/install.md describes it. Reasons:
+# docs/decisions/0027-versions-side-by-side.md
 #
 #   install.sh install     first installation, or another version
 #   install.sh upgrade     the same, but only if it is installed
