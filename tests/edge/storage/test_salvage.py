@@ -154,5 +154,5 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
 
 
 def _as_stored(body: bytes) -> bytes:
-    """The checksum as SQLite writes it, and the body; as carving.py knows it."""
+    """The checksum as SQLite writes it, and the body; as carve.py knows it."""
     return stored_checksum(zlib.crc32(body)) + body
