@@ -102,9 +102,9 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 def _serve(port: int) -> int:
     """Runs the embedded broker until it is killed."""
-    from edge.mqtt import embedded_broker
+    from edge.mqtt import build_embedded_broker
 
-    broker = embedded_broker("127.0.0.1", port)
+    broker = build_embedded_broker("127.0.0.1", port)
     broker.start()
     signal.pause()
     return EXIT_DONE
