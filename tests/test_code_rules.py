@@ -142,6 +142,18 @@ def test_few_places_catch_every_exception() -> None:
     assert found == OUTERMOST | BECOMES_AN_ANSWER
 
 
+def test_no_interface_hides_a_module() -> None:
+    """A package re-exports no name of its own modules: importing the module would replace it."""
+    found = []
+    for path, text in _sources(*FOLDERS):
+        if path.endswith("/__init__.py"):
+            modules = {module.stem for module in (ROOT / path).parent.iterdir()}
+            imports = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)]
+            names = {alias.asname or alias.name for one in imports for alias in one.names}
+            found += [f"{path} {name}" for name in sorted(names & modules)]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("source", "count"),
     [
