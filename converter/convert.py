@@ -96,10 +96,7 @@ def convert(
     check_output(request.output)
     runners = find_runners(request.tflite_python, older=request.older_runtime is not False)
     budget = latency_budget(request.target_ms, request.box, say)
-    source = load_source_model(request.model, request.overrides)
-    refuse_unlearned(source.file, source.spec.metrics, request.limits)
-    if budget is not None:
-        say(refuse_slow(source, budget))
+    source = _load_source(request, budget, say)
     dataset = load_recorded_dataset(source, request.data)
     fingerprint = dataset.fingerprint()  # reads every picture
     say(_about_data(source, dataset, fingerprint))
@@ -141,6 +138,15 @@ def convert(
         parity=parity,
         budget=budget,
     )
+
+
+def _load_source(request: ConversionRequest, budget: LatencyBudget | None, say: Say) -> SourceModel:
+    """Loads the model. Raises RefusedError when it has not learned, or is too slow for `budget`."""
+    source = load_source_model(request.model, request.overrides)
+    refuse_unlearned(source.file, source.spec.metrics, request.limits)
+    if budget is not None:
+        say(refuse_slow(source, budget))
+    return source
 
 
 def _check_runtimes(runners: Sequence[Runner], request: ConversionRequest, say: Say) -> None:

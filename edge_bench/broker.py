@@ -19,7 +19,7 @@ from edge.core.errors import EXIT_DONE, MissingPartError, RefusedError
 _START_S = 20.0
 _TRIES = 5
 _POLL_S = 0.02
-_EXTRA_PATHS = ("/usr/sbin", "/usr/local/sbin")
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Broker:
 
 def mosquitto_program() -> str | None:
     """The path of mosquitto. Debian installs it in /usr/sbin, which is not on every PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), *_EXTRA_PATHS])
+    path = os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS])
     return shutil.which("mosquitto", path=path)
 
 
@@ -102,9 +102,9 @@ def _listens_in_time(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 def _serve(port: int) -> int:
     """Runs the embedded broker until it is killed."""
-    from edge.mqtt import embedded_broker
+    from edge.mqtt import build_embedded_broker
 
-    broker = embedded_broker("127.0.0.1", port)
+    broker = build_embedded_broker("127.0.0.1", port)
     broker.start()
     signal.pause()
     return EXIT_DONE

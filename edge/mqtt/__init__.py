@@ -1,6 +1,6 @@
 """Verdicts, status and requests over an MQTT broker."""
 
-from edge.mqtt.delivery import DeliveryService, embedded_broker
+from edge.mqtt.delivery import DeliveryService, build_embedded_broker
 from edge.mqtt.probe import check_broker
 from edge.mqtt.publisher import Publisher
 from edge.mqtt.request_router import Data, RequestRouter, TokenBucket, parse_request, settle
@@ -14,8 +14,8 @@ __all__ = [
     "SnapshotCounts",
     "SnapshotSender",
     "TokenBucket",
+    "build_embedded_broker",
     "check_broker",
-    "embedded_broker",
     "parse_request",
     "settle",
 ]

@@ -63,7 +63,9 @@ class DeliveryService:
         events = EventQueue(clock.tick)  # the writer and the broker wake the publisher through it
         mqtt = config.mqtt
         self._broker = (
-            embedded_broker(mqtt.host, mqtt.effective_port, events.wake) if mqtt.embedded else None
+            build_embedded_broker(mqtt.host, mqtt.effective_port, events.wake)
+            if mqtt.embedded
+            else None
         )
         self.writer = OutboxWriter(
             self._store,
@@ -161,7 +163,7 @@ class DeliveryService:
         return self._broker is None or self._broker.subscribers.any(topic)
 
 
-def embedded_broker(
+def build_embedded_broker(
     host: str, port: int, on_change: Callable[[], None] = lambda: None
 ) -> "EmbeddedBroker":
     """The broker inside the daemon, not started yet. Its packages are optional, so only this

@@ -7,7 +7,7 @@ from contextlib import closing
 from edge.config import Config
 from edge.core.errors import RefusedError
 from edge.mqtt.connection import PahoConnection
-from edge.mqtt.delivery import embedded_broker
+from edge.mqtt.delivery import build_embedded_broker
 from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.events import MqttVersion, await_connack
@@ -17,7 +17,7 @@ def check_broker(config: Config) -> str:
     """The brokers that accept this box. Raises EdgeInspectError with the refusals of the others."""
     mqtt = config.mqtt
     if mqtt.embedded:
-        broker = embedded_broker(mqtt.host, mqtt.effective_port)
+        broker = build_embedded_broker(mqtt.host, mqtt.effective_port)
         broker.start()
         broker.stop()
         return f"embedded, {mqtt.host}:{mqtt.effective_port} is free"

@@ -17,7 +17,7 @@ from tests.conftest import Require
 def no_mosquitto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without mosquitto."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(broker, "_EXTRA_PATHS", ())
+    monkeypatch.setattr(broker, "SYSTEM_FOLDERS", ())
 
 
 @pytest.mark.usefixtures("no_mosquitto")

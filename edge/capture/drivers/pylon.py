@@ -95,6 +95,24 @@ class PylonCamera(DrivenCamera):
         with contextlib.suppress(self._error):  # it may be unplugged
             self._camera.Close()
 
+    def set_feature(self, name: str, value: bool | int | float | str) -> None:
+        """Sets a GenICam feature, or executes a command when `value` is True. The camera may be
+        grabbing. Raises CameraError."""
+        node = self._camera.GetNodeMap().GetNode(name)
+        try:
+            if node is None or not self._writable(name):
+                raise CameraError(f"{self._name}: {name}: this camera does not take it; remove it")
+            if hasattr(node, "Execute"):
+                if value is True:
+                    node.Execute()
+            elif isinstance(value, bool) and not _is_boolean(node):
+                # YAML reads On and Off as true and false
+                node.FromString("On" if value else "Off")
+            else:
+                node.FromString(str(value).lower() if isinstance(value, bool) else str(value))
+        except self._error as error:
+            raise CameraError(f"{self._name}: {name}: {value!r}: {_sentence(error)}") from None
+
     def _attach(self, serial: str) -> Any:
         factory = self._pylon.TlFactory.GetInstance()
         devices = list(factory.EnumerateDevices())
@@ -128,23 +146,7 @@ class PylonCamera(DrivenCamera):
         features |= config.controls
         for name, value in features.items():
             if value is not None:
-                self._set_feature(name, value)
-
-    def _set_feature(self, name: str, value: bool | int | float | str) -> None:
-        node = self._camera.GetNodeMap().GetNode(name)
-        try:
-            if node is None or not self._writable(name):
-                raise CameraError(f"{self._name}: {name}: this camera does not take it; remove it")
-            if hasattr(node, "Execute"):
-                if value is True:
-                    node.Execute()
-            elif isinstance(value, bool) and not _is_boolean(node):
-                # YAML reads On and Off as true and false
-                node.FromString("On" if value else "Off")
-            else:
-                node.FromString(str(value).lower() if isinstance(value, bool) else str(value))
-        except self._error as error:
-            raise CameraError(f"{self._name}: {name}: {value!r}: {_sentence(error)}") from None
+                self.set_feature(name, value)
 
     def _writable(self, name: str) -> bool:
         from pypylon import genicam

@@ -14,10 +14,10 @@ from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.records import OutboxChanges
 from edge.storage.outbox.recovery import carve as carving
+from edge.storage.outbox.recovery import staging
 from edge.storage.outbox.recovery.carve import carve, stored_checksum
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
-from edge.storage.outbox.recovery.staging import StagingTable
-from edge.storage.outbox.sqlite import translate_errors
+from edge.storage.outbox.sqlite import connect
 from edge.storage.outbox.store import OutboxStore
 from tests.support.outbox_rows import HOUR, MB, numbers_in, rows_from
 from tests.support.outbox_store import opened
@@ -78,7 +78,7 @@ def test_a_salvage_needs_no_memory_for_what_it_saves(
 ) -> None:
     """Of a damaged file with 20,000 verdicts every one is saved, with a third of its bytes in
     memory at most."""
-    monkeypatch.setattr(carving, "_PIECE", 1 << 18)
+    monkeypatch.setattr(carving, "PIECE", 1 << 18)
     many = 20_000
     size = len(unreadable(path, many))
     reported: list[int] = []
@@ -100,8 +100,8 @@ def test_verdicts_are_found_across_the_pieces_of_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read in pieces of a few kilobytes, each verdict is found, wherever a piece ends."""
-    monkeypatch.setattr(carving, "_PIECE", 5000)
-    monkeypatch.setattr(carving, "_LONGEST", 3000)
+    monkeypatch.setattr(carving, "PIECE", 5000)
+    monkeypatch.setattr(carving, "LONGEST_VERDICT", 3000)
     unreadable(path, COUNT)
     again = opened(path)
     assert numbers_in(path) == list(range(1, COUNT + 1))
@@ -135,15 +135,13 @@ def test_a_disk_that_takes_no_salvage_is_no_damage(
     """The damaged file stays as it is, and the next try saves all of it."""
     hurt = unreadable(path, COUNT)
 
-    def full(_how: str, _rows: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    def insert(self: StagingTable, how: str, rows: object) -> None:
-        with translate_errors(self._path, "written"):
-            full(how, rows)
+    def connect_full(file: Path) -> sqlite3.Connection:
+        db = connect(file)
+        db.execute("PRAGMA max_page_count=2")  # room for the empty table only
+        return db
 
     with monkeypatch.context() as patched:
-        patched.setattr(StagingTable, "_insert", insert)
+        patched.setattr(staging, "connect", connect_full)
         refused = opened(path)
     assert "full" in refused.fault
     assert path.read_bytes() == hurt

@@ -17,13 +17,16 @@ from edge.storage.outbox.records import OutboxRow
 from edge.storage.outbox.sqlite import wal_of
 
 _START = f'{{"schema":"{RESULT_SCHEMA}","id":"'.encode()
-# bytes of a verdict, tried one after the other: the larger size alone would take hours
-_USUAL, _LONGEST = 1 << 13, 1 << 20
+# Bytes of a verdict, tried one after the other: the larger size alone would take hours.
+_USUAL = 1 << 13
+LONGEST_VERDICT = 1 << 20
+# A file is read in pieces of this size, in bytes: it may be larger than memory.
+PIECE = 8 << 20
 _WAL_HEAD = struct.Struct(">8I")
 _FRAME_HEAD = struct.Struct(">6I")
 _DECODER = json.JSONDecoder()
 _HIGHEST = 2**62
-_PIECE, _PAGE = 8 << 20, 4096  # bytes
+_PAGE = 4096  # bytes
 
 
 def carve(raw: bytes) -> Iterator[OutboxRow]:
@@ -34,7 +37,7 @@ def carve(raw: bytes) -> Iterator[OutboxRow]:
     """
     for match in re.finditer(re.escape(_START), raw):
         start = match.start()
-        found = _text_at(raw, start, _USUAL) or _text_at(raw, start, _LONGEST)
+        found = _text_at(raw, start, _USUAL) or _text_at(raw, start, LONGEST_VERDICT)
         if found is None:
             continue
         seq, encoded = found
@@ -122,9 +125,9 @@ def _pieces(path: Path) -> Iterator[bytes]:
         return
     try:
         size = os.fstat(file).st_size
-        for at in range(0, size, _PIECE):
+        for at in range(0, size, PIECE):
             first = max(0, at - _PAGE)  # the checksum is before its verdict
-            yield _read_at(file, first, at + _PIECE + _LONGEST - first)
+            yield _read_at(file, first, at + PIECE + LONGEST_VERDICT - first)
     finally:
         os.close(file)
 
