@@ -27,8 +27,7 @@ from converter.selection import (
 from converter.selection.scheme_trial import Scores
 from converter.tflite import Runner, find_runners
 from edge.core.errors import DatasetError, MissingPartError
-from edge.core.frame import Pixels
-from edge.core.terms import Decoding
+from edge.core.terms import Decoding, Pixels
 from edge.inspection import InspectionSpec, Thresholds, pack_model_file
 from trainer.data import Dataset, load_pictures, load_recorded
 from trainer.device_latency import LatencyBudget

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import DatasetError, PictureError
-from edge.core.frame import Pixels
 from edge.core.image import EncodedPicture, examine_picture, open_picture
-from edge.core.terms import Decoding
+from edge.core.terms import Decoding, Pixels
 from edge.core.view import ViewConfig
 from edge.inspection import (
     InputSpec,

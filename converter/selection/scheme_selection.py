@@ -24,8 +24,7 @@ from converter.selection.quality_gate import GateLimits, objections
 from converter.selection.scheme_trial import SchemeTrial, evaluate_scheme, run_scheme
 from converter.tflite import Runner
 from edge.core.errors import ModelError
-from edge.core.frame import Pixels
-from edge.core.terms import Kernels
+from edge.core.terms import Kernels, Pixels
 from trainer.data import Dataset, load_pictures
 from trainer.device_latency import LatencyBudget, operator_works
 

@@ -10,7 +10,7 @@ from edge.capture.quality import brightness, sharpness
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
-from edge.core.frame import Pixels
+from edge.core.terms import Pixels
 from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.pipeline import view_of
 

@@ -3,13 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from edge.core.terms import Pixels
 
 if TYPE_CHECKING:  # reading the configuration must not import OpenCV
     from edge.core.image import EncodedPicture
-
-Pixels = NDArray[np.uint8]  # (height, width, channels)
 
 
 @dataclass(frozen=True, slots=True)

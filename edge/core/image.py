@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge.core.errors import PictureError
-from edge.core.frame import Pixels
+from edge.core.terms import Pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 64_000_000  # 192 MB decoded: fits a Pi, and no inspection camera is larger

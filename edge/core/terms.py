@@ -1,6 +1,11 @@
-"""Types with a fixed set of values, shared by config.yaml and the model file."""
+"""Types that several packages share: words with a fixed set of values, and pixels."""
 
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (height, width, channels)
 
 OutputKind = Literal["logits", "probabilities"]
 Runtime = Literal["auto", "litert", "tflite-runtime"]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.frame import Pixels
+from edge.core.terms import Pixels
 
 
 def area_resize(pixels: Pixels, width: int, height: int) -> Pixels:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.core.errors import ModelError, RefusedError
-from edge.core.frame import Pixels
 from edge.core.image import EncodedPicture, decode_picture, examine_picture
-from edge.core.terms import Decoding, OutputKind, Runtime
+from edge.core.terms import Decoding, OutputKind, Pixels, Runtime
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.core.view import ViewConfig

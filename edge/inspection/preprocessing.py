@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from edge.core.frame import Pixels
 from edge.core.record import Length4, Model
+from edge.core.terms import Pixels
 from edge.core.view import ViewConfig
 from edge.inspection.area_resize import area_resize
 from edge.inspection.view_crop import Slices, ViewCrop, divide_slices

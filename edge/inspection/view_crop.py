@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
-from edge.core.frame import Pixels
+from edge.core.terms import Pixels
 from edge.core.view import Point, Rectangle, ViewConfig, is_fractions
 
 Slices = tuple[slice, slice]  # rows, columns

@@ -11,9 +11,10 @@ from edge.capture import FaultKind
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, PictureError
-from edge.core.frame import Frame, Pixels
+from edge.core.frame import Frame
 from edge.core.image import EncodedPicture
 from edge.core.percentiles import Latencies
+from edge.core.terms import Pixels
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, Judgement, ViewCrop
 from edge.pipeline.decode_parity import DecodeParity

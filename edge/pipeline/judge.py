@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
-from edge.core.frame import Frame, Pixels
+from edge.core.frame import Frame
 from edge.core.ids import uuid7
 from edge.core.image import EncodedPicture
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
+from edge.core.terms import Pixels
 from edge.core.verdict import Outcome, Rule, Verdict
 from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
 from edge.pipeline.decode_parity import DecodeParity
