@@ -135,7 +135,7 @@ def health_body(
     healthy: bool,
     faults: list[str],
 ) -> HealthBody:
-    """One report. The caller has read the values that may change meanwhile."""
+    """One report. The caller has read the values that other threads change."""
     parity, requests, disk = components.model.parity, components.requests, host.disk
     return {
         "schema": HEALTH_SCHEMA,

@@ -34,7 +34,7 @@ class ScriptedModel:
         return np.array(self.answer, np.float32)
 
     def clone(self) -> "ScriptedModel":
-        """The same script, begun anew."""
+        """A copy that starts the same script again."""
         return ScriptedModel(self.answer, self.work)
 
 
