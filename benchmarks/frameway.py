@@ -139,7 +139,7 @@ class FrameWay:
 def main() -> None:
     """For `benchmarks.instructions`, which runs this under valgrind. Arguments: `config.yaml` and,
     for each measurement, `last:batch:burden:frames`. Each runs in a child that begins from the same
-    state, with an outbox of its own; prints each child's process id on a line."""
+    state, with its own outbox; prints each child's process id on a line."""
     config = load_config(Path(sys.argv[1]))
     inspector = load_inspector(config.model.path)
     for number, wanted in enumerate(sys.argv[2:]):

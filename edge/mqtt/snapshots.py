@@ -67,7 +67,7 @@ class _SnapshotOrder:
 
 
 class SnapshotSender:
-    """`offer` and `order` return at once; `run` encodes and sends on a thread of its own. `sent`
+    """`offer` and `order` return at once; `run` encodes and sends on a separate thread. `sent`
     and `skipped` count pictures. A skipped `order` is answered with the reason."""
 
     def __init__(

@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 
 
 class RunningSender:
-    """A SnapshotSender on a thread of its own."""
+    """A SnapshotSender on a separate thread."""
 
     def __init__(self, broker: SnapshotBroker, **config: Any) -> None:
         self.sender = SnapshotSender(
