@@ -11,7 +11,7 @@ from converter.evaluation import is_flip
 from converter.report.bar_chart import STYLE, bar_chart
 from converter.report.latency_text import parity_text
 from converter.report.speed import speed_section
-from converter.report.text import SCHEME_WORDS, headings, scheme_rows
+from converter.report.text import SCHEME_WORDS, headings, scheme_groups, scheme_rows
 from edge.core.image import read_picture
 from edge.inspection import decide
 from trainer.report.page import page, paragraph, section, table, tiles
@@ -77,15 +77,22 @@ def _schemes(conversion: Conversion) -> str:
         for trial in selection.trials
         for reason in trial.objections
     ]
+    tables = [
+        paragraph(title)
+        + table(
+            headings(selection),
+            scheme_rows(selection, trials),
+            trials.index(conversion.chosen) if conversion.chosen in trials else None,
+        )
+        for title, trials in scheme_groups(selection)
+    ]
     return section(
         "Schemes side by side",
-        table(
-            headings(selection), scheme_rows(selection), selection.trials.index(conversion.chosen)
-        ),
+        *tables,
         paragraph(
-            "The first scheme that passes the gate is chosen; later schemes are evaluated on fewer "
-            "pictures. Loss is the loss of AUROC against float32 on the same pictures. Flips are "
-            "verdicts that change between pass and fail.",
+            "The first scheme that passes the gate is chosen; later schemes get a quick look on "
+            "fewer pictures. Loss is the loss of AUROC against float32 on the same pictures. Flips "
+            "are verdicts that change between pass and fail.",
             "hint",
         ),
         *reasons,

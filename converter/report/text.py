@@ -1,6 +1,7 @@
 """Texts for the terminal: the result of a conversion, a comparison, the content of a model file."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from converter.convert import Conversion
@@ -72,11 +73,40 @@ def headings(selection: SchemeSelection) -> list[str]:
     return found
 
 
-def scheme_rows(selection: SchemeSelection) -> list[list[str]]:
-    """One row per trial, under `headings`, in the order of preference."""
-    rows = [_scheme_row(trial, chosen=trial is selection.chosen) for trial in selection.trials]
+def scheme_groups(selection: SchemeSelection) -> list[tuple[str, list[SchemeTrial]]]:
+    """The trials by the pictures they were measured on, each group with its title.
+
+    Figures of different picture sets must never stand in one column. A scheme that could not be
+    built has no figures; it stands in the first group. Trials keep the order of preference.
+    """
+    groups: dict[int, list[SchemeTrial]] = {}
+    whole = max((_pictures(trial) for trial in selection.trials), default=0)
+    for trial in selection.trials:
+        groups.setdefault(_pictures(trial) or whole, []).append(trial)
+    return [
+        (
+            f"on all {count} test pictures"
+            if count == whole
+            else f"a quick look on {count} of the {whole} test pictures: "
+            "compare with the rows of this table only",
+            groups[count],
+        )
+        for count in sorted(groups, reverse=True)
+    ]
+
+
+def _pictures(trial: SchemeTrial) -> int:
+    return trial.score_diff.pictures if trial.score_diff is not None else 0
+
+
+def scheme_rows(
+    selection: SchemeSelection, trials: Sequence[SchemeTrial] | None = None
+) -> list[list[str]]:
+    """One row per trial, under `headings`, in the order of preference; all trials by default."""
+    shown = selection.trials if trials is None else trials
+    rows = [_scheme_row(trial, chosen=trial is selection.chosen) for trial in shown]
     if len(headings(selection)) > len(HEADINGS):
-        for row, trial in zip(rows, selection.trials):
+        for row, trial in zip(rows, shown):
             row.insert(_MS + 1, _on_the_box(trial))
     return rows
 
@@ -88,17 +118,14 @@ def _on_the_box(trial: SchemeTrial) -> str:
 
 
 def schemes_text(selection: SchemeSelection) -> str:
-    """The table of schemes, and below it the objections to each."""
-    rows = [headings(selection), *scheme_rows(selection)]
-    count = len(rows[0])
-    widths = [max(len(row[at]) for row in rows) for at in range(count)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if at in (0, 1, count - 1) else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
+    """A table of schemes for each set of pictures, and below them the objections to each."""
+    head = headings(selection)
+    groups = [(title, scheme_rows(selection, trials)) for title, trials in scheme_groups(selection)]
+    rows = [head, *(row for _, group in groups for row in group)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+    lines: list[str] = []
+    for title, group in groups:
+        lines += [title, *(_table_line(row, widths) for row in [head, *group])]
     for trial in selection.trials:
         lines += [f"  {trial.label}: {reason}" for reason in trial.objections]
     if selection.chosen is not None and selection.chosen.kernels != "quickest":
@@ -110,6 +137,15 @@ def schemes_text(selection: SchemeSelection) -> str:
             f"{selection.chosen.runtime_results[0].milliseconds:.2f}"
         )
     return "\n".join(lines)
+
+
+def _table_line(row: Sequence[str], widths: Sequence[int]) -> str:
+    """A line of the table: words to the left, figures to the right."""
+    words = 0, 1, len(row) - 1
+    return "  ".join(
+        cell.ljust(width) if at in words else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(row, widths))
+    ).rstrip()
 
 
 def _scheme_row(trial: SchemeTrial, *, chosen: bool) -> list[str]:

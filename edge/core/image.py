@@ -15,7 +15,7 @@ import numpy as np
 from edge.core.errors import PictureError
 from edge.core.terms import Pixels
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp")
 MAX_PIXELS = 64_000_000  # 192 MB decoded: fits a Pi, and no inspection camera is larger
 MAX_SIDE = 16_384
 

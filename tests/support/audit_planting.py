@@ -106,8 +106,9 @@ def plant(
     With `manifest`, the set has a manifest in which each copy is a separate group. Exits with a
     sentence for a data set without a split.
     """
-    split, labels = find_pictures(source)
-    if not split:
+    found = find_pictures(source)
+    labels = found.labels
+    if not found.split:
         sys.exit(f"{source}: has no train/ and test/; split it first")
     listed = source / "manifest.csv"
     groups = read_manifest(listed, labels) if listed.exists() else {file: file for file in labels}
@@ -124,14 +125,14 @@ def plant(
         if flip and file in flips:
             label = str(rng.choice([name for name in names if name != label]))
         new_name[file] = "/".join([part, label, *rest])
-        _write_file(target / new_name[file], (source / file).read_bytes())
+        _write_file(target / new_name[file], found.paths[file].read_bytes())
         planted.part[new_name[file]] = groups[file]
         if flip and file in flips:
             planted.flipped.add(new_name[file])
     manifest_groups = dict(planted.part)
     for at, file in enumerate(chosen):
         kind = KINDS[at % len(KINDS)]
-        pixels = alter(read_picture(source / file), kind, rng)
+        pixels = alter(read_picture(found.paths[file]), kind, rng)
         suffix = ".png" if kind == "quarter" else ".jpg"
         quality = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 90]
         code = rng.bytes(6).hex()

@@ -49,12 +49,13 @@ class AuditOptions:
 
 def audit_items(root: Path) -> list[AuditItem]:
     """The pictures of a folder in either layout, by file. Raises DatasetError."""
-    split, labels = find_pictures(root)
+    found = find_pictures(root)
     manifest = root / MANIFEST
-    groups: Mapping[str, str] = read_manifest(manifest, labels) if manifest.exists() else {}
+    groups: Mapping[str, str] = read_manifest(manifest, found.labels) if manifest.exists() else {}
+    sides: Mapping[str, str] = found.folder_sets() if found.split else {}
     return [
-        AuditItem(root / file, file, label, file.split("/")[0] if split else "", groups.get(file))
-        for file, label in sorted(labels.items())
+        AuditItem(found.paths[file], file, label, sides.get(file, ""), groups.get(file))
+        for file, label in sorted(found.labels.items())
     ]
 
 

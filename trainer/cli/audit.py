@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.core.errors import EXIT_DONE, EXIT_NO, DatasetError
 from trainer.audit import Audit, AuditOptions, audit_dataset, audit_items, audit_text
 from trainer.core import Display
+from trainer.data.folder_layout import find_pictures
 
 
 def audit_parser() -> argparse.ArgumentParser:
@@ -33,6 +34,9 @@ def run_audit(args: argparse.Namespace) -> int:
     with Display() as display:
         audit = audit_dataset(args.dataset, AuditOptions(ok_label=args.ok_label), display.working)
         display.say(audit_text(audit))
+        left_out = find_pictures(args.dataset).left_out_text()
+        if left_out:
+            display.say(f"\n{left_out}")
     if args.json_file is not None:
         write_text(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
     if args.suggest is not None:

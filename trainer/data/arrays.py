@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inspection import InputSpec
-from trainer.data.dataset import SET_NAMES, Dataset, SetName
+from trainer.data.dataset import SET_NAMES, Dataset
+from trainer.data.folder_layout import SetName
 from trainer.data.pictures import map_pictures
 
 

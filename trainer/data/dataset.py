@@ -4,19 +4,27 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edge.core.errors import DatasetError
-from trainer.data.folder_layout import find_pictures
-from trainer.data.manifest import read_manifest, shortened_list
+from trainer.data.folder_layout import (
+    SET_OF_FOLDER,
+    FoundPictures,
+    SetName,
+    find_pictures,
+    shortened_list,
+    typed_name,
+)
+from trainer.data.manifest import read_manifest
 from trainer.data.split import choose_groups
 
-SetName = Literal["train", "validation", "test"]
 SET_NAMES: tuple[SetName, ...] = ("train", "validation", "test")
 MANIFEST = "manifest.csv"
+GOOD_NAMES = frozenset(("ok", "good", "normal", "pass", "io", "양품", "정상"))
 ANOMALY = "anomaly"  # the one defect class of a model that learns from good parts only
 
 
@@ -33,12 +41,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The pictures of a data set, sorted by file. `labels` has `ok_label` first, then by name."""
+    """The pictures of a data set, sorted by file. `labels` has `ok_label` first, then by name.
+
+    `left_out` is a sentence about files that are no pictures for edge-inspect, else empty.
+    """
 
     root: Path
     labels: tuple[str, ...]
     ok_label: str
     samples: tuple[Sample, ...]
+    left_out: str = ""
 
     def without(self, files: Iterable[str]) -> "Dataset":
         """A copy without the pictures named in `files`; unknown names are ignored."""
@@ -87,34 +99,52 @@ def load_dataset(
     """Finds, labels and splits the pictures under `root`, without decoding any.
 
     The layout is `{train,test}/{ok,<defect>…}/` or `{ok,<defect>…}/`, which is then split by
-    group. Validation is always cut from train. Groups come from manifest.csv; without one every
-    picture is a separate group. The same folder and arguments give the same split. With
-    `one_class` all defects form one class, `anomaly`. Every part that shows one goes to test
-    whole, so nothing is learned from it.
+    group. `valid/` (or `val/`) beside train/ is the validation set; else validation is cut from
+    train. Groups come from manifest.csv; without one every picture is a separate group. The same
+    folder and arguments give the same split. With `one_class` all defects form one class,
+    `anomaly`. Every part that shows one goes to test whole, so nothing is learned from it.
     Raises DatasetError for a folder that cannot be trained on or would give untrue figures.
     """
-    split, labels = find_pictures(root)
-    classes = _classes(root, set(labels.values()), ok_label)
-    manifest = root / MANIFEST
-    groups = read_manifest(manifest, labels) if manifest.exists() else {f: f for f in labels}
+    found = find_pictures(root)
+    ok_label = typed_name(ok_label)
+    classes = _classes(root, found, ok_label)
+    labels = found.labels
     if one_class:
         classes = ok_label, ANOMALY
         labels = {file: label if label == ok_label else ANOMALY for file, label in labels.items()}
-    table = _Splitter(root, classes, labels, groups, dict.fromkeys(labels, "train"))
-    if split:
-        table.sets.update({file: "test" for file in labels if file.startswith("test/")})
+    sets = found.folder_sets()
+    table = _Splitter(root, classes, labels, found.paths, _groups(root, found.labels), sets)
+    has_validation = "validation" in sets.values()
+    if found.split:
         table.check_leaks()
     else:
         table.cut("test", test_fraction, seed)
     if one_class:
         table.move_defects_to_test()
+    else:
+        table.check_present(split=found.split)
+    if not has_validation:
         table.cut("validation", validation_fraction, seed)
+    if one_class:
         table.check_good_parts()
-        return Dataset(root, classes, ok_label, table.samples())
-    table.check_present(split=split)
-    table.cut("validation", validation_fraction, seed)
-    table.check_validation()
-    return Dataset(root, classes, ok_label, table.samples())
+    else:
+        table.check_validation(from_folder=has_validation)
+    return Dataset(root, classes, ok_label, table.samples(), found.left_out_text())
+
+
+def load_test_set(root: Path, ok_label: str) -> Dataset:
+    """Every picture of a folder without train/ and test/ as test picture, without a split.
+
+    Defects of any class count. Raises DatasetError for a folder without good or without defective
+    pictures.
+    """
+    found = find_pictures(root)
+    ok_label = typed_name(ok_label)
+    classes = _classes(root, found, ok_label)
+    sets: dict[str, SetName] = dict.fromkeys(found.labels, "test")
+    groups = _groups(root, found.labels)
+    table = _Splitter(root, classes, found.labels, found.paths, groups, sets)
+    return Dataset(root, classes, ok_label, table.samples(), found.left_out_text())
 
 
 def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dataset:
@@ -138,13 +168,39 @@ def load_recorded(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dat
     return load_dataset(root, ok_label, **arguments).without(set_aside)
 
 
+def load_for_evaluation(root: Path, ok_label: str, recorded: Mapping[str, Any]) -> Dataset:
+    """The data set to measure a model on: all figures come from its test set.
+
+    A folder with train/ and test/ keeps its test set. Of a folder without them every picture is
+    measured, unless the model was trained on this very folder: then only the test set of that
+    training is. Raises DatasetError.
+    """
+    if find_pictures(root).split:
+        return load_recorded(root, ok_label, recorded)
+    whole = load_test_set(root, ok_label)
+    if recorded.get("fingerprint") is not None:
+        try:
+            trained = load_recorded(root, ok_label, recorded)
+        except DatasetError:  # too few pictures to split: no training was possible on them
+            return whole
+        if trained.fingerprint() == recorded["fingerprint"]:
+            return trained
+    return whole
+
+
+def _groups(root: Path, labels: Mapping[str, str]) -> dict[str, str]:
+    manifest = root / MANIFEST
+    return read_manifest(manifest, labels) if manifest.exists() else {file: file for file in labels}
+
+
 @dataclass(frozen=True, slots=True)
 class _Splitter:
-    """A split in progress: label, group and set of each file."""
+    """A split in progress: label, path, group and set of each file."""
 
     root: Path
     classes: tuple[str, ...]
     labels: dict[str, str]
+    paths: dict[str, Path]
     groups: dict[str, str]
     sets: dict[str, SetName]
 
@@ -152,17 +208,17 @@ class _Splitter:
         return {self.labels[file] for file, own in self.sets.items() if own == set_name}
 
     def check_leaks(self) -> None:
-        train, test = (
-            {self.groups[file] for file, own in self.sets.items() if own == set_name}
-            for set_name in ("train", "test")
-        )
-        both = sorted(train & test)
-        if both:
-            raise DatasetError(
-                f"{self.root / MANIFEST}: {len(both)} groups stand in both train/ and test/ "
-                f"({shortened_list(both)}); move each to one side: "
-                "a part that was trained on proves nothing"
-            )
+        folders: dict[str, set[str]] = {}
+        for file in self.sets:
+            folders.setdefault(file.split("/")[0], set()).add(self.groups[file])
+        for one, other in combinations(sorted(folders, key=list(SET_OF_FOLDER).index), 2):
+            both = sorted(folders[one] & folders[other])
+            if both:
+                raise DatasetError(
+                    f"{self.root / MANIFEST}: {len(both)} groups stand in both {one}/ and "
+                    f"{other}/ ({shortened_list(both)}); move each to one side: "
+                    "a part that was trained on proves nothing"
+                )
 
     def cut(self, to: SetName, fraction: float, seed: int) -> None:
         """Moves whole groups from train to the set `to`."""
@@ -183,6 +239,12 @@ class _Splitter:
         for set_name in sets:
             present = self.labels_in(set_name)
             missing = ", ".join(repr(label) for label in self.classes if label not in present)
+            if present == {self.classes[0]} and set_name == "train" and split:
+                raise DatasetError(
+                    f"{self.root / set_name}: shows good parts only, and no picture of the class "
+                    f"{missing}; train with --network one-class, which learns from good parts, "
+                    "or move some defective parts to train/"
+                )
             if missing and split:
                 raise DatasetError(
                     f"{self.root / set_name}: no picture of the class {missing}; "
@@ -194,8 +256,17 @@ class _Splitter:
                     "and test; add pictures of other parts of it, or leave the class out"
                 )
 
-    def check_validation(self) -> None:
+    def check_validation(self, *, from_folder: bool) -> None:
+        """`from_folder`: the validation set is a folder, not cut from train."""
         present = self.labels_in("validation")
+        if from_folder:
+            if self.classes[0] not in present or len(present) < 2:
+                raise DatasetError(
+                    f"{self.root}: the validation folder needs good and defective pictures "
+                    f"(found {', '.join(sorted(present)) or 'none'}); add some, or remove the "
+                    "folder: validation is then cut from train/"
+                )
+            return
         train_complete = self.labels_in("train") == set(self.classes)
         if not train_complete or self.classes[0] not in present or len(present) < 2:
             raise DatasetError(
@@ -218,17 +289,15 @@ class _Splitter:
 
     def samples(self) -> tuple[Sample, ...]:
         return tuple(
-            Sample(self.root / file, file, self.labels[file], self.groups[file], self.sets[file])
+            Sample(self.paths[file], file, self.labels[file], self.groups[file], self.sets[file])
             for file in sorted(self.labels)
         )
 
 
-def _classes(root: Path, labels: set[str], ok_label: str) -> tuple[str, ...]:
+def _classes(root: Path, found: FoundPictures, ok_label: str) -> tuple[str, ...]:
+    labels = set(found.labels.values())
     if ok_label not in labels:
-        raise DatasetError(
-            f"{root}: no class {ok_label!r} for good parts (found {', '.join(sorted(labels))}); "
-            "rename the folder of good parts, or name it with --ok-label"
-        )
+        raise DatasetError(f"{root}: {_missing_ok_label(root, found, ok_label)}")
     if len(labels) == 1:
         raise DatasetError(
             f"{root}: only one class, {ok_label!r}; add at least one folder of defective parts "
@@ -236,3 +305,26 @@ def _classes(root: Path, labels: set[str], ok_label: str) -> tuple[str, ...]:
             "defect, `edge-train paint` makes a set with painted ones)"
         )
     return ok_label, *sorted(labels - {ok_label})
+
+
+def _missing_ok_label(root: Path, found: FoundPictures, ok_label: str) -> str:
+    labels = sorted(set(found.labels.values()))
+    nested = [label for label in labels if not found.split and (root / label / ok_label).is_dir()]
+    if nested:
+        return (
+            f"the data set lies one folder below: {nested[0]}/ holds {ok_label}/; "
+            f"give {root / nested[0]}"
+        )
+    head = f"no class {ok_label!r} for good parts (found {', '.join(labels)}); "
+    good = [label for label in labels if label.lower() in GOOD_NAMES]
+    if not good:
+        return f"{head}rename the folder of good parts, or name it with --ok-label"
+    sets = found.folder_sets()
+    learned = {label for file, label in found.labels.items() if sets[file] == "train"}
+    option = f"--ok-label {good[0]}"
+    if found.split and learned == {good[0]}:
+        return (
+            f"{head}add {option} --network one-class: train/ shows good parts only, as MVTec "
+            "sets do"
+        )
+    return f"{head}add {option}"

@@ -13,7 +13,7 @@ from edge.core.errors import DatasetError, EdgeInspectError, PictureError
 from edge.core.image import read_picture
 from edge.inspection import InputSpec, preprocess
 from trainer.data.dataset import Sample
-from trainer.data.manifest import MAX_NAMES
+from trainer.data.folder_layout import MAX_NAMES
 
 Progress = Callable[[int, int], None]
 BATCH = 64

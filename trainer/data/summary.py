@@ -21,4 +21,14 @@ def describe_dataset(data: Dataset) -> str:
         lines.append(f"{set_name:<{width}} {row}  {groups:>6}")
     if is_synthetic(data):
         lines.append(f"painted        {SYNTHETIC_NOTE}")
+    if data.left_out:
+        lines.append(f"left out       {data.left_out}")
     return "\n".join(lines)
+
+
+def measured_pictures(data: Dataset) -> str:
+    """One line that says which pictures of `data` an evaluation measures."""
+    tested = len(data.of("test"))
+    if tested == len(data.samples):
+        return f"measured       all {tested} pictures: the folder has no train/ and test/"
+    return f"measured       the test set: {tested} of {len(data.samples)} pictures"

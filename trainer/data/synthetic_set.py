@@ -16,7 +16,7 @@ import numpy as np
 from edge.core.errors import DatasetError
 from edge.core.image import read_picture
 from trainer.core import check_free, write_folder
-from trainer.data.folder_layout import find_pictures
+from trainer.data.folder_layout import find_pictures, typed_name
 from trainer.data.manifest import COLUMNS, read_manifest
 from trainer.data.split import choose_groups
 from trainer.data.synthetic_defects import Pictures, paint
@@ -47,8 +47,9 @@ def make_synthetic_set(
     DatasetError for a set with defects or too few parts, for unreadable pictures, and for a
     `target` that exists or cannot be written.
     """
-    _split, labels = find_pictures(root)
-    others = sorted(set(labels.values()) - {ok_label})
+    found = find_pictures(root)
+    labels = found.labels
+    others = sorted(set(labels.values()) - {typed_name(ok_label)})
     if others:
         raise DatasetError(
             f"{root}: has pictures of {', '.join(others)}, so it needs no painted ones; train "
@@ -64,7 +65,7 @@ def make_synthetic_set(
         )
     check_free(target, "; give another folder, or remove it")
     folder_of = _folders(names, groups, ok_label, seed)
-    return write_folder(target, lambda half: _write(half, root, groups, folder_of, seed))
+    return write_folder(target, lambda half: _write(half, found.paths, groups, folder_of, seed))
 
 
 def _folders(names: list[str], groups: dict[str, str], ok_label: str, seed: int) -> dict[str, str]:
@@ -80,7 +81,7 @@ def _folders(names: list[str], groups: dict[str, str], ok_label: str, seed: int)
 
 
 def _write(
-    half: Path, root: Path, groups: dict[str, str], folder_of: dict[str, str], seed: int
+    half: Path, paths: dict[str, Path], groups: dict[str, str], folder_of: dict[str, str], seed: int
 ) -> dict[str, int]:
     rng = np.random.default_rng(seed)
     files = sorted(groups)
@@ -97,10 +98,10 @@ def _write(
             (half / folder).mkdir(parents=True, exist_ok=True)
             if painted:
                 _write_painted(
-                    root / file, root / files[rng.integers(len(files))], half / name, rng
+                    paths[file], paths[files[rng.integers(len(files))]], half / name, rng
                 )
             else:
-                shutil.copyfile(root / file, half / name)
+                shutil.copyfile(paths[file], half / name)
             table.writerow((name, label, groups[file]))
             made[folder] += 1
         stream.flush()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge.core.errors import EdgeInspectError
 from edge.core.image import read_picture
 from edge.inspection import preprocess
+from trainer.data.folder_layout import picture_path
 from trainer.networks import load_trained, scores
 from trainer.report import sections
 from trainer.report.audit_section import audit_section
@@ -87,7 +88,8 @@ def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | N
     ]
     if tflite is not None:
         pictures = [
-            preprocess(read_picture(root / row.file), spec.input) for row in run_data.test[:8]
+            preprocess(read_picture(picture_path(root, row.file)), spec.input)
+            for row in run_data.test[:8]
         ]
         found.append(conversion_section(tflite, np.stack(pictures)))
     tools = ", ".join(f"{name} {version}" for name, version in sorted(spec.tools.items()))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.core.errors import PictureError
 from edge.core.image import read_picture
 from edge.inspection import InputSpec, Thresholds, apply_view, to_model_input
+from trainer.data.folder_layout import picture_path
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
 
@@ -70,7 +71,7 @@ def cards(
     found = []
     for row in rows:
         try:
-            pixels = apply_view(read_picture(root / row.file), spec)
+            pixels = apply_view(read_picture(picture_path(root, row.file)), spec)
         except PictureError:
             continue
         model_input = to_model_input(pixels, spec)
