@@ -16,7 +16,8 @@ from trainer.audit.leak_handling import excluded_test_pictures
 from trainer.audit.training_check import audit_training
 from trainer.cli.main import main
 from trainer.core.progress import Display
-from trainer.data.dataset import Dataset, Sample, SetName, load_dataset
+from trainer.data.dataset import Dataset, Sample, load_dataset
+from trainer.data.folder_layout import SetName
 
 
 def audited(root: Path, *options: str) -> tuple[int, dict[str, Any]]:
