@@ -31,6 +31,16 @@ def make(root: Path) -> None:
         check=True,
         capture_output=True,
     )
+    for python in ("3.11", "3.13"):  # the released version needs a library that this one does not
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "-q", "download", "--no-deps", "msgspec>=0.20"),
+                *("--only-binary", ":all:", "--python-version", python),
+                *("-d", str(root / "root/wheels")),
+            ],
+            check=True,
+            capture_output=True,
+        )
 
 
 def make_one(root: Path, name: str, *edits: tuple[str, str, str], arch: str = "") -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.box.machine import Box, BoxError, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
+RELEASED = "e223966"  # the version that boxes in the field run: an upgrade can go back to it
 RESULTS = "root/results.jsonl"
 # A broker of Debian's as it comes, but for one line: it keeps what it has acknowledged.
 _BROKER = "autosave_interval 1\nautosave_on_changes true\n"
@@ -54,6 +55,19 @@ def source_tree(
     for file, text in appended:
         with (folder / file).open("a", encoding="utf-8") as end:
             end.write(text)
+
+
+def released_tree(root: Path, name: str) -> bool:
+    """Copies the released version to the box's /root/`name`; False in a clone without history."""
+    folder = root / "root" / name
+    packed = subprocess.run(
+        ["git", "archive", RELEASED], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    if packed.returncode:
+        return False
+    folder.mkdir(parents=True)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+    return True
 
 
 def put_plant(root: Path) -> None:

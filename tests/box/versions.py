@@ -1,5 +1,7 @@
 """Installing, upgrading, going back, taking away, by `make`. No network but for the first time."""
 
+import os
+
 from tests.box import plant
 from tests.box.machine import Box
 
@@ -130,6 +132,40 @@ def rolls_back_and_forth(box: Box) -> str:
         seen.append(said)
     assert not plant.lost(box.root), plant.lost(box.root)
     return "\n".join([*seen, "verdicts lost: 0"])
+
+
+def rolls_back_to_the_released_version(box: Box) -> str:
+    """From the released version to this one, then back with verdicts that wait: nothing is lost.
+
+    BOX_SECONDS says how long this version runs in between, a minute if it is not set.
+    """
+    if not plant.released_tree(box.root, "released"):
+        return f"not tried: this clone has no history of {plant.RELEASED}"
+    _make(box, "released", "upgrade")
+    plant.active(box)
+    plant.more_verdicts(box.root, 20)
+    released = box("readlink /opt/edge-inspect/current")[1]
+    _make(box, "second", "upgrade")
+    plant.active(box)
+    seconds = int(os.environ.get("BOX_SECONDS", "60"))
+    judged = len(plant.seqs(box.root))
+    box(f"sleep {seconds}", seconds=seconds + 60)
+    judged = len(plant.seqs(box.root)) - judged
+    box("systemctl stop mosquitto; sleep 5")
+    _make(box, "second", "rollback")
+    plant.active(box)
+    assert box("readlink /opt/edge-inspect/current")[1] == released
+    box("systemctl start mosquitto")
+    plant.more_verdicts(box.root, 50)
+    assert not plant.lost(box.root), plant.lost(box.root)
+    _make(box, "second", "rollback")
+    plant.active(box)
+    plant.more_verdicts(box.root, 20)
+    assert not plant.lost(box.root), plant.lost(box.root)
+    return (
+        f"{judged} verdicts in {seconds} s, then back to {plant.RELEASED} without a broker, and "
+        "forth again; verdicts lost: 0"
+    )
 
 
 def uninstalls(box: Box) -> str:
