@@ -10,6 +10,7 @@ from typing import Literal
 from edge.core.errors import EdgeInspectError
 
 Kind = Literal["refused", "damaged", "permanent"]
+BUSY_MS = 30_000  # how long a statement waits for another connection
 
 
 class OutboxError(EdgeInspectError):
@@ -26,7 +27,9 @@ class OutboxError(EdgeInspectError):
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that may be opened in one thread and used in one other."""
-    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+    )
 
 
 def wal_of(path: Path) -> Path:
