@@ -21,6 +21,7 @@ from edge.storage.outbox.sqlite import (
     OutboxError,
     connect,
     require_regular_file,
+    size_of,
     translate_errors,
     wal_of,
 )
@@ -127,7 +128,7 @@ class OutboxDatabase:
     def file_stats(self) -> FileStats:
         """What the file holds. Raises OutboxError."""
         with translate_errors(self._path, "read"):
-            size = self._path.stat().st_size + self._log_bytes()
+            size = self._path.stat().st_size + size_of(self._wal)
         oldest = None if self._oldest is None else self._oldest[1]
         return FileStats(self._rows, size, oldest, self._parked)
 
@@ -171,15 +172,10 @@ class OutboxDatabase:
                     self._db.execute("ROLLBACK")
             raise
 
-    def _log_bytes(self) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return self._wal.stat().st_size
-        return 0
-
     def _write_back_log(self) -> None:
         """Empties a log that is past the cap together with the file. SQLite does not say when it
         cannot: it appends as long as the disk takes it. Raises OutboxError, sqlite3.Error."""
-        log = self._log_bytes()
+        log = size_of(self._wal)
         if log <= self._wal_pages * PAGE or self._path.stat().st_size + log <= self._max_bytes:
             return
         self._db.execute(f"PRAGMA busy_timeout={_LOG_BUSY_MS}")

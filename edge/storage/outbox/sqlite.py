@@ -37,6 +37,16 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0: there is none; 1: unknown, because the folder cannot be read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1
+
+
 def require_regular_file(path: Path) -> None:
     """Raises OutboxError when the path is a folder, a device or another special file."""
     if path.exists() and not path.is_file():
