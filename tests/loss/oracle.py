@@ -2,7 +2,7 @@
 docs/decisions/0025-the-oracle.md."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.loss.boxes import Life
@@ -27,6 +27,7 @@ class Facts:
     damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
     reported_lost: int = 0  # how many of these the box reported as lost
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
+    unopened: set[int] = field(default_factory=set)  # lives that began without their file
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
     window_s: float | None = None  # what the level promises; None: it promises no time
@@ -90,7 +91,7 @@ def judge(facts: Facts) -> Judgement:
             f"{len(stuck)} verdicts wait in the outbox and are not sent (seq {stuck[0].seq} …)"
         )
     result.broken += _numbers(facts) + _copies(facts.arrivals)
-    result.broken += _order(facts.arrivals, facts.refused.keys() | facts.unwritten.keys())
+    result.broken += _order(facts)
     if facts.allowed is not None and facts.largest > facts.allowed:
         result.broken.append(f"the file had {facts.largest} bytes, {facts.allowed} are allowed")
     _measure_window(facts, received | waiting | set(facts.on_disk), result)
@@ -132,24 +133,30 @@ def _copies(arrivals: Sequence[Arrival]) -> list[str]:
     return [f"{len(odd)} verdicts came twice and differ: {sorted(odd)[:3]}"] if odd else []
 
 
-def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
+def _order(facts: Facts) -> list[str]:
     """For each camera, numbers of first arrivals rise within the live and the replayed stream.
 
     Left out are rows that were refused on the way, which arrive later, and rows that a lying disk
-    forgot, whose numbers are issued again.
+    forgot, whose numbers are issued again. A life that could not open the file at its start sends
+    its own verdicts from memory: they may come before those of earlier lives, which are in the
+    file, and before no others.
     """
-    seen: set[str] = set()
-    newest: dict[tuple[str, bool], int] = {}
+    given_in = {name: life.number for life in facts.lives for name, _, _ in life.given}
+    seen = {*facts.refused, *facts.unwritten}
+    newest: dict[tuple[str, bool], dict[int, int]] = defaultdict(dict)  # of each life
     back: list[str] = []
-    for arrival in arrivals:
-        if arrival.id in seen or arrival.id in refused:
+    for arrival in facts.arrivals:
+        if arrival.id in seen:
             continue
         seen.add(arrival.id)
-        stream = arrival.camera, arrival.replayed
-        if arrival.seq < newest.get(stream, 0):
+        life = given_in.get(arrival.id, len(facts.lives))
+        before = newest[arrival.camera, arrival.replayed]
+        overtaken = facts.unopened & {number for number in before if number > life}
+        highest = max((seq for n, seq in before.items() if n not in overtaken), default=0)
+        if arrival.seq < highest:
             name = "replayed" if arrival.replayed else "live"
-            back.append(f"{arrival.camera} {name}: {newest[stream]} then {arrival.seq}")
-        newest[stream] = max(arrival.seq, newest.get(stream, 0))
+            back.append(f"{arrival.camera} {name}: {highest} then {arrival.seq}")
+        before[life] = max(arrival.seq, before.get(life, 0))
     return [f"out of order {len(back)} times: {back[0]}"] if back else []
 
 
