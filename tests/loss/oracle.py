@@ -2,13 +2,14 @@
 docs/decisions/0025-the-oracle.md."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.loss.boxes import Life
 from tests.loss.outboxfile import Waiting
 from tests.loss.subscriber import Arrival
 
+_ONE_COMMIT = 256 + 32  # verdicts that one commit may drop at the cap: it stores at most 256
 _WAKING_S = 0.25  # a thread that is due, on a machine with other work; and the kill itself
 
 
@@ -26,6 +27,8 @@ class Facts:
     unwritten: dict[str, int] = field(default_factory=dict)  # what a lying disk did not write
     damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
     reported_lost: int = 0  # how many of these the box reported as lost
+    # lives that were killed in a commit -> the lowest number in the file then
+    interrupted: dict[int, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
     unopened: set[int] = field(default_factory=set)  # lives that began without their file
     largest: int = 0  # bytes of file and log at most
@@ -76,6 +79,7 @@ def judge(facts: Facts) -> Judgement:
     result.salvage_lost = min(len(exposed), facts.reported_lost)
     missing -= set(sorted(exposed)[: result.salvage_lost])
     counted = sum(int(life.counts.get("dropped", 0)) for life in facts.lives)
+    counted += _dropped_at_kill(facts, missing)
     if missing and len(missing) <= counted:
         result.dropped = len(missing)
         missing = set()
@@ -96,6 +100,18 @@ def judge(facts: Facts) -> Judgement:
         result.broken.append(f"the file had {facts.largest} bytes, {facts.allowed} are allowed")
     _measure_window(facts, received | waiting | set(facts.on_disk), result)
     return result
+
+
+def _dropped_at_kill(facts: Facts, missing: Set[str]) -> int:
+    """How many of the missing verdicts a commit may have dropped whose count a kill has prevented:
+    only at the cap, of one commit, and only older ones than all that it left in the file."""
+    if facts.allowed is None:
+        return 0
+    numbers = facts.on_disk | {n: seq for life in facts.lives for n, seq in life.numbers.items()}
+    return sum(
+        min(_ONE_COMMIT, sum(numbers[name] < lowest for name in missing))
+        for lowest in facts.interrupted.values()
+    )
 
 
 def reported(lives: Iterable[Life]) -> set[str]:

@@ -124,6 +124,9 @@ class Rig:
         if rows is None:
             return []
         rows = [row for row in rows if not row.id.startswith(outboxfile.UNREADABLE)]
+        life = self.boxes.lives[-1]
+        if rows and life.code == -signal.SIGKILL and life.commit is not None:
+            self.facts.interrupted[life.number] = rows[0].seq
         self.facts.on_disk.update({row.id: row.seq for row in rows})
         return rows
 

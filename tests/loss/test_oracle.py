@@ -172,6 +172,19 @@ def test_a_life_without_its_file_may_overtake_earlier_lives_only() -> None:
         assert "out of order" in judge(made).broken[0]
 
 
+def test_a_kill_may_hide_what_one_commit_dropped() -> None:
+    """Only of a box at its cap, of a kill in a commit, and of older verdicts than the file has."""
+    made = Facts(lives=lives([1, 2, 3]), arrivals=[arrival(3)], allowed=100)
+    made.lives[0].numbers = {"id1": 1, "id2": 2, "id3": 3}
+    assert judge(made).lost == ["id1", "id2"]
+    made.interrupted = {0: 3}
+    assert (judge(made).lost, judge(made).dropped) == ([], 2)
+    made.interrupted = {0: 2}
+    assert judge(made).lost == ["id1", "id2"]
+    made.interrupted, made.allowed = {0: 3}, None
+    assert judge(made).lost == ["id1", "id2"]
+
+
 def test_the_cap_is_a_cap() -> None:
     """Cap and one batch, not a byte more."""
     assert not judge(facts(largest=100, allowed=100)).broken
