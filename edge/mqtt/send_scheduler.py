@@ -91,6 +91,7 @@ class SendScheduler:
         self._live_from = 1
         self._live = self._backlog = 0  # the last number that was taken of each
         self._drained = False
+        self._generation = rows.generation
         self._hold_until = 0.0
         self._tokens, self._filled_at = 0.0, clock.tick()
 
@@ -107,6 +108,7 @@ class SendScheduler:
         each row before it takes the next one. Raises OutboxError."""
         if self._held():
             return
+        self._notice_new_file()
         before = len(self._in_flight)
         for row in self._live_rows(room):
             self._in_flight[row.seq] = False
@@ -132,6 +134,7 @@ class SendScheduler:
         """Whether no row waits that may be sent."""
         if self._held():
             return True
+        self._notice_new_file()
         if self._in_flight or self._rows.batch(self._live, 1):
             return False
         return self._drained or not self._rows.batch(self._backlog, 1, self._live_from)
@@ -203,6 +206,13 @@ class SendScheduler:
         newest = self._rows.newest()
         self._live_from, self._live = newest + 1, newest
         self._drained = False
+
+    def _notice_new_file(self) -> None:
+        """A file that is opened late, or rebuilt, may hold older rows than those that were sent."""
+        if self._generation != self._rows.generation:
+            self._generation = self._rows.generation
+            self._backlog, self._live_from = 0, self._live + 1
+            self._drained = False
 
     def _live_rows(self, room: int) -> Iterator[OutboxRow]:
         # a batch may hold only acknowledged rows, so one batch is not enough

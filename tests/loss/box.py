@@ -43,8 +43,8 @@ def shift_the_clock(file: Path) -> None:
 
 def record_events(journal: Journal) -> None:
     """Journals each verdict before the outbox gets it (`G`), each one that it reports as safe
-    (`C`), the outbox's counts when there is something to send (`S`), and the begin and end of
-    each commit (`B`, `E`)."""
+    (`C`), the outbox's counts when there is something to send (`S`), the begin of each commit
+    (`B`), and its end with the number of verdicts dropped so far (`E`)."""
     from edge.storage.outbox.writer import OutboxWriter
 
     begin, submit = OutboxWriter.__init__, OutboxWriter.submit
@@ -58,7 +58,7 @@ def record_events(journal: Journal) -> None:
         self: Any, *parts: Any, on_sendable: Any, on_commit: Any, **options: Any
     ) -> None:
         def safe(verdicts: Sequence[Any], numbers: Sequence[int]) -> None:
-            names = [verdict.id for verdict in verdicts]
+            names = [f"{verdict.id}={seq}" for verdict, seq in zip(verdicts, numbers, strict=True)]
             for first in range(0, len(names), _IDS):
                 journal(f"C {' '.join(names[first : first + _IDS])}")
             on_commit(verdicts, numbers)
@@ -77,7 +77,7 @@ def record_events(journal: Journal) -> None:
     def noted_run_once(self: Any) -> bool:
         journal(f"B {time.monotonic():.6f}")
         ended: bool = run_once(self)
-        journal(f"E {time.monotonic():.6f}")
+        journal(f"E {time.monotonic():.6f} {self.stats().dropped}")
         return ended
 
     OutboxWriter.__init__ = noted_begin  # type: ignore[method-assign,assignment]

@@ -28,6 +28,7 @@ class Life:
     given: list[tuple[str, str, float]] = field(default_factory=list)  # id, camera, monotonic s
     counts: dict[str, Any] = field(default_factory=dict)  # the outbox's own, newest
     safe: list[str] = field(default_factory=list)  # ids that it reported as stored or acknowledged
+    numbers: dict[str, int] = field(default_factory=dict)  # and their numbers
     commit: float | None = None  # since when it makes one, monotonic s
     longest: float = 0.0  # commit, seconds
     frozen: float = 0.0  # seconds that it was stopped from outside
@@ -172,13 +173,17 @@ class Boxes:
             life.given.append((name, camera, float(tick)))
             self.given += 1
         elif what == "C":
-            life.safe += rest.split(" ")
+            numbers = dict(pair.split("=") for pair in rest.split(" "))
+            life.safe += numbers
+            life.numbers |= {name: int(seq) for name, seq in numbers.items()}
         elif what == "B":
             life.commit = float(rest)
         elif what == "E":
+            at, dropped = rest.split(" ")
             if life.commit is not None:
-                life.longest = max(life.longest, float(rest) - life.commit)
+                life.longest = max(life.longest, float(at) - life.commit)
             life.commit = None
+            life.counts["dropped"] = int(dropped)
         else:
             life.counts = json.loads(rest)
             self.reports += 1

@@ -9,6 +9,7 @@ from tests.loss.boxes import Life
 from tests.loss.outboxfile import Waiting
 from tests.loss.subscriber import Arrival
 
+_ONE_COMMIT = 256 + 32  # verdicts that one commit may drop at the cap: it stores at most 256
 _WAKING_S = 0.25  # a thread that is due, on a machine with other work; and the kill itself
 
 
@@ -26,7 +27,10 @@ class Facts:
     unwritten: dict[str, int] = field(default_factory=dict)  # what a lying disk did not write
     damaged_in: int | None = None  # from this life on, what is stored may be in a damaged file
     reported_lost: int = 0  # how many of these the box reported as lost
+    # lives that were killed in a commit -> the lowest number in the file then
+    interrupted: dict[int, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)  # lives whose disk refused: verdicts in memory
+    unopened: set[int] = field(default_factory=set)  # lives that began without their file
     largest: int = 0  # bytes of file and log at most
     allowed: int | None = None  # the cap and one batch, when a cap was under test
     window_s: float | None = None  # what the level promises; None: it promises no time
@@ -75,6 +79,7 @@ def judge(facts: Facts) -> Judgement:
     result.salvage_lost = min(len(exposed), facts.reported_lost)
     missing -= set(sorted(exposed)[: result.salvage_lost])
     counted = sum(int(life.counts.get("dropped", 0)) for life in facts.lives)
+    counted += _dropped_at_kill(facts, missing)
     if missing and len(missing) <= counted:
         result.dropped = len(missing)
         missing = set()
@@ -90,11 +95,23 @@ def judge(facts: Facts) -> Judgement:
             f"{len(stuck)} verdicts wait in the outbox and are not sent (seq {stuck[0].seq} …)"
         )
     result.broken += _numbers(facts) + _copies(facts.arrivals)
-    result.broken += _order(facts.arrivals, facts.refused.keys() | facts.unwritten.keys())
+    result.broken += _order(facts)
     if facts.allowed is not None and facts.largest > facts.allowed:
         result.broken.append(f"the file had {facts.largest} bytes, {facts.allowed} are allowed")
     _measure_window(facts, received | waiting | set(facts.on_disk), result)
     return result
+
+
+def _dropped_at_kill(facts: Facts, missing: Set[str]) -> int:
+    """How many of the missing verdicts a commit may have dropped whose count a kill has prevented:
+    only at the cap, of one commit, and only older ones than all that it left in the file."""
+    if facts.allowed is None:
+        return 0
+    numbers = facts.on_disk | {n: seq for life in facts.lives for n, seq in life.numbers.items()}
+    return sum(
+        min(_ONE_COMMIT, sum(numbers[name] < lowest for name in missing))
+        for lowest in facts.interrupted.values()
+    )
 
 
 def reported(lives: Iterable[Life]) -> set[str]:
@@ -132,24 +149,30 @@ def _copies(arrivals: Sequence[Arrival]) -> list[str]:
     return [f"{len(odd)} verdicts came twice and differ: {sorted(odd)[:3]}"] if odd else []
 
 
-def _order(arrivals: Sequence[Arrival], refused: Set[str]) -> list[str]:
+def _order(facts: Facts) -> list[str]:
     """For each camera, numbers of first arrivals rise within the live and the replayed stream.
 
     Left out are rows that were refused on the way, which arrive later, and rows that a lying disk
-    forgot, whose numbers are issued again.
+    forgot, whose numbers are issued again. A life that could not open the file at its start sends
+    its own verdicts from memory: they may come before those of earlier lives, which are in the
+    file, and before no others.
     """
-    seen: set[str] = set()
-    newest: dict[tuple[str, bool], int] = {}
+    given_in = {name: life.number for life in facts.lives for name, _, _ in life.given}
+    seen = {*facts.refused, *facts.unwritten}
+    newest: dict[tuple[str, bool], dict[int, int]] = defaultdict(dict)  # of each life
     back: list[str] = []
-    for arrival in arrivals:
-        if arrival.id in seen or arrival.id in refused:
+    for arrival in facts.arrivals:
+        if arrival.id in seen:
             continue
         seen.add(arrival.id)
-        stream = arrival.camera, arrival.replayed
-        if arrival.seq < newest.get(stream, 0):
+        life = given_in.get(arrival.id, len(facts.lives))
+        before = newest[arrival.camera, arrival.replayed]
+        overtaken = facts.unopened & {number for number in before if number > life}
+        highest = max((seq for n, seq in before.items() if n not in overtaken), default=0)
+        if arrival.seq < highest:
             name = "replayed" if arrival.replayed else "live"
-            back.append(f"{arrival.camera} {name}: {newest[stream]} then {arrival.seq}")
-        newest[stream] = max(arrival.seq, newest.get(stream, 0))
+            back.append(f"{arrival.camera} {name}: {highest} then {arrival.seq}")
+        before[life] = max(arrival.seq, before.get(life, 0))
     return [f"out of order {len(back)} times: {back[0]}"] if back else []
 
 

@@ -24,6 +24,7 @@ _LOSSES = re.compile(
     r"saved, at most (\d+) lost|; at most (\d+) verdicts are lost|"
     r": (\d+) verdicts not stored: other verdicts have their numbers"
 )
+_UNOPENED = re.compile(r"the outbox cannot be opened .*; verdicts are sent from memory$", re.M)
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 
 
@@ -45,6 +46,7 @@ class Rig:
         self.folder, self.boxes, self.schedule = folder, boxes, schedule
         self._level, self._broken = level, broken
         self.facts = Facts()
+        self._log_at: list[int] = []  # bytes of the log at the start of each life
         if level == "balanced":
             self.facts.window_s = OutboxConfig().window_ms / 1000
         folder.mkdir(parents=True)
@@ -73,6 +75,8 @@ class Rig:
 
     def start(self, config: str = "box.yaml") -> None:
         """A life of the box; does not wait for it."""
+        log = self.folder / "box.log"
+        self._log_at.append(log.stat().st_size if log.exists() else 0)
         self.boxes.start(
             {
                 "config": str(self.folder / config),
@@ -120,6 +124,9 @@ class Rig:
         if rows is None:
             return []
         rows = [row for row in rows if not row.id.startswith(outboxfile.UNREADABLE)]
+        life = self.boxes.lives[-1]
+        if rows and life.code == -signal.SIGKILL and life.commit is not None:
+            self.facts.interrupted[life.number] = rows[0].seq
         self.facts.on_disk.update({row.id: row.seq for row in rows})
         return rows
 
@@ -133,6 +140,15 @@ class Rig:
         log = self.folder / "box.log"
         text = log.read_text(errors="replace") if log.exists() else ""
         return sum(int(next(filter(None, found))) for found in _LOSSES.findall(text))
+
+    def _unopened(self) -> set[int]:
+        """The lives that said at their start that they could not open the outbox."""
+        log = self.folder / "box.log"
+        raw = log.read_bytes() if log.exists() else b""
+        ends = [*self._log_at[1:], len(raw)]
+        texts = [raw[at:end].decode(errors="replace") for at, end in zip(self._log_at, ends)]
+        starts = (text.partition(" ready: ")[0] for text in texts)
+        return {number for number, text in enumerate(starts) if _UNOPENED.search(text)}
 
     def fault(self, sentence: str) -> None:
         """Something that must not happen, once."""
@@ -164,6 +180,7 @@ class Rig:
             self.subscriber.catch_up()  # its thread may be behind what the broker has written
         self.facts.lives = list(self.boxes.lives)
         self.facts.reported_lost = self._reported_lost()
+        self.facts.unopened = self._unopened()
         self.facts.arrivals = list(self.subscriber.arrivals)
         self.facts.refused = dict(self.proxy.recorder.refused)
         if self.boxes.alive:

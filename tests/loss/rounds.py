@@ -11,8 +11,8 @@ from tests.loss.rig import Rig
 from tests.loss.schedule import Event
 
 _DRAIN_S = 30.0
-# One group commit holds at most 256 verdicts, three to a page of 4 KB; while it is made they stand
-# in the log and in the file.
+# Before a commit, file and log are within the cap. One group commit holds at most 256 verdicts,
+# three to a page of 4 KB; they stand in the log, and in a file that was not at its cap before.
 BATCH_BYTES = 2 * 256 * 4096 // 3
 
 

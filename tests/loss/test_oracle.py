@@ -151,6 +151,40 @@ def test_order_holds_within_a_camera_and_a_stream() -> None:
     assert not judge(facts(arrivals=copies)).broken
 
 
+def lives(*given: list[int]) -> list[Life]:
+    """Lives that were given these numbers, and stored them all."""
+    return [
+        Life(n, given=[(f"id{seq}", "cam0", 10.0) for seq in seqs], safe=[f"id{s}" for s in seqs])
+        for n, seqs in enumerate(given)
+    ]
+
+
+def test_a_life_without_its_file_may_overtake_earlier_lives_only() -> None:
+    """Its verdicts are in memory, and do not wait for a disk. Its own order holds, as does that of
+    the others, and no later life is behind it."""
+    made = Facts(lives=lives([1, 2], [11, 12], [21, 22]))
+    made.arrivals = [arrival(n, replayed=True) for n in (11, 12, 1, 2, 21, 22)]
+    assert "out of order" in judge(made).broken[0]
+    made.unopened = {1}
+    assert not judge(made).broken
+    for wrong in ((12, 11, 1, 2, 21, 22), (11, 12, 2, 1, 21, 22), (1, 2, 21, 22, 11, 12)):
+        made.arrivals = [arrival(n, replayed=True) for n in wrong]
+        assert "out of order" in judge(made).broken[0]
+
+
+def test_a_kill_may_hide_what_one_commit_dropped() -> None:
+    """Only of a box at its cap, of a kill in a commit, and of older verdicts than the file has."""
+    made = Facts(lives=lives([1, 2, 3]), arrivals=[arrival(3)], allowed=100)
+    made.lives[0].numbers = {"id1": 1, "id2": 2, "id3": 3}
+    assert judge(made).lost == ["id1", "id2"]
+    made.interrupted = {0: 3}
+    assert (judge(made).lost, judge(made).dropped) == ([], 2)
+    made.interrupted = {0: 2}
+    assert judge(made).lost == ["id1", "id2"]
+    made.interrupted, made.allowed = {0: 3}, None
+    assert judge(made).lost == ["id1", "id2"]
+
+
 def test_the_cap_is_a_cap() -> None:
     """Cap and one batch, not a byte more."""
     assert not judge(facts(largest=100, allowed=100)).broken

@@ -12,14 +12,17 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from edge.storage.outbox.page_budget import PageBudget, pages_at_most
 from edge.storage.outbox.records import CommitResult, FileStats, OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.schema import SCHEMA, schema_of, upgrade
 from edge.storage.outbox.sqlite import (
+    BUSY_MS,
+    OutboxError,
     connect,
     require_regular_file,
+    size_of,
     translate_errors,
-    used_pages,
     wal_of,
 )
 
@@ -27,10 +30,7 @@ PAGE = 4096  # bytes
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read, not at start
 _WAL_PAGES = 256
 _ROWS_A_STATEMENT = 16
-_SHRINK_PAGES = 64  # pages returned to the file system in one commit
-_SHRINK_AFTER_ROWS = 64  # below that, the question to SQLite costs more than it saves
-_PAGES_A_ROW = 8  # upper bound of pages that a row takes beside its body: a leaf, and a path to it
-_BODY_BYTES_A_PAGE = 4000
+_LOG_BUSY_MS = 1000  # our own reader needs milliseconds, another program perhaps hours
 
 
 class OutboxDatabase:
@@ -42,6 +42,7 @@ class OutboxDatabase:
         self._max_age_s = max_age_s
         self._last = self._rows = self._parked = 0
         self._file = (0, 0)
+        self._max_bytes = max_bytes
         cap = max_bytes // PAGE
         self._wal_pages = max(8, min(_WAL_PAGES, cap // 8))
         self._pages = PageBudget(max(8, cap - self._wal_pages - 2))  # the log takes the rest
@@ -74,21 +75,32 @@ class OutboxDatabase:
         """One commit, which also drops the oldest rows past the caps. `operating_time`: now,
         seconds. Raises OutboxError; then nothing has changed."""
         rows, receipts = changes.rows, changes.receipts
+        with translate_errors(self._path, "written"):
+            self._write_back_log()
         with translate_errors(self._path, "written"), self._commit() as db:
-            added, conflicts = _insert(db, rows)
+            # what goes first makes room for what comes
+            earlier, later = _split(changes.accepted, rows[0].seq if rows else None)
+            acked = self._delete(db, earlier)
+            first = _oldest(db) if acked or self._oldest is None else self._oldest
+            over_age = self._drop_old(db, operating_time, first)
+            over_cap: list[int] = []
+            added = conflicts = 0
+            for start in range(0, len(rows), _ROWS_A_STATEMENT):
+                chunk = rows[start : start + _ROWS_A_STATEMENT]
+                more, unlike = _insert(db, chunk)
+                added, conflicts = added + more, conflicts + unlike
+                over_cap += self._drop_past_cap(db, [len(row.body) for row in chunk])
             if changes.stale:
                 db.executemany("DELETE FROM judged WHERE camera=? AND receipt=?", changes.stale)
             if receipts:
                 db.executemany("INSERT OR IGNORE INTO judged VALUES (?, ?)", receipts)
-            acked = self._delete(db, changes.accepted)
+            acked += self._delete(db, later)
             self._park(db, changes.parked)
-            sizes = [len(row.body) for row in rows]
-            sizes += [len(text) for _, text in (*receipts, *changes.parked)]
-            first = _oldest(db) if acked or self._oldest is None else self._oldest
-            over_age = self._drop_old(db, operating_time, first)
-            over_cap = self._drop_past_cap(db, pages_at_most(sizes))
+            over_cap += self._drop_past_cap(
+                db, [len(text) for _, text in (*receipts, *changes.parked)]
+            )
             gone = acked + len(over_age) + len(over_cap)
-            if over_age or over_cap:
+            if first is None or later or over_age or over_cap:
                 first = _oldest(db)
             last = max([self._last, changes.used_up_to, *(row.seq for row in rows)])
             count = self._rows + added - gone
@@ -116,9 +128,7 @@ class OutboxDatabase:
     def file_stats(self) -> FileStats:
         """What the file holds. Raises OutboxError."""
         with translate_errors(self._path, "read"):
-            size = self._path.stat().st_size
-            with contextlib.suppress(FileNotFoundError):
-                size += self._wal.stat().st_size
+            size = self._path.stat().st_size + size_of(self._wal)
         oldest = None if self._oldest is None else self._oldest[1]
         return FileStats(self._rows, size, oldest, self._parked)
 
@@ -162,6 +172,22 @@ class OutboxDatabase:
                     self._db.execute("ROLLBACK")
             raise
 
+    def _write_back_log(self) -> None:
+        """Empties a log that is past the cap together with the file. SQLite does not say when it
+        cannot: it appends as long as the disk takes it. Raises OutboxError, sqlite3.Error."""
+        log = size_of(self._wal)
+        if log <= self._wal_pages * PAGE or self._path.stat().st_size + log <= self._max_bytes:
+            return
+        self._db.execute(f"PRAGMA busy_timeout={_LOG_BUSY_MS}")
+        busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        self._db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        if busy:
+            raise OutboxError(
+                f"{self._path}: the outbox is at outbox.max_mb, because another program holds it "
+                "open and reads; end that program",
+                "refused",
+            )
+
     def _park(self, db: sqlite3.Connection, parked: Sequence[tuple[int, str]]) -> None:
         for seq, why in parked:
             new = "UPDATE outbox SET parked=? WHERE seq=? AND parked IS NULL"
@@ -189,9 +215,13 @@ class OutboxDatabase:
         self._delete(db, old)
         return old
 
-    def _drop_past_cap(self, db: sqlite3.Connection, new: int) -> list[int]:
-        """Drops the oldest rows until the pages in use fit the budget. The newest row stays."""
+    def _drop_past_cap(self, db: sqlite3.Connection, added: list[int]) -> list[int]:
+        """Drops the oldest rows until the pages in use fit the budget. The newest row stays.
+
+        added: sizes of the bodies that came since the last call, bytes.
+        """
         dropped: list[int] = []
+        new = pages_at_most(added)
         while (excess := self._pages.excess(db, new)) > 0:
             oldest = db.execute(
                 "SELECT seq FROM outbox WHERE seq < (SELECT max(seq) FROM outbox) "
@@ -204,44 +234,6 @@ class OutboxDatabase:
             self._delete(db, numbers)
             dropped += numbers
         return dropped
-
-
-class PageBudget:
-    """How many pages of the file are in use. For the writing connection.
-
-    It asks SQLite only when the answer may matter: two questions per commit would be expensive.
-    """
-
-    def __init__(self, budget: int) -> None:
-        """`budget`: pages that may be in use."""
-        self._budget = budget
-        self._room = 0  # pages that are certainly free
-        self._deleted, self._shrinking = 0, True
-
-    def excess(self, db: sqlite3.Connection, new: int) -> int:
-        """Pages in use above the budget; 0 or less: none. `new`: an upper bound of the pages added
-        since the last call."""
-        self._room -= new
-        if self._room < 0:
-            self._room = self._budget - used_pages(db)
-        return -self._room
-
-    def shrink(self, db: sqlite3.Connection, deleted: int) -> None:
-        """Returns some free pages to the file system, so that the file shrinks after an outage.
-        `deleted`: the number of rows that the commit deleted."""
-        self._deleted += deleted
-        if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
-            return
-        (free,) = db.execute("PRAGMA freelist_count").fetchone()
-        self._deleted, self._shrinking = 0, free > 4 * _SHRINK_PAGES
-        if self._shrinking:
-            with contextlib.suppress(sqlite3.Error):  # the next commit meets the same fault
-                db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
-
-
-def pages_at_most(sizes: list[int]) -> int:
-    """An upper bound of the pages that rows with bodies of these sizes, in bytes, take."""
-    return sum(_PAGES_A_ROW + size // _BODY_BYTES_A_PAGE for size in sizes)
 
 
 def number_ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -264,16 +256,20 @@ def _oldest(db: sqlite3.Connection) -> tuple[int, float] | None:
     return None if found is None else (int(found[0]), float(found[1]))
 
 
+def _split(numbers: Sequence[int], at: int | None) -> tuple[Sequence[int], Sequence[int]]:
+    """The numbers below `at`, and the others; None: all are below."""
+    if at is None:
+        return numbers, ()
+    return [n for n in numbers if n < at], [n for n in numbers if n >= at]
+
+
 def _insert(db: sqlite3.Connection, rows: Sequence[OutboxRow]) -> tuple[int, int]:
     """Number of rows added, and number of conflicts: another verdict has the row's number."""
-    added = 0
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        chunk = rows[start : start + _ROWS_A_STATEMENT]
-        values = [v for r in chunk for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
-        places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(chunk))
-        # each statement releases Python's lock and must get it back: few statements are cheaper
-        sql = f"INSERT OR IGNORE INTO outbox VALUES {places}"  # noqa: S608  question marks only
-        added += db.execute(sql, values).rowcount
+    values = [v for r in rows for v in (r.seq, r.stored_at, zlib.crc32(r.body), r.body)]
+    places = ", ".join(["(?, ?, NULL, ?, ?)"] * len(rows))
+    # each statement releases Python's lock and must get it back: few statements are cheaper
+    sql = f"INSERT OR IGNORE INTO outbox VALUES {places}"  # noqa: S608  question marks only
+    added = db.execute(sql, values).rowcount
     if added == len(rows):
         return added, 0
     conflicts = 0

@@ -76,6 +76,12 @@ class SequenceAllocator:
         """The highest number that the outbox should hold; 0: not recorded."""
         return self.progress.last if self.progress is not None else 0
 
+    def begin(self) -> None:
+        """No number was ever issued. To be called before the outbox is created: a start that cannot
+        open it knows then that it holds none."""
+        with self._lock:
+            self._write(0, unstored=False)
+
     def last_issued_at_most(self, last: int, *, file_is_whole: bool) -> int:
         """An upper bound of the numbers that were ever issued, for the start.
 

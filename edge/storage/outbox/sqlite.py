@@ -10,6 +10,7 @@ from typing import Literal
 from edge.core.errors import EdgeInspectError
 
 Kind = Literal["refused", "damaged", "permanent"]
+BUSY_MS = 30_000  # how long a statement waits for another connection
 
 
 class OutboxError(EdgeInspectError):
@@ -26,12 +27,24 @@ class OutboxError(EdgeInspectError):
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that may be opened in one thread and used in one other."""
-    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+    )
 
 
 def wal_of(path: Path) -> Path:
     """SQLite's write-ahead log beside a database."""
     return path.with_name(f"{path.name}-wal")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0: there is none; 1: unknown, because the folder cannot be read."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return 1
 
 
 def require_regular_file(path: Path) -> None:

@@ -25,10 +25,10 @@ from edge.storage.outbox.recovery.quarantine import (
     finish_rebuild,
     quarantine_and_rebuild,
 )
-from edge.storage.outbox.recovery.salvage import salvage
+from edge.storage.outbox.recovery.salvage import last_number_seen, salvage
 from edge.storage.outbox.recovery.staging import StagingTable
 from edge.storage.outbox.sequence import InUseError, Progress, SequenceAllocator
-from edge.storage.outbox.sqlite import OutboxError, wal_of
+from edge.storage.outbox.sqlite import OutboxError, size_of, wal_of
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ class OutboxStore:
 
         A disk that refuses is no error here: `fault` has the reason, and `open` tries again.
         Raises OutboxError when only a person can fix it: another daemon uses the file, a newer
-        version wrote it, or a permission is missing.
+        version wrote it, a permission is missing, or the disk reads neither the file nor its
+        numbers, so that a number might be issued twice.
         """
         self.fault = ""
         self.generation = 0
@@ -71,14 +72,19 @@ class OutboxStore:
                 "outbox.path"
             ) from None
         # without the records of an earlier run, only its file has the last number
-        unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
+        unknown = not self.numbers.known and any(map(size_of, (path, wal_of(path))))
+        if not self.numbers.known and not unknown:
+            self.numbers.begin()
+        last_seen = 0
         try:
             self.open(hooks or RebuildHooks())
         except OutboxError as error:
-            if error.kind == "permanent" or unknown:
+            found = last_number_seen(path) if unknown else 0
+            if error.kind == "permanent" or found is None:
                 self.numbers.close()
                 raise
-        self.first = self._first_number()
+            last_seen, self.numbers.unreadable = found, self.numbers.unreadable or unknown
+        self.first = self._first_number(max(self.last, last_seen))
 
     @property
     def last(self) -> int:
@@ -169,10 +175,10 @@ class OutboxStore:
         self._close()
         self.numbers.close()
 
-    def _first_number(self) -> int:
+    def _first_number(self, last: int) -> int:
         """The number of the next verdict: the last one plus one. When the last number is uncertain,
         a number that was certainly never issued."""
-        numbers, last = self.numbers, self.last
+        numbers = self.numbers
         recorded = numbers.recorded_last
         if self._outbox is not None and not self.damaged and recorded > last:
             self.lost_at_most += recorded - last
@@ -290,13 +296,3 @@ class OutboxStore:
 def _timed(rows: Sequence[OutboxRow], operating_time: float) -> list[OutboxRow]:
     """The rows, with this operating time where they have none."""
     return [replace(row, stored_at=row.stored_at or operating_time) for row in rows]
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0: there is none; 1: unknown, because the folder cannot be read."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-    except OSError:
-        return 1

@@ -203,8 +203,9 @@ class OutboxWriter:
         file_stats = self._store.file_stats()
         if safe := [*batch.safe, *batch.held]:
             self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
+        reopened = self.send_queue.generation != self._store.generation
         self._commit_done(batch, acked, file_stats)
-        if batch.held and self._strict:
+        if reopened or (batch.held and self._strict):
             self._on_sendable()
         return True
 

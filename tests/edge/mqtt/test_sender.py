@@ -54,6 +54,7 @@ class FakeRows:
     """The waiting rows, as SendQueue and AckSink, and the parked ones."""
 
     unsure = False
+    generation = 1
 
     def __init__(self) -> None:
         self.rows: list[OutboxRow] = []

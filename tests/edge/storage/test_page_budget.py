@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.storage.outbox.database import PageBudget, pages_at_most
+from edge.storage.outbox.page_budget import PageBudget, pages_at_most
 
 
 @pytest.fixture

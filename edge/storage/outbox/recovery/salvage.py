@@ -49,6 +49,25 @@ def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> Rec
     return found
 
 
+def last_number_seen(path: Path) -> int | None:
+    """The highest number that can be read in a file that cannot be opened, as on a full disk; None:
+    the disk does not read it. Changes nothing, and needs no room."""
+    for file in (path, wal_of(path)):
+        try:
+            file.open("rb").close()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    try:
+        uri = f"{path.absolute().as_uri()}?immutable=1"  # without the log and its locks
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            found = int(db.execute("SELECT last FROM state").fetchone()[0])
+    except (sqlite3.Error, ValueError, TypeError):
+        found = max((row.seq for row in carve_file(path)), default=0)
+    return max([found, *(row.seq for row in carve_file(wal_of(path)))])
+
+
 def _read_all(path: Path, found: RecoveredRows) -> tuple[bool, int | None]:
     """Reads through SQLite. Returns whether all rows were right, and how many there should be."""
     whole, expected = False, None
