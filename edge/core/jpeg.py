@@ -1,8 +1,8 @@
 """Decodes JPEGs, and refuses those that are damaged inside.
 
 libjpeg only warns of most damage, fills the rest of the picture with grey and goes on. OpenCV hides
-these warnings, so that a defect can disappear behind the grey. simplejpeg is libjpeg-turbo too, with
-the same pixels, and makes an error of each warning. Why: docs/decisions/0044-damaged-jpegs.md
+these warnings, so a defect can disappear behind the grey. simplejpeg is libjpeg-turbo too, with the
+same pixels, and makes an error of each warning. Why: docs/decisions/0044-damaged-jpegs.md
 """
 
 import re
@@ -75,7 +75,7 @@ def read_jpeg_header(data: Data) -> JPEGHeader:
 
 
 def decode_jpeg(data: Data, name: str, reduction: int = 1) -> tuple[Pixels, int]:
-    """The pixels, (height, width, 3), BGR, turned by the EXIF orientation; the divisor of the sides.
+    """The pixels, (height, width, 3), BGR, turned by EXIF's orientation; the divisor of the sides.
 
     `reduction`: 1, 2, 4 or 8. A picture whose sides are no multiples of it is decoded whole, and so
     is one that EXIF turns on its side. Raises PictureError for damaged data.
