@@ -49,12 +49,18 @@ def scan_start(data: bytes) -> int:
     return data.index(_SOS)
 
 
-def flip_bits(data: bytes, dice: random.Random) -> bytes:
-    """One to eight wrong bits."""
+def flip_bit(data: bytes, dice: random.Random) -> bytes:
+    """One wrong bit."""
     damaged = bytearray(data)
-    for _ in range(dice.randint(1, 8)):
-        damaged[dice.randrange(2, len(data))] ^= 1 << dice.randrange(8)
+    damaged[dice.randrange(2, len(data))] ^= 1 << dice.randrange(8)
     return bytes(damaged)
+
+
+def flip_bits(data: bytes, dice: random.Random) -> bytes:
+    """Two to eight wrong bits."""
+    for _ in range(dice.randint(2, 8)):
+        data = flip_bit(data, dice)
+    return data
 
 
 def zero_block(data: bytes, dice: random.Random) -> bytes:
@@ -106,7 +112,8 @@ def cut(data: bytes, dice: random.Random) -> bytes:
 
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
-    "flipped bits": flip_bits,
+    "one flipped bit": flip_bit,
+    "2 to 8 flipped bits": flip_bits,
     "zeroed block": zero_block,
     "overwritten block": overwrite_block,
     "missing block": drop_block,
