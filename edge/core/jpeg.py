@@ -26,6 +26,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # none of stuffing, fill byt
 _ALONE = frozenset({0x01, 0xD8})  # markers without a length: TEM, SOI
 _APP0, _APP1, _SOS, _EOI = 0xE0, 0xE1, 0xDA, 0xD9
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_TABLES = _SOF | {0xC4, 0xDD}  # their last byte may be zero
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x112
@@ -190,22 +191,24 @@ def _scan_fault(data: Data) -> str | None:
 
 
 def _without_oddities(data: bytes) -> bytes:
-    """The same JPEG without zeros before its markers, and with a known revision of JFIF.
+    """The same JPEG without zeros between the segments of its header, and with a known revision of
+    JFIF.
 
-    libjpeg warns of both, but neither changes a pixel. Zeros in place of pixels are noticed still:
-    without them the scan ends too early.
+    libjpeg warns of both, but neither changes a pixel. Zeros within or behind a scan stay: they may
+    stand in place of pixels. A single zero behind a table stays: an inserted byte would push it out.
     """
-    kept, at = [data[:2]], 2
+    kept, at, before = data[:2], 2, _APP0
     for marker, start, end in _segments(data):
-        before, segment = data[at : start - 2].rstrip(b"\xff"), data[start - 2 : end]
-        pixels = before.rstrip(b"\0")
-        if pixels.endswith(b"\xff"):
-            pixels += b"\0"  # this zero belongs to the pixel data
+        between, segment = data[at : start - 2].rstrip(b"\xff"), data[start - 2 : end]
+        if len(between) > 1 or before not in _TABLES:
+            between = between.rstrip(b"\0")
         if marker == _APP0 and segment[4:9] == b"JFIF\0":
             segment = segment[:9] + b"\1\1" + segment[11:]
-        kept += [pixels, segment]
-        at = end
-    return b"".join(kept)
+        kept += between + segment
+        at, before = end, marker
+        if marker == _SOS:
+            break
+    return kept + data[at:]
 
 
 def _orientation(payload: bytes) -> int:

@@ -96,7 +96,7 @@ def repeat_block(data: bytes, dice: random.Random) -> bytes:
 def swap_blocks(data: bytes, dice: random.Random) -> bytes:
     """Two neighbouring blocks in the wrong order."""
     at, length = _block(data, dice)
-    length //= 2
+    length = max(1, length // 2)
     first, second = data[at : at + length], data[at + length : at + 2 * length]
     return data[:at] + second + first + data[at + 2 * length :]
 
@@ -127,5 +127,5 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
 
 def _block(data: bytes, dice: random.Random) -> tuple[int, int]:
     """The start and the length of a block behind the first two bytes."""
-    length = min(dice.choice((2, 8, 64, 512, 1024, 4096)), (len(data) - 2) // 2)
+    length = min(dice.choice((1, 2, 8, 64, 512, 1024, 4096)), (len(data) - 2) // 2)
     return dice.randrange(2, len(data) - length), length

@@ -161,12 +161,23 @@ def test_damaged_exif_is_read_as_opencv_does(extra: bytes) -> None:
 
 @pytest.mark.parametrize("data", [BASELINE, PROGRESSIVE, RESTARTS])
 def test_padding_between_markers_is_harmless(data: bytes) -> None:
-    """Zeros before a segment and before the end change no pixel. libjpeg calls them corrupt."""
+    """Zeros before a segment, and fill bytes, change no pixel. libjpeg calls zeros corrupt."""
     at = scan_start(data)
-    padded = data[:at] + bytes(7) + data[at:-2] + bytes(9) + b"\xff\xff" + EOI
+    padded = data[:at] + bytes(7) + data[at:-2] + b"\xff\xff" + EOI
     assert np.array_equal(decode_picture(padded, "a.jpg"), by_opencv(data))
     early = data[:20] + bytes(3) + data[20:]  # behind APP0
     assert np.array_equal(decode_picture(early, "a.jpg"), by_opencv(data))
+
+
+def test_an_inserted_byte_in_a_table_is_no_padding() -> None:
+    """It pushes the table's last byte, a zero, out of the segment."""
+    small = encode_jpeg(np.zeros((16, 16, 3), np.uint8), *FORMS["optimised"])
+    tables = [at for at in range(len(small)) if small.startswith(b"\xff\xc4", at)]
+    assert any(small[at + 1 + small[at + 3]] == 0 for at in tables)
+    for at in tables:
+        for place in range(at + 4, at + 2 + small[at + 3]):
+            with pytest.raises(PictureError):
+                decode_picture(small[:place] + b"\0" + small[place:], "a.jpg")
 
 
 @pytest.mark.parametrize("revision", [b"\0\0", b"\2\1"])
@@ -195,6 +206,7 @@ HALF = len(BASELINE) // 2
         (BASELINE[:HALF] + BASELINE[HALF + 600 :], "damaged JPEG"),
         (BASELINE[:HALF] + b"\x55" * 600 + BASELINE[HALF:], "extraneous bytes before marker 0xd9"),
         (BASELINE[:-2] + b"\x12" * 9 + EOI, "extraneous bytes before marker 0xd9"),
+        (BASELINE[:-2] + bytes(9) + EOI, "extraneous bytes before marker 0xd9"),
         (BASELINE[:HALF] + EOI + BASELINE, "premature end of data segment"),
         (BASELINE[:HALF] + BASELINE, "damaged JPEG"),
         (RESTARTS.replace(b"\xff\xd3", b"", 1), "extraneous bytes before marker 0xd4"),
@@ -205,7 +217,16 @@ HALF = len(BASELINE) // 2
         (BASELINE[: scan_start(BASELINE) + 20] + EOI, "premature end"),
     ],
     ids=[
-        *("cut-closed", "zeroed", "zeroed-end", "missing", "inserted", "before-end", "two-ends"),
+        *(
+            "cut-closed",
+            "zeroed",
+            "zeroed-end",
+            "missing",
+            "inserted",
+            "before-end",
+            "zeros-at-end",
+            "two-ends",
+        ),
         *("torn", "no-restart", "wrong-restart", "progressive", "cut", "cut-thumbnail", "header"),
     ],
 )
