@@ -195,7 +195,7 @@ def _without_oddities(data: bytes) -> bytes:
     JFIF.
 
     libjpeg warns of both, but neither changes a pixel. Zeros within or behind a scan stay: they may
-    stand in place of pixels. A single zero behind a table stays: an inserted byte would push it out.
+    stand in place of pixels. A single zero behind a table stays: an inserted byte pushes it out.
     """
     kept, at, before = data[:2], 2, _APP0
     for marker, start, end in _segments(data):
