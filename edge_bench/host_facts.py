@@ -10,6 +10,7 @@ _PACKAGES = (
     "ai-edge-litert",
     "tflite-runtime",
     "opencv-python-headless",
+    "simplejpeg",
     "numpy",
     "paho-mqtt",
     "pydantic",

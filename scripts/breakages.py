@@ -494,6 +494,20 @@ BREAKAGES = [
         "tests/edge/core/test_image.py",
     ),
     Breakage(
+        "a JPEG that is damaged inside is judged",
+        Edit(
+            "edge.core.jpeg:_pixels",
+            "simplejpeg.decode_jpeg(data, 'BGR', min_width=width, min_height=height, strict=True)",
+            "simplejpeg.decode_jpeg(data, 'BGR', min_width=width, min_height=height, strict=False)",
+        ),
+        "tests/edge/core/test_jpeg.py",
+    ),
+    Breakage(
+        "a progressive JPEG without its last scans is judged",
+        Edit("edge.core.jpeg:decode_jpeg", "header.several_scans", "False"),
+        "tests/edge/core/test_jpeg.py",
+    ),
+    Breakage(
         "an escape is counted as caught",
         Edit(
             "trainer.evaluation.metrics:evaluate",

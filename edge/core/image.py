@@ -1,7 +1,7 @@
 """Decodes picture files to BGR pixels, for training and for the box.
 
-OpenCV fills a truncated JPEG with grey, cuts 16 bits to 8, and decodes any size that a header
-claims. Therefore this module reads the header first and refuses pictures that must not be judged.
+OpenCV cuts 16 bits to 8, and decodes any size that a header claims. Therefore this module reads the
+header first and refuses pictures that must not be judged. JPEGs have a module of their own.
 """
 
 import os
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge.core.errors import PictureError
+from edge.core.jpeg import decode_jpeg, read_jpeg_header, truncated
 from edge.core.terms import Pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp")
@@ -21,12 +22,8 @@ MAX_SIDE = 16_384
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = 100_000  # four times the chunks of 8 KB that MAX_PIXELS need
-_REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-_JPEG_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_OS2 = 12  # length of the header that OS/2 defined: sides of 16 bits, no compression
+_BMP_PLAIN = (0, 3)  # not compressed; 3 has a mask for each colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +67,23 @@ class EncodedPicture:
         The pixels are uint8, (height, width, 3), BGR, rotated by the EXIF orientation. Grey
         becomes three equal channels; alpha is dropped. Raises PictureError for damaged data.
         """
-        if reduction > 1 and self.header.kind == "JPEG":
-            pixels = self._decoded(_REDUCED[reduction])
-            whole = self.header.height, self.header.width
-            if (pixels.shape[0] * reduction, pixels.shape[1] * reduction) == whole:
-                return pixels, reduction
-        return self._decoded(cv2.IMREAD_COLOR), 1
+        if self.header.kind == "JPEG":
+            return decode_jpeg(self.data, self.name, reduction)
+        return self._decoded(), 1
 
     def shown(self) -> Pixels | bytes:
         """The picture for people: the JPEG, or another format's pixels. Raises PictureError."""
         return bytes(self.data) if self.header.kind == "JPEG" else self.decode()[0]
 
-    def _decoded(self, flag: int) -> Pixels:
-        pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
-        if pixels is None:
-            raise PictureError(
-                f"{self.name}: damaged {self.header.kind} file; take or copy the picture again"
-            )
-        return np.asarray(pixels, dtype=np.uint8)
+    def _decoded(self) -> Pixels:
+        pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_COLOR)
+        if pixels is not None:
+            return np.asarray(pixels, dtype=np.uint8)
+        if self.header.kind == "BMP" and (odd := _unread_bmp(self.data)):
+            raise PictureError(f"{self.name}: {odd}; save it as PNG, or as BMP with 24 bits")
+        raise PictureError(
+            f"{self.name}: damaged {self.header.kind} file; take or copy the picture again"
+        )
 
 
 def open_picture(path: Path | str) -> EncodedPicture:
@@ -144,10 +140,10 @@ def read_header(data: bytes | bytearray, name: str) -> Header:
             width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
             return Header("PNG", width, height, bits, {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}[colour])
         if data.startswith(b"\xff\xd8\xff"):
-            return _jpeg_header(data)
+            found = read_jpeg_header(data)
+            return Header("JPEG", found.width, found.height, found.bits, found.channels)
         if data.startswith(b"BM"):
-            # up to the compression, which `_bmp_bytes` reads: a shorter header is damaged
-            width, height, _planes, depth, _how = struct.unpack_from("<iiHHI", data, 18)
+            width, height, depth, _ = _bmp_layout(data)
             return Header("BMP", width, abs(height), 8, 1 if depth <= 8 else 3)
     except (struct.error, IndexError, KeyError) as error:
         raise PictureError(
@@ -157,21 +153,6 @@ def read_header(data: bytes | bytearray, name: str) -> Header:
         f"{name}: not a JPEG, PNG or BMP picture (starts with {bytes(data[:8])!r}); "
         "save it in one of these formats"
     )
-
-
-def _jpeg_header(data: bytes | bytearray) -> Header:
-    at = 2
-    while True:
-        while data[at] == 0xFF and data[at + 1] == 0xFF:  # fill bytes are allowed
-            at += 1
-        marker = data[at + 1]
-        if data[at] != 0xFF:
-            raise IndexError(at)
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        if marker in _JPEG_SOF:
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
-            return Header("JPEG", width, height, bits, channels)
-        at += 2 + length
 
 
 def _refuse_unjudgeable(header: Header, name: str) -> None:
@@ -194,16 +175,13 @@ def _refuse_unjudgeable(header: Header, name: str) -> None:
 
 def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> None:
     whole = {
-        # cameras may pad a JPEG with zeros
-        "JPEG": lambda: b"\xff\xd9" in data[-1024:] or data.rstrip(b"\x00").endswith(b"\xff\xd9"),
+        # anything may follow the end; the decoder notices what is missing before it
+        "JPEG": lambda: data.rfind(b"\xff\xd9") > 0,
         "PNG": lambda: _png_is_whole(data),
         "BMP": lambda: len(data) >= _bmp_bytes(data),
     }[header.kind]()
     if not whole:
-        raise PictureError(
-            f"{name}: the {header.kind} file is truncated (ends after {len(data)} bytes); "
-            "copy it again, and rename it into place when it is complete"
-        )
+        raise truncated(name, header.kind, len(data))
 
 
 def _png_is_whole(data: bytes | bytearray) -> bool:
@@ -220,10 +198,29 @@ def _png_is_whole(data: bytes | bytearray) -> bool:
     return False
 
 
+def _bmp_layout(data: bytes | bytearray | memoryview) -> tuple[int, int, int, int]:
+    """Width, height (negative from the top down), bits a pixel and compression."""
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header == _OS2:
+        width, height, _planes, depth = struct.unpack_from("<HHHH", data, 18)
+        return width, height, depth, 0
+    width, height, _planes, depth, compression = struct.unpack_from("<iiHHI", data, 18)
+    return width, height, depth, compression
+
+
 def _bmp_bytes(data: bytes | bytearray) -> int:
-    offset, _header, width, height, _planes, depth = struct.unpack_from("<IIiiHH", data, 10)
-    (compression,) = struct.unpack_from("<I", data, 30)
-    if compression not in (0, 3):
+    (offset,) = struct.unpack_from("<I", data, 10)
+    width, height, depth, compression = _bmp_layout(data)
+    if compression not in _BMP_PLAIN:
         return int(offset)
     row = (width * depth + 31) // 32 * 4
     return int(offset + row * abs(height))
+
+
+def _unread_bmp(data: bytes | bytearray | memoryview) -> str | None:
+    """The kind of BMP when its pixels are not compressed, so that nothing in it can be damaged."""
+    _, _, depth, compression = _bmp_layout(data)
+    if compression not in _BMP_PLAIN:
+        return None
+    masks = " and colour masks" if compression else ""
+    return f"a BMP with {depth} bits a pixel{masks} is not read"

@@ -167,15 +167,20 @@ def _grab(camera: DrivenCamera, stop: StopEvent) -> None:
 
 
 def _first_shape(camera: DrivenCamera, stop: StopEvent) -> Shape:
-    """The shape of the first frame that can be decoded; the daemon limits the time."""
+    """The shape of the first frame that can be decoded; the daemon limits the time.
+
+    Of a JPEG that is damaged behind its header, the size is enough: so a camera whose JPEGs are all
+    damaged is open, and each verdict tells the damage.
+    """
     while True:
         _grab(camera, stop)
-        if camera.gives_jpeg:
-            read = decode_read(camera.retrieve_encoded(), 8)  # only the size matters here
-        else:
-            read = camera.retrieve(None)
+        encoded = camera.retrieve_encoded() if camera.gives_jpeg else None
+        read = camera.retrieve(None) if encoded is None else decode_read(encoded, 8)
         if read.pixels is not None:
             return _whole_shape(read.pixels.shape, read.reduced)
+        if encoded is not None and encoded.encoded is not None:
+            header = encoded.encoded.header
+            return header.height, header.width, 3
 
 
 def _whole_shape(shape: tuple[int, ...], reduction: int) -> Shape:

@@ -11,8 +11,10 @@ from edge.capture.isolation.frame_ring import SLOTS
 from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.capture.quality import FrameChecks
 from edge.core.clock import Clock, StopEvent
+from edge_bench.camera_server import CameraServer
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
 from tests.edge.capture.reader_harness import MakeHarness
+from tests.support.jpegs import EOI, encode_jpeg
 
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
 
@@ -124,3 +126,25 @@ def test_frames_say_by_what_they_were_reduced(make_harness: MakeHarness) -> None
     assert asked == [(64, 64)]
     assert frame.reduced == 4
     assert frame.pixels is pixels
+
+
+@pytest.mark.parametrize("by", [1, 4])
+def test_a_camera_whose_jpegs_are_all_damaged_is_open_and_says_so(
+    fork_server: ForkServerClient, by: int
+) -> None:
+    """Each verdict gets the reason, whole and reduced; an unopened camera would only time out."""
+    whole = encode_jpeg(noise(1, side=64))
+    damaged = whole[: len(whole) // 2] + EOI
+    server = CameraServer([damaged], 50.0)
+    config = camera_config(server.source, timeout_s=20, open_timeout_s=30)
+    camera = IsolatedCamera(config, Clock(), fork_server, reduction=lambda *_: by)
+    try:
+        for _ in range(3):
+            look = camera.read(StopEvent())
+            assert look is not None
+            assert look.pixels is None
+            assert look.fault_kind == "decode"
+            assert "premature end of data segment" in str(look.fault)
+    finally:
+        camera.close()
+        server.close()

@@ -134,6 +134,32 @@ def test_zero_padding_after_a_jpeg_is_no_truncation() -> None:
     assert decode_picture(encode(".jpg") + bytes(5000), "a").shape == (20, 30, 3)
 
 
+def os2_bmp(pixels: NDArray[np.uint8]) -> bytes:
+    """A BMP with the header of OS/2: sides of 16 bits."""
+    rows = pixels[::-1].reshape(len(pixels), -1)
+    body = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
+    height, width = pixels.shape[:2]
+    head = struct.pack("<IHHHH", 12, width, height, 1, 24)
+    return b"BM" + struct.pack("<IHHI", 26 + len(body), 0, 0, 26) + head + body
+
+
+def test_a_bmp_of_os2_is_judged() -> None:
+    """Its header has no room for the fields that were read."""
+    assert np.array_equal(decode_picture(os2_bmp(NOISE), "a.bmp"), NOISE)
+    with pytest.raises(PictureError, match="truncated"):
+        decode_picture(os2_bmp(NOISE)[:-40], "a.bmp")
+
+
+def test_a_bmp_that_is_not_read_is_not_called_damaged() -> None:
+    """16 bits a pixel with masks in the longest header: OpenCV decodes none of these."""
+    masks = struct.pack("<IIII", 0xF800, 0x07E0, 0x001F, 0)
+    info = struct.pack("<IiiHHIIiiII", 124, 30, 20, 1, 16, 3, 1200, 0, 0, 0, 0)
+    head = (info + masks).ljust(124, b"\0")
+    data = b"BM" + struct.pack("<IHHI", 138 + 1200, 0, 0, 138) + head + bytes(1200)
+    with pytest.raises(PictureError, match="16 bits a pixel and colour masks is not read; save"):
+        decode_picture(data, "a.bmp")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_header_says_the_size(kind: str) -> None:
     """Width and height of every kind are read without decoding."""
