@@ -148,25 +148,9 @@ def load_inspector(
     """Loads and checks a model file. Raises ModelError or MissingPartError."""
     file = load_model_file(path)
     settings = overrides if overrides is not None else Overrides()
-    labels = file.labels or settings.labels
-    if file.labels and settings.labels and file.labels != settings.labels:
-        raise ModelError(
-            f"{path}: model.labels says {list(settings.labels)}, "
-            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
-        )
-    if labels is None:
-        raise ModelError(
-            f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
-            "in the order of the outputs"
-        )
     if file.spec is not None:
         _refuse_contradictions(path, file.spec, settings)
-    ok_label = (file.spec.ok_label if file.spec else None) or settings.ok_label or "ok"
-    if ok_label not in labels:
-        raise ModelError(
-            f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
-            "set model.ok_label"
-        )
+    labels, ok_label = _labels(path, file, settings)
     kernels = file.spec.kernels if file.spec else "quickest"
     classifier = TFLiteClassifier(
         file.content,
@@ -206,6 +190,28 @@ def load_inspector(
         decoding=file.spec.decoding if file.spec else "whole",
         scaling=classifier.filling.scaling if classifier.filling else None,
     )
+
+
+def _labels(path: Path, file: ModelFile, settings: Overrides) -> tuple[tuple[str, ...], str]:
+    """All labels, and that of the good class. Raises ModelError."""
+    labels = file.labels or settings.labels
+    if file.labels and settings.labels and file.labels != settings.labels:
+        raise ModelError(
+            f"{path}: model.labels says {list(settings.labels)}, "
+            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
+        )
+    if labels is None:
+        raise ModelError(
+            f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
+            "in the order of the outputs"
+        )
+    ok_label = (file.spec.ok_label if file.spec else None) or settings.ok_label or "ok"
+    if ok_label not in labels:
+        raise ModelError(
+            f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
+            "set model.ok_label"
+        )
+    return labels, ok_label
 
 
 def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
