@@ -21,6 +21,7 @@ MAX_CONFIG_BYTES = 64 * 2**20
 MAX_RATIO = 200  # a large member that inflates more than this is no model
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICKLE = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_OWN_MODULES = ("keras", "tf_keras", "builtins")  # tf_keras: Keras 2
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 # TensorFlow operators that run Python or use files. A classifier needs none of them.
@@ -172,7 +173,7 @@ def _scan_config(path: Path, config: Any, *, allow_code: bool) -> None:
                 )
             continue
         module = entry.get("module")
-        foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
+        foreign = isinstance(module, str) and module.split(".")[0] not in _OWN_MODULES
         if foreign or (isinstance(name, str) and entry.get("registered_name") not in (None, name)):
             raise ModelError(
                 f"{path}: the layer {layer!r} is of the class {entry.get('registered_name')!r} "
