@@ -108,6 +108,7 @@ def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
         return loaded.call(scale_pixels(scaling, pixels))
 
     frozen = freeze(call, shape, loaded.layers, str(path))
+    _check_precision(path, frozen)
     if spec is not None:
         _check_ours(path, spec, frozen, overrides)
         if overrides.name is not None:
@@ -115,6 +116,17 @@ def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
     else:
         spec = _foreign_spec(path, frozen, shape, overrides)
     return SourceModel(str(path), call, frozen, spec, ours, loaded.batch)
+
+
+def _check_precision(path: Path, frozen: FrozenGraph) -> None:
+    """Raises ModelError for a network that TFLite cannot run; Keras files are float32 by now."""
+    others = frozen.precisions - {"float32"}
+    if others:
+        raise ModelError(
+            f"{path}: computes in {', '.join(sorted(others))}, for which TFLite has no operators; "
+            "give the .keras or .h5 file, whose layers are turned to float32, or export the "
+            "network with the dtype policy float32"
+        )
 
 
 def _check_ours(

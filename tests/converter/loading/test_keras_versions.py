@@ -114,3 +114,14 @@ def test_keras_cannot_load_its_own_file(tmp_path: Path) -> None:
     network(keras(), "bfloat16").save(path)
     with pytest.raises(ModelError, match=r"save it again as model\.save\('model\.keras'\)"):
         load_source_model(path, OURS)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_saved_model_of_other_precision_names_the_way_out(policy: str, tmp_path: Path) -> None:
+    """The graph of a SavedModel has no policy to change: the sentence says what to give."""
+    network(keras(), policy).export(tmp_path / "saved", verbose=False)
+    with pytest.raises(
+        ModelError, match=rf"computes in {policy.removeprefix('mixed_')}, for"
+    ) as no:
+        load_source_model(tmp_path / "saved", OURS)
+    assert "give the .keras or .h5 file" in str(no.value)
