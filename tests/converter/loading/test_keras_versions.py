@@ -1,6 +1,7 @@
 """Files of Keras 2 and networks of mixed precision: converted as they score, or refused with the
 version and the command."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from converter.cli.main import main
+from converter.loading.safety_scan import scan_model_file
 from converter.loading.source_model import SourceModel, SourceOverrides, load_source_model
 from edge.core.errors import ModelError
 from edge.inspection.inspector import load_inspector
@@ -19,7 +21,7 @@ from tests.models.make_keras2 import FILES
 from tests.support.foreign_models import draw
 from tests.support.frames import solid
 from tests.support.models import MODELS
-from trainer.core import keras
+from trainer.core import keras, optional_import
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("tensorflow")]
 
@@ -125,3 +127,45 @@ def test_saved_model_of_other_precision_names_the_way_out(policy: str, tmp_path:
     ) as no:
         load_source_model(tmp_path / "saved", OURS)
     assert "give the .keras or .h5 file" in str(no.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"class_name": "TFOpLambda", "function": "io.write_file"}, "calls a TensorFlow function"),
+        ({"class_name": "TFOpLambda", "function": "py_function"}, "calls a TensorFlow function"),
+        ({"class_name": "function", "module": "tf_keras.utils"}, "whose code is not in the file"),
+        ({"class_name": "X", "module": "os.path"}, "whose code is not in the file"),
+        ({"class_name": "Lambda", "function": ["4wEAAA==", None, None]}, "Lambda with Python code"),
+    ],
+)
+def test_code_in_a_keras_2_file_is_refused(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    """tf_keras calls TensorFlow functions by name: only arithmetic is allowed."""
+    path = tmp_path / "model.h5"
+    shutil.copy(MODELS / "keras2.h5", path)
+    with optional_import("h5py").File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        layer = config["config"]["layers"][1]
+        layer["class_name"] = change["class_name"]
+        layer["config"]["function"] = change.get("function")
+        layer["module"] = change.get("module", "keras.layers")
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(ModelError, match=words):
+        scan_model_file(path, allow_code=False)
+
+
+def test_arithmetic_of_a_keras_2_file_is_loaded(require: Require, tmp_path: Path) -> None:
+    """A functional model of Keras 2 with TensorFlow arithmetic between its layers is loaded."""
+    require("tf_keras", INSTALL)
+    k = optional_import("tf_keras")
+    picture = k.Input((SIDE, SIDE, 3))
+    mean = k.layers.GlobalAveragePooling2D()(picture / 255.0 * 2.0 - 1.0)
+    model = k.Model(picture, k.layers.Dense(2, activation="softmax")(mean))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    for suffix in ("h5", "keras"):
+        path = tmp_path / f"model.{suffix}"
+        model.save(path)
+        found = load_source_model(path, OURS).probabilities(pixels)
+        assert found == pytest.approx(np.asarray(model(pixels.astype(np.float32))), abs=1e-6)
