@@ -146,6 +146,7 @@ $(INSTALLED)-check: $(VENV)/bin/python setup.cfg constraints.txt
 $(INSTALLED)-test: $(VENV)/bin/python setup.cfg constraints.txt
 	@echo "Installing edge-inspect with trainer and test tools into $(VENV) (a few minutes, about 2 GB)"
 	@$(PIP) -e '.[test,demo]'
+	@$(PIP) --no-deps "tf_keras==$$(sed -n 's/^tensorflow[a-z_-]*==\([0-9]*\.[0-9]*\)\..*/\1.*/p' constraints.txt | head -1)"
 	@touch $@
 
 constraints: ## pin the newest versions of everything into constraints.txt

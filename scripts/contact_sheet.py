@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.image import read_picture
+from trainer.core import draw_text
 
 Canvas = NDArray[np.uint8]
 
 TILE, CAPTION, GAP, ACROSS = 132, 34, 8, 8
 _WHITE, _BLACK, _GREY = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 _COLOURS = {"pass": (70, 150, 40), "review": (30, 160, 230), "fail": (40, 40, 210)}
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ def _best(judged: Sequence[Judged]) -> list[Judged]:
 def _row(title: str, tiles: Sequence[Judged]) -> Canvas:
     width = GAP + ACROSS * (TILE + GAP)
     row: Canvas = np.full((28 + TILE + CAPTION + GAP, width, 3), 255, np.uint8)
-    cv2.putText(row, title, (GAP, 20), _FONT, 0.5, _BLACK, 1, cv2.LINE_AA)
+    draw_text(row, title, (GAP, 20), size=15, colour=_BLACK)
     if not tiles:
-        cv2.putText(row, "none", (GAP, 60), _FONT, 0.5, _GREY, 1, cv2.LINE_AA)
+        draw_text(row, "none", (GAP, 60), size=15, colour=_GREY)
     for index, tile in enumerate(tiles):
         left = GAP + index * (TILE + GAP)
         row[28 : 28 + TILE + CAPTION, left : left + TILE] = _tile(tile)
@@ -80,5 +80,5 @@ def _tile(judged: Judged) -> Canvas:
     texts = (f"{judged.verdict}  {judged.score:.3f}", f"truth: {judged.truth}")
     for line, text in enumerate(texts):
         at = (1, TILE + 13 + 15 * line)
-        cv2.putText(tile, text, at, _FONT, 0.4, _BLACK, 1, cv2.LINE_AA)
+        draw_text(tile, text, at, size=13, colour=_BLACK, width=TILE - 2)
     return tile

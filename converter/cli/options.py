@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from converter.loading import SCALINGS
 from converter.quantization import CALIBRATION_PICTURES, SCHEMES
 from converter.selection import GateLimits
 from converter.tflite.runtimes import PYTHON_VARIABLE
+from edge.inspection import SCALINGS
 from trainer.device_latency.latency_budget import add_latency_options
 
 

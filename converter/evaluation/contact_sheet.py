@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.image import read_picture
+from trainer.core import draw_text
 
 TILE_SIDE, LINE_HEIGHT, GAP, COLUMNS = 180, 18, 8, 6
 _PAPER, _INK, _MARK = (255, 255, 255), (40, 36, 28), (38, 38, 179)  # BGR
@@ -39,8 +40,7 @@ def contact_sheet(tiles: Sequence[Tile]) -> bytes:
             cv2.rectangle(sheet, (left, top), (left + TILE_SIDE - 1, top + TILE_SIDE - 1), _MARK, 3)
         for number, line in enumerate(tile.lines):
             place = (left, top + TILE_SIDE + (number + 1) * LINE_HEIGHT - 4)
-            text = line.encode("ascii", "replace").decode()
-            cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+            draw_text(sheet, line, place, size=13, colour=_INK, width=TILE_SIDE)
     _, png = cv2.imencode(".png", sheet)
     return png.tobytes()
 

@@ -19,6 +19,7 @@ from trainer.core import optional_import, tensorflow
 Ending = Literal["softmax", "sigmoid", "open"]
 
 _IDENTITY_OPERATORS = ("Identity", "StopGradient", "EnsureShape", "PreventGradient")
+_PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
 _ADDITIONS = ("BiasAdd", "AddV2", "Add")
 
 
@@ -55,6 +56,12 @@ class FrozenGraph:
     head: DenseHead | None
     ending: Ending
     layers: frozenset[str]
+
+    @property
+    def precisions(self) -> frozenset[str]:
+        """The types in which its convolutions and dense layers compute."""
+        operations = self.function.graph.get_operations()
+        return frozenset(op.outputs[0].dtype.name for op in operations if op.type in _PRODUCTS)
 
     @property
     def outputs(self) -> int:

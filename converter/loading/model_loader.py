@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converter.loading.keras_versions import in_float32, library_for, saved_by, way_out
 from converter.loading.safety_scan import Kind, scan_model_file
 from converter.loading.tf_logging import silence_tensorflow
 from edge.core.errors import MissingPartError, ModelError
-from trainer.core import keras, tensorflow
+from trainer.core import tensorflow
 
 BATCH = 16  # pictures; small, because Keras keeps all layer outputs of a batch in memory
 _SIGNATURES = ("serving_default", "serve")
@@ -38,34 +39,39 @@ def load_model(path: Path, *, allow_code: bool) -> LoadedModel:
     """
     tensorflow()
     kind = scan_model_file(path, allow_code=allow_code)
+    if kind != "saved_model":
+        return _keras(path, kind, allow_code=allow_code)
     try:
         with silence_tensorflow():
-            return (
-                _saved_model(path)
-                if kind == "saved_model"
-                else _keras(path, kind, allow_code=allow_code)
-            )
+            return _saved_model(path)
     except (ModelError, MissingPartError):
         raise
     except Exception as error:  # a foreign model raises any class; the reason is passed on
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        library = "TensorFlow" if kind == "saved_model" else "Keras"
         raise ModelError(
-            f"{path}: {library} cannot load it ({reason}); save it again with this Keras, "
-            "or export a SavedModel with the version that made it: model.export('folder')"
+            f"{path}: TensorFlow cannot load it ({_reason(error)}); export it again with the "
+            "version that made it: model.export('folder')"
         ) from error
 
 
 def _keras(path: Path, kind: Kind, *, allow_code: bool) -> LoadedModel:
-    library = keras()
-    if allow_code:
-        library.config.enable_unsafe_deserialization()
-    model = library.models.load_model(path, compile=False, safe_mode=not allow_code)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"{path}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-            "a picture classifier has one of each"
-        )
+    version = saved_by(path, kind)
+    with silence_tensorflow():
+        library = library_for(version)
+        if allow_code and hasattr(library, "config"):
+            library.config.enable_unsafe_deserialization()
+        try:
+            model = library.models.load_model(path, compile=False, safe_mode=not allow_code)
+        except Exception as error:  # a foreign model raises any class; the reason is passed on
+            raise ModelError(
+                f"{path}: Keras cannot load it ({_reason(error)}); "
+                f"{way_out(version, kind, library)}"
+            ) from error
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ModelError(
+                f"{path}: it has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
+                "a picture classifier has one of each"
+            )
+        model = in_float32(path, model)
 
     def call(pixels: Any) -> Any:
         return model(pixels, training=False)
@@ -74,6 +80,10 @@ def _keras(path: Path, kind: Kind, *, allow_code: bool) -> LoadedModel:
     return LoadedModel(
         kind, call, shape, frozenset(_layer_names(library, model)), shape[0] or BATCH
     )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _layer_names(library: Any, model: Any) -> list[str]:

@@ -21,6 +21,34 @@ MAX_CONFIG_BYTES = 64 * 2**20
 MAX_RATIO = 200  # a large member that inflates more than this is no model
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICKLE = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_OWN_MODULES = ("keras", "tf_keras", "builtins")  # tf_keras: Keras 2
+# TensorFlow functions that layers of Keras 2 may call by name. Others use files or run Python.
+_TF_CALLS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod")
+_TF_MODULES = ("__operators__", "image", "linalg", "math", "nn")
+_TF_FUNCTIONS = frozenset(
+    [
+        "cast",
+        "clip_by_value",
+        "concat",
+        "expand_dims",
+        "identity",
+        "ones_like",
+        "pad",
+        "reshape",
+        "shape",
+        "slice",
+        "split",
+        "squeeze",
+        "stack",
+        "stop_gradient",
+        "strided_slice",
+        "tile",
+        "transpose",
+        "unstack",
+        "where",
+        "zeros_like",
+    ]
+)
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 # TensorFlow operators that run Python or use files. A classifier needs none of them.
@@ -172,13 +200,30 @@ def _scan_config(path: Path, config: Any, *, allow_code: bool) -> None:
                 )
             continue
         module = entry.get("module")
-        foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
+        if name in _TF_CALLS and not allow_code and not _only_computes(entry):
+            raise ModelError(
+                f"{path}: the layer {layer!r} calls a TensorFlow function that may use files or "
+                "run code; give --allow-code if you trust the source of the file, or build the "
+                "network from Keras layers"
+            )
+        parts = module.split(".") if isinstance(module, str) else ["keras"]
+        foreign = parts[0] not in _OWN_MODULES or "utils" in parts  # keras.utils downloads files
         if foreign or (isinstance(name, str) and entry.get("registered_name") not in (None, name)):
             raise ModelError(
                 f"{path}: the layer {layer!r} is of the class {entry.get('registered_name')!r} "
                 f"from {module!r}, whose code is not in the file; build the network from Keras "
                 "layers, or give a SavedModel of model.export('folder'), which needs no code"
             )
+
+
+def _only_computes(entry: dict[str, Any]) -> bool:
+    """Whether a layer that calls TensorFlow by name calls arithmetic only."""
+    config = entry.get("config")
+    function = config.get("function") if isinstance(config, dict) else None
+    if entry.get("class_name") == "SlicingOpLambda" and function is None:
+        return True
+    names = str(function).removeprefix("compat.v1.").split(".")
+    return names[0] in (_TF_MODULES if len(names) > 1 else _TF_FUNCTIONS)
 
 
 def _is_code(entry: dict[str, Any]) -> bool:

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.loading.frozen_graph import FrozenGraph, freeze
-from converter.loading.input_scaling import SCALINGS, InputScaling
+from converter.loading.input_scaling import scale_pixels
 from converter.loading.model_loader import LoadedModel, load_model
 from edge.core.errors import ModelError
-from edge.core.terms import OutputKind
+from edge.core.terms import OutputKind, Scaling
 from edge.core.validation import ValidationError
-from edge.inspection import InputSpec, OutputSpec, Thresholds, to_probabilities
+from edge.inspection import (
+    SCALINGS,
+    InputSpec,
+    OutputSpec,
+    PixelScaling,
+    Thresholds,
+    to_probabilities,
+)
 from trainer.data.pictures import Progress
 from trainer.networks import TrainedSpec, read_spec
 
@@ -30,7 +37,7 @@ class SourceOverrides:
     name: str | None = None
     labels: tuple[str, ...] | None = None
     ok_label: str | None = None
-    scaling: str | None = None
+    scaling: Scaling | None = None
     output: OutputKind | None = None
     input_size: tuple[int, int] | None = None
     allow_code: bool = False
@@ -98,9 +105,10 @@ def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
     scaling = SCALINGS["inside"] if spec is not None else _scaling(path, overrides, shape[2])
 
     def call(pixels: Any) -> Any:
-        return loaded.call(scaling(pixels))
+        return loaded.call(scale_pixels(scaling, pixels))
 
     frozen = freeze(call, shape, loaded.layers, str(path))
+    _check_precision(path, frozen)
     if spec is not None:
         _check_ours(path, spec, frozen, overrides)
         if overrides.name is not None:
@@ -108,6 +116,17 @@ def load_source_model(path: Path, overrides: SourceOverrides) -> SourceModel:
     else:
         spec = _foreign_spec(path, frozen, shape, overrides)
     return SourceModel(str(path), call, frozen, spec, ours, loaded.batch)
+
+
+def _check_precision(path: Path, frozen: FrozenGraph) -> None:
+    """Raises ModelError for a network that TFLite cannot run; Keras files are float32 by now."""
+    others = frozen.precisions - {"float32"}
+    if others:
+        raise ModelError(
+            f"{path}: computes in {', '.join(sorted(others))}, for which TFLite has no operators; "
+            "give the .keras or .h5 file, whose layers are turned to float32, or export the "
+            "network with the dtype policy float32"
+        )
 
 
 def _check_ours(
@@ -135,7 +154,7 @@ def _check_ours(
         )
 
 
-def _scaling(path: Path, overrides: SourceOverrides, channels: int) -> InputScaling:
+def _scaling(path: Path, overrides: SourceOverrides, channels: int) -> PixelScaling:
     if overrides.labels is None:
         raise ModelError(
             f"{path}: edge-train did not make this model, so its labels are unknown; list them in "
@@ -147,7 +166,11 @@ def _scaling(path: Path, overrides: SourceOverrides, channels: int) -> InputScal
             "(0 to 255, the network scales), 0-1, signed (−1 to 1), caffe or torch"
         )
     scaling = SCALINGS[overrides.scaling]
-    scaling.check(str(path), channels)
+    if not scaling.fits(channels):
+        raise ModelError(
+            f"{path}: this --scaling is for three channels, the model takes {channels}; "
+            "give --scaling inside, 0-1 or signed"
+        )
     return scaling
 
 

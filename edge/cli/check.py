@@ -17,7 +17,7 @@ from edge.core.errors import (
     EdgeInspectError,
     RefusedError,
 )
-from edge.inspection import InputSpec, ViewCrop, load_model_file
+from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
 from edge.storage import OutboxReader
@@ -90,6 +90,11 @@ def _model(config: Config) -> str:
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
     tested = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"
+    if inspector.scaling is not None:
+        tested = f"pixels scaled as {inspector.scaling}, {tested}"
+    if config.model.check_pictures is not None:
+        checked = find_check_pictures(config.model.check_pictures, inspector.ok_label)
+        tested += f", {len(checked)} check pictures judged right"
     return (
         f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
         f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tested}"

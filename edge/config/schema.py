@@ -20,7 +20,7 @@ from edge.config.annotations import (
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
-from edge.core.terms import Durability, LogLevel, OutputKind, Runtime
+from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
 from edge.core.verdict import Outcome
 from edge.core.view import ViewConfig
 
@@ -63,6 +63,8 @@ class ModelConfig(Model):
     labels: Annotated[Items[str], Field(min_length=2)] | None = None
     ok_label: str | None = None
     output: OutputKind | None = None
+    scaling: Scaling | None = None
+    check_pictures: ConfigPath | None = None
 
 
 class TrustConfig(Model):

@@ -12,6 +12,8 @@ Runtime = Literal["auto", "litert", "tflite-runtime"]
 # The code of the operators: the runtime's quickest, or TFLite's own, which rounds the same
 # in every runtime.
 Kernels = Literal["quickest", "built-in"]
+# The range of the pixel values that a network was trained with; the words of edge-convert.
+Scaling = Literal["inside", "0-1", "signed", "caffe", "torch"]
 # The scale at which a JPEG is decoded: whole, or as small as the model allows.
 Decoding = Literal["whole", "reduced"]
 TriggerKind = Literal["continuous", "interval", "request", "gpio", "presence", "folder"]

@@ -3,6 +3,12 @@
 The box, the trainer and the converter share it, so that all three compute the same.
 """
 
+from edge.inspection.check_pictures import (
+    CheckPicture,
+    check_with_pictures,
+    find_check_pictures,
+    refuse_wrong_verdicts,
+)
 from edge.inspection.decision import (
     Judgement,
     Thresholds,
@@ -22,12 +28,15 @@ from edge.inspection.model_file import (
     load_model_file,
     pack_model_file,
 )
+from edge.inspection.pixel_scaling import SCALINGS, PixelScaling, ScalingError
 from edge.inspection.preprocessing import InputSpec, apply_view, preprocess, to_model_input
 from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 
 __all__ = [
     "GOLDEN",
+    "SCALINGS",
+    "CheckPicture",
     "GoldenPicture",
     "InputSpec",
     "InspectionSpec",
@@ -36,17 +45,22 @@ __all__ = [
     "ModelFile",
     "OutputSpec",
     "Overrides",
+    "PixelScaling",
+    "ScalingError",
     "TFLiteClassifier",
     "Thresholds",
     "ViewCrop",
     "apply_view",
+    "check_with_pictures",
     "combine",
     "decide",
+    "find_check_pictures",
     "load_inspector",
     "load_model_file",
     "pack_model_file",
     "preprocess",
     "reduction",
+    "refuse_wrong_verdicts",
     "runtime_module",
     "to_model_input",
     "to_probabilities",

@@ -7,11 +7,17 @@ import numpy as np
 
 from edge.core.errors import ModelError, RefusedError
 from edge.core.image import EncodedPicture, decode_picture, examine_picture
-from edge.core.terms import Decoding, OutputKind, Pixels, Runtime
+from edge.core.terms import Decoding, OutputKind, Pixels, Runtime, Scaling
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.core.view import ViewConfig
-from edge.inspection.decision import Judgement, Thresholds, judge, row_to_probabilities
+from edge.inspection.decision import (
+    Judgement,
+    Thresholds,
+    judge,
+    row_to_probabilities,
+    to_probabilities,
+)
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
 from edge.inspection.preprocessing import InputSpec, preprocess, to_model_input
@@ -22,6 +28,7 @@ GOLDEN_TOLERANCE = 1 / 255
 # The share of a golden picture's values that may round otherwise than on another processor.
 # Measured between aarch64 and x86-64: up to 0.4 % (averages halfway between two levels).
 GOLDEN_DIFFER = 0.05
+_SUM_TOLERANCE = 0.02  # an int8 softmax has steps of 1/256
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,17 @@ class Overrides:
     labels: tuple[str, ...] | None = None
     ok_label: str | None = None
     output: OutputKind | None = None
+    scaling: Scaling | None = None
     reject_at: float | None = None
     review_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Judges one picture at a time. Not thread-safe: one per thread."""
+    """Judges one picture at a time. Not thread-safe: one per thread.
+
+    `scaling`: how the pixels of a plain model are scaled; None for a file of edge-convert.
+    """
 
     identity: ModelIdentity
     runtime: str
@@ -50,6 +61,7 @@ class Inspector:
     classify: Classifier
     file: ModelFile
     decoding: Decoding = "whole"
+    scaling: Scaling | None = None
 
     def clone(self) -> "Inspector":
         """A copy with its own interpreter, for another thread. Raises ModelError."""
@@ -136,27 +148,19 @@ def load_inspector(
     """Loads and checks a model file. Raises ModelError or MissingPartError."""
     file = load_model_file(path)
     settings = overrides if overrides is not None else Overrides()
-    labels = file.labels or settings.labels
-    if file.labels and settings.labels and file.labels != settings.labels:
-        raise ModelError(
-            f"{path}: model.labels says {list(settings.labels)}, "
-            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
-        )
-    if labels is None:
-        raise ModelError(
-            f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
-            "in the order of the outputs"
-        )
     if file.spec is not None:
         _refuse_contradictions(path, file.spec, settings)
-    ok_label = (file.spec.ok_label if file.spec else None) or settings.ok_label or "ok"
-    if ok_label not in labels:
-        raise ModelError(
-            f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
-            "set model.ok_label"
-        )
+    labels, ok_label = _labels(path, file, settings)
     kernels = file.spec.kernels if file.spec else "quickest"
-    classifier = TFLiteClassifier(file.content, str(path), runtime, threads, kernels)
+    classifier = TFLiteClassifier(
+        file.content,
+        str(path),
+        runtime,
+        threads,
+        kernels,
+        plain=file.spec is None,
+        scaling=settings.scaling,
+    )
     if classifier.outputs != len(labels):
         raise ModelError(
             f"{path}: the model has {classifier.outputs} outputs but {len(labels)} labels "
@@ -170,6 +174,8 @@ def load_inspector(
             f"{list(classifier.shape)} (height, width, channels); convert the model again"
         )
     kind: OutputKind = file.spec.output.kind if file.spec else settings.output or "probabilities"
+    if file.spec is None:
+        _check_output_kind(path, classifier, kind)
     return Inspector(
         identity=file.identity,
         runtime=classifier.runtime,
@@ -182,7 +188,30 @@ def load_inspector(
         classify=classifier,
         file=file,
         decoding=file.spec.decoding if file.spec else "whole",
+        scaling=classifier.filling.scaling if classifier.filling else None,
     )
+
+
+def _labels(path: Path, file: ModelFile, settings: Overrides) -> tuple[tuple[str, ...], str]:
+    """All labels, and that of the good class. Raises ModelError."""
+    labels = file.labels or settings.labels
+    if file.labels and settings.labels and file.labels != settings.labels:
+        raise ModelError(
+            f"{path}: model.labels says {list(settings.labels)}, "
+            f"the file says {list(file.labels)}; remove model.labels from config.yaml"
+        )
+    if labels is None:
+        raise ModelError(
+            f"{path}: a plain .tflite names no labels; list them in config.yaml as model.labels, "
+            "in the order of the outputs"
+        )
+    ok_label = (file.spec.ok_label if file.spec else None) or settings.ok_label or "ok"
+    if ok_label not in labels:
+        raise ModelError(
+            f"{path}: the good class {ok_label!r} is not among the labels {list(labels)}; "
+            "set model.ok_label"
+        )
+    return labels, ok_label
 
 
 def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
@@ -203,10 +232,30 @@ def _plain_input(path: Path, shape: tuple[int, int, int]) -> InputSpec:
         ) from error
 
 
+def _check_output_kind(path: Path, classifier: TFLiteClassifier, kind: OutputKind) -> None:
+    """Raises ModelError when a plain model's outputs for test pictures are of another kind.
+
+    A softmax over probabilities would move every score towards the middle, and defects pass.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, classifier.shape, np.uint8)
+    rows = [classifier(picture) for picture in (noise, noise // 4, 255 - noise // 4)]
+    if kind == "probabilities":
+        try:
+            to_probabilities(np.stack(rows), kind)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+    elif all(row.min() >= 0 and abs(float(row.sum()) - 1) < _SUM_TOLERANCE for row in rows):
+        raise ModelError(
+            f"{path}: model.output says 'logits', but the outputs are probabilities (they add up "
+            "to 1 for every test picture); set model.output: probabilities"
+        )
+
+
 def _refuse_contradictions(path: Path, spec: InspectionSpec, settings: Overrides) -> None:
     for key, own, other in (
         ("ok_label", spec.ok_label, settings.ok_label),
         ("output", spec.output.kind, settings.output),
+        ("scaling", "inside", settings.scaling),
     ):
         if other is not None and other != own:
             raise ModelError(

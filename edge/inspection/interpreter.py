@@ -1,6 +1,7 @@
 """Runs a TFLite model with ai-edge-litert or tflite-runtime. No other module imports them."""
 
 import importlib
+import math
 from functools import partial
 from typing import Any, Protocol
 
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import MissingPartError, ModelError
-from edge.core.terms import Kernels, Runtime
+from edge.core.terms import Kernels, Runtime, Scaling
+from edge.inspection.pixel_scaling import InputFilling, InputTensor
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
@@ -54,10 +56,27 @@ class TFLiteClassifier:
         runtime: Runtime = "auto",
         threads: int = 1,
         kernels: Kernels = "quickest",
+        *,
+        plain: bool = False,
+        scaling: Scaling | None = None,
     ) -> None:
         """`model`: a whole file that `load_model_file` read or the converter made. Damaged bytes
-        may crash the process. Raises ModelError."""
-        self._clone = partial(TFLiteClassifier, model, name, runtime, threads, kernels)
+        may crash the process.
+
+        `plain`: edge-convert did not make it, so pixels are scaled by `scaling` and by the scale
+        and zero point of its input tensor. Otherwise the tensor takes raw pixels. Raises
+        ModelError.
+        """
+        self._clone = partial(
+            TFLiteClassifier,
+            model,
+            name,
+            runtime,
+            threads,
+            kernels,
+            plain=plain,
+            scaling=scaling,
+        )
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -82,11 +101,14 @@ class TFLiteClassifier:
             )
         self.shape = shape[1], shape[2], shape[3]
         self.outputs = int(self._out["shape"][-1])
-        if self._in["dtype"] not in (np.uint8, np.int8, np.float32):
+        known = (np.uint8, np.int8, np.float32, *((np.int16,) if plain else ()))
+        if self._in["dtype"] not in known:
             raise ModelError(
                 f"{name}: input type {self._in['dtype'].__name__} is not supported; "
                 "use a model made by edge-convert"
             )
+        _check_output(self._out, name)
+        self.filling = _filling(self._in, name, scaling) if plain else None
 
     def clone(self) -> "TFLiteClassifier":
         """Loads the model again, for another thread. Raises ModelError."""
@@ -97,14 +119,51 @@ class TFLiteClassifier:
         if picture.shape != self.shape or picture.dtype != np.uint8:
             raise ModelError(f"a picture of shape {picture.shape}, wanted {self.shape} of uint8")
         tensor: NDArray[Any] = picture[None]
-        if self._in["dtype"] == np.int8:
+        if self.filling is not None:
+            tensor = self.filling(picture)
+        elif self._in["dtype"] == np.int8:
             tensor = (tensor ^ _SIGN).view(np.int8)  # minus 128
         elif self._in["dtype"] == np.float32:
             tensor = picture[None].astype(np.float32)
         self._tflite.set_tensor(self._in["index"], tensor)
         self._tflite.invoke()
-        row = self._tflite.get_tensor(self._out["index"])[0]
+        row = self._tflite.get_tensor(self._out["index"]).reshape(-1)
         if row.dtype in (np.int8, np.uint8, np.int16):
             scale, zero = self._out["quantization"]
             row = (row.astype(np.float32) - zero) * scale
         return np.asarray(row, np.float32)
+
+
+def _filling(tensor: dict[str, Any], name: str, scaling: Scaling | None) -> InputFilling:
+    """How the input tensor of a plain model is filled. Raises ModelError."""
+    quantisation = tensor["quantization_parameters"]
+    scales, zeros = quantisation["scales"], quantisation["zero_points"]
+    if len(scales) > 1:
+        raise ModelError(
+            f"{name}: its input has {len(scales)} scales, one for each channel; "
+            "use a model made by edge-convert"
+        )
+    return InputTensor(
+        name,
+        tensor["dtype"],
+        int(tensor["shape"][3]),
+        float(scales[0]) if len(scales) else None,
+        int(zeros[0]) if len(scales) else 0,
+    ).filling(scaling)
+
+
+def _check_output(tensor: dict[str, Any], name: str) -> None:
+    """Raises ModelError when the output is not one row of numbers, or has no scale."""
+    shape, dtype = [int(n) for n in tensor["shape"]], tensor["dtype"]
+    if not shape or math.prod(shape) != shape[-1]:
+        raise ModelError(
+            f"{name}: its output has shape {shape}, a picture classifier has [1, classes]; "
+            "use a model made by edge-convert"
+        )
+    integer = dtype in (np.uint8, np.int8, np.int16)
+    if not (dtype == np.float32 or integer) or (integer and not tensor["quantization"][0] > 0):
+        raise ModelError(
+            f"{name}: its output is {np.dtype(dtype).name}"
+            f"{' without a scale' if integer else ''}, which is no score; "
+            "use a model made by edge-convert"
+        )

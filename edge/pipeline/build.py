@@ -3,11 +3,25 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from edge.config import Config
 from edge.core.clock import Clock
+from edge.core.errors import ModelError
 from edge.core.percentiles import Latencies
-from edge.inspection import Inspector, Overrides, ViewCrop, load_inspector
+from edge.core.terms import Scaling
+from edge.inspection import (
+    SCALINGS,
+    CheckPicture,
+    Inspector,
+    Overrides,
+    ScalingError,
+    ViewCrop,
+    check_with_pictures,
+    find_check_pictures,
+    load_inspector,
+    refuse_wrong_verdicts,
+)
 from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, OnBadPicture
 from edge.pipeline.judge import Judge, Provenance
@@ -17,26 +31,68 @@ log = logging.getLogger(__name__)
 
 
 def build_inspector(config: Config) -> Inspector:
-    """Loads the model of config.yaml and checks it with its golden pictures.
+    """Loads the model of config.yaml, and checks it with its golden pictures and with those of
+    `model.check_pictures`.
 
-    Raises ModelError, or RefusedError when the model judges differently on this box.
+    Raises ModelError, or RefusedError when the model judges a picture otherwise.
     """
-    model, decision = config.model, config.decision
-    overrides = Overrides(
-        labels=model.labels,
-        ok_label=model.ok_label,
-        output=model.output,
-        reject_at=decision.reject_at,
-        review_from=decision.review_from,
-    )
-    inspector = load_inspector(model.path, overrides, model.interpreter, model.threads)
+    model = config.model
+    inspector = _load(config, model.scaling)
     inspector.check_golden()
+    if model.check_pictures is not None:
+        _check_pictures(config, model.check_pictures, inspector)
     if model.decoding == "whole":
         return replace(inspector, decoding="whole")
     if (differs := inspector.reduced_decode_conflict()) is not None:
         log.warning("model %s: pictures are decoded whole: %s", model.path, differs)
         return replace(inspector, decoding="whole")
     return inspector
+
+
+def _load(config: Config, scaling: Scaling | None) -> Inspector:
+    model, decision = config.model, config.decision
+    overrides = Overrides(
+        labels=model.labels,
+        ok_label=model.ok_label,
+        output=model.output,
+        scaling=scaling,
+        reject_at=decision.reject_at,
+        review_from=decision.review_from,
+    )
+    try:
+        return load_inspector(model.path, overrides, model.interpreter, model.threads)
+    except ScalingError as error:
+        if scaling is not None or model.check_pictures is None:
+            raise
+        pictures = find_check_pictures(model.check_pictures, model.ok_label or "ok")
+        right = _right_scalings(config, pictures)
+        tried = (
+            "no scaling judges all of them"
+            if not right
+            else f"with {' or '.join(right)} all are judged"
+        )
+        raise ScalingError(f"{error}; {tried} right ({len(pictures)} pictures)") from error
+
+
+def _right_scalings(config: Config, pictures: tuple[CheckPicture, ...]) -> tuple[Scaling, ...]:
+    """The scalings with which a plain model judges all the pictures right."""
+    right: list[Scaling] = []
+    for scaling in SCALINGS:
+        try:
+            if not check_with_pictures(_load(config, scaling), pictures).wrong:
+                right.append(scaling)
+        except ModelError:
+            continue  # this scaling does not fit the input tensor
+    return tuple(right)
+
+
+def _check_pictures(config: Config, folder: Path, inspector: Inspector) -> None:
+    """Raises RefusedError when a picture of a known part is judged wrong."""
+    pictures = find_check_pictures(folder, inspector.ok_label)
+    result = check_with_pictures(inspector, pictures)
+    plain = inspector.scaling is not None
+    better = _right_scalings(config, pictures) if result.wrong and plain else ()
+    refuse_wrong_verdicts(inspector, result, better)
 
 
 def build_judge(

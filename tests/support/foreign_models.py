@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.loading import SCALINGS
+from converter.loading import scale_pixels
+from edge.core.terms import Scaling
+from edge.inspection.pixel_scaling import SCALINGS
 from edge.inspection.preprocessing import InputSpec
 from trainer.core import keras
 from trainer.data import load_dataset, load_pictures
@@ -49,7 +51,7 @@ class ForeignModel:
     name: str
     body: Body
     saved: str = "model.keras"
-    scaling: str = "inside"
+    scaling: Scaling = "inside"
     labels: tuple[str, ...] = TWO
     ending: str = "softmax"
     options: tuple[str, ...] = ()
@@ -164,7 +166,7 @@ def save(foreign: ForeignModel, data: Path, folder: Path, side: int) -> Path:
         width=side, height=side, channels=channels, colour="grey" if channels == 1 else "rgb"
     )
     pixels = load_pictures(samples, input_spec).astype(np.float32)
-    scaled = SCALINGS[foreign.scaling](pixels)
+    scaled = scale_pixels(SCALINGS[foreign.scaling], pixels)
     _fit_batch_norm(k, body, np.asarray(scaled[:64]))
     rows = [
         np.asarray(body(scaled[at : at + 16], training=False)) for at in range(0, len(pixels), 16)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError
+from trainer.core import draw_text
 from trainer.data import LabelledArrays, Variations
 from trainer.data.augment import augment
 
@@ -46,9 +47,9 @@ def preview_sheet(
         for column, picture in enumerate(shown):
             at = left + column * (CELL + GAP)
             sheet[top : top + CELL, at : at + CELL] = _cell(picture)
-        label = labels[int(arrays.classes[row])].encode("ascii", "replace").decode()[:14]
+        label = labels[int(arrays.classes[row])]
         place = (6, top + CELL // 2)
-        cv2.putText(sheet, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)
+        draw_text(sheet, label, place, size=13, colour=(40, 40, 40), width=left - 12)
     return sheet
 
 
