@@ -87,7 +87,7 @@ class Supervisor:
         if self._pending is not None:
             self._pending.overdue()
         self._health.sample()
-        if not self._ready and all(reader.state != "starting" for reader in readers):
+        if not self._ready and all(reader.started for reader in readers):
             self._ready = True
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())
