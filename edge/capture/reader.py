@@ -238,9 +238,7 @@ class Reader:
                 "stale", f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
             )
         age = self._age_s(read)
-        unsettled = self._settling.add(
-            read.pixels, self._clock.tick() - age, 1 + read.passed_over
-        )
+        unsettled = self._settling.add(read.pixels, self._clock.tick() - age, 1 + read.passed_over)
         return self._checks.check(read.pixels, age, read.reduced, read.repeats, unsettled)
 
     def _set_state(self, rejection: Rejection | None) -> None:

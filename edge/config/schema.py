@@ -12,6 +12,7 @@ from edge.config.annotations import (
     ConfigPath,
     NeedsRestart,
     OnlyFor,
+    ReadableFile,
     SecretFile,
     folder_of,
     keys_for,
@@ -76,6 +77,14 @@ class TrustConfig(Model):
     min_focus: Annotated[float, Field(gt=0)] | None = None
 
 
+class CameraTLSConfig(Model):
+    """The certificate of an https: camera. `ca`: its own or its authority's, as PEM; None: the
+    system's certificates."""
+
+    ca: ReadableFile | None = None
+    insecure_skip_hostname: bool = False
+
+
 class CameraConfig(Model):
     """One camera. `source` is `kind:rest`; most other keys fit some kinds only."""
 
@@ -95,6 +104,8 @@ class CameraConfig(Model):
         dict[str, bool | int | float | str], OnlyFor("v4l2", "picamera", "pylon")
     ] = Field(default={})
     credentials_file: Annotated[SecretFile | None, OnlyFor("rtsp", "http", "https")] = None
+    tls: Annotated[CameraTLSConfig | None, OnlyFor("https")] = None
+    transport: Annotated[Literal["tcp", "udp"], OnlyFor("rtsp")] = "tcp"
     open_timeout_s: Annotated[Seconds, OnlyFor(*_DRIVEN_KINDS)] = 10.0
     timeout_s: Annotated[Seconds, _LIVE] = 5.0
     frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5

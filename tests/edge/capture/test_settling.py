@@ -7,19 +7,22 @@ import pytest
 
 from edge.capture.camera import CameraRead, Pixels
 from edge.capture.settling import STEADY_LIMIT_S, Settling
-from tests.edge.capture.conftest import ScriptedCamera, camera_config
+from tests.edge.capture.conftest import ScriptedCamera, Step, camera_config
 from tests.edge.capture.reader_harness import MakeHarness, lost
 from tests.support.clock import FakeClock
 
 HTTP = "http://camera/video"
 
 
-def scene(number: int, bright: float = 1.0, colour: tuple[float, float, float] = (1, 1, 1)) -> Pixels:
+def scene(
+    number: int, bright: float = 1.0, colour: tuple[float, float, float] = (1, 1, 1)
+) -> Pixels:
     """A noisy scene with a part, uint8 (96, 128, 3), at this exposure and white balance."""
     pixels = np.full((96, 128, 3), (90, 60, 40), np.float32)
     pixels[20:60, 20:80] += 60
     pixels += np.random.default_rng(number).normal(0, 6, pixels.shape)
-    return np.clip(pixels * bright * np.array(colour), 0, 255).astype(np.uint8)
+    shown: Pixels = np.clip(pixels * bright * np.array(colour), 0, 255).astype(np.uint8)
+    return shown
 
 
 def first_judged(config: dict[str, Any], pictures: list[Pixels], fps: float = 10.0) -> int | None:
@@ -46,8 +49,12 @@ RAMPS = {
 def test_no_picture_is_judged_before_the_exposure_is_steady(name: str, fps: float) -> None:
     """By default a network camera is judged within 3 % of its final brightness, and within some
     seconds after it has reached it."""
-    ramp = RAMPS[name] if fps == 10 else np.interp(
-        np.arange(int(25 * fps)) / fps, np.arange(len(RAMPS[name])) / 10, RAMPS[name]
+    ramp = (
+        RAMPS[name]
+        if fps == 10
+        else np.interp(
+            np.arange(int(25 * fps)) / fps, np.arange(len(RAMPS[name])) / 10, RAMPS[name]
+        )
     )
     judged = first_judged({}, [scene(n, float(b)) for n, b in enumerate(ramp)], fps)
     assert judged is not None
@@ -120,8 +127,8 @@ def test_nothing_is_judged_after_each_opening(make_harness: MakeHarness, clock: 
 
     def one_opening(seed: int) -> ScriptedCamera:
         dark = scene(seed, 0.1)
-        pictures = [dark, scene(seed + 1), scene(seed + 2), scene(seed + 3), lost()]
-        camera = ScriptedCamera(list(pictures))
+        pictures: list[Step] = [dark, *(scene(seed + n) for n in (1, 2, 3)), lost()]
+        camera = ScriptedCamera(pictures)
 
         def turn() -> None:
             states.append(harness.reader.state)
