@@ -139,11 +139,6 @@ class Reader:
         return None if last is None else self._clock.tick() - last
 
     @property
-    def started(self) -> bool:
-        """Whether it has delivered a picture or a fault since the start, judged or not."""
-        return self.frames > 0 or self.state != "starting"
-
-    @property
     def settling(self) -> bool:
         """Whether the camera needs pictures to settle, which are not judged."""
         return self._live and not self._settling.settled
