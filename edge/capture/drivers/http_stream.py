@@ -20,6 +20,7 @@ from edge.core.errors import CameraError
 
 _CHUNK = 262_144
 _MAX_ANSWERS = 10  # redirections and questions for a login before the stream
+_OPEN_SHARE = 0.8
 _MAX_CHUNK_LINE = 4096
 _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
@@ -50,7 +51,8 @@ class HTTPStream:
         self._timeout_s = config.timeout_s
         self._tls = config.tls
         self._context: ssl.SSLContext | None = None
-        self._open_timeout_s = config.open_timeout_s
+        # shorter than the daemon waits, so that this process can say what is missing
+        self._open_timeout_s = config.open_timeout_s * _OPEN_SHARE
         address, credentials = split_source(config)
         self._socket, answer = self._open(address, Login(credentials))
         self._answer = answer
@@ -62,18 +64,20 @@ class HTTPStream:
         self._chunks = ChunkDecoder() if answer.chunked else None
         self._started = False
 
-    def receive(self) -> tuple[bytes, float]:
-        """The next bytes of the body, and since when they may have been here: monotonic seconds,
-        never later than their true arrival. Raises CameraError at the end."""
+    def receive(self) -> tuple[bytes | memoryview, float]:
+        """The next bytes of the body, valid until the next call, and since when they may have been
+        here: monotonic seconds, never later than their true arrival. Raises CameraError at the
+        end."""
         try:
             while self._chunks is None or not self._chunks.ended:
-                data, arrived = self._receive()
-                if not data:
+                count, arrived = self._receive()
+                if not count:
                     break
-                if self._chunks is not None:
-                    data = self._chunks.decode(data)
-                if data:
+                data = self._space[:count]
+                if self._chunks is None:
                     return data, arrived
+                if body := self._chunks.decode(bytes(data)):
+                    return body, arrived
         except (OSError, ValueError) as error:
             raise CameraError(
                 f"{self._name}: delivers no picture ({_reason(error)}); check the cable and the "
@@ -92,7 +96,7 @@ class HTTPStream:
         self._answer.close()
         self._socket.close()
 
-    def _receive(self) -> tuple[bytes, float]:
+    def _receive(self) -> tuple[int, float]:
         pending, before = self._pending(), time.monotonic()
         if self._plain:
             count, ancillary, _flags, _address = self._socket.recvmsg_into([self._space], 64)
@@ -116,7 +120,7 @@ class HTTPStream:
             self._arrived = min(now, max(newest, oldest if pending else before))
             if not pending:
                 oldest = self._arrived
-        return bytes(self._space[:count]), oldest
+        return count, oldest
 
     def _pending(self) -> int:
         """The number of bytes that are here and were not read."""

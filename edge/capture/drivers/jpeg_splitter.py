@@ -34,7 +34,7 @@ class Part:
     stamp  the camera's time of the picture (X-Timestamp), seconds; None without one
     """
 
-    data: bytes
+    data: bytearray
     start: int
     stamp: float | None
 
@@ -49,6 +49,7 @@ class JPEGSplitter:
         self._noted: set[str] = set()
         self._buffer = bytearray()
         self._offset = 0  # position of the buffer's first byte in the stream
+        self._fed = 0  # where the newest bytes begin
         self._skipped = 0  # bytes since the last picture
         self._searched = 0  # of the buffer, without a picture's start
         self._in_picture = self._in_scan = False
@@ -60,8 +61,9 @@ class JPEGSplitter:
         self._delimiter: bytes | None = None
         self._stamp: float | None = None
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """The next bytes of the stream."""
+        self._fed = max(0, len(self._buffer) - 2)
         self._buffer += data
 
     def take(self) -> Part | None:
@@ -73,8 +75,11 @@ class JPEGSplitter:
             if len(self._buffer) > MAX_BYTES:
                 raise NoPictureError
             return None
-        part = Part(bytes(memoryview(self._buffer)[:end]), self._offset, self._stamp)
-        self._drop(end + self._surplus)
+        part = Part(self._buffer, self._offset, self._stamp)
+        taken = end + self._surplus
+        self._buffer = self._buffer[taken:]  # the short rest is copied, not the picture
+        self._offset += taken
+        del part.data[end:]
         self._in_picture, self._skipped, self._searched = False, 0, 0
         return part
 
@@ -146,6 +151,9 @@ class JPEGSplitter:
         if length is not None and len(buffer) >= length and buffer[length - 2 : length] == _EOI:
             return length
         if self._end is None:
+            if length is not None and len(buffer) < length:
+                if buffer.rfind(b"\n--", self._fed) < 0:
+                    return None  # nothing contradicts the length
             self._end = self._walk()
         if length is None:
             return self._end
