@@ -68,5 +68,10 @@ def write_daemon_config(
 
 
 def cameras(kind: str, count: int = 1, **keys: Any) -> tuple[dict[str, Any], ...]:
-    """`count` cameras with one source and these keys of config.yaml, named `bench-1` and so on."""
+    """`count` cameras with one source and these keys of config.yaml, named `bench-1` and so on.
+
+    The bench's pictures have any brightness: a live camera is judged from its first picture.
+    """
+    if kind.startswith(("http:", "v4l2:")):
+        keys = {"settle_steady": False, **keys}
     return tuple({"id": f"bench-{n + 1}", "source": kind, **keys} for n in range(count))

@@ -159,6 +159,10 @@ class DrivenCamera(ABC):
         """
         raise CameraError("this camera gives no JPEG")
 
+    def take_notes(self) -> list[str]:
+        """What was odd since the last call, each a sentence for the log; the camera works."""
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """Releases the device. May be called twice, and after a failed `grab`."""

@@ -20,6 +20,7 @@ class CameraFactory:
     def __init__(self, fork_server: ForkServerClient) -> None:
         """`fork_server` starts the processes of driven cameras; the caller closes it."""
         self._fork_server = fork_server
+        self._noted: set[tuple[str, str]] = set()  # what the log already says of each camera
 
     def open(
         self,
@@ -48,7 +49,14 @@ class CameraFactory:
             return PatternCamera(config.width, config.height, config.fps, clock)
         from edge.capture.isolation.isolated_camera import IsolatedCamera
 
-        return IsolatedCamera(config, clock, self._fork_server, reduction=reduction, demand=demand)
+        return IsolatedCamera(
+            config,
+            clock,
+            self._fork_server,
+            reduction=reduction,
+            demand=demand,
+            noted=self._noted,
+        )
 
 
 def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None) -> Camera:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,12 +21,13 @@ _REOPEN = frozenset({"decode", "wrong_size", "stale", "frozen"})  # a new start 
 class Rejection:
     """Why a frame is not judged.
 
-    repeated  an identical frame was judged already, but the camera does not count as frozen yet
+    skipped  it is no fault: a part waits for the next frame. The camera has not settled
+             (`starting`), or an identical frame was judged already (`frozen`, but not yet so often)
     """
 
-    kind: FaultKind
+    kind: FaultKind | Literal["starting"]
     why: str
-    repeated: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +106,34 @@ class FrameChecks:
         self._accepted = None if self._accepted is None else self._accepted.copy()
 
     def check(
-        self, pixels: Pixels, age_s: float, reduced: int = 1, repeats: int = 0
+        self,
+        pixels: Pixels,
+        age_s: float,
+        reduced: int = 1,
+        repeats: int = 0,
+        unsettled: str | None = None,
     ) -> Rejection | None:
         """Why this frame must not be judged; None when it may.
 
-        pixels   BGR uint8, (height, width, 3)
-        age_s    seconds since it was taken
-        reduced  the divisor of both sides in its decoding
-        repeats  identical frames right before it, as far as they were compared
+        pixels     BGR uint8, (height, width, 3)
+        age_s      seconds since it was taken
+        reduced    the divisor of both sides in its decoding
+        repeats    identical frames right before it, as far as they were compared
+        unsettled  why the camera has not settled; its light and focus do not count yet
         """
         repeat = self._check_repeats(pixels, repeats)  # always: it remembers the frame
         rejection = (
             self._check_size(pixels, reduced)
             or self._check_age(age_s)
             or repeat
+            or (Rejection("starting", unsettled, skipped=True) if unsettled else None)
             or self._check_brightness(pixels)
             or self._check_sharpness(pixels)
         )
         if rejection is None:
             self._accepted = pixels
-        elif rejection.repeated:
-            self.repeated += 1
+        elif rejection.skipped:
+            self.repeated += rejection is repeat
         else:
             self.counts[rejection.kind] += 1
         return rejection
@@ -171,7 +180,7 @@ class FrameChecks:
         self._repeats = max(self._repeats + 1, repeats)
         why = f"the same picture {self._repeats + 1} times in a row"
         if self._repeats + 1 < self._frozen_after:
-            return Rejection("frozen", f"{why}, which is judged once", repeated=True)
+            return Rejection("frozen", f"{why}, which is judged once", skipped=True)
         return Rejection("frozen", f"camera frozen: {why}")
 
     def _check_brightness(self, pixels: Pixels) -> Rejection | None:

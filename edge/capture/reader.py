@@ -15,6 +15,7 @@ from typing import Literal
 from edge.capture.camera import Camera, CameraRead, FaultKind, FrameSink, fault_kind, item_name
 from edge.capture.frame_tap import FrameTap
 from edge.capture.quality import FrameChecks, Rejection
+from edge.capture.settling import Settling
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
@@ -67,6 +68,7 @@ class Reader:
         self._first_pause_s = first_pause_s
         self._size_error = lru_cache(maxsize=1)(size_error)
         self._checks = FrameChecks(config)
+        self._settling = Settling(config)
         self._losses: Counter[str] = Counter()  # faults by kind, besides those of the checks
         self._last_frame_tick: float | None = None
         self._seq_lock = threading.Lock()
@@ -137,6 +139,11 @@ class Reader:
         return None if last is None else self._clock.tick() - last
 
     @property
+    def settling(self) -> bool:
+        """Whether the camera needs pictures to settle, which are not judged."""
+        return self._live and not self._settling.settled
+
+    @property
     def distrusted(self) -> dict[str, int]:
         """Number of faults of each kind."""
         return dict(self._losses + self._checks.counts)
@@ -162,6 +169,7 @@ class Reader:
         finally:
             self._driver_since = None
         self._checks.reopened()
+        self._settling.reopened()
         if not self._live:
             self.state = "live"  # it needs no first frame to be ready
         try:
@@ -192,8 +200,9 @@ class Reader:
         if self.state in ("lost", "silent"):
             log.warning("camera %s: is back", self.id)
         rejection = self._rejection(read, waited_s)
-        if rejection is not None and rejection.repeated:
-            # The camera may be frozen or not; a part waits for the next frame.
+        if rejection is not None and rejection.skipped:
+            if rejection.kind == "starting":
+                self.state, self.why = "starting", rejection.why
             self._mailbox.note_rejected(self.id, rejection.why)
             return
         self._set_state(rejection)
@@ -223,7 +232,9 @@ class Reader:
             return Rejection(
                 "stale", f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
             )
-        return self._checks.check(read.pixels, self._age_s(read), read.reduced, read.repeats)
+        age = self._age_s(read)
+        unsettled = self._settling.add(read.pixels, self._clock.tick() - age, 1 + read.passed_over)
+        return self._checks.check(read.pixels, age, read.reduced, read.repeats, unsettled)
 
     def _set_state(self, rejection: Rejection | None) -> None:
         if rejection is None or not self._live:

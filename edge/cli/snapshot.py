@@ -7,6 +7,7 @@ import cv2
 
 from edge.capture import CameraFactory, ForkServerClient
 from edge.capture.quality import brightness, sharpness
+from edge.capture.settling import Settling
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
@@ -70,15 +71,22 @@ def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
 
 
 def take_picture(config: CameraConfig, cameras: CameraFactory, *, settle: bool = False) -> Pixels:
-    """One picture of a camera: uint8, (height, width, 3), BGR. `settle`: the tenth of a live
-    camera. Raises CameraError."""
-    camera = cameras.open(config, Clock())
+    """One picture of a camera: uint8, (height, width, 3), BGR. `settle`: the first that the daemon
+    would judge, and at least the tenth, of a live camera. Raises CameraError."""
+    clock = Clock()
+    camera, settling = cameras.open(config, clock), Settling(config)
+    left = _SETTLE_FRAMES if settle and camera.live else 1
     try:
-        for _ in range(_SETTLE_FRAMES if settle and camera.live else 1):
+        while left > 0 or (settle and camera.live and not settling.settled):
             found = camera.read(StopEvent())
+            pixels = None if found is None else found.decoded()
+            if found is None:
+                break
+            if pixels is not None:
+                settling.add(pixels, found.captured_tick or clock.tick(), 1 + found.passed_over)
+            left -= 1
     finally:
         camera.close()
-    pixels = None if found is None else found.decoded()
     if pixels is None:
         raise CameraError(found.fault if found is not None and found.fault else "gives no picture")
     return pixels

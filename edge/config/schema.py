@@ -12,6 +12,7 @@ from edge.config.annotations import (
     ConfigPath,
     NeedsRestart,
     OnlyFor,
+    ReadableFile,
     SecretFile,
     folder_of,
     keys_for,
@@ -37,6 +38,7 @@ _ITEM_KINDS = frozenset({"folder", "replay"})
 
 _LIVE = OnlyFor(*_LIVE_KINDS)
 _SIZED = OnlyFor("v4l2", "picamera", "pylon", "test")
+_ADAPTING_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "picamera"})  # automatic exposure
 
 
 def _check_source(source: str, info: ValidationInfo) -> str:
@@ -77,6 +79,14 @@ class TrustConfig(Model):
     min_focus: Annotated[float, Field(gt=0)] | None = None
 
 
+class CameraTLSConfig(Model):
+    """The certificate of an https: camera. `ca`: its own or its authority's, as PEM; None: the
+    system's certificates."""
+
+    ca: ReadableFile | None = None
+    insecure_skip_hostname: bool = False
+
+
 class CameraConfig(Model):
     """One camera. `source` is `kind:rest`; most other keys fit some kinds only."""
 
@@ -96,9 +106,14 @@ class CameraConfig(Model):
         dict[str, bool | int | float | str], OnlyFor("v4l2", "picamera", "pylon")
     ] = Field(default={})
     credentials_file: Annotated[SecretFile | None, OnlyFor("rtsp", "http", "https")] = None
+    tls: Annotated[CameraTLSConfig | None, OnlyFor("https")] = None
+    transport: Annotated[Literal["tcp", "udp"], OnlyFor("rtsp")] = "tcp"
     open_timeout_s: Annotated[Seconds, OnlyFor(*_DRIVEN_KINDS)] = 10.0
     timeout_s: Annotated[Seconds, _LIVE] = 5.0
     frozen_after: Annotated[Annotated[int, Field(ge=2)] | None, _LIVE] = 5
+    settle_s: Annotated[Annotated[float, Field(ge=0, le=600)], _LIVE] = 0.0
+    settle_frames: Annotated[Annotated[int, Field(ge=0, le=100_000)], _LIVE] = 0
+    settle_steady: Annotated[Literal["auto"] | bool, _LIVE] = "auto"
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig | None = None
     outputs: GpioOutputsConfig = GpioOutputsConfig()
@@ -123,6 +138,13 @@ class CameraConfig(Model):
     def live(self) -> bool:
         """Whether frames arrive in real time; folders and replays deliver items."""
         return self.kind in _LIVE_KINDS
+
+    @property
+    def waits_until_steady(self) -> bool:
+        """Whether pictures are judged only once their brightness is steady after an opening."""
+        if self.settle_steady == "auto":
+            return self.kind in _ADAPTING_KINDS
+        return self.settle_steady
 
     @property
     def effective_keys(self) -> frozenset[str]:

@@ -87,7 +87,8 @@ class Supervisor:
         if self._pending is not None:
             self._pending.overdue()
         self._health.sample()
-        if not self._ready and all(reader.state != "starting" for reader in readers):
+        # a camera that settles has started: READY does not wait for it
+        if not self._ready and all(r.state != "starting" or r.frames > 0 for r in readers):
             self._ready = True
             self._notifier.ready()
             log.info("ready: %s", self._health.summary())

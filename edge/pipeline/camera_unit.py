@@ -117,9 +117,11 @@ class CameraUnit:
         self._parts_changed.set()
 
     def _wants_pictures(self) -> bool:
-        """Whether a part waits for a picture, or is to be found in one."""
+        """Whether a part waits for a picture, or is to be found in one, or the camera settles."""
         tracker = self.tracker
-        return tracker is not None and (tracker.config.kind == "presence" or tracker.open > 0)
+        return tracker is not None and (
+            tracker.config.kind == "presence" or tracker.open > 0 or self.reader.settling
+        )
 
     def _open_camera(self) -> Camera:
         return self._open(

@@ -57,6 +57,7 @@ class MeasuredCamera:
                 "source": self.source,
                 "timeout_s": _TIMEOUT_S,
                 "open_timeout_s": 20,
+                "settle_steady": False,
                 **self.options,
             }
         )

@@ -41,6 +41,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.camera_faults", "--count 200"),
     Campaign("tests.campaigns.camera_restarts", "--count 50"),
     Campaign("tests.campaigns.hung_camera", "--hangs 3"),
+    Campaign("tests.campaigns.mjpeg_streams", "--count 40 --daemon-s 15"),
     Campaign("tests.campaigns.triggered_parts", "--count 200"),
     Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
     Campaign("tests.campaigns.reload_edits", "--count 20"),

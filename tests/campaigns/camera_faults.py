@@ -113,6 +113,7 @@ class CameraUnderTest:
                 "timeout_s": 1.0,
                 "open_timeout_s": 30.0,
                 "frozen_after": 2,
+                "settle_steady": False,
                 "trust": {"max_age_s": 0.5},
             }
         )

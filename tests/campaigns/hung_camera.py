@@ -68,6 +68,7 @@ class CameraRig:
                 "fps": _FPS,
                 "timeout_s": _TIMEOUT_S,
                 "open_timeout_s": 30,
+                "settle_steady": False,
             }
         )
         environment = Clock()

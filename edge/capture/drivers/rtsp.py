@@ -1,4 +1,4 @@
-"""`rtsp://…` through OpenCV's FFmpeg, over TCP."""
+"""`rtsp://…` through OpenCV's FFmpeg, over TCP or UDP."""
 
 import contextlib
 import os
@@ -14,13 +14,26 @@ from edge.config import CameraConfig, mask_credentials
 from edge.core.clock import StopEvent
 
 _VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-# TCP, since UDP loses packets silently and shows a grey smear. FFmpeg drops damaged pictures and
-# buffers none.
-_FFMPEG = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|err_detect;explode"
+_ANALYSIS_SHARE = 0.8  # of open_timeout_s: FFmpeg looks for a stream's size, then gives up
+
+
+def ffmpeg_options(config: CameraConfig) -> str:
+    """FFmpeg's options as OpenCV reads them. Damaged pictures are dropped, none is buffered, and
+    sound and metadata are not waited for."""
+    analysis_us = int(config.open_timeout_s * _ANALYSIS_SHARE * 1e6)
+    options = {
+        "rtsp_transport": config.transport,
+        "allowed_media_types": "video",
+        "analyzeduration": analysis_us,
+        "fflags": "nobuffer+discardcorrupt",
+        "flags": "low_delay",
+        "err_detect": "explode",
+    }
+    return "|".join(f"{name};{value}" for name, value in options.items())
 
 
 @contextlib.contextmanager
-def _ffmpeg_options() -> Iterator[None]:
+def _in_environment(options: str) -> Iterator[None]:
     """Sets FFmpeg's options, which OpenCV reads from the environment when it opens a stream.
 
     Options of the user stay.
@@ -28,7 +41,7 @@ def _ffmpeg_options() -> Iterator[None]:
     if _VARIABLE in os.environ:
         yield
         return
-    os.environ[_VARIABLE] = _FFMPEG
+    os.environ[_VARIABLE] = options
     try:
         yield
     finally:
@@ -40,17 +53,20 @@ class RTSPCamera(OpenCVCamera):
 
     def __init__(self, config: CameraConfig, opener: Opener = cv2.VideoCapture) -> None:
         """Raises CameraError, naming the source without its password."""
+        # The first picture may be a whole GOP away. Later the daemon watches `timeout_s`.
+        first_s = max(config.open_timeout_s, config.timeout_s)
         limits = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(config.open_timeout_s * 1000)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(config.timeout_s * 1000)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(first_s * 1000)),
         ]
         address = with_credentials(*split_source(config))
-        with _ffmpeg_options():
+        with _in_environment(ffmpeg_options(config)):
             capture = opener(address, cv2.CAP_FFMPEG, limits)
         super().__init__(
             mask_credentials(config.source),
             capture,
-            "check the cable, the address and the password",
+            "check the cable, the address, the password and transport (tcp or udp); a stream with "
+            "rare key frames needs a longer open_timeout_s",
         )
         self._offset = ClockOffset()
         self._tick: float | None = None

@@ -18,6 +18,7 @@ from edge.capture.isolation.frame_ring import FrameRingWriter, Shape
 from edge.capture.isolation.messages import (
     MAX_TEXT,
     CameraLost,
+    CameraNote,
     CameraOpened,
     ChildStarted,
     FrameFault,
@@ -105,7 +106,7 @@ def _stream(
     `detect_duplicates`: compares all JPEGs, so that frames without a request show a frozen camera.
     """
     stop = StopEvent()
-    shape = _first_shape(camera, stop)
+    shape = _first_shape(channel, camera, stop)
     channel.send(CameraOpened(*shape, gives_jpeg=camera.gives_jpeg))
     writer: FrameRingWriter | None = None  # the daemon sizes the memory before it sends a request
     duplicates = DuplicateFrameDetector() if detect_duplicates and camera.gives_jpeg else None
@@ -113,7 +114,7 @@ def _stream(
     answered_tick = -math.inf
     request: FrameRequest | None = None
     while True:
-        _grab(camera, stop)
+        _grab(channel, camera, stop)
         grabbed_tick = time.monotonic()
         jpeg: CameraRead | None = None
         if duplicates is not None:
@@ -161,19 +162,21 @@ def _pending_request(channel: Channel, request: FrameRequest | None) -> FrameReq
     return request
 
 
-def _grab(camera: DrivenCamera, stop: StopEvent) -> None:
+def _grab(channel: Channel, camera: DrivenCamera, stop: StopEvent) -> None:
     if not camera.grab(stop):
         raise CameraError("the stream has ended; check the camera or the server")
+    for text in camera.take_notes():
+        channel.send(CameraNote(text[:MAX_TEXT]))
 
 
-def _first_shape(camera: DrivenCamera, stop: StopEvent) -> Shape:
+def _first_shape(channel: Channel, camera: DrivenCamera, stop: StopEvent) -> Shape:
     """The shape of the first frame that can be decoded; the daemon limits the time.
 
     Of a JPEG that is damaged behind its header, the size is enough: so a camera whose JPEGs are all
     damaged is open, and each verdict tells the damage.
     """
     while True:
-        _grab(camera, stop)
+        _grab(channel, camera, stop)
         encoded = camera.retrieve_encoded() if camera.gives_jpeg else None
         read = camera.retrieve(None) if encoded is None else decode_read(encoded, 8)
         if read.pixels is not None:

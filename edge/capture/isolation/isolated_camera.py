@@ -18,6 +18,7 @@ from edge.capture.isolation.forkserver_client import DRIVERS, ForkServerClient
 from edge.capture.isolation.frame_ring import FrameRing
 from edge.capture.isolation.messages import (
     CameraLost,
+    CameraNote,
     CameraOpened,
     ChildStarted,
     FrameFault,
@@ -56,6 +57,7 @@ class IsolatedCamera:
         *,
         reduction: Reduction = lambda _width, _height: 1,
         demand: DemandGate | None = None,
+        noted: set[tuple[str, str]] | None = None,
         start_s: float = _START_S,
         reap_s: float = _REAP_S,
     ) -> None:
@@ -64,6 +66,7 @@ class IsolatedCamera:
         driver_module  a module with `driver_of`; tests name one whose camera misbehaves
         reduction      the divisor that this camera's JPEGs may be decoded with
         demand         says when a frame is needed; None: always
+        noted          camera and text of the notes that are in the log already
         start_s        seconds that the process may take to start
         reap_s         seconds that it may take to end after SIGKILL
 
@@ -75,6 +78,7 @@ class IsolatedCamera:
         self._number = 0
         self._opened = self._ended = False
         self._fork_server, self._reduction, self._demand = fork_server, reduction, demand
+        self._noted = set() if noted is None else noted
         self._start_s, self._reap_s = start_s, reap_s
         self._gives_jpeg = False
         self.pid = 0  # of the process that reads the camera; 0 until it has reported
@@ -222,9 +226,11 @@ class IsolatedCamera:
                 raise self._malformed(error) from error
             if isinstance(message, CameraLost):
                 raise CameraError(message.reason, message.kind)
-            if message is not None:
+            if isinstance(message, CameraNote):
+                self._log_once(message.text)
+            elif message is not None:
                 return message
-            if (left := until - self._clock.tick()) > 0:
+            elif (left := until - self._clock.tick()) > 0:
                 stop.wait(left, self._channel.fileno())
             else:
                 raise CameraError(
@@ -233,6 +239,11 @@ class IsolatedCamera:
                     kind="silent",
                 )
         return None
+
+    def _log_once(self, text: str) -> None:
+        if (key := (self._config.id, text)) not in self._noted:
+            self._noted.add(key)
+            log.warning("camera %s: %s; pictures are read all the same", self._config.id, text)
 
     def _malformed(self, message: object) -> CameraError:
         return CameraError(f"{self._name}: its process sent an invalid message ({message!s:.200})")

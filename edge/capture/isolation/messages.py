@@ -144,6 +144,13 @@ class FrameFault:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraNote:
+    """Something about the camera is odd, but it works. For the log, once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CameraLost:
     """The camera cannot be opened or read any more; the process ends after this."""
 
@@ -164,6 +171,7 @@ Message = (
     | CameraOpened
     | FrameReady
     | FrameFault
+    | CameraNote
     | CameraLost
 )
 

@@ -14,7 +14,7 @@ from edge.capture.camera import DrivenCamera
 from edge.capture.drivers.clock_offset import ClockOffset
 from edge.capture.drivers.credentials import split_source, with_credentials
 from edge.capture.drivers.mjpeg import MJPEGCamera
-from edge.capture.drivers.rtsp import RTSPCamera
+from edge.capture.drivers.rtsp import RTSPCamera, ffmpeg_options
 from edge.capture.drivers.v4l2 import V4L2Camera
 from edge.capture.drivers.v4l2_controls import set_controls
 from edge.core.clock import StopEvent
@@ -68,7 +68,18 @@ def test_network_reads_have_time_outs() -> None:
     assert (source, backend) == ("rtsp://cam/1", cv2.CAP_FFMPEG)
     options = dict(zip(limits[::2], limits[1::2]))
     assert options[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 7000
-    assert options[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 1500
+    assert options[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 7000  # the first may be a whole GOP away
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_rtsp_options(transport: str) -> None:
+    """The transport is the configured one. FFmpeg looks for the picture's size nearly as long as
+    the camera may take to open: a key frame may come every 10 s."""
+    config = camera_config("rtsp://cam/1", transport=transport, open_timeout_s=30)
+    options = dict(pair.split(";") for pair in ffmpeg_options(config).split("|"))
+    assert options["rtsp_transport"] == transport
+    assert int(options["analyzeduration"]) == 24_000_000
+    assert options["allowed_media_types"] == "video"
 
 
 def test_credentials_come_from_a_file(tmp_path: Path) -> None:

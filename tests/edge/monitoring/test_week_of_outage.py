@@ -80,7 +80,7 @@ def watch(clock: FakeClock, opener: Callable[[], Camera]) -> Reader:
     stop = Patience(clock, most=10**9)
     end = clock.at + WEEK_S
     reader_clock = Clock(clock.now, clock.tick)
-    config = CameraConfig(id="top", source="v4l2:/dev/video0")
+    config = CameraConfig(id="top", source="v4l2:/dev/video0", settle_steady=False)
     reader = Reader(config, opener, Mailbox(), reader_clock, stop)
 
     def waited(_number: int) -> None:
