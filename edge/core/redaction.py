@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
+_SHORTEST_PIECE = 6
 _SHORTEST = 3  # replacing shorter texts would garble the sentence
 _URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(?!…)([^\s'\"<>`]+)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z+.-]{0,15}")
 _HOST = re.compile(r"(?:[^\s/?#@:\[\]…]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{0,5})?")
 _SECRET_NAME = re.compile(
     r"pass[\w-]*(?:w|ph|code|key)|[_-]pass\b|pwd|pw\b|\bpw|token|secret|credential|api[_-]?key|auth|user|cookie|sig\b|signature",
@@ -38,13 +40,13 @@ def mask_credentials(source: str) -> str:
         return source if _PLAIN_REST.fullmatch(source) else HIDDEN
     if kind == "gstreamer":
         return f"{kind}:{' ! '.join(_elements(rest)) or HIDDEN}"
-    if rest.startswith("//") or "://" in rest:
-        return _public_url(kind, rest[2:]) if rest.startswith("//") else f"{kind}:{HIDDEN}"
+    if rest.startswith("//") and _SCHEME.fullmatch(kind):
+        return _public_url(kind, rest[2:])
     if kind in _FOLDER_KINDS:
         return source
     if kind in _DEVICE_KINDS:
         return source.partition("?")[0]
-    return source if _PLAIN_REST.fullmatch(source) else f"{kind}:{HIDDEN}"
+    return source if _PLAIN_REST.fullmatch(source) else HIDDEN
 
 
 def redact(text: str, source: str = "", secrets: Iterable[str] = ()) -> str:
@@ -106,12 +108,9 @@ def _is_secret_segment(segment: str) -> bool:
     text = unquote(segment)
     if re.search(r"[=:;&@]", text):
         return True
-    for word in re.split(r"[._~ -]+", text):
-        changes = len(re.findall(r"[A-Za-z](?=\d)|\d(?=[A-Za-z])|[a-z](?=[A-Z])", word))
-        digits = sum(character.isdigit() for character in word)
-        if len(word) > 24 or (len(word) >= 8 and (changes >= 3 or digits >= 5)):
-            return True
-    return False
+    changes = len(re.findall(r"[A-Za-z](?=\d)|\d(?=[A-Za-z])|[a-z](?=[A-Z])", text))
+    digits = sum(character.isdigit() for character in text)
+    return len(text) > 32 or (len(text) >= 8 and (changes >= 3 or digits >= 6))
 
 
 def _tokens(pipeline: str) -> list[str]:
@@ -143,7 +142,10 @@ def _secrets(source: str) -> set[str]:
     else:
         found = {rest.partition("?")[2]} if kind in _DEVICE_KINDS else set()
     found |= {unquote(text) for text in found}
-    return {text for text in found if len(text) >= _SHORTEST}
+    pieces = {piece for text in found for piece in re.split(r"[\s=&;:@_]+", text)}
+    return {text for text in found if len(text) >= _SHORTEST} | {
+        piece for piece in pieces if len(piece) >= _SHORTEST_PIECE
+    }
 
 
 def _pipeline_secrets(pipeline: str) -> Iterator[str]:

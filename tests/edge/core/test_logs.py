@@ -20,11 +20,15 @@ def _restore() -> Iterator[None]:
     root.setLevel(level)
 
 
+def _fail(text: str) -> None:
+    raise ValueError(text)
+
+
 def test_journal_lines_carry_their_priority(capsys: pytest.CaptureFixture[str]) -> None:
     """Under systemd every line, those of a traceback too, starts with its priority."""
     set_up_logging("info", {"JOURNAL_STREAM": "8:1"})
     try:
-        raise ValueError("one\n<0>forged")
+        _fail("one\n<0>forged")
     except ValueError:
         logging.getLogger("edge.x").exception("first")
     logging.getLogger("edge.x").info("third")
@@ -62,8 +66,8 @@ def test_secrets_of_addresses_are_not_logged(capsys: pytest.CaptureFixture[str])
     """Also those in an exception's text."""
     set_up_logging("info", {})
     try:
-        raise OSError("cannot open rtsp://u:hunter2@cam/1?pwd=hunter2")
-    except OSError:
+        _fail("cannot open rtsp://u:hunter2@cam/1?pwd=hunter2")
+    except ValueError:
         logging.getLogger("edge.x").exception("driver: user-pw=hunter2 failed")
     err = capsys.readouterr().err
     assert "hunter2" not in err
