@@ -78,8 +78,8 @@ def check_url(kind: str, rest: str) -> None:
         raise ValueError("holds a space; write %20 for it")
     if _AUTHORITY.match(rest) is None:
         raise ValueError(
-            "needs a host, or host:port, right behind the slashes; a password with / ? # or @ belongs "
-            "into credentials_file (one line, name:password)"
+            "needs a host, or host:port, right behind the slashes; a password with / ? # or @ "
+            "belongs into credentials_file (one line, name:password)"
         )
 
 
