@@ -5,38 +5,49 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import edge
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
+from edge.core.output import (
+    OutputError,
+    finish_output,
+    prepare_output,
+    write_error,
+    write_errors,
+    write_traceback,
+)
 
 _CONFIG = Path("config.yaml")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code. An expected error is one sentence on stderr."""
+    prepare_output()
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "bench":
         _bench(argv[1:])
     arguments = _parser().parse_args(argv)
     # Otherwise NumPy's linear algebra, which the daemon never uses, starts a thread per core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return finish_output(partial(_run, arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         return _dispatch(arguments)
     except EdgeInspectError as error:
-        sys.stderr.write(f"{error}\n")
+        write_errors(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `edge-inspect predict … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OutputError:
+        raise
     except Exception as error:  # noqa: BLE001  outermost: reports an internal fault
-        import traceback
-
-        traceback.print_exc()
-        sys.stderr.write(f"edge-inspect: internal fault ({error!r}); please report it\n")
+        write_traceback(error)
+        write_error(f"edge-inspect: internal fault ({error!r}); please report it")
         return EXIT_INTERNAL
 
 

@@ -27,7 +27,7 @@ LIBRARY_CALLBACKS = {
 
 # The outermost function of a thread, a process, a request or a library's callback.
 OUTERMOST = {
-    "edge/__main__.py main",
+    "edge/__main__.py _run",
     "edge/capture/isolation/child.py _serve",
     "edge/capture/isolation/forkserver.py serve",
     "edge/capture/isolation/forkserver.py _become_child",

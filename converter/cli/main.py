@@ -19,11 +19,13 @@ from converter.report.text import (
 )
 from converter.selection import GateLimits, SchemeSelection
 from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_NO, EdgeInspectError
+from edge.core.output import prepare_output
 from edge.inspection import load_model_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 done, 1 refused, 2 usage error, 70 internal fault."""
+    prepare_output()
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {"show": _show, "compare": _compare, "figures": _figures}
     command = commands.get(arguments[0] if arguments else "")

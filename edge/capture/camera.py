@@ -16,6 +16,7 @@ from edge.core.clock import StopEvent
 from edge.core.errors import CameraError, PictureError
 from edge.core.frame import Frame
 from edge.core.image import EncodedPicture
+from edge.core.text import escape
 
 Pixels = NDArray[np.uint8]
 Reduction = Callable[[int, int], int]  # divisor of both sides, from width and height in pixels
@@ -85,8 +86,9 @@ def fault_kind(name: object) -> FaultKind:
 
 
 def item_name(name: str) -> str:
-    """A file's name as text for JSON and SQLite, also when the name is not UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A file's name as text for JSON and SQLite. Bytes that are not UTF-8, control characters and
+    non-characters become escapes such as `\\xff`."""
+    return escape(name)
 
 
 class ItemLedger(Protocol):

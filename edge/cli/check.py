@@ -1,7 +1,6 @@
 """`edge-inspect check`: tests config, cameras, model, broker and disk; one line each."""
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,9 @@ from edge.core.errors import (
     EdgeInspectError,
     RefusedError,
 )
+from edge.core.output import write_output
+from edge.core.redaction import redact
+from edge.core.text import one_line
 from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
@@ -58,7 +60,8 @@ def check(config_path: Path, *, offline: bool = False) -> int:
 
 
 def _print_line(name: str, reason: str | None, detail: str = "") -> None:
-    sys.stdout.write(f"{name}: {f'OK ({detail})' if reason is None else reason}\n")
+    line = f"{name}: {f'OK ({detail})' if reason is None else reason}"
+    write_output(f"{one_line(redact(line))}\n")
 
 
 def _input_spec(config: Config) -> InputSpec | None:

@@ -1,7 +1,6 @@
 """`edge-inspect config schema` and `edge-inspect config show`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from edge.config import CameraConfig, Config, load_config, mask_credentials
 from edge.core.errors import EXIT_DONE
+from edge.core.output import write_output
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
@@ -22,7 +22,7 @@ class _WithoutFieldTitles(GenerateJsonSchema):
 
 def schema() -> int:
     """Prints the JSON Schema of config.yaml."""
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    write_output(json.dumps(json_schema(), indent=2) + "\n")
     return EXIT_DONE
 
 
@@ -37,7 +37,7 @@ def show(config_path: Path) -> int:
     config = load_config(config_path)
     values = config.to_dict()
     values["cameras"] = [_shown(camera) for camera in config.cameras]
-    sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_output(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return EXIT_DONE
 
 

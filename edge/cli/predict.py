@@ -1,6 +1,5 @@
 """`edge-inspect predict`: judges picture files, without camera or broker."""
 
-import sys
 from pathlib import Path
 
 from edge.config import load_config
@@ -9,6 +8,8 @@ from edge.core.errors import EXIT_DONE, EXIT_NO, ConfigError, PictureError, Refu
 from edge.core.frame import Frame
 from edge.core.image import open_picture
 from edge.core.messages import sent_body, stored_body
+from edge.core.output import write_error, write_output
+from edge.core.text import escape
 from edge.pipeline import build_inspector, build_judge, choose_camera, image_profiles
 
 
@@ -32,17 +33,17 @@ def predict(pictures: list[Path], config_path: Path, camera: str | None = None) 
     for number, path in enumerate(pictures, start=1):
         picture, fault = None, None
         now, tick = clock.now(), clock.tick()
+        item = escape(str(path))
         try:
             picture = open_picture(path)
         except PictureError as error:
             fault = str(error)
-        frame = Frame(name, number, None, now, tick, item=str(path), fault=fault, encoded=picture)
+        frame = Frame(name, number, None, now, tick, item=item, fault=fault, encoded=picture)
         verdicts = judge.judge(frame)
         for reason in dict.fromkeys(v.reason for v in verdicts if v.verdict == "error"):
-            sys.stderr.write(f"edge-inspect: {reason}\n")
+            write_error(f"edge-inspect: {reason}")
             code = EXIT_NO
         for verdict in verdicts:
             body = sent_body(stored_body(verdict, seq=0), replayed=False)
-            sys.stdout.write(body.decode() + "\n")
-        sys.stdout.flush()
+            write_output(body.decode() + "\n")
     return code

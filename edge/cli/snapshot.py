@@ -1,6 +1,5 @@
 """`edge-inspect snapshot`: a camera's picture, straightened by its view, with its regions."""
 
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,9 @@ from edge.capture.settling import Settling
 from edge.config import CameraConfig, Config, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectError, RefusedError
+from edge.core.output import write_error, write_output
 from edge.core.terms import Pixels
+from edge.core.text import one_line
 from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.pipeline import view_of
 
@@ -52,9 +53,10 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     where = "no region" if region is None else f"region {list(region)}"
     named = ", ".join(name for name in boxes if name is not None)
     where = f"regions {named} of the view, {where} of the model" if named else where
-    sys.stdout.write(
+    write_output(
         f"camera {chosen.id}: {width}×{height}, {where}, "
-        f"grey levels {levels.low} to {levels.high}, sharpness {sharp:.1f}: {target}\n"
+        f"grey levels {levels.low} to {levels.high}, sharpness {sharp:.1f}: "
+        f"{one_line(str(target))}\n"
     )
     return EXIT_DONE
 
@@ -97,7 +99,7 @@ def _input_spec(config: Config) -> InputSpec | None:
     try:
         spec = load_model_file(config.model.path).spec
     except EdgeInspectError as error:
-        sys.stderr.write(f"edge-inspect: no region is drawn: {error}\n")
+        write_error(f"edge-inspect: no region is drawn: {error}")
         return None
     return None if spec is None else spec.input
 

@@ -1,5 +1,6 @@
 """config.yaml: its values, its reader, and the difference between two versions."""
 
+from edge.config.annotations import read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
 from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
@@ -8,9 +9,9 @@ from edge.config.schema import (
     CameraConfig,
     Config,
     WebConfig,
-    mask_credentials,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
+from edge.core.redaction import mask_credentials
 
 __all__ = [
     "AlarmConfig",
@@ -28,4 +29,5 @@ __all__ = [
     "key_position",
     "load_config",
     "mask_credentials",
+    "read_secret",
 ]

@@ -15,6 +15,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from edge.core.text import decode_text, fault_in
+
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
 
@@ -69,13 +71,30 @@ def _check_readable(file: Path, info: ValidationInfo) -> Path:
 def _check_secret(file: Path, info: ValidationInfo) -> Path:
     if folder_of(info) is None:
         return file
+    content = _content(file)
     try:
-        text = _content(file).decode()
+        text = _secret_in(content)
     except UnicodeDecodeError as error:
         raise _error(f"not UTF-8 text (byte {error.start}); save it as UTF-8", file) from None
+    except ValueError as error:
+        raise _error(f"{error}; write one line of text", file) from None
     if not text.strip():
         raise _error("is empty; write the secret into it", file)
     return file
+
+
+def read_secret(file: Path) -> str:
+    """The text of a file of a secret, as Windows or Linux writes it: without byte order mark and
+    line end. Raises OSError, or ValueError when it is no text."""
+    with file.open("rb") as opened:
+        return _secret_in(opened.read(_MAX_BYTES))
+
+
+def _secret_in(content: bytes) -> str:
+    text = decode_text(content).strip("\r\n")
+    if (fault := fault_in(text.replace("\n", " ").replace("\r", " "))) is not None:
+        raise ValueError(fault.partition(";")[0])
+    return text
 
 
 def _content(file: Path) -> bytes:

@@ -1,75 +1,97 @@
 """Reads config.yaml. Reports all mistakes at once, each with line, column, key and value."""
 
 import json
-from collections.abc import Hashable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from edge.config.schema import Config, mask_credentials
+from edge.config.schema import Config
+from edge.config.yaml_reader import Document, YamlError, read_yaml
 from edge.core.errors import ConfigError
-from edge.core.validation import Loc, Problem, ValidationError, key_path
+from edge.core.redaction import is_secret_name, mask_secrets
+from edge.core.text import Loc, decode_text, fault_in, one_line
+from edge.core.validation import Problem, ValidationError, key_path
 
 _MAX_BYTES = 1_000_000
+_MAX_SENTENCES = 50
+_COMMENT = "x-"  # keys of the top level for anchors and notes
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that keeps dates as text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-@dataclass(slots=True)
 class _Source:
-    """The file's mistakes, and the line and column of each key, counted from 1."""
+    """The file's name and mistakes, and the place of each key."""
 
-    name: str
-    places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
-    problems: list[tuple[int, int, str]] = field(default_factory=list)
+    def __init__(self, name: str, document: Document) -> None:
+        self.name = name
+        self.plain = document.plain
+        self._places = document.places
+        self._problems = list(document.problems)
+        self._wrong_keys = {key for _, _, key, _ in document.problems}
 
     def place(self, loc: Loc) -> tuple[int, int]:
-        while loc and loc not in self.places:
+        while loc and loc not in self._places:
             loc = loc[:-1]
-        return self.places.get(loc, (1, 1))
+        return self._places.get(loc, (1, 1))
 
     def add(self, loc: Loc, text: str) -> None:
-        line, column = self.place(loc)
-        self.problems.append((line, column, f"{key_path(loc) or 'config'}: {text}"))
+        self._problems.append((*self.place(loc), key_path(loc), text))
+
+    @property
+    def has_problems(self) -> bool:
+        return bool(self._problems)
+
+    def has_problem(self, loc: Loc) -> bool:
+        """Whether the reader has found a mistake there, which explains all others."""
+        return key_path(loc) in self._wrong_keys
 
     def sentences(self) -> list[str]:
-        ordered = sorted(dict.fromkeys(self.problems))
-        return [f"{self.name}:{line}:{column}: {text}" for line, column, text in ordered]
+        ordered = sorted(dict.fromkeys(self._problems))
+        found = [
+            one_line(f"{self.name}:{line}:{column}: {key or 'config'}: {text}")
+            for line, column, key, text in ordered[:_MAX_SENTENCES]
+        ]
+        if len(ordered) > _MAX_SENTENCES:
+            line, column, *_ = ordered[_MAX_SENTENCES]
+            more = len(ordered) - _MAX_SENTENCES
+            found.append(f"{self.name}:{line}:{column}: {more} more mistakes; correct these first")
+        return found
 
 
 def load_config(path: Path) -> Config:
     """Reads a file; relative paths start at its folder. Raises ConfigError with all mistakes."""
+    folder = path.resolve().parent
+    if (fault := fault_in(str(folder))) is not None:
+        raise ConfigError([f"{one_line(str(folder))}: the name of a folder {fault}: rename it"])
+    return parse_config(_read_text(path), str(path), folder)
+
+
+def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes; this is no config.yaml"])
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
+        # a folder, a device, or a pipe that nobody writes to, must not block a reload
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ConfigError([f"{path}:1:1: is no file; name the file with -c FILE"])
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            [f"{path}: cannot be read ({error.strerror}); name the file with -c FILE"]
+            [f"{path}: cannot be read ({why}); name the file with -c FILE"]
         ) from error
+    if len(data) > _MAX_BYTES:
+        raise ConfigError([f"{path}:1:1: larger than {_MAX_BYTES} bytes; this is no config.yaml"])
+    try:
+        return decode_text(data)
     except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
         raise ConfigError(
-            [f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"]
+            [f"{path}:{line}:{column}: not UTF-8 text (byte {error.start}); save it as UTF-8"]
         ) from error
-    return parse_config(text, str(path), path.resolve().parent)
 
 
 def key_position(path: Path, *loc: str | int) -> str:
     """`FILE:LINE:COLUMN` of a key, or of its section when the key is absent."""
-    source = _Source(str(path))
     try:
-        _to_data(path.read_text(encoding="utf-8"), source)
-    except (OSError, ConfigError):
+        source = _Source(str(path), read_yaml(_read_text(path)))
+    except (ConfigError, YamlError):
         return f"{path}:1:1"  # the file has changed since it was read
     line, column = source.place(loc)
     return f"{path}:{line}:{column}"
@@ -77,66 +99,39 @@ def key_position(path: Path, *loc: str | int) -> str:
 
 def parse_config(text: str, name: str, folder: Path) -> Config:
     """Reads a text. `name` is for messages; relative paths start at `folder`."""
-    source = _Source(name)
-    data = _to_data(text, source)
+    try:
+        document = read_yaml(text)
+    except YamlError as error:
+        line, column = error.place
+        raise ConfigError([f"{one_line(name)}:{line}:{column}: {error.text}"]) from None
+    source = _Source(name, document)
+    data = _keys_of(document, source)
     _check_unique_ids(data, source)
     try:
         config = Config.read(data, folder=folder)
     except ValidationError as error:
         for problem in error.problems:
-            _add_problem(problem, source)
+            if not source.has_problem(problem.loc):
+                _add_problem(problem, source)
         raise ConfigError(source.sentences()) from None
-    if source.problems:
+    if source.has_problems:
         raise ConfigError(source.sentences())
     return config
 
 
-def _to_data(text: str, source: _Source) -> dict[str, Any]:
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        data = loader.construct_document(node) if node is not None else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        where = f"{source.name}:{line}:{column}"
-        fix = 'check indentation and quotes here and in the line above ("test:" needs quotes)'
-        raise ConfigError([f"{where}: not YAML: {error.problem}; {fix}"]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError([f"{source.name}:1:1: not YAML: {reason}"]) from None
-    if not isinstance(data, dict) or node is None:
+def _keys_of(document: Document, source: _Source) -> dict[str, Any]:
+    """The keys of the top level, without those that begin with `x-`."""
+    if not isinstance(document.data, dict):
+        if document.problems:
+            raise ConfigError(source.sentences())
         fix = "start from the config.yaml that comes with edge-inspect"
-        raise ConfigError([f"{source.name}:1:1: holds no keys; {fix} (got {_shown(data)})"])
-    _walk(node, (), source, set())
-    try:
-        json.dumps(data)
-    except (TypeError, ValueError, RecursionError):
-        source.problems.append((1, 1, "holds values that are neither text, numbers nor lists"))
-        raise ConfigError(source.sentences()) from None
-    return data
-
-
-def _walk(node: yaml.Node, loc: Loc, source: _Source, seen: set[int]) -> None:
-    if id(node) in seen:  # an alias has the place of its anchor
-        return
-    seen.add(id(node))
-    source.places.setdefault(loc, (node.start_mark.line + 1, node.start_mark.column + 1))
-    if isinstance(node, yaml.MappingNode):
-        first: dict[Hashable, int] = {}
-        for key, value in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-            line, column = key.start_mark.line + 1, key.start_mark.column + 1
-            here = (*loc, name)
-            if name in first:
-                text = f"{key_path(here)}: appears twice (first in line {first[name]}); remove one"
-                source.problems.append((line, column, text))
-            first.setdefault(name, line)
-            source.places[here] = line, column
-            _walk(value, here, source, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _walk(item, (*loc, index), source, seen)
+        got = _shown(document.data, "")
+        wide = "; write : and a space, not the wide ：" if "：" in got else ""
+        line, column = source.place(())
+        raise ConfigError(
+            [f"{source.name}:{line}:{column}: holds no keys; {fix}{wide} (got {got})"]
+        )
+    return {key: value for key, value in document.data.items() if not key.startswith(_COMMENT)}
 
 
 def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
@@ -155,13 +150,52 @@ def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:
 
 
 def _add_problem(problem: Problem, source: _Source) -> None:
+    text, got = problem.text, problem.got
+    raw = source.plain.get(problem.loc)
+    if problem.kind == "unknown" and str(problem.loc[-1]).startswith(_COMMENT):
+        text = "keys that begin with x- are for the top level of the file; move it there"
     if problem.kind in ("missing", "rule"):
-        source.add(problem.loc, problem.text)
-    else:
-        source.add(problem.loc, f"{problem.text} (got {_shown(problem.got)})")
+        source.add(problem.loc, text)
+        return
+    if problem.kind == "unknown" and "did you mean" not in text and isinstance(got, str):
+        source.add(problem.loc, text)  # nobody knows whether the value is a secret
+        return
+    shown = _shown(got, problem.loc[-1] if problem.loc else "")
+    if problem.kind == "type" and raw is not None:
+        text, shown = _without_quotes(text, raw, got, shown)
+    if problem.kind == "unknown" and is_secret_name(text):  # the text names the key that is close
+        shown = _shown(got, "password")
+    source.add(problem.loc, f"{text} (got {shown})")
 
 
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = mask_credentials(text)  # before cutting, which may remove the @
+def _without_quotes(text: str, raw: str, got: Any, shown: str) -> tuple[str, str]:
+    """The sentence for a value that was written without quotes as `raw`."""
+    text = text.removesuffix(", without quotes")
+    if isinstance(got, str):
+        if "number" in text and (number := _number(got)) is not None:
+            text += f"; YAML reads {raw} as text, write {number}"
+        return text, shown
+    if not raw:
+        return f"{text}; write one, or remove the key", "nothing"
+    if text.startswith("must be text"):
+        text += f'; put it in quotes: "{raw:.60}"'
+    if raw.lower() != shown.lower():
+        shown = f"{raw:.60}, which YAML reads as {shown}"
+    return text, shown
+
+
+def _number(text: str) -> str | None:
+    """The number in a spelling that YAML knows; None when it is no number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if not abs(value) <= 1e15:  # NaN too
+        return None
+    return str(int(value)) if value == int(value) else f"{value:f}".rstrip("0")
+
+
+def _shown(value: object, key: str | int) -> str:
+    """A value of this key for a sentence: without secrets, and cut to 80 characters."""
+    text = json.dumps(mask_secrets(value, key), ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from edge.config.address import Host
 from edge.config.annotations import NeedsRestart, ReadableFile, SecretFile
 from edge.core.record import Items, Model, Pattern
 from edge.core.verdict import Outcome
@@ -15,7 +16,6 @@ TopicPrefix = Annotated[
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Host = Annotated[str, Field(min_length=1, max_length=255)]
 WebSocketPath = Annotated[
     str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
 ]

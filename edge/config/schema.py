@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from edge.config.address import BindAddress, check_url, is_loopback
 from edge.config.annotations import (
     ConfigPath,
     NeedsRestart,
@@ -26,6 +26,7 @@ from edge.core.verdict import Outcome
 from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
+_TOKEN_FILE = "/etc/edge-inspect/web-token"  # noqa: S105  a path
 
 TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", TOPIC_RULE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -34,6 +35,7 @@ Seconds = Annotated[float, Field(ge=0.1, le=3600)]
 
 _DRIVEN_KINDS = frozenset({"v4l2", "rtsp", "http", "https", "gstreamer", "picamera", "pylon"})
 _LIVE_KINDS = _DRIVEN_KINDS | {"test"}
+_ADDRESS_KINDS = frozenset({"rtsp", "http", "https"})
 _ITEM_KINDS = frozenset({"folder", "replay"})
 
 _LIVE = OnlyFor(*_LIVE_KINDS)
@@ -50,6 +52,8 @@ def _check_source(source: str, info: ValidationInfo) -> str:
         )
     if kind not in ("test", "pylon") and not rest:
         raise ValueError(f"holds only {kind!r}; add the device, address or path")
+    if kind in _ADDRESS_KINDS:
+        check_url(kind, rest)
     folder = folder_of(info)
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
@@ -223,10 +227,21 @@ class WebConfig(Model):
     """HTTP on this box: /predict, /healthz, /metrics."""
 
     enabled: bool = False
-    bind: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    bind: BindAddress = "127.0.0.1"
     port: Port = 8080
     token_file: SecretFile | None = None
     max_mb: Annotated[float, Field(gt=0, le=1024)] = 20.0
+
+    @model_validator(mode="after")
+    def _check_reachable(self) -> Self:
+        """Whoever reaches the port could trigger parts and read the metrics."""
+        if self.enabled and self.token_file is None and not is_loopback(self.bind):
+            raise ValueError(
+                f"bind {self.bind} makes the box reachable for everyone in the network; add under "
+                f"web:  token_file: {_TOKEN_FILE}  and make the file: openssl rand -hex 32 | sudo "
+                f"install -m 640 -g edge-inspect /dev/stdin {_TOKEN_FILE}; or set  bind: 127.0.0.1"
+            )
+        return self
 
 
 class HealthConfig(Model):
@@ -241,6 +256,9 @@ class LogConfig(Model):
 
 class Config(Model):
     """The whole file. Only `station`, `model.path` and one camera are required."""
+
+    # The reader drops these keys; editors must accept them.
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
@@ -267,8 +285,3 @@ class Config(Model):
     @property
     def client_id(self) -> str:
         return self.mqtt.client_id or f"edge-inspect-{self.station}"
-
-
-def mask_credentials(source: str) -> str:
-    """A camera source without `user:password@`, for logs and topics."""
-    return re.sub(r"(://)[^/?#\s]*@", r"\1***@", source)  # up to the last @ before the path

@@ -15,6 +15,11 @@ class EdgeInspectError(Exception):
 
     exit_code = EXIT_USAGE
 
+    @property
+    def sentences(self) -> list[str]:
+        """Each on a line of its own."""
+        return [str(self)]
+
 
 class ConfigError(EdgeInspectError):
     """config.yaml is wrong. `problems` holds every mistake, in the file's order."""
@@ -22,6 +27,10 @@ class ConfigError(EdgeInspectError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+    @property
+    def sentences(self) -> list[str]:
+        return self.problems
 
 
 class ModelError(EdgeInspectError):

@@ -15,6 +15,7 @@ import numpy as np
 from edge.core.errors import PictureError
 from edge.core.jpeg import decode_jpeg, read_jpeg_header, truncated
 from edge.core.terms import Pixels
+from edge.core.text import escape
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp")
 MAX_PIXELS = 64_000_000  # 192 MB decoded: fits a Pi, and no inspection camera is larger
@@ -89,13 +90,14 @@ class EncodedPicture:
 def open_picture(path: Path | str) -> EncodedPicture:
     """Reads a picture file and checks its header. Raises PictureError when the file is unreadable
     or the picture must not be judged."""
+    name = escape(str(path))
     try:
         data = _read(path)
     except OSError as error:
         raise PictureError(
-            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+            f"{name}: cannot be read ({error.strerror}); check the path and its permissions"
         ) from error
-    return examine_picture(data, str(path))
+    return examine_picture(data, name)
 
 
 def _read(path: Path | str) -> bytes:

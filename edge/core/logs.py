@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from edge.core.output import traceback_lines
+from edge.core.redaction import redact
 from edge.core.terms import LogLevel
+from edge.core.text import one_line
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -64,6 +67,9 @@ class RateLimitedHandler(logging.StreamHandler[TextIO]):
             record.args = None
         super().emit(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        """Drops a line that cannot be written: on a full disk, or after a pipe was closed."""
+
     def _take(self, record: logging.LogRecord) -> int | None:
         """How many lines of its kind were suppressed before it; None: it is suppressed too."""
         now, kind = self._tick(), _kind(record)
@@ -96,18 +102,39 @@ def _kind(record: logging.LogRecord) -> Kind:
     return record.name, str(record.msg), texts
 
 
-class _JournalFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
+    """Writes each record as one line, without secrets. The lines of a traceback follow, indented.
+
+    No value can forge a line, colour the terminal or reorder the text: its control characters are
+    escaped. `priorities`: each line starts with its priority, as the journal reads it.
+    """
+
+    def __init__(
+        self, form: str, date_form: str | None = None, *, priorities: bool = False
+    ) -> None:
+        super().__init__(form, date_form)
+        self._priorities = priorities
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        record.message = one_line(redact(record.message))
+        return super().formatMessage(record)
+
     def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>"
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        lines = [self.formatMessage(record)]
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            lines += [f"  {one_line(redact(line))}" for line in traceback_lines(error)]
+        prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>" if self._priorities else ""
+        return "\n".join(prefix + line for line in lines)
 
 
 def set_up_logging(level: LogLevel, environ: Mapping[str, str] = os.environ) -> None:
     """Installs one handler on stderr. Under systemd each line starts with its priority."""
     handler = RateLimitedHandler(sys.stderr)
     if "JOURNAL_STREAM" in environ:
-        handler.setFormatter(_JournalFormatter("%(message)s"))
+        handler.setFormatter(LineFormatter("%(message)s", priorities=True))
     else:
-        form = "%(asctime)s %(levelname)-7s %(message)s"
-        handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
+        handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -2,15 +2,19 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from edge.core.text import escape
 from edge.core.verdict import Verdict
 
 RESULT_SCHEMA = "edge-inspect/result/1"
 STATUS_SCHEMA = "edge-inspect/status/1"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Copied from the body into MQTT 5's user properties, so that a broker's rules can route by them.
 _ROUTING_KEYS = ("schema", "station", "camera", "verdict")
@@ -36,9 +40,15 @@ def rfc3339(epoch_s: float) -> str:
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
-    """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which PLC gateways reject."""
+    """Compact UTF-8 JSON. Raises ValueError for NaN and infinity, which PLC gateways reject.
+
+    Many readers refuse a whole message for a lone surrogate, so it is written as visible text.
+    """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(lambda found: escape(found[0]).replace("\\", r"\\"), text).encode()
 
 
 def stored_body(verdict: Verdict, seq: int) -> bytes:

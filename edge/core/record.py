@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from edge.core.validation import ValidationError, problems_of
+from edge.core.text import faults_of
+from edge.core.validation import Problem, ValidationError, problems_of
 
 T = TypeVar("T")
 
@@ -43,8 +44,11 @@ class Model(BaseModel):
         """Checks dictionaries, lists and plain values under the names that the file uses.
 
         The field types read `context`, such as the file's folder. Raises edge's ValidationError
-        with all mistakes.
+        with all mistakes; text that nothing may hold (`edge.core.text`) is reported first.
         """
+        unfit = [Problem(loc, "rule", fault) for loc, fault in faults_of(raw)]
+        if unfit:
+            raise ValidationError(unfit)
         outside = {"outside": True, **context}
         try:
             return cls.model_validate(raw, context=outside, by_alias=True, by_name=False)

@@ -5,6 +5,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from edge.core.text import one_line
+
 _TIMEOUT_S = 1.0  # a full socket must not block the thread that notifies
 
 
@@ -30,7 +32,7 @@ class SystemdNotifier:
 
     def status(self, line: str) -> None:
         """Sets the line that `systemctl status` shows."""
-        self._send(f"STATUS={line}")
+        self._send(f"STATUS={one_line(line)}")
 
     def watchdog(self) -> None:
         """Capture, inspection and delivery have made progress."""

@@ -8,7 +8,9 @@ import pydantic
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-Loc = tuple[str | int, ...]
+from edge.core.text import Loc
+
+_MAX_HINTS = 100  # each takes milliseconds
 # missing, unknown: a key. type: a value of the wrong type. value: out of range. rule: values that
 # exclude each other, or a sentence that shows the value itself.
 ProblemKind = Literal["missing", "unknown", "type", "value", "rule"]
@@ -78,7 +80,10 @@ def problems_of(
     places: dict[Loc, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         places.setdefault(_place(details, raw), []).append(details)
-    return tuple(_problem(loc, found, model) for loc, found in places.items())
+    return tuple(
+        _problem(loc, found, model, hint=number < _MAX_HINTS)
+        for number, (loc, found) in enumerate(places.items())
+    )
 
 
 def _place(details: ErrorDetails, raw: Any) -> Loc:
@@ -99,9 +104,14 @@ def _place(details: ErrorDetails, raw: Any) -> Loc:
     return tuple(loc)
 
 
-def _problem(loc: Loc, found: Sequence[ErrorDetails], model: type[BaseModel]) -> Problem:
-    """One Problem from pydantic's errors at one place. A union gives one error per member."""
-    sentences = [_sentence(loc, details, model) for details in found]
+def _problem(
+    loc: Loc, found: Sequence[ErrorDetails], model: type[BaseModel], *, hint: bool
+) -> Problem:
+    """One Problem from pydantic's errors at one place. A union gives one error per member.
+
+    `hint`: names the known key that is close to an unknown one.
+    """
+    sentences = [_sentence(loc, details, model, hint=hint) for details in found]
     # A member of the right type is more precise: only its range is violated.
     precise = [one for one in sentences if one[0] != "type"]
     kind, text = (precise or sentences)[0]
@@ -111,14 +121,17 @@ def _problem(loc: Loc, found: Sequence[ErrorDetails], model: type[BaseModel]) ->
     return Problem(loc, kind, text, None if kind == "missing" else found[0]["input"])
 
 
-def _sentence(loc: Loc, details: ErrorDetails, model: type[BaseModel]) -> tuple[ProblemKind, str]:
+def _sentence(
+    loc: Loc, details: ErrorDetails, model: type[BaseModel], *, hint: bool
+) -> tuple[ProblemKind, str]:
     name, raw, context = details["type"], details["input"], details.get("ctx", {})
     if name == "missing":
         return "missing", "is missing; add it"
     if name in ("extra_forbidden", "invalid_key"):
         # The key is no text, and pydantic does not give its value.
         kind: ProblemKind = "rule" if name == "invalid_key" else "unknown"
-        return kind, _unknown(str(loc[-1]) if loc else str(raw), _keys_at(model, loc[:-1]))
+        known = _keys_at(model, loc[:-1]) if hint else ()
+        return kind, _unknown(str(loc[-1]) if loc else str(raw), known)
     if name == "literal_error":
         return "type", f"must be {context['expected']}"
     if name == "float_type" and type(raw) is int:  # more than 308 digits

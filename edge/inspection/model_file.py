@@ -7,10 +7,12 @@ lists it. The reader trusts no size: it checks the limits before it inflates a b
 import hashlib
 import io
 import json
+import posixpath
 import re
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +22,7 @@ from pydantic import Field
 from edge.core.errors import ModelError
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Decoding, Kernels, OutputKind
+from edge.core.text import fault_in, one_line, parse_json
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.inspection.decision import Thresholds
@@ -191,12 +194,12 @@ def _read_members(content: bytes, path: str) -> dict[str, bytes]:
             infos = archive.infolist()
             if len(infos) > MAX_MEMBERS:
                 raise ModelError(f"{path}: {len(infos)} files inside, at most {MAX_MEMBERS}")
+            _refuse_ambiguous([info.filename for info in infos], content, path)
             for info in infos:
                 known = info.filename in (LABELS, INSPECTION) or info.filename.startswith(GOLDEN)
                 if not known or info.is_dir():
                     continue  # other tools may add files
-                if info.file_size > MAX_MEMBER:
-                    raise ModelError(f"{path}: {info.filename} inside is too large")
+                _refuse_costly(info, path)
                 room = MAX_UNPACKED - sum(map(len, members.values()))
                 with archive.open(info) as member:
                     members[info.filename] = member.read(room + 1)
@@ -214,6 +217,32 @@ def _read_members(content: bytes, path: str) -> dict[str, bytes]:
     return members
 
 
+def _refuse_ambiguous(names: list[str], content: bytes, path: str) -> None:
+    """Programs differ in which of two equal names, or of two archives, they read."""
+    normal = Counter(posixpath.normpath(name.replace("\\", "/")).lstrip("/") for name in names)
+    headers = Counter(match.decode() for match in _OURS.findall(content))
+    twice = [name for name, count in (*normal.items(), *headers.items()) if count > 1]
+    if twice:
+        raise ModelError(
+            f"{path}: {one_line(min(twice))} stands more than once in the files appended to the "
+            "model, so that nobody can say which one counts; convert the model again"
+        )
+
+
+def _refuse_costly(info: zipfile.ZipInfo, path: str) -> None:
+    name = f"{path}: {one_line(info.filename)} inside"
+    if info.file_size > MAX_MEMBER:
+        raise ModelError(
+            f"{name} is too large ({info.file_size} bytes, at most {MAX_MEMBER}); convert the "
+            "model again"
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ModelError(
+            f"{name} is compressed by method {info.compress_type}, not by deflate; convert the "
+            "model again"
+        )
+
+
 def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None:
     if LABELS not in members:
         return None
@@ -224,6 +253,9 @@ def _read_labels(members: dict[str, bytes], path: str) -> tuple[str, ...] | None
             f"{path}: {LABELS} inside is not UTF-8; convert the model again"
         ) from error
     labels = tuple(label.strip() for label in labels if label.strip())
+    for label in labels:
+        if (fault := fault_in(label)) is not None:
+            raise ModelError(f"{path}: {LABELS} inside: a label {fault}; convert the model again")
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ModelError(
             f"{path}: {LABELS} inside holds {list(labels)}; "
@@ -236,8 +268,8 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
     if INSPECTION not in members:
         return None
     try:
-        raw = json.loads(members[INSPECTION])
-    except (ValueError, RecursionError) as error:
+        raw = parse_json(members[INSPECTION])
+    except ValueError as error:
         raise ModelError(
             f"{path}: {INSPECTION} inside is not JSON ({error}); convert the model again"
         ) from error
@@ -251,7 +283,7 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
         return InspectionSpec.read(raw)
     except ValidationError as error:
         first = error.problems[0]
-        where = " ".join(first.key.split())  # a key may hold any text
+        where = one_line(first.key)  # a key may hold any text
         if first.kind == "unknown":
             raise ModelError(
                 f"{path}: {INSPECTION} says {where!r}, which this version does not know; {_NEWER}"

@@ -12,6 +12,8 @@ from typing import Any
 
 from edge.core.errors import EdgeInspectError, TriggerError
 from edge.core.messages import to_json
+from edge.core.text import faults_of, parse_json
+from edge.core.validation import key_path
 from edge.mqtt.events import Received, ReplyTo
 
 log = logging.getLogger(__name__)
@@ -146,13 +148,19 @@ def parse_request(body: bytes, *, needs_transaction: bool) -> tuple[str | None, 
         raise TriggerError(
             f"a request of {len(body)} bytes; at most {_MAX_BYTES} are read", "malformed"
         )
+    example = 'a request is a JSON object, such as {"transaction": "1", "camera": "cam1"}'
     try:
-        fields = dict(json.loads(body).items())
-    except (ValueError, AttributeError, RecursionError):
-        raise TriggerError(
-            'a request is a JSON object, such as {"transaction": "1", "camera": "cam1"}',
-            "malformed",
-        ) from None
+        fields = parse_json(body)
+    except UnicodeDecodeError as error:
+        raise TriggerError(f"{example}, in UTF-8 (byte {error.start})", "malformed") from None
+    except json.JSONDecodeError:
+        raise TriggerError(example, "malformed") from None
+    except ValueError as error:
+        raise TriggerError(f"{example}; this one {error}", "malformed") from None
+    if not isinstance(fields, dict):
+        raise TriggerError(example, "malformed")
+    for loc, fault in faults_of(fields):
+        raise TriggerError(f"{key_path(loc) or 'a request'}: {fault}", "malformed")
     transaction = fields.pop("transaction", None)
     if transaction is None and needs_transaction:
         raise TriggerError(

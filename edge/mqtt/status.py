@@ -4,7 +4,6 @@ Two boxes with one client id disconnect each other for ever; two boxes with one 
 each other's status.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, status_body
+from edge.core.text import fault_in, parse_json
 from edge.mqtt.events import Connection, Lost, PubAck, Received, Refused, SubscribeRefused
 
 log = logging.getLogger(__name__)
@@ -128,10 +128,12 @@ class DuplicateClientDetector:
         if len(body) > _MAX_BYTES:
             return False
         try:
-            status = json.loads(body)
+            status = parse_json(body)
             state, session = status["state"], status["session"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             return True
+        if not isinstance(session, str) or fault_in(session) is not None:
+            return True  # no box of ours sends this
         if state in ("offline", "stopped"):
             return True
         if state == "online" and session != self._session and not retained:

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from edge.config import TLSConfig
+from edge.config import read_secret as secret_text
 from edge.mqtt.diagnostics import BrokerConnectionError
 
 
@@ -26,7 +27,7 @@ def read_secret(path: Path, key: str) -> str:
     """The text of a file without its line end. `key` is its config key, for the sentence of a
     BrokerConnectionError."""
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return secret_text(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, key, error) from error
 

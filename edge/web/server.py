@@ -1,13 +1,13 @@
 """The HTTP server: POST /predict and /trigger, GET /healthz and /metrics."""
 
 import hmac
-import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.config import WebConfig
+from edge.config import WebConfig, read_secret
 from edge.core.clock import Clock
 from edge.core.errors import (
     EdgeInspectError,
@@ -19,7 +19,8 @@ from edge.core.errors import (
 )
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
-from edge.core.messages import sent_body, stored_body
+from edge.core.messages import sent_body, stored_body, to_json
+from edge.core.text import escape
 from edge.monitoring import Health, prometheus_text
 from edge.mqtt import TokenBucket, parse_request
 from edge.pipeline import Judge
@@ -41,6 +42,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from werkzeug.datastructures import FileStorage
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,9 @@ _STATUS_OF: dict[TriggerRefusal, int] = {
 }
 _SILENT_CLIENT_S = 20  # waitress closes a connection after this silence
 _REQUEST_S = 30.0  # from the first byte of a request to its last
+_HOW_TO_SEND = (
+    "send the picture as a file in the multipart field `image`, as in curl -F image=@FILE"
+)
 _MULTIPART_BYTES = 65_536  # the multipart frame around a picture
 
 
@@ -89,7 +94,7 @@ class WebServer:
         self._limit = int(config.max_mb * 2**20)
         self._token = None
         if config.token_file is not None:
-            self._token = config.token_file.read_text(encoding="utf-8").strip()
+            self._token = read_secret(config.token_file).strip()
         self._routes = Map(
             [
                 Rule("/predict", methods=["POST"], endpoint=self._predict),
@@ -168,18 +173,16 @@ class WebServer:
             raise Unauthorized("send the header `Authorization: Bearer TOKEN` (web.token_file)")
 
     def _predict(self, request: Request) -> Response:
-        upload = request.files.get("image")
-        if upload is None:
-            raise BadRequest("send the picture as multipart field `image`")
+        upload, camera_name = _picture_and_camera(request)
         data = upload.stream.read(self._limit + 1)
         if len(data) > self._limit:
             raise RequestEntityTooLarge(f"more than {self._limit} bytes (web.max_mb)")
         try:
-            camera = self._camera_for(request.form.get("camera"))
+            camera = self._camera_for(camera_name)
         except RefusedError as error:
             raise BadRequest(f"field `camera`: {error}") from error
         now, tick = self._clock.now(), self._clock.tick()
-        name = upload.filename or "image"
+        name = escape(upload.filename or "image")
         with self._judge_lock:  # one picture at a time: a few kilobytes may be 200 MB of pixels
             try:
                 pixels, reduced = self._judge.decode(camera, examine_picture(data, name))
@@ -194,6 +197,7 @@ class WebServer:
 
     def _trigger(self, request: Request) -> Response:
         """202: the verdict of the part will come on the topic `result`."""
+        _refuse_parameters(request)
         body = request.stream.read(_TRIGGER_BYTES + 1)
         if not self._trigger_bucket.take():
             return _json({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
@@ -213,6 +217,48 @@ class WebServer:
     def _metrics(self, _request: Request) -> Response:
         body, content_type = prometheus_text(self._health.report())
         return Response(body, content_type=content_type)
+
+
+def _refuse_parameters(request: Request) -> None:
+    for name in request.args:
+        raise BadRequest(f"the address has a parameter {name!r:.40}; send it in the body")
+
+
+def _picture_and_camera(request: Request) -> "tuple[FileStorage, str | None]":
+    """The only picture of a request, and the name in its field `camera`.
+
+    Raises BadRequest for a request that another program may read otherwise: nothing is dropped
+    silently.
+    """
+    _refuse_parameters(request)
+    kind = request.headers.get("Content-Type", "")
+    if re.search(r",\s*[\w-]+/", kind):  # waitress joins headers that stand twice
+        raise BadRequest(f"two headers Content-Type ({kind!r:.120}); send one")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadRequest("the body has a Content-Encoding; send it as it is")
+    if request.mimetype != "multipart/form-data":
+        raise BadRequest(f"the body is {request.mimetype!r:.80}; {_HOW_TO_SEND}")
+    pictures = request.files.getlist("image")
+    fields = [*request.files.keys(), *request.form.keys()]
+    unknown = [name for name in fields if name not in ("image", "camera")]
+    if unknown:
+        raise BadRequest(f"field {unknown[0]!r:.40} is unknown; {_HOW_TO_SEND}")
+    if len(pictures) > 1:
+        raise BadRequest(f"{len(pictures)} fields `image`; send one picture a request")
+    if not pictures or "image" in request.form or "camera" in request.files:
+        raise BadRequest(_HOW_TO_SEND)
+    cameras = request.form.getlist("camera")
+    if len(cameras) > 1:
+        raise BadRequest(f"{len(cameras)} fields `camera`; send one")
+    upload = pictures[0]
+    encoding = upload.headers.get("Content-Transfer-Encoding", "binary").strip().lower()
+    if encoding not in ("binary", "8bit", "7bit"):
+        raise BadRequest(
+            f"field `image` is encoded as {encoding!r:.40}; send its bytes as they are"
+        )
+    if upload.mimetype.startswith("multipart/"):
+        raise BadRequest("field `image` holds several files; send one picture a request")
+    return upload, cameras[0] if cameras else None
 
 
 class SlowClients:
@@ -253,4 +299,4 @@ class SlowClients:
 
 
 def _json(body: dict[str, Any], status: int) -> Response:
-    return Response(json.dumps(body) + "\n", status, mimetype="application/json")
+    return Response(to_json(body) + b"\n", status, mimetype="application/json")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.core.errors import EXIT_DONE, EXIT_INTERNAL, EdgeInspectError, RefusedError
+from edge.core.output import prepare_output
 
 EXIT_INTERRUPTED = 130  # the exit code of a shell for a program that Ctrl-C ended
 EPILOG = """\
@@ -24,6 +25,7 @@ commands other than training:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 0, 1, 2, or 70 for an internal error."""
+    prepare_output()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return run_command(_parse(arguments))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from edge.config import CameraConfig
+from edge.config import CameraConfig, read_secret
 from edge.core.errors import CameraError
 
 Credentials = tuple[str, str]
@@ -35,8 +35,8 @@ def with_credentials(address: str, credentials: Credentials | None) -> str:
 
 def _from_file(path: Path) -> Credentials:
     try:
-        line = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        line = read_secret(path).strip()
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CameraError(f"credentials_file: {path}: cannot be read ({why})") from None
     name, colon, password = line.partition(":")

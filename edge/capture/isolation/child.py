@@ -8,7 +8,6 @@ import math
 import os
 import signal
 import time
-import traceback
 from collections.abc import Callable
 from socket import socket
 
@@ -29,9 +28,12 @@ from edge.capture.isolation.messages import (
     OpenDevice,
 )
 from edge.capture.isolation.prctl import leave_no_core, set_process_name
-from edge.config import CameraConfig
+from edge.config import CameraConfig, read_secret
 from edge.core.clock import StopEvent
 from edge.core.errors import CameraError
+from edge.core.output import traceback_lines, write_error
+from edge.core.redaction import redact
+from edge.core.text import one_line
 
 _START_OF_SCAN = b"\xff\xda"  # the JPEG header before it may hold the time
 
@@ -77,17 +79,28 @@ def _serve(channel: Channel, memory: int, opener: Opener) -> None:
     try:
         camera = opener(config)
         try:
-            _stream(channel, memory, camera, detect_duplicates=config.trigger.announces)
+            _stream(channel, memory, camera, config)
         finally:
             camera.close()
     except CameraError as error:
-        channel.send(CameraLost(str(error)[:MAX_TEXT], fault_kind(error.kind)))
+        channel.send(CameraLost(_public(str(error), config), fault_kind(error.kind)))
     except ChannelClosed:
         raise
     except Exception as error:  # noqa: BLE001  outermost loop of this process
-        traceback.print_exc()
+        for line in traceback_lines(error):
+            write_error(_public(line, config))
         reason = f"unexpected fault in the camera's driver ({error!r})"
-        channel.send(CameraLost(reason[:MAX_TEXT], "lost"))
+        channel.send(CameraLost(_public(reason, config), "lost"))
+
+
+def _public(text: str, config: CameraConfig) -> str:
+    """A driver's text for the daemon: libraries quote addresses with their passwords."""
+    secrets: list[str] = []
+    if config.credentials_file is not None:
+        with contextlib.suppress(OSError, ValueError):
+            line = read_secret(config.credentials_file).strip()
+            secrets = [line, *line.split(":", 1)]
+    return one_line(redact(text, config.source, secrets))[:MAX_TEXT]
 
 
 def _prepare_process(camera_id: str) -> None:
@@ -98,13 +111,12 @@ def _prepare_process(camera_id: str) -> None:
     os.dup2(2, 1)  # a driver's prints belong into the log, not into the output of a command
 
 
-def _stream(
-    channel: Channel, memory: int, camera: DrivenCamera, *, detect_duplicates: bool
-) -> None:
+def _stream(channel: Channel, memory: int, camera: DrivenCamera, config: CameraConfig) -> None:
     """Grabs every frame, and answers each request with the next one.
 
-    `detect_duplicates`: compares all JPEGs, so that frames without a request show a frozen camera.
+    With a trigger it compares all JPEGs, so that frames without a request show a frozen camera.
     """
+    detect_duplicates = config.trigger.announces
     stop = StopEvent()
     shape = _first_shape(channel, camera, stop)
     channel.send(CameraOpened(*shape, gives_jpeg=camera.gives_jpeg))
@@ -129,7 +141,7 @@ def _stream(
         repeats = 0 if duplicates is None else duplicates.repeats
         if (reason := _unusable(read, writer, shape)) is not None:
             answer: FrameReady | FrameFault = FrameFault(
-                request.number, reason[:MAX_TEXT], read.fault_kind, passed_over, repeats
+                request.number, _public(reason, config), read.fault_kind, passed_over, repeats
             )
         else:
             assert read.pixels is not None

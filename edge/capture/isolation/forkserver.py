@@ -14,7 +14,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -31,6 +30,7 @@ from edge.capture.isolation.messages import (
 )
 from edge.capture.isolation.prctl import die_with_parent, set_process_name
 from edge.config import CameraConfig
+from edge.core.output import write_traceback
 
 _MAX_FDS = 3  # those of StartChild
 
@@ -47,8 +47,8 @@ def serve(control: socket.socket, parent: int | None) -> NoReturn:
         if parent is None or die_with_parent(parent):
             ForkServer(control).run()
             code = 0
-    except BaseException:  # noqa: BLE001  outermost loop of this process
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001  outermost loop of this process
+        write_traceback(error)
     finally:
         os._exit(code)  # the daemon's exit handlers must not run here
 
@@ -134,8 +134,8 @@ class ForkServer:
             if die_with_parent(server):
                 main(child_end, memory, opener)
                 code = 0
-        except BaseException:  # noqa: BLE001  outermost loop of this process
-            traceback.print_exc()
+        except BaseException as error:  # noqa: BLE001  outermost loop of this process
+            write_traceback(error)
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()

@@ -144,7 +144,7 @@ def test_read_ends_on_stop(opened: Camera, kind: str) -> None:
         ("v4l2:/dev/video77", "no such device; `ls /dev/v4l/by-id` lists the cameras"),
         (
             "http://u:s3cret@127.0.0.1:9/x",
-            "http://***@127.0.0.1:9/x: cannot be opened (Connection refused",
+            "http://127.0.0.1:9/x: cannot be opened (Connection refused",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def test_every_mistake_at_once_at_its_place() -> None:
         "config.yaml:1:1: statoin: unknown key; did you mean 'station'? (got \"line1\")",
         "config.yaml:4:3: model.threds: unknown key; did you mean 'threads'? (got 2)",
         "config.yaml:7:5: cameras[0].source: must be v4l2:/dev/video0, rtsp://…",
-        'config.yaml:10:5: cameras[1].fps: must be a number, without quotes (got "fast")',
+        'config.yaml:10:5: cameras[1].fps: must be a number (got "fast")',
         "config.yaml:11:5: cameras[2].id: camera 2 has this id too; give each its own (got 'b')",
         "config.yaml:14:3: mqtt.port: must be less than or equal to 65535 (got 70000)",
         "config.yaml:16:3: mqtt.host: appears twice (first in line 15); remove one",
@@ -59,23 +59,30 @@ def test_every_mistake_at_once_at_its_place() -> None:
         assert sentence.startswith(start)
 
 
+INDENT = 'check indentation and quotes here and in the line above ("test:" needs quotes)'
+
+
 @pytest.mark.parametrize(
-    ("text", "start"),
+    ("text", "start", "fix"),
     [
-        ("cameras:\n  - id: top\n    source: test:\n", "config.yaml:3:17: not YAML: mapping val"),
-        ("station: 'a\n", "config.yaml:2:1: not YAML: found unexpected end"),
-        ("station: s\n\tmodel: x\n", "config.yaml:2:1: not YAML: found character '\\t'"),
-        ("a: [1, 2\n", "config.yaml:2:1: not YAML: "),
-        ("a: *x\n", "config.yaml:1:4: not YAML: found undefined alias"),
-        ("a: 1\n---\nb: 2\n", "config.yaml:2:1: not YAML: "),
-        ("? [1]\n: 2\n", "config.yaml:1:3: not YAML: found unhashable key"),
+        ("cameras:\n  - id: top\n    source: test:\n", "3:17: not YAML: mapping val", INDENT),
+        ("station: 'a\n", "2:1: not YAML: found unexpected end", INDENT),
+        ("a: [1, 2\n", "2:1: not YAML: ", INDENT),
+        ("a: 1\n---\nb: 2\n", "2:1: not YAML: but found another document", INDENT),
+        ("station: s\n\tmodel: x\n", "2:1: not YAML: found character '\\t'", "not with tabs"),
+        ("a: *x\n", "1:4: not YAML: found undefined alias 'x'", "*name repeats what &name marks"),
+        ('p: "C:\\models"\n', "1:8: not YAML: found unknown escape", "use single quotes, or /"),
+        ("p: %TEMP%\n", "1:4: not YAML: found character '%'", "put the value in quotes"),
+        ("station: 'a”\n", "2:1: not YAML: found unexpected end", INDENT),
+        ("a: b\x1b[31m\n", "1:5: holds a control character (U+001B)", "remove it"),
+        ("a: 1\nb: \x00\n", "2:4: holds a control character (U+0000)", "remove it"),
     ],
 )
-def test_yaml_syntax_error_has_its_place(text: str, start: str) -> None:
-    """A text that is no YAML gives one sentence with line and column."""
+def test_yaml_syntax_error_has_its_place(text: str, start: str, fix: str) -> None:
+    """A text that is no YAML gives one sentence with line, column and fix."""
     (sentence,) = problems(text)
-    assert sentence.startswith(start)
-    assert "check indentation and quotes" in sentence
+    assert sentence.startswith(f"config.yaml:{start}")
+    assert fix in sentence
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "just text\n", "- a\n- b\n", "42\n"])
@@ -83,13 +90,6 @@ def test_file_without_keys(text: str) -> None:
     """A file that holds no keys says where to start from."""
     (sentence,) = problems(text)
     assert sentence.startswith("config.yaml:1:1: holds no keys; start from the config.yaml")
-
-
-@pytest.mark.parametrize("text", ["a: !!binary aGk=\n", "a: &x [*x]\n", "a: !!set {b}\n"])
-def test_yaml_that_is_more_than_text_and_numbers(text: str) -> None:
-    """YAML's unusual values are refused like other mistakes."""
-    (sentence,) = problems(text)
-    assert "neither text, numbers nor lists" in sentence
 
 
 def test_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_password_in_a_source_is_never_shown() -> None:
     text = f"station: s\nmodel: {{path: m}}\ncameras: [{{id: a, source: 'rtps://u:{secret}@h'}}]"
     found = problems(text + "\n")
     assert "s3cret" not in "\n".join(found)
-    assert "***@h" in found[0]
+    assert "rtps://h" in found[0]
 
 
 def test_dates_stay_text(write_config: WriteConfig) -> None:

@@ -1,6 +1,8 @@
 """Packing and reading the model file. The reader trusts nothing."""
 
+import io
 import json
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -137,9 +139,9 @@ def test_labels_that_are_none(
         ),
         ({"name": ""}, "name: "),
         ({"thresholds": {"reject_at": 0.4, "review_from": 0.6}}, "above reject_at"),
-        ({"thresholds": {"reject_at": float("nan"), "review_from": 0}}, "thresholds.reject_at"),
+        ({"thresholds": {"reject_at": float("nan"), "review_from": 0}}, "NaN is no JSON"),
         ({"output": {"kind": "logits", "temperature": 0}}, "output.temperature"),
-        ({"output": {"kind": "logits", "temperature": float("inf")}}, "output.temperature"),
+        ({"output": {"kind": "logits", "temperature": float("inf")}}, "Infinity is no JSON"),
         ({"input": {"width": 16}}, "input.height: is missing"),
         (
             {"golden": [{"file": "../x", "label": "ok", "score": 0}]},
@@ -245,3 +247,83 @@ def test_no_value_in_the_recipe_gives_another_error(
     except ModelError as error:
         sentence = str(error)
     assert "\n" not in sentence
+
+
+def appended(tflite: bytes, members: list[tuple[str, bytes]]) -> bytes:
+    """A model with these files in its archive, in this order; a name may stand twice."""
+    buffer = io.BytesIO(tflite)
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")
+        for name, data in members:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "twin", ["labels.txt", "./labels.txt", "/labels.txt", "x/../labels.txt", "x\\..\\labels.txt"]
+)
+def test_a_file_that_stands_twice_is_refused(
+    twin: str, redness: ModelFile, tflite: bytes, tmp_path: Path
+) -> None:
+    """Programs differ in which of the two they read, and the labels decide what is good."""
+    assert redness.spec is not None
+    spec = json.dumps(redness.spec.to_dict()).encode()
+    members = [(LABELS, b"ok\nred\n"), (INSPECTION, spec), (twin, b"red\nok\n")]
+    for order in (members, members[::-1]):
+        said = refusal(appended(tflite, order), tmp_path)
+        assert "labels.txt stands more than once in the files appended to the model" in said
+
+
+def test_two_golden_pictures_of_one_name_are_refused(
+    redness: ModelFile, tflite: bytes, tmp_path: Path
+) -> None:
+    """Whatever the name is."""
+    assert redness.spec is not None
+    spec = json.dumps(redness.spec.to_dict()).encode()
+    members = [(LABELS, b"ok\nred\n"), (INSPECTION, spec), ("golden/a", b"1"), ("golden/a", b"2")]
+    assert "golden/a stands more than once" in refusal(appended(tflite, members), tmp_path)
+
+
+def test_two_archives_are_refused(redness: ModelFile, tflite: bytes, tmp_path: Path) -> None:
+    """One program reads the first, another one the last."""
+    assert redness.spec is not None
+    members = {LABELS: b"ok\nred\n", INSPECTION: json.dumps(redness.spec.to_dict()).encode()}
+    twice = with_members(tflite, members) + with_members(b"", members)
+    assert "stands more than once" in refusal(twice, tmp_path)
+
+
+def test_a_member_that_needs_much_to_unpack_is_refused(tflite: bytes, tmp_path: Path) -> None:
+    """A bomb by its size, and methods whose dictionary may have any size."""
+    for method, data, words in (
+        (zipfile.ZIP_DEFLATED, bytes(40_000_000), "is too large (40000000 bytes"),
+        (zipfile.ZIP_LZMA, b"ok\nred\n", "is compressed by method 14, not by deflate"),
+        (zipfile.ZIP_BZIP2, b"ok\nred\n", "is compressed by method 12, not by deflate"),
+    ):
+        buffer = io.BytesIO(tflite)
+        with zipfile.ZipFile(buffer, "a", method) as archive:
+            archive.writestr(LABELS, data)
+        assert words in refusal(buffer.getvalue(), tmp_path)
+
+
+def test_a_wrong_checksum_is_damage(redness: ModelFile, tflite: bytes, tmp_path: Path) -> None:
+    """A changed byte in a stored file is found by its CRC."""
+    buffer = io.BytesIO(tflite)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(LABELS, b"ok\nred\n")
+    changed = buffer.getvalue().replace(b"ok\nred\n", b"ok\nrod\n")
+    assert "are damaged (Bad CRC-32" in refusal(changed, tmp_path)
+
+
+def test_text_inside_that_nothing_may_hold(
+    redness: ModelFile, tflite: bytes, tmp_path: Path
+) -> None:
+    """Labels and names go into messages; a key that stands twice is refused too."""
+    assert redness.spec is not None
+    spec = json.dumps(redness.spec.to_dict())
+    for labels, text, words in (
+        ("ok\nr\x1bed\n", spec, "a label holds a control character (U+001B)"),
+        ("ok\nred\n", spec.replace('"redness"', '"\\ud800"'), "holds a lone surrogate (U+D800)"),
+        ("ok\nred\n", spec.replace("{", '{"ok_label": "red", ', 1), "the key 'ok_label' stands"),
+    ):
+        members = {LABELS: labels.encode(), INSPECTION: text.encode()}
+        assert words in refusal(with_members(tflite, members), tmp_path)
