@@ -1,15 +1,20 @@
 """The messages besides verdicts: retained topics, of which the newest body matters, and replies to
 requests, which are sent once."""
 
+import json
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from edge.core.messages import MessageProperties
+from edge.core.messages import MessageProperties, to_json
 from edge.mqtt.events import ReplyTo
 
 _MAX_REPLIES = 1000  # replies that may wait for the broker
 _MAX_TOPIC_BYTES = 256
+HEALTH_SHORT_SCHEMA = "edge-inspect/health-short/1"
+_SHORT_FAULTS = 3
+_SHORT_FAULT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,21 @@ class RetainedTopics:
         with self._lock:
             self._unsent = dict.fromkeys(self._newest)
 
-    def next(self) -> OutgoingMessage | None:
-        """Takes the next message that is due; None: there is none."""
+    def next(
+        self, is_left_out: Callable[[str], bool] = lambda _topic: False
+    ) -> OutgoingMessage | None:
+        """Takes the next message that is due; None: there is none. Retained topics that are left
+        out stay due, replies are dropped."""
         with self._lock:
-            if self._unsent:
-                topic = next(iter(self._unsent))
-                del self._unsent[topic]
-                return OutgoingMessage(topic, self._newest[topic], True, MessageProperties())
-            return self._replies.popleft() if self._replies else None
+            for topic in self._unsent:
+                if not is_left_out(topic):
+                    del self._unsent[topic]
+                    return OutgoingMessage(topic, self._newest[topic], True, MessageProperties())
+            while self._replies:
+                reply = self._replies.popleft()
+                if not is_left_out(reply.topic):
+                    return reply
+            return None
 
     def replies_wait(self) -> bool:
         """Whether a reply is due."""
@@ -76,3 +88,17 @@ class RetainedTopics:
     def _is_allowed(self, topic: str) -> bool:
         below = topic.startswith(f"{self._base}/response/")
         return below and len(topic.encode()) <= _MAX_TOPIC_BYTES and not set(topic) & set("+#\0")
+
+
+def shortened(message: OutgoingMessage) -> OutgoingMessage | None:
+    """`health` in its short form, for a broker that does not take the whole; None: other topics
+    have none."""
+    if not message.topic.endswith("/health") or not message.retain:
+        return None
+    try:
+        body = json.loads(message.body)
+        faults = [str(fault)[:_SHORT_FAULT] for fault in body["faults"][:_SHORT_FAULTS]]
+        kept = {name: body[name] for name in ("time", "session", "healthy")}
+    except (ValueError, TypeError, KeyError):
+        return None
+    return replace(message, body=to_json({"schema": HEALTH_SHORT_SCHEMA, **kept, "faults": faults}))
