@@ -72,6 +72,7 @@ class Publisher:
         self.reconnects = 0
         self._topic = config.topic
         self._session, self._clock, self._connect = session, clock, connect
+        self._end: Lost | Refused | None = None  # how the connection ended
         self._requests = False
         self._full_window = 1
         self._backoff = backoff or Backoff(1.0, 60.0)
@@ -211,13 +212,26 @@ class Publisher:
             connection.open()
             accepted = await_connack(self._events.next, self._clock.tick, self._is_leaving, self.at)
             self._begin(connection, accepted)
+            self._send_until_end(connection)
+            self._say_goodbye(connection)
+        finally:
+            connection.close()
+
+    def _send_until_end(self, connection: Connection) -> None:
+        """Raises BrokerConnectionError, after the cause was looked for."""
+        try:
             while self._new_config is None and not self._finished():
                 for event in self._events.drain(self._fill(connection)):
                     self._handle(event)
                 self._check(connection)
-            self._say_goodbye(connection)
-        finally:
-            connection.close()
+        except BrokerConnectionError as error:
+            for event in self._events.drain(0):  # sending may fail before its reason is read
+                if isinstance(event, PubAck):
+                    self._handle(event)
+                elif isinstance(event, Lost | Refused):
+                    self._end = event
+            self._find_cause(self._end or Lost(str(error)), self._clock.tick())
+            raise
 
     def _receive(self, on_request: OnRequest | None, event: Event) -> None:
         """An event of the connection, on its thread. A request is answered there: a trigger must
@@ -236,7 +250,7 @@ class Publisher:
             self.reconnects += 1
         log.info("delivery: connected to the broker, MQTT %s, at %s", self.version, self.at)
         self.state, self.why, self._reported = "online", "", {"online"}
-        self._stable, self._connected_at = False, self._clock.tick()
+        self._stable, self._connected_at, self._end = False, self._clock.tick(), None
         self._brokers.accepted()
         if not (accepted.keeps_retained and self._brokers.retain):
             log.warning(
@@ -289,7 +303,7 @@ class Publisher:
 
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
-            self._find_cause(event, self._clock.tick())
+            self._end = event
             raise BrokerConnectionError(f"the connection to the broker is lost ({event.why})")
         if isinstance(event, PubAck):
             message = self._window.acknowledge(event.mid)
