@@ -20,7 +20,7 @@ from edge.core.errors import (
 from edge.inspection import InputSpec, ViewCrop, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
-from edge.storage import OutboxReader
+from edge.storage import OutboxReader, outbox_in_use
 
 _DISK_FREE_MB = 50.0
 
@@ -42,7 +42,7 @@ def check(config_path: Path, *, offline: bool = False) -> int:
         checks: list[tuple[str, Callable[[], str]]] = [
             *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
             ("model", lambda: _model(config)),
-            ("broker", lambda: check_broker(config)),
+            ("broker", lambda: check_broker(config, daemon_runs=outbox_in_use(config.outbox.path))),
             ("disk", lambda: _disk(config)),
         ]
         if offline:

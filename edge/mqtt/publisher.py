@@ -347,6 +347,7 @@ class Publisher:
             self._backoff.reset()
             self._brokers.mark_stable()
             self._breaking.stable()
+            self._subscriptions.stable()
             self._window.size = self._full_window
         if self._window.overdue_in_s(now) < 0:
             raise BrokerConnectionError(

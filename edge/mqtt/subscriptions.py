@@ -42,7 +42,9 @@ class Subscriptions:
         for one in self._all.values():
             one.waits = False
             if not one.broken:
-                one.due, one.pause_s = 0.0, 0.0
+                one.pause_s = 0.0
+            if not one.broken or math.isinf(one.due):
+                one.due = 0.0
 
     def due_in_s(self, now: float) -> float:
         """Seconds until `send` has something to do; infinite without."""
@@ -67,9 +69,14 @@ class Subscriptions:
         if pattern in self._all:
             if self._all[pattern].fault:
                 log.info("delivery: the broker grants the subscription to %s", pattern)
-            # what broke the connection may still come: it is forgotten with the next refusal only
+            # what broke the connection before may come again: its pause is kept until `stable`
             broken, pause_s = self._all[pattern].broken, self._all[pattern].pause_s
             self._all[pattern] = _Subscription(math.inf, pause_s, broken=broken)
+
+    def stable(self) -> None:
+        """The connection has lasted: what is granted breaks it no more."""
+        for one in self._all.values():
+            one.broken = one.broken and not math.isinf(one.due)
 
     def refused(self, event: SubscribeRefused, now: float) -> None:
         """SUBACK with a failure."""
