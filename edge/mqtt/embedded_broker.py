@@ -170,8 +170,8 @@ class EmbeddedBroker:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        for name in ("amqtt", "transitions"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for name in ("amqtt", "transitions"):  # amqtt logs a traceback for each missing PUBACK
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         plugin = f"{SubscriberPlugin.__module__}.{SubscriberPlugin.__qualname__}"
         config: dict[str, Any] = {
             "listeners": {"default": {"type": "external"}},

@@ -12,6 +12,7 @@ from edge.mqtt.events import ReplyTo
 
 _MAX_REPLIES = 1000  # replies that may wait for the broker
 _MAX_TOPIC_BYTES = 256
+_MAX_CORRELATION = 1024  # bytes; a longer one is not returned: a thousand replies may wait
 HEALTH_SHORT_SCHEMA = "edge-inspect/health-short/1"
 _SHORT_FAULTS = 3
 _SHORT_FAULT = 200  # characters
@@ -48,7 +49,10 @@ class RetainedTopics:
         """Queues a reply for `<base>/response/<name>`, and for the request's own response topic if
         that lies below `<base>/response/`: a reply must not look like a verdict. False: too many
         replies wait."""
-        about = MessageProperties(correlation=None if to is None else to.correlation)
+        correlation = None if to is None else to.correlation
+        if correlation is not None and len(correlation) > _MAX_CORRELATION:
+            correlation = None
+        about = MessageProperties(correlation=correlation)
         topics = [f"{self._base}/response/{name}"]
         other = None if to is None else to.topic
         if other is not None and other not in topics and self._is_allowed(other):
