@@ -306,7 +306,7 @@ def test_a_broker_with_limits_gets_all_verdicts(
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_a_huge_retained_request_costs_no_memory(setup: BrokerSetup, version: str) -> None:
-    """A retained request of 40 MB is refused by its length, at every connect, and verdicts go on."""
+    """A retained request of 40 MB is refused by its length, and verdicts go on."""
     broker = setup.broker("allow_anonymous true", "persistence false")
     plant = setup.plant(broker.port)
     plant.publish(f"{BASE}/request/trigger", bytes(40_000_000), retain=True)
